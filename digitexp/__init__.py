@@ -1,0 +1,1 @@
+"""One experiment on handwritten digits: parameters in, result out. Knows no Optuna and no MLflow."""

@@ -1,0 +1,50 @@
+"""What an experiment says of its parameters, so that a space is checked before anything runs.
+
+A space may only vary or fix parameters that its experiment understands, and only within their limits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Value = bool | int | float | str | None
+"""A parameter's value: what a sampler proposes, YAML can write and a record can store."""
+
+
+@dataclass(frozen=True)
+class ParameterInfo:
+    """One parameter an experiment understands.
+
+    Attributes:
+        type: Kind of value. `int` values are accepted where a float is expected.
+        low: Smallest allowed number, inclusive; None = unbounded.
+        high: Largest allowed number, inclusive; None = unbounded.
+        choices: Allowed values of a categorical parameter; None = any string.
+        default: Value used where a space neither varies nor fixes the parameter.
+        optional: Whether None (YAML `null`, "switched off") is allowed too.
+        required: Whether a space must vary or fix it, because there is no default.
+        description: One line for `sweeps schema`, errors and documentation, with the unit.
+    """
+
+    type: Literal["float", "int", "bool", "categorical"]
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Value, ...] | None = None
+    default: Value = None
+    optional: bool = False
+    required: bool = False
+    description: str = ""
+
+
+def find_parameter(name: str, known: Mapping[str, ParameterInfo]) -> ParameterInfo | None:
+    """Return what is known of a parameter, or None if the experiment has no such parameter.
+
+    A key such as `units_{i}` stands for `units_1`, `units_2`, and so on.
+    """
+    if name in known:
+        return known[name]
+    match = re.fullmatch(r"(.+)_([1-9][0-9]*)", name)
+    return known.get(f"{match[1]}_{{i}}") if match else None

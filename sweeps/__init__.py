@@ -1,0 +1,1 @@
+"""The framework: study, executors, records, MLflow projection and command line of a sweep."""

@@ -1,0 +1,189 @@
+"""The contract between the framework and an experiment; readable in two minutes.
+
+An experiment is any object with the members of `Experiment`. It is named in a space by its import
+path (`package.module:object`), it is imported without TensorFlow, and it knows neither Optuna nor
+MLflow: configuration in, result out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from search_spaces.parameters import ParameterInfo, Value
+
+__all__ = [
+    "EnginePlan",
+    "Experiment",
+    "MetricInfo",
+    "OnEpoch",
+    "ParameterInfo",
+    "PreparedData",
+    "Stop",
+    "TrialResult",
+    "TrialSpec",
+    "Value",
+]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """A headline metric: one value per trial, from the restored best weights.
+
+    Attributes:
+        direction: Which way is better.
+        epoch_metric: Per-epoch metric a pruner watches in its place, None if there is none.
+        description: One line, with the unit.
+    """
+
+    direction: Literal["maximize", "minimize"]
+    epoch_metric: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """Training and validation data, ready to train on; the test part is never in here.
+
+    Attributes:
+        name: Short name of the source, such as `digits20`.
+        digest: SHA-256 (hex) of the arrays.
+        split_digest: SHA-256 (hex) of the training and validation indices.
+        info: JSON-compatible facts: sizes, shapes, class names, policies applied.
+        payload: What `train` needs; opaque to the framework.
+    """
+
+    name: str
+    digest: str
+    split_digest: str
+    info: Mapping[str, Any]
+    payload: Any = field(repr=False)
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One attempt at one slot of a sweep.
+
+    Attributes:
+        sweep: Identifier of the sweep, constant for its life.
+        slot: Number of the trial in its study, from 0.
+        attempt: Which try at this slot, from 1.
+        seed: Decides everything random in the attempt; 32 bits; the same for every attempt.
+        config: Every parameter of the experiment that the space sets (sampled, fixed, expanded).
+    """
+
+    sweep: str
+    slot: int
+    attempt: int
+    seed: int
+    config: Mapping[str, Value]
+
+    @property
+    def key(self) -> str:
+        """`<slot>-<attempt>`, zero-padded so that it sorts: names of records, runs and files."""
+        return f"{self.slot:04d}-{self.attempt}"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The framework's answer "end this trial now"; `reason` is `pruned`, `interrupted`, ..."""
+
+    reason: str
+
+
+OnEpoch = Callable[[int, Mapping[str, float]], Stop | None]
+"""Called with (epoch from 0, per-epoch metrics); answers None (go on) or Stop. Never blocks."""
+
+
+@dataclass(frozen=True)
+class EnginePlan:
+    """How a configuration would be trained: engine, why that one, and about how many seconds."""
+
+    engine: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a trial produced.
+
+    Attributes:
+        outcome: `complete` (trained to its end), `stopped` (a `Stop` ended it) or `diverged`
+            (a NaN or infinite value ended it).
+        stop_reason: `early_stopping`, `max_epochs`, the `Stop`'s reason, or `diverged`.
+        metrics: Headline metrics, finite numbers only; empty when diverged before one epoch.
+        history: Per-epoch metrics, each a list as long as the number of epochs; finite values,
+            NaN only in the last epoch of a diverged trial.
+        arrays: Named arrays worth keeping. Known to reports: `confusion` (epochs, classes,
+            classes), unsigned, [true, predicted], after each epoch; `validation_logits`
+            (n_validation, classes), float32, from the restored best weights.
+        weights: Best-epoch weights by name, or None if the experiment has none.
+        timings: Durations by name, each ending in `_seconds`.
+        summary: Text that describes the trained model.
+        engine: What trained it.
+        info: JSON-compatible facts that `draw` needs, such as class names.
+    """
+
+    outcome: Literal["complete", "stopped", "diverged"]
+    stop_reason: str
+    metrics: Mapping[str, float]
+    history: Mapping[str, list[float]]
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    weights: Mapping[str, np.ndarray] | None = field(default=None, repr=False)
+    timings: Mapping[str, float] = field(default_factory=dict)
+    summary: str = ""
+    engine: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Experiment(Protocol):
+    """What the framework needs to know and to call. See `examples/` for one in 40 lines.
+
+    Everything but `train`, `warm_up` and `load_model` must answer without importing TensorFlow.
+    Mistakes of the user (data, configuration) raise ValueError or OSError, with what was received,
+    what is allowed and how to fix it; the framework shows the message and exits with code 2.
+    """
+
+    name: str
+    parameters: Mapping[str, ParameterInfo]
+    metrics: Mapping[str, MetricInfo]
+    measures: Mapping[str, str]
+    """Numbers known before training, usable in constraints: name -> description."""
+
+    def check(self, config: Mapping[str, Value]) -> None:
+        """Raise ValueError if the configuration is impossible."""
+        ...
+
+    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
+        """Load and split the data; `source` None means the experiment's own."""
+        ...
+
+    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
+        """Compute the `measures` of a configuration."""
+        ...
+
+    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Say how this configuration would be trained."""
+        ...
+
+    def warm_up(self) -> None:
+        """Import and initialise what training needs; called once per process."""
+        ...
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        """Train one configuration, calling `on_epoch` after each epoch."""
+        ...
+
+    def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
+        """Return files for people to look at, by name (`loss_curves.png`, ...)."""
+        ...
+
+    def load_model(
+        self, config: Mapping[str, Value], weights: Mapping[str, np.ndarray], info: Mapping[str, Any]
+    ) -> Any:
+        """Rebuild a trained model from a record's configuration, weights and data info."""
+        ...

@@ -1,0 +1,104 @@
+"""What is known of one attempt, once it has ended; the truth everything else is rebuilt from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from search_spaces.parameters import Value
+from sweeps.experiment import TrialResult, TrialSpec
+
+Outcome = Literal["complete", "pruned", "diverged", "failed", "interrupted"]
+
+FINAL_OUTCOMES: frozenset[Outcome] = frozenset({"complete", "pruned", "diverged", "failed"})
+"""Outcomes that may end a slot; after an interrupted attempt the slot is run again."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One attempt at one slot.
+
+    Attributes:
+        spec: What was asked: sweep id, slot, attempt, seed and full configuration.
+        outcome: How the attempt ended.
+        reason: Why, in one word: `early_stopping`, `max_epochs`, `pruned`, `diverged`, `error`,
+            `interrupted`, ...
+        error: Message and end of the traceback of a failed attempt, else None.
+        params: The sampled parameters, in the order of the space; a subset of what a reader
+            compares (`spec.config` has the fixed ones as well).
+        distributions: Optuna distribution of each sampled parameter, as its JSON text.
+        objective: Value of the objective metric; None unless complete.
+        result: History, metrics and arrays; None if the attempt failed. `result.weights` is None
+            when read back: weights lie beside the record and are loaded on request.
+        weights_sha256: Digest of the weights file, None if there is none.
+        data: Name, digests and facts of the data trained on.
+        origin: `baseline <name>`, `sampled`, `random` (after too many duplicates), `grid`.
+        environment: Versions, CPU features, host, and the code's commit.
+        started_at: Start, milliseconds since the epoch (UTC).
+        finished_at: End, milliseconds since the epoch (UTC), never before `started_at`.
+    """
+
+    spec: TrialSpec
+    outcome: Outcome
+    reason: str
+    error: str | None
+    params: Mapping[str, Value]
+    distributions: Mapping[str, str]
+    objective: float | None
+    result: TrialResult | None
+    weights_sha256: str | None
+    data: Mapping[str, Any]
+    origin: str
+    environment: Mapping[str, Any]
+    started_at: int
+    finished_at: int
+    pruner_attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether this attempt may end its slot."""
+        return self.outcome in FINAL_OUTCOMES
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the attempt in seconds."""
+        return (self.finished_at - self.started_at) / 1000
+
+
+@dataclass(frozen=True)
+class SweepInfo:
+    """What is fixed when a sweep is created; one `sweep.json` per sweep.
+
+    Attributes:
+        id: Never changes; names folders, locks and tags.
+        name: What people call it; unique within a home.
+        created_at: Milliseconds since the epoch (UTC).
+        experiment: Import path of the experiment (`package.module:object`).
+        experiment_name: Short name of the experiment, such as `digits`.
+        metric: Name of the objective metric.
+        direction: Which way is better.
+        epoch_metric: Per-epoch metric a pruner watches, None if there is none.
+        fingerprint: Everything that decides the trials (space, data and split digests, seed,
+            sampler, pruner, ask_ahead, order), by name, so that a difference can be named.
+        space: The resolved search space, JSON-compatible.
+        data: Name, digests and facts of the data.
+        baselines: Names of the baselines, in slot order.
+        code: Commit, `dirty` flag and the filtered diff of the code that created the sweep.
+        version: Version of this format.
+    """
+
+    id: str
+    name: str
+    created_at: int
+    experiment: str
+    experiment_name: str
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    epoch_metric: str | None
+    fingerprint: Mapping[str, Any]
+    space: Mapping[str, Any]
+    data: Mapping[str, Any]
+    baselines: tuple[str, ...]
+    code: Mapping[str, Any]
+    version: int = 1
