@@ -1,1 +1,25 @@
-"""The framework: study, executors, records, MLflow projection and command line of a sweep."""
+"""The framework: study, executors, records, MLflow projection and command line of a sweep.
+
+import sweeps
+sweep = sweeps.run("mlp", trials=20)
+sweep.trials()
+model = sweep.best().load_model()
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeps.api import Sweep, Trial, load, run, trials
+
+__all__ = ["Sweep", "Trial", "load", "run", "trials"]
+
+
+def __getattr__(name: str) -> Any:
+    # Optuna and pydantic are imported by the first use, so that `import sweeps` costs nothing.
+    if name in __all__:
+        from sweeps import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'sweeps' has no attribute {name!r}")

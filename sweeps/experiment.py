@@ -183,7 +183,10 @@ class Experiment(Protocol):
         ...
 
     def load_model(
-        self, config: Mapping[str, Value], weights: Mapping[str, np.ndarray], info: Mapping[str, Any]
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
     ) -> Any:
         """Rebuild a trained model from a record's configuration, weights and data info."""
         ...

@@ -85,6 +85,7 @@ class SweepInfo:
         data: Name, digests and facts of the data.
         baselines: Names of the baselines, in slot order.
         code: Commit, `dirty` flag and the filtered diff of the code that created the sweep.
+        directory: Folder of the space file, where its experiment is looked up first.
         version: Version of this format.
     """
 
@@ -101,4 +102,5 @@ class SweepInfo:
     data: Mapping[str, Any]
     baselines: tuple[str, ...]
     code: Mapping[str, Any]
+    directory: str | None = None
     version: int = 1

@@ -1,0 +1,162 @@
+"""The framework from Python: run a sweep, look at it, load its best model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeps.config import RunOptions, resolve
+from sweeps.experiment_loading import load_experiment
+from sweeps.home import Home
+from sweeps.records import Record, RecordError, SweepInfo
+from sweeps.report.slots import SlotRow, best_row, slot_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a sweep, ready to be looked at or loaded."""
+
+    sweep: Sweep
+    row: SlotRow
+
+    @property
+    def slot(self) -> int:
+        """Number of the trial, from 0."""
+        return self.row.slot
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Its sampled parameters."""
+        return dict(self.row.params)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Its headline metrics, from the restored best weights."""
+        return dict(self.row.metrics)
+
+    @property
+    def value(self) -> float | None:
+        """Its objective; None unless it is COMPLETE."""
+        return self.row.objective
+
+    @property
+    def record(self) -> Record:
+        """Everything that was recorded, arrays included."""
+        store = self.sweep.home.store(self.sweep.info.id)
+        attempts = [r for r in store.read_all() if r.spec.slot == self.slot]
+        deciding = [r for r in attempts if r.is_final] or attempts
+        return store.read(deciding[-1].spec.key)
+
+    def load_model(self) -> Any:
+        """Return the trained model with its best-epoch weights.
+
+        Raises:
+            RecordError: Its weights were dropped when better trials arrived.
+        """
+        record = self.record
+        weights = self.sweep.home.store(self.sweep.info.id).weights(record)
+        experiment = load_experiment(self.sweep.info.experiment, self.sweep.directory)
+        return experiment.load_model(record.spec.config, weights, record.data["info"])
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep in a home."""
+
+    home: Home
+    info: SweepInfo
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.info.name
+
+    @property
+    def directory(self) -> Path | None:
+        """Folder of the space file it was made from, where its experiment is looked up."""
+        folder = self.info.directory
+        return Path(folder) if folder else None
+
+    def rows(self) -> list[SlotRow]:
+        """Return one row a slot."""
+        return slot_rows(self.home.store(self.info.id).read_all())
+
+    def trials(self) -> pd.DataFrame:
+        """Return one typed row a slot."""
+        from sweeps.report.table import to_frame
+
+        return to_frame(self.rows(), objective=self.info.metric)
+
+    def best(self) -> Trial:
+        """Return the best trial observed (not confirmed).
+
+        Raises:
+            RecordError: No trial is complete yet.
+        """
+        row = best_row(self.rows(), self.info.direction)
+        if row is None:
+            raise RecordError(f"sweep {self.name!r} has no complete trial yet")
+        return Trial(self, row)
+
+
+def run(
+    space: str,
+    *,
+    trials: int | None = None,
+    name: str | None = None,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+    home: str | Path | None = None,
+    progress: str = "auto",
+    **options: Any,
+) -> Sweep:
+    """Run a sweep, or continue the one of that name.
+
+    Args:
+        space: Name in the catalogue, path of a YAML file, or `module:function`.
+        trials: Slots with an outcome in total; the space's default if None.
+        name: Of the sweep; the space's name if None.
+        seed: Decides every trial.
+        overrides: `name=value` texts as for `--set`.
+        home: Folder of records and databases; `mlruns` if None.
+        progress: `auto`, `plain`, `json` or `quiet`.
+        **options: The other fields of `sweeps.config.RunOptions`.
+
+    Raises:
+        UsageError: Something asked for cannot be done.
+    """
+    from sweeps.coordinator.run import run_sweep
+    from sweeps.progress import make_progress
+    from sweeps.tracking.address import resolve_tracking_uri
+
+    asked = RunOptions(
+        space, trials=trials, name=name, seed=seed, overrides=overrides, home=home, **options
+    )
+    config = resolve(asked)
+    uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
+    shown = make_progress(progress)  # type: ignore[arg-type]
+    try:
+        result = run_sweep(config, tracking_uri=uri, progress=shown)
+    finally:
+        shown.close()
+    return Sweep(config.home, result.info)
+
+
+def load(name: str, home: str | Path | None = None) -> Sweep:
+    """Return an existing sweep by name or id.
+
+    Raises:
+        UsageError: There is none of that name; the message lists those that exist.
+    """
+    found = Home.resolve(home)
+    return Sweep(found, found.get(name))
+
+
+def trials(name: str, home: str | Path | None = None) -> pd.DataFrame:
+    """Return the trials of a sweep, one typed row a slot."""
+    return load(name, home).trials()

@@ -1,0 +1,46 @@
+"""How a run ends for the shell: 130/143 interrupted > 2 usage > 1 failed > 3 tracking > 0."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sweeps.report.summary import Summary
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+TRACKING_INCOMPLETE: Final = 3
+INTERRUPTED: Final = {"interrupt": 130, "terminate": 143}
+
+
+def exit_code(summary: Summary, *, strict: bool, fail_under: float | None) -> int:
+    """Return the exit code of a run.
+
+    Args:
+        summary: How it ended.
+        strict: Whether a failed trial fails the run.
+        fail_under: Worst acceptable best objective: a lower bound when it is maximised, an upper
+            bound when it is minimised.
+    """
+    if summary.stopped_by in INTERRUPTED:
+        return INTERRUPTED[summary.stopped_by]
+    if failure(summary, strict=strict, fail_under=fail_under):
+        return FAILED
+    return TRACKING_INCOMPLETE if summary.tracking_pending else OK
+
+
+def failure(summary: Summary, *, strict: bool, fail_under: float | None) -> str | None:
+    """Return why the run has failed in the sense of `--strict` and `--fail-under`, or None."""
+    failed = summary.counts["FAILED"]
+    if strict and failed:
+        return f"{failed} of {summary.done} trials failed (--strict)"
+    if fail_under is None:
+        return None
+    best = summary.best.objective if summary.best else None
+    if best is None:
+        return "no trial is complete, so --fail-under cannot be met"
+    worse = best < fail_under if summary.direction == "maximize" else best > fail_under
+    if not worse:
+        return None
+    side = "below" if summary.direction == "maximize" else "above"
+    return f"best {summary.metric} {best:.4g} is {side} the bound {fail_under:g} (--fail-under)"

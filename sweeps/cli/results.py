@@ -1,0 +1,89 @@
+"""`sweeps list`, `best`, `trials`: what sweeps have found; reads only, needs no TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeps.cli.options import HomeOption, JsonOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NameArgument = Annotated[str, typer.Argument(help="Name or id of the sweep.")]
+
+
+def list_sweeps(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the sweeps of a home, the newest first."""
+    from sweeps.home import Home
+    from sweeps.report.listing import listing_rows, render_listing
+
+    found = Home.resolve(home)
+    infos = found.sweeps()
+    rows = listing_rows(
+        [(info, found.store(info.id).read_all()) for info in infos],
+        asked={i.id: n for i in infos if (n := found.store(i.id).asked()) is not None},
+        running={i.id for i in infos if found.is_running(i.id)},
+    )
+    if as_json:
+        print(json.dumps([row.to_dict() for row in rows], indent=1))
+    elif rows:
+        _console().print(render_listing(rows))
+    else:
+        print(f"no sweeps in {found.path} yet; begin with: sweeps run smoke")
+
+
+def best(name: NameArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show the best trial observed (not confirmed) of a sweep."""
+    from sweeps.home import Home
+    from sweeps.report.summary import summarize
+    from sweeps.report.text import render_best
+
+    found = Home.resolve(home)
+    info = found.get(name)
+    records = found.store(info.id).read_all()
+    asked = found.store(info.id).asked() or 0
+    summary = summarize(info, records, asked=asked, seconds=0.0, stopped_by=None)
+    if as_json:
+        print(json.dumps(summary.to_dict(), indent=1))
+    else:
+        _console().print(render_best(summary), crop=False)
+
+
+def trials(
+    name: NameArgument,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write CSV to FILE; - for stdout.")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every trial of a sweep, one row a slot."""
+    from sweeps.home import Home
+    from sweeps.report.slots import slot_rows
+    from sweeps.report.table import write_csv
+    from sweeps.report.text import render_trials
+
+    found = Home.resolve(home)
+    info = found.get(name)
+    rows = slot_rows(found.store(info.id).read_all())
+    if csv is not None and str(csv) != "-":
+        with csv.open("w", newline="", encoding="utf-8") as file:
+            write_csv(rows, file, objective=info.metric)
+        print(f"{len(rows)} trials written to {csv}")
+    elif csv is not None:
+        write_csv(rows, sys.stdout, objective=info.metric)
+    elif as_json:
+        print(json.dumps([row.to_dict() for row in rows], indent=1))
+    else:
+        _console().print(render_trials(rows, info.metric, info.direction), crop=False)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()

@@ -1,0 +1,162 @@
+"""`sweeps run`: launch a sweep, or finish the one of that name."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeps.cli.options import HomeOption, parse_options
+from sweeps.config import RunOptions, resolve
+from sweeps.report.summary import Summary
+
+
+def run(
+    space: Annotated[
+        str, typer.Argument(help="Name in the catalogue, YAML file, or module:function.")
+    ],
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", "-n", help="Trials with an outcome, in total over all starts."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the sweep [the space's name].")] = None,
+    seed: Annotated[int, typer.Option(help="Decides every trial.")] = 0,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Fix or narrow: learning_rate=1e-3, units_1=16..64, batch_size=16,32.",
+        ),
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="tpe, random, qmc, grid or an import path.")
+    ] = None,
+    sampler_option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Option of the sampler.")
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="none, median, hyperband, asha or an import path.")
+    ] = None,
+    pruner_option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Option of the pruner.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Begin no trial after this time.")
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option(help="End when the objective reaches this value.")
+    ] = None,
+    stop_after: Annotated[
+        int | None, typer.Option(metavar="N", help="End after N trials without improvement.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Data by name or path [the experiment's].")
+    ] = None,
+    ask_ahead: Annotated[
+        int | None, typer.Option(help="Trials in flight at most; part of the sweep.")
+    ] = None,
+    order: Annotated[
+        str, typer.Option(help="slots: reproducible; free: as trials finish.")
+    ] = "slots",
+    workers: Annotated[int, typer.Option(help="Worker processes; 0 trains in this process.")] = 0,
+    home: HomeOption = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow store [<home>/mlflow.db]."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a trial failed.")] = False,
+    fail_under: Annotated[
+        float | None,
+        typer.Option(metavar="VALUE", help="Exit 1 if the best objective is worse than this."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
+) -> None:
+    """Launch a sweep, or finish the one of that name.
+
+    Ctrl-C stops after the running epoch; the same command goes on where it stopped.
+    """
+    asked = RunOptions(
+        space=space,
+        trials=trials,
+        name=name,
+        seed=seed,
+        sampler=sampler,
+        sampler_options=parse_options(sampler_option or [], "--sampler-option"),
+        pruner=pruner,
+        pruner_options=parse_options(pruner_option or [], "--pruner-option"),
+        timeout_seconds=timeout,
+        target=target,
+        stop_after=stop_after,
+        data=data,
+        ask_ahead=ask_ahead,
+        order=order,
+        workers=workers,
+        overrides=tuple(overrides or ()),
+        home=home,
+        tracking_uri=tracking_uri,
+    )
+    summary = _run(asked, "json" if json else "quiet" if quiet else "auto")
+    raise typer.Exit(_conclude(asked, summary, strict, fail_under, show=not json))
+
+
+def _run(asked: RunOptions, mode: str) -> Summary:
+    # Here and not above: `sweeps --help` need not wait for Optuna's storages.
+    from sweeps.coordinator.run import run_sweep
+    from sweeps.progress import make_progress
+    from sweeps.tracking.address import resolve_tracking_uri
+
+    config = resolve(asked)
+    tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
+    progress = make_progress(mode)  # type: ignore[arg-type]
+    try:
+        for baseline in config.dropped_baselines:
+            progress.note(f"baseline {baseline!r} lies outside what --set allows: left out")
+        return run_sweep(config, tracking_uri=tracking_uri, progress=progress).summary
+    finally:
+        progress.close()
+
+
+def _conclude(
+    asked: RunOptions, summary: Summary, strict: bool, fail_under: float | None, *, show: bool
+) -> int:
+    from rich.console import Console
+
+    from sweeps.cli.exit_codes import exit_code, failure
+    from sweeps.report.markdown import render_markdown
+    from sweeps.report.text import render_text
+
+    if show:
+        home = f"--home {shlex.quote(str(asked.home))}" if asked.home else ""
+        text = render_text(summary, home_option=home, run_command=_run_command(sys.argv))
+        Console().print(text, crop=False)
+    step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if step_summary:
+        with Path(step_summary).open("a", encoding="utf-8") as file:
+            file.write(render_markdown(summary))
+    reason = failure(summary, strict=strict, fail_under=fail_under)
+    if reason:
+        print(f"failed: {reason}", file=sys.stderr)
+    if summary.tracking_pending:
+        print(
+            f"tracking incomplete: {summary.tracking_pending} runs are missing in MLflow; nothing "
+            "is lost, the same command sends them",
+            file=sys.stderr,
+        )
+    return exit_code(summary, strict=strict, fail_under=fail_under)
+
+
+def _run_command(argv: list[str]) -> str:
+    """Return the command line as it was typed, without what `next_commands` adds itself."""
+    words, rest = ["sweeps"], iter(argv[1:])
+    for word in rest:
+        if word in {"--trials", "-n", "--home"}:
+            next(rest, None)
+        elif not word.startswith(("--trials=", "--home=")):
+            words.append(word)
+    return shlex.join(words)

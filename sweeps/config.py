@@ -1,0 +1,239 @@
+"""From what was asked to a sweep that can run: everything is validated, nothing is created."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from search_spaces.errors import SpaceError
+from search_spaces.loading import load_space
+from search_spaces.overrides import apply_overrides
+from search_spaces.parameters import Value
+from search_spaces.space import Space
+from sweeps.errors import UsageError
+from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiment_loading import asking, load_experiment
+from sweeps.home import Home
+from sweeps.naming import check_sweep_name
+from sweeps.study.samplers import Choice, SamplerFactory, make_pruner, sampler_factory
+
+SPLIT_SEED = 0
+"""Seed of the training/validation split; the same for every sweep, so that sweeps compare."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a sweep.
+
+    Attributes:
+        trials: Slots with an outcome, in total over all starts.
+        timeout_seconds: Time after which no trial is begun in this start.
+        target: Objective value that is good enough.
+        stop_after: Slots in a row without improvement of the best.
+    """
+
+    trials: int
+    timeout_seconds: float | None = None
+    target: float | None = None
+    stop_after: int | None = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a user asks for; None means "as the space says" or "the default".
+
+    Attributes are those of `sweeps run`, see `sweeps run --help`.
+    """
+
+    space: str
+    trials: int | None = None
+    name: str | None = None
+    seed: int = 0
+    sampler: str | None = None
+    sampler_options: Mapping[str, Any] = field(default_factory=dict)
+    pruner: str | None = None
+    pruner_options: Mapping[str, Any] = field(default_factory=dict)
+    timeout_seconds: float | None = None
+    target: float | None = None
+    stop_after: int | None = None
+    data: str | None = None
+    ask_ahead: int | None = None
+    order: str = "slots"
+    workers: int = 0
+    overrides: Sequence[str] = ()
+    home: str | Path | None = None
+    tracking_uri: str | None = None
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """A validated sweep.
+
+    Attributes:
+        fingerprint: Everything that decides the trials, by name.
+        sampler_factory: None for `grid`.
+        dropped_baselines: Baselines that overrides shut out.
+    """
+
+    name: str
+    home: Home
+    space: Space
+    experiment: Experiment
+    data: PreparedData
+    seed: int
+    sampler: Choice
+    sampler_factory: SamplerFactory | None
+    pruner: Choice
+    ask_ahead: int
+    order: Literal["slots", "free"]
+    limits: Limits
+    dropped_baselines: tuple[str, ...]
+    fingerprint: Mapping[str, Any]
+
+    def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
+        """Return what the experiment receives for sampled parameters."""
+        return self.space.configuration(params)
+
+    def admissible(self, params: Mapping[str, Value]) -> bool:
+        """Whether a point meets the constraints of the space and the experiment's own checks."""
+        return not self.violations(params)
+
+    def violations(self, params: Mapping[str, Value]) -> list[str]:
+        """Return what a point violates, as text; computed without training."""
+        config = self.configuration(params)
+        try:
+            self.experiment.check(config)
+        except ValueError as error:
+            return [str(error)]
+        if not self.space.constraints:
+            return []
+        measures = self.experiment.measure(config, self.data)
+        return self.space.feasible({**config, **params, **measures})
+
+
+def resolve(options: RunOptions) -> SweepConfig:
+    """Validate everything a sweep needs.
+
+    Raises:
+        UsageError: Anything is wrong; names what was received, what is allowed and the remedy.
+    """
+    numbers = _check_numbers(options)
+    home = Home.resolve(options.home)
+    try:
+        space = load_space(options.space)
+        name = check_sweep_name(options.name or _default_name(options.space))
+        experiment = load_experiment(space.experiment, space.directory)
+        space, dropped = apply_overrides(space, options.overrides, experiment.parameters)
+        directions = {m: info.direction for m, info in experiment.metrics.items()}
+        space.check(experiment.parameters, directions, experiment.measures)
+    except SpaceError as error:
+        raise UsageError(str(error)) from error
+    sampler = _choice(options.sampler, options.sampler_options, space.defaults.sampler)
+    pruner = _choice(options.pruner, options.pruner_options, space.defaults.pruner)
+    _check_pruner(pruner, experiment, space)
+    data = asking(experiment.prepare, options.data, SPLIT_SEED)
+    ask_ahead = options.ask_ahead or space.defaults.ask_ahead
+    config = SweepConfig(
+        name=name,
+        home=home,
+        space=space,
+        experiment=experiment,
+        data=data,
+        seed=options.seed,
+        sampler=sampler,
+        sampler_factory=_sampler(sampler, space),
+        pruner=pruner,
+        ask_ahead=ask_ahead,
+        order=numbers,
+        limits=Limits(
+            trials=options.trials or space.defaults.trials,
+            timeout_seconds=options.timeout_seconds,
+            target=options.target,
+            stop_after=options.stop_after,
+        ),
+        dropped_baselines=dropped,
+        fingerprint={
+            "experiment": space.experiment,
+            "space": space.digest(),
+            "data": data.digest,
+            "split": data.split_digest,
+            "seed": options.seed,
+            "sampler": sampler.to_dict(),
+            "pruner": pruner.to_dict(),
+            "ask_ahead": ask_ahead,
+            "order": options.order,
+        },
+    )
+    _check_baselines(config)
+    return config
+
+
+def _check_numbers(options: RunOptions) -> Literal["slots", "free"]:
+    _at_least("--trials", options.trials, 1)
+    _at_least("--ask-ahead", options.ask_ahead, 1)
+    _at_least("--stop-after", options.stop_after, 1)
+    _at_least("--seed", options.seed, 0)
+    if options.timeout_seconds is not None and not options.timeout_seconds > 0:
+        raise UsageError(f"--timeout {options.timeout_seconds}: give seconds above 0")
+    if options.target is not None and options.target != options.target:
+        raise UsageError("--target nan: give a number")
+    if options.workers != 0:
+        raise UsageError(
+            f"--workers {options.workers}: only 0 is allowed so far (trials run in the calling "
+            "process)"
+        )
+    if options.order == "slots":
+        return "slots"
+    if options.order == "free":
+        return "free"
+    raise UsageError(f"--order {options.order!r}: allowed are 'slots' and 'free'")
+
+
+def _at_least(option: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise UsageError(f"{option} {value}: give a whole number from {least} on")
+
+
+def _default_name(space: str) -> str:
+    return Path(space).stem if space.endswith((".yaml", ".yml")) else space.rpartition(":")[2]
+
+
+def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choice:
+    if name is None:
+        return Choice(default.name, {**default.options, **options})
+    return Choice(name, dict(options))
+
+
+def _sampler(choice: Choice, space: Space) -> SamplerFactory | None:
+    if choice.name != "grid":
+        return sampler_factory(choice)
+    if choice.options:
+        raise UsageError(f"sampler 'grid' takes no options, got {', '.join(choice.options)}")
+    try:
+        next(iter(space.enumerate()))
+    except SpaceError as error:
+        raise UsageError(f"sampler 'grid': {error}") from error
+    return None
+
+
+def _check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
+    if make_pruner(choice) is None:
+        return
+    metric = space.objective.metric
+    if experiment.metrics[metric].epoch_metric is None:
+        watched = [n for n, info in experiment.metrics.items() if info.epoch_metric]
+        raise UsageError(
+            f"pruner {choice.name!r}: the objective {metric!r} has no value per epoch; metrics "
+            f"that have one: {', '.join(watched) or 'none'}"
+        )
+
+
+def _check_baselines(config: SweepConfig) -> None:
+    for name, params in config.space.baselines.items():
+        problems = config.violations(params)
+        if problems:
+            raise UsageError(
+                f"baseline {name!r} is not allowed by the space: {'; '.join(problems)}"
+            )

@@ -1,0 +1,167 @@
+"""The loop: open slots, run attempts, make records, tell outcomes, hand over to MLflow."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweeps.config import SweepConfig
+from sweeps.coordinator.ledger import Ledger, Slot
+from sweeps.coordinator.recording import make_record
+from sweeps.coordinator.signals import StopRequest
+from sweeps.coordinator.stopping import StopRules
+from sweeps.coordinator.watch import Watch
+from sweeps.coordinator.weights import WeightKeeper
+from sweeps.executors import Attempt, Executor
+from sweeps.experiment import TrialSpec
+from sweeps.progress import Progress
+from sweeps.records import Record, RecordStore
+from sweeps.seeds import training_seed
+from sweeps.study.proposals import Exhausted
+from sweeps.study.pruning import TrialPruner
+from sweeps.study.samplers import make_pruner
+
+
+@dataclass
+class Coordinator:
+    """Runs one sweep until every slot has an outcome or something ends it.
+
+    Attributes:
+        start_executor: Called when the first attempt is due: a sweep with nothing left to do
+            never pays for importing TensorFlow.
+        on_record: Called with each new record once it is safe.
+    """
+
+    config: SweepConfig
+    sweep_id: str
+    ledger: Ledger
+    store: RecordStore
+    progress: Progress
+    request: StopRequest
+    watch: Watch
+    start_executor: Callable[[], Executor]
+    environment: Mapping[str, Any]
+    on_record: Callable[[Record], None]
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def __post_init__(self) -> None:
+        objective = self.config.space.objective
+        self._rules = StopRules(self.config.limits, objective.direction)
+        self._running: dict[Future[Attempt], Slot] = {}
+        self._executor: Executor | None = None
+        self._pruner = make_pruner(self.config.pruner)
+        self._weights = WeightKeeper(self.store, objective.direction)
+        for record in self.ledger.records:
+            self._weights.add(record)
+        self._space_left = True
+
+    def run(self) -> str | None:
+        """Run the sweep.
+
+        Returns:
+            What ended it before all slots had an outcome (`timeout`, `target`, `stop_after`,
+            `exhausted`, `interrupt`, `terminate`), or None.
+        """
+        try:
+            while self._fill() or self._running:
+                done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._collect(self._running.pop(future), future.result())
+        finally:
+            if self._executor is not None:
+                self._executor.close()
+        return self._stopped_by()
+
+    def _stopped_by(self) -> str | None:
+        ended = sum(slot.outcome is not None for slot in self.ledger.slots)
+        if self.request.reason is not None:
+            return self.request.reason
+        if ended >= self.config.limits.trials:
+            return None
+        return self._rules.reason() or (None if self._space_left else "exhausted")
+
+    def _fill(self) -> bool:
+        """Open slots while there is room; return whether an attempt was begun."""
+        begun = False
+        while self._may_begin():
+            with self._timed("proposals"):
+                try:
+                    slot = self.ledger.open_next()
+                except Exhausted:
+                    self._space_left = False
+                    break
+            if slot.outcome is None:
+                self._begin(slot)
+                begun = True
+            self._tell()
+        return begun
+
+    def _may_begin(self) -> bool:
+        capacity = self._executor.capacity if self._executor else 1
+        return (
+            self._space_left
+            and self.request.reason is None
+            and len(self._running) < capacity
+            and len(self.ledger.slots) < self.config.limits.trials
+            and self.ledger.may_open()
+            and self._rules.reason() is None
+        )
+
+    def _begin(self, slot: Slot) -> None:
+        slot.attempts += 1
+        spec = TrialSpec(
+            sweep=self.sweep_id,
+            slot=slot.number,
+            attempt=slot.attempts,
+            seed=training_seed(self.config.seed, slot.number),
+            config=self.config.configuration(slot.proposal.params),
+        )
+        if self._executor is None:
+            with self._timed("warm_up"):
+                self._executor = self.start_executor()
+        self.watch.follow(slot.number, self._trial_pruner(slot.number))
+        self.progress.trial_started(spec, slot.proposal.params)
+        self._running[self._executor.submit(spec)] = slot
+
+    def _trial_pruner(self, slot: int) -> TrialPruner | None:
+        if self._pruner is None:
+            return None
+        finished = self.ledger.proposer.mirror.finished()
+        return TrialPruner(self._pruner, self.config.space.objective.direction, slot, finished)
+
+    def _collect(self, slot: Slot, attempt: Attempt) -> None:
+        self.seconds["training"] += (attempt.finished_at - attempt.started_at) / 1000
+        record = make_record(
+            attempt,
+            slot,
+            metric=self.config.space.objective.metric,
+            data=self.config.data,
+            environment=self.environment,
+            pruner_attrs=self.watch.forget(slot.number),
+        )
+        with self._timed("records"):
+            record = self.store.write(record)
+        if record.is_final:
+            with self._timed("study"):
+                self.ledger.close(slot, record)
+                self._tell()
+        self._weights.add(record)
+        self.progress.trial_finished(record)
+        self.on_record(record)
+
+    def _tell(self) -> None:
+        for slot in self.ledger.tell_ended():
+            self._rules.tell(slot.outcome.value if slot.outcome else None)
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.monotonic() - start

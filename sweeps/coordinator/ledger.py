@@ -1,0 +1,127 @@
+"""The slots of a sweep, opened strictly in order and told strictly in order.
+
+Opening a slot restores it where a study or a record holds it already (a resumed sweep), and
+proposes it otherwise. A slot opens once every slot `ask_ahead` before it has ended, so that its
+proposal sees exactly their outcomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from optuna.trial import FrozenTrial
+
+from sweeps.records import Record
+from sweeps.study.mirror import Told, told
+from sweeps.study.proposals import Proposal, Proposer
+from sweeps.study.storage import StudyStore, proposal_of_record, proposal_of_trial
+
+
+@dataclass
+class Slot:
+    """One trial of the sweep.
+
+    Attributes:
+        number: From 0.
+        proposal: Its parameters.
+        attempts: How many attempts were begun.
+        outcome: How it ended, None while it is open.
+    """
+
+    number: int
+    proposal: Proposal
+    attempts: int = 0
+    outcome: Told | None = None
+
+
+@dataclass
+class Ledger:
+    """Which slots are open, ended and told.
+
+    Attributes:
+        ask_ahead: How many slots may be in flight.
+        in_order: Whether proposals wait for slot order (reproducible) or take what has ended.
+        slots: Every slot opened so far.
+    """
+
+    study: StudyStore
+    proposer: Proposer
+    records: Sequence[Record]
+    epoch_metric: str | None
+    ask_ahead: int
+    in_order: bool = True
+    slots: list[Slot] = field(default_factory=list)
+    _shown: set[int] = field(default_factory=set)
+    _told: int = 0
+
+    def __post_init__(self) -> None:
+        self._stored: list[FrozenTrial] = self.study.slots()
+        self._latest = {r.spec.slot: r for r in self.records}  # ordered by attempt: last one wins
+
+    def may_open(self) -> bool:
+        """Whether everything the next proposal must see has ended, and few enough are in flight."""
+        waiting_for = len(self.slots) - self.ask_ahead
+        if self.in_order:
+            return waiting_for < 0 or self.slots[waiting_for].outcome is not None
+        return sum(s.outcome is None for s in self.slots) < self.ask_ahead
+
+    def open_next(self) -> Slot:
+        """Open the next slot: restored with its outcome, or proposed and stored.
+
+        Raises:
+            Exhausted: The space is used up.
+        """
+        number = len(self.slots)
+        self._show_outcomes(before=number)
+        slot = self._restored(number)
+        if slot is None:
+            slot = Slot(number, self.proposer.propose())
+            self.study.add(number, slot.proposal)
+        self.slots.append(slot)
+        return slot
+
+    def close(self, slot: Slot, record: Record) -> None:
+        """Take the final record of a slot."""
+        slot.outcome = told(record, self.epoch_metric)
+
+    def tell_ended(self) -> list[Slot]:
+        """Tell the study, in slot order, what has ended.
+
+        Returns:
+            The slots told now: those at the front, up to the first that is still open.
+        """
+        newly = []
+        for slot in self.slots[self._told :]:
+            if slot.outcome is None:
+                break
+            self.study.tell(slot.number, slot.outcome)
+            newly.append(slot)
+        self._told += len(newly)
+        return newly
+
+    def _show_outcomes(self, before: int) -> None:
+        """Bring the mirror to the view that the proposal of slot `before` must have."""
+        last = before - self.ask_ahead if self.in_order else before - 1
+        for slot in self.slots[: last + 1]:
+            if slot.number not in self._shown and slot.outcome is not None:
+                self.proposer.tell(slot.number, slot.outcome)
+                self._shown.add(slot.number)
+
+    def _restored(self, number: int) -> Slot | None:
+        record = self._latest.get(number)
+        if number < len(self._stored):
+            proposal = proposal_of_trial(self._stored[number])
+        elif record is not None:  # the study lost its last commits; the record did not
+            proposal = proposal_of_record(record)
+            self.study.add(number, proposal)
+        else:
+            return None
+        self.proposer.restore(proposal)
+        slot = Slot(number, proposal, record.spec.attempt if record else 0)
+        if record is not None and record.is_final:
+            slot.outcome = told(record, self.epoch_metric)
+        elif number < len(self._stored) and self._stored[number].state.is_finished():
+            stored = self._stored[number]
+            slot.outcome = Told(stored.state, stored.value)
+        return slot

@@ -1,0 +1,59 @@
+"""One coordinator per sweep, kept by the kernel: the lock of a dead process is gone with it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from sweeps.errors import UsageError
+
+
+class SweepLock:
+    """Holds `records/<sweep>/lock` while a coordinator works on the sweep."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> SweepLock:
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 4096).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise UsageError(self._refusal(holder)) from None
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(owner).encode(), 0)
+        self._descriptor = descriptor
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _refusal(self, holder: str) -> str:
+        try:
+            owner = json.loads(holder)
+            who = f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+        except (ValueError, KeyError, TypeError):
+            who = "another process"
+        return (
+            f"sweep {self._name!r} is being run by {who}; wait for it, stop it (Ctrl-C there), "
+            "or begin another sweep with --name"
+        )

@@ -1,0 +1,91 @@
+"""The sweep's side of MLflow: what is handed to the projector, and how the parent run ends."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from sweeps.config import SweepConfig
+from sweeps.progress import Progress
+from sweeps.records import Record, RecordStore, SweepInfo
+from sweeps.report.markdown import render_markdown
+from sweeps.report.slots import slot_rows
+from sweeps.report.summary import Summary
+from sweeps.report.table import write_csv
+from sweeps.tracking.content import SweepNote
+from sweeps.tracking.projection import Projection
+from sweeps.tracking.projector import Projector
+
+CLOSE_TIMEOUT_SECONDS: Final = 120.0
+"""How long the end of a sweep waits for MLflow; what is missing then is reported, not lost."""
+
+INTERRUPTIONS: Final = frozenset({"interrupt", "terminate"})
+
+
+class ParentRun:
+    """Projects one sweep: its parent run and a child run an attempt."""
+
+    def __init__(
+        self, config: SweepConfig, info: SweepInfo, tracking_uri: str, progress: Progress
+    ) -> None:
+        self._config, self._info = config, info
+        self._store: RecordStore = config.home.store(info.id)
+        self._projector = Projector(
+            Projection(tracking_uri, config.home.artifacts),
+            info,
+            SweepNote(tags={"asked": str(config.limits.trials)}),
+            on_outage=lambda message: progress.note(
+                f"MLflow cannot be reached ({message}); the sweep goes on, its runs follow later"
+            ),
+        )
+        self._projector.start()
+
+    def catch_up(self, records: Sequence[Record]) -> None:
+        """Project what an earlier start recorded but could not project any more."""
+        for record in records:
+            key = record.spec.key
+            self._projector.put(record, lambda key=key: self._draw(key), only_if_missing=True)
+
+    def project(self, record: Record) -> None:
+        """Project an attempt soon; returns at once."""
+        self._projector.put(record, lambda: self._draw(record.spec.key))
+
+    def finish(self, summary: Summary) -> int:
+        """End the parent run and wait for everything handed over before.
+
+        Returns:
+            How many runs are missing in MLflow.
+        """
+        status = self._status(summary)
+        records = self._store.read_all()
+        best = summary.best
+        best_records = [r for r in records if best and r.spec.slot == best.slot and r.is_final]
+        table = io.StringIO(newline="")
+        write_csv(slot_rows(records), table, objective=self._info.metric)
+        tags = {
+            "failed": str(summary.counts["FAILED"]),
+            "done": str(summary.done),
+            "stopped_by": summary.stopped_by or "",
+        }
+        self._projector.finish(
+            lambda projection: projection.finish_sweep(
+                self._info,
+                status,
+                tags,
+                render_markdown(summary),
+                best=best_records[-1] if best_records else None,
+                files={"trials.csv": table.getvalue().encode()},
+            )
+        )
+        return len(self._projector.close(CLOSE_TIMEOUT_SECONDS).pending)
+
+    @staticmethod
+    def _status(summary: Summary) -> Literal["FINISHED", "KILLED", "FAILED"]:
+        return "KILLED" if summary.stopped_by in INTERRUPTIONS else "FINISHED"
+
+    def _draw(self, key: str) -> Mapping[str, bytes]:
+        record = self._store.read(key)
+        if record.result is None or not record.result.history:
+            return {}
+        return self._config.experiment.draw(record.spec, record.result)

@@ -1,0 +1,131 @@
+"""Runs a validated sweep from opening to summary; the only place where all parts meet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeps.config import SweepConfig
+from sweeps.coordinator.coordinator import Coordinator
+from sweeps.coordinator.ledger import Ledger
+from sweeps.coordinator.lock import SweepLock
+from sweeps.coordinator.opening import open_sweep
+from sweeps.coordinator.parent import ParentRun
+from sweeps.coordinator.signals import StopRequest
+from sweeps.coordinator.watch import Watch
+from sweeps.executors import Executor, InProcessExecutor
+from sweeps.progress import Progress
+from sweeps.provenance import code_state, environment
+from sweeps.records import Record, SweepInfo
+from sweeps.report.summary import Summary, summarize
+from sweeps.study.proposals import Proposer
+from sweeps.study.storage import StudyStore
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A sweep that has ended, for whatever reason."""
+
+    info: SweepInfo
+    summary: Summary
+
+
+def run_sweep(config: SweepConfig, *, tracking_uri: str, progress: Progress) -> RunResult:
+    """Create or resume a sweep and run it to its end.
+
+    Args:
+        config: What to run.
+        tracking_uri: Store of MLflow.
+        progress: Who is told what happens.
+
+    Raises:
+        UsageError: Its name belongs to another sweep, or another process runs it.
+    """
+    start = time.monotonic()
+    with StopRequest() as request:
+        info = open_sweep(config, code_state(Path.cwd()))
+        store = config.home.store(info.id)
+        with SweepLock(store.folder / "lock", info.name):
+            store.ask(config.limits.trials)
+            parent = ParentRun(config, info, tracking_uri, progress)
+            coordinator = _assemble(config, info, request, progress, parent.project)
+            progress.started(info, config.limits.trials, coordinator.ledger.records)
+            parent.catch_up(coordinator.ledger.records)
+            try:
+                stopped_by = coordinator.run()
+            finally:
+                coordinator.ledger.study.close()
+            summarise = _summariser(config, info, stopped_by, start, coordinator)
+            pending = parent.finish(summarise(0))
+            summary = summarise(pending)
+    progress.finished(summary)
+    return RunResult(info, summary)
+
+
+def _assemble(
+    config: SweepConfig,
+    info: SweepInfo,
+    request: StopRequest,
+    progress: Progress,
+    on_record: Callable[[Record], None],
+) -> Coordinator:
+    store = config.home.store(info.id)
+    proposer = Proposer(
+        config.space,
+        seed=config.seed,
+        sampler=config.sampler_factory,
+        direction=info.direction,
+        admissible=config.admissible,
+    )
+    ledger = Ledger(
+        study=StudyStore(config.home.optuna_db, info.id, info.direction),
+        proposer=proposer,
+        records=store.read_all(),
+        epoch_metric=info.epoch_metric if config.pruner.name != "none" else None,
+        ask_ahead=config.ask_ahead,
+        in_order=config.order == "slots",
+    )
+    watch = Watch(progress, request, info.epoch_metric)
+    return Coordinator(
+        config=config,
+        sweep_id=info.id,
+        ledger=ledger,
+        store=store,
+        progress=progress,
+        request=request,
+        watch=watch,
+        start_executor=lambda: _start_executor(config, watch, progress),
+        environment=environment(),
+        on_record=on_record,
+    )
+
+
+def _start_executor(config: SweepConfig, watch: Watch, progress: Progress) -> Executor:
+    progress.note("warming up")
+    config.experiment.warm_up()
+    return InProcessExecutor(config.experiment, config.data, watch)
+
+
+def _summariser(
+    config: SweepConfig,
+    info: SweepInfo,
+    stopped_by: str | None,
+    start: float,
+    coordinator: Coordinator,
+) -> Callable[[int], Summary]:
+    records = config.home.store(info.id).read_all()
+
+    def summarise(pending: int) -> Summary:
+        return summarize(
+            info,
+            records,
+            asked=config.limits.trials,
+            seconds=time.monotonic() - start,
+            stopped_by=stopped_by,
+            pending=pending,
+            time_split=dict(coordinator.seconds),
+        )
+
+    return summarise

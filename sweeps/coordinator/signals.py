@@ -1,0 +1,43 @@
+"""Ctrl-C and SIGTERM: once, running trials end at their next epoch; twice, at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Final
+
+REASONS: Final = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminate"}
+
+
+class StopRequest:
+    """A context in which signals ask the sweep to stop instead of tearing it down.
+
+    Attributes:
+        reason: `interrupt` (SIGINT), `terminate` (SIGTERM), or None while nobody asked.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        # Handlers belong to the main thread; elsewhere (a notebook's thread) the caller has them.
+        if threading.current_thread() is threading.main_thread():
+            for number in REASONS:
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.reason is not None:
+            raise KeyboardInterrupt
+        self.reason = REASONS[signal.Signals(number)]

@@ -1,0 +1,90 @@
+"""Where everything of a sweep lies: one folder, `mlruns/` unless told otherwise."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeps.errors import UsageError
+from sweeps.naming import did_you_mean
+from sweeps.records import RecordStore, SweepInfo
+
+
+@dataclass(frozen=True)
+class Home:
+    """A folder with `optuna.db`, `mlflow.db`, `records/` and `artifacts/`."""
+
+    path: Path
+
+    @classmethod
+    def resolve(cls, option: str | Path | None = None) -> Home:
+        """Return the home: `option`, else `SWEEPS_HOME`, else `./mlruns`; absolute.
+
+        Raises:
+            UsageError: The path is a file.
+        """
+        path = Path(option or os.environ.get("SWEEPS_HOME") or "mlruns").expanduser().absolute()
+        blocker = next((p for p in (path, *path.parents) if p.exists()), path)
+        if blocker.exists() and not blocker.is_dir():
+            raise UsageError(f"home {path}: {blocker} is a file; give a folder with --home")
+        return cls(path)
+
+    @property
+    def optuna_db(self) -> Path:
+        """SQLite file of the studies."""
+        return self.path / "optuna.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """Root of MLflow's artifacts."""
+        return self.path / "artifacts"
+
+    @property
+    def records(self) -> Path:
+        """Folder with one folder a sweep."""
+        return self.path / "records"
+
+    def store(self, sweep_id: str) -> RecordStore:
+        """Return the records of a sweep."""
+        return RecordStore(self.records / sweep_id)
+
+    def sweeps(self) -> list[SweepInfo]:
+        """Return every sweep, oldest first."""
+        folders = sorted(self.records.iterdir()) if self.records.is_dir() else []
+        infos = [RecordStore(folder).info() for folder in folders if folder.is_dir()]
+        return sorted((i for i in infos if i is not None), key=lambda i: (i.created_at, i.id))
+
+    def find(self, name: str) -> SweepInfo | None:
+        """Return the sweep of that name or id, or None."""
+        return next((i for i in self.sweeps() if name in {i.name, i.id}), None)
+
+    def get(self, name: str) -> SweepInfo:
+        """Return the sweep of that name or id.
+
+        Raises:
+            UsageError: There is none; the message lists those that exist.
+        """
+        info = self.find(name)
+        if info is None:
+            names = [i.name for i in self.sweeps()]
+            known = f"existing: {', '.join(names)}" if names else "there are no sweeps yet"
+            raise UsageError(
+                f"no sweep {name!r} in {self.path}{did_you_mean(name, names)}; {known}"
+            )
+        return info
+
+    def is_running(self, sweep_id: str) -> bool:
+        """Whether a coordinator holds the sweep's lock now."""
+        try:
+            descriptor = os.open(self.records / sweep_id / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False

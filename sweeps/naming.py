@@ -1,0 +1,35 @@
+"""Names people type: suggestions for misspelt ones, and which names a sweep may have."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from sweeps.errors import UsageError
+
+
+def did_you_mean(received: str, known: Iterable[str]) -> str:
+    """Return `, did you mean 'x'?` for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(received, list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def check_sweep_name(name: str) -> str:
+    """Return `name` if it may name a sweep.
+
+    Raises:
+        UsageError: It is empty, too long, or has characters that break file names and filters.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+        raise UsageError(
+            f"sweep name {name!r}: use 1 to 80 letters, digits, '.', '_' or '-', "
+            "beginning with a letter or digit"
+        )
+    return name
+
+
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """Return `name-2`, `name-3`, ...: the first that is not taken."""
+    used = set(taken)
+    return next(c for n in range(2, len(used) + 3) if (c := f"{name}-{n}") not in used)

@@ -1,0 +1,51 @@
+"""What a person or a script sees while a sweep runs: a live display, plain or JSON lines, nothing.
+
+`make_progress` chooses; everything is fed through the one protocol `Progress`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Literal, TextIO, get_args
+
+from sweeps.progress.protocol import Progress
+
+__all__ = ["Mode", "Progress", "make_progress"]
+
+Mode = Literal["auto", "plain", "json", "quiet"]
+
+
+def make_progress(mode: Mode) -> Progress:
+    """Return what shows the progress of a sweep.
+
+    Args:
+        mode: `auto` (a live display if stderr is a terminal, else one line a trial), `plain` (one
+            line a trial on stderr), `json` (one object an event on stdout) or `quiet` (failures
+            only, on stderr).
+
+    Raises:
+        ValueError: Another mode was given.
+    """
+    if mode not in get_args(Mode):
+        raise ValueError(f"progress mode {mode!r} is none of {', '.join(get_args(Mode))}")
+    if mode == "json":
+        from sweeps.progress.json_lines import JsonLines
+
+        return JsonLines(sys.stdout)
+    if mode == "quiet":
+        from sweeps.progress.quiet import Quiet
+
+        return Quiet(sys.stderr)
+    if mode == "auto" and _can_redraw(sys.stderr):
+        from sweeps.progress.live import LiveDisplay
+
+        return LiveDisplay(sys.stderr)
+    from sweeps.progress.plain import PlainLines
+
+    return PlainLines(sys.stderr)
+
+
+def _can_redraw(stream: TextIO) -> bool:
+    """Whether the stream is a terminal that moves its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}

@@ -1,0 +1,54 @@
+"""Who is told what happens in a sweep, event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from search_spaces.parameters import Value
+    from sweeps.experiment import TrialSpec
+    from sweeps.records.record import Record, SweepInfo
+    from sweeps.report.summary import Summary
+
+
+class Progress(Protocol):
+    """Told by the coordinator, in this order; `note` at any time.
+
+    No method raises because of where it writes: a closed pipe or a lost terminal never ends a
+    sweep.
+    """
+
+    def started(self, info: SweepInfo, total: int, done: Sequence[Record]) -> None:
+        """A sweep begins or resumes.
+
+        Args:
+            info: The sweep.
+            total: Number of trials asked for.
+            done: Every attempt recorded earlier.
+        """
+        ...
+
+    def note(self, text: str) -> None:
+        """One line worth knowing, such as a baseline left out."""
+        ...
+
+    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
+        """An attempt begins with these sampled parameters."""
+        ...
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """An epoch (from 0) has ended; cheap, called up to 70 times a second and trial."""
+        ...
+
+    def trial_finished(self, record: Record) -> None:
+        """An attempt has ended and its record is safe."""
+        ...
+
+    def finished(self, summary: Summary) -> None:
+        """The sweep has ended, for whatever reason."""
+        ...
+
+    def close(self) -> None:
+        """Give the terminal back; may be called at any time, and again."""
+        ...

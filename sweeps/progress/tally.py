@@ -1,0 +1,135 @@
+"""What is known of a running sweep, kept small; displays are drawn from it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+
+from sweeps.report.numbers import first_line
+from sweeps.report.slots import SlotRow, best_row, slot_row, slot_rows
+
+if TYPE_CHECKING:
+    from search_spaces.parameters import Value
+    from sweeps.experiment import TrialSpec
+    from sweeps.records.record import Record, SweepInfo
+
+RECENT = 5
+
+
+@dataclass
+class RunningTrial:
+    """An attempt in progress: `epochs` done so far, `metrics` of the last, `started_at` (clock)."""
+
+    spec: TrialSpec
+    params: Mapping[str, Value]
+    started_at: float
+    epochs: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Tally:
+    """Counts, best so far, last trials, rate and time left of one sweep.
+
+    Attributes:
+        info: The sweep.
+        total: Number of trials asked for.
+        best: Best COMPLETE slot so far, baselines included.
+        baselines: Slots that tried a baseline.
+        recent: The last attempts to end, oldest first.
+        running: Attempts in progress, by their spec's key.
+        failures: FAILED slots by reason.
+        first_error: First line of the first error seen.
+    """
+
+    def __init__(
+        self,
+        info: SweepInfo,
+        total: int,
+        done: Sequence[Record],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.info = info
+        self.total = total
+        self.running: dict[str, RunningTrial] = {}
+        self._clock = clock
+        self._rows = {row.slot: row for row in slot_rows(done)}
+        by_end = sorted(self._rows.values(), key=lambda row: row.finished_at)
+        self.recent: deque[SlotRow] = deque(by_end, maxlen=RECENT)
+        self.best = best_row(by_end, info.direction)
+        self._first_start: float | None = None
+        self._ended_here = 0
+
+    @property
+    def done(self) -> int:
+        """Number of slots with an outcome."""
+        return sum(row.state != "RUNNING" for row in self._rows.values())
+
+    @property
+    def baselines(self) -> list[SlotRow]:
+        """Slots that tried a baseline, in slot order."""
+        return [self._rows[s] for s in sorted(self._rows) if self._rows[s].baseline is not None]
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Number of FAILED slots by reason, most frequent first."""
+        failed = (row.reason for row in self._rows.values() if row.state == "FAILED")
+        return dict(Counter(failed).most_common())
+
+    @property
+    def first_error(self) -> str | None:
+        """First line of the lowest failed slot's error."""
+        failed = (self._rows[s] for s in sorted(self._rows) if self._rows[s].state == "FAILED")
+        return next((first_line(row.error) for row in failed if row.error), None)
+
+    def begin(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
+        """Note an attempt that begins now."""
+        now = self._clock()
+        self._first_start = self._first_start or now
+        self.running[spec.key] = RunningTrial(spec, params, now)
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Note the epoch (from 0) that an attempt has finished."""
+        trial = self.running.get(spec.key)
+        if trial is not None:
+            trial.epochs, trial.metrics = epoch + 1, metrics
+
+    def finish(self, record: Record) -> SlotRow:
+        """Note an attempt that has ended, and return its row."""
+        self.running.pop(record.spec.key, None)
+        row = slot_row([record])
+        self._rows[row.slot] = row
+        self.recent.append(row)
+        self.best = best_row([row, *([self.best] if self.best else [])], self.info.direction)
+        self._ended_here += row.state != "RUNNING"
+        return row
+
+    def elapsed(self, trial: RunningTrial) -> float:
+        """Seconds since an attempt began."""
+        return self._clock() - trial.started_at
+
+    def trials_per_minute(self) -> float | None:
+        """Rate since the first trial of this call began; None before one has ended."""
+        if self._first_start is None or not self._ended_here:
+            return None
+        return 60 * self._ended_here / max(self._clock() - self._first_start, 1e-3)
+
+    def seconds_left(self) -> float | None:
+        """Estimate from the median of the recorded trials, and how many run at once.
+
+        None before a trial is recorded. Failed trials, which are short, count only if there are no
+        others.
+        """
+        ended = [row for row in self._rows.values() if row.state != "RUNNING"]
+        usual = [row.seconds for row in ended if row.state != "FAILED"]
+        seconds = usual or [row.seconds for row in ended]
+        if not seconds:
+            return None
+        typical = median(seconds)
+        under_way = sum(min(self.elapsed(t), typical) for t in self.running.values())
+        work = max(self.total - len(ended), 0) * typical - under_way
+        return max(work, 0.0) / max(len(self.running), 1)

@@ -1,0 +1,184 @@
+"""What a trial ran on and from: versions, processor, host, git commit and a filtered diff."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import re
+import socket
+import subprocess
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+PACKAGES: Final = (
+    "digit-sweeps",
+    "tensorflow",
+    "keras",
+    "optuna",
+    "mlflow",
+    "numpy",
+    "scikit-learn",
+)
+"""Distributions whose version can change a trial's numbers."""
+
+DIFF_BYTES: Final = 200_000
+_GIT_TIMEOUT_SECONDS: Final = 10
+_CPU_FEATURES: Final = re.compile(
+    r"(sse4_[12]|fma|avx\w*|amx_\w+|asimd\w*|neon|sve\w*|bf16|i8mm|f16c)$"
+)
+"""What numerical libraries choose their code by: bit-equality holds for equal features only."""
+
+_SECRET_FILE: Final = re.compile(
+    r"(\.env(\..+)?|.+\.env|.+\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|ovpn)|id_(rsa|dsa|ecdsa|ed25519)"
+    r"|\.netrc|_netrc|\.pypirc|\.npmrc|\.pgpass|\.htpasswd|\.git-credentials"
+    r"|(.*[._-])?(secrets?|credentials?)([._-].*)?)$",
+    re.IGNORECASE,
+)
+_SECRET_LINE: Final = re.compile(
+    r"""(?ix)
+    (?<![a-z]) (api[_-]?key | access[_-]?key(_id)? | private[_-]?key | secret\w* | passw(or)?d
+        | pwd | passphrase | \w*token | credentials? | client[_-]?id | auth(orization)?)
+        (?![a-z]) \w* ["']? \s* [:=] \s* ["']? [^\s"']
+    | (api[_-]?key | access[_-]?key | private[_-]?key | secret | password | passwd | token)
+        ["']? \s* [:=]{1,2} \s* ["']? [^\s"']{4}
+    | -- (api-?key | secret | password | passwd | token) [ =] \S
+    | \b (bearer | basic) \s+ [\w.~+/=-]{8}
+    | ://[^/\s:@]+:[^/\s@]+@
+    | \b (AKIA | ASIA)[0-9A-Z]{16} \b | \b AIza[\w-]{30} | \b eyJ[\w-]{10,}\.[\w-]{10}
+    | \b gh[pousr]_\w{20} | \b github_pat_\w{20} | \b glpat-[\w-]{16}
+    | \b xox[abpr]-[\w-]{10} | \b sk-[\w-]{16}
+    """
+)
+_MAX_LINE_CHARACTERS: Final = 1000
+"""No line that people write is longer, and the patterns above take quadratic time in it."""
+
+_KEY_BEGIN: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY")
+_KEY_END: Final = re.compile(r"-----END [A-Z ]*PRIVATE KEY")
+_LONG_MARK: Final = "[line left out: it is longer than 1000 characters]"
+_LINE_MARK: Final = "[line left out: it looks like a secret]"
+_FILE_MARK: Final = "[changes left out: the file may hold secrets]"
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, processor and host, JSON-compatible; imports none of the packages."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
+        "cpu": _cpu(),
+        "hostname": socket.gethostname(),
+    }
+
+
+def code_state(folder: Path) -> dict[str, Any]:
+    """Return the git commit of a folder's repository and its uncommitted changes.
+
+    Args:
+        folder: Any folder of the working tree.
+
+    Returns:
+        `commit` (None without git or outside a repository), `dirty`, and `diff`: `git diff HEAD`
+        and the names of untracked files, what looks like a secret left out, at most 200 kB.
+    """
+    commit = (_git(folder, "rev-parse", "--verify", "HEAD") or "").strip()
+    if not commit:
+        return {"commit": None, "dirty": False, "diff": ""}
+    diff = _git(folder, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "HEAD") or ""
+    untracked = (
+        _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/") or ""
+    )
+    names = "".join(f"# untracked: {name}\n" for name in untracked.splitlines())
+    # Names first: they are few, and a long diff is cut at its end.
+    text = names + filter_secrets(diff[:DIFF_BYTES])
+    whole_bytes = len(names.encode()) + len(diff.encode())
+    return {
+        "commit": commit,
+        "dirty": bool(diff or untracked),
+        "diff": _capped(text, whole_bytes),
+    }
+
+
+def filter_secrets(diff: str) -> str:
+    """Return a diff without what looks like keys, passwords or tokens.
+
+    A file known to hold such things keeps its header only; elsewhere single lines and private
+    keys are replaced. It errs on the side of leaving out.
+    """
+    kept: list[str] = []
+    hidden_file = in_key = False
+    for line in diff.splitlines():
+        if line.startswith("diff --git "):
+            hidden_file, in_key = _is_secret_file(line), False
+            kept.append(line)
+            if hidden_file:
+                kept.append(_FILE_MARK)
+        elif not hidden_file:
+            in_key = in_key or bool(_KEY_BEGIN.search(line))
+            kept.append(line[:1] + _LINE_MARK if in_key else _clean_line(line))
+            in_key = in_key and not _KEY_END.search(line)
+    return "".join(f"{line}\n" for line in kept)
+
+
+def _clean_line(line: str) -> str:
+    if len(line) > _MAX_LINE_CHARACTERS:
+        return line[:1] + _LONG_MARK
+    return line[:1] + _LINE_MARK if _SECRET_LINE.search(line) else line
+
+
+def _is_secret_file(header: str) -> bool:
+    """Read `diff --git a/old b/new`; quotes stand around names with special characters."""
+    names = (part.strip('" ') for part in re.split(r" \"?[ab]/", header)[1:])
+    return any(_SECRET_FILE.match(part) for name in names for part in PurePosixPath(name).parts)
+
+
+def _capped(text: str, whole_bytes: int) -> str:
+    """Cut at the end of a line, with a note, if the text or what it was made of is too long."""
+    encoded = text.encode()
+    if max(len(encoded), whole_bytes) <= DIFF_BYTES:
+        return text
+    note = f"[cut: the whole diff has {whole_bytes} bytes, {DIFF_BYTES} are kept]\n"
+    kept = encoded[: DIFF_BYTES - len(note)].decode(errors="ignore")
+    return kept[: kept.rfind("\n") + 1] + note
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return what git answers, None if there is no git, no repository, or no answer in time."""
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    command = ["git", "-c", "core.quotepath=off", "-c", "core.fsmonitor=false", *arguments]
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command, no shell
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_GIT_TIMEOUT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode(errors="replace")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def _cpu() -> dict[str, Any]:
+    try:
+        facts = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        facts = ""
+    fields = dict(re.findall(r"^([^\t:]+?)\s*: (.*)$", facts, flags=re.MULTILINE))
+    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    return {
+        "model": fields.get("model name") or platform.processor() or platform.machine(),
+        "count": os.cpu_count(),
+        "features": sorted({flag for flag in flags if _CPU_FEATURES.match(flag)}),
+    }

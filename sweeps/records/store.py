@@ -1,0 +1,120 @@
+"""The records of one sweep as files: `<slot>-<attempt>.record` and `.weights` beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from sweeps.records.files import write_atomically
+from sweeps.records.format import FormatError, decode, encode, pack_arrays, unpack_arrays
+from sweeps.records.record import Record, SweepInfo
+
+_INFO_FILE: Final = "sweep.json"
+_ASKED_FILE: Final = "asked"
+
+
+class RecordError(Exception):
+    """A record or a weights file is missing or damaged; the message names the file."""
+
+
+class RecordStore:
+    """Reads and writes what one folder `records/<sweep id>` holds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def create(self, info: SweepInfo) -> None:
+        """Make the folder and write what is fixed for the life of the sweep."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        document = json.dumps(dataclasses.asdict(info), indent=1, ensure_ascii=False)
+        write_atomically(self.folder / _INFO_FILE, document.encode())
+
+    def info(self) -> SweepInfo | None:
+        """Return what was fixed at creation, or None if there is no (whole) sweep here."""
+        try:
+            document = json.loads((self.folder / _INFO_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        document["baselines"] = tuple(document["baselines"])
+        return SweepInfo(**document)
+
+    def ask(self, trials: int) -> None:
+        """Note how many trials were asked for last."""
+        write_atomically(self.folder / _ASKED_FILE, f"{trials}\n".encode())
+
+    def asked(self) -> int | None:
+        """Return how many trials were asked for last, None if nobody asked yet."""
+        try:
+            return int((self.folder / _ASKED_FILE).read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return None
+
+    def write(self, record: Record) -> Record:
+        """Make an attempt safe: weights first, then the record that names their digest.
+
+        Returns:
+            The record as a reader will see it, with the digest of its weights.
+        """
+        if record.result is not None and record.result.weights is not None:
+            packed = pack_arrays(record.result.weights)
+            write_atomically(self._weights_path(record.spec.key), packed)
+            digest = hashlib.sha256(packed).hexdigest()
+            record = dataclasses.replace(record, weights_sha256=digest)
+        write_atomically(self._record_path(record.spec.key), encode(record))
+        return record
+
+    def read_all(self, *, arrays: bool = False) -> list[Record]:
+        """Return every record, ordered by slot and attempt.
+
+        Raises:
+            RecordError: One of them is damaged.
+        """
+        paths = self.folder.glob("[0-9]*.record")
+        records = [self._read(path, arrays=arrays) for path in paths]
+        return sorted(records, key=lambda r: (r.spec.slot, r.spec.attempt))
+
+    def read(self, key: str) -> Record:
+        """Return one record with its arrays, by `<slot>-<attempt>`."""
+        return self._read(self._record_path(key), arrays=True)
+
+    def weights(self, record: Record) -> dict[str, np.ndarray]:
+        """Return the best-epoch weights of an attempt.
+
+        Raises:
+            RecordError: They were never stored, were dropped, or are damaged.
+        """
+        path = self._weights_path(record.spec.key)
+        if record.weights_sha256 is None:
+            raise RecordError(f"trial {record.spec.key} ended without weights")
+        try:
+            packed = path.read_bytes()
+        except FileNotFoundError:
+            raise RecordError(
+                f"the weights of trial {record.spec.key} were dropped when better trials arrived"
+            ) from None
+        if hashlib.sha256(packed).hexdigest() != record.weights_sha256:
+            raise RecordError(f"{path}: damaged, the checksum does not fit its record")
+        return unpack_arrays(packed)
+
+    def drop_weights(self, key: str) -> None:
+        """Delete the weights of one attempt, if they are there."""
+        self._weights_path(key).unlink(missing_ok=True)
+
+    def _read(self, path: Path, *, arrays: bool) -> Record:
+        try:
+            return decode(path.read_bytes(), arrays=arrays)
+        except FileNotFoundError:
+            raise RecordError(f"no record {path.name} in {path.parent}") from None
+        except FormatError as error:
+            raise RecordError(f"{path}: {error}") from None
+
+    def _record_path(self, key: str) -> Path:
+        return self.folder / f"{key}.record"
+
+    def _weights_path(self, key: str) -> Path:
+        return self.folder / f"{key}.weights"

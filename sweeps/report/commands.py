@@ -1,0 +1,31 @@
+"""The commands a finished sweep proposes; each can be pasted as it stands."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweeps.report.summary import Summary
+
+
+def next_commands(
+    summary: Summary, *, home_option: str = "", run_command: str = ""
+) -> tuple[str, str, str]:
+    """Return three commands: look at the runs, list the trials, go on.
+
+    Args:
+        summary: Of the sweep that has just ended.
+        home_option: As it is to be pasted (`--home elsewhere`); empty for the default home.
+        run_command: What started the sweep, quoted, without `--trials` and `--home`: only its
+            caller knows the space and the options that the same sweep needs again. Without it the
+            third command shows the best trial instead.
+    """
+    name = shlex.quote(summary.name)
+    if run_command:
+        unfinished = summary.done < summary.asked
+        more = f"{run_command} --trials {summary.asked if unfinished else 2 * summary.asked}"
+    else:
+        more = f"sweeps best {name}"
+    home = f" {home_option}" if home_option else ""
+    return f"sweeps ui{home}", f"sweeps trials {name}{home}", f"{more}{home}"

@@ -1,0 +1,130 @@
+"""What `sweeps list` shows: one row a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from sweeps.report.numbers import format_metric
+from sweeps.report.slots import best_row, slot_rows
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sweeps.records.record import Record, SweepInfo
+
+ListingState = Literal["RUNNING", "FINISHED", "UNFINISHED", "EMPTY"]
+
+
+@dataclass(frozen=True)
+class ListingRow:
+    """One sweep in a list.
+
+    Attributes:
+        name: Name of the sweep.
+        id: Its identifier.
+        experiment: Short name of its experiment.
+        done: Slots with an outcome.
+        failed: Those among them that FAILED.
+        asked: Number of trials asked for, None where it is not known.
+        metric: Name of the objective metric.
+        best: Best observed objective, None if no slot is COMPLETE.
+        best_slot: Where it was observed, or None.
+        created_at: Milliseconds since the epoch (UTC).
+        state: RUNNING while a coordinator holds the sweep; else EMPTY without an outcome,
+            UNFINISHED with fewer outcomes than asked or an interrupted slot, FINISHED otherwise.
+    """
+
+    name: str
+    id: str
+    experiment: str
+    done: int
+    failed: int
+    asked: int | None
+    metric: str
+    best: float | None
+    best_slot: int | None
+    created_at: int
+    state: ListingState
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as a JSON-compatible mapping; keys are the attributes' names."""
+        return asdict(self)
+
+
+def listing_rows(
+    sweeps: Sequence[tuple[SweepInfo, Sequence[Record]]],
+    *,
+    asked: Mapping[str, int] | None = None,
+    running: Collection[str] = (),
+) -> list[ListingRow]:
+    """Return one row a sweep, the newest first.
+
+    Args:
+        sweeps: Each with all its records.
+        asked: Number of trials asked for by sweep id, where it is known.
+        running: Ids of sweeps that a coordinator holds now.
+    """
+    newest_first = sorted(sweeps, key=lambda sweep: (-sweep[0].created_at, sweep[0].name))
+    totals = asked or {}
+    return [_row(info, r, totals.get(info.id), info.id in running) for info, r in newest_first]
+
+
+def _row(
+    info: SweepInfo, records: Sequence[Record], asked: int | None, running: bool
+) -> ListingRow:
+    rows = slot_rows(records)
+    best = best_row(rows, info.direction)
+    done = sum(row.state != "RUNNING" for row in rows)
+    state: ListingState = "FINISHED"
+    if running:
+        state = "RUNNING"
+    elif not done:
+        state = "EMPTY"
+    elif done < len(rows) or done < (asked or 0):
+        state = "UNFINISHED"
+    return ListingRow(
+        name=info.name,
+        id=info.id,
+        experiment=info.experiment_name,
+        done=done,
+        failed=sum(row.state == "FAILED" for row in rows),
+        asked=asked,
+        metric=info.metric,
+        best=best.objective if best else None,
+        best_slot=best.slot if best else None,
+        created_at=info.created_at,
+        state=state,
+    )
+
+
+def render_listing(rows: Sequence[ListingRow]) -> Table:
+    """Return the rows as a table for the terminal; times are local."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+    for name in ("name", "state", "trials", "failed", "best\nobserved", "created", "id", "metric"):
+        is_number = name in {"trials", "failed", "best\nobserved"}
+        table.add_column(
+            name,
+            justify="right" if is_number else "left",
+            no_wrap=name not in {"name", "metric"},
+            overflow="fold",
+        )
+    for row in rows:
+        created = datetime.fromtimestamp(row.created_at / 1000, tz=UTC).astimezone()
+        table.add_row(
+            Text(row.name, style="bold"),
+            row.state,
+            str(row.done) if row.asked is None else f"{row.done}/{row.asked}",
+            Text(str(row.failed or ""), style="bold red"),
+            "" if row.best is None else format_metric(row.best),
+            f"{created:%Y-%m-%d %H:%M}",
+            Text(row.id),
+            Text(row.metric, no_wrap=True, overflow="ellipsis"),
+        )
+    return table

@@ -1,0 +1,70 @@
+"""A summary as GitHub Markdown, for `$GITHUB_STEP_SUMMARY` and descriptions of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sweeps.report.numbers import format_metric, format_seconds, format_value
+from sweeps.report.verdict import difference_to, progress_line, verdict_line
+
+if TYPE_CHECKING:
+    from sweeps.report.slots import SlotRow
+    from sweeps.report.summary import Summary
+
+
+def render_markdown(summary: Summary) -> str:
+    """Return a heading, the verdict, best against baselines, parameters and failures by reason."""
+    lines = [
+        f"### Sweep {escape(summary.name)}",
+        "",
+        f"{escape(progress_line(summary))} ({format_seconds(summary.seconds)}).",
+        "",
+        f"**{escape(verdict_line(summary))}**",
+        "",
+    ]
+    best = summary.best
+    rows = [row for row in (best, *summary.baselines) if row]
+    if rows:
+        header = ["trial", "origin", summary.metric, "best minus this", "epochs", "seconds"]
+        # A best trial that is a baseline itself would be listed twice.
+        unique = list({row.slot: row for row in rows}.values())
+        lines += _table(header, [_cells(summary, row) for row in unique])
+    if best:
+        header = ["parameter of the best", "value"]
+        lines += _table(header, [[name, format_value(v)] for name, v in best.params.items()])
+    if summary.failures:
+        pairs = [[reason, str(count)] for reason, count in summary.failures.items()]
+        lines += _table(["failed because", "trials"], pairs)
+    if summary.first_error:
+        lines += [f"First error: {escape(summary.first_error)}", ""]
+    if summary.tracking_pending:
+        lines += [f"{summary.tracking_pending} trials are recorded but not in MLflow yet.", ""]
+    return "\n".join(lines)
+
+
+def escape(text: str) -> str:
+    """Escape what GitHub would take for markup, so that an error message stays one table cell."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{c}" if c in "\\`*_|<>[]#~$" else c for c in flat)
+
+
+def _cells(summary: Summary, row: SlotRow) -> list[str]:
+    best = summary.best
+    is_best = best is not None and best.slot == row.slot
+    return [
+        str(row.slot),
+        f"{row.origin}, best observed" if is_best else row.origin,
+        row.state if row.objective is None else format_metric(row.objective),
+        "" if is_best or best is None else difference_to(summary.metric, best, row),
+        str(row.epochs or ""),
+        f"{row.seconds:.1f}",
+    ]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    escaped = [[escape(cell) for cell in row] for row in (header, *rows)]
+    return [line(escaped[0]), line(["---"] * len(header)), *map(line, escaped[1:]), ""]

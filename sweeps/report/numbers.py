@@ -1,0 +1,80 @@
+"""How numbers, durations and messages are written for people; files keep full precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from search_spaces.parameters import Value
+
+
+def format_value(value: Value) -> str:
+    """Write a parameter's value: `1.23e-03`, `0.25`, `64`, `true`, `relu`, `null`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, float):
+        return str(value)
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    return f"{value:.4g}" if 0.01 <= abs(value) < 1e4 else f"{value:.2e}"
+
+
+def format_metric(value: float) -> str:
+    """Write a metric: four decimals (`0.9320`), whole numbers without (`23`), else `1.234e-05`."""
+    if not math.isfinite(value):
+        return f"{value:g}"
+    if isinstance(value, int) or (value.is_integer() and abs(value) > 1):
+        return f"{value:.0f}"
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1e4 else f"{value:.3e}"
+
+
+def format_params(params: Mapping[str, Value], *, separator: str = ", ") -> str:
+    """Write parameters as `name=value` in their own order."""
+    return separator.join(f"{name}={format_value(value)}" for name, value in params.items())
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration: `4.1 s`, `42 s`, `3 min 02 s`, `1 h 05 min`."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0.0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def format_difference(metric: str, value: float, reference: float) -> str:
+    """Write `value - reference` with its sign; in percentage points for shares such as accuracies.
+
+    Shares are told by name (`accuracy`, `recall`) and range: an experiment that counts accuracy in
+    percent gets a plain difference.
+    """
+    difference = value - reference
+    is_share = "accuracy" in metric or metric.startswith("recall")
+    if is_share and 0 <= value <= 1 and 0 <= reference <= 1:
+        return f"{100 * difference:+.2f} points"
+    return f"{'+' if difference >= 0 else '-'}{format_metric(abs(difference))}"
+
+
+def first_line(text: str, *, limit: int = 160) -> str:
+    """Return the first line that is not empty, printable (no escape sequences), at most `limit`."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    clean = "".join(character if character.isprintable() else "?" for character in line)
+    return clean if len(clean) <= limit else clean[: limit - 3] + "..."
+
+
+def broken(name: str, *, width: int = 9) -> str:
+    """Break a long column name after underscores, into lines of about `width` characters."""
+    lines = [""]
+    for piece in name.replace("_", "_\n").splitlines():
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)

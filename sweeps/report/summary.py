@@ -1,0 +1,129 @@
+"""How a sweep ended: counts, best against baselines, failures, where the time went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from sweeps.report.numbers import first_line
+from sweeps.report.slots import STATES, SlotRow, SlotState, best_row, slot_rows
+
+if TYPE_CHECKING:
+    from sweeps.records.record import Record, SweepInfo
+
+NOT_CONFIRMED = "best observed, not confirmed"
+"""What the best trial is called until it is finalised: the best of N scores on one validation set
+is partly the luckiest (Cawley & Talbot 2010)."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The outcome of a sweep so far.
+
+    Attributes:
+        id: Identifier of the sweep.
+        name: Name of the sweep.
+        metric: Name of the objective metric.
+        direction: Which way is better.
+        asked: Number of trials asked for.
+        counts: Number of slots by state; every state is present.
+        failures: Number of FAILED slots by reason, most frequent first.
+        first_error: First line of the first failed slot's error, None without one.
+        best: Best COMPLETE slot, baselines included; None if there is none.
+        baselines: Slots whose origin is a baseline, in slot order.
+        seconds: Wall time of this call of `sweeps run`.
+        stopped_by: What ended the sweep before its total (`timeout`, `target`, `interrupt`, ...),
+            None if nothing did.
+        tracking_pending: Records that MLflow has not received yet.
+        time_split: Seconds by what they were spent on.
+    """
+
+    id: str
+    name: str
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    asked: int
+    counts: Mapping[SlotState, int]
+    failures: Mapping[str, int]
+    first_error: str | None
+    best: SlotRow | None
+    baselines: tuple[SlotRow, ...]
+    seconds: float
+    stopped_by: str | None = None
+    tracking_pending: int = 0
+    time_split: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """Number of slots with an outcome."""
+        return sum(self.counts.values()) - self.counts["RUNNING"]
+
+    @property
+    def reference(self) -> SlotRow | None:
+        """The best COMPLETE baseline, which the best trial is compared with."""
+        return best_row(self.baselines, self.direction)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-compatible mapping; keys are the attributes' names, `done` and `status`."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "metric": self.metric,
+            "direction": self.direction,
+            "asked": self.asked,
+            "done": self.done,
+            "counts": dict(self.counts),
+            "failures": dict(self.failures),
+            "first_error": self.first_error,
+            "status": NOT_CONFIRMED,
+            "best": self.best.to_dict() if self.best else None,
+            "baselines": [row.to_dict() for row in self.baselines],
+            "seconds": self.seconds,
+            "stopped_by": self.stopped_by,
+            "tracking_pending": self.tracking_pending,
+            "time_split": dict(self.time_split),
+        }
+
+
+def summarize(
+    info: SweepInfo,
+    records: Sequence[Record],
+    *,
+    asked: int,
+    seconds: float,
+    stopped_by: str | None,
+    pending: int = 0,
+    time_split: Mapping[str, float] | None = None,
+) -> Summary:
+    """Summarise a sweep from its records.
+
+    Args:
+        info: What was fixed when the sweep was created.
+        records: Every recorded attempt, in any order.
+        asked: Number of trials asked for.
+        seconds: Wall time so far.
+        stopped_by: What ended the sweep before its total, None if nothing did.
+        pending: Records that MLflow has not received yet.
+        time_split: Seconds by what they were spent on.
+    """
+    rows = slot_rows(records)
+    states = Counter(row.state for row in rows)
+    failed = [row for row in rows if row.state == "FAILED"]
+    return Summary(
+        id=info.id,
+        name=info.name,
+        metric=info.metric,
+        direction=info.direction,
+        asked=asked,
+        counts={state: states[state] for state in STATES},
+        failures=dict(Counter(row.reason for row in failed).most_common()),
+        first_error=next((first_line(row.error) for row in failed if row.error), None),
+        best=best_row(rows, info.direction),
+        baselines=tuple(row for row in rows if row.baseline is not None),
+        seconds=seconds,
+        stopped_by=stopped_by,
+        tracking_pending=pending,
+        time_split=dict(time_split or {}),
+    )

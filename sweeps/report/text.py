@@ -1,0 +1,112 @@
+"""Summaries and best trials for the terminal; loaded only to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.report.commands import next_commands
+from sweeps.report.numbers import broken, format_metric, format_seconds, format_value
+from sweeps.report.slots import SlotRow
+from sweeps.report.summary import Summary
+from sweeps.report.verdict import difference_to, failure_line, progress_line, verdict_line
+
+
+def render_text(
+    summary: Summary, *, home_option: str = "", run_command: str = ""
+) -> RenderableType:
+    """Return the end of a run: best against baselines, failures, three commands to copy.
+
+    Print it with `console.print(..., crop=False)`: a command longer than the terminal stays whole.
+
+    Args:
+        summary: Of the sweep.
+        home_option: See `next_commands`.
+        run_command: See `next_commands`.
+    """
+    time = f" ({format_seconds(summary.seconds)})" if summary.seconds else ""
+    parts: list[RenderableType] = [
+        Text.assemble((summary.name, "bold"), f"  {progress_line(summary)}{time}"),
+        Text(verdict_line(summary)),
+    ]
+    if summary.best or summary.baselines:
+        parts.append(_comparison_table(summary))
+    if summary.best:
+        parts += [Text("Parameters of the best trial:"), _pairs(_param_texts(summary.best))]
+    parts += [Text(line, style=style) for line, style in _remarks(summary)]
+    commands = next_commands(summary, home_option=home_option, run_command=run_command)
+    hints = ("compare the runs in MLflow", "every trial", "go on" if run_command else "the best")
+    return Group(*parts, Text(), _commands(dict(zip(commands, hints, strict=True))))
+
+
+def render_best(summary: Summary) -> RenderableType:
+    """Return what `sweeps best` prints: verdict, parameters and metrics of the best trial."""
+    parts: list[RenderableType] = [Text(verdict_line(summary))]
+    if summary.best:
+        metrics = {name: format_metric(value) for name, value in summary.best.metrics.items()}
+        parts += [Text("Parameters:"), _pairs(_param_texts(summary.best))]
+        parts += [Text("Metrics:"), _pairs(metrics)]
+    parts += [Text(line, style=style) for line, style in _remarks(summary)]
+    return Group(*parts)
+
+
+def _comparison_table(summary: Summary) -> Table:
+    """Best and baselines, one line each, with the best's difference to each baseline."""
+    best = summary.best
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("", "trial", summary.metric, "best minus\nthis", "epochs", "seconds"):
+        table.add_column(broken(name), justify="right" if name else "left", no_wrap=not name)
+    if best and best.baseline is None:
+        table.add_row("best observed", *_cells(best, ""), style="bold")
+    for row in summary.baselines:
+        difference = difference_to(summary.metric, best, row) if best else ""
+        mark = " (best observed)" if best and best.slot == row.slot else ""
+        table.add_row(Text(f"{row.origin}{mark}"), *_cells(row, "" if mark else difference))
+    return table
+
+
+def _cells(row: SlotRow, difference: str) -> tuple[str, str, str, str, str]:
+    value = row.state if row.objective is None else format_metric(row.objective)
+    return str(row.slot), value, difference, str(row.epochs or ""), f"{row.seconds:.1f}"
+
+
+def _remarks(summary: Summary) -> list[tuple[str, str]]:
+    """What the reader must not miss, each line with its style."""
+    remarks = []
+    if summary.failures:
+        remarks.append((failure_line(summary.failures, summary.first_error), "bold red"))
+    if summary.tracking_pending:
+        text = f"{summary.tracking_pending} trials are recorded but not in MLflow yet"
+        remarks.append((text, "yellow"))
+    if total := sum(summary.time_split.values()):
+        spent = ", ".join(
+            f"{name} {format_seconds(seconds)} ({seconds / total:.0%})"
+            for name, seconds in sorted(summary.time_split.items(), key=lambda item: -item[1])
+        )
+        remarks.append((f"Time: {spent}", "dim"))
+    return remarks
+
+
+def _param_texts(row: SlotRow) -> dict[str, str]:
+    return {name: format_value(value) for name, value in row.params.items()}
+
+
+def _pairs(pairs: Mapping[str, str]) -> RenderableType:
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    for name, text in pairs.items():
+        grid.add_row(Text(name, no_wrap=True), Text(text))
+    return Padding(grid, (0, 0, 0, 2))
+
+
+def _commands(commands: Mapping[str, str]) -> Text:
+    width = max(map(len, commands))
+    lines = (
+        Text.assemble("  ", (command, "bold"), " " * (width - len(command) + 3), (hint, "dim"))
+        for command, hint in commands.items()
+    )
+    return Text("\n", no_wrap=True, overflow="ignore").join(lines)

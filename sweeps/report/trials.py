@@ -1,0 +1,113 @@
+"""What `sweeps trials` prints: one line a slot, as wide as the terminal allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.report.numbers import broken, format_metric, format_params, format_value
+from sweeps.report.slots import SlotRow, SlotState, best_row
+from sweeps.report.summary import NOT_CONFIRMED
+from sweeps.report.table import parameter_names
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+STATE_STYLES: Mapping[SlotState, str] = {
+    "COMPLETE": "green",
+    "PRUNED": "yellow",
+    "FAILED": "bold red",
+    "RUNNING": "cyan",
+}
+
+
+@dataclass(frozen=True)
+class TrialsView:
+    """A rich renderable: every slot, the best marked with `*`.
+
+    Parameters that never vary are left out, as are metrics other than the objective: CSV has them
+    all. A narrow terminal gets fewer columns, then the parameters in one; no cell is cut.
+
+    Attributes:
+        rows: From `slot_rows`.
+        metric: Name of the objective metric.
+        direction: Which way is better.
+        order: Parameter names in the order of the space, where it is known.
+    """
+
+    rows: Sequence[SlotRow]
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    order: Sequence[str] = ()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the widest layout that fits."""
+        varied = [n for n in parameter_names(self.rows, self.order) if self._varies(n)]
+        table = self._table(varied, details=True)
+        if console.measure(table, options=options.update(width=10_000)).maximum > options.max_width:
+            table = self._table(varied, details=False)
+        if console.measure(table, options=options.update(width=10_000)).maximum > options.max_width:
+            table = self._compact_table(varied)
+        yield table
+        if best_row(self.rows, self.direction):
+            yield Text(f"* {NOT_CONFIRMED}")
+
+    def _table(self, varied: Sequence[str], *, details: bool) -> Table:
+        """A column a parameter; with `details` also epochs, seconds and why it ended."""
+        table = self._table_of(varied)
+        for name in ("epochs", "seconds") if details else ():
+            table.add_column(name, justify="right", no_wrap=True)
+        if details:
+            table.add_column("why", no_wrap=True)
+        for row in self.rows:
+            values = [format_value(row.params[n]) if n in row.params else "" for n in varied]
+            more = [str(row.epochs or ""), f"{row.seconds:.1f}", _why(row)] if details else []
+            self._add(table, row, [*values, *more])
+        return table
+
+    def _compact_table(self, varied: Sequence[str]) -> Table:
+        """All parameters in one column, over as many lines as they need."""
+        table = self._table_of(())
+        table.add_column("parameters", overflow="fold")
+        for row in self.rows:
+            chosen = {name: row.params[name] for name in varied if name in row.params}
+            self._add(table, row, [format_params(chosen, separator=" ")])
+        return table
+
+    def _table_of(self, numeric: Sequence[str]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+        table.add_column("trial", justify="right", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        for name in (self.metric, *numeric):
+            table.add_column(broken(name), justify="right", no_wrap=True)
+        return table
+
+    def _add(self, table: Table, row: SlotRow, cells: Sequence[str]) -> None:
+        best = best_row(self.rows, self.direction)
+        is_best = best is not None and row.slot == best.slot
+        table.add_row(
+            f"{'*' if is_best else ''}{row.slot}",
+            Text(row.state, style=STATE_STYLES[row.state]),
+            Text(objective_or_reason(row)),
+            *map(Text, cells),
+            style="bold" if is_best else None,
+        )
+
+    def _varies(self, name: str) -> bool:
+        values = {repr(row.params.get(name)) for row in self.rows}
+        return len(values) > 1 or len(self.rows) == 1
+
+
+def objective_or_reason(row: SlotRow) -> str:
+    """Return the objective, or why there is none."""
+    return row.reason if row.objective is None else format_metric(row.objective)
+
+
+def _why(row: SlotRow) -> str:
+    parts = [row.reason if row.state == "COMPLETE" else "", row.origin if row.baseline else ""]
+    return ", ".join(filter(None, parts))

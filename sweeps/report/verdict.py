@@ -1,0 +1,63 @@
+"""One line each, shared by every output: who is ahead of what, how trials ended, what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sweeps.report.numbers import format_difference, format_metric
+from sweeps.report.slots import STATES
+from sweeps.report.summary import NOT_CONFIRMED
+
+if TYPE_CHECKING:
+    from sweeps.report.slots import SlotRow
+    from sweeps.report.summary import Summary
+
+
+def verdict_line(summary: Summary) -> str:
+    """Return the best trial against the best baseline, without claiming that it is better."""
+    best, reference = summary.best, summary.reference
+    if best is None:
+        return "no trial completed, so there is no best trial"
+    value = f"{summary.metric} {_objective(best)} (trial {best.slot})"
+    return f"{NOT_CONFIRMED}: {value}, {_comparison(summary, best, reference)}"
+
+
+def _comparison(summary: Summary, best: SlotRow, reference: SlotRow | None) -> str:
+    if reference is None:
+        return "no baseline to compare with: " + (
+            "none completed" if summary.baselines else "the sweep has none"
+        )
+    if best.slot == reference.slot:
+        return f"which is the baseline {best.baseline}; no other trial scored better"
+    difference = difference_to(summary.metric, best, reference)
+    return f"{difference} against the baseline {reference.baseline} ({_objective(reference)})"
+
+
+def difference_to(metric: str, row: SlotRow, reference: SlotRow) -> str:
+    """Return the difference of two COMPLETE rows' objectives, empty if one is not COMPLETE."""
+    if row.objective is None or reference.objective is None:
+        return ""
+    return format_difference(metric, row.objective, reference.objective)
+
+
+def progress_line(summary: Summary) -> str:
+    """Return `20 of 20 trials: 18 COMPLETE, 2 FAILED`, and what ended the sweep early."""
+    words = {state: state for state in STATES} | {"RUNNING": "to run again"}
+    counts = ", ".join(f"{summary.counts[s]} {words[s]}" for s in STATES if summary.counts[s])
+    line = f"{summary.done} of {summary.asked} trials" + (f": {counts}" if counts else "")
+    return f"{line}; stopped by {summary.stopped_by}" if summary.stopped_by else line
+
+
+def failure_line(failures: Mapping[str, int], first_error: str | None) -> str:
+    """Return `2 trials failed: error 1, diverged 1; first error: ...`, empty if none failed."""
+    total = sum(failures.values())
+    if not total:
+        return ""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in failures.items())
+    line = f"{total} trial{'s' if total > 1 else ''} failed: {reasons}"
+    return f"{line}; first error: {first_error}" if first_error else line
+
+
+def _objective(row: SlotRow) -> str:
+    return "" if row.objective is None else format_metric(row.objective)

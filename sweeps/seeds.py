@@ -1,0 +1,28 @@
+"""Every random number of a sweep follows from its seed, the slot and a purpose.
+
+`numpy.random.SeedSequence` mixes the parts, so that neighbouring seeds and slots are unrelated
+(O'Neill 2015, "Developing a seed_seq alternative", as implemented by NumPy).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+_PROPOSAL: Final = 0
+_TRAINING: Final = 1
+
+
+def proposal_seed(sweep_seed: int, slot: int, resample: int) -> int:
+    """Return the 32-bit seed of the sampler that makes one proposal of a slot."""
+    return _mix(sweep_seed, _PROPOSAL, slot, resample)
+
+
+def training_seed(sweep_seed: int, slot: int) -> int:
+    """Return the 31-bit seed a trial trains with, equal for every attempt at the slot."""
+    return _mix(sweep_seed, _TRAINING, slot) >> 1
+
+
+def _mix(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])

@@ -1,0 +1,116 @@
+"""What the sampler may see: an in-memory study that lags behind on purpose.
+
+The proposal of slot n sees exactly the outcomes of slots 0 .. n - ask_ahead and every later slot
+as RUNNING, however many have finished meanwhile. So the proposals, and with them the whole sweep,
+depend neither on the number of workers nor on timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces.parameters import Value
+from sweeps.records import Record
+
+DIVERGED_CONSTRAINT = "constraints:diverged"
+"""Key under which Optuna 5 keeps `trial.set_constraint("diverged", value)`; above 0 = violated."""
+
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a slot ended, in Optuna's terms.
+
+    Samplers ignore FAIL trials altogether. So a diverged trial is PRUNED without a value and with
+    a violated constraint, which keeps samplers away from its region.
+    """
+
+    state: TrialState
+    value: float | None = None
+    intermediate: Mapping[int, float] | None = None
+    diverged: bool = False
+    pruner_attrs: Mapping[str, Any] | None = None
+
+
+def told(record: Record, epoch_metric: str | None) -> Told:
+    """Translate the record that ends a slot."""
+    history = record.result.history if record.result else {}
+    values = history.get(epoch_metric, []) if epoch_metric else []
+    intermediate = dict(enumerate(values))
+    match record.outcome:
+        case "complete":
+            return Told(TrialState.COMPLETE, record.objective, intermediate)
+        case "pruned":
+            return Told(TrialState.PRUNED, None, intermediate, pruner_attrs=record.pruner_attrs)
+        case "diverged":
+            return Told(TrialState.PRUNED, diverged=True)
+        case _:
+            return Told(TrialState.FAIL)
+
+
+class Mirror:
+    """The study as the next proposal may see it."""
+
+    def __init__(self, direction: Direction) -> None:
+        self._storage = InMemoryStorage()
+        self._study_id = self._storage.create_new_study(
+            [optuna.study.StudyDirection[direction.upper()]], "mirror"
+        )
+        self.study = optuna.load_study(study_name="mirror", storage=self._storage)
+        self._trial_ids: list[int] = []
+
+    def open(self) -> FrozenTrial:
+        """Add the next slot, RUNNING and still without parameters."""
+        self._trial_ids.append(self._storage.create_new_trial(self._study_id))
+        return self._storage.get_trial(self._trial_ids[-1])
+
+    def accept(
+        self,
+        params: Mapping[str, Value],
+        distributions: Mapping[str, BaseDistribution],
+        *,
+        keep_notes: bool,
+    ) -> None:
+        """Give the slot opened last its parameters.
+
+        Args:
+            params: Its parameters.
+            distributions: What each was drawn from.
+            keep_notes: Whether to keep what the sampler noted about the trial while sampling.
+                TPE, for one, notes the whole joint sample, inactive parameters included, and takes
+                it for the trial's own; a resumed sweep would not have it.
+        """
+        trial_id = self._trial_ids[-1]
+        for name, value in params.items():
+            distribution = distributions[name]
+            internal = distribution.to_internal_repr(value)
+            self._storage.set_trial_param(trial_id, name, internal, distribution)
+        if not keep_notes:
+            for key in self._storage.get_trial_system_attrs(trial_id):
+                self._storage.set_trial_system_attr(trial_id, key, "")
+
+    def tell(self, slot: int, outcome: Told) -> None:
+        """Let proposals from now on see how a slot ended."""
+        trial_id = self._trial_ids[slot]
+        for step, value in (outcome.intermediate or {}).items():
+            self._storage.set_trial_intermediate_value(trial_id, step, value)
+        for key, attr in (outcome.pruner_attrs or {}).items():
+            self._storage.set_trial_system_attr(trial_id, key, attr)
+        if outcome.state != TrialState.FAIL:
+            violation = 1.0 if outcome.diverged else -1.0
+            self._storage.set_trial_system_attr(trial_id, DIVERGED_CONSTRAINT, violation)
+        self.study.tell(slot, outcome.value, state=outcome.state)
+
+    def finished(self) -> list[FrozenTrial]:
+        """Return the slots told so far: what a pruner of the slot opened last may see."""
+        return self.study.get_trials(
+            deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
+        )

@@ -1,0 +1,181 @@
+"""Slot by slot: which parameters are tried next.
+
+A proposal that repeats an earlier one (running, failed and diverged ones included), or breaks a
+constraint, is rejected before it is stored and counts for nothing. After `MAX_REJECTED` tries a
+uniformly random unseen point is taken; only a finite space can be exhausted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
+
+from search_spaces.parameters import Value
+from search_spaces.space import Space
+from sweeps.errors import UsageError
+from sweeps.seeds import proposal_seed
+from sweeps.study.mirror import Mirror, Told
+from sweeps.study.samplers import SamplerFactory
+from sweeps.study.suggester import Suggester
+
+MAX_REJECTED: Final = 20
+MAX_RANDOM: Final = 2000
+
+Admissible = Callable[[Mapping[str, Value]], bool]
+"""Whether parameters meet the constraints of space and experiment; computed before training."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Parameters of one slot and where they came from.
+
+    Attributes:
+        origin: `baseline <name>`, `sampled`, `random` (too many rejected) or `grid`.
+        rejected: How many proposals were rejected before this one.
+    """
+
+    params: Mapping[str, Value]
+    distributions: Mapping[str, BaseDistribution]
+    origin: str
+    rejected: int = 0
+
+
+class Exhausted(Exception):  # noqa: N818 - an outcome, not an error
+    """Every admissible point of the space has been tried."""
+
+
+class Proposer:
+    """Makes the proposals of one sweep, strictly in slot order."""
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int,
+        sampler: SamplerFactory | None,
+        direction: str,
+        admissible: Admissible,
+    ) -> None:
+        """Prepare for slot 0.
+
+        Args:
+            space: What may vary.
+            seed: Seed of the sweep.
+            sampler: How samplers are made; None enumerates the space (grid).
+            direction: `maximize` or `minimize`.
+            admissible: Says which parameters may be tried at all.
+        """
+        self.mirror = Mirror(direction)  # type: ignore[arg-type]
+        self._space = space
+        self._seed = seed
+        self._sampler = sampler
+        self._admissible = admissible
+        self._baselines: Sequence[tuple[str, Mapping[str, Value]]] = tuple(space.baselines.items())
+        self._grid: Iterator[Mapping[str, Value]] | None = None
+        self._seen: set[str] = set()
+        self._slot = 0
+
+    def propose(self) -> Proposal:
+        """Return the proposal of the next slot and show it, RUNNING, to the ones that follow.
+
+        Raises:
+            Exhausted: The space is finite and every point was tried.
+        """
+        slot, trial = self._slot, self.mirror.open()
+        if slot < len(self._baselines):
+            name, point = self._baselines[slot]
+            proposal = self._walk(trial, f"baseline {name}", point=point)
+        elif self._sampler is None:
+            proposal = self._next_of_grid(trial)
+        else:
+            proposal = self._sampled(trial, self._sampler)
+        self._accept(proposal)
+        return proposal
+
+    def restore(self, stored: Proposal) -> None:
+        """Take a slot that a study or record already holds as the next one.
+
+        A sampler with a state of its own makes its proposal again, so that it continues where it
+        was.
+
+        Raises:
+            UsageError: It proposes something else now, so the sweep could not be continued.
+        """
+        if self._sampler is not None and not self._sampler.stateless:
+            again = self.propose()
+            if point_key(again.params) != point_key(stored.params):
+                raise UsageError(
+                    f"slot {self._slot - 1}: the sampler proposes {dict(again.params)} where the "
+                    f"sweep holds {dict(stored.params)}; it depends on more than seed and history, "
+                    "so this sweep cannot be resumed. Begin a new one with --name"
+                )
+            return
+        self.mirror.open()
+        self._accept(stored)
+
+    def tell(self, slot: int, outcome: Told) -> None:
+        """Let later proposals see how a slot ended."""
+        self.mirror.study.sampler = optuna.samplers.RandomSampler(seed=0)
+        self.mirror.tell(slot, outcome)
+
+    def _accept(self, proposal: Proposal) -> None:
+        has_state = self._sampler is not None and not self._sampler.stateless
+        self.mirror.accept(proposal.params, proposal.distributions, keep_notes=has_state)
+        self._seen.add(point_key(proposal.params))
+        self._slot += 1
+
+    def _sampled(self, trial: FrozenTrial, factory: SamplerFactory) -> Proposal:
+        for attempt in range(MAX_REJECTED):
+            seed = proposal_seed(self._seed, self._slot, attempt)
+            self.mirror.study.sampler = factory.make(self._seed, seed)
+            found = self._walk(trial, "sampled")
+            if self._is_new(found.params):
+                return replace(found, rejected=attempt)
+        return self._random_unseen(trial)
+
+    def _random_unseen(self, trial: FrozenTrial) -> Proposal:
+        seed = proposal_seed(self._seed, self._slot, MAX_REJECTED)
+        self.mirror.study.sampler = optuna.samplers.RandomSampler(seed=seed)
+        for attempt in range(MAX_RANDOM):
+            found = self._walk(trial, "random")
+            if self._is_new(found.params):
+                return replace(found, rejected=MAX_REJECTED + attempt)
+        return self._last_unseen(trial)
+
+    def _last_unseen(self, trial: FrozenTrial) -> Proposal:
+        if self._space.size() is None:
+            raise UsageError(
+                f"{MAX_RANDOM} random points in a row were seen before or break a constraint "
+                f"({', '.join(str(c) for c in self._space.constraints) or 'of the experiment'}); "
+                "widen the space or relax its constraints"
+            )
+        return self._next_of_grid(trial, origin="random")
+
+    def _next_of_grid(self, trial: FrozenTrial, origin: str = "grid") -> Proposal:
+        if self._grid is None:
+            self._grid = iter(self._space.enumerate())
+        for point in self._grid:
+            if self._is_new(point):
+                return self._walk(trial, origin, point=point)
+        raise Exhausted
+
+    def _is_new(self, params: Mapping[str, Value]) -> bool:
+        return point_key(params) not in self._seen and self._admissible(params)
+
+    def _walk(
+        self, trial: FrozenTrial, origin: str, *, point: Mapping[str, Value] | None = None
+    ) -> Proposal:
+        suggester = Suggester(self.mirror.study, trial, fixed=point)
+        params = self._space.walk(suggester)
+        return Proposal(params, suggester.distributions, origin)
+
+
+def point_key(params: Mapping[str, Value]) -> str:
+    """Return what makes two points the same: active parameters and values, in any order."""
+    return json.dumps(params, sort_keys=True)

@@ -1,0 +1,105 @@
+"""The Optuna study of a sweep in the home's SQLite file: complete slots in, outcomes told."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import optuna
+import sqlalchemy
+from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.records import Record
+from sweeps.study.mirror import DIVERGED_CONSTRAINT, Direction, Told
+from sweeps.study.proposals import Proposal
+
+BUSY_TIMEOUT_SECONDS: Final = 30
+
+
+class StudyStore:
+    """Which slots of a sweep exist, and how they ended."""
+
+    def __init__(self, database: Path, sweep_id: str, direction: Direction) -> None:
+        """Open the study, creating file and study where they are missing."""
+        _enable_wal(database)
+        self._storage = RDBStorage(
+            f"sqlite:///{database}",
+            engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}},
+        )
+        sqlalchemy.event.listen(self._storage.engine, "connect", _relax_synchronous)
+        self._storage.engine.dispose()  # connections made before the listener was there
+        self._study = optuna.create_study(
+            study_name=sweep_id,
+            storage=self._storage,
+            sampler=optuna.samplers.RandomSampler(seed=0),
+            direction=direction,
+            load_if_exists=True,
+        )
+
+    def slots(self) -> list[FrozenTrial]:
+        """Return the stored slots in order."""
+        return self._study.get_trials(deepcopy=False)
+
+    def add(self, slot: int, proposal: Proposal) -> None:
+        """Store one slot, RUNNING, with all its parameters in one transaction."""
+        trial = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=dict(proposal.params),
+            distributions=dict(proposal.distributions),
+            user_attrs={"origin": proposal.origin, "rejected": proposal.rejected},
+        )
+        self._study.add_trial(trial)
+        stored = len(self.slots())
+        if stored != slot + 1:
+            raise RuntimeError(f"slot {slot} was stored as number {stored - 1}")
+
+    def tell(self, slot: int, outcome: Told) -> None:
+        """Store how a slot ended; a slot that has ended already is left as it is."""
+        trial = self.slots()[slot]
+        if trial.state.is_finished():
+            return
+        if outcome.state != TrialState.FAIL:
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+                self._storage.get_study_id_from_name(self._study.study_name), slot
+            )
+            violation = 1.0 if outcome.diverged else -1.0
+            self._storage.set_trial_system_attr(trial_id, DIVERGED_CONSTRAINT, violation)
+        self._study.tell(slot, outcome.value, state=outcome.state)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+
+def proposal_of_trial(trial: FrozenTrial) -> Proposal:
+    """Return the proposal a stored slot was made from."""
+    attrs = trial.user_attrs
+    return Proposal(trial.params, trial.distributions, attrs["origin"], attrs["rejected"])
+
+
+def proposal_of_record(record: Record) -> Proposal:
+    """Return the proposal an attempt was made from, where the study lost its slot."""
+    distributions = {n: json_to_distribution(d) for n, d in record.distributions.items()}
+    return Proposal(record.params, distributions, record.origin)
+
+
+def distributions_to_json(proposal: Proposal) -> dict[str, str]:
+    """Return the distributions as a record keeps them."""
+    return {n: distribution_to_json(d) for n, d in proposal.distributions.items()}
+
+
+def _enable_wal(database: Path) -> None:
+    # WAL is a property of the file: readers never block the writer. Set once, before Optuna's
+    # first connection, because it cannot be changed inside a transaction.
+    with sqlite3.connect(database, timeout=BUSY_TIMEOUT_SECONDS) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+
+
+def _relax_synchronous(connection: sqlite3.Connection, _record: object) -> None:
+    # With WAL, NORMAL cannot damage the file; a last commit lost with the power is in the records.
+    connection.execute("PRAGMA synchronous=NORMAL")

@@ -1,0 +1,71 @@
+"""The files of a run that are made here from the record; names never change, so none piles up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sweeps.records.record import Record, SweepInfo
+
+
+def trial_files(info: SweepInfo, record: Record, drawn: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return every file of an attempt's run by name.
+
+    Args:
+        info: The sweep, for the diff of its code.
+        record: The attempt.
+        drawn: What the experiment drew (`loss_curves.png`, ...); kept as it is.
+    """
+    texts = {
+        "config.json": _json(dict(record.spec.config)),
+        "environment.json": _json(dict(record.environment)),
+        "code.diff": str(record.environment.get("diff") or info.code.get("diff") or ""),
+        "error.txt": record.error or "",
+    }
+    if record.result is not None:
+        texts["history.csv"] = history_csv(record.result.history)
+        texts["model_summary.txt"] = record.result.summary
+    return {**{name: text.encode() for name, text in texts.items() if text}, **drawn}
+
+
+def sweep_files(info: SweepInfo) -> dict[str, bytes]:
+    """Return the files of a sweep's parent run that are fixed when it is created."""
+    files = {"space.json": _json(dict(info.space)), "code.diff": str(info.code.get("diff") or "")}
+    return {name: text.encode() for name, text in files.items() if text}
+
+
+def history_csv(history: Mapping[str, list[float]]) -> str:
+    """Return per-epoch metrics as CSV: a column `epoch` (from 1), then one a metric."""
+    rows = max((len(values) for values in history.values()), default=0)
+    if not rows:
+        return ""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["epoch", *history])
+    for epoch in range(rows):
+        cells = [values[epoch] if epoch < len(values) else "" for values in history.values()]
+        writer.writerow([epoch + 1, *cells])
+    return buffer.getvalue()
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below `folder`.
+
+    Raises:
+        ValueError: A name is absolute or leads out of the folder.
+    """
+    for name, content in files.items():
+        parts = PurePosixPath(name).parts
+        if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name:
+            raise ValueError(f"file name {name!r}: give a relative name without '..'")
+        path = folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"

@@ -1,0 +1,33 @@
+"""Tells a store that is away (wait, try again) from one that refuses (a mistake or a defect)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sweeps.tracking.address import redacted
+
+_OUTAGE_CODES: Final = frozenset(
+    {
+        "TEMPORARILY_UNAVAILABLE",
+        "INTERNAL_ERROR",
+        "REQUEST_LIMIT_EXCEEDED",
+        "DEADLINE_EXCEEDED",
+        "ABORTED",
+    }
+)
+"""MLflow's codes for 429, 5xx, a locked database and a connection that failed."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the same call may well succeed later."""
+    if isinstance(error, OSError):  # includes timeouts, refused connections, a full disk
+        return True
+    return getattr(error, "error_code", None) in _OUTAGE_CODES
+
+
+def one_line(error: BaseException) -> str:
+    """Return the gist of an error: MLflow's messages run over pages and hold whole requests."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    words = " ".join(redacted(word) if "://" in word else word for word in first.split())
+    text = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    return text if len(text) <= 300 else text[:297] + "..."

@@ -1,0 +1,264 @@
+"""Records -> MLflow runs: one parent a sweep, one child an attempt; repeating adds nothing.
+
+A run is found by its tags and written in an order that makes its terminal status the last word:
+a child that is still RUNNING was torn off and is written again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sweeps.records.record import Record, SweepInfo
+from sweeps.tracking.content import (
+    Point,
+    RunContent,
+    SweepNote,
+    experiment_name,
+    headline_points,
+    sweep_tags,
+    trial_run,
+)
+from sweeps.tracking.files import sweep_files, trial_files, write_files
+from sweeps.tracking.limits import (
+    MAX_METRICS_PER_BATCH,
+    MAX_PARAMS_PER_BATCH,
+    MAX_TAG_CHARACTERS,
+    MAX_TAGS_PER_BATCH,
+    chunks,
+    fit,
+)
+from sweeps.tracking.quiet import quiet
+from sweeps.tracking.store import (
+    close_client,
+    find_or_create_experiment,
+    keep_one,
+    open_client,
+    search,
+)
+
+DrawFiles = Callable[[Record], Mapping[str, bytes]]
+
+
+@dataclass
+class _Sweep:
+    """What is known of one sweep's runs; forgotten after any error, then looked up again."""
+
+    experiment_id: str
+    parent_id: str
+    children: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Key of an attempt -> run id and status."""
+
+
+class Projection:
+    """Writes sweeps into one MLflow store. Not thread-safe: one projection, one thread."""
+
+    def __init__(self, tracking_uri: str, artifact_root: Path) -> None:
+        """Remember where; nothing is imported, opened or created yet.
+
+        Args:
+            tracking_uri: From `resolve_tracking_uri`.
+            artifact_root: Folder for the files of runs; unused with a server, which has its own.
+        """
+        self.tracking_uri = tracking_uri
+        self.artifact_root = artifact_root.absolute()
+        self._opened: Any = None
+        self._sweeps: dict[str, _Sweep] = {}
+
+    def start_sweep(self, info: SweepInfo, extra: SweepNote) -> str:
+        """Create or find the sweep's experiment and parent run, and set the parent RUNNING.
+
+        Returns:
+            The id of the parent run.
+        """
+        with quiet(), self._forgetting(info):
+            parent_id = self._sweep(info).parent_id
+            self._log(parent_id, tags=sweep_tags(info, extra))
+            self._log_files(parent_id, sweep_files(info))
+            self._client().update_run(parent_id, status="RUNNING", name=info.name)
+            return parent_id
+
+    def project(self, info: SweepInfo, record: Record, files: Mapping[str, bytes]) -> str:
+        """Write the child run of one attempt, whatever part of it is there already.
+
+        Args:
+            info: The sweep.
+            record: How the attempt ended.
+            files: What the experiment drew, by name.
+
+        Returns:
+            The id of the child run.
+        """
+        with quiet(), self._forgetting(info):
+            sweep = self._sweep(info)
+            content = trial_run(info, record, sweep.parent_id)
+            run_id = self._write_child(sweep, info, record, content)
+            self._log_files(run_id, trial_files(info, record, files))
+            self._client().set_terminated(run_id, content.status, content.end_time)
+            sweep.children[record.spec.key] = (run_id, content.status)
+            return run_id
+
+    def is_complete(self, info: SweepInfo, record: Record) -> bool:
+        """Whether the attempt's run is there with its terminal status."""
+        with quiet(), self._forgetting(info):
+            sweep = self._sweep(info)
+            content = trial_run(info, record, sweep.parent_id)
+            return sweep.children.get(record.spec.key, ("", ""))[1] == content.status
+
+    def sync(self, info: SweepInfo, records: Iterable[Record], draw: DrawFiles) -> list[str]:
+        """Write the runs that are missing or torn.
+
+        Returns:
+            The keys (`<slot>-<attempt>`) of the attempts written.
+        """
+        missing = [record for record in records if not self.is_complete(info, record)]
+        for record in missing:
+            self.project(info, record, draw(record))
+        return [record.spec.key for record in missing]
+
+    def finish_sweep(
+        self,
+        info: SweepInfo,
+        status: Literal["FINISHED", "KILLED", "FAILED"],
+        tags: Mapping[str, str],
+        summary_markdown: str,
+        *,
+        best: Record | None = None,
+        files: Mapping[str, bytes] | None = None,
+        finished_at: int | None = None,
+    ) -> None:
+        """Give the parent run its terminal status and what there is to say at the end.
+
+        Args:
+            info: The sweep.
+            status: How the sweep ended.
+            tags: Such as `failed` and `stopped_by`; `best_trial` and `best_value` follow from
+                `best`.
+            summary_markdown: Shown on the parent's page.
+            best: The best attempt; its headline metrics become those of the parent.
+            files: More files for the parent, such as `trials.csv`.
+            finished_at: Milliseconds since the epoch (UTC); now if None.
+        """
+        with quiet(), self._forgetting(info):
+            parent_id = self._sweep(info).parent_id
+            best_tags = _best_tags(best) if best else {}
+            texts = {**best_tags, **tags, "mlflow.note.content": summary_markdown}
+            fitted, _ = fit(texts, MAX_TAG_CHARACTERS)
+            points = list(headline_points(best)) if best else []
+            self._log(parent_id, tags=fitted, metrics=points)
+            self._log_files(parent_id, files or {})
+            end_time = finished_at or time.time_ns() // 1_000_000
+            self._client().set_terminated(parent_id, status, end_time)
+
+    def close(self) -> None:
+        """Let go of the store's connections; a later call opens it again."""
+        if self._opened is not None:
+            close_client(self._opened)
+        self._opened = None
+        self._sweeps.clear()
+
+    def _client(self) -> Any:
+        if self._opened is None:
+            self._opened = open_client(self.tracking_uri)
+        return self._opened
+
+    def _forgetting(self, info: SweepInfo) -> _ForgetOnError:
+        return _ForgetOnError(self._sweeps, info.id)
+
+    def _sweep(self, info: SweepInfo) -> _Sweep:
+        if info.id not in self._sweeps:
+            is_database = not self.tracking_uri.startswith("http")
+            name = experiment_name(info)
+            folder = self.artifact_root / name if is_database else None
+            experiment_id = find_or_create_experiment(self._client(), name, folder)
+            parent_id = self._find_or_create_parent(info, experiment_id)
+            self._sweeps[info.id] = _Sweep(
+                experiment_id, parent_id, self._children(info, experiment_id)
+            )
+        return self._sweeps[info.id]
+
+    def _find_or_create_parent(self, info: SweepInfo, experiment_id: str) -> str:
+        identity = {"sweep_id": info.id, "kind": "sweep"}
+        client = self._client()
+        if not keep_one(client, list(search(client, experiment_id, identity))):
+            tags = sweep_tags(info, SweepNote())
+            client.create_run(experiment_id, info.created_at, tags, info.name)
+        return _run_id(keep_one(client, list(search(client, experiment_id, identity))))
+
+    def _children(self, info: SweepInfo, experiment_id: str) -> dict[str, tuple[str, str]]:
+        client = self._client()
+        found: dict[str, list[Any]] = {}
+        for run in search(client, experiment_id, {"sweep_id": info.id, "kind": "trial"}):
+            found.setdefault(run.data.tags["trial"], []).append(run)
+        kept = {key: keep_one(client, runs) for key, runs in found.items()}
+        return {key: (run.info.run_id, run.info.status) for key, run in kept.items() if run}
+
+    def _write_child(
+        self, sweep: _Sweep, info: SweepInfo, record: Record, content: RunContent
+    ) -> str:
+        known = sweep.children.get(record.spec.key)
+        if known is not None:
+            self._log(known[0], content.params, content.metrics, content.tags)
+            return known[0]
+        client, name = self._client(), content.name
+        client.create_run(sweep.experiment_id, content.start_time, dict(content.tags), name)
+        # Looked up even though it was just created: a repeated request or a second projector
+        # may have made another one, and all must agree on which stays.
+        identity = {"sweep_id": info.id, "trial": record.spec.key}
+        run_id = _run_id(keep_one(client, list(search(client, sweep.experiment_id, identity))))
+        self._log(run_id, content.params, content.metrics)
+        return run_id
+
+    def _log(
+        self,
+        run_id: str,
+        params: Mapping[str, str] | None = None,
+        metrics: Iterable[Point] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send everything in as few batches as the limits allow: one for an ordinary trial."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        groups = [
+            list(chunks([Metric(*point) for point in metrics], MAX_METRICS_PER_BATCH)),
+            list(chunks([Param(*item) for item in (params or {}).items()], MAX_PARAMS_PER_BATCH)),
+            list(chunks([RunTag(*item) for item in (tags or {}).items()], MAX_TAGS_PER_BATCH)),
+        ]
+        for number in range(max(len(group) for group in groups)):
+            batch = [group[number] if number < len(group) else () for group in groups]
+            self._client().log_batch(run_id, *batch)
+
+    def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        if not files:
+            return
+        with tempfile.TemporaryDirectory(prefix="sweeps-") as folder:
+            write_files(Path(folder), files)
+            self._client().log_artifacts(run_id, folder)
+
+
+class _ForgetOnError:
+    """Forgets what was known of a sweep when a call fails: the store may have changed."""
+
+    def __init__(self, sweeps: dict[str, _Sweep], sweep_id: str) -> None:
+        self._sweeps, self._sweep_id = sweeps, sweep_id
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._sweeps.pop(self._sweep_id, None)
+
+
+def _best_tags(best: Record) -> dict[str, str]:
+    return {"best_trial": best.spec.key, "best_value": str(best.objective)}
+
+
+def _run_id(run: Any) -> str:
+    if run is None:
+        raise RuntimeError("MLflow does not find a run that it has just created")
+    return str(run.info.run_id)

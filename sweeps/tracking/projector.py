@@ -1,0 +1,186 @@
+"""Projects records in a thread of its own, so that training never waits for MLflow.
+
+MLflow is imported and the store opened in that thread, when the first job arrives: the first
+trial does not wait for them either. A store that is away is asked again and again, ever more
+seldom; what is still missing when the sweep ends is reported, and `sync` adds it later.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sweeps.records.record import Record, SweepInfo
+from sweeps.tracking.content import SweepNote
+from sweeps.tracking.outage import is_outage, one_line
+from sweeps.tracking.projection import Projection
+
+FilesFactory = Callable[[], Mapping[str, bytes]]
+
+MAX_TRIES: Final = 3
+"""For an error that is no outage: the store answers, but not to this."""
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True)
+class ProjectionReport:
+    """What came of it.
+
+    Attributes:
+        done: Number of attempts whose run is complete.
+        pending: What is missing in MLflow: keys of attempts, `sweep` for the parent run.
+        error: The last error in one line, None if nothing is missing.
+    """
+
+    done: int
+    pending: list[str]
+    error: str | None
+
+
+@dataclass
+class _Job:
+    name: str
+    run: Callable[[], object]
+    tries: int = 0
+
+
+class Projector:
+    """A background thread that writes one sweep's runs, in the order they are put."""
+
+    def __init__(
+        self,
+        projection: Projection,
+        info: SweepInfo,
+        note: SweepNote | None = None,
+        *,
+        on_outage: Callable[[str], None] | None = None,
+        pause_seconds: float = FIRST_PAUSE_SECONDS,
+    ) -> None:
+        """Prepare; nothing runs before `start`.
+
+        Args:
+            projection: Where runs go; used by this projector's thread only, until it is closed.
+            info: The sweep.
+            note: What the parent run says while the sweep runs.
+            on_outage: Told once, in one line, when the store cannot be reached; called in the
+                projector's thread.
+            pause_seconds: First pause before a retry; doubles up to half a minute.
+        """
+        self._projection, self._info, self._note = projection, info, note or SweepNote()
+        self._on_outage = on_outage or (lambda message: None)
+        self._pause_seconds = pause_seconds
+        self._queue: deque[_Job] = deque()
+        self._failed: list[str] = []
+        self._done = 0
+        self._error: str | None = None
+        self._warned = self._started_sweep = self._closing = False
+        self._deadline: float | None = None
+        self._changed = threading.Condition()
+        # A daemon: a store that never answers must not keep the process from ending.
+        self._thread = threading.Thread(target=self._work, name="sweeps-projector", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; it sleeps until the first `put`."""
+        self._thread.start()
+
+    def put(
+        self, record: Record, files_factory: FilesFactory, *, only_if_missing: bool = False
+    ) -> None:
+        """Have an attempt projected soon; returns at once.
+
+        Args:
+            record: How the attempt ended; safely written before.
+            files_factory: Draws its files, called in the projector's thread.
+            only_if_missing: Whether to leave a complete run as it is: for the earlier records of
+                a sweep that is resumed.
+        """
+
+        def project() -> None:
+            if only_if_missing and self._projection.is_complete(self._info, record):
+                return
+            self._project(record, files_factory)
+
+        self._append(_Job(record.spec.key, project))
+
+    def finish(self, finish: Callable[[Projection], object]) -> None:
+        """Have the parent run finished after all put before; `finish` calls `finish_sweep`."""
+        self._append(_Job("sweep", lambda: finish(self._projection)))
+
+    def close(self, timeout_seconds: float) -> ProjectionReport:
+        """Work off what is left, at most so long, and say what is missing; never raises."""
+        with self._changed:
+            self._closing = True
+            self._deadline = time.monotonic() + timeout_seconds
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+        with self._changed:
+            pending = [*self._failed, *(job.name for job in self._queue)]
+            return ProjectionReport(self._done, pending, self._error if pending else None)
+
+    def _append(self, job: _Job) -> None:
+        with self._changed:
+            self._queue.append(job)
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        """Do the jobs in order; a job leaves the queue only once it is done or given up."""
+        while (job := self._next()) is not None:
+            try:
+                self._start_sweep()
+                job.run()
+            except Exception as error:
+                self._on_error(job, error)
+            else:
+                with self._changed:
+                    self._queue.popleft()
+                    self._done += job.name != "sweep"
+
+    def _next(self) -> _Job | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closing)
+            return self._queue[0] if self._queue and not self._is_late() else None
+
+    def _start_sweep(self) -> None:
+        if not self._started_sweep:
+            self._projection.start_sweep(self._info, self._note)
+            self._started_sweep = True
+
+    def _project(self, record: Record, files_factory: FilesFactory) -> None:
+        try:
+            files = files_factory()
+        except Exception:
+            # Numbers without pictures beat no run at all; the error still counts.
+            self._projection.project(self._info, record, {})
+            raise
+        self._projection.project(self._info, record, files)
+
+    def _on_error(self, job: _Job, error: Exception) -> None:
+        job.tries += 1
+        outage = is_outage(error)
+        with self._changed:
+            self._error = one_line(error)
+            if not outage and job.tries >= MAX_TRIES:
+                self._queue.popleft()
+                self._failed.append(job.name)
+                return
+        if outage and not self._warned:
+            self._warned = True
+            self._on_outage(one_line(error))
+        self._pause(job.tries)
+
+    def _pause(self, tries: int) -> None:
+        """Wait before the next try; at the end of the sweep only as long as time is left."""
+        seconds = min(self._pause_seconds * 2 ** min(tries - 1, 10), LONGEST_PAUSE_SECONDS)
+        with self._changed:
+            was_closing = self._closing
+            # Closing wakes a long pause: one more try is due at once.
+            self._changed.wait_for(lambda: self._closing and not was_closing, seconds)
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline

@@ -1,0 +1,130 @@
+"""Sweeps and records made of small real arrays, for tests of everything that reads records."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from sweeps.experiment import TrialResult, TrialSpec
+from sweeps.records.record import Outcome, Record, SweepInfo
+
+SWEEP_ID = "20250101-ab12cd34"
+CREATED_AT = 1_735_689_600_000
+DATA = {
+    "name": "digits20",
+    "digest": "7ef17dbd5a51616f" + "0" * 48,
+    "split_digest": "5b" * 32,
+    "info": {"classes": [str(digit) for digit in range(10)], "n_train": 4000},
+}
+REASONS: dict[Outcome, str] = {
+    "complete": "early_stopping",
+    "pruned": "pruned",
+    "diverged": "diverged",
+    "failed": "error",
+    "interrupted": "interrupt",
+}
+
+
+def make_info(**changes: Any) -> SweepInfo:
+    """Return a sweep over two parameters, with fixed ones beside them."""
+    info = SweepInfo(
+        id=SWEEP_ID,
+        name="mlp",
+        created_at=CREATED_AT,
+        experiment="digitexp.experiment:experiment",
+        experiment_name="digits",
+        metric="best_val_accuracy",
+        direction="maximize",
+        epoch_metric="val_accuracy",
+        fingerprint={
+            "experiment": "digitexp.experiment:experiment",
+            "space": "5ace" * 16,
+            "data": DATA["digest"],
+            "split": DATA["split_digest"],
+            "seed": 0,
+            "sampler": {"name": "tpe", "options": {}},
+            "pruner": {"name": "median", "options": {"n_warmup_steps": 2}},
+            "ask_ahead": 8,
+            "order": "slots",
+        },
+        space={"name": "mlp", "fixed": {"epochs": 40, "activation": "relu"}},
+        data=DATA,
+        baselines=("tutorial",),
+        code={"commit": "c0ffee" * 6 + "c0ff", "dirty": True, "diff": "diff --git a/x b/x\n+new\n"},
+    )
+    return dataclasses.replace(info, **changes)
+
+
+def make_record(
+    slot: int = 0,
+    attempt: int = 1,
+    outcome: Outcome = "complete",
+    *,
+    epochs: int = 5,
+    seed: int | None = None,
+    **changes: Any,
+) -> Record:
+    """Return an attempt whose numbers follow from its slot; `changes` replaces fields."""
+    rng = np.random.default_rng(slot)
+    learning_rate = float(10 ** rng.uniform(-4, -2))
+    params = {"learning_rate": learning_rate, "units_1": int(rng.integers(8, 129))}
+    spec = TrialSpec(
+        sweep=SWEEP_ID,
+        slot=slot,
+        attempt=attempt,
+        seed=1000 + slot if seed is None else seed,
+        config={**params, "epochs": 40, "activation": "relu"},
+    )
+    result = None if outcome == "failed" else make_result(rng, outcome, epochs)
+    record = Record(
+        spec=spec,
+        outcome=outcome,
+        reason=REASONS[outcome],
+        error="ValueError: too deep\n\nTraceback ..." if outcome == "failed" else None,
+        params=params,
+        distributions={},
+        objective=result.metrics["best_val_accuracy"] if result and outcome == "complete" else None,
+        result=result,
+        weights_sha256=None,
+        data=DATA,
+        origin="baseline tutorial" if slot == 0 else "sampled",
+        environment={"python": "3.11.7", "packages": {"numpy": "2.4.6"}, "hostname": "host"},
+        started_at=CREATED_AT + 10_000 * slot + 1000 * attempt,
+        finished_at=CREATED_AT + 10_000 * slot + 1000 * attempt + 5000,
+    )
+    return dataclasses.replace(record, **changes)
+
+
+def make_result(rng: np.random.Generator, outcome: Outcome, epochs: int) -> TrialResult:
+    """Return curves that fall and rise as curves do; a diverged one ends in NaN."""
+    steps = np.arange(1, epochs + 1)
+    loss = rng.uniform(1.5, 2.5) * np.exp(-0.4 * steps) + rng.uniform(0.05, 0.3)
+    accuracy = 1 - loss / 4
+    confusion = rng.multinomial(100, np.eye(10) * 0.9 + 0.01, size=(epochs, 10)).astype(np.uint16)
+    if outcome == "diverged":
+        loss[-1] = np.nan
+    best = int(np.nanargmin(loss))
+    return TrialResult(
+        outcome={"complete": "complete", "diverged": "diverged"}.get(outcome, "stopped"),  # type: ignore[arg-type]
+        stop_reason=REASONS[outcome],
+        metrics={
+            "best_val_accuracy": float(accuracy[best]),
+            "best_val_loss": float(loss[best]),
+            "best_epoch": float(best + 1),
+            "epochs": float(epochs),
+        },
+        history={
+            "loss": (loss * 0.9).tolist(),
+            "accuracy": accuracy.tolist(),
+            "val_loss": loss.tolist(),
+            "val_accuracy": accuracy.tolist(),
+            "learning_rate": [0.001] * epochs,
+        },
+        arrays={"confusion": confusion[:, :, :]},
+        timings={"train_seconds": 4.2},
+        summary="Dense 400 -> 25 -> 10\n",
+        engine="keras_fit",
+        info={"classes": DATA["info"]["classes"]},  # type: ignore[index]
+    )

@@ -1,0 +1,81 @@
+"""Small records to make reports of; every field says what a test wants it to say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.parameters import Value
+from sweeps.experiment import TrialResult, TrialSpec
+from sweeps.records.record import Outcome, Record, SweepInfo
+
+START = 1_750_000_000_000
+METRIC = "best_val_accuracy"
+
+REASONS: Mapping[Outcome, str] = {
+    "complete": "early_stopping",
+    "pruned": "pruned",
+    "diverged": "diverged",
+    "failed": "error",
+    "interrupted": "interrupted",
+}
+
+
+def sweep_info(**changes: Any) -> SweepInfo:
+    values: dict[str, Any] = {
+        "id": "mlp-1a2b3c",
+        "name": "mlp",
+        "created_at": START,
+        "experiment": "digitexp.experiment:experiment",
+        "experiment_name": "digits",
+        "metric": METRIC,
+        "direction": "maximize",
+        "epoch_metric": "val_accuracy",
+        "fingerprint": {},
+        "space": {},
+        "data": {},
+        "baselines": ("tutorial",),
+        "code": {},
+    }
+    return SweepInfo(**(values | changes))
+
+
+def record(
+    slot: int,
+    objective: float | None = None,
+    *,
+    outcome: Outcome = "complete",
+    attempt: int = 1,
+    params: Mapping[str, Value] | None = None,
+    origin: str = "sampled",
+    error: str | None = None,
+    seconds: float = 4.0,
+    epochs: int = 3,
+    metric: str = METRIC,
+) -> Record:
+    chosen = {"learning_rate": 0.001, "units_1": 25} if params is None else dict(params)
+    spec = TrialSpec("mlp-1a2b3c", slot, attempt, seed=100 + slot, config=chosen)
+    value = 0.5 if objective is None else objective
+    result = TrialResult(
+        outcome="diverged" if outcome == "diverged" else "complete",
+        stop_reason=REASONS[outcome],
+        metrics={} if outcome == "diverged" else {"best_val_loss": 0.25, metric: value},
+        history={"loss": [1.0 / (epoch + 1) for epoch in range(epochs)]},
+    )
+    started_at = START + 10_000 * slot
+    return Record(
+        spec=spec,
+        outcome=outcome,
+        reason=REASONS[outcome],
+        error=error,
+        params=chosen,
+        distributions={},
+        objective=objective if outcome == "complete" else None,
+        result=None if outcome in {"failed", "interrupted"} else result,
+        weights_sha256=None,
+        data={},
+        origin=origin,
+        environment={},
+        started_at=started_at,
+        finished_at=started_at + round(seconds * 1000),
+    )

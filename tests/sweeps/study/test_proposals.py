@@ -1,0 +1,171 @@
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from search_spaces.loading import load_space
+from sweeps.errors import UsageError
+from sweeps.study.mirror import Told
+from sweeps.study.proposals import Exhausted, Proposal, Proposer, point_key
+from sweeps.study.samplers import Choice, sampler_factory
+
+HEAD = """
+experiment: tests.sweeps.toy_experiment:experiment
+objective: {metric: score, direction: maximize}
+"""
+CONDITIONAL = HEAD + """
+parameters:
+  x: {type: float, low: -1, high: 1}
+  layers: {type: int, low: 0, high: 2}
+  y: {type: float, low: 0, high: 1, repeat: layers}
+  kind: {type: categorical, choices: [a, b, c]}
+"""
+FINITE = HEAD + """
+parameters:
+  x: {type: float, low: 0, high: 0.4, step: 0.2}
+  kind: {type: categorical, choices: [a, b]}
+"""
+
+
+@pytest.fixture
+def make_proposer(tmp_path):
+    def make(text, *, sampler="tpe", seed=0, admissible=lambda params: True):
+        file = tmp_path / "space.yaml"
+        file.write_text(text)
+        factory = None if sampler == "grid" else sampler_factory(Choice(sampler))
+        return Proposer(
+            load_space(str(file)),
+            seed=seed,
+            sampler=factory,
+            direction="maximize",
+            admissible=admissible,
+        )
+
+    return make
+
+
+def told(params):
+    return Told(TrialState.COMPLETE, 1 - (params["x"] - 0.3) ** 2)
+
+
+def run(proposer, slots, ask_ahead=4):
+    """Propose as the ledger does: slot n sees the outcomes of slots 0 .. n - ask_ahead."""
+    proposals = []
+    for slot in range(slots):
+        if slot >= ask_ahead:
+            seen = slot - ask_ahead
+            proposer.tell(seen, told(proposals[seen].params))
+        proposals.append(proposer.propose())
+    return proposals
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "optuna.samplers.NSGAIISampler"])
+def test_same_seed_gives_the_same_proposals_and_another_seed_does_not(make_proposer, sampler):
+    first, again, other = (
+        [p.params for p in run(make_proposer(CONDITIONAL, sampler=sampler, seed=s), 25)]
+        for s in (5, 5, 6)
+    )
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "optuna.samplers.NSGAIISampler"])
+def test_a_resumed_sampler_goes_on_as_if_it_had_never_stopped(make_proposer, sampler):
+    undisturbed = run(make_proposer(CONDITIONAL, sampler=sampler), 24)
+    resumed = make_proposer(CONDITIONAL, sampler=sampler)
+    for slot, proposal in enumerate(undisturbed[:14]):
+        if slot >= 4:
+            resumed.tell(slot - 4, told(undisturbed[slot - 4].params))
+        resumed.restore(proposal)
+    for slot in range(14, 24):
+        resumed.tell(slot - 4, told(undisturbed[slot - 4].params))
+        assert resumed.propose().params == undisturbed[slot].params
+
+
+def test_only_the_active_parameters_of_a_conditional_space_are_proposed(make_proposer):
+    for proposal in run(make_proposer(CONDITIONAL), 30):
+        layers = proposal.params["layers"]
+        assert [n for n in proposal.params if n.startswith("y_")] == [
+            f"y_{i}" for i in range(1, layers + 1)
+        ]
+        assert proposal.distributions.keys() == proposal.params.keys()
+
+
+def test_tpe_learns_where_the_optimum_is(make_proposer):
+    proposals = run(make_proposer(CONDITIONAL), 60, ask_ahead=1)
+    late = [abs(p.params["x"] - 0.3) for p in proposals[30:]]
+    assert sorted(late)[len(late) // 2] < 0.3  # random: a median of about 0.5
+
+
+def test_nothing_is_proposed_twice_and_a_finite_space_ends_when_used_up(make_proposer):
+    proposer = make_proposer(FINITE)
+    proposals = run(proposer, 6)
+    assert len({point_key(p.params) for p in proposals}) == 6
+    with pytest.raises(Exhausted):
+        proposer.propose()
+
+
+def test_steps_are_met_exactly(make_proposer):
+    values = {p.params["x"] for p in run(make_proposer(FINITE), 6)}
+    assert values == {0.0, 0.2, 0.4}
+
+
+def test_grid_walks_the_whole_space_in_order(make_proposer):
+    proposals = run(make_proposer(FINITE, sampler="grid"), 6)
+    assert [(p.params["x"], p.params["kind"]) for p in proposals] == [
+        (x, kind) for x in (0.0, 0.2, 0.4) for kind in ("a", "b")
+    ]
+    assert {p.origin for p in proposals} == {"grid"}
+
+
+def test_inadmissible_points_are_rejected_before_they_become_slots(make_proposer):
+    proposer = make_proposer(CONDITIONAL, admissible=lambda params: params["x"] > 0.5)
+    proposals = run(proposer, 20)
+    assert all(p.params["x"] > 0.5 for p in proposals)
+    assert sum(p.rejected for p in proposals) > 0
+
+
+def test_constraints_that_nothing_meets_end_with_a_message(make_proposer):
+    proposer = make_proposer(CONDITIONAL, admissible=lambda params: False)
+    with pytest.raises(UsageError, match="2000 random points in a row"):
+        proposer.propose()
+
+
+def test_baselines_come_first_and_are_not_repeated(make_proposer):
+    text = FINITE + "baselines:\n  good: {x: 0.4, kind: a}\n  other: {x: 0, kind: b}\n"
+    proposals = run(make_proposer(text), 6)
+    assert [p.origin for p in proposals[:3]] == ["baseline good", "baseline other", "sampled"]
+    assert proposals[0].params == {"x": 0.4, "kind": "a"}
+    assert len({point_key(p.params) for p in proposals}) == 6
+
+
+def test_a_sampler_that_changed_its_mind_is_not_resumed(make_proposer):
+    proposer = make_proposer(CONDITIONAL, sampler="qmc")
+    stranger = Proposal({"x": 0.123, "layers": 0, "kind": "a"}, {}, "sampled")
+    with pytest.raises(UsageError, match="slot 0: the sampler proposes .* cannot be resumed"):
+        proposer.restore(stranger)
+
+
+def test_a_running_slot_is_seen_but_its_outcome_is_not(make_proposer):
+    # Same history, different outcomes of slots that must not be seen yet: same proposals.
+    one, two = make_proposer(CONDITIONAL), make_proposer(CONDITIONAL)
+    for slot in range(20):
+        if slot >= 8:
+            for proposer in (one, two):
+                proposer.tell(slot - 8, Told(TrialState.COMPLETE, float(slot)))
+        assert one.propose().params == two.propose().params
+    states = [t.state for t in one.mirror.study.get_trials(deepcopy=False)]
+    assert states[:12] == [TrialState.COMPLETE] * 12
+    assert states[12:] == [TrialState.RUNNING] * 8
+
+
+def test_a_diverged_trial_is_pruned_with_a_violated_constraint(make_proposer):
+    proposer = make_proposer(CONDITIONAL)
+    proposer.propose()
+    proposer.propose()
+    proposer.tell(0, Told(TrialState.PRUNED, diverged=True))
+    proposer.tell(1, Told(TrialState.FAIL))
+    diverged, failed = proposer.mirror.study.get_trials()
+    assert diverged.state == TrialState.PRUNED
+    assert diverged.constraints == {"diverged": 1.0}
+    assert failed.state == TrialState.FAIL
+    assert isinstance(proposer.mirror.study, optuna.Study)

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from sweeps.tracking.content import SweepNote
+from sweeps.tracking.outage import is_outage, one_line
+from sweeps.tracking.projection import Projection
+from sweeps.tracking.projector import Projector
+from sweeps.tracking.store import open_client
+from tests.sweeps.factories import make_info, make_record
+
+INFO = make_info()
+DRAWN = {"loss_curves.png": b"png"}
+
+
+def statuses(home: Path) -> dict[str, str]:
+    client = open_client(f"sqlite:///{home / 'mlflow.db'}")
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    return {run.info.run_name: run.info.status for run in client.search_runs(ids)}
+
+
+@pytest.fixture
+def away(home: Path, tmp_path: Path) -> Projection:
+    """Return a projection whose store cannot be reached: a file lies where its folder should."""
+    (tmp_path / "moved").write_text("in the way")
+    return Projection(f"sqlite:///{tmp_path / 'moved' / 'mlflow.db'}", home / "artifacts")
+
+
+def bring_back(home: Path, tmp_path: Path) -> Path:
+    (tmp_path / "moved").unlink()
+    home.rename(tmp_path / "moved")
+    return tmp_path / "moved"
+
+
+def test_records_are_projected_in_the_background_and_close_waits_for_them(
+    home: Path, projection: Projection
+) -> None:
+    projector = Projector(projection, INFO, SweepNote("running"))
+    projector.start()
+    threads: set[str] = set()
+
+    def draw() -> dict[str, bytes]:
+        threads.add(threading.current_thread().name)
+        return DRAWN
+
+    for slot in range(3):
+        projector.put(make_record(slot), draw)
+    projector.finish(lambda p: p.finish_sweep(INFO, "FINISHED", {}, "done"))
+    report = projector.close(30)
+    assert (report.done, report.pending, report.error) == (3, [], None)
+    assert threads == {"sweeps-projector"}
+    names = ["0000 tutorial", "0001", "0002", "mlp"]
+    assert statuses(home) == dict.fromkeys(names, "FINISHED")
+
+
+def test_nothing_is_opened_when_there_is_nothing_to_project(tmp_path: Path) -> None:
+    projection = Projection(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}", tmp_path / "artifacts")
+    projector = Projector(projection, INFO)
+    projector.start()
+    started = time.monotonic()
+    assert projector.close(30).pending == []
+    assert time.monotonic() - started < 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_putting_returns_at_once_and_an_outage_is_told_once(away: Projection) -> None:
+    messages: list[str] = []
+    projector = Projector(away, INFO, on_outage=messages.append, pause_seconds=0.01)
+    projector.start()
+    started = time.monotonic()
+    for slot in range(3):
+        projector.put(make_record(slot), lambda: DRAWN)
+    assert time.monotonic() - started < 0.1
+    report = projector.close(5)
+    assert report.done == 0
+    assert report.pending == ["0000-1", "0001-1", "0002-1"]
+    assert report.error is not None
+    assert messages == [report.error]
+    assert "\n" not in report.error
+
+
+def test_the_projection_catches_up_when_the_store_comes_back(
+    home: Path, tmp_path: Path, away: Projection
+) -> None:
+    told = threading.Event()
+    projector = Projector(away, INFO, on_outage=lambda _: told.set(), pause_seconds=0.01)
+    projector.start()
+    projector.put(make_record(0), lambda: DRAWN)
+    projector.put(make_record(1), lambda: DRAWN)
+    assert told.wait(30)
+    moved = bring_back(home, tmp_path)
+    report = projector.close(30)
+    assert (report.done, report.pending) == (2, [])
+    assert statuses(moved) == {"0000 tutorial": "FINISHED", "0001": "FINISHED", "mlp": "RUNNING"}
+    away.close()
+
+
+def test_closing_wakes_a_long_pause_for_one_more_try(
+    home: Path, tmp_path: Path, away: Projection
+) -> None:
+    told = threading.Event()
+    projector = Projector(away, INFO, on_outage=lambda _: told.set(), pause_seconds=30)
+    projector.start()
+    projector.put(make_record(0), lambda: DRAWN)
+    assert told.wait(30)
+    bring_back(home, tmp_path)
+    started = time.monotonic()
+    assert projector.close(25).pending == []
+    assert time.monotonic() - started < 20
+    away.close()
+
+
+def test_what_fails_for_one_record_stays_pending_and_the_others_go_on(
+    home: Path, projection: Projection
+) -> None:
+    projector = Projector(projection, INFO, pause_seconds=0.01)
+    projector.start()
+    projector.put(make_record(0), lambda: {"../evil": b"x"})
+    projector.put(make_record(1), lambda: DRAWN)
+    report = projector.close(30)
+    assert (report.done, report.pending) == (1, ["0000-1"])
+    assert report.error is not None
+    assert "'../evil'" in report.error
+    assert statuses(home)["0001"] == "FINISHED"
+
+
+def test_a_drawing_that_fails_does_not_cost_the_run_its_numbers(
+    home: Path, projection: Projection
+) -> None:
+    def draw() -> dict[str, bytes]:
+        raise RuntimeError("no font")
+
+    projector = Projector(projection, INFO, pause_seconds=0.01)
+    projector.start()
+    projector.put(make_record(1), draw)
+    report = projector.close(30)
+    assert (report.pending, report.error) == (["0001-1"], "RuntimeError: no font")
+    assert statuses(home)["0001"] == "FINISHED"
+
+
+def test_earlier_records_are_drawn_again_only_if_their_run_is_missing(
+    home: Path, projection: Projection
+) -> None:
+    records = [make_record(slot) for slot in range(3)]
+    projection.project(INFO, records[1], DRAWN)
+    drawn: list[int] = []
+
+    def drawing(slot: int) -> Any:
+        def draw() -> dict[str, bytes]:
+            drawn.append(slot)
+            return DRAWN
+
+        return draw
+
+    projector = Projector(projection, INFO)
+    projector.start()
+    for record in records:
+        projector.put(record, drawing(record.spec.slot), only_if_missing=True)
+    assert projector.close(30).done == 3
+    assert drawn == [0, 2]
+    assert len(statuses(home)) == 4
+
+
+def test_a_projector_that_was_never_started_reports_everything_as_pending(
+    projection: Projection,
+) -> None:
+    projector = Projector(projection, INFO)
+    projector.put(make_record(0), lambda: DRAWN)
+    assert projector.close(0.1).pending == ["0000-1"]
+
+
+class Answering(BaseHTTPRequestHandler):
+    status: ClassVar[int] = 500
+
+    def answer(self) -> None:
+        body = json.dumps({"error_code": self.code(), "message": "not today"}).encode()
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def code(self) -> str:
+        return {400: "INVALID_PARAMETER_VALUE", 401: "UNAUTHENTICATED"}.get(
+            self.status, "INTERNAL_ERROR"
+        )
+
+    do_GET = do_POST = answer  # noqa: N815 - names of http.server
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    thread = threading.Thread(target=listener.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{listener.server_port}"
+    listener.shutdown()
+    thread.join()
+    listener.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "outage"),
+    [(500, True), (502, True), (503, True), (504, True), (429, True), (400, False), (401, False)],
+)
+def test_a_server_that_errs_is_an_outage_and_one_that_refuses_is_not(
+    server: str, tmp_path: Path, status: int, outage: bool
+) -> None:
+    Answering.status = status
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the kind is what is tested
+        Projection(server, tmp_path).start_sweep(INFO, SweepNote())
+    assert is_outage(caught.value) is outage, repr(caught.value)
+
+
+def test_a_refused_connection_is_an_outage_reported_within_a_second(
+    server: str, tmp_path: Path
+) -> None:
+    Answering.status = 500
+    free = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    port = free.server_port
+    free.server_close()
+    started = time.monotonic()
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        Projection(f"http://127.0.0.1:{port}", tmp_path).start_sweep(INFO, SweepNote())
+    assert is_outage(caught.value)
+    assert time.monotonic() - started < 5
+    assert len(one_line(caught.value)) <= 300
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError(), "ValueError"),
+        (ValueError("\n  first\nsecond"), "ValueError: first"),
+        (OSError("no http://me:secret@host/x here"), "OSError: no http://me:***@host/x here"),
+        (ValueError("x" * 400), "ValueError: " + "x" * 285 + "..."),
+    ],
+)
+def test_an_error_is_told_in_one_line_without_passwords(error: Exception, text: str) -> None:
+    assert one_line(error) == text
