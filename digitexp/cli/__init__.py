@@ -1,0 +1,39 @@
+"""The command `digitexp`: look at data, train one configuration."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from digitexp.cli import data, train
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="digitexp",
+    help="Handwritten digits: look at a data set, train one configuration.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(data.data)
+app.command()(train.train)
+
+USER_ERRORS = (
+    ValueError,
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+"""What a wrong option, file or folder raises; anything else is ours and shows its traceback."""
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user is one message on stderr and exit code 2."""
+    try:
+        app()
+    except USER_ERRORS as error:
+        print(f"digitexp: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,121 @@
+"""`digitexp data`: what a source holds, in numbers and as a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from digitexp.data import Source, Split
+
+
+def data(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="digits20, sklearn-digits, mnist, fashion_mnist, or a path: a folder of IDX "
+            "files, a folder with X.npy and y.npy, a .npz or a .mat file."
+        ),
+    ] = "digits20",
+    preview: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw 8x8 images chosen at random into this file."),
+    ] = None,
+    split_seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Decides which images validate.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show what a data source holds: sizes, classes, pixels, conversions, splits, digests."""
+    if preview is not None:
+        check_preview_path(preview)
+    from digitexp.data import load_source, split_source
+
+    loaded = load_source(source)
+    facts = describe_source(loaded, split_source(loaded, split_seed), split_seed)
+    if preview is not None:
+        from digitexp.plots.preview import draw_preview
+
+        preview.write_bytes(draw_preview(loaded.images, loaded.labels))
+        facts["preview"] = str(preview)
+    if as_json:
+        print(json.dumps(facts, indent=2))
+    else:
+        print_facts(facts)
+
+
+def check_preview_path(path: Path) -> None:
+    """Raise ValueError unless a PNG can be written there, before anything slow is done."""
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--preview: received '{path}'; expected a file name ending in .png.")
+    if not path.parent.is_dir():
+        raise ValueError(f"--preview: there is no folder '{path.parent}'. Create it first.")
+    if path.is_dir():
+        raise ValueError(f"--preview: '{path}' is a folder; expected a file name ending in .png.")
+
+
+def describe_source(source: Source, split: Split, split_seed: int) -> dict[str, Any]:
+    """Collect the facts of a source and its split, JSON-compatible."""
+    test = source.test
+    return {
+        "name": source.name,
+        "shape": list(source.images.shape[1:]),
+        "pixels": [float(source.images.min()), float(source.images.max())],
+        "policies": list(source.policies),
+        "digest": source.digest,
+        "test_digest": test.digest if test else None,
+        "split": {
+            "seed": split_seed,
+            "train": len(split.train_indices),
+            "validation": len(split.validation_indices),
+            "test": len(test.labels) if test else 0,
+            "digest": split.digest,
+        },
+        "classes": {
+            name: {
+                "train": _count(source.labels[split.train_indices], number),
+                "validation": _count(source.labels[split.validation_indices], number),
+                "test": _count(test.labels, number) if test else 0,
+            }
+            for number, name in enumerate(source.class_names)
+        },
+    }
+
+
+def print_facts(facts: dict[str, Any]) -> None:
+    """Print the facts as two tables."""
+    from rich.console import Console
+    from rich.table import Table
+
+    split, (height, width), (low, high) = facts["split"], facts["shape"], facts["pixels"]
+    about = Table.grid(padding=(0, 2))
+    about.add_row("source", facts["name"], style="bold")
+    about.add_row("images", f"{height}x{width}, float32, pixels from {low:g} to {high:g}")
+    for policy in facts["policies"]:
+        about.add_row("converted", policy)
+    about.add_row("digest", facts["digest"])
+    about.add_row("test digest", facts["test_digest"] or "(no test part)")
+    about.add_row(f"split, seed {split['seed']}", split["digest"])
+    counts = Table()
+    counts.add_column("class")
+    parts = ("train", "validation", "test")
+    for part in parts:
+        counts.add_column(part, justify="right")
+    for name, row in facts["classes"].items():
+        counts.add_row(name, *(str(row[part]) for part in parts))
+    counts.add_section()
+    counts.add_row("all", *(str(split[part]) for part in parts), style="bold")
+    console = Console(highlight=False, markup=False)  # names may hold square brackets
+    console.print(about)
+    console.print(counts)
+    hint = facts.get("preview") or "none (draw one with --preview FILE.png)"
+    console.print(f"preview: {hint}", soft_wrap=True)
+
+
+def _count(labels: NDArray[Any], number: int) -> int:
+    return int((labels == number).sum())

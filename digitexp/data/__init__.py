@@ -1,0 +1,16 @@
+"""Sources by name or path -> float32 images in [0, 1], integer labels, and splits."""
+
+from digitexp.data.errors import DataError
+from digitexp.data.loading import known_sources, load_source
+from digitexp.data.source import Source, TestPart
+from digitexp.data.splits import Split, split_source
+
+__all__ = [
+    "DataError",
+    "Source",
+    "Split",
+    "TestPart",
+    "known_sources",
+    "load_source",
+    "split_source",
+]
