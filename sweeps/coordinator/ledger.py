@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from optuna.trial import FrozenTrial
-
 from sweeps.records import Record
 from sweeps.study.mirror import Told, told
 from sweeps.study.proposals import Proposal, Proposer
@@ -56,7 +54,7 @@ class Ledger:
     _told: int = 0
 
     def __post_init__(self) -> None:
-        self._stored: list[FrozenTrial] = self.study.slots()
+        self._stored = self.study.slots
         self._latest = {r.spec.slot: r for r in self.records}  # ordered by attempt: last one wins
 
     def may_open(self) -> bool:

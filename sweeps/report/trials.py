@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from rich import box
@@ -54,8 +55,13 @@ class TrialsView:
         if console.measure(table, options=options.update(width=10_000)).maximum > options.max_width:
             table = self._compact_table(varied)
         yield table
-        if best_row(self.rows, self.direction):
+        if self._best_slot is not None:
             yield Text(f"* {NOT_CONFIRMED}")
+
+    @cached_property
+    def _best_slot(self) -> int | None:
+        best = best_row(self.rows, self.direction)
+        return best.slot if best else None
 
     def _table(self, varied: Sequence[str], *, details: bool) -> Table:
         """A column a parameter; with `details` also epochs, seconds and why it ended."""
@@ -88,8 +94,7 @@ class TrialsView:
         return table
 
     def _add(self, table: Table, row: SlotRow, cells: Sequence[str]) -> None:
-        best = best_row(self.rows, self.direction)
-        is_best = best is not None and row.slot == best.slot
+        is_best = row.slot == self._best_slot
         table.add_row(
             f"{'*' if is_best else ''}{row.slot}",
             Text(row.state, style=STATE_STYLES[row.state]),

@@ -20,7 +20,11 @@ BUSY_TIMEOUT_SECONDS: Final = 30
 
 
 class StudyStore:
-    """Which slots of a sweep exist, and how they ended."""
+    """Which slots of a sweep exist, and how they ended.
+
+    Speaks to the storage directly and remembers the ids of its trials: `optuna.Study` would read
+    back on every call what the only writer knows already.
+    """
 
     def __init__(self, database: Path, sweep_id: str, direction: Direction) -> None:
         """Open the study, creating file and study where they are missing."""
@@ -31,43 +35,41 @@ class StudyStore:
         )
         sqlalchemy.event.listen(self._storage.engine, "connect", _relax_synchronous)
         self._storage.engine.dispose()  # connections made before the listener was there
-        self._study = optuna.create_study(
-            study_name=sweep_id,
-            storage=self._storage,
-            sampler=optuna.samplers.RandomSampler(seed=0),
-            direction=direction,
-            load_if_exists=True,
+        study = optuna.create_study(
+            study_name=sweep_id, storage=self._storage, direction=direction, load_if_exists=True
         )
-
-    def slots(self) -> list[FrozenTrial]:
-        """Return the stored slots in order."""
-        return self._study.get_trials(deepcopy=False)
+        self._study_id = self._storage.get_study_id_from_name(study.study_name)
+        self.slots: list[FrozenTrial] = self._storage.get_all_trials(self._study_id)
+        """The slots that were stored when the study was opened, in order."""
+        self._trial_ids = [
+            self._storage.get_trial_id_from_study_id_trial_number(self._study_id, t.number)
+            for t in self.slots
+        ]
+        self._ended = {t.number for t in self.slots if t.state.is_finished()}
 
     def add(self, slot: int, proposal: Proposal) -> None:
         """Store one slot, RUNNING, with all its parameters in one transaction."""
+        if slot != len(self._trial_ids):
+            raise RuntimeError(f"slot {slot} cannot be added after {len(self._trial_ids)} slots")
         trial = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=dict(proposal.params),
             distributions=dict(proposal.distributions),
             user_attrs={"origin": proposal.origin, "rejected": proposal.rejected},
         )
-        self._study.add_trial(trial)
-        stored = len(self.slots())
-        if stored != slot + 1:
-            raise RuntimeError(f"slot {slot} was stored as number {stored - 1}")
+        self._trial_ids.append(self._storage.create_new_trial(self._study_id, trial))
 
     def tell(self, slot: int, outcome: Told) -> None:
         """Store how a slot ended; a slot that has ended already is left as it is."""
-        trial = self.slots()[slot]
-        if trial.state.is_finished():
+        if slot in self._ended:
             return
+        trial_id = self._trial_ids[slot]
         if outcome.state != TrialState.FAIL:
-            trial_id = self._storage.get_trial_id_from_study_id_trial_number(
-                self._storage.get_study_id_from_name(self._study.study_name), slot
-            )
             violation = 1.0 if outcome.diverged else -1.0
             self._storage.set_trial_system_attr(trial_id, DIVERGED_CONSTRAINT, violation)
-        self._study.tell(slot, outcome.value, state=outcome.state)
+        values = None if outcome.value is None else [outcome.value]
+        self._storage.set_trial_state_values(trial_id, outcome.state, values)
+        self._ended.add(slot)
 
     def close(self) -> None:
         """Close the database."""

@@ -78,7 +78,8 @@ class Projector:
         self._failed: list[str] = []
         self._done = 0
         self._error: str | None = None
-        self._warned = self._started_sweep = self._closing = False
+        self._warned = self._started_sweep = self._closing = self._is_away = False
+        self._last_tries: int | None = None
         self._deadline: float | None = None
         self._changed = threading.Condition()
         # A daemon: a store that never answers must not keep the process from ending.
@@ -112,9 +113,13 @@ class Projector:
         self._append(_Job("sweep", lambda: finish(self._projection)))
 
     def close(self, timeout_seconds: float) -> ProjectionReport:
-        """Work off what is left, at most so long, and say what is missing; never raises."""
+        """Work off what is left, at most so long, and say what is missing; never raises.
+
+        A store that is away already gets three more tries, not the whole time.
+        """
         with self._changed:
             self._closing = True
+            self._last_tries = MAX_TRIES if self._is_away else None
             self._deadline = time.monotonic() + timeout_seconds
             self._changed.notify_all()
         if self._thread.is_alive():
@@ -140,6 +145,7 @@ class Projector:
                 with self._changed:
                     self._queue.popleft()
                     self._done += job.name != "sweep"
+                    self._is_away, self._last_tries = False, None
 
     def _next(self) -> _Job | None:
         with self._changed:
@@ -165,6 +171,9 @@ class Projector:
         outage = is_outage(error)
         with self._changed:
             self._error = one_line(error)
+            self._is_away = outage
+            if outage and self._last_tries is not None:
+                self._last_tries -= 1
             if not outage and job.tries >= MAX_TRIES:
                 self._queue.popleft()
                 self._failed.append(job.name)
@@ -175,12 +184,14 @@ class Projector:
         self._pause(job.tries)
 
     def _pause(self, tries: int) -> None:
-        """Wait before the next try; at the end of the sweep only as long as time is left."""
+        """Wait before the next try, ever longer; closing ends a pause and makes the next short."""
         seconds = min(self._pause_seconds * 2 ** min(tries - 1, 10), LONGEST_PAUSE_SECONDS)
         with self._changed:
-            was_closing = self._closing
-            # Closing wakes a long pause: one more try is due at once.
-            self._changed.wait_for(lambda: self._closing and not was_closing, seconds)
+            if self._closing:
+                self._changed.wait(min(seconds, 1.0))
+            else:
+                self._changed.wait_for(lambda: self._closing, seconds)
 
     def _is_late(self) -> bool:
-        return self._deadline is not None and time.monotonic() >= self._deadline
+        out_of_time = self._deadline is not None and time.monotonic() >= self._deadline
+        return out_of_time or self._last_tries == 0

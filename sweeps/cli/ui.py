@@ -1,0 +1,241 @@
+"""`sweeps ui`: MLflow's UI on this machine, on the right store, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Annotated, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import typer
+
+from sweeps.cli.options import HomeOption
+from sweeps.errors import UsageError
+from sweeps.tracking.address import redacted, sqlite_path
+
+START_TIMEOUT_SECONDS: Final = 180
+STOP_TIMEOUT_SECONDS: Final = 10
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_SERVER_ENVIRONMENT: Final = {
+    # Its job runner starts seven more processes, needs 15 s and outlives a Ctrl-C.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def ui(
+    home: HomeOption = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="MLflow store, if not the home's own.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = False,
+) -> None:
+    """Open the MLflow UI on the runs of a home."""
+    from sweeps.home import Home
+    from sweeps.tracking.address import resolve_tracking_uri
+
+    found = Home.resolve(home).path
+    raise typer.Exit(run_ui(found, resolve_tracking_uri(found, tracking_uri), host, port, browser))
+
+
+def run_ui(home: Path, tracking_uri: str, host: str, port: int, open_browser: bool) -> int:
+    """Serve the MLflow UI until Ctrl-C.
+
+    Args:
+        home: The sweeps' home; files of runs lie under it.
+        tracking_uri: From `resolve_tracking_uri`. An MLflow server has a UI already: its address
+            is printed, and nothing is started.
+        host: Interface to listen on.
+        port: Port to listen on.
+        open_browser: Whether to open the page once it answers.
+
+    Returns:
+        Exit code: 0 after Ctrl-C, 1 if the server ended by itself.
+
+    Raises:
+        UsageError: There is nothing to show yet, or the port or host cannot be used.
+    """
+    if tracking_uri.startswith("http"):
+        parts = urlsplit(tracking_uri)
+        public = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # without a password
+        _announce(_page(urlunsplit(public), None), open_browser)
+        return 0
+    experiment = _newest_experiment(tracking_uri)
+    _check_port(host, port)
+    base = f"http://{_name_in_url(host)}:{port}"
+    say(f"starting the MLflow UI on {redacted(tracking_uri)}, about 20 s ...")
+    if host not in _LOOPBACK:
+        say(f"anyone who can reach {host}:{port} can read and delete runs: there is no password")
+    with tempfile.TemporaryFile() as log, _server(home, tracking_uri, host, port, log) as server:
+        try:
+            if _wait_until_healthy(server, base):
+                _announce(_page(base, experiment), open_browser)
+                say("Ctrl-C stops it")
+                server.wait()
+        except KeyboardInterrupt:
+            say("stopped")
+            return 0
+        say(f"error: the MLflow server ended; its last lines:\n{_tail(log)}", file=sys.stderr)
+        return 1
+
+
+def say(text: str, file: IO[str] | None = None) -> None:
+    """Print at once, also into a pipe."""
+    print(text, file=file, flush=True)
+
+
+def _newest_experiment(tracking_uri: str) -> str | None:
+    """Return the experiment of the newest run, None if the store is not a SQLite file.
+
+    Raises:
+        UsageError: There is no run in it.
+    """
+    database = sqlite_path(tracking_uri)
+    if database is None:
+        return None
+    query = (
+        "SELECT experiment_id FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC"
+    )
+    row = _first_row(database, query) if database.exists() else None
+    if row is None:
+        raise UsageError(
+            f"nothing to show: there are no runs in {database} yet; begin with: sweeps run smoke, "
+            "or name another folder with --home"
+        )
+    return str(row[0])
+
+
+def _first_row(database: Path, query: str) -> tuple[object, ...] | None:
+    """Read and close before the server opens the file itself."""
+    address = f"{database.as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as store:
+        try:
+            row: tuple[object, ...] | None = store.execute(query).fetchone()
+        except sqlite3.DatabaseError as error:
+            if "no such table" in str(error):  # created, but never migrated
+                return None
+            raise UsageError(f"{database} is no MLflow store that can be read: {error}") from None
+        return row
+
+
+def _check_port(host: str, port: int) -> None:
+    if not 0 < port < 65536:
+        raise UsageError(f"--port {port}: give a number from 1 to 65535")
+    problem = _bind_error(host, port)
+    if problem is None:
+        return
+    free = next((p for p in range(port + 1, port + 50) if _bind_error(host, p) is None), None)
+    advice = f"--port {free}" if free else "another --port, or --host 127.0.0.1"
+    raise UsageError(f"port {port} on {host} cannot be used ({problem}); try {advice}")
+
+
+def _bind_error(host: str, port: int) -> str | None:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except (OSError, OverflowError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
+
+
+@contextlib.contextmanager
+def _server(
+    home: Path, tracking_uri: str, host: str, port: int, log: IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the server; stop it and everything it started on the way out, whatever the way."""
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--backend-store-uri", tracking_uri, "--host", host, "--port", str(port)]
+    command += ["--default-artifact-root", (home / "artifacts").absolute().as_uri()]
+    with _signals_exit(), tempfile.TemporaryDirectory(prefix="sweeps-ui-") as folder:
+        server = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+            command,
+            cwd=folder,  # MLflow leaves files where it is started
+            env={**os.environ, **_SERVER_ENVIRONMENT},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C reaches us only; we stop the server in order
+        )
+        try:
+            yield server
+        finally:
+            _stop(server)
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        server.wait(STOP_TIMEOUT_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)  # what is left of its session
+    server.wait()
+
+
+@contextlib.contextmanager
+def _signals_exit() -> Iterator[None]:
+    """Turn SIGTERM and a closed terminal into an exit that passes through `finally`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait_until_healthy(server: subprocess.Popen[bytes], base: str) -> bool:
+    """Return True once the server answers, False if it has ended or does not answer in time."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), opener.open(f"{base}/health", timeout=5) as answer:
+            if answer.status == 200:
+                return True
+        time.sleep(0.2)
+    return False
+
+
+def _page(base: str, experiment: str | None) -> str:
+    """Return the address of the runs; without the parameter MLflow opens its GenAI pages."""
+    place = f"experiments/{experiment}/runs" if experiment else "experiments"
+    return f"{base.rstrip('/')}/#/{place}?workflowType=machine_learning"
+
+
+def _name_in_url(host: str) -> str:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{reachable}]" if ":" in reachable else reachable
+
+
+def _announce(address: str, open_browser: bool) -> None:
+    say(f"MLflow UI: {address}")
+    if open_browser:
+        webbrowser.open(address)
+
+
+def _tail(log: IO[bytes]) -> str:
+    log.seek(0)
+    return "\n".join(log.read().decode(errors="replace").splitlines()[-15:])

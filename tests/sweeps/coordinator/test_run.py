@@ -1,0 +1,198 @@
+import sqlite3
+from contextlib import closing
+
+import numpy as np
+import optuna
+import pytest
+
+from sweeps.coordinator.lock import SweepLock
+from sweeps.errors import UsageError
+from tests.sweeps.conftest import table
+
+
+def test_a_sweep_ends_with_as_many_outcomes_as_were_asked_for(run_toy):
+    sweep = run_toy(trials=7)
+    assert [row.state for row in sweep.rows()] == ["COMPLETE"] * 7
+
+
+def test_the_same_command_twice_adds_nothing(run_toy):
+    once = table(run_toy(trials=6))
+    assert table(run_toy(trials=6)) == once
+    assert table(run_toy(trials=3)) == once
+
+
+@pytest.mark.parametrize("options", [{}, {"sampler": "qmc"}, {"pruner": "median"}])
+def test_five_trials_raised_to_ten_equal_ten_at_once(run_toy, options):
+    run_toy("stepwise", trials=5, **options)
+    stepwise = run_toy("stepwise", trials=10, **options)
+    assert table(stepwise) == table(run_toy("at once", trials=10, **options))
+
+
+@pytest.mark.parametrize("signal", ["sigint", "sigterm"])
+def test_an_interrupted_sweep_that_is_resumed_equals_the_undisturbed_one(
+    run_toy, tmp_path, signal
+):
+    flag = tmp_path / "flag"
+    fixed = (f"mode={signal}", f"signal_file={flag}")
+    flag.touch()
+    undisturbed = run_toy("undisturbed", trials=12, overrides=fixed)
+    flag.unlink()
+    interrupted = run_toy("disturbed", trials=12, overrides=fixed)
+    assert [row.state for row in interrupted.rows()] == ["RUNNING"]
+    resumed = run_toy("disturbed", trials=12, overrides=fixed)
+    assert table(resumed) == table(undisturbed)
+    assert resumed.rows()[0].attempts == 2
+
+
+def test_the_best_trial_is_found_and_its_model_loads(run_toy):
+    sweep = run_toy(trials=10)
+    best = sweep.best()
+    assert best.value == max(row.objective for row in sweep.rows())
+    assert best.load_model() == best.value == best.metrics["score"]
+    assert best.record.result.arrays["validation_logits"].dtype == np.float32
+
+
+def test_an_error_fails_its_trial_only_and_is_recorded(run_toy):
+    sweep = run_toy(trials=3, overrides=("mode=raise",))
+    rows = sweep.rows()
+    assert [(row.state, row.reason) for row in rows] == [("FAILED", "error")] * 3
+    assert rows[0].error.startswith("RuntimeError: told to raise")
+
+
+def test_a_diverged_trial_is_failed_for_us_and_a_warning_to_the_sampler(run_toy):
+    sweep = run_toy(trials=30, overrides=("bad_above=0",))
+    rows = sweep.rows()
+    diverged = [row for row in rows if row.reason == "diverged"]
+    assert diverged
+    assert all(row.state == "FAILED" and row.params["x"] > 0 for row in diverged)
+    study = optuna.load_study(
+        study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}"
+    )
+    for row in rows:
+        trial = study.trials[row.slot]
+        if row.reason == "diverged":
+            assert trial.state == optuna.trial.TrialState.PRUNED
+            assert trial.constraints["diverged"] > 0
+        else:
+            assert trial.value == row.objective
+            assert trial.constraints["diverged"] < 0
+    assert sum(row.params["x"] > 0 for row in rows[-10:]) < 5
+
+
+def test_the_study_holds_every_slot_with_all_its_parameters(run_toy):
+    sweep = run_toy(trials=8)
+    study = optuna.load_study(
+        study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}"
+    )
+    assert [t.params for t in study.trials] == [dict(row.params) for row in sweep.rows()]
+    assert all(t.state.is_finished() for t in study.trials)
+
+
+def test_a_study_that_lost_its_last_commits_is_rebuilt_from_records(run_toy):
+    sweep = run_toy(trials=6)
+    with closing(sqlite3.connect(sweep.home.optuna_db)) as database, database:
+        lost = ("params", "user_attributes", "system_attributes", "values")
+        for part in lost:
+            database.execute(f"DELETE FROM trial_{part} WHERE trial_id > 3")
+        database.execute("DELETE FROM trials WHERE number >= 3")
+        database.execute("UPDATE trials SET state = 'RUNNING' WHERE number = 2")
+        database.execute("DELETE FROM trial_values WHERE trial_id = 3")
+    before = table(sweep)
+    assert table(run_toy(trials=6)) == before
+    study = optuna.load_study(
+        study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}"
+    )
+    assert [t.value for t in study.trials] == [row.objective for row in sweep.rows()]
+    assert table(run_toy(trials=9)) == table(run_toy("other", trials=9))
+
+
+def test_a_median_pruner_ends_bad_trials_early(run_toy):
+    rows = run_toy(trials=40, pruner="median").rows()
+    pruned = [row for row in rows if row.state == "PRUNED"]
+    assert pruned
+    assert all(row.epochs < 3 and row.objective is None for row in pruned)
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
+def test_rungs_survive_an_interruption(run_toy, pruner):
+    run_toy("stepwise", trials=9, pruner=pruner)
+    stepwise = run_toy("stepwise", trials=20, pruner=pruner)
+    assert table(stepwise) == table(run_toy("at once", trials=20, pruner=pruner))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"target": 0.9}, 1),
+        ({"stop_after": 2}, 3),
+        ({"timeout_seconds": 1e-9}, 0),
+    ],
+)
+def test_a_sweep_ends_early_when_told_to(run_toy, options, expected):
+    assert len(run_toy(trials=6, **options).rows()) == expected
+
+
+def test_a_used_up_space_ends_the_sweep(run_toy):
+    fixed = ("x=0.5", "layers=0", "kind=a,b")
+    assert len(run_toy(trials=6, overrides=fixed).rows()) == 2
+
+
+def test_grid_tries_every_point_and_then_ends(run_toy):
+    fixed = ("x=0.5", "layers=0")
+    rows = run_toy(trials=9, overrides=fixed, sampler="grid").rows()
+    # kind c needs a layer, which the experiment's own check says before anything is trained.
+    assert [row.params["kind"] for row in rows] == ["a", "b"]
+
+
+def test_free_order_gives_the_same_number_of_trials(run_toy):
+    assert len(run_toy(trials=12, order="free").rows()) == 12
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ({"seed": 1}, r"seed: 0 there, 1 asked.*--name toy-2"),
+        ({"sampler": "random"}, r"sampler: tpe there, random asked"),
+        ({"ask_ahead": 2}, r"ask_ahead: 4 there, 2 asked"),
+        ({"data": "other"}, r"data: abababababab\.\.\. there, cdcdcdcdcdcd\.\.\. asked"),
+        ({"overrides": ("x=0..1",)}, r"space"),
+    ],
+)
+def test_the_same_name_with_other_options_is_refused_naming_the_difference(
+    run_toy, other, expected
+):
+    before = table(run_toy(trials=2))
+    with pytest.raises(UsageError, match=expected):
+        run_toy(trials=2, **other)
+    assert table(run_toy(trials=2)) == before
+
+
+def test_a_second_coordinator_is_refused_and_told_who_the_first_is(run_toy):
+    sweep = run_toy(trials=2)
+    folder = sweep.home.records / sweep.info.id
+    with (
+        SweepLock(folder / "lock", sweep.name),
+        pytest.raises(UsageError, match=r"is being run by process \d+ on .* since 20"),
+    ):
+        run_toy(trials=3)
+    assert len(run_toy(trials=3).rows()) == 3
+
+
+def test_weights_are_kept_for_baselines_and_the_best_twenty(run_toy):
+    sweep = run_toy(trials=30)
+    ranked = sorted(sweep.rows()[1:], key=lambda row: -row.objective)
+    keep = {0, *(row.slot for row in ranked[:20])}
+    folder = sweep.home.records / sweep.info.id
+    assert {int(path.name[:4]) for path in folder.glob("*.weights")} == keep
+
+
+def test_nothing_but_the_sweep_is_left_behind(run_toy):
+    sweep = run_toy(trials=3)
+    names = {path.name for path in sweep.home.path.iterdir()}
+    assert names - {"optuna.db-shm", "optuna.db-wal", "mlflow.db-shm", "mlflow.db-wal"} == {
+        "optuna.db",
+        "mlflow.db",
+        "records",
+        "artifacts",
+    }
+    assert not list(sweep.home.path.rglob("*.tmp"))

@@ -1,0 +1,35 @@
+import pytest
+
+from sweeps.report.commands import next_commands
+from sweeps.report.summary import summarize
+from tests.sweeps.report.builders import record, sweep_info
+
+
+def commands(name="mlp", asked=1, **options):
+    summary = summarize(
+        sweep_info(name=name), [record(0, 0.9)], asked=asked, seconds=1.0, stopped_by=None
+    )
+    return next_commands(summary, **options)
+
+
+def test_a_finished_sweep_proposes_twice_as_many_trials():
+    proposed = commands(run_command="sweeps run mlp --seed 3")
+    assert proposed == ("sweeps ui", "sweeps trials mlp", "sweeps run mlp --seed 3 --trials 2")
+
+
+def test_an_unfinished_sweep_proposes_to_finish():
+    assert commands(asked=20, run_command="sweeps run mlp")[2] == "sweeps run mlp --trials 20"
+
+
+def test_without_the_command_that_ran_it_the_best_trial_is_proposed():
+    assert commands()[2] == "sweeps best mlp"
+
+
+def test_another_home_is_part_of_every_command():
+    for command in commands(home_option="--home 'my runs'", run_command="sweeps run mlp"):
+        assert command.endswith(" --home 'my runs'")
+
+
+@pytest.mark.parametrize(("name", "quoted"), [("a b", "'a b'"), ("x;rm", "'x;rm'"), ("m-1", "m-1")])
+def test_names_are_quoted_for_the_shell(name, quoted):
+    assert commands(name)[1] == f"sweeps trials {quoted}"

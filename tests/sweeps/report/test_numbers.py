@@ -1,0 +1,113 @@
+import math
+
+import pytest
+
+from sweeps.report.numbers import (
+    broken,
+    first_line,
+    format_difference,
+    format_metric,
+    format_params,
+    format_seconds,
+    format_value,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (64, "64"),
+        ("relu", "relu"),
+        (0.0, "0"),
+        (0.25, "0.25"),
+        (0.00123456, "1.23e-03"),
+        (-0.001, "-1.00e-03"),
+        (0.01, "0.01"),
+        (123456.0, "1.23e+05"),
+        (math.inf, "inf"),
+    ],
+)
+def test_a_parameter_is_written_as_people_write_it(value, text):
+    assert format_value(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.932, "0.9320"),
+        (1.0, "1.0000"),
+        (0.0, "0.0000"),
+        (23.0, "23"),
+        (10575, "10575"),
+        (1, "1"),
+        (0.00001234, "1.234e-05"),
+        (12345.5, "1.235e+04"),
+        (math.nan, "nan"),
+    ],
+)
+def test_a_metric_is_written_with_four_decimals_or_as_a_whole_number(value, text):
+    assert format_metric(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.0 s"),
+        (4.12, "4.1 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (182, "3 min 02 s"),
+        (3599.7, "1 h 00 min"),
+        (3900, "1 h 05 min"),
+    ],
+)
+def test_a_duration_never_shows_sixty_seconds_or_minutes(seconds, text):
+    assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "reference", "text"),
+    [
+        ("best_val_accuracy", 0.941, 0.928, "+1.30 points"),
+        ("recall_3", 0.9, 0.95, "-5.00 points"),
+        ("accuracy", 94.1, 92.8, "+1.3000"),
+        ("best_val_loss", 0.2, 0.25, "-0.0500"),
+        ("best_val_loss", 0.25, 0.25, "+0.0000"),
+    ],
+)
+def test_only_differences_of_shares_are_in_points(metric, value, reference, text):
+    assert format_difference(metric, value, reference) == text
+
+
+def test_parameters_keep_their_order():
+    assert format_params({"b": 1, "a": 0.5}) == "b=1, a=0.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("\n\n  ValueError: boom  \n at x", "ValueError: boom"),
+        ("", ""),
+        ("red \x1b[31m", "red ?[31m"),
+        ("x" * 200, "x" * 157 + "..."),
+    ],
+)
+def test_the_first_line_of_an_error_is_short_and_printable(text, line):
+    assert first_line(text) == line
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("best_val_accuracy", "best_val_\naccuracy"),
+        ("learning_rate", "learning_\nrate"),
+        ("units_1", "units_1"),
+        ("incomprehensibilities", "incomprehensibilities"),
+        ("", ""),
+    ],
+)
+def test_long_names_break_after_underscores(name, lines):
+    assert broken(name) == lines

@@ -1,0 +1,106 @@
+import csv
+import io
+
+import pytest
+
+from sweeps.report.slots import slot_rows
+from sweeps.report.table import merge_orders, parameter_names, to_frame, trial_table, write_csv
+from tests.sweeps.report.builders import METRIC, record
+
+SHALLOW = {"learning_rate": 0.001, "units_1": 25, "dropout": 0.25}
+DEEP = {"learning_rate": 0.01, "units_1": 50, "units_2": 20, "units_3": 10, "dropout": 0.5}
+
+
+@pytest.mark.parametrize("order", [[SHALLOW, DEEP], [DEEP, SHALLOW]])
+def test_conditional_parameters_stand_where_the_space_has_them(order):
+    assert merge_orders(order) == list(DEEP)
+
+
+def test_parameters_at_the_end_and_contradicting_orders_are_kept_once_each():
+    assert merge_orders([["a", "b"], ["a", "c"], ["b", "a"], []]) == ["a", "b", "c"]
+
+
+def test_a_known_order_of_the_space_wins_and_other_parameters_follow():
+    rows = slot_rows([record(0, 0.9, params=SHALLOW)])
+    names = parameter_names(rows, order=["dropout", "units_9", "learning_rate"])
+    assert names == ["dropout", "learning_rate", "units_1"]
+
+
+def test_columns_are_stable_and_the_objective_comes_first_among_metrics():
+    rows = slot_rows([record(0, 0.9, params=SHALLOW)])
+    columns, cells = trial_table(rows, objective=METRIC)
+    assert columns == [
+        *("slot", "state", "reason", "attempts", "origin", "seed"),
+        *("learning_rate", "units_1", "dropout"),
+        *(METRIC, "best_val_loss", "seconds"),
+    ]
+    expected = [0, "COMPLETE", "early_stopping", 1, "sampled", 100, 0.001, 25, 0.25, 0.9, 0.25, 4.0]
+    assert cells == [expected]
+
+
+def test_inactive_parameters_and_absent_metrics_are_empty_in_csv():
+    rows = slot_rows(
+        [record(0, 0.9, params=SHALLOW), record(1, outcome="failed", error="x", params=DEEP)]
+    )
+    file = io.StringIO()
+    write_csv(rows, file, objective=METRIC)
+    shallow, deep = csv.DictReader(io.StringIO(file.getvalue()))
+    assert (shallow["units_2"], shallow[METRIC]) == ("", "0.9")
+    assert (deep["units_2"], deep[METRIC]) == ("20", "")
+
+
+def test_csv_keeps_every_digit():
+    value = 0.1 + 0.2
+    file = io.StringIO()
+    write_csv(slot_rows([record(0, value, params={"x": value})]), file, objective=METRIC)
+    (row,) = csv.DictReader(io.StringIO(file.getvalue()))
+    assert float(row["x"]) == value == float(row[METRIC])
+
+
+def test_names_that_collide_are_told_apart():
+    rows = slot_rows(
+        [record(0, 0.9, params={"seed": 7, "best_val_loss": 1, "seconds": 2}, metric="seconds")]
+    )
+    columns, cells = trial_table(rows, objective="seconds")
+    row = dict(zip(columns, cells[0], strict=True))
+    assert len(set(columns)) == len(columns)
+    assert (row["seed"], row["param.seed"]) == (100, 7)
+    assert (row["best_val_loss"], row["metric.best_val_loss"]) == (1, 0.25)
+    assert (row["seconds"], row["param.seconds"], row["metric.seconds"]) == (4.0, 2, 0.9)
+
+
+def test_a_frame_is_typed_column_by_column():
+    params = {"rate": 1, "units": 25, "act": "relu", "norm": True, "size": 16, "clip": None}
+    other = {"rate": 0.5, "norm": False, "size": "auto"}
+    frame = to_frame(
+        slot_rows([record(0, 0.9, params=params), record(1, outcome="diverged", params=other)]),
+        objective=METRIC,
+    )
+    dtypes = {name: str(dtype) for name, dtype in frame.dtypes.items()}
+    assert dtypes == {
+        "slot": "Int64",
+        "state": "category",
+        "reason": "category",
+        "attempts": "Int64",
+        "origin": "string",
+        "seed": "Int64",
+        "rate": "float64",
+        "units": "Int64",
+        "act": "category",
+        "norm": "boolean",
+        "size": "category",
+        "clip": "category",
+        METRIC: "float64",
+        "best_val_loss": "float64",
+        "seconds": "float64",
+    }
+    assert list(frame["state"]) == ["COMPLETE", "FAILED"]
+    assert list(frame["state"].cat.categories) == ["COMPLETE", "PRUNED", "FAILED", "RUNNING"]
+    assert list(frame["size"]) == ["16", "auto"]
+    assert frame[["units", "act", METRIC]].isna().to_numpy().tolist() == [[False] * 3, [True] * 3]
+
+
+def test_a_frame_of_no_trials_has_the_fixed_columns():
+    frame = to_frame([])
+    assert list(frame) == ["slot", "state", "reason", "attempts", "origin", "seed", "seconds"]
+    assert len(frame) == 0

@@ -1,0 +1,92 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from sweeps.report.summary import summarize
+from sweeps.report.text import render_best, render_text
+from tests.sweeps.report.builders import record, sweep_info
+
+RECORDS = [
+    record(0, 0.91, origin="baseline tutorial"),
+    record(1, 0.923, params={"learning_rate": 0.00123, "note": "[red]x[/red]"}),
+    record(2, outcome="failed", error="ValueError: [bold]boom[/bold]"),
+]
+
+
+def shown(renderable, width=80):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(renderable, crop=False)
+    return console.file.getvalue()
+
+
+def summary_of(records=RECORDS, **changes):
+    values = {"asked": 3, "seconds": 62.0, "stopped_by": None} | changes
+    return summarize(sweep_info(), records, **values)
+
+
+def test_the_end_of_a_run_shows_best_baseline_failures_and_three_commands():
+    text = shown(
+        render_text(
+            summary_of(pending=2, time_split={"tracking": 10.0, "training": 30.0}),
+            home_option="--home elsewhere",
+            run_command="sweeps run mlp",
+        ),
+        width=120,
+    )
+    assert "3 of 3 trials: 2 COMPLETE, 1 FAILED (1 min 02 s)" in text
+    assert "best observed, not confirmed: best_val_accuracy 0.9230 (trial 1), +1.30 points" in text
+    assert "1 trial failed: error 1; first error: ValueError: [bold]boom[/bold]" in text
+    assert "2 trials are recorded but not in MLflow yet" in text
+    assert "training 30 s (75%), tracking 10 s (25%)" in text
+    for command in ("sweeps ui", "sweeps trials mlp", "sweeps run mlp --trials 6"):
+        assert f"  {command} --home elsewhere " in text
+
+
+def test_best_and_baseline_stand_in_one_table_at_80_columns():
+    lines = shown(render_text(summary_of())).splitlines()
+    best = next(line.split() for line in lines if line.startswith("best observed "))
+    baseline = next(line.split() for line in lines if line.startswith("baseline tutorial"))
+    assert best[2:] == ["1", "0.9230", "3", "4.0"]
+    assert baseline[2:] == ["0", "0.9100", "+1.30", "points", "3", "4.0"]
+
+
+def test_parameters_are_shown_as_they_are_and_markup_is_not_obeyed():
+    text = shown(render_text(summary_of()))
+    assert "learning_rate   1.23e-03" in text
+    assert "[red]x[/red]" in text
+
+
+def test_a_best_baseline_is_listed_once():
+    text = shown(render_text(summary_of(RECORDS[:1])), width=120)
+    assert text.count("0.9100") == 2  # the verdict and one row
+    assert "baseline tutorial (best observed)" in text
+
+
+def test_a_command_longer_than_the_terminal_stays_on_one_line():
+    command = f"sweeps run {'x' * 60}/space.yaml --seed 3"
+    text = shown(render_text(summary_of(), run_command=command), width=40)
+    assert any(f"{command} --trials 6" in line for line in text.splitlines())
+
+
+def test_nothing_is_invented_where_no_trial_completed():
+    text = shown(render_text(summary_of([record(0, outcome="failed", error="boom")])))
+    assert "no trial completed" in text
+    assert "Parameters" not in text
+
+
+def test_a_failed_baseline_shows_its_state():
+    records = [record(0, outcome="failed", origin="baseline tutorial"), record(1, 0.9)]
+    assert "baseline tutorial       0      FAILED" in shown(render_text(summary_of(records)))
+
+
+def test_the_best_trial_shows_parameters_and_every_metric():
+    text = shown(render_best(summary_of()))
+    assert "best observed, not confirmed" in text
+    for part in ("learning_rate       1.23e-03", "best_val_loss       0.2500", "0.9230"):
+        assert " ".join(part.split()) in " ".join(text.split())
+
+
+@pytest.mark.parametrize("records", [[], [record(0, outcome="pruned")]])
+def test_there_is_no_best_trial_without_a_complete_one(records):
+    assert shown(render_best(summary_of(records))).startswith("no trial completed")

@@ -1,0 +1,62 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from sweeps.report.slots import slot_rows
+from sweeps.report.trials import TrialsView
+from tests.sweeps.report.builders import METRIC, record
+
+PARAMS = {"learning_rate": 0.00123456, "batch_size": 32, "units_1": 25, "fixed": "same"}
+
+
+def records():
+    return [
+        record(0, 0.91, origin="baseline tutorial", params=PARAMS),
+        record(1, 0.92, params={**PARAMS, "learning_rate": 0.01, "units_1": 99, "units_2": 77}),
+        record(2, outcome="diverged", params={**PARAMS, "batch_size": 64}),
+    ]
+
+
+def shown(width, rows=None):
+    console = Console(file=io.StringIO(), width=width)
+    rows = slot_rows(records()) if rows is None else rows
+    console.print(TrialsView(rows, METRIC, "maximize"))
+    return console.file.getvalue()
+
+
+def test_a_wide_terminal_gets_a_column_for_each_varied_parameter():
+    text = shown(140)
+    assert "fixed" not in text
+    assert ["*1", "COMPLETE", "0.9200", "0.01", "32", "99", "77", "3", "4.0", "early_stopping"] in [
+        line.split() for line in text.splitlines()
+    ]
+    assert "early_stopping, baseline tutorial" in text
+    assert text.rstrip().endswith("* best observed, not confirmed")
+
+
+def test_a_narrower_one_loses_details_but_no_parameter():
+    rows = [line.split() for line in shown(70).splitlines()]
+    assert ["*1", "COMPLETE", "0.9200", "0.01", "32", "99", "77"] in rows
+
+
+@pytest.mark.parametrize("width", [40, 55])
+def test_a_narrow_one_gets_the_parameters_in_one_column(width):
+    text = " ".join(shown(width).split())
+    for part in ("learning_rate=1.23e-03", "units_1=99", "units_2=77", "batch_size=64"):
+        assert part in text
+    assert "fixed" not in text
+
+
+def test_a_trial_without_objective_says_why():
+    assert ["2", "FAILED", "diverged"] in [line.split()[:3] for line in shown(140).splitlines()]
+
+
+def test_a_single_trial_shows_all_its_parameters():
+    assert "same" in shown(140, slot_rows(records()[:1]))
+
+
+def test_an_empty_sweep_shows_an_empty_table_without_a_best():
+    text = shown(80, [])
+    assert "trial" in text
+    assert "*" not in text
