@@ -167,13 +167,12 @@ def _parameter_table(config: SweepConfig) -> Table:
 def _trial_table(planned: list[PlannedTrial]) -> Table:
     from sweeps.report.numbers import format_value
 
-    names = list(dict.fromkeys(name for p in planned for name in p.params))
     table = _table("First trials")
-    for heading in ("", *names, "engine", "seconds"):
+    for heading in ("origin", "engine", "seconds", "parameters"):
         table.add_column(heading)
     for p in planned:
-        cells = (format_value(p.params[n]) if n in p.params else "" for n in names)
-        table.add_row(p.origin, *cells, p.plan.engine, f"{p.plan.seconds:.1f}")
+        values = (f"{name}={format_value(value)}" for name, value in p.params.items())
+        table.add_row(p.origin, p.plan.engine, f"{p.plan.seconds:.1f}", " ".join(values))
     return table
 
 

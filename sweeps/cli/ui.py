@@ -24,6 +24,7 @@ import typer
 from sweeps.cli.options import HomeOption
 from sweeps.errors import UsageError
 from sweeps.tracking.address import redacted, sqlite_path
+from sweeps.tracking.view import view_address
 
 START_TIMEOUT_SECONDS: Final = 180
 STOP_TIMEOUT_SECONDS: Final = 10
@@ -35,6 +36,12 @@ _SERVER_ENVIRONMENT: Final = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+
+_NEWEST_RUN: Final = """
+    SELECT experiment_id, value FROM runs
+    LEFT JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'sweep_id'
+    WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT 1
+"""
 
 
 def ui(
@@ -74,9 +81,9 @@ def run_ui(home: Path, tracking_uri: str, host: str, port: int, open_browser: bo
     if tracking_uri.startswith("http"):
         parts = urlsplit(tracking_uri)
         public = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # without a password
-        _announce(_page(urlunsplit(public), None), open_browser)
+        _announce(view_address(urlunsplit(public), None, None), open_browser)
         return 0
-    experiment = _newest_experiment(tracking_uri)
+    experiment, sweep = _newest_sweep(tracking_uri)
     _check_port(host, port)
     base = f"http://{_name_in_url(host)}:{port}"
     say(f"starting the MLflow UI on {redacted(tracking_uri)}, about 20 s ...")
@@ -85,7 +92,7 @@ def run_ui(home: Path, tracking_uri: str, host: str, port: int, open_browser: bo
     with tempfile.TemporaryFile() as log, _server(home, tracking_uri, host, port, log) as server:
         try:
             if _wait_until_healthy(server, base):
-                _announce(_page(base, experiment), open_browser)
+                _announce(view_address(base, experiment, sweep), open_browser)
                 say("Ctrl-C stops it")
                 server.wait()
         except KeyboardInterrupt:
@@ -100,25 +107,22 @@ def say(text: str, file: IO[str] | None = None) -> None:
     print(text, file=file, flush=True)
 
 
-def _newest_experiment(tracking_uri: str) -> str | None:
-    """Return the experiment of the newest run, None if the store is not a SQLite file.
+def _newest_sweep(tracking_uri: str) -> tuple[str | None, str | None]:
+    """Return experiment and sweep of the newest run, None where the store cannot be looked into.
 
     Raises:
         UsageError: There is no run in it.
     """
     database = sqlite_path(tracking_uri)
     if database is None:
-        return None
-    query = (
-        "SELECT experiment_id FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC"
-    )
-    row = _first_row(database, query) if database.exists() else None
+        return None, None
+    row = _first_row(database, _NEWEST_RUN) if database.exists() else None
     if row is None:
         raise UsageError(
             f"nothing to show: there are no runs in {database} yet; begin with: sweeps run smoke, "
             "or name another folder with --home"
         )
-    return str(row[0])
+    return str(row[0]), None if row[1] is None else str(row[1])
 
 
 def _first_row(database: Path, query: str) -> tuple[object, ...] | None:
@@ -217,12 +221,6 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], base: str) -> bool:
                 return True
         time.sleep(0.2)
     return False
-
-
-def _page(base: str, experiment: str | None) -> str:
-    """Return the address of the runs; without the parameter MLflow opens its GenAI pages."""
-    place = f"experiments/{experiment}/runs" if experiment else "experiments"
-    return f"{base.rstrip('/')}/#/{place}?workflowType=machine_learning"
 
 
 def _name_in_url(host: str) -> str:

@@ -6,7 +6,6 @@ a child that is still RUNNING was torn off and is written again.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from typing import Any, Literal
 
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.content import (
-    Point,
     RunContent,
     SweepNote,
     experiment_name,
@@ -23,23 +21,13 @@ from sweeps.tracking.content import (
     sweep_tags,
     trial_run,
 )
-from sweeps.tracking.files import sweep_files, trial_files, write_files
-from sweeps.tracking.limits import (
-    MAX_METRICS_PER_BATCH,
-    MAX_PARAMS_PER_BATCH,
-    MAX_TAG_CHARACTERS,
-    MAX_TAGS_PER_BATCH,
-    chunks,
-    fit,
-)
+from sweeps.tracking.files import sweep_files, trial_files
+from sweeps.tracking.finding import find_children, find_or_create_experiment, keep_one, search
+from sweeps.tracking.limits import MAX_TAG_CHARACTERS, fit
 from sweeps.tracking.quiet import quiet
-from sweeps.tracking.store import (
-    close_client,
-    find_or_create_experiment,
-    keep_one,
-    open_client,
-    search,
-)
+from sweeps.tracking.store import close_client, open_client
+from sweeps.tracking.view import view_tag
+from sweeps.tracking.writing import log_files, log_values
 
 DrawFiles = Callable[[Record], Mapping[str, bytes]]
 
@@ -52,6 +40,8 @@ class _Sweep:
     parent_id: str
     children: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Key of an attempt -> run id and status."""
+    columns: set[str] = field(default_factory=set)
+    """Parameters seen so far: columns of the sweep's view."""
 
 
 class Projection:
@@ -77,8 +67,9 @@ class Projection:
         """
         with quiet(), self._forgetting(info):
             parent_id = self._sweep(info).parent_id
-            self._log(parent_id, tags=sweep_tags(info, extra))
-            self._log_files(parent_id, sweep_files(info))
+            log_values(self._client(), parent_id, tags=sweep_tags(info, extra))
+            log_files(self._client(), parent_id, sweep_files(info))
+            self._show_view(self._sweep(info), info)
             self._client().update_run(parent_id, status="RUNNING", name=info.name)
             return parent_id
 
@@ -97,7 +88,10 @@ class Projection:
             sweep = self._sweep(info)
             content = trial_run(info, record, sweep.parent_id)
             run_id = self._write_child(sweep, info, record, content)
-            self._log_files(run_id, trial_files(info, record, files))
+            if not sweep.columns.issuperset(content.params):
+                sweep.columns.update(content.params)
+                self._show_view(sweep, info)
+            log_files(self._client(), run_id, trial_files(info, record, files))
             self._client().set_terminated(run_id, content.status, content.end_time)
             sweep.children[record.spec.key] = (run_id, content.status)
             return run_id
@@ -149,8 +143,8 @@ class Projection:
             texts = {**best_tags, **tags, "mlflow.note.content": summary_markdown}
             fitted, _ = fit(texts, MAX_TAG_CHARACTERS)
             points = list(headline_points(best)) if best else []
-            self._log(parent_id, tags=fitted, metrics=points)
-            self._log_files(parent_id, files or {})
+            log_values(self._client(), parent_id, tags=fitted, metrics=points)
+            log_files(self._client(), parent_id, files or {})
             end_time = finished_at or time.time_ns() // 1_000_000
             self._client().set_terminated(parent_id, status, end_time)
 
@@ -176,8 +170,12 @@ class Projection:
             folder = self.artifact_root / name if is_database else None
             experiment_id = find_or_create_experiment(self._client(), name, folder)
             parent_id = self._find_or_create_parent(info, experiment_id)
+            children = find_children(self._client(), experiment_id, info.id)
             self._sweeps[info.id] = _Sweep(
-                experiment_id, parent_id, self._children(info, experiment_id)
+                experiment_id,
+                parent_id,
+                {key: (run.info.run_id, run.info.status) for key, run in children.items()},
+                {name for run in children.values() for name in run.data.params},
             )
         return self._sweeps[info.id]
 
@@ -189,20 +187,18 @@ class Projection:
             client.create_run(experiment_id, info.created_at, tags, info.name)
         return _run_id(keep_one(client, list(search(client, experiment_id, identity))))
 
-    def _children(self, info: SweepInfo, experiment_id: str) -> dict[str, tuple[str, str]]:
-        client = self._client()
-        found: dict[str, list[Any]] = {}
-        for run in search(client, experiment_id, {"sweep_id": info.id, "kind": "trial"}):
-            found.setdefault(run.data.tags["trial"], []).append(run)
-        kept = {key: keep_one(client, runs) for key, runs in found.items()}
-        return {key: (run.info.run_id, run.info.status) for key, run in kept.items() if run}
-
     def _write_child(
         self, sweep: _Sweep, info: SweepInfo, record: Record, content: RunContent
     ) -> str:
         known = sweep.children.get(record.spec.key)
         if known is not None:
-            self._log(known[0], content.params, content.metrics, content.tags)
+            log_values(
+                self._client(),
+                known[0],
+                params=content.params,
+                metrics=content.metrics,
+                tags=content.tags,
+            )
             return known[0]
         client, name = self._client(), content.name
         client.create_run(sweep.experiment_id, content.start_time, dict(content.tags), name)
@@ -210,34 +206,12 @@ class Projection:
         # may have made another one, and all must agree on which stays.
         identity = {"sweep_id": info.id, "trial": record.spec.key}
         run_id = _run_id(keep_one(client, list(search(client, sweep.experiment_id, identity))))
-        self._log(run_id, content.params, content.metrics)
+        log_values(client, run_id, params=content.params, metrics=content.metrics)
         return run_id
 
-    def _log(
-        self,
-        run_id: str,
-        params: Mapping[str, str] | None = None,
-        metrics: Iterable[Point] = (),
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """Send everything in as few batches as the limits allow: one for an ordinary trial."""
-        from mlflow.entities import Metric, Param, RunTag
-
-        groups = [
-            list(chunks([Metric(*point) for point in metrics], MAX_METRICS_PER_BATCH)),
-            list(chunks([Param(*item) for item in (params or {}).items()], MAX_PARAMS_PER_BATCH)),
-            list(chunks([RunTag(*item) for item in (tags or {}).items()], MAX_TAGS_PER_BATCH)),
-        ]
-        for number in range(max(len(group) for group in groups)):
-            batch = [group[number] if number < len(group) else () for group in groups]
-            self._client().log_batch(run_id, *batch)
-
-    def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        if not files:
-            return
-        with tempfile.TemporaryDirectory(prefix="sweeps-") as folder:
-            write_files(Path(folder), files)
-            self._client().log_artifacts(run_id, folder)
+    def _show_view(self, sweep: _Sweep, info: SweepInfo) -> None:
+        tag = view_tag(info, sorted(sweep.columns))
+        self._client().set_experiment_tag(sweep.experiment_id, *tag)
 
 
 class _ForgetOnError:
