@@ -1,0 +1,196 @@
+"""Validated shapes -> Space: ranges, conditions, names and baselines must make sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from search_spaces.answering import Replay
+from search_spaces.consistency import (
+    check_deciding,
+    check_names,
+    condition_problems,
+    repeat_problem,
+)
+from search_spaces.declared import Declared, Parameter
+from search_spaces.domains import Categorical, Domain
+from search_spaces.errors import Path, Problems, SpaceError
+from search_spaces.explaining import explain
+from search_spaces.expressions import parse_expression
+from search_spaces.parameters import Value
+from search_spaces.python_body import PythonBody
+from search_spaces.ranges import Float, Int
+from search_spaces.schema import (
+    AnyParameter,
+    CategoricalParameter,
+    ComponentModel,
+    FloatParameter,
+    Header,
+    IntParameter,
+    SpaceFile,
+)
+from search_spaces.space import Component, Defaults, Objective, Space
+
+_H = TypeVar("_H", bound=Header)
+_T = TypeVar("_T")
+
+
+def declared_space(
+    values: Mapping[str, Any],
+    lines: Mapping[Path, int],
+    *,
+    name: str,
+    source: str,
+    directory: FilePath | None,
+) -> Space:
+    """Build the space of a YAML file from its plain values.
+
+    Raises:
+        SpaceError: One line per mistake, in the order of the file.
+    """
+    problems = Problems(source, lines)
+    shape = _validated(SpaceFile, values, problems)
+    parameters: list[Parameter] = []
+    for key, entry in shape.parameters.items():
+        parameter = _parameter(key, entry, parameters, shape.fixed, problems)
+        if parameter is not None:
+            parameters.append(parameter)
+    problems.raise_if_any()
+    body = Declared(tuple(parameters))
+    check_names(body, shape.fixed, problems)
+    check_deciding(body, problems)
+    problems.raise_if_any()
+    return _space(shape, body, problems, lines=lines, name=name, source=source, directory=directory)
+
+
+def python_space(header: Mapping[str, Any], body: PythonBody) -> Space:
+    """Build the space of a decorated function from its header.
+
+    Raises:
+        SpaceError: The header is wrong, or the function fails.
+    """
+    problems = Problems(body.path, {})
+    shape = _validated(Header, header, problems)
+    _ = body.domains  # a function that fails does so here, before anything is created
+    name = body.path.partition(":")[2]
+    return _space(shape, body, problems, lines={}, name=name, source=body.path, directory=None)
+
+
+def _validated(model: type[_H], values: Mapping[str, Any], problems: Problems) -> _H:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        explain(error, values, model, problems)
+        problems.raise_if_any()
+        raise
+
+
+def _space(
+    shape: Header,
+    body: Declared | PythonBody,
+    problems: Problems,
+    *,
+    lines: Mapping[Path, int],
+    name: str,
+    source: str,
+    directory: FilePath | None,
+) -> Space:
+    constraints = []
+    for index, text in enumerate(shape.constraints):
+        path: Path = ("constraints", index)
+        constraints.append(_attempt(problems, path, partial(parse_expression, text)))
+    baselines: dict[str, dict[str, Value]] = {}
+    for label, params in shape.baselines.items():
+        baselines[label] = _baseline(label, params, body, shape.fixed, problems)
+    problems.raise_if_any()
+    return Space(
+        name=name,
+        description=shape.description,
+        experiment=shape.experiment,
+        objective=Objective(shape.objective.metric, shape.objective.direction),
+        fixed=shape.fixed,
+        baselines=baselines,
+        constraints=tuple(item for item in constraints if item is not None),
+        defaults=Defaults(
+            shape.defaults.trials,
+            _component(shape.defaults.sampler),
+            _component(shape.defaults.pruner),
+            shape.defaults.ask_ahead,
+        ),
+        body=body,
+        source=source,
+        directory=directory,
+        lines=lines,
+    )
+
+
+def _attempt(problems: Problems, path: Path, build: Callable[[], _T]) -> _T | None:
+    """Call `build`; note what it refuses as a problem at a place."""
+    try:
+        return build()
+    except SpaceError as error:
+        problems.add(path, str(error))
+        return None
+
+
+def _component(shape: str | ComponentModel) -> Component:
+    return Component(shape) if isinstance(shape, str) else Component(shape.name, shape.options)
+
+
+def _parameter(
+    name: str,
+    entry: AnyParameter,
+    earlier: list[Parameter],
+    fixed: Mapping[str, Value],
+    problems: Problems,
+) -> Parameter | None:
+    path = ("parameters", name)
+    domain = _attempt(problems, path, partial(_domain, entry))
+    when = None
+    if entry.when is not None:
+        when = _attempt(problems, (*path, "when"), partial(parse_expression, entry.when))
+        for problem in condition_problems(when, earlier, fixed):
+            problems.add((*path, "when"), problem)
+    if entry.repeat is not None:
+        if isinstance(domain, Categorical) and domain.bundles is not None:
+            problems.add((*path, "repeat"), "a bundle cannot repeat; its values would overwrite")
+        problem_text = repeat_problem(entry.repeat, earlier, fixed)
+        if problem_text:
+            problems.add((*path, "repeat"), problem_text)
+    return None if domain is None else Parameter(name, domain, when, entry.repeat)
+
+
+def _domain(entry: AnyParameter) -> Domain:
+    if isinstance(entry, FloatParameter):
+        return Float(float(entry.low), float(entry.high), entry.log, entry.step)
+    if isinstance(entry, IntParameter):
+        return Int(entry.low, entry.high, entry.log, entry.step)
+    assert isinstance(entry, CategoricalParameter)
+    if isinstance(entry.choices, dict):
+        return Categorical(tuple(entry.choices), entry.choices)
+    return Categorical(tuple(entry.choices))
+
+
+def _baseline(
+    label: str,
+    params: Mapping[str, Value],
+    body: Declared | PythonBody,
+    fixed: Mapping[str, Value],
+    problems: Problems,
+) -> dict[str, Value]:
+    """Return the baseline in the order and with the types of a walk."""
+    replay = Replay(params)
+    try:
+        walk = body.run(replay, fixed)
+        replay.check_all_used()
+    except SpaceError as error:
+        name = error.parameter if error.parameter in params else None
+        path = ("baselines", label) if name is None else ("baselines", label, name)
+        text = str(error)
+        problems.add(path, text.removeprefix(f"{name}: ") if name else text)
+        return {}
+    return walk.params

@@ -1,0 +1,104 @@
+"""A name, a file or a function -> Space: the front door of this package."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from search_spaces.errors import SpaceError, did_you_mean, listing
+from search_spaces.importing import import_object
+from search_spaces.space import Space
+from search_spaces.yaml_reader import parse, read_text
+
+CATALOGUE = Path(__file__).parent / "catalogue"
+_ENDINGS = (".yaml", ".yml")
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def load_space(source: str, *, search_path: Sequence[Path] = ()) -> Space:
+    """Load a search space.
+
+    Args:
+        source: A name of the catalogue, the path of a `.yaml` or `.yml` file, or
+            `module:function` of a function decorated with `python_space.space`.
+        search_path: Folders in which a relative path, `NAME.yaml` and a module are looked up where
+            the current folder (path, module) or the catalogue (name) has none.
+
+    Raises:
+        SpaceError: It does not exist, or is wrong: one line per mistake, with `file:line: `.
+    """
+    if source.endswith(_ENDINGS) or "/" in source or "\\" in source:
+        return _load_file(source, search_path)
+    if ":" in source:
+        return _load_function(source, search_path)
+    for folder in (CATALOGUE, *search_path):
+        path = folder / f"{source}.yaml"
+        if re.fullmatch(r"[\w-]+", source) and _exists(path):
+            return _read(path, path.name, None if folder == CATALOGUE else folder)
+    raise SpaceError(_unknown(source))
+
+
+def catalogue() -> dict[str, str]:
+    """Return the description of every space that ships with the project, by name."""
+    found = {}
+    for path in sorted(CATALOGUE.glob("*.yaml")):
+        values = parse(read_text(path, path.name), path.name).values
+        found[path.stem] = str(values.get("description", ""))
+    return found
+
+
+def _load_file(source: str, search_path: Sequence[Path]) -> Space:
+    candidates = [Path(source), *(folder / source for folder in search_path)]
+    path = next((candidate for candidate in candidates if _exists(candidate)), None)
+    if path is None:
+        folder = Path(source).parent if _exists(Path(source).parent) else Path()
+        names = [item.name for item in folder.glob("*") if item.name.endswith(_ENDINGS)]
+        raise SpaceError(f"{source}: no such file{did_you_mean(Path(source).name, names)}")
+    if path.is_file() and not path.name.endswith(_ENDINGS):
+        raise SpaceError(f"{source}: a space file ends in .yaml or .yml")
+    return _read(path, source, path.resolve().parent)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for the file system
+        return False
+
+
+def _read(path: Path, shown: str, directory: Path | None) -> Space:
+    from search_spaces.building import declared_space  # builds pydantic models: only when needed
+
+    document = parse(read_text(path, shown), shown)
+    return declared_space(
+        document.values, document.lines, name=path.stem, source=shown, directory=directory
+    )
+
+
+def _load_function(source: str, search_path: Sequence[Path]) -> Space:
+    from search_spaces.building import python_space
+    from search_spaces.python_body import PythonBody
+    from search_spaces.python_space import HEADER, HELP
+
+    if not _FUNCTION.fullmatch(source):
+        raise SpaceError(f"{source}: a Python space is written module:function")
+    function = import_object(source, search_path)
+    if not callable(function):
+        raise SpaceError(f"{source}: is {type(function).__name__}, not a function of a trial")
+    header = getattr(function, HEADER, None)
+    if header is None:
+        name = source.partition(":")[2]
+        raise SpaceError(f"{source}: the function says no objective; {HELP.replace('NAME', name)}")
+    return python_space(header, PythonBody(source, function))
+
+
+def _unknown(source: str) -> str:
+    names = [path.stem for path in sorted(CATALOGUE.glob("*.yaml"))]
+    files = [f"{source}{ending}" for ending in _ENDINGS if _exists(Path(f"{source}{ending}"))]
+    file_hint = f"; did you mean the file {files[0]}?" if files else ""
+    return (
+        f"unknown space {source!r}{file_hint or did_you_mean(source, names)}\n"
+        f"  the catalogue has: {listing(names)}\n"
+        "  or give the path of a .yaml file, or module:function"
+    )

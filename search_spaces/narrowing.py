@@ -1,0 +1,136 @@
+"""`1e-3`, `16..64`, `16,32`: what `--set` asks of one parameter, and the domain it leaves.
+
+A request fixes or narrows, never widens: everything left was possible before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search_spaces.domains import Categorical, Domain, Fixed
+from search_spaces.errors import SpaceError, show
+from search_spaces.parameters import Value
+from search_spaces.ranges import Float, Int
+from search_spaces.scalars import is_number, parse_scalar
+
+HELP = "write NAME=VALUE, NAME=LOW..HIGH or NAME=A,B,C"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What stands behind the `=`.
+
+    Attributes:
+        text: As written, canonical only up to spelling; a choice may be this very text.
+        values: The values named: one (fix), or several (a list to keep).
+        bounds: Lowest and highest value to keep, for a range.
+    """
+
+    text: str
+    values: tuple[Value, ...] = ()
+    bounds: tuple[float, float] | None = None
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it fixes the parameter to one value."""
+        return self.bounds is None and len(self.values) == 1
+
+    def __str__(self) -> str:
+        if self.bounds is not None:
+            return "..".join(show(bound) for bound in self.bounds)
+        if self.is_single and isinstance(self.values[0], str):
+            return self.text
+        return ",".join(item if isinstance(item, str) else show(item) for item in self.values)
+
+
+def parse_request(text: str) -> Request:
+    """Parse what stands behind the `=` of an override.
+
+    Raises:
+        SpaceError: Empty, an incomplete range or list, or a range that is upside down.
+    """
+    text = text.strip()
+    if not text:
+        raise SpaceError(f"nothing stands after the `=`; {HELP} (`null` switches off)")
+    if ".." in text:
+        return Request(text, bounds=_bounds(text))
+    items = [item.strip() for item in text.split(",")]
+    if len(items) > 1 and not all(items):
+        raise SpaceError(f"received {show(text)}, a list with a gap; {HELP}")
+    return Request(text, tuple(parse_scalar(item) for item in items))
+
+
+def _bounds(text: str) -> tuple[float, float]:
+    low_text, _, high_text = text.partition("..")
+    low, high = parse_scalar(low_text.strip()), parse_scalar(high_text.strip())
+    for bound in (low, high):
+        if not is_number(bound):
+            raise SpaceError(f"received {show(text)}, not a range of two numbers; {HELP}")
+    assert isinstance(low, int | float)
+    assert isinstance(high, int | float)
+    if low > high:
+        raise SpaceError(
+            f"received {text}, an empty range; swap the ends: {show(high)}..{show(low)}"
+        )
+    return low, high
+
+
+def narrow(domain: Domain, request: Request) -> Domain:
+    """Return the part of a domain that a request leaves.
+
+    Raises:
+        SpaceError: The request reaches outside the domain, or leaves nothing.
+    """
+    try:
+        return _narrowed(domain, request)
+    except SpaceError as error:
+        raise SpaceError(f"{error} (an override narrows what the space allows)") from None
+
+
+def _narrowed(domain: Domain, request: Request) -> Domain:
+    if isinstance(domain, Categorical):
+        return _narrow_choices(domain, request)
+    if request.is_single:
+        return Fixed(domain.accept(request.values[0]), getattr(domain, "bundle", None))
+    if isinstance(domain, Fixed):
+        raise SpaceError(f"received {request}; it is already fixed to {show(domain.value)}")
+    return _narrow_range(domain, request)
+
+
+def _narrow_range(domain: Float | Int, request: Request) -> Domain:
+    if request.bounds is None:
+        return Categorical(tuple(domain.accept(value) for value in request.values))
+    low, high = (domain.accept(bound) for bound in request.bounds)
+    if low == high:
+        return Fixed(low)
+    if isinstance(domain, Int):
+        return Int(int(low), int(high), domain.log, domain.step)
+    return Float(low, high, domain.log, domain.step)
+
+
+def _narrow_choices(domain: Categorical, request: Request) -> Domain:
+    kept: list[Value]
+    if request.bounds is not None:
+        low, high = request.bounds
+        kept = [item for item in domain.choices if is_number(item) and low <= item <= high]
+    elif request.text in domain.choices:
+        kept = [request.text]
+    else:
+        wanted = [_choice(domain, value, request) for value in request.values]
+        kept = [choice for choice in domain.choices if choice in wanted]
+    if not kept:
+        raise SpaceError(f"received {request}, which leaves nothing of {domain.text}")
+    if len(kept) == 1:
+        bundle = None if domain.bundles is None else domain.bundles[str(kept[0])]
+        return Fixed(kept[0], bundle)
+    bundles = domain.bundles and {str(label): domain.bundles[str(label)] for label in kept}
+    return Categorical(tuple(kept), bundles)
+
+
+def _choice(domain: Categorical, value: Value, request: Request) -> Value:
+    """Return the choice meant; `16` may be the text '16' where the choices are texts."""
+    texts = [choice for choice in domain.choices if isinstance(choice, str)]
+    for item in request.text.split(","):
+        if item.strip() in texts and parse_scalar(item.strip()) == value:
+            return item.strip()
+    return domain.accept(value)

@@ -1,0 +1,58 @@
+"""Text -> value, the same in space files, expressions and `--set`: the YAML 1.2 core schema.
+
+YAML 1.1 (what PyYAML resolves by itself) reads `1e-4` as text, `no` as false and `010` as eight.
+Source: https://yaml.org/spec/1.2.2/#103-core-schema
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TypeGuard
+
+from search_spaces.errors import SpaceError
+from search_spaces.parameters import Value
+
+_WORDS: dict[str, Value] = {"": None, "~": None}
+for _word, _value in (("null", None), ("true", True), ("false", False)):
+    _WORDS.update({_word: _value, _word.title(): _value, _word.upper(): _value})
+
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)|[-+]?(nan|inf)", re.IGNORECASE)
+_MAX_DIGITS = 300
+
+
+def parse_scalar(text: str) -> Value:
+    """Return the value an unquoted text stands for.
+
+    Raises:
+        SpaceError: The text is a number that is not finite, or too long to be one.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if _NOT_FINITE.fullmatch(text):
+        raise SpaceError(f"received {text}; only finite numbers are allowed")
+    if _FLOAT.fullmatch(text) and len(text) > _MAX_DIGITS:
+        raise SpaceError(f"received a number of {len(text)} characters; at most {_MAX_DIGITS}")
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _HEXADECIMAL.fullmatch(text):
+        return int(text, 16)
+    if _FLOAT.fullmatch(text):
+        number = float(text)
+        if not math.isfinite(number):
+            raise SpaceError(f"received {text}; only finite numbers are allowed")
+        return number
+    return text
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a finite int or float; a bool is neither."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def same(left: object, right: object) -> bool:
+    """Whether two values are equal and true is not taken for 1."""
+    return isinstance(left, bool) == isinstance(right, bool) and left == right

@@ -1,0 +1,185 @@
+"""The shape of a space file as pydantic models; what the values mean is checked in `building`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from search_spaces.domains import check_scalar
+from search_spaces.errors import SpaceError
+
+NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
+
+
+def _scalar(value: object) -> object:
+    try:
+        check_scalar(value)
+    except SpaceError as error:
+        raise PydanticCustomError("scalar", "{text}", {"text": str(error)}) from None
+    return value
+
+
+def _shape_of_choices(value: object) -> str:
+    return "as bundles" if isinstance(value, dict) else "as list"
+
+
+def _shape_of_component(value: object) -> str:
+    return "as options" if isinstance(value, dict) else "as name"
+
+
+Scalar = Annotated[
+    Any,
+    BeforeValidator(_scalar),
+    WithJsonSchema({"type": ["boolean", "number", "string", "null"]}),
+]
+Name = Annotated[str, Field(pattern=NAME)]
+Values = dict[Name, Scalar]
+
+
+class Strict(BaseModel):
+    """A mapping whose keys are all known; nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Parameter(Strict):
+    when: str | None = Field(
+        None, description="Sampled only where this holds, such as `optimizer == sgd`."
+    )
+    repeat: str | None = Field(
+        None,
+        description="Earlier whole-number parameter, or fixed value, that says how often: "
+        "`units` becomes `units_1`, `units_2`, ...",
+    )
+
+
+class FloatParameter(_Parameter):
+    """A number from a range."""
+
+    type: Literal["float"]
+    low: float = Field(description="Smallest value, included.")
+    high: float = Field(description="Largest value, included.")
+    log: bool = Field(False, description="Sample on a logarithmic scale; low must be above 0.")
+    step: float | None = Field(None, description="Distance between values; not with log.")
+
+
+class IntParameter(_Parameter):
+    """A whole number from a range."""
+
+    type: Literal["int"]
+    low: int = Field(description="Smallest value, included.")
+    high: int = Field(description="Largest value, included.")
+    log: bool = Field(False, description="Sample on a logarithmic scale; low must be at least 1.")
+    step: int = Field(1, description="Distance between values; not with log.")
+
+
+class CategoricalParameter(_Parameter):
+    """One of several values, or of several named bundles of values."""
+
+    type: Literal["categorical"]
+    choices: Annotated[
+        Annotated[list[Scalar], Tag("as list")]
+        | Annotated[dict[str, Annotated[Values, Field(min_length=1)]], Tag("as bundles")],
+        Discriminator(_shape_of_choices),
+    ] = Field(description="A list of values, or labels each of which sets several parameters.")
+
+
+AnyParameter = Annotated[
+    FloatParameter | IntParameter | CategoricalParameter, Field(discriminator="type")
+]
+
+
+class ObjectiveModel(Strict):
+    """What the sweep optimises."""
+
+    metric: str = Field(description="A headline metric of the experiment.")
+    direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
+
+
+class ComponentModel(Strict):
+    """A sampler or a pruner with options."""
+
+    name: str = Field(description="A built-in name, or an import path.", min_length=1)
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Keyword arguments of the sampler or pruner."
+    )
+
+
+Component = Annotated[
+    Annotated[Annotated[str, Field(min_length=1)], Tag("as name")]
+    | Annotated[ComponentModel, Tag("as options")],
+    Discriminator(_shape_of_component),
+]
+
+
+class DefaultsModel(Strict):
+    """What `sweeps run` uses where the command line says nothing."""
+
+    trials: int = Field(20, ge=1, description="Total number of trials.")
+    sampler: Component = Field("tpe", description="tpe, random, qmc, grid or an import path.")
+    pruner: Component = Field("none", description="none, median, hyperband, asha or a path.")
+    ask_ahead: int = Field(8, ge=1, description="Most trials in flight at once.")
+
+
+class Header(Strict):
+    """Everything of a space but its parameters; also what `@space(...)` takes."""
+
+    description: str = Field("", description="One line for lists and reports.")
+    experiment: str = Field(
+        description="Import path of the experiment, `package.module:object`.", pattern=IMPORT_PATH
+    )
+    objective: ObjectiveModel = Field(description="Metric to optimise, and which way.")
+    fixed: Values = Field(default_factory=dict, description="Parameters with one value.")
+    baselines: dict[str, Values] = Field(
+        default_factory=dict,
+        description="Points tried first, by name: every active parameter, inside the space.",
+    )
+    constraints: list[str] = Field(
+        default_factory=list, description="Checked before training, such as `parameters <= 20000`."
+    )
+    defaults: DefaultsModel = Field(
+        default_factory=lambda: DefaultsModel.model_validate({}),
+        description="Options of `sweeps run`, unless given there.",
+    )
+
+
+class SpaceFile(Header):
+    """A search space: what may vary in an experiment, and what is best."""
+
+    parameters: dict[Name, AnyParameter] = Field(
+        description="What varies, in the order it is sampled.", min_length=1
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a space file, for editors."""
+    schema = SpaceFile.model_json_schema()
+    _drop_titles(schema)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Search space",
+        **schema,
+    }
+
+
+def _drop_titles(node: Any) -> None:
+    """Remove pydantic's `title` texts, which only repeat the keys (a property may be so named)."""
+    if isinstance(node, dict):
+        if isinstance(node.get("title"), str):
+            del node["title"]
+        for item in node.values():
+            _drop_titles(item)
+    elif isinstance(node, list):
+        for item in node:
+            _drop_titles(item)

@@ -1,0 +1,274 @@
+"""Space: what may vary, in one immutable value; made by `loading.load_space`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any, Literal, cast
+
+from search_spaces.answering import Replay, Walk, probes
+from search_spaces.declared import Declared, Row
+from search_spaces.errors import Path, Problems, SpaceError, show
+from search_spaces.expressions import Expression, parse_expression
+from search_spaces.parameters import ParameterInfo, Value
+from search_spaces.python_body import PythonBody
+from search_spaces.suggesting import Suggester
+
+_NOT_IN_DIGEST = ("name", "description", "defaults")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a sweep optimises, and which way is better."""
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Component:
+    """A sampler or pruner: a built-in name or import path, with keyword arguments."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Options of a sweep where the command line says nothing."""
+
+    trials: int = 20
+    sampler: Component = Component("tpe")
+    pruner: Component = Component("none")
+    ask_ahead: int = 8
+
+
+@dataclass(frozen=True)
+class Space:
+    """What may vary in an experiment.
+
+    Attributes:
+        name: File name without ending, or name of the Python function.
+        description: One line.
+        experiment: Import path of the experiment, `package.module:object`.
+        objective: Metric and direction.
+        fixed: Parameters with one value for the whole sweep.
+        baselines: Points to try first, by name, in order; each in the order of a walk.
+        constraints: What a configuration must satisfy before it is trained.
+        defaults: Options of a sweep.
+        body: The parameters: declared in a file, or a Python function.
+        source: What it was loaded from, for messages.
+        directory: Folder of the file; None for the catalogue, functions and stored spaces.
+        lines: Line of each place in the file, for messages.
+    """
+
+    name: str
+    description: str
+    experiment: str
+    objective: Objective
+    fixed: Mapping[str, Value]
+    baselines: Mapping[str, Mapping[str, Value]]
+    constraints: tuple[Expression, ...]
+    defaults: Defaults
+    body: Declared | PythonBody
+    source: str = field(default="", compare=False)
+    directory: FilePath | None = field(default=None, compare=False)
+    lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def walk(self, trial: Suggester) -> dict[str, Value]:
+        """Ask a trial for every active parameter and return what it proposed, in order.
+
+        A float with a step is returned on its step exactly: 0.3, where a sampler may say
+        0.30000000000000004.
+        """
+        return self.body.run(trial, self.fixed).params
+
+    def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
+        """Return everything the experiment receives for a point: fixed, sampled, bundles expanded.
+
+        Raises:
+            SpaceError: The point is not in the space.
+        """
+        return self._replayed(params).config
+
+    def contains(self, params: Mapping[str, Value]) -> None:
+        """Check that a point has exactly the active parameters, each in range and on its step.
+
+        Raises:
+            SpaceError: Naming the parameter that is outside, missing or not active.
+        """
+        self._replayed(params)
+
+    def canonical(self, params: Mapping[str, Value]) -> dict[str, Value]:
+        """Return a point in the order and with the types of a walk: equal points look equal.
+
+        Raises:
+            SpaceError: The point is not in the space.
+        """
+        return self._replayed(params).params
+
+    def held(self, params: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the parameters that are active at a point but fixed by an override."""
+        return self._replayed(params).held
+
+    def size(self) -> int | None:
+        """Return the number of distinct points.
+
+        None if there is no end of them, or if a Python space has more than 10,000 (it has to be
+        walked to be counted).
+        """
+        return self.body.size(self.fixed)
+
+    def enumerate(self) -> Iterator[dict[str, Value]]:
+        """Return an iterator over every point of a finite space.
+
+        In the order of nested loops: the first parameter varies slowest; numbers ascend and choices
+        keep their order.
+
+        Raises:
+            SpaceError: A parameter is continuous.
+        """
+        return self.body.points(self.fixed)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether different points can have different parameters (TPE then wants `group=True`)."""
+        return self.body.conditional
+
+    @property
+    def parameters(self) -> list[Row]:
+        """One row per sampled or held parameter, for tables."""
+        return self.body.rows(self.fixed)
+
+    def samples(self, count: int = 64) -> list[Walk]:
+        """Return the two corners and `count` random points, the same ones every time."""
+        return list(probes(lambda trial: self.body.run(trial, self.fixed), count))
+
+    def feasible(self, values: Mapping[str, Value]) -> list[str]:
+        """Return the constraints that measures and parameters violate, as text; empty if none.
+
+        A constraint on a parameter that is not active at this point is not violated.
+        """
+        violated = []
+        for constraint in self.constraints:
+            if not constraint.holds(values, if_absent=True):
+                received = ", ".join(f"{name} is {show(values[name])}" for name in constraint.names)
+                violated.append(f"{constraint} ({received})")
+        return violated
+
+    def check(
+        self,
+        parameters: Mapping[str, ParameterInfo],
+        metrics: Mapping[str, str],
+        measures: Collection[str],
+    ) -> None:
+        """Check the space against its experiment.
+
+        Args:
+            parameters: What the experiment understands.
+            metrics: Direction of each headline metric, by name.
+            measures: Numbers known before training, for constraints.
+
+        Raises:
+            SpaceError: One line per disagreement, with file, line and what is allowed.
+        """
+        from search_spaces.checking import check
+
+        check(self, parameters, metrics, measures)
+
+    def problems(self) -> Problems:
+        """Return an empty collection of problems that knows this space's source and lines."""
+        return Problems(self.source, self.lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything that makes the space, JSON-compatible, after overrides."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "experiment": self.experiment,
+            "objective": {
+                "metric": self.objective.metric,
+                "direction": self.objective.direction,
+            },
+            "fixed": dict(self.fixed),
+            "baselines": [
+                {"name": name, "params": [[key, value] for key, value in params.items()]}
+                for name, params in self.baselines.items()
+            ],
+            "constraints": [str(constraint) for constraint in self.constraints],
+            "defaults": {
+                "trials": self.defaults.trials,
+                "sampler": _component_dict(self.defaults.sampler),
+                "pruner": _component_dict(self.defaults.pruner),
+                "ask_ahead": self.defaults.ask_ahead,
+            },
+            "body": self.body.to_dict(),
+        }
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hex) of what decides the points.
+
+        Comments, the file's path, name and description, and defaults (they are options of a sweep,
+        recorded there) do not matter; the order of parameters, choices and baselines does.
+        """
+        essence = {key: item for key, item in self.to_dict().items() if key not in _NOT_IN_DIGEST}
+        text = json.dumps(essence, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @staticmethod
+    def from_dict(stored: Mapping[str, Any], *, directory: FilePath | None = None) -> Space:
+        """Rebuild a space from `to_dict()`, without its file.
+
+        A Python space imports its function again; its digest differs if the function changed.
+
+        Args:
+            stored: What `to_dict` returned, possibly through JSON.
+            directory: Folder in which the experiment's and the function's modules are looked up.
+
+        Raises:
+            SpaceError: The description is not one of `to_dict`, or the function is gone.
+        """
+        try:
+            return _from_dict(stored, directory)
+        except (KeyError, TypeError, AttributeError, StopIteration) as error:
+            raise SpaceError(f"stored space: cannot be read ({error!r})") from error
+
+    def _replayed(self, params: Mapping[str, Value]) -> Walk:
+        replay = Replay(params)
+        walk = self.body.run(replay, self.fixed)
+        replay.check_all_used()
+        return walk
+
+
+def _component_dict(component: Component) -> dict[str, Any]:
+    return {"name": component.name, "options": dict(component.options)}
+
+
+def _from_dict(stored: Mapping[str, Any], directory: FilePath | None) -> Space:
+    body = cast("Mapping[str, Any]", stored["body"])
+    defaults = stored["defaults"]
+    return Space(
+        name=stored["name"],
+        description=stored["description"],
+        experiment=stored["experiment"],
+        objective=Objective(**stored["objective"]),
+        fixed=dict(stored["fixed"]),
+        baselines={item["name"]: dict(item["params"]) for item in stored["baselines"]},
+        constraints=tuple(parse_expression(text) for text in stored["constraints"]),
+        defaults=Defaults(
+            trials=defaults["trials"],
+            sampler=Component(**defaults["sampler"]),
+            pruner=Component(**defaults["pruner"]),
+            ask_ahead=defaults["ask_ahead"],
+        ),
+        body=(
+            PythonBody.from_dict(body, directory)
+            if "function" in body
+            else Declared.from_dict(body)
+        ),
+        source="stored space",
+        directory=directory,
+    )

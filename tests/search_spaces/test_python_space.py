@@ -1,0 +1,280 @@
+"""Spaces written as a function."""
+
+import sys
+from itertools import count
+
+import optuna
+import pytest
+
+from search_spaces.errors import SpaceError
+from search_spaces.loading import load_space
+from search_spaces.overrides import apply_overrides
+from search_spaces.space import Space
+from tests.search_spaces.known import MEASURES, METRICS, PARAMETERS
+
+MODULE = '''
+from search_spaces.python_space import space
+
+
+@space(
+    experiment="package.module:experiment",
+    objective={"metric": "best_val_accuracy", "direction": "maximize"},
+    baselines={"small": {"power": 4, "hidden_layers": 1, "units_1": 16, "learning_rate": 0.01}},
+    constraints=["parameters <= 20000"],
+    defaults={"trials": 7, "sampler": "random"},
+    fixed={"epochs": 40, "dropout": 0.5},
+)
+def pyramid(trial):
+    """Layers that never widen.
+
+    More text.
+    """
+    config = {"batch_size": 2 ** trial.suggest_int("power", 4, 7), "dropout": 0.1}
+    config["hidden_layers"] = trial.suggest_int("hidden_layers", 1, 3)
+    width = 64
+    for index in range(1, config["hidden_layers"] + 1):
+        width = trial.suggest_int(f"units_{index}", 8, width)
+        config[f"units_{index}"] = width
+    config["learning_rate"] = trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    return config
+'''
+
+FINITE = """
+from search_spaces.python_space import space
+
+
+@space(experiment="a:b", objective={"metric": "best_val_loss", "direction": "minimize"})
+def finite(trial):
+    optimizer = trial.suggest_categorical("optimizer", ["sgd", "adam"])
+    if optimizer == "sgd":
+        return {"optimizer": optimizer, "momentum": trial.suggest_float("momentum", 0, 1, step=0.5)}
+    assert trial.suggest_categorical("optimizer", ["sgd", "adam"]) == optimizer
+    return {"optimizer": optimizer}
+"""
+
+_numbers = count()
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Return a function that writes a module of its own into the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def write(text: str) -> str:
+        name = f"space_module_{next(_numbers)}"
+        (tmp_path / f"{name}.py").write_text(text)
+        return name
+
+    return write
+
+
+@pytest.fixture
+def pyramid(module) -> Space:
+    return load_space(f"{module(MODULE)}:pyramid")
+
+
+def walks(space, number=40):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [space.walk(study.ask()) for _ in range(number)]
+
+
+def test_the_decorator_carries_the_header(pyramid):
+    assert pyramid.name == "pyramid"
+    assert pyramid.description == "Layers that never widen."
+    assert pyramid.experiment == "package.module:experiment"
+    assert (pyramid.defaults.trials, pyramid.defaults.sampler.name) == (7, "random")
+    assert [str(constraint) for constraint in pyramid.constraints] == ["parameters <= 20000"]
+    assert list(pyramid.baselines["small"]) == [
+        "power",
+        "hidden_layers",
+        "units_1",
+        "learning_rate",
+    ]
+
+
+def test_a_configuration_is_what_the_function_returned_over_fixed_values(pyramid):
+    for params in walks(pyramid):
+        config = pyramid.configuration(params)
+        assert config["batch_size"] == 2 ** params["power"]
+        assert (config["epochs"], config["dropout"]) == (40, 0.1)
+        assert "power" not in config
+        widths = [config[f"units_{i}"] for i in range(1, config["hidden_layers"] + 1)]
+        assert widths == sorted(widths, reverse=True)
+
+
+def test_points_outside_are_refused_as_in_a_file(pyramid):
+    point = pyramid.baselines["small"]
+    pyramid.contains(point)
+    with pytest.raises(SpaceError, match=r"units_1: received 65, outside 8..64"):
+        pyramid.contains({**point, "units_1": 65})
+    with pytest.raises(SpaceError, match=r"units_2: is not active"):
+        pyramid.contains({**point, "units_2": 8})
+
+
+def test_it_passes_the_check_of_its_experiment(pyramid):
+    pyramid.check(PARAMETERS, METRICS, MEASURES)
+
+
+def test_what_it_returns_is_checked(module):
+    name = module(MODULE.replace('"dropout": 0.1', '"drop_out": 0.1'))
+    with pytest.raises(SpaceError, match=r"no parameter 'drop_out'.*did you mean 'dropout'"):
+        load_space(f"{name}:pyramid").check(PARAMETERS, METRICS, MEASURES)
+
+
+def test_a_finite_one_is_counted_and_enumerated(module):
+    space = load_space(f"{module(FINITE)}:finite")
+    assert space.size() == 4
+    assert space.conditional
+    assert list(space.enumerate()) == [
+        {"optimizer": "sgd", "momentum": 0.0},
+        {"optimizer": "sgd", "momentum": 0.5},
+        {"optimizer": "sgd", "momentum": 1.0},
+        {"optimizer": "adam"},
+    ]
+
+
+def test_an_infinite_one_has_no_size(pyramid):
+    assert pyramid.size() is None
+    with pytest.raises(SpaceError, match=r"learning_rate: is continuous"):
+        pyramid.enumerate()
+
+
+def test_counting_stops_at_ten_thousand_points(module):
+    text = FINITE.replace('"momentum", 0, 1, step=0.5', '"momentum", 0, 1000000, step=1')
+    assert load_space(f"{module(text)}:finite").size() is None
+
+
+def test_tables_show_what_probing_met(pyramid):
+    rows = {row.name: row for row in pyramid.parameters}
+    assert rows["power"].range == "4..7"
+    assert rows["units_2"].range.count("|") >= 1
+    assert rows["learning_rate"].kind == "float"
+
+
+def test_it_is_imported_again_from_its_stored_form(pyramid):
+    again = Space.from_dict(pyramid.to_dict())
+    assert again == pyramid
+    assert again.digest() == pyramid.digest()
+
+
+@pytest.mark.parametrize(("old", "new"), [("width = 64", "width = 65"), ("0.1}", "0.2}")])
+def test_another_function_has_another_digest(module, pyramid, old, new):
+    other = load_space(f"{module(MODULE.replace(old, new))}:pyramid").to_dict()
+    other["body"]["function"] = pyramid.to_dict()["body"]["function"]
+    assert other["body"] != pyramid.to_dict()["body"]
+
+
+def test_overrides_fix_narrow_and_replace(pyramid):
+    changed, dropped = apply_overrides(
+        pyramid, ["hidden_layers=2", "learning_rate=1e-3..2e-3", "dropout=0.3"], PARAMETERS
+    )
+    assert dropped == ("small",)
+    for params in walks(changed):
+        config = changed.configuration(params)
+        assert "hidden_layers" not in params
+        assert changed.held(params) == {"hidden_layers": 2}
+        assert 1e-3 <= params["learning_rate"] <= 2e-3
+        assert (config["hidden_layers"], config["dropout"]) == (2, 0.3)
+    assert Space.from_dict(changed.to_dict()).digest() == changed.digest() != pyramid.digest()
+    assert {row.name: row.range for row in changed.parameters}["hidden_layers"] == "2 (fixed)"
+
+
+def test_a_baseline_inside_the_overrides_stays(pyramid):
+    changed, dropped = apply_overrides(pyramid, ["power=4", "units_1=8..32"], PARAMETERS)
+    assert dropped == ()
+    assert list(changed.baselines["small"]) == ["hidden_layers", "units_1", "learning_rate"]
+
+
+@pytest.mark.parametrize(
+    ("override", "fragment"),
+    [
+        ("power=8", "received 8, outside 4..7"),
+        ("units_1=4..16", "received 4, outside 8..64"),
+        ("powr=5", "the function samples power.*did you mean 'power'"),
+        ("dropout=2", "received 2; allowed: a number from 0 to 0.95"),
+        ("batch_size=16,32", "it takes one value"),
+    ],
+)
+def test_bad_overrides_are_refused(pyramid, override, fragment):
+    with pytest.raises(SpaceError, match=f"--set {override}: .*{fragment}"):
+        apply_overrides(pyramid, [override], PARAMETERS)
+
+
+def test_a_plain_function_is_refused_with_how_to_decorate_it(module):
+    name = module("def rates(trial):\n    return {}\n")
+    with pytest.raises(SpaceError, match="says no objective; decorate") as refusal:
+        load_space(f"{name}:rates")
+    assert "@space(" in str(refusal.value)
+    assert "def rates(trial):" in str(refusal.value)
+
+
+BAD = {
+    "header": (
+        '"direction": "maximize"',
+        '"direction": "up"',
+        "objective.direction: received 'up'",
+    ),
+    "baseline": ('"units_1": 16', '"units_1": 160', "baselines.small.units_1: received 160"),
+    "constraint": ("parameters <= 20000", "parameters", "constraints.0: received 'parameters'"),
+    "range": ('"power", 4, 7', '"power", 7, 4', "power: low is 7, above high, which is 4"),
+    "crash": ("width = 64", "width = missing", "the function raised NameError: name 'missing'"),
+    "number of a trial": ("width = 64", "width = trial.number", "raised AttributeError"),
+    "no dict": ("return config", "return 3", "the function returned 3; a dict of values"),
+    "nothing": ("return config", "pass", "the function returned null; a dict"),
+    "odd key": ("return config", "return {1: 2}", "returned a key 1; a name is needed"),
+    "odd value": ("return config", "return {'a': [1]}", "a: received a list; text"),
+    "twice": (
+        "width = 64",
+        'width = trial.suggest_int("power", 4, 8)',
+        "power: is asked for twice, with 4..7 and 4..8",
+    ),
+    "import": (
+        "from search_spaces",
+        "import no_such_neighbour\nfrom search_spaces",
+        "importing it failed",
+    ),
+    "syntax": ("config = {", "config = = {", "importing it failed: SyntaxError"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "fragment"), BAD.values(), ids=BAD)
+def test_a_bad_function_is_refused_when_it_is_loaded(module, old, new, fragment):
+    assert old in MODULE
+    name = module(MODULE.replace(old, new))
+    with pytest.raises(SpaceError, match=fragment) as refusal:
+        load_space(f"{name}:pyramid")
+    assert str(refusal.value).startswith(f"{name}:pyramid: ")
+
+
+@pytest.mark.parametrize(
+    ("source", "fragment"),
+    [
+        ("no_such_module_here:f", "no module 'no_such_module_here', neither installed nor"),
+        ("json:lods", "json has no 'lods'; did you mean 'loads'"),
+        ("json:__doc__", "is str, not a function"),
+        ("json:a:b", "a Python space is written module:function"),
+        (":f", "a Python space is written module:function"),
+    ],
+)
+def test_an_import_path_that_leads_nowhere_is_refused(source, fragment):
+    with pytest.raises(SpaceError, match=fragment):
+        load_space(source)
+
+
+def test_a_function_without_source_text_has_no_digest(module):
+    name = module(MODULE.replace("@space(", "code = compile\n@space(", 1))
+    space = load_space(f"{name}:pyramid")
+    scope: dict = {}
+    exec(MODULE, scope)
+    from dataclasses import replace
+
+    typed_in = replace(space, body=replace(space.body, function=scope["pyramid"]))
+    with pytest.raises(SpaceError, match="source text cannot be read"):
+        typed_in.digest()
+
+
+def test_a_module_is_found_in_the_search_path(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "space_elsewhere.py").write_text(FINITE)
+    assert load_space("space_elsewhere:finite", search_path=[tmp_path]).size() == 4
