@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from search_spaces.bodies.importing import import_object
 from search_spaces.errors import SpaceError, did_you_mean, listing
-from search_spaces.importing import import_object
+from search_spaces.reading.yaml_reader import parse, read_text
 from search_spaces.space import Space
-from search_spaces.yaml_reader import parse, read_text
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 _ENDINGS = (".yaml", ".yml")
@@ -68,7 +68,9 @@ def _exists(path: Path) -> bool:
 
 
 def _read(path: Path, shown: str, directory: Path | None) -> Space:
-    from search_spaces.building import declared_space  # builds pydantic models: only when needed
+    from search_spaces.reading.building import (
+        declared_space,  # builds pydantic models: only when needed
+    )
 
     document = parse(read_text(path, shown), shown)
     return declared_space(
@@ -77,9 +79,9 @@ def _read(path: Path, shown: str, directory: Path | None) -> Space:
 
 
 def _load_function(source: str, search_path: Sequence[Path]) -> Space:
-    from search_spaces.building import python_space
-    from search_spaces.python_body import PythonBody
+    from search_spaces.bodies.python_body import PythonBody
     from search_spaces.python_space import HEADER, HELP
+    from search_spaces.reading.building import python_space
 
     if not _FUNCTION.fullmatch(source):
         raise SpaceError(f"{source}: a Python space is written module:function")

@@ -1,6 +1,6 @@
 """What an experiment says of its parameters, so that a space is checked before anything runs.
 
-A space may only vary or fix parameters that its experiment understands, and only within their limits.
+A space may only vary or fix parameters that its experiment understands, within their limits.
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, Literal, cast
 
-from search_spaces.answering import Replay, Walk, probes
-from search_spaces.declared import Declared, Row
+from search_spaces.bodies.answering import Replay, Walk, probes
+from search_spaces.bodies.declared import Declared, Row
+from search_spaces.bodies.python_body import PythonBody
 from search_spaces.errors import Path, Problems, SpaceError, show
 from search_spaces.expressions import Expression, parse_expression
 from search_spaces.parameters import ParameterInfo, Value
-from search_spaces.python_body import PythonBody
 from search_spaces.suggesting import Suggester
 
 _NOT_IN_DIGEST = ("name", "description", "defaults")
@@ -175,7 +175,7 @@ class Space:
         Raises:
             SpaceError: One line per disagreement, with file, line and what is allowed.
         """
-        from search_spaces.checking import check
+        from search_spaces.reading.checking import check
 
         check(self, parameters, metrics, measures)
 

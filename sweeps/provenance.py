@@ -38,7 +38,7 @@ _SECRET_FILE: Final = re.compile(
 )
 _SECRET_LINE: Final = re.compile(
     r"""(?ix)
-    (?<![a-z]) (api[_-]?key | access[_-]?key(_id)? | private[_-]?key | secret\w* | passw(or)?d
+    (?<![a-z]) (api[_-]?key | access[_-]?key(_id)? | private[_-]?key | secrets? | passw(or)?d
         | pwd | passphrase | \w*token | credentials? | client[_-]?id | auth(orization)?)
         (?![a-z]) \w* ["']? \s* [:=] \s* ["']? [^\s"']
     | (api[_-]?key | access[_-]?key | private[_-]?key | secret | password | passwd | token)
@@ -46,7 +46,7 @@ _SECRET_LINE: Final = re.compile(
     | -- (api-?key | secret | password | passwd | token) [ =] \S
     | \b (bearer | basic) \s+ [\w.~+/=-]{8}
     | ://[^/\s:@]+:[^/\s@]+@
-    | \b (AKIA | ASIA)[0-9A-Z]{16} \b | \b AIza[\w-]{30} | \b eyJ[\w-]{10,}\.[\w-]{10}
+    | \b (AKIA | ASIA)[0-9A-Z]{16} \b | \b AIza[\w-]{30} | \b eyJ[\w-]{8,}\.[\w-]{8}
     | \b gh[pousr]_\w{20} | \b github_pat_\w{20} | \b glpat-[\w-]{16}
     | \b xox[abpr]-[\w-]{10} | \b sk-[\w-]{16}
     """

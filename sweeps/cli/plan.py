@@ -67,7 +67,7 @@ def plan(
 
 def schema() -> None:
     """Print the JSON Schema of a space file, for editors."""
-    from search_spaces.schema import json_schema
+    from search_spaces.reading.schema import json_schema
 
     print(json.dumps(json_schema(), indent=1))
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
 from sweeps.cli.options import HomeOption, parse_options
 from sweeps.config import RunOptions, resolve
 from sweeps.report.summary import Summary
+
+_LEFT_OUT: Final = frozenset({"space", "trials", "home", "timeout_seconds", "target", "stop_after"})
+_OPTIONS: Final = {
+    "overrides": "--set",
+    "sampler_options": "--sampler-option",
+    "pruner_options": "--pruner-option",
+}
 
 
 def run(
@@ -133,7 +142,7 @@ def _conclude(
 
     if show:
         home = f"--home {shlex.quote(str(asked.home))}" if asked.home else ""
-        text = render_text(summary, home_option=home, run_command=_run_command(sys.argv))
+        text = render_text(summary, home_option=home, run_command=command_line(asked))
         Console().print(text, crop=False)
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if step_summary:
@@ -151,12 +160,21 @@ def _conclude(
     return exit_code(summary, strict=strict, fail_under=fail_under)
 
 
-def _run_command(argv: list[str]) -> str:
-    """Return the command line as it was typed, without what `next_commands` adds itself."""
-    words, rest = ["sweeps"], iter(argv[1:])
-    for word in rest:
-        if word in {"--trials", "-n", "--home"}:
-            next(rest, None)
-        elif not word.startswith(("--trials=", "--home=")):
-            words.append(word)
+def command_line(asked: RunOptions) -> str:
+    """Return the command that continues this sweep, without `--trials` and `--home`."""
+    words = ["sweeps", "run", asked.space]
+    for field in dataclasses.fields(asked):
+        value = getattr(asked, field.name)
+        if field.name in _LEFT_OUT or value == _default(field):
+            continue
+        option = _OPTIONS.get(field.name, "--" + field.name.replace("_", "-"))
+        if isinstance(value, Mapping):
+            value = [f"{name}={entry}" for name, entry in value.items()]
+        values = value if isinstance(value, list | tuple) else [value]
+        words += [word for entry in values for word in (option, str(entry))]
     return shlex.join(words)
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    made = field.default_factory
+    return field.default if made is dataclasses.MISSING else made()

@@ -78,7 +78,8 @@ def _scheme(uri: str) -> str:
 
 
 def _folder(uri: str) -> Path:
-    return Path(unquote(re.sub(r"^file:(//)?", "", uri)) or ".").expanduser().absolute()
+    path = re.sub(r"^/+", "/", re.sub(r"^file:(//)?", "", uri))
+    return Path(unquote(path) or ".").expanduser().absolute()
 
 
 def _refuse_old_store_in(home: Path, own: str) -> None:

@@ -190,23 +190,18 @@ class Projection:
     def _write_child(
         self, sweep: _Sweep, info: SweepInfo, record: Record, content: RunContent
     ) -> str:
+        client = self._client()
         known = sweep.children.get(record.spec.key)
         if known is not None:
-            log_values(
-                self._client(),
-                known[0],
-                params=content.params,
-                metrics=content.metrics,
-                tags=content.tags,
-            )
+            log_values(client, known[0], content.params, content.metrics, content.tags)
             return known[0]
-        client, name = self._client(), content.name
-        client.create_run(sweep.experiment_id, content.start_time, dict(content.tags), name)
+        tags, name = dict(content.tags), content.name
+        client.create_run(sweep.experiment_id, content.start_time, tags, name)
         # Looked up even though it was just created: a repeated request or a second projector
         # may have made another one, and all must agree on which stays.
         identity = {"sweep_id": info.id, "trial": record.spec.key}
         run_id = _run_id(keep_one(client, list(search(client, sweep.experiment_id, identity))))
-        log_values(client, run_id, params=content.params, metrics=content.metrics)
+        log_values(client, run_id, content.params, content.metrics)
         return run_id
 
     def _show_view(self, sweep: _Sweep, info: SweepInfo) -> None:

@@ -25,7 +25,6 @@ from sweeps.tracking.limits import (
 def log_values(
     client: Any,
     run_id: str,
-    *,
     params: Mapping[str, str] | None = None,
     metrics: Iterable[Point] = (),
     tags: Mapping[str, str] | None = None,

@@ -42,7 +42,7 @@ def test_a_narrower_one_loses_details_but_no_parameter():
 
 @pytest.mark.parametrize("width", [40, 55])
 def test_a_narrow_one_gets_the_parameters_in_one_column(width):
-    text = " ".join(shown(width).split())
+    text = "".join(shown(width).split())  # a value may go on in the next line
     for part in ("learning_rate=1.23e-03", "units_1=99", "units_2=77", "batch_size=64"):
         assert part in text
     assert "fixed" not in text

@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from search_spaces.errors import SpaceError, show
-from search_spaces.scalars import is_number
 from search_spaces.suggesting import Suggester
+from search_spaces.values.scalars import is_number
 
 MAX_INTEGER = 2**53
 """Optuna stores every number as a float; beyond this, neighbours would become one."""

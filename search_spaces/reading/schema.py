@@ -15,8 +15,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from search_spaces.domains import check_scalar
 from search_spaces.errors import SpaceError
+from search_spaces.values.domains import check_scalar
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"

@@ -9,22 +9,20 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from search_spaces.answering import Replay
-from search_spaces.consistency import (
+from search_spaces.bodies.answering import Replay
+from search_spaces.bodies.declared import Declared, Parameter
+from search_spaces.bodies.python_body import PythonBody
+from search_spaces.errors import Path, Problems, SpaceError
+from search_spaces.expressions import parse_expression
+from search_spaces.parameters import Value
+from search_spaces.reading.consistency import (
     check_deciding,
     check_names,
     condition_problems,
     repeat_problem,
 )
-from search_spaces.declared import Declared, Parameter
-from search_spaces.domains import Categorical, Domain
-from search_spaces.errors import Path, Problems, SpaceError
-from search_spaces.explaining import explain
-from search_spaces.expressions import parse_expression
-from search_spaces.parameters import Value
-from search_spaces.python_body import PythonBody
-from search_spaces.ranges import Float, Int
-from search_spaces.schema import (
+from search_spaces.reading.explaining import explain
+from search_spaces.reading.schema import (
     AnyParameter,
     CategoricalParameter,
     ComponentModel,
@@ -34,6 +32,8 @@ from search_spaces.schema import (
     SpaceFile,
 )
 from search_spaces.space import Component, Defaults, Objective, Space
+from search_spaces.values.domains import Categorical, Domain
+from search_spaces.values.ranges import Float, Int
 
 _H = TypeVar("_H", bound=Header)
 _T = TypeVar("_T")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from search_spaces.domains import Categorical, Domain, Fixed
 from search_spaces.errors import did_you_mean, listing, show
 from search_spaces.parameters import ParameterInfo, Value
-from search_spaces.scalars import is_number, same
+from search_spaces.values.domains import Categorical, Domain, Fixed
+from search_spaces.values.scalars import is_number, same
 
 _NOUNS = {"float": "a number", "int": "a whole number", "bool": "true or false"}
 

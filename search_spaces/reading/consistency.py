@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from search_spaces.declared import MAX_REPEAT, Declared, Parameter
-from search_spaces.domains import Categorical, Domain
+from search_spaces.bodies.declared import MAX_REPEAT, Declared, Parameter
 from search_spaces.errors import Problems, SpaceError, did_you_mean, listing, show
 from search_spaces.expressions import Comparison, Expression, Name
 from search_spaces.parameters import Value
-from search_spaces.ranges import Float, Int
-from search_spaces.scalars import is_number
+from search_spaces.values.domains import Categorical, Domain
+from search_spaces.values.ranges import Float, Int
+from search_spaces.values.scalars import is_number
 
 MAX_DECIDING = 10_000
 """Most values of a parameter that others depend on; each is a branch when points are counted."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from search_spaces.domains import Categorical, Domain, Fixed
 from search_spaces.errors import SpaceError, show
 from search_spaces.parameters import Value
-from search_spaces.ranges import Float, Int
-from search_spaces.scalars import is_number, parse_scalar
+from search_spaces.values.domains import Categorical, Domain, Fixed
+from search_spaces.values.ranges import Float, Int
+from search_spaces.values.scalars import is_number, parse_scalar
 
 HELP = "write NAME=VALUE, NAME=LOW..HIGH or NAME=A,B,C"
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces.domains import Categorical, Fixed, domain_from_dict
 from search_spaces.errors import SpaceError
-from search_spaces.ranges import Float, Int
+from search_spaces.values.domains import Categorical, Fixed, domain_from_dict
+from search_spaces.values.ranges import Float, Int
 
 DOMAINS = [
     Float(1e-4, 1e-2, log=True),

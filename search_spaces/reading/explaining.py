@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from search_spaces import schema
 from search_spaces.errors import Path, Problems, did_you_mean, listing, show
+from search_spaces.reading import schema
 
 _TYPES: dict[str, type[BaseModel]] = {
     "float": schema.FloatParameter,

@@ -15,7 +15,7 @@ import yaml
 
 from search_spaces.errors import Path, SpaceError
 from search_spaces.parameters import Value
-from search_spaces.scalars import parse_scalar
+from search_spaces.values.scalars import parse_scalar
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 12

@@ -8,9 +8,9 @@ from typing import Any
 
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.parameters import Value
-from search_spaces.ranges import Float, Int
-from search_spaces.scalars import is_number, same
 from search_spaces.suggesting import Suggester
+from search_spaces.values.ranges import Float, Int
+from search_spaces.values.scalars import is_number, same
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any
 
-from search_spaces.answering import Answerer, Walk, every_point, finite_size, probes
-from search_spaces.declared import Row, kind
-from search_spaces.domains import Domain, Fixed, Sampled, check_scalar
+from search_spaces.bodies.answering import Answerer, Walk, every_point, finite_size, probes
+from search_spaces.bodies.declared import Row, kind
+from search_spaces.bodies.importing import import_object
 from search_spaces.errors import SpaceError, show
-from search_spaces.importing import import_object
-from search_spaces.narrowing import Request, narrow, parse_request
 from search_spaces.parameters import Value
 from search_spaces.suggesting import Suggester
+from search_spaces.values.domains import Domain, Fixed, Sampled, check_scalar
+from search_spaces.values.narrowing import Request, narrow, parse_request
 
 MAX_COUNTED = 10_000
 """A Python space must be walked to be counted; counting stops here."""

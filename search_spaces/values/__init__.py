@@ -1,0 +1,1 @@
+"""Values a parameter can take: scalars, ranges, choices, and how --set narrows them."""

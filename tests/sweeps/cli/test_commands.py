@@ -1,0 +1,136 @@
+"""The commands as a user types them, in this process: fast, and counted by coverage."""
+
+import json
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeps.cli import app
+
+
+@pytest.fixture
+def call(make_home, toy_space, monkeypatch):
+    home = make_home()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def call(*words):
+        line = [str(toy_space) if word == "TOY" else str(word) for word in words]
+        if line[0] != "schema":
+            line += ["--home", str(home)]
+        return CliRunner().invoke(app, line)
+
+    call.home = home
+    return call
+
+
+def test_a_run_ends_with_the_best_against_the_baseline_and_three_commands(call):
+    result = call("run", "TOY", "--trials", 6)
+    assert result.exit_code == 0, result.output
+    assert "6 of 6 trials: 6 COMPLETE" in result.output
+    assert "best observed, not confirmed: score" in result.output
+    assert "baseline first" in result.output
+    for command in ("sweeps ui", "sweeps trials toy", "sweeps run"):
+        assert f"  {command}" in result.stdout
+
+
+def test_json_lines_tell_the_whole_run(call):
+    result = call("run", "TOY", "--trials", 3, "--json")
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [e["event"] for e in events].count("trial_finished") == 3
+    assert events[-1]["event"] == "finished"
+    assert events[-1]["summary"]["counts"]["COMPLETE"] == 3
+
+
+def test_quiet_says_nothing_but_the_summary(call):
+    result = call("run", "TOY", "--trials", 2, "--quiet")
+    assert result.stderr == ""
+    assert "2 of 2 trials" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("bound", "code"), [("0.9", 0), ("1.5", 1)], ids=["good enough", "too low"]
+)
+def test_ci_mode_writes_a_summary_and_fails_loudly(call, tmp_path, monkeypatch, bound, code):
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    result = call("run", "TOY", "--trials", 2, "--strict", "--fail-under", bound)
+    assert result.exit_code == code
+    assert ("failed: best score" in result.stderr) == bool(code)
+    assert "| trial |" in summary.read_text() or "best observed" in summary.read_text()
+
+
+def test_strict_fails_when_a_trial_failed(call):
+    result = call("run", "TOY", "--trials", 2, "--strict", "--set", "mode=raise")
+    assert result.exit_code == 1
+    assert "2 of 2 trials failed (--strict)" in result.stderr
+    assert "RuntimeError: told to raise" in result.output
+
+
+def test_an_interrupted_run_exits_130_and_the_same_command_goes_on(call, tmp_path):
+    line = ("run", "TOY", "--trials", 3, "--set", "mode=sigint")
+    line += ("--set", f"signal_file={tmp_path / 'flag'}")
+    assert call(*line).exit_code == 130
+    second = call(*line)
+    assert second.exit_code == 0
+    assert "3 of 3 trials: 3 COMPLETE" in second.output
+
+
+def test_results_are_listed_shown_and_exported(call, tmp_path):
+    call("run", "TOY", "--trials", 4)
+    assert "4/4" in call("list").output
+    assert json.loads(call("list", "--json").output)[0]["name"] == "toy"
+    assert "best observed, not confirmed" in call("best", "toy").output
+    best = json.loads(call("best", "toy", "--json").output)["best"]
+    table = call("trials", "toy")
+    assert table.exit_code == 0
+    assert "baseline first" in table.output
+    rows = json.loads(call("trials", "toy", "--json").output)
+    assert best == max(rows, key=lambda row: row["objective"])
+    file = tmp_path / "toy.csv"
+    call("trials", "toy", "--csv", file)
+    assert file.read_text() == call("trials", "toy", "--csv", "-").output
+    assert len(file.read_text().splitlines()) == 5
+
+
+def test_an_empty_home_says_how_to_begin(call):
+    assert "no sweeps in" in call("list").output
+    assert "sweeps run smoke" in call("list").output
+
+
+@pytest.mark.parametrize("command", ["best", "trials"])
+def test_an_unknown_sweep_is_exit_2(call, command):
+    call("run", "TOY", "--trials", 1)
+    result = call(command, "tyo")
+    assert result.exit_code == 2
+    assert "no sweep 'tyo'" in result.stderr
+    assert "did you mean 'toy'?" in result.stderr
+
+
+def test_a_plan_shows_what_would_run_and_creates_nothing(call):
+    before = sorted(os.listdir(call.home))
+    result = call("plan", "TOY")
+    assert result.exit_code == 0, result.output
+    assert "baseline first" in result.output
+    assert result.output.count("sampled") == 5
+    assert "Nothing was created" in result.output
+    assert sorted(os.listdir(call.home)) == before
+
+
+def test_the_plan_is_what_the_sweep_does(call):
+    plan = json.loads(call("plan", "TOY", "--trials", 4, "--json").output)
+    call("run", "TOY", "--trials", 4)
+    rows = json.loads(call("trials", "toy", "--json").output)
+    assert [p["params"] for p in plan["planned"]] == [row["params"] for row in rows]
+
+
+def test_a_baseline_that_set_shuts_out_is_left_out_and_named(call):
+    result = call("plan", "TOY", "--set", "x=-1..0")
+    assert "left out" in result.output
+    run = call("run", "TOY", "--trials", 1, "--set", "x=-1..0")
+    assert "baseline 'first' lies outside what --set allows" in run.stderr
+
+
+def test_the_schema_of_a_space_is_json(call):
+    schema = json.loads(call("schema").output)
+    assert "parameters" in schema["properties"]

@@ -1,0 +1,77 @@
+import dataclasses
+
+import pytest
+
+from sweeps.cli.exit_codes import exit_code, failure
+from sweeps.report.summary import Summary
+from sweeps.report.slots import SlotRow
+
+
+def row(objective):
+    return SlotRow(
+        slot=0,
+        state="COMPLETE",
+        reason="max_epochs",
+        attempts=1,
+        origin="sampled",
+        seed=1,
+        params={},
+        metrics={},
+        objective=objective,
+        epochs=1,
+        seconds=1.0,
+        started_at=0,
+        finished_at=1,
+        error=None,
+    )
+
+
+def summary(**changes):
+    plain = Summary(
+        id="x",
+        name="x",
+        metric="score",
+        direction="maximize",
+        asked=2,
+        counts={"COMPLETE": 2, "PRUNED": 0, "FAILED": 0, "RUNNING": 0},
+        failures={},
+        first_error=None,
+        best=row(0.7),
+        baselines=(),
+        seconds=1.0,
+    )
+    return dataclasses.replace(plain, **changes)
+
+
+FAILED = {"counts": {"COMPLETE": 1, "PRUNED": 0, "FAILED": 1, "RUNNING": 0}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "strict", "fail_under", "expected"),
+    [
+        ({}, True, 0.7, 0),
+        ({}, False, None, 0),
+        (FAILED, False, None, 0),
+        (FAILED, True, None, 1),
+        ({}, False, 0.71, 1),
+        ({"direction": "minimize"}, False, 0.6, 1),
+        ({"direction": "minimize"}, False, 0.7, 0),
+        ({"best": None}, False, 0.1, 1),
+        ({"best": None}, False, None, 0),
+        ({"tracking_pending": 1}, True, 0.1, 3),
+        ({"tracking_pending": 1} | FAILED, True, None, 1),
+        ({"stopped_by": "interrupt"} | FAILED, True, 0.99, 130),
+        ({"stopped_by": "terminate", "tracking_pending": 2}, False, None, 143),
+        ({"stopped_by": "timeout"}, True, None, 0),
+    ],
+)
+def test_exit_codes_follow_their_precedence(changes, strict, fail_under, expected):
+    assert exit_code(summary(**changes), strict=strict, fail_under=fail_under) == expected
+
+
+def test_the_reason_of_a_failed_run_names_figures_and_option():
+    text = failure(summary(), strict=False, fail_under=0.9)
+    assert text == "best score 0.7 is below the bound 0.9 (--fail-under)"
+    assert failure(summary(**FAILED), strict=True, fail_under=None) == (
+        "1 of 2 trials failed (--strict)"
+    )
