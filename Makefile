@@ -1,0 +1,78 @@
+# `make sweep` and `make test` set up everything they need in .venv; `make` lists the targets.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := digitexp search_spaces sweeps benchmarks examples
+
+# The first Python that is 3.11-3.13, really runs (a pyenv shim may not) and can make a venv.
+# Another one: make PYTHON=/path/to/python3.12 sweep
+CANDIDATES := python3.11 python3.12 python3.13 python3
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	"$$p" -c '$(SUITABLE)' >/dev/null 2>&1 && echo "$$p" && break; done)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help sweep test check benchmark wheel-test constraints clean python
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+
+sweep: $(VENV)/.installed ## run the default sweep (20 trials of mlp) with live progress
+	@$(BIN)/sweeps run mlp
+
+test: $(VENV)/.installed-dev ## run all tests; branch coverage must reach 90 %
+	@command -v chromium >/dev/null || \
+		echo "chromium is not installed: the browser tests are skipped"
+	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term --cov-fail-under=90
+
+check: $(VENV)/.installed-dev ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports --no-logo
+
+benchmark: $(VENV)/.installed-dev ## print how long the commands take to start
+	$(BIN)/python -m benchmarks startup
+
+wheel-test: $(VENV)/.installed-dev ## install the wheel into empty venvs elsewhere and sweep
+	.ci/wheel-test $(BIN)/python $(PYTHONS)
+
+constraints: ## pin the newest versions that pyproject.toml allows
+	@$(MAKE) --no-print-directory VENV=build/pins build/pins/.python
+	@build/pins/bin/python -m pip --disable-pip-version-check install -q -e '.[dev]'
+	@build/pins/bin/python -m pip freeze --all --exclude-editable --exclude pip > constraints.txt
+	@rm -rf build/pins
+
+clean: ## remove caches and build products; .venv and mlruns stay
+	rm -rf build dist .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+		.import_linter_cache
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+python: # the Python that a new .venv would use
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with its venv module is needed" \
+		"(Debian: apt-get install python3-venv), or: make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "$(PYTHON)"
+
+# Set-up. Stamps make a second `make` instant; editing the dependencies makes them stale.
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.python
+	@echo "Installing TensorFlow, Optuna, MLflow and what they need into $(VENV):" \
+		"a download of 0.8 GB, 2.9 GB on disk, about a minute on a fast line"
+	@$(PIP) install -q -e . -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.python
+	@echo "Installing TensorFlow, Optuna, MLflow, the test tools and what they need into $(VENV):" \
+		"a download of 0.9 GB, 3.2 GB on disk, about a minute on a fast line"
+	@$(PIP) install -q -e '.[dev]' -c constraints.txt
+	@touch $(VENV)/.installed $@
+
+# A venv that works is kept, whoever made it; a broken one or one of another Python is replaced.
+$(VENV)/.python:
+	@$(BIN)/python -c 'import pip; $(SUITABLE)' >/dev/null 2>&1 || { \
+		python=$$($(MAKE) -s --no-print-directory python) && \
+		echo "Creating $(VENV) with $$($$python -V)" && $$python -m venv --clear $(VENV); }
+	@touch $@

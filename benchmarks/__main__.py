@@ -1,0 +1,61 @@
+"""`python -m benchmarks NAME`: one module per benchmark, each with `add_arguments` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import startup
+from benchmarks.machine import describe
+
+BENCHMARKS = {"startup": startup}
+RESULTS = Path(__file__).parent / "results"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one benchmark, print its table or JSON, and save it when asked to."""
+    options = _parser().parse_args(arguments)
+    benchmark = BENCHMARKS[options.benchmark]
+    try:
+        measured = benchmark.run(options)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    result = {"benchmark": options.benchmark, "machine": describe(), **measured}
+    print(json.dumps(result, indent=1) if options.json else _page(result, benchmark.table(result)))
+    if options.save:
+        print(f"saved {_save(result)}", file=sys.stderr)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="NAME")
+    for name, benchmark in BENCHMARKS.items():
+        title = (benchmark.__doc__ or "").partition("\n")[0]
+        command = commands.add_parser(name, help=title, description=title)
+        command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        command.add_argument("--save", action="store_true", help=f"also write {RESULTS.name}/")
+        benchmark.add_arguments(command)
+    return parser
+
+
+def _page(result: dict[str, object], table: str) -> str:
+    machine = result["machine"]
+    assert isinstance(machine, dict)
+    return "\n".join([*(f"{key}: {value}" for key, value in machine.items()), "", table])
+
+
+def _save(result: dict[str, object]) -> Path:
+    RESULTS.mkdir(exist_ok=True)
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = RESULTS / f"{result['benchmark']}-{moment}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

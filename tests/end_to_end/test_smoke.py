@@ -1,0 +1,130 @@
+"""The command itself, as a process of its own: real TensorFlow, real MLflow, first use of a home."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sweeps.tracking.store import open_client
+
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
+
+OURS = re.compile(
+    r"""sweep\ smoke:\ \d\ of\ \d\ trials\ done.*
+    |   warming\ up.*
+    |   \[\d/\d\]\ trial\ \d\ COMPLETE\ best_val_accuracy\ .*
+    |   \d\ of\ \d\ trials:\ .*""",
+    re.VERBOSE,
+)
+ARTIFACTS = {
+    "loss_curves.png",
+    "confusion_matrix.png",
+    "confusion_matrix.json",
+    "history.csv",
+    "config.json",
+    "model_summary.txt",
+}
+EPOCH_METRICS = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
+HEADLINES = {
+    "best_val_accuracy",
+    "best_val_loss",
+    "best_val_cross_entropy",
+    "train_accuracy",
+    "accuracy_gap",
+    "best_epoch",
+    "epochs",
+    "train_seconds",
+    "parameters",
+    *(f"recall_{digit}" for digit in range(10)),
+}
+
+
+def command(home, *words):
+    return [sys.executable, "-m", "sweeps", "run", "smoke", "--home", str(home), *words]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A two-trial sweep in CI mode, in a home that did not exist before."""
+    folder = tmp_path_factory.mktemp("smoke")
+    environment = os.environ | {"GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    done = subprocess.run(
+        command(folder / "home", "--trials", "2", "--strict", "--fail-under", "0.6"),
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder,
+        timeout=240,
+    )
+    return folder, done
+
+
+@pytest.fixture(scope="module")
+def runs(finished):
+    """The MLflow runs of that sweep: parent and children."""
+    client = open_client(f"sqlite:///{finished[0] / 'home' / 'mlflow.db'}")
+    experiments = [e.experiment_id for e in client.search_experiments() if e.name != "Default"]
+    found = client.search_runs(experiments, order_by=["attributes.start_time"])
+    parent = next(r for r in found if r.data.tags["kind"] == "sweep")
+    return client, parent, [r for r in found if r.info.run_id != parent.info.run_id]
+
+
+def test_the_run_succeeds_and_stderr_holds_nothing_that_is_not_ours(finished):
+    _, done = finished
+    assert done.returncode == 0, done.stderr
+    foreign = [line for line in done.stderr.splitlines() if not OURS.fullmatch(line)]
+    assert foreign == []
+
+
+def test_the_step_summary_is_written(finished):
+    folder, _ = finished
+    assert "best observed, not confirmed" in (folder / "summary.md").read_text()
+
+
+def test_every_run_has_its_true_terminal_status_and_parent(runs):
+    _, parent, children = runs
+    assert parent.info.status == "FINISHED"
+    assert [child.info.status for child in children] == ["FINISHED"] * 2
+    assert {c.data.tags["mlflow.parentRunId"] for c in children} == {parent.info.run_id}
+
+
+def test_every_child_has_parameters_metrics_and_tags(runs):
+    client, _, children = runs
+    for child in children:
+        assert {"learning_rate", "batch_size", "units_1", "dropout", "l2"} <= child.data.params.keys()
+        assert child.data.metrics.keys() >= EPOCH_METRICS | HEADLINES
+        epochs = len(client.get_metric_history(child.info.run_id, "val_loss"))
+        assert epochs == child.data.metrics["epochs"]
+        wanted = {"sweep", "slot", "attempt", "state", "seed", "space_digest", "data_digest"}
+        assert wanted <= child.data.tags.keys()
+
+
+def test_every_child_has_its_files(runs):
+    client, _, children = runs
+    for child in children:
+        names = {file.path for file in client.list_artifacts(child.info.run_id)}
+        assert names >= ARTIFACTS
+
+
+def test_ctrl_c_ends_the_run_at_the_next_epoch_and_the_same_command_finishes_it(tmp_path):
+    line = command(tmp_path / "home", "--trials", "2", "--set", "epochs=30")
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    seen = ""
+    for text in process.stderr:
+        seen += text
+        if text.startswith("[1/2]"):
+            break
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, seen + stderr
+    assert "Traceback" not in stdout + stderr
+    again = subprocess.run(line, capture_output=True, text=True, timeout=240)
+    assert again.returncode == 0, again.stderr
+    assert "1 of 2 trials done" in again.stderr
+    assert "2 of 2 trials" in again.stderr

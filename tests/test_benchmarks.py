@@ -1,0 +1,78 @@
+"""The stopwatch of the benchmarks."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks import startup
+from benchmarks.timing import Timing, table, time_commands
+
+PASS = [sys.executable, "-S", "-c", "pass"]
+SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(0.3)"]
+
+
+def test_a_whole_process_is_timed_and_the_warm_up_is_left_out():
+    quick, slow = time_commands({"quick": PASS, "slow": SLEEP}, runs=2)
+    assert [quick.name, slow.name] == ["quick", "slow"]
+    assert len(quick.seconds) == len(slow.seconds) == 2
+    assert min(slow.seconds) >= 0.3
+    assert quick.median < slow.median
+
+
+def test_a_command_that_fails_is_no_measurement():
+    with pytest.raises(RuntimeError, match=r"(?s)ended with 3.*what went wrong"):
+        time_commands(
+            {"broken": [*PASS[:-1], "print('what went wrong'); raise SystemExit(3)"]}, runs=1
+        )
+
+
+def test_the_table_has_minimum_median_and_maximum():
+    rows = table([Timing("sweeps --help", (0.3, 0.1, 0.2))]).splitlines()
+    assert [cell.strip() for cell in rows[-1].strip("|").split("|")] == [
+        "sweeps --help",
+        "0.10",
+        "0.20",
+        "0.30",
+    ]
+
+
+@pytest.mark.parametrize(("median", "verdict"), [(0.6, "kept"), (0.8, "over it: sweeps plan mlp")])
+def test_startup_says_whether_the_limit_is_kept(median, verdict):
+    timings = [Timing("python -c pass", (9.0,)), Timing("sweeps plan mlp", (median,))]
+    result = {"runs": 1, "load": 0.0, "timings": [timing.as_json() for timing in timings]}
+    assert verdict in startup.table(result).splitlines()[-1]
+
+
+def test_startup_prints_json_with_the_machine_and_saves_it_only_on_request(
+    monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setattr(startup, "COMMANDS", {"python -c pass": PASS})
+    monkeypatch.setattr(program, "RESULTS", tmp_path / "results")
+    assert program.main(["startup", "--json", "--runs", "1"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {"processor", "cores", "python", "packages"} <= set(printed["machine"])
+    assert not (tmp_path / "results").exists()
+    assert program.main(["startup", "--runs", "1", "--save"]) == 0
+    (saved,) = (tmp_path / "results").iterdir()
+    assert len(json.loads(saved.read_text())["timings"]) == 1
+    assert "python -c pass" in capsys.readouterr().out
+
+
+def test_a_benchmark_whose_command_fails_ends_with_1_and_its_output(monkeypatch, capsys):
+    monkeypatch.setattr(startup, "COMMANDS", {"broken": [*PASS[:-1], "raise SystemExit('oh')"]})
+    assert program.main(["startup", "--runs", "1"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.rstrip().endswith("oh")
+
+
+@pytest.mark.parametrize("arguments", [[], ["starup"], ["startup", "--runs", "0"]])
+def test_a_mistake_is_a_usage_error(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        program.main(arguments)
+    assert stopped.value.code == 2
+    assert "usage" in capsys.readouterr().err
