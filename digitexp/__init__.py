@@ -1,1 +1,1 @@
-"""One experiment on handwritten digits: parameters in, result out. Knows no Optuna and no MLflow."""
+"""One experiment on handwritten digits: parameters in, result out; no Optuna, no MLflow."""

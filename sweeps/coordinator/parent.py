@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final, Literal
 
 from sweeps.config import SweepConfig
@@ -44,12 +45,12 @@ class ParentRun:
     def catch_up(self, records: Sequence[Record]) -> None:
         """Project what an earlier start recorded but could not project any more."""
         for record in records:
-            key = record.spec.key
-            self._projector.put(record, lambda key=key: self._draw(key), only_if_missing=True)
+            draw = partial(self._draw, record.spec.key)
+            self._projector.put(record, draw, only_if_missing=True)
 
     def project(self, record: Record) -> None:
         """Project an attempt soon; returns at once."""
-        self._projector.put(record, lambda: self._draw(record.spec.key))
+        self._projector.put(record, partial(self._draw, record.spec.key))
 
     def finish(self, summary: Summary) -> int:
         """End the parent run and wait for everything handed over before.

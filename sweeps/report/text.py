@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -14,6 +15,7 @@ from sweeps.report.commands import next_commands
 from sweeps.report.numbers import broken, format_metric, format_seconds, format_value
 from sweeps.report.slots import SlotRow
 from sweeps.report.summary import Summary
+from sweeps.report.trials import TrialsView
 from sweeps.report.verdict import difference_to, failure_line, progress_line, verdict_line
 
 
@@ -53,6 +55,17 @@ def render_best(summary: Summary) -> RenderableType:
         parts += [Text("Metrics:"), _pairs(metrics)]
     parts += [Text(line, style=style) for line, style in _remarks(summary)]
     return Group(*parts)
+
+
+def render_trials(
+    rows: Sequence[SlotRow],
+    metric: str,
+    direction: Literal["maximize", "minimize"],
+    *,
+    order: Sequence[str] = (),
+) -> RenderableType:
+    """Return what `sweeps trials` prints: one line a slot. See `TrialsView` for the arguments."""
+    return TrialsView(rows, metric, direction, order)
 
 
 def _comparison_table(summary: Summary) -> Table:

@@ -10,6 +10,7 @@ import math
 import os
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,9 +90,9 @@ class ToyExperiment:
         if config.get("mode") == "raise":
             raise RuntimeError("told to raise")
         once = config.get("signal_file")
-        if once and not os.path.exists(str(once)):
-            with open(str(once), "w"):
-                number = signal.SIGTERM if config.get("mode") == "sigterm" else signal.SIGINT
+        if once and not Path(str(once)).exists():
+            Path(str(once)).touch()
+            number = signal.SIGTERM if config.get("mode") == "sigterm" else signal.SIGINT
             os.kill(os.getpid(), number)
 
     def _result(self, values: list[float], outcome: Any, stop: Stop | None) -> TrialResult:

@@ -1,7 +1,6 @@
 """The commands as a user types them, in this process: fast, and counted by coverage."""
 
 import json
-import os
 
 import pytest
 from typer.testing import CliRunner
@@ -108,13 +107,13 @@ def test_an_unknown_sweep_is_exit_2(call, command):
 
 
 def test_a_plan_shows_what_would_run_and_creates_nothing(call):
-    before = sorted(os.listdir(call.home))
+    before = sorted(call.home.iterdir())
     result = call("plan", "TOY")
     assert result.exit_code == 0, result.output
     assert "baseline first" in result.output
     assert result.output.count("sampled") == 5
     assert "Nothing was created" in result.output
-    assert sorted(os.listdir(call.home)) == before
+    assert sorted(call.home.iterdir()) == before
 
 
 def test_the_plan_is_what_the_sweep_does(call):

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from sweeps.cli.exit_codes import exit_code, failure
-from sweeps.report.summary import Summary
 from sweeps.report.slots import SlotRow
+from sweeps.report.summary import Summary
 
 
 def row(objective):

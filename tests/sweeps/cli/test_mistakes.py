@@ -1,4 +1,4 @@
-"""Every mistake of a user: exit code 2, one message that helps, no traceback, nothing left behind."""
+"""Every mistake of a user: exit code 2, one message that helps, nothing left behind."""
 
 import io
 

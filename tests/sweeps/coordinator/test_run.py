@@ -29,9 +29,7 @@ def test_five_trials_raised_to_ten_equal_ten_at_once(run_toy, options):
 
 
 @pytest.mark.parametrize("signal", ["sigint", "sigterm"])
-def test_an_interrupted_sweep_that_is_resumed_equals_the_undisturbed_one(
-    run_toy, tmp_path, signal
-):
+def test_an_interrupted_sweep_that_is_resumed_equals_the_undisturbed_one(run_toy, tmp_path, signal):
     flag = tmp_path / "flag"
     fixed = (f"mode={signal}", f"signal_file={flag}")
     flag.touch()
@@ -65,9 +63,7 @@ def test_a_diverged_trial_is_failed_for_us_and_a_warning_to_the_sampler(run_toy)
     diverged = [row for row in rows if row.reason == "diverged"]
     assert diverged
     assert all(row.state == "FAILED" and row.params["x"] > 0 for row in diverged)
-    study = optuna.load_study(
-        study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}"
-    )
+    study = optuna.load_study(study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}")
     for row in rows:
         trial = study.trials[row.slot]
         if row.reason == "diverged":
@@ -81,9 +77,7 @@ def test_a_diverged_trial_is_failed_for_us_and_a_warning_to_the_sampler(run_toy)
 
 def test_the_study_holds_every_slot_with_all_its_parameters(run_toy):
     sweep = run_toy(trials=8)
-    study = optuna.load_study(
-        study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}"
-    )
+    study = optuna.load_study(study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}")
     assert [t.params for t in study.trials] == [dict(row.params) for row in sweep.rows()]
     assert all(t.state.is_finished() for t in study.trials)
 
@@ -99,9 +93,7 @@ def test_a_study_that_lost_its_last_commits_is_rebuilt_from_records(run_toy):
         database.execute("DELETE FROM trial_values WHERE trial_id = 3")
     before = table(sweep)
     assert table(run_toy(trials=6)) == before
-    study = optuna.load_study(
-        study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}"
-    )
+    study = optuna.load_study(study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}")
     assert [t.value for t in study.trials] == [row.objective for row in sweep.rows()]
     assert table(run_toy(trials=9)) == table(run_toy("other", trials=9))
 

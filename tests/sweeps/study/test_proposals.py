@@ -12,18 +12,24 @@ HEAD = """
 experiment: tests.sweeps.toy_experiment:experiment
 objective: {metric: score, direction: maximize}
 """
-CONDITIONAL = HEAD + """
+CONDITIONAL = (
+    HEAD
+    + """
 parameters:
   x: {type: float, low: -1, high: 1}
   layers: {type: int, low: 0, high: 2}
   y: {type: float, low: 0, high: 1, repeat: layers}
   kind: {type: categorical, choices: [a, b, c]}
 """
-FINITE = HEAD + """
+)
+FINITE = (
+    HEAD
+    + """
 parameters:
   x: {type: float, low: 0, high: 0.4, step: 0.2}
   kind: {type: categorical, choices: [a, b]}
 """
+)
 
 
 @pytest.fixture
@@ -141,7 +147,7 @@ def test_baselines_come_first_and_are_not_repeated(make_proposer):
 def test_a_sampler_that_changed_its_mind_is_not_resumed(make_proposer):
     proposer = make_proposer(CONDITIONAL, sampler="qmc")
     stranger = Proposal({"x": 0.123, "layers": 0, "kind": "a"}, {}, "sampled")
-    with pytest.raises(UsageError, match="slot 0: the sampler proposes .* cannot be resumed"):
+    with pytest.raises(UsageError, match=r"slot 0: the sampler proposes .* cannot be resumed"):
         proposer.restore(stranger)
 
 
