@@ -83,7 +83,7 @@ def run(
         float | None,
         typer.Option(metavar="VALUE", help="Exit 1 if the best objective is worse than this."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say failures only.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
 ) -> None:
     """Launch a sweep, or finish the one of that name.
@@ -111,7 +111,7 @@ def run(
         tracking_uri=tracking_uri,
     )
     summary = _run(asked, "json" if json else "quiet" if quiet else "auto")
-    raise typer.Exit(_conclude(asked, summary, strict, fail_under, show=not json))
+    raise typer.Exit(_conclude(asked, summary, strict, fail_under, show=not (json or quiet)))
 
 
 def _run(asked: RunOptions, mode: str) -> Summary:

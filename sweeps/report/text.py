@@ -36,7 +36,7 @@ def render_text(
         Text.assemble((summary.name, "bold"), f"  {progress_line(summary)}{time}"),
         Text(verdict_line(summary)),
     ]
-    if summary.best or summary.baselines:
+    if summary.baselines:
         parts.append(_comparison_table(summary))
     if summary.best:
         parts += [Text("Parameters of the best trial:"), _pairs(_param_texts(summary.best))]
@@ -100,6 +100,7 @@ def _remarks(summary: Summary) -> list[tuple[str, str]]:
         spent = ", ".join(
             f"{name} {format_seconds(seconds)} ({seconds / total:.0%})"
             for name, seconds in sorted(summary.time_split.items(), key=lambda item: -item[1])
+            if seconds >= 0.01 * total
         )
         remarks.append((f"Time: {spent}", "dim"))
     return remarks

@@ -41,10 +41,12 @@ def test_json_lines_tell_the_whole_run(call):
     assert events[-1]["summary"]["counts"]["COMPLETE"] == 3
 
 
-def test_quiet_says_nothing_but_the_summary(call):
-    result = call("run", "TOY", "--trials", 2, "--quiet")
-    assert result.stderr == ""
-    assert "2 of 2 trials" in result.stdout
+def test_quiet_says_failures_only(call):
+    assert call("run", "TOY", "--trials", 2, "--quiet").output == ""
+    failing = ("run", "TOY", "--trials", 2, "--quiet", "--name", "failing", "--set", "mode=raise")
+    result = call(*failing)
+    assert result.stdout == ""
+    assert "RuntimeError: told to raise" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def summary_of(records=RECORDS, **changes):
 def test_the_end_of_a_run_shows_best_baseline_failures_and_three_commands():
     text = shown(
         render_text(
-            summary_of(pending=2, time_split={"tracking": 10.0, "training": 30.0}),
+            summary_of(pending=2, time_split={"tracking": 10.0, "training": 30.0, "study": 0.1}),
             home_option="--home elsewhere",
             run_command="sweeps run mlp",
         ),
@@ -39,6 +39,7 @@ def test_the_end_of_a_run_shows_best_baseline_failures_and_three_commands():
     assert "1 trial failed: error 1; first error: ValueError: [bold]boom[/bold]" in text
     assert "2 trials are recorded but not in MLflow yet" in text
     assert "training 30 s (75%), tracking 10 s (25%)" in text
+    assert "study" not in text
     for command in ("sweeps ui", "sweeps trials mlp", "sweeps run mlp --trials 6"):
         assert f"  {command} --home elsewhere " in text
 
@@ -61,6 +62,10 @@ def test_a_best_baseline_is_listed_once():
     text = shown(render_text(summary_of(RECORDS[:1])), width=120)
     assert text.count("0.9100") == 2  # the verdict and one row
     assert "baseline tutorial (best observed)" in text
+
+
+def test_without_baselines_there_is_no_table_to_compare():
+    assert "best minus" not in shown(render_text(summary_of([record(0, 0.9)])))
 
 
 def test_a_command_longer_than_the_terminal_stays_on_one_line():
