@@ -8,10 +8,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import startup
+from benchmarks import startup, winner
 from benchmarks.machine import describe
 
-BENCHMARKS = {"startup": startup}
+BENCHMARKS = {"startup": startup, "winner": winner}
 RESULTS = Path(__file__).parent / "results"
 
 

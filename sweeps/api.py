@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Trial:
     """One trial of a sweep, ready to be looked at or loaded."""
 
-    sweep: Sweep
+    sweep: Sweep = field(repr=False)
     row: SlotRow
 
     @property
@@ -69,7 +69,7 @@ class Sweep:
     """A sweep in a home."""
 
     home: Home
-    info: SweepInfo
+    info: SweepInfo = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -101,6 +101,17 @@ class Sweep:
         row = best_row(self.rows(), self.info.direction)
         if row is None:
             raise RecordError(f"sweep {self.name!r} has no complete trial yet")
+        return Trial(self, row)
+
+    def trial(self, slot: int) -> Trial:
+        """Return one trial by its number.
+
+        Raises:
+            RecordError: The sweep has no record of it.
+        """
+        row = next((row for row in self.rows() if row.slot == slot), None)
+        if row is None:
+            raise RecordError(f"sweep {self.name!r} has no trial {slot}")
         return Trial(self, row)
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 _PAGE: Final = 1000
-_EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
-"""Opens the experiment in the UI's pages for model training, not in those for language models."""
 
 
 def find_or_create_experiment(client: Any, name: str, artifact_folder: Path | None) -> str:
@@ -29,7 +27,7 @@ def find_or_create_experiment(client: Any, name: str, artifact_folder: Path | No
     if experiment is None:
         location = artifact_folder.as_uri() if artifact_folder else None
         try:
-            return str(client.create_experiment(name, location, _EXPERIMENT_TAGS))
+            return str(client.create_experiment(name, location))
         except MlflowException:
             # Another process may have been faster, or the reply to our own request was lost.
             experiment = client.get_experiment_by_name(name)

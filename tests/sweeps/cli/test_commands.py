@@ -85,7 +85,8 @@ def test_results_are_listed_shown_and_exported(call, tmp_path):
     best = json.loads(call("best", "toy", "--json").output)["best"]
     table = call("trials", "toy")
     assert table.exit_code == 0
-    assert "baseline first" in table.output
+    assert table.output.count("COMPLETE") == 4
+    assert "* best observed, not confirmed" in table.output
     rows = json.loads(call("trials", "toy", "--json").output)
     assert best == max(rows, key=lambda row: row["objective"])
     file = tmp_path / "toy.csv"
