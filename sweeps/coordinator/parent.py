@@ -18,8 +18,11 @@ from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import Projector
 
-CLOSE_TIMEOUT_SECONDS: Final = 120.0
+CLOSE_TIMEOUT_SECONDS: Final = 60.0
 """How long the end of a sweep waits for MLflow; what is missing then is reported, not lost."""
+
+INTERRUPTED_TIMEOUT_SECONDS: Final = 4.0
+"""The same after Ctrl-C or SIGTERM: whoever asked for the end is waiting for it."""
 
 INTERRUPTIONS: Final = frozenset({"interrupt", "terminate"})
 
@@ -77,9 +80,12 @@ class ParentRun:
                 render_markdown(summary),
                 best=best_records[-1] if best_records else None,
                 files={"trials.csv": table.getvalue().encode()},
+                finished_at=max((r.finished_at for r in records), default=self._info.created_at),
             )
         )
-        return len(self._projector.close(CLOSE_TIMEOUT_SECONDS).pending)
+        interrupted = summary.stopped_by in INTERRUPTIONS
+        timeout = INTERRUPTED_TIMEOUT_SECONDS if interrupted else CLOSE_TIMEOUT_SECONDS
+        return len(self._projector.close(timeout).pending)
 
     @staticmethod
     def _status(summary: Summary) -> Literal["FINISHED", "KILLED", "FAILED"]:

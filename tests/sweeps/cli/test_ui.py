@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sqlite3
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +15,8 @@ import pytest
 
 from sweeps.cli.ui import run_ui
 from sweeps.errors import UsageError
+from sweeps.tracking.projection import Projection
+from tests.sweeps.factories import make_info, make_record
 
 
 @pytest.fixture
@@ -95,3 +102,42 @@ def test_a_server_that_cannot_start_shows_its_last_lines_and_fails(
     assert "about 20 s" in captured.out
     assert "error: the MLflow server ended" in captured.err
     assert len(captured.err.splitlines()) <= 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_server_and_leaves_no_process(
+    real_home: Path, number: signal.Signals, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def signal_when_it_listens() -> None:
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    os.kill(os.getpid(), number)
+                    return
+            time.sleep(0.1)
+
+    threading.Thread(target=signal_when_it_listens, daemon=True).start()
+    try:
+        ended = run_ui(real_home, store(real_home), "127.0.0.1", port, open_browser=False)
+    except SystemExit as leaving:
+        ended = leaving.code
+    assert ended == code
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert f"--port {port}" not in listed.stdout
+    assert capfd.readouterr().err == ""
+
+
+@pytest.fixture(scope="module")
+def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("real")
+    projection = Projection(store(home), home / "artifacts")
+    projection.project(make_info(), make_record(), {})
+    projection.close()
+    return home

@@ -17,7 +17,7 @@ def make_record(**changes) -> Record:
         history={"loss": [1.0, 0.5], "val_loss": [1.5, math.nan]},
         arrays={"confusion": np.arange(18, dtype=np.uint16).reshape(2, 3, 3)},
         timings={"train_seconds": 0.25},
-        summary="日本 \"quoted\" \n 🙂",
+        summary='日本 "quoted" \n 🙂',
         info={"class_names": ["0", "1"]},
     )
     record = Record(

@@ -1,27 +1,14 @@
-"""A migrated SQLite store, made once and copied: the migrations take seconds."""
+"""A home with a migrated store, and a projection into it."""
 
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sweeps.tracking.projection import Projection
-from sweeps.tracking.store import open_client
-
-
-@pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    database = tmp_path_factory.mktemp("migrated") / "mlflow.db"
-    client = open_client(f"sqlite:///{database}")
-    client._tracking_client.store.engine.dispose()
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return database
 
 
 @pytest.fixture

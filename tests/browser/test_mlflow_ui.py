@@ -1,0 +1,102 @@
+"""What a person sees in MLflow's UI; it also pins the undocumented format of the prepared view."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import EPOCHS, Served
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def base(served: Served) -> str:
+    return served.address.partition("/#/")[0]
+
+
+def experiment(served: Served) -> str:
+    match = re.search(r"/experiments/(\d+)/", served.address)
+    assert match
+    return match[1]
+
+
+def test_the_printed_address_opens_the_trials_best_first_with_their_numbers(
+    served: Served, page: Page, screenshots: Path
+) -> None:
+    page.goto(served.address)
+    table = page.get_by_role("treegrid").or_(page.get_by_role("grid")).first
+    expect(table).to_contain_text("best_val_accuracy")
+    expect(table).to_contain_text("learning_rate")
+    ranked = sorted(served.records, key=lambda record: -(record.objective or 0))
+    expect(page.get_by_role("link", name=re.compile(r"^\d{4}"))).to_have_count(len(ranked))
+    text = page.inner_text("body")
+    page.screenshot(path=screenshots / "runs_table.png")
+    assert "6 matching runs" in text
+    for record in ranked:
+        assert str(record.objective)[:7] in text  # the table cuts long numbers
+        assert str(record.params["learning_rate"]) in text
+    names = [line for line in text.splitlines() if re.fullmatch(r"\d{4}( tutorial)?", line)]
+    assert [int(name[:4]) for name in names] == [record.spec.slot for record in ranked]
+    assert "Model training" in text
+    assert "COMPLETE" in text
+    page.get_by_role("link", name=names[0], exact=True).click()
+    expect(page.get_by_text("About this run")).to_be_visible()
+    expect(page.get_by_text("learning_rate").first).to_be_visible()
+    page.screenshot(path=screenshots / "run_overview.png")
+
+
+def test_the_chart_view_draws_learning_curves(
+    served: Served, page: Page, screenshots: Path
+) -> None:
+    page.goto(f"{served.address}&compareRunsMode=CHART")
+    curve = page.locator(".js-plotly-plot .scatterlayer .trace path.js-line").first
+    expect(curve).to_be_visible()
+    page.wait_for_timeout(1500)  # the charts fade in
+    page.screenshot(path=screenshots / "charts.png")
+    text = page.inner_text("body")
+    assert "val_loss" in text
+    assert len(curve.get_attribute("d") or "") > 20
+    lines = page.locator(".js-plotly-plot .scatterlayer .trace path.js-line").count()
+    assert lines >= len(served.records)
+
+
+def test_a_run_shows_its_metrics_over_the_epochs(
+    served: Served, page: Page, screenshots: Path
+) -> None:
+    run = f"{base(served)}/#/experiments/{experiment(served)}/runs/{served.run_ids[2]}"
+    page.goto(f"{run}/model-metrics?workflowType=machine_learning")
+    expect(page.locator(".js-plotly-plot .scatterlayer").first).to_be_visible()
+    page.wait_for_timeout(1500)
+    page.screenshot(path=screenshots / "run_metrics.png")
+    assert "val_accuracy" in page.inner_text("body")
+    points = page.locator(".js-plotly-plot .scatterlayer .trace").first.locator("path.point")
+    assert points.count() in {0, EPOCHS}  # drawn as markers or as a line only
+
+
+def test_the_confusion_matrix_of_a_run_is_shown_as_an_image(
+    served: Served, page: Page, screenshots: Path
+) -> None:
+    run = f"{base(served)}/#/experiments/{experiment(served)}/runs/{served.run_ids[2]}"
+    page.goto(f"{run}/artifacts?workflowType=machine_learning")
+    page.get_by_text("confusion_matrix.png").first.click()
+    image = page.locator("img[src^='blob:'], img[src*='artifact'], img[src^='data:image/png']")
+    expect(image.first).to_be_visible()
+    page.wait_for_timeout(1000)
+    page.screenshot(path=screenshots / "confusion_matrix.png")
+    size = image.first.evaluate("element => [element.naturalWidth, element.naturalHeight]")
+    assert size == [400, 400]
+    for name in ("config.json", "environment.json", "history.csv", "model_summary.txt"):
+        expect(page.get_by_text(name).first).to_be_visible()
+
+
+def test_the_parent_run_says_what_came_out(served: Served, page: Page, screenshots: Path) -> None:
+    run = f"{base(served)}/#/experiments/{experiment(served)}/runs/{served.parent_id}"
+    page.goto(f"{run}?workflowType=machine_learning")
+    expect(page.get_by_text("best observed (not confirmed)")).to_be_visible()
+    page.screenshot(path=screenshots / "parent.png")
+    text = page.inner_text("body")
+    assert "Finished" in text
+    assert "6 trials" in text
