@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, Literal, cast
 
@@ -123,10 +123,7 @@ class Space:
         return self.body.size(self.fixed)
 
     def enumerate(self) -> Iterator[dict[str, Value]]:
-        """Return an iterator over every point of a finite space.
-
-        In the order of nested loops: the first parameter varies slowest; numbers ascend and choices
-        keep their order.
+        """Return every point of a finite space, as nested loops would: the first varies slowest.
 
         Raises:
             SpaceError: A parameter is continuous.
@@ -189,22 +186,14 @@ class Space:
             "name": self.name,
             "description": self.description,
             "experiment": self.experiment,
-            "objective": {
-                "metric": self.objective.metric,
-                "direction": self.objective.direction,
-            },
+            "objective": asdict(self.objective),
             "fixed": dict(self.fixed),
             "baselines": [
                 {"name": name, "params": [[key, value] for key, value in params.items()]}
                 for name, params in self.baselines.items()
             ],
             "constraints": [str(constraint) for constraint in self.constraints],
-            "defaults": {
-                "trials": self.defaults.trials,
-                "sampler": _component_dict(self.defaults.sampler),
-                "pruner": _component_dict(self.defaults.pruner),
-                "ask_ahead": self.defaults.ask_ahead,
-            },
+            "defaults": asdict(self.defaults),
             "body": self.body.to_dict(),
         }
 
@@ -241,10 +230,6 @@ class Space:
         walk = self.body.run(replay, self.fixed)
         replay.check_all_used()
         return walk
-
-
-def _component_dict(component: Component) -> dict[str, Any]:
-    return {"name": component.name, "options": dict(component.options)}
 
 
 def _from_dict(stored: Mapping[str, Any], directory: FilePath | None) -> Space:

@@ -6,12 +6,14 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from sweeps.cli.exit_codes import exit_code, failure
 from sweeps.cli.options import HomeOption, parse_options
 from sweeps.config import RunOptions, resolve
 from sweeps.report.summary import Summary
@@ -110,11 +112,13 @@ def run(
         home=home,
         tracking_uri=tracking_uri,
     )
-    summary = _run(asked, "json" if json else "quiet" if quiet else "auto")
-    raise typer.Exit(_conclude(asked, summary, strict, fail_under, show=not (json or quiet)))
+    reason = partial(failure, strict=strict, fail_under=fail_under)
+    summary = _run(asked, "json" if json else "quiet" if quiet else "auto", reason)
+    _conclude(asked, summary, reason(summary), show=not (json or quiet))
+    raise typer.Exit(exit_code(summary, strict=strict, fail_under=fail_under))
 
 
-def _run(asked: RunOptions, mode: str) -> Summary:
+def _run(asked: RunOptions, mode: str, reason: Callable[[Summary], str | None]) -> Summary:
     # Here and not above: `sweeps --help` need not wait for Optuna's storages.
     from sweeps.coordinator.run import run_sweep
     from sweeps.progress import make_progress
@@ -126,17 +130,20 @@ def _run(asked: RunOptions, mode: str) -> Summary:
     try:
         for baseline in config.dropped_baselines:
             progress.note(f"baseline {baseline!r} lies outside what --set allows: left out")
-        return run_sweep(config, tracking_uri=tracking_uri, progress=progress).summary
+        result = run_sweep(
+            config,
+            tracking_uri=tracking_uri,
+            progress=progress,
+            has_failed=lambda summary: reason(summary) is not None,
+        )
+        return result.summary
     finally:
         progress.close()
 
 
-def _conclude(
-    asked: RunOptions, summary: Summary, strict: bool, fail_under: float | None, *, show: bool
-) -> int:
+def _conclude(asked: RunOptions, summary: Summary, reason: str | None, *, show: bool) -> None:
     from rich.console import Console
 
-    from sweeps.cli.exit_codes import exit_code, failure
     from sweeps.report.markdown import render_markdown
     from sweeps.report.text import render_text
 
@@ -148,7 +155,6 @@ def _conclude(
     if step_summary:
         with Path(step_summary).open("a", encoding="utf-8") as file:
             file.write(render_markdown(summary))
-    reason = failure(summary, strict=strict, fail_under=fail_under)
     if reason:
         print(f"failed: {reason}", file=sys.stderr)
     if summary.tracking_pending:
@@ -157,7 +163,6 @@ def _conclude(
             "is lost, the same command sends them",
             file=sys.stderr,
         )
-    return exit_code(summary, strict=strict, fail_under=fail_under)
 
 
 def command_line(asked: RunOptions) -> str:

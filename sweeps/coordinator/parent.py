@@ -38,7 +38,12 @@ class ParentRun:
         self._projector = Projector(
             Projection(tracking_uri, config.home.artifacts),
             info,
-            SweepNote(tags={"asked": str(config.limits.trials)}),
+            SweepNote(
+                tags={
+                    "asked": str(config.limits.trials),
+                    "reproducible": str(config.order == "slots").lower(),
+                }
+            ),
             on_outage=lambda message: progress.note(
                 f"MLflow cannot be reached ({message}); the sweep goes on, its runs follow later"
             ),
@@ -55,13 +60,17 @@ class ParentRun:
         """Project an attempt soon; returns at once."""
         self._projector.put(record, partial(self._draw, record.spec.key))
 
-    def finish(self, summary: Summary) -> int:
+    def finish(self, summary: Summary, *, failed: bool) -> int:
         """End the parent run and wait for everything handed over before.
+
+        Args:
+            summary: How the sweep ended.
+            failed: Whether it missed what it was asked to reach.
 
         Returns:
             How many runs are missing in MLflow.
         """
-        status = self._status(summary)
+        status = _status(summary, failed=failed)
         records = self._store.read_all()
         best = summary.best
         best_records = [r for r in records if best and r.spec.slot == best.slot and r.is_final]
@@ -87,12 +96,14 @@ class ParentRun:
         timeout = INTERRUPTED_TIMEOUT_SECONDS if interrupted else CLOSE_TIMEOUT_SECONDS
         return len(self._projector.close(timeout).pending)
 
-    @staticmethod
-    def _status(summary: Summary) -> Literal["FINISHED", "KILLED", "FAILED"]:
-        return "KILLED" if summary.stopped_by in INTERRUPTIONS else "FINISHED"
-
     def _draw(self, key: str) -> Mapping[str, bytes]:
         record = self._store.read(key)
         if record.result is None or not record.result.history:
             return {}
         return self._config.experiment.draw(record.spec, record.result)
+
+
+def _status(summary: Summary, *, failed: bool) -> Literal["FINISHED", "KILLED", "FAILED"]:
+    if summary.stopped_by in INTERRUPTIONS:
+        return "KILLED"
+    return "FAILED" if failed else "FINISHED"

@@ -32,13 +32,20 @@ class RunResult:
     summary: Summary
 
 
-def run_sweep(config: SweepConfig, *, tracking_uri: str, progress: Progress) -> RunResult:
+def run_sweep(
+    config: SweepConfig,
+    *,
+    tracking_uri: str,
+    progress: Progress,
+    has_failed: Callable[[Summary], bool] = lambda summary: False,
+) -> RunResult:
     """Create or resume a sweep and run it to its end.
 
     Args:
         config: What to run.
         tracking_uri: Store of MLflow.
         progress: Who is told what happens.
+        has_failed: Judges the end: the parent run of a sweep that missed its bound is FAILED.
 
     Raises:
         UsageError: Its name belongs to another sweep, or another process runs it.
@@ -58,8 +65,8 @@ def run_sweep(config: SweepConfig, *, tracking_uri: str, progress: Progress) -> 
             finally:
                 coordinator.ledger.study.close()
             summarise = _summariser(config, info, stopped_by, start, coordinator)
-            pending = parent.finish(summarise(0))
-            summary = summarise(pending)
+            ended = summarise(0)
+            summary = summarise(parent.finish(ended, failed=has_failed(ended)))
     progress.finished(summary)
     return RunResult(info, summary)
 
