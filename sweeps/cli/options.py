@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
 
 from sweeps.errors import UsageError
+
+
+def _complete_space(incomplete: str) -> list[str]:
+    from search_spaces.loading import catalogue
+
+    files = (str(path) for path in Path().glob("*.yaml"))
+    return [name for name in (*catalogue(), *files) if name.startswith(incomplete)]
+
+
+def _complete_sweep(incomplete: str) -> list[str]:
+    from sweeps.home import Home
+
+    return [i.name for i in Home.resolve().sweeps() if i.name.startswith(incomplete)]
+
 
 HomeOption = Annotated[
     str | None,
@@ -18,6 +33,16 @@ HomeOption = Annotated[
         help="Folder with records, study and MLflow store.",
         show_default="mlruns",
     ),
+]
+SpaceArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Name in the catalogue, YAML file, or module:function.",
+        autocompletion=_complete_space,
+    ),
+]
+SweepArgument = Annotated[
+    str, typer.Argument(help="Name or id of the sweep.", autocompletion=_complete_sweep)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sweeps.cli.options import HomeOption, JsonOption
+from sweeps.cli.options import HomeOption, JsonOption, SpaceArgument
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,9 +32,7 @@ class PlannedTrial:
 
 
 def plan(
-    space: Annotated[
-        str, typer.Argument(help="Name in the catalogue, YAML file, or module:function.")
-    ],
+    space: SpaceArgument,
     trials: Annotated[int | None, typer.Option("--trials", "-n")] = None,
     seed: Annotated[int, typer.Option(help="Decides every trial.")] = 0,
     overrides: Annotated[

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeps.cli.options import HomeOption, JsonOption
+from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-NameArgument = Annotated[str, typer.Argument(help="Name or id of the sweep.")]
 
 
 def list_sweeps(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -37,7 +35,7 @@ def list_sweeps(home: HomeOption = None, as_json: JsonOption = False) -> None:
         print(f"no sweeps in {found.path} yet; begin with: sweeps run smoke")
 
 
-def best(name: NameArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show the best trial observed (not confirmed) of a sweep."""
     from sweeps.home import Home
     from sweeps.report.summary import summarize
@@ -55,7 +53,7 @@ def best(name: NameArgument, home: HomeOption = None, as_json: JsonOption = Fals
 
 
 def trials(
-    name: NameArgument,
+    name: SweepArgument,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write CSV to FILE; - for stdout.")
     ] = None,

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from sweeps.cli.exit_codes import exit_code, failure
-from sweeps.cli.options import HomeOption, parse_options
+from sweeps.cli.options import HomeOption, SpaceArgument, parse_options
 from sweeps.config import RunOptions, resolve
 from sweeps.report.summary import Summary
 
@@ -27,9 +27,7 @@ _OPTIONS: Final = {
 
 
 def run(
-    space: Annotated[
-        str, typer.Argument(help="Name in the catalogue, YAML file, or module:function.")
-    ],
+    space: SpaceArgument,
     trials: Annotated[
         int | None,
         typer.Option("--trials", "-n", help="Trials with an outcome, in total over all starts."),

@@ -120,18 +120,46 @@ def test_every_child_has_its_files(runs):
 
 def test_ctrl_c_ends_the_run_at_the_next_epoch_and_the_same_command_finishes_it(tmp_path):
     line = command(tmp_path / "home", "--trials", "2", "--set", "epochs=30")
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    seen = ""
-    for text in process.stderr:
-        seen += text
-        if text.startswith("[1/2]"):
-            break
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, seen + stderr
-    assert "Traceback" not in stdout + stderr
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        seen = ""
+        for text in process.stderr:
+            seen += text
+            if text.startswith("[1/2]"):
+                break
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 130, seen + stderr
+        assert "Traceback" not in stdout + stderr
     again = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
     assert again.returncode == 0, again.stderr
     assert "1 of 2 trials done" in again.stderr
     assert "2 of 2 trials" in again.stderr
+
+
+def test_the_best_model_loads_and_predicts_as_recorded(finished):
+    program = """
+import sys
+import numpy as np
+import sweeps
+best = sweeps.load("smoke", sys.argv[1]).best()
+model = best.load_model()
+from digitexp.data import load_source, split_source
+source = load_source()
+chosen = split_source(source).validation_indices
+logits = model.predict(source.images[chosen].reshape(len(chosen), -1), verbose=0)
+accuracy = (logits.argmax(1) == source.labels[chosen]).mean()
+assert accuracy == best.metrics["best_val_accuracy"], (accuracy, best.metrics)
+recorded = best.record.result.arrays["validation_logits"]
+np.testing.assert_allclose(logits, recorded, rtol=1e-4, atol=1e-4)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(finished[0] / "home")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

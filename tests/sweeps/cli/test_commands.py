@@ -136,3 +136,18 @@ def test_a_baseline_that_set_shuts_out_is_left_out_and_named(call):
 def test_the_schema_of_a_space_is_json(call):
     schema = json.loads(call("schema").output)
     assert "parameters" in schema["properties"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [("sweeps run smo", "smoke"), ("sweeps best to", "toy")]
+)
+def test_tab_completes_spaces_and_sweeps(call, monkeypatch, words, expected):
+    call("run", "TOY", "--trials", 1)
+    monkeypatch.setenv("SWEEPS_HOME", str(call.home))
+    environment = {
+        "_SWEEPS_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": "2",
+    }
+    result = CliRunner().invoke(app, [], prog_name="sweeps", env=environment)
+    assert result.stdout.strip() == expected
