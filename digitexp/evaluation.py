@@ -1,0 +1,56 @@
+"""Logits and labels -> the numbers a trial is judged by. NumPy only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+__all__ = ["accuracy", "confusion_counts", "cross_entropy", "recalls"]
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean cross-entropy in nats, without any penalty; NaN or inf if it overflows.
+
+    Computed in float64 with the largest logit subtracted first, so large logits do no harm.
+
+    Args:
+        logits: (n, classes), floats.
+        labels: (n,), integers from 0 to classes - 1.
+    """
+    wide = logits.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        shifted = wide - wide.max(axis=1, keepdims=True)
+        chosen = shifted[np.arange(len(labels)), labels]
+        return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - chosen))
+
+
+def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of right answers, from 0 to 1; a tie goes to the lower class."""
+    return float(np.mean(logits.argmax(axis=1) == labels))
+
+
+def confusion_counts(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return how often each class was taken for each: (classes, classes), uint32, [true, said]."""
+    classes = logits.shape[1]
+    cells = labels.astype(np.int64) * classes + logits.argmax(axis=1)
+    counts = np.bincount(cells, minlength=classes * classes)
+    return counts.reshape(classes, classes).astype(np.uint32)
+
+
+def recalls(confusion: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
+    """Return `recall_<class>` for each class that occurs: right answers / images of the class.
+
+    A class without images has no recall and is left out, since metrics are finite numbers. Names
+    keep letters, digits, `_`, `.` and `-`, so that they may name a column or an MLflow metric.
+    """
+    names = [re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII) for name in class_names]
+    if len(set(names)) < len(names):
+        names = [str(label) for label in range(len(names))]
+    totals = confusion.sum(axis=1)
+    return {
+        f"recall_{name}": float(confusion[i, i] / totals[i])
+        for i, name in enumerate(names)
+        if totals[i]
+    }

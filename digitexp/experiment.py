@@ -1,0 +1,199 @@
+"""The one adapter between `digitexp` and the framework: translates names, holds no logic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from digitexp.config import ConfigError, TrialConfig
+from digitexp.data import load_source, split_source
+from digitexp.models import count_parameters
+from digitexp.parameters import PARAMETERS
+from digitexp.training.engines import plan_training
+from digitexp.training.outcome import TrainingData
+from sweeps.experiment import (
+    EnginePlan,
+    Experiment,
+    MetricInfo,
+    OnEpoch,
+    ParameterInfo,
+    PreparedData,
+    TrialResult,
+    TrialSpec,
+    Value,
+)
+
+__all__ = ["DigitExperiment", "experiment"]
+
+_METRICS = {
+    "best_val_accuracy": MetricInfo("maximize", "val_accuracy", "share of right answers"),
+    "best_val_loss": MetricInfo("minimize", "val_loss", "cross-entropy with L2 penalty, nats"),
+    "best_val_cross_entropy": MetricInfo(
+        "minimize", None, "cross-entropy without penalty, nats; compares across l2"
+    ),
+    "train_accuracy": MetricInfo("maximize", "accuracy", "on the training part"),
+    "accuracy_gap": MetricInfo("minimize", None, "train_accuracy - best_val_accuracy"),
+    "best_epoch": MetricInfo("minimize", None, "epoch with the lowest val_loss, from 1"),
+    "epochs": MetricInfo("minimize", None, "epochs trained"),
+    "train_seconds": MetricInfo("minimize", None, "wall time of the training alone, seconds"),
+    "parameters": MetricInfo("minimize", None, "trainable weights"),
+    **{
+        f"recall_{digit}": MetricInfo("maximize", None, f"share of the {digit}s recognised")
+        for digit in range(10)
+    },
+}
+
+
+class DigitExperiment:
+    """Handwritten digits (or any small images) and a multilayer perceptron."""
+
+    name = "digits"
+    parameters: Mapping[str, ParameterInfo] = {
+        name: ParameterInfo(
+            type=parameter.kind,
+            low=parameter.low,
+            high=parameter.high,
+            choices=parameter.choices,
+            default=parameter.default,
+            optional=parameter.optional,
+            description=parameter.meaning,
+        )
+        for name, parameter in PARAMETERS.items()
+        if name != "seed"  # the framework gives each trial its own
+    }
+    metrics: Mapping[str, MetricInfo] = _METRICS
+    measures: Mapping[str, str] = {"parameters": "trainable weights of the network"}
+
+    def check(self, config: Mapping[str, Value]) -> None:
+        """Raise ConfigError if the configuration is impossible."""
+        _trial_config(config)
+
+    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
+        """Load a source and split it into training and validation part, images flattened.
+
+        Raises:
+            DataError: The source is unknown, unreadable or unsound.
+        """
+        loaded = load_source(source)
+        split = split_source(loaded, split_seed)
+        return PreparedData(
+            name=loaded.name,
+            digest=loaded.digest,
+            split_digest=split.digest,
+            info={
+                "n_train": len(split.train_indices),
+                "n_validation": len(split.validation_indices),
+                "split_seed": split_seed,
+                "image_shape": list(loaded.images.shape[1:]),
+                "class_names": list(loaded.class_names),
+                "policies": list(loaded.policies),
+            },
+            payload=TrainingData.from_split(
+                loaded.images,
+                loaded.labels,
+                split.train_indices,
+                split.validation_indices,
+                loaded.class_names,
+            ),
+        )
+
+    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
+        """Count the network's weights."""
+        arrays: TrainingData = data.payload
+        count = count_parameters(_trial_config(config), arrays.n_features, arrays.n_classes)
+        return {"parameters": count}
+
+    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Name the engine, the reason and about how many seconds all epochs take."""
+        arrays: TrainingData = data.payload
+        plan = plan_training(
+            _trial_config(config), len(arrays.train_labels), arrays.n_features, arrays.n_classes
+        )
+        return EnginePlan(plan.engine, plan.reason, plan.seconds)
+
+    def warm_up(self) -> None:
+        """Import and initialise TensorFlow."""
+        from digitexp.training.tensorflow_setup import set_up_tensorflow
+
+        set_up_tensorflow()
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        """Train one configuration with the seed of the spec."""
+        from digitexp.training.train import train
+
+        def ask(epoch: int, values: Mapping[str, float]) -> str | None:
+            stop = on_epoch(epoch, values)
+            return None if stop is None else stop.reason
+
+        arrays: TrainingData = data.payload
+        outcome = train(_trial_config(spec.config, spec.seed), arrays, ask)
+        kept = {"confusion": outcome.confusion}
+        if outcome.validation_logits is not None:
+            kept["validation_logits"] = outcome.validation_logits
+        return TrialResult(
+            outcome=outcome.outcome,
+            stop_reason=outcome.stop_reason,
+            metrics=outcome.metrics,
+            history=outcome.history,
+            arrays=kept,
+            weights=outcome.weights,
+            timings=outcome.timings,
+            summary=outcome.summary,
+            engine=outcome.engine,
+            info={
+                "class_names": list(arrays.class_names),
+                "image_shape": data.info["image_shape"],
+            },
+        )
+
+    def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
+        """Draw loss curves and confusion matrix of the best epoch."""
+        from digitexp.plots.trial import draw_trial
+
+        best = result.metrics.get("best_epoch")
+        config = _trial_config(spec.config, spec.seed)
+        return draw_trial(
+            result.history,
+            result.arrays["confusion"],
+            result.info["class_names"],
+            None if best is None else int(best),
+            f"trial {spec.slot}  ·  {config.describe()}  ·  {result.stop_reason.replace('_', ' ')}",
+        )
+
+    def load_model(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+    ) -> Any:
+        """Rebuild the compiled Keras model: (n, features) images in [0, 1] -> (n, classes) logits.
+
+        Args:
+            config: The trial's configuration.
+            weights: As in `TrialResult.weights`.
+            info: `image_shape` and `class_names`, as in `TrialResult.info`.
+
+        Raises:
+            ValueError: The weights do not belong to this configuration.
+        """
+        from digitexp.models import build_model, set_weights
+
+        self.warm_up()
+        model = build_model(
+            _trial_config(config), math.prod(info["image_shape"]), len(info["class_names"])
+        )
+        set_weights(model, weights)
+        return model
+
+
+def _trial_config(config: Mapping[str, Value], seed: int = 0) -> TrialConfig:
+    if "seed" in config:
+        raise ConfigError("A space may not set seed: the sweep gives each trial its own (--seed).")
+    return TrialConfig.from_params({**config, "seed": seed})
+
+
+experiment: Experiment = DigitExperiment()
+"""What a space names: `experiment: digitexp.experiment:experiment`."""

@@ -1,0 +1,171 @@
+"""Every hyperparameter of the digits experiment, stated once: kind, limits, default, meaning.
+
+`TrialConfig` validates against this table; the adapter shows it to the framework.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import Literal
+
+Scalar = bool | int | float | str | None
+"""A flat value, as written in YAML, on a command line or in a record."""
+
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid")
+INITIALIZERS = (
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_uniform",
+    "lecun_normal",
+)
+MAX_HIDDEN_LAYERS = 10
+MAX_SEED = 2**32 - 1
+
+
+class ConfigError(ValueError):
+    """A hyperparameter is unknown, missing, of the wrong kind, out of limits or contradictory."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One hyperparameter.
+
+    Attributes:
+        kind: What its values are; an `int` is accepted where a `float` is expected.
+        meaning: One line, with the unit.
+        default: Value where nothing is given.
+        low: Smallest allowed number, inclusive.
+        high: Largest allowed number, inclusive.
+        choices: Allowed texts.
+        optional: Whether None ("off") is allowed.
+    """
+
+    kind: Literal["float", "int", "categorical"]
+    meaning: str
+    default: Scalar = None
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] | None = None
+    optional: bool = False
+
+    def check(self, name: str, value: Scalar) -> Scalar:
+        """Return `value` as a plain int, float, str or None.
+
+        Raises:
+            ConfigError: It is of another kind or outside the limits.
+        """
+        if value is None and self.optional:
+            return None
+        if self.kind == "categorical":
+            if isinstance(value, str) and value in (self.choices or ()):
+                return value
+            raise self._refused(name, value)
+        kind = Integral if self.kind == "int" else Real
+        if isinstance(value, bool) or not isinstance(value, kind):
+            raise self._refused(name, value)
+        number = int(value) if self.kind == "int" else float(value)
+        if not math.isfinite(number) or not self._within(number):
+            raise self._refused(name, value)
+        return number
+
+    def _within(self, number: float) -> bool:
+        above = self.low is None or number >= self.low
+        return above and (self.high is None or number <= self.high)
+
+    def _refused(self, name: str, value: object) -> ConfigError:
+        return ConfigError(f"{name} is {value!r}; it must be {self.allowed}.")
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words: `a number from 0 to 10`."""
+        if self.kind == "categorical":
+            words = "one of " + ", ".join(self.choices or ())
+        else:
+            noun = "an integer" if self.kind == "int" else "a number"
+            words = f"{noun} from {self.low:.15g} to {self.high:.15g}"
+        return f"{words}, or none (off)" if self.optional else words
+
+
+_UNITS = Parameter("int", "neurons of hidden layer i", low=1, high=4096)
+_DROPOUT = Parameter(
+    "float", "share of activations dropped in training", default=0.0, low=0.0, high=0.95
+)
+
+PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
+    {
+        "learning_rate": Parameter(
+            "float", "Adam's learning rate at the start", default=0.001, low=1e-8, high=10.0
+        ),
+        "batch_size": Parameter("int", "images per step", default=32, low=1, high=65536),
+        "hidden_layers": Parameter(
+            "int",
+            "number of hidden layers; follows from units_1, units_2, ... if not given",
+            default=2,
+            low=0,
+            high=MAX_HIDDEN_LAYERS,
+        ),
+        "units_{i}": _UNITS,
+        "dropout": _DROPOUT,
+        "dropout_{i}": Parameter(
+            "float", "dropout after hidden layer i, in place of dropout", low=0.0, high=0.95
+        ),
+        "l2": Parameter(
+            "float", "L2 penalty on the hidden layers' kernels", default=0.0, low=0.0, high=10.0
+        ),
+        "activation": Parameter(
+            "categorical", "of the hidden layers", default="relu", choices=ACTIVATIONS
+        ),
+        "kernel_initializer": Parameter(
+            "categorical", "of all kernels", default="glorot_uniform", choices=INITIALIZERS
+        ),
+        "clipnorm": Parameter(
+            "float",
+            "largest norm of each gradient tensor; none switches clipping off",
+            low=1e-6,
+            high=1e6,
+            optional=True,
+        ),
+        "epochs": Parameter("int", "most passes over the training part", 40, low=1, high=10_000),
+        "early_stopping_patience_epochs": Parameter(
+            "int",
+            "epochs without a better val_loss before training stops; none never stops early",
+            default=5,
+            low=1,
+            high=10_000,
+            optional=True,
+        ),
+        "plateau_monitor": Parameter(
+            "categorical",
+            "loss whose plateau lowers the learning rate",
+            default="val_loss",
+            choices=("val_loss", "loss"),
+        ),
+        "plateau_factor": Parameter(
+            "float", "the learning rate is multiplied by it", default=0.5, low=0.01, high=0.99
+        ),
+        "plateau_patience_epochs": Parameter(
+            "int",
+            "epochs without improvement before the rate falls; none keeps the rate",
+            default=3,
+            low=1,
+            high=10_000,
+            optional=True,
+        ),
+        "min_learning_rate": Parameter(
+            "float", "the rate never falls below it", default=1e-6, low=0.0, high=1.0
+        ),
+        "seed": Parameter(
+            "int", "decides weights, shuffling and dropout", default=0, low=0, high=MAX_SEED
+        ),
+    }
+)
+"""By name, in the order people read them; `units_{i}` stands for units_1, units_2, ..."""
+
+DEFAULT_UNITS = (25, 15)
+"""The tutorial's hidden layers."""

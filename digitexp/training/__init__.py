@@ -1,0 +1,1 @@
+"""One configuration -> one outcome. `train.py` leads; engines live side by side."""

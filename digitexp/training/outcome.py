@@ -1,0 +1,98 @@
+"""What goes into a training and what comes out of it; plain arrays, no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+__all__ = ["EPOCH_METRICS", "OnEpoch", "TrainingData", "TrainingOutcome"]
+
+EPOCH_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+
+OnEpoch = Callable[[int, Mapping[str, float]], str | None]
+"""Called with (epoch from 0, the epoch's metrics); answers None (go on) or a reason to stop."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Training and validation part, as the network takes them; equal only to itself.
+
+    Attributes:
+        train_images: (n_train, features), float32 in [0, 1].
+        train_labels: (n_train,), int32 from 0.
+        validation_images: (n_validation, features), float32 in [0, 1].
+        validation_labels: (n_validation,), int32 from 0.
+        class_names: Name of each class, in the order of its label.
+    """
+
+    train_images: np.ndarray = field(repr=False)
+    train_labels: np.ndarray = field(repr=False)
+    validation_images: np.ndarray = field(repr=False)
+    validation_labels: np.ndarray = field(repr=False)
+    class_names: tuple[str, ...]
+
+    @classmethod
+    def from_split(
+        cls,
+        images: np.ndarray,
+        labels: np.ndarray,
+        train_indices: np.ndarray,
+        validation_indices: np.ndarray,
+        class_names: Sequence[str],
+    ) -> TrainingData:
+        """Flatten (n, height, width) images and divide them by the indices of a split."""
+        flat = images.reshape(len(images), -1).astype(np.float32, copy=False)
+        integers = labels.astype(np.int32)
+        return cls(
+            train_images=flat[train_indices],
+            train_labels=integers[train_indices],
+            validation_images=flat[validation_indices],
+            validation_labels=integers[validation_indices],
+            class_names=tuple(class_names),
+        )
+
+    @property
+    def n_features(self) -> int:
+        """Inputs of the network."""
+        return int(self.train_images.shape[1])
+
+    @property
+    def n_classes(self) -> int:
+        """Outputs of the network."""
+        return len(self.class_names)
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """What training one configuration produced.
+
+    Attributes:
+        outcome: `complete`, `stopped` (`on_epoch` said so) or `diverged` (NaN or infinity).
+        stop_reason: `early_stopping`, `max_epochs`, `diverged`, or what `on_epoch` answered.
+        metrics: Headline metrics of the restored best weights; all finite; empty when training
+            diverged in its first epoch. `best_epoch` counts from 1.
+        history: `EPOCH_METRICS`, one value per epoch; NaN only in the last epoch of a diverged
+            training. `learning_rate` is the rate used in that epoch.
+        confusion: (epochs, classes, classes), uint32, [true, predicted], on the validation part
+            after each epoch.
+        validation_logits: (n_validation, classes), float32, of the restored best weights; None
+            when training diverged in its first epoch.
+        weights: The restored best weights by name; None when training diverged in its first epoch.
+        timings: Seconds by stage; names end in `_seconds`.
+        summary: Keras's table of the model's layers.
+        engine: What trained it.
+    """
+
+    outcome: Literal["complete", "stopped", "diverged"]
+    stop_reason: str
+    metrics: Mapping[str, float]
+    history: Mapping[str, list[float]]
+    confusion: np.ndarray = field(repr=False)
+    validation_logits: np.ndarray | None = field(repr=False)
+    weights: Mapping[str, np.ndarray] | None = field(repr=False)
+    timings: Mapping[str, float]
+    summary: str = field(repr=False)
+    engine: str

@@ -1,0 +1,84 @@
+"""TensorFlow as every training here needs it: quiet, one thread, deterministic.
+
+TensorFlow reads its settings once, when it starts, so this runs before anything else imports it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
+
+__all__ = ["known_warnings_ignored", "set_up_tensorflow"]
+
+_CHATTER = re.compile(
+    rb"[IWE]\d{4} .*\b\w+\.cc:\d+\]|WARNING: All log messages before absl::InitializeLog"
+)
+
+
+@lru_cache(maxsize=1)
+def set_up_tensorflow() -> None:
+    """Import TensorFlow and Keras once per process (about 8 s), with our settings.
+
+    One thread: handing these small operations to a second one takes longer than computing them.
+    If TensorFlow already runs in this process, its number of threads stays as it is.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # oneDNN picks kernels by CPU and announces itself; without it these nets are no slower.
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    with _without_chatter():
+        import keras  # noqa: F401  # here, where its messages are held back
+        import tensorflow as tf
+
+        with contextlib.suppress(RuntimeError):  # raised when TensorFlow is already initialised
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.experimental.enable_op_determinism()
+        tf.get_logger().setLevel("ERROR")  # it warns of a new graph per trial, which is meant
+        tf.constant(0.0)  # initialises the CPU device here, where its messages are held back
+
+
+@contextlib.contextmanager
+def known_warnings_ignored() -> Iterator[None]:
+    """Ignore what Keras 3.15 with TensorFlow 2.21 on NumPy 2 warns of in every training.
+
+    `Model.get_weights` lets NumPy copy TensorFlow's variables, whose `__array__` does not know the
+    `copy` argument yet; the copies are right.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        yield
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2, then pass on what is not TensorFlow's.
+
+    Its C++ libraries log a few lines before they read TF_CPP_MIN_LOG_LEVEL, past `sys.stderr`.
+    Nothing is swallowed when the body fails.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # started without a stderr
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            os.dup2(kept, 2)
+            held.seek(0)
+            lines = [line for line in held if failed or not _CHATTER.match(line)]
+            os.write(kept, b"".join(lines))
+            os.close(kept)

@@ -1,0 +1,131 @@
+"""Train one configuration: the only way from a TrialConfig to a TrainingOutcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from digitexp.config import TrialConfig
+from digitexp.evaluation import accuracy, confusion_counts, cross_entropy, recalls
+from digitexp.models import build_model, describe_model, model_weights
+from digitexp.training.engines import load_engine, plan_training
+from digitexp.training.outcome import OnEpoch, TrainingData, TrainingOutcome
+from digitexp.training.tensorflow_setup import known_warnings_ignored, set_up_tensorflow
+
+if TYPE_CHECKING:
+    from digitexp.training.callbacks import EpochObserver
+
+__all__ = ["train"]
+
+
+def _go_on(_epoch: int, _metrics: Mapping[str, float]) -> None:
+    return None
+
+
+def train(
+    config: TrialConfig,
+    data: TrainingData,
+    on_epoch: OnEpoch = _go_on,
+    *,
+    engine: str = "auto",
+) -> TrainingOutcome:
+    """Train one configuration and judge its best epoch.
+
+    The outcome depends on the configuration (its seed included), the data and the engine only,
+    to the bit; not on what was trained before in this process.
+
+    Args:
+        config: The configuration.
+        data: Training and validation part.
+        on_epoch: Called after each epoch, except the one that diverged; a text it returns ends
+            the training and becomes the stop reason.
+        engine: One of `digitexp.training.engines.ENGINES`.
+
+    Raises:
+        ConfigError: There is no such engine.
+    """
+    plan = plan_training(config, len(data.train_labels), data.n_features, data.n_classes, engine)
+    set_up_tensorflow()
+    import keras
+
+    from digitexp.training import callbacks
+    from digitexp.training.tensors import data_tensors
+
+    started = perf_counter()
+    keras.backend.clear_session()  # drops the graphs and layer names of earlier trainings
+    keras.utils.set_random_seed(config.seed)
+    model = build_model(config, data.n_features, data.n_classes)
+    forward = callbacks.validation_forward(model, data_tensors(data).validation_images)
+    observer = callbacks.EpochObserver(data, on_epoch, forward)
+    stopping = callbacks.early_stopping(config)
+    summary = describe_model(model)
+    built = perf_counter()
+    with known_warnings_ignored():
+        watchers = [observer, stopping, *callbacks.rate_reduction(config)]
+        load_engine(plan.engine)(model, config, data, watchers)
+    trained = perf_counter()
+    outcome, stop_reason = _how_it_ended(observer, stopped_early=stopping.stopped_epoch > 0)
+    has_best = bool(np.isfinite(observer.history["val_loss"]).any())
+    logits, penalty = forward()
+    metrics = _headline(model, config, data, observer, logits, penalty) if has_best else {}
+    evaluated = perf_counter()
+    return TrainingOutcome(
+        outcome=outcome,
+        stop_reason=stop_reason,
+        metrics=metrics | {"train_seconds": trained - built} if has_best else {},
+        history=observer.history,
+        confusion=np.stack(observer.confusion),
+        validation_logits=logits if has_best else None,
+        weights=model_weights(model) if has_best else None,
+        timings={
+            "build_seconds": built - started,
+            "train_seconds": trained - built,
+            "evaluate_seconds": evaluated - trained,
+        },
+        summary=summary,
+        engine=plan.engine,
+    )
+
+
+def _how_it_ended(
+    observer: EpochObserver, *, stopped_early: bool
+) -> tuple[Literal["complete", "stopped", "diverged"], str]:
+    if observer.diverged:
+        return "diverged", "diverged"
+    if observer.stop_reason is not None:
+        return "stopped", observer.stop_reason
+    return "complete", "early_stopping" if stopped_early else "max_epochs"
+
+
+def _headline(
+    model: Any,
+    config: TrialConfig,
+    data: TrainingData,
+    observer: EpochObserver,
+    logits: np.ndarray,
+    penalty: float,
+) -> dict[str, float]:
+    """Return the headline metrics of the restored best weights, whose `logits` these are."""
+    right = accuracy(logits, data.validation_labels)
+    entropy = cross_entropy(logits, data.validation_labels)
+    train_accuracy = accuracy(_logits(model, data.train_images), data.train_labels)
+    return {
+        "best_val_accuracy": right,
+        "best_val_loss": entropy + penalty,
+        "best_val_cross_entropy": entropy,
+        "train_accuracy": train_accuracy,
+        "accuracy_gap": train_accuracy - right,
+        "best_epoch": float(np.nanargmin(observer.history["val_loss"]) + 1),
+        "epochs": float(len(observer.history["loss"])),
+        "parameters": float(model.count_params()),
+        **recalls(confusion_counts(logits, data.validation_labels), data.class_names),
+    }
+
+
+def _logits(model: Any, images: np.ndarray, chunk: int = 8192) -> np.ndarray:
+    """Return the model's logits, in chunks so that large data do not fill the memory."""
+    parts = [model(images[i : i + chunk], training=False) for i in range(0, len(images), chunk)]
+    return np.concatenate([np.asarray(part) for part in parts])
