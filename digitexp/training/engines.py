@@ -65,16 +65,15 @@ def load_engine(name: str) -> Fit:
 def _keras_seconds(config: TrialConfig, n_train: int, n_features: int, n_classes: int) -> float:
     """Return seconds for all epochs, TensorFlow's start not included.
 
-    Least-squares fit to 24 nets timed on one core of a shared two-core x86 machine (TensorFlow
-    2.21, Keras 3.15, 4000 images of 400 pixels; 1 to 3 layers of 15 to 128 units, batch 16 to
-    128, with and without dropout): 18 of the 24 within 12 %, the rest up to 40 % too low, which
-    is what the machine's other work cost them.
+    Shape: least-squares fit to 24 nets (4000 images of 400 pixels; 1 to 3 layers of 15 to 128
+    units, batch 16 to 128, with and without dropout). Scale: 5 of them timed on an otherwise idle
+    core, where the estimate is within 15 % (TensorFlow 2.21, Keras 3.15, x86).
     """
     layers = config.hidden_layers + 1
     dropouts = sum(rate > 0 for rate in config.dropout_rates)
     weights = count_parameters(config, n_features, n_classes)
     steps = -(-n_train // config.batch_size)
-    tracing = 0.6 + 0.15 * layers
-    step = 62e-6 + 50e-6 * layers + 40e-6 * dropouts + 2.4e-9 * weights
-    epoch = 0.027 + steps * step + 1.44e-10 * weights * n_train
+    tracing = 0.5 + 0.12 * layers
+    step = 51e-6 + 41e-6 * layers + 33e-6 * dropouts + 2.0e-9 * weights
+    epoch = 0.022 + steps * step + 1.18e-10 * weights * n_train
     return tracing + config.epochs * epoch

@@ -1,0 +1,57 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from digitexp.training.tensorflow_setup import _without_chatter
+
+CHATTER = (
+    b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+    b"I0000 00:00:1795565873.737397 8067 cudart_stub.cc:31] Could not find cuda drivers.\n"
+)
+
+
+def test_only_tensorflows_own_lines_are_held_back(capfd):
+    with _without_chatter():
+        os.write(2, CHATTER + b"ours\n")
+    assert capfd.readouterr().err == "ours\n"
+
+
+def test_nothing_is_held_back_when_the_import_fails(capfd):
+    def fail():
+        with _without_chatter():
+            os.write(2, CHATTER)
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        fail()
+    assert capfd.readouterr().err == CHATTER.decode()
+
+
+@pytest.mark.tensorflow
+def test_a_new_process_starts_quietly_with_one_thread():
+    code = (
+        "from digitexp.training.tensorflow_setup import set_up_tensorflow\n"
+        "set_up_tensorflow(); set_up_tensorflow()\n"
+        "import tensorflow as tf\n"
+        "threads = tf.config.threading\n"
+        "print(threads.get_intra_op_parallelism_threads())\n"
+        "print(threads.get_inter_op_parallelism_threads())\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, timeout=120, env=environment,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("1\n1\n", "")
+
+
+@pytest.mark.tensorflow
+def test_a_tensorflow_that_already_runs_is_accepted():
+    code = (
+        "import tensorflow as tf; tf.constant(0.0)\n"
+        "from digitexp.training.tensorflow_setup import set_up_tensorflow\n"
+        "set_up_tensorflow()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True)

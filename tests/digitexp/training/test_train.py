@@ -1,0 +1,184 @@
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from digitexp.config import ConfigError, TrialConfig
+from digitexp.evaluation import accuracy, confusion_counts
+from digitexp.training.outcome import EPOCH_METRICS, TrainingData
+from digitexp.training.train import train
+from tests.digitexp.small_data import small_digits
+
+pytestmark = pytest.mark.tensorflow
+
+BUSY = TrialConfig(
+    units=(24, 12), dropout=0.2, l2=1e-3, learning_rate=0.02, epochs=25, clipnorm=1.0,
+    early_stopping_patience_epochs=4, plateau_patience_epochs=1, seed=5,
+)  # fmt: skip
+"""Uses dropout, penalty, clipping, falling rates, early stopping; 600 / 32 leaves a rest."""
+
+
+@pytest.fixture(scope="module")
+def busy():
+    return train(BUSY, small_digits())
+
+
+def assert_equal_to_the_bit(first, second):
+    assert first.history == second.history
+    np.testing.assert_array_equal(first.confusion, second.confusion)
+    np.testing.assert_array_equal(first.validation_logits, second.validation_logits)
+    for name, array in first.weights.items():
+        np.testing.assert_array_equal(array, second.weights[name])
+
+
+def test_the_same_seed_gives_the_same_bits_whatever_was_trained_before(busy):
+    train(TrialConfig(units=(9,), dropout=0.5, epochs=2, seed=1), small_digits())
+    assert_equal_to_the_bit(train(BUSY, small_digits()), busy)
+
+
+def test_another_seed_gives_another_training(busy):
+    other = train(replace(BUSY, seed=6, epochs=1), small_digits())
+    assert other.history["loss"][0] != busy.history["loss"][0]
+
+
+def test_every_epoch_has_all_metrics_and_counts(busy):
+    epochs = len(busy.history["loss"])
+    assert tuple(busy.history) == EPOCH_METRICS
+    assert {len(values) for values in busy.history.values()} == {epochs}
+    assert busy.confusion.shape == (epochs, 10, 10)
+    np.testing.assert_array_equal(busy.confusion.sum(axis=(1, 2)), [200] * epochs)
+    shares = busy.confusion.trace(axis1=1, axis2=2) / 200
+    np.testing.assert_allclose(busy.history["val_accuracy"], shares)
+
+
+def test_it_stopped_early_and_the_rate_fell_by_half(busy):
+    assert (busy.outcome, busy.stop_reason) == ("complete", "early_stopping")
+    best = int(np.argmin(busy.history["val_loss"]))
+    assert len(busy.history["loss"]) == best + 1 + BUSY.early_stopping_patience_epochs
+    rates = busy.history["learning_rate"]
+    assert rates[0] == 0.02
+    assert {round(b / a, 6) for a, b in pairwise(rates)} == {1.0, 0.5}
+
+
+def test_headline_metrics_are_those_of_the_restored_best_weights(busy):
+    labels, metrics = small_digits().validation_labels, busy.metrics
+    best = int(np.argmin(busy.history["val_loss"]))
+    assert metrics["best_epoch"] == best + 1
+    assert metrics["best_val_loss"] == busy.history["val_loss"][best]
+    assert metrics["best_val_accuracy"] == accuracy(busy.validation_logits, labels)
+    np.testing.assert_array_equal(
+        busy.confusion[best], confusion_counts(busy.validation_logits, labels)
+    )
+    kernels = [array for name, array in busy.weights.items() if name.startswith("hidden")]
+    penalty = BUSY.l2 * sum(np.sum(k.astype(float) ** 2) for k in kernels if k.ndim == 2)
+    difference = metrics["best_val_loss"] - metrics["best_val_cross_entropy"]
+    assert difference == pytest.approx(penalty, rel=1e-5)
+    assert metrics["accuracy_gap"] == metrics["train_accuracy"] - metrics["best_val_accuracy"]
+    assert metrics["best_val_accuracy"] > 0.8
+    assert metrics["train_accuracy"] > 0.9
+    assert metrics["parameters"] == 64 * 24 + 24 + 24 * 12 + 12 + 12 * 10 + 10
+    assert {f"recall_{digit}" for digit in range(10)} < set(metrics)
+    assert all(map(math.isfinite, metrics.values()))
+
+
+def test_val_loss_and_logits_agree_with_keras_itself(busy):
+    from digitexp.models import build_model, set_weights
+
+    data = small_digits()
+    model = build_model(BUSY, data.n_features, data.n_classes)
+    set_weights(model, busy.weights)
+    loss, share = model.evaluate(data.validation_images, data.validation_labels, verbose=0)
+    assert busy.metrics["best_val_loss"] == pytest.approx(loss, rel=1e-5)
+    assert busy.metrics["best_val_accuracy"] == pytest.approx(share, abs=1e-6)
+
+
+def test_without_early_stopping_all_epochs_are_trained_and_the_best_is_restored():
+    config = TrialConfig(
+        units=(24,), learning_rate=0.3, epochs=12, early_stopping_patience_epochs=None,
+        plateau_patience_epochs=None, seed=2,
+    )  # fmt: skip
+    data = small_digits()
+    outcome = train(config, data)
+    assert (outcome.stop_reason, len(outcome.history["loss"])) == ("max_epochs", 12)
+    assert set(outcome.history["learning_rate"]) == {0.3}
+    best = int(np.argmin(outcome.history["val_loss"]))
+    assert best < 11, "the case is only telling when a later epoch is worse"
+    assert outcome.history["val_accuracy"][best] == outcome.metrics["best_val_accuracy"]
+
+
+def test_the_plateau_may_watch_the_training_loss():
+    config = TrialConfig(
+        units=(8,), learning_rate=1.0, epochs=6, plateau_monitor="loss", plateau_patience_epochs=1,
+        plateau_factor=0.1, min_learning_rate=0.05, early_stopping_patience_epochs=None,
+    )  # fmt: skip
+    outcome = train(config, small_digits())
+    losses, rates = outcome.history["loss"], outcome.history["learning_rate"]
+    rises = [e for e in range(1, 6) if losses[e] >= min(losses[:e]) - 1e-4]
+    assert rises, "the case is only telling when the training loss rises"
+    assert rates[rises[0]] == 1.0
+    assert rises[0] == 5 or rates[rises[0] + 1] == pytest.approx(0.1)
+    assert min(rates) >= 0.05
+
+
+def test_on_epoch_sees_each_epoch_and_can_stop():
+    seen = []
+
+    def ask(epoch, metrics):
+        seen.append((epoch, dict(metrics)))
+        return "pruned" if epoch == 2 else None
+
+    outcome = train(TrialConfig(units=(8,)), small_digits(), ask)
+    assert (outcome.outcome, outcome.stop_reason) == ("stopped", "pruned")
+    assert [epoch for epoch, _ in seen] == [0, 1, 2]
+    assert seen[1][1] == {name: values[1] for name, values in outcome.history.items()}
+    assert outcome.metrics["epochs"] == 3
+
+
+def test_an_error_in_on_epoch_comes_out():
+    def fail(_epoch, _metrics):
+        raise RuntimeError("from on_epoch")
+
+    with pytest.raises(RuntimeError, match="from on_epoch"):
+        train(TrialConfig(units=(4,), epochs=1), small_digits(), fail)
+
+
+def test_overflow_in_the_first_epoch_is_diverged_without_a_number():
+    data = small_digits()
+    loud = TrainingData(
+        data.train_images * np.float32(1e38), data.train_labels,
+        data.validation_images * np.float32(1e38), data.validation_labels, data.class_names,
+    )  # fmt: skip
+    calls = []
+    config = TrialConfig(units=(8,), l2=1.0, epochs=4)
+    outcome = train(config, loud, lambda *call: calls.append(call))
+    assert (outcome.outcome, outcome.stop_reason) == ("diverged", "diverged")
+    assert (outcome.metrics, outcome.weights, outcome.validation_logits) == ({}, None, None)
+    assert math.isnan(outcome.history["loss"][0])
+    assert math.isnan(outcome.history["val_loss"][0])
+    assert len(outcome.confusion) == 1
+    assert calls == []
+
+
+def test_a_later_divergence_keeps_the_best_epoch_before_it():
+    config = TrialConfig(
+        units=(64,) * 10, activation="leaky_relu", learning_rate=10.0, batch_size=600,
+        early_stopping_patience_epochs=None, plateau_patience_epochs=None,
+    )  # fmt: skip
+    calls = []
+    outcome = train(config, small_digits(), lambda epoch, _metrics: calls.append(epoch))
+    epochs = len(outcome.history["loss"])
+    assert (outcome.outcome, outcome.stop_reason) == ("diverged", "diverged")
+    assert 1 < epochs < config.epochs, "ten layers and a rate of 10 overflow within a few epochs"
+    assert calls == list(range(epochs - 1))
+    assert math.isnan(outcome.history["val_loss"][-1])
+    assert all(map(math.isfinite, outcome.history["val_loss"][:-1]))
+    assert outcome.metrics["best_epoch"] == np.nanargmin(outcome.history["val_loss"]) + 1
+    assert all(map(math.isfinite, outcome.metrics.values()))
+    assert all(np.isfinite(array).all() for array in outcome.weights.values())
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(ConfigError, match="'fusd'; choose one of auto, keras"):
+        train(TrialConfig(), small_digits(), engine="fusd")
