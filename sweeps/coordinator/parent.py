@@ -14,6 +14,7 @@ from sweeps.report.markdown import render_markdown
 from sweeps.report.slots import slot_rows
 from sweeps.report.summary import Summary
 from sweeps.report.table import write_csv
+from sweeps.tracking.address import redacted
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import Projector
@@ -44,8 +45,9 @@ class ParentRun:
                     "reproducible": str(config.order == "slots").lower(),
                 }
             ),
-            on_outage=lambda message: progress.note(
-                f"MLflow cannot be reached ({message}); the sweep goes on, its runs follow later"
+            on_outage=lambda _: progress.note(
+                f"MLflow at {redacted(tracking_uri)} cannot be reached; the sweep goes on, "
+                "its runs follow later"
             ),
         )
         self._projector.start()

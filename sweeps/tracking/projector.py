@@ -23,6 +23,8 @@ FilesFactory = Callable[[], Mapping[str, bytes]]
 
 MAX_TRIES: Final = 3
 """For an error that is no outage: the store answers, but not to this."""
+LAST_TRIES: Final = 4
+"""For a store that is away when the sweep ends."""
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 
@@ -78,8 +80,8 @@ class Projector:
         self._failed: list[str] = []
         self._done = 0
         self._error: str | None = None
-        self._warned = self._started_sweep = self._closing = self._is_away = False
-        self._last_tries: int | None = None
+        self._warned = self._started_sweep = self._closing = False
+        self._last_tries = LAST_TRIES
         self._deadline: float | None = None
         self._changed = threading.Condition()
         # A daemon: a store that never answers must not keep the process from ending.
@@ -115,11 +117,10 @@ class Projector:
     def close(self, timeout_seconds: float) -> ProjectionReport:
         """Work off what is left, at most so long, and say what is missing; never raises.
 
-        A store that is away already gets three more tries, not the whole time.
+        A store that is away gets a few more tries, not the whole time.
         """
         with self._changed:
             self._closing = True
-            self._last_tries = MAX_TRIES if self._is_away else None
             self._deadline = time.monotonic() + timeout_seconds
             self._changed.notify_all()
         if self._thread.is_alive():
@@ -145,7 +146,7 @@ class Projector:
                 with self._changed:
                     self._queue.popleft()
                     self._done += job.name != "sweep"
-                    self._is_away, self._last_tries = False, None
+                    self._last_tries = LAST_TRIES
 
     def _next(self) -> _Job | None:
         with self._changed:
@@ -171,9 +172,7 @@ class Projector:
         outage = is_outage(error)
         with self._changed:
             self._error = one_line(error)
-            self._is_away = outage
-            if outage and self._last_tries is not None:
-                self._last_tries -= 1
+            self._last_tries -= outage and self._closing
             if not outage and job.tries >= MAX_TRIES:
                 self._queue.popleft()
                 self._failed.append(job.name)
