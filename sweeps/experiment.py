@@ -141,7 +141,7 @@ class TrialResult:
 
 
 class Experiment(Protocol):
-    """What the framework needs to know and to call. See `examples/sklearn_digits.py` for a whole one.
+    """What the framework needs to know and to call; `examples/sklearn_digits.py` is a whole one.
 
     Everything but `train`, `warm_up` and `load_model` must answer without importing TensorFlow.
     Mistakes of the user (data, configuration) raise ValueError or OSError, with what was received,
