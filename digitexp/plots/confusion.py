@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digitexp.plots import colors
-from digitexp.plots.style import new_figure, png, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from digitexp.plots.sheet import Sheet, text_width
 
 __all__ = ["draw_confusion"]
 
 MOST_CLASSES_WITH_COUNTS = 30
+CELL, SMALLEST_SIDE, LARGEST_SIDE = 60, 416, 1820
+"""Pixels of a cell, and of the whole matrix at least and at most."""
+
+UPPER = RIGHT_OF = 97
+"""Pixels above the matrix for the title, and right of it for the recalls."""
+
+COUNT_SIZE = 8.0
 
 
 def draw_confusion(counts: np.ndarray, class_names: Sequence[str], title: str = "") -> bytes:
@@ -29,78 +34,115 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str], title: str = 
         class_names: Names in the order of the labels.
         title: Line above the matrix.
     """
-    classes = len(class_names)
-    side = min(max(0.46 * classes, 3.2), 14.0)
-    margin = 0.5 + 0.075 * max(len(name) for name in class_names)
-    width, height = side + margin + 0.75, side + margin + 0.75
-    with styled():
-        figure = new_figure(width, height)
-        axes = figure.add_axes((margin / width, margin / height, side / width, side / height))
-        axes.imshow(_cell_colors(counts), aspect="equal", interpolation="nearest")
-        _label(axes, class_names)
-        if classes <= MOST_CLASSES_WITH_COUNTS:
-            _write_counts(axes, counts)
-        _write_recalls(axes, counts)
-        figure.text(
-            margin / width, 1 - 0.2 / height, title, va="top", fontsize=9.5, fontweight="bold"
-        )
-        return png(figure)
+    matrix = _Matrix.of(class_names)
+    size = matrix.left + matrix.side + RIGHT_OF
+    sheet = Sheet(size, size)
+    _fill_cells(sheet, matrix, counts)
+    if len(class_names) <= MOST_CLASSES_WITH_COUNTS:
+        _write_counts(sheet, matrix, counts)
+    _write_names(sheet, matrix, class_names)
+    _write_recalls(sheet, matrix, counts)
+    sheet.write(matrix.left, 33, title, 9.5, bold=True)
+    return sheet.png()
 
 
-def _cell_colors(counts: np.ndarray) -> np.ndarray:
-    """Return (classes, classes, 3) colours between white and the colour of right or wrong."""
-    from matplotlib.colors import to_rgb
+@dataclass(frozen=True)
+class _Matrix:
+    """Where things are, in pixels."""
 
+    classes: int
+    cell: int
+    widest_name: int
+    left: int
+
+    @classmethod
+    def of(cls, class_names: Sequence[str]) -> _Matrix:
+        classes = len(class_names)
+        side = min(max(CELL * classes, SMALLEST_SIDE), LARGEST_SIDE)
+        widest = max(text_width(name, 8) for name in class_names)
+        return cls(classes, side // classes, widest, widest + 60)
+
+    @property
+    def side(self) -> int:
+        return self.classes * self.cell
+
+    def x(self, column: float) -> int:
+        """Return the left edge of a column."""
+        return self.left + round(column * self.cell)
+
+    def y(self, row: float) -> int:
+        """Return the upper edge of a row."""
+        return UPPER + round(row * self.cell)
+
+
+def _fill_cells(sheet: Sheet, matrix: _Matrix, counts: np.ndarray) -> None:
+    """Colour the cells; what stays between them is the grid, and around them the frame."""
+    (left, right), (top, bottom) = [
+        (edge(0), edge(matrix.classes)) for edge in (matrix.x, matrix.y)
+    ]
+    sheet.fill((left - 1, right + 2), (top - 1, bottom + 2), colors.rgb(colors.FRAME))
+    sheet.fill((left + 1, right), (top + 1, bottom), colors.rgb(colors.GRID))
+    for (true, said), color in zip(np.ndindex(counts.shape), _cell_colors(counts), strict=True):
+        x, y = matrix.x(said), matrix.y(true)
+        sheet.fill((x + 1, x + matrix.cell), (y + 1, y + matrix.cell), color)
+
+
+def _cell_colors(counts: np.ndarray) -> list[tuple[int, int, int]]:
+    """Return classes x classes colours between white and the colour of right or wrong."""
     wrong = counts.astype(float)
     np.fill_diagonal(wrong, 0)
     strength = 0.8 * (wrong / max(wrong.max(), 5)) ** 0.7
-    picture: np.ndarray = 1 - strength[..., np.newaxis] * (1 - np.array(to_rgb(colors.WRONG)))
+    picture = 255 - strength[..., np.newaxis] * (255 - np.array(colors.rgb(colors.WRONG)))
     recall = np.nan_to_num(_recalls(counts))[:, np.newaxis]
     diagonal = np.arange(len(counts))
-    picture[diagonal, diagonal] = 1 - recall * (1 - np.array(to_rgb(colors.RIGHT)))
-    return picture
+    picture[diagonal, diagonal] = 255 - recall * (255 - np.array(colors.rgb(colors.RIGHT)))
+    return [(red, green, blue) for red, green, blue in picture.round().astype(int).reshape(-1, 3)]
 
 
-def _recalls(counts: np.ndarray) -> np.ndarray:
+def _recalls(counts: np.ndarray) -> NDArray[np.float64]:
     """Return the recall of each class, NaN where a class has no images."""
     totals = counts.sum(axis=1).astype(float)
     totals[totals == 0] = np.nan
     return np.asarray(np.diagonal(counts) / totals)
 
 
-def _label(axes: Axes, class_names: Sequence[str]) -> None:
-    places = range(len(class_names))
-    long = max(len(name) for name in class_names) > 2
-    axes.set_xticks(places, class_names, rotation=90 if long else 0)
-    axes.set_yticks(places, class_names)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(True)
-    edges = np.arange(len(class_names) + 1) - 0.5
-    axes.hlines(edges, -0.5, len(class_names) - 0.5, color="#E8E8E8", linewidth=0.6)
-    axes.vlines(edges, -0.5, len(class_names) - 0.5, color="#E8E8E8", linewidth=0.6)
-
-
-def _write_counts(axes: Axes, counts: np.ndarray) -> None:
+def _write_counts(sheet: Sheet, matrix: _Matrix, counts: np.ndarray) -> None:
+    widest = text_width(str(counts.max()), COUNT_SIZE, bold=True)
+    size = COUNT_SIZE * min(1.0, (matrix.cell - 6) / widest)
     recall = _recalls(counts)
-    for true, said in zip(*np.nonzero(counts), strict=True):
+    for true, said in np.argwhere(counts).tolist():
         right = true == said
-        axes.text(
-            said,
-            true,
+        sheet.write(
+            matrix.x(said + 0.5),
+            matrix.y(true + 0.5),
             str(counts[true, said]),
-            ha="center",
-            va="center",
-            fontsize=8,
-            fontweight="bold" if right else "normal",
-            color="white" if right and recall[true] > 0.55 else "#262626",
+            size,
+            colors.PAPER if right and recall[true] > 0.55 else colors.INK,
+            align="center",
+            bold=right,
         )
 
 
-def _write_recalls(axes: Axes, counts: np.ndarray) -> None:
-    right = len(counts) - 0.3
-    axes.text(right, -0.75, "recall", fontsize=7.5, color=colors.MUTED)
-    for true, recall in enumerate(_recalls(counts)):
+def _write_names(sheet: Sheet, matrix: _Matrix, class_names: Sequence[str]) -> None:
+    """Write the classes left of the matrix and below it, upward where they are too wide."""
+    bottom, upward = matrix.y(matrix.classes), matrix.widest_name > matrix.cell - 8
+    for index, name in enumerate(class_names):
+        x, y = matrix.x(index + 0.5), matrix.y(index + 0.5)
+        sheet.write(matrix.left - 8, y, name, 8, colors.LABEL, align="right")
+        if upward:
+            sheet.write(x, bottom + 8, name, 8, colors.LABEL, align="right", upward=True)
+        else:
+            sheet.write(x, bottom + 14, name, 8, colors.LABEL, align="center")
+    middle = matrix.classes / 2
+    below = bottom + (matrix.widest_name + 22 if upward else 38)
+    sheet.write(matrix.x(middle), below, "predicted", 9, colors.LABEL, align="center")
+    beside = matrix.left - matrix.widest_name - 26
+    sheet.write(beside, matrix.y(middle), "true", 9, colors.LABEL, align="center", upward=True)
+
+
+def _write_recalls(sheet: Sheet, matrix: _Matrix, counts: np.ndarray) -> None:
+    x = matrix.x(matrix.classes) + 12
+    sheet.write(x, matrix.y(0) - 19, "recall", 7.5, colors.MUTED)
+    for true, recall in enumerate(_recalls(counts).tolist()):
         words = "-" if np.isnan(recall) else f"{recall:.1%}"
-        axes.text(right, true, words, va="center", fontsize=7.5, color=colors.MUTED)
+        sheet.write(x, matrix.y(true + 0.5), words, 7.5, colors.MUTED)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from digitexp.plots import colors
-from digitexp.plots.style import new_figure, png, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from digitexp.plots.scale import Scale, epoch_scale, value_scale
+from digitexp.plots.sheet import Sheet, text_width
 
 __all__ = ["draw_curves", "rate_drops"]
+
+WIDTH, HEIGHT = 1248, 481
+PANELS = {"loss": (77, 617), "accuracy": (691, 1231)}
+"""What is drawn between which pixels, from left to right."""
+
+TITLE_Y, HEADING_Y, RATE_Y, TOP, BOTTOM, TICK_Y, LEGEND_Y = 20, 55, 80, 89, 421, 434, 458
+DOTTED = (0, (1, 1.65))
+MOST_EPOCHS_WITH_MARKERS = 50
 
 
 def rate_drops(learning_rate: Sequence[float]) -> list[int]:
@@ -37,77 +41,95 @@ def draw_curves(
         best_epoch: Epoch (from 1) whose weights were kept, marked in both; None = none was.
         title: Line above both.
     """
-    with styled():
-        figure = new_figure(9.6, 3.7)
-        axes = figure.subplots(1, 2)
-        figure.subplots_adjust(left=0.062, right=0.985, bottom=0.125, top=0.815, wspace=0.14)
-        figure.text(0.062, 0.955, title, va="center", fontsize=9, color=colors.MUTED)
-        for place, (name, heading) in zip(
-            axes, {"loss": "Loss", "accuracy": "Accuracy"}.items(), strict=True
-        ):
-            place.set_title(heading)
-            _draw_pair(place, history[name], history[f"val_{name}"])
-            _mark_drops(place, history["learning_rate"])
-            if best_epoch is not None:
-                _mark_best(place, best_epoch, history[f"val_{name}"][best_epoch - 1])
-        _scale_loss(axes[0], [*history["loss"], *history["val_loss"]])
-        axes[1].legend(loc="lower right")
-        return png(figure)
+    sheet = Sheet(WIDTH, HEIGHT)
+    sheet.write(PANELS["loss"][0], TITLE_Y, title, 9, colors.MUTED)
+    for name, (left, right) in PANELS.items():
+        train, validation = history[name], history[f"val_{name}"]
+        x = epoch_scale(len(train), left, right)
+        y = value_scale([*train, *validation], BOTTOM, TOP, may_be_logarithmic=name == "loss")
+        panel = _Panel(sheet, x, y)
+        panel.frame(name)
+        panel.mark_drops(history["learning_rate"])
+        panel.curve(train, colors.TRAIN)
+        panel.curve(validation, colors.VALIDATION)
+        if best_epoch is not None:
+            panel.mark_best(best_epoch, validation[best_epoch - 1])
+    _write_legend(sheet, with_drops=bool(rate_drops(history["learning_rate"])))
+    return sheet.png()
 
 
-def _draw_pair(axes: Axes, train: Sequence[float], validation: Sequence[float]) -> None:
-    from matplotlib.ticker import MaxNLocator
+@dataclass(frozen=True)
+class _Panel:
+    """One pair of axes on the sheet."""
 
-    epochs = range(1, len(train) + 1)
-    marker = "o" if len(train) <= 50 else None
-    axes.plot(epochs, train, color=colors.TRAIN, marker=marker, label="training")
-    axes.plot(epochs, validation, color=colors.VALIDATION, marker=marker, label="validation")
-    axes.set_xlabel("epoch")
-    axes.set_xlim(0.5, len(train) + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    sheet: Sheet
+    x: Scale
+    y: Scale
+
+    def frame(self, name: str) -> None:
+        """Draw grid, axes, their numbers and the heading."""
+        left, right = int(self.x.start), int(self.x.end)
+        for value, label in self.x.ticks().items():
+            place = round(float(self.x.pixels(value)))
+            self.sheet.fill((place, place + 1), (TOP, BOTTOM), colors.rgb(colors.GRID))
+            self.sheet.write(place, TICK_Y, label, 8, colors.LABEL, align="center")
+        for value, label in self.y.ticks().items():
+            place = round(float(self.y.pixels(value)))
+            self.sheet.fill((left, right), (place, place + 1), colors.rgb(colors.GRID))
+            self.sheet.write(left - 7, place, label, 8, colors.LABEL, align="right")
+        self.sheet.fill((left, left + 1), (TOP, BOTTOM + 1), colors.rgb(colors.FRAME))
+        self.sheet.fill((left, right), (BOTTOM, BOTTOM + 1), colors.rgb(colors.FRAME))
+        heading = name.capitalize() + (" (logarithmic)" if self.y.logarithmic else "")
+        self.sheet.write(left, HEADING_Y, heading, 10, bold=True)
+        self.sheet.write((left + right) / 2, LEGEND_Y, "epoch", 9, colors.LABEL, align="center")
+
+    def curve(self, values: Sequence[float], color: str) -> None:
+        """Draw one value per epoch."""
+        marker = "o" if len(values) <= MOST_EPOCHS_WITH_MARKERS else None
+        xs = self.x.pixels(range(1, len(values) + 1))
+        self.sheet.stroke(xs, self.y.pixels(values), color, 1.8, marker=marker, markersize=3)
+
+    def mark_drops(self, learning_rate: Sequence[float]) -> None:
+        """Draw a dotted line before each epoch with a lower rate, the rate above it."""
+        free_from = 0.0
+        for epoch in rate_drops(learning_rate):
+            place = float(self.x.pixels(epoch - 0.5))
+            look = {"linestyle": DOTTED}
+            self.sheet.stroke([place] * 2, [BOTTOM, TOP], colors.RATE_DROP, 1, **look)
+            rate = f"{learning_rate[epoch - 1]:.2g}"
+            width = text_width(rate, 6.5)
+            if place - width / 2 >= free_from:  # else two numbers would run into each other
+                self.sheet.write(place, RATE_Y, rate, 6.5, colors.MUTED, align="center")
+                free_from = place + width / 2 + 6
+
+    def mark_best(self, epoch: int, value: float) -> None:
+        """Draw a line and a ring at the epoch whose weights were kept; write its value."""
+        place = float(self.x.pixels(epoch))
+        self.sheet.stroke([place] * 2, [BOTTOM, TOP], colors.BEST, 0.9, alpha=0.55)
+        _ring(self.sheet, place, float(self.y.pixels(value)))
+        text = f"best epoch {epoch}: {value:.4g}"
+        self.sheet.write(self.x.end, HEADING_Y, text, align="right")
+        _ring(self.sheet, self.x.end - text_width(text, 8) - 12, HEADING_Y)
 
 
-def _mark_drops(axes: Axes, learning_rate: Sequence[float]) -> None:
-    label: str | None = "learning rate falls"
-    written = -np.inf
-    for epoch in rate_drops(learning_rate):
-        axes.axvline(epoch - 0.5, color=colors.RATE_DROP, linewidth=1, linestyle=":", label=label)
-        label = None
-        if epoch - written < 0.09 * len(learning_rate):
-            continue  # two numbers would run into each other
-        written = epoch
-        axes.text(
-            epoch - 0.5,
-            1.005,
-            f"{learning_rate[epoch - 1]:.2g}",
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="bottom",
-            fontsize=6.5,
-            color=colors.MUTED,
-        )
-
-
-def _mark_best(axes: Axes, best_epoch: int, value: float) -> None:
-    axes.axvline(best_epoch, color=colors.BEST, linewidth=0.9, alpha=0.55)
-    axes.plot(
-        [best_epoch],
-        [value],
-        marker="o",
-        markersize=6.5,
-        markerfacecolor="white",
-        markeredgecolor=colors.BEST,
+def _ring(sheet: Sheet, x: float, y: float) -> None:
+    sheet.stroke(
+        [x], [y], colors.BEST, 0, marker="o", markersize=6.5, markerfacecolor="white",
         markeredgewidth=1.4,
-        linestyle="none",
-        label=f"best epoch {best_epoch}: {value:.4g}",
-    )
+    )  # fmt: skip
 
 
-def _scale_loss(axes: Axes, losses: Sequence[float]) -> None:
-    """Use a logarithmic axis where a linear one would hide the end of the training."""
-    values = np.array(losses)
-    values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0 and values.max() > 30 * values.min():
-        axes.set_yscale("log")
-    if len(values):
-        axes.legend(loc="upper right")
+def _write_legend(sheet: Sheet, *, with_drops: bool) -> None:
+    """Say what the lines are, between the names of the two x axes."""
+    line = {"marker": "o", "markersize": 3}
+    entries = [("training", colors.TRAIN, 1.8, line), ("validation", colors.VALIDATION, 1.8, line)]
+    if with_drops:
+        entries.append(("learning rate falls", colors.RATE_DROP, 1.0, {"linestyle": DOTTED}))
+    handle, gap = 38, 24
+    total = sum(handle + text_width(text, 8) + gap for text, *_ in entries) - gap
+    x = (sum(PANELS["loss"]) + sum(PANELS["accuracy"])) / 4 - total / 2
+    for text, color, width, look in entries:
+        middle = {"markevery": [1]} if "marker" in look else {}
+        sheet.stroke([x, x + 15, x + 30], [LEGEND_Y] * 3, color, width, **look, **middle)
+        sheet.write(x + handle, LEGEND_Y, text)
+        x += handle + text_width(text, 8) + gap

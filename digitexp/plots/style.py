@@ -1,4 +1,4 @@
-"""The project's matplotlib style, and figures without pyplot.
+"""The matplotlib style of the preview, and figures without pyplot.
 
 pyplot keeps every figure and picks a window system; a Figure with an Agg canvas does neither.
 """

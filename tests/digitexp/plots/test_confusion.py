@@ -51,3 +51,39 @@ def test_a_class_without_images_is_drawn():
     counts = PERFECT.copy()
     counts[2, 2] = 0
     assert pixels(draw_confusion(counts, DIGITS)).std() > 5
+
+
+def test_many_classes_are_coloured_without_counts():
+    """Where no count is written, a diagonal cell has one colour."""
+    for classes, colours in ((30, 2), (31, 1)):
+        picture = pixels(draw_confusion(np.diag([7] * classes), ["x"] * classes))
+        blue = np.argwhere((picture == (0, 114, 178)).all(axis=2))
+        top, left = blue.min(axis=0)
+        cell = picture[top : top + 57, left : left + 57].reshape(-1, 3)
+        assert min(len(np.unique(cell, axis=0)), 2) == colours
+
+
+def test_large_counts_stay_inside_their_cells():
+    counts = np.diag(np.full(10, 123_456_789)).astype(np.uint32)
+    picture = pixels(draw_confusion(counts, DIGITS))
+    blue = (picture == (0, 114, 178)).all(axis=2)
+    rows, columns = np.nonzero(blue)
+    top, left = rows.min(), columns.min()
+    assert blue[top : top + 58, left].all()
+    assert blue[top : top + 58, left + 58].all()
+    assert not blue[top + 29, left : left + 58].all()
+
+
+def test_only_names_wider_than_a_cell_are_turned():
+    short, long = (draw_confusion(PERFECT, [name] * 10) for name in ("cat", "a long name"))
+    assert pixels(long).shape[0] - pixels(short).shape[0] > 30
+
+
+@pytest.mark.parametrize("classes", [2, 10, 31])
+def test_an_earlier_matrix_leaves_no_trace(classes):
+    names = [f"class {i}" for i in range(classes)]
+    other = np.random.default_rng(0).integers(0, 2000, (classes, classes))
+    first = draw_confusion(with_mistakes(), DIGITS, "first")
+    draw_confusion(other, names, "second")
+    draw_confusion(PERFECT, list("abcdefghij"), "third")
+    assert draw_confusion(with_mistakes(), DIGITS, "first") == first
