@@ -100,8 +100,8 @@ class Ledger:
 
     def _show_outcomes(self, before: int) -> None:
         """Bring the mirror to the view that the proposal of slot `before` must have."""
-        last = before - self.ask_ahead if self.in_order else before - 1
-        for slot in self.slots[: last + 1]:
+        visible = max(0, before - self.ask_ahead + 1) if self.in_order else before
+        for slot in self.slots[:visible]:
             if slot.number not in self._shown and slot.outcome is not None:
                 self.proposer.tell(slot.number, slot.outcome)
                 self._shown.add(slot.number)

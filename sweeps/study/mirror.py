@@ -45,11 +45,12 @@ def told(record: Record, epoch_metric: str | None) -> Told:
     history = record.result.history if record.result else {}
     values = history.get(epoch_metric, []) if epoch_metric else []
     intermediate = dict(enumerate(values))
+    notes = record.pruner_attrs
     match record.outcome:
         case "complete":
-            return Told(TrialState.COMPLETE, record.objective, intermediate)
+            return Told(TrialState.COMPLETE, record.objective, intermediate, pruner_attrs=notes)
         case "pruned":
-            return Told(TrialState.PRUNED, None, intermediate, pruner_attrs=record.pruner_attrs)
+            return Told(TrialState.PRUNED, None, intermediate, pruner_attrs=notes)
         case "diverged":
             return Told(TrialState.PRUNED, diverged=True)
         case _:
@@ -69,6 +70,8 @@ class Mirror:
 
     def open(self) -> FrozenTrial:
         """Add the next slot, RUNNING and still without parameters."""
+        # A study anew: it caches the trials it has seen between two of its own `ask`s.
+        self.study = optuna.load_study(study_name="mirror", storage=self._storage)
         self._trial_ids.append(self._storage.create_new_trial(self._study_id))
         return self._storage.get_trial(self._trial_ids[-1])
 

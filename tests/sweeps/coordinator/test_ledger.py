@@ -1,0 +1,63 @@
+"""What a proposal may see, whenever the slots before it ended."""
+
+import pytest
+from optuna.trial import TrialState
+
+from search_spaces.loading import load_space
+from sweeps.coordinator.ledger import Ledger
+from sweeps.study.proposals import Proposer
+from sweeps.study.samplers import Choice, sampler_factory
+from sweeps.study.storage import StudyStore
+from tests.sweeps.records.test_format import make_record
+
+
+@pytest.fixture
+def make_ledger(tmp_path, toy_space):
+    def make(ask_ahead, in_order=True):
+        proposer = Proposer(
+            load_space(str(toy_space)),
+            seed=0,
+            sampler=sampler_factory(Choice("random")),
+            direction="maximize",
+            admissible=lambda params: True,
+        )
+        study = StudyStore(tmp_path / f"optuna-{ask_ahead}-{in_order}.db", "s", "maximize")
+        return Ledger(study, proposer, [], None, ask_ahead, in_order)
+
+    return make
+
+
+def seen(ledger):
+    trials = ledger.proposer.mirror.study.get_trials(deepcopy=False)
+    return [t.number for t in trials if t.state == TrialState.COMPLETE]
+
+
+@pytest.mark.parametrize("ask_ahead", [1, 2, 3, 4, 8])
+def test_slot_n_sees_exactly_the_outcomes_up_to_n_minus_ask_ahead(make_ledger, ask_ahead):
+    ledger = make_ledger(ask_ahead)
+    for number in range(10):
+        slot = ledger.open_next()
+        assert seen(ledger) == list(range(max(0, number - ask_ahead + 1)))
+        ledger.close(slot, make_record())  # at once: later slots must not notice
+
+
+def test_no_slot_opens_before_what_it_must_see_has_ended(make_ledger):
+    ledger = make_ledger(3)
+    slots = [ledger.open_next() for _ in range(3)]
+    assert not ledger.may_open()
+    ledger.close(slots[1], make_record())
+    assert not ledger.may_open()
+    assert ledger.tell_ended() == []
+    ledger.close(slots[0], make_record())
+    assert ledger.may_open()
+    assert ledger.tell_ended() == slots[:2]
+
+
+def test_in_free_order_everything_that_has_ended_is_seen(make_ledger):
+    ledger = make_ledger(3, in_order=False)
+    slots = [ledger.open_next() for _ in range(3)]
+    assert not ledger.may_open()
+    ledger.close(slots[2], make_record())
+    assert ledger.may_open()
+    ledger.open_next()
+    assert seen(ledger) == [2]

@@ -1,0 +1,20 @@
+import pytest
+from optuna.trial import TrialState
+
+from sweeps.study.mirror import Mirror, told
+from tests.sweeps.records.test_format import make_record
+
+
+@pytest.mark.parametrize("outcome", ["complete", "pruned"])
+def test_the_rungs_a_pruner_noted_are_seen_by_later_trials(outcome):
+    # Also those of a trial that ran to its end: it is what others must measure up to.
+    notes = {"completed_rung_0": 0.5}
+    record = make_record(outcome=outcome, reason=outcome, pruner_attrs=notes)
+    mirror = Mirror("maximize")
+    mirror.open()
+    mirror.accept({}, {}, keep_notes=False)
+    mirror.tell(0, told(record, "loss"))
+    (trial,) = mirror.finished()
+    assert trial.state == TrialState[outcome.upper()]
+    assert trial.system_attrs.items() >= notes.items()
+    assert trial.intermediate_values == {0: 1.0, 1: 0.5}
