@@ -5,6 +5,8 @@ TensorFlow is imported inside the functions that need it; counting parameters ne
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -99,5 +101,7 @@ def describe_model(model: Any) -> str:
     lines: list[str] = []
     # Not the compiled model itself: its "total" would count Adam's variables as well.
     layers = keras.Model(model.inputs, model.outputs, name=model.name)
-    layers.summary(line_length=72, print_fn=lambda text, **_: lines.append(text))
+    # Keras renders the table on the real stdout's console first: that may be closed or full.
+    with contextlib.redirect_stdout(io.StringIO()):
+        layers.summary(line_length=72, print_fn=lambda text, **_: lines.append(text))
     return "\n".join(lines) + "\n"

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["Sweep", "Trial", "load", "run", "trials"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     # Optuna and pydantic are imported by the first use, so that `import sweeps` costs nothing.
     if name in __all__:

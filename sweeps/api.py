@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.config import RunOptions, resolve
 from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
+from sweeps.options import RunOptions
 from sweeps.records import Record, RecordError, SweepInfo
 from sweeps.report.slots import SlotRow, best_row, slot_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from sweeps.progress import Mode
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Trial:
         """Everything that was recorded, arrays included."""
         store = self.sweep.home.store(self.sweep.info.id)
         attempts = [r for r in store.read_all() if r.spec.slot == self.slot]
-        deciding = [r for r in attempts if r.is_final] or attempts
+        deciding = [r for r in attempts if r.ends_slot] or attempts
         return store.read(deciding[-1].spec.key)
 
     def load_model(self) -> Any:
@@ -123,7 +125,7 @@ def run(
     seed: int = 0,
     overrides: Sequence[str] = (),
     home: str | Path | None = None,
-    progress: str = "auto",
+    progress: Mode = "auto",
     **options: Any,
 ) -> Sweep:
     """Run a sweep, or continue the one of that name.
@@ -140,22 +142,20 @@ def run(
 
     Raises:
         UsageError: Something asked for cannot be done.
+        KeyboardInterrupt: Ctrl-C stopped it; the same call goes on.
+        SystemExit: SIGTERM stopped it.
     """
-    from sweeps.coordinator.run import run_sweep
-    from sweeps.progress import make_progress
-    from sweeps.tracking.address import resolve_tracking_uri
+    from sweeps.coordinator.run import run_options
 
     asked = RunOptions(
         space, trials=trials, name=name, seed=seed, overrides=overrides, home=home, **options
     )
-    config = resolve(asked)
-    uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
-    shown = make_progress(progress)  # type: ignore[arg-type]
-    try:
-        result = run_sweep(config, tracking_uri=uri, progress=shown)
-    finally:
-        shown.close()
-    return Sweep(config.home, result.info)
+    result = run_options(asked, progress=progress)
+    if result.summary.stopped_by == "interrupt":
+        raise KeyboardInterrupt
+    if result.summary.stopped_by == "terminate":
+        raise SystemExit(143)
+    return Sweep(Home.resolve(home), result.info)
 
 
 def load(name: str, home: str | Path | None = None) -> Sweep:

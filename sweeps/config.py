@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,54 +18,12 @@ from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiment_loading import asking, load_experiment
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
+from sweeps.options import Limits, RunOptions
+from sweeps.study.proposals import Exhausted, Proposer, point_key
 from sweeps.study.samplers import Choice, SamplerFactory, make_pruner, sampler_factory
 
 SPLIT_SEED = 0
 """Seed of the training/validation split; the same for every sweep, so that sweeps compare."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What ends a sweep.
-
-    Attributes:
-        trials: Slots with an outcome, in total over all starts.
-        timeout_seconds: Time after which no trial is begun in this start.
-        target: Objective value that is good enough.
-        stop_after: Slots in a row without improvement of the best.
-    """
-
-    trials: int
-    timeout_seconds: float | None = None
-    target: float | None = None
-    stop_after: int | None = None
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What a user asks for; None means "as the space says" or "the default".
-
-    Attributes are those of `sweeps run`, see `sweeps run --help`.
-    """
-
-    space: str
-    trials: int | None = None
-    name: str | None = None
-    seed: int = 0
-    sampler: str | None = None
-    sampler_options: Mapping[str, Any] = field(default_factory=dict)
-    pruner: str | None = None
-    pruner_options: Mapping[str, Any] = field(default_factory=dict)
-    timeout_seconds: float | None = None
-    target: float | None = None
-    stop_after: int | None = None
-    data: str | None = None
-    ask_ahead: int | None = None
-    order: str = "slots"
-    workers: int = 0
-    overrides: Sequence[str] = ()
-    home: str | Path | None = None
-    tracking_uri: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +55,16 @@ class SweepConfig:
         """Return what the experiment receives for sampled parameters."""
         return self.space.configuration(params)
 
+    def proposer(self) -> Proposer:
+        """Return what makes this sweep's proposals, before its first slot."""
+        return Proposer(
+            self.space,
+            seed=self.seed,
+            sampler=self.sampler_factory,
+            direction=self.space.objective.direction,
+            admissible=self.admissible,
+        )
+
     def admissible(self, params: Mapping[str, Value]) -> bool:
         """Whether a point meets the constraints of the space and the experiment's own checks."""
         return not self.violations(params)
@@ -123,7 +92,8 @@ def resolve(options: RunOptions) -> SweepConfig:
     home = Home.resolve(options.home)
     try:
         space = load_space(options.space)
-        name = check_sweep_name(options.name or _default_name(options.space))
+        default = _default_name(options.space)
+        name = check_sweep_name(default if options.name is None else options.name)
         experiment = load_experiment(space.experiment, space.directory)
         space, dropped = apply_overrides(space, options.overrides, experiment.parameters)
         directions = {m: info.direction for m, info in experiment.metrics.items()}
@@ -160,13 +130,14 @@ def resolve(options: RunOptions) -> SweepConfig:
             "data": data.digest,
             "split": data.split_digest,
             "seed": options.seed,
-            "sampler": sampler.to_dict(),
-            "pruner": pruner.to_dict(),
+            "sampler": _as_stored(sampler.to_dict()),
+            "pruner": _as_stored(pruner.to_dict()),
             "ask_ahead": ask_ahead,
             "order": options.order,
         },
     )
     _check_baselines(config)
+    _check_feasible(config)
     return config
 
 
@@ -192,8 +163,10 @@ def _check_numbers(options: RunOptions) -> Literal["slots", "free"]:
 
 
 def _at_least(option: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise UsageError(f"{option} {value}: give a whole number from {least} on")
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UsageError(f"{option} {value!r}: give a whole number from {least} on")
 
 
 def _default_name(space: str) -> str:
@@ -237,3 +210,29 @@ def _check_baselines(config: SweepConfig) -> None:
             raise UsageError(
                 f"baseline {name!r} is not allowed by the space: {'; '.join(problems)}"
             )
+    points: dict[str, str] = {}
+    for name, params in config.space.baselines.items():
+        twin = points.setdefault(point_key(params), name)
+        if twin != name:
+            raise UsageError(f"baselines {twin!r} and {name!r} are the same point; leave one out")
+
+
+def _check_feasible(config: SweepConfig) -> None:
+    """Make the first sampled proposal, so that a space nothing fits into is refused now."""
+    proposer = config.proposer()
+    for _ in range(len(config.space.baselines) + 1):
+        try:
+            proposer.propose()
+        except Exhausted:
+            return
+
+
+def _as_stored(choice: dict[str, Any]) -> dict[str, Any]:
+    """Return a choice as JSON gives it back, so that a resumed sweep finds it equal."""
+    try:
+        stored: dict[str, Any] = json.loads(json.dumps(choice))
+    except TypeError:
+        raise UsageError(
+            f"options of {choice['name']!r}: {choice['options']} are not plain numbers and texts"
+        ) from None
+    return stored

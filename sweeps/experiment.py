@@ -89,7 +89,7 @@ class TrialSpec:
 
 @dataclass(frozen=True)
 class Stop:
-    """The framework's answer "end this trial now"; `reason` is `pruned`, `interrupted`, ..."""
+    """The framework's answer "end this trial now": `pruned`, `interrupt`, `terminate`, ..."""
 
     reason: str
 

@@ -40,6 +40,10 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
     except ImportError as error:
         where = f" (looked in {directory} first)" if directory else ""
         raise UsageError(f"experiment {path!r} cannot be imported{where}: {error}") from None
+    except Exception as error:
+        raise UsageError(
+            f"experiment {path!r}: importing it failed: {type(error).__name__}: {error}"
+        ) from error
     if not hasattr(module, attribute):
         hint = did_you_mean(attribute, vars(module))
         raise UsageError(f"experiment {path!r}: {module_name} has no {attribute!r}{hint}")

@@ -25,11 +25,26 @@ class Home:
         Raises:
             UsageError: The path is a file.
         """
-        path = Path(option or os.environ.get("SWEEPS_HOME") or "mlruns").expanduser().absolute()
+        path = Path(option or os.environ.get("SWEEPS_HOME") or "mlruns").expanduser().resolve()
+        if set("%?{}") & set(str(path)):
+            raise UsageError(
+                f"home {path}: a path with %, ?, {{ or }} cannot stand in a database address; give "
+                "another folder with --home"
+            )
         blocker = next((p for p in (path, *path.parents) if p.exists()), path)
         if blocker.exists() and not blocker.is_dir():
             raise UsageError(f"home {path}: {blocker} is a file; give a folder with --home")
         return cls(path)
+
+    def check_writable(self) -> None:
+        """Refuse a folder nothing can be written into, before anything is created.
+
+        Raises:
+            UsageError: It is read-only.
+        """
+        nearest = next(p for p in (self.path, *self.path.parents) if p.exists())
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise UsageError(f"home {self.path}: nothing can be written into {nearest}")
 
     @property
     def optuna_db(self) -> Path:

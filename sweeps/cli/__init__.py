@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from sweeps.cli.console import open_streams
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.results import best, list_sweeps, trials
 from sweeps.cli.run import run
@@ -29,12 +31,18 @@ class Commands(TyperGroup):
             raise _exit(2, f"error: {error}") from None
         except RecordError as error:
             raise _exit(1, f"error: {error}") from None
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise _without_a_reader() from None
+            raise _exit(2, f"error: {error}") from None
         except KeyboardInterrupt:
             raise _exit(130, "stopped at once; the same command goes on") from None
-        except BrokenPipeError:
-            # The reader of stdout has gone (`| head`): say no more, also not at interpreter exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
+
+
+def _without_a_reader() -> typer.Exit:
+    # The reader of stdout has gone (`| head`): say no more, also not at interpreter exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return typer.Exit(0)
 
 
 def _exit(code: int, message: str) -> typer.Exit:
@@ -55,8 +63,24 @@ for _command in (run, plan, best, trials, ui, schema):
 app.command("list")(list_sweeps)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(version("digit-sweeps"))
+        raise typer.Exit(0)
+
+
+@app.callback()
+def _common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Hyperparameter sweeps with experiment tracking."""
+
+
 def main() -> None:
     """Run the command line."""
+    open_streams()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' warnings are for developers: python -W
     app()

@@ -24,12 +24,12 @@ def exit_code(summary: Summary, *, strict: bool, fail_under: float | None) -> in
     """
     if summary.stopped_by in INTERRUPTED:
         return INTERRUPTED[summary.stopped_by]
-    if failure(summary, strict=strict, fail_under=fail_under):
+    if failure(summary, strict, fail_under):
         return FAILED
     return TRACKING_INCOMPLETE if summary.tracking_pending else OK
 
 
-def failure(summary: Summary, *, strict: bool, fail_under: float | None) -> str | None:
+def failure(summary: Summary, strict: bool, fail_under: float | None) -> str | None:
     """Return why the run has failed in the sense of `--strict` and `--fail-under`, or None."""
     failed = summary.counts["FAILED"]
     if strict and failed:

@@ -44,7 +44,8 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Validate a space and show what would run; creates nothing."""
-    from sweeps.config import RunOptions, resolve
+    from sweeps.config import resolve
+    from sweeps.options import RunOptions
 
     options = RunOptions(
         space=space,
@@ -76,15 +77,9 @@ def planned_trials(config: SweepConfig) -> list[PlannedTrial]:
     They are those of the real sweep as long as they are among its first `ask_ahead` slots, which
     see no outcome yet.
     """
-    from sweeps.study.proposals import Exhausted, Proposer
+    from sweeps.study.proposals import Exhausted
 
-    proposer = Proposer(
-        config.space,
-        seed=config.seed,
-        sampler=config.sampler_factory,
-        direction=config.space.objective.direction,
-        admissible=config.admissible,
-    )
+    proposer = config.proposer()
     planned = []
     for _ in range(min(len(config.space.baselines) + SHOWN_SAMPLES, config.limits.trials)):
         try:
@@ -125,8 +120,7 @@ def _to_dict(config: SweepConfig, planned: list[PlannedTrial]) -> dict[str, Any]
 
 
 def _print(config: SweepConfig, planned: list[PlannedTrial]) -> None:
-    from rich.console import Console
-
+    from sweeps.cli.console import Terminal
     from sweeps.report.numbers import format_seconds
 
     space, size = config.space, config.space.size()
@@ -144,7 +138,7 @@ def _print(config: SweepConfig, planned: list[PlannedTrial]) -> None:
     for label, text in facts.items():
         if text:
             print(f"  {label:<12}{text}")
-    console = Console()
+    console = Terminal()
     console.print(_parameter_table(config), crop=False)
     console.print(_trial_table(planned), crop=False)
     for (engine, reason), count in Counter((p.plan.engine, p.plan.reason) for p in planned).items():

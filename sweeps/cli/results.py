@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
+from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +71,7 @@ def trials(
     info = found.get(name)
     rows = slot_rows(found.store(info.id).read_all())
     if csv is not None and str(csv) != "-":
-        with csv.open("w", newline="", encoding="utf-8") as file:
+        with _csv_file(csv) as file:
             write_csv(rows, file, objective=info.metric)
         print(f"{len(rows)} trials written to {csv}")
     elif csv is not None:
@@ -82,6 +83,13 @@ def trials(
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from sweeps.cli.console import Terminal
 
-    return Console()
+    return Terminal()
+
+
+def _csv_file(path: Path) -> TextIO:
+    try:
+        return path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--csv {path}: cannot be written ({error.strerror})") from None

@@ -6,8 +6,7 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,7 +14,7 @@ import typer
 
 from sweeps.cli.exit_codes import exit_code, failure
 from sweeps.cli.options import HomeOption, SpaceArgument, parse_options
-from sweeps.config import RunOptions, resolve
+from sweeps.options import RunOptions
 from sweeps.report.summary import Summary
 
 _LEFT_OUT: Final = frozenset({"space", "trials", "home", "timeout_seconds", "target", "stop_after"})
@@ -32,7 +31,7 @@ def run(
         int | None,
         typer.Option("--trials", "-n", help="Trials with an outcome, in total over all starts."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the sweep [the space's name].")] = None,
+    name: Annotated[str | None, typer.Option(help="Its name (default: the space's).")] = None,
     seed: Annotated[int, typer.Option(help="Decides every trial.")] = 0,
     overrides: Annotated[
         list[str] | None,
@@ -64,7 +63,8 @@ def run(
         int | None, typer.Option(metavar="N", help="End after N trials without improvement.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Data by name or path [the experiment's].")
+        str | None,
+        typer.Option(metavar="SOURCE", help="Name or path (default: the experiment's)."),
     ] = None,
     ask_ahead: Annotated[
         int | None, typer.Option(help="Trials in flight at most; part of the sweep.")
@@ -76,7 +76,7 @@ def run(
     home: HomeOption = None,
     tracking_uri: Annotated[
         str | None,
-        typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow store [<home>/mlflow.db]."),
+        typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow store (default: in the home)."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a trial failed.")] = False,
     fail_under: Annotated[
@@ -110,55 +110,47 @@ def run(
         home=home,
         tracking_uri=tracking_uri,
     )
-    reason = partial(failure, strict=strict, fail_under=fail_under)
-    summary = _run(asked, "json" if json else "quiet" if quiet else "auto", reason)
-    _conclude(asked, summary, reason(summary), show=not (json or quiet))
+    # Here and not above: `sweeps --help` need not wait for Optuna's storages.
+    from sweeps.coordinator.run import run_options
+
+    result = run_options(
+        asked,
+        progress="json" if json else "quiet" if quiet else "auto",
+        has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
+    )
+    summary = result.summary
+    _conclude(asked, summary, failure(summary, strict, fail_under), show=not (json or quiet))
     raise typer.Exit(exit_code(summary, strict=strict, fail_under=fail_under))
 
 
-def _run(asked: RunOptions, mode: str, reason: Callable[[Summary], str | None]) -> Summary:
-    # Here and not above: `sweeps --help` need not wait for Optuna's storages.
-    from sweeps.coordinator.run import run_sweep
-    from sweeps.progress import make_progress
-    from sweeps.tracking.address import resolve_tracking_uri
-
-    config = resolve(asked)
-    tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
-    progress = make_progress(mode)  # type: ignore[arg-type]
-    try:
-        for baseline in config.dropped_baselines:
-            progress.note(f"baseline {baseline!r} lies outside what --set allows: left out")
-        result = run_sweep(
-            config,
-            tracking_uri=tracking_uri,
-            progress=progress,
-            has_failed=lambda summary: reason(summary) is not None,
-        )
-        return result.summary
-    finally:
-        progress.close()
-
-
 def _conclude(asked: RunOptions, summary: Summary, reason: str | None, *, show: bool) -> None:
-    from rich.console import Console
-
+    from sweeps.cli.console import Terminal
     from sweeps.report.markdown import render_markdown
     from sweeps.report.text import render_text
 
-    if show:
-        home = f"--home {shlex.quote(str(asked.home))}" if asked.home else ""
-        text = render_text(summary, home_option=home, run_command=command_line(asked))
-        Console().print(text, crop=False)
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if step_summary:
-        with Path(step_summary).open("a", encoding="utf-8") as file:
-            file.write(render_markdown(summary))
+        try:
+            with Path(step_summary).open("a", encoding="utf-8") as file:
+                file.write(render_markdown(summary))
+        except OSError as error:
+            print(f"no step summary: {error}", file=sys.stderr)
+    if show:
+        home = f"--home {shlex.quote(str(asked.home))}" if asked.home else ""
+        tracking = shlex.join(["--tracking-uri", asked.tracking_uri]) if asked.tracking_uri else ""
+        text = render_text(
+            summary,
+            home_option=home,
+            run_command=command_line(asked),
+            ui_option=tracking,
+        )
+        Terminal().print(text, crop=False)
     if reason:
         print(f"failed: {reason}", file=sys.stderr)
     if summary.tracking_pending:
         print(
-            f"tracking incomplete: {summary.tracking_pending} runs are missing in MLflow; nothing "
-            "is lost, the same command sends them",
+            f"tracking incomplete: {summary.tracking_pending} runs are missing in MLflow "
+            f"({summary.tracking_error}); nothing is lost, the same command sends them",
             file=sys.stderr,
         )
 

@@ -54,7 +54,6 @@ class Coordinator:
         self._rules = StopRules(self.config.limits, objective.direction)
         self._running: dict[Future[Attempt], Slot] = {}
         self._executor: Executor | None = None
-        self._pruner = make_pruner(self.config.pruner)
         self._weights = WeightKeeper(self.store, objective.direction)
         for record in self.ledger.records:
             self._weights.add(record)
@@ -78,12 +77,14 @@ class Coordinator:
         return self._stopped_by()
 
     def _stopped_by(self) -> str | None:
-        ended = sum(slot.outcome is not None for slot in self.ledger.slots)
+        if sum(slot.outcome is not None for slot in self.ledger.slots) >= self.config.limits.trials:
+            return None
         if self.request.reason is not None:
             return self.request.reason
-        if ended >= self.config.limits.trials:
-            return None
-        return self._rules.reason() or (None if self._space_left else "exhausted")
+        reason = self._rules.reason()
+        if reason is None and not self._space_left:
+            return "exhausted"
+        return reason or ("timeout" if self._rules.is_late() else None)
 
     def _fill(self) -> bool:
         """Open slots while there is room; return whether an attempt was begun."""
@@ -110,10 +111,21 @@ class Coordinator:
             and len(self.ledger.slots) < self.config.limits.trials
             and self.ledger.may_open()
             and self._rules.reason() is None
+            and not (self._rules.is_late() and self.ledger.next_needs_training())
+            and self._ready()
         )
+
+    def _ready(self) -> bool:
+        """Whether nobody asked to stop, also not while the executor was being started."""
+        if self._executor is None and self.ledger.next_needs_training():
+            with self._timed("warm_up"):
+                self._executor = self.start_executor()
+        return self.request.reason is None
 
     def _begin(self, slot: Slot) -> None:
         slot.attempts += 1
+        if slot.attempts > 1:
+            self.ledger.study.count_attempt(slot.number, slot.attempts)
         spec = TrialSpec(
             sweep=self.sweep_id,
             slot=slot.number,
@@ -121,18 +133,18 @@ class Coordinator:
             seed=training_seed(self.config.seed, slot.number),
             config=self.config.configuration(slot.proposal.params),
         )
-        if self._executor is None:
-            with self._timed("warm_up"):
-                self._executor = self.start_executor()
+        assert self._executor is not None
         self.watch.follow(slot.number, self._trial_pruner(slot.number))
         self.progress.trial_started(spec, slot.proposal.params)
         self._running[self._executor.submit(spec)] = slot
 
     def _trial_pruner(self, slot: int) -> TrialPruner | None:
-        if self._pruner is None:
+        # One a trial: pruners keep state (Hyperband its resources), and a resumed sweep has none.
+        pruner = make_pruner(self.config.pruner)
+        if pruner is None:
             return None
         finished = self.ledger.proposer.mirror.finished()
-        return TrialPruner(self._pruner, self.config.space.objective.direction, slot, finished)
+        return TrialPruner(pruner, self.config.space.objective.direction, slot, finished)
 
     def _collect(self, slot: Slot, attempt: Attempt) -> None:
         self.seconds["training"] += (attempt.finished_at - attempt.started_at) / 1000
@@ -142,11 +154,12 @@ class Coordinator:
             metric=self.config.space.objective.metric,
             data=self.config.data,
             environment=self.environment,
+            verdict=self.watch.verdict(slot.number),
             pruner_attrs=self.watch.forget(slot.number),
         )
         with self._timed("records"):
             record = self.store.write(record)
-        if record.is_final:
+        if record.ends_slot:
             with self._timed("study"):
                 self.ledger.close(slot, record)
                 self._tell()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sweeps.records import Record
 from sweeps.study.mirror import Told, told
 from sweeps.study.proposals import Proposal, Proposer
-from sweeps.study.storage import StudyStore, proposal_of_record, proposal_of_trial
+from sweeps.study.storage import ATTEMPTS, StudyStore, proposal_of_record, proposal_of_trial
 
 
 @dataclass
@@ -51,6 +51,7 @@ class Ledger:
     in_order: bool = True
     slots: list[Slot] = field(default_factory=list)
     _shown: set[int] = field(default_factory=set)
+    _shown_before: int = 0  # every slot below is shown; `_shown` holds those beyond
     _told: int = 0
 
     def __post_init__(self) -> None:
@@ -63,6 +64,13 @@ class Ledger:
         if self.in_order:
             return waiting_for < 0 or self.slots[waiting_for].outcome is not None
         return sum(s.outcome is None for s in self.slots) < self.ask_ahead
+
+    def next_needs_training(self) -> bool:
+        """Whether the next slot has no outcome yet."""
+        number = len(self.slots)
+        record = self._latest.get(number)
+        stored = number < len(self._stored) and self._stored[number].state.is_finished()
+        return not (stored or (record is not None and record.ends_slot))
 
     def open_next(self) -> Slot:
         """Open the next slot: restored with its outcome, or proposed and stored.
@@ -101,10 +109,18 @@ class Ledger:
     def _show_outcomes(self, before: int) -> None:
         """Bring the mirror to the view that the proposal of slot `before` must have."""
         visible = max(0, before - self.ask_ahead + 1) if self.in_order else before
-        for slot in self.slots[:visible]:
+        for slot in self.slots[self._shown_before : visible]:
             if slot.number not in self._shown and slot.outcome is not None:
                 self.proposer.tell(slot.number, slot.outcome)
                 self._shown.add(slot.number)
+        while self._shown_before in self._shown:
+            self._shown.remove(self._shown_before)
+            self._shown_before += 1
+
+    def _attempts(self, number: int, record: Record | None) -> int:
+        """Return the number of the last attempt that was begun, recorded or killed before."""
+        stored = self._stored[number].user_attrs if number < len(self._stored) else {}
+        return max(int(stored.get(ATTEMPTS, 0)), record.spec.attempt if record else 0)
 
     def _restored(self, number: int) -> Slot | None:
         record = self._latest.get(number)
@@ -116,8 +132,8 @@ class Ledger:
         else:
             return None
         self.proposer.restore(proposal)
-        slot = Slot(number, proposal, record.spec.attempt if record else 0)
-        if record is not None and record.is_final:
+        slot = Slot(number, proposal, self._attempts(number, record))
+        if record is not None and record.ends_slot:
             slot.outcome = told(record, self.epoch_metric)
         elif number < len(self._stored) and self._stored[number].state.is_finished():
             stored = self._stored[number]

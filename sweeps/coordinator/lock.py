@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -23,12 +24,10 @@ class SweepLock:
 
     def __enter__(self) -> SweepLock:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _acquired(descriptor):
             holder = os.read(descriptor, 4096).decode(errors="replace").strip()
             os.close(descriptor)
-            raise UsageError(self._refusal(holder)) from None
+            raise UsageError(self._refusal(holder))
         since = datetime.now(UTC).isoformat(timespec="seconds")
         owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
         os.ftruncate(descriptor, 0)
@@ -57,3 +56,15 @@ class SweepLock:
             f"sweep {self._name!r} is being run by {who}; wait for it, stop it (Ctrl-C there), "
             "or begin another sweep with --name"
         )
+
+
+def _acquired(descriptor: int) -> bool:
+    # Five times: `sweeps list` holds the lock for an instant when it looks whether it is free.
+    for _ in range(5):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sweeps.config import SweepConfig
 from sweeps.coordinator.recording import describe
 from sweeps.errors import UsageError
-from sweeps.home import Home
+from sweeps.locks import exclusive
 from sweeps.naming import free_name
 from sweeps.records import SweepInfo
 
@@ -25,7 +23,8 @@ def open_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
         UsageError: The name belongs to a sweep with other options; names them and a free name.
     """
     check_fingerprint(config)
-    with _names_locked(config.home):
+    _make(config.home.records)
+    with exclusive(config.home.records):
         # Once more under the lock: another process may just have taken the name.
         existing = check_fingerprint(config)
         if existing is not None:
@@ -103,12 +102,10 @@ def _new_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
     )
 
 
-@contextmanager
-def _names_locked(home: Home) -> Iterator[None]:
-    home.records.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(home.records / ".names.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+def _make(folder: Path) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"home: {folder} cannot be made ({error.strerror}); give another with --home"
+        ) from error

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, Literal
 
 from sweeps.config import SweepConfig
+from sweeps.coordinator.signals import INTERRUPTIONS, StopRequest
 from sweeps.progress import Progress
 from sweeps.records import Record, RecordStore, SweepInfo
 from sweeps.report.markdown import render_markdown
@@ -17,15 +18,13 @@ from sweeps.report.table import write_csv
 from sweeps.tracking.address import redacted
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
-from sweeps.tracking.projector import Projector
+from sweeps.tracking.projector import ProjectionReport, Projector
 
 CLOSE_TIMEOUT_SECONDS: Final = 60.0
 """How long the end of a sweep waits for MLflow; what is missing then is reported, not lost."""
 
 INTERRUPTED_TIMEOUT_SECONDS: Final = 4.0
 """The same after Ctrl-C or SIGTERM: whoever asked for the end is waiting for it."""
-
-INTERRUPTIONS: Final = frozenset({"interrupt", "terminate"})
 
 
 class ParentRun:
@@ -62,20 +61,32 @@ class ParentRun:
         """Project an attempt soon; returns at once."""
         self._projector.put(record, partial(self._draw, record.spec.key))
 
-    def finish(self, summary: Summary, *, failed: bool) -> int:
+    def abandon(self, error: BaseException) -> None:
+        """Give the parent run its terminal status when the sweep ends by an exception."""
+        status: Literal["KILLED", "FAILED"] = "FAILED" if isinstance(error, Exception) else "KILLED"
+        text = f"The sweep ended early: {type(error).__name__} {error}".strip()
+        self._projector.finish(
+            lambda projection: projection.finish_sweep(
+                self._info, status, {"stopped_by": "error"}, text
+            )
+        )
+        self._projector.close(INTERRUPTED_TIMEOUT_SECONDS)
+
+    def finish(self, summary: Summary, *, failed: bool, request: StopRequest) -> ProjectionReport:
         """End the parent run and wait for everything handed over before.
 
         Args:
             summary: How the sweep ended.
             failed: Whether it missed what it was asked to reach.
+            request: A signal shortens the wait.
 
         Returns:
-            How many runs are missing in MLflow.
+            Which runs are missing in MLflow, and why.
         """
         status = _status(summary, failed=failed)
         records = self._store.read_all()
         best = summary.best
-        best_records = [r for r in records if best and r.spec.slot == best.slot and r.is_final]
+        best_records = [r for r in records if best and r.spec.slot == best.slot and r.ends_slot]
         table = io.StringIO(newline="")
         write_csv(slot_rows(records), table, objective=self._info.metric)
         tags = {
@@ -94,9 +105,11 @@ class ParentRun:
                 finished_at=max((r.finished_at for r in records), default=self._info.created_at),
             )
         )
-        interrupted = summary.stopped_by in INTERRUPTIONS
-        timeout = INTERRUPTED_TIMEOUT_SECONDS if interrupted else CLOSE_TIMEOUT_SECONDS
-        return len(self._projector.close(timeout).pending)
+        return self._projector.close(
+            CLOSE_TIMEOUT_SECONDS,
+            is_urgent=lambda: request.reason is not None,
+            urgent_seconds=INTERRUPTED_TIMEOUT_SECONDS,
+        )
 
     def _draw(self, key: str) -> Mapping[str, bytes]:
         record = self._store.read(key)

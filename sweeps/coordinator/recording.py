@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from sweeps.coordinator.ledger import Slot
+from sweeps.coordinator.signals import INTERRUPTIONS
 from sweeps.executors import Attempt
-from sweeps.experiment import PreparedData, TrialResult
+from sweeps.experiment import PreparedData, Stop, TrialResult
 from sweeps.records import Outcome, Record
 from sweeps.study.storage import distributions_to_json
-
-STOPPED_BY_USER: Final = frozenset({"interrupt", "terminate"})
-"""Reasons of a `Stop` after which the slot is run again on resume."""
 
 
 def make_record(
@@ -22,17 +20,29 @@ def make_record(
     slot: Slot,
     *,
     metric: str,
+    verdict: Stop | None,
     data: PreparedData,
     environment: Mapping[str, Any],
     pruner_attrs: Mapping[str, Any],
 ) -> Record:
-    """Say how an attempt ended, in the words of a record."""
-    outcome, reason, error = _judge(attempt, metric)
+    """Say how an attempt ended, in the words of a record.
+
+    Args:
+        attempt: What came back.
+        slot: The slot it was an attempt at.
+        metric: Name of the objective metric.
+        verdict: What the trial was told, None if it was never told to stop.
+        data: What it was trained on.
+        environment: Versions and machine.
+        pruner_attrs: What the pruner noted about the trial.
+    """
+    outcome, reason, error = _judge(attempt, metric, verdict)
     result = _finite(attempt.result)
     return Record(
         spec=attempt.spec,
         outcome=outcome,
         reason=reason,
+        ends_slot=outcome != "interrupted",
         error=error,
         params=slot.proposal.params,
         distributions=distributions_to_json(slot.proposal),
@@ -58,15 +68,26 @@ def describe(data: PreparedData) -> dict[str, Any]:
     }
 
 
-def _judge(attempt: Attempt, metric: str) -> tuple[Outcome, str, str | None]:
+def _judge(attempt: Attempt, metric: str, verdict: Stop | None) -> tuple[Outcome, str, str | None]:
     result = attempt.result
     if result is None:
         return "failed", "error", attempt.error
     if result.outcome == "diverged":
         return "diverged", "diverged", None
     if result.outcome == "stopped":
-        interrupted = result.stop_reason in STOPPED_BY_USER
-        return ("interrupted" if interrupted else "pruned"), result.stop_reason, None
+        return _stopped(verdict)
+    return _completed(result, metric)
+
+
+def _stopped(verdict: Stop | None) -> tuple[Outcome, str, str | None]:
+    """Judge by what we said, not by the experiment's word for it."""
+    if verdict is None:
+        return "failed", "error", "the experiment says `stopped`, but nobody told it to stop"
+    interrupted = verdict.reason in INTERRUPTIONS
+    return ("interrupted" if interrupted else "pruned"), verdict.reason, None
+
+
+def _completed(result: TrialResult, metric: str) -> tuple[Outcome, str, str | None]:
     value = result.metrics.get(metric)
     if value is None:
         known = ", ".join(result.metrics)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeps.config import SweepConfig
+from sweeps.config import SweepConfig, resolve
 from sweeps.coordinator.coordinator import Coordinator
 from sweeps.coordinator.ledger import Ledger
 from sweeps.coordinator.lock import SweepLock
@@ -16,12 +17,13 @@ from sweeps.coordinator.parent import ParentRun
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
 from sweeps.executors import Executor, InProcessExecutor
-from sweeps.progress import Progress
+from sweeps.options import RunOptions
+from sweeps.progress import Mode, Progress, make_progress
 from sweeps.provenance import code_state, environment
 from sweeps.records import Record, SweepInfo
 from sweeps.report.summary import Summary, summarize
-from sweeps.study.proposals import Proposer
 from sweeps.study.storage import StudyStore
+from sweeps.tracking.address import resolve_tracking_uri
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,29 @@ class RunResult:
 
     info: SweepInfo
     summary: Summary
+
+
+def run_options(
+    asked: RunOptions,
+    *,
+    progress: Mode,
+    has_failed: Callable[[Summary], bool] = lambda summary: False,
+) -> RunResult:
+    """Validate what was asked for and run it: what the command and `sweeps.run` share.
+
+    Raises:
+        UsageError: Something asked for cannot be done; nothing was created.
+    """
+    config = resolve(asked)
+    config.home.check_writable()
+    tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
+    shown = make_progress(progress)
+    try:
+        for baseline in config.dropped_baselines:
+            shown.note(f"baseline {baseline!r} lies outside what --set allows: left out")
+        return run_sweep(config, tracking_uri=tracking_uri, progress=shown, has_failed=has_failed)
+    finally:
+        shown.close()
 
 
 def run_sweep(
@@ -62,11 +87,21 @@ def run_sweep(
             parent.catch_up(coordinator.ledger.records)
             try:
                 stopped_by = coordinator.run()
+            except BaseException as error:
+                parent.abandon(error)
+                raise
             finally:
                 coordinator.ledger.study.close()
-            summarise = _summariser(config, info, stopped_by, start, coordinator)
-            ended = summarise(0)
-            summary = summarise(parent.finish(ended, failed=has_failed(ended)))
+            summarise = _summariser(config, info, start, coordinator)
+            ended = summarise(stopped_by)
+            report = parent.finish(ended, failed=has_failed(ended), request=request)
+            # Whoever stopped the end of a finished sweep stopped only the wait for MLflow.
+            stopped_by = stopped_by or (request.reason if report.pending else None)
+            summary = dataclasses.replace(
+                summarise(stopped_by),
+                tracking_pending=len(report.pending),
+                tracking_error=report.error,
+            )
     progress.finished(summary)
     return RunResult(info, summary)
 
@@ -79,16 +114,9 @@ def _assemble(
     on_record: Callable[[Record], None],
 ) -> Coordinator:
     store = config.home.store(info.id)
-    proposer = Proposer(
-        config.space,
-        seed=config.seed,
-        sampler=config.sampler_factory,
-        direction=info.direction,
-        admissible=config.admissible,
-    )
     ledger = Ledger(
         study=StudyStore(config.home.optuna_db, info.id, info.direction),
-        proposer=proposer,
+        proposer=config.proposer(),
         records=store.read_all(),
         epoch_metric=info.epoch_metric if config.pruner.name != "none" else None,
         ask_ahead=config.ask_ahead,
@@ -118,20 +146,18 @@ def _start_executor(config: SweepConfig, watch: Watch, progress: Progress) -> Ex
 def _summariser(
     config: SweepConfig,
     info: SweepInfo,
-    stopped_by: str | None,
     start: float,
     coordinator: Coordinator,
-) -> Callable[[int], Summary]:
+) -> Callable[[str | None], Summary]:
     records = config.home.store(info.id).read_all()
 
-    def summarise(pending: int) -> Summary:
+    def summarise(stopped_by: str | None) -> Summary:
         return summarize(
             info,
             records,
             asked=config.limits.trials,
             seconds=time.monotonic() - start,
             stopped_by=stopped_by,
-            pending=pending,
             time_split=dict(coordinator.seconds),
         )
 

@@ -8,6 +8,8 @@ from types import FrameType, TracebackType
 from typing import Any, Final
 
 REASONS: Final = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminate"}
+INTERRUPTIONS: Final = frozenset(REASONS.values())
+"""Why a sweep ended, if somebody asked it to; its open slots are run again on resume."""
 
 
 class StopRequest:
@@ -39,5 +41,5 @@ class StopRequest:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.reason is not None:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         self.reason = REASONS[signal.Signals(number)]

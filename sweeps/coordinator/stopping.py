@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from sweeps.config import Limits
+from sweeps.options import Limits
 
 
 class StopRules:
@@ -27,13 +27,17 @@ class StopRules:
             self._since_best += 1
 
     def reason(self) -> str | None:
-        """Return `target`, `stop_after` or `timeout` if no further trial may begin, else None."""
+        """Return `target` or `stop_after` if no further slot may open, else None."""
         limits = self._limits
         if self._reached(limits.target):
             return "target"
         if limits.stop_after is not None and self._since_best >= limits.stop_after:
             return "stop_after"
-        return "timeout" if time.monotonic() >= self._deadline else None
+        return None
+
+    def is_late(self) -> bool:
+        """Whether the time is up: finished slots are still restored, but no trial begins."""
+        return time.monotonic() >= self._deadline
 
     def _reached(self, target: float | None) -> bool:
         if target is None or self._best is None:

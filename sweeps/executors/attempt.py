@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sweeps.executors.checking import checked
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
 
 OnTrialEpoch = Callable[[TrialSpec, int, Mapping[str, float]], Stop | None]
@@ -39,7 +40,7 @@ def run_attempt(
     started_at, clock = time.time_ns() // 1_000_000, time.monotonic()
     result, error = None, None
     try:
-        result = experiment.train(spec, data, lambda epoch, m: on_epoch(spec, epoch, m))
+        result = checked(experiment.train(spec, data, lambda epoch, m: on_epoch(spec, epoch, m)))
     except Exception as failure:
         tail = "".join(traceback.format_exception(failure))[-_TRACEBACK_CHARACTERS:]
         error = f"{type(failure).__name__}: {failure}\n\n{tail}"

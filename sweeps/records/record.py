@@ -11,9 +11,6 @@ from sweeps.experiment import TrialResult, TrialSpec
 
 Outcome = Literal["complete", "pruned", "diverged", "failed", "interrupted"]
 
-FINAL_OUTCOMES: frozenset[Outcome] = frozenset({"complete", "pruned", "diverged", "failed"})
-"""Outcomes that may end a slot; after an interrupted attempt the slot is run again."""
-
 
 @dataclass(frozen=True)
 class Record:
@@ -24,6 +21,7 @@ class Record:
         outcome: How the attempt ended.
         reason: Why, in one word: `early_stopping`, `max_epochs`, `pruned`, `diverged`, `error`,
             `interrupted`, ...
+        ends_slot: Whether the slot has its outcome now; False if it is to be run again.
         error: Message and end of the traceback of a failed attempt, else None.
         params: The sampled parameters, in the order of the space; a subset of what a reader
             compares (`spec.config` has the fixed ones as well).
@@ -42,6 +40,7 @@ class Record:
     spec: TrialSpec
     outcome: Outcome
     reason: str
+    ends_slot: bool
     error: str | None
     params: Mapping[str, Value]
     distributions: Mapping[str, str]
@@ -54,11 +53,6 @@ class Record:
     started_at: int
     finished_at: int
     pruner_attrs: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_final(self) -> bool:
-        """Whether this attempt may end its slot."""
-        return self.outcome in FINAL_OUTCOMES
 
     @property
     def seconds(self) -> float:

@@ -40,8 +40,12 @@ class RecordStore:
             document = json.loads((self.folder / _INFO_FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        document["baselines"] = tuple(document["baselines"])
-        return SweepInfo(**document)
+        except ValueError as error:
+            raise RecordError(f"{self.folder / _INFO_FILE}: damaged, {error}") from None
+        try:
+            return SweepInfo(**{**document, "baselines": tuple(document["baselines"])})
+        except (TypeError, KeyError) as error:
+            raise RecordError(f"{self.folder / _INFO_FILE}: not a sweep's, {error!r}") from None
 
     def ask(self, trials: int) -> None:
         """Note how many trials were asked for last."""

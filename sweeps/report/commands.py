@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def next_commands(
-    summary: Summary, *, home_option: str = "", run_command: str = ""
+    summary: Summary, *, home_option: str = "", run_command: str = "", ui_option: str = ""
 ) -> tuple[str, str, str]:
     """Return three commands: look at the runs, list the trials, go on.
 
@@ -20,6 +20,7 @@ def next_commands(
         run_command: What started the sweep, quoted, without `--trials` and `--home`: only its
             caller knows the space and the options that the same sweep needs again. Without it the
             third command shows the best trial instead.
+        ui_option: More for `sweeps ui`: the store, where it is not the home's own.
     """
     name = shlex.quote(summary.name)
     if run_command:
@@ -28,4 +29,5 @@ def next_commands(
     else:
         more = f"sweeps best {name}"
     home = f" {home_option}" if home_option else ""
-    return f"sweeps ui{home}", f"sweeps trials {name}{home}", f"{more}{home}"
+    ui = f"sweeps ui{home} {ui_option}".rstrip()
+    return ui, f"sweeps trials {name}{home}", f"{more}{home}"

@@ -39,7 +39,7 @@ def render_markdown(summary: Summary) -> str:
     if summary.first_error:
         lines += [f"First error: {escape(summary.first_error)}", ""]
     if summary.tracking_pending:
-        lines += [f"{summary.tracking_pending} trials are recorded but not in MLflow yet.", ""]
+        lines += [f"{summary.tracking_pending} runs are recorded but not in MLflow yet.", ""]
     return "\n".join(lines)
 
 

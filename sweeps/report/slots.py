@@ -92,7 +92,7 @@ def slot_row(attempts: Sequence[Record]) -> SlotRow:
         attempts: Every recorded attempt at the slot, in any order; at least one.
     """
     last = max(attempts, key=_attempt)
-    deciding = max((r for r in attempts if r.is_final), key=_attempt, default=last)
+    deciding = max((r for r in attempts if r.ends_slot), key=_attempt, default=last)
     result = deciding.result
     history = result.history if result else {}
     return SlotRow(

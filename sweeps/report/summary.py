@@ -36,7 +36,8 @@ class Summary:
         seconds: Wall time of this call of `sweeps run`.
         stopped_by: What ended the sweep before its total (`timeout`, `target`, `interrupt`, ...),
             None if nothing did.
-        tracking_pending: Records that MLflow has not received yet.
+        tracking_pending: Runs that MLflow has not received yet, the parent run included.
+        tracking_error: Why, in one line; None if nothing is missing.
         time_split: Seconds by what they were spent on.
     """
 
@@ -53,6 +54,7 @@ class Summary:
     seconds: float
     stopped_by: str | None = None
     tracking_pending: int = 0
+    tracking_error: str | None = None
     time_split: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -83,6 +85,7 @@ class Summary:
             "seconds": self.seconds,
             "stopped_by": self.stopped_by,
             "tracking_pending": self.tracking_pending,
+            "tracking_error": self.tracking_error,
             "time_split": dict(self.time_split),
         }
 

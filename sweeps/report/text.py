@@ -20,7 +20,7 @@ from sweeps.report.verdict import difference_to, failure_line, progress_line, ve
 
 
 def render_text(
-    summary: Summary, *, home_option: str = "", run_command: str = ""
+    summary: Summary, *, home_option: str = "", run_command: str = "", ui_option: str = ""
 ) -> RenderableType:
     """Return the end of a run: best against baselines, failures, three commands to copy.
 
@@ -30,6 +30,7 @@ def render_text(
         summary: Of the sweep.
         home_option: See `next_commands`.
         run_command: See `next_commands`.
+        ui_option: See `next_commands`.
     """
     time = f" ({format_seconds(summary.seconds)})" if summary.seconds else ""
     parts: list[RenderableType] = [
@@ -41,7 +42,9 @@ def render_text(
     if summary.best:
         parts += [Text("Parameters of the best trial:"), _pairs(_param_texts(summary.best))]
     parts += [Text(line, style=style) for line, style in _remarks(summary)]
-    commands = next_commands(summary, home_option=home_option, run_command=run_command)
+    commands = next_commands(
+        summary, home_option=home_option, run_command=run_command, ui_option=ui_option
+    )
     hints = ("compare the runs in MLflow", "every trial", "go on" if run_command else "the best")
     return Group(*parts, Text(), _commands(dict(zip(commands, hints, strict=True))))
 
@@ -94,7 +97,7 @@ def _remarks(summary: Summary) -> list[tuple[str, str]]:
     if summary.failures:
         remarks.append((failure_line(summary.failures, summary.first_error), "bold red"))
     if summary.tracking_pending:
-        text = f"{summary.tracking_pending} trials are recorded but not in MLflow yet"
+        text = f"{summary.tracking_pending} runs are recorded but not in MLflow yet"
         remarks.append((text, "yellow"))
     if total := sum(summary.time_split.values()):
         spent = ", ".join(

@@ -150,8 +150,10 @@ class Proposer:
 
     def _last_unseen(self, trial: FrozenTrial) -> Proposal:
         if self._space.size() is None:
+            if self._slot > len(self._baselines):
+                raise Exhausted  # what is left of the space, if anything, is too small to hit
             raise UsageError(
-                f"{MAX_RANDOM} random points in a row were seen before or break a constraint "
+                f"{MAX_RANDOM} random points in a row break a constraint "
                 f"({', '.join(str(c) for c in self._space.constraints) or 'of the experiment'}); "
                 "widen the space or relax its constraints"
             )
@@ -163,6 +165,8 @@ class Proposer:
         for point in self._grid:
             if self._is_new(point):
                 return self._walk(trial, origin, point=point)
+        if not self._seen:
+            raise UsageError("no point of the space meets its constraints; relax them")
         raise Exhausted
 
     def _is_new(self, params: Mapping[str, Value]) -> bool:

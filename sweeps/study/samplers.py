@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -93,6 +92,8 @@ def make_pruner(choice: Choice) -> optuna.pruners.BasePruner | None:
         "hyperband": pruners.HyperbandPruner,
         "asha": pruners.SuccessiveHalvingPruner,
     }
+    if choice.name == "none" and choice.options:
+        raise UsageError(f"pruner 'none' takes no options, got {', '.join(choice.options)}")
     if choice.name == "none":
         return None
     if choice.name in known:
@@ -122,24 +123,17 @@ def _seeded(kind: Any, seed: int, options: Mapping[str, Any]) -> Any:
 
 def _tried(factory: SamplerFactory, choice: Choice) -> SamplerFactory:
     """Make one sampler now, so that a mistake shows before anything is created."""
-
-    def make(sweep_seed: int, proposal_seed: int) -> optuna.samplers.BaseSampler:
-        with warnings.catch_warnings():
-            # `group` and QMC are marked experimental; versions are pinned, resume is by record.
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return factory.make(sweep_seed, proposal_seed)
-
-    _call(lambda: _rehearse(make(0, 0)), {}, "sampler", choice.name)
-    return SamplerFactory(make, factory.stateless)
+    _call(lambda: _rehearse(factory.make(0, 0)), {}, "sampler", choice.name)
+    return factory
 
 
 def _rehearse(sampler: optuna.samplers.BaseSampler) -> None:
     # Some samplers import what they need only once they model something: 12 trials are past the
     # start-up phase of all that Optuna ships.
     study = optuna.create_study(sampler=sampler)
-    distribution = optuna.distributions.FloatDistribution(0, 1)
+    distribution = optuna.distributions.FloatDistribution(0, 1, step=1 / 16)
     for number in range(12):
-        value = number / 12
+        value = number / 16
         study.add_trial(
             optuna.trial.create_trial(
                 params={"x": value, "y": value},

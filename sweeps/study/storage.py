@@ -12,11 +12,14 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.locks import exclusive
 from sweeps.records import Record
 from sweeps.study.mirror import DIVERGED_CONSTRAINT, Direction, Told
 from sweeps.study.proposals import Proposal
 
 BUSY_TIMEOUT_SECONDS: Final = 30
+ATTEMPTS: Final = "attempts"
+"""User attribute of a slot: number of its last attempt that was begun."""
 
 
 class StudyStore:
@@ -28,16 +31,11 @@ class StudyStore:
 
     def __init__(self, database: Path, sweep_id: str, direction: Direction) -> None:
         """Open the study, creating file and study where they are missing."""
-        _enable_wal(database)
-        self._storage = RDBStorage(
-            f"sqlite:///{database}",
-            engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}},
-        )
-        sqlalchemy.event.listen(self._storage.engine, "connect", _relax_synchronous)
-        self._storage.engine.dispose()  # connections made before the listener was there
-        study = optuna.create_study(
-            study_name=sweep_id, storage=self._storage, direction=direction, load_if_exists=True
-        )
+        with exclusive(database.parent):  # two processes must not both create the tables
+            self._storage = _open(database)
+            study = optuna.create_study(
+                study_name=sweep_id, storage=self._storage, direction=direction, load_if_exists=True
+            )
         self._study_id = self._storage.get_study_id_from_name(study.study_name)
         self.slots: list[FrozenTrial] = self._storage.get_all_trials(self._study_id)
         """The slots that were stored when the study was opened, in order."""
@@ -55,9 +53,17 @@ class StudyStore:
             state=TrialState.RUNNING,
             params=dict(proposal.params),
             distributions=dict(proposal.distributions),
-            user_attrs={"origin": proposal.origin, "rejected": proposal.rejected},
+            user_attrs={
+                "origin": proposal.origin,
+                "rejected": proposal.rejected,
+                ATTEMPTS: 1,  # begun as soon as it is stored
+            },
         )
         self._trial_ids.append(self._storage.create_new_trial(self._study_id, trial))
+
+    def count_attempt(self, slot: int, attempt: int) -> None:
+        """Store that an attempt is about to begin, so that its number is never used again."""
+        self._storage.set_trial_user_attr(self._trial_ids[slot], ATTEMPTS, attempt)
 
     def tell(self, slot: int, outcome: Told) -> None:
         """Store how a slot ended; a slot that has ended already is left as it is."""
@@ -92,6 +98,17 @@ def proposal_of_record(record: Record) -> Proposal:
 def distributions_to_json(proposal: Proposal) -> dict[str, str]:
     """Return the distributions as a record keeps them."""
     return {n: distribution_to_json(d) for n, d in proposal.distributions.items()}
+
+
+def _open(database: Path) -> RDBStorage:
+    _enable_wal(database)
+    storage = RDBStorage(
+        f"sqlite:///{database}",
+        engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}},
+    )
+    sqlalchemy.event.listen(storage.engine, "connect", _relax_synchronous)
+    storage.engine.dispose()  # connections made before the listener was there
+    return storage
 
 
 def _enable_wal(database: Path) -> None:

@@ -64,7 +64,10 @@ def sqlite_path(uri: str) -> Path | None:
 
 def redacted(uri: str) -> str:
     """Return an address fit for a log: its password replaced by `***`."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return uri
     if not parts.password:
         return uri
     host = parts.netloc.rpartition("@")[2]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.content import (
@@ -28,6 +28,9 @@ from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import close_client, open_client
 from sweeps.tracking.view import view_tag
 from sweeps.tracking.writing import log_files, log_values
+
+UNDRAWN: Final = "undrawn"
+"""Tag of a run whose pictures could not be drawn; also its status where completeness is judged."""
 
 DrawFiles = Callable[[Record], Mapping[str, bytes]]
 
@@ -73,13 +76,14 @@ class Projection:
             self._client().update_run(parent_id, status="RUNNING", name=info.name)
             return parent_id
 
-    def project(self, info: SweepInfo, record: Record, files: Mapping[str, bytes]) -> str:
+    def project(self, info: SweepInfo, record: Record, files: Mapping[str, bytes] | None) -> str:
         """Write the child run of one attempt, whatever part of it is there already.
 
         Args:
             info: The sweep.
             record: How the attempt ended.
-            files: What the experiment drew, by name.
+            files: What the experiment drew, by name; None if it could not: the run is marked, and
+                counts as incomplete.
 
         Returns:
             The id of the child run.
@@ -91,9 +95,13 @@ class Projection:
             if not sweep.columns.issuperset(content.params):
                 sweep.columns.update(content.params)
                 self._show_view(sweep, info)
-            log_files(self._client(), run_id, trial_files(info, record, files))
+            log_files(self._client(), run_id, trial_files(info, record, files or {}))
+            was_undrawn = sweep.children.get(record.spec.key, ("", ""))[1] == UNDRAWN
+            if files is None or was_undrawn:
+                log_values(self._client(), run_id, tags={UNDRAWN: str(files is None).lower()})
             self._client().set_terminated(run_id, content.status, content.end_time)
-            sweep.children[record.spec.key] = (run_id, content.status)
+            status = UNDRAWN if files is None else content.status
+            sweep.children[record.spec.key] = (run_id, status)
             return run_id
 
     def is_complete(self, info: SweepInfo, record: Record) -> bool:
@@ -174,7 +182,7 @@ class Projection:
             self._sweeps[info.id] = _Sweep(
                 experiment_id,
                 parent_id,
-                {key: (run.info.run_id, run.info.status) for key, run in children.items()},
+                {key: (run.info.run_id, _status(run)) for key, run in children.items()},
                 {name for run in children.values() for name in run.data.params},
             )
         return self._sweeps[info.id]
@@ -225,6 +233,10 @@ class _ForgetOnError:
 
 def _best_tags(best: Record) -> dict[str, str]:
     return {"best_trial": best.spec.key, "best_value": str(best.objective)}
+
+
+def _status(run: Any) -> str:
+    return UNDRAWN if run.data.tags.get(UNDRAWN) == "true" else str(run.info.status)
 
 
 def _run_id(run: Any) -> str:

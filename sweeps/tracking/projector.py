@@ -114,17 +114,31 @@ class Projector:
         """Have the parent run finished after all put before; `finish` calls `finish_sweep`."""
         self._append(_Job("sweep", lambda: finish(self._projection)))
 
-    def close(self, timeout_seconds: float) -> ProjectionReport:
+    def close(
+        self,
+        timeout_seconds: float,
+        *,
+        is_urgent: Callable[[], bool] = lambda: False,
+        urgent_seconds: float = 0.0,
+    ) -> ProjectionReport:
         """Work off what is left, at most so long, and say what is missing; never raises.
 
         A store that is away gets a few more tries, not the whole time.
+
+        Args:
+            timeout_seconds: Longest wait.
+            is_urgent: Asked again and again; once it says so, the wait shrinks.
+            urgent_seconds: Longest wait from then on.
         """
+        end = time.monotonic() + timeout_seconds
         with self._changed:
             self._closing = True
-            self._deadline = time.monotonic() + timeout_seconds
+            self._deadline = end
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(timeout_seconds)
+        while self._thread.is_alive() and time.monotonic() < end:
+            self._thread.join(min(0.1, timeout_seconds))
+            if is_urgent():
+                end, is_urgent = min(end, time.monotonic() + urgent_seconds), lambda: False
         with self._changed:
             pending = [*self._failed, *(job.name for job in self._queue)]
             return ProjectionReport(self._done, pending, self._error if pending else None)
@@ -163,7 +177,7 @@ class Projector:
             files = files_factory()
         except Exception:
             # Numbers without pictures beat no run at all; the error still counts.
-            self._projection.project(self._info, record, {})
+            self._projection.project(self._info, record, None)
             raise
         self._projection.project(self._info, record, files)
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from sweeps.locks import exclusive
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.quiet import quiet
 
@@ -22,9 +23,10 @@ def open_client(tracking_uri: str) -> Any:
         if database is None:
             return MlflowClient(tracking_uri)
         database.parent.mkdir(parents=True, exist_ok=True)
-        _enable_wal(database)
-        client = MlflowClient(tracking_uri)
-        _relax_synchronous(client)
+        with exclusive(database.parent):  # two processes must not both migrate it
+            _enable_wal(database)
+            client = MlflowClient(tracking_uri)
+            _relax_synchronous(client)
         return client
 
 

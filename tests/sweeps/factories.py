@@ -82,6 +82,7 @@ def make_record(
         spec=spec,
         outcome=outcome,
         reason=REASONS[outcome],
+        ends_slot=outcome != "interrupted",
         error="ValueError: too deep\n\nTraceback ..." if outcome == "failed" else None,
         params=params,
         distributions={},

@@ -70,8 +70,6 @@ def test_exit_codes_follow_their_precedence(changes, strict, fail_under, expecte
 
 
 def test_the_reason_of_a_failed_run_names_figures_and_option():
-    text = failure(summary(), strict=False, fail_under=0.9)
+    text = failure(summary(), False, 0.9)
     assert text == "best score 0.7 is below the bound 0.9 (--fail-under)"
-    assert failure(summary(**FAILED), strict=True, fail_under=None) == (
-        "1 of 2 trials failed (--strict)"
-    )
+    assert failure(summary(**FAILED), True, None) == ("1 of 2 trials failed (--strict)")

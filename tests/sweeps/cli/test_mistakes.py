@@ -85,6 +85,9 @@ BAD_OPTIONS = {
     "set beyond the space": (["--set", "x=0..5"], "x"),
     "unknown data": (["--data", "tooy"], "'toy' and 'other'"),
     "file store": (["--tracking-uri", "file:///tmp/runs"], "mlflow migrate-filestore"),
+    "options of no pruner": (["--pruner-option", "n=1"], "takes no options"),
+    "empty name": (["--name", ""], "sweep name ''"),
+    "broken address": (["--tracking-uri", "http://[bad"], "http://[bad"),
     "unknown tracking scheme": (["--tracking-uri", "htttp://localhost"], "did you mean 'http'"),
 }
 
@@ -159,6 +162,36 @@ def test_a_space_that_is_not_there_is_refused(tmp_path):
 def test_a_home_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "home").write_text("a file")
     assert_refused(["run", "smoke"], tmp_path, "is a file")
+
+
+@pytest.mark.parametrize("name", ["a%20b", "what?", "{x}"])
+def test_a_home_that_no_address_can_hold_is_refused(tmp_path, name):
+    result = CliRunner().invoke(app, ["run", "smoke", "--home", str(tmp_path / name)])
+    assert result.exit_code == 2
+    assert "cannot stand in a database address" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_that_cannot_be_written_is_refused(tmp_path, make_home):
+    home, space = make_home(), tmp_path / "space.yaml"
+    space.write_text(GOOD)
+    run = CliRunner().invoke(app, ["run", str(space), "--trials", "1", "--home", str(home)])
+    assert run.exit_code == 0, run.output
+    line = ["trials", "space", "--csv", str(tmp_path / "no" / "x.csv"), "--home", str(home)]
+    result = CliRunner().invoke(app, line)
+    assert result.exit_code == 2
+    assert "cannot be written (No such file or directory)" in result.stderr
+
+
+@pytest.mark.parametrize("text", ["def (:", "1 / 0"])
+def test_an_experiment_that_fails_to_import_is_named(tmp_path, text):
+    module = f"broken_{abs(hash(text))}"
+    (tmp_path / f"{module}.py").write_text(text)
+    file = tmp_path / "space.yaml"
+    file.write_text(GOOD.replace("tests.sweeps.toy_experiment", module))
+    result = CliRunner().invoke(app, ["plan", str(file), "--home", str(tmp_path / "home")])
+    assert result.exit_code == 2
+    assert "importing it failed" in result.stderr
 
 
 def test_an_old_file_store_in_the_home_is_named_with_the_way_out(tmp_path):

@@ -1,10 +1,14 @@
+import fcntl
+import os
 import sqlite3
+import threading
 from contextlib import closing
 
 import numpy as np
 import optuna
 import pytest
 
+import sweeps
 from sweeps.coordinator.lock import SweepLock
 from sweeps.errors import UsageError
 from tests.sweeps.conftest import table
@@ -29,13 +33,17 @@ def test_five_trials_raised_to_ten_equal_ten_at_once(run_toy, options):
 
 
 @pytest.mark.parametrize("signal", ["sigint", "sigterm"])
-def test_an_interrupted_sweep_that_is_resumed_equals_the_undisturbed_one(run_toy, tmp_path, signal):
+def test_an_interrupted_sweep_that_is_resumed_equals_the_undisturbed_one(
+    run_toy, make_home, tmp_path, signal
+):
     flag = tmp_path / "flag"
     fixed = (f"mode={signal}", f"signal_file={flag}")
     flag.touch()
     undisturbed = run_toy("undisturbed", trials=12, overrides=fixed)
     flag.unlink()
-    interrupted = run_toy("disturbed", trials=12, overrides=fixed)
+    with pytest.raises(KeyboardInterrupt if signal == "sigint" else SystemExit):
+        run_toy("disturbed", trials=12, overrides=fixed)
+    interrupted = sweeps.load("toy", make_home("disturbed"))
     assert [row.state for row in interrupted.rows()] == ["RUNNING"]
     resumed = run_toy("disturbed", trials=12, overrides=fixed)
     assert table(resumed) == table(undisturbed)
@@ -106,10 +114,19 @@ def test_a_median_pruner_ends_bad_trials_early(run_toy):
 
 
 @pytest.mark.parametrize("pruner", ["asha", "hyperband"])
-def test_rungs_survive_an_interruption(run_toy, pruner):
-    run_toy("stepwise", trials=9, pruner=pruner)
-    stepwise = run_toy("stepwise", trials=20, pruner=pruner)
-    assert table(stepwise) == table(run_toy("at once", trials=20, pruner=pruner))
+def test_rungs_survive_an_interruption(run_toy, toy_space, pruner):
+    # Lengths differ, so that a pruner that learns its resources from the first trials shows.
+    text = toy_space.read_text().replace("fixed: {epochs: 3}\n", "")
+    text = text.replace("parameters:\n", "parameters:\n  epochs: {type: int, low: 3, high: 60}\n")
+    toy_space.write_text(text.replace("{x: 0.5,", "{epochs: 20, x: 0.5,"))
+    options = {"pruner": pruner, "pruner_options": {"min_resource": "auto"}}
+    if pruner == "hyperband":
+        options["pruner_options"] = {}
+    run_toy("stepwise", trials=9, **options)
+    stepwise = run_toy("stepwise", trials=25, **options)
+    at_once = table(run_toy("at once", trials=25, **options))
+    assert table(stepwise) == at_once
+    assert any(row[1] == "PRUNED" for row in at_once)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +193,61 @@ def test_weights_are_kept_for_baselines_and_the_best_twenty(run_toy):
     keep = {0, *(row.slot for row in ranked[:20])}
     folder = sweep.home.records / sweep.info.id
     assert {int(path.name[:4]) for path in folder.glob("*.weights")} == keep
+
+
+def test_a_killed_attempt_never_gives_its_number_to_another(run_toy):
+    sweep = run_toy(trials=3)
+    # As a kill leaves it: the slot is stored and its second attempt was begun, nothing recorded.
+    (sweep.home.store(sweep.info.id).folder / "0002-1.record").unlink()
+    with closing(sqlite3.connect(sweep.home.optuna_db)) as database, database:
+        database.execute("UPDATE trials SET state = 'RUNNING' WHERE number = 2")
+        database.execute("DELETE FROM trial_values WHERE trial_id = 3")
+    assert run_toy(trials=3).rows()[2].attempts == 2
+
+
+def test_a_complete_sweep_is_not_late(run_toy):
+    sweep = run_toy(trials=4)
+    assert table(run_toy(trials=4, timeout_seconds=1e-9)) == table(sweep)
+
+
+def test_a_look_at_the_lock_does_not_refuse_a_start(run_toy, monkeypatch):
+    sweep = run_toy(trials=1)
+    descriptor = os.open(sweep.home.records / sweep.info.id / "lock", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    threading.Timer(0.1, os.close, [descriptor]).start()
+    assert len(run_toy(trials=2).rows()) == 2
+
+
+@pytest.mark.parametrize("trials", [2.5, "3", True])
+def test_numbers_of_the_wrong_kind_are_refused(run_toy, trials):
+    with pytest.raises(UsageError, match=r"--trials .*: give a whole number"):
+        run_toy(trials=trials)
+
+
+def test_identical_baselines_are_refused(run_toy, toy_space):
+    text = toy_space.read_text()
+    twin = "  twin: {x: 0.5, layers: 0, kind: a}\nconstraints"
+    toy_space.write_text(text.replace("constraints", twin))
+    with pytest.raises(UsageError, match="'first' and 'twin' are the same point"):
+        run_toy()
+
+
+def test_a_space_that_nothing_fits_into_is_refused_before_anything_is_created(run_toy, toy_space):
+    text = toy_space.read_text().replace("size <= 20", "size > 100")
+    toy_space.write_text(text[: text.index("baselines")] + text[text.index("constraints") :])
+    with pytest.raises(UsageError, match="constraint"):
+        run_toy()
+    assert sweeps.load  # nothing was created:
+    with pytest.raises(UsageError, match="there are no sweeps yet"):
+        sweeps.load("toy", toy_space.parent / "home")
+
+
+def test_options_of_a_sampler_may_be_given_in_any_form_json_knows(run_toy):
+    options = {"sampler": "tpe", "sampler_options": {"n_startup_trials": 3}}
+    before = table(run_toy(trials=3, **options))
+    assert table(run_toy(trials=3, **options)) == before
+    with pytest.raises(UsageError, match="are not plain numbers and texts"):
+        run_toy(trials=3, name="odd", sampler_options={"constant_liar": np.bool_(True)})
 
 
 def test_nothing_but_the_sweep_is_left_behind(run_toy):

@@ -67,6 +67,7 @@ def record(
         spec=spec,
         outcome=outcome,
         reason=REASONS[outcome],
+        ends_slot=outcome != "interrupted",
         error=error,
         params=chosen,
         distributions={},

@@ -1,0 +1,32 @@
+"""Where commands print: a terminal, a file, or a pipe whose reader may go away."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+from rich.console import Console
+
+
+def open_streams() -> None:
+    """Make stdin, stdout and stderr usable whatever the caller closed or cannot encode."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+class Terminal(Console):
+    """A rich console on stdout; once the reader has gone (`| head`), it says no more."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on without a reader; rich would end the process with exit code 1."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,52 @@
+"""What a user asks for, as it was given; `config.py` makes a sweep of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a sweep.
+
+    Attributes:
+        trials: Slots with an outcome, in total over all starts.
+        timeout_seconds: Time after which no trial is begun in this start.
+        target: Objective value that is good enough.
+        stop_after: Slots in a row without improvement of the best.
+    """
+
+    trials: int
+    timeout_seconds: float | None = None
+    target: float | None = None
+    stop_after: int | None = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a user asks for; None means "as the space says" or "the default".
+
+    Attributes are those of `sweeps run`, see `sweeps run --help`.
+    """
+
+    space: str
+    trials: int | None = None
+    name: str | None = None
+    seed: int = 0
+    sampler: str | None = None
+    sampler_options: Mapping[str, Any] = field(default_factory=dict)
+    pruner: str | None = None
+    pruner_options: Mapping[str, Any] = field(default_factory=dict)
+    timeout_seconds: float | None = None
+    target: float | None = None
+    stop_after: int | None = None
+    data: str | None = None
+    ask_ahead: int | None = None
+    order: str = "slots"
+    workers: int = 0
+    overrides: Sequence[str] = ()
+    home: str | Path | None = None
+    tracking_uri: str | None = None

@@ -1,0 +1,112 @@
+"""How sweeps end when something goes wrong on the way: statuses, waits, exit of both stores."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import sweeps
+from sweeps.coordinator.recording import _stopped
+from sweeps.experiment import Stop
+from sweeps.tracking.store import open_client
+
+
+def parent_of(home):
+    client = open_client(f"sqlite:///{home / 'mlflow.db'}")
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    (parent,) = client.search_runs(experiments, "tags.kind = 'sweep'")
+    return parent
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome"),
+    [
+        (None, "failed"),
+        (Stop("pruned"), "pruned"),
+        (Stop("interrupt"), "interrupted"),
+        (Stop("terminate"), "interrupted"),
+    ],
+)
+def test_a_stopped_trial_is_judged_by_what_it_was_told(verdict, outcome):
+    assert _stopped(verdict)[0] == outcome
+
+
+def test_an_exception_gives_the_parent_run_its_terminal_status(run_toy, make_home, tmp_path):
+    (tmp_path / "spoilt.py").write_text(
+        textwrap.dedent("""
+        from tests.sweeps.toy_experiment import ToyExperiment
+
+        class Spoilt(ToyExperiment):
+            def warm_up(self):
+                raise RuntimeError("no device")
+
+        experiment = Spoilt()
+        """)
+    )
+    space = tmp_path / "toy.yaml"
+    text = space.read_text().replace("tests.sweeps.toy_experiment:", "spoilt:")
+    space.write_text(text)
+    with pytest.raises(RuntimeError, match="no device"):
+        run_toy(trials=2)
+    parent = parent_of(make_home())
+    assert parent.info.status == "FAILED"
+    assert "no device" in parent.data.tags["mlflow.note.content"]
+    assert [t for t in threading.enumerate() if t.name == "sweeps-projector"] == []
+
+
+@pytest.mark.slow
+def test_sweeps_that_start_together_in_a_fresh_home_share_it(tmp_path, toy_space):
+    def start(name):
+        words = ["run", str(toy_space), "--home", str(tmp_path / "fresh"), "--name", name]
+        return subprocess.Popen(
+            [sys.executable, "-m", "sweeps", *words, "--trials", "2", "--quiet"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        )
+
+    started = [start(name) for name in ("one", "two", "three")]
+    for process in started:
+        _, stderr = process.communicate(timeout=120)
+        assert (process.returncode, stderr) == (0, "")
+    client = open_client(f"sqlite:///{tmp_path / 'fresh' / 'mlflow.db'}")
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    assert len(client.search_runs(experiments, "tags.kind = 'trial'")) == 6
+
+
+def test_a_python_call_that_was_interrupted_says_so(run_toy, make_home, tmp_path):
+    flag = tmp_path / "flag"
+    with pytest.raises(KeyboardInterrupt):
+        run_toy(trials=2, overrides=("mode=sigint", f"signal_file={flag}"))
+    assert parent_of(make_home()).info.status == "KILLED"
+    assert sweeps.load("toy", make_home()).rows()[0].state == "RUNNING"
+
+
+def test_a_signal_shortens_the_wait_for_a_store_that_never_answers(toy_space, tmp_path):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, never answers
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        words = ["run", str(toy_space), "--home", str(tmp_path / "home"), "--trials", "2"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "sweeps", *words, "--tracking-uri", address],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        ) as process:
+            for line in process.stderr:
+                if line.startswith("[2/2]"):
+                    break
+            time.sleep(0.5)
+            began = time.monotonic()
+            process.terminate()
+            stderr = process.stderr.read()
+            assert process.wait(30) == 143, stderr
+    assert time.monotonic() - began < 10
+    assert "Traceback" not in stderr
