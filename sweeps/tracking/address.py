@@ -16,7 +16,7 @@ from sweeps.errors import UsageError
 from sweeps.naming import did_you_mean
 
 DATABASE_NAME: Final = "mlflow.db"
-_SQLITE: Final = "sqlite:///"
+SQLITE: Final = "sqlite:///"
 _SCHEMES: Final = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 
 
@@ -35,7 +35,7 @@ def resolve_tracking_uri(home: Path, option: str | None) -> str:
         TrackingError: A file store, a plain path, or a scheme that is not supported.
     """
     home = home.expanduser().absolute()
-    own = f"{_SQLITE}{home / DATABASE_NAME}"
+    own = f"{SQLITE}{home / DATABASE_NAME}"
     received = option or os.environ.get("MLFLOW_TRACKING_URI") or own
     source = "--tracking-uri" if option else "MLFLOW_TRACKING_URI"
     if received == own:
@@ -47,7 +47,7 @@ def resolve_tracking_uri(home: Path, option: str | None) -> str:
     if not scheme:
         raise TrackingError(
             f"{source} {received!r} is a path; write a database file as "
-            f"'{_SQLITE}{Path(received).expanduser().absolute()}'"
+            f"'{SQLITE}{Path(received).expanduser().absolute()}'"
         )
     if scheme not in _SCHEMES:
         raise TrackingError(
@@ -59,7 +59,7 @@ def resolve_tracking_uri(home: Path, option: str | None) -> str:
 
 def sqlite_path(uri: str) -> Path | None:
     """Return the file of a SQLite address, or None for any other kind of store."""
-    return Path(unquote(uri.removeprefix(_SQLITE))) if uri.startswith(_SQLITE) else None
+    return Path(unquote(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else None
 
 
 def redacted(uri: str) -> str:
@@ -105,9 +105,9 @@ def _absolute_sqlite(uri: str, source: str) -> str:
     path = sqlite_path(uri)
     if path is None or str(path) in {"", ".", ":memory:"} or path.is_dir():
         raise TrackingError(
-            f"{source} {uri!r} names no file; write '{_SQLITE}/absolute/path/{DATABASE_NAME}'"
+            f"{source} {uri!r} names no file; write '{SQLITE}/absolute/path/{DATABASE_NAME}'"
         )
-    return f"{_SQLITE}{path.expanduser().absolute()}"
+    return f"{SQLITE}{path.expanduser().absolute()}"
 
 
 def _server(uri: str, source: str) -> str:

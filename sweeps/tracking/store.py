@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweeps.locks import exclusive
-from sweeps.tracking.address import sqlite_path
+from sweeps.tracking.address import SQLITE, sqlite_path
 from sweeps.tracking.quiet import quiet
 
 BUSY_TIMEOUT_SECONDS: Final = 20
@@ -23,7 +23,9 @@ def open_client(tracking_uri: str) -> Any:
         if database is None:
             return MlflowClient(tracking_uri)
         database.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(database.parent):  # two processes must not both migrate it
+        with exclusive(database.parent):  # two processes must not both create it
+            if not database.exists():
+                _create(database)
             _enable_wal(database)
             client = MlflowClient(tracking_uri)
             _relax_synchronous(client)
@@ -35,6 +37,24 @@ def close_client(client: Any) -> None:
     engine = getattr(client._tracking_client.store, "engine", None)
     if engine is not None:
         engine.dispose()
+
+
+def _create(database: Path) -> None:
+    """Migrate a new store under another name: a process killed meanwhile leaves no half of one."""
+    from mlflow.tracking import MlflowClient
+
+    new = database.with_name(f".{database.name}.new")
+    _remove(new)
+    client = MlflowClient(f"{SQLITE}{new}")
+    _ = client._tracking_client.store  # creates and migrates it
+    close_client(client)
+    new.replace(database)
+    _remove(new)
+
+
+def _remove(database: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 
 def _enable_wal(database: Path) -> None:
