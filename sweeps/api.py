@@ -138,7 +138,7 @@ def run(
         overrides: `name=value` texts as for `--set`.
         home: Folder of records and databases; `mlruns` if None.
         progress: `auto`, `plain`, `json` or `quiet`.
-        **options: The other fields of `sweeps.config.RunOptions`.
+        **options: The other fields of `sweeps.options.RunOptions`.
 
     Raises:
         UsageError: Something asked for cannot be done.

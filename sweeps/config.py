@@ -88,7 +88,7 @@ def resolve(options: RunOptions) -> SweepConfig:
     Raises:
         UsageError: Anything is wrong; names what was received, what is allowed and the remedy.
     """
-    numbers = _check_numbers(options)
+    order = _check_options(options)
     home = Home.resolve(options.home)
     try:
         space = load_space(options.space)
@@ -116,7 +116,7 @@ def resolve(options: RunOptions) -> SweepConfig:
         sampler_factory=_sampler(sampler, space),
         pruner=pruner,
         ask_ahead=ask_ahead,
-        order=numbers,
+        order=order,
         limits=Limits(
             trials=options.trials or space.defaults.trials,
             timeout_seconds=options.timeout_seconds,
@@ -133,7 +133,7 @@ def resolve(options: RunOptions) -> SweepConfig:
             "sampler": _as_stored(sampler.to_dict()),
             "pruner": _as_stored(pruner.to_dict()),
             "ask_ahead": ask_ahead,
-            "order": options.order,
+            "order": order,
         },
     )
     _check_baselines(config)
@@ -141,7 +141,8 @@ def resolve(options: RunOptions) -> SweepConfig:
     return config
 
 
-def _check_numbers(options: RunOptions) -> Literal["slots", "free"]:
+def _check_options(options: RunOptions) -> Literal["slots", "free"]:
+    """Refuse numbers and words that no sweep can have; return the order of the slots."""
     _at_least("--trials", options.trials, 1)
     _at_least("--ask-ahead", options.ask_ahead, 1)
     _at_least("--stop-after", options.stop_after, 1)

@@ -1,4 +1,3 @@
-import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -123,6 +122,34 @@ def test_grid_walks_the_whole_space_in_order(make_proposer):
     assert {p.origin for p in proposals} == {"grid"}
 
 
+CONDITIONAL_FINITE = (
+    HEAD
+    + """
+parameters:
+  x: {type: float, low: 0, high: 0.4, step: 0.2}
+  layers: {type: int, low: 0, high: 2}
+  y: {type: int, low: 1, high: 2, repeat: layers}
+  kind: {type: categorical, choices: [a, b]}
+"""
+)
+
+
+def test_grid_honours_conditions_and_goes_on_where_it_was(make_proposer):
+    size = 3 * (1 + 2 + 4) * 2
+    undisturbed = run(make_proposer(CONDITIONAL_FINITE, sampler="grid"), size)
+    for proposal in undisturbed:
+        active = [name for name in proposal.params if name.startswith("y_")]
+        assert len(active) == proposal.params["layers"]
+    assert len({point_key(p.params) for p in undisturbed}) == size
+    resumed = make_proposer(CONDITIONAL_FINITE, sampler="grid")
+    for proposal in undisturbed[:20]:
+        resumed.restore(proposal)
+    rest = [resumed.propose().params for _ in range(size - 20)]
+    assert rest == [p.params for p in undisturbed[20:]]
+    with pytest.raises(Exhausted):
+        resumed.propose()
+
+
 def test_inadmissible_points_are_rejected_before_they_become_slots(make_proposer):
     proposer = make_proposer(CONDITIONAL, admissible=lambda params: params["x"] > 0.5)
     proposals = run(proposer, 20)
@@ -151,19 +178,6 @@ def test_a_sampler_that_changed_its_mind_is_not_resumed(make_proposer):
         proposer.restore(stranger)
 
 
-def test_a_running_slot_is_seen_but_its_outcome_is_not(make_proposer):
-    # Same history, different outcomes of slots that must not be seen yet: same proposals.
-    one, two = make_proposer(CONDITIONAL), make_proposer(CONDITIONAL)
-    for slot in range(20):
-        if slot >= 8:
-            for proposer in (one, two):
-                proposer.tell(slot - 8, Told(TrialState.COMPLETE, float(slot)))
-        assert one.propose().params == two.propose().params
-    states = [t.state for t in one.mirror.study.get_trials(deepcopy=False)]
-    assert states[:12] == [TrialState.COMPLETE] * 12
-    assert states[12:] == [TrialState.RUNNING] * 8
-
-
 def test_a_diverged_trial_is_pruned_with_a_violated_constraint(make_proposer):
     proposer = make_proposer(CONDITIONAL)
     proposer.propose()
@@ -174,4 +188,3 @@ def test_a_diverged_trial_is_pruned_with_a_violated_constraint(make_proposer):
     assert diverged.state == TrialState.PRUNED
     assert diverged.constraints == {"diverged": 1.0}
     assert failed.state == TrialState.FAIL
-    assert isinstance(proposer.mirror.study, optuna.Study)
