@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test check benchmark data-check wheel-test constraints clean python
+.PHONY: help sweep test check equality benchmark data-check wheel-test constraints clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -27,6 +27,9 @@ test: $(VENV)/.installed-dev ## run all tests; branch coverage must reach 90 %
 	@command -v chromium >/dev/null || \
 		echo "chromium is not installed: the browser tests are skipped"
 	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term --cov-fail-under=90
+
+equality: $(VENV)/.installed-dev ## compare the fused engine with Keras on 200 examples (make test: 20)
+	EQUALITY_EXAMPLES=200 $(BIN)/python -m pytest --timeout 3000 -s tests/digitexp/training/fused
 
 check: $(VENV)/.installed-dev ## lint, format, types, layers
 	$(BIN)/ruff check .

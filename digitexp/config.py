@@ -53,6 +53,7 @@ class TrialConfig:
     plateau_factor: float = 0.5
     plateau_patience_epochs: int | None = 3
     min_learning_rate: float = 1e-6
+    engine: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:

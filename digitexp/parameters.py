@@ -24,6 +24,7 @@ INITIALIZERS = (
     "lecun_uniform",
     "lecun_normal",
 )
+ENGINES = ("auto", "fused", "keras")
 MAX_HIDDEN_LAYERS = 10
 MAX_SEED = 2**32 - 1
 
@@ -159,6 +160,12 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         ),
         "min_learning_rate": Parameter(
             "float", "the rate never falls below it", default=1e-6, low=0.0, high=1.0
+        ),
+        "engine": Parameter(
+            "categorical",
+            "what trains: fused (a graph per epoch), keras (model.fit), auto (whatever is faster)",
+            default="auto",
+            choices=ENGINES,
         ),
         "seed": Parameter(
             "int", "decides weights, shuffling and dropout", default=0, low=0, high=MAX_SEED

@@ -5,18 +5,35 @@ Answers without importing TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, cast
 
-from digitexp.config import ConfigError, TrialConfig
+from digitexp.config import TrialConfig
 from digitexp.models import count_parameters
+from digitexp.training.outcome import Forward, TrainingData
 
-__all__ = ["ENGINES", "Fit", "TrainingPlan", "load_engine", "plan_training"]
+__all__ = ["Engine", "TrainingPlan", "load_engine", "plan_training"]
 
-Fit = Callable[..., None]
-"""(model, config, data, callbacks, *, shuffle=True): trains the model in place."""
 
-ENGINES = ("auto", "keras")
+class Engine(Protocol):
+    """What an engine's module offers."""
+
+    def fit(
+        self,
+        model: Any,
+        config: TrialConfig,
+        data: TrainingData,
+        callbacks: Sequence[Any],
+        *,
+        shuffle: bool = True,
+    ) -> None:
+        """Train a compiled model in place."""
+        ...
+
+    def forward(self, model: Any, config: TrialConfig) -> Forward:
+        """Return a function that answers the logits and the penalty of the present weights."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,31 +52,47 @@ class TrainingPlan:
 
 
 def plan_training(
-    config: TrialConfig, n_train: int, n_features: int, n_classes: int, engine: str = "auto"
+    config: TrialConfig, n_train: int, n_features: int, n_classes: int
 ) -> TrainingPlan:
     """Choose the engine and estimate the time.
 
     Args:
-        config: What is to be trained.
+        config: What is to be trained; its `engine` may leave the choice to us.
         n_train: Number of training images.
         n_features: Inputs of the network.
         n_classes: Outputs of the network.
-        engine: One of `ENGINES`; `auto` leaves the choice to us.
-
-    Raises:
-        ConfigError: There is no such engine.
     """
-    if engine not in ENGINES:
-        raise ConfigError(f"There is no engine {engine!r}; choose one of {', '.join(ENGINES)}.")
-    reason = "model.fit trains every configuration" if engine == "auto" else "asked for"
-    return TrainingPlan("keras", reason, _keras_seconds(config, n_train, n_features, n_classes))
+    seconds = {"fused": _fused_seconds, "keras": _keras_seconds}
+    engine, reason = config.engine, "asked for"
+    if engine == "auto":
+        engine, reason = "fused", "a multilayer perceptron: a whole epoch fits in one graph"
+    return TrainingPlan(engine, reason, seconds[engine](config, n_train, n_features, n_classes))
 
 
-def load_engine(name: str) -> Fit:
+def load_engine(name: str) -> Engine:
     """Import an engine by the name a plan gives; TensorFlow must be set up."""
+    if name == "fused":
+        from digitexp.training.fused import engine
+
+        return cast(Engine, engine)
     from digitexp.training import keras_engine
 
-    return {"keras": keras_engine.fit}[name]
+    return cast(Engine, keras_engine)
+
+
+def _fused_seconds(config: TrialConfig, n_train: int, n_features: int, n_classes: int) -> float:
+    """Return seconds for all epochs, TensorFlow's start not included.
+
+    Least-squares fit to 54 nets (4000 images of 400 pixels; 1 to 3 layers of 10 to 128 units, batch
+    16 to 128, with and without dropout) on one core: half are within 5 %, all within 40 %
+    (TensorFlow 2.21, x86 with AVX-512).
+    """
+    dropped = [u for u, rate in zip(config.units, config.dropout_rates, strict=True) if rate > 0]
+    weights = count_parameters(config, n_features, n_classes)
+    steps = -(-n_train // config.batch_size)
+    step = 36e-6 + 13e-6 * config.hidden_layers + 1.4e-6 * len(dropped) + 5.2e-10 * weights
+    epoch = 0.004 + steps * step + n_train * (5.1e-11 * weights + 3.7e-9 * sum(dropped))
+    return 0.05 + config.epochs * epoch
 
 
 def _keras_seconds(config: TrialConfig, n_train: int, n_features: int, n_classes: int) -> float:

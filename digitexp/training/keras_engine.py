@@ -1,15 +1,21 @@
-"""The reference engine: Keras's own `model.fit`, which trains whatever Keras can."""
+"""The reference engine: Keras's own `model.fit`, which trains whatever Keras can.
+
+Import this after `set_up_tensorflow()`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
+
 from digitexp.config import TrialConfig
-from digitexp.training.outcome import TrainingData
+from digitexp.training.outcome import Forward, TrainingData
 from digitexp.training.tensors import data_tensors
 
-__all__ = ["fit"]
+__all__ = ["fit", "forward"]
 
 
 def fit(
@@ -46,3 +52,23 @@ def fit(
         callbacks=list(callbacks),
         verbose=0,
     )
+
+
+def forward(model: Any, _config: TrialConfig) -> Forward:
+    """Return a function that answers the logits and the penalty of the model's present weights.
+
+    One graph for all images: with it a trial takes a quarter to a third less time than with
+    `validation_data` in `model.fit`, and the logits also give the confusion counts.
+    """
+
+    def whole_part(images: Any) -> tuple[Any, Any]:
+        logits = model(images, training=False)
+        return logits, tf.add_n(model.losses) if model.losses else tf.constant(0.0)
+
+    graph = tf.function(whole_part, autograph=False, reduce_retracing=True)
+
+    def pass_forward(images: Any) -> tuple[np.ndarray, float]:
+        logits, penalty = graph(images)
+        return logits.numpy(), float(penalty)
+
+    return pass_forward

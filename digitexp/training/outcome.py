@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["EPOCH_METRICS", "OnEpoch", "TrainingData", "TrainingOutcome"]
+__all__ = ["EPOCH_METRICS", "Forward", "OnEpoch", "TrainingData", "TrainingOutcome"]
 
 EPOCH_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+
+Forward = Callable[[Any], tuple[np.ndarray, float]]
+"""(n, features) images as a tensor -> ((n, classes) logits, L2 penalty) of the present weights."""
 
 OnEpoch = Callable[[int, Mapping[str, float]], str | None]
 """Called with (epoch from 0, the epoch's metrics); answers None (go on) or a reason to stop."""

@@ -6,6 +6,7 @@ TensorFlow reads its settings once, when it starts, so this runs before anything
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import sys
@@ -42,6 +43,10 @@ def set_up_tensorflow() -> None:
         tf.config.experimental.enable_op_determinism()
         tf.get_logger().setLevel("ERROR")  # it warns of a new graph per trial, which is meant
         tf.constant(0.0)  # initialises the CPU device here, where its messages are held back
+    # Each training ends with a garbage collection. TensorFlow's own objects stay anyway; frozen,
+    # they are no longer searched: 0.02 s instead of 0.18, and forked workers go on sharing them.
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from digitexp.config import TrialConfig
 from digitexp.evaluation import accuracy, confusion_counts, cross_entropy, recalls
 from digitexp.models import build_model, describe_model, model_weights
 from digitexp.training.engines import load_engine, plan_training
-from digitexp.training.outcome import OnEpoch, TrainingData, TrainingOutcome
+from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
 from digitexp.training.tensorflow_setup import known_warnings_ignored, set_up_tensorflow
 
 if TYPE_CHECKING:
@@ -29,25 +29,19 @@ def train(
     config: TrialConfig,
     data: TrainingData,
     on_epoch: OnEpoch = _go_on,
-    *,
-    engine: str = "auto",
 ) -> TrainingOutcome:
     """Train one configuration and judge its best epoch.
 
-    The outcome depends on the configuration (its seed included), the data and the engine only,
-    to the bit; not on what was trained before in this process.
+    The outcome depends on the configuration (its seed and engine included) and the data only, to
+    the bit; not on what was trained before in this process.
 
     Args:
         config: The configuration.
         data: Training and validation part.
         on_epoch: Called after each epoch, except the one that diverged; a text it returns ends
             the training and becomes the stop reason.
-        engine: One of `digitexp.training.engines.ENGINES`.
-
-    Raises:
-        ConfigError: There is no such engine.
     """
-    plan = plan_training(config, len(data.train_labels), data.n_features, data.n_classes, engine)
+    plan = plan_training(config, len(data.train_labels), data.n_features, data.n_classes)
     set_up_tensorflow()
     import keras
 
@@ -58,19 +52,21 @@ def train(
     keras.backend.clear_session()  # drops the graphs and layer names of earlier trainings
     keras.utils.set_random_seed(config.seed)
     model = build_model(config, data.n_features, data.n_classes)
-    forward = callbacks.validation_forward(model, data_tensors(data).validation_images)
-    observer = callbacks.EpochObserver(data, on_epoch, forward)
+    engine, tensors = load_engine(plan.engine), data_tensors(data)
+    forward = engine.forward(model, config)
+    observer = callbacks.EpochObserver(data, tensors.validation_images, on_epoch, forward)
     stopping = callbacks.early_stopping(config)
     summary = describe_model(model)
     built = perf_counter()
     with known_warnings_ignored():
         watchers = [observer, stopping, *callbacks.rate_reduction(config)]
-        load_engine(plan.engine)(model, config, data, watchers)
+        engine.fit(model, config, data, watchers)
     trained = perf_counter()
     outcome, stop_reason = _how_it_ended(observer, stopped_early=stopping.stopped_epoch > 0)
     has_best = bool(np.isfinite(observer.history["val_loss"]).any())
-    logits, penalty = forward()
-    metrics = _headline(model, config, data, observer, logits, penalty) if has_best else {}
+    logits, penalty = forward(tensors.validation_images)
+    train_logits = _in_chunks(forward, tensors.train_images)
+    metrics = _headline(data, observer, logits, penalty, train_logits) if has_best else {}
     evaluated = perf_counter()
     return TrainingOutcome(
         outcome=outcome,
@@ -101,17 +97,16 @@ def _how_it_ended(
 
 
 def _headline(
-    model: Any,
-    config: TrialConfig,
     data: TrainingData,
     observer: EpochObserver,
     logits: np.ndarray,
     penalty: float,
+    train_logits: np.ndarray,
 ) -> dict[str, float]:
-    """Return the headline metrics of the restored best weights, whose `logits` these are."""
+    """Return the headline metrics of the restored best weights, whose logits these are."""
     right = accuracy(logits, data.validation_labels)
     entropy = cross_entropy(logits, data.validation_labels)
-    train_accuracy = accuracy(_logits(model, data.train_images), data.train_labels)
+    train_accuracy = accuracy(train_logits, data.train_labels)
     return {
         "best_val_accuracy": right,
         "best_val_loss": entropy + penalty,
@@ -120,12 +115,12 @@ def _headline(
         "accuracy_gap": train_accuracy - right,
         "best_epoch": float(np.nanargmin(observer.history["val_loss"]) + 1),
         "epochs": float(len(observer.history["loss"])),
-        "parameters": float(model.count_params()),
+        "parameters": float(observer.model.count_params()),
         **recalls(confusion_counts(logits, data.validation_labels), data.class_names),
     }
 
 
-def _logits(model: Any, images: np.ndarray, chunk: int = 8192) -> np.ndarray:
-    """Return the model's logits, in chunks so that large data do not fill the memory."""
-    parts = [model(images[i : i + chunk], training=False) for i in range(0, len(images), chunk)]
-    return np.concatenate([np.asarray(part) for part in parts])
+def _in_chunks(forward: Forward, images: Any, chunk: int = 8192) -> np.ndarray:
+    """Return the logits of many images, in chunks so that large data do not fill the memory."""
+    starts = range(0, int(images.shape[0]), chunk)
+    return np.concatenate([forward(images[i : i + chunk])[0] for i in starts])

@@ -64,7 +64,8 @@ def test_prepared_data_has_flat_images_facts_and_digests(data):
 def test_parameters_are_counted_and_the_plan_is_made_before_training(data):
     assert experiment.measure(CONFIG, data) == {"parameters": 64 * 12 + 12 + 12 * 10 + 10}
     assert set(experiment.measures) == {"parameters"}
-    assert experiment.plan(CONFIG, data).engine == "keras"
+    assert experiment.plan(CONFIG, data).engine == "fused"
+    assert experiment.plan({**CONFIG, "engine": "keras"}, data).engine == "keras"
 
 
 @pytest.mark.tensorflow

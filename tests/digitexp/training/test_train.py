@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from digitexp.config import ConfigError, TrialConfig
+from digitexp.config import TrialConfig
 from digitexp.evaluation import accuracy, confusion_counts
 from digitexp.training.outcome import EPOCH_METRICS, TrainingData
 from digitexp.training.train import train
@@ -177,8 +177,3 @@ def test_a_later_divergence_keeps_the_best_epoch_before_it():
     assert outcome.metrics["best_epoch"] == np.nanargmin(outcome.history["val_loss"]) + 1
     assert all(map(math.isfinite, outcome.metrics.values()))
     assert all(np.isfinite(array).all() for array in outcome.weights.values())
-
-
-def test_an_unknown_engine_is_refused():
-    with pytest.raises(ConfigError, match="'fusd'; choose one of auto, keras"):
-        train(TrialConfig(), small_digits(), engine="fusd")

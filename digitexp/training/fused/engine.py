@@ -1,0 +1,166 @@
+"""`fit` and `forward` of the fused engine: Keras's training loop around graphs of whole epochs.
+
+Import this after `set_up_tensorflow()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from digitexp.config import TrialConfig
+from digitexp.training.fused.epoch import (
+    Images,
+    Settings,
+    Variables,
+    epoch_graph,
+    forward_graph,
+)
+from digitexp.training.fused.kind import NetKind
+from digitexp.training.fused.masks import draw_masks
+from digitexp.training.fused.step import Adam
+from digitexp.training.outcome import Forward, TrainingData
+from digitexp.training.tensors import data_tensors
+
+__all__ = ["fit", "forward"]
+
+_SHUFFLING: Final = 0
+_DROPOUT: Final = 1
+_MASK_CELLS: Final = 2**24
+"""Masks of at most so many activations at once (64 MB), unless a single batch has more."""
+
+
+def fit(
+    model: Any,
+    config: TrialConfig,
+    data: TrainingData,
+    callbacks: Sequence[Any],
+    *,
+    shuffle: bool = True,
+) -> None:
+    """Train a compiled model in place until its epochs are over or a callback stops it.
+
+    Callbacks see what `model.fit` shows them when all steps of an epoch run in one call: the batch
+    hooks are called once an epoch.
+
+    Args:
+        model: As `digitexp.models.build_model` makes it for this configuration.
+        config: Its seed decides shuffling and dropout.
+        data: The training part is used; validation is a callback's business.
+        callbacks: Keras callbacks, called in this order after each epoch.
+        shuffle: Whether each epoch sees the images in a new order.
+    """
+    trainer = _Trainer(model, config, data, shuffle=shuffle)
+    watchers = keras.callbacks.CallbackList(
+        list(callbacks),
+        add_history=True,
+        model=model,
+        epochs=config.epochs,
+        steps=trainer.steps,
+        verbose=0,
+    )
+    model.stop_training = False
+    logs: dict[str, float] = {}
+    watchers.on_train_begin()
+    for epoch in range(config.epochs):
+        watchers.on_epoch_begin(epoch)
+        watchers.on_train_batch_begin(0)
+        logs = trainer.train_epoch()
+        watchers.on_train_batch_end(trainer.steps - 1, logs)
+        watchers.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    watchers.on_train_end(logs)
+
+
+def forward(model: Any, config: TrialConfig) -> Forward:
+    """Return a function that answers the logits and the penalty of the model's present weights."""
+    kind = _kind(model, config)
+    graph, handles = forward_graph(kind), _handles(model.trainable_variables)
+    l2 = tf.constant(config.l2, kind.dtype)
+
+    def pass_forward(images: Any) -> tuple[np.ndarray, float]:
+        logits, penalty = graph(handles, tf.cast(images, kind.dtype), l2)
+        return logits.numpy(), float(penalty)
+
+    return pass_forward
+
+
+class _Trainer:
+    """What stays the same, and what moves on, from one epoch to the next."""
+
+    def __init__(
+        self, model: Any, config: TrialConfig, data: TrainingData, *, shuffle: bool
+    ) -> None:
+        self._adam = model.optimizer
+        self._config = config
+        self._kind = _kind(model, config)
+        self._variables = Variables(
+            _handles(model.trainable_variables),
+            _handles(self._adam._momentums),
+            _handles(self._adam._velocities),
+        )
+        tensors = data_tensors(data)
+        self._images = tf.cast(tensors.train_images, self._kind.dtype)
+        self._labels = tensors.train_labels
+        self._count = len(data.train_labels)
+        self._shuffling = np.random.default_rng((config.seed, _SHUFFLING)) if shuffle else None
+        self._dropout = np.random.default_rng((config.seed, _DROPOUT))
+        self.steps = -(-self._count // config.batch_size)
+
+    def train_epoch(self) -> dict[str, float]:
+        """Train one epoch and return its `loss` and `accuracy`."""
+        order = np.arange(self._count, dtype=np.int32)
+        if self._shuffling is not None:
+            self._shuffling.shuffle(order)
+        loss = right = 0.0
+        for rows in self._parts():
+            data = Images(self._images, self._labels, tf.constant(order[rows]), self._masks(rows))
+            settings = self._settings()
+            sums = epoch_graph(self._kind)(self._variables, data, settings)
+            loss, right = loss + float(sums[0]), right + float(sums[1])
+            self._adam.iterations.assign_add(-(-len(order[rows]) // self._config.batch_size))
+        return {"loss": loss / self._count, "accuracy": right / self._count}
+
+    def _parts(self) -> Iterator[slice]:
+        """Cut the epoch at batch boundaries so that masks of large data do not fill the memory."""
+        batch, size = self._config.batch_size, self._count
+        if self._kind.dropout:
+            size = max(_MASK_CELLS // sum(self._config.units) // batch, 1) * batch
+        for start in range(0, self._count, size):
+            yield slice(start, min(start + size, self._count))
+
+    def _masks(self, rows: slice) -> list[Any]:
+        if not self._kind.dropout:
+            return []
+        config, count = self._config, rows.stop - rows.start
+        rates = config.dropout_rates
+        masks = draw_masks(self._dropout, rates, config.units, count, self._kind.dtype)
+        return [tf.convert_to_tensor(mask) for mask in masks]
+
+    def _settings(self) -> Settings:
+        """Read the optimizer each time: a callback may have changed the learning rate."""
+        adam, config = self._adam, self._config
+        numbers = [adam.learning_rate.numpy(), adam.beta_1, adam.beta_2, adam.epsilon]
+        return Settings(
+            batch_size=tf.constant(config.batch_size),
+            steps_before=self._number(adam.iterations.numpy()),
+            adam=Adam(*map(self._number, numbers)),
+            l2=self._number(config.l2),
+            clipnorm=self._number(config.clipnorm or 0.0),
+        )
+
+    def _number(self, value: float) -> Any:
+        return tf.constant(value, self._kind.dtype)
+
+
+def _kind(model: Any, config: TrialConfig) -> NetKind:
+    return NetKind.of(config, model.trainable_variables[0].dtype)
+
+
+def _handles(variables: Sequence[Any]) -> list[Any]:
+    return [variable.value.handle for variable in variables]

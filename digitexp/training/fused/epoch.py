@@ -1,0 +1,163 @@
+"""The graph of an epoch, and that of a forward pass; one trace for each kind of net.
+
+Import this after `set_up_tensorflow()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from digitexp.training.fused import step as steps
+from digitexp.training.fused.kind import NetKind
+
+__all__ = ["Images", "Settings", "Variables", "epoch_graph", "forward_graph"]
+
+
+class Variables(NamedTuple):
+    """Resource handles, kernel and bias of each layer in turn."""
+
+    weights: list[Any]
+    momentums: list[Any]
+    velocities: list[Any]
+
+
+class Images(NamedTuple):
+    """What is trained on, and in which order.
+
+    Attributes:
+        images: (n, features), of the weights' type.
+        labels: (n,), int32.
+        order: (rows,), int32: the images to train on, in batches from its start.
+        masks: Dropout mask of each hidden layer, (rows, units); empty without dropout.
+    """
+
+    images: Any
+    labels: Any
+    order: Any
+    masks: list[Any]
+
+
+class Settings(NamedTuple):
+    """The numbers of an epoch, scalars of the weights' type unless said otherwise.
+
+    Attributes:
+        batch_size: Images per step, int32; the last step takes what is left.
+        steps_before: Steps that Adam has made before.
+        adam: Adam's settings.
+        l2: Factor of the L2 penalty.
+        clipnorm: Largest norm of a gradient tensor.
+    """
+
+    batch_size: Any
+    steps_before: Any
+    adam: steps.Adam
+    l2: Any
+    clipnorm: Any
+
+
+@cache
+def epoch_graph(kind: NetKind) -> Any:
+    """Return the graph that trains an epoch in place: (Variables, Images, Settings) -> sums.
+
+    It answers (loss, right answers), each summed over the images as Keras does it: judged by the
+    weights before the image's step, dropout and penalty included.
+    """
+
+    def train_epoch(variables: Variables, data: Images, settings: Settings) -> tuple[Any, Any]:
+        rows = tf.size(data.order)
+        count = (rows + settings.batch_size - 1) // settings.batch_size
+
+        def train_step(i: Any, step: Any, penalties: Any, logits: Any) -> tuple[Any, ...]:
+            start = i * settings.batch_size
+            end = tf.minimum(start + settings.batch_size, rows)
+            step += 1
+            passed, penalty = _train_batch(kind, variables, data, settings, (start, end, step))
+            return i + 1, step, penalties + penalty, logits.write(i, passed)
+
+        logits = tf.TensorArray(
+            kind.dtype, count, infer_shape=False, element_shape=[None, None]
+        )  # judged once at the end: cheaper than in each step
+        _, _, penalties, logits = tf.while_loop(
+            lambda i, *_: i < count,
+            train_step,
+            (0, settings.steps_before, tf.zeros([], kind.dtype), logits),
+            parallel_iterations=1,
+        )
+        return _judge(kind, logits.concat(), tf.gather(data.labels, data.order), penalties)
+
+    return _traced(train_epoch, _epoch_signature(kind))
+
+
+@cache
+def forward_graph(kind: NetKind) -> Any:
+    """Return the graph (weights' handles, images, l2) -> (logits, penalty), without dropout."""
+    number = tf.TensorSpec([], kind.dtype)
+    signature = [_handles(kind), tf.TensorSpec([None, None], kind.dtype), number]
+
+    def pass_forward(handles: list[Any], images: Any, l2: Any) -> tuple[Any, Any]:
+        weights = steps.read(handles, kind.dtype)
+        return (
+            steps.forward(kind, weights, images, ()).logits,
+            steps.penalty(kind, weights, l2),
+        )
+
+    return _traced(pass_forward, signature)
+
+
+def _train_batch(
+    kind: NetKind,
+    variables: Variables,
+    data: Images,
+    settings: Settings,
+    where: tuple[Any, Any, Any],
+) -> tuple[Any, Any]:
+    """Make one step on the rows [start, end) of the order; return its logits and summed penalty."""
+    start, end, step = where
+    batch = data.order[start:end]
+    labels = tf.gather(data.labels, batch)
+    masks = [mask[start:end] for mask in data.masks]
+    size = tf.cast(end - start, kind.dtype)
+    weights = steps.read(variables.weights, kind.dtype)
+    passed = steps.forward(kind, weights, tf.gather(data.images, batch), masks)
+    delta = steps.output_delta(passed.logits, labels, size)
+    found = steps.gradients(kind, weights, passed, delta, masks, settings.l2)
+    if kind.clipping:
+        found = [steps.clip(gradient, settings.clipnorm) for gradient in found]
+    penalty = steps.penalty(kind, weights, settings.l2) * size
+    # Updates are in place: everything that reads the weights comes before them.
+    with tf.control_dependencies([*found, penalty]):
+        updates = steps.apply_adam(variables, found, settings.adam, step)
+    with tf.control_dependencies(updates):
+        return tf.identity(passed.logits), tf.identity(penalty)
+
+
+def _judge(kind: NetKind, logits: Any, labels: Any, penalties: Any) -> tuple[Any, Any]:
+    entropies = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    right = tf.equal(tf.argmax(logits, 1, output_type=tf.int32), labels)
+    return tf.reduce_sum(entropies) + penalties, tf.reduce_sum(tf.cast(right, kind.dtype))
+
+
+def _traced(function: Callable[..., Any], signature: list[Any]) -> Any:
+    """Trace once; called directly, a trace needs no look at its arguments' types each time."""
+    graph = tf.function(function, autograph=False, input_signature=signature)
+    return graph.get_concrete_function()
+
+
+def _handles(kind: NetKind) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec([], tf.resource)] * (2 * (kind.hidden_layers + 1))
+
+
+def _epoch_signature(kind: NetKind) -> list[Any]:
+    number = tf.TensorSpec([], kind.dtype)
+    integers = tf.TensorSpec([None], tf.int32)
+    matrix = tf.TensorSpec([None, None], kind.dtype)
+    masks = [matrix] * (kind.hidden_layers if kind.dropout else 0)
+    return [
+        Variables(*[_handles(kind)] * 3),
+        Images(matrix, integers, integers, masks),
+        Settings(tf.TensorSpec([], tf.int32), number, steps.Adam(*[number] * 4), number, number),
+    ]
