@@ -71,7 +71,7 @@ def test_parameters_are_counted_and_the_plan_is_made_before_training(data):
 @pytest.mark.tensorflow
 def test_a_result_holds_what_records_and_reports_need(result, data):
     assert (result.outcome, result.stop_reason, result.engine) == (
-        "complete", "max_epochs", "keras",
+        "complete", "max_epochs", "fused",
     )  # fmt: skip
     assert set(result.metrics) == set(experiment.metrics)
     assert all(math.isfinite(value) for value in result.metrics.values())
