@@ -7,11 +7,15 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
-from benchmarks import startup, winner
+from benchmarks import engine, growth, memory, smoke, startup, throughput, winner
 from benchmarks.machine import describe
 
-BENCHMARKS = {"startup": startup, "winner": winner}
+BENCHMARKS: dict[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (startup, smoke, throughput, engine, growth, memory, winner)
+}
 RESULTS = Path(__file__).parent / "results"
 
 

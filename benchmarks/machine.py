@@ -7,7 +7,18 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "numpy", "pandas", "scikit-learn", "typer")
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "optuna",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "typer",
+    "keras-tuner",
+    "jax",
+)
 
 
 def describe() -> dict[str, str]:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Timing, time_commands
+from benchmarks.timing import Timing, at_least_one, time_commands
 from benchmarks.timing import table as timing_table
 
 LIMIT_SECONDS = 0.7
@@ -33,7 +33,7 @@ COMMANDS: dict[str, list[str]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--runs", type=_at_least_one, default=10, help="timed runs (default 10)")
+    parser.add_argument("--runs", type=at_least_one, default=10, help="timed runs (default 10)")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -55,9 +55,3 @@ def table(result: dict[str, Any]) -> str:
     verdict = f"over it: {', '.join(late)}" if late else "kept by every command"
     heading = f"{result['runs']} runs after a warm-up, load {result['load']} at the end"
     return f"{heading}\n\n{timing_table(timings)}\n\nLimit {LIMIT_SECONDS} s (median): {verdict}"
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)

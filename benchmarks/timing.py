@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import time
@@ -64,6 +65,13 @@ def table(timings: Sequence[Timing], *, digits: int = 2) -> str:
             f"| {high:5.{digits}f} |"
         )
     return "\n".join(lines)
+
+
+def at_least_one(text: str) -> int:
+    """Read a number of runs, trials or rounds from the command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def _run(command: Sequence[str], folder: Path | None) -> float:

@@ -1,0 +1,181 @@
+"""A command and everything it starts, watched through /proc while it runs.
+
+The tree is whatever descends from the command or belongs to its session, so that a fork server
+and its workers stay in it after whoever started them has gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+POLL_SECONDS = 0.2
+"""What a process uses after it was last seen is missed: at most this long."""
+MEMORY_SECONDS = 2.0
+"""Memory is asked more seldom: the kernel walks the page tables to answer."""
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process at one moment.
+
+    Attributes:
+        depth: 0 for the command itself, 1 for its children, ...
+        cpu_seconds: User and system time so far.
+        command: Its command line, words separated by blanks.
+    """
+
+    pid: int
+    parent: int
+    depth: int
+    started: int
+    cpu_seconds: float
+    command: str
+
+    def memory_bytes(self, kind: str = "Pss") -> int:
+        """Return its memory; 0 once it has ended.
+
+        Args:
+            kind: `Rss` (all resident pages) or `Pss` (pages shared by n processes count 1/n).
+        """
+        with contextlib.suppress(OSError):
+            for line in (_PROC / str(self.pid) / "smaps_rollup").read_text().splitlines():
+                if line.startswith(f"{kind}:"):
+                    return int(line.split()[1]) * 1024
+        return 0
+
+    def descriptors(self) -> int:
+        """Return how many file descriptors it has open; 0 once it has ended."""
+        with contextlib.suppress(OSError):
+            return len(os.listdir(_PROC / str(self.pid) / "fd"))
+        return 0
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a command and its descendants took.
+
+    Attributes:
+        started_at: Seconds since the epoch (UTC).
+        wall_seconds: From start to the end of the command.
+        cpu_seconds: User and system time of all processes.
+        peak_bytes: Most memory of the whole tree; shared pages count once.
+    """
+
+    started_at: float
+    wall_seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def processes(root: int) -> list[Process]:
+    """Return the living processes of the tree of `root`, parents first."""
+    stats = [stat for entry in os.listdir(_PROC) if entry.isdecimal() and (stat := _stat(entry))]
+    found: dict[int, Process] = {}
+    waiting = sorted(stats, key=lambda stat: stat[0] != root)
+    while True:
+        members = [s for s in waiting if s[0] == root or s[1] in found or s[2] == root]
+        if not members:
+            return list(found.values())
+        # Children of members first; a process whose parent has gone counts as the root's child.
+        ready = [s for s in members if s[0] == root or s[1] in found] or members
+        for pid, parent, _, started, cpu in ready:
+            depth = 0 if pid == root else found[parent].depth + 1 if parent in found else 1
+            found[pid] = Process(pid, parent, depth, started, cpu, _command(pid))
+        waiting = [s for s in waiting if s[0] not in found]
+
+
+def run_tree(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    timeout_seconds: float,
+    on_poll: Callable[[int], None] = lambda pid: None,
+) -> Usage:
+    """Run a command to its end; nothing of its tree is left afterwards.
+
+    Args:
+        command: Program and arguments.
+        folder: Working folder.
+        environment: The whole environment.
+        timeout_seconds: After that the tree is killed.
+        on_poll: Called with the command's process id at every poll.
+
+    Raises:
+        RuntimeError: It failed or took too long; the message has the end of its output.
+    """
+    log = folder / "output.log"
+    started_at, clock = time.time(), time.monotonic()
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        cpu, peak = _watch(child, clock + timeout_seconds, on_poll)
+    finally:
+        wall = time.monotonic() - clock
+        _kill(child.pid)
+        child.wait()
+    if child.returncode != 0:
+        tail = log.read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"{' '.join(command)} ended with {child.returncode}:\n{tail}")
+    return Usage(started_at, wall, cpu, peak)
+
+
+def _watch(
+    child: subprocess.Popen[bytes], end: float, on_poll: Callable[[int], None]
+) -> tuple[float, int]:
+    cpu: dict[tuple[int, int], float] = {}
+    peak, next_memory = 0, 0.0
+    while child.poll() is None and time.monotonic() < end:
+        tree = processes(child.pid)
+        for process in tree:
+            cpu[process.pid, process.started] = process.cpu_seconds
+        if time.monotonic() >= next_memory:
+            peak = max(peak, sum(process.memory_bytes() for process in tree))
+            next_memory = time.monotonic() + MEMORY_SECONDS
+        on_poll(child.pid)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(POLL_SECONDS)
+    return sum(cpu.values()), peak
+
+
+def _kill(root: int) -> None:
+    for process in processes(root):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def _stat(pid: str) -> tuple[int, int, int, int, float] | None:
+    """Return process id, parent, session, start (ticks since boot) and CPU seconds."""
+    try:
+        text = (_PROC / pid / "stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(") ")[2].split()  # the name before may hold blanks and brackets
+    if fields[0] == "Z":
+        return None
+    cpu = (int(fields[11]) + int(fields[12])) / _TICKS
+    return int(pid), int(fields[1]), int(fields[3]), int(fields[19]), cpu
+
+
+def _command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        words = (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+        return b" ".join(words).decode(errors="replace").strip()
+    return ""

@@ -1,0 +1,53 @@
+"""What the peers search: the space of `digits.yaml` as Optuna code, and how it is sampled."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import optuna
+
+
+def suggest(trial: Any) -> dict[str, Any]:
+    """Draw one configuration of the space.
+
+    Args:
+        trial: An `optuna.Trial`.
+    """
+    hidden_layers = trial.suggest_int("hidden_layers", 2, 3)
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
+        "batch_size": trial.suggest_categorical("batch_size", [16, 32, 64, 128]),
+        "units": [
+            trial.suggest_int(f"units_{i}", 16, 128, step=16) for i in range(1, hidden_layers + 1)
+        ],
+        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
+        "l2": trial.suggest_float("l2", 1e-6, 1e-2, log=True),
+    }
+
+
+class NumberedRandom(optuna.samplers.BaseSampler):
+    """Random search in which trial n has the same values in every recipe and process.
+
+    So the recipes that use Optuna do the same work, and a ratio of their times does not depend on
+    who happened to draw the larger nets.
+    """
+
+    def __init__(self, search_seed: int = 0) -> None:
+        self._seed = search_seed
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+        """Return nothing: every value is drawn on its own."""
+        return {}
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def sample_independent(
+        self, study: Any, trial: Any, param_name: str, param_distribution: Any
+    ) -> Any:
+        """Draw a value that depends on seed, trial number and name only."""
+        seed = zlib.crc32(f"{self._seed} {trial.number} {param_name}".encode())
+        sampler = optuna.samplers.RandomSampler(seed=seed)
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
