@@ -1,5 +1,144 @@
-"""x."""
+"""Microseconds a step of our engine takes, between two limits, on one core with one thread.
+
+The limits are measured in the same run: the step's matrix multiplications alone in NumPy, and a
+`lax.scan` of the whole step written by hand in JAX. Dropout is on. The three take turns, several
+epochs each, so that a slow moment of the machine hits them all; medians of the epochs count.
+
+Then a whole trial of an architecture that was never seen before, ours with model, callbacks and
+evaluation, JAX's with its compilation, which a sweep pays for every trial. Ours has met the number
+of hidden layers before, as in a sweep all but the first trials have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.step.server import Part
+from benchmarks.throughput import save_digits
+from benchmarks.timing import at_least_one
+
+SHAPES = (((25, 15), 32), ((72, 72), 16), ((72, 72), 128), ((128, 128, 128), 16),
+          ((128, 128, 128), 64))  # fmt: skip
+LIMITS = {((72, 72), 128): 2.0, ((25, 15), 32): 4.5}
+"""Most that ours may take, as a multiple of the multiplications alone."""
+IMAGES = 4000
+PARTS = {"products": "products", "jax": "jax_scan", "ours": "ours"}
 
 
-def add_arguments(p):
-    pass
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--rounds", type=at_least_one, default=7, help="turns each (default 7)")
+    parser.add_argument("--epochs", type=at_least_one, default=5, help="epochs a turn (default 5)")
+    parser.add_argument("--trials", type=at_least_one, default=3, help="whole trials (default 3)")
+    parser.add_argument("--trial-epochs", type=at_least_one, default=30, help="(default 30)")
+    parser.add_argument("--shapes", type=at_least_one, default=len(SHAPES),
+                        help=f"only the first of the {len(SHAPES)} shapes")  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure every shape by all three."""
+    if find_spec("jax") is None:
+        raise RuntimeError(
+            "engine: jax is not installed: pip install -e '.[bench]' -c constraints.txt"
+        )
+    core = max(os.sched_getaffinity(0))
+    with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="engine-") as folder:
+        data = str(save_digits(Path(folder)))
+        parts = {name: stack.enter_context(Part(module, core)) for name, module in PARTS.items()}
+        for name in ("jax", "ours"):
+            parts[name].ask("load", data=data)
+        shapes = [
+            _measure(parts, units, batch, options) for units, batch in SHAPES[: options.shapes]
+        ]
+        kernel = parts["products"].ask("kernel")
+    settings = {name: getattr(options, name) for name in ("rounds", "epochs", "trial_epochs")}
+    return {**settings, "core": core, "kernel": kernel, "shapes": shapes}
+
+
+def _measure(
+    parts: dict[str, Part], units: tuple[int, ...], batch: int, options: argparse.Namespace
+) -> dict[str, Any]:
+    widths = [400, *units, 10]
+    steps: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(options.rounds):
+        for name, part in parts.items():
+            request = {"widths": widths, "batch": batch, "epochs": options.epochs}
+            steps[name] += part.ask("steps", images=IMAGES, **request)
+    trials: dict[str, list[dict[str, float]]] = {"jax": [], "ours": []}
+    for number in range(1, options.trials + 1):
+        unseen = [400, *(width + number for width in units), 10]
+        for name, found in trials.items():
+            request = {"widths": unseen, "batch": batch, "epochs": options.trial_epochs}
+            found.append(parts[name].ask("trial", **request))
+    print(f"{units}, batch {batch}: measured", file=sys.stderr)
+    engine = parts["ours"].ask("engine", widths=widths, batch=batch)
+    middle = {name: statistics.median(found) for name, found in steps.items()}
+    return {
+        "units": units,
+        "batch": batch,
+        "engine": engine,
+        "step_microseconds": middle,
+        "ratio": middle["ours"] / middle["products"],
+        "steps": steps,
+        "trials": trials,
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return steps beside their limits, and whole trials."""
+    shapes = result["shapes"]
+    lines = [
+        f"core {result['core']}, one thread, dropout on, {IMAGES} images; NumPy multiplies with "
+        f"{result['kernel']}",
+        f"microseconds per step, medians of {result['rounds']} turns of {result['epochs']} epochs",
+        "",
+        "| units, batch    | products | JAX scan | ours | /products | /JAX | limit | engine |",
+        "|-----------------|---------:|---------:|-----:|----------:|-----:|-------|--------|",
+    ]
+    for shape in shapes:
+        products, jax, ours = (shape["step_microseconds"][name] for name in PARTS)
+        lines.append(
+            f"| {_name(shape):15} | {products:8.0f} | {jax:8.0f} | {ours:4.0f} "
+            f"| {shape['ratio']:9.2f} | {ours / jax:4.2f} | {_verdict(shape):5} "
+            f"| {shape['engine']} |"
+        )
+    lines += [
+        "",
+        f"a trial of {result['trial_epochs']} epochs, architecture not seen before, seconds "
+        "(median; the ratio's smallest)",
+        "",
+        "| units, batch    | JAX  | of it compiling | ours | JAX/ours, least |",
+        "|-----------------|-----:|----------------:|-----:|----------------:|",
+        *(_trial_line(shape) for shape in shapes),
+    ]
+    return "\n".join(lines)
+
+
+def _trial_line(shape: dict[str, Any]) -> str:
+    jax, ours = shape["trials"]["jax"], shape["trials"]["ours"]
+    ratios = [a["seconds"] / b["seconds"] for a, b in zip(jax, ours, strict=True)]
+    middle = [statistics.median(trial["seconds"] for trial in trials) for trials in (jax, ours)]
+    compiling = statistics.median(trial["compile_seconds"] for trial in jax)
+    return (
+        f"| {_name(shape):15} | {middle[0]:4.2f} | {compiling:15.2f} | {middle[1]:4.2f} "
+        f"| {min(ratios):15.2f} |"
+    )
+
+
+def _name(shape: dict[str, Any]) -> str:
+    return f"{'-'.join(map(str, shape['units']))}, {shape['batch']}"
+
+
+def _verdict(shape: dict[str, Any]) -> str:
+    limit = LIMITS.get((tuple(shape["units"]), shape["batch"]))
+    if limit is None:
+        return ""
+    return f"{limit}: {'kept' if shape['ratio'] <= limit else 'missed'}"

@@ -1,5 +1,89 @@
-"""x."""
+"""Milliseconds of CPU a trial costs the framework, early and late in a long sweep, by stage.
+
+The trials of `nothing.yaml` train nothing, in the calling process. Each figure is the mean of the
+50 trials up to it. `sampler` is Optuna's own arithmetic (TPE looks at all trials before); all else
+should cost the same at the end as at the start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.process_tree import plain_environment, run_tree
+from benchmarks.timing import at_least_one
+
+POINTS = (100, 500, 1000, 2000)
+WINDOW = 50
+LIMIT = 1.3
+"""Most that a trial may cost at the last point, as a multiple of the first, sampler aside."""
+SAMPLERS = ("random", "tpe")
+STAGES = ("sampler", "proposals", "study", "records", "MLflow", "training", "rest")
 
 
-def add_arguments(p):
-    pass
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--trials", type=at_least_one, default=POINTS[-1], help="(default 2000)")
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS,
+                        metavar="NAME", help="random, tpe (default both)")  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Run one sweep a sampler."""
+    return {
+        "trials": options.trials,
+        "samplers": {name: measure(name, options.trials) for name in options.samplers},
+    }
+
+
+def measure(sampler: str, trials: int) -> dict[str, Any]:
+    """Run a sweep and return milliseconds by point and stage, and how much they grew."""
+    with tempfile.TemporaryDirectory(prefix="growth-") as folder:
+        output = Path(folder) / "seconds.json"
+        run_tree(
+            [sys.executable, "-m", "benchmarks.stages", sampler, str(trials), str(output)],
+            folder=Path(folder),
+            environment=plain_environment(),
+            timeout_seconds=60 + 2.0 * trials,
+        )
+        rows = json.loads(output.read_text())
+    points = [point for point in POINTS if point < trials] + [trials]
+    found = {str(point): _window(rows[max(0, point - WINDOW) : point]) for point in points}
+    first, *_, last = (sum(stages.values()) - stages["sampler"] for stages in found.values())
+    return {"milliseconds": found, "growth": last / first}
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return a table a sampler, and whether the limit is kept."""
+    lines = ["ms of CPU per trial, means of the trials up to each point"]
+    for sampler, measured in result["samplers"].items():
+        points = measured["milliseconds"]
+        lines += [
+            "",
+            f"| {sampler:10} | {' | '.join(f'{point:>6}' for point in points)} |",
+            f"|------------|{'-------:|' * len(points)}",
+        ]
+        lines += [
+            f"| {stage:10} | {' | '.join(f'{points[point][stage]:6.2f}' for point in points)} |"
+            for stage in STAGES
+        ]
+        verdict = "kept" if measured["growth"] <= LIMIT else "missed"
+        first, *_, last = points
+        lines.append(
+            f"all but the sampler, {last} / {first}: {measured['growth']:.2f} ({LIMIT}: {verdict})"
+        )
+    return "\n".join(lines)
+
+
+def _window(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean milliseconds of each stage."""
+    stages = {
+        stage: 1000 * statistics.mean(row.get(stage, 0.0) for row in rows) for stage in STAGES
+    }
+    process = 1000 * statistics.mean(row["process"] for row in rows)
+    return stages | {"rest": process - sum(stages.values())}

@@ -55,7 +55,7 @@ class Process:
     def descriptors(self) -> int:
         """Return how many file descriptors it has open; 0 once it has ended."""
         with contextlib.suppress(OSError):
-            return len(os.listdir(_PROC / str(self.pid) / "fd"))
+            return len(list((_PROC / str(self.pid) / "fd").iterdir()))
         return 0
 
 
@@ -78,7 +78,7 @@ class Usage:
 
 def processes(root: int) -> list[Process]:
     """Return the living processes of the tree of `root`, parents first."""
-    stats = [stat for entry in os.listdir(_PROC) if entry.isdecimal() and (stat := _stat(entry))]
+    stats = [stat for path in _PROC.glob("[0-9]*") if (stat := _stat(path))]
     found: dict[int, Process] = {}
     waiting = sorted(stats, key=lambda stat: stat[0] != root)
     while True:
@@ -91,6 +91,13 @@ def processes(root: int) -> list[Process]:
             depth = 0 if pid == root else found[parent].depth + 1 if parent in found else 1
             found[pid] = Process(pid, parent, depth, started, cpu, _command(pid))
         waiting = [s for s in waiting if s[0] not in found]
+
+
+def plain_environment() -> dict[str, str]:
+    """Return this process's environment, with our packages and without what changes a sweep."""
+    left_out = {"MLFLOW_TRACKING_URI", "GITHUB_STEP_SUMMARY"}
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
+    return kept | {"PYTHONPATH": str(Path(__file__).parent.parent)}
 
 
 def run_tree(
@@ -161,17 +168,17 @@ def _kill(root: int) -> None:
             os.kill(process.pid, signal.SIGKILL)
 
 
-def _stat(pid: str) -> tuple[int, int, int, int, float] | None:
+def _stat(folder: Path) -> tuple[int, int, int, int, float] | None:
     """Return process id, parent, session, start (ticks since boot) and CPU seconds."""
     try:
-        text = (_PROC / pid / "stat").read_text()
+        text = (folder / "stat").read_text()
     except OSError:
         return None
     fields = text.rpartition(") ")[2].split()  # the name before may hold blanks and brackets
     if fields[0] == "Z":
         return None
     cpu = (int(fields[11]) + int(fields[12])) / _TICKS
-    return int(pid), int(fields[1]), int(fields[3]), int(fields[19]), cpu
+    return int(folder.name), int(fields[1]), int(fields[3]), int(fields[19]), cpu
 
 
 def _command(pid: int) -> str:

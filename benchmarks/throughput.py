@@ -28,12 +28,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.process_tree import run_tree
+from benchmarks.process_tree import plain_environment, run_tree
 from benchmarks.recipes import ours
 from benchmarks.recipes.command import DIGITS, TRIALS, Search
 from benchmarks.timing import at_least_one
 
-ROOT = Path(__file__).parent.parent
 SPACE = Path(__file__).parent / "recipes" / "digits.yaml"
 RECIPES = ("ours", "usual", "expert", "tuner")
 FLOORS = {"usual": 14, "expert": 5, "tuner": 12}
@@ -84,14 +83,14 @@ def run_recipe(name: str, search: Search, folder: Path) -> dict[str, Any]:
     used = run_tree(
         _command(name, search),
         folder=folder,
-        environment=_environment(),
+        environment=plain_environment(),
         timeout_seconds=SECONDS_PER_TRIAL * (search.trials + 2),
     )
     if name == "ours":
         run_tree(
             [sys.executable, "-m", ours.__name__],
             folder=folder,
-            environment=_environment(),
+            environment=plain_environment(),
             timeout_seconds=120,
         )
     rows = [json.loads(line) for line in (folder / TRIALS).read_text().splitlines()]
@@ -144,8 +143,8 @@ def table(result: dict[str, Any]) -> str:
         f"{result['repeats']} rounds, {result['trials']} trials of up to {result['epochs']} epochs"
         " (peers may run fewer), medians of the rounds",
         "",
-        "| recipe | trials | s/trial | cold start s | wall s | CPU s/trial | peak MB | epochs | best |",
-        "|--------|-------:|--------:|-------------:|-------:|------------:|--------:|-------:|-----:|",
+        "| recipe | trials | s/trial | cold s | wall s | CPU s/trial | peak MB | epochs | best   |",
+        "|--------|-------:|--------:|-------:|-------:|------------:|--------:|-------:|-------:|",
     ]
     for name, runs in result["runs"].items():
         lines.append(f"| {name:6} | {_cells(runs)} |")
@@ -199,12 +198,6 @@ def _command(name: str, search: Search) -> list[str]:
     ]
 
 
-def _environment() -> dict[str, str]:
-    left_out = {"MLFLOW_TRACKING_URI", "GITHUB_STEP_SUMMARY"}
-    kept = {name: value for name, value in os.environ.items() if name not in left_out}
-    return kept | {"PYTHONPATH": str(ROOT)}
-
-
 def _line(run: dict[str, Any]) -> str:
     seconds = run["steady_seconds_per_trial"]
     steady = "no steady state" if seconds is None else f"{seconds:.2f} s/trial"
@@ -219,7 +212,7 @@ def _cells(runs: list[dict[str, Any]]) -> str:
     seconds = "-" if None in steady else f"{statistics.median(steady):.2f}"
     cpu = statistics.median(run["cpu_seconds"] / run["trials"] for run in runs)
     return (
-        f"{median('trials'):6.0f} | {seconds:>7} | {median('cold_start_seconds'):12.1f} "
+        f"{median('trials'):6.0f} | {seconds:>7} | {median('cold_start_seconds'):6.1f} "
         f"| {median('wall_seconds'):6.1f} | {cpu:11.2f} | {median('peak_bytes') / 1e6:7.0f} "
         f"| {median('epochs_per_trial'):6.1f} | {median('best_val_accuracy'):.4f}"
     )

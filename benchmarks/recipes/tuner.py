@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -18,7 +19,7 @@ class Digits(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras Tuner is un
 
     epochs_trained = 0
 
-    def build(self, hp):
+    def build(self, hp: Any) -> Any:
         """Return the network of one configuration."""
         hidden_layers = hp.Int("hidden_layers", 2, 3)
         return build_network(
@@ -32,7 +33,7 @@ class Digits(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras Tuner is un
             }
         )
 
-    def fit(self, hp, model, *args, **kwargs):
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Train with the batch size of the configuration."""
         batch_size = hp.Choice("batch_size", [16, 32, 64, 128])
         history = model.fit(*args, batch_size=batch_size, **kwargs)
@@ -43,7 +44,7 @@ class Digits(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras Tuner is un
 class NotedSearch(keras_tuner.RandomSearch):  # type: ignore[misc]  # Keras Tuner is untyped
     """Random search that notes when a trial has ended."""
 
-    def on_trial_end(self, trial):
+    def on_trial_end(self, trial: Any) -> None:
         """Note the trial after Keras Tuner has stored it."""
         super().on_trial_end(trial)
         note_trial(self.hypermodel.epochs_trained, trial.score)

@@ -25,9 +25,9 @@ from benchmarks.recipes.search import NumberedRandom, suggest
 class LogEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
     """Logs every metric of an epoch."""
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Log one epoch to the active run."""
-        mlflow.log_metrics({name: float(value) for name, value in logs.items()}, step=epoch)
+        mlflow.log_metrics({name: float(value) for name, value in (logs or {}).items()}, step=epoch)
 
 
 def log_plots(history: dict[str, list[float]], labels: np.ndarray, answers: np.ndarray) -> None:
@@ -69,7 +69,7 @@ def main() -> None:
             ).history
             answers = model.predict(validation_images, verbose=0).argmax(axis=1)
             log_plots(history, validation_labels, answers)
-            best = max(history["val_accuracy"])
+            best = float(max(history["val_accuracy"]))
             mlflow.log_metric("best_val_accuracy", best)
         note_trial(len(history["loss"]), best)
         return best

@@ -1,0 +1,93 @@
+"""An experiment that trains nothing: what a trial costs then is the framework's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sweeps.experiment import (
+    EnginePlan,
+    Experiment,
+    MetricInfo,
+    OnEpoch,
+    ParameterInfo,
+    PreparedData,
+    TrialResult,
+    TrialSpec,
+    Value,
+)
+
+EPOCHS = 30
+"""As many epochs of history as a trial of the digits has, about."""
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+
+
+class Nothing:
+    """Answers at once, with a score that depends on the parameters."""
+
+    name = "nothing"
+    parameters: Mapping[str, ParameterInfo] = {
+        "learning_rate": ParameterInfo("float", 0.0, 1.0, default=1e-3),
+        "batch_size": ParameterInfo("int", 1, 1024, default=32),
+        "units_1": ParameterInfo("int", 1, 1024, default=32),
+        "units_2": ParameterInfo("int", 1, 1024, default=32),
+        "dropout": ParameterInfo("float", 0.0, 0.9, default=0.0),
+        "l2": ParameterInfo("float", 0.0, 1.0, default=0.0),
+    }
+    metrics: Mapping[str, MetricInfo] = {
+        "score": MetricInfo("maximize", "val_accuracy", "between 0 and 1"),
+        "best_epoch": MetricInfo("minimize", None, "always the last"),
+        "epochs": MetricInfo("minimize", None, "always the same"),
+    }
+    measures: Mapping[str, str] = {}
+
+    def check(self, config: Mapping[str, Value]) -> None:
+        """Refuse nothing."""
+
+    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
+        """Return no data."""
+        return PreparedData("nothing", "0" * 64, "0" * 64, {}, None)
+
+    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
+        """Measure nothing."""
+        return {}
+
+    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Need no time."""
+        return EnginePlan("nothing", "there is nothing to train", 0.0)
+
+    def warm_up(self) -> None:
+        """Import nothing."""
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        """Return a history of constant curves."""
+        rate, units = float(spec.config["learning_rate"] or 0), float(spec.config["units_1"] or 0)
+        score = 1 / (1 + abs(np.log10(rate) + 3) + abs(units - 64) / 64)
+        row = dict.fromkeys(METRICS, score)
+        for epoch in range(EPOCHS):
+            on_epoch(epoch, row)
+        return TrialResult(
+            outcome="complete",
+            stop_reason="max_epochs",
+            metrics={"score": score, "best_epoch": EPOCHS, "epochs": EPOCHS},
+            history={name: [score] * EPOCHS for name in METRICS},
+            engine="nothing",
+        )
+
+    def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
+        """Draw nothing."""
+        return {}
+
+    def load_model(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+    ) -> Any:
+        """Return no model."""
+        return None
+
+
+experiment: Experiment = Nothing()

@@ -1,0 +1,133 @@
+"""CPU time of a sweep by stage, trial by trial: the process that `growth` starts.
+
+Methods of the framework are wrapped with a clock that reads the CPU time of the calling thread, so
+that waiting costs nothing. A stage inside another (the sampler inside a proposal) is taken out of
+the outer one. MLflow's thread normally lags behind; here the loop waits after each trial until its
+run is written, so that all the CPU time of the process since the last trial belongs to this one.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SPACE = Path(__file__).with_name("nothing.yaml")
+WAIT_SECONDS = 60
+
+
+class StageClock:
+    """Adds up CPU seconds by stage, over all threads.
+
+    Attributes:
+        trials: For each finished trial the seconds by stage, and `process`: all of its process.
+    """
+
+    def __init__(self) -> None:
+        self.trials: list[dict[str, float]] = []
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._local = threading.local()
+        self._process = time.process_time()
+
+    def watch(self, owner: type, method: str, stage: str) -> None:
+        """Count the time inside a method of a class as a stage's."""
+        inner = getattr(owner, method)
+
+        @functools.wraps(inner)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self._enter(stage)
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                self._leave()
+
+        setattr(owner, method, timed)
+
+    def end_trial(self) -> None:
+        """Keep what was added up since the last trial."""
+        now = time.process_time()
+        self.trials.append({**self._seconds, "process": now - self._process})
+        self._seconds.clear()
+        self._process = now
+
+    def _enter(self, stage: str) -> None:
+        self._settle()
+        self._local.stages.append(stage)
+
+    def _leave(self) -> None:
+        self._settle()
+        self._local.stages.pop()
+
+    def _settle(self) -> None:
+        """Give the time since the last change to the innermost stage of this thread."""
+        now = time.thread_time()
+        stages = self._local.__dict__.setdefault("stages", [])
+        if stages:
+            self._seconds[stages[-1]] += now - self._local.since
+        self._local.since = now
+
+
+def watch_framework(clock: StageClock) -> None:
+    """Wrap what the stages consist of."""
+    import optuna
+
+    from sweeps.coordinator.ledger import Ledger
+    from sweeps.executors import InProcessExecutor
+    from sweeps.records import RecordStore
+    from sweeps.study.storage import StudyStore
+    from sweeps.tracking.projection import Projection
+    from sweeps.tracking.projector import Projector
+
+    for sampler in (optuna.samplers.RandomSampler, optuna.samplers.TPESampler):
+        for method in ("infer_relative_search_space", "sample_relative", "sample_independent"):
+            clock.watch(sampler, method, "sampler")
+    clock.watch(Ledger, "open_next", "proposals")
+    clock.watch(StudyStore, "add", "study")
+    clock.watch(StudyStore, "tell", "study")
+    clock.watch(RecordStore, "write", "records")
+    clock.watch(RecordStore, "read", "records")
+    clock.watch(InProcessExecutor, "submit", "training")
+    clock.watch(Projection, "project", "MLflow")
+    _wait_for_runs(Projection, Projector, clock.end_trial)
+
+
+def _wait_for_runs(projection: Any, projector: Any, then: Callable[[], None]) -> None:
+    """Make `put` return only once the run is written, then call `then`."""
+    written = threading.Event()
+    project, put = projection.project, projector.put
+
+    @functools.wraps(project)
+    def project_and_say(*args: Any, **kwargs: Any) -> Any:
+        answer = project(*args, **kwargs)
+        written.set()
+        return answer
+
+    @functools.wraps(put)
+    def put_and_wait(*args: Any, **kwargs: Any) -> None:
+        written.clear()
+        put(*args, **kwargs)
+        if not written.wait(WAIT_SECONDS):
+            raise RuntimeError(f"MLflow did not take a run within {WAIT_SECONDS} s")
+        then()
+
+    projection.project, projector.put = project_and_say, put_and_wait
+
+
+def main(sampler: str, trials: int, output: Path) -> None:
+    """Run the sweep in the working folder and write the seconds of each trial as JSON."""
+    import sweeps
+
+    clock = StageClock()
+    watch_framework(clock)
+    sweeps.run(str(SPACE), trials=trials, sampler=sampler, workers=0, home="home", progress="quiet")
+    output.write_text(json.dumps(clock.trials))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
