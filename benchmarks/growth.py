@@ -54,8 +54,8 @@ def measure(sampler: str, trials: int) -> dict[str, Any]:
         rows = json.loads(output.read_text())
     points = [point for point in POINTS if point < trials] + [trials]
     found = {str(point): _window(rows[max(0, point - WINDOW) : point]) for point in points}
-    first, *_, last = (sum(stages.values()) - stages["sampler"] for stages in found.values())
-    return {"milliseconds": found, "growth": last / first}
+    costs = [sum(stages.values()) - stages["sampler"] for stages in found.values()]
+    return {"milliseconds": found, "growth": costs[-1] / costs[0]}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -73,7 +73,7 @@ def table(result: dict[str, Any]) -> str:
             for stage in STAGES
         ]
         verdict = "kept" if measured["growth"] <= LIMIT else "missed"
-        first, *_, last = points
+        first, last = next(iter(points)), list(points)[-1]
         lines.append(
             f"all but the sampler, {last} / {first}: {measured['growth']:.2f} ({LIMIT}: {verdict})"
         )

@@ -1,5 +1,130 @@
-"""x."""
+"""Memory and open files of every process of a long sweep: do they stay bounded?
+
+One sweep of small nets with its default number of workers, looked at from outside when its first
+trial is recorded, after a quarter, after half and shortly before the end. Resident memory counts
+shared pages in every process that has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.process_tree import plain_environment, processes, run_tree
+from benchmarks.timing import at_least_one
+
+SPACE = Path(__file__).with_name("small.yaml")
+MOMENTS = ("start", "quarter", "half", "end")
+ROLES = ("coordinator", "child", "grandchild")
+"""By depth in the tree; workers are children, or grandchildren where a fork server starts them."""
+MEMORY_LIMIT = 1.5
+"""Most that the largest process of a role may have at the end, as a multiple of a quarter."""
+DESCRIPTOR_LIMIT = 8
+"""Most descriptors that it may have more; what is open at a moment varies by a few."""
 
 
-def add_arguments(p):
-    pass
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--trials", type=at_least_one, default=500, help="(default 500)")
+    parser.add_argument("--epochs", type=at_least_one, default=8, help="of a trial (default 8)")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Run one sweep and look at its processes four times."""
+    with tempfile.TemporaryDirectory(prefix="memory-") as folder:
+        observer = Observer(Path(folder) / "home" / "records", options.trials)
+        used = run_tree(
+            [
+                *(sys.executable, "-m", "sweeps", "run", str(SPACE), "--home", "home"),
+                *("--trials", str(options.trials), "--set", f"epochs={options.epochs}"),
+                *("--quiet", "--strict"),
+            ],
+            folder=Path(folder),
+            environment=plain_environment(),
+            timeout_seconds=120 + 10 * options.trials,
+            on_poll=observer,
+        )
+    return {
+        "trials": options.trials,
+        "epochs": options.epochs,
+        "wall_seconds": used.wall_seconds,
+        "moments": observer.moments,
+    }
+
+
+class Observer:
+    """Looks at a tree of processes when the sweep has come so far.
+
+    Attributes:
+        moments: For each of `MOMENTS` that was seen, the trials recorded and the processes. `end`
+            is the last look before the sweep ended.
+    """
+
+    def __init__(self, records: Path, trials: int) -> None:
+        self._records = records
+        self._due = {"start": 1, "quarter": trials // 4, "half": trials // 2}
+        self._nearly_all = trials - max(1, trials // 50)
+        self.moments: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, root: int) -> None:
+        """Look, if a moment has come."""
+        done = sum(1 for _ in self._records.glob("*/[0-9]*.record"))
+        for moment, due in self._due.items():
+            if done >= max(1, due) and moment not in self.moments:
+                self._look(moment, root, done)
+        if done >= self._nearly_all and done > self.moments.get("end", {}).get("trials", 0):
+            self._look("end", root, done)
+
+    def _look(self, moment: str, root: int, done: int) -> None:
+        rows = [
+            {
+                "role": ROLES[min(process.depth, len(ROLES) - 1)],
+                "pid": process.pid,
+                "resident_mb": process.memory_bytes("Rss") / 1e6,
+                "descriptors": process.descriptors(),
+                "command": process.command[-100:],
+            }
+            for process in processes(root)
+        ]
+        rows = [row for row in rows if row["resident_mb"]]  # the others have just ended
+        self.moments[moment] = {"trials": done, "processes": rows}
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return one line a process and moment, and whether anything grew."""
+    lines = [
+        f"{result['trials']} trials of {result['epochs']} epochs in {result['wall_seconds']:.0f} s",
+        "",
+        "| moment  | trials | process     | pid     | resident MB | descriptors |",
+        "|---------|-------:|-------------|--------:|------------:|------------:|",
+    ]
+    for moment, seen in result["moments"].items():
+        lines += [
+            f"| {moment:7} | {seen['trials']:6} | {row['role']:11} | {row['pid']:7} "
+            f"| {row['resident_mb']:11.0f} | {row['descriptors']:11} |"
+            for row in seen["processes"]
+        ]
+    return "\n".join([*lines, "", *(_verdict(result["moments"], role) for role in ROLES)])
+
+
+def _verdict(moments: dict[str, dict[str, Any]], role: str) -> str:
+    """Compare the largest process of a role at the end with the one after a quarter."""
+    quarter, end = (_most(moments.get(moment), role) for moment in ("quarter", "end"))
+    if quarter is None or end is None:
+        return f"{role}: none at a quarter or at the end"
+    growth, more = end[0] / quarter[0], end[1] - quarter[1]
+    bounded = growth <= MEMORY_LIMIT and more <= DESCRIPTOR_LIMIT
+    return (
+        f"{role}: {quarter[0]:.0f} MB at a quarter, {end[0]:.0f} at the end ({growth:.2f} times), "
+        f"{quarter[1]} descriptors and {end[1]}: {'bounded' if bounded else 'GROWS'}"
+    )
+
+
+def _most(seen: dict[str, Any] | None, role: str) -> tuple[float, int] | None:
+    rows = [row for row in seen["processes"] if row["role"] == role] if seen else []
+    if not rows:
+        return None
+    return max(row["resident_mb"] for row in rows), max(row["descriptors"] for row in rows)

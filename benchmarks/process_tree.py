@@ -134,13 +134,15 @@ def run_tree(
         )
     try:
         cpu, peak = _watch(child, clock + timeout_seconds, on_poll)
+        is_late = child.poll() is None
     finally:
         wall = time.monotonic() - clock
         _kill(child.pid)
-        child.wait()
-    if child.returncode != 0:
+        code = child.wait()
+    if code != 0:
         tail = log.read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"{' '.join(command)} ended with {child.returncode}:\n{tail}")
+        how = f"took more than {timeout_seconds:g} s" if is_late else f"ended with {code}"
+        raise RuntimeError(f"{' '.join(command)} {how}:\n{tail}")
     return Usage(started_at, wall, cpu, peak)
 
 

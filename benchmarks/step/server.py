@@ -48,6 +48,11 @@ class Part:
             text=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def ask(self, action: str, **request: Any) -> Any:
         """Have something measured and return the answer.
 

@@ -1,0 +1,123 @@
+"""The four recipes: the same work, tried for real, and how their figures are made."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+
+from benchmarks import throughput
+from benchmarks.recipes.command import Search
+from benchmarks.recipes.search import NumberedRandom, suggest
+from sweeps.config import resolve
+from sweeps.options import RunOptions
+
+
+def rows(*finished: float) -> list[dict]:
+    return [{"finished": f, "epochs": 10, "accuracy": 0.5 + f / 1000} for f in finished]
+
+
+def test_steady_state_leaves_out_the_first_quarter():
+    ten_slow_then_fast = rows(*range(10, 101, 10), *range(101, 131))
+    found = throughput.summary(ten_slow_then_fast, 1, started_at=2.0)
+    assert found["trials"] == 40
+    assert found["steady_trials"] == 30
+    assert found["steady_seconds_per_trial"] == pytest.approx(1.0)
+    assert found["cold_start_seconds"] == pytest.approx(8.0)
+    assert found["best_val_accuracy"] == pytest.approx(0.63)
+
+
+def test_steady_state_leaves_out_two_trials_a_process():
+    found = throughput.summary(rows(10, 20, 30, 40, 41, 42), 2, started_at=0.0)
+    assert found["steady_trials"] == 2
+    assert found["steady_seconds_per_trial"] == pytest.approx(1.0)
+
+
+def test_too_few_trials_have_no_steady_state_and_no_ratio():
+    few = throughput.summary(rows(10, 20), 1, started_at=0.0)
+    assert few["steady_seconds_per_trial"] is None
+    many = throughput.summary(rows(10, 20, 30), 1, started_at=0.0)
+    assert throughput.ratios({"ours": [few], "usual": [many]}) == {}
+    assert "no ratio" in throughput.readme_line({"ratios": {}})
+
+
+def test_ratios_compare_round_by_round_and_the_smallest_leads():
+    runs = {
+        name: [{"steady_seconds_per_trial": s} for s in seconds]
+        for name, seconds in {
+            "ours": (1.0, 2.0, 1.0),
+            "usual": (20.0, 30.0, 18.0),
+            "expert": (6.0, 11.0, 7.0),
+        }.items()
+    }
+    ratios = throughput.ratios(runs)
+    assert ratios["usual"] == {"min": 15.0, "median": 18.0, "max": 20.0}
+    assert ratios["expert"] == {"min": 5.5, "median": 6.0, "max": 7.0}
+    line = throughput.readme_line({"ratios": ratios})
+    assert line.index("5.5 times") < line.index("15.0 times")
+    assert "18.0" not in line
+
+
+def test_every_recipe_with_optuna_tries_the_configurations_of_ours():
+    sampler = "benchmarks.recipes.search.NumberedRandom"
+    options = {"search_seed": 3}
+    asked = RunOptions(str(throughput.SPACE), sampler=sampler, sampler_options=options)
+    proposer = resolve(asked).proposer()
+    proposed = [dict(proposer.propose().params) for _ in range(20)]
+    study = optuna.create_study(sampler=NumberedRandom(3))
+    trials = [study.ask() for _ in range(20)]
+    for trial in reversed(trials):  # in whatever order processes come to them
+        suggest(trial)
+    assert [trial.params for trial in trials] == proposed
+    assert {params["hidden_layers"] for params in proposed} == {2, 3}
+    assert {params["batch_size"] for params in proposed} == {16, 32, 64, 128}
+
+
+@pytest.mark.tensorflow
+def test_the_network_of_the_peers_is_that_of_digitexp():
+    from digitexp.config import TrialConfig
+    from digitexp.models import build_model
+    from digitexp.training.tensorflow_setup import set_up_tensorflow
+
+    set_up_tensorflow()
+    from benchmarks.recipes.network import build_network
+
+    params = {"units": [16, 32], "dropout": 0.25, "l2": 1e-3, "learning_rate": 2e-3}
+    config = TrialConfig(units=(16, 32), dropout=0.25, l2=1e-3, learning_rate=2e-3)
+    ours, theirs = build_model(config, 400, 10), build_network(params)
+    described = [
+        [
+            (type(layer).__name__, getattr(layer, "units", None), getattr(layer, "rate", None))
+            for layer in model.layers
+        ]
+        for model in (ours, theirs)
+    ]
+    assert described[0] == described[1]
+    theirs.set_weights(ours.get_weights())
+    penalties = [sum(float(loss) for loss in model.losses) for model in (ours, theirs)]
+    assert penalties[0] == pytest.approx(penalties[1])
+    assert penalties[0] > 0
+    assert ours.optimizer.get_config()["learning_rate"] == pytest.approx(
+        theirs.optimizer.get_config()["learning_rate"]
+    )
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    return throughput.save_digits(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", throughput.RECIPES)
+def test_a_recipe_trains_and_notes_its_trials(name, digits, tmp_path):
+    if name == "tuner":
+        pytest.importorskip("keras_tuner", reason="the extra [bench] is not installed")
+    run = throughput.run_recipe(name, Search(2, 2, 0, digits), tmp_path / name)
+    assert run["trials"] == 2
+    assert run["epochs_per_trial"] == 2
+    assert 0.3 < run["best_val_accuracy"] <= 1
+    assert 0 < run["cold_start_seconds"] < run["wall_seconds"]
+    assert run["cpu_seconds"] > 1
+    assert run["peak_bytes"] > 100e6
+    result = {"trials": 2, "repeats": 1, "epochs": 2, "runs": {name: [run]}, "ratios": {}}
+    assert f"| {name:6} |      2 |" in throughput.table(result)
