@@ -26,19 +26,23 @@ RUNS = "sqlite:///mlflow.db"
 def main() -> None:
     """Run the search in the working folder."""
     search = parse()
-    prepare_stores(search)
     context = multiprocessing.get_context("spawn")
-    cores = len(os.sched_getaffinity(0))
-    workers = [context.Process(target=work, args=(search, i)) for i in range(cores)]
+    ready = context.Event()
+    workers = [
+        context.Process(target=work, args=(search, number, ready), daemon=True)
+        for number in range(len(os.sched_getaffinity(0)))
+    ]
     for worker in workers:
         worker.start()
+    prepare_stores()  # while the workers import TensorFlow
+    ready.set()
     for worker in workers:
         worker.join()
     if any(worker.exitcode for worker in workers):
         raise SystemExit(1)
 
 
-def prepare_stores(search: Search) -> None:
+def prepare_stores() -> None:
     """Create both databases once, in WAL mode."""
     from mlflow.tracking import MlflowClient
 
@@ -50,8 +54,8 @@ def prepare_stores(search: Search) -> None:
         connection.close()
 
 
-def work(search: Search, number: int) -> None:
-    """Try configurations until the study has as many as asked for."""
+def work(search: Search, number: int, ready: Any) -> None:
+    """Try configurations, once the stores are ready, until the study has as many as asked for."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ["OMP_NUM_THREADS"] = "1"
     import keras
@@ -61,6 +65,7 @@ def work(search: Search, number: int) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(search.seed * 1000 + number)
+    ready.wait()
     client = MlflowClient(RUNS)
     experiment_id = client.get_experiment_by_name("digits").experiment_id
     digits = search.digits()
