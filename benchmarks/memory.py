@@ -18,8 +18,8 @@ from benchmarks.timing import at_least_one
 
 SPACE = Path(__file__).with_name("small.yaml")
 MOMENTS = ("start", "quarter", "half", "end")
-ROLES = ("coordinator", "child", "grandchild")
-"""By depth in the tree; workers are children, or grandchildren where a fork server starts them."""
+ROLES = ("coordinator", "server", "worker")
+"""By depth in the tree: the server is what workers are forked from."""
 MEMORY_LIMIT = 1.5
 """Most that the largest process of a role may have at the end, as a multiple of a quarter."""
 DESCRIPTOR_LIMIT = 8
@@ -66,7 +66,7 @@ class Observer:
     def __init__(self, records: Path, trials: int) -> None:
         self._records = records
         self._due = {"start": 1, "quarter": trials // 4, "half": trials // 2}
-        self._nearly_all = trials - max(1, trials // 50)
+        self._last = range(trials - max(2, trials // 20), trials)  # before workers are sent home
         self.moments: dict[str, dict[str, Any]] = {}
 
     def __call__(self, root: int) -> None:
@@ -75,7 +75,7 @@ class Observer:
         for moment, due in self._due.items():
             if done >= max(1, due) and moment not in self.moments:
                 self._look(moment, root, done)
-        if done >= self._nearly_all and done > self.moments.get("end", {}).get("trials", 0):
+        if done in self._last and done > self.moments.get("end", {}).get("trials", 0):
             self._look("end", root, done)
 
     def _look(self, moment: str, root: int, done: int) -> None:

@@ -18,6 +18,7 @@ def test_the_observer_looks_once_a_quarter_and_last_before_the_end(tmp_path):
     for slot in range(100):
         observer(os.getpid())
         (folder / f"{slot:04d}-1.record").touch()
+    observer(os.getpid())
     assert {moment: seen["trials"] for moment, seen in observer.moments.items()} == {
         "start": 1,
         "quarter": 25,
@@ -51,7 +52,7 @@ def test_growth_is_judged_by_the_largest_process_of_a_role(megabytes, descriptor
     result = {"trials": 1, "epochs": 1, "wall_seconds": 1.0, "moments": moments}
     lines = memory.table(result).splitlines()
     assert verdict in lines[-3]
-    assert lines[-1] == "grandchild: none at a quarter or at the end"
+    assert lines[-1] == "worker: none at a quarter or at the end"
 
 
 @pytest.mark.slow
