@@ -207,7 +207,8 @@ class Projection:
         client.create_run(sweep.experiment_id, content.start_time, tags, name)
         # Looked up even though it was just created: a repeated request or a second projector
         # may have made another one, and all must agree on which stays.
-        identity = {"sweep_id": info.id, "trial": record.spec.key}
+        # The rarer tag first: MLflow's SQL begins with it, and a sweep shares its id with all runs.
+        identity = {"trial": record.spec.key, "sweep_id": info.id}
         run_id = _run_id(keep_one(client, list(search(client, sweep.experiment_id, identity))))
         log_values(client, run_id, content.params, content.metrics)
         return run_id
