@@ -10,6 +10,7 @@ Recipes, each a command in a folder of its own (`benchmarks/recipes/`):
 All but `tuner` try the same configurations, trial by trial. They take turns, so that a slow moment
 of the machine hits them all. A trial is finished when it is trained and logged as far as its
 recipe logs. Cold start is the time from the start of the command to its first finished trial.
+CPU time and peak memory are those of all processes of the recipe; shared pages count once.
 
 Steady state leaves out the first quarter of the trials, and at least two a process: seconds per
 trial are the time from the last of those to the last trial, divided by the trials in between.

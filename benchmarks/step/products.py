@@ -15,8 +15,12 @@ from threadpoolctl import threadpool_info
 
 
 def steps(widths: list[int], batch: int, images: int, epochs: int) -> list[float]:
-    """Return microseconds per step of each epoch, after one more for the caches."""
-    step, count = _make_step(widths, batch), -(-images // batch)
+    """Return microseconds per step of each turn of three epochs, after one more for the caches.
+
+    Three, so that a turn lasts about as long as an epoch of the others: a busy machine interrupts
+    longer turns more often.
+    """
+    step, count = _make_step(widths, batch), -(-images // batch) * 3
     found = []
     for _ in range(epochs + 1):
         start = perf_counter()
