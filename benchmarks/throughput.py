@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trials", type=at_least_one, default=40, help="trials of ours (default 40)"
     )
     parser.add_argument(
-        "--peer-trials", type=at_least_one, help="trials of each peer (default: as ours)"
+        "--peer-trials",
+        type=at_least_one,
+        help="trials of each peer (default: as ours); fewer are the first of the same",
     )
     parser.add_argument(
         "--repeats", type=at_least_one, default=3, help="rounds of all recipes (default 3)"
