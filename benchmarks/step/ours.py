@@ -52,8 +52,7 @@ def steps(widths: list[int], batch: int, epochs: int, images: int) -> list[float
         raise ValueError(f"{images} images were asked for, {len(data.train_labels)} loaded")
     keras.utils.set_random_seed(0)
     model = build_model(config, data.n_features, data.n_classes)
-    loaded = load_engine(engine(widths, batch))
-    getattr(loaded, "fit", loaded)(model, config, data, [times])
+    load_engine(engine(widths, batch)).fit(model, config, data, [times])
     return [seconds / -(-images // batch) * 1e6 for seconds in times.seconds[1:]]
 
 
