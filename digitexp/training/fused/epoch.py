@@ -30,13 +30,13 @@ class Images(NamedTuple):
 
     Attributes:
         images: (n, features), of the weights' type.
-        labels: (n,), int32.
+        one_hot: (n, classes), 1 at the image's class, else 0; of the weights' type.
         order: (rows,), int32: the images to train on, in batches from its start.
         masks: Dropout mask of each hidden layer, (rows, units); empty without dropout.
     """
 
     images: Any
-    labels: Any
+    one_hot: Any
     order: Any
     masks: list[Any]
 
@@ -69,13 +69,20 @@ def epoch_graph(kind: NetKind) -> Any:
 
     def train_epoch(variables: Variables, data: Images, settings: Settings) -> tuple[Any, Any]:
         rows = tf.size(data.order)
+        one_hot = tf.gather(data.one_hot, data.order)
         count = (rows + settings.batch_size - 1) // settings.batch_size
 
         def train_step(i: Any, step: Any, penalties: Any, logits: Any) -> tuple[Any, ...]:
             start = i * settings.batch_size
             end = tf.minimum(start + settings.batch_size, rows)
             step += 1
-            passed, penalty = _train_batch(kind, variables, data, settings, (start, end, step))
+            batch = _Batch(
+                tf.gather(data.images, data.order[start:end]),
+                one_hot[start:end],
+                [mask[start:end] for mask in data.masks],
+                tf.cast(end - start, kind.dtype),
+            )
+            passed, penalty = _train_batch(kind, variables, batch, settings, step)
             return i + 1, step, penalties + penalty, logits.write(i, passed)
 
         logits = tf.TensorArray(
@@ -87,7 +94,7 @@ def epoch_graph(kind: NetKind) -> Any:
             (0, settings.steps_before, tf.zeros([], kind.dtype), logits),
             parallel_iterations=1,
         )
-        return _judge(kind, logits.concat(), tf.gather(data.labels, data.order), penalties)
+        return _judge(kind, logits.concat(), one_hot, penalties)
 
     return _traced(train_epoch, _epoch_signature(kind))
 
@@ -108,36 +115,33 @@ def forward_graph(kind: NetKind) -> Any:
     return _traced(pass_forward, signature)
 
 
+class _Batch(NamedTuple):
+    images: Any
+    one_hot: Any
+    masks: list[Any]
+    size: Any
+
+
 def _train_batch(
-    kind: NetKind,
-    variables: Variables,
-    data: Images,
-    settings: Settings,
-    where: tuple[Any, Any, Any],
+    kind: NetKind, variables: Variables, batch: _Batch, settings: Settings, step: Any
 ) -> tuple[Any, Any]:
-    """Make one step on the rows [start, end) of the order; return its logits and summed penalty."""
-    start, end, step = where
-    batch = data.order[start:end]
-    labels = tf.gather(data.labels, batch)
-    masks = [mask[start:end] for mask in data.masks]
-    size = tf.cast(end - start, kind.dtype)
+    """Make one step and return its logits and its penalty, summed over the images."""
     weights = steps.read(variables.weights, kind.dtype)
-    passed = steps.forward(kind, weights, tf.gather(data.images, batch), masks)
-    delta = steps.output_delta(passed.logits, labels, size)
-    found = steps.gradients(kind, weights, passed, delta, masks, settings.l2)
+    passed = steps.forward(kind, weights, batch.images, batch.masks)
+    delta = steps.output_delta(passed.logits, batch.one_hot, batch.size)
+    found = steps.gradients(kind, weights, passed, delta, batch.masks, settings.l2)
     if kind.clipping:
         found = [steps.clip(gradient, settings.clipnorm) for gradient in found]
-    penalty = steps.penalty(kind, weights, settings.l2) * size
-    # Updates are in place: everything that reads the weights comes before them.
+    penalty = steps.penalty(kind, weights, settings.l2) * batch.size
+    # Updates are in place: whatever reads the weights comes before them, or they would be copied.
     with tf.control_dependencies([*found, penalty]):
-        updates = steps.apply_adam(variables, found, settings.adam, step)
-    with tf.control_dependencies(updates):
-        return tf.identity(passed.logits), tf.identity(penalty)
+        steps.apply_adam(variables, found, settings.adam, step)
+    return passed.logits, penalty
 
 
-def _judge(kind: NetKind, logits: Any, labels: Any, penalties: Any) -> tuple[Any, Any]:
-    entropies = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    right = tf.equal(tf.argmax(logits, 1, output_type=tf.int32), labels)
+def _judge(kind: NetKind, logits: Any, one_hot: Any, penalties: Any) -> tuple[Any, Any]:
+    entropies = tf.nn.softmax_cross_entropy_with_logits(one_hot, logits)
+    right = tf.equal(tf.argmax(logits, 1), tf.argmax(one_hot, 1))
     return tf.reduce_sum(entropies) + penalties, tf.reduce_sum(tf.cast(right, kind.dtype))
 
 
@@ -153,11 +157,10 @@ def _handles(kind: NetKind) -> list[tf.TensorSpec]:
 
 def _epoch_signature(kind: NetKind) -> list[Any]:
     number = tf.TensorSpec([], kind.dtype)
-    integers = tf.TensorSpec([None], tf.int32)
     matrix = tf.TensorSpec([None, None], kind.dtype)
     masks = [matrix] * (kind.hidden_layers if kind.dropout else 0)
     return [
         Variables(*[_handles(kind)] * 3),
-        Images(matrix, integers, integers, masks),
+        Images(matrix, matrix, tf.TensorSpec([None], tf.int32), masks),
         Settings(tf.TensorSpec([], tf.int32), number, steps.Adam(*[number] * 4), number, number),
     ]

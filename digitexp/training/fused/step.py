@@ -95,10 +95,15 @@ def forward(kind: NetKind, weights: Sequence[Any], images: Any, masks: Sequence[
     return Forward(inputs, sums, outputs, logits)
 
 
-def output_delta(logits: Any, labels: Any, size: Any) -> Any:
-    """Return the derivative of the batch's mean cross-entropy by its logits."""
-    _, delta = raw.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=labels)
-    return delta / size
+def output_delta(logits: Any, one_hot: Any, size: Any) -> Any:
+    """Return the derivative of the batch's mean cross-entropy by its logits, (batch, classes).
+
+    Args:
+        logits: (batch, classes).
+        one_hot: (batch, classes), 1 at the right class, else 0.
+        size: Number of images in the batch, as a float scalar.
+    """
+    return (tf.nn.softmax(logits) - one_hot) / size
 
 
 def penalty(kind: NetKind, weights: Sequence[Any], l2: Any) -> Any:

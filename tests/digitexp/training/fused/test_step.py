@@ -34,7 +34,8 @@ def our_gradients(config, weights, dtype, masks=()):
     @tf.function(autograph=False)
     def graph(weights):
         passed = step.forward(kind, weights, tf.constant(images, dtype), masks)
-        delta = step.output_delta(passed.logits, labels, tf.constant(len(labels), dtype))
+        one_hot = tf.one_hot(labels, small_digits().n_classes, dtype=dtype)
+        delta = step.output_delta(passed.logits, one_hot, tf.constant(len(labels), dtype))
         return step.gradients(kind, weights, passed, delta, masks, l2)
 
     return [g.numpy() for g in graph([tf.constant(w) for w in weights])]
