@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ class SweepConfig:
     """A validated sweep.
 
     Attributes:
+        workers: Worker processes; 0 trains in the calling one. Decides no trial.
         fingerprint: Everything that decides the trials, by name.
         sampler_factory: None for `grid`.
         dropped_baselines: Baselines that overrides shut out.
@@ -47,9 +49,15 @@ class SweepConfig:
     pruner: Choice
     ask_ahead: int
     order: Literal["slots", "free"]
+    workers: int
     limits: Limits
     dropped_baselines: tuple[str, ...]
     fingerprint: Mapping[str, Any]
+
+    @property
+    def parallel(self) -> int:
+        """How many trials are trained at once, at most: workers beyond `ask_ahead` would idle."""
+        return max(1, min(self.workers, self.ask_ahead))
 
     def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return what the experiment receives for sampled parameters."""
@@ -117,6 +125,7 @@ def resolve(options: RunOptions) -> SweepConfig:
         pruner=pruner,
         ask_ahead=ask_ahead,
         order=order,
+        workers=usable_cores() if options.workers is None else options.workers,
         limits=Limits(
             trials=options.trials or space.defaults.trials,
             timeout_seconds=options.timeout_seconds,
@@ -151,11 +160,7 @@ def _check_options(options: RunOptions) -> Literal["slots", "free"]:
         raise UsageError(f"--timeout {options.timeout_seconds}: give seconds above 0")
     if options.target is not None and options.target != options.target:
         raise UsageError("--target nan: give a number")
-    if options.workers != 0:
-        raise UsageError(
-            f"--workers {options.workers}: only 0 is allowed so far (trials run in the calling "
-            "process)"
-        )
+    _at_least("--workers", options.workers, 0)
     if options.order == "slots":
         return "slots"
     if options.order == "free":
@@ -168,6 +173,13 @@ def _at_least(option: str, value: int | None, least: int) -> None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UsageError(f"{option} {value!r}: give a whole number from {least} on")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _default_name(space: str) -> str:

@@ -46,7 +46,7 @@ class RunOptions:
     data: str | None = None
     ask_ahead: int | None = None
     order: str = "slots"
-    workers: int = 0
+    workers: int | None = None
     overrides: Sequence[str] = ()
     home: str | Path | None = None
     tracking_uri: str | None = None

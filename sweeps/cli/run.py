@@ -72,7 +72,10 @@ def run(
     order: Annotated[
         str, typer.Option(help="slots: reproducible; free: as trials finish.")
     ] = "slots",
-    workers: Annotated[int, typer.Option(help="Worker processes; 0 trains in this process.")] = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Worker processes (default: one a core); 0 trains in this process."),
+    ] = None,
     home: HomeOption = None,
     tracking_uri: Annotated[
         str | None,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sweeps.config import SweepConfig
 from sweeps.coordinator.ledger import Ledger, Slot
@@ -25,6 +25,12 @@ from sweeps.seeds import training_seed
 from sweeps.study.proposals import Exhausted
 from sweeps.study.pruning import TrialPruner
 from sweeps.study.samplers import make_pruner
+
+
+WAKE_SECONDS: Final = 0.1
+GRACE_SECONDS: Final = 4.0
+"""How long running trials have for the epoch at which they hear of a signal; then they are ended
+unrecorded, and the next start runs them again."""
 
 
 @dataclass
@@ -58,6 +64,7 @@ class Coordinator:
         for record in self.ledger.records:
             self._weights.add(record)
         self._space_left = True
+        self._stop_by: float | None = None
 
     def run(self) -> str | None:
         """Run the sweep.
@@ -68,13 +75,37 @@ class Coordinator:
         """
         try:
             while self._fill() or self._running:
-                done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                # Wakes now and then: signals ask for the end at any time.
+                done, _ = wait(self._running, WAKE_SECONDS, return_when=FIRST_COMPLETED)
                 for future in done:
                     self._collect(self._running.pop(future), future.result())
+                if not self._end_those_that_should():
+                    break
         finally:
             if self._executor is not None:
                 self._executor.close()
+                self.seconds.update(self._executor.seconds())
         return self._stopped_by()
+
+    def _end_those_that_should(self) -> bool:
+        """Withdraw waiting attempts once the sweep ends; after a signal, stop running ones too.
+
+        What runs when a target is reached, or the time is up, still ends normally.
+
+        Returns:
+            False once a running attempt has not heeded a signal for too long.
+        """
+        stop = self.watch.asked_to_stop()
+        if stop or self._rules.reason() or self._rules.is_late():
+            for future in [f for f in self._running if f.cancel()]:
+                del self._running[future]
+        if stop is None:
+            return True
+        assert self._executor is not None
+        self._stop_by = self._stop_by or time.monotonic() + GRACE_SECONDS
+        for slot in self._running.values():
+            self._executor.stop(self._spec(slot), stop.reason)
+        return time.monotonic() < self._stop_by
 
     def _stopped_by(self) -> str | None:
         if sum(slot.outcome is not None for slot in self.ledger.slots) >= self.config.limits.trials:
@@ -118,33 +149,33 @@ class Coordinator:
     def _ready(self) -> bool:
         """Whether nobody asked to stop, also not while the executor was being started."""
         if self._executor is None and self.ledger.next_needs_training():
-            with self._timed("warm_up"):
-                self._executor = self.start_executor()
+            self._executor = self.start_executor()
         return self.request.reason is None
 
     def _begin(self, slot: Slot) -> None:
         slot.attempts += 1
         if slot.attempts > 1:
             self.ledger.study.count_attempt(slot.number, slot.attempts)
-        spec = TrialSpec(
+        spec = self._spec(slot)
+        assert self._executor is not None
+        self.watch.expect(spec, slot.proposal.params)
+        self._running[self._executor.submit(spec, self._trial_pruner(slot.number))] = slot
+
+    def _spec(self, slot: Slot) -> TrialSpec:
+        return TrialSpec(
             sweep=self.sweep_id,
             slot=slot.number,
             attempt=slot.attempts,
             seed=training_seed(self.config.seed, slot.number),
             config=self.config.configuration(slot.proposal.params),
         )
-        assert self._executor is not None
-        self.watch.follow(slot.number, self._trial_pruner(slot.number))
-        self.progress.trial_started(spec, slot.proposal.params)
-        self._running[self._executor.submit(spec)] = slot
 
     def _trial_pruner(self, slot: int) -> TrialPruner | None:
-        # One a trial: pruners keep state (Hyperband its resources), and a resumed sweep has none.
-        pruner = make_pruner(self.config.pruner)
-        if pruner is None:
+        pruner, metric = make_pruner(self.config.pruner), self.ledger.epoch_metric
+        if pruner is None or metric is None:
             return None
-        finished = self.ledger.proposer.mirror.finished()
-        return TrialPruner(pruner, self.config.space.objective.direction, slot, finished)
+        direction = self.config.space.objective.direction
+        return TrialPruner(pruner, metric, direction, slot, self.ledger.proposer.mirror.finished())
 
     def _collect(self, slot: Slot, attempt: Attempt) -> None:
         self.seconds["training"] += (attempt.finished_at - attempt.started_at) / 1000
@@ -154,8 +185,6 @@ class Coordinator:
             metric=self.config.space.objective.metric,
             data=self.config.data,
             environment=self.environment,
-            verdict=self.watch.verdict(slot.number),
-            pruner_attrs=self.watch.forget(slot.number),
         )
         with self._timed("records"):
             record = self.store.write(record)

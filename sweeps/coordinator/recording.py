@@ -20,10 +20,8 @@ def make_record(
     slot: Slot,
     *,
     metric: str,
-    verdict: Stop | None,
     data: PreparedData,
     environment: Mapping[str, Any],
-    pruner_attrs: Mapping[str, Any],
 ) -> Record:
     """Say how an attempt ended, in the words of a record.
 
@@ -31,12 +29,10 @@ def make_record(
         attempt: What came back.
         slot: The slot it was an attempt at.
         metric: Name of the objective metric.
-        verdict: What the trial was told, None if it was never told to stop.
         data: What it was trained on.
         environment: Versions and machine.
-        pruner_attrs: What the pruner noted about the trial.
     """
-    outcome, reason, error = _judge(attempt, metric, verdict)
+    outcome, reason, error = _judge(attempt, metric)
     result = _finite(attempt.result)
     return Record(
         spec=attempt.spec,
@@ -54,7 +50,7 @@ def make_record(
         environment=environment,
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
-        pruner_attrs=pruner_attrs,
+        pruner_attrs=attempt.notes,
     )
 
 
@@ -68,14 +64,14 @@ def describe(data: PreparedData) -> dict[str, Any]:
     }
 
 
-def _judge(attempt: Attempt, metric: str, verdict: Stop | None) -> tuple[Outcome, str, str | None]:
+def _judge(attempt: Attempt, metric: str) -> tuple[Outcome, str, str | None]:
     result = attempt.result
     if result is None:
-        return "failed", "error", attempt.error
+        return "failed", attempt.reason, attempt.error
     if result.outcome == "diverged":
         return "diverged", "diverged", None
     if result.outcome == "stopped":
-        return _stopped(verdict)
+        return _stopped(attempt.verdict)
     return _completed(result, metric)
 
 

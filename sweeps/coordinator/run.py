@@ -16,7 +16,7 @@ from sweeps.coordinator.opening import open_sweep
 from sweeps.coordinator.parent import ParentRun
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
-from sweeps.executors import Executor, InProcessExecutor
+from sweeps.executors import Executor, InProcessExecutor, Listener
 from sweeps.options import RunOptions
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.provenance import code_state, environment
@@ -122,7 +122,7 @@ def _assemble(
         ask_ahead=config.ask_ahead,
         in_order=config.order == "slots",
     )
-    watch = Watch(progress, request, info.epoch_metric)
+    watch = Watch(progress, request)
     return Coordinator(
         config=config,
         sweep_id=info.id,
@@ -131,16 +131,35 @@ def _assemble(
         progress=progress,
         request=request,
         watch=watch,
-        start_executor=lambda: _start_executor(config, watch, progress),
+        start_executor=lambda: start_executor(config, watch, progress.note),
         environment=environment(),
         on_record=on_record,
     )
 
 
-def _start_executor(config: SweepConfig, watch: Watch, progress: Progress) -> Executor:
-    progress.note("warming up")
-    config.experiment.warm_up()
-    return InProcessExecutor(config.experiment, config.data, watch)
+def start_executor(
+    config: SweepConfig, listener: Listener, note: Callable[[str], None]
+) -> Executor:
+    """Start what trains: worker processes get ready meanwhile, the calling one before it returns.
+
+    Args:
+        config: The sweep.
+        listener: Told of running attempts.
+        note: Told what is worth knowing.
+    """
+    note("warming up")
+    if config.workers == 0:
+        return InProcessExecutor(config.experiment, config.data, listener)
+    from sweeps.executors.preloading import make_preload
+    from sweeps.executors.workers import WorkersExecutor
+
+    preload = make_preload(
+        config.space.experiment,
+        config.space.directory,
+        config.data,
+        modules=[] if config.pruner.name == "none" else ["sweeps.study.pruning"],
+    )
+    return WorkersExecutor(config.parallel, preload, listener, note)
 
 
 def _summariser(

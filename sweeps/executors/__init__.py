@@ -1,7 +1,7 @@
-"""Executors: where attempts run. One small protocol, one adapter a file."""
+"""Executors: where attempts run. One small protocol, adapters beside it."""
 
-from sweeps.executors.attempt import Attempt, OnTrialEpoch
+from sweeps.executors.attempt import Attempt
 from sweeps.executors.in_process import InProcessExecutor
-from sweeps.executors.protocol import Executor
+from sweeps.executors.protocol import Executor, Judge, Listener
 
-__all__ = ["Attempt", "Executor", "InProcessExecutor", "OnTrialEpoch"]
+__all__ = ["Attempt", "Executor", "InProcessExecutor", "Judge", "Listener"]

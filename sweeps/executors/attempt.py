@@ -1,18 +1,16 @@
-"""One attempt, wherever it runs: trained, timed, and its exception turned into a value."""
+"""One attempt, wherever it runs: trained, judged, timed, and its exception turned into a value."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 from sweeps.executors.checking import checked
-from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
-
-OnTrialEpoch = Callable[[TrialSpec, int, Mapping[str, float]], Stop | None]
-"""`OnEpoch` with the attempt it belongs to, for executors that run several."""
+from sweeps.executors.protocol import Judge
+from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResult, TrialSpec
 
 _TRACEBACK_CHARACTERS: Final = 4000
 
@@ -22,8 +20,12 @@ class Attempt:
     """How an attempt ended: a result, or what was raised.
 
     Attributes:
+        error: What was raised, or how its process ended; None with a result.
         started_at: Milliseconds since the epoch (UTC).
         finished_at: Milliseconds since the epoch (UTC), never before `started_at`.
+        reason: Why there is no result: `error` (it raised) or `crash` (its process died).
+        verdict: What it was told, None if it was never told to stop.
+        notes: What its judge noted.
     """
 
     spec: TrialSpec
@@ -31,19 +33,49 @@ class Attempt:
     error: str | None
     started_at: int
     finished_at: int
+    reason: Literal["error", "crash"] = "error"
+    verdict: Stop | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_attempt(
-    experiment: Experiment, spec: TrialSpec, data: PreparedData, on_epoch: OnTrialEpoch
+    experiment: Experiment,
+    spec: TrialSpec,
+    data: PreparedData,
+    on_epoch: OnEpoch,
+    judge: Judge | None,
 ) -> Attempt:
-    """Train one attempt; only KeyboardInterrupt and SystemExit pass through."""
+    """Train one attempt; only KeyboardInterrupt and SystemExit pass through.
+
+    Args:
+        experiment: What trains.
+        spec: The attempt.
+        data: What it is trained on.
+        on_epoch: Told of each epoch first; its `Stop` wins.
+        judge: Asked at each epoch that `on_epoch` lets pass.
+    """
     started_at, clock = time.time_ns() // 1_000_000, time.monotonic()
-    result, error = None, None
+    result, error, verdicts = None, None, list[Stop]()
+
+    def ask(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
+        stop = on_epoch(epoch, metrics) or (judge(epoch, metrics) if judge else None)
+        if stop is not None:
+            verdicts.append(stop)
+        return stop
+
     try:
-        result = checked(experiment.train(spec, data, lambda epoch, m: on_epoch(spec, epoch, m)))
+        result = checked(experiment.train(spec, data, ask))
     except Exception as failure:
         tail = "".join(traceback.format_exception(failure))[-_TRACEBACK_CHARACTERS:]
         error = f"{type(failure).__name__}: {failure}\n\n{tail}"
     # Durations by the monotonic clock, so that a clock that jumps cannot make them negative.
     finished_at = started_at + round((time.monotonic() - clock) * 1000)
-    return Attempt(spec, result, error, started_at, finished_at)
+    return Attempt(
+        spec,
+        result,
+        error,
+        started_at,
+        finished_at,
+        verdict=verdicts[0] if verdicts else None,
+        notes=judge.notes if judge else {},
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 
-from sweeps.executors.attempt import Attempt, OnTrialEpoch, run_attempt
+from sweeps.executors.attempt import Attempt, run_attempt
+from sweeps.executors.protocol import Judge, Listener
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialSpec
 
 
@@ -14,16 +16,24 @@ class InProcessExecutor:
 
     capacity = 1
 
-    def __init__(self, experiment: Experiment, data: PreparedData, on_epoch: OnTrialEpoch) -> None:
+    def __init__(self, experiment: Experiment, data: PreparedData, listener: Listener) -> None:
         self._experiment = experiment
         self._data = data
-        self._on_epoch = on_epoch
+        self._listener = listener
         self._stops: dict[str, Stop] = {}
+        began = time.monotonic()
+        experiment.warm_up()
+        self._warm_up_seconds = time.monotonic() - began
 
-    def submit(self, spec: TrialSpec) -> Future[Attempt]:
+    def submit(self, spec: TrialSpec, judge: Judge | None = None) -> Future[Attempt]:
         """Train the attempt now and return it as a finished future."""
+
+        def on_epoch(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
+            return self._listener.epoch(spec, epoch, metrics) or self._stops.get(spec.key)
+
         future: Future[Attempt] = Future()
-        future.set_result(run_attempt(self._experiment, spec, self._data, self._watch))
+        self._listener.started(spec)
+        future.set_result(run_attempt(self._experiment, spec, self._data, on_epoch, judge))
         self._stops.pop(spec.key, None)
         return future
 
@@ -34,5 +44,6 @@ class InProcessExecutor:
     def close(self) -> None:
         """Nothing runs between two submits."""
 
-    def _watch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> Stop | None:
-        return self._on_epoch(spec, epoch, metrics) or self._stops.get(spec.key)
+    def seconds(self) -> Mapping[str, float]:
+        """Return how long warming up took."""
+        return {"warm_up": self._warm_up_seconds}

@@ -1,22 +1,55 @@
-"""What the coordinator needs of an executor."""
+"""What the coordinator needs of an executor, and the executor of whoever listens and judges."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sweeps.executors.attempt import Attempt
-from sweeps.experiment import TrialSpec
+from sweeps.experiment import Stop, TrialSpec
+
+if TYPE_CHECKING:
+    from sweeps.executors.attempt import Attempt
+
+
+class Judge(Protocol):
+    """Decides after each epoch whether an attempt goes on.
+
+    It travels with its attempt (so it can be pickled) and is asked where the attempt runs: the
+    verdict depends on the attempt alone, never on how fast messages are.
+    """
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float]) -> Stop | None:
+        """Answer None (go on) or a `Stop`; epochs count from 0."""
+        ...
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What it wants to be remembered of the attempt; JSON-compatible."""
+        ...
+
+
+class Listener(Protocol):
+    """Told of attempts under way, in the caller's thread or one of the executor's."""
+
+    def started(self, spec: TrialSpec) -> None:
+        """An attempt begins to run."""
+        ...
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> Stop | None:
+        """An epoch (from 0) has ended; a `Stop` ends the attempt at the next occasion."""
+        ...
 
 
 class Executor(Protocol):
     """Runs attempts somewhere and returns them as values; writes nothing shared."""
 
     capacity: int
-    """How many attempts may be under way at once."""
+    """How many attempts it takes at once: those under way, and those that wait so that whoever
+    has finished one need not wait for the coordinator."""
 
-    def submit(self, spec: TrialSpec) -> Future[Attempt]:
-        """Start an attempt."""
+    def submit(self, spec: TrialSpec, judge: Judge | None = None) -> Future[Attempt]:
+        """Start an attempt, or let it wait for its turn; until then its future can be cancelled."""
         ...
 
     def stop(self, spec: TrialSpec, reason: str) -> None:
@@ -25,4 +58,8 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End everything; nothing is left running."""
+        ...
+
+    def seconds(self) -> Mapping[str, float]:
+        """Return what its time went on, trainings aside: `warm_up`, `idle`; seconds."""
         ...

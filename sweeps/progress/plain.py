@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
@@ -24,6 +25,7 @@ class PlainLines:
 
     def __init__(self, stream: TextIO) -> None:
         self._out = LossyStream(stream)
+        self._lock = threading.Lock()  # trials begin in a thread of the executor
         self._tally: Tally | None = None
 
     def started(self, info: SweepInfo, total: int, done: Sequence[Record]) -> None:
@@ -40,17 +42,19 @@ class PlainLines:
 
     def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
         """Take note, without a line."""
-        if self._tally:
-            self._tally.begin(spec, params)
+        with self._lock:
+            if self._tally:
+                self._tally.begin(spec, params)
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
         """Say nothing: a line an epoch would bury the trials."""
 
     def trial_finished(self, record: Record) -> None:
         """Write the trial's line."""
-        if self._tally:
-            row = self._tally.finish(record)
-            self._out.line(_trial_line(self._tally, row))
+        with self._lock:
+            if self._tally:
+                row = self._tally.finish(record)
+                self._out.line(_trial_line(self._tally, row))
 
     def finished(self, summary: Summary) -> None:
         """Say how the trials ended, and what failed."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Progress(Protocol):
     """Told by the coordinator, in this order; `note` at any time.
 
+    `note`, `trial_started` and `epoch` may be called in another thread than the rest.
+
     No method raises because of where it writes: a closed pipe or a lost terminal never ends a
     sweep.
     """

@@ -1,51 +1,70 @@
 """Asks a pruner about a running trial without touching any storage.
 
-A pruner sees a snapshot of the slots told before its trial was asked, so that its verdicts do not
-depend on timing.
+A pruner sees a snapshot of the slots told before its trial was asked. So its verdicts depend
+neither on timing nor on where the trial runs: it is asked there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial
 
+from sweeps.experiment import Stop
 
+
+@dataclass
 class TrialPruner:
-    """The pruner's view of one running trial."""
+    """The pruner's view of one running trial; travels with it to where it runs.
 
-    def __init__(
-        self,
-        pruner: optuna.pruners.BasePruner,
-        direction: str,
-        slot: int,
-        finished: Iterable[FrozenTrial],
-    ) -> None:
-        self._storage = InMemoryStorage()
-        study_id = self._storage.create_new_study(
-            [optuna.study.StudyDirection[direction.upper()]], "snapshot"
-        )
-        self._study = optuna.load_study(study_name="snapshot", storage=self._storage, pruner=pruner)
-        by_number = {trial.number: trial for trial in finished}
-        for number in range(slot):
-            # Numbers must stay slots: brackets are drawn from them. Unfinished ones are blank.
-            template = by_number.get(number, _BLANK)
-            self._storage.create_new_trial(study_id, template)
-        self._pruner = pruner
-        self._trial_id = self._storage.create_new_trial(study_id)
+    Attributes:
+        pruner: Made for this trial alone: pruners keep state (Hyperband its resources), and a
+            resumed sweep has none.
+        metric: The per-epoch metric it watches.
+        direction: `maximize` or `minimize`.
+        slot: Number of the trial.
+        finished: The slots told before the trial was asked.
+    """
 
-    def should_prune(self, epoch: int, value: float) -> bool:
-        """Report one epoch's value and return the pruner's verdict."""
-        self._storage.set_trial_intermediate_value(self._trial_id, epoch, value)
-        return bool(self._pruner.prune(self._study, self._storage.get_trial(self._trial_id)))
+    pruner: optuna.pruners.BasePruner
+    metric: str
+    direction: str
+    slot: int
+    finished: Sequence[FrozenTrial]
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float]) -> Stop | None:
+        """Report one epoch (from 0) and return the pruner's verdict."""
+        value = metrics[self.metric]
+        if not math.isfinite(value):
+            return None
+        storage, study, trial_id = self._snapshot
+        storage.set_trial_intermediate_value(trial_id, epoch, value)
+        return Stop("pruned") if self.pruner.prune(study, storage.get_trial(trial_id)) else None
 
     @property
-    def attrs(self) -> Mapping[str, Any]:
+    def notes(self) -> Mapping[str, Any]:
         """What the pruner noted about this trial; later trials compete with it."""
-        return dict(self._storage.get_trial_system_attrs(self._trial_id))
+        storage, _, trial_id = self._snapshot
+        return dict(storage.get_trial_system_attrs(trial_id))
+
+    @cached_property
+    def _snapshot(self) -> tuple[InMemoryStorage, optuna.Study, int]:
+        """Made where the trial runs, when its first epoch has ended."""
+        storage = InMemoryStorage()
+        direction = optuna.study.StudyDirection[self.direction.upper()]
+        study_id = storage.create_new_study([direction], "snapshot")
+        study = optuna.load_study(study_name="snapshot", storage=storage, pruner=self.pruner)
+        by_number = {trial.number: trial for trial in self.finished}
+        for number in range(self.slot):
+            # Numbers must stay slots: brackets are drawn from them. Unfinished ones are blank.
+            storage.create_new_trial(study_id, by_number.get(number, _BLANK))
+        return storage, study, storage.create_new_trial(study_id)
 
 
 _BLANK = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)

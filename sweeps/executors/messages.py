@@ -1,0 +1,101 @@
+"""What coordinator, fork server and workers say to each other, and how it is framed on a socket.
+
+A frame is eight bytes of length and a pickle; the peers are our own processes. A peer that dies
+within a frame leaves it incomplete, and an incomplete frame is never read.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sweeps.executors.protocol import Judge
+from sweeps.experiment import Stop, TrialSpec
+
+_LENGTH: Final = struct.Struct("!Q")
+CHUNK_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """Coordinator to worker: train this."""
+
+    spec: TrialSpec
+    judge: Judge | None
+
+
+@dataclass(frozen=True)
+class StopTask:
+    """Coordinator to worker: end the attempt of that key after its current epoch."""
+
+    key: str
+    stop: Stop
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """Worker to coordinator: epochs that have ended since the last message, in order."""
+
+    key: str
+    epochs: Sequence[tuple[int, Mapping[str, float]]]
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Worker to coordinator: ready for a task."""
+
+
+@dataclass(frozen=True)
+class Preloaded:
+    """Server to coordinator: ready to start workers; `spawns_because` says why not by forking."""
+
+    spawns_because: str | None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Server to coordinator: no worker can be started, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """Server to coordinator: the worker asked for first, of those not yet answered, has this id."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Server to coordinator: a worker has ended; `code` below 0 is minus the signal's number."""
+
+    pid: int
+    code: int
+
+
+def pack(message: Any) -> bytes:
+    """Return a message as one frame."""
+    payload = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(payload)) + payload
+
+
+class Inbox:
+    """Puts frames together from whatever pieces arrive."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def feed(self, piece: bytes) -> Iterator[Any]:
+        """Take a piece and yield the messages that are complete with it."""
+        self._bytes += piece
+        while len(self._bytes) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._bytes)[0]
+            if len(self._bytes) < end:
+                return
+            frame = bytes(memoryview(self._bytes)[_LENGTH.size : end])
+            del self._bytes[:end]
+            yield pickle.loads(frame)  # noqa: S301 - from a process of our own

@@ -1,0 +1,106 @@
+"""What a worker has before its first attempt: import path, experiment, data; and its environment.
+
+The coordinator leaves it in an unnamed file, from which the fork server and spawned workers read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiment_loading import load_experiment
+
+ENVIRONMENT: Final = {
+    # A process per core: more threads only wait for each other. And forking needs a process
+    # without threads, so that no lock is held by a thread that the child does not have.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow, which pandas imports
+}
+
+
+@dataclass(frozen=True)
+class Preload:
+    """Everything a worker needs but its attempts.
+
+    Attributes:
+        coordinator: Process id of who wants the workers.
+        import_path: Its `sys.path`.
+        experiment: Import path of the experiment.
+        directory: Folder of the space file.
+        modules: Modules to import beforehand, such as what judges are made of.
+        data: The pickled `PreparedData`.
+    """
+
+    coordinator: int
+    import_path: Sequence[str]
+    experiment: str
+    directory: Path | None
+    modules: Sequence[str]
+    data: bytes
+
+    def to_file(self) -> BinaryIO:
+        """Return an unnamed file that holds it."""
+        file = tempfile.TemporaryFile()
+        pickle.dump(self, file, protocol=pickle.HIGHEST_PROTOCOL)
+        file.flush()
+        return file  # type: ignore[return-value]
+
+    def load(self) -> tuple[Experiment, PreparedData]:
+        """Import, unpickle and warm up: from here on a worker only trains."""
+        sys.path[:] = self.import_path
+        for name in self.modules:
+            import_module(name)
+        experiment = load_experiment(self.experiment, self.directory)
+        data = pickle.loads(self.data)  # noqa: S301 - from our own coordinator
+        experiment.warm_up()
+        return experiment, data
+
+
+def make_preload(
+    experiment: str, directory: Path | None, data: PreparedData, modules: Sequence[str] = ()
+) -> Preload:
+    """Return what workers of this process need; see `Preload`."""
+    pickled = pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL)
+    return Preload(os.getpid(), tuple(sys.path), experiment, directory, tuple(modules), pickled)
+
+
+def read_preload(descriptor: int) -> Preload:
+    """Read what `to_file` wrote, whatever the position of the descriptor."""
+    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
+        preload: Preload = pickle.loads(content)  # noqa: S301 - from our own coordinator
+    return preload
+
+
+def why_not_fork() -> str | None:
+    """Return why this process cannot be forked soundly, None if it can."""
+    if sys.platform == "darwin":
+        return "macOS frameworks do not survive a fork"
+    tasks = Path("/proc/self/task")
+    threads = len(os.listdir(tasks)) if tasks.exists() else threading.active_count()
+    if threads > 1:
+        return f"warm_up left {threads - 1} threads running"
+    return None
+
+
+def die_with_parent(number: signal.Signals | None) -> None:
+    """Have the kernel send this process a signal when its parent dies (Linux only).
+
+    Others notice the end of their socket, which takes them longer while a library holds the GIL.
+    """
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(number or 0), 0, 0, 0)

@@ -1,0 +1,164 @@
+"""One place for a worker, as the executor's thread sees it: its socket, its attempt, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+from sweeps.executors.attempt import Attempt
+from sweeps.executors.messages import CHUNK_BYTES, Inbox
+from sweeps.executors.server_process import ServerProcess, ending, last_lines, printed_file
+from sweeps.experiment import TrialSpec
+
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 10.0
+
+
+@dataclass
+class Job:
+    """An attempt on its way: `frame` is its packed task, `started_at` is in milliseconds (UTC)."""
+
+    spec: TrialSpec
+    frame: bytes
+    future: Future[Attempt]
+    started_at: int = 0
+
+
+class Seat:
+    """Holds one worker after the other, each with a socket of its own. Never blocks.
+
+    Attributes:
+        job: The attempt under way.
+        pid: Process id of the worker; None until the server has said it.
+        failures: How many workers in a row have ended without having had a task.
+        retry_at: When the next worker may be asked for (monotonic clock).
+        idle_seconds: How long its workers were ready and had nothing to do.
+    """
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.pid: int | None = None
+        self.failures = 0
+        self.retry_at = 0.0
+        self.idle_seconds = 0.0
+        self.channel: socket.socket | None = None
+        self._printed: BinaryIO | None = None
+        self._idle_since: float | None = None
+        self._tasks = 0
+        self._unsent = bytearray()
+        self._inbox = Inbox()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether its worker is ready and has nothing to do."""
+        return self._idle_since is not None and self.pid is not None
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks its present worker was given."""
+        return self._tasks
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something waits until its worker reads again."""
+        return bool(self._unsent)
+
+    def ask(self, server: ServerProcess) -> None:
+        """Ask for a worker, whose `Hello` comes on a new socket."""
+        self.channel, theirs = socket.socketpair()
+        self.channel.setblocking(False)
+        self._printed = printed_file()
+        with theirs:
+            server.ask_for_worker(theirs, self._printed)
+
+    def rest(self) -> None:
+        """Note that its worker is ready for a task."""
+        self.job, self._idle_since = None, time.monotonic()
+
+    def begin(self, job: Job) -> None:
+        """Give its worker an attempt."""
+        self._stop_resting()
+        job.started_at = time.time_ns() // 1_000_000
+        self.job = job
+        self._tasks += 1
+        self.send(job.frame)
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame, or as much of it as the worker takes now."""
+        self._unsent += frame
+        self.flush()
+
+    def flush(self) -> None:
+        """Send more of what is unsent."""
+        if self.channel is None:
+            return
+        # A worker that has gone reads nothing; its end is noticed where it is read from.
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while self._unsent:
+                sent = self.channel.send(memoryview(self._unsent)[:CHUNK_BYTES])
+                del self._unsent[:sent]
+
+    def receive(self) -> Iterator[Any]:
+        """Yield what has arrived whole.
+
+        Raises:
+            EOFError: The worker has ended its side.
+        """
+        while self.channel is not None:
+            try:
+                piece = self.channel.recv(CHUNK_BYTES)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                piece = b""
+            if not piece:
+                raise EOFError
+            yield from self._inbox.feed(piece)
+
+    def crashed(self, death: str) -> Attempt | None:
+        """Return the attempt that ended with its worker, None if it had none."""
+        if self.job is None:
+            return None
+        now = time.time_ns() // 1_000_000
+        return Attempt(
+            self.job.spec,
+            None,
+            death,
+            self.job.started_at,
+            max(now, self.job.started_at),
+            reason="crash",
+        )
+
+    def death(self, code: int) -> str:
+        """Say how its worker ended and what it printed last."""
+        lines = last_lines(self._printed) if self._printed else ""
+        return f"the worker process {ending(code)}{lines}"
+
+    def shut(self) -> None:
+        """Give its worker no more, and have it end if it only closed its socket."""
+        self._stop_resting()
+        if self.channel is not None:
+            with contextlib.suppress(OSError):
+                self.channel.shutdown(socket.SHUT_RDWR)
+
+    def clear(self) -> None:
+        """Let go of the worker, which ends if it has not yet; the next may be asked for."""
+        self._stop_resting()
+        self.failures = 0 if self._tasks else self.failures + 1
+        pause = min(_FIRST_PAUSE_SECONDS * 2**self.failures, _LONGEST_PAUSE_SECONDS)
+        self.retry_at = time.monotonic() + (pause if self.failures else 0.0)
+        for held in (self.channel, self._printed):
+            if held is not None:
+                held.close()
+        self.channel = self._printed = self.pid = self.job = None
+        self._tasks, self._unsent, self._inbox = 0, bytearray(), Inbox()
+
+    def _stop_resting(self) -> None:
+        if self._idle_since is not None:
+            self.idle_seconds += time.monotonic() - self._idle_since
+            self._idle_since = None

@@ -1,0 +1,113 @@
+"""The coordinator's handle on its fork server: start it, ask it for workers, hear from it, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Final
+
+from sweeps.executors.fork_server import BOOT, kill_group
+from sweeps.executors.messages import CHUNK_BYTES, Inbox
+from sweeps.executors.preloading import ENVIRONMENT, Preload
+
+_END_SECONDS: Final = 3.0
+_LAST_LINES: Final = 10
+_LAST_BYTES: Final = 4000
+
+
+class ServerProcess:
+    """One running fork server, in a session of its own: the terminal's Ctrl-C does not reach it.
+
+    To be made in a thread that outlives it: Linux takes the end of that thread for the end of the
+    coordinator.
+    """
+
+    def __init__(self, preload: Preload) -> None:
+        self.control, theirs = socket.socketpair()
+        self._inbox = Inbox()
+        self._printed = printed_file()
+        with theirs, preload.to_file() as file:
+            self._process = _start(file, theirs, self._printed)
+        self.control.setblocking(False)
+
+    def ask_for_worker(self, channel: socket.socket, printed: BinaryIO) -> None:
+        """Ask for one worker on this socket, which prints to this file; answered by `Started`."""
+        with contextlib.suppress(OSError):  # it has gone: `receive` says so
+            socket.send_fds(self.control, [b"w"], [channel.fileno(), printed.fileno()])
+
+    def receive(self) -> Iterator[Any]:
+        """Yield what it says.
+
+        Raises:
+            EOFError: It has ended; the message says how.
+        """
+        try:
+            piece = self.control.recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            piece = b""
+        if not piece:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_SECONDS)
+            code = self._process.returncode
+            raise EOFError(f"the fork server {ending(code or 0)}{last_lines(self._printed)}")
+        yield from self._inbox.feed(piece)
+
+    def end(self) -> None:
+        """End it and all its workers, with everything they started."""
+        self.control.close()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            kill_group(self._process.pid)
+            self._process.wait()
+        self._printed.close()
+
+
+def _start(preload: BinaryIO, control: socket.socket, printed: BinaryIO) -> subprocess.Popen[bytes]:
+    number = control.fileno()
+    return subprocess.Popen(
+        [sys.executable, "-c", BOOT.format(module="fork_server"), json.dumps(sys.path), str(number)],
+        stdin=preload,
+        stdout=printed,
+        stderr=printed,
+        pass_fds=[number],
+        env={**os.environ, **ENVIRONMENT},
+        start_new_session=True,
+    )
+
+
+def printed_file() -> BinaryIO:
+    """Return an unnamed file for what a process prints; what is written goes to its end."""
+    file = tempfile.TemporaryFile()
+    fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
+    return file  # type: ignore[return-value]
+
+
+def last_lines(printed: BinaryIO) -> str:
+    """Return the end of what a process printed, as a paragraph; empty if it printed nothing."""
+    size = os.fstat(printed.fileno()).st_size
+    tail = os.pread(printed.fileno(), _LAST_BYTES, max(0, size - _LAST_BYTES))
+    lines = tail.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
+    return "\n\nIts last lines:\n" + "\n".join(lines) if lines else ""
+
+
+def ending(code: int) -> str:
+    """Say how a process ended: `was killed by SIGKILL`, `ended with exit code 3`."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+    return f"was killed by {name}{hint}"
