@@ -54,10 +54,10 @@ class Preload:
 
     def to_file(self) -> BinaryIO:
         """Return an unnamed file that holds it."""
-        file = tempfile.TemporaryFile()
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         pickle.dump(self, file, protocol=pickle.HIGHEST_PROTOCOL)
         file.flush()
-        return file  # type: ignore[return-value]
+        return file
 
     def load(self) -> tuple[Experiment, PreparedData]:
         """Import, unpickle and warm up: from here on a worker only trains."""
@@ -90,7 +90,7 @@ def why_not_fork() -> str | None:
     if sys.platform == "darwin":
         return "macOS frameworks do not survive a fork"
     tasks = Path("/proc/self/task")
-    threads = len(os.listdir(tasks)) if tasks.exists() else threading.active_count()
+    threads = len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
     if threads > 1:
         return f"warm_up left {threads - 1} threads running"
     return None

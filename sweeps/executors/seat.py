@@ -68,13 +68,14 @@ class Seat:
         """Whether something waits until its worker reads again."""
         return bool(self._unsent)
 
-    def ask(self, server: ServerProcess) -> None:
-        """Ask for a worker, whose `Hello` comes on a new socket."""
+    def ask(self, server: ServerProcess) -> socket.socket:
+        """Ask for a worker, and return the new socket on which its `Hello` will come."""
         self.channel, theirs = socket.socketpair()
         self.channel.setblocking(False)
         self._printed = printed_file()
         with theirs:
             server.ask_for_worker(theirs, self._printed)
+        return self.channel
 
     def rest(self) -> None:
         """Note that its worker is ready for a task."""

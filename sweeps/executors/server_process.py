@@ -1,4 +1,4 @@
-"""The coordinator's handle on its fork server: start it, ask it for workers, hear from it, end it."""
+"""The coordinator's handle on its fork server: start, ask for workers, hear from it, end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sweeps.executors.messages import CHUNK_BYTES, Inbox
 from sweeps.executors.preloading import ENVIRONMENT, Preload
 
 _END_SECONDS: Final = 3.0
-_LAST_LINES: Final = 10
+_LAST_LINES: Final = 40
 _LAST_BYTES: Final = 4000
 
 
@@ -75,8 +75,14 @@ class ServerProcess:
 
 def _start(preload: BinaryIO, control: socket.socket, printed: BinaryIO) -> subprocess.Popen[bytes]:
     number = control.fileno()
-    return subprocess.Popen(
-        [sys.executable, "-c", BOOT.format(module="fork_server"), json.dumps(sys.path), str(number)],
+    return subprocess.Popen(  # noqa: S603 - our own code, no shell
+        [
+            sys.executable,
+            "-c",
+            BOOT.format(module="fork_server"),
+            json.dumps(sys.path),
+            str(number),
+        ],
         stdin=preload,
         stdout=printed,
         stderr=printed,
@@ -88,9 +94,9 @@ def _start(preload: BinaryIO, control: socket.socket, printed: BinaryIO) -> subp
 
 def printed_file() -> BinaryIO:
     """Return an unnamed file for what a process prints; what is written goes to its end."""
-    file = tempfile.TemporaryFile()
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
-    return file  # type: ignore[return-value]
+    return file
 
 
 def last_lines(printed: BinaryIO) -> str:

@@ -69,7 +69,7 @@ def test_strict_fails_when_a_trial_failed(call):
 
 
 def test_an_interrupted_run_exits_130_and_the_same_command_goes_on(call, tmp_path):
-    line = ("run", "TOY", "--trials", 3, "--set", "mode=sigint")
+    line = ("run", "TOY", "--trials", 3, "--workers", 0, "--set", "mode=sigint")
     line += ("--set", f"signal_file={tmp_path / 'flag'}")
     assert call(*line).exit_code == 130
     second = call(*line)

@@ -82,7 +82,7 @@ def test_sweeps_that_start_together_in_a_fresh_home_share_it(tmp_path, toy_space
 def test_a_python_call_that_was_interrupted_says_so(run_toy, make_home, tmp_path):
     flag = tmp_path / "flag"
     with pytest.raises(KeyboardInterrupt):
-        run_toy(trials=2, overrides=("mode=sigint", f"signal_file={flag}"))
+        run_toy(trials=2, workers=0, overrides=("mode=sigint", f"signal_file={flag}"))
     assert parent_of(make_home()).info.status == "KILLED"
     assert sweeps.load("toy", make_home()).rows()[0].state == "RUNNING"
 

@@ -40,13 +40,13 @@ def test_an_interrupted_sweep_that_is_resumed_equals_the_undisturbed_one(
     flag = tmp_path / "flag"
     fixed = (f"mode={signal}", f"signal_file={flag}")
     flag.touch()
-    undisturbed = run_toy("undisturbed", trials=12, overrides=fixed)
+    undisturbed = run_toy("undisturbed", trials=12, overrides=fixed, workers=0)
     flag.unlink()
     with pytest.raises(KeyboardInterrupt if signal == "sigint" else SystemExit):
-        run_toy("disturbed", trials=12, overrides=fixed)
+        run_toy("disturbed", trials=12, overrides=fixed, workers=0)
     interrupted = sweeps.load("toy", make_home("disturbed"))
     assert [row.state for row in interrupted.rows()] == ["RUNNING"]
-    resumed = run_toy("disturbed", trials=12, overrides=fixed)
+    resumed = run_toy("disturbed", trials=12, overrides=fixed, workers=0)
     assert table(resumed) == table(undisturbed)
     assert resumed.rows()[0].attempts == 2
 

@@ -67,5 +67,7 @@ def test_a_value_that_is_no_number_is_not_judged():
 
 
 def test_a_copy_that_travelled_to_another_process_gives_the_same_verdict():
-    pruner = pickle.loads(pickle.dumps(watching(optuna.pruners.MedianPruner(), "maximize", 8, GOOD)))
+    pruner = pickle.loads(
+        pickle.dumps(watching(optuna.pruners.MedianPruner(), "maximize", 8, GOOD))
+    )
     assert prunes(pruner, 0, 0.1)
