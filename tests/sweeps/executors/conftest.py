@@ -1,6 +1,5 @@
 """Executors of the misbehaving experiment, and what they leave behind."""
 
-import os
 import time
 from pathlib import Path
 
@@ -90,4 +89,4 @@ def pids(file):
 
 
 def open_descriptors():
-    return sorted(os.listdir("/proc/self/fd"))
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())

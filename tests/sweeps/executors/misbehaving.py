@@ -13,48 +13,62 @@ import numpy as np
 from sweeps.experiment import TrialResult
 from tests.sweeps.toy_experiment import ToyExperiment
 
-PID_FILES = ("grandchild", "sleep")
-
 
 class Misbehaving(ToyExperiment):
     def train(self, spec, data, on_epoch):
         act, argument = spec.config["act"], spec.config.get("argument")
-        match act:
-            case "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            case "segfault":
-                print("the last words", file=sys.stderr, flush=True)
-                ctypes.string_at(0)
-            case "exit":
-                sys.exit(argument)
-            case "raise":
-                raise RuntimeError("told to raise")
-            case "grandchild":
-                child = subprocess.Popen(["sleep", "600"], close_fds=False)
-                Path(argument).write_text(f"{os.getpid()} {child.pid}")
-                os.kill(os.getpid(), signal.SIGKILL)
-            case "sleep":
-                child = subprocess.Popen(["sleep", "600"], close_fds=False)
-                Path(argument).write_text(f"{os.getpid()} {os.getppid()} {child.pid}")
-                time.sleep(600)
-            case "epochs":
-                for epoch in range(10_000):
-                    stop = on_epoch(epoch, {"val_score": 0.1})
-                    if stop is not None:
-                        return result("stopped", stop.reason, epochs=epoch + 1)
-                    time.sleep(0.005)
-            case "large":
-                return result("complete", "large", size=argument)
-            case "doomed large":  # killed while it sends: nobody reads 64 MB in 10 ms
-                child = os.getpid()
-                if os.fork() == 0:
-                    time.sleep(argument)
-                    os.kill(child, signal.SIGKILL)
-                    os._exit(0)
-                return result("complete", "large", size=64 << 20)
-            case "pid":
-                return result("complete", str(os.getpid()))
+        if act == "epochs":
+            return epochs(on_epoch)
+        if act == "large":
+            return result("complete", "large", size=argument)
+        if act == "doomed large":
+            size, seconds = argument
+            kill_in(seconds)
+            return result("complete", "large", size=size)
+        if act == "pid":
+            return result("complete", str(os.getpid()))
+        misbehave(act, argument)
         return result("complete", "fine")
+
+
+def misbehave(act, argument):
+    match act:
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "segfault":
+            print("the last words", file=sys.stderr, flush=True)
+            ctypes.string_at(0)
+        case "exit":
+            sys.exit(argument)
+        case "raise":
+            raise RuntimeError("told to raise")
+        case "grandchild":
+            child = subprocess.Popen(["sleep", "600"], close_fds=False)
+            Path(argument).write_text(f"{os.getpid()} {child.pid}")
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "sleep":
+            child = subprocess.Popen(["sleep", "600"], close_fds=False)
+            Path(argument).write_text(f"{os.getpid()} {os.getppid()} {child.pid}")
+            time.sleep(600)
+
+
+def epochs(on_epoch):
+    """Train for 50 seconds, or until told to stop."""
+    for epoch in range(10_000):
+        stop = on_epoch(epoch, {"val_score": 0.1})
+        if stop is not None:
+            return result("stopped", stop.reason, epochs=epoch + 1)
+        time.sleep(0.005)
+    return result("complete", "max_epochs", epochs=10_000)
+
+
+def kill_in(seconds):
+    """Have this process killed after a while, whatever it does then."""
+    target = os.getpid()
+    if os.fork() == 0:
+        time.sleep(seconds)
+        os.kill(target, signal.SIGKILL)
+        os._exit(0)
 
 
 def result(outcome, reason, *, epochs=1, size=8):
