@@ -115,7 +115,7 @@ class DigitExperiment:
         return EnginePlan(plan.engine, plan.reason, plan.seconds)
 
     def warm_up(self) -> None:
-        """Import and initialise TensorFlow."""
+        """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
         from digitexp.training.tensorflow_setup import set_up_tensorflow
 
         set_up_tensorflow()
@@ -180,8 +180,9 @@ class DigitExperiment:
             ValueError: The weights do not belong to this configuration.
         """
         from digitexp.models import build_model, set_weights
+        from digitexp.training.tensorflow_setup import start_tensorflow
 
-        self.warm_up()
+        start_tensorflow()
         model = build_model(
             _trial_config(config), math.prod(info["image_shape"]), len(info["class_names"])
         )

@@ -171,7 +171,11 @@ class Experiment(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Import and initialise what training needs; called once per process."""
+        """Import and configure what training needs; called once per process.
+
+        Best without starting threads: then workers are forked from one warm process, in
+        milliseconds; otherwise each is a process of its own that warms up for itself.
+        """
         ...
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:

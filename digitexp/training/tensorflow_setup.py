@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
-__all__ = ["known_warnings_ignored", "set_up_tensorflow"]
+__all__ = ["known_warnings_ignored", "set_up_tensorflow", "start_tensorflow"]
 
 _CHATTER = re.compile(
     rb"[IWE]\d{4} .*\b\w+\.cc:\d+\]|WARNING: All log messages before absl::InitializeLog"
@@ -28,6 +28,8 @@ def set_up_tensorflow() -> None:
 
     One thread: handing these small operations to a second one takes longer than computing them.
     If TensorFlow already runs in this process, its number of threads stays as it is.
+
+    Runs nothing yet: a process without TensorFlow's threads can be forked, and the import shared.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -42,6 +44,15 @@ def set_up_tensorflow() -> None:
             tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.experimental.enable_op_determinism()
         tf.get_logger().setLevel("ERROR")  # it warns of a new graph per trial, which is meant
+
+
+@lru_cache(maxsize=1)
+def start_tensorflow() -> None:
+    """Set TensorFlow up and start its threads and devices, once per process."""
+    set_up_tensorflow()
+    with _without_chatter():
+        import tensorflow as tf
+
         tf.constant(0.0)  # initialises the CPU device here, where its messages are held back
     # Each training ends with a garbage collection. TensorFlow's own objects stay anyway; frozen,
     # they are no longer searched: 0.02 s instead of 0.18, and forked workers go on sharing them.

@@ -13,7 +13,7 @@ from digitexp.evaluation import accuracy, confusion_counts, cross_entropy, recal
 from digitexp.models import build_model, describe_model, model_weights
 from digitexp.training.engines import load_engine, plan_training
 from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
-from digitexp.training.tensorflow_setup import known_warnings_ignored, set_up_tensorflow
+from digitexp.training.tensorflow_setup import known_warnings_ignored, start_tensorflow
 
 if TYPE_CHECKING:
     from digitexp.training.callbacks import EpochObserver
@@ -42,7 +42,7 @@ def train(
             the training and becomes the stop reason.
     """
     plan = plan_training(config, len(data.train_labels), data.n_features, data.n_classes)
-    set_up_tensorflow()
+    start_tensorflow()
     import keras
 
     from digitexp.training import callbacks

@@ -27,7 +27,7 @@ from sweeps.study.pruning import TrialPruner
 from sweeps.study.samplers import make_pruner
 
 WAKE_SECONDS: Final = 0.1
-GRACE_SECONDS: Final = 4.0
+GRACE_SECONDS: Final = 3.0
 """How long running trials have for the epoch at which they hear of a signal; then they are ended
 unrecorded, and the next start runs them again."""
 

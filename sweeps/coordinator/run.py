@@ -16,7 +16,7 @@ from sweeps.coordinator.opening import open_sweep
 from sweeps.coordinator.parent import ParentRun
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
-from sweeps.executors import Executor, InProcessExecutor, Listener
+from sweeps.executors import Executor, InProcessExecutor
 from sweeps.options import RunOptions
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.provenance import code_state, environment
@@ -131,25 +131,17 @@ def _assemble(
         progress=progress,
         request=request,
         watch=watch,
-        start_executor=lambda: start_executor(config, watch, progress.note),
+        start_executor=lambda: _start_executor(config, watch, progress.note),
         environment=environment(),
         on_record=on_record,
     )
 
 
-def start_executor(
-    config: SweepConfig, listener: Listener, note: Callable[[str], None]
-) -> Executor:
-    """Start what trains: worker processes get ready meanwhile, the calling one before it returns.
-
-    Args:
-        config: The sweep.
-        listener: Told of running attempts.
-        note: Told what is worth knowing.
-    """
+def _start_executor(config: SweepConfig, watch: Watch, note: Callable[[str], None]) -> Executor:
+    """Start what trains: workers get ready while this goes on, the calling process does it now."""
     note("warming up")
     if config.workers == 0:
-        return InProcessExecutor(config.experiment, config.data, listener)
+        return InProcessExecutor(config.experiment, config.data, watch, watch.asked_to_stop)
     from sweeps.executors.preloading import make_preload
     from sweeps.executors.workers import WorkersExecutor
 
@@ -159,7 +151,7 @@ def start_executor(
         config.data,
         modules=[] if config.pruner.name == "none" else ["sweeps.study.pruning"],
     )
-    return WorkersExecutor(config.parallel, preload, listener, note)
+    return WorkersExecutor(config.parallel, preload, watch, note)
 
 
 def _summariser(

@@ -27,10 +27,9 @@ class Watch:
         """Show an attempt that begins to run."""
         self._progress.trial_started(spec, self._params.pop(spec.key, {}))
 
-    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> Stop | None:
-        """Show one epoch and answer None (go on) or a `Stop`."""
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Show one epoch."""
         self._progress.epoch(spec, epoch, metrics)
-        return self.asked_to_stop()
 
     def asked_to_stop(self) -> Stop | None:
         """Return what a signal asks of every running trial; None while there was none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
 from sweeps.executors.attempt import Attempt, run_attempt
@@ -16,11 +16,25 @@ class InProcessExecutor:
 
     capacity = 1
 
-    def __init__(self, experiment: Experiment, data: PreparedData, listener: Listener) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: PreparedData,
+        listener: Listener,
+        asked_to_stop: Callable[[], Stop | None],
+    ) -> None:
+        """Warm up.
+
+        Args:
+            experiment: What trains.
+            data: What it trains on.
+            listener: Told of attempts.
+            asked_to_stop: Asked after each epoch: whoever submits is busy training.
+        """
         self._experiment = experiment
         self._data = data
         self._listener = listener
-        self._stops: dict[str, Stop] = {}
+        self._asked_to_stop = asked_to_stop
         began = time.monotonic()
         experiment.warm_up()
         self._warm_up_seconds = time.monotonic() - began
@@ -29,17 +43,16 @@ class InProcessExecutor:
         """Train the attempt now and return it as a finished future."""
 
         def on_epoch(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
-            return self._listener.epoch(spec, epoch, metrics) or self._stops.get(spec.key)
+            self._listener.epoch(spec, epoch, metrics)
+            return self._asked_to_stop()
 
         future: Future[Attempt] = Future()
         self._listener.started(spec)
         future.set_result(run_attempt(self._experiment, spec, self._data, on_epoch, judge))
-        self._stops.pop(spec.key, None)
         return future
 
     def stop(self, spec: TrialSpec, reason: str) -> None:
-        """Ask the running attempt to end after its current epoch."""
-        self._stops[spec.key] = Stop(reason)
+        """Nothing runs when this can be called."""
 
     def close(self) -> None:
         """Nothing runs between two submits."""

@@ -165,9 +165,7 @@ class Pool:
         if seat.job is None:
             return
         for epoch, metrics in message.epochs:
-            stop = self._listener.epoch(seat.job.spec, epoch, metrics)
-            if stop is not None:
-                seat.send(pack(StopTask(message.key, stop)))
+            self._listener.epoch(seat.job.spec, epoch, metrics)
 
     def _finish(self, seat: Seat, attempt: Attempt) -> None:
         job = seat.job

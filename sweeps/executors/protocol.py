@@ -36,8 +36,8 @@ class Listener(Protocol):
         """An attempt begins to run."""
         ...
 
-    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> Stop | None:
-        """An epoch (from 0) has ended; a `Stop` ends the attempt at the next occasion."""
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """An epoch (from 0) has ended."""
         ...
 
 

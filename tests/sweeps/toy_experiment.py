@@ -1,7 +1,7 @@
 """A complete experiment that trains nothing: its objective is known in closed form.
 
 The framework cannot tell it from a real one, and a sweep of it takes milliseconds. Configurations
-can also raise, diverge, or send a signal to their own process, at a chosen epoch.
+can also take their time, raise, diverge, or send a signal to their own process.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,13 @@ class ToyExperiment:
         "kind": ParameterInfo("categorical", choices=("a", "b", "c"), default="a"),
         "epochs": ParameterInfo("int", 1, 1000, default=3),
         "mode": ParameterInfo(
-            "categorical", choices=("fine", "raise", "diverge", "sigint", "sigterm"), default="fine"
+            "categorical",
+            choices=("fine", "raise", "diverge", "sigint", "sigterm", "sigkill", "quick_first"),
+            default="fine",
         ),
         "bad_above": ParameterInfo("float", -10.0, 10.0, default=10.0),
         "signal_file": ParameterInfo("categorical", optional=True),
+        "longest_seconds": ParameterInfo("float", 0.0, 100.0, default=0.0),
     }
     metrics: Mapping[str, MetricInfo] = {
         "score": MetricInfo("maximize", "val_score"),
@@ -77,8 +81,14 @@ class ToyExperiment:
         noise = np.random.default_rng(spec.seed).normal(0, 1e-3)
         final = 1 - (x - 0.3) ** 2 + noise
         diverges = config.get("mode") == "diverge" or x > float(config.get("bad_above", 10.0))
+        # A fifth of the longest duration to all of it, by seed.
+        share = 0.2 + 0.8 * np.random.default_rng(spec.seed + 1).random()
+        pause = share * float(config.get("longest_seconds") or 0.0) / epochs
+        if config.get("mode") == "quick_first" and spec.slot == 0:
+            pause = 0.0
         values: list[float] = []
         for epoch in range(epochs):
+            time.sleep(pause)
             value = final * (epoch + 1) / epochs
             values.append(math.nan if diverges and epoch == epochs - 1 else value)
             verdict = on_epoch(epoch, {"val_score": values[-1]})
@@ -92,7 +102,7 @@ class ToyExperiment:
         once = config.get("signal_file")
         if once and not Path(str(once)).exists():
             Path(str(once)).touch()
-            number = signal.SIGTERM if config.get("mode") == "sigterm" else signal.SIGINT
+            number = signal.Signals[str(config.get("mode")).upper()]
             os.kill(os.getpid(), number)
 
     def _result(self, values: list[float], outcome: Any, stop: Stop | None) -> TrialResult:

@@ -139,7 +139,11 @@ def test_rungs_survive_an_interruption(run_toy, toy_space, pruner):
     ],
 )
 def test_a_sweep_ends_early_when_told_to(run_toy, options, expected):
-    assert len(run_toy(trials=6, **options).rows()) == expected
+    assert len(run_toy("alone", trials=6, workers=0, **options).rows()) == expected
+    # Workers have begun later slots by then: what runs ends normally, what waits is withdrawn.
+    rows = run_toy("workers", trials=40, workers=2, **options).rows()
+    assert expected <= len(rows) < expected + 4
+    assert {row.state for row in rows} <= {"COMPLETE"}
 
 
 def test_a_used_up_space_ends_the_sweep(run_toy):

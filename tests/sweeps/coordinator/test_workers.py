@@ -1,0 +1,158 @@
+"""Sweeps on worker processes: the same trials as without, and an end whatever is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import sweeps
+from sweeps.errors import UsageError
+from tests.sweeps.conftest import table
+from tests.sweeps.executors.conftest import eventually, is_alive
+
+
+def children(pid):
+    """Return the process ids of a process's children."""
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        return [int(c) for t in tasks.iterdir() for c in (t / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def workers_of(pid):
+    return [worker for server in children(pid) for worker in children(server)]
+
+
+@contextmanager
+def one_worker_slowed():
+    """Stop and continue a worker of this process again and again."""
+    ended, slowed = threading.Event(), []
+
+    def slow():
+        while not ended.wait(0.03):
+            for pid in workers_of(os.getpid())[:1]:
+                try:
+                    os.kill(pid, signal.SIGSTOP)
+                    time.sleep(0.06)
+                    os.kill(pid, signal.SIGCONT)
+                except ProcessLookupError:
+                    continue
+                slowed.append(pid)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    yield slowed
+    ended.set()
+    thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+def test_neither_the_number_of_workers_nor_their_speed_changes_any_trial(run_toy, pruner):
+    # Past TPE's ten start-up trials; durations differ by a factor of five.
+    options = {
+        "trials": 60,
+        "pruner": pruner,
+        "overrides": ("longest_seconds=0.025", "epochs=9"),
+    }
+    alone = run_toy("0", workers=0, **options)
+    with one_worker_slowed() as slowed:
+        two, four = (run_toy(str(n), workers=n, **options) for n in (2, 4))
+    assert len(slowed) > 10
+    assert table(two) == table(alone)
+    assert table(four) == table(alone)
+    states = {row.state for row in alone.rows()}
+    assert states == ({"COMPLETE"} if pruner == "none" else {"COMPLETE", "PRUNED"})
+
+
+def test_a_crashed_trial_fails_for_that_reason_and_the_sweep_goes_on(run_toy, tmp_path):
+    kill = ("mode=sigkill", f"signal_file={tmp_path / 'flag'}")
+    rows = run_toy(trials=4, workers=2, overrides=kill).rows()
+    assert sorted((row.state, row.reason) for row in rows) == [
+        *[("COMPLETE", "max_epochs")] * 3,
+        ("FAILED", "crash"),
+    ]
+    (crashed,) = [row for row in rows if row.reason == "crash"]
+    assert crashed.error.startswith("the worker process was killed by SIGKILL")
+
+
+def start(toy_space, home, *words):
+    options = ["--trials", "40", "--workers", "2", *words]
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweeps", "run", str(toy_space), "--home", str(home), *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )
+
+
+def until_first_trial(process):
+    for line in process.stderr:
+        if line.startswith("[1/40]"):
+            break
+    started = [*children(process.pid), *workers_of(process.pid)]
+    assert len(started) == 3
+    return started
+
+
+def test_workers_end_when_their_coordinator_is_killed(toy_space, make_home):
+    with start(toy_space, make_home(), "--set", "longest_seconds=2") as process:
+        started = until_first_trial(process)
+        process.kill()
+        process.stderr.close()
+    assert eventually(lambda: not any(is_alive(pid) for pid in started), 5)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_running_trials_at_their_next_epoch(toy_space, make_home, number, code):
+    words = ("--set", "longest_seconds=2", "--set", "epochs=100")
+    with start(toy_space, make_home(), *words) as process:
+        started = until_first_trial(process)
+        process.send_signal(number)
+        stderr = process.stderr.read()
+        assert process.wait(30) == code, stderr
+    assert "stopping after this epoch" in stderr
+    assert "Traceback" not in stderr
+    assert not any(is_alive(pid) for pid in started)
+    states = [row.state for row in sweeps.load("toy", make_home()).rows()]
+    assert states.count("RUNNING") == 2  # recorded as interrupted; those that waited are not
+
+
+def test_a_trial_that_never_hears_of_a_signal_is_ended_after_a_while(toy_space, make_home):
+    words = ("--set", "longest_seconds=100", "--set", "epochs=1", "--set", "mode=quick_first")
+    with start(toy_space, make_home(), *words) as process:
+        started = until_first_trial(process)
+        process.terminate()
+        stderr = process.stderr.read()
+        assert process.wait(30) == 143, stderr
+    assert not any(is_alive(pid) for pid in started)
+    assert len(sweeps.load("toy", make_home()).rows()) == 1
+
+
+def test_an_experiment_that_fails_in_its_workers_ends_the_sweep_with_one_message(
+    toy_space, make_home, tmp_path
+):
+    (tmp_path / "only_here.py").write_text(
+        "import os\n"
+        "from tests.sweeps.toy_experiment import experiment\n"
+        f"if os.getpid() != {os.getpid()}:\n"
+        "    raise RuntimeError('not in a worker')\n"
+    )
+    text = toy_space.read_text()
+    toy_space.write_text(text.replace("tests.sweeps.toy_experiment:", "only_here:"))
+    with pytest.raises(RuntimeError, match="importing it failed: RuntimeError: not in a worker"):
+        sweeps.run(str(toy_space), home=make_home(), progress="quiet", workers=2)
+
+
+@pytest.mark.parametrize("workers", [-1, 1.5, "2", True])
+def test_a_number_of_workers_that_is_none_is_refused(run_toy, workers):
+    with pytest.raises(UsageError, match=r"--workers .*: give a whole number from 0 on"):
+        run_toy(workers=workers)
