@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from sweeps.experiment_loading import asking, load_experiment
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
 from sweeps.options import Limits, RunOptions
+from sweeps.parallelism import Parallelism, usable_cores
 from sweeps.study.proposals import Exhausted, Proposer, point_key
 from sweeps.study.samplers import Choice, SamplerFactory, make_pruner, sampler_factory
 
@@ -32,7 +32,6 @@ class SweepConfig:
     """A validated sweep.
 
     Attributes:
-        workers: Worker processes; 0 trains in the calling one. Decides no trial.
         fingerprint: Everything that decides the trials, by name.
         sampler_factory: None for `grid`.
         dropped_baselines: Baselines that overrides shut out.
@@ -49,15 +48,10 @@ class SweepConfig:
     pruner: Choice
     ask_ahead: int
     order: Literal["slots", "free"]
-    workers: int
+    parallelism: Parallelism
     limits: Limits
     dropped_baselines: tuple[str, ...]
     fingerprint: Mapping[str, Any]
-
-    @property
-    def parallel(self) -> int:
-        """How many trials are trained at once, at most: workers beyond `ask_ahead` would idle."""
-        return max(1, min(self.workers, self.ask_ahead))
 
     def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return what the experiment receives for sampled parameters."""
@@ -113,6 +107,7 @@ def resolve(options: RunOptions) -> SweepConfig:
     _check_pruner(pruner, experiment, space)
     data = asking(experiment.prepare, options.data, SPLIT_SEED)
     ask_ahead = options.ask_ahead or space.defaults.ask_ahead
+    workers = usable_cores() if options.workers is None else options.workers
     config = SweepConfig(
         name=name,
         home=home,
@@ -125,7 +120,7 @@ def resolve(options: RunOptions) -> SweepConfig:
         pruner=pruner,
         ask_ahead=ask_ahead,
         order=order,
-        workers=usable_cores() if options.workers is None else options.workers,
+        parallelism=Parallelism(workers, ask_ahead),
         limits=Limits(
             trials=options.trials or space.defaults.trials,
             timeout_seconds=options.timeout_seconds,
@@ -173,13 +168,6 @@ def _at_least(option: str, value: int | None, least: int) -> None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UsageError(f"{option} {value!r}: give a whole number from {least} on")
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _default_name(space: str) -> str:

@@ -40,6 +40,10 @@ def plan(
     ] = None,
     sampler: Annotated[str | None, typer.Option()] = None,
     data: Annotated[str | None, typer.Option(metavar="SOURCE")] = None,
+    ask_ahead: Annotated[int | None, typer.Option(help="Trials in flight at most.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes (default: one a core).")
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,6 +58,8 @@ def plan(
         overrides=tuple(overrides or ()),
         sampler=sampler,
         data=data,
+        ask_ahead=ask_ahead,
+        workers=workers,
         home=home,
     )
     config = resolve(options)
@@ -92,9 +98,9 @@ def planned_trials(config: SweepConfig) -> list[PlannedTrial]:
 
 
 def estimated_seconds(config: SweepConfig, planned: list[PlannedTrial]) -> float:
-    """Return about how long all trials take: the mean of the planned ones, one after another."""
+    """Return about how long all trials take: the mean of the planned ones, so many at once."""
     mean = sum(p.plan.seconds for p in planned) / len(planned)
-    return mean * config.limits.trials
+    return mean * config.limits.trials / config.parallelism.at_once
 
 
 def _to_dict(config: SweepConfig, planned: list[PlannedTrial]) -> dict[str, Any]:
@@ -104,6 +110,8 @@ def _to_dict(config: SweepConfig, planned: list[PlannedTrial]) -> dict[str, Any]
         "size": config.space.size(),
         "data": {"name": config.data.name, "digest": config.data.digest, **config.data.info},
         "trials": config.limits.trials,
+        "workers": config.parallelism.workers,
+        "at_once": config.parallelism.at_once,
         "dropped_baselines": list(config.dropped_baselines),
         "planned": [
             {
@@ -132,6 +140,7 @@ def _print(config: SweepConfig, planned: list[PlannedTrial]) -> None:
         "constraints": ", ".join(str(c) for c in space.constraints) or "none",
         "trials": f"{config.limits.trials}, seed {config.seed}",
         "sampler": f"{config.sampler.name}, pruner {config.pruner.name}",
+        "workers": str(config.parallelism),
         "left out": ", ".join(f"baseline {name}" for name in config.dropped_baselines),
     }
     print(f"{config.name}: {space.description}" if space.description else config.name)

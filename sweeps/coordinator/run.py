@@ -52,6 +52,8 @@ def run_options(
     try:
         for baseline in config.dropped_baselines:
             shown.note(f"baseline {baseline!r} lies outside what --set allows: left out")
+        if config.parallelism.idle:
+            shown.note(f"workers: {config.parallelism}")
         return run_sweep(config, tracking_uri=tracking_uri, progress=shown, has_failed=has_failed)
     finally:
         shown.close()
@@ -140,7 +142,7 @@ def _assemble(
 def _start_executor(config: SweepConfig, watch: Watch, note: Callable[[str], None]) -> Executor:
     """Start what trains: workers get ready while this goes on, the calling process does it now."""
     note("warming up")
-    if config.workers == 0:
+    if config.parallelism.workers == 0:
         return InProcessExecutor(config.experiment, config.data, watch, watch.asked_to_stop)
     from sweeps.executors.preloading import make_preload
     from sweeps.executors.workers import WorkersExecutor
@@ -151,7 +153,7 @@ def _start_executor(config: SweepConfig, watch: Watch, note: Callable[[str], Non
         config.data,
         modules=[] if config.pruner.name == "none" else ["sweeps.study.pruning"],
     )
-    return WorkersExecutor(config.parallel, preload, watch, note)
+    return WorkersExecutor(config.parallelism.at_once, preload, watch, note)
 
 
 def _summariser(

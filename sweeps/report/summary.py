@@ -38,7 +38,9 @@ class Summary:
             None if nothing did.
         tracking_pending: Runs that MLflow has not received yet, the parent run included.
         tracking_error: Why, in one line; None if nothing is missing.
-        time_split: Seconds by what they were spent on.
+        time_split: Seconds by what they were spent on: `training` and `idle` (only with workers,
+            summed over them), `warm_up` (until the first was ready), and the coordinator's
+            `proposals`, `records`, `study`.
     """
 
     id: str

@@ -99,14 +99,31 @@ def _remarks(summary: Summary) -> list[tuple[str, str]]:
     if summary.tracking_pending:
         text = f"{summary.tracking_pending} runs are recorded but not in MLflow yet"
         remarks.append((text, "yellow"))
-    if total := sum(summary.time_split.values()):
-        spent = ", ".join(
-            f"{name} {format_seconds(seconds)} ({seconds / total:.0%})"
-            for name, seconds in sorted(summary.time_split.items(), key=lambda item: -item[1])
-            if seconds >= 0.01 * total
-        )
-        remarks.append((f"Time: {spent}", "dim"))
+    remarks += [(line, "dim") for line in _time_lines(summary.time_split)]
     return remarks
+
+
+def _time_lines(split: Mapping[str, float]) -> list[str]:
+    """Say where the time went: that of the workers, if there were any, beside that of the rest.
+
+    Shares are of the same kind of time: workers train, and wait, while the rest goes on.
+    """
+    rest = dict(split)
+    idle = rest.pop("idle", None)
+    if idle is None:
+        return [f"Time: {_shares(rest)}"] if any(rest.values()) else []
+    ready = format_seconds(rest.pop("warm_up", 0.0))
+    workers = _shares({"training": rest.pop("training", 0.0), "idle": idle})
+    return [f"Time of the workers: {workers}, ready after {ready}", f"Meanwhile: {_shares(rest)}"]
+
+
+def _shares(seconds: Mapping[str, float]) -> str:
+    total = sum(seconds.values())
+    return ", ".join(
+        f"{name} {format_seconds(spent)} ({spent / total:.0%})"
+        for name, spent in sorted(seconds.items(), key=lambda item: -item[1])
+        if spent > 0 and spent >= 0.01 * total
+    )
 
 
 def _param_texts(row: SlotRow) -> dict[str, str]:

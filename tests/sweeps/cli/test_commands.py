@@ -119,6 +119,24 @@ def test_a_plan_shows_what_would_run_and_creates_nothing(call):
     assert sorted(call.home.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [
+        (0, "none: one trial at once, in the calling process"),
+        (3, "3, 3 at once"),
+        (6, "6, 4 at once (2 idle: --ask-ahead is 4)"),
+    ],
+)
+def test_a_plan_says_how_many_trials_are_trained_at_once(call, workers, expected):
+    result = call("plan", "TOY", "--workers", workers)
+    assert f"workers     {expected}\n" in result.output
+
+
+def test_a_run_says_which_workers_will_never_have_work(call):
+    result = call("run", "TOY", "--trials", 1, "--workers", 2, "--ask-ahead", 1)
+    assert "workers: 2, 1 at once (1 idle: --ask-ahead is 1)" in result.stderr
+
+
 def test_the_plan_is_what_the_sweep_does(call):
     plan = json.loads(call("plan", "TOY", "--trials", 4, "--json").output)
     call("run", "TOY", "--trials", 4)

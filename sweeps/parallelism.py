@@ -1,0 +1,42 @@
+"""How many trials are trained at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Parallelism:
+    """Worker processes, and how many of them have work. Decides no trial, only when it runs.
+
+    Attributes:
+        workers: Worker processes; 0 trains in the calling process.
+        ask_ahead: How many trials may be in flight.
+    """
+
+    workers: int
+    ask_ahead: int
+
+    @property
+    def at_once(self) -> int:
+        """How many trials are trained at once, at most."""
+        return max(1, min(self.workers, self.ask_ahead))
+
+    @property
+    def idle(self) -> int:
+        """How many workers would never have work."""
+        return max(0, self.workers - self.ask_ahead)
+
+    def __str__(self) -> str:
+        if self.workers == 0:
+            return "none: one trial at once, in the calling process"
+        text = f"{self.workers}, {self.at_once} at once"
+        return f"{text} ({self.idle} idle: --ask-ahead is {self.ask_ahead})" if self.idle else text
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
