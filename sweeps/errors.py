@@ -1,5 +1,9 @@
-"""Mistakes of the user: one message, exit code 2, nothing created."""
+"""What ends a command with one message: a mistake of the user (2), workers that fail (1)."""
 
 
 class UsageError(ValueError):
     """What was asked cannot be done; the message says what was received and how to fix it."""
+
+
+class WorkersError(RuntimeError):
+    """No worker process can be started, or go on; the message says why."""

@@ -163,6 +163,7 @@ def main() -> None:
     except BaseException as error:
         control.sendall(pack(Failed(_why(error, preload))))
         return
+    del preload  # a copy of the data
     die_with_parent(signal.SIGTERM)  # from now on workers are ended first
     ForkServer(control, experiment, data).run()
     os._exit(0)  # nothing that the experiment registered may hold up the end

@@ -93,7 +93,7 @@ class Pool:
 
     def close(self) -> None:
         """End every worker and the server."""
-        self._server.end()
+        self._server.end(at_once=not self._is_preloaded)
         for seat in self.seats:
             seat.clear()
 
@@ -130,7 +130,7 @@ class Pool:
     def _replace_server(self, death: str) -> None:
         """Start another server; the workers of the one that has gone end by themselves."""
         self._selector.unregister(self._server.control)
-        self._server.end()
+        self._server.end(at_once=not self._is_preloaded)
         if not self._is_preloaded:
             self._give_up(f"{death}\n(while it made the experiment ready)")
             return

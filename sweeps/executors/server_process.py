@@ -62,11 +62,16 @@ class ServerProcess:
             raise EOFError(f"the fork server {ending(code or 0)}{last_lines(self._printed)}")
         yield from self._inbox.feed(piece)
 
-    def end(self) -> None:
-        """End it and all its workers, with everything they started."""
+    def end(self, *, at_once: bool) -> None:
+        """End it and all its workers, with everything they started.
+
+        Args:
+            at_once: Whether it has no workers yet: then it need not end them first, which it
+                would not do before the experiment is imported.
+        """
         self.control.close()
         try:
-            self._process.wait(_END_SECONDS)
+            self._process.wait(0 if at_once else _END_SECONDS)
         except subprocess.TimeoutExpired:
             kill_group(self._process.pid)
             self._process.wait()

@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from sweeps.executors.attempt import run_attempt
@@ -110,6 +111,8 @@ def be_worker(channel: int, experiment: Experiment, data: PreparedData) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # stopping is the coordinator's business
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.enable(file=2)
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
     try:
         Worker(socket.socket(fileno=channel)).run(experiment, data)
     except SystemExit as ended:

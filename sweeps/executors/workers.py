@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Final
 
+from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt
 from sweeps.executors.messages import Task, pack
 from sweeps.executors.pool import Pool
@@ -22,10 +23,6 @@ from sweeps.experiment import Stop, TrialSpec
 
 TASKS_PER_WORKER: Final = 100
 """A worker is replaced after so many attempts: what trainings leave in memory stays bounded."""
-
-
-class WorkersError(RuntimeError):
-    """No worker can be started; the message says why."""
 
 
 class WorkersExecutor:

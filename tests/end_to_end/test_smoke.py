@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -119,24 +118,23 @@ def test_every_child_has_its_files(runs):
 
 
 def test_ctrl_c_ends_the_run_at_the_next_epoch_and_the_same_command_finishes_it(tmp_path):
-    line = command(tmp_path / "home", "--trials", "2", "--set", "epochs=30")
+    line = command(tmp_path / "home", "--trials", "4", "--workers", "2", "--set", "epochs=30")
     with subprocess.Popen(
         line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         seen = ""
         for text in process.stderr:
             seen += text
-            if text.startswith("[1/2]"):
+            if text.startswith("[1/4]"):
                 break
-        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
         assert process.returncode == 130, seen + stderr
         assert "Traceback" not in stdout + stderr
     again = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
     assert again.returncode == 0, again.stderr
-    assert "1 of 2 trials done" in again.stderr
-    assert "2 of 2 trials" in again.stderr
+    assert re.search("sweep smoke: [12] of 4 trials done", again.stderr)
+    assert "4 of 4 trials: 4 COMPLETE" in again.stderr
 
 
 def test_the_best_model_loads_and_predicts_as_recorded(finished):

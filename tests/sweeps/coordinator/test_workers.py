@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import sweeps
-from sweeps.errors import UsageError
+from sweeps.errors import UsageError, WorkersError
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.conftest import eventually, is_alive
 
@@ -111,6 +111,36 @@ def test_workers_end_when_their_coordinator_is_killed(toy_space, make_home):
     assert eventually(lambda: not any(is_alive(pid) for pid in started), 5)
 
 
+@pytest.fixture
+def slow_start(toy_space, tmp_path):
+    """A space whose experiment takes a minute to warm up."""
+    (tmp_path / "slow_start.py").write_text(
+        "import time\n"
+        "from tests.sweeps.toy_experiment import ToyExperiment\n"
+        "class SlowStart(ToyExperiment):\n"
+        "    def warm_up(self):\n"
+        "        time.sleep(60)\n"
+        "experiment = SlowStart()\n"
+    )
+    text = toy_space.read_text()
+    toy_space.write_text(text.replace("tests.sweeps.toy_experiment:", "slow_start:"))
+    return toy_space
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_server_that_still_warms_up_ends_with_its_coordinator(slow_start, make_home, number):
+    with start(slow_start, make_home()) as process:
+        for line in process.stderr:
+            if line == "warming up\n":
+                break
+        assert eventually(lambda: children(process.pid))
+        (server,) = children(process.pid)
+        process.send_signal(number)
+        process.stderr.read()
+        assert process.wait(30) == (130 if number == signal.SIGINT else -number)
+    assert eventually(lambda: not is_alive(server), 5)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_running_trials_at_their_next_epoch(toy_space, make_home, number, code):
     words = ("--set", "longest_seconds=2", "--set", "epochs=100")
@@ -148,7 +178,7 @@ def test_an_experiment_that_fails_in_its_workers_ends_the_sweep_with_one_message
     )
     text = toy_space.read_text()
     toy_space.write_text(text.replace("tests.sweeps.toy_experiment:", "only_here:"))
-    with pytest.raises(RuntimeError, match="importing it failed: RuntimeError: not in a worker"):
+    with pytest.raises(WorkersError, match="importing it failed: RuntimeError: not in a worker"):
         sweeps.run(str(toy_space), home=make_home(), progress="quiet", workers=2)
 
 

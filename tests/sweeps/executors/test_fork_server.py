@@ -2,8 +2,9 @@
 
 import pytest
 
+from sweeps.errors import WorkersError
 from sweeps.executors.preloading import make_preload, read_preload
-from sweeps.executors.workers import WorkersError, WorkersExecutor
+from sweeps.executors.workers import WorkersExecutor
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import WAIT_SECONDS, Listener, eventually, is_alive, pids
 

@@ -7,7 +7,7 @@ from concurrent.futures import wait
 
 import pytest
 
-from sweeps.executors.workers import WorkersError
+from sweeps.errors import WorkersError
 from sweeps.experiment import Stop
 from tests.sweeps.executors.conftest import (
     WAIT_SECONDS,
