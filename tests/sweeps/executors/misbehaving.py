@@ -109,3 +109,27 @@ experiment = Misbehaving()
 with_threads = WithThreads()
 unprepared = Unprepared()
 dies_warming_up = DiesWarmingUp()
+
+
+class Stillborn(Misbehaving):
+    """Its workers end before they have had a task: all, or all but the first."""
+
+    def __init__(self, survivors):
+        self._survivors = survivors
+
+    def warm_up(self):
+        def end_or_not():
+            self._forks += 1
+            if self._forks > self._survivors:
+                print("the last words", file=sys.stderr, flush=True)
+                os._exit(7)
+
+        def count():
+            self._forks += 1
+
+        self._forks = 0
+        os.register_at_fork(after_in_parent=count, after_in_child=end_or_not)
+
+
+all_stillborn = Stillborn(survivors=0)
+one_survivor = Stillborn(survivors=1)

@@ -165,3 +165,18 @@ def test_a_worker_killed_inside_a_send_never_makes_the_others_wait(make_bench):
     torn = [attempt for attempt in ended if attempt.reason == "crash"]
     assert kills / 4 < len(torn) < kills
     assert all(attempt.result for attempt in ended if attempt not in torn)
+
+
+def test_workers_that_never_live_to_train_end_every_attempt_with_one_message(make_bench):
+    bench = make_bench(2, "all_stillborn")
+    futures = [bench.submit("fine") for _ in range(3)]
+    for future in futures:
+        with pytest.raises(WorkersError, match=r"before they have trained .* exit code 7"):
+            future.result(WAIT_SECONDS)
+
+
+def test_a_seat_that_gets_no_worker_does_not_end_the_others(make_bench):
+    bench = make_bench(2, "one_survivor")
+    workers = {bench.result("pid").result.stop_reason for _ in range(20)}
+    assert len(workers) == 1
+    assert sorted(bench.listener.begun) == list(range(20))
