@@ -167,6 +167,21 @@ def test_a_trial_that_never_hears_of_a_signal_is_ended_after_a_while(toy_space, 
     assert len(sweeps.load("toy", make_home()).rows()) == 1
 
 
+def test_a_second_ctrl_c_ends_everything_at_once(toy_space, make_home):
+    words = ("--set", "longest_seconds=100", "--set", "epochs=1", "--set", "mode=quick_first")
+    with start(toy_space, make_home(), *words) as process:
+        started = until_first_trial(process)
+        process.send_signal(signal.SIGINT)
+        for line in process.stderr:
+            if line.startswith("stopping after this epoch"):
+                break
+        process.send_signal(signal.SIGINT)
+        stderr = process.stderr.read()
+        assert process.wait(30) == 130, stderr
+    assert "stopped at once" in stderr
+    assert not any(is_alive(pid) for pid in started)
+
+
 def test_an_experiment_that_fails_in_its_workers_ends_the_sweep_with_one_message(
     toy_space, make_home, tmp_path
 ):

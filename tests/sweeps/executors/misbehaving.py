@@ -25,10 +25,18 @@ class Misbehaving(ToyExperiment):
             size, seconds = argument
             kill_in(seconds)
             return result("complete", "large", size=size)
+        if act == "sockets":
+            return result("complete", str(count_sockets()))
         if act == "pid":
             return result("complete", str(os.getpid()))
         misbehave(act, argument)
         return result("complete", "fine")
+
+
+def count_sockets():
+    descriptors = Path("/proc/self/fd")
+    links = [link for link in descriptors.iterdir() if link.is_symlink()]
+    return sum("socket" in str(link.readlink()) for link in links)
 
 
 def misbehave(act, argument):

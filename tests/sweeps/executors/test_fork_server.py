@@ -14,6 +14,14 @@ def test_workers_are_forked_from_a_process_without_threads(bench, tmp_path):
     assert bench.listener.notes == []
 
 
+@pytest.mark.parametrize("name", ["experiment", "with_threads"])
+def test_a_worker_holds_no_socket_but_its_own(make_bench, name):
+    bench = make_bench(3, name)
+    for _ in range(6):
+        # Its listing may hold one more descriptor, of the folder it lists: no socket.
+        assert bench.result("sockets").result.stop_reason == "1"
+
+
 def test_an_experiment_with_threads_has_its_workers_spawned_and_says_so(make_bench, tmp_path):
     bench = make_bench(2, "with_threads")
     assert bench.result("fine").result
