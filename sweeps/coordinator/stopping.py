@@ -1,4 +1,9 @@
-"""When a sweep ends before all its slots: time, target, no improvement. Judged in slot order."""
+"""When a sweep ends before all its slots: time, target, no improvement. Judged in slot order.
+
+No slot opens from then on, and those that wait for a worker are withdrawn. Those that run by then
+end normally and count: how many they are depends on the number of workers, which slot ends the
+sweep does not.
+"""
 
 from __future__ import annotations
 

