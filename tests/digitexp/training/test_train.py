@@ -96,13 +96,13 @@ def test_val_loss_and_logits_agree_with_keras_itself(busy):
 
 def test_without_early_stopping_all_epochs_are_trained_and_the_best_is_restored():
     config = TrialConfig(
-        units=(24,), learning_rate=0.3, epochs=12, early_stopping_patience_epochs=None,
+        units=(24,), learning_rate=0.1, epochs=12, early_stopping_patience_epochs=None,
         plateau_patience_epochs=None, seed=2,
     )  # fmt: skip
     data = small_digits()
     outcome = train(config, data)
     assert (outcome.stop_reason, len(outcome.history["loss"])) == ("max_epochs", 12)
-    assert set(outcome.history["learning_rate"]) == {0.3}
+    assert set(outcome.history["learning_rate"]) == {0.1}
     best = int(np.argmin(outcome.history["val_loss"]))
     assert best < 11, "the case is only telling when a later epoch is worse"
     assert outcome.history["val_accuracy"][best] == outcome.metrics["best_val_accuracy"]
