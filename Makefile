@@ -17,7 +17,7 @@ NAME := startup smoke engine growth memory throughput
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test check equality benchmark data-check wheel-test constraints clean python
+.PHONY: help sweep test check faults equality benchmark data-check wheel-test constraints clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -33,6 +33,9 @@ test: $(VENV)/.installed-dev ## run all tests; branch coverage must reach 90 %
 
 equality: $(VENV)/.installed-dev ## compare the fused engine with Keras on 200 examples (make test: 20)
 	EQUALITY_EXAMPLES=200 $(BIN)/python -m pytest --timeout 3000 -s tests/digitexp/training/fused
+
+faults: $(VENV)/.installed-dev ## kill, fill, lock and unplug; 20 minutes; more: make faults FAULT_SEEDS=3
+	FAULT_SEEDS=$(or $(FAULT_SEEDS),1) $(BIN)/python -m pytest -m faults --timeout 900 tests/faults
 
 check: $(VENV)/.installed-dev ## lint, format, types, layers
 	$(BIN)/ruff check .
