@@ -35,6 +35,7 @@ class SweepConfig:
         fingerprint: Everything that decides the trials, by name.
         sampler_factory: None for `grid`.
         dropped_baselines: Baselines that overrides shut out.
+        extend: Whether the sweep of that name may go on in another space.
     """
 
     name: str
@@ -52,6 +53,7 @@ class SweepConfig:
     limits: Limits
     dropped_baselines: tuple[str, ...]
     fingerprint: Mapping[str, Any]
+    extend: bool = False
 
     def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return what the experiment receives for sampled parameters."""
@@ -139,6 +141,7 @@ def resolve(options: RunOptions) -> SweepConfig:
             "ask_ahead": ask_ahead,
             "order": order,
         },
+        extend=options.extend,
     )
     _check_baselines(config)
     _check_feasible(config)

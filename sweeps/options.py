@@ -35,6 +35,7 @@ class RunOptions:
     space: str
     trials: int | None = None
     name: str | None = None
+    extend: bool = False
     seed: int = 0
     sampler: str | None = None
     sampler_options: Mapping[str, Any] = field(default_factory=dict)

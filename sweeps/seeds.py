@@ -12,6 +12,7 @@ import numpy as np
 
 _PROPOSAL: Final = 0
 _TRAINING: Final = 1
+_SEQUENCE: Final = 2
 
 
 def proposal_seed(sweep_seed: int, slot: int, resample: int) -> int:
@@ -22,6 +23,14 @@ def proposal_seed(sweep_seed: int, slot: int, resample: int) -> int:
 def training_seed(sweep_seed: int, slot: int) -> int:
     """Return the 31-bit seed a trial trains with, equal for every attempt at the slot."""
     return _mix(sweep_seed, _TRAINING, slot) >> 1
+
+
+def sequence_seed(sweep_seed: int, first_slot: int) -> int:
+    """Return the seed of a sequence that a whole generation draws from, begun at `first_slot`.
+
+    Two generations with one seed would draw the same points twice.
+    """
+    return _mix(sweep_seed, _SEQUENCE, first_slot) if first_slot else sweep_seed
 
 
 def _mix(*parts: int) -> int:

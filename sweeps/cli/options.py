@@ -44,6 +44,12 @@ SpaceArgument = Annotated[
 SweepArgument = Annotated[
     str, typer.Argument(help="Name or id of the sweep.", autocompletion=_complete_sweep)
 ]
+ExtendOption = Annotated[
+    bool,
+    typer.Option(
+        "--extend", help="Let an existing sweep go on in another space or with another sampler."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sweeps.cli.options import HomeOption, JsonOption, SpaceArgument
+from sweeps.cli.options import ExtendOption, HomeOption, JsonOption, SpaceArgument
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.config import SweepConfig
     from sweeps.experiment import EnginePlan
+    from sweeps.study.proposals import Proposal
 
 SHOWN_SAMPLES: Final = 5
 
@@ -31,9 +33,33 @@ class PlannedTrial:
     plan: EnginePlan
 
 
+@dataclass(frozen=True)
+class SweepPlan:
+    """What would run.
+
+    Attributes:
+        trials: The next configurations, as far as they can be known.
+        left: How many trials would be run in all.
+        extends: What an extension goes on from, in a line; empty without one.
+    """
+
+    config: SweepConfig
+    trials: list[PlannedTrial]
+    left: int
+    extends: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """About how long all trials take: the mean of the planned ones, so many at once."""
+        mean = sum(p.plan.seconds for p in self.trials) / max(len(self.trials), 1)
+        return mean * self.left / self.config.parallelism.at_once
+
+
 def plan(
     space: SpaceArgument,
     trials: Annotated[int | None, typer.Option("--trials", "-n")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the sweep to extend.")] = None,
+    extend: ExtendOption = False,
     seed: Annotated[int, typer.Option(help="Decides every trial.")] = 0,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Fix or narrow.")
@@ -54,6 +80,8 @@ def plan(
     options = RunOptions(
         space=space,
         trials=trials,
+        name=name,
+        extend=extend,
         seed=seed,
         overrides=tuple(overrides or ()),
         sampler=sampler,
@@ -62,12 +90,11 @@ def plan(
         workers=workers,
         home=home,
     )
-    config = resolve(options)
-    planned = planned_trials(config)
+    planned = make_plan(resolve(options))
     if as_json:
-        print(json.dumps(_to_dict(config, planned), indent=1))
+        print(json.dumps(_to_dict(planned), indent=1))
     else:
-        _print(config, planned)
+        _print(planned)
 
 
 def schema() -> None:
@@ -77,8 +104,28 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=1))
 
 
-def planned_trials(config: SweepConfig) -> list[PlannedTrial]:
-    """Return the baselines and the first configurations the sampler would propose after them.
+def make_plan(config: SweepConfig) -> SweepPlan:
+    """Return the next configurations that would be tried, each with how it would be trained.
+
+    Raises:
+        UsageError: An extension was asked for that cannot be made.
+    """
+    if config.extend:
+        from sweeps.coordinator.previewing import preview_extension
+
+        preview = preview_extension(config)
+        proposals, left, extends = preview.proposals(), preview.left, preview.text
+    else:
+        proposals, left, extends = _first_proposals(config), config.limits.trials, ""
+    trials = []
+    for proposal in itertools.islice(proposals, len(config.space.baselines) + SHOWN_SAMPLES):
+        engine = config.experiment.plan(config.configuration(proposal.params), config.data)
+        trials.append(PlannedTrial(proposal.origin, proposal.params, engine))
+    return SweepPlan(config, trials, left, extends)
+
+
+def _first_proposals(config: SweepConfig) -> Iterator[Proposal]:
+    """Yield the baselines and what the sampler would propose after them.
 
     They are those of the real sweep as long as they are among its first `ask_ahead` slots, which
     see no outcome yet.
@@ -86,24 +133,15 @@ def planned_trials(config: SweepConfig) -> list[PlannedTrial]:
     from sweeps.study.proposals import Exhausted
 
     proposer = config.proposer()
-    planned = []
-    for _ in range(min(len(config.space.baselines) + SHOWN_SAMPLES, config.limits.trials)):
+    for _ in range(config.limits.trials):
         try:
-            proposal = proposer.propose()
+            yield proposer.propose()
         except Exhausted:
-            break
-        engine = config.experiment.plan(config.configuration(proposal.params), config.data)
-        planned.append(PlannedTrial(proposal.origin, proposal.params, engine))
-    return planned
+            return
 
 
-def estimated_seconds(config: SweepConfig, planned: list[PlannedTrial]) -> float:
-    """Return about how long all trials take: the mean of the planned ones, so many at once."""
-    mean = sum(p.plan.seconds for p in planned) / len(planned)
-    return mean * config.limits.trials / config.parallelism.at_once
-
-
-def _to_dict(config: SweepConfig, planned: list[PlannedTrial]) -> dict[str, Any]:
+def _to_dict(plan: SweepPlan) -> dict[str, Any]:
+    config = plan.config
     return {
         "name": config.name,
         "space": config.space.to_dict(),
@@ -113,6 +151,8 @@ def _to_dict(config: SweepConfig, planned: list[PlannedTrial]) -> dict[str, Any]
         "workers": config.parallelism.workers,
         "at_once": config.parallelism.at_once,
         "dropped_baselines": list(config.dropped_baselines),
+        "extends": plan.extends or None,
+        "left": plan.left,
         "planned": [
             {
                 "origin": p.origin,
@@ -121,16 +161,17 @@ def _to_dict(config: SweepConfig, planned: list[PlannedTrial]) -> dict[str, Any]
                 "reason": p.plan.reason,
                 "seconds": p.plan.seconds,
             }
-            for p in planned
+            for p in plan.trials
         ],
-        "estimated_seconds": estimated_seconds(config, planned),
+        "estimated_seconds": plan.seconds,
     }
 
 
-def _print(config: SweepConfig, planned: list[PlannedTrial]) -> None:
+def _print(plan: SweepPlan) -> None:
     from sweeps.cli.console import Terminal
     from sweeps.report.numbers import format_seconds
 
+    config, planned = plan.config, plan.trials
     space, size = config.space, config.space.size()
     facts = {
         "experiment": space.experiment,
@@ -141,6 +182,7 @@ def _print(config: SweepConfig, planned: list[PlannedTrial]) -> None:
         "trials": f"{config.limits.trials}, seed {config.seed}",
         "sampler": f"{config.sampler.name}, pruner {config.pruner.name}",
         "workers": str(config.parallelism),
+        "extends": plan.extends,
         "left out": ", ".join(f"baseline {name}" for name in config.dropped_baselines),
     }
     print(f"{config.name}: {space.description}" if space.description else config.name)
@@ -149,11 +191,14 @@ def _print(config: SweepConfig, planned: list[PlannedTrial]) -> None:
             print(f"  {label:<12}{text}")
     console = Terminal()
     console.print(_parameter_table(config), crop=False)
-    console.print(_trial_table(planned), crop=False)
+    if planned:
+        console.print(
+            _trial_table("Next trials" if plan.extends else "First trials", planned), crop=False
+        )
     for (engine, reason), count in Counter((p.plan.engine, p.plan.reason) for p in planned).items():
         print(f"Engine {engine} for {count} of {len(planned)}: {reason}")
-    seconds = format_seconds(estimated_seconds(config, planned))
-    print(f"About {seconds} for all {config.limits.trials} trials. Nothing was created.")
+    which = f"all {plan.left}" if not plan.extends else f"the {plan.left} that are left"
+    print(f"About {format_seconds(plan.seconds)} for {which} trials. Nothing was created.")
 
 
 def _parameter_table(config: SweepConfig) -> Table:
@@ -165,10 +210,10 @@ def _parameter_table(config: SweepConfig) -> Table:
     return table
 
 
-def _trial_table(planned: list[PlannedTrial]) -> Table:
+def _trial_table(title: str, planned: list[PlannedTrial]) -> Table:
     from sweeps.report.numbers import format_value
 
-    table = _table("First trials")
+    table = _table(title)
     for heading in ("origin", "engine", "seconds", "parameters"):
         table.add_column(heading)
     for p in planned:

@@ -13,11 +13,13 @@ from typing import Annotated, Any, Final
 import typer
 
 from sweeps.cli.exit_codes import exit_code, failure
-from sweeps.cli.options import HomeOption, SpaceArgument, parse_options
+from sweeps.cli.options import ExtendOption, HomeOption, SpaceArgument, parse_options
 from sweeps.options import RunOptions
 from sweeps.report.summary import Summary
 
-_LEFT_OUT: Final = frozenset({"space", "trials", "home", "timeout_seconds", "target", "stop_after"})
+_LEFT_OUT: Final = frozenset(
+    {"space", "trials", "home", "extend", "timeout_seconds", "target", "stop_after"}
+)
 _OPTIONS: Final = {
     "overrides": "--set",
     "sampler_options": "--sampler-option",
@@ -32,6 +34,7 @@ def run(
         typer.Option("--trials", "-n", help="Trials with an outcome, in total over all starts."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Its name (default: the space's).")] = None,
+    extend: ExtendOption = False,
     seed: Annotated[int, typer.Option(help="Decides every trial.")] = 0,
     overrides: Annotated[
         list[str] | None,
@@ -97,6 +100,7 @@ def run(
         space=space,
         trials=trials,
         name=name,
+        extend=extend,
         seed=seed,
         sampler=sampler,
         sampler_options=parse_options(sampler_option or [], "--sampler-option"),

@@ -161,12 +161,13 @@ class Coordinator:
         self._running[self._executor.submit(spec, self._trial_pruner(slot.number))] = slot
 
     def _spec(self, slot: Slot) -> TrialSpec:
+        params = slot.proposal.params
         return TrialSpec(
             sweep=self.sweep_id,
             slot=slot.number,
             attempt=slot.attempts,
             seed=training_seed(self.config.seed, slot.number),
-            config=self.config.configuration(slot.proposal.params),
+            config=slot.carried.config if slot.carried else self.config.configuration(params),
         )
 
     def _trial_pruner(self, slot: int) -> TrialPruner | None:
@@ -197,7 +198,8 @@ class Coordinator:
 
     def _tell(self) -> None:
         for slot in self.ledger.tell_ended():
-            self._rules.tell(slot.outcome.value if slot.outcome else None)
+            value = slot.outcome.value if slot.outcome else None
+            self._rules.tell(value, is_earlier=slot.carried is not None)
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:

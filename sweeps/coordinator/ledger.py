@@ -7,13 +7,17 @@ proposal sees exactly their outcomes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.coordinator.carrying import Carried
 from sweeps.records import Record
 from sweeps.study.mirror import Told, told
 from sweeps.study.proposals import Proposal, Proposer
-from sweeps.study.storage import ATTEMPTS, StudyStore, proposal_of_record, proposal_of_trial
+from sweeps.study.storage import ATTEMPTS, proposal_of_record, proposal_of_trial
 
 
 @dataclass
@@ -25,12 +29,41 @@ class Slot:
         proposal: Its parameters.
         attempts: How many attempts were begun.
         outcome: How it ended, None while it is open.
+        carried: Set if an earlier generation proposed it.
     """
 
     number: int
     proposal: Proposal
     attempts: int = 0
     outcome: Told | None = None
+    carried: Carried | None = None
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it does not lie in the sweep's present space: the sampler does not see it."""
+        return self.carried is not None and self.carried.point is None
+
+
+class SlotStore(Protocol):
+    """What the ledger and the coordinator need of a `StudyStore`."""
+
+    slots: list[FrozenTrial]
+
+    def add(self, slot: int, proposal: Proposal) -> None:
+        """Store the next slot, RUNNING."""
+        ...
+
+    def count_attempt(self, slot: int, attempt: int) -> None:
+        """Store that an attempt is about to begin."""
+        ...
+
+    def tell(self, slot: int, outcome: Told) -> None:
+        """Store how a slot ended."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the database."""
+        ...
 
 
 @dataclass
@@ -40,15 +73,17 @@ class Ledger:
     Attributes:
         ask_ahead: How many slots may be in flight.
         in_order: Whether proposals wait for slot order (reproducible) or take what has ended.
+        carried: Slots of earlier generations by number.
         slots: Every slot opened so far.
     """
 
-    study: StudyStore
+    study: SlotStore
     proposer: Proposer
     records: Sequence[Record]
     epoch_metric: str | None
     ask_ahead: int
     in_order: bool = True
+    carried: Mapping[int, Carried] = field(default_factory=dict)
     slots: list[Slot] = field(default_factory=list)
     _shown: set[int] = field(default_factory=set)
     _shown_before: int = 0  # every slot below is shown; `_shown` holds those beyond
@@ -89,7 +124,7 @@ class Ledger:
 
     def close(self, slot: Slot, record: Record) -> None:
         """Take the final record of a slot."""
-        slot.outcome = told(record, self.epoch_metric)
+        slot.outcome = self._outcome(slot, record)
 
     def tell_ended(self) -> list[Slot]:
         """Tell the study, in slot order, what has ended.
@@ -101,7 +136,8 @@ class Ledger:
         for slot in self.slots[self._told :]:
             if slot.outcome is None:
                 break
-            self.study.tell(slot.number, slot.outcome)
+            outcome = Told(TrialState.FAIL) if slot.is_outside else slot.outcome
+            self.study.tell(slot.number, outcome)
             newly.append(slot)
         self._told += len(newly)
         return newly
@@ -111,7 +147,8 @@ class Ledger:
         visible = max(0, before - self.ask_ahead + 1) if self.in_order else before
         for slot in self.slots[self._shown_before : visible]:
             if slot.number not in self._shown and slot.outcome is not None:
-                self.proposer.tell(slot.number, slot.outcome)
+                if not slot.is_outside:
+                    self.proposer.tell(slot.number, slot.outcome)
                 self._shown.add(slot.number)
         while self._shown_before in self._shown:
             self._shown.remove(self._shown_before)
@@ -124,6 +161,27 @@ class Ledger:
 
     def _restored(self, number: int) -> Slot | None:
         record = self._latest.get(number)
+        slot = self._carried(number) or self._stored_or_recorded(number, record)
+        if slot is None:
+            return None
+        slot.attempts = max(slot.attempts, self._attempts(number, record))
+        if record is not None and record.ends_slot:
+            slot.outcome = self._outcome(slot, record)
+        elif number < len(self._stored) and self._stored[number].state.is_finished():
+            stored = self._stored[number]
+            slot.outcome = Told(stored.state, stored.value)
+        return slot
+
+    def _carried(self, number: int) -> Slot | None:
+        carried = self.carried.get(number)
+        if carried is None:
+            return None
+        shown = self.proposer.carry(carried.proposal.origin, carried.point)
+        if number >= len(self._stored):
+            self.study.add(number, shown)
+        return Slot(number, carried.proposal, carried.attempts, carried=carried)
+
+    def _stored_or_recorded(self, number: int, record: Record | None) -> Slot | None:
         if number < len(self._stored):
             proposal = proposal_of_trial(self._stored[number])
         elif record is not None:  # the study lost its last commits; the record did not
@@ -132,10 +190,9 @@ class Ledger:
         else:
             return None
         self.proposer.restore(proposal)
-        slot = Slot(number, proposal, self._attempts(number, record))
-        if record is not None and record.ends_slot:
-            slot.outcome = told(record, self.epoch_metric)
-        elif number < len(self._stored) and self._stored[number].state.is_finished():
-            stored = self._stored[number]
-            slot.outcome = Told(stored.state, stored.value)
-        return slot
+        return Slot(number, proposal)
+
+    def _outcome(self, slot: Slot, record: Record) -> Told:
+        outcome = told(record, self.epoch_metric)
+        # What a pruner noted about a trial means something to the pruner of its generation only.
+        return replace(outcome, pruner_attrs=None) if slot.carried else outcome

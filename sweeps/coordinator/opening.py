@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from search_spaces.differences import space_differences
 from sweeps.config import SweepConfig
 from sweeps.coordinator.recording import describe
 from sweeps.errors import UsageError
 from sweeps.locks import exclusive
-from sweeps.naming import free_name
+from sweeps.naming import did_you_mean, free_name
 from sweeps.records import SweepInfo
+
+EXTENDABLE: Final = frozenset({"space", "sampler", "pruner", "ask_ahead"})
+"""What --extend may change of a fingerprint; the rest makes trials of one sweep comparable."""
 
 
 def open_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
     """Return the sweep to run: the existing one of that name, or a new one.
 
     Raises:
-        UsageError: The name belongs to a sweep with other options; names them and a free name.
+        UsageError: The name belongs to a sweep with other options; names them and the ways out.
     """
     check_fingerprint(config)
     _make(config.home.records)
@@ -37,18 +41,50 @@ def open_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
 def check_fingerprint(config: SweepConfig) -> SweepInfo | None:
     """Return the existing sweep of that name, None if there is none.
 
+    With `extend` its newest generation may differ in what an extension may change.
+
     Raises:
-        UsageError: It was made with other options.
+        UsageError: It was made with other options; or there is nothing to extend.
     """
     info = config.home.find(config.name)
+    if info is None and config.extend:
+        names = [i.name for i in config.home.sweeps()]
+        raise UsageError(
+            f"--extend: no sweep {config.name!r} in {config.home.path}"
+            f"{did_you_mean(config.name, names)}; existing: {', '.join(names) or 'none'}. "
+            "Leave --extend out to begin it"
+        )
     if info is None or info.fingerprint == config.fingerprint:
         return info
+    kept = _beyond_extension(info, config)
+    if config.extend and not kept:
+        return info
+    raise UsageError(_refusal(info, config, kept))
+
+
+def _refusal(info: SweepInfo, config: SweepConfig, kept: Sequence[str]) -> str:
     differences = "; ".join(_differences(info, config))
-    taken = [i.name for i in config.home.sweeps()]
-    raise UsageError(
-        f"sweep {config.name!r} exists with other options ({differences}). Repeat the options it "
-        f"was made with to continue it, or begin another: --name {free_name(config.name, taken)}"
+    new_name = free_name(config.name, (i.name for i in config.home.sweeps()))
+    text = f"sweep {config.name!r} exists with other options ({differences}). "
+    repeat = "repeat the options it was made with to continue it"
+    if kept:
+        return (
+            f"{text}{repeat.capitalize()}, or begin another: --name {new_name}. --extend cannot "
+            f"change {', '.join(kept)}: trials of one sweep must compare"
+        )
+    return (
+        f"{text}Three ways out: {repeat}; begin another: --name {new_name}; or let this one go on "
+        "like that, its trials kept: --extend"
     )
+
+
+def _beyond_extension(info: SweepInfo, config: SweepConfig) -> list[str]:
+    """Return what differs that no extension may change."""
+    objective = config.space.objective
+    same_objective = (info.metric, info.direction) == (objective.metric, objective.direction)
+    differing = [k for k, asked in config.fingerprint.items() if info.fingerprint.get(k) != asked]
+    kept = [key for key in differing if key not in EXTENDABLE]
+    return kept if same_objective else [*kept, "objective"]
 
 
 def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
@@ -57,21 +93,12 @@ def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
         if there == asked:
             continue
         if key == "space":
-            yield from _space_differences(info.space, config.space.to_dict())
+            differences = space_differences(info.space, config.space.to_dict())
+            yield from (f"space, {difference}" for difference in differences)
+        elif key == "data" and info.data["name"] == config.data.name:
+            yield f"data: {config.data.name} has changed, {_short(there)} then, {_short(asked)} now"
         else:
             yield f"{key}: {_short(there)} there, {_short(asked)} asked"
-
-
-def _space_differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
-    for part in sorted(there.keys() | asked.keys()):
-        old, new = there.get(part), asked.get(part)
-        if old == new:
-            continue
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            names = [n for n in {**old, **new} if old.get(n) != new.get(n)]
-            yield f"space, {part}: {', '.join(names) or 'their order'} differ"
-        else:
-            yield f"space, {part}: {_short(old)} there, {_short(new)} asked"
 
 
 def _short(value: Any) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sweeps.config import SweepConfig, resolve
+from sweeps.coordinator.carrying import carried_slots, describe_carried
 from sweeps.coordinator.coordinator import Coordinator
+from sweeps.coordinator.extending import extend
 from sweeps.coordinator.ledger import Ledger
 from sweeps.coordinator.lock import SweepLock
-from sweeps.coordinator.opening import open_sweep
+from sweeps.coordinator.opening import check_fingerprint, open_sweep
 from sweeps.coordinator.parent import ParentRun
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
@@ -79,9 +82,11 @@ def run_sweep(
     """
     start = time.monotonic()
     with StopRequest() as request:
-        info = open_sweep(config, code_state(Path.cwd()))
+        code = code_state(Path.cwd())
+        info = open_sweep(config, code)
         store = config.home.store(info.id)
         with SweepLock(store.folder / "lock", info.name):
+            info = _newest_generation(config, info, code, progress.note)
             store.ask(config.limits.trials)
             parent = ParentRun(config, info, tracking_uri, progress)
             coordinator = _assemble(config, info, request, progress, parent.project)
@@ -108,6 +113,19 @@ def run_sweep(
     return RunResult(info, summary)
 
 
+def _newest_generation(
+    config: SweepConfig, info: SweepInfo, code: Mapping[str, Any], note: Callable[[str], None]
+) -> SweepInfo:
+    """Look again, now that nobody else can extend the sweep, and extend it if that was asked."""
+    info = check_fingerprint(config) or info
+    if info.fingerprint != config.fingerprint:
+        info = extend(config, info, code)
+        note(f"extended: generation {info.generation} begins with trial {info.first_slot}")
+    elif config.extend:
+        note(f"nothing to extend: generation {info.generation} has these options already")
+    return info
+
+
 def _assemble(
     config: SweepConfig,
     info: SweepInfo,
@@ -116,13 +134,21 @@ def _assemble(
     on_record: Callable[[Record], None],
 ) -> Coordinator:
     store = config.home.store(info.id)
+    records = store.read_all()
+    carried = carried_slots(info, records, config.space, config.experiment.parameters)
+    if carried:
+        progress.note(describe_carried(carried))
+    study = StudyStore(config.home.optuna_db, info.study_name, info.direction)
+    if any(generation.unfinished for generation in info.generations):
+        study.end_open_slots_of(info.at(g.first_slot).study_name for g in info.generations[:-1])
     ledger = Ledger(
-        study=StudyStore(config.home.optuna_db, info.id, info.direction),
+        study=study,
         proposer=config.proposer(),
-        records=store.read_all(),
+        records=records,
         epoch_metric=info.epoch_metric if config.pruner.name != "none" else None,
         ask_ahead=config.ask_ahead,
         in_order=config.order == "slots",
+        carried=carried,
     )
     watch = Watch(progress, request)
     return Coordinator(

@@ -23,13 +23,19 @@ class StopRules:
         self._best: float | None = None
         self._since_best = 0
 
-    def tell(self, value: float | None) -> None:
-        """Take the objective of the next slot in order; None if it has no value."""
+    def tell(self, value: float | None, *, is_earlier: bool = False) -> None:
+        """Take the next slot in order.
+
+        Args:
+            value: Its objective; None if it has none.
+            is_earlier: Whether an earlier generation proposed it: that says nothing about whether
+                the new space brings improvement.
+        """
         gain = None if value is None else self._sign * value
         if gain is not None and (self._best is None or gain > self._best):
             self._best, self._since_best = gain, 0
         else:
-            self._since_best += 1
+            self._since_best += not is_earlier
 
     def reason(self) -> str | None:
         """Return `target` or `stop_after` if no further slot may open, else None."""

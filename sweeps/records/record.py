@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from search_spaces.parameters import Value
 from sweeps.experiment import TrialResult, TrialSpec
+from sweeps.records.generations import Generation, UnfinishedSlot, generation_at
 
 Outcome = Literal["complete", "pruned", "diverged", "failed", "interrupted"]
 
@@ -64,6 +66,9 @@ class Record:
 class SweepInfo:
     """What is fixed when a sweep is created; one `sweep.json` per sweep.
 
+    Of a sweep that was extended, everything that an extension may change is that of its newest
+    generation; `at` tells how it was before.
+
     Attributes:
         id: Never changes; names folders, locks and tags.
         name: What people call it; unique within a home.
@@ -81,6 +86,7 @@ class SweepInfo:
         code: Commit, `dirty` flag and the filtered diff of the code that created the sweep.
         directory: Folder of the space file, where its experiment is looked up first.
         version: Version of this format.
+        generations: Empty unless the sweep was extended; then all, beginning with the first.
     """
 
     id: str
@@ -98,3 +104,57 @@ class SweepInfo:
     code: Mapping[str, Any]
     directory: str | None = None
     version: int = 1
+    generations: tuple[Generation, ...] = ()
+
+    @property
+    def generation(self) -> int:
+        """Number of the newest generation, from 1."""
+        return len(self.generations) or 1
+
+    @property
+    def first_slot(self) -> int:
+        """The first slot of the newest generation."""
+        return self.generations[-1].first_slot if self.generations else 0
+
+    @property
+    def unfinished(self) -> tuple[UnfinishedSlot, ...]:
+        """Slots of earlier generations that had no outcome when the newest began."""
+        return self.generations[-1].unfinished if self.generations else ()
+
+    @property
+    def study_name(self) -> str:
+        """Name of the newest generation's Optuna study: the sweep's id, then `<id>.2`, ..."""
+        return self.id if self.generation == 1 else f"{self.id}.{self.generation}"
+
+    def at(self, slot: int) -> SweepInfo:
+        """Return the sweep as it was for the generation that proposed a slot."""
+        if slot >= self.first_slot:
+            return self
+        proposing = generation_at(self.generations, slot)
+        return self._with(self.generations[: proposing.number])
+
+    def extended(self, generation: Generation) -> SweepInfo:
+        """Return the sweep with one more generation, as that one has it."""
+        first = Generation(
+            number=1,
+            first_slot=0,
+            created_at=self.created_at,
+            fingerprint=self.fingerprint,
+            space=self.space,
+            baselines=self.baselines,
+            code=self.code,
+            directory=self.directory,
+        )
+        return self._with((*(self.generations or (first,)), generation))
+
+    def _with(self, generations: tuple[Generation, ...]) -> SweepInfo:
+        newest = generations[-1]
+        return dataclasses.replace(
+            self,
+            fingerprint=newest.fingerprint,
+            space=newest.space,
+            baselines=newest.baselines,
+            code=newest.code,
+            directory=newest.directory,
+            generations=generations,
+        )

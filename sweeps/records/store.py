@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from sweeps.records.files import write_atomically
 from sweeps.records.format import FormatError, decode, encode, pack_arrays, unpack_arrays
+from sweeps.records.generations import Generation
 from sweeps.records.record import Record, SweepInfo
 
 _INFO_FILE: Final = "sweep.json"
@@ -31,21 +34,41 @@ class RecordStore:
     def create(self, info: SweepInfo) -> None:
         """Make the folder and write what is fixed for the life of the sweep."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        document = json.dumps(dataclasses.asdict(info), indent=1, ensure_ascii=False)
-        write_atomically(self.folder / _INFO_FILE, document.encode())
+        document = dataclasses.asdict(info)
+        del document["generations"]  # each has a file of its own
+        self._write_json(self.folder / _INFO_FILE, document)
+
+    def write_generation(self, generation: Generation) -> None:
+        """Begin the next generation: from this write on it is the newest, before it never was."""
+        self._write_json(self._generation_path(generation.number), dataclasses.asdict(generation))
 
     def info(self) -> SweepInfo | None:
-        """Return what was fixed at creation, or None if there is no (whole) sweep here."""
-        try:
-            document = json.loads((self.folder / _INFO_FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        """Return what is fixed, as the newest generation has it; None if there is no sweep here.
+
+        Raises:
+            RecordError: A file is damaged, or not a sweep's.
+        """
+        document = self._read_json(self.folder / _INFO_FILE)
+        if document is None:
             return None
-        except ValueError as error:
-            raise RecordError(f"{self.folder / _INFO_FILE}: damaged, {error}") from None
         try:
-            return SweepInfo(**{**document, "baselines": tuple(document["baselines"])})
+            info = SweepInfo(**{**document, "baselines": tuple(document["baselines"])})
         except (TypeError, KeyError) as error:
             raise RecordError(f"{self.folder / _INFO_FILE}: not a sweep's, {error!r}") from None
+        for generation in self._later_generations():
+            info = info.extended(generation)
+        return info
+
+    def _later_generations(self) -> Iterator[Generation]:
+        for number in itertools.count(2):
+            path = self._generation_path(number)
+            document = self._read_json(path)
+            if document is None:
+                return
+            try:
+                yield Generation.from_dict(document)
+            except (TypeError, KeyError) as error:
+                raise RecordError(f"{path}: not a generation's, {error!r}") from None
 
     def ask(self, trials: int) -> None:
         """Note how many trials were asked for last."""
@@ -122,3 +145,18 @@ class RecordStore:
 
     def _weights_path(self, key: str) -> Path:
         return self.folder / f"{key}.weights"
+
+    def _generation_path(self, number: int) -> Path:
+        return self.folder / f"generation-{number}.json"
+
+    def _write_json(self, path: Path, document: Mapping[str, Any]) -> None:
+        write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
+
+    def _read_json(self, path: Path) -> dict[str, Any] | None:
+        try:
+            document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise RecordError(f"{path}: damaged, {error}") from None
+        return document

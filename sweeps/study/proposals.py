@@ -14,12 +14,12 @@ from typing import Final
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.errors import UsageError
-from sweeps.seeds import proposal_seed
+from sweeps.seeds import proposal_seed, sequence_seed
 from sweeps.study.mirror import Mirror, Told
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.suggester import Suggester
@@ -80,6 +80,7 @@ class Proposer:
         self._grid: Iterator[Mapping[str, Value]] | None = None
         self._seen: set[str] = set()
         self._slot = 0
+        self._first = 0  # slots below were proposed by earlier generations
 
     def propose(self) -> Proposal:
         """Return the proposal of the next slot and show it, RUNNING, to the ones that follow.
@@ -87,9 +88,9 @@ class Proposer:
         Raises:
             Exhausted: The space is finite and every point was tried.
         """
-        slot, trial = self._slot, self.mirror.open()
-        if slot < len(self._baselines):
-            name, point = self._baselines[slot]
+        number, trial = self._slot - self._first, self.mirror.open()
+        if number < len(self._baselines):
+            name, point = self._baselines[number]
             proposal = self._walk(trial, f"baseline {name}", point=point)
         elif self._sampler is None:
             proposal = self._next_of_grid(trial)
@@ -119,6 +120,33 @@ class Proposer:
         self.mirror.open()
         self._accept(stored)
 
+    def carry(self, origin: str, point: Mapping[str, Value] | None) -> Proposal:
+        """Take a slot that an earlier generation proposed, in another space, as the next one.
+
+        A sampler with a state of its own does not make it again: each generation begins anew. A
+        baseline that was tried is not tried again.
+
+        Args:
+            origin: Where it came from.
+            point: Its parameters in this space; None if it does not lie there: then its place is
+                taken by a failed trial without parameters, which samplers ignore.
+
+        Returns:
+            It as this generation's study holds it.
+        """
+        trial = self.mirror.open()
+        proposal = Proposal({}, {}, origin)
+        if point is None:
+            self.tell(self._slot, Told(TrialState.FAIL))
+            self._slot += 1
+        else:
+            proposal = self._walk(trial, origin, point=point)
+            self._accept(proposal)
+        self._first = self._slot
+        untried = (b for b in self._baselines if point_key(b[1]) not in self._seen)
+        self._baselines = tuple(untried)
+        return proposal
+
     def tell(self, slot: int, outcome: Told) -> None:
         """Let later proposals see how a slot ended."""
         self.mirror.study.sampler = optuna.samplers.RandomSampler(seed=0)
@@ -133,7 +161,7 @@ class Proposer:
     def _sampled(self, trial: FrozenTrial, factory: SamplerFactory) -> Proposal:
         for attempt in range(MAX_REJECTED):
             seed = proposal_seed(self._seed, self._slot, attempt)
-            self.mirror.study.sampler = factory.make(self._seed, seed)
+            self.mirror.study.sampler = factory.make(sequence_seed(self._seed, self._first), seed)
             found = self._walk(trial, "sampled")
             if self._is_new(found.params):
                 return replace(found, rejected=attempt)
@@ -150,7 +178,7 @@ class Proposer:
 
     def _last_unseen(self, trial: FrozenTrial) -> Proposal:
         if self._space.size() is None:
-            if self._slot > len(self._baselines):
+            if self._slot - self._first > len(self._baselines):
                 raise Exhausted  # what is left of the space, if anything, is too small to hit
             raise UsageError(
                 f"{MAX_RANDOM} random points in a row break a constraint "

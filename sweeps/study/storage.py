@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -29,12 +30,12 @@ class StudyStore:
     back on every call what the only writer knows already.
     """
 
-    def __init__(self, database: Path, sweep_id: str, direction: Direction) -> None:
+    def __init__(self, database: Path, name: str, direction: Direction) -> None:
         """Open the study, creating file and study where they are missing."""
         with exclusive(database.parent):  # two processes must not both create the tables
             self._storage = _open(database)
             study = optuna.create_study(
-                study_name=sweep_id, storage=self._storage, direction=direction, load_if_exists=True
+                study_name=name, storage=self._storage, direction=direction, load_if_exists=True
             )
         self._study_id = self._storage.get_study_id_from_name(study.study_name)
         self.slots: list[FrozenTrial] = self._storage.get_all_trials(self._study_id)
@@ -77,10 +78,34 @@ class StudyStore:
         self._storage.set_trial_state_values(trial_id, outcome.state, values)
         self._ended.add(slot)
 
+    def end_open_slots_of(self, names: Iterable[str]) -> None:
+        """End, as failed, what earlier generations' studies still hold open: it goes on in this."""
+        for name in names:
+            try:
+                study_id = self._storage.get_study_id_from_name(name)
+            except KeyError:
+                continue  # killed before it opened its study
+            for trial in self._storage.get_all_trials(study_id, states=(TrialState.RUNNING,)):
+                self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
     def close(self) -> None:
         """Close the database."""
         self._storage.remove_session()
         self._storage.engine.dispose()
+
+
+def stored_slots(database: Path, name: str) -> list[FrozenTrial]:
+    """Return the slots of a study in order; none if there is no such study. Creates nothing."""
+    if not database.exists():
+        return []
+    storage = _open(database)
+    try:
+        return storage.get_all_trials(storage.get_study_id_from_name(name))
+    except KeyError:
+        return []
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def proposal_of_trial(trial: FrozenTrial) -> Proposal:

@@ -85,6 +85,9 @@ def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:
     }
     for name in ("seed", "sampler", "pruner", "ask_ahead", "order"):
         tags[name] = _option_text(info.fingerprint.get(name, ""))
+    if info.generation > 1:
+        tags["generations"] = str(info.generation)
+        tags["first_slots"] = ", ".join(str(g.first_slot) for g in info.generations)
     tags |= note.tags
     if note.description:
         tags["mlflow.note.content"] = note.description
@@ -93,6 +96,7 @@ def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:
 
 def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent:
     """Return the child run of one attempt; epochs are steps and count from 1."""
+    info = info.at(record.spec.slot)  # an extension changes nothing about earlier runs
     status, state = _ENDING[record.outcome]
     varied = varied_params(info, record)
     params, cut = fit({k: _text(v) for k, v in varied.items()}, MAX_PARAM_CHARACTERS)
@@ -102,6 +106,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         "trial": record.spec.key,
         "slot": str(record.spec.slot),
         "attempt": str(record.spec.attempt),
+        "generation": str(info.generation) if info.generation > 1 else "",
         "state": state,
         "reason": record.reason,
         "seed": str(record.spec.seed),

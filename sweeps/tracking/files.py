@@ -20,6 +20,7 @@ def trial_files(info: SweepInfo, record: Record, drawn: Mapping[str, bytes]) -> 
         record: The attempt.
         drawn: What the experiment drew (`loss_curves.png`, ...); kept as it is.
     """
+    info = info.at(record.spec.slot)
     texts = {
         "config.json": _json(dict(record.spec.config)),
         "environment.json": _json(dict(record.environment)),
@@ -33,8 +34,13 @@ def trial_files(info: SweepInfo, record: Record, drawn: Mapping[str, bytes]) -> 
 
 
 def sweep_files(info: SweepInfo) -> dict[str, bytes]:
-    """Return the files of a sweep's parent run that are fixed when it is created."""
+    """Return the files of a sweep's parent run that are fixed when a generation begins.
+
+    `space.json` is the newest space; those of earlier generations lie beside it as `space-1.json`.
+    """
     files = {"space.json": _json(dict(info.space)), "code.diff": str(info.code.get("diff") or "")}
+    for earlier in info.generations[:-1]:
+        files[f"space-{earlier.number}.json"] = _json(dict(earlier.space))
     return {name: text.encode() for name, text in files.items() if text}
 
 

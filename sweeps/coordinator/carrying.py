@@ -1,0 +1,86 @@
+"""Slots of earlier generations in a later one: their records stay, the sampler sees their points.
+
+A slot lies in the new space if the experiment would receive the configuration it was trained with.
+Those that do are shown to the sampler under the new distributions; the others keep their place,
+their record and their row, and are not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optuna.distributions import json_to_distribution
+
+from search_spaces.counterparts import counterpart
+from search_spaces.errors import SpaceError
+from search_spaces.parameters import ParameterInfo, Value
+from search_spaces.space import Space
+from sweeps.records import Record, SweepInfo, UnfinishedSlot
+from sweeps.study.proposals import Proposal
+from sweeps.study.storage import proposal_of_record
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A slot that an earlier generation proposed.
+
+    Attributes:
+        proposal: Its parameters as they were proposed.
+        config: What the experiment received, or will receive if it is still to be trained.
+        attempts: Number of the last attempt known to have begun.
+        point: Its parameters in the new space; None if it does not lie there.
+        obstacle: Why it does not, else empty.
+    """
+
+    proposal: Proposal
+    config: Mapping[str, Value]
+    attempts: int
+    point: Mapping[str, Value] | None
+    obstacle: str = ""
+
+
+def carried_slots(
+    info: SweepInfo,
+    records: Sequence[Record],
+    space: Space,
+    parameters: Mapping[str, ParameterInfo],
+) -> dict[int, Carried]:
+    """Return every slot of the earlier generations, by number.
+
+    Args:
+        info: The sweep.
+        records: All of its records, ordered by slot and attempt.
+        space: The space of its newest generation.
+        parameters: What the experiment says of its parameters.
+    """
+    unfinished = {slot.slot: slot for slot in info.unfinished}
+    latest = {record.spec.slot: record for record in records}
+    carried = {}
+    for number in range(info.first_slot):
+        if number in unfinished:
+            kept = unfinished[number]
+            proposal, config, attempts = _proposal(kept), kept.config, kept.attempts
+        else:
+            record = latest[number]
+            proposal, config = proposal_of_record(record), record.spec.config
+            attempts = record.spec.attempt
+        try:
+            point = counterpart(space, proposal.params, config, parameters)
+        except SpaceError as error:
+            carried[number] = Carried(proposal, config, attempts, None, str(error))
+        else:
+            carried[number] = Carried(proposal, config, attempts, point)
+    return carried
+
+
+def _proposal(slot: UnfinishedSlot) -> Proposal:
+    distributions = {n: json_to_distribution(d) for n, d in slot.distributions.items()}
+    return Proposal(slot.params, distributions, slot.origin)
+
+
+def describe_carried(carried: Mapping[int, Carried]) -> str:
+    """Return, in a line, how many of them the sampler sees, and why not the others."""
+    outside = [slot for slot in carried.values() if slot.point is None]
+    line = f"{len(carried) - len(outside)} of {len(carried)} earlier trials lie in the new space"
+    return f"{line} (the first outside: {outside[0].obstacle})" if outside else line

@@ -1,0 +1,104 @@
+"""What `--extend` would do: the next proposals of an existing sweep; creates nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial
+
+from sweeps.config import SweepConfig
+from sweeps.coordinator.carrying import Carried, carried_slots, describe_carried
+from sweeps.coordinator.extending import next_generation
+from sweeps.coordinator.ledger import Ledger
+from sweeps.coordinator.opening import check_fingerprint
+from sweeps.records import Record, SweepInfo
+from sweeps.study.mirror import Told
+from sweeps.study.proposals import Exhausted, Proposal
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A sweep as it would be once extended.
+
+    Attributes:
+        info: As its new generation would have it; as it is if there is nothing to extend.
+        records: All of its records.
+        carried: The slots of its earlier generations.
+        begins: Whether a generation would begin: something differs.
+    """
+
+    config: SweepConfig
+    info: SweepInfo
+    records: list[Record]
+    carried: dict[int, Carried]
+    begins: bool
+
+    @property
+    def left(self) -> int:
+        """How many trials are still to be run."""
+        ended = {record.spec.slot for record in self.records if record.ends_slot}
+        return max(self.config.limits.trials - len(ended), 0)
+
+    @property
+    def text(self) -> str:
+        """What would be begun, in a line."""
+        if not self.begins:
+            return f"nothing: generation {self.info.generation} has these options already"
+        begins = f"generation {self.info.generation} from trial {self.info.first_slot} on"
+        return f"{begins}; {describe_carried(self.carried)}"
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Yield the next proposals, up to the first that must wait for an outcome."""
+        ledger = Ledger(
+            study=_NoStudy(),
+            proposer=self.config.proposer(),
+            records=self.records,
+            epoch_metric=None if self.config.pruner.name == "none" else self.info.epoch_metric,
+            ask_ahead=self.config.ask_ahead,
+            in_order=self.config.order == "slots",
+            carried=self.carried,
+        )
+        recorded = {record.spec.slot for record in self.records}
+        while ledger.may_open() and len(ledger.slots) < self.config.limits.trials:
+            try:
+                slot = ledger.open_next()
+            except Exhausted:
+                return
+            if slot.number not in recorded and not slot.carried:
+                yield slot.proposal
+
+
+def preview_extension(config: SweepConfig) -> Preview:
+    """Look at an existing sweep and at how it would go on.
+
+    Raises:
+        UsageError: There is no such sweep, or it cannot be extended like that.
+    """
+    info = check_fingerprint(config)
+    assert info is not None, "check_fingerprint refuses to extend what does not exist"
+    records = config.home.store(info.id).read_all()
+    begins = info.fingerprint != config.fingerprint
+    if begins:
+        info = info.extended(next_generation(config, info, records, code={}))
+    carried = carried_slots(info, records, config.space, config.experiment.parameters)
+    return Preview(config, info, records, carried, begins)
+
+
+class _NoStudy:
+    """Where a ledger stores nothing."""
+
+    def __init__(self) -> None:
+        self.slots: list[FrozenTrial] = []
+
+    def add(self, slot: int, proposal: Proposal) -> None:
+        pass
+
+    def count_attempt(self, slot: int, attempt: int) -> None:
+        pass
+
+    def tell(self, slot: int, outcome: Told) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

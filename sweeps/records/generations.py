@@ -1,0 +1,81 @@
+"""Generations: a sweep that was extended went on in a changed space.
+
+A generation is fixed when it begins, in a file of its own (`generation-2.json`, ...); the first is
+what `sweep.json` says. Slots count on over all generations, so that the slot says which one
+proposed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces.parameters import Value
+
+
+@dataclass(frozen=True)
+class UnfinishedSlot:
+    """A slot without an outcome when the next generation began; it is still to be trained.
+
+    Its study and its space are those of an earlier generation, so all that its next attempt needs
+    is kept here.
+
+    Attributes:
+        slot: Its number.
+        attempts: Number of the last attempt that was begun.
+        origin: Where its parameters came from, as in its records.
+        params: What was sampled.
+        distributions: Optuna distribution of each sampled parameter, as its JSON text.
+        config: What the experiment receives.
+    """
+
+    slot: int
+    attempts: int
+    origin: str
+    params: Mapping[str, Value]
+    distributions: Mapping[str, str]
+    config: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What is fixed while one generation of a sweep lasts.
+
+    Attributes:
+        number: From 1.
+        first_slot: The first slot it proposed, or would have proposed; 0 for the first generation.
+        created_at: Milliseconds since the epoch (UTC).
+        fingerprint: See `SweepInfo`, as the following ones.
+        space: Its resolved search space.
+        baselines: Names of the baselines of its space.
+        code: State of the code.
+        directory: Folder of the space file.
+        unfinished: Slots of earlier generations that had no outcome when it began.
+    """
+
+    number: int
+    first_slot: int
+    created_at: int
+    fingerprint: Mapping[str, Any]
+    space: Mapping[str, Any]
+    baselines: tuple[str, ...]
+    code: Mapping[str, Any]
+    directory: str | None
+    unfinished: tuple[UnfinishedSlot, ...] = ()
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Generation:
+        """Rebuild a generation from its JSON document.
+
+        Raises:
+            TypeError, KeyError: The document is no generation's.
+        """
+        unfinished = tuple(UnfinishedSlot(**slot) for slot in stored["unfinished"])
+        baselines = tuple(stored["baselines"])
+        return cls(**{**stored, "baselines": baselines, "unfinished": unfinished})
+
+
+def generation_at(generations: Sequence[Generation], slot: int) -> Generation:
+    """Return the generation that proposed a slot; the list begins with the first."""
+    return next(g for g in reversed(generations) if g.first_slot <= slot)
