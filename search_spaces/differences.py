@@ -23,14 +23,15 @@ def space_differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> Ite
     """
     for part in sorted((there.keys() | asked.keys()) - {*_NAMELESS, "body"}):
         old, new = _by_name(there.get(part)), _by_name(asked.get(part))
-        if old == new and there.get(part) != asked.get(part):
+        if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+            if old != new:
+                yield f"{part}: {old} there, {new} asked"
+            continue
+        names = [n for n in {**old, **new} if old.get(n) != new.get(n)]
+        if names:
+            yield f"{part}: {', '.join(names)}"
+        elif part == "baselines" and list(old) != list(new):
             yield f"{part}: their order"
-        elif isinstance(old, Mapping) and isinstance(new, Mapping):
-            names = [n for n in {**old, **new} if old.get(n) != new.get(n)]
-            if names:
-                yield f"{part}: {', '.join(names)}"
-        elif old != new:
-            yield f"{part}: {old} there, {new} asked"
     yield from _body_differences(there["body"], asked["body"])
 
 
@@ -61,5 +62,5 @@ def _text(parameter: Mapping[str, Any] | None) -> str:
 def _by_name(value: Any) -> Any:
     """Return baselines, which are stored as a list to keep their order, by name."""
     if isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
-        return {item["name"]: item for item in value}
+        return {item["name"]: dict(item["params"]) for item in value}
     return value

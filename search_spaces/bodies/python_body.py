@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -137,7 +138,8 @@ class PythonBody:
         """Return the canonical, JSON-compatible form: where the function is, and what it says."""
         return {
             "function": self.path,
-            "source_sha256": hashlib.sha256(self._source().encode()).hexdigest(),
+            "source_sha256": _sha256(self._source()),
+            "answers_sha256": self._answers_sha256(),
             "parameters": [
                 {"name": name, "domains": [domain.to_dict() for domain in domains]}
                 for name, domains in self.domains.items()
@@ -157,6 +159,14 @@ class PythonBody:
             dict(stored["replaced"]),
         )
 
+    def _answers_sha256(self) -> str:
+        """Digest what the function makes of the points it is probed at.
+
+        Its own source does not show the constants and functions of the module that it uses.
+        """
+        walks = probes(lambda trial: self.run(trial, {}))
+        return _sha256(json.dumps([walk.config for walk in walks], sort_keys=True))
+
     def _source(self) -> str:
         try:
             return textwrap.dedent(inspect.getsource(self.function))
@@ -164,6 +174,10 @@ class PythonBody:
             raise SpaceError(
                 f"{self.path}: its source text cannot be read; define it in a .py file"
             ) from None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check_returned(returned: object) -> None:

@@ -83,13 +83,15 @@ def run_sweep(
     start = time.monotonic()
     with StopRequest() as request:
         code = code_state(Path.cwd())
-        info = open_sweep(config, code)
-        store = config.home.store(info.id)
-        with SweepLock(store.folder / "lock", info.name):
-            info = _newest_generation(config, info, code, progress.note)
+        opened = open_sweep(config, code)
+        store = config.home.store(opened.id)
+        with SweepLock(store.folder / "lock", opened.name):
+            info = _newest_generation(config, opened, code)
             store.ask(config.limits.trials)
             parent = ParentRun(config, info, tracking_uri, progress)
             coordinator = _assemble(config, info, request, progress, parent.project)
+            if config.extend:
+                progress.note(_told_of_extension(opened, info, coordinator.ledger))
             progress.started(info, config.limits.trials, coordinator.ledger.records)
             parent.catch_up(coordinator.ledger.records)
             try:
@@ -113,17 +115,17 @@ def run_sweep(
     return RunResult(info, summary)
 
 
-def _newest_generation(
-    config: SweepConfig, info: SweepInfo, code: Mapping[str, Any], note: Callable[[str], None]
-) -> SweepInfo:
+def _newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, Any]) -> SweepInfo:
     """Look again, now that nobody else can extend the sweep, and extend it if that was asked."""
     info = check_fingerprint(config) or info
-    if info.fingerprint != config.fingerprint:
-        info = extend(config, info, code)
-        note(f"extended: generation {info.generation} begins with trial {info.first_slot}")
-    elif config.extend:
-        note(f"nothing to extend: generation {info.generation} has these options already")
-    return info
+    return info if info.fingerprint == config.fingerprint else extend(config, info, code)
+
+
+def _told_of_extension(before: SweepInfo, info: SweepInfo, ledger: Ledger) -> str:
+    if info.generation == before.generation:
+        return f"nothing to extend: generation {info.generation} has these options already"
+    begins = f"generation {info.generation} begins with trial {info.first_slot}"
+    return f"{begins}; {describe_carried(ledger.carried)}"
 
 
 def _assemble(
@@ -136,8 +138,6 @@ def _assemble(
     store = config.home.store(info.id)
     records = store.read_all()
     carried = carried_slots(info, records, config.space, config.experiment.parameters)
-    if carried:
-        progress.note(describe_carried(carried))
     study = StudyStore(config.home.optuna_db, info.study_name, info.direction)
     if any(generation.unfinished for generation in info.generations):
         study.end_open_slots_of(info.at(g.first_slot).study_name for g in info.generations[:-1])

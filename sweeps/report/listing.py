@@ -33,6 +33,7 @@ class ListingRow:
         best: Best observed objective, None if no slot is COMPLETE.
         best_slot: Where it was observed, or None.
         created_at: Milliseconds since the epoch (UTC).
+        generation: How often it was extended, plus one.
         state: RUNNING while a coordinator holds the sweep; else EMPTY without an outcome,
             UNFINISHED with fewer outcomes than asked or an interrupted slot, FINISHED otherwise.
     """
@@ -47,6 +48,7 @@ class ListingRow:
     best: float | None
     best_slot: int | None
     created_at: int
+    generation: int
     state: ListingState
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,6 +98,7 @@ def _row(
         best=best.objective if best else None,
         best_slot=best.slot if best else None,
         created_at=info.created_at,
+        generation=info.generation,
         state=state,
     )
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sweeps.records import RecordError, RecordStore, SweepInfo
+from sweeps.records import Generation, RecordError, RecordStore, SweepInfo, UnfinishedSlot
 from tests.sweeps.records.test_format import make_record
 
 
@@ -99,3 +99,43 @@ def test_the_number_of_trials_asked_for_is_remembered(store):
     assert store.asked() is None
     store.ask(40)
     assert store.asked() == 40
+
+
+def generation(number, first_slot, **changes):
+    made = Generation(
+        number=number,
+        first_slot=first_slot,
+        created_at=number,
+        fingerprint={"seed": 0, "space": str(number)},
+        space={"generation": number},
+        baselines=("three",),
+        code={"commit": None},
+        directory=None,
+        unfinished=(UnfinishedSlot(1, 2, "sampled", {"x": 1}, {}, {"x": 1}),),
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def test_a_sweep_is_read_as_its_newest_generation_has_it_and_knows_the_earlier(store):
+    assert (INFO.generation, INFO.study_name, INFO.at(7)) == (1, INFO.id, INFO)
+    second, third = generation(2, 5), generation(3, 9, unfinished=())
+    store.write_generation(second)
+    store.write_generation(third)
+    info = store.info()
+    assert info == INFO.extended(second).extended(third)
+    assert (info.generation, info.first_slot, info.unfinished) == (3, 9, ())
+    assert (info.id, info.created_at, info.study_name) == (INFO.id, 1, f"{INFO.id}.3")
+    assert info.space == info.at(9).space == {"generation": 3}
+    assert info.at(8) == info.at(5) == INFO.extended(second)
+    assert info.at(5).unfinished == second.unfinished
+    assert info.at(4).space == INFO.space
+    assert (info.at(4).generation, info.at(0).study_name) == (1, INFO.id)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("{", "damaged"), ("{}", "not a generation's"), ("[1]", "not a gener")]
+)
+def test_a_damaged_generation_is_an_error_that_names_the_file(store, text, problem):
+    (store.folder / "generation-2.json").write_text(text)
+    with pytest.raises(RecordError, match=rf"generation-2\.json: {problem}"):
+        store.info()

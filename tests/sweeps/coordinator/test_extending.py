@@ -1,0 +1,321 @@
+"""Sweeps that go on in a changed space."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState
+
+import sweeps
+from sweeps.errors import UsageError
+from sweeps.tracking.store import open_client
+from tests.sweeps.conftest import table
+
+SPACE = """
+experiment: tests.sweeps.toy_experiment:experiment
+objective: {{metric: score, direction: maximize}}
+parameters:
+  x: {{type: float, low: {low}, high: {high}}}
+  kind: {{type: categorical, choices: [{kinds}]}}
+{more}fixed: {{epochs: 3{fixed}}}
+baselines:
+  first: {{x: {first}}}
+{baselines}defaults: {{trials: 6, ask_ahead: 4}}
+"""
+LAYERS = (
+    "  layers: {type: int, low: 0, high: 1}\n  y: {type: float, low: 0, high: 1, repeat: layers}\n"
+)
+
+
+@pytest.fixture
+def run_space(tmp_path, make_home):
+    """Run a sweep called `toy` in a space made to order."""
+
+    def run(
+        home="home",
+        *,
+        low=-1,
+        high=1,
+        kinds="a, b",
+        more="",
+        fixed="",
+        first="0.5, kind: a",
+        **options,
+    ):
+        file = tmp_path / "toy.yaml"
+        text = SPACE.format(
+            low=low,
+            high=high,
+            kinds=kinds,
+            more=more,
+            fixed=fixed,
+            first=first,
+            baselines=options.pop("baselines", ""),
+        )
+        file.write_text(text)
+        return sweeps.run(str(file), home=make_home(home), progress="quiet", **options)
+
+    return run
+
+
+def study_of(sweep):
+    return optuna.load_study(
+        study_name=sweep.info.study_name, storage=f"sqlite:///{sweep.home.optuna_db}"
+    )
+
+
+def runs_of(sweep):
+    client = open_client(f"sqlite:///{sweep.home.path / 'mlflow.db'}")
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    found = client.search_runs(experiments, f"tags.sweep_id = '{sweep.info.id}'")
+    return sorted(found, key=lambda run: run.data.tags.get("trial", ""))
+
+
+def test_a_widened_sweep_goes_on_with_its_trials_in_the_joint_space(run_space):
+    before = run_space(trials=12)
+    rows = table(before)
+    after = run_space(
+        trials=24,
+        high=2,
+        kinds="a, b, c",
+        more=LAYERS,
+        first="0.5, kind: a, layers: 0",
+        extend=True,
+    )
+    assert after.info.id == before.info.id
+    assert table(after)[:12] == rows
+    assert [row.slot for row in after.rows()] == list(range(24))
+    late = after.rows()[12:]
+    assert any(row.params["x"] > 1 for row in late)
+    assert any(row.params["kind"] == "c" for row in late)
+    study = study_of(after)
+    assert study.study_name == f"{before.info.id}.2"
+    for trial, row in zip(study.trials, after.rows(), strict=True):
+        assert trial.value == row.objective
+        assert trial.params.items() >= row.params.items()
+        assert trial.params["layers"] == row.params.get("layers", 0)
+    joint = optuna.search_space.intersection_search_space(study.trials)
+    assert joint["x"] == FloatDistribution(-1, 2)
+    assert joint["kind"] == CategoricalDistribution(["a", "b", "c"])
+    sampler = optuna.samplers.TPESampler(multivariate=True, group=True, n_startup_trials=5)
+    seen = sampler.infer_relative_search_space(study, study.trials[-1])
+    assert {"x", "kind", "layers"} <= seen.keys()
+
+
+def test_without_extending_the_widened_space_is_refused_with_three_ways_out(run_space):
+    run_space(trials=2)
+    with pytest.raises(UsageError) as caught:
+        run_space(trials=2, high=2)
+    message = str(caught.value)
+    assert "space, x: -1..1 there, -1..2 asked" in message
+    assert "repeat the options" in message
+    assert "--name toy-2" in message
+    assert "--extend" in message
+
+
+@pytest.mark.parametrize(
+    ("other", "kept"),
+    [({"seed": 1}, "seed"), ({"data": "other"}, "data"), ({"order": "free"}, "order")],
+)
+def test_what_makes_trials_compare_is_not_extended(run_space, other, kept):
+    before = table(run_space(trials=2))
+    with pytest.raises(UsageError, match=f"--extend cannot change {kept}: trials of one sweep"):
+        run_space(trials=2, high=2, extend=True, **other)
+    assert table(run_space(trials=2)) == before
+
+
+def test_another_objective_is_not_extended(run_space, tmp_path, make_home):
+    run_space(trials=2)
+    file = tmp_path / "toy.yaml"
+    file.write_text(file.read_text().replace("score, direction: max", "loss, direction: min"))
+    with pytest.raises(UsageError, match="--extend cannot change objective"):
+        sweeps.run(str(file), home=make_home(), extend=True, progress="quiet")
+
+
+def test_only_an_existing_sweep_is_extended(run_space, make_home):
+    with pytest.raises(UsageError, match=r"no sweep 'toy' .* existing: none\. Leave --extend out"):
+        run_space(trials=2, extend=True)
+    assert not (make_home() / "records").exists()
+    run_space(trials=2)
+    with pytest.raises(UsageError, match=r"no sweep 'toi' .*did you mean 'toy'"):
+        run_space(trials=2, extend=True, name="toi")
+
+
+def test_extending_twice_with_the_same_options_is_extending_once(run_space):
+    run_space(trials=5)
+    once = table(run_space(trials=9, high=2, extend=True))
+    again = run_space(trials=9, high=2, extend=True)
+    assert table(again) == once
+    assert again.info.generation == 2
+    assert table(run_space(trials=9, high=2)) == once
+    with pytest.raises(UsageError, match=r"x: -1\.\.2 there, -1\.\.1 asked"):
+        run_space(trials=9)
+    third = run_space(trials=12, high=3, extend=True)
+    assert third.info.generation == 3
+    assert [g.first_slot for g in third.info.generations] == [0, 5, 9]
+    assert table(third)[:9] == once
+
+
+def test_with_nothing_changed_a_sweep_just_goes_on(run_space):
+    run_space("plain", trials=4)
+    plain = run_space("plain", trials=8)
+    run_space("extended", trials=4)
+    extended = run_space("extended", trials=8, extend=True)
+    assert table(extended) == table(plain)
+    assert extended.info.generation == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"high": 2, "kinds": "a, b, c"},
+        {"high": 2, "sampler": "qmc"},
+        {"low": 0, "high": 0.6, "pruner": "median", "ask_ahead": 2},
+    ],
+)
+def test_an_extension_is_the_same_in_one_go_or_in_steps_with_or_without_workers(run_space, changes):
+    options = {"trials": 26, **changes}
+    run_space("at once", trials=8, workers=0)
+    at_once = table(run_space("at once", workers=0, extend=True, **options))
+    run_space("steps", trials=8, workers=0)
+    run_space("steps", workers=0, extend=True, **{**options, "trials": 13})
+    assert table(run_space("steps", workers=0, **options)) == at_once
+    run_space("workers", trials=8, workers=2)
+    assert table(run_space("workers", workers=2, extend=True, **options)) == at_once
+
+
+def test_trials_outside_a_narrowed_space_stay_in_the_table_and_out_of_the_study(run_space):
+    before = table(run_space(trials=12))
+    after = run_space(trials=20, low=0, high=0.6, extend=True)
+    assert table(after)[:12] == before
+    assert all(0 <= row.params["x"] <= 0.6 for row in after.rows()[12:])
+    outside = {row.slot for row in after.rows() if not 0 <= row.params["x"] <= 0.6}
+    assert outside
+    assert len(outside) < 12
+    for trial in study_of(after).trials:
+        if trial.number in outside:
+            assert (trial.state, trial.params) == (TrialState.FAIL, {})
+        else:
+            assert trial.state == TrialState.COMPLETE
+            assert trial.distributions["x"] == FloatDistribution(0, 0.6)
+    assert after.best().value == max(row.objective for row in after.rows())
+
+
+def test_a_parameter_that_is_gone_keeps_the_trials_that_had_its_default(run_space):
+    kept = {"more": LAYERS, "first": "0.5, kind: a, layers: 0"}
+    before = run_space(trials=14, **kept).rows()
+    after = run_space(trials=18, extend=True)
+    states = [trial.state for trial in study_of(after).trials[:14]]
+    had_default = [row.params["layers"] == 0 for row in before]
+    assert [state == TrialState.COMPLETE for state in states] == had_default
+    assert True in had_default
+    assert False in had_default
+    assert all(row.params.keys() == {"x", "kind"} for row in after.rows()[14:])
+
+
+def test_new_baselines_are_tried_first_and_old_ones_not_again(run_space):
+    run_space(trials=4)
+    more = "  second: {x: 1.5, kind: b}\n"
+    after = run_space(trials=7, high=2, baselines=more, extend=True)
+    assert [row.origin for row in after.rows()][4:] == ["baseline second", "sampled", "sampled"]
+
+
+def test_a_sweep_that_did_not_improve_may_try_again_in_another_space(run_space):
+    # The baseline is at the optimum: whatever follows it brings no improvement.
+    options = {"trials": 20, "stop_after": 3, "workers": 0, "first": "0.3, kind: a"}
+    assert len(run_space(**options).rows()) == 4
+    assert len(run_space(high=2, extend=True, **options).rows()) == 7
+    assert len(run_space(high=2, **options).rows()) == 7
+
+
+def test_runs_know_their_generation(run_space):
+    before = run_space(trials=3)
+    unchanged = {
+        run.info.run_id: run.data.tags for run in runs_of(before) if "trial" in run.data.tags
+    }
+    assert all("generation" not in run.data.tags for run in runs_of(before))
+    after = run_space(trials=5, high=2, extend=True)
+    parent, *children = runs_of(after)
+    assert parent.data.tags["generations"] == "2"
+    assert parent.data.tags["first_slots"] == "0, 3"
+    assert parent.data.tags["space_digest"] == after.info.fingerprint["space"]
+    assert [run.data.tags.get("generation") for run in children] == [None, None, None, "2", "2"]
+    digests = [run.data.tags["space_digest"] for run in children]
+    assert digests == [before.info.fingerprint["space"]] * 3 + [after.info.fingerprint["space"]] * 2
+    for run in children[:3]:
+        assert run.data.tags == unchanged[run.info.run_id]
+
+
+def test_an_unfinished_trial_is_finished_as_it_was_proposed(run_space, tmp_path):
+    flag = tmp_path / "flag"
+    fixed = f", mode: sigint, signal_file: {flag}"
+    flag.touch()
+    undisturbed = run_space("undisturbed", trials=1, fixed=fixed, workers=0)
+    flag.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        run_space(trials=5, fixed=fixed, workers=0)
+    after = run_space(
+        trials=5, fixed=fixed, workers=0, low=0.6, high=2, first="0.7, kind: a", extend=True
+    )
+    first = after.rows()[0]
+    assert (first.attempts, first.params["x"]) == (2, 0.5)
+    assert table(after)[0] == table(undisturbed)[0]
+    with closing(sqlite3.connect(after.home.optuna_db)) as database:
+        (running,) = database.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'")
+    assert running == (0,)
+
+
+KILLED = """
+import os, signal, sys
+import sweeps
+from sweeps.records import RecordStore
+from sweeps.study.storage import StudyStore
+
+space, home, owner, method, calls, when = sys.argv[1:]
+kind = {"RecordStore": RecordStore, "StudyStore": StudyStore}[owner]
+original, left = getattr(kind, method), [int(calls)]
+
+def killing(*args, **options):
+    left[0] -= 1
+    if left[0] == 0 and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = original(*args, **options)
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+setattr(kind, method, killing)
+sweeps.run(space, home=home, progress="quiet", trials=14, workers=0, extend=True)
+"""
+
+
+@pytest.mark.slow
+def test_an_extension_that_is_killed_again_and_again_equals_the_undisturbed_one(
+    run_space, make_home, tmp_path
+):
+    wider = {"trials": 14, "high": 2, "workers": 0, "extend": True}
+    run_space("undisturbed", trials=8, workers=0)
+    undisturbed = run_space("undisturbed", **wider)
+    run_space(trials=8, workers=0)
+    (tmp_path / "toy.yaml").write_text((tmp_path / "toy.yaml").read_text().replace("1}", "2}", 1))
+    for *point, generation in [
+        ("RecordStore", "write_generation", "1", "before", 1),
+        ("RecordStore", "write_generation", "1", "after", 2),
+        ("StudyStore", "add", "5", "after", 2),
+        ("StudyStore", "tell", "7", "before", 2),
+        ("RecordStore", "write", "2", "after", 2),
+    ]:
+        command = [sys.executable, "-c", KILLED, str(tmp_path / "toy.yaml"), str(make_home())]
+        ended = subprocess.run([*command, *point], check=False, capture_output=True, timeout=60)
+        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+        assert sweeps.load("toy", make_home()).info.generation == generation
+    after = run_space(**wider)
+    assert table(after) == table(undisturbed)
+    assert [t.params for t in study_of(after).trials] == [
+        t.params for t in study_of(undisturbed).trials
+    ]
