@@ -7,8 +7,8 @@ their record and their row, and are not shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from optuna.distributions import json_to_distribution
 
@@ -45,6 +45,7 @@ def carried_slots(
     records: Sequence[Record],
     space: Space,
     parameters: Mapping[str, ParameterInfo],
+    recall: Callable[[int], UnfinishedSlot],
 ) -> dict[int, Carried]:
     """Return every slot of the earlier generations, by number.
 
@@ -53,24 +54,28 @@ def carried_slots(
         records: All of its records, ordered by slot and attempt.
         space: The space of its newest generation.
         parameters: What the experiment says of its parameters.
+        recall: Returns a slot of which no record is left.
     """
     unfinished = {slot.slot: slot for slot in info.unfinished}
     latest = {record.spec.slot: record for record in records}
     carried = {}
     for number in range(info.first_slot):
-        if number in unfinished:
-            kept = unfinished[number]
-            proposal, config, attempts = _proposal(kept), kept.config, kept.attempts
-        else:
+        if number in latest:
             record = latest[number]
             proposal, config = proposal_of_record(record), record.spec.config
             attempts = record.spec.attempt
+        else:
+            kept = unfinished.get(number) or recall(number)
+            proposal, config, attempts = _proposal(kept), kept.config, kept.attempts
         try:
             point = counterpart(space, proposal.params, config, parameters)
         except SpaceError as error:
             carried[number] = Carried(proposal, config, attempts, None, str(error))
         else:
             carried[number] = Carried(proposal, config, attempts, point)
+    for number, kept in unfinished.items():
+        attempts = max(kept.attempts, carried[number].attempts)
+        carried[number] = replace(carried[number], attempts=attempts)
     return carried
 
 

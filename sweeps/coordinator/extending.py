@@ -20,6 +20,7 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.config import SweepConfig
 from sweeps.errors import UsageError
+from sweeps.home import Home
 from sweeps.records import Generation, Record, SweepInfo, UnfinishedSlot
 from sweeps.study.proposals import Proposal
 from sweeps.study.storage import (
@@ -66,37 +67,51 @@ def next_generation(
         baselines=tuple(config.space.baselines),
         code=code,
         directory=str(config.space.directory) if config.space.directory else None,
-        unfinished=tuple(_unfinished(info, count, stored, records)),
+        unfinished=tuple(_unfinished(config.home, info, count, stored, records)),
     )
 
 
+def recalled(home: Home, info: SweepInfo, number: int) -> UnfinishedSlot:
+    """Return a slot without a record, from the study of the generation that proposed it.
+
+    Raises:
+        UsageError: The study lost it too, or its space is no longer what it was.
+    """
+    info = info.at(number)
+    slots = stored_slots(home.optuna_db, info.study_name)
+    if number >= len(slots):
+        raise UsageError(
+            f"sweep {info.name!r}: trial {number} is missing in records and study. Repeat the "
+            "options the sweep was made with once, which proposes it again, then extend it"
+        )
+    proposal = proposal_of_trial(slots[number])
+    attempts = int(slots[number].user_attrs.get(ATTEMPTS, 0))
+    return _kept(number, attempts, proposal, _configuration(info, number, proposal))
+
+
 def _unfinished(
-    info: SweepInfo, count: int, stored: Sequence[FrozenTrial], records: Sequence[Record]
+    home: Home,
+    info: SweepInfo,
+    count: int,
+    stored: Sequence[FrozenTrial],
+    records: Sequence[Record],
 ) -> Iterator[UnfinishedSlot]:
     """Yield the slots below `count` that no record ends, with all that their attempts need."""
     latest = {record.spec.slot: record for record in records}
     ended = {record.spec.slot for record in records if record.ends_slot}
     carried = {slot.slot: slot for slot in info.unfinished}
     for number in (n for n in range(count) if n not in ended):
-        trial = stored[number] if number < len(stored) else None
-        record = latest.get(number)
-        begun = max(
-            int(trial.user_attrs.get(ATTEMPTS, 0)) if trial else 0,
-            record.spec.attempt if record else 0,
-        )
         if number in carried:
             kept = carried[number]
-            yield dataclasses.replace(kept, attempts=max(kept.attempts, begun))
-        elif record is not None:
-            yield _kept(number, begun, proposal_of_record(record), record.spec.config)
-        elif trial is not None and number >= info.first_slot:
-            proposal = proposal_of_trial(trial)
-            yield _kept(number, begun, proposal, _configuration(info, number, proposal))
+        elif number in latest:
+            spec = latest[number].spec
+            proposal = proposal_of_record(latest[number])
+            kept = _kept(number, spec.attempt, proposal, spec.config)
         else:
-            raise UsageError(
-                f"sweep {info.name!r} cannot be extended yet: trial {number} is missing in records "
-                "and study; repeat the options the sweep was made with once, then extend it"
-            )
+            kept = recalled(home, info, number)
+        # An attempt that was begun and killed is known to the newest study only.
+        begun = stored[number].user_attrs.get(ATTEMPTS, 0) if number < len(stored) else 0
+        yield dataclasses.replace(kept, attempts=max(kept.attempts, int(begun)))
 
 
 def _kept(
@@ -114,17 +129,16 @@ def _kept(
 
 def _configuration(info: SweepInfo, slot: int, proposal: Proposal) -> dict[str, Value]:
     """Expand a slot in the space it was proposed in, if that still exists."""
+    directory = Path(info.directory) if info.directory else None
     try:
-        space = Space.from_dict(
-            info.space, directory=Path(info.directory) if info.directory else None
-        )
+        space = Space.from_dict(info.space, directory=directory)
         if space.digest() == info.fingerprint["space"]:
             return space.configuration(proposal.params)
         problem = f"{info.space['body'].get('function', 'the space')} has changed since"
     except SpaceError as error:
         problem = str(error)
     raise UsageError(
-        f"sweep {info.name!r} cannot be extended yet: trial {slot} is unfinished, and what it "
-        f"trains can no longer be told ({problem}). Bring the earlier space back and finish the "
-        "sweep without --extend, or begin another with --name"
+        f"sweep {info.name!r}: trial {slot} is unfinished, and what it trains can no longer be "
+        f"told ({problem}). Bring the earlier space back and finish the sweep without --extend, "
+        "or begin another with --name"
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from optuna.trial import FrozenTrial
 
 from sweeps.config import SweepConfig
 from sweeps.coordinator.carrying import Carried, carried_slots, describe_carried
-from sweeps.coordinator.extending import next_generation
+from sweeps.coordinator.extending import next_generation, recalled
 from sweeps.coordinator.ledger import Ledger
 from sweeps.coordinator.opening import check_fingerprint
 from sweeps.records import Record, SweepInfo
@@ -81,7 +82,13 @@ def preview_extension(config: SweepConfig) -> Preview:
     begins = info.fingerprint != config.fingerprint
     if begins:
         info = info.extended(next_generation(config, info, records, code={}))
-    carried = carried_slots(info, records, config.space, config.experiment.parameters)
+    carried = carried_slots(
+        info,
+        records,
+        config.space,
+        config.experiment.parameters,
+        recall=partial(recalled, config.home, info),
+    )
     return Preview(config, info, records, carried, begins)
 
 

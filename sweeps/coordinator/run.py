@@ -6,13 +6,14 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sweeps.config import SweepConfig, resolve
 from sweeps.coordinator.carrying import carried_slots, describe_carried
 from sweeps.coordinator.coordinator import Coordinator
-from sweeps.coordinator.extending import extend
+from sweeps.coordinator.extending import extend, recalled
 from sweeps.coordinator.ledger import Ledger
 from sweeps.coordinator.lock import SweepLock
 from sweeps.coordinator.opening import check_fingerprint, open_sweep
@@ -137,7 +138,13 @@ def _assemble(
 ) -> Coordinator:
     store = config.home.store(info.id)
     records = store.read_all()
-    carried = carried_slots(info, records, config.space, config.experiment.parameters)
+    carried = carried_slots(
+        info,
+        records,
+        config.space,
+        config.experiment.parameters,
+        recall=partial(recalled, config.home, info),
+    )
     study = StudyStore(config.home.optuna_db, info.study_name, info.direction)
     if any(generation.unfinished for generation in info.generations):
         study.end_open_slots_of(info.at(g.first_slot).study_name for g in info.generations[:-1])
