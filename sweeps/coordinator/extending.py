@@ -19,6 +19,8 @@ from search_spaces.errors import SpaceError
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.config import SweepConfig
+from sweeps.coordinator.carrying import Carried, describe_carried
+from sweeps.coordinator.opening import check_fingerprint
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import Generation, Record, SweepInfo, UnfinishedSlot
@@ -32,30 +34,42 @@ from sweeps.study.storage import (
 )
 
 
-def extend(config: SweepConfig, info: SweepInfo, code: Mapping[str, Any]) -> SweepInfo:
-    """Begin the next generation; the caller holds the sweep's lock.
+def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, Any]) -> SweepInfo:
+    """Look at the sweep again, under its lock, and extend it if that was asked and is needed.
 
     Args:
         config: How the sweep is to go on.
-        info: The sweep as it is.
+        info: The sweep as it was before the lock was taken.
         code: State of the code.
 
     Returns:
-        The sweep as the new generation has it.
+        The sweep as the generation has it that goes on now.
 
     Raises:
-        UsageError: A slot that is still to be trained cannot be carried over.
+        UsageError: Somebody else has just extended it; or a slot that is still to be trained cannot
+            be carried over.
     """
+    info = check_fingerprint(config) or info
+    if info.fingerprint == config.fingerprint:
+        return info
     store = config.home.store(info.id)
     generation = next_generation(config, info, store.read_all(), code)
     store.write_generation(generation)
     return info.extended(generation)
 
 
+def describe_extension(before: SweepInfo, info: SweepInfo, carried: Mapping[int, Carried]) -> str:
+    """Return, in a line, what `--extend` has done."""
+    if info.generation == before.generation:
+        return f"nothing to extend: generation {info.generation} has these options already"
+    begins = f"generation {info.generation} begins with trial {info.first_slot}"
+    return f"{begins}; {describe_carried(carried)}"
+
+
 def next_generation(
     config: SweepConfig, info: SweepInfo, records: Sequence[Record], code: Mapping[str, Any]
 ) -> Generation:
-    """Return what `extend` would write; creates nothing."""
+    """Return what an extension writes; creates nothing."""
     stored = stored_slots(config.home.optuna_db, info.study_name)
     count = max(info.first_slot, len(stored), *(r.spec.slot + 1 for r in records), 0)
     return Generation(

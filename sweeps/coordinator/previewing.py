@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from optuna.trial import FrozenTrial
 
 from sweeps.config import SweepConfig
-from sweeps.coordinator.carrying import Carried, carried_slots, describe_carried
-from sweeps.coordinator.extending import next_generation, recalled
+from sweeps.coordinator.carrying import describe_carried
+from sweeps.coordinator.extending import next_generation
 from sweeps.coordinator.ledger import Ledger
 from sweeps.coordinator.opening import check_fingerprint
-from sweeps.records import Record, SweepInfo
+from sweeps.coordinator.restoring import make_ledger
+from sweeps.records import SweepInfo
 from sweeps.study.mirror import Told
 from sweeps.study.proposals import Exhausted, Proposal
 
@@ -24,21 +24,19 @@ class Preview:
 
     Attributes:
         info: As its new generation would have it; as it is if there is nothing to extend.
-        records: All of its records.
-        carried: The slots of its earlier generations.
+        ledger: Its slots, none of them opened yet; stores nothing.
         begins: Whether a generation would begin: something differs.
     """
 
     config: SweepConfig
     info: SweepInfo
-    records: list[Record]
-    carried: dict[int, Carried]
+    ledger: Ledger
     begins: bool
 
     @property
     def left(self) -> int:
         """How many trials are still to be run."""
-        ended = {record.spec.slot for record in self.records if record.ends_slot}
+        ended = {record.spec.slot for record in self.ledger.records if record.ends_slot}
         return max(self.config.limits.trials - len(ended), 0)
 
     @property
@@ -47,20 +45,12 @@ class Preview:
         if not self.begins:
             return f"nothing: generation {self.info.generation} has these options already"
         begins = f"generation {self.info.generation} from trial {self.info.first_slot} on"
-        return f"{begins}; {describe_carried(self.carried)}"
+        return f"{begins}; {describe_carried(self.ledger.carried)}"
 
     def proposals(self) -> Iterator[Proposal]:
         """Yield the next proposals, up to the first that must wait for an outcome."""
-        ledger = Ledger(
-            study=_NoStudy(),
-            proposer=self.config.proposer(),
-            records=self.records,
-            epoch_metric=None if self.config.pruner.name == "none" else self.info.epoch_metric,
-            ask_ahead=self.config.ask_ahead,
-            in_order=self.config.order == "slots",
-            carried=self.carried,
-        )
-        recorded = {record.spec.slot for record in self.records}
+        recorded = {record.spec.slot for record in self.ledger.records}
+        ledger = self.ledger
         while ledger.may_open() and len(ledger.slots) < self.config.limits.trials:
             try:
                 slot = ledger.open_next()
@@ -82,14 +72,7 @@ def preview_extension(config: SweepConfig) -> Preview:
     begins = info.fingerprint != config.fingerprint
     if begins:
         info = info.extended(next_generation(config, info, records, code={}))
-    carried = carried_slots(
-        info,
-        records,
-        config.space,
-        config.experiment.parameters,
-        recall=partial(recalled, config.home, info),
-    )
-    return Preview(config, info, records, carried, begins)
+    return Preview(config, info, make_ledger(config, info, records, _NoStudy()), begins)
 
 
 class _NoStudy:

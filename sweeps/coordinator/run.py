@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sweeps.config import SweepConfig, resolve
-from sweeps.coordinator.carrying import carried_slots, describe_carried
 from sweeps.coordinator.coordinator import Coordinator
-from sweeps.coordinator.extending import extend, recalled
-from sweeps.coordinator.ledger import Ledger
+from sweeps.coordinator.extending import describe_extension, newest_generation
 from sweeps.coordinator.lock import SweepLock
-from sweeps.coordinator.opening import check_fingerprint, open_sweep
+from sweeps.coordinator.opening import open_sweep
 from sweeps.coordinator.parent import ParentRun
+from sweeps.coordinator.restoring import make_ledger
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
 from sweeps.executors import Executor, InProcessExecutor
@@ -87,12 +84,12 @@ def run_sweep(
         opened = open_sweep(config, code)
         store = config.home.store(opened.id)
         with SweepLock(store.folder / "lock", opened.name):
-            info = _newest_generation(config, opened, code)
+            info = newest_generation(config, opened, code)
             store.ask(config.limits.trials)
             parent = ParentRun(config, info, tracking_uri, progress)
             coordinator = _assemble(config, info, request, progress, parent.project)
             if config.extend:
-                progress.note(_told_of_extension(opened, info, coordinator.ledger))
+                progress.note(describe_extension(opened, info, coordinator.ledger.carried))
             progress.started(info, config.limits.trials, coordinator.ledger.records)
             parent.catch_up(coordinator.ledger.records)
             try:
@@ -116,19 +113,6 @@ def run_sweep(
     return RunResult(info, summary)
 
 
-def _newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, Any]) -> SweepInfo:
-    """Look again, now that nobody else can extend the sweep, and extend it if that was asked."""
-    info = check_fingerprint(config) or info
-    return info if info.fingerprint == config.fingerprint else extend(config, info, code)
-
-
-def _told_of_extension(before: SweepInfo, info: SweepInfo, ledger: Ledger) -> str:
-    if info.generation == before.generation:
-        return f"nothing to extend: generation {info.generation} has these options already"
-    begins = f"generation {info.generation} begins with trial {info.first_slot}"
-    return f"{begins}; {describe_carried(ledger.carried)}"
-
-
 def _assemble(
     config: SweepConfig,
     info: SweepInfo,
@@ -138,25 +122,9 @@ def _assemble(
 ) -> Coordinator:
     store = config.home.store(info.id)
     records = store.read_all()
-    carried = carried_slots(
-        info,
-        records,
-        config.space,
-        config.experiment.parameters,
-        recall=partial(recalled, config.home, info),
-    )
     study = StudyStore(config.home.optuna_db, info.study_name, info.direction)
-    if any(generation.unfinished for generation in info.generations):
-        study.end_open_slots_of(info.at(g.first_slot).study_name for g in info.generations[:-1])
-    ledger = Ledger(
-        study=study,
-        proposer=config.proposer(),
-        records=records,
-        epoch_metric=info.epoch_metric if config.pruner.name != "none" else None,
-        ask_ahead=config.ask_ahead,
-        in_order=config.order == "slots",
-        carried=carried,
-    )
+    study.end_open_slots_of(info.earlier_studies)
+    ledger = make_ledger(config, info, records, study)
     watch = Watch(progress, request)
     return Coordinator(
         config=config,

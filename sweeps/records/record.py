@@ -126,6 +126,13 @@ class SweepInfo:
         """Name of the newest generation's Optuna study: the sweep's id, then `<id>.2`, ..."""
         return self.id if self.generation == 1 else f"{self.id}.{self.generation}"
 
+    @property
+    def earlier_studies(self) -> list[str]:
+        """Names of the earlier generations' studies that may hold a slot that is still open."""
+        if not any(generation.unfinished for generation in self.generations):
+            return []
+        return [self.at(g.first_slot).study_name for g in self.generations[:-1]]
+
     def at(self, slot: int) -> SweepInfo:
         """Return the sweep as it was for the generation that proposed a slot."""
         if slot >= self.first_slot:
