@@ -1,0 +1,223 @@
+"""What a home holds after a case, read from the outside: records, optuna.db, mlflow.db.
+
+Databases are read by SQL and records by the public reader; `sweeps doctor` is not asked, since
+the oracle is to judge it too. The stock recipe's folder is read by the same functions.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import json_to_distribution
+
+from sweeps.home import Home
+from sweeps.records import Outcome, Record, RecordError
+from sweeps.report.slots import best_row, slot_rows
+from tests.faults.leftovers import stale_locks, temporary_files
+
+FINISHED = ("COMPLETE", "PRUNED", "FAIL")
+STATUSES: Mapping[Outcome, tuple[str, str]] = {
+    "complete": ("FINISHED", "COMPLETE"),
+    "pruned": ("FINISHED", "PRUNED"),
+    "diverged": ("FAILED", "FAIL"),
+    "failed": ("FAILED", "FAIL"),
+    "interrupted": ("KILLED", "RUNNING"),
+}
+"""Outcome of an attempt -> status of its MLflow run, state of the slot it ends."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A trial as the Optuna study has it; `diverged` ones are PRUNED without a value there."""
+
+    number: int
+    state: str
+    value: float | None
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt at a slot that ended.
+
+    Attributes:
+        key: What its MLflow run is found by.
+        number: 1, 2, ... at its slot; more than 1 marks a repetition.
+        status: What the status of its run must be.
+        state: How its slot ended by it; RUNNING if it did not end it.
+    """
+
+    key: str
+    slot: int
+    number: int
+    status: str
+    state: str
+    value: float | None
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """An MLflow run that nobody deleted."""
+
+    kind: str
+    key: str
+    status: str
+    state: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+@dataclass
+class Evidence:
+    """Everything the oracle judges.
+
+    Attributes:
+        trainings: Slot -> how often its training was begun, told by the experiment itself.
+        best: Slot and value of the best trial as the report has it; None if there is none.
+        unreadable: What could not be read, and why.
+        leftovers: Processes, locks and temporary files.
+        starts: When the attempts began, seconds since the epoch.
+        spans: How long they took, in seconds.
+    """
+
+    metric: str
+    maximize: bool
+    slots: list[Slot] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    trainings: Counter[int] = field(default_factory=Counter)
+    best: tuple[int, float] | None = None
+    unreadable: list[str] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+    spans: list[float] = field(default_factory=list)
+
+    def table(self) -> list[tuple[int, str, float | None, dict[str, Any]]]:
+        """Return what must not depend on any fault: slot, state, value, parameters."""
+        return [(s.number, s.state, s.value, dict(s.params)) for s in self.slots]
+
+
+def read_home(home: Path, *, tracking: Path | None = None, journal: Path | None = None) -> Evidence:
+    """Read the one sweep of a home.
+
+    Args:
+        home: The home.
+        tracking: SQLite file of the MLflow store; the home's own if None.
+        journal: Where the experiment wrote down which trainings it began.
+    """
+    (info,) = Home(home).sweeps()
+    store = Home(home).store(info.id)
+    found = Evidence(info.metric, info.direction == "maximize")
+    with _noting(found):
+        found.slots = read_study(home / "optuna.db", info.id)
+    with _noting(found):
+        found.runs = read_runs(tracking or home / "mlflow.db", info.id)
+    with _noting(found):
+        records = store.read_all()
+        found.attempts = [_attempt(record) for record in records]
+        found.starts = [record.started_at / 1000 for record in records]
+        found.spans = [record.seconds for record in records]
+        best = best_row(slot_rows(records), info.direction)
+        found.best = (best.slot, float(best.objective or 0.0)) if best else None
+    found.trainings = read_journal(journal)
+    found.leftovers = [*stale_locks(store.folder / "lock"), *temporary_files(home)]
+    return found
+
+
+def read_study(database: Path, name: str) -> list[Slot]:
+    """Return the trials of a study, by number."""
+    with _reading(database) as connection:
+        rows = connection.execute(
+            "SELECT trial_id, number, state FROM trials JOIN studies USING (study_id)"
+            " WHERE study_name = ? ORDER BY number",
+            [name],
+        ).fetchall()
+        return [
+            Slot(number, state, _value(connection, trial), _params(connection, trial))
+            for trial, number, state in rows
+        ]
+
+
+def read_runs(database: Path, sweep_id: str) -> list[Run]:
+    """Return the runs of a sweep that are not deleted."""
+    with _reading(database) as connection:
+        rows = connection.execute(
+            "SELECT run_uuid, status FROM runs JOIN tags USING (run_uuid) WHERE lifecycle_stage ="
+            " 'active' AND tags.key = 'sweep_id' AND tags.value = ? ORDER BY start_time",
+            [sweep_id],
+        ).fetchall()
+        runs = []
+        for run_id, status in rows:
+            tags, params, metrics = (
+                dict(connection.execute(f"SELECT key, value FROM {t} WHERE run_uuid = ?", [run_id]))
+                for t in ("tags", "params", "latest_metrics")
+            )
+            kind, state = tags.get("kind", ""), tags.get("state", "")
+            runs.append(Run(kind, tags.get("trial", ""), status, state, params, metrics))
+        return runs
+
+
+def read_journal(journal: Path | None) -> Counter[int]:
+    """Return how often the training of each slot was begun."""
+    if journal is None or not journal.exists():
+        return Counter()
+    return Counter(int(line.split()[0]) for line in journal.read_text().splitlines())
+
+
+def acknowledged(home: Path) -> dict[int, tuple[float | None, dict[str, Any]]]:
+    """Return the slots whose outcome is safe by now: value and parameters."""
+    sweeps = Home(home).sweeps()
+    records = Home(home).store(sweeps[0].id).read_all() if sweeps else []
+    return {r.spec.slot: (r.objective, dict(r.params)) for r in records if r.ends_slot}
+
+
+def _attempt(record: Record) -> Attempt:
+    status, state = STATUSES[record.outcome]
+    if not record.ends_slot:
+        state = "RUNNING"  # the next attempt decides
+    elif record.outcome == "diverged":
+        state = "PRUNED"  # so that samplers learn from it
+    spec = record.spec
+    return Attempt(
+        spec.key, spec.slot, spec.attempt, status, state, record.objective, dict(record.params)
+    )
+
+
+def _params(connection: sqlite3.Connection, trial: int) -> dict[str, Any]:
+    rows = connection.execute(
+        "SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id = ?"
+        " ORDER BY param_id",
+        [trial],
+    )
+    return {n: json_to_distribution(d).to_external_repr(v) for n, v, d in rows}
+
+
+def _value(connection: sqlite3.Connection, trial: int) -> float | None:
+    special = {"INF_POS": math.inf, "INF_NEG": -math.inf}
+    query = "SELECT value, value_type FROM trial_values WHERE trial_id = ?"
+    row = connection.execute(query, [trial]).fetchone()
+    return special.get(row[1], row[0]) if row else None
+
+
+@contextmanager
+def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+    if not database.exists():
+        raise sqlite3.OperationalError(f"{database.name} is not there")
+    with closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=30)) as connection:
+        yield connection
+
+
+@contextmanager
+def _noting(found: Evidence) -> Iterator[None]:
+    try:
+        yield
+    except (RecordError, sqlite3.Error) as error:
+        found.unreadable.append(f"{type(error).__name__}: {error}")

@@ -1,0 +1,195 @@
+"""Nine invariants that hold after every case, whatever was killed, full, locked or away.
+
+I1 nothing recorded is lost     I4 exactly N outcomes           I7 same seed, same trials
+I2 nothing is left RUNNING      I5 at most W repeated, marked   I8 exit code and one reason
+I3 one MLflow run an attempt    I6 study, MLflow, report agree  I9 nothing is left behind
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.evidence import FINISHED, Evidence
+
+
+@dataclass
+class Asked:
+    """What was asked for and done to a sweep, known to the harness.
+
+    Attributes:
+        trials: Slots that must have an outcome.
+        recorded: Slots whose outcome was safe before a fault: value and parameters.
+        workers_killed: Most trainings that may have been begun again.
+        failing: Slots whose outcome may be a failure.
+        prunes: Whether a pruner may end slots.
+        undisturbed: Table of the same sweep left alone; None if it does not apply.
+        exit_code: How the last process ended.
+        exit_codes: What it may end with.
+        stderr: What the processes of the case said.
+        parent: Status the parent run must have.
+    """
+
+    trials: int
+    recorded: dict[int, tuple[float | None, dict[str, Any]]] = field(default_factory=dict)
+    workers_killed: int = 0
+    failing: frozenset[int] = frozenset()
+    prunes: bool = False
+    undisturbed: list[Any] | None = None
+    exit_code: int | None = 0
+    exit_codes: tuple[int, ...] = (0,)
+    stderr: str = ""
+    parent: str = "FINISHED"
+
+
+def violations(found: Evidence, asked: Asked) -> list[str]:
+    """Return what is wrong, such as `I3: attempt 4-1 has 2 runs`; empty if all is well."""
+    unreadable = [f"I1: {what}" for what in found.unreadable]
+    return unreadable + [f"{name}: {what}" for name, rule in RULES.items()
+                         for what in rule(found, asked)]  # fmt: skip
+
+
+def _nothing_recorded_is_lost(found: Evidence, asked: Asked) -> Iterator[str]:
+    slots = {slot.number: slot for slot in found.slots}
+    ended = {a.slot: a for a in found.attempts if a.state in FINISHED}
+    for number, (value, params) in asked.recorded.items():
+        slot, attempt = slots.get(number), ended.get(number)
+        if slot is None or slot.state not in FINISHED:
+            yield f"slot {number} was recorded, the study has it {slot.state if slot else 'not'}"
+        elif (slot.value, dict(slot.params)) != (value, params):
+            yield f"slot {number} was {value} at {params}, is {slot.value} at {dict(slot.params)}"
+        if attempt is None:
+            yield f"slot {number} was recorded, its record is gone"
+        elif (attempt.value, dict(attempt.params)) != (value, params):
+            yield f"the record of slot {number} has changed"
+
+
+def _nothing_is_running(found: Evidence, asked: Asked) -> Iterator[str]:
+    for slot in found.slots:
+        if slot.state not in FINISHED:
+            yield f"slot {slot.number} is {slot.state}"
+    for run in found.runs:
+        if run.status == "RUNNING":
+            yield f"MLflow run {run.key or run.kind} is RUNNING"
+
+
+def _one_run_an_attempt(found: Evidence, asked: Asked) -> Iterator[str]:
+    parents = [run.status for run in found.runs if run.kind == "sweep"]
+    if parents != [asked.parent]:
+        yield f"parent runs: {parents or 'none'}, must be one {asked.parent}"
+    children = [run for run in found.runs if run.kind != "sweep"]
+    counted = Counter(run.key for run in children)
+    for attempt in found.attempts:
+        if counted[attempt.key] != 1:
+            yield f"attempt {attempt.key} has {counted[attempt.key]} runs"
+    known = {attempt.key: attempt for attempt in found.attempts}
+    for run in children:
+        attempt = known.get(run.key)
+        if attempt is None:
+            yield f"run {run.key or 'without a key'} belongs to no attempt"
+        elif run.status not in {attempt.status, "RUNNING"}:  # RUNNING is I2's
+            yield f"run {run.key} is {run.status}, must be {attempt.status}"
+
+
+def _exactly_n_outcomes(found: Evidence, asked: Asked) -> Iterator[str]:
+    states = {slot.number: slot.state for slot in found.slots}
+    ended = [number for number, state in states.items() if state in FINISHED]
+    if len(ended) != asked.trials:
+        yield f"{len(ended)} slots have an outcome, {asked.trials} were asked for"
+    if sorted(states) != list(range(len(states))):
+        yield f"the slots are not numbered densely: {sorted(states)}"
+    by_record = {a.slot for a in found.attempts if a.state in FINISHED}
+    if by_record != set(ended):
+        yield f"ended by record only or by study only: slots {sorted(by_record ^ set(ended))}"
+    for number in ended:
+        may = {"COMPLETE", "PRUNED"} if asked.prunes else {"COMPLETE"}
+        if states[number] not in may and number not in asked.failing:
+            yield f"slot {number} is {states[number]} for no fault of its own"
+
+
+def _few_are_repeated(found: Evidence, asked: Asked) -> Iterator[str]:
+    again = {slot: times - 1 for slot, times in found.trainings.items() if times > 1}
+    if sum(again.values()) > asked.workers_killed:
+        yield f"{sum(again.values())} trainings were begun again, {asked.workers_killed} killed"
+    last = {a.slot: a.number for a in found.attempts}  # ordered by attempt
+    for slot, times in again.items():
+        if last.get(slot, 0) <= times:
+            yield f"slot {slot} was trained {times + 1} times, its last attempt is {last.get(slot)}"
+    final = Counter(a.slot for a in found.attempts if a.state in FINISHED)
+    for slot, times in final.items():
+        if times > 1:
+            yield f"slot {slot} ended {times} times"
+
+
+def _all_agree(found: Evidence, asked: Asked) -> Iterator[str]:
+    complete = [s for s in found.slots if s.state == "COMPLETE" and s.value is not None]
+    sign = 1 if found.maximize else -1
+    best = max(complete, key=lambda s: (sign * s.value, -s.number), default=None)  # type: ignore[operator]
+    in_study = (best.number, best.value) if best else None
+    if found.best != in_study:
+        yield f"best by the report {found.best}, by the study {in_study}"
+    for run in found.runs:
+        if run.kind == "sweep" and best and run.metrics.get(found.metric) != best.value:
+            yield f"best by the parent run {run.metrics.get(found.metric)}, by the study {in_study}"
+    slots = {slot.number: slot for slot in found.slots}
+    runs = {run.key: run for run in found.runs}
+    for attempt in found.attempts:
+        slot, run = slots.get(attempt.slot), runs.get(attempt.key)
+        if attempt.state == "COMPLETE" and slot and slot.value != attempt.value:
+            yield f"slot {slot.number}: {attempt.value} by its record, {slot.value} by the study"
+        if slot and dict(slot.params) != dict(attempt.params):
+            yield f"slot {slot.number}: its parameters differ between record and study"
+        if run and attempt.state == "COMPLETE" and run.metrics.get(found.metric) != attempt.value:
+            yield f"attempt {attempt.key}: {attempt.value}, by MLflow {run.metrics}"
+        if run and not _says(run.params, attempt.params):
+            yield f"attempt {attempt.key}: its parameters differ in MLflow"
+
+
+def _same_seed_same_trials(found: Evidence, asked: Asked) -> Iterator[str]:
+    if asked.undisturbed is None:
+        return
+    table = found.table()
+    for here, there in zip(table, asked.undisturbed, strict=False):
+        if here != there:
+            yield f"slot {here[0]} is {here[1:]}, undisturbed {there[1:]}"
+            return
+    if len(table) != len(asked.undisturbed):
+        yield f"{len(table)} slots, undisturbed {len(asked.undisturbed)}"
+
+
+def _exit_and_reason(found: Evidence, asked: Asked) -> Iterator[str]:
+    if asked.exit_code not in asked.exit_codes:
+        yield f"exit code {asked.exit_code}, must be {' or '.join(map(str, asked.exit_codes))}"
+    if "Traceback (most recent call last)" in asked.stderr:
+        yield f"a traceback: ...{asked.stderr.strip()[-300:]}"
+    if asked.exit_code not in {0, None} and not asked.stderr.strip():
+        yield f"exit code {asked.exit_code} without a word"
+
+
+def _nothing_is_left(found: Evidence, asked: Asked) -> Iterator[str]:
+    yield from found.leftovers
+
+
+def _says(logged: Mapping[str, str], params: Mapping[str, Any]) -> bool:
+    """Whether MLflow has the parameters; it takes 6000 characters of each."""
+    texts = {name: str(value) for name, value in params.items()}
+    short = {name for name, text in texts.items() if len(text) <= 6000}
+    return all(
+        logged.get(name) == text if name in short else logged.get(name, "").startswith(text[:5900])
+        for name, text in texts.items()
+    )
+
+
+RULES: Mapping[str, Callable[[Evidence, Asked], Iterator[str]]] = {
+    "I1": _nothing_recorded_is_lost,
+    "I2": _nothing_is_running,
+    "I3": _one_run_an_attempt,
+    "I4": _exactly_n_outcomes,
+    "I5": _few_are_repeated,
+    "I6": _all_agree,
+    "I7": _same_seed_same_trials,
+    "I8": _exit_and_reason,
+    "I9": _nothing_is_left,
+}

@@ -1,0 +1,206 @@
+"""The oracle is judged itself: it accepts a sound store and rejects nine broken ones."""
+
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+
+import pytest
+
+from sweeps.home import Home
+from tests.faults.evidence import read_home
+from tests.faults.lab import Lab
+from tests.faults.leftovers import processes_of
+from tests.faults.oracle import RULES, Asked, violations
+
+TRIALS = 5
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory, migrated_database):
+    """A sweep that was killed once, so that one attempt is marked as repeated."""
+    lab = Lab(tmp_path_factory.mktemp("oracle") / "lab", 1, migrated_database)
+    lab.workers = 1
+    with lab.cleaned():
+        process = lab.start(TRIALS, seconds=0.4)
+        lab.until_recorded(process, 1)
+        lab.until(lambda: lab.trainings() > lab.records())
+        lab.kill_all(process)
+        assert lab.run(TRIALS) == 0
+    return lab
+
+
+@pytest.fixture
+def store(sound, tmp_path):
+    """A copy of the sound store, with what the oracle must know of it."""
+    return Store(sound, tmp_path)
+
+
+class Store:
+    def __init__(self, lab, folder):
+        self.home, self.journal = folder / "home", folder / "journal"
+        shutil.copytree(lab.home, self.home)
+        shutil.copy(lab.journal, self.journal)
+        self.asked = Asked(TRIALS, recorded=dict(lab.recorded), workers_killed=1)
+        self.asked.undisturbed = lab.evidence().table()
+
+    def sql(self, database, statement, *values):
+        with closing(sqlite3.connect(self.home / database)) as connection, connection:
+            changed = connection.execute(statement, values).rowcount
+        assert changed > 0, "nothing was broken"
+
+    def found(self):
+        """Return the invariants that do not hold."""
+        evidence = read_home(self.home, journal=self.journal)
+        return {text.partition(":")[0] for text in violations(evidence, self.asked)}
+
+    def folder(self):
+        (info,) = Home(self.home).sweeps()
+        return Home(self.home).store(info.id).folder
+
+
+def lose_a_result(store):
+    """As Optuna's reaper does to a trial that just finished (facts A0, 5)."""
+    slot = min(store.asked.recorded)
+    trial = "trial_id IN (SELECT trial_id FROM trials WHERE number = ?)"
+    store.sql("optuna.db", f"UPDATE trial_values SET value = value + 1e-9 WHERE {trial}", slot)
+
+
+def leave_running(store):
+    store.sql("mlflow.db", "UPDATE runs SET status = 'RUNNING' WHERE name LIKE '0002%'")
+
+
+def double_a_run(store):
+    copy = "SELECT 'copy', {} FROM {} WHERE run_uuid = (SELECT run_uuid FROM runs WHERE name = ?)"
+    columns = "name, source_type, status, start_time, lifecycle_stage, experiment_id"
+    columns = f"run_uuid, {columns}", columns
+    store.sql("mlflow.db", f"INSERT INTO runs ({columns[0]}) {copy.format(columns[1], 'runs')}",
+              "0002")  # fmt: skip
+    for table in ("tags", "params"):
+        rows = copy.format("key, value", table)
+        store.sql("mlflow.db", f"INSERT INTO {table} (run_uuid, key, value) {rows}", "0002")
+    metrics = "key, value, timestamp, step, is_nan"
+    rows = copy.format(metrics, "latest_metrics")
+    store.sql("mlflow.db", f"INSERT INTO latest_metrics (run_uuid, {metrics}) {rows}", "0002")
+
+
+def run_one_too_few(store):
+    store.asked.trials += 1
+
+
+def repeat_unmarked(store):
+    """A slot that had its outcome was trained once more."""
+    with store.journal.open("a") as journal:
+        journal.write("2 1\n")
+
+
+def name_another_best(store):
+    store.sql(
+        "mlflow.db",
+        "UPDATE latest_metrics SET value = value - 0.5 WHERE key = 'score' AND run_uuid IN"
+        " (SELECT run_uuid FROM tags WHERE key = 'kind' AND value = 'sweep')",
+    )
+
+
+def propose_otherwise(store):
+    number, state, value, params = store.asked.undisturbed[3]
+    store.asked.undisturbed[3] = (number, state, value, {**params, "x": params["x"] / 2})
+
+
+def end_with_a_traceback(store):
+    store.asked.exit_code = 1
+    store.asked.stderr = "Traceback (most recent call last):\n  ...\nKeyError: 'x'\n"
+
+
+def leave_a_temporary_file(store):
+    (store.folder() / ".0002-1.record.77.tmp").write_bytes(b"half")
+
+
+BROKEN = {
+    "I1": lose_a_result,
+    "I2": leave_running,
+    "I3": double_a_run,
+    "I4": run_one_too_few,
+    "I5": repeat_unmarked,
+    "I6": name_another_best,
+    "I7": propose_otherwise,
+    "I8": end_with_a_traceback,
+    "I9": leave_a_temporary_file,
+}
+ALSO = {"I1": {"I6", "I7"}}
+"""What else is wrong in a store: a value that changed differs from its record and from MLflow."""
+
+
+def test_a_sound_store_is_accepted(store):
+    assert store.found() == set()
+    assert store.asked.recorded  # there was something to lose
+
+
+@pytest.mark.parametrize("invariant", BROKEN)
+def test_a_broken_store_is_rejected_for_what_is_broken(store, invariant):
+    BROKEN[invariant](store)
+    assert store.found() == {invariant} | ALSO.get(invariant, set())
+
+
+def test_every_invariant_has_a_broken_store():
+    assert set(BROKEN) == set(RULES)
+
+
+def more(name, break_it, expected):
+    return pytest.param(break_it, expected, id=name)
+
+
+def lose_a_record(store):
+    (store.folder() / "0000-1.record").unlink()
+
+
+def tear_a_record(store):
+    path = store.folder() / "0003-1.record"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def leave_a_slot_running(store):
+    store.sql("optuna.db", "UPDATE trials SET state = 'RUNNING' WHERE number = 4")
+
+
+def delete_a_run(store):
+    store.sql("mlflow.db", "UPDATE runs SET lifecycle_stage = 'deleted' WHERE name LIKE '0002%'")
+
+
+def fail_without_reason(store):
+    store.sql("optuna.db", "UPDATE trials SET state = 'FAIL' WHERE number = 4")
+
+
+def end_silently(store):
+    store.asked.exit_code = 2
+
+
+def name_a_dead_owner(store):
+    (store.folder() / "lock").write_text('{"pid": 1}')
+
+
+@pytest.mark.parametrize(
+    ("break_it", "expected"),
+    [
+        more("a record is gone", lose_a_record, "I1"),
+        more("a record is torn", tear_a_record, "I1"),
+        more("a slot is left RUNNING", leave_a_slot_running, "I2"),
+        more("a run is deleted", delete_a_run, "I3"),
+        more("a slot failed for nothing", fail_without_reason, "I4"),
+        more("the end says nothing", end_silently, "I8"),
+        more("the lock names a dead owner", name_a_dead_owner, "I9"),
+    ],
+)
+def test_other_ways_to_break_it_are_noticed(store, break_it, expected):
+    break_it(store)
+    assert expected in store.found()
+
+
+def test_an_orphan_is_found_whatever_session_it_is_in(tmp_path, migrated_database):
+    lab = Lab(tmp_path / "lab", 1, migrated_database)
+    environment = lab.environment()
+    with subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True) as orphan:
+        seen = processes_of(lab.marker)
+        orphan.kill()
+    assert list(seen) == [orphan.pid]
+    assert processes_of(lab.marker) == {}
