@@ -143,7 +143,7 @@ def run(
     Raises:
         UsageError: Something asked for cannot be done.
         KeyboardInterrupt: Ctrl-C stopped it; the same call goes on.
-        SystemExit: SIGTERM stopped it.
+        SystemExit: SIGTERM or SIGHUP stopped it.
     """
     from sweeps.coordinator.run import run_options
 
@@ -153,8 +153,8 @@ def run(
     result = run_options(asked, progress=progress)
     if result.summary.stopped_by == "interrupt":
         raise KeyboardInterrupt
-    if result.summary.stopped_by == "terminate":
-        raise SystemExit(143)
+    if result.summary.stopped_by in {"terminate", "hangup"}:
+        raise SystemExit(143 if result.summary.stopped_by == "terminate" else 129)
     return Sweep(Home.resolve(home), result.info)
 
 

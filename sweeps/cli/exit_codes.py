@@ -1,4 +1,4 @@
-"""How a run ends for the shell: 130/143 interrupted > 2 usage > 1 failed > 3 tracking > 0."""
+"""How a run ends for the shell: 129/130/143 interrupted > 2 usage > 1 failed > 3 tracking > 0."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 TRACKING_INCOMPLETE: Final = 3
-INTERRUPTED: Final = {"interrupt": 130, "terminate": 143}
+INTERRUPTED: Final = {"interrupt": 130, "terminate": 143, "hangup": 129}
 
 
 def exit_code(summary: Summary, *, strict: bool, fail_under: float | None) -> int:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: once, running trials end at their next epoch; twice, at once."""
+"""Ctrl-C, SIGTERM, SIGHUP: once, running trials end at their next epoch; twice, at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Final
 
-REASONS: Final = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminate"}
+REASONS: Final = {
+    signal.SIGINT: "interrupt",
+    signal.SIGTERM: "terminate",
+    signal.SIGHUP: "hangup",
+}
 INTERRUPTIONS: Final = frozenset(REASONS.values())
 """Why a sweep ended, if somebody asked it to; its open slots are run again on resume."""
 
@@ -16,7 +20,8 @@ class StopRequest:
     """A context in which signals ask the sweep to stop instead of tearing it down.
 
     Attributes:
-        reason: `interrupt` (SIGINT), `terminate` (SIGTERM), or None while nobody asked.
+        reason: `interrupt` (SIGINT), `terminate` (SIGTERM), `hangup` (SIGHUP: the terminal was
+            closed), or None while nobody asked.
     """
 
     def __init__(self) -> None:
@@ -28,6 +33,8 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in REASONS:
                 self._previous[number] = signal.signal(number, self._handle)
+            if self._previous[signal.SIGHUP] is signal.SIG_IGN:  # `nohup`: the sweep goes on
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return self
 
     def __exit__(
