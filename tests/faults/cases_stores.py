@@ -1,0 +1,231 @@
+"""Cases 12 to 16: disks that are full or read-only, databases locked or damaged, torn files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+from sweeps.home import Home
+from sweeps.records.format import FormatError, decode
+from tests.faults.lab import Lab
+
+NOBODY = 65534
+
+
+def fill_the_disk(lab: Lab, trials: int = 20) -> None:
+    """No file may grow beyond a limit (RLIMIT_FSIZE): one message, nothing damaged, resumable.
+
+    The limits let in, in turn: no record; some of the study; not all of MLflow.
+    """
+    assert lab.run(2) == 0, lab.stderr()
+    codes = []
+    for limit in (1_500, 100_000, 400_000):
+        full = lab.random.randrange(limit // 2, limit)
+        process = lab.start(
+            trials,
+            seconds=0.05,
+            preexec_fn=lambda full=full: resource.setrlimit(resource.RLIMIT_FSIZE, (full, full)),
+        )
+        codes.append(lab.wait_for(process))
+        lab.killed += lab.workers  # what could not be recorded is trained again
+        _databases_are_whole(lab)
+        lab.note_recorded()
+    assert codes[0] == 1, f"exit codes {codes}"
+    assert set(codes) <= {0, 1, 3}, f"exit codes {codes}"
+    lab.score.note = f"exit codes {codes}"
+    lab.run(trials)
+    lab.check(trials, undisturbed=lab.table(trials))
+
+
+def take_the_folder_away(lab: Lab, trials: int = 12) -> None:
+    """The sweep's folder is moved away in mid-sweep; then the home is read-only: a message each."""
+    process = lab.start(trials, seconds=0.2)
+    assert lab.until_recorded(process, 2), lab.stderr()
+    (info,) = Home(lab.home).sweeps()
+    folder = Home(lab.home).store(info.id).folder
+    folder.rename(lab.folder / "away")
+    assert lab.wait_for(process) == 1, lab.stderr()
+    lab.killed += lab.workers
+    shutil.rmtree(folder, ignore_errors=True)
+    (lab.folder / "away").rename(folder)
+    lab.note_recorded()
+    lab.run(trials)
+    lab.check(trials, undisturbed=lab.table(trials))
+    with tempfile.TemporaryDirectory() as place:
+        _read_only(lab, Path(place))
+
+
+def _read_only(lab: Lab, place: Path) -> None:
+    """Take the write permission from a home while its sweep runs, as a user who is not root."""
+    place.chmod(0o755)
+    other = type(lab)(place / "lab", lab.seed, lab.migrated)
+    user = {"user": NOBODY, "group": NOBODY} if os.geteuid() == 0 else {}
+    env = {"HOME": str(other.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    if user:
+        for path in (other.folder, *other.folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+    with other.cleaned():
+        process = other.start(8, seconds=0.2, env=env, **user)
+        assert other.until_recorded(process, 2), other.stderr()
+        folders = [p for p in (other.home, *other.home.rglob("*")) if p.is_dir()]
+        for path in folders:
+            path.chmod(0o555)
+        assert other.wait_for(process) == 1, other.stderr()
+        assert other.run(8, env=env, **user) == 2, other.stderr()
+        for path in folders:
+            path.chmod(0o755)
+        other.killed += other.workers
+        other.note_recorded()
+        other.run(8, env=env, **user)
+        other.check(8, undisturbed=lab.table(8))
+
+
+def lock_the_databases(lab: Lab, trials: int = 12) -> None:
+    """Another process holds each database for 8 s, beyond every driver's own wait of 5 s.
+
+    At the start and in mid-sweep. 90 s are scaled to 8 s.
+    """
+    assert lab.run(2) == 0
+    for name in ("optuna.db", "mlflow.db"):
+        with _Held(lab.home / name):
+            process = lab.start(4 if name == "optuna.db" else 7)
+            time.sleep(8)
+        lab.wait_for(process)
+        process = lab.start(trials, seconds=0.3)
+        assert lab.until_recorded(process, 1), lab.stderr()
+        with _Held(lab.home / name):
+            time.sleep(8)
+        lab.wait_for(process)
+        trials += 4
+    lab.check(trials - 4, undisturbed=lab.table(trials - 4))
+
+
+def damage_the_databases(lab: Lab, trials: int = 6) -> None:
+    """Each database empty, torn, overwritten, no database, of a newer schema: refused untouched.
+
+    Moved away, it is made anew from the records by the same command.
+    """
+    assert lab.run(trials // 2) == 0
+    lab.note_recorded()
+    for name in ("optuna.db", "mlflow.db"):
+        path = lab.home / name
+        whole = path.read_bytes()
+        for damage in (_empty, _torn, _overwritten, _text, _newer):
+            damage(path)
+            damaged = _digest(path)
+            code = lab.run(trials)
+            said = lab.stderr()[-2000:]
+            assert code in {1, 2}, f"{name}, {damage.__name__}: exit code {code}\n{said}"
+            assert name in said, f"{name}, {damage.__name__}: it is not named\n{said}"
+            assert _digest(path) == damaged, f"{name}, {damage.__name__}: it was changed"
+            _replace(path, whole)
+        _replace(path, None)
+        trials += 3
+        assert lab.run(trials) == 0, lab.stderr()
+        lab.check(trials, undisturbed=lab.table(trials))
+
+
+def tear_the_last_records(lab: Lab, trials: int = 8) -> None:
+    """Cut the last three records at every byte, and leave temporary files of any length.
+
+    Every prefix is noticed; every whole record is kept; the next start runs the torn one again.
+    """
+    assert lab.run(trials) == 0
+    (info,) = Home(lab.home).sweeps()
+    folder = Home(lab.home).store(info.id).folder
+    for path in sorted(folder.glob("*.record"))[-3:]:
+        whole = path.read_bytes()
+        for length in range(len(whole)):
+            try:
+                decode(whole[:length])
+            except FormatError:
+                continue
+            raise AssertionError(f"{path.name} cut to {length} bytes was read as whole")
+    for _ in range(3):
+        path = sorted(folder.glob("*.record"))[lab.random.randrange(trials - 3, trials)]
+        whole = path.read_bytes()
+        path.write_bytes(whole[: lab.random.randrange(len(whole))])
+        torn = folder / f".{path.name}.1.tmp"
+        torn.write_bytes(whole[: lab.random.randrange(len(whole))])
+        lab.killed += 1
+        slot = int(path.name.partition("-")[0])
+        assert lab.run(trials) == 0, lab.stderr()
+        assert f"{slot:04d}-" in lab.stderr(), f"the torn record {path.name} is not named"
+    lab.check(trials, undisturbed=lab.table(trials))
+
+
+def _databases_are_whole(lab: Lab) -> None:
+    for path in lab.home.glob("*.db"):
+        with closing(sqlite3.connect(path)) as connection:
+            (answer,) = connection.execute("PRAGMA integrity_check").fetchone()
+        assert answer == "ok", f"{path.name}: {answer}"
+
+
+class _Held:
+    """Holds a database for writing from another process."""
+
+    def __init__(self, database: Path) -> None:
+        code = (
+            "import sqlite3, sys\n"
+            "connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)\n"
+            "connection.execute('BEGIN EXCLUSIVE')\n"
+            "print(flush=True)\n"
+            "sys.stdin.read()"
+        )
+        self._command = [sys.executable, "-c", code, str(database)]
+
+    def __enter__(self) -> None:
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _torn(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2 + 100])
+
+
+def _overwritten(path: Path) -> None:
+    whole = bytearray(path.read_bytes())
+    for page in range(4096, len(whole) // 2, 4096):
+        whole[page : page + 100] = bytes(100)
+    path.write_bytes(whole)
+
+
+def _text(path: Path) -> None:
+    path.write_text("This is no database.\n" * 1000)
+
+
+def _newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'from the future'")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _replace(path: Path, content: bytes | None) -> None:
+    """Put a database back as it was, or take it away, without what lies beside it."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    if content is not None:
+        path.write_bytes(content)
