@@ -1,0 +1,93 @@
+"""The score of the fault suite: of 30 kinds of trouble, how many cost nothing? And stock Optuna?
+
+Runs the cases of `tests/faults/` (as `make faults` does) over several seeds. With `--stock`, the
+recipe that the documentation of Optuna and MLflow advises (`tests/faults/stock_recipe.py`) goes
+through the same harness and oracle, in the cases that apply to it. The cases left out are about
+files, commands and options that the recipe does not have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.timing import at_least_one
+
+ROOT = Path(__file__).parent.parent
+COUNTS = {
+    "lost": "finished trials lost",
+    "running": "left RUNNING",
+    "repeated": "attempts repeated",
+    "killed": "workers killed",
+}
+Score = dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--seeds", type=at_least_one, default=3, help="1, 2, ... (default 3)")
+    parser.add_argument("--stock", action="store_true", help="put the stock recipe beside ours")
+    parser.add_argument("--only", metavar="WORDS", help="choose cases as pytest's -k does")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Run the suite once for each of the recipes."""
+    recipes = ["ours", "stock"] if options.stock else ["ours"]
+    return {
+        "seeds": options.seeds,
+        "scores": {name: _scores(name, options.seeds, options.only) for name in recipes},
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return a line a case, passed seeds of all, and a line a recipe with the counts."""
+    scores: dict[str, list[Score]] = result["scores"]
+    titles = {s["case"]: s["title"] for own in scores.values() for s in own}
+    lines = [
+        "| case | " + "trouble".ljust(44) + " | " + " | ".join(n.ljust(6) for n in scores) + " |",
+        "|-----:|" + "-" * 46 + "|" + "--------|" * len(scores),
+    ]
+    for number, title in sorted(titles.items()):
+        cells = [_cell([s for s in own if s["case"] == number]) for own in scores.values()]
+        lines.append(f"| {number:4} | {title:44} | " + " | ".join(cells) + " |")
+    lines += ["", *(f"{name}: {_line(own)}" for name, own in scores.items())]
+    for name, own in scores.items():
+        wrong = [s for s in own if not s["passed"]]
+        lines += [f"{name}, case {s['case']}, seed {s['seed']}: {_why(s)}" for s in wrong]
+    return "\n".join(lines)
+
+
+def _scores(recipe: str, seeds: int, only: str | None) -> list[Score]:
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        file = Path(folder) / "scores"
+        environment = {**os.environ, "FAULT_SEEDS": str(seeds), "FAULT_SCORE": str(file)}
+        environment |= {"FAULT_STOCK": "1"} if recipe == "stock" else {}
+        command = [sys.executable, "-m", "pytest", "-m", "faults", "--timeout", "900"]
+        command += ["tests/faults/test_cases.py", *(["-k", only] if only else [])]
+        print(f"{recipe}: {seeds} seeds", file=sys.stderr)
+        subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
+        if not file.exists():
+            raise RuntimeError(f"faults: no case of {recipe} has run; see above")
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def _cell(scores: list[Score]) -> str:
+    return f"{sum(s['passed'] for s in scores)} of {len(scores)}" if scores else "-     "
+
+
+def _line(scores: list[Score]) -> str:
+    cases = {s["case"] for s in scores}
+    failed = {s["case"] for s in scores if not s["passed"]}
+    counts = [f"{text} {sum(s[key] for s in scores)}" for key, text in COUNTS.items()]
+    return f"{len(cases - failed)} of {len(cases)} faults; " + ", ".join(counts)
+
+
+def _why(score: Score) -> str:
+    broken = sorted({text.partition(":")[0] for text in score["violations"]})
+    return f"{', '.join(broken)}: {score['violations'][0]}" if broken else str(score["reason"])

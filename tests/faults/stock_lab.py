@@ -1,0 +1,122 @@
+"""The stock recipe in the same laboratory: same kills, same oracle, read by the same SQL.
+
+Its retried trials are new trials of the study; a chain of them counts as one slot, which ended as
+its last one did, so that the oracle asks nothing of it that it does not set out to do.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.faults.evidence import (
+    FINISHED,
+    Attempt,
+    Evidence,
+    Slot,
+    read_journal,
+    read_runs,
+    read_study,
+)
+from tests.faults.lab import Lab
+from tests.faults.leftovers import children, temporary_files
+from tests.faults.stock_recipe import METRIC, NAME
+
+_STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
+
+
+class StockLab(Lab):
+    """One worker, so that the total is exact, unless a case is about several."""
+
+    workers = 1
+    is_ours = False
+
+    def command(self, trials: int, words: Sequence[str]) -> list[str]:
+        """Return the command of the recipe; it leaves out options that it lacks."""
+        start = [sys.executable, "-W", "ignore", "-m", "tests.faults.stock_recipe"]
+        options = ["--home", str(self.home), "--trials", str(trials), "--seed", str(self.seed)]
+        if "--workers" not in words:
+            options += ["--workers", str(self.workers)]
+        return [*start, *options, *words]
+
+    def records(self) -> int:
+        """Return how many trials have ended."""
+        with suppress(sqlite3.Error):
+            return sum(slot.state in FINISHED for slot in self._trials())
+        return 0
+
+    def runs(self) -> list[Any]:
+        """Return its MLflow runs."""
+        return read_runs(self.home / "mlflow.db", NAME)
+
+    def worker_pids(self, process: subprocess.Popen[bytes]) -> list[int]:
+        """Return the processes that optimise; not multiprocessing's own helper."""
+        words = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children(process.pid)}
+        return [pid for pid, line in words.items() if b"resource_tracker" not in line]
+
+    def note_recorded(self) -> None:
+        """Remember what the study says has ended well."""
+        with suppress(sqlite3.Error):
+            slots = self._evidence().slots
+            self.recorded = {
+                s.number: (s.value, dict(s.params)) for s in slots if s.state == "COMPLETE"
+            }
+
+    def read(self) -> Evidence:
+        """Return what there is now, chains of retried trials taken together."""
+        found = Evidence(METRIC, True)
+        try:
+            found = self._evidence()
+            found.runs = self.runs()
+        except sqlite3.Error as error:
+            found.unreadable.append(f"{type(error).__name__}: {error}")
+        found.leftovers = temporary_files(self.home)
+        return found
+
+    def _evidence(self) -> Evidence:
+        found = Evidence(METRIC, True)
+        trials = {trial.number: trial for trial in self._trials()}
+        chains = self._chains(list(trials))
+        slot_of = {number: n for n, chain in enumerate(chains) for number in chain}
+        for n, chain in enumerate(chains):
+            found.slots.append(replace(trials[chain[-1]], number=n))
+            for position, number in enumerate(chain, 1):
+                trial = trials[number]
+                if trial.state in FINISHED:
+                    found.attempts.append(_attempt(trial, n, position, position == len(chain)))
+        counted = read_journal(self.journal)
+        for number, times in counted.items():
+            found.trainings += Counter({slot_of.get(number, number): times})
+        complete = [s for s in found.slots if s.value is not None]
+        best = max(complete, key=lambda s: (s.value or 0.0, -s.number), default=None)
+        found.best = (best.number, best.value or 0.0) if best else None
+        return found
+
+    def _trials(self) -> list[Slot]:
+        return read_study(self.home / "optuna.db", NAME)
+
+    def _chains(self, numbers: list[int]) -> list[list[int]]:
+        with closing(sqlite3.connect(self.home / "optuna.db", timeout=30)) as connection:
+            rows = connection.execute(
+                "SELECT number, value_json FROM trials JOIN trial_system_attributes"
+                " USING (trial_id) WHERE key = 'failed_trial'"
+            ).fetchall()
+        first = {number: int(json.loads(text)) for number, text in rows}
+        chains: dict[int, list[int]] = {}
+        for number in sorted(numbers):
+            chains.setdefault(first.get(number, number), []).append(number)
+        return [chains[root] for root in sorted(chains)]
+
+
+def _attempt(trial: Slot, slot: int, position: int, is_last: bool) -> Attempt:
+    status = _STATUSES[trial.state]
+    state = trial.state if is_last else "RUNNING"
+    return Attempt(str(trial.number), slot, position, status, state, trial.value, trial.params)
