@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from typing import Any
 
 from tests.faults.lab import Lab
 from tests.faults.leftovers import processes_of
@@ -41,14 +42,19 @@ def hang_up(lab: Lab, trials: int = 12) -> None:
         check=False,
     )
     assert piped.returncode == 0, piped.stderr
-    _stopped(lab, _begun(lab, trials), [signal.SIGHUP], 129)
+    process = _begun(lab, trials, preexec_fn=_hears_hang_ups)
+    _stopped(lab, process, [signal.SIGHUP], 129)
     _resumed(lab, trials)
 
 
-def _begun(lab: Lab, trials: int, seconds: float = 1.2) -> subprocess.Popen[bytes]:
+def _hears_hang_ups() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make faults` must not change the case
+
+
+def _begun(lab: Lab, trials: int, seconds: float = 1.2, **popen: Any) -> subprocess.Popen[bytes]:
     """Start a sweep of trials of four epochs; return once every worker has begun one more."""
     begun = lab.trainings()
-    process = lab.start(trials, seconds=seconds)
+    process = lab.start(trials, seconds=seconds, **popen)
     wanted = begun + lab.workers + (seconds < 2)  # with short trials, one has ended as well
     assert lab.until(lambda: lab.trainings() >= wanted, process), lab.stderr()
     time.sleep(lab.random.random())
