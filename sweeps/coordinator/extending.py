@@ -8,7 +8,6 @@ function that has changed since.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from optuna.trial import FrozenTrial
 from search_spaces.errors import SpaceError
 from search_spaces.parameters import Value
 from search_spaces.space import Space
+from sweeps.clock import now_ms
 from sweeps.config import SweepConfig
 from sweeps.coordinator.carrying import Carried, describe_carried
 from sweeps.coordinator.opening import check_fingerprint
@@ -75,7 +75,7 @@ def next_generation(
     return Generation(
         number=info.generation + 1,
         first_slot=count,
-        created_at=time.time_ns() // 1_000_000,
+        created_at=now_ms(),
         fingerprint=config.fingerprint,
         space=config.space.to_dict(),
         baselines=tuple(config.space.baselines),

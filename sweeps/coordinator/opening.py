@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from search_spaces.differences import space_differences
+from sweeps.clock import now_ms
 from sweeps.config import SweepConfig
 from sweeps.coordinator.recording import describe
 from sweeps.errors import UsageError
@@ -114,7 +115,7 @@ def _new_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
     return SweepInfo(
         id=f"{time.strftime('%Y%m%d', time.gmtime())}-{secrets.token_hex(4)}",
         name=config.name,
-        created_at=time.time_ns() // 1_000_000,
+        created_at=now_ms(),
         experiment=config.space.experiment,
         experiment_name=config.experiment.name,
         metric=objective.metric,

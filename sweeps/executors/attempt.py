@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from sweeps.clock import Stopwatch
 from sweeps.executors.checking import checked
 from sweeps.executors.protocol import Judge
 from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResult, TrialSpec
@@ -54,7 +54,7 @@ def run_attempt(
         on_epoch: Told of each epoch first; its `Stop` wins.
         judge: Asked at each epoch that `on_epoch` lets pass.
     """
-    started_at, clock = time.time_ns() // 1_000_000, time.monotonic()
+    watch = Stopwatch()
     result, error, verdicts = None, None, list[Stop]()
 
     def ask(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
@@ -68,13 +68,12 @@ def run_attempt(
     except Exception as failure:
         tail = "".join(traceback.format_exception(failure))[-_TRACEBACK_CHARACTERS:]
         error = f"{type(failure).__name__}: {failure}\n\n{tail}"
-    # Durations by the monotonic clock, so that a clock that jumps cannot make them negative.
-    finished_at = started_at + round((time.monotonic() - clock) * 1000)
+    finished_at = watch.now_ms()
     return Attempt(
         spec,
         result,
         error,
-        started_at,
+        watch.started_at,
         finished_at,
         verdict=verdicts[0] if verdicts else None,
         notes=judge.notes if judge else {},

@@ -7,9 +7,10 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
+from sweeps.clock import Stopwatch
 from sweeps.executors.attempt import Attempt
 from sweeps.executors.messages import CHUNK_BYTES, Inbox
 from sweeps.executors.server_process import ServerProcess, ending, last_lines, printed_file
@@ -21,12 +22,12 @@ _LONGEST_PAUSE_SECONDS: Final = 10.0
 
 @dataclass
 class Job:
-    """An attempt on its way: `frame` is its packed task, `started_at` is in milliseconds (UTC)."""
+    """An attempt on its way: `frame` is its packed task, `watch` times it from its begin on."""
 
     spec: TrialSpec
     frame: bytes
     future: Future[Attempt]
-    started_at: int = 0
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
 
 class Seat:
@@ -84,7 +85,7 @@ class Seat:
     def begin(self, job: Job) -> None:
         """Give its worker an attempt."""
         self._stop_resting()
-        job.started_at = time.time_ns() // 1_000_000
+        job.watch = Stopwatch()
         self.job = job
         self._tasks += 1
         self.send(job.frame)
@@ -125,13 +126,13 @@ class Seat:
         """Return the attempt that ended with its worker, None if it had none."""
         if self.job is None:
             return None
-        now = time.time_ns() // 1_000_000
+        watch = self.job.watch
         return Attempt(
             self.job.spec,
             None,
             death,
-            self.job.started_at,
-            max(now, self.job.started_at),
+            watch.started_at,
+            watch.now_ms(),
             reason="crash",
         )
 

@@ -20,10 +20,10 @@ import contextlib
 import json
 import math
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from sweeps.clock import now_ms
 from sweeps.progress.stream import LossyStream
 from sweeps.progress.tally import Tally
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.experiment import TrialSpec
     from sweeps.records.record import Record, SweepInfo
-    from sweeps.report.summary import Summary
+from sweeps.report.summary import Summary
 
 
 class JsonLines:
@@ -92,7 +92,7 @@ class JsonLines:
         self._aside.close()
 
     def _event(self, event: str, **values: Any) -> None:
-        entry = {"event": event, "time": time.time_ns() // 1_000_000, **values}
+        entry = {"event": event, "time": now_ms(), **values}
         self._out.line(json.dumps(_finite(entry), allow_nan=False))
 
 

@@ -6,12 +6,12 @@ a child that is still RUNNING was torn off and is written again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from sweeps.clock import now_ms
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.content import (
     RunContent,
@@ -153,7 +153,7 @@ class Projection:
             points = list(headline_points(best)) if best else []
             log_values(self._client(), parent_id, tags=fitted, metrics=points)
             log_files(self._client(), parent_id, files or {})
-            end_time = finished_at or time.time_ns() // 1_000_000
+            end_time = max(finished_at or now_ms(), info.created_at)  # if the clock was set back
             self._client().set_terminated(parent_id, status, end_time)
 
     def close(self) -> None:
