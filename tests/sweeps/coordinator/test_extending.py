@@ -319,3 +319,44 @@ def test_an_extension_that_is_killed_again_and_again_equals_the_undisturbed_one(
     assert [t.params for t in study_of(after).trials] == [
         t.params for t in study_of(undisturbed).trials
     ]
+
+
+FROM_FILE = """
+import dataclasses, hashlib
+from pathlib import Path
+from tests.sweeps.toy_experiment import ToyExperiment
+
+class FromFile(ToyExperiment):
+    def prepare(self, source, split_seed):
+        digest = hashlib.sha256(Path(source).read_bytes()).hexdigest()
+        prepared = super().prepare(None, split_seed)
+        return dataclasses.replace(prepared, name=Path(source).stem, digest=digest)
+
+experiment = FromFile()
+"""
+
+
+@pytest.mark.parametrize("extend", [False, True])
+def test_data_that_changed_under_its_path_are_refused_either_way(
+    run_space, make_home, tmp_path, extend
+):
+    (tmp_path / "from_file.py").write_text(FROM_FILE)
+    data, space = tmp_path / "mine.npz", tmp_path / "toy.yaml"
+    data.write_bytes(b"then")
+    text = SPACE.format(
+        low=0, high=1, kinds="a", more="", fixed="", first="0, kind: a", baselines=""
+    )
+    space.write_text(text.replace("tests.sweeps.toy_experiment:", "from_file:"))
+
+    def run(**options):
+        home = make_home()
+        return sweeps.run(
+            str(space), home=home, data=str(data), progress="quiet", workers=0, **options
+        )
+
+    before = table(run(trials=2))
+    data.write_bytes(b"now")
+    with pytest.raises(UsageError, match=r"data: mine has changed, \w+\.\.\. then, \w+\.\.\. now"):
+        run(trials=3, extend=extend)
+    data.write_bytes(b"then")
+    assert table(run(trials=2)) == before

@@ -1,4 +1,5 @@
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from search_spaces.loading import load_space
@@ -188,3 +189,73 @@ def test_a_diverged_trial_is_pruned_with_a_violated_constraint(make_proposer):
     assert diverged.state == TrialState.PRUNED
     assert diverged.constraints == {"diverged": 1.0}
     assert failed.state == TrialState.FAIL
+
+
+NARROW = FINITE.replace("low: 0, high: 0.4, step: 0.2", "low: 0, high: 0.4")
+WIDER = NARROW.replace("high: 0.4", "high: 0.9").replace("[a, b]", "[a, b, c]")
+
+
+def joint_space(proposer):
+    trial = proposer.mirror.open()
+    sampler = sampler_factory(Choice("tpe")).make(0, 0)
+    return sampler.infer_relative_search_space(proposer.mirror.study, trial)
+
+
+def test_carried_trials_keep_a_widened_range_in_the_joint_space(make_proposer):
+    before = run(make_proposer(NARROW), 20)
+    carried = make_proposer(WIDER)
+    for slot, proposal in enumerate(before):
+        assert carried.carry(proposal.origin, proposal.params).params == proposal.params
+        carried.tell(slot, told(proposal.params))
+    assert joint_space(carried) == {
+        "x": FloatDistribution(0, 0.9),
+        "kind": CategoricalDistribution(["a", "b", "c"]),
+    }
+    # What happens to the range if trials keep their distributions instead.
+    restored = make_proposer(NARROW.replace("high: 0.4", "high: 0.9"))
+    for slot, proposal in enumerate(before):
+        restored.restore(proposal)
+        restored.tell(slot, told(proposal.params))
+    assert joint_space(restored)["x"] != FloatDistribution(0, 0.9)
+
+
+def test_a_trial_without_a_point_keeps_its_number_and_is_not_seen(make_proposer):
+    proposer = make_proposer(NARROW)
+    proposer.carry("sampled", None)
+    proposer.carry("sampled", {"x": 0.2, "kind": "a"})
+    proposer.tell(1, told({"x": 0.2}))
+    outside, inside = proposer.mirror.study.get_trials()
+    assert (outside.state, outside.params) == (TrialState.FAIL, {})
+    assert (inside.number, inside.state) == (1, TrialState.COMPLETE)
+    assert proposer.propose().origin == "sampled"
+
+
+def test_what_was_carried_is_not_proposed_again_and_ends_a_used_up_space(make_proposer):
+    text = FINITE + "baselines:\n  good: {x: 0.4, kind: a}\n  other: {x: 0, kind: b}\n"
+    for sampler in ("tpe", "grid"):
+        proposer = make_proposer(text, sampler=sampler)
+        proposer.carry("sampled", {"x": 0.4, "kind": "a"})
+        proposer.carry("sampled", None)
+        rest = [proposer.propose() for _ in range(5)]
+        assert rest[0].origin == "baseline other"
+        assert point_key({"x": 0.4, "kind": "a"}) not in {point_key(p.params) for p in rest}
+        with pytest.raises(Exhausted):
+            proposer.propose()
+
+
+def test_a_sequence_begins_anew_in_each_generation_and_can_be_made_again(make_proposer):
+    first = run(make_proposer(NARROW, sampler="qmc"), 6)
+
+    def second():
+        proposer = make_proposer(NARROW, sampler="qmc")
+        for slot, proposal in enumerate(first):
+            proposer.carry(proposal.origin, proposal.params)
+            proposer.tell(slot, told(proposal.params))
+        return proposer
+
+    proposer, resumed = second(), second()
+    proposals = [proposer.propose() for _ in range(6)]
+    assert {p.rejected for p in proposals} == {0}
+    for proposal in proposals[:3]:
+        resumed.restore(proposal)
+    assert [resumed.propose().params for _ in range(3)] == [p.params for p in proposals[3:]]
