@@ -9,12 +9,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks import engine, faults, growth, memory, smoke, startup, throughput, winner
+from benchmarks import (
+    diverging,
+    engine,
+    faults,
+    growth,
+    memory,
+    smoke,
+    startup,
+    throughput,
+    winner,
+)
 from benchmarks.machine import describe
 
 BENCHMARKS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
-    for module in (startup, smoke, throughput, engine, growth, memory, winner, faults)
+    for module in (
+        startup,
+        smoke,
+        throughput,
+        engine,
+        growth,
+        memory,
+        winner,
+        faults,
+        diverging,
+    )
 }
 RESULTS = Path(__file__).parent / "results"
 

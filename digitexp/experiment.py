@@ -121,7 +121,8 @@ class DigitExperiment:
         set_up_tensorflow()
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
-        """Train one configuration with the seed of the spec."""
+        """Train one configuration with the seed of the spec; MemoryError if it needs too much."""
+        from digitexp.training.tensorflow_setup import memory_errors
         from digitexp.training.train import train
 
         def ask(epoch: int, values: Mapping[str, float]) -> str | None:
@@ -129,7 +130,8 @@ class DigitExperiment:
             return None if stop is None else stop.reason
 
         arrays: TrainingData = data.payload
-        outcome = train(_trial_config(spec.config, spec.seed), arrays, ask)
+        with memory_errors():
+            outcome = train(_trial_config(spec.config, spec.seed), arrays, ask)
         kept = {"confusion": outcome.confusion}
         if outcome.validation_logits is not None:
             kept["validation_logits"] = outcome.validation_logits

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.errors import TrialsError
 from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
 from sweeps.options import RunOptions
@@ -142,6 +143,7 @@ def run(
 
     Raises:
         UsageError: Something asked for cannot be done.
+        TrialsError: So many trials in a row failed that it was stopped.
         KeyboardInterrupt: Ctrl-C stopped it; the same call goes on.
         SystemExit: SIGTERM or SIGHUP stopped it.
     """
@@ -155,6 +157,8 @@ def run(
         raise KeyboardInterrupt
     if result.summary.stopped_by in {"terminate", "hangup"}:
         raise SystemExit(143 if result.summary.stopped_by == "terminate" else 129)
+    if result.summary.failure_cause:
+        raise TrialsError(result.summary.failure_cause)
     return Sweep(Home.resolve(home), result.info)
 
 

@@ -16,6 +16,7 @@ from search_spaces.space import Space
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiment_loading import asking, load_experiment
+from sweeps.failure_policy import FailurePolicy, failure_policy
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
 from sweeps.options import Limits, RunOptions
@@ -51,6 +52,7 @@ class SweepConfig:
     order: Literal["slots", "free"]
     parallelism: Parallelism
     limits: Limits
+    failures: FailurePolicy
     dropped_baselines: tuple[str, ...]
     fingerprint: Mapping[str, Any]
     extend: bool = False
@@ -128,6 +130,12 @@ def resolve(options: RunOptions) -> SweepConfig:
             timeout_seconds=options.timeout_seconds,
             target=options.target,
             stop_after=options.stop_after,
+        ),
+        failures=failure_policy(
+            options.retries,
+            options.trial_timeout_seconds,
+            options.max_failures_in_row,
+            workers=workers,
         ),
         dropped_baselines=dropped,
         fingerprint={

@@ -1,4 +1,4 @@
-"""What ends a command with one message: a mistake of the user (2), workers that fail (1)."""
+"""What ends a command with one message: a user's mistake (2), workers or trials that fail (1)."""
 
 
 class UsageError(ValueError):
@@ -7,3 +7,7 @@ class UsageError(ValueError):
 
 class WorkersError(RuntimeError):
     """No worker process can be started, or go on; the message says why."""
+
+
+class TrialsError(RuntimeError):
+    """Too many trials in a row failed; the message says why. The same call goes on."""

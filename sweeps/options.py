@@ -44,6 +44,9 @@ class RunOptions:
     timeout_seconds: float | None = None
     target: float | None = None
     stop_after: int | None = None
+    retries: Mapping[str, int] = field(default_factory=dict)
+    trial_timeout_seconds: float | None = None
+    max_failures_in_row: int | None = None
     data: str | None = None
     ask_ahead: int | None = None
     order: str = "slots"

@@ -73,6 +73,18 @@ def known_warnings_ignored() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise MemoryError where TensorFlow has none left; its own word for it is known to nobody."""
+    start_tensorflow()
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError(str(error)) from error
+
+
+@contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
     """Hold back what is written to file descriptor 2, then pass on what is not TensorFlow's.
 

@@ -30,7 +30,12 @@ def exit_code(summary: Summary, *, strict: bool, fail_under: float | None) -> in
 
 
 def failure(summary: Summary, strict: bool, fail_under: float | None) -> str | None:
-    """Return why the run has failed in the sense of `--strict` and `--fail-under`, or None."""
+    """Return why the run has failed: too many failures in a row, `--strict`, `--fail-under`."""
+    if summary.failure_cause:
+        return (
+            f"{summary.failure_cause}; mend the cause and repeat the command to go on "
+            "(--max-failures-in-row N allows more, 0 any number)"
+        )
     failed = summary.counts["FAILED"]
     if strict and failed:
         return f"{failed} of {summary.done} trials failed (--strict)"

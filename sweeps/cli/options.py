@@ -9,6 +9,7 @@ import typer
 import yaml
 
 from sweeps.errors import UsageError
+from sweeps.failure_policy import DEFAULT_RETRIES
 
 
 def _complete_space(incomplete: str) -> list[str]:
@@ -69,3 +70,15 @@ def parse_options(texts: list[str], option: str) -> dict[str, Any]:
         except yaml.YAMLError:
             raise UsageError(f"{option} {text!r}: {value!r} is no plain value") from None
     return parsed
+
+
+def parse_retries(texts: list[str]) -> dict[str, Any]:
+    """Return `crash=3,error=0` texts as numbers by reason; `3` alone stands for every reason."""
+    parts = [part for text in texts for part in text.split(",")]
+    retries: dict[str, Any] = {}
+    for part in parts:
+        if part.strip().isdecimal():
+            retries |= dict.fromkeys(DEFAULT_RETRIES, int(part))
+        else:
+            retries |= parse_options([part], "--retries")
+    return retries

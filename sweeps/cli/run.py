@@ -13,7 +13,13 @@ from typing import Annotated, Any, Final
 import typer
 
 from sweeps.cli.exit_codes import exit_code, failure
-from sweeps.cli.options import ExtendOption, HomeOption, SpaceArgument, parse_options
+from sweeps.cli.options import (
+    ExtendOption,
+    HomeOption,
+    SpaceArgument,
+    parse_options,
+    parse_retries,
+)
 from sweeps.options import RunOptions
 from sweeps.report.summary import Summary
 
@@ -24,6 +30,7 @@ _OPTIONS: Final = {
     "overrides": "--set",
     "sampler_options": "--sampler-option",
     "pruner_options": "--pruner-option",
+    "trial_timeout_seconds": "--trial-timeout",
 }
 
 
@@ -64,6 +71,23 @@ def run(
     ] = None,
     stop_after: Annotated[
         int | None, typer.Option(metavar="N", help="End after N trials without improvement.")
+    ] = None,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="End a trial that takes longer; needs workers."),
+    ] = None,
+    retries: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REASON=N,...",
+            help="Try failed trials again, by reason (default crash=2,oom=1,timeout=1,error=1).",
+        ),
+    ] = None,
+    max_failures_in_row: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Stop after N failed trials in a row (default 5; 0: never)."
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -109,6 +133,9 @@ def run(
         timeout_seconds=timeout,
         target=target,
         stop_after=stop_after,
+        retries=parse_retries(retries or []),
+        trial_timeout_seconds=trial_timeout,
+        max_failures_in_row=max_failures_in_row,
         data=data,
         ask_ahead=ask_ahead,
         order=order,

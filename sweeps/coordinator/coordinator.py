@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sweeps.config import SweepConfig
+from sweeps.coordinator.failures import FAILURES, Breaker, failure_of
 from sweeps.coordinator.ledger import Ledger, Slot
 from sweeps.coordinator.recording import make_record
 from sweeps.coordinator.signals import StopRequest
@@ -57,7 +58,9 @@ class Coordinator:
     def __post_init__(self) -> None:
         objective = self.config.space.objective
         self._rules = StopRules(self.config.limits, objective.direction)
+        self._breaker = Breaker(self.config.failures.max_failures_in_row)
         self._running: dict[Future[Attempt], Slot] = {}
+        self._again: deque[Slot] = deque()  # failed, and to be tried again
         self._executor: Executor | None = None
         self._weights = WeightKeeper(self.store, objective.direction)
         for record in self.ledger.records:
@@ -70,7 +73,8 @@ class Coordinator:
 
         Returns:
             What ended it before all slots had an outcome (`timeout`, `target`, `stop_after`,
-            `exhausted`, `interrupt`, `terminate`), or None.
+            `exhausted`, `interrupt`, `terminate`), or None; `failures` (see `failure_cause`) also
+            if the last slots of all are those that failed.
         """
         try:
             while self._fill() or self._running:
@@ -86,6 +90,10 @@ class Coordinator:
                 self.seconds.update(self._executor.seconds())
         return self._stopped_by()
 
+    def failure_cause(self) -> str | None:
+        """Return why so many trials in a row failed that the sweep had to end, None otherwise."""
+        return self._breaker.cause()
+
     def _end_those_that_should(self) -> bool:
         """Withdraw waiting attempts once the sweep ends; after a signal, stop running ones too.
 
@@ -95,7 +103,7 @@ class Coordinator:
             False once a running attempt has not heeded a signal for too long.
         """
         stop = self.watch.asked_to_stop()
-        if stop or self._rules.reason() or self._rules.is_late():
+        if stop or self._end_reason() or self._rules.is_late():
             for future in [f for f in self._running if f.cancel()]:
                 del self._running[future]
         if stop is None:
@@ -107,18 +115,27 @@ class Coordinator:
         return time.monotonic() < self._stop_by
 
     def _stopped_by(self) -> str | None:
-        if sum(slot.outcome is not None for slot in self.ledger.slots) >= self.config.limits.trials:
-            return None
-        if self.request.reason is not None:
+        ended = sum(slot.outcome is not None for slot in self.ledger.slots)
+        is_done = ended >= self.config.limits.trials
+        if self.request.reason is not None and not is_done:
             return self.request.reason
-        reason = self._rules.reason()
+        reason = self._end_reason()
+        if is_done:
+            return reason if reason == FAILURES else None
         if reason is None and not self._space_left:
             return "exhausted"
         return reason or ("timeout" if self._rules.is_late() else None)
 
+    def _end_reason(self) -> str | None:
+        """Return what the slots told so far end the sweep for, None if it goes on."""
+        return FAILURES if self._breaker.cause() else self._rules.reason()
+
     def _fill(self) -> bool:
-        """Open slots while there is room; return whether an attempt was begun."""
+        """Try again, then open slots, while there is room; return whether an attempt was begun."""
         begun = False
+        while self._again and self._has_room() and not self._rules.is_late():
+            self._begin(self._again.popleft())
+            begun = True
         while self._may_begin():
             with self._timed("proposals"):
                 try:
@@ -133,16 +150,22 @@ class Coordinator:
         return begun
 
     def _may_begin(self) -> bool:
-        capacity = self._executor.capacity if self._executor else 1
         return (
             self._space_left
-            and self.request.reason is None
-            and len(self._running) < capacity
+            and self._has_room()
             and len(self.ledger.slots) < self.config.limits.trials
             and self.ledger.may_open()
-            and self._rules.reason() is None
             and not (self._rules.is_late() and self.ledger.next_needs_training())
             and self._ready()
+        )
+
+    def _has_room(self) -> bool:
+        """Whether another attempt may begin, as far as those before it go."""
+        capacity = self._executor.capacity if self._executor else 1
+        return (
+            self.request.reason is None
+            and len(self._running) < capacity
+            and self._end_reason() is None
         )
 
     def _ready(self) -> bool:
@@ -185,13 +208,18 @@ class Coordinator:
             metric=self.config.space.objective.metric,
             data=self.config.data,
             environment=self.environment,
+            retries=self.config.failures.retries,
         )
         with self._timed("records"):
             record = self.store.write(record)
+        if record.outcome == "failed":
+            slot.failures.append(failure_of(record.reason, record.error))
         if record.ends_slot:
             with self._timed("study"):
                 self.ledger.close(slot, record)
                 self._tell()
+        elif record.outcome == "failed":
+            self._again.append(slot)
         self._weights.add(record)
         self.progress.trial_finished(record)
         self.on_record(record)
@@ -200,6 +228,7 @@ class Coordinator:
         for slot in self.ledger.tell_ended():
             value = slot.outcome.value if slot.outcome else None
             self._rules.tell(value, is_earlier=slot.carried is not None)
+            self._breaker.tell(slot.failure)
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:

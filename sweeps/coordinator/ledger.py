@@ -14,6 +14,7 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.coordinator.carrying import Carried
+from sweeps.coordinator.failures import Failure, failures_before
 from sweeps.records import Record
 from sweeps.study.mirror import Told, told
 from sweeps.study.proposals import Proposal, Proposer
@@ -30,6 +31,7 @@ class Slot:
         attempts: How many attempts were begun.
         outcome: How it ended, None while it is open.
         carried: Set if an earlier generation proposed it.
+        failures: Its failed attempts, in order; empty if it had ended before this start.
     """
 
     number: int
@@ -37,11 +39,18 @@ class Slot:
     attempts: int = 0
     outcome: Told | None = None
     carried: Carried | None = None
+    failures: list[Failure] = field(default_factory=list)
 
     @property
     def is_outside(self) -> bool:
         """Whether it does not lie in the sweep's present space: the sampler does not see it."""
         return self.carried is not None and self.carried.point is None
+
+    @property
+    def failure(self) -> Failure | None:
+        """How it failed, if that is its outcome and of this start."""
+        has_failed = self.outcome is not None and self.outcome.state == TrialState.FAIL
+        return self.failures[-1] if has_failed and self.failures else None
 
 
 class SlotStore(Protocol):
@@ -170,6 +179,8 @@ class Ledger:
         elif number < len(self._stored) and self._stored[number].state.is_finished():
             stored = self._stored[number]
             slot.outcome = Told(stored.state, stored.value)
+        else:
+            slot.failures = failures_before([r for r in self.records if r.spec.slot == number])
         return slot
 
     def _carried(self, number: int) -> Slot | None:

@@ -1,4 +1,8 @@
-"""One coordinator per sweep, kept by the kernel: the lock of a dead process is gone with it."""
+"""One coordinator per sweep, kept by the kernel: the lock of a dead process is gone with it.
+
+One that is only stopped (Ctrl-Z, a laptop asleep) keeps it, however long that takes: there is no
+lease that runs out, and so no second coordinator that it could meet when it goes on.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, Literal
 
 from sweeps.config import SweepConfig
+from sweeps.coordinator.failures import FAILURES
 from sweeps.coordinator.signals import INTERRUPTIONS, StopRequest
 from sweeps.progress import Progress
 from sweeps.records import Record, RecordStore, SweepInfo
@@ -121,4 +122,4 @@ class ParentRun:
 def _status(summary: Summary, *, failed: bool) -> Literal["FINISHED", "KILLED", "FAILED"]:
     if summary.stopped_by in INTERRUPTIONS:
         return "KILLED"
-    return "FAILED" if failed else "FINISHED"
+    return "FAILED" if failed or summary.stopped_by == FAILURES else "FINISHED"

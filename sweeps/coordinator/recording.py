@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from sweeps.coordinator.failures import failure_of, is_tried_again
 from sweeps.coordinator.ledger import Slot
 from sweeps.coordinator.signals import INTERRUPTIONS
 from sweeps.executors import Attempt
@@ -22,6 +23,7 @@ def make_record(
     metric: str,
     data: PreparedData,
     environment: Mapping[str, Any],
+    retries: Mapping[str, int],
 ) -> Record:
     """Say how an attempt ended, in the words of a record.
 
@@ -31,14 +33,17 @@ def make_record(
         metric: Name of the objective metric.
         data: What it was trained on.
         environment: Versions and machine.
+        retries: How often a slot is tried again, by reason of the failure.
     """
     outcome, reason, error = _judge(attempt, metric)
     result = _finite(attempt.result)
+    failure = failure_of(reason, error)
+    again = outcome == "failed" and is_tried_again(failure, slot.failures, retries)
     return Record(
         spec=attempt.spec,
         outcome=outcome,
         reason=reason,
-        ends_slot=outcome != "interrupted",
+        ends_slot=not (outcome == "interrupted" or again),
         error=error,
         params=slot.proposal.params,
         distributions=distributions_to_json(slot.proposal),

@@ -154,7 +154,13 @@ def _start_executor(config: SweepConfig, watch: Watch, note: Callable[[str], Non
         config.data,
         modules=[] if config.pruner.name == "none" else ["sweeps.study.pruning"],
     )
-    return WorkersExecutor(config.parallelism.at_once, preload, watch, note)
+    return WorkersExecutor(
+        config.parallelism.at_once,
+        preload,
+        watch,
+        note,
+        trial_timeout_seconds=config.failures.trial_timeout_seconds,
+    )
 
 
 def _summariser(
@@ -172,6 +178,7 @@ def _summariser(
             asked=config.limits.trials,
             seconds=time.monotonic() - start,
             stopped_by=stopped_by,
+            failure_cause=coordinator.failure_cause(),
             time_split=dict(coordinator.seconds),
         )
 

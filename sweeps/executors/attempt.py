@@ -5,12 +5,13 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sweeps.clock import Stopwatch
 from sweeps.executors.checking import checked
 from sweeps.executors.protocol import Judge
 from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResult, TrialSpec
+from sweeps.failure_policy import FailureReason
 
 _TRACEBACK_CHARACTERS: Final = 4000
 
@@ -23,7 +24,8 @@ class Attempt:
         error: What was raised, or how its process ended; None with a result.
         started_at: Milliseconds since the epoch (UTC).
         finished_at: Milliseconds since the epoch (UTC), never before `started_at`.
-        reason: Why there is no result: `error` (it raised) or `crash` (its process died).
+        reason: Why there is no result: `error` or `oom` (it raised), `crash` or `oom` (its process
+            died), `timeout` (it took too long); meaningless with a result.
         verdict: What it was told, None if it was never told to stop.
         notes: What its judge noted.
     """
@@ -33,7 +35,7 @@ class Attempt:
     error: str | None
     started_at: int
     finished_at: int
-    reason: Literal["error", "crash"] = "error"
+    reason: FailureReason = "error"
     verdict: Stop | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -56,6 +58,7 @@ def run_attempt(
     """
     watch = Stopwatch()
     result, error, verdicts = None, None, list[Stop]()
+    reason: FailureReason = "error"
 
     def ask(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
         stop = on_epoch(epoch, metrics) or (judge(epoch, metrics) if judge else None)
@@ -66,6 +69,7 @@ def run_attempt(
     try:
         result = checked(experiment.train(spec, data, ask))
     except Exception as failure:
+        reason = "oom" if isinstance(failure, MemoryError) else "error"
         tail = "".join(traceback.format_exception(failure))[-_TRACEBACK_CHARACTERS:]
         error = f"{type(failure).__name__}: {failure}\n\n{tail}"
     finished_at = watch.now_ms()
@@ -75,6 +79,7 @@ def run_attempt(
         error,
         watch.started_at,
         finished_at,
+        reason,
         verdict=verdicts[0] if verdicts else None,
         notes=judge.notes if judge else {},
     )

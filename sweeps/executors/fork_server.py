@@ -30,11 +30,17 @@ BOOT: Final = (
 )
 """Finds our own packages where the coordinator has found them."""
 
+START: Final = b"w"
+"""Request for a worker, with its two descriptors."""
+KILL: Final = b"k"
+"""Request to kill a worker, whose process id follows."""
+PID_BYTES: Final = 4
+
 _SPAWNED_SOCKET: Final = 3
 
 
 class ForkServer:
-    """Starts a worker for each byte that arrives with two descriptors, and reaps those that end."""
+    """Starts workers and kills them as it is told, and reaps those that end."""
 
     def __init__(self, control: socket.socket, experiment: Experiment, data: PreparedData) -> None:
         self._control = control
@@ -69,6 +75,9 @@ class ForkServer:
         if not request:
             self._ending = True
             return
+        if request == KILL:
+            self._kill(int.from_bytes(self._control.recv(PID_BYTES, socket.MSG_WAITALL)))
+            return
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # what a training starts must not hold them
         try:
@@ -81,6 +90,10 @@ class ForkServer:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def _kill(self, pid: int) -> None:
+        if pid in self._workers:  # else it was reaped, and its id may be another's by now
+            kill_group(pid)
 
     def _fork(self, channel: int, printed: int) -> int:
         pid = os.fork()

@@ -25,6 +25,8 @@ class Task:
 
     spec: TrialSpec
     judge: Judge | None
+    timeout_seconds: float | None = None
+    """When to print where it is: the coordinator is about to end it."""
 
 
 @dataclass(frozen=True)

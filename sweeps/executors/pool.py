@@ -6,6 +6,7 @@ Owned by the executor's thread, which waits for all sockets at once and never fo
 from __future__ import annotations
 
 import contextlib
+import math
 import selectors
 import socket
 import time
@@ -18,10 +19,15 @@ from sweeps.executors.attempt import Attempt
 from sweeps.executors.messages import Ended, Epochs, Failed, Preloaded, Started, StopTask, pack
 from sweeps.executors.preloading import Preload
 from sweeps.executors.protocol import Listener
-from sweeps.executors.seat import Seat
+from sweeps.executors.seat import Job, Seat
 from sweeps.executors.server_process import ServerProcess
 from sweeps.experiment import Stop
+from sweeps.failure_policy import FailureReason
 
+PRINTING_SECONDS: Final = 0.3
+"""How long a worker has, once its attempt takes too long, to print where it is."""
+LOOK_SECONDS: Final = 1.0
+"""How often deadlines are looked at, at least, unless this process is stopped itself."""
 MAX_FAILURES: Final = 5
 """A seat gives up when so many workers in a row ended without ever having had a task."""
 
@@ -38,6 +44,7 @@ class Pool:
         self,
         seats: int,
         tasks_per_worker: int,
+        trial_timeout_seconds: float | None,
         preload: Preload,
         selector: selectors.BaseSelector,
         listener: Listener,
@@ -48,6 +55,8 @@ class Pool:
         self.warm_up_seconds = 0.0
         self.seats = [Seat() for _ in range(seats)]
         self._tasks_per_worker = tasks_per_worker
+        self._timeout = trial_timeout_seconds
+        self._looked_at = time.monotonic()
         self._preload, self._selector = preload, selector
         self._listener, self._note = listener, note
         self._asked: deque[Seat] = deque()  # seats whose worker the server has not yet named
@@ -80,6 +89,26 @@ class Pool:
             self._asked.append(seat)
             self._selector.register(channel, selectors.EVENT_READ, partial(self._on_seat, seat))
         return min(pauses, default=None)
+
+    def begin(self, seat: Seat, job: Job) -> None:
+        """Give a seat's worker an attempt."""
+        seat.begin(job, math.inf if self._timeout is None else self._timeout + PRINTING_SECONDS)
+
+    def end_overdue(self) -> None:
+        """End attempts that take too long, with their workers, whose word counts no more."""
+        now = time.monotonic()
+        unheard, self._looked_at = now - self._looked_at, now
+        for seat in self.seats:
+            if unheard > 2 * LOOK_SECONDS:  # after Ctrl-Z here: it may have been done for long
+                seat.deadline += unheard
+            if seat.deadline <= now and seat.pid is not None:
+                pid, text = seat.pid, f"it took longer than --trial-timeout {self._timeout:g} s"
+                self._lose(seat, text + seat.last_lines(), "timeout")
+                self._server.end_worker(pid)
+
+    def seconds_to_deadline(self) -> float:
+        """Return in how many seconds the first attempt takes too long; never below 0."""
+        return max(0.0, min(seat.deadline for seat in self.seats) - time.monotonic())
 
     def watch_unsent(self) -> None:
         """Wait until a socket takes more, for those seats that have more."""
@@ -118,7 +147,7 @@ class Pool:
                 if reason is not None:
                     self._note(f"workers are spawned, not forked: {reason}")
             case Failed(reason=reason) if self._asked:
-                self._lose(self._asked.popleft(), reason)
+                self._lose(self._asked.popleft(), reason, "crash")
             case Failed(reason=reason):
                 self._give_up(reason)
             case Started(pid=pid):
@@ -138,7 +167,7 @@ class Pool:
         self._asked.clear()
         for seat in self.seats:
             if seat.channel is not None:
-                self._lose(seat, death)
+                self._lose(seat, death, "crash")
         self._start_server()
 
     def _on_seat(self, seat: Seat) -> None:
@@ -182,10 +211,10 @@ class Pool:
             for message in seat.receive():
                 self._take(seat, message)
         if seat.channel is not None:  # not replaced after its last result
-            self._lose(seat, seat.death(code))
+            self._lose(seat, *seat.death(code))
 
-    def _lose(self, seat: Seat, death: str) -> None:
-        lost = seat.crashed(death)
+    def _lose(self, seat: Seat, death: str, reason: FailureReason) -> None:
+        lost = seat.lost(death, reason)
         job = seat.job
         self._forget_channel(seat.channel)
         seat.clear()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -13,8 +15,10 @@ from typing import Any, BinaryIO, Final
 from sweeps.clock import Stopwatch
 from sweeps.executors.attempt import Attempt
 from sweeps.executors.messages import CHUNK_BYTES, Inbox
+from sweeps.executors.oom import oom_kills
 from sweeps.executors.server_process import ServerProcess, ending, last_lines, printed_file
 from sweeps.experiment import TrialSpec
+from sweeps.failure_policy import FailureReason
 
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 10.0
@@ -39,6 +43,7 @@ class Seat:
         failures: How many workers in a row have ended without having had a task.
         retry_at: When the next worker may be asked for (monotonic clock).
         idle_seconds: How long its workers were ready and had nothing to do.
+        deadline: When its attempt takes too long (monotonic clock); infinity without one.
     """
 
     def __init__(self) -> None:
@@ -47,12 +52,14 @@ class Seat:
         self.failures = 0
         self.retry_at = 0.0
         self.idle_seconds = 0.0
+        self.deadline = math.inf
         self.channel: socket.socket | None = None
         self._printed: BinaryIO | None = None
         self._idle_since: float | None = None
         self._tasks = 0
         self._unsent = bytearray()
         self._inbox = Inbox()
+        self._oom_kills = 0
 
     @property
     def is_free(self) -> bool:
@@ -80,11 +87,13 @@ class Seat:
 
     def rest(self) -> None:
         """Note that its worker is ready for a task."""
-        self.job, self._idle_since = None, time.monotonic()
+        self.job, self._idle_since, self.deadline = None, time.monotonic(), math.inf
 
-    def begin(self, job: Job) -> None:
-        """Give its worker an attempt."""
+    def begin(self, job: Job, limit_seconds: float) -> None:
+        """Give its worker an attempt, which may take so long."""
         self._stop_resting()
+        self.deadline = time.monotonic() + limit_seconds
+        self._oom_kills = oom_kills()
         job.watch = Stopwatch()
         self.job = job
         self._tasks += 1
@@ -122,7 +131,7 @@ class Seat:
                 raise EOFError
             yield from self._inbox.feed(piece)
 
-    def crashed(self, death: str) -> Attempt | None:
+    def lost(self, death: str, reason: FailureReason) -> Attempt | None:
         """Return the attempt that ended with its worker, None if it had none."""
         if self.job is None:
             return None
@@ -133,13 +142,18 @@ class Seat:
             death,
             watch.started_at,
             watch.now_ms(),
-            reason="crash",
+            reason,
         )
 
-    def death(self, code: int) -> str:
-        """Say how its worker ended and what it printed last."""
-        lines = last_lines(self._printed) if self._printed else ""
-        return f"the worker process {ending(code)}{lines}"
+    def death(self, code: int) -> tuple[str, FailureReason]:
+        """Say how its worker ended and what it printed last, and for which reason."""
+        is_killed = code == -signal.SIGKILL and self.job is not None
+        reason: FailureReason = "oom" if is_killed and oom_kills() > self._oom_kills else "crash"
+        return f"the worker process {ending(code)}{self.last_lines()}", reason
+
+    def last_lines(self) -> str:
+        """Return what its worker printed last, as a paragraph."""
+        return last_lines(self._printed) if self._printed else ""
 
     def shut(self) -> None:
         """Give its worker no more, and have it end if it only closed its socket."""
@@ -158,6 +172,7 @@ class Seat:
             if held is not None:
                 held.close()
         self.channel = self._printed = self.pid = self.job = None
+        self.deadline = math.inf
         self._tasks, self._unsent, self._inbox = 0, bytearray(), Inbox()
 
     def _stop_resting(self) -> None:

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
-from sweeps.executors.fork_server import BOOT, kill_group
+from sweeps.executors.fork_server import BOOT, KILL, PID_BYTES, START, kill_group
 from sweeps.executors.messages import CHUNK_BYTES, Inbox
 from sweeps.executors.preloading import ENVIRONMENT, Preload
 
@@ -41,7 +41,12 @@ class ServerProcess:
     def ask_for_worker(self, channel: socket.socket, printed: BinaryIO) -> None:
         """Ask for one worker on this socket, which prints to this file; answered by `Started`."""
         with contextlib.suppress(OSError):  # it has gone: `receive` says so
-            socket.send_fds(self.control, [b"w"], [channel.fileno(), printed.fileno()])
+            socket.send_fds(self.control, [START], [channel.fileno(), printed.fileno()])
+
+    def end_worker(self, pid: int) -> None:
+        """Have a worker killed, with its process group: only who reaps it knows that it is it."""
+        with contextlib.suppress(OSError):
+            self.control.send(KILL + pid.to_bytes(PID_BYTES))
 
     def receive(self) -> Iterator[Any]:
         """Yield what it says.

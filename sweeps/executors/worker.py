@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,7 +60,8 @@ class Worker:
                 self._send_epochs(key)
             return self._stops.get(key)
 
-        attempt = run_attempt(experiment, task.spec, data, on_epoch, task.judge)
+        with _stack_printed_after(task.timeout_seconds):
+            attempt = run_attempt(experiment, task.spec, data, on_epoch, task.judge)
         self._send_epochs(key)
         self._send(attempt)
         self._stops.pop(key, None)
@@ -95,6 +96,17 @@ class Worker:
             self._tasks.put(message)
         else:
             self._stops[message.key] = message.stop
+
+
+@contextlib.contextmanager
+def _stack_printed_after(seconds: float | None) -> Iterator[None]:
+    """Print where every thread is after a while, also if native code never lets go of the GIL."""
+    if seconds is not None:
+        faulthandler.dump_traceback_later(seconds, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def be_worker(channel: int, experiment: Experiment, data: PreparedData) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt
 from sweeps.executors.messages import Task, pack
-from sweeps.executors.pool import Pool
+from sweeps.executors.pool import LOOK_SECONDS, Pool
 from sweeps.executors.preloading import Preload
 from sweeps.executors.protocol import Judge, Listener
 from sweeps.executors.seat import Job
@@ -40,6 +40,7 @@ class WorkersExecutor:
         note: Callable[[str], None] = lambda text: None,
         *,
         tasks_per_worker: int = TASKS_PER_WORKER,
+        trial_timeout_seconds: float | None = None,
     ) -> None:
         """Start the fork server; returns at once.
 
@@ -49,6 +50,7 @@ class WorkersExecutor:
             listener: Told of attempts under way, in this executor's thread.
             note: Told, in that thread, if workers cannot be forked.
             tasks_per_worker: After how many attempts a worker is replaced.
+            trial_timeout_seconds: How long an attempt may take before its worker is killed.
         """
         self.capacity = 2 * workers
         self._listener = listener
@@ -61,13 +63,22 @@ class WorkersExecutor:
         self._wake.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._woken, selectors.EVENT_READ, self._on_wake)
-        self._pool = Pool(workers, tasks_per_worker, preload, self._selector, listener, note)
+        self._trial_timeout = trial_timeout_seconds
+        self._pool = Pool(
+            workers,
+            tasks_per_worker,
+            trial_timeout_seconds,
+            preload,
+            self._selector,
+            listener,
+            note,
+        )
         self._thread = threading.Thread(target=self._work, name="sweeps-workers", daemon=True)
         self._thread.start()
 
     def submit(self, spec: TrialSpec, judge: Judge | None = None) -> Future[Attempt]:
         """Let an attempt wait for a free worker; until it has one its future can be cancelled."""
-        job = Job(spec, pack(Task(spec, judge)), Future())
+        job = Job(spec, pack(Task(spec, judge, self._trial_timeout)), Future())
         if not self._call(lambda: self._waiting.append(job)):
             self._fail([job])
         return job.future
@@ -109,9 +120,11 @@ class WorkersExecutor:
     def _work(self) -> None:
         try:
             while self._closed is None:
-                for key, _ in self._selector.select(self._pool.ask_for_workers()):
+                for key, _ in self._selector.select(self._pause()):
                     key.data()
                 self._do_calls()
+                if self._trial_timeout is not None:
+                    self._pool.end_overdue()
                 self._assign()
                 self._pool.watch_unsent()
                 self._closed = self._closed or self._pool.broken
@@ -122,6 +135,13 @@ class WorkersExecutor:
         self._do_calls()
         self._fail([*self._waiting, *(seat.job for seat in self._pool.seats if seat.job)])
 
+    def _pause(self) -> float | None:
+        """Ask for the workers that are due; return the longest time to wait for what happens."""
+        due = self._pool.ask_for_workers()
+        if self._trial_timeout is None:
+            return due
+        return min(LOOK_SECONDS if due is None else due, self._pool.seconds_to_deadline())
+
     def _do_calls(self) -> None:
         while self._calls:
             self._calls.popleft()()
@@ -130,7 +150,7 @@ class WorkersExecutor:
         while self._waiting and (seat := next(self._pool.free_seats(), None)):
             job = self._waiting.popleft()
             if job.future.set_running_or_notify_cancel():
-                seat.begin(job)
+                self._pool.begin(seat, job)
                 self._listener.started(job.spec)
 
     def _fail(self, jobs: list[Job]) -> None:

@@ -6,8 +6,8 @@ Every object has `event` and `time` (milliseconds since the epoch, UTC). The oth
 - `note`: `text`
 - `trial_started`: `slot`, `attempt`, `seed`, `params`
 - `epoch`: `slot`, `attempt`, `epoch` (from 0), `metrics`
-- `trial_finished`: the keys of `sweeps.report.slots.SlotRow` (`attempts` is this attempt's number),
-  `done`, `total`
+- `trial_finished`: the keys of `sweeps.report.slots.SlotRow` (`attempts` is this attempt's number;
+  `state` is RUNNING if the slot is run again), `done`, `total`
 - `finished`: `summary`, with the keys of `sweeps.report.summary.Summary.to_dict`; the last event
 
 Numbers that JSON lacks (NaN, infinity) are null. New keys may appear; these stay. What an

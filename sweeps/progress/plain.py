@@ -10,7 +10,7 @@ from sweeps.progress.stream import LossyStream
 from sweeps.progress.tally import Tally
 from sweeps.report.numbers import first_line, format_metric, format_params, format_seconds
 from sweeps.report.summary import NOT_CONFIRMED
-from sweeps.report.verdict import failure_line, progress_line
+from sweeps.report.verdict import failure_line, progress_line, retry_line
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
@@ -61,6 +61,8 @@ class PlainLines:
         self._out.line(f"{progress_line(summary)} ({format_seconds(summary.seconds)})")
         if summary.failures:
             self._out.line(failure_line(summary.failures, summary.first_error))
+        if summary.retried:
+            self._out.line(retry_line(summary.retried))
 
     def close(self) -> None:
         """Do nothing: every line is out already."""
@@ -74,8 +76,10 @@ def _trial_line(tally: Tally, row: SlotRow) -> str:
         if row.error
         else row.reason
     )
+    is_retried = row.state == "RUNNING" and row.error is not None
+    state = "to be tried again after" if is_retried else row.state
     parts = [
-        f"[{tally.done}/{tally.total}] trial {row.slot} {row.state} {result}",
+        f"[{tally.done}/{tally.total}] trial {row.slot} {state} {result}",
         f"{row.epochs} epochs" if row.epochs else "",
         format_seconds(row.seconds),
         row.origin if row.baseline else "",

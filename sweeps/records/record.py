@@ -22,8 +22,9 @@ class Record:
         spec: What was asked: sweep id, slot, attempt, seed and full configuration.
         outcome: How the attempt ended.
         reason: Why, in one word: `early_stopping`, `max_epochs`, `pruned`, `diverged`, `error`,
-            `crash`, `interrupt`, ...
-        ends_slot: Whether the slot has its outcome now; False if it is to be run again.
+            `crash`, `oom`, `timeout`, `interrupt`, ...
+        ends_slot: Whether the slot has its outcome now; False if it is to be run again, after an
+            interruption or a failure that is tried again.
         error: Message and end of the traceback of a failed attempt, else None.
         params: The sampled parameters, in the order of the space; a subset of what a reader
             compares (`spec.config` has the fixed ones as well).

@@ -86,7 +86,12 @@ class RecordStore:
 
         Returns:
             The record as a reader will see it, with the digest of its weights.
+
+        Raises:
+            RecordError: The attempt is recorded already: what is recorded never changes.
         """
+        if self._record_path(record.spec.key).exists():
+            raise RecordError(f"{self._record_path(record.spec.key)}: recorded already")
         if record.result is not None and record.result.weights is not None:
             packed = pack_arrays(record.result.weights)
             write_atomically(self._weights_path(record.spec.key), packed)

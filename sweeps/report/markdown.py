@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sweeps.report.numbers import format_metric, format_seconds, format_value
-from sweeps.report.verdict import difference_to, progress_line, verdict_line
+from sweeps.report.verdict import difference_to, progress_line, retry_line, verdict_line
 
 if TYPE_CHECKING:
     from sweeps.report.slots import SlotRow
@@ -38,6 +38,10 @@ def render_markdown(summary: Summary) -> str:
         lines += _table(["failed because", "trials"], pairs)
     if summary.first_error:
         lines += [f"First error: {escape(summary.first_error)}", ""]
+    if summary.failure_cause:
+        lines += [f"Stopped: {escape(summary.failure_cause)}", ""]
+    if summary.retried:
+        lines += [f"{escape(retry_line(summary.retried))}.", ""]
     if summary.tracking_pending:
         lines += [f"{summary.tracking_pending} runs are recorded but not in MLflow yet.", ""]
     return "\n".join(lines)

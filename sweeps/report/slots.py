@@ -33,7 +33,8 @@ class SlotRow:
     Attributes:
         slot: Number of the trial in its sweep, from 0.
         state: How the slot ended; RUNNING while it has no outcome.
-        reason: Why, in one word: `early_stopping`, `diverged`, `error`, `interrupted`, ...
+        reason: Why, in one word: `early_stopping`, `diverged`, `error`, `interrupted`, ...; of a
+            RUNNING slot why its last attempt gave it none.
         attempts: Number of the last recorded attempt, from 1.
         origin: `baseline <name>`, `sampled`, `random` or `grid`.
         seed: Decides everything random in the trial.
@@ -76,8 +77,8 @@ class SlotRow:
 def slot_rows(records: Sequence[Record]) -> list[SlotRow]:
     """Return one row a slot, ordered by slot.
 
-    The last final attempt decides a slot. A slot with interrupted attempts only has no outcome
-    yet: it is RUNNING, and its last attempt is shown.
+    The last final attempt decides a slot. A slot whose attempts were interrupted, or failed and are
+    to be tried again, has no outcome yet: it is RUNNING, and its last attempt is shown.
     """
     attempts: dict[int, list[Record]] = {}
     for record in records:
@@ -97,7 +98,7 @@ def slot_row(attempts: Sequence[Record]) -> SlotRow:
     history = result.history if result else {}
     return SlotRow(
         slot=deciding.spec.slot,
-        state=_STATE_OF[deciding.outcome],
+        state=_STATE_OF[deciding.outcome] if deciding.ends_slot else "RUNNING",
         reason=_reason(deciding),
         attempts=last.spec.attempt,
         origin=deciding.origin,
@@ -126,6 +127,11 @@ def best_row(rows: Iterable[SlotRow], direction: Literal["maximize", "minimize"]
         if row.state == "COMPLETE" and row.objective is not None
     ]
     return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
+
+
+def is_retried(record: Record) -> bool:
+    """Whether an attempt failed without deciding its slot: it was, or will be, tried again."""
+    return record.outcome == "failed" and not record.ends_slot
 
 
 def _attempt(record: Record) -> int:

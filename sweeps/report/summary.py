@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeps.report.numbers import first_line
-from sweeps.report.slots import STATES, SlotRow, SlotState, best_row, slot_rows
+from sweeps.report.slots import STATES, SlotRow, SlotState, best_row, is_retried, slot_rows
 
 if TYPE_CHECKING:
     from sweeps.records.record import Record, SweepInfo
@@ -30,12 +30,14 @@ class Summary:
         asked: Number of trials asked for.
         counts: Number of slots by state; every state is present.
         failures: Number of FAILED slots by reason, most frequent first.
+        retried: Number of failed attempts that were tried again, by reason.
         first_error: First line of the first failed slot's error, None without one.
         best: Best COMPLETE slot, baselines included; None if there is none.
         baselines: Slots whose origin is a baseline, in slot order.
         seconds: Wall time of this call of `sweeps run`.
         stopped_by: What ended the sweep before its total (`timeout`, `target`, `interrupt`, ...),
-            None if nothing did.
+            None if nothing did; `failures` if too many trials in a row failed.
+        failure_cause: Why they failed, in one line; None unless they ended the sweep.
         tracking_pending: Runs that MLflow has not received yet, the parent run included.
         tracking_error: Why, in one line; None if nothing is missing.
         time_split: Seconds by what they were spent on: `training` and `idle` (only with workers,
@@ -55,6 +57,8 @@ class Summary:
     baselines: tuple[SlotRow, ...]
     seconds: float
     stopped_by: str | None = None
+    failure_cause: str | None = None
+    retried: Mapping[str, int] = field(default_factory=dict)
     tracking_pending: int = 0
     tracking_error: str | None = None
     time_split: Mapping[str, float] = field(default_factory=dict)
@@ -80,12 +84,14 @@ class Summary:
             "done": self.done,
             "counts": dict(self.counts),
             "failures": dict(self.failures),
+            "retried": dict(self.retried),
             "first_error": self.first_error,
             "status": NOT_CONFIRMED,
             "best": self.best.to_dict() if self.best else None,
             "baselines": [row.to_dict() for row in self.baselines],
             "seconds": self.seconds,
             "stopped_by": self.stopped_by,
+            "failure_cause": self.failure_cause,
             "tracking_pending": self.tracking_pending,
             "tracking_error": self.tracking_error,
             "time_split": dict(self.time_split),
@@ -99,6 +105,7 @@ def summarize(
     asked: int,
     seconds: float,
     stopped_by: str | None,
+    failure_cause: str | None = None,
     pending: int = 0,
     time_split: Mapping[str, float] | None = None,
 ) -> Summary:
@@ -110,6 +117,7 @@ def summarize(
         asked: Number of trials asked for.
         seconds: Wall time so far.
         stopped_by: What ended the sweep before its total, None if nothing did.
+        failure_cause: Why so many trials in a row failed that this ended it.
         pending: Records that MLflow has not received yet.
         time_split: Seconds by what they were spent on.
     """
@@ -129,6 +137,8 @@ def summarize(
         baselines=tuple(row for row in rows if row.baseline is not None),
         seconds=seconds,
         stopped_by=stopped_by,
+        failure_cause=failure_cause,
+        retried=dict(Counter(r.reason for r in records if is_retried(r)).most_common()),
         tracking_pending=pending,
         time_split=dict(time_split or {}),
     )

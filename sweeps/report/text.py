@@ -16,7 +16,13 @@ from sweeps.report.numbers import broken, format_metric, format_seconds, format_
 from sweeps.report.slots import SlotRow
 from sweeps.report.summary import Summary
 from sweeps.report.trials import TrialsView
-from sweeps.report.verdict import difference_to, failure_line, progress_line, verdict_line
+from sweeps.report.verdict import (
+    difference_to,
+    failure_line,
+    progress_line,
+    retry_line,
+    verdict_line,
+)
 
 
 def render_text(
@@ -96,6 +102,8 @@ def _remarks(summary: Summary) -> list[tuple[str, str]]:
     remarks = []
     if summary.failures:
         remarks.append((failure_line(summary.failures, summary.first_error), "bold red"))
+    if summary.retried:
+        remarks.append((retry_line(summary.retried), "yellow"))
     if summary.tracking_pending:
         text = f"{summary.tracking_pending} runs are recorded but not in MLflow yet"
         remarks.append((text, "yellow"))

@@ -59,5 +59,14 @@ def failure_line(failures: Mapping[str, int], first_error: str | None) -> str:
     return f"{line}; first error: {first_error}" if first_error else line
 
 
+def retry_line(retried: Mapping[str, int]) -> str:
+    """Return `3 failed attempts were tried again: crash 2, timeout 1`, empty without any."""
+    total = sum(retried.values())
+    if not total:
+        return ""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in retried.items())
+    return f"{total} failed attempt{'s were' if total > 1 else ' was'} tried again: {reasons}"
+
+
 def _objective(row: SlotRow) -> str:
     return "" if row.objective is None else format_metric(row.objective)

@@ -1,8 +1,9 @@
 """Slot by slot: which parameters are tried next.
 
 A proposal that repeats an earlier one (running, failed and diverged ones included), or breaks a
-constraint, is rejected before it is stored and counts for nothing. After `MAX_REJECTED` tries a
-uniformly random unseen point is taken; only a finite space can be exhausted.
+constraint, is rejected before it is stored and counts for nothing; so is one of TPE's that lies
+where trials diverge. After `MAX_REJECTED` tries a uniformly random unseen point is taken; only a
+finite space can be exhausted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.errors import UsageError
 from sweeps.seeds import proposal_seed, sequence_seed
+from sweeps.study.diverged import DivergedRegions
 from sweeps.study.mirror import Mirror, Told
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.suggester import Suggester
@@ -81,6 +83,8 @@ class Proposer:
         self._seen: set[str] = set()
         self._slot = 0
         self._first = 0  # slots below were proposed by earlier generations
+        self._points: dict[int, Mapping[str, Value]] = {}
+        self._diverged = DivergedRegions()
 
     def propose(self) -> Proposal:
         """Return the proposal of the next slot and show it, RUNNING, to the ones that follow.
@@ -151,19 +155,25 @@ class Proposer:
         """Let later proposals see how a slot ended."""
         self.mirror.study.sampler = optuna.samplers.RandomSampler(seed=0)
         self.mirror.tell(slot, outcome)
+        if outcome.state != TrialState.FAIL:
+            self._diverged.tell(self._points[slot], diverged=outcome.diverged)
 
     def _accept(self, proposal: Proposal) -> None:
         has_state = self._sampler is not None and not self._sampler.stateless
         self.mirror.accept(proposal.params, proposal.distributions, keep_notes=has_state)
         self._seen.add(point_key(proposal.params))
+        self._points[self._slot] = proposal.params
         self._slot += 1
 
     def _sampled(self, trial: FrozenTrial, factory: SamplerFactory) -> Proposal:
+        make = factory.make
         for attempt in range(MAX_REJECTED):
             seed = proposal_seed(self._seed, self._slot, attempt)
-            self.mirror.study.sampler = factory.make(sequence_seed(self._seed, self._first), seed)
+            self.mirror.study.sampler = make(sequence_seed(self._seed, self._first), seed)
             found = self._walk(trial, "sampled")
-            if self._is_new(found.params):
+            if factory.cautious and self._diverged.contains(found.params):
+                make = factory.cautious
+            elif self._is_new(found.params):
                 return replace(found, rejected=attempt)
         return self._random_unseen(trial)
 

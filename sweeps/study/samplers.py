@@ -50,10 +50,15 @@ class SamplerFactory:
     Attributes:
         make: (sweep seed, proposal seed) -> sampler.
         stateless: Whether a proposal depends on the visible history and the seed alone.
+        cautious: Makes what draws again if a proposal lies where trials diverge; None where it is
+            taken as it is. TPE takes the best of 24 draws from where the good trials are, and near
+            the edge of a diverged region it sees the best beyond, again and again; a single draw
+            keeps to the good ones.
     """
 
     make: Callable[[int, int], optuna.samplers.BaseSampler]
     stateless: bool
+    cautious: Callable[[int, int], optuna.samplers.BaseSampler] | None = None
 
 
 def sampler_factory(choice: Choice) -> SamplerFactory:
@@ -67,7 +72,12 @@ def sampler_factory(choice: Choice) -> SamplerFactory:
     match choice.name:
         case "tpe":
             tpe = {"multivariate": True, "group": True, "constant_liar": True, **options}
-            factory = SamplerFactory(lambda _, s: samplers.TPESampler(seed=s, **tpe), True)
+            single = {**tpe, "n_ei_candidates": 1}
+            factory = SamplerFactory(
+                lambda _, s: samplers.TPESampler(seed=s, **tpe),
+                stateless=True,
+                cautious=lambda _, s: samplers.TPESampler(seed=s, **single),
+            )
         case "random":
             factory = SamplerFactory(lambda _, s: samplers.RandomSampler(seed=s, **options), True)
         case "qmc":

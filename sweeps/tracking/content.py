@@ -116,6 +116,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         "versions": _json(record.environment.get("packages", {})),
         "error": (record.error or "")[:_ERROR_CHARACTERS],
         "diverged_epoch": _diverged_epoch(record),
+        "retried": "true" if record.outcome == "failed" and not record.ends_slot else "",
         "mlflow.parentRunId": parent_run_id,
     }
     return RunContent(

@@ -88,6 +88,16 @@ BAD_OPTIONS = {
     "file store": (["--tracking-uri", "file:///tmp/runs"], "mlflow migrate-filestore"),
     "options of no pruner": (["--pruner-option", "n=1"], "takes no options"),
     "empty name": (["--name", ""], "sweep name ''"),
+    "unknown reason": (["--retries", "crahs=1"], "did you mean 'crash'"),
+    "retries below 0": (["--retries", "oom=-1"], "--retries oom=-1: give a whole number"),
+    "text for retries": (["--retries", "crash=many"], "--retries crash=many: give a whole number"),
+    "retries of nothing": (["--retries", "many"], "--retries 'many': write it as name=value"),
+    "trial timeout 0": (["--trial-timeout", "0"], "--trial-timeout 0.0: give seconds above 0"),
+    "trial timeout without workers": (
+        ["--trial-timeout", "9", "--workers", "0"],
+        "--trial-timeout 9 with --workers 0",
+    ),
+    "negative failures": (["--max-failures-in-row", "-1"], "--max-failures-in-row -1: give a"),
     "broken address": (["--tracking-uri", "http://[bad"], "http://[bad"),
     "unknown tracking scheme": (["--tracking-uri", "htttp://localhost"], "did you mean 'http'"),
 }

@@ -19,12 +19,8 @@ class Misbehaving(ToyExperiment):
         act, argument = spec.config["act"], spec.config.get("argument")
         if act == "epochs":
             return epochs(on_epoch)
-        if act == "large":
-            return result("complete", "large", size=argument)
-        if act == "doomed large":
-            size, seconds = argument
-            kill_in(seconds)
-            return result("complete", "large", size=size)
+        if act.endswith("large"):
+            return large(act, argument)
         if act == "sockets":
             return result("complete", str(count_sockets()))
         if act == "pid":
@@ -54,10 +50,44 @@ def misbehave(act, argument):
             child = subprocess.Popen(["sleep", "600"], close_fds=False)
             Path(argument).write_text(f"{os.getpid()} {child.pid}")
             os.kill(os.getpid(), signal.SIGKILL)
+        case "memory":
+            raise MemoryError("none left")
+        case _:
+            hang(act, argument)
+
+
+def hang(act, argument):
+    """Take long, in one way or another; `argument` is a file for the process ids."""
+    known = f"{os.getpid()} {os.getppid()}"
+    match act:
         case "sleep":
             child = subprocess.Popen(["sleep", "600"], close_fds=False)
-            Path(argument).write_text(f"{os.getpid()} {os.getppid()} {child.pid}")
+            Path(argument).write_text(f"{known} {child.pid}")
             time.sleep(600)
+        case "busy":
+            Path(argument).write_text(known)
+            sum(range(10**13))  # native code that never lets go of the GIL
+        case "stop":
+            Path(argument).write_text(known)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case "killed once told":
+            Path(argument).write_text(known)
+            while not Path(argument).with_name("go").exists():
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def large(act, argument):
+    """Return many bytes: at once, killed on the way, or after a second."""
+    if act == "doomed large":
+        size, seconds = argument
+        kill_in(seconds)
+        return result("complete", "large", size=size)
+    if act == "slow large":
+        Path(argument).touch()
+        time.sleep(1)
+        return result("complete", "large", size=8 << 20)
+    return result("complete", "large", size=argument)
 
 
 def epochs(on_epoch):

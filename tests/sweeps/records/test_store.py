@@ -53,6 +53,14 @@ def test_records_come_back_in_the_order_of_slot_and_attempt(store):
     assert found == [(0, 1), (2, 1), (2, 2), (10, 1)]
 
 
+def test_what_is_recorded_is_never_overwritten(store):
+    store.write(with_weights(3))
+    before = {path: path.read_bytes() for path in store.folder.iterdir()}
+    with pytest.raises(RecordError, match=r"0003-1\.record: recorded already"):
+        store.write(dataclasses.replace(with_weights(3), objective=0.1))
+    assert {path: path.read_bytes() for path in store.folder.iterdir()} == before
+
+
 def test_weights_are_read_back_and_checked_against_their_record(store):
     record = store.write(with_weights(3))
     np.testing.assert_array_equal(store.weights(record)["w"], [3, 0.5])

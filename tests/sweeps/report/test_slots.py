@@ -1,6 +1,6 @@
 import pytest
 
-from sweeps.report.slots import best_row, slot_rows
+from sweeps.report.slots import best_row, is_retried, slot_rows
 from tests.sweeps.report.builders import METRIC, record
 
 
@@ -46,6 +46,22 @@ def test_a_slot_with_interrupted_attempts_only_is_running():
     attempts = [record(0, outcome="interrupted", attempt=n) for n in (1, 2)]
     (row,) = slot_rows(attempts)
     assert (row.state, row.reason, row.attempts) == ("RUNNING", "interrupted", 2)
+
+
+def test_a_slot_whose_failed_attempt_is_to_be_tried_again_is_running():
+    from dataclasses import replace
+
+    crashed = replace(record(0, outcome="failed", error="boom"), reason="crash", ends_slot=False)
+    assert is_retried(crashed)
+    (row,) = slot_rows([crashed])
+    assert (row.state, row.reason, row.error, row.attempts) == ("RUNNING", "crash", "boom", 1)
+    (row,) = slot_rows([crashed, record(0, 0.9, attempt=2)])
+    assert (row.state, row.reason, row.error, row.attempts) == (
+        "COMPLETE",
+        "early_stopping",
+        None,
+        2,
+    )
 
 
 def test_a_row_carries_metrics_epochs_seconds_and_seed():

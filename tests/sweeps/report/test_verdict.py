@@ -1,7 +1,7 @@
 import pytest
 
 from sweeps.report.summary import summarize
-from sweeps.report.verdict import failure_line, progress_line, verdict_line
+from sweeps.report.verdict import failure_line, progress_line, retry_line, verdict_line
 from tests.sweeps.report.builders import record, sweep_info
 
 
@@ -78,3 +78,15 @@ def test_a_sweep_without_trials_says_so_without_counts():
 )
 def test_failures_are_said_by_reason(failures, error, line):
     assert failure_line(failures, error) == line
+
+
+@pytest.mark.parametrize(
+    ("retried", "line"),
+    [
+        ({}, ""),
+        ({"oom": 1}, "1 failed attempt was tried again: oom 1"),
+        ({"crash": 2, "error": 1}, "3 failed attempts were tried again: crash 2, error 1"),
+    ],
+)
+def test_retries_are_said_by_reason(retried, line):
+    assert retry_line(retried) == line

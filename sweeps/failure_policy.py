@@ -1,0 +1,83 @@
+"""What is done about trials that fail: how often each reason is tried again, when to give up.
+
+None of it is part of a sweep's fingerprint: it decides no trial, only how much trouble of the
+machine is put up with, and whoever resumes a sweep after such trouble may want more patience.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from sweeps.errors import UsageError
+from sweeps.naming import did_you_mean
+
+FailureReason = Literal["crash", "oom", "timeout", "error"]
+"""Why an attempt has no result: its process died, memory ran out, it took too long, it raised."""
+
+DEFAULT_RETRIES: Final[Mapping[str, int]] = {"crash": 2, "oom": 1, "timeout": 1, "error": 1}
+DEFAULT_MAX_FAILURES_IN_ROW: Final = 5
+
+
+@dataclass(frozen=True)
+class FailurePolicy:
+    """How failing trials are dealt with.
+
+    Attributes:
+        retries: How often a slot is tried again after a failure for each reason.
+        trial_timeout_seconds: Longest time of one attempt; None for as long as it takes.
+        max_failures_in_row: So many failed slots in a row end the sweep; 0 for no limit.
+    """
+
+    retries: Mapping[str, int]
+    trial_timeout_seconds: float | None
+    max_failures_in_row: int
+
+
+def failure_policy(
+    retries: Mapping[str, int],
+    trial_timeout_seconds: float | None,
+    max_failures_in_row: int | None,
+    *,
+    workers: int,
+) -> FailurePolicy:
+    """Check what was asked for; what was not is the default.
+
+    Args:
+        retries: Numbers by reason.
+        trial_timeout_seconds: See `FailurePolicy`.
+        max_failures_in_row: See `FailurePolicy`; None for the default.
+        workers: How many worker processes there will be: without any, nothing can end a trial.
+
+    Raises:
+        UsageError: A reason or a number that there cannot be.
+    """
+    for reason, number in retries.items():
+        if reason not in DEFAULT_RETRIES:
+            known = ", ".join(get_args(FailureReason))
+            hint = did_you_mean(str(reason), DEFAULT_RETRIES)
+            raise UsageError(f"--retries {reason}={number}: unknown reason{hint}; known: {known}")
+        _check_number(f"--retries {reason}={number}", number)
+    limit = DEFAULT_MAX_FAILURES_IN_ROW if max_failures_in_row is None else max_failures_in_row
+    _check_number(f"--max-failures-in-row {limit}", limit)
+    _check_timeout(trial_timeout_seconds, workers)
+    return FailurePolicy({**DEFAULT_RETRIES, **retries}, trial_timeout_seconds, limit)
+
+
+def _check_number(what: str, number: object) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise UsageError(f"{what}: give a whole number from 0 on")
+
+
+def _check_timeout(seconds: float | None, workers: int) -> None:
+    if seconds is None:
+        return
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise UsageError(f"--trial-timeout {seconds}: give seconds above 0")
+    if workers == 0:
+        raise UsageError(
+            f"--trial-timeout {seconds:g} with --workers 0: a trial in the calling process cannot "
+            "be ended; give --workers 1 or more, or leave --trial-timeout out"
+        )

@@ -1,0 +1,56 @@
+"""The toy experiment, whose attempts fail as they are told: `acts` names attempts and acts.
+
+`acts: "2-1=crash 2-2=error 5=hang"`: the first attempt at slot 2 crashes, the second raises, and
+every attempt at slot 5 hangs; `all=error` stands for all others. What is not named trains as the
+toy does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from sweeps.experiment import ParameterInfo
+from tests.sweeps.toy_experiment import ToyExperiment
+
+
+class FailingExperiment(ToyExperiment):
+    parameters: Mapping[str, ParameterInfo] = {
+        **ToyExperiment.parameters,
+        "acts": ParameterInfo("categorical", optional=True),
+        "pid_file": ParameterInfo("categorical", optional=True),
+    }
+
+    def train(self, spec, data, on_epoch):
+        acts = dict(word.split("=") for word in str(spec.config.get("acts") or "").split())
+        names = (f"{spec.slot}-{spec.attempt}", str(spec.slot), "all")
+        act = next((acts[name] for name in names if name in acts), None)
+        if act is not None:
+            if spec.config.get("pid_file"):
+                Path(str(spec.config["pid_file"])).write_text(str(os.getpid()))
+            fail(act, spec)
+        return super().train(spec, data, on_epoch)
+
+
+def fail(act, spec):
+    match act:
+        case "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "error":
+            raise RuntimeError("told to raise")
+        case "errors":
+            raise RuntimeError(f"another error in attempt {spec.attempt}")
+        case "oom":
+            raise MemoryError("told to have none left")
+        case "hang":
+            time.sleep(600)
+        case "busy":
+            sum(range(10**13))  # native code that never lets go of the GIL
+        case "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+experiment = FailingExperiment()
