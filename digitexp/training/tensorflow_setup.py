@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
-__all__ = ["known_warnings_ignored", "set_up_tensorflow", "start_tensorflow"]
+__all__ = ["known_warnings_ignored", "memory_errors", "set_up_tensorflow", "start_tensorflow"]
 
 _CHATTER = re.compile(
     rb"[IWE]\d{4} .*\b\w+\.cc:\d+\]|WARNING: All log messages before absl::InitializeLog"

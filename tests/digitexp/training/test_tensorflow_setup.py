@@ -4,7 +4,11 @@ import sys
 
 import pytest
 
-from digitexp.training.tensorflow_setup import _without_chatter
+from digitexp.training.tensorflow_setup import (
+    _without_chatter,
+    memory_errors,
+    set_up_tensorflow,
+)
 
 CHATTER = (
     b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
@@ -55,3 +59,12 @@ def test_a_tensorflow_that_already_runs_is_accepted():
         "set_up_tensorflow()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True)
+
+
+@pytest.mark.tensorflow
+def test_a_tensor_too_large_for_the_memory_is_a_memory_error():
+    set_up_tensorflow()
+    import tensorflow as tf
+
+    with pytest.raises(MemoryError, match="OOM when allocating"), memory_errors():
+        tf.zeros([10**7, 10**7])  # 400 TB
