@@ -1,4 +1,4 @@
-"""What ends a command with one message: a user's mistake (2), workers or trials that fail (1)."""
+"""What ends a command with one message: a mistake (2); workers, trials or stores that fail (1)."""
 
 
 class UsageError(ValueError):
@@ -11,3 +11,7 @@ class WorkersError(RuntimeError):
 
 class TrialsError(RuntimeError):
     """Too many trials in a row failed; the message says why. The same call goes on."""
+
+
+class StoreError(RuntimeError):
+    """A database or a file of records cannot be used; says which, why, and how to go on."""

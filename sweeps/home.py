@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.errors import UsageError
 from sweeps.naming import did_you_mean
-from sweeps.records import RecordStore, SweepInfo
+from sweeps.records import RecordError, RecordStore, Report, SweepInfo, warn
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,43 @@ class Home:
         """Return the records of a sweep."""
         return RecordStore(self.records / sweep_id)
 
-    def sweeps(self) -> list[SweepInfo]:
-        """Return every sweep, oldest first."""
-        folders = sorted(self.records.iterdir()) if self.records.is_dir() else []
-        infos = [RecordStore(folder).info() for folder in folders if folder.is_dir()]
-        return sorted((i for i in infos if i is not None), key=lambda i: (i.created_at, i.id))
+    def sweeps(self, report: Report = warn) -> list[SweepInfo]:
+        """Return every sweep, oldest first.
+
+        Args:
+            report: Told of each sweep that cannot be read any more, which is left out.
+        """
+        infos = []
+        for folder in sorted(self.records.iterdir()) if self.records.is_dir() else []:
+            try:
+                info = RecordStore(folder).info() if folder.is_dir() else None
+            except RecordError as error:
+                report(str(error))
+            else:
+                infos += [info] if info is not None else []
+        return sorted(infos, key=lambda i: (i.created_at, i.id))
+
+    def remove_unborn(self) -> None:
+        """Remove what a process left that was killed while it created a sweep.
+
+        Only for who keeps others from creating one.
+        """
+        for folder in self.records.iterdir() if self.records.is_dir() else []:
+            names = [path.name for path in folder.iterdir()] if folder.is_dir() else ["a file"]
+            if all(name.startswith(".sweep.json.") for name in names):
+                shutil.rmtree(folder)
 
     def find(self, name: str) -> SweepInfo | None:
-        """Return the sweep of that name or id, or None."""
-        return next((i for i in self.sweeps() if name in {i.name, i.id}), None)
+        """Return the sweep of that name or id, or None.
+
+        Raises:
+            RecordError: It may be the one that cannot be read any more.
+        """
+        damaged: list[str] = []
+        found = next((i for i in self.sweeps(damaged.append) if name in {i.name, i.id}), None)
+        if found is None and damaged:
+            raise RecordError(damaged[0])
+        return found
 
     def get(self, name: str) -> SweepInfo:
         """Return the sweep of that name or id.

@@ -16,7 +16,7 @@ from sweeps.cli.plan import plan, schema
 from sweeps.cli.results import best, list_sweeps, trials
 from sweeps.cli.run import run
 from sweeps.cli.ui import ui
-from sweeps.errors import UsageError, WorkersError
+from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
 
 
@@ -29,7 +29,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except UsageError as error:
             raise _exit(2, f"error: {error}") from None
-        except (RecordError, WorkersError) as error:
+        except (RecordError, StoreError, WorkersError) as error:
             raise _exit(1, f"error: {error}") from None
         except OSError as error:
             if isinstance(error, BrokenPipeError):

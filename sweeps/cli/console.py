@@ -23,6 +23,11 @@ def open_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
+def complain(line: str) -> None:
+    """Say one thing that is wrong, and go on."""
+    print(line, file=sys.stderr)
+
+
 class Terminal(Console):
     """A rich console on stdout; once the reader has gone (`| head`), it says no more."""
 

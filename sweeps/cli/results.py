@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from sweeps.cli.console import complain
 from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
 from sweeps.errors import UsageError
 
@@ -22,9 +23,9 @@ def list_sweeps(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from sweeps.report.listing import listing_rows, render_listing
 
     found = Home.resolve(home)
-    infos = found.sweeps()
+    infos = found.sweeps(complain)
     rows = listing_rows(
-        [(info, found.store(info.id).read_all()) for info in infos],
+        [(info, found.store(info.id).read_all(report=complain)) for info in infos],
         asked={i.id: n for i in infos if (n := found.store(i.id).asked()) is not None},
         running={i.id for i in infos if found.is_running(i.id)},
     )
@@ -44,7 +45,7 @@ def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = Fal
 
     found = Home.resolve(home)
     info = found.get(name)
-    records = found.store(info.id).read_all()
+    records = found.store(info.id).read_all(report=complain)
     asked = found.store(info.id).asked() or 0
     summary = summarize(info, records, asked=asked, seconds=0.0, stopped_by=None)
     if as_json:
@@ -69,7 +70,7 @@ def trials(
 
     found = Home.resolve(home)
     info = found.get(name)
-    rows = slot_rows(found.store(info.id).read_all())
+    rows = slot_rows(found.store(info.id).read_all(report=complain))
     if csv is not None and str(csv) != "-":
         with _csv_file(csv) as file:
             write_csv(rows, file, objective=info.metric)

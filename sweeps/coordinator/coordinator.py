@@ -18,6 +18,7 @@ from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.stopping import StopRules
 from sweeps.coordinator.watch import Watch
 from sweeps.coordinator.weights import WeightKeeper
+from sweeps.errors import StoreError
 from sweeps.executors import Attempt, Executor
 from sweeps.experiment import TrialSpec
 from sweeps.progress import Progress
@@ -67,6 +68,7 @@ class Coordinator:
             self._weights.add(record)
         self._space_left = True
         self._stop_by: float | None = None
+        self._trouble: StoreError | None = None
 
     def run(self) -> str | None:
         """Run the sweep.
@@ -75,6 +77,10 @@ class Coordinator:
             What ended it before all slots had an outcome (`timeout`, `target`, `stop_after`,
             `exhausted`, `interrupt`, `terminate`), or None; `failures` (see `failure_cause`) also
             if the last slots of all are those that failed.
+
+        Raises:
+            StoreError: The study or the records cannot be written. Where it is the study, what ran
+                by then is recorded, and the next start tells it.
         """
         try:
             while self._fill() or self._running:
@@ -84,10 +90,16 @@ class Coordinator:
                     self._collect(self._running.pop(future), future.result())
                 if not self._end_those_that_should():
                     break
+        except StoreError as error:  # a record cannot be written, so training is in vain
+            self._trouble = error
         finally:
             if self._executor is not None:
                 self._executor.close()
                 self.seconds.update(self._executor.seconds())
+        if self._trouble is not None:
+            if self.request.reason is None:
+                raise self._trouble
+            self.progress.note(str(self._trouble))
         return self._stopped_by()
 
     def failure_cause(self) -> str | None:
@@ -103,7 +115,7 @@ class Coordinator:
             False once a running attempt has not heeded a signal for too long.
         """
         stop = self.watch.asked_to_stop()
-        if stop or self._end_reason() or self._rules.is_late():
+        if stop or self._trouble or self._end_reason() or self._rules.is_late():
             for future in [f for f in self._running if f.cancel()]:
                 del self._running[future]
         if stop is None:
@@ -134,18 +146,17 @@ class Coordinator:
         """Try again, then open slots, while there is room; return whether an attempt was begun."""
         begun = False
         while self._again and self._has_room() and not self._rules.is_late():
-            self._begin(self._again.popleft())
-            begun = True
+            begun = self._begin(self._again.popleft()) or begun
         while self._may_begin():
-            with self._timed("proposals"):
-                try:
+            try:
+                with self._timed("proposals"):
                     slot = self.ledger.open_next()
-                except Exhausted:
-                    self._space_left = False
-                    break
-            if slot.outcome is None:
-                self._begin(slot)
-                begun = True
+            except Exhausted:
+                self._space_left = False
+            except StoreError as error:
+                self._trouble = error
+            else:
+                begun = (slot.outcome is None and self._begin(slot)) or begun
             self._tell()
         return begun
 
@@ -164,6 +175,7 @@ class Coordinator:
         capacity = self._executor.capacity if self._executor else 1
         return (
             self.request.reason is None
+            and self._trouble is None
             and len(self._running) < capacity
             and self._end_reason() is None
         )
@@ -174,14 +186,20 @@ class Coordinator:
             self._executor = self.start_executor()
         return self.request.reason is None
 
-    def _begin(self, slot: Slot) -> None:
+    def _begin(self, slot: Slot) -> bool:
+        """Begin the next attempt, unless the study cannot take its number."""
         slot.attempts += 1
         if slot.attempts > 1:
-            self.ledger.study.count_attempt(slot.number, slot.attempts)
+            try:
+                self.ledger.study.count_attempt(slot.number, slot.attempts)
+            except StoreError as error:
+                self._trouble = error
+                return False
         spec = self._spec(slot)
         assert self._executor is not None
         self.watch.expect(spec, slot.proposal.params)
         self._running[self._executor.submit(spec, self._trial_pruner(slot.number))] = slot
+        return True
 
     def _spec(self, slot: Slot) -> TrialSpec:
         params = slot.proposal.params
@@ -225,7 +243,14 @@ class Coordinator:
         self.on_record(record)
 
     def _tell(self) -> None:
-        for slot in self.ledger.tell_ended():
+        if self._trouble is not None:
+            return
+        try:
+            told = self.ledger.tell_ended()
+        except StoreError as error:
+            self._trouble = error
+            return
+        for slot in told:
             value = slot.outcome.value if slot.outcome else None
             self._rules.tell(value, is_earlier=slot.carried is not None)
             self._breaker.tell(slot.failure)

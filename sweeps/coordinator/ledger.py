@@ -113,8 +113,7 @@ class Ledger:
         """Whether the next slot has no outcome yet."""
         number = len(self.slots)
         record = self._latest.get(number)
-        stored = number < len(self._stored) and self._stored[number].state.is_finished()
-        return not (stored or (record is not None and record.ends_slot))
+        return record is None or not record.ends_slot
 
     def open_next(self) -> Slot:
         """Open the next slot: restored with its outcome, or proposed and stored.
@@ -176,9 +175,6 @@ class Ledger:
         slot.attempts = max(slot.attempts, self._attempts(number, record))
         if record is not None and record.ends_slot:
             slot.outcome = self._outcome(slot, record)
-        elif number < len(self._stored) and self._stored[number].state.is_finished():
-            stored = self._stored[number]
-            slot.outcome = Told(stored.state, stored.value)
         else:
             slot.failures = failures_before([r for r in self.records if r.spec.slot == number])
         return slot

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from sweeps.errors import UsageError
+from sweeps.failpoints import reached
 
 
 class SweepLock:
@@ -28,14 +29,17 @@ class SweepLock:
 
     def __enter__(self) -> SweepLock:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        reached("lock.opened")
         if not _acquired(descriptor):
             holder = os.read(descriptor, 4096).decode(errors="replace").strip()
             os.close(descriptor)
             raise UsageError(self._refusal(holder))
+        reached("lock.taken")
         since = datetime.now(UTC).isoformat(timespec="seconds")
         owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(owner).encode(), 0)
+        reached("lock.signed")
         self._descriptor = descriptor
         return self
 
@@ -47,6 +51,7 @@ class SweepLock:
     ) -> None:
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
+            reached("lock.cleared")
             os.close(self._descriptor)
             self._descriptor = None
 

@@ -13,6 +13,7 @@ from sweeps.clock import now_ms
 from sweeps.config import SweepConfig
 from sweeps.coordinator.recording import describe
 from sweeps.errors import UsageError
+from sweeps.failpoints import reached
 from sweeps.locks import exclusive
 from sweeps.naming import did_you_mean, free_name
 from sweeps.records import SweepInfo
@@ -31,6 +32,7 @@ def open_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
     _make(config.home.records)
     with exclusive(config.home.records):
         # Once more under the lock: another process may just have taken the name.
+        config.home.remove_unborn()
         existing = check_fingerprint(config)
         if existing is not None:
             return existing
@@ -131,6 +133,7 @@ def _new_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
 
 
 def _make(folder: Path) -> None:
+    reached("home.begun")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,16 @@ from sweeps.coordinator.parent import ParentRun
 from sweeps.coordinator.restoring import make_ledger
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
+from sweeps.databases import Patience, check
 from sweeps.executors import Executor, InProcessExecutor
+from sweeps.home import Home
 from sweeps.options import RunOptions
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.provenance import code_state, environment
 from sweeps.records import Record, SweepInfo
 from sweeps.report.summary import Summary, summarize
-from sweeps.study.storage import StudyStore
-from sweeps.tracking.address import resolve_tracking_uri
+from sweeps.study.storage import StudyStore, prepare
+from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,20 @@ def run_options(
             shown.note(f"baseline {baseline!r} lies outside what --set allows: left out")
         if config.parallelism.idle:
             shown.note(f"workers: {config.parallelism}")
+        _check_databases(config.home, tracking_uri, shown.note)
         return run_sweep(config, tracking_uri=tracking_uri, progress=shown, has_failed=has_failed)
     finally:
         shown.close()
+
+
+def _check_databases(home: Home, tracking_uri: str, note: Callable[[str], None]) -> None:
+    """Refuse databases that cannot be used before anything is created."""
+    patience = Patience(note)
+    if home.optuna_db.exists():
+        prepare(home.optuna_db, patience)
+    runs = sqlite_path(tracking_uri)
+    if runs is not None:
+        check(runs, patience)
 
 
 def run_sweep(
@@ -84,14 +97,15 @@ def run_sweep(
         opened = open_sweep(config, code)
         store = config.home.store(opened.id)
         with SweepLock(store.folder / "lock", opened.name):
+            records = store.recover(progress.note)
             info = newest_generation(config, opened, code)
             store.ask(config.limits.trials)
             parent = ParentRun(config, info, tracking_uri, progress)
-            coordinator = _assemble(config, info, request, progress, parent.project)
+            coordinator = _assemble(config, info, records, request, progress, parent.project)
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))
-            progress.started(info, config.limits.trials, coordinator.ledger.records)
-            parent.catch_up(coordinator.ledger.records)
+            progress.started(info, config.limits.trials, records)
+            parent.catch_up(records)
             try:
                 stopped_by = coordinator.run()
             except BaseException as error:
@@ -116,13 +130,13 @@ def run_sweep(
 def _assemble(
     config: SweepConfig,
     info: SweepInfo,
+    records: Sequence[Record],
     request: StopRequest,
     progress: Progress,
     on_record: Callable[[Record], None],
 ) -> Coordinator:
-    store = config.home.store(info.id)
-    records = store.read_all()
-    study = StudyStore(config.home.optuna_db, info.study_name, info.direction)
+    patience = Patience(progress.note, lambda: request.reason is not None)
+    study = StudyStore(config.home.optuna_db, info.study_name, info.direction, patience)
     study.end_open_slots_of(info.earlier_studies)
     ledger = make_ledger(config, info, records, study)
     watch = Watch(progress, request)
@@ -130,7 +144,7 @@ def _assemble(
         config=config,
         sweep_id=info.id,
         ledger=ledger,
-        store=store,
+        store=config.home.store(info.id),
         progress=progress,
         request=request,
         watch=watch,

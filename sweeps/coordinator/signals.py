@@ -5,13 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
+
+from sweeps.errors import StoreError
 
 REASONS: Final = {
     signal.SIGINT: "interrupt",
     signal.SIGTERM: "terminate",
     signal.SIGHUP: "hangup",
 }
+_NUMBERS: Final = {reason: number for number, reason in REASONS.items()}
 INTERRUPTIONS: Final = frozenset(REASONS.values())
 """Why a sweep ended, if somebody asked it to; its open slots are run again on resume."""
 
@@ -45,8 +48,15 @@ class StopRequest:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if isinstance(error, StoreError) and self.reason is not None:
+            # Whoever asked for the end hears of that, not of a store that was waited for.
+            self._end_at_once(_NUMBERS[self.reason])
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.reason is not None:
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+            self._end_at_once(number)
         self.reason = REASONS[signal.Signals(number)]
+
+    @staticmethod
+    def _end_at_once(number: int) -> NoReturn:
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)

@@ -2,14 +2,17 @@
 
 from sweeps.records.generations import Generation, UnfinishedSlot
 from sweeps.records.record import Outcome, Record, SweepInfo
-from sweeps.records.store import RecordError, RecordStore
+from sweeps.records.store import DamagedRecordWarning, RecordError, RecordStore, Report, warn
 
 __all__ = [
+    "DamagedRecordWarning",
     "Generation",
     "Outcome",
     "Record",
     "RecordError",
     "RecordStore",
+    "Report",
     "SweepInfo",
     "UnfinishedSlot",
+    "warn",
 ]

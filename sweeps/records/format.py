@@ -30,6 +30,10 @@ class FormatError(ValueError):
     """The bytes are not a whole, unaltered record of a version that is understood."""
 
 
+class VersionError(FormatError):
+    """A whole record of another format version; nothing is wrong with it."""
+
+
 def encode(record: Record) -> bytes:
     """Return a record as bytes; weights are left out."""
     arrays = dict(record.result.arrays) if record.result else {}
@@ -87,17 +91,17 @@ def unseal(data: bytes) -> bytes:
     parts = header.split(b" ")
     if not newline or len(parts) != 4 or parts[0] != _MAGIC:
         raise FormatError("not a record: the header line is missing or torn")
-    if parts[1] != str(FORMAT_VERSION).encode():
-        raise FormatError(
-            f"record format {parts[1].decode(errors='replace')}, but this version reads "
-            f"{FORMAT_VERSION}; use the version that wrote it"
-        )
     if parts[3] != str(len(payload)).encode():
         raise FormatError(
             f"torn record: {len(payload)} bytes of {parts[3].decode('ascii', 'replace')}"
         )
     if parts[2] != hashlib.sha256(payload).hexdigest().encode():
         raise FormatError("altered record: the checksum does not fit the contents")
+    if parts[1] != str(FORMAT_VERSION).encode():
+        raise (VersionError if parts[1].isdigit() else FormatError)(
+            f"record format {parts[1].decode(errors='replace')}, but this version reads "
+            f"{FORMAT_VERSION}; use the version that wrote it"
+        )
     return payload
 
 

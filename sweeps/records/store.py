@@ -6,23 +6,46 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from sweeps.records.files import write_atomically
-from sweeps.records.format import FormatError, decode, encode, pack_arrays, unpack_arrays
+from sweeps.failpoints import reached
+from sweeps.records.files import make_folder, write_atomically
+from sweeps.records.format import (
+    FormatError,
+    VersionError,
+    decode,
+    encode,
+    pack_arrays,
+    unpack_arrays,
+)
 from sweeps.records.generations import Generation
 from sweeps.records.record import Record, SweepInfo
 
 _INFO_FILE: Final = "sweep.json"
 _ASKED_FILE: Final = "asked"
+_RECORDS: Final = "[0-9]*.record"
 
 
 class RecordError(Exception):
     """A record or a weights file is missing or damaged; the message names the file."""
+
+
+class DamagedRecordWarning(UserWarning):
+    """A record is torn or altered; it was left out, and the next start runs its trial again."""
+
+
+Report = Callable[[str], None]
+"""Takes one line about a damaged record."""
+
+
+def warn(line: str) -> None:
+    """Report a damaged record as a warning of Python."""
+    warnings.warn(line, DamagedRecordWarning, stacklevel=4)
 
 
 class RecordStore:
@@ -32,15 +55,20 @@ class RecordStore:
         self.folder = folder
 
     def create(self, info: SweepInfo) -> None:
-        """Make the folder and write what is fixed for the life of the sweep."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Make the folder and write what is fixed for the life of the sweep.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        make_folder(self.folder)
         document = dataclasses.asdict(info)
         del document["generations"]  # each has a file of its own
-        self._write_json(self.folder / _INFO_FILE, document)
+        self._write_json(self.folder / _INFO_FILE, document, "sweep")
 
     def write_generation(self, generation: Generation) -> None:
         """Begin the next generation: from this write on it is the newest, before it never was."""
-        self._write_json(self._generation_path(generation.number), dataclasses.asdict(generation))
+        path = self._generation_path(generation.number)
+        self._write_json(path, dataclasses.asdict(generation), "generation")
 
     def info(self) -> SweepInfo | None:
         """Return what is fixed, as the newest generation has it; None if there is no sweep here.
@@ -72,13 +100,13 @@ class RecordStore:
 
     def ask(self, trials: int) -> None:
         """Note how many trials were asked for last."""
-        write_atomically(self.folder / _ASKED_FILE, f"{trials}\n".encode())
+        write_atomically(self.folder / _ASKED_FILE, f"{trials}\n".encode(), "asked")
 
     def asked(self) -> int | None:
         """Return how many trials were asked for last, None if nobody asked yet."""
         try:
             return int((self.folder / _ASKED_FILE).read_text(encoding="ascii"))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return None
 
     def write(self, record: Record) -> Record:
@@ -89,26 +117,60 @@ class RecordStore:
 
         Raises:
             RecordError: The attempt is recorded already: what is recorded never changes.
+            StoreError: It cannot be written; nothing of it is left but, perhaps, the weights.
         """
         if self._record_path(record.spec.key).exists():
             raise RecordError(f"{self._record_path(record.spec.key)}: recorded already")
         if record.result is not None and record.result.weights is not None:
             packed = pack_arrays(record.result.weights)
-            write_atomically(self._weights_path(record.spec.key), packed)
+            write_atomically(self._weights_path(record.spec.key), packed, "weights")
             digest = hashlib.sha256(packed).hexdigest()
             record = dataclasses.replace(record, weights_sha256=digest)
-        write_atomically(self._record_path(record.spec.key), encode(record))
+        write_atomically(self._record_path(record.spec.key), encode(record), "record")
         return record
 
-    def read_all(self, *, arrays: bool = False) -> list[Record]:
-        """Return every record, ordered by slot and attempt.
+    def read_all(self, *, arrays: bool = False, report: Report = warn) -> list[Record]:
+        """Return every whole record, ordered by slot and attempt.
+
+        Args:
+            arrays: Whether to unpack the arrays too.
+            report: Told of each damaged record, which is left out.
 
         Raises:
-            RecordError: One of them is damaged.
+            RecordError: One of them is of another format version.
         """
-        paths = self.folder.glob("[0-9]*.record")
-        records = [self._read(path, arrays=arrays) for path in paths]
-        return sorted(records, key=lambda r: (r.spec.slot, r.spec.attempt))
+
+        def leave_out(path: Path, problem: str) -> None:
+            report(f"{path}: {problem}; left out: the next `sweeps run` runs this trial again")
+
+        return self._whole(arrays, leave_out)
+
+    def recover(self, report: Report) -> list[Record]:
+        """Take away what a killed coordinator left half done; only for who holds the sweep's lock.
+
+        A record that is torn or altered was never acknowledged, or is lost: it is kept under
+        another name, and its trial runs again.
+
+        Args:
+            report: Told of each record put aside.
+
+        Returns:
+            Every whole record, ordered by slot and attempt.
+        """
+
+        def put_aside(path: Path, problem: str) -> None:
+            aside = path.with_name(f"{path.name}.torn")
+            path.replace(aside)
+            report(f"{path.name}: {problem}; kept as {aside}, this trial runs again")
+
+        for temporary in self.folder.glob(".*.tmp"):
+            temporary.unlink(missing_ok=True)
+        records = self._whole(False, put_aside)
+        known = {record.spec.key for record in records}
+        for weights in self.folder.glob("[0-9]*.weights"):
+            if weights.stem not in known:
+                weights.unlink(missing_ok=True)
+        return records
 
     def read(self, key: str) -> Record:
         """Return one record with its arrays, by `<slot>-<attempt>`."""
@@ -135,7 +197,23 @@ class RecordStore:
 
     def drop_weights(self, key: str) -> None:
         """Delete the weights of one attempt, if they are there."""
+        reached("drop.begun")
         self._weights_path(key).unlink(missing_ok=True)
+        reached("drop.done")
+
+    def _whole(self, arrays: bool, on_damage: Callable[[Path, str], None]) -> list[Record]:
+        def read() -> Iterator[Record]:
+            for path in self.folder.glob(_RECORDS):
+                try:
+                    yield decode(path.read_bytes(), arrays=arrays)
+                except FileNotFoundError:
+                    continue  # put aside meanwhile
+                except VersionError as error:
+                    raise RecordError(f"{path}: {error}") from None
+                except FormatError as error:
+                    on_damage(path, str(error))
+
+        return sorted(read(), key=lambda record: (record.spec.slot, record.spec.attempt))
 
     def _read(self, path: Path, *, arrays: bool) -> Record:
         try:
@@ -154,8 +232,8 @@ class RecordStore:
     def _generation_path(self, number: int) -> Path:
         return self.folder / f"generation-{number}.json"
 
-    def _write_json(self, path: Path, document: Mapping[str, Any]) -> None:
-        write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
+    def _write_json(self, path: Path, document: Mapping[str, Any], what: str) -> None:
+        write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False).encode(), what)
 
     def _read_json(self, path: Path) -> dict[str, Any] | None:
         try:
@@ -163,5 +241,7 @@ class RecordStore:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise RecordError(f"{path}: damaged, {error}") from None
+            raise RecordError(
+                f"{path}: damaged ({error}); put a copy of it there, or move its folder away"
+            ) from None
         return document

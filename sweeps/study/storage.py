@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import optuna
 import sqlalchemy
@@ -13,12 +13,25 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.databases import (
+    Patience,
+    check,
+    created_whole,
+    enable_wal,
+    migrate,
+    relax_synchronous,
+    schema_version,
+)
+from sweeps.errors import StoreError
+from sweeps.failpoints import reached
 from sweeps.locks import exclusive
 from sweeps.records import Record
 from sweeps.study.mirror import DIVERGED_CONSTRAINT, Direction, Told
 from sweeps.study.proposals import Proposal
 
-BUSY_TIMEOUT_SECONDS: Final = 30
+BUSY_TIMEOUT_SECONDS: Final = 5
+"""For other sweeps of the same home, which write for milliseconds; `Patience` waits longer."""
+
 ATTEMPTS: Final = "attempts"
 """User attribute of a slot: number of its last attempt that was begun."""
 
@@ -30,26 +43,41 @@ class StudyStore:
     back on every call what the only writer knows already.
     """
 
-    def __init__(self, database: Path, name: str, direction: Direction) -> None:
-        """Open the study, creating file and study where they are missing."""
-        with exclusive(database.parent):  # two processes must not both create the tables
-            self._storage = _open(database)
-            study = optuna.create_study(
-                study_name=name, storage=self._storage, direction=direction, load_if_exists=True
-            )
-        self._study_id = self._storage.get_study_id_from_name(study.study_name)
-        self.slots: list[FrozenTrial] = self._storage.get_all_trials(self._study_id)
+    def __init__(
+        self,
+        database: Path,
+        name: str,
+        direction: Direction,
+        patience: Patience | None = None,
+    ) -> None:
+        """Open the study, creating file and study where they are missing.
+
+        Raises:
+            StoreError: The database is damaged, locked for too long, or cannot be written.
+        """
+        self._database = database
+        self._patience = patience or Patience()
+        prepare(database, self._patience)
+        self._storage = _open(database)
+        reached("study.named")
+        self._study_id, self.slots = self._write(self._load, name, direction)
         """The slots that were stored when the study was opened, in order."""
-        self._trial_ids = [
-            self._storage.get_trial_id_from_study_id_trial_number(self._study_id, t.number)
-            for t in self.slots
-        ]
+        reached("study.created")
+        self._trial_ids = [trial._trial_id for trial in self.slots]
         self._ended = {t.number for t in self.slots if t.state.is_finished()}
+
+    def _load(self, name: str, direction: Direction) -> tuple[int, list[FrozenTrial]]:
+        optuna.create_study(
+            study_name=name, storage=self._storage, direction=direction, load_if_exists=True
+        )
+        study_id = self._storage.get_study_id_from_name(name)
+        return study_id, self._storage.get_all_trials(study_id)
 
     def add(self, slot: int, proposal: Proposal) -> None:
         """Store one slot, RUNNING, with all its parameters in one transaction."""
         if slot != len(self._trial_ids):
             raise RuntimeError(f"slot {slot} cannot be added after {len(self._trial_ids)} slots")
+        reached("slot.begun")
         trial = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=dict(proposal.params),
@@ -60,22 +88,36 @@ class StudyStore:
                 ATTEMPTS: 1,  # begun as soon as it is stored
             },
         )
-        self._trial_ids.append(self._storage.create_new_trial(self._study_id, trial))
+        trial_id = self._write(self._storage.create_new_trial, self._study_id, trial)
+        self._trial_ids.append(trial_id)
+        reached("slot.added")
 
     def count_attempt(self, slot: int, attempt: int) -> None:
-        """Store that an attempt is about to begin, so that its number is never used again."""
-        self._storage.set_trial_user_attr(self._trial_ids[slot], ATTEMPTS, attempt)
+        """Store that an attempt is about to begin, so that its number is never used again.
+
+        A slot that has ended, and is run again because its record was lost, is left as it is.
+        """
+        if slot in self._ended:
+            return
+        reached("attempt.begun")
+        self._write(self._storage.set_trial_user_attr, self._trial_ids[slot], ATTEMPTS, attempt)
+        reached("attempt.counted")
 
     def tell(self, slot: int, outcome: Told) -> None:
         """Store how a slot ended; a slot that has ended already is left as it is."""
         if slot in self._ended:
             return
+        reached("tell.begun")
         trial_id = self._trial_ids[slot]
         if outcome.state != TrialState.FAIL:
             violation = 1.0 if outcome.diverged else -1.0
-            self._storage.set_trial_system_attr(trial_id, DIVERGED_CONSTRAINT, violation)
+            self._write(
+                self._storage.set_trial_system_attr, trial_id, DIVERGED_CONSTRAINT, violation
+            )
+        reached("tell.constrained")
         values = None if outcome.value is None else [outcome.value]
-        self._storage.set_trial_state_values(trial_id, outcome.state, values)
+        self._write(self._storage.set_trial_state_values, trial_id, outcome.state, values)
+        reached("tell.done")
         self._ended.add(slot)
 
     def end_open_slots_of(self, names: Iterable[str]) -> None:
@@ -86,12 +128,43 @@ class StudyStore:
             except KeyError:
                 continue  # killed before it opened its study
             for trial in self._storage.get_all_trials(study_id, states=(TrialState.RUNNING,)):
-                self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                self._write(self._storage.set_trial_state_values, trial._trial_id, TrialState.FAIL)
 
     def close(self) -> None:
         """Close the database."""
         self._storage.remove_session()
         self._storage.engine.dispose()
+
+    def _write(self, method: Callable[..., Any], *values: Any, **named: Any) -> Any:
+        """Call a method of the storage that is one transaction."""
+        return self._patience.write(self._database, lambda: method(*values, **named))
+
+
+def prepare(database: Path, patience: Patience) -> None:
+    """Make the database where it is missing; check it, and bring an older schema up to date.
+
+    A copy is kept before anything is changed. Nothing else is: of a damaged file, of another
+    program's, or of a newer Optuna's.
+
+    Raises:
+        StoreError: It cannot be used; the message says why and what to do.
+    """
+    with exclusive(database.parent):  # two processes must not both make it, or migrate it
+        if not database.exists():
+            patience.run(database, lambda: _create(database))
+        check(database, patience)
+        version = schema_version(database, patience, "version_info")
+        storage = None if version is None else _open(database)
+        known = [] if storage is None else storage.get_all_versions()  # the newest first
+        if version not in known:
+            raise StoreError(
+                f"{database}: its schema ({version or 'none'}) is not one of Optuna "
+                f"{optuna.__version__}. It was left as it is. Use the version that wrote it, or "
+                "move it away and repeat the command: the study is written anew from the records"
+            )
+        if storage is not None and version != known[0]:
+            storage.engine.dispose()
+            patience.run(database, lambda: migrate(database, _upgrade))
 
 
 def stored_slots(database: Path, name: str) -> list[FrozenTrial]:
@@ -125,25 +198,28 @@ def distributions_to_json(proposal: Proposal) -> dict[str, str]:
     return {n: distribution_to_json(d) for n, d in proposal.distributions.items()}
 
 
+def _create(database: Path) -> None:
+    reached("study.begun")
+    with created_whole(database) as new:
+        sqlite3.connect(new).close()
+        enable_wal(new)
+        RDBStorage(f"sqlite:///{new}").engine.dispose()
+        reached("study.made")
+
+
+def _upgrade(database: Path) -> None:
+    storage = _open(database)
+    storage.upgrade()
+    storage.engine.dispose()
+
+
 def _open(database: Path) -> RDBStorage:
-    _enable_wal(database)
     storage = RDBStorage(
         f"sqlite:///{database}",
         engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}},
+        skip_compatibility_check=True,
+        skip_table_creation=True,
     )
-    sqlalchemy.event.listen(storage.engine, "connect", _relax_synchronous)
+    sqlalchemy.event.listen(storage.engine, "connect", relax_synchronous)
     storage.engine.dispose()  # connections made before the listener was there
     return storage
-
-
-def _enable_wal(database: Path) -> None:
-    # WAL is a property of the file: readers never block the writer. Set once, before Optuna's
-    # first connection, because it cannot be changed inside a transaction.
-    with sqlite3.connect(database, timeout=BUSY_TIMEOUT_SECONDS) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()
-
-
-def _relax_synchronous(connection: sqlite3.Connection, _record: object) -> None:
-    # With WAL, NORMAL cannot damage the file; a last commit lost with the power is in the records.
-    connection.execute("PRAGMA synchronous=NORMAL")

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sweeps.failpoints import reached
+
 _PAGE: Final = 1000
 
 
@@ -27,12 +29,15 @@ def find_or_create_experiment(client: Any, name: str, artifact_folder: Path | No
     if experiment is None:
         location = artifact_folder.as_uri() if artifact_folder else None
         try:
-            return str(client.create_experiment(name, location))
+            created = str(client.create_experiment(name, location))
         except MlflowException:
             # Another process may have been faster, or the reply to our own request was lost.
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
+        else:
+            reached("experiment.created")
+            return created
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)

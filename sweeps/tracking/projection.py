@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from sweeps.clock import now_ms
+from sweeps.failpoints import reached
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.content import (
     RunContent,
@@ -71,9 +72,12 @@ class Projection:
         with quiet(), self._forgetting(info):
             parent_id = self._sweep(info).parent_id
             log_values(self._client(), parent_id, tags=sweep_tags(info, extra))
+            reached("parent.valued")
             log_files(self._client(), parent_id, sweep_files(info))
+            reached("parent.filed")
             self._show_view(self._sweep(info), info)
             self._client().update_run(parent_id, status="RUNNING", name=info.name)
+            reached("parent.running")
             return parent_id
 
     def project(self, info: SweepInfo, record: Record, files: Mapping[str, bytes] | None) -> str:
@@ -96,10 +100,12 @@ class Projection:
                 sweep.columns.update(content.params)
                 self._show_view(sweep, info)
             log_files(self._client(), run_id, trial_files(info, record, files or {}))
+            reached("run.filed")
             was_undrawn = sweep.children.get(record.spec.key, ("", ""))[1] == UNDRAWN
             if files is None or was_undrawn:
                 log_values(self._client(), run_id, tags={UNDRAWN: str(files is None).lower()})
             self._client().set_terminated(run_id, content.status, content.end_time)
+            reached("run.ended")
             status = UNDRAWN if files is None else content.status
             sweep.children[record.spec.key] = (run_id, status)
             return run_id
@@ -151,10 +157,14 @@ class Projection:
             texts = {**best_tags, **tags, "mlflow.note.content": summary_markdown}
             fitted, _ = fit(texts, MAX_TAG_CHARACTERS)
             points = list(headline_points(best)) if best else []
+            reached("end.begun")
             log_values(self._client(), parent_id, tags=fitted, metrics=points)
+            reached("end.valued")
             log_files(self._client(), parent_id, files or {})
+            reached("end.filed")
             end_time = max(finished_at or now_ms(), info.created_at)  # if the clock was set back
             self._client().set_terminated(parent_id, status, end_time)
+            reached("end.done")
 
     def close(self) -> None:
         """Let go of the store's connections; a later call opens it again."""
@@ -192,7 +202,9 @@ class Projection:
         client = self._client()
         if not keep_one(client, list(search(client, experiment_id, identity))):
             tags = sweep_tags(info, SweepNote())
+            reached("parent.begun")
             client.create_run(experiment_id, info.created_at, tags, info.name)
+            reached("parent.created")
         return _run_id(keep_one(client, list(search(client, experiment_id, identity))))
 
     def _write_child(
@@ -203,14 +215,16 @@ class Projection:
         if known is not None:
             log_values(client, known[0], content.params, content.metrics, content.tags)
             return known[0]
-        tags, name = dict(content.tags), content.name
-        client.create_run(sweep.experiment_id, content.start_time, tags, name)
+        reached("run.begun")
+        client.create_run(sweep.experiment_id, content.start_time, dict(content.tags), content.name)
+        reached("run.created")
         # Looked up even though it was just created: a repeated request or a second projector
         # may have made another one, and all must agree on which stays.
         # The rarer tag first: MLflow's SQL begins with it, and a sweep shares its id with all runs.
         identity = {"trial": record.spec.key, "sweep_id": info.id}
         run_id = _run_id(keep_one(client, list(search(client, sweep.experiment_id, identity))))
         log_values(client, run_id, content.params, content.metrics)
+        reached("run.valued")
         return run_id
 
     def _show_view(self, sweep: _Sweep, info: SweepInfo) -> None:
@@ -224,8 +238,7 @@ class _ForgetOnError:
     def __init__(self, sweeps: dict[str, _Sweep], sweep_id: str) -> None:
         self._sweeps, self._sweep_id = sweeps, sweep_id
 
-    def __enter__(self) -> None:
-        return None
+    def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:

@@ -161,6 +161,7 @@ class Projector:
                     self._queue.popleft()
                     self._done += job.name != "sweep"
                     self._last_tries = LAST_TRIES
+        self._projection.close()  # in this thread, which opened it
 
     def _next(self) -> _Job | None:
         with self._changed:

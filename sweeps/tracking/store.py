@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from sweeps.databases import (
+    Patience,
+    check,
+    created_whole,
+    enable_wal,
+    migrate,
+    relax_synchronous,
+    schema_version,
+)
+from sweeps.errors import StoreError
+from sweeps.failpoints import reached
 from sweeps.locks import exclusive
 from sweeps.tracking.address import SQLITE, sqlite_path
 from sweeps.tracking.quiet import quiet
 
-BUSY_TIMEOUT_SECONDS: Final = 20
 
+def open_client(tracking_uri: str, patience: Patience | None = None) -> Any:
+    """Return an `MlflowClient`; a SQLite store is created and migrated (seconds, once).
 
-def open_client(tracking_uri: str) -> Any:
-    """Return an `MlflowClient`; a SQLite store is created and migrated (seconds, once)."""
+    Raises:
+        StoreError: The SQLite file is damaged, locked for too long, or a newer MLflow's.
+    """
     with quiet():
         from mlflow.tracking import MlflowClient
 
@@ -24,11 +36,14 @@ def open_client(tracking_uri: str) -> Any:
             return MlflowClient(tracking_uri)
         database.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(database.parent):  # two processes must not both create it
+            patience = patience or Patience()
             if not database.exists():
-                _create(database)
-            _enable_wal(database)
+                patience.run(database, lambda: _create(database))
+            else:
+                _bring_up_to_date(database, patience)
             client = MlflowClient(tracking_uri)
             _relax_synchronous(client)
+        reached("tracking.named")
         return client
 
 
@@ -43,24 +58,51 @@ def _create(database: Path) -> None:
     """Migrate a new store under another name: a process killed meanwhile leaves no half of one."""
     from mlflow.tracking import MlflowClient
 
-    new = database.with_name(f".{database.name}.new")
-    _remove(new)
-    client = MlflowClient(f"{SQLITE}{new}")
-    _ = client._tracking_client.store  # creates and migrates it
-    close_client(client)
-    new.replace(database)
-    _remove(new)
+    reached("tracking.begun")
+    with created_whole(database) as new:
+        sqlite3.connect(new).close()
+        enable_wal(new)
+        client = MlflowClient(f"{SQLITE}{new}")
+        _ = client._tracking_client.store  # creates and migrates it
+        close_client(client)
+        reached("tracking.made")
 
 
-def _remove(database: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        database.with_name(database.name + suffix).unlink(missing_ok=True)
+def _bring_up_to_date(database: Path, patience: Patience) -> None:
+    """Migrate the store of an older MLflow, after a copy; refuse one that is not understood.
+
+    MLflow itself migrates without a copy, if it does.
+    """
+    import mlflow
+
+    check(database, patience)
+    patience.run(database, lambda: enable_wal(database))
+    version, known = schema_version(database, patience, "experiments"), _schema_versions()
+    if version not in known:
+        raise StoreError(
+            f"{database}: its schema ({version or 'none'}) is not one of MLflow "
+            f"{mlflow.__version__}. It was left as it is. "
+            "Use the version that wrote it, or another --tracking-uri"
+        )
+    if version != known[0]:
+        patience.run(database, lambda: migrate(database, _upgrade))
 
 
-def _enable_wal(database: Path) -> None:
-    """Let readers (the UI) and our one writer work at the same time; kept in the file."""
-    with closing(sqlite3.connect(database, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
+def _schema_versions() -> list[str]:
+    """Return the schemas that this MLflow can bring up to date, its own first."""
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db.utils import _get_alembic_config
+
+    scripts = ScriptDirectory.from_config(_get_alembic_config(""))
+    return [script.revision for script in scripts.walk_revisions()]
+
+
+def _upgrade(database: Path) -> None:
+    from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine_with_retry
+
+    engine = create_sqlalchemy_engine_with_retry(f"{SQLITE}{database}")
+    _upgrade_db(engine)
+    engine.dispose()
 
 
 def _relax_synchronous(client: Any) -> None:
@@ -68,10 +110,6 @@ def _relax_synchronous(client: Any) -> None:
     import sqlalchemy
 
     engine = client._tracking_client.store.engine  # MLflow offers no other way to it
-    if not sqlalchemy.event.contains(engine, "connect", _set_synchronous_normal):
-        sqlalchemy.event.listen(engine, "connect", _set_synchronous_normal)
+    if not sqlalchemy.event.contains(engine, "connect", relax_synchronous):
+        sqlalchemy.event.listen(engine, "connect", relax_synchronous)
         engine.dispose()  # connections made before the listener was there
-
-
-def _set_synchronous_normal(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA synchronous=NORMAL")

@@ -1,9 +1,17 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 
-from sweeps.records import Generation, RecordError, RecordStore, SweepInfo, UnfinishedSlot
+from sweeps.records import (
+    DamagedRecordWarning,
+    Generation,
+    RecordError,
+    RecordStore,
+    SweepInfo,
+    UnfinishedSlot,
+)
 from tests.sweeps.records.test_format import make_record
 
 
@@ -84,12 +92,13 @@ def test_an_attempt_without_weights_says_so(store):
         store.weights(record)
 
 
-def test_a_damaged_record_is_named(store):
+def test_a_damaged_record_is_named_and_left_out(store):
+    store.write(with_weights(3))
     store.write(make_record())
-    path = store.folder / "0007-2.record"
-    path.write_bytes(b"torn")
-    with pytest.raises(RecordError, match=r"0007-2\.record: not a record"):
-        store.read_all()
+    (store.folder / "0007-2.record").write_bytes(b"torn")
+    with pytest.warns(DamagedRecordWarning, match=r"0007-2\.record: not a record"):
+        found = store.read_all()
+    assert [r.spec.slot for r in found] == [3]
     with pytest.raises(RecordError, match=r"no record 0099-1\.record"):
         store.read("0099-1")
 
@@ -147,3 +156,68 @@ def test_a_damaged_generation_is_an_error_that_names_the_file(store, text, probl
     (store.folder / "generation-2.json").write_text(text)
     with pytest.raises(RecordError, match=rf"generation-2\.json: {problem}"):
         store.info()
+
+
+@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.faults)])
+def test_every_prefix_of_the_last_records_opens_as_whole_or_as_torn(store, step):
+    """A file of each length that a record can be cut to."""
+    for slot in range(3):
+        store.write(with_weights(slot))
+    for slot in range(3):
+        path = store.folder / f"{slot:04d}-1.record"
+        whole = path.read_bytes()
+        for length in range(len(whole), -1, -step):
+            path.write_bytes(whole[:length])
+            told = []
+            found = [r.spec.slot for r in store.read_all(report=told.append)]
+            is_whole = length == len(whole)
+            assert found == [s for s in range(3) if s != slot or is_whole]
+            assert len(told) == (not is_whole)
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.faults)])
+def test_every_flipped_bit_of_a_record_is_noticed(store, step):
+    store.write(make_record())
+    path = store.folder / "0007-2.record"
+    whole = path.read_bytes()
+    version = len("sweeps-record ")
+    for position, bit in itertools.product(range(0, len(whole), step), range(8)):
+        altered = bytearray(whole)
+        altered[position] ^= 1 << bit
+        path.write_bytes(altered)
+        told = []
+        if position == version and altered[position : position + 1].isdigit():
+            with pytest.raises(RecordError, match="use the version that wrote it"):
+                store.read_all(report=told.append)
+        else:
+            assert store.read_all(report=told.append) == []
+            assert len(told) == 1
+
+
+def test_what_a_killed_coordinator_left_half_done_is_cleared(store):
+    for slot in range(3):
+        store.write(with_weights(slot))
+    (store.folder / ".0003-1.record.4711.tmp").write_bytes(b"half")
+    (store.folder / "0003-1.weights").write_bytes(b"of an attempt that was never recorded")
+    torn = store.folder / "0001-1.record"
+    torn.write_bytes(torn.read_bytes()[:100])
+    told = []
+    assert [r.spec.slot for r in store.recover(told.append)] == [0, 2]
+    assert [line.split(": ")[0] for line in told] == ["0001-1.record"]
+    assert {path.name for path in store.folder.iterdir()} == {
+        *("sweep.json", "0000-1.record", "0000-1.weights", "0002-1.record", "0002-1.weights"),
+        "0001-1.record.torn",
+    }
+    assert store.recover(told.append) == store.recover(told.append)
+    assert len(told) == 1
+
+
+def test_a_record_of_another_version_is_neither_left_out_nor_put_aside(store):
+    store.write(make_record())
+    path = store.folder / "0007-2.record"
+    path.write_bytes(path.read_bytes().replace(b"sweeps-record 1", b"sweeps-record 2", 1))
+    for read in (store.read_all, lambda: store.recover(lambda line: None)):
+        with pytest.raises(RecordError, match="record format 2, but this version reads 1"):
+            read()
+    assert path.exists()

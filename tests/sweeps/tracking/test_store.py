@@ -1,8 +1,15 @@
-"""The store is created whole, or not at all."""
+"""The store is created whole, or not at all; an older one is brought up to date after a copy."""
 
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
+import pytest
+
+from sweeps.errors import StoreError
+from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import close_client, open_client
 
 
@@ -12,7 +19,8 @@ import sys, threading, time, os, pathlib
 from sweeps.tracking.store import open_client
 folder = pathlib.Path(sys.argv[1])
 threading.Thread(target=open_client, args=[f"sqlite:///{folder}/mlflow.db"], daemon=True).start()
-while not any(p.stat().st_size > 100_000 for p in folder.glob(".mlflow.db.new*")):
+log = folder / ".mlflow.db.new-wal"
+while not log.exists() or log.stat().st_size < 100_000:
     time.sleep(0.001)
 os._exit(0)
 """
@@ -22,3 +30,43 @@ os._exit(0)
     assert client.search_experiments()
     close_client(client)
     assert not list(tmp_path.glob(".mlflow.db*"))
+
+
+@pytest.fixture
+def database(tmp_path, migrated_database):
+    return shutil.copy(migrated_database, tmp_path / "mlflow.db")
+
+
+def version(database):
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+
+
+def downgrade(database):
+    """Undo MLflow's last migration, by the code that MLflow has for it."""
+    with quiet():
+        from alembic import command
+        from mlflow.store.db.utils import _get_alembic_config
+
+        command.downgrade(_get_alembic_config(f"sqlite:///{database}"), "-1")
+
+
+def test_the_store_of_an_older_mlflow_is_brought_up_to_date_after_a_copy(database, capfd):
+    now = version(database)
+    downgrade(database)
+    older = version(database)
+    assert older != now
+    client = open_client(f"sqlite:///{database}")
+    assert client.search_experiments()
+    close_client(client)
+    assert version(database) == now
+    (backup,) = database.parent.glob("mlflow.db.backup-*")
+    assert version(backup) == older
+    assert capfd.readouterr().err == ""
+
+
+def test_the_store_of_a_newer_mlflow_is_refused(database):
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    with pytest.raises(StoreError, match=r"is not one of MLflow 3\.17.* left as it is"):
+        open_client(f"sqlite:///{database}")

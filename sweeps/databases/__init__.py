@@ -1,0 +1,21 @@
+"""SQLite files: shared by the study and by MLflow's own store; knows neither."""
+
+from sweeps.databases.files import (
+    check,
+    created_whole,
+    enable_wal,
+    migrate,
+    relax_synchronous,
+    schema_version,
+)
+from sweeps.databases.waiting import Patience
+
+__all__ = [
+    "Patience",
+    "check",
+    "created_whole",
+    "enable_wal",
+    "migrate",
+    "relax_synchronous",
+    "schema_version",
+]

@@ -1,0 +1,101 @@
+"""Fail-points: where a test ends this process, before and after everything a sweep writes.
+
+    SWEEPS_FAILPOINT=name[:n][:kill|raise|pause]
+
+The n-th time (default: the first) that the process reaches the point of that name, it kills
+itself, as a power cut would (`kill`, the default), raises an `OSError`, as a failing disk would
+(`raise`), or stops until somebody continues it (`pause`). Without the variable nothing happens.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final
+
+from sweeps.errors import UsageError
+
+VARIABLE: Final = "SWEEPS_FAILPOINT"
+FILES: Final = ("sweep", "generation", "asked", "weights", "record")
+STEPS: Final = ("begun", "opened", "written", "synced", "renamed", "done")
+"""Of a file that is written atomically: nothing yet, an empty temporary file, its contents,
+fsynced, under its own name, and the folder fsynced."""
+
+NAMES: Final = (
+    "home.begun",
+    *(f"{file}.{step}" for file in FILES for step in STEPS),
+    *("lock.opened", "lock.taken", "lock.signed", "lock.cleared"),
+    *("study.begun", "study.made", "study.named", "study.created"),
+    *("slot.begun", "slot.added", "attempt.begun", "attempt.counted"),
+    *("tell.begun", "tell.constrained", "tell.done"),
+    *("drop.begun", "drop.done"),
+    *("tracking.begun", "tracking.made", "tracking.named", "experiment.created"),
+    *("parent.begun", "parent.created", "parent.valued", "parent.filed", "parent.running"),
+    *("run.begun", "run.created", "run.valued", "run.filed", "run.ended"),
+    *("end.begun", "end.valued", "end.filed", "end.done"),
+)
+"""Every fail-point, roughly in the order in which a sweep reaches them: the sweep's files, its
+lock, its study, slots and attempts, outcomes, dropped weights, MLflow's store and experiment, the
+parent run, an attempt's run, the end of the parent run."""
+
+
+def reached(name: str) -> None:
+    """Say that the process is at the fail-point `name`, one of `NAMES`.
+
+    Raises:
+        UsageError: The environment variable asks for something that there is not.
+        OSError: A test wants it here.
+    """
+    armed = _armed()
+    if armed is not None and armed.name == name and next(armed.count) == armed.number:
+        armed.act()
+
+
+@dataclass(frozen=True)
+class _Armed:
+    name: str
+    number: int
+    act: Callable[[], None]
+    count: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+
+@cache
+def _armed() -> _Armed | None:
+    text = os.environ.get(VARIABLE)
+    return _parse(text) if text else None
+
+
+def _parse(text: str) -> _Armed:
+    name, *options = text.split(":")
+    action = options.pop() if options and options[-1] in _ACTIONS else "kill"
+    number = options.pop() if options else "1"
+    if name not in NAMES or options or not number.isdecimal() or number == "0":
+        raise UsageError(
+            f"{VARIABLE}={text!r}: write name[:n][:kill|raise|pause], n from 1 on, the name one of "
+            + ", ".join(NAMES)
+        )
+    return _Armed(name, int(number), _ACTIONS[action])
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _raise() -> None:
+    raise OSError(errno.EIO, f"fail-point {os.environ[VARIABLE]}")
+
+
+def _pause() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+_ACTIONS: Final[Mapping[str, Callable[[], None]]] = {
+    "kill": _kill,
+    "raise": _raise,
+    "pause": _pause,
+}

@@ -1,0 +1,289 @@
+"""Databases and records that are locked, full, read-only, damaged or lost: no result is lost."""
+
+import ctypes
+import resource
+import shutil
+import signal
+import sqlite3
+import threading
+from contextlib import closing
+from functools import partial
+
+import pytest
+
+import sweeps
+from sweeps.databases import waiting
+from sweeps.errors import StoreError
+from sweeps.home import Home
+from sweeps.records import RecordError
+from tests.sweeps.conftest import table
+from tests.sweeps.databases.locking import locked
+from tests.sweeps.launching import Launched
+from tests.sweeps.soundness import assert_sound, slots
+
+TRIALS = 8
+
+
+@pytest.fixture
+def undisturbed(run_toy):
+    """The table of a sweep that is left alone."""
+    return table(run_toy("undisturbed", trials=TRIALS))
+
+
+def execute(database, *statements):
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def lose_slots(database, kept):
+    """Undo the commits that added slots, as a power cut may."""
+    parts = ("params", "values", "user_attributes", "system_attributes")
+    execute(
+        database,
+        *(f"DELETE FROM trial_{part} WHERE trial_id > {kept}" for part in parts),
+        f"DELETE FROM trials WHERE number >= {kept}",
+    )
+
+
+def lose_outcomes(database, kept):
+    """Undo the commits that told outcomes."""
+    execute(
+        database,
+        f"UPDATE trials SET state = 'RUNNING' WHERE number >= {kept}",
+        f"DELETE FROM trial_values WHERE trial_id > {kept}",
+        f"DELETE FROM trial_system_attributes WHERE trial_id > {kept}",
+    )
+
+
+def lose_records(sweep, kept):
+    """Take away what was never recorded: slots that were asked, and perhaps trained."""
+    for path in sweep.home.store(sweep.info.id).folder.glob("[0-9]*"):
+        if int(path.name[:4]) >= kept:
+            path.unlink()
+
+
+@pytest.mark.parametrize("lose", [lose_slots, lose_outcomes])
+def test_a_study_that_lost_its_last_commits_is_rebuilt(run_toy, make_home, undisturbed, lose):
+    for kept in range(TRIALS + 1):
+        home = make_home(str(kept))
+        shutil.copytree(make_home("undisturbed"), home, dirs_exist_ok=True)
+        lose(home / "optuna.db", kept)
+        run_toy(str(kept), trials=TRIALS)
+        assert_sound(home, undisturbed)
+
+
+def replace_tracking(home, empty):
+    """Take away MLflow's store; an empty one in its place spares the seconds of its migrations."""
+    for path in home.glob("mlflow.db*"):
+        path.unlink()
+    shutil.copy(empty / "mlflow.db", home / "mlflow.db")
+
+
+@pytest.mark.parametrize("missing", range(1, 5))  # ask_ahead is 4: so many may be in flight
+def test_slots_that_were_asked_but_not_recorded_run_again(run_toy, make_home, undisturbed, missing):
+    sweep = run_toy(trials=TRIALS - 2)
+    kept = TRIALS - 2 - missing
+    lose_outcomes(make_home() / "optuna.db", kept)
+    lose_records(sweep, kept)
+    replace_tracking(make_home(), make_home("empty"))
+    again = run_toy(trials=TRIALS)
+    assert_sound(make_home(), undisturbed)
+    attempts = [row.attempts for row in again.rows()]
+    assert attempts == [1] * kept + [2] * missing + [1] * 2
+
+
+def test_without_its_study_a_sweep_goes_on_from_its_records(run_toy, make_home, undisturbed):
+    run_toy(trials=TRIALS - 3)
+    for path in make_home().glob("optuna.db*"):
+        path.unlink()
+    run_toy(trials=TRIALS)
+    assert_sound(make_home(), undisturbed)
+
+
+@pytest.mark.parametrize("name", ["optuna.db", "mlflow.db"])
+@pytest.mark.parametrize("contents", [b"", b"no database at all"])
+def test_a_damaged_database_is_refused_until_it_is_moved_away(
+    run_toy, make_home, undisturbed, name, contents
+):
+    run_toy(trials=TRIALS - 3)
+    path = make_home() / name
+    path.write_bytes(contents)
+    before = sorted(make_home().rglob("*"))
+    with pytest.raises(StoreError, match=rf"{name}: damaged.*Move it away"):
+        run_toy(trials=TRIALS)
+    with pytest.raises(StoreError, match=rf"{name}: damaged.*Move it away"):
+        run_toy(trials=TRIALS, name="another")
+    assert (path.read_bytes(), sorted(make_home().rglob("*"))) == (contents, before)
+    for part in make_home().glob(f"{name}*"):
+        part.rename(make_home().parent / part.name)
+    if name == "mlflow.db":
+        replace_tracking(make_home(), make_home("empty"))
+    run_toy(trials=TRIALS)
+    assert_sound(make_home(), undisturbed)
+
+
+def test_a_torn_record_is_put_aside_and_its_trial_runs_again(run_toy, make_home, undisturbed):
+    sweep = run_toy(trials=TRIALS)
+    torn = sweep.home.store(sweep.info.id).folder / "0003-1.record"
+    torn.write_bytes(torn.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match=r"0003-1\.record: torn record.*left out"):
+        assert len(sweep.rows()) == TRIALS - 1
+    again = run_toy(trials=TRIALS)
+    assert table(again) == undisturbed
+    assert again.rows()[3].attempts == 2
+    assert torn.with_name("0003-1.record.torn").exists()
+    assert len(slots(make_home(), sweep.info.id)) == TRIALS
+
+
+def test_a_sweep_that_cannot_be_read_any_more_hides_no_other(run_toy, make_home):
+    first = run_toy(trials=1)
+    second = run_toy(trials=1, name="second")
+    (first.home.records / first.info.id / "sweep.json").write_text('{"id": ')
+    assert sweeps.load("second", make_home()).info == second.info
+    with pytest.raises(RecordError, match=r"sweep\.json: damaged"):
+        run_toy(trials=1)
+
+
+def test_a_database_that_is_locked_for_a_while_holds_the_sweep_up(
+    run_toy, make_home, undisturbed, monkeypatch
+):
+    run_toy(trials=3)
+    with locked(make_home() / "optuna.db") as release:
+        timer = threading.Timer(2.0, release)
+        timer.start()
+        run_toy(trials=TRIALS, workers=2)
+        assert timer.finished.is_set()
+    assert_sound(make_home(), undisturbed)
+
+
+def test_a_database_that_stays_locked_ends_the_sweep_and_what_ran_is_safe(
+    run_toy, make_home, undisturbed, monkeypatch
+):
+    monkeypatch.setattr(waiting, "LONGEST_WAIT_SECONDS", 0.5)
+    release = threading.Event()
+
+    def lock():
+        with locked(make_home() / "optuna.db"):
+            release.wait(60)
+
+    threads = []
+
+    def lock_after_the_first(record):
+        if not threads:
+            threads.append(threading.Thread(target=lock))
+            threads[0].start()
+            threads[0].join(1)
+
+    with pytest.raises(StoreError, match=r"optuna\.db: another process has locked it"):
+        run_with(lock_after_the_first, run_toy, monkeypatch)
+    release.set()
+    threads[0].join()
+    recorded = len(sweeps.load("toy", make_home()).rows())
+    assert 0 < recorded < TRIALS
+    run_toy(trials=TRIALS)
+    assert_sound(make_home(), undisturbed)
+
+
+def run_with(on_record, run_toy, monkeypatch):
+    """Run the sweep, slowly, and hear of each record."""
+    from sweeps.coordinator.parent import ParentRun
+
+    project = ParentRun.project
+
+    def heard(self, record):
+        on_record(record)
+        project(self, record)
+
+    monkeypatch.setattr(ParentRun, "project", heard)
+    run_toy(trials=TRIALS, workers=2)
+    monkeypatch.undo()
+
+
+def test_sigterm_ends_a_sweep_that_waits_for_a_database(
+    toy_space, make_home, tmp_path, undisturbed
+):
+    words = ["run", str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
+    assert Launched([*words[:-1], "2"]).wait() == 0
+    with locked(make_home() / "optuna.db"):
+        waits = Launched(words)
+        waits.until_said("another process has locked it")
+        waits.signal(signal.SIGTERM)
+        assert waits.wait() == 143, waits.stderr()
+    assert "Traceback" not in waits.stderr()
+    assert Launched(words).wait() == 0
+    assert_sound(make_home(), undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("limit", "fragment"),
+    [
+        (0, "optuna.db"),
+        (500, "optuna.db"),
+        pytest.param(60_000, "optuna.db", marks=pytest.mark.faults),
+    ],
+)
+def test_a_full_disk_ends_the_sweep_and_damages_nothing(
+    toy_space, make_home, tmp_path, undisturbed, limit, fragment
+):
+    words = ["run", str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
+    assert Launched([*words[:-1], "2"]).wait() == 0
+    full = Launched(words, before=[no_file_beyond(limit)])
+    assert full.wait() == 1, full.stderr()
+    last = full.stderr().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert fragment in last
+    assert "Traceback" not in full.stderr()
+    assert Launched(words).wait() == 0
+    assert_sound(make_home(), undisturbed)
+
+
+def no_file_beyond(size):
+    """What makes a process fail to let a file grow beyond so many bytes, as a full disk would."""
+    return partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize(
+    ("limit", "fragment"), [(0, "mlflow.db"), (1000, "mlflow.db"), (40_000, "optuna.db")]
+)
+def test_without_room_for_a_new_sweep_there_is_none_or_an_empty_one(
+    toy_space, make_home, undisturbed, limit, fragment
+):
+    words = ["run", str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
+    full = Launched(words, before=[no_file_beyond(limit)])
+    assert full.wait() == 1, full.stderr()
+    assert fragment in full.stderr()
+    assert "Traceback" not in full.stderr()
+    found = [len(sweeps.load(info.id, make_home()).rows()) for info in Home(make_home()).sweeps()]
+    assert found in ([], [0])
+    assert Launched(words).wait() == 0
+    assert_sound(make_home(), undisturbed)
+
+
+@pytest.mark.parametrize("what", ["optuna.db", "mlflow.db", "."])
+def test_what_is_read_only_is_refused_and_left_as_it_is(toy_space, make_home, undisturbed, what):
+    words = ["run", str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
+    assert Launched([*words[:-1], "2"]).wait() == 0
+    path = make_home() / what
+    mode = path.stat().st_mode
+    path.chmod(mode & ~0o222)
+    refused = Launched(words, before=[give_up_the_rights_of_root])
+    # Tracking never fails a trial: what MLflow could not take is said at the end.
+    assert refused.wait() in ({3} if what == "mlflow.db" else {1, 2}), refused.stderr()
+    path.chmod(mode)
+    assert str(path) in refused.stderr()
+    assert "writ" in refused.stderr()
+    assert "Traceback" not in refused.stderr()
+    assert Launched(words).wait() == 0
+    assert_sound(make_home(), undisturbed)
+
+
+def give_up_the_rights_of_root():
+    """Let the modes of files count for root too: drop CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this process
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable, twice 32 bits
+    assert libc.capget(header, sets) == 0
+    for position in range(2):
+        sets[position] &= ~0b110
+    assert libc.capset(header, sets) == 0

@@ -1,0 +1,66 @@
+"""What must hold of a home after any trouble: records, study and MLflow agree, nothing is left."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import sweeps
+from tests.sweeps.conftest import table
+
+_DATABASES = {f"{name}.db{end}" for name in ("optuna", "mlflow") for end in ("", "-wal", "-shm")}
+
+
+def assert_sound(home: Path, expected: list, name: str = "toy") -> None:
+    """Assert that the sweep of that name has ended with the expected table, everywhere."""
+    sweep = sweeps.load(name, home)
+    assert table(sweep) == expected
+    assert slots(home, sweep.info.id) == [_slot(row) for row in expected]
+    records = sweep.home.store(sweep.info.id).read_all()
+    wanted = {r.spec.key: "FINISHED" if r.outcome == "complete" else "FAILED" for r in records}
+    assert runs(home, "trial") == wanted
+    assert list(runs(home, "sweep").values()) == ["FINISHED"]
+    folder = sweep.home.store(sweep.info.id).folder
+    assert not (folder / "lock").read_text()
+    weights = {path.stem for path in folder.glob("*.weights")}
+    assert weights <= {record.spec.key for record in records}
+    assert strays(home) == []
+
+
+def slots(home: Path, sweep_id: str) -> list[tuple]:
+    """Return number, state and value of every slot in the study."""
+    with closing(sqlite3.connect(home / "optuna.db")) as database:
+        return database.execute(
+            "SELECT number, state, value FROM trials JOIN studies USING (study_id) "
+            "LEFT JOIN trial_values USING (trial_id) WHERE study_name = ? ORDER BY number",
+            (sweep_id,),
+        ).fetchall()
+
+
+def runs(home: Path, kind: str) -> dict[str, str]:
+    """Return the status of every run by its name; two of one name are an error."""
+    with closing(sqlite3.connect(home / "mlflow.db")) as database:
+        found = database.execute(
+            "SELECT COALESCE(t.value, 'sweep'), r.status FROM runs r "
+            "JOIN tags k ON k.run_uuid = r.run_uuid AND k.key = 'kind' AND k.value = ? "
+            "LEFT JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'trial' "
+            "WHERE r.lifecycle_stage = 'active'",
+            (kind,),
+        ).fetchall()
+    assert len({key for key, _ in found}) == len(found), f"doubled: {found}"
+    return dict(found)
+
+
+def strays(home: Path) -> list[str]:
+    """Return what lies in a home and does not belong there."""
+    known = _DATABASES | {"records", "artifacts"}
+    hidden = [str(p.relative_to(home)) for p in home.rglob(".*")]
+    temporary = [str(p.relative_to(home)) for p in home.rglob("*.tmp")]
+    return sorted({*hidden, *temporary, *(p.name for p in home.iterdir() if p.name not in known)})
+
+
+def _slot(row: tuple) -> tuple:
+    number, state, reason, *_, value = row
+    stored = "PRUNED" if reason == "diverged" else "FAIL" if state == "FAILED" else state
+    return number, stored, value

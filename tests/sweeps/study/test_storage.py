@@ -1,0 +1,79 @@
+"""The study's database: of this schema, brought up to it, or refused."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+from optuna.trial import TrialState
+
+from sweeps.databases import Patience
+from sweeps.errors import StoreError
+from sweeps.study.mirror import Told
+from sweeps.study.proposals import Proposal
+from sweeps.study.storage import StudyStore, prepare
+
+
+@pytest.fixture
+def database(tmp_path):
+    """A study with one slot that has ended."""
+    path = tmp_path / "optuna.db"
+    study = StudyStore(path, "s", "maximize")
+    study.add(0, Proposal({}, {}, "sampled"))
+    study.tell(0, Told(TrialState.COMPLETE, 0.5))
+    study.close()
+    return path
+
+
+def values(path):
+    study = StudyStore(path, "s", "maximize")
+    found = [slot.value for slot in study.slots]
+    study.close()
+    return found
+
+
+def execute(path, *statements):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return [connection.execute(statement).fetchall() for statement in statements]
+
+
+def version(path):
+    return execute(path, "SELECT version_num FROM alembic_version")[0][0][0]
+
+
+def test_a_study_of_an_older_optuna_is_brought_up_to_date_after_a_copy(database):
+    now = version(database)
+    execute(
+        database,
+        "DROP INDEX ix_trials_study_id",
+        "UPDATE alembic_version SET version_num = 'v3.0.0.d'",
+    )
+    assert values(database) == [0.5]
+    assert version(database) == now
+    (backup,) = database.parent.glob("optuna.db.backup-*")
+    assert version(backup) == "v3.0.0.d"
+    assert execute(database, "PRAGMA journal_mode") == [[("wal",)]]
+    assert values(database) == [0.5]  # and not once more
+    assert len(list(database.parent.glob("optuna.db.backup-*"))) == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE alembic_version SET version_num = 'v9.0.0.a'",
+        "DROP TABLE alembic_version",
+        "DROP TABLE version_info",
+    ],
+)
+def test_a_study_of_a_newer_optuna_or_another_program_is_refused(database, statement):
+    execute(database, statement)
+    before = database.read_bytes()
+    with pytest.raises(StoreError, match=r"is not one of Optuna 5.* left as it is"):
+        prepare(database, Patience())
+    assert database.read_bytes() == before
+
+
+def test_the_database_of_mlflow_is_no_study(database, migrated_database):
+    shutil.copy(migrated_database, database)
+    with pytest.raises(StoreError, match=r"is not one of Optuna"):
+        StudyStore(database, "s", "maximize")
