@@ -79,8 +79,7 @@ class Coordinator:
             if the last slots of all are those that failed.
 
         Raises:
-            StoreError: The study or the records cannot be written. Where it is the study, what ran
-                by then is recorded, and the next start tells it.
+            StoreError: The study cannot be written, though what ran is recorded; or records cannot.
         """
         try:
             while self._fill() or self._running:
@@ -127,16 +126,11 @@ class Coordinator:
         return time.monotonic() < self._stop_by
 
     def _stopped_by(self) -> str | None:
-        ended = sum(slot.outcome is not None for slot in self.ledger.slots)
-        is_done = ended >= self.config.limits.trials
-        if self.request.reason is not None and not is_done:
-            return self.request.reason
-        reason = self._end_reason()
-        if is_done:
-            return reason if reason == FAILURES else None
-        if reason is None and not self._space_left:
-            return "exhausted"
-        return reason or ("timeout" if self._rules.is_late() else None)
+        if sum(slot.outcome is not None for slot in self.ledger.slots) >= self.config.limits.trials:
+            return FAILURES if self._breaker.cause() else None
+        exhausted = None if self._space_left else "exhausted"
+        late = "timeout" if self._rules.is_late() else None
+        return self.request.reason or self._end_reason() or exhausted or late
 
     def _end_reason(self) -> str | None:
         """Return what the slots told so far end the sweep for, None if it goes on."""
