@@ -21,6 +21,17 @@ def migrated_database(tmp_path_factory) -> Path:
     return database
 
 
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory, migrated_database):
+    """A real `mlflow server`, started once; leave it running."""
+    from tests.faults.mlflow_server import MlflowServer
+
+    server = MlflowServer(tmp_path_factory.mktemp("server"), migrated_database)
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def make_home(tmp_path, migrated_database):
     """Make homes that have an empty MLflow store already, by name."""

@@ -15,6 +15,7 @@ from sweeps.cli.console import open_streams
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.results import best, list_sweeps, trials
 from sweeps.cli.run import run
+from sweeps.cli.sync import sync
 from sweeps.cli.ui import ui
 from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
@@ -58,7 +59,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, plan, best, trials, ui, schema):
+for _command in (run, plan, best, trials, ui, sync, schema):
     app.command()(_command)
 app.command("list")(list_sweeps)
 

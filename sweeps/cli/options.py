@@ -51,6 +51,20 @@ ExtendOption = Annotated[
         "--extend", help="Let an existing sweep go on in another space or with another sampler."
     ),
 ]
+SweepsArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name or id of one sweep (default: all).",
+        autocompletion=_complete_sweep,
+        show_default=False,
+    ),
+]
+TrackingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow store (default: in the home)."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

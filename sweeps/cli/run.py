@@ -17,6 +17,7 @@ from sweeps.cli.options import (
     ExtendOption,
     HomeOption,
     SpaceArgument,
+    TrackingOption,
     parse_options,
     parse_retries,
 )
@@ -104,10 +105,7 @@ def run(
         typer.Option(help="Worker processes (default: one a core); 0 trains in this process."),
     ] = None,
     home: HomeOption = None,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow store (default: in the home)."),
-    ] = None,
+    tracking_uri: TrackingOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a trial failed.")] = False,
     fail_under: Annotated[
         float | None,
@@ -184,7 +182,8 @@ def _conclude(asked: RunOptions, summary: Summary, reason: str | None, *, show: 
     if summary.tracking_pending:
         print(
             f"tracking incomplete: {summary.tracking_pending} runs are missing in MLflow "
-            f"({summary.tracking_error}); nothing is lost, the same command sends them",
+            f"({summary.tracking_error}); nothing is lost, `sweeps sync` or the same command "
+            "sends them",
             file=sys.stderr,
         )
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final, Literal
+from typing import Final, NamedTuple
 
 from sweeps.config import SweepConfig
 from sweeps.coordinator.failures import FAILURES
 from sweeps.coordinator.signals import INTERRUPTIONS, StopRequest
+from sweeps.experiment import Experiment
+from sweeps.home import Home
 from sweeps.progress import Progress
-from sweeps.records import Record, RecordStore, SweepInfo
+from sweeps.records import Ending, Record, RecordStore, SweepInfo, SweepStatus
 from sweeps.report.markdown import render_markdown
 from sweeps.report.slots import slot_rows
-from sweeps.report.summary import Summary
+from sweeps.report.summary import Summary, summarize
 from sweeps.report.table import write_csv
 from sweeps.tracking.address import redacted
 from sweeps.tracking.content import SweepNote
@@ -32,45 +35,40 @@ class ParentRun:
     """Projects one sweep: its parent run and a child run an attempt."""
 
     def __init__(
-        self, config: SweepConfig, info: SweepInfo, tracking_uri: str, progress: Progress
+        self,
+        config: SweepConfig,
+        info: SweepInfo,
+        tracking_uri: str,
+        progress: Progress,
+        *,
+        is_away: bool = False,
     ) -> None:
-        self._config, self._info = config, info
+        self._home, self._info, self._experiment = config.home, info, config.experiment
         self._store: RecordStore = config.home.store(info.id)
-        self._projector = Projector(
-            Projection(tracking_uri, config.home.artifacts),
-            info,
-            SweepNote(
-                tags={
-                    "asked": str(config.limits.trials),
-                    "reproducible": str(config.order == "slots").lower(),
-                }
-            ),
-            on_outage=lambda _: progress.note(
-                f"MLflow at {redacted(tracking_uri)} cannot be reached; the sweep goes on, "
-                "its runs follow later"
-            ),
-        )
+
+        def warn(problem: str) -> None:
+            if not is_away:  # the user has been told
+                progress.note(outage_note(tracking_uri, problem))
+
+        projection = Projection(tracking_uri, config.home.artifacts)
+        note = sweep_note(info, config.limits.trials, is_running=True)
+        self._projector = Projector(projection, info, note, on_outage=warn)
         self._projector.start()
 
     def catch_up(self, records: Sequence[Record]) -> None:
         """Project what an earlier start recorded but could not project any more."""
         for record in records:
-            draw = partial(self._draw, record.spec.key)
-            self._projector.put(record, draw, only_if_missing=True)
+            self._projector.put(record, self._draw(record.spec.key), only_if_missing=True)
 
     def project(self, record: Record) -> None:
         """Project an attempt soon; returns at once."""
-        self._projector.put(record, partial(self._draw, record.spec.key))
+        self._projector.put(record, self._draw(record.spec.key))
 
     def abandon(self, error: BaseException) -> None:
         """Give the parent run its terminal status when the sweep ends by an exception."""
-        status: Literal["KILLED", "FAILED"] = "FAILED" if isinstance(error, Exception) else "KILLED"
-        text = f"The sweep ended early: {type(error).__name__} {error}".strip()
-        self._projector.finish(
-            lambda projection: projection.finish_sweep(
-                self._info, status, {"stopped_by": "error"}, text
-            )
-        )
+        status: SweepStatus = "FAILED" if isinstance(error, Exception) else "KILLED"
+        text = f"{type(error).__name__} {error}".strip()
+        self._end(Ending(status, "error", error=text))
         self._projector.close(INTERRUPTED_TIMEOUT_SECONDS)
 
     def finish(self, summary: Summary, *, failed: bool, request: StopRequest) -> ProjectionReport:
@@ -85,25 +83,13 @@ class ParentRun:
             Which runs are missing in MLflow, and why.
         """
         status = _status(summary, failed=failed)
-        records = self._store.read_all()
-        best = summary.best
-        best_records = [r for r in records if best and r.spec.slot == best.slot and r.ends_slot]
-        table = io.StringIO(newline="")
-        write_csv(slot_rows(records), table, objective=self._info.metric)
-        tags = {
-            "failed": str(summary.counts["FAILED"]),
-            "done": str(summary.done),
-            "stopped_by": summary.stopped_by or "",
-        }
-        self._projector.finish(
-            lambda projection: projection.finish_sweep(
-                self._info,
+        self._end(
+            Ending(
                 status,
-                tags,
-                render_markdown(summary),
-                best=best_records[-1] if best_records else None,
-                files={"trials.csv": table.getvalue().encode()},
-                finished_at=max((r.finished_at for r in records), default=self._info.created_at),
+                summary.stopped_by,
+                summary.seconds,
+                summary.time_split,
+                failure_cause=summary.failure_cause,
             )
         )
         return self._projector.close(
@@ -112,14 +98,102 @@ class ParentRun:
             urgent_seconds=INTERRUPTED_TIMEOUT_SECONDS,
         )
 
-    def _draw(self, key: str) -> Mapping[str, bytes]:
-        record = self._store.read(key)
-        if record.result is None or not record.result.history:
-            return {}
-        return self._config.experiment.draw(record.spec, record.result)
+    def _end(self, ending: Ending) -> None:
+        with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
+            self._store.end(ending)
+        self._projector.finish(lambda runs: end_parent(runs, self._home, self._info, ending))
+
+    def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
+        return partial(draw, self._experiment, self._store, key)
 
 
-def _status(summary: Summary, *, failed: bool) -> Literal["FINISHED", "KILLED", "FAILED"]:
+def sweep_note(info: SweepInfo, asked: int, *, is_running: bool) -> SweepNote:
+    """Return what the parent run says from the start on."""
+    reproducible = info.fingerprint.get("order", "slots") == "slots"
+    tags = {"asked": str(asked), "reproducible": str(reproducible).lower()}
+    return SweepNote(tags=tags, is_running=is_running)
+
+
+def ending_of(store: RecordStore, records: Sequence[Record]) -> Ending:
+    """Return how the last start of a sweep that nobody runs has ended.
+
+    One that was killed could not say so. It is finished if it had all that it was asked for.
+    """
+    done = len({record.spec.slot for record in records if record.ends_slot})
+    is_whole = done >= (store.asked() or 1)
+    return store.ending() or (Ending("FINISHED", None) if is_whole else Ending("KILLED", "killed"))
+
+
+class ParentEnd(NamedTuple):
+    """What a parent run says at its end: a function of records and ending."""
+
+    best: Record | None
+    tags: dict[str, str]
+    note: str
+
+
+def describe_end(
+    info: SweepInfo, records: Sequence[Record], asked: int, ending: Ending
+) -> ParentEnd:
+    """Return what the parent run is to say of a sweep that has ended."""
+    summary = summarize(
+        info,
+        records,
+        asked=asked,
+        seconds=ending.seconds,
+        stopped_by=ending.stopped_by,
+        failure_cause=ending.failure_cause,
+        time_split=ending.time_split,
+    )
+    best = [r for r in records if summary.best and r.spec.slot == summary.best.slot]
+    tags = {
+        "failed": str(summary.counts["FAILED"]),
+        "done": str(summary.done),
+        "stopped_by": ending.stopped_by or "",
+    }
+    early = f"The sweep ended early: {ending.error}"
+    return ParentEnd(
+        next((record for record in reversed(best) if record.ends_slot), None),
+        tags,
+        early if ending.error else render_markdown(summary),
+    )
+
+
+def end_parent(projection: Projection, home: Home, info: SweepInfo, ending: Ending) -> None:
+    """Write how a sweep ended into its parent run."""
+    store = home.store(info.id)
+    records = store.read_all()
+    end = describe_end(info, records, store.asked() or 0, ending)
+    table = io.StringIO(newline="")
+    write_csv(slot_rows(records), table, objective=info.metric)
+    projection.finish_sweep(
+        info,
+        ending.status,
+        end.tags,
+        end.note,
+        best=end.best,
+        files={"trials.csv": table.getvalue().encode()},
+        finished_at=max((r.finished_at for r in records), default=info.created_at),
+    )
+
+
+def draw(experiment: Experiment, store: RecordStore, key: str) -> Mapping[str, bytes]:
+    """Return the pictures of an attempt by name."""
+    record = store.read(key)
+    if record.result is None or not record.result.history:
+        return {}
+    return experiment.draw(record.spec, record.result)
+
+
+def outage_note(tracking_uri: str, problem: str) -> str:
+    """Return the one warning about a store that is away."""
+    return (
+        f"MLflow at {redacted(tracking_uri)} cannot be reached ({problem}); the sweep goes on, "
+        "its runs follow later"
+    )
+
+
+def _status(summary: Summary, *, failed: bool) -> SweepStatus:
     if summary.stopped_by in INTERRUPTIONS:
         return "KILLED"
     return "FAILED" if failed or summary.stopped_by == FAILURES else "FINISHED"

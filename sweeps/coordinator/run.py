@@ -13,7 +13,7 @@ from sweeps.coordinator.coordinator import Coordinator
 from sweeps.coordinator.extending import describe_extension, newest_generation
 from sweeps.coordinator.lock import SweepLock
 from sweeps.coordinator.opening import open_sweep
-from sweeps.coordinator.parent import ParentRun
+from sweeps.coordinator.parent import ParentRun, outage_note
 from sweeps.coordinator.restoring import make_ledger
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
@@ -27,6 +27,7 @@ from sweeps.records import Record, SweepInfo
 from sweeps.report.summary import Summary, summarize
 from sweeps.study.storage import StudyStore, prepare
 from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
+from sweeps.tracking.preflight import check_store
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def run_options(
     config = resolve(asked)
     config.home.check_writable()
     tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
+    away = check_store(tracking_uri)
     shown = make_progress(progress)
     try:
         for baseline in config.dropped_baselines:
@@ -58,7 +60,15 @@ def run_options(
         if config.parallelism.idle:
             shown.note(f"workers: {config.parallelism}")
         _check_databases(config.home, tracking_uri, shown.note)
-        return run_sweep(config, tracking_uri=tracking_uri, progress=shown, has_failed=has_failed)
+        if away is not None:
+            shown.note(outage_note(tracking_uri, away))
+        return run_sweep(
+            config,
+            tracking_uri=tracking_uri,
+            progress=shown,
+            has_failed=has_failed,
+            is_away=away is not None,
+        )
     finally:
         shown.close()
 
@@ -79,6 +89,7 @@ def run_sweep(
     tracking_uri: str,
     progress: Progress,
     has_failed: Callable[[Summary], bool] = lambda summary: False,
+    is_away: bool = False,
 ) -> RunResult:
     """Create or resume a sweep and run it to its end.
 
@@ -87,6 +98,7 @@ def run_sweep(
         tracking_uri: Store of MLflow.
         progress: Who is told what happens.
         has_failed: Judges the end: the parent run of a sweep that missed its bound is FAILED.
+        is_away: Whether the user knows already that the store cannot be reached.
 
     Raises:
         UsageError: Its name belongs to another sweep, or another process runs it.
@@ -100,7 +112,7 @@ def run_sweep(
             records = store.recover(progress.note)
             info = newest_generation(config, opened, code)
             store.ask(config.limits.trials)
-            parent = ParentRun(config, info, tracking_uri, progress)
+            parent = ParentRun(config, info, tracking_uri, progress, is_away=is_away)
             coordinator = _assemble(config, info, records, request, progress, parent.project)
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))

@@ -1,11 +1,13 @@
 """Records: what is known of every attempt; written first, and all else is made from them."""
 
+from sweeps.records.ending import Ending, SweepStatus
 from sweeps.records.generations import Generation, UnfinishedSlot
 from sweeps.records.record import Outcome, Record, SweepInfo
 from sweeps.records.store import DamagedRecordWarning, RecordError, RecordStore, Report, warn
 
 __all__ = [
     "DamagedRecordWarning",
+    "Ending",
     "Generation",
     "Outcome",
     "Record",
@@ -13,6 +15,7 @@ __all__ = [
     "RecordStore",
     "Report",
     "SweepInfo",
+    "SweepStatus",
     "UnfinishedSlot",
     "warn",
 ]

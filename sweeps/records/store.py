@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from sweeps.failpoints import reached
+from sweeps.records.ending import Ending
 from sweeps.records.files import make_folder, write_atomically
 from sweeps.records.format import (
     FormatError,
@@ -29,6 +30,7 @@ from sweeps.records.record import Record, SweepInfo
 _INFO_FILE: Final = "sweep.json"
 _ASKED_FILE: Final = "asked"
 _RECORDS: Final = "[0-9]*.record"
+_ENDING_FILE: Final = "ending.json"
 
 
 class RecordError(Exception):
@@ -99,7 +101,8 @@ class RecordStore:
                 raise RecordError(f"{path}: not a generation's, {error!r}") from None
 
     def ask(self, trials: int) -> None:
-        """Note how many trials were asked for last."""
+        """Note that a start begins, and how many trials it was asked for."""
+        (self.folder / _ENDING_FILE).unlink(missing_ok=True)
         write_atomically(self.folder / _ASKED_FILE, f"{trials}\n".encode(), "asked")
 
     def asked(self) -> int | None:
@@ -107,6 +110,17 @@ class RecordStore:
         try:
             return int((self.folder / _ASKED_FILE).read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError):
+            return None
+
+    def end(self, ending: Ending) -> None:
+        """Note how the start that goes on has ended."""
+        write_atomically(self.folder / _ENDING_FILE, ending.to_json(), "ending")
+
+    def ending(self) -> Ending | None:
+        """Return how the last start ended; None of one that was killed, or goes on."""
+        try:
+            return Ending.from_json((self.folder / _ENDING_FILE).read_bytes())
+        except (FileNotFoundError, ValueError, TypeError):  # not worth refusing a whole sweep
             return None
 
     def write(self, record: Record) -> Record:

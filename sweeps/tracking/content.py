@@ -48,10 +48,12 @@ class SweepNote:
     Attributes:
         description: Markdown shown on the parent's page while the sweep runs.
         tags: More tags of the parent, such as how many trials were asked for.
+        is_running: Whether a coordinator works on the sweep; the parent run is RUNNING then.
     """
 
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    is_running: bool = True
 
 
 @dataclass(frozen=True)

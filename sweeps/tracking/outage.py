@@ -16,10 +16,14 @@ _OUTAGE_CODES: Final = frozenset(
     }
 )
 """MLflow's codes for 429, 5xx, a locked database and a connection that failed."""
+_TRY_LATER: Final = frozenset({408, 425, 429})
 
 
 def is_outage(error: BaseException) -> bool:
     """Whether the same call may well succeed later."""
+    refusal = getattr(getattr(error, "response", None), "status_code", 0)
+    if 400 <= refusal < 500 and refusal not in _TRY_LATER:  # a file that the server does not want
+        return False
     if isinstance(error, OSError):  # includes timeouts, refused connections, a full disk
         return True
     return getattr(error, "error_code", None) in _OUTAGE_CODES

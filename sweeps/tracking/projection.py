@@ -6,13 +6,14 @@ a child that is still RUNNING was torn off and is written again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sweeps.clock import now_ms
 from sweeps.failpoints import reached
+from sweeps.records.ending import SweepStatus
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.content import (
     RunContent,
@@ -32,8 +33,7 @@ from sweeps.tracking.writing import log_files, log_values
 
 UNDRAWN: Final = "undrawn"
 """Tag of a run whose pictures could not be drawn; also its status where completeness is judged."""
-
-DrawFiles = Callable[[Record], Mapping[str, bytes]]
+ORPHANED: Final = "orphaned"
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Projection:
         self._sweeps: dict[str, _Sweep] = {}
 
     def start_sweep(self, info: SweepInfo, extra: SweepNote) -> str:
-        """Create or find the sweep's experiment and parent run, and set the parent RUNNING.
+        """Create or find the sweep's experiment and parent run; RUNNING if the sweep is.
 
         Returns:
             The id of the parent run.
@@ -76,7 +76,8 @@ class Projection:
             log_files(self._client(), parent_id, sweep_files(info))
             reached("parent.filed")
             self._show_view(self._sweep(info), info)
-            self._client().update_run(parent_id, status="RUNNING", name=info.name)
+            status = "RUNNING" if extra.is_running else None
+            self._client().update_run(parent_id, status=status, name=info.name)
             reached("parent.running")
             return parent_id
 
@@ -101,9 +102,10 @@ class Projection:
                 self._show_view(sweep, info)
             log_files(self._client(), run_id, trial_files(info, record, files or {}))
             reached("run.filed")
-            was_undrawn = sweep.children.get(record.spec.key, ("", ""))[1] == UNDRAWN
-            if files is None or was_undrawn:
-                log_values(self._client(), run_id, tags={UNDRAWN: str(files is None).lower()})
+            if files is None:
+                log_values(self._client(), run_id, tags={UNDRAWN: "true"})
+            elif sweep.children.get(record.spec.key, ("", ""))[1] == UNDRAWN:
+                self._client().delete_tag(run_id, UNDRAWN)
             self._client().set_terminated(run_id, content.status, content.end_time)
             reached("run.ended")
             status = UNDRAWN if files is None else content.status
@@ -117,21 +119,10 @@ class Projection:
             content = trial_run(info, record, sweep.parent_id)
             return sweep.children.get(record.spec.key, ("", ""))[1] == content.status
 
-    def sync(self, info: SweepInfo, records: Iterable[Record], draw: DrawFiles) -> list[str]:
-        """Write the runs that are missing or torn.
-
-        Returns:
-            The keys (`<slot>-<attempt>`) of the attempts written.
-        """
-        missing = [record for record in records if not self.is_complete(info, record)]
-        for record in missing:
-            self.project(info, record, draw(record))
-        return [record.spec.key for record in missing]
-
     def finish_sweep(
         self,
         info: SweepInfo,
-        status: Literal["FINISHED", "KILLED", "FAILED"],
+        status: SweepStatus,
         tags: Mapping[str, str],
         summary_markdown: str,
         *,
@@ -153,8 +144,7 @@ class Projection:
         """
         with quiet(), self._forgetting(info):
             parent_id = self._sweep(info).parent_id
-            best_tags = _best_tags(best) if best else {}
-            texts = {**best_tags, **tags, "mlflow.note.content": summary_markdown}
+            texts = {**best_tags(best), **tags, "mlflow.note.content": summary_markdown}
             fitted, _ = fit(texts, MAX_TAG_CHARACTERS)
             points = list(headline_points(best)) if best else []
             reached("end.begun")
@@ -192,7 +182,7 @@ class Projection:
             self._sweeps[info.id] = _Sweep(
                 experiment_id,
                 parent_id,
-                {key: (run.info.run_id, _status(run)) for key, run in children.items()},
+                {k: (run.info.run_id, _status(run, parent_id)) for k, run in children.items()},
                 {name for run in children.values() for name in run.data.params},
             )
         return self._sweeps[info.id]
@@ -245,12 +235,17 @@ class _ForgetOnError:
             self._sweeps.pop(self._sweep_id, None)
 
 
-def _best_tags(best: Record) -> dict[str, str]:
-    return {"best_trial": best.spec.key, "best_value": str(best.objective)}
+def best_tags(best: Record | None) -> dict[str, str]:
+    """Return what the parent run says of the best attempt."""
+    return {"best_trial": best.spec.key, "best_value": str(best.objective)} if best else {}
 
 
-def _status(run: Any) -> str:
-    return UNDRAWN if run.data.tags.get(UNDRAWN) == "true" else str(run.info.status)
+def _status(run: Any, parent_id: str) -> str:
+    """Return a run's status; what still lacks something never has the one it is to end with."""
+    if run.data.tags.get(UNDRAWN) == "true":
+        return UNDRAWN
+    is_child = run.data.tags.get("mlflow.parentRunId") == parent_id
+    return str(run.info.status) if is_child else ORPHANED  # its parent was deleted for good
 
 
 def _run_id(run: Any) -> str:

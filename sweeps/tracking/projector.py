@@ -7,6 +7,7 @@ seldom; what is still missing when the sweep ends is reported, and `sync` adds i
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -21,10 +22,14 @@ from sweeps.tracking.projection import Projection
 
 FilesFactory = Callable[[], Mapping[str, bytes]]
 
+PARENT: Final = "sweep"
+"""What the parent run is called where attempts are called `<slot>-<attempt>`."""
 MAX_TRIES: Final = 3
 """For an error that is no outage: the store answers, but not to this."""
 LAST_TRIES: Final = 4
 """For a store that is away when the sweep ends."""
+AWAY_SECONDS: Final = 10.0
+"""Longest wait at the end for a store that is away: one that never answers takes long to say so."""
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 
@@ -80,7 +85,7 @@ class Projector:
         self._failed: list[str] = []
         self._done = 0
         self._error: str | None = None
-        self._warned = self._started_sweep = self._closing = False
+        self._warned = self._started_sweep = self._closing = self._is_away = False
         self._last_tries = LAST_TRIES
         self._deadline: float | None = None
         self._changed = threading.Condition()
@@ -112,7 +117,7 @@ class Projector:
 
     def finish(self, finish: Callable[[Projection], object]) -> None:
         """Have the parent run finished after all put before; `finish` calls `finish_sweep`."""
-        self._append(_Job("sweep", lambda: finish(self._projection)))
+        self._append(_Job(PARENT, lambda: finish(self._projection)))
 
     def close(
         self,
@@ -130,13 +135,16 @@ class Projector:
             is_urgent: Asked again and again; once it says so, the wait shrinks.
             urgent_seconds: Longest wait from then on.
         """
-        end = time.monotonic() + timeout_seconds
+        began = time.monotonic()
+        end = began + timeout_seconds
         with self._changed:
             self._closing = True
             self._deadline = end
             self._changed.notify_all()
         while self._thread.is_alive() and time.monotonic() < end:
             self._thread.join(min(0.1, timeout_seconds))
+            if self._is_away:
+                end = min(end, began + AWAY_SECONDS)
             if is_urgent():
                 end, is_urgent = min(end, time.monotonic() + urgent_seconds), lambda: False
         with self._changed:
@@ -150,6 +158,10 @@ class Projector:
 
     def _work(self) -> None:
         """Do the jobs in order; a job leaves the queue only once it is done or given up."""
+        with contextlib.closing(self._projection):  # in this thread, which opens it
+            self._do_jobs()
+
+    def _do_jobs(self) -> None:
         while (job := self._next()) is not None:
             try:
                 self._start_sweep()
@@ -159,9 +171,9 @@ class Projector:
             else:
                 with self._changed:
                     self._queue.popleft()
-                    self._done += job.name != "sweep"
+                    self._done += job.name != PARENT
                     self._last_tries = LAST_TRIES
-        self._projection.close()  # in this thread, which opened it
+                    self._is_away = False
 
     def _next(self) -> _Job | None:
         with self._changed:
@@ -185,8 +197,10 @@ class Projector:
     def _on_error(self, job: _Job, error: Exception) -> None:
         job.tries += 1
         outage = is_outage(error)
+        self._started_sweep = False  # whoever deleted something may have deleted the parent
         with self._changed:
             self._error = one_line(error)
+            self._is_away = outage
             self._last_tries -= outage and self._closing
             if not outage and job.tries >= MAX_TRIES:
                 self._queue.popleft()

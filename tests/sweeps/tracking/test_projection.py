@@ -195,7 +195,8 @@ def test_a_rebuilt_store_equals_the_first_field_by_field(
     for record in records:
         projection.project(INFO, record, DRAWN)
     rebuilt.start_sweep(INFO, NOTE)
-    assert rebuilt.sync(INFO, records, lambda _: DRAWN) == ["0000-1", "0001-1", "0002-1"]
+    for record in reversed(records):
+        rebuilt.project(INFO, record, DRAWN)
     rebuilt.close()
 
     def comparable(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -318,23 +319,56 @@ def test_doubled_runs_shrink_to_the_oldest_finished_one(home: Path, projection: 
     assert [run.info.run_id for run in runs(home)] == [run_id]
 
 
-def test_sync_writes_only_what_is_missing_or_torn(home: Path, projection: Projection) -> None:
+def incomplete(projection: Projection, records: list[Record]) -> list[str]:
+    afresh = Projection(projection.tracking_uri, projection.artifact_root)
+    found = [record.spec.key for record in records if not afresh.is_complete(INFO, record)]
+    afresh.close()
+    return found
+
+
+def test_what_is_missing_or_torn_is_incomplete(home: Path, projection: Projection) -> None:
     records = [make_record(slot) for slot in range(4)]
     for record in records[:2]:
         projection.project(INFO, record, DRAWN)
     torn = runs(home)[1].info.run_id
     client(home).update_run(torn, status="RUNNING")
-    drawn: list[str] = []
-
-    def draw(record: Record) -> dict[str, bytes]:
-        drawn.append(record.spec.key)
-        return DRAWN
-
-    afresh = Projection(projection.tracking_uri, projection.artifact_root)
-    assert afresh.sync(INFO, records, draw) == drawn == ["0001-1", "0002-1", "0003-1"]
-    assert afresh.sync(INFO, records, draw) == []
-    afresh.close()
+    assert incomplete(projection, records) == ["0001-1", "0002-1", "0003-1"]
+    for record in records[1:]:
+        projection.project(INFO, record, DRAWN)
+    assert incomplete(projection, records) == []
     assert [run.info.status for run in runs(home)] == ["FINISHED"] * 4
+
+
+def test_runs_whose_parent_was_deleted_for_good_get_the_new_one(
+    home: Path, projection: Projection
+) -> None:
+    parent_id = projection.start_sweep(INFO, NOTE)
+    record = make_record(0)
+    projection.project(INFO, record, DRAWN)
+    with closing(sqlite3.connect(home / "mlflow.db")) as connection, connection:
+        for table in ("latest_metrics", "metrics", "params", "tags", "runs"):
+            connection.execute(f"DELETE FROM {table} WHERE run_uuid = ?", [parent_id])
+    assert incomplete(projection, [record]) == ["0000-1"]
+    with pytest.raises(Exception, match="not found"):
+        projection.start_sweep(INFO, NOTE)
+    other_id = projection.start_sweep(INFO, NOTE)
+    projection.project(INFO, record, DRAWN)
+    (run,) = runs(home)
+    assert run.data.tags["mlflow.parentRunId"] == other_id != parent_id
+    assert incomplete(projection, [record]) == []
+
+
+def test_a_run_drawn_at_last_is_as_if_it_had_been_drawn_at_once(
+    home: Path, projection: Projection
+) -> None:
+    record = make_record(0)
+    projection.project(INFO, record, DRAWN)
+    before = rows(home), files(home)
+    projection.project(INFO, record, None)
+    assert incomplete(projection, [record]) == ["0000-1"]
+    projection.project(INFO, record, DRAWN)
+    assert incomplete(projection, [record]) == []
+    assert (rows(home), files(home)) == before
 
 
 def test_what_exceeds_the_limits_is_chunked_or_cut_and_said_so(

@@ -1,0 +1,83 @@
+"""`sweeps sync`: send what MLflow lacks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+import typer
+
+from sweeps.cli.exit_codes import OK, TRACKING_INCOMPLETE
+from sweeps.cli.options import HomeOption, JsonOption, SweepsArgument, TrackingOption
+from sweeps.tracking.projector import PARENT
+
+if TYPE_CHECKING:
+    from sweeps.sync import SyncReport
+
+
+def sync(
+    name: SweepsArgument = None,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send the runs that MLflow lacks, from the records: of one sweep, or of all.
+
+    Sending again adds nothing. Exit code 3 if some are missing still.
+    """
+    from sweeps.errors import UsageError
+    from sweeps.home import Home
+    from sweeps.records import RecordError
+    from sweeps.sync import sync_sweep
+    from sweeps.tracking.address import redacted, resolve_tracking_uri
+    from sweeps.tracking.preflight import check_store
+
+    found = Home.resolve(home)
+    uri = resolve_tracking_uri(found.path, tracking_uri)
+    infos = [found.get(name)] if name is not None else found.sweeps()
+    away = check_store(uri)
+    if away is not None:
+        _say(f"MLflow at {redacted(uri)} cannot be reached ({away}); trying for a while")
+    reports: list[SyncReport] = []
+    left_out: dict[str, str] = {}
+    for info in infos:
+        try:
+            reports.append(sync_sweep(found, info, uri, partial(_say_written, info.name)))
+        except (UsageError, RecordError) as error:  # it runs now, or a record is damaged
+            if name is not None:
+                raise
+            left_out[info.name] = str(error)
+            _say(f"left out: {error}")
+    if as_json:
+        documents = [dataclasses.asdict(report) for report in reports]
+        print(json.dumps({"sweeps": documents, "left_out": left_out}, indent=1))
+    else:
+        print(_conclusion(reports, redacted(uri)))
+    complete = all(not report.pending for report in reports)
+    raise typer.Exit(OK if complete else TRACKING_INCOMPLETE)
+
+
+def _conclusion(reports: list[SyncReport], store: str) -> str:
+    total = sum(report.records for report in reports)
+    written = sum(len(report.written) for report in reports)
+    pending = [key for report in reports for key in report.pending]
+    if not pending:
+        sent = f"{written} of {total} runs were missing and are sent"
+        return f"{store}: {sent if written else f'all {total} runs are there'}"
+    parents = pending.count(PARENT)
+    missing = [f"{len(pending) - parents} of {total} runs"] if len(pending) > parents else []
+    if parents:
+        missing.insert(0, "the parent run" if parents == 1 else f"{parents} parent runs")
+    error = next(report.error for report in reports if report.error)
+    return f"{store}: {written} runs sent; {' and '.join(missing)} are missing still ({error})"
+
+
+def _say_written(sweep: str, key: str) -> None:
+    _say(f"{sweep}: {key}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

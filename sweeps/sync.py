@@ -1,0 +1,102 @@
+"""`sweeps sync`: sends what a store of runs lacks, from the records; sending again adds nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sweeps.coordinator.lock import SweepLock
+from sweeps.coordinator.parent import draw, end_parent, ending_of, sweep_note
+from sweeps.experiment_loading import load_experiment
+from sweeps.home import Home
+from sweeps.records import SweepInfo
+from sweeps.tracking.projection import Projection
+from sweeps.tracking.projector import Projector
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What came of one sweep.
+
+    Attributes:
+        sweep: Its name.
+        records: Attempts recorded, each of which is to have a run.
+        written: Keys (`<slot>-<attempt>`) of those whose run was missing or torn, written now.
+        pending: What is missing still: keys of attempts, `sweep` for the parent run.
+        error: Why, in one line; None if nothing is missing.
+    """
+
+    sweep: str
+    records: int
+    written: list[str]
+    pending: list[str]
+    error: str | None
+
+
+def sync_sweep(
+    home: Home,
+    info: SweepInfo,
+    tracking_uri: str,
+    on_written: Callable[[str], None] = lambda key: None,
+) -> SyncReport:
+    """Write the runs of a sweep that are missing or torn, and its parent run.
+
+    Args:
+        home: Where the sweep lies.
+        info: The sweep.
+        tracking_uri: From `resolve_tracking_uri`.
+        on_written: Called with the key of each attempt that is about to be written; in another
+            thread.
+
+    Raises:
+        UsageError: Another process runs the sweep.
+        RecordError: A record cannot be read.
+    """
+    with SweepLock(home.store(info.id).folder / "lock", info.name):
+        return send(home, info, tracking_uri, on_written)
+
+
+def send(
+    home: Home,
+    info: SweepInfo,
+    tracking_uri: str,
+    on_written: Callable[[str], None] = lambda key: None,
+    again: Collection[str] = (),
+) -> SyncReport:
+    """Do what `sync_sweep` does for who holds the sweep's lock.
+
+    Ends after a few tries if the store is away.
+
+    Args:
+        home: Where the sweep lies.
+        info: The sweep.
+        tracking_uri: See `sync_sweep`.
+        on_written: See `sync_sweep`.
+        again: Keys of attempts to be written even if their run looks complete.
+    """
+    store = home.store(info.id)
+    directory = Path(info.directory) if info.directory else None
+    records, written = store.read_all(), dict[str, None]()
+
+    def drawing(key: str) -> Mapping[str, bytes]:
+        if key not in written:
+            written[key] = None
+            on_written(key)
+        # Imported only now: nothing is missing as a rule. If it cannot be imported, the run gets
+        # its numbers and counts as pending.
+        return draw(load_experiment(info.experiment, directory), store, key)
+
+    note = sweep_note(info, store.asked() or 0, is_running=False)
+    projector = Projector(Projection(tracking_uri, home.artifacts), info, note)
+    projector.start()
+    for record in records:
+        key = record.spec.key
+        projector.put(record, partial(drawing, key), only_if_missing=key not in again)
+    ending = ending_of(store, records)
+    projector.finish(lambda runs: end_parent(runs, home, info, ending))
+    report = projector.close(math.inf)
+    keys = [key for key in written if key not in report.pending]
+    return SyncReport(info.name, len(records), keys, report.pending, report.error)

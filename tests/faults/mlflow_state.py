@@ -1,0 +1,138 @@
+"""The whole observable state of one sweep in MLflow as plain data, to be compared field by field.
+
+Independent of the code that writes it: an oracle must not share its mistakes.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+State = dict[str, Any]
+
+
+def mlflow_state(tracking_uri: str, sweep_id: str) -> State:
+    """Return everything MLflow holds of a sweep, with the ids that it made up replaced.
+
+    Returns:
+        `experiment`: name, lifecycle, tags of this sweep. `runs`: one entry a run that is not
+        deleted, parent first, then by attempt, each with name, status, times, tags, parameters,
+        every point of every metric, and every file's bytes. Doubled runs are doubled entries.
+        `deleted`: number of deleted runs. `versions`: model versions made of its runs.
+    """
+    from sweeps.tracking.quiet import quiet
+    from sweeps.tracking.store import close_client
+
+    with quiet():
+        from mlflow.entities import ViewType
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri)
+        experiments = client.search_experiments(ViewType.ALL)
+        found: dict[str, list[Any]] = {"active": [], "deleted": []}
+        for experiment in experiments:
+            for run in _runs(client, experiment.experiment_id, sweep_id):
+                found[run.info.lifecycle_stage].append((experiment, run))
+        runs = [_run(client, run) for _, run in found["active"]]
+        ids = {run.info.run_id for _, run in found["active"] + found["deleted"]}
+        parents = [run.info.run_id for _, run in found["active"] if _kind(run) == "sweep"]
+        homes = {e.experiment_id: e for e, _ in found["active"]}
+        state = {
+            "experiments": [_experiment(e, sweep_id) for e in homes.values()],
+            "runs": sorted(runs, key=lambda run: (run["tags"].get("trial", ""), run["name"])),
+            "deleted": len(found["deleted"]),
+            "versions": sum(v.run_id in ids for v in client.search_model_versions()),
+        }
+        close_client(client)  # or the next look would be into a file that was replaced meanwhile
+    return replaced(state, {sweep_id: "<sweep>"} | dict.fromkeys(parents, "<parent>"))
+
+
+def without_clock(state: State) -> State:
+    """Return a state with what the clock decides blanked: times, durations and their order."""
+    state = copy.deepcopy(state)
+    for run in state["runs"]:
+        run["start_time"] = run["end_time"] = None
+        run["metrics"] = {
+            key: [] if key.endswith("_seconds") else [(step, value) for step, value, _ in points]
+            for key, points in run["metrics"].items()
+        }
+        note = run["tags"].get("mlflow.note.content")
+        if note is not None:
+            note = re.sub(r"\(\d[\d.]* ?(ms|s|min|h)[^)]*\)", "(<time>)", note)
+            run["tags"]["mlflow.note.content"] = re.sub(r"\| \d+\.\d \|\n", "| <time> |\n", note)
+        if "trials.csv" in run["files"]:
+            run["files"]["trials.csv"] = _without_seconds(run["files"]["trials.csv"])
+    return state
+
+
+def _runs(client: Any, experiment_id: str, sweep_id: str) -> list[Any]:
+    from mlflow.entities import ViewType
+
+    runs, token = [], None
+    while True:
+        condition = f"tags.sweep_id = '{sweep_id}'"
+        page = client.search_runs([experiment_id], condition, ViewType.ALL, 1000, page_token=token)
+        runs += page
+        if not (token := page.token):
+            return runs
+
+
+def _run(client: Any, run: Any) -> State:
+    run_id = run.info.run_id
+    metrics = {
+        key: sorted((p.step, p.value, p.timestamp) for p in client.get_metric_history(run_id, key))
+        for key in run.data.metrics
+    }
+    return {
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "start_time": run.info.start_time,
+        "end_time": run.info.end_time,
+        "params": dict(run.data.params),
+        "tags": dict(run.data.tags),
+        "metrics": metrics,
+        "files": _files(client, run_id),
+    }
+
+
+def _files(client: Any, run_id: str) -> dict[str, bytes]:
+    if not client.list_artifacts(run_id):
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(client.download_artifacts(run_id, "", folder))
+        paths = sorted(path for path in root.rglob("*") if path.is_file())
+        return {str(path.relative_to(root)): path.read_bytes() for path in paths}
+
+
+def _experiment(experiment: Any, sweep_id: str) -> State:
+    return {
+        "name": experiment.name,
+        "lifecycle": experiment.lifecycle_stage,
+        "tags": {key: value for key, value in experiment.tags.items() if sweep_id in key},
+    }
+
+
+def _kind(run: Any) -> str | None:
+    return run.data.tags.get("kind")
+
+
+def replaced(value: Any, names: dict[str, str]) -> Any:
+    """Return plain data with each name in its texts replaced."""
+    if isinstance(value, dict):
+        return {replaced(k, names): replaced(v, names) for k, v in value.items()}
+    if isinstance(value, list):
+        return [replaced(item, names) for item in value]
+    if isinstance(value, str):
+        for old, new in names.items():
+            value = value.replace(old, new)
+    return value
+
+
+def _without_seconds(table: bytes) -> list[dict[str, str]]:
+    rows = csv.DictReader(io.StringIO(table.decode()))
+    return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in rows]

@@ -1,0 +1,147 @@
+"""What `sweeps sync` sends, into real stores; `tests/faults` takes real servers away."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.coordinator.lock import SweepLock
+from sweeps.home import Home
+from tests.faults.mlflow_state import mlflow_state
+
+
+@pytest.fixture
+def call(make_home, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def call(*words):
+        return CliRunner().invoke(app, [*map(str, words), "--home", str(make_home())])
+
+    return call
+
+
+def state(home, name="toy"):
+    return mlflow_state(f"sqlite:///{home / 'mlflow.db'}", sweeps.load(name, home).info.id)
+
+
+def lose_runs(home, migrated_database):
+    """Put an empty store in the place of one that was lost."""
+    for file in home.glob("mlflow.db*"):
+        file.unlink()
+    shutil.rmtree(home / "artifacts")
+    shutil.copy(migrated_database, home / "mlflow.db")
+
+
+@pytest.mark.parametrize("ended", ["finished", "interrupted", "failed"])
+def test_a_lost_store_is_written_again_field_by_field(
+    run_toy, call, make_home, migrated_database, ended, tmp_path
+):
+    overrides = {
+        "finished": (),
+        "interrupted": ("mode=sigint", f"signal_file={tmp_path / 'flag'}"),
+        "failed": ("mode=raise",),
+    }[ended]
+    if ended == "interrupted":
+        with pytest.raises(KeyboardInterrupt):
+            run_toy(trials=3, workers=0, overrides=overrides)
+    else:
+        run_toy(trials=3, workers=0, overrides=overrides)
+    before = state(make_home())
+    assert len(before["runs"]) == (2 if ended == "interrupted" else 4)
+    lose_runs(make_home(), migrated_database)
+
+    result = call("sync")
+    assert result.exit_code == 0, result.output
+    count = len(before["runs"]) - 1
+    assert result.stdout.endswith(f"{count} of {count} runs were missing and are sent\n")
+    assert "toy: 0000-1" in result.stderr
+    assert state(make_home()) == before
+
+    result = call("sync", "toy")
+    assert result.stdout.endswith(f"all {count} runs are there\n")
+    assert state(make_home()) == before
+
+
+def test_a_sweep_that_was_killed_is_ended_as_killed(run_toy, call, make_home):
+    sweep = run_toy(trials=2, workers=0)
+    store = Home(make_home()).store(sweep.info.id)
+    store.ask(5)  # as the next start does; then it is killed
+    assert call("sync", "toy").exit_code == 0
+    parent = state(make_home())["runs"][0]
+    assert (parent["status"], parent["tags"]["stopped_by"]) == ("KILLED", "killed")
+    assert parent["tags"]["asked"] == "5"
+    assert parent["tags"]["done"] == "2"
+
+
+def test_json_tells_what_was_sent_and_what_was_left_out(run_toy, call, make_home, tmp_path):
+    run_toy(trials=2, workers=0)
+    busy = run_toy(trials=2, workers=0, name="busy")
+    with SweepLock(Home(make_home()).store(busy.info.id).folder / "lock", "busy"):
+        elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+        result = call("sync", "--tracking-uri", elsewhere, "--json")
+        assert result.exit_code == 0, result.output
+        told = json.loads(result.stdout)
+        assert told["sweeps"] == [
+            {
+                "sweep": "toy",
+                "records": 2,
+                "written": ["0000-1", "0001-1"],
+                "pending": [],
+                "error": None,
+            }
+        ]
+        assert "is being run by process" in told["left_out"]["busy"]
+        result = call("sync", "busy")
+        assert result.exit_code == 2
+        assert "is being run by process" in result.stderr
+
+
+def test_a_server_that_is_away_leaves_it_incomplete(run_toy, call):
+    run_toy(trials=2, workers=0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    result = call("sync", "--tracking-uri", f"http://127.0.0.1:{port}")
+    assert result.exit_code == 3, result.output
+    assert result.stderr.count("cannot be reached") == 1
+    assert "0 runs sent, 3 of 2 are missing still" not in result.stdout
+    assert "the parent run and 2 of 2 runs are missing still" in result.stdout
+
+
+def test_pictures_that_cannot_be_drawn_any_more_do_not_cost_the_numbers(
+    run_toy, call, make_home, migrated_database, tmp_path, monkeypatch
+):
+    (tmp_path / "moved_away.py").write_text("from tests.sweeps.toy_experiment import experiment\n")
+    space = tmp_path / "toy.yaml"
+    space.write_text(space.read_text().replace("tests.sweeps.toy_experiment:", "moved_away:"))
+    run_toy(trials=2, workers=0)
+    before = state(make_home())
+    lose_runs(make_home(), migrated_database)
+    (tmp_path / "moved_away.py").rename(tmp_path / "moved_away.txt")
+    monkeypatch.delitem(__import__("sys").modules, "moved_away")
+
+    result = call("sync")
+    assert result.exit_code == 3, result.output
+    assert "'moved_away:experiment' cannot be imported" in result.stdout
+    run = state(make_home())["runs"][1]
+    assert run["metrics"] == before["runs"][1]["metrics"]
+    assert run["status"] == "FINISHED"
+
+    (tmp_path / "moved_away.txt").rename(tmp_path / "moved_away.py")
+    assert call("sync").exit_code == 0
+    assert state(make_home()) == before
+
+
+def test_mistakes_create_nothing(call, make_home):
+    result = call("sync", "nosuch")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no sweep 'nosuch'" in result.stderr
+    result = call("sync", "--tracking-uri", "ftp://host")
+    assert result.exit_code == 2
+    assert call("sync").exit_code == 0  # nothing to send
+    assert [path.name for path in make_home().iterdir()] == ["mlflow.db"]
