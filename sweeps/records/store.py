@@ -41,8 +41,7 @@ class DamagedRecordWarning(UserWarning):
     """A record is torn or altered; it was left out, and the next start runs its trial again."""
 
 
-Report = Callable[[str], None]
-"""Takes one line about a damaged record."""
+Report = Callable[[str], None]  # takes one line about a damaged record
 
 
 def warn(line: str) -> None:
