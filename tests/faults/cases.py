@@ -11,6 +11,7 @@ from tests.faults import cases_power as power
 from tests.faults import cases_processes as processes
 from tests.faults import cases_signals as signals
 from tests.faults import cases_stores as stores
+from tests.faults import cases_tracking as tracking
 from tests.faults import cases_trials as trials
 from tests.faults.lab import Lab
 
@@ -46,6 +47,8 @@ CASES = [
     Case(7, "a closed stdout, SIGHUP", signals.hang_up, stock=True),
     Case(8, "processes are paused", processes.pause_a_worker, stock=True),
     Case(9, "the wall clock jumps", processes.jump_the_clock, stock=True),
+    Case(10, "the tracking server is away", tracking.lose_the_server),
+    Case(11, "replies of the tracking server are lost", tracking.lose_replies),
     Case(12, "the disk is full", stores.fill_the_disk, stock=True),
     Case(13, "folders vanish or are read-only", stores.take_the_folder_away),
     Case(14, "databases are locked", stores.lock_the_databases, stock=True),
@@ -59,6 +62,7 @@ CASES = [
     Case(22, "two starts of one sweep", concurrency.start_twice, stock=True),
     Case(23, "16 workers on one store", concurrency.many_workers, stock=True),
     Case(24, "many points, many workers", concurrency.many_points, stock=True),
+    Case(25, "runs and experiments are meddled with", tracking.meddle_with_runs),
     Case(26, "readers while the sweep writes", concurrency.read_while_writing),
     Case(27, "500 trials in one process", concurrency.long_sweep),
     Case(28, "malicious files", inputs.malicious_files),

@@ -117,7 +117,7 @@ def read_home(home: Path, *, tracking: Path | None = None, journal: Path | None 
     store = Home(home).store(info.id)
     found = Evidence(info.metric, info.direction == "maximize")
     with _noting(found):
-        found.slots = read_study(home / "optuna.db", info.id)
+        found.slots = read_study(home / "optuna.db", info.study_name)
     with _noting(found):
         found.runs = read_runs(tracking or home / "mlflow.db", info.id)
     with _noting(found):
