@@ -121,7 +121,7 @@ def read_home(home: Path, *, tracking: Path | None = None, journal: Path | None 
     with _noting(found):
         found.runs = read_runs(tracking or home / "mlflow.db", info.id)
     with _noting(found):
-        records = store.read_all()
+        records = store.read_all(report=found.unreadable.append)
         found.attempts = [_attempt(record) for record in records]
         found.starts = [record.started_at / 1000 for record in records]
         found.spans = [record.seconds for record in records]
