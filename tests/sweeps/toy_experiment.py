@@ -100,8 +100,7 @@ class ToyExperiment:
         if config.get("mode") == "raise":
             raise RuntimeError("told to raise")
         once = config.get("signal_file")
-        if once and not Path(str(once)).exists():
-            Path(str(once)).touch()
+        if once and _made(Path(str(once))):
             number = signal.Signals[str(config.get("mode")).upper()]
             os.kill(os.getpid(), number)
 
@@ -129,6 +128,15 @@ class ToyExperiment:
         info: Mapping[str, Any],
     ) -> Any:
         return float(weights["w"][0])
+
+
+def _made(flag: Path) -> bool:
+    """Make a file; False if it is there. Of two workers that try at once, one makes it."""
+    try:
+        flag.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 experiment: Experiment = ToyExperiment()
