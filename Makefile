@@ -34,7 +34,7 @@ test: $(VENV)/.installed-dev ## run all tests; branch coverage must reach 90 %
 equality: $(VENV)/.installed-dev ## compare the fused engine with Keras on 200 examples (make test: 20)
 	EQUALITY_EXAMPLES=200 $(BIN)/python -m pytest --timeout 3000 -s tests/digitexp/training/fused
 
-faults: $(VENV)/.installed-dev ## kill, fill, lock and unplug; 20 minutes; more: make faults FAULT_SEEDS=3
+faults: $(VENV)/.installed-dev ## kill, fill, lock and unplug, long; more: make faults FAULT_SEEDS=3
 	FAULT_SEEDS=$(or $(FAULT_SEEDS),1) $(BIN)/python -m pytest -m faults --timeout 900
 
 check: $(VENV)/.installed-dev ## lint, format, types, layers
