@@ -1,7 +1,7 @@
 """What a home holds after a case, read from the outside: records, optuna.db, mlflow.db.
 
-Databases are read by SQL and records by the public reader; `sweeps doctor` is not asked, since
-the oracle is to judge it too. The stock recipe's folder is read by the same functions.
+Databases are read by SQL and records by the public reader: the judge shares as little as it can
+with what it judges.
 """
 
 from __future__ import annotations
