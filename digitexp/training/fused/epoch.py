@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+from tensorflow.python.eager import context  # the only door to the executor; `_traced` says why
 
 from digitexp.training.fused import step as steps
 from digitexp.training.fused.kind import NetKind
@@ -57,6 +58,9 @@ class Settings(NamedTuple):
     adam: steps.Adam
     l2: Any
     clipnorm: Any
+
+
+_EXECUTOR = "SINGLE_THREADED_EXECUTOR"
 
 
 @cache
@@ -146,9 +150,21 @@ def _judge(kind: NetKind, logits: Any, one_hot: Any, penalties: Any) -> tuple[An
 
 
 def _traced(function: Callable[..., Any], signature: list[Any]) -> Any:
-    """Trace once; called directly, a trace needs no look at its arguments' types each time."""
+    """Trace once, for the executor of one thread; called directly, a trace checks no types.
+
+    TensorFlow's usual executor hands operations to a pool: up to 15 us of a step of 100 us where
+    a process has one thread anyway. Both the trace, which must keep its loop as a function, and
+    each call have to be made under the executor's name.
+    """
     graph = tf.function(function, autograph=False, input_signature=signature)
-    return graph.get_concrete_function()
+    with context.function_executor_type(_EXECUTOR):
+        trace = graph.get_concrete_function()
+
+    def call(*arguments: Any) -> Any:
+        with context.function_executor_type(_EXECUTOR):
+            return trace(*arguments)
+
+    return call
 
 
 def _handles(kind: NetKind) -> list[tf.TensorSpec]:
