@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from sweeps.cli.console import open_streams
+from sweeps.cli.doctor import doctor
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.results import best, list_sweeps, trials
 from sweeps.cli.run import run
@@ -59,7 +60,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, plan, best, trials, ui, sync, schema):
+for _command in (run, plan, best, trials, ui, sync, doctor, schema):
     app.command()(_command)
 app.command("list")(list_sweeps)
 

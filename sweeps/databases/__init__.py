@@ -8,11 +8,12 @@ from sweeps.databases.files import (
     relax_synchronous,
     schema_version,
 )
-from sweeps.databases.waiting import Patience
+from sweeps.databases.waiting import Patience, connect
 
 __all__ = [
     "Patience",
     "check",
+    "connect",
     "created_whole",
     "enable_wal",
     "migrate",

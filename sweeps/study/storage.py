@@ -92,6 +92,13 @@ class StudyStore:
         self._trial_ids.append(trial_id)
         reached("slot.added")
 
+    def copy(self, trial: FrozenTrial) -> None:
+        """Store a slot of another study as it is there, with its outcome."""
+        trial_id = self._write(self._storage.create_new_trial, self._study_id, trial)
+        self._trial_ids.append(trial_id)
+        if trial.state.is_finished():
+            self._ended.add(trial.number)
+
     def count_attempt(self, slot: int, attempt: int) -> None:
         """Store that an attempt is about to begin, so that its number is never used again.
 
@@ -176,6 +183,25 @@ def stored_slots(database: Path, name: str) -> list[FrozenTrial]:
         return storage.get_all_trials(storage.get_study_id_from_name(name))
     except KeyError:
         return []
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def delete_study(database: Path, name: str) -> None:
+    """Delete a study with its slots, if it is there.
+
+    Raises:
+        StoreError: The database cannot be written.
+    """
+    if not database.exists():
+        return
+    storage = _open(database)
+    try:
+        study_id = storage.get_study_id_from_name(name)
+        Patience().write(database, lambda: storage.delete_study(study_id))
+    except KeyError:
+        return
     finally:
         storage.remove_session()
         storage.engine.dispose()

@@ -48,7 +48,11 @@ def mlflow_state(tracking_uri: str, sweep_id: str) -> State:
             "deleted": len(found["deleted"]),
             "versions": sum(v.run_id in ids for v in client.search_model_versions()),
         }
-        close_client(client)  # or the next look would be into a file that was replaced meanwhile
+        # Both, or the next look would be into a file that was replaced meanwhile.
+        close_client(client)
+        registry = getattr(client._get_registry_client().store, "engine", None)
+        if registry is not None:
+            registry.dispose()
     return replaced(state, {sweep_id: "<sweep>"} | dict.fromkeys(parents, "<parent>"))
 
 

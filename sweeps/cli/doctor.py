@@ -1,0 +1,84 @@
+"""`sweeps doctor`: do records, study and MLflow say the same?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeps.cli.exit_codes import FAILED, OK
+from sweeps.cli.options import HomeOption, JsonOption, SweepsArgument, TrackingOption
+
+if TYPE_CHECKING:
+    from sweeps.doctor import Diagnosis
+
+
+def doctor(
+    name: SweepsArgument = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Repair study and MLflow from the records.")
+    ] = False,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare records, study and MLflow, of one sweep or of all; exit 1 if they do not agree.
+
+    Reads only, unless told to repair. A sweep that is running is left alone.
+    """
+    from sweeps.doctor import examine_home, examine_sweep
+    from sweeps.doctor.repairing import repair_home, repair_sweep
+    from sweeps.home import Home
+    from sweeps.tracking.address import resolve_tracking_uri
+
+    found = Home.resolve(home)
+    uri = resolve_tracking_uri(found.path, tracking_uri)
+    readable = found.sweeps(lambda line: None)  # the others are a problem of the home
+    infos = readable if name is None else [found.get(name)]
+    if fix:
+        repair_home(found, readable, uri, _say)
+        for info in infos:
+            repair_sweep(found, info, uri, _say)
+    diagnoses = [examine_home(found, uri)] + [examine_sweep(found, info, uri) for info in infos]
+    if as_json:
+        print(json.dumps(_document(diagnoses), indent=1))
+    else:
+        print(_report(diagnoses))
+    raise typer.Exit(OK if all(diagnosis.agrees for diagnosis in diagnoses) else FAILED)
+
+
+def _report(diagnoses: list[Diagnosis]) -> str:
+    lines = []
+    for diagnosis in diagnoses:
+        where = f"sweep {diagnosis.name!r}" if diagnosis.name else "the home"
+        lines += [f"{where} {note}" if "is running" in note else f"{where}: {note}"
+                  for note in diagnosis.notes]  # fmt: skip
+        lines += [f"{where}, {problem.part}: {problem.what}" for problem in diagnosis.problems]
+    count = sum(len(diagnosis.problems) for diagnosis in diagnoses)
+    if not count:
+        sweeps = len(diagnoses) - 1
+        return "\n".join([*lines, f"all is well with {sweeps} sweep{'' if sweeps == 1 else 's'}"])
+    repairs = {p.repair: None for diagnosis in diagnoses for p in diagnosis.problems}
+    lines += [f"{count} problem{'' if count == 1 else 's'}. To repair:"]
+    return "\n".join([*lines, *(f"  {repair.value}" for repair in repairs)])
+
+
+def _document(diagnoses: list[Diagnosis]) -> dict[str, object]:
+    return {
+        "agrees": all(diagnosis.agrees for diagnosis in diagnoses),
+        "diagnoses": [
+            {
+                "sweep": diagnosis.name or None,
+                "agrees": diagnosis.agrees,
+                "problems": [problem.to_dict() for problem in diagnosis.problems],
+                "notes": list(diagnosis.notes),
+            }
+            for diagnosis in diagnoses
+        ],
+    }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

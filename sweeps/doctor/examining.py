@@ -1,0 +1,75 @@
+"""Examines a sweep, or what the sweeps of a home share; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeps.databases import Patience, check
+from sweeps.doctor import leftovers, runs, study
+from sweeps.doctor.evidence import gather
+from sweeps.doctor.problem import Problem, Repair
+from sweeps.errors import StoreError
+from sweeps.home import Home
+from sweeps.records import SweepInfo
+from sweeps.tracking.address import sqlite_path
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with a sweep, or with its home.
+
+    Attributes:
+        name: Of the sweep; empty for the home.
+        problems: What does not agree; empty if all is well.
+        notes: What is worth knowing and no disagreement.
+    """
+
+    name: str
+    problems: Sequence[Problem]
+    notes: Sequence[str] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all is well."""
+        return not self.problems
+
+
+def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
+    """Examine the databases, which all sweeps of a home share, and what lies beside them."""
+    unreadable: list[str] = []
+    home.sweeps(unreadable.append)
+    problems = [Problem("records", what, Repair.BY_HAND) for what in unreadable]
+    problems += [*_damaged(home.optuna_db), *leftovers.check_home(home)]
+    runs_database = sqlite_path(tracking_uri)
+    if runs_database is not None:
+        problems += _damaged(runs_database)
+    return Diagnosis("", problems)
+
+
+def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
+    """Compare records, study and MLflow of one sweep.
+
+    A sweep that is running is not compared: its study and its runs follow its records.
+
+    Raises:
+        RecordError: A record is of another format version.
+    """
+    if home.is_running(info.id):
+        note = "is running now: its study and its runs follow its records, and are not compared"
+        return Diagnosis(info.name, [], [note])
+    evidence = gather(home, info, tracking_uri)
+    problems = [*leftovers.check(evidence), *study.check(evidence), *runs.check(evidence)]
+    slots = study.unfinished(evidence)
+    names = ", ".join(str(slot) for slot in slots[:10]) + (", ..." if len(slots) > 10 else "")
+    count = "1 trial has" if len(slots) == 1 else f"{len(slots)} trials have"
+    note = f"{count} no outcome yet ({names}); `sweeps run` goes on with the sweep"
+    return Diagnosis(info.name, problems, [note] if slots else [])
+
+
+def _damaged(database: Path) -> Iterator[Problem]:
+    try:
+        check(database, Patience())
+    except StoreError as error:
+        yield Problem("database", str(error), Repair.DATABASE, str(database))

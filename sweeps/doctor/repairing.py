@@ -1,0 +1,93 @@
+"""Makes study and MLflow agree with the records again; what is put aside is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sweeps.coordinator.lock import SweepLock
+from sweeps.doctor.examining import Diagnosis, examine_home, examine_sweep
+from sweeps.doctor.leftovers import half_made
+from sweeps.doctor.problem import Problem, Repair
+from sweeps.home import Home
+from sweeps.records import SweepInfo
+from sweeps.study.rebuilding import rebuild_study
+from sweeps.sync import send
+from sweeps.tracking.discarding import discard_runs
+
+Say = Callable[[str], None]
+_ROUNDS = 3
+"""A repair may bring to light what another one repairs: a torn record was somebody's run."""
+
+
+def repair_home(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: Say) -> None:
+    """Put damaged databases and half-made files aside; the sweeps' repairs write them anew.
+
+    Raises:
+        UsageError: A sweep is being run, which may be using them.
+    """
+    problems = examine_home(home, tracking_uri).problems
+    if not problems:
+        return
+    with ExitStack() as locks:
+        for info in infos:
+            locks.enter_context(SweepLock(home.store(info.id).folder / "lock", info.name))
+        for problem in problems:
+            if problem.repair == Repair.DATABASE:
+                _put_aside(Path(problem.key), say)
+        for path in half_made(home.path):
+            path.unlink(missing_ok=True)
+            say(f"removed {path}")
+
+
+def repair_sweep(home: Home, info: SweepInfo, tracking_uri: str, say: Say) -> Diagnosis:
+    """Repair what can be repaired from the records.
+
+    Returns:
+        What is wrong still.
+
+    Raises:
+        UsageError: The sweep is being run.
+    """
+    for _ in range(_ROUNDS):
+        diagnosis = examine_sweep(home, info, tracking_uri)
+        if diagnosis.agrees or home.is_running(info.id):
+            return diagnosis
+        with SweepLock(home.store(info.id).folder / "lock", info.name):
+            _repair(home, info, tracking_uri, diagnosis.problems, say)
+    return examine_sweep(home, info, tracking_uri)
+
+
+def _repair(
+    home: Home, info: SweepInfo, tracking_uri: str, problems: Sequence[Problem], say: Say
+) -> None:
+    wanted = {problem.repair for problem in problems}
+    records = home.store(info.id).recover(say)
+    for problem in problems:
+        if problem.repair == Repair.WEIGHTS:
+            weights = Path(problem.key)
+            weights.replace(weights.with_name(f"{weights.name}.torn"))
+            say(f"{weights} is kept as {weights.name}.torn")
+    if Repair.STUDY in wanted:
+        say(f"{info.name}: writing its study anew from {len(records)} records")
+        rebuild_study(home.optuna_db, info, records)
+    stray = [problem.key for problem in problems if problem.repair == Repair.DISCARD]
+    wrong = {problem.key for problem in problems if problem.repair == Repair.REPLACE}
+    if stray or wrong:
+        for run_id in discard_runs(tracking_uri, info, run_ids=stray, keys=wrong):
+            say(f"{info.name}: deleted run {run_id}")
+    if wanted & {Repair.SEND, Repair.REPLACE, Repair.DISCARD}:
+        again = {problem.key for problem in problems if problem.repair == Repair.SEND}
+        send(home, info, tracking_uri, lambda key: say(f"{info.name}: sent {key}"), again | wrong)
+
+
+def _put_aside(database: Path, say: Say) -> None:
+    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    for path in sorted(database.parent.glob(f"{database.name}*")):
+        suffix = path.name.removeprefix(database.name)
+        if suffix in {"", "-wal", "-shm", "-journal"}:
+            aside = path.with_name(f"{database.name}.damaged-{moment}{suffix}")
+            path.replace(aside)
+            say(f"{path} is kept as {aside}")

@@ -1,0 +1,80 @@
+"""What MLflow holds of a sweep, read without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweeps.records.record import SweepInfo
+from sweeps.tracking.address import sqlite_path
+from sweeps.tracking.content import experiment_name
+from sweeps.tracking.finding import search
+from sweeps.tracking.quiet import quiet
+from sweeps.tracking.store import close_client
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run of a sweep, as it is there.
+
+    Attributes:
+        run_id: MLflow's own id.
+        kind: `sweep` or `trial`.
+        key: `<slot>-<attempt>` of a trial, else empty.
+        is_deleted: Whether it lies in MLflow's bin.
+        end_time: Milliseconds since the epoch (UTC); None while it runs.
+        metrics: The last point of each.
+        files: Names of the files at its root.
+    """
+
+    run_id: str
+    kind: str
+    key: str
+    status: str
+    is_deleted: bool
+    end_time: int | None
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    files: frozenset[str]
+
+
+def read_runs(tracking_uri: str, info: SweepInfo) -> list[StoredRun]:
+    """Return every run that carries the sweep's id, deleted ones included, oldest first.
+
+    Raises:
+        Exception: What MLflow raises when its store cannot be read.
+    """
+    database = sqlite_path(tracking_uri)
+    if database is not None and not database.exists():
+        return []  # MLflow would create it
+    with quiet():
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri)
+        try:
+            experiment = client.get_experiment_by_name(experiment_name(info))
+            if experiment is None:
+                return []
+            found = search(client, experiment.experiment_id, {"sweep_id": info.id})
+            return [_stored(client, run) for run in found]
+        finally:
+            close_client(client)
+
+
+def _stored(client: Any, run: Any) -> StoredRun:
+    is_deleted = run.info.lifecycle_stage == "deleted"
+    files = [] if is_deleted else client.list_artifacts(run.info.run_id)
+    return StoredRun(
+        run_id=run.info.run_id,
+        kind=run.data.tags.get("kind", ""),
+        key=run.data.tags.get("trial", ""),
+        status=run.info.status,
+        is_deleted=is_deleted,
+        end_time=run.info.end_time,
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        tags=dict(run.data.tags),
+        files=frozenset(file.path for file in files),
+    )

@@ -1,0 +1,307 @@
+"""What `sweeps doctor` finds in a sweep that somebody hurt, and whether it mends it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.coordinator.lock import SweepLock
+from sweeps.home import Home
+from sweeps.study.reading import read_study
+from tests.faults.mlflow_state import mlflow_state
+from tests.sweeps.conftest import table
+
+
+class Patient:
+    """A finished sweep of four trials, and what `doctor` says of it."""
+
+    def __init__(self, path):
+        self.path, self.home = path, Home(path)
+        self.info = sweeps.load("toy", path).info
+        self.store = self.home.store(self.info.id)
+        self.healthy = self.state()
+
+    def state(self):
+        study = [
+            (t.number, t.state.name, t.value, t.params, t.user_attrs, t.system_attrs)
+            for t in read_study(self.home.optuna_db, self.info.study_name)
+        ]
+        runs = mlflow_state(f"sqlite:///{self.path / 'mlflow.db'}", self.info.id)
+        del runs["deleted"]  # a run that is replaced lies in MLflow's bin
+        return study, runs, table(sweeps.load("toy", self.path))
+
+    def sql(self, database, statement, *values):
+        with closing(sqlite3.connect(self.path / database)) as connection, connection:
+            return connection.execute(statement, values).fetchall()
+
+    def run_of(self, key):
+        """Return the id of the run of an attempt, or of the sweep."""
+        tag = ("kind", "sweep") if key == "sweep" else ("trial", key)
+        query = "SELECT run_uuid FROM tags WHERE key = ? AND value = ?"
+        ((run_id,),) = self.sql("mlflow.db", query, *tag)
+        return run_id
+
+    def doctor(self, *words):
+        return CliRunner().invoke(app, ["doctor", *words, "--home", str(self.path)])
+
+    def problems(self):
+        result = self.doctor("toy", "--json")
+        told = json.loads(result.stdout)
+        found = [p for diagnosis in told["diagnoses"] for p in diagnosis["problems"]]
+        assert result.exit_code == (1 if found else 0)
+        assert told["agrees"] == (not found)
+        return [(p["part"], p["what"]) for p in found]
+
+
+@pytest.fixture
+def patient(run_toy, make_home, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run_toy(trials=4, workers=0)
+    return Patient(make_home())
+
+
+def value_of_trial_1(p):
+    p.sql("optuna.db", "UPDATE trial_values SET value = 7 WHERE trial_id = 2")
+    return "study", "trial 1 is worth 7.0 in the study"
+
+
+def state_of_trial_1(p):
+    p.sql("optuna.db", "UPDATE trials SET state = 'RUNNING' WHERE number = 1")
+    return "study", "trial 1 is RUNNING in the study, and its record ends it"
+
+
+def failure_of_trial_1(p):
+    p.sql("optuna.db", "UPDATE trials SET state = 'FAIL' WHERE number = 1")
+    return "study", "trial 1 is FAIL in the study and COMPLETE by its record"
+
+
+def parameters_of_trial_1(p):
+    p.sql("optuna.db", "UPDATE trial_params SET param_value = 0.5 WHERE trial_id = 2")
+    return "study", "trial 1 has other parameters in the study than in its record"
+
+
+def last_slots(p):
+    for name in ("trial_values", "trial_params"):
+        p.sql("optuna.db", f"DELETE FROM {name} WHERE trial_id > 2")
+    p.sql("optuna.db", "DELETE FROM trials WHERE number > 1")
+    return "study", "trial 2 is recorded, and the study does not have it"
+
+
+def whole_study(p):
+    for file in p.path.glob("optuna.db*"):
+        file.unlink()
+    return "study", "optuna.db has no study"
+
+
+def damaged_study(p):
+    p.home.optuna_db.write_bytes(b"\xff" * 40_000)
+    for file in p.path.glob("optuna.db-*"):
+        file.unlink()
+    return "database", "optuna.db: damaged"
+
+
+def damaged_runs(p):
+    (p.path / "mlflow.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 40_000)
+    for file in p.path.glob("mlflow.db-*"):
+        file.unlink()
+    return "database", "mlflow.db: damaged"
+
+
+def deleted_run(p):
+    query = "UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = ?"
+    p.sql("mlflow.db", query, p.run_of("0001-1"))
+    return "mlflow", "attempt 0001-1 has no run"
+
+
+def run_without_an_end(p):
+    query = "UPDATE runs SET status = 'RUNNING', end_time = NULL WHERE run_uuid = ?"
+    p.sql("mlflow.db", query, p.run_of("0001-1"))
+    return "mlflow", "run of attempt 0001-1 is RUNNING; it is to be FINISHED"
+
+
+def value_of_a_run(p):
+    query = "UPDATE latest_metrics SET value = 7 WHERE run_uuid = ? AND key = 'score'"
+    p.sql("mlflow.db", query, p.run_of("0001-1"))
+    return "mlflow", "run of attempt 0001-1 has another score than its record"
+
+
+def parameter_of_a_run(p):
+    query = "UPDATE params SET value = '7' WHERE run_uuid = ? AND key = 'x'"
+    p.sql("mlflow.db", query, p.run_of("0001-1"))
+    return "mlflow", "run of attempt 0001-1 has another x than its record"
+
+
+def tag_of_a_run(p):
+    query = "UPDATE tags SET value = '7' WHERE run_uuid = ? AND key = 'state'"
+    p.sql("mlflow.db", query, p.run_of("0001-1"))
+    return "mlflow", "run of attempt 0001-1 has another tag state than its record"
+
+
+def files_of_a_run(p):
+    (file,) = p.path.glob(f"artifacts/*/{p.run_of('0001-1')}/artifacts/config.json")
+    file.unlink()
+    return "mlflow", "run of attempt 0001-1 lacks config.json"
+
+
+def parent_without_an_end(p):
+    query = "UPDATE runs SET status = 'RUNNING' WHERE run_uuid = ?"
+    p.sql("mlflow.db", query, p.run_of("sweep"))
+    return "mlflow", "the parent run is RUNNING, and nobody runs it"
+
+
+def best_of_the_parent(p):
+    query = "UPDATE tags SET value = '9-9' WHERE run_uuid = ? AND key = 'best_trial'"
+    p.sql("mlflow.db", query, p.run_of("sweep"))
+    return "mlflow", "the parent run says best_trial '9-9'"
+
+
+def half_written_file(p):
+    (p.store.folder / ".0003-1.record.x.tmp").write_text("half")
+    return "files", ".0003-1.record.x.tmp belongs to nothing"
+
+
+def half_made_database(p):
+    (p.path / ".optuna.db.new").write_text("half")
+    return "files", ".optuna.db.new belongs to nothing"
+
+
+def name_in_the_lock(p):
+    (p.store.folder / "lock").write_text('{"pid": 1}')
+    return "files", "the lock names a process that does not hold it"
+
+
+TROUBLES = [
+    value_of_trial_1, state_of_trial_1, failure_of_trial_1, parameters_of_trial_1, last_slots,
+    whole_study, damaged_study, damaged_runs, deleted_run, run_without_an_end, value_of_a_run,
+    parameter_of_a_run, tag_of_a_run, files_of_a_run, parent_without_an_end, best_of_the_parent,
+    half_written_file, half_made_database, name_in_the_lock,
+]  # fmt: skip
+
+
+def test_all_is_well_with_a_sweep_that_was_left_alone(patient):
+    assert patient.problems() == []
+    result = patient.doctor()
+    assert (result.exit_code, result.stdout) == (0, "all is well with 1 sweep\n")
+    assert patient.state() == patient.healthy
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
+def test_trouble_is_found_and_mended(patient, trouble):
+    part, what = trouble(patient)
+    found = patient.problems()
+    assert any(p == part and what in text for p, text in found), found
+    assert found == patient.problems(), "it must not have changed anything"
+
+    result = patient.doctor("toy", "--fix")
+    assert result.exit_code == 0, result.output
+    assert patient.problems() == []
+    assert patient.state() == patient.healthy
+    assert patient.doctor("--fix").stderr == "", "nothing is left to do"
+
+
+def test_a_torn_record_is_put_aside_with_its_run_and_the_trial_runs_again(patient, run_toy):
+    record = patient.store.folder / "0002-1.record"
+    record.write_bytes(record.read_bytes()[:-1])
+    found = patient.problems()
+    assert ("mlflow", f"run {patient.run_of('0002-1')} of attempt 0002-1 has no record") in found
+    assert ("study", "trial 2 is COMPLETE in the study, and no record says so") in found
+    assert any("0002-1.record" in what for part, what in found if part == "records")
+
+    result = patient.doctor("--fix")
+    assert result.exit_code == 0, result.output
+    assert "'toy': 1 trial has no outcome yet (2); `sweeps run` goes on" in result.stdout
+    assert "0002-1.record.torn" in result.stderr
+    run_toy(trials=4, workers=0)
+    assert patient.problems() == []
+    assert table(sweeps.load("toy", patient.path)) == patient.healthy[2]
+
+
+def test_damaged_weights_are_put_aside_and_their_trial_stays(patient):
+    weights = patient.store.folder / "0001-1.weights"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    ((part, what),) = patient.problems()
+    assert (part, "0001-1.weights is damaged" in what) == ("records", True)
+    assert patient.doctor("--fix").exit_code == 0
+    assert patient.store.folder.joinpath("0001-1.weights.torn").exists()
+    assert patient.state() == patient.healthy
+
+
+def test_a_doubled_run_is_told_and_reduced_to_one(patient):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{patient.path / 'mlflow.db'}")
+    original = client.get_run(patient.run_of("0001-1"))
+    client.create_run(original.info.experiment_id, tags=original.data.tags)
+    assert ("mlflow", "attempt 0001-1 has 2 runs") in patient.problems()
+    assert patient.doctor("--fix").exit_code == 0
+    assert patient.state() == patient.healthy
+
+
+def test_a_sweep_that_is_running_is_left_alone(patient):
+    state_of_trial_1(patient)
+    with SweepLock(patient.store.folder / "lock", "toy"):
+        result = patient.doctor("toy")
+        assert result.exit_code == 0
+        assert result.stdout.startswith("sweep 'toy' is running now")
+        assert patient.doctor("toy", "--fix").exit_code == 0
+    assert len(patient.problems()) == 1
+
+
+def test_an_extended_sweep_is_compared_and_mended_in_its_newest_study(patient, run_toy):
+    run_toy(trials=6, workers=0, extend=True, overrides=("x=-1..0.9",))
+    patient.info = sweeps.load("toy", patient.path).info
+    patient.healthy = patient.state()
+    assert patient.problems() == []
+    patient.sql("optuna.db", "UPDATE trials SET state = 'RUNNING' WHERE number = 5")
+    assert patient.problems() == [
+        ("study", "trial 5 is RUNNING in the study, and its record ends it")
+    ]
+    assert patient.doctor("--fix").exit_code == 0
+    assert patient.state() == patient.healthy
+
+
+def test_a_study_without_its_earlier_generations_needs_the_space(patient, run_toy):
+    run_toy(trials=6, workers=0, extend=True, overrides=("x=-1..0.9",))
+    whole_study(patient)
+    result = patient.doctor("--fix")
+    assert result.exit_code == 1
+    assert "the next `sweeps run` with the options of the sweep repairs it" in result.stdout
+    run_toy(trials=6, workers=0, overrides=("x=-1..0.9",))
+    assert patient.problems() == []
+
+
+def test_a_sweep_that_cannot_be_read_is_one_problem_of_the_home(patient, run_toy):
+    run_toy(trials=1, workers=0, name="other")
+    (patient.store.folder / "sweep.json").write_text("{")
+    result = patient.doctor()
+    assert result.exit_code == 1
+    assert "the home, records: " in result.stdout, result.output
+    assert "sweep.json: damaged" in result.stdout
+
+
+def test_a_store_that_is_away_is_told_and_nothing_is_created(patient, tmp_path):
+    result = patient.doctor("toy", "--tracking-uri", "http://127.0.0.1:9")
+    assert result.exit_code == 1
+    assert "MLflow could not be read" in result.stdout
+    assert "try again when the store answers" in result.stdout
+    elsewhere = tmp_path / "elsewhere.db"
+    result = patient.doctor("toy", "--tracking-uri", f"sqlite:///{elsewhere}")
+    assert (result.exit_code, elsewhere.exists()) == (1, False)
+    assert "attempt 0001-1 has no run" in result.stdout
+
+
+def test_a_misspelt_name_is_a_mistake(patient):
+    result = patient.doctor("toi")
+    assert (result.exit_code, "did you mean" in result.stderr) == (2, True)
+
+
+def test_a_home_without_sweeps_is_well_and_stays_empty(tmp_path):
+    result = CliRunner().invoke(app, ["doctor", "--home", str(tmp_path / "none")])
+    assert (result.exit_code, result.stdout) == (0, "all is well with 0 sweeps\n")
+    assert not (tmp_path / "none").exists()
