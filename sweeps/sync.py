@@ -64,7 +64,10 @@ def send(
     info: SweepInfo,
     tracking_uri: str,
     on_written: Callable[[str], None] = lambda key: None,
+    on_discarded: Callable[[str], None] = lambda key: None,
+    *,
     again: Collection[str] = (),
+    replaced: Collection[str] = (),
 ) -> SyncReport:
     """Do what `sync_sweep` does for who holds the sweep's lock.
 
@@ -75,7 +78,10 @@ def send(
         info: The sweep.
         tracking_uri: See `sync_sweep`.
         on_written: See `sync_sweep`.
+        on_discarded: Called with the key of each attempt whose run was deleted: it has no record,
+            or is one of `replaced`; in another thread.
         again: Keys of attempts to be written even if their run looks complete.
+        replaced: Keys of attempts whose run is to be deleted first.
     """
     store = home.store(info.id)
     directory = Path(info.directory) if info.directory else None
@@ -90,8 +96,10 @@ def send(
         return draw(load_experiment(info.experiment, directory), store, key)
 
     note = sweep_note(info, store.asked() or 0, is_running=False)
-    projector = Projector(Projection(tracking_uri, home.artifacts), info, note)
+    projector = Projector(Projection(tracking_uri, home.artifacts, store.folder), info, note)
     projector.start()
+    recorded = {record.spec.key for record in records}
+    projector.discard(lambda key: key not in recorded or key in replaced, on_discarded)
     for record in records:
         key = record.spec.key
         projector.put(record, partial(drawing, key), only_if_missing=key not in again)

@@ -50,13 +50,19 @@ class ParentRun:
             if not is_away:  # the user has been told
                 progress.note(outage_note(tracking_uri, problem))
 
-        projection = Projection(tracking_uri, config.home.artifacts)
+        projection = Projection(tracking_uri, config.home.artifacts, self._store.folder)
         note = sweep_note(info, config.limits.trials, is_running=True)
         self._projector = Projector(projection, info, note, on_outage=warn)
         self._projector.start()
 
     def catch_up(self, records: Sequence[Record]) -> None:
-        """Project what an earlier start recorded but could not project any more."""
+        """Project what an earlier start recorded but could not project any more.
+
+        A run whose record was torn, and put aside, is deleted: its trial runs again.
+        """
+        recorded = {record.spec.key for record in records}
+        if recorded:
+            self._projector.discard(lambda key: key not in recorded)
         for record in records:
             self._projector.put(record, self._draw(record.spec.key), only_if_missing=True)
 

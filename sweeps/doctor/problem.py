@@ -29,7 +29,7 @@ class Problem:
         part: `records`, `study`, `mlflow`, `files` or `database`.
         what: What is wrong, in one plain line.
         repair: What repairs it.
-        key: Attempt or run it is about, where the repair needs to know; else empty.
+        key: Attempt or file it is about, where the repair needs to know; else empty.
     """
 
     part: str

@@ -15,7 +15,6 @@ from sweeps.home import Home
 from sweeps.records import SweepInfo
 from sweeps.study.rebuilding import rebuild_study
 from sweeps.sync import send
-from sweeps.tracking.discarding import discard_runs
 
 Say = Callable[[str], None]
 _ROUNDS = 3
@@ -73,14 +72,18 @@ def _repair(
     if Repair.STUDY in wanted:
         say(f"{info.name}: writing its study anew from {len(records)} records")
         rebuild_study(home.optuna_db, info, records)
-    stray = [problem.key for problem in problems if problem.repair == Repair.DISCARD]
     wrong = {problem.key for problem in problems if problem.repair == Repair.REPLACE}
-    if stray or wrong:
-        for run_id in discard_runs(tracking_uri, info, run_ids=stray, keys=wrong):
-            say(f"{info.name}: deleted run {run_id}")
     if wanted & {Repair.SEND, Repair.REPLACE, Repair.DISCARD}:
         again = {problem.key for problem in problems if problem.repair == Repair.SEND}
-        send(home, info, tracking_uri, lambda key: say(f"{info.name}: sent {key}"), again | wrong)
+        send(
+            home,
+            info,
+            tracking_uri,
+            lambda key: say(f"{info.name}: sent {key}"),
+            lambda key: say(f"{info.name}: deleted a run of {key}"),
+            again=again | wrong,
+            replaced=wrong,
+        )
 
 
 def _put_aside(database: Path, say: Say) -> None:

@@ -11,7 +11,8 @@ from sweeps.doctor.problem import Problem, Repair
 from sweeps.records import Record
 from sweeps.tracking.content import Point, RunContent, trial_run
 from sweeps.tracking.files import trial_files
-from sweeps.tracking.projection import UNDRAWN, best_tags
+from sweeps.tracking.known import UNDRAWN
+from sweeps.tracking.projection import best_tags
 from sweeps.tracking.reading import StoredRun
 
 _COMPARED_TAGS = ("state", "reason", "slot", "attempt", "origin", "seed", "mlflow.parentRunId")
@@ -37,10 +38,8 @@ def check(evidence: Evidence) -> Iterator[Problem]:
             yield Problem("mlflow", f"attempt {key} has {count} runs", Repair.SEND)
     records = {record.spec.key: record for record in evidence.records}
     for key in children.keys() - records.keys():
-        run = children[key]
-        yield Problem(
-            "mlflow", f"run {run.run_id} of attempt {key} has no record", Repair.DISCARD, run.run_id
-        )
+        what = f"run {children[key].run_id} of attempt {key} has no record"
+        yield Problem("mlflow", what, Repair.DISCARD)
     for key, record in records.items():
         found = children.get(key)
         if found is None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from sweeps.failpoints import reached
 from sweeps.records.ending import Ending
-from sweeps.records.files import make_folder, write_atomically
+from sweeps.records.files import make_folder, remove_temporary, write_atomically
 from sweeps.records.format import (
     FormatError,
     VersionError,
@@ -176,8 +176,7 @@ class RecordStore:
             path.replace(aside)
             report(f"{path.name}: {problem}; kept as {aside}, this trial runs again")
 
-        for temporary in self.folder.glob(".*.tmp"):
-            temporary.unlink(missing_ok=True)
+        remove_temporary(self.folder)
         records = self._whole(False, put_aside)
         known = {record.spec.key for record in records}
         for weights in self.folder.glob("[0-9]*.weights"):

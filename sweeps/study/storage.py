@@ -179,8 +179,12 @@ def stored_slots(database: Path, name: str) -> list[FrozenTrial]:
     if not database.exists():
         return []
     storage = _open(database)
-    try:
+
+    def read() -> list[FrozenTrial]:
         return storage.get_all_trials(storage.get_study_id_from_name(name))
+
+    try:
+        return Patience().run(database, read)
     except KeyError:
         return []
     finally:

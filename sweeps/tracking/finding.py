@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweeps.failpoints import reached
+from sweeps.tracking.discarding import is_discarded
 
 _PAGE: Final = 1000
 
@@ -84,5 +85,6 @@ def find_children(client: Any, experiment_id: str, sweep_id: str) -> dict[str, A
     """Return the child runs of a sweep by `<slot>-<attempt>`, doubled ones reduced to one."""
     found: dict[str, list[Any]] = {}
     for run in search(client, experiment_id, {"sweep_id": sweep_id, "kind": "trial"}):
-        found.setdefault(run.data.tags["trial"], []).append(run)
+        if not is_discarded(run):
+            found.setdefault(run.data.tags["trial"], []).append(run)
     return {key: run for key, runs in found.items() if (run := keep_one(client, runs))}

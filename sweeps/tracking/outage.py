@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sweeps.errors import StoreError
 from sweeps.tracking.address import redacted
 
 _OUTAGE_CODES: Final = frozenset(
@@ -24,7 +25,9 @@ def is_outage(error: BaseException) -> bool:
     refusal = getattr(getattr(error, "response", None), "status_code", 0)
     if 400 <= refusal < 500 and refusal not in _TRY_LATER:  # a file that the server does not want
         return False
-    if isinstance(error, OSError):  # includes timeouts, refused connections, a full disk
+    # OSError: timeouts, refused connections, a full disk. StoreError: a database that is locked,
+    # full or damaged, and may have been seen to meanwhile.
+    if isinstance(error, OSError | StoreError):
         return True
     return getattr(error, "error_code", None) in _OUTAGE_CODES
 

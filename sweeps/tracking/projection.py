@@ -6,10 +6,9 @@ a child that is still RUNNING was torn off and is written again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sweeps.clock import now_ms
 from sweeps.failpoints import reached
@@ -23,45 +22,33 @@ from sweeps.tracking.content import (
     sweep_tags,
     trial_run,
 )
+from sweeps.tracking.discarding import discard_run
 from sweeps.tracking.files import sweep_files, trial_files
 from sweeps.tracking.finding import find_children, find_or_create_experiment, keep_one, search
+from sweeps.tracking.known import UNDRAWN, ForgetOnError, KnownSweep, status_of
 from sweeps.tracking.limits import MAX_TAG_CHARACTERS, fit
 from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import close_client, open_client
 from sweeps.tracking.view import view_tag
 from sweeps.tracking.writing import log_files, log_values
 
-UNDRAWN: Final = "undrawn"
-"""Tag of a run whose pictures could not be drawn; also its status where completeness is judged."""
-ORPHANED: Final = "orphaned"
-
-
-@dataclass
-class _Sweep:
-    """What is known of one sweep's runs; forgotten after any error, then looked up again."""
-
-    experiment_id: str
-    parent_id: str
-    children: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Key of an attempt -> run id and status."""
-    columns: set[str] = field(default_factory=set)
-    """Parameters seen so far: columns of the sweep's view."""
-
 
 class Projection:
     """Writes sweeps into one MLflow store. Not thread-safe: one projection, one thread."""
 
-    def __init__(self, tracking_uri: str, artifact_root: Path) -> None:
+    def __init__(self, tracking_uri: str, artifact_root: Path, scratch: Path | None = None) -> None:
         """Remember where; nothing is imported, opened or created yet.
 
         Args:
             tracking_uri: From `resolve_tracking_uri`.
             artifact_root: Folder for the files of runs; unused with a server, which has its own.
+            scratch: Folder for files on their way; whoever is killed leaves them there.
         """
+        self._scratch = scratch
         self.tracking_uri = tracking_uri
         self.artifact_root = artifact_root.absolute()
         self._opened: Any = None
-        self._sweeps: dict[str, _Sweep] = {}
+        self._sweeps: dict[str, KnownSweep] = {}
 
     def start_sweep(self, info: SweepInfo, extra: SweepNote) -> str:
         """Create or find the sweep's experiment and parent run; RUNNING if the sweep is.
@@ -73,7 +60,7 @@ class Projection:
             parent_id = self._sweep(info).parent_id
             log_values(self._client(), parent_id, tags=sweep_tags(info, extra))
             reached("parent.valued")
-            log_files(self._client(), parent_id, sweep_files(info))
+            self._log_files(parent_id, sweep_files(info))
             reached("parent.filed")
             self._show_view(self._sweep(info), info)
             status = "RUNNING" if extra.is_running else None
@@ -100,7 +87,7 @@ class Projection:
             if not sweep.columns.issuperset(content.params):
                 sweep.columns.update(content.params)
                 self._show_view(sweep, info)
-            log_files(self._client(), run_id, trial_files(info, record, files or {}))
+            self._log_files(run_id, trial_files(info, record, files or {}))
             reached("run.filed")
             if files is None:
                 log_values(self._client(), run_id, tags={UNDRAWN: "true"})
@@ -118,6 +105,23 @@ class Projection:
             sweep = self._sweep(info)
             content = trial_run(info, record, sweep.parent_id)
             return sweep.children.get(record.spec.key, ("", ""))[1] == content.status
+
+    def discard(self, info: SweepInfo, wrong: Callable[[str], bool]) -> list[str]:
+        """Delete the child runs of some attempts, so that they are written anew or never.
+
+        Args:
+            info: The sweep.
+            wrong: Whether the run of an attempt (`<slot>-<attempt>`) is to go.
+
+        Returns:
+            The attempts whose runs were deleted.
+        """
+        with quiet(), self._forgetting(info):
+            sweep = self._sweep(info)
+            keys = [key for key in sweep.children if wrong(key)]
+            for key in keys:
+                discard_run(self._client(), sweep.children.pop(key)[0])
+            return keys
 
     def finish_sweep(
         self,
@@ -150,7 +154,7 @@ class Projection:
             reached("end.begun")
             log_values(self._client(), parent_id, tags=fitted, metrics=points)
             reached("end.valued")
-            log_files(self._client(), parent_id, files or {})
+            self._log_files(parent_id, files or {})
             reached("end.filed")
             end_time = max(finished_at or now_ms(), info.created_at)  # if the clock was set back
             self._client().set_terminated(parent_id, status, end_time)
@@ -168,10 +172,10 @@ class Projection:
             self._opened = open_client(self.tracking_uri)
         return self._opened
 
-    def _forgetting(self, info: SweepInfo) -> _ForgetOnError:
-        return _ForgetOnError(self._sweeps, info.id)
+    def _forgetting(self, info: SweepInfo) -> ForgetOnError:
+        return ForgetOnError(self._sweeps, info.id)
 
-    def _sweep(self, info: SweepInfo) -> _Sweep:
+    def _sweep(self, info: SweepInfo) -> KnownSweep:
         if info.id not in self._sweeps:
             is_database = not self.tracking_uri.startswith("http")
             name = experiment_name(info)
@@ -179,10 +183,10 @@ class Projection:
             experiment_id = find_or_create_experiment(self._client(), name, folder)
             parent_id = self._find_or_create_parent(info, experiment_id)
             children = find_children(self._client(), experiment_id, info.id)
-            self._sweeps[info.id] = _Sweep(
+            self._sweeps[info.id] = KnownSweep(
                 experiment_id,
                 parent_id,
-                {k: (run.info.run_id, _status(run, parent_id)) for k, run in children.items()},
+                {k: (run.info.run_id, status_of(run, parent_id)) for k, run in children.items()},
                 {name for run in children.values() for name in run.data.params},
             )
         return self._sweeps[info.id]
@@ -198,7 +202,7 @@ class Projection:
         return _run_id(keep_one(client, list(search(client, experiment_id, identity))))
 
     def _write_child(
-        self, sweep: _Sweep, info: SweepInfo, record: Record, content: RunContent
+        self, sweep: KnownSweep, info: SweepInfo, record: Record, content: RunContent
     ) -> str:
         client = self._client()
         known = sweep.children.get(record.spec.key)
@@ -217,35 +221,17 @@ class Projection:
         reached("run.valued")
         return run_id
 
-    def _show_view(self, sweep: _Sweep, info: SweepInfo) -> None:
+    def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        log_files(self._client(), run_id, files, self._scratch)
+
+    def _show_view(self, sweep: KnownSweep, info: SweepInfo) -> None:
         tag = view_tag(info, sorted(sweep.columns))
         self._client().set_experiment_tag(sweep.experiment_id, *tag)
-
-
-class _ForgetOnError:
-    """Forgets what was known of a sweep when a call fails: the store may have changed."""
-
-    def __init__(self, sweeps: dict[str, _Sweep], sweep_id: str) -> None:
-        self._sweeps, self._sweep_id = sweeps, sweep_id
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._sweeps.pop(self._sweep_id, None)
 
 
 def best_tags(best: Record | None) -> dict[str, str]:
     """Return what the parent run says of the best attempt."""
     return {"best_trial": best.spec.key, "best_value": str(best.objective)} if best else {}
-
-
-def _status(run: Any, parent_id: str) -> str:
-    """Return a run's status; what still lacks something never has the one it is to end with."""
-    if run.data.tags.get(UNDRAWN) == "true":
-        return UNDRAWN
-    is_child = run.data.tags.get("mlflow.parentRunId") == parent_id
-    return str(run.info.status) if is_child else ORPHANED  # its parent was deleted for good
 
 
 def _run_id(run: Any) -> str:

@@ -115,6 +115,17 @@ class Projector:
 
         self._append(_Job(record.spec.key, project))
 
+    def discard(
+        self, wrong: Callable[[str], bool], on_discarded: Callable[[str], None] = lambda key: None
+    ) -> None:
+        """Have the runs of some attempts deleted soon; see `Projection.discard`."""
+
+        def discard() -> None:
+            for key in self._projection.discard(self._info, wrong):
+                on_discarded(key)
+
+        self._append(_Job(PARENT, discard))
+
     def finish(self, finish: Callable[[Projection], object]) -> None:
         """Have the parent run finished after all put before; `finish` calls `finish_sweep`."""
         self._append(_Job(PARENT, lambda: finish(self._projection)))
@@ -148,7 +159,7 @@ class Projector:
             if is_urgent():
                 end, is_urgent = min(end, time.monotonic() + urgent_seconds), lambda: False
         with self._changed:
-            pending = [*self._failed, *(job.name for job in self._queue)]
+            pending = list(dict.fromkeys([*self._failed, *(job.name for job in self._queue)]))
             return ProjectionReport(self._done, pending, self._error if pending else None)
 
     def _append(self, job: _Job) -> None:

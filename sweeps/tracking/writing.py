@@ -42,14 +42,23 @@ def log_values(
         client.log_batch(run_id, *batch)
 
 
-def log_files(client: Any, run_id: str, files: Mapping[str, bytes]) -> None:
+def log_files(
+    client: Any, run_id: str, files: Mapping[str, bytes], scratch: Path | None = None
+) -> None:
     """Put files into a run by name.
+
+    Args:
+        client: The `MlflowClient`.
+        run_id: The run.
+        files: Content by name.
+        scratch: Folder they lie in on their way, under a name that ends in `.tmp`; None: the
+            system's.
 
     Raises:
         ValueError: A name is absolute or leads out of the run.
     """
     if not files:
         return
-    with tempfile.TemporaryDirectory(prefix="sweeps-") as folder:
+    with tempfile.TemporaryDirectory(".tmp", ".files-", scratch) as folder:
         write_files(Path(folder), files)
         client.log_artifacts(run_id, folder)

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import sweeps
+from sweeps.doctor import examine_home, examine_sweep
 from tests.sweeps.conftest import table
 
 _DATABASES = {f"{name}.db{end}" for name in ("optuna", "mlflow") for end in ("", "-wal", "-shm")}
@@ -16,7 +17,7 @@ def assert_sound(home: Path, expected: list, name: str = "toy") -> None:
     """Assert that the sweep of that name has ended with the expected table, everywhere."""
     sweep = sweeps.load(name, home)
     assert table(sweep) == expected
-    assert slots(home, sweep.info.id) == [_slot(row) for row in expected]
+    assert slots(home, sweep.info.study_name) == [_slot(row) for row in expected]
     records = sweep.home.store(sweep.info.id).read_all()
     wanted = {r.spec.key: "FINISHED" if r.outcome == "complete" else "FAILED" for r in records}
     assert runs(home, "trial") == wanted
@@ -26,15 +27,18 @@ def assert_sound(home: Path, expected: list, name: str = "toy") -> None:
     weights = {path.stem for path in folder.glob("*.weights")}
     assert weights <= {record.spec.key for record in records}
     assert strays(home) == []
+    tracking = f"sqlite:///{home / 'mlflow.db'}"
+    assert examine_sweep(sweep.home, sweep.info, tracking).problems == []
+    assert examine_home(sweep.home, tracking).problems == []
 
 
-def slots(home: Path, sweep_id: str) -> list[tuple]:
+def slots(home: Path, study: str) -> list[tuple]:
     """Return number, state and value of every slot in the study."""
     with closing(sqlite3.connect(home / "optuna.db")) as database:
         return database.execute(
             "SELECT number, state, value FROM trials JOIN studies USING (study_id) "
             "LEFT JOIN trial_values USING (trial_id) WHERE study_name = ? ORDER BY number",
-            (sweep_id,),
+            (study,),
         ).fetchall()
 
 
