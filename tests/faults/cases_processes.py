@@ -49,7 +49,9 @@ def kill_everything(lab: Lab, trials: int = 60, seconds: float = 0.1) -> None:
     lab.wait_for(process)
     took = time.monotonic() - start
     lab.check(trials, undisturbed=undisturbed.table)
-    bar = undisturbed.seconds + kills * (undisturbed.cold_seconds + lab.workers * seconds)
+    after = lab.undisturbed(trials, seconds=seconds)  # the machine may have become slower
+    cold = max(undisturbed.cold_seconds, after.cold_seconds)
+    bar = max(undisturbed.seconds, after.seconds) + kills * (cold + lab.workers * seconds)
     lab.score.note = f"{kills} kills, {took:.0f} s of {bar:.0f} s allowed"
     assert took <= bar, lab.score.note
 
