@@ -16,8 +16,10 @@ from sweeps.cli.doctor import doctor
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.results import best, list_sweeps, trials
 from sweeps.cli.run import run
+from sweeps.cli.steering import cancel, pause, resume, stop
 from sweeps.cli.sync import sync
 from sweeps.cli.ui import ui
+from sweeps.cli.watching import status, watch
 from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
 
@@ -60,7 +62,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, plan, best, trials, ui, sync, doctor, schema):
+for _command in (
+    *(run, plan, best, trials, ui),
+    *(status, watch, stop, pause, resume, cancel),
+    *(sync, doctor, schema),
+):
     app.command()(_command)
 app.command("list")(list_sweeps)
 

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from sweeps.config import SweepConfig
+from sweeps.coordinator.attempts import pruner_of, spec_of
 from sweeps.coordinator.failures import FAILURES, Breaker, failure_of
 from sweeps.coordinator.ledger import Ledger, Slot
-from sweeps.coordinator.recording import make_record
+from sweeps.coordinator.recording import Recorder
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.stopping import StopRules
-from sweeps.coordinator.watch import Watch
+from sweeps.coordinator.time_split import TimeSplit
+from sweeps.coordinator.watch import CANCELLED, Watch
 from sweeps.coordinator.weights import WeightKeeper
 from sweeps.errors import StoreError
-from sweeps.executors import Attempt, Executor
+from sweeps.executors import Executor
 from sweeps.experiment import TrialSpec
 from sweeps.progress import Progress
 from sweeps.records import Record, RecordStore
-from sweeps.seeds import training_seed
 from sweeps.study.proposals import Exhausted
-from sweeps.study.pruning import TrialPruner
-from sweeps.study.samplers import make_pruner
 
 WAKE_SECONDS: Final = 0.1
 GRACE_SECONDS: Final = 3.0
@@ -54,18 +53,19 @@ class Coordinator:
     start_executor: Callable[[], Executor]
     environment: Mapping[str, Any]
     on_record: Callable[[Record], None]
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    seconds: TimeSplit = field(default_factory=TimeSplit)
 
     def __post_init__(self) -> None:
         objective = self.config.space.objective
         self._rules = StopRules(self.config.limits, objective.direction)
         self._breaker = Breaker(self.config.failures.max_failures_in_row)
-        self._running: dict[Future[Attempt], Slot] = {}
+        self._running: dict[Future[Record], Slot] = {}
         self._again: deque[Slot] = deque()  # failed, and to be tried again
         self._executor: Executor | None = None
         self._weights = WeightKeeper(self.store, objective.direction)
         for record in self.ledger.records:
             self._weights.add(record)
+        self._recorder = Recorder(self.config, self.store, self.environment, self.seconds)
         self._space_left = True
         self._stop_by: float | None = None
         self._trouble: StoreError | None = None
@@ -82,9 +82,11 @@ class Coordinator:
             StoreError: The study cannot be written, though what ran is recorded; or records cannot.
         """
         try:
-            while self._fill() or self._running:
+            while self._fill() or self._running or self._is_pausing():
                 # Wakes now and then: signals ask for the end at any time.
                 done, _ = wait(self._running, WAKE_SECONDS, return_when=FIRST_COMPLETED)
+                if not self._running:
+                    time.sleep(WAKE_SECONDS)  # paused
                 for future in done:
                     self._collect(self._running.pop(future), future.result())
                 if not self._end_those_that_should():
@@ -95,6 +97,8 @@ class Coordinator:
             if self._executor is not None:
                 self._executor.close()
                 self.seconds.update(self._executor.seconds())
+        for future in [f for f in self._running if f.done() and not f.exception()]:
+            self._collect(self._running.pop(future), future.result())  # kept at the last moment
         if self._trouble is not None:
             if self.request.reason is None:
                 raise self._trouble
@@ -118,12 +122,34 @@ class Coordinator:
             for future in [f for f in self._running if f.cancel()]:
                 del self._running[future]
         if stop is None:
+            self._steer()
             return True
         assert self._executor is not None
         self._stop_by = self._stop_by or time.monotonic() + GRACE_SECONDS
         for slot in self._running.values():
             self._executor.stop(self._spec(slot), stop.reason)
         return time.monotonic() < self._stop_by
+
+    def _steer(self) -> None:
+        """Do what other processes ask for: withdraw what waits, end single trials."""
+        if self.watch.helm.paused:
+            for future in [f for f in self._running if f.cancel()]:
+                slot = self._running.pop(future)
+                slot.attempts -= 1  # it was never begun
+                self._again.appendleft(slot)
+        for slot in self._running.values():
+            if self._executor is not None and slot.number in self.watch.helm.cancelled:
+                self._executor.stop(self._spec(slot), CANCELLED)
+
+    def _is_pausing(self) -> bool:
+        """Whether nothing runs, and something would if the sweep were not paused."""
+        has_more = self._space_left and len(self.ledger.slots) < self.config.limits.trials
+        return (
+            self.watch.helm.paused
+            and bool(self._again or has_more)
+            and self._may_go_on()
+            and not self._rules.is_late()
+        )
 
     def _stopped_by(self) -> str | None:
         if sum(slot.outcome is not None for slot in self.ledger.slots) >= self.config.limits.trials:
@@ -143,7 +169,7 @@ class Coordinator:
             begun = self._begin(self._again.popleft()) or begun
         while self._may_begin():
             try:
-                with self._timed("proposals"):
+                with self.seconds.timed("proposals"):
                     slot = self.ledger.open_next()
             except Exhausted:
                 self._space_left = False
@@ -167,12 +193,11 @@ class Coordinator:
     def _has_room(self) -> bool:
         """Whether another attempt may begin, as far as those before it go."""
         capacity = self._executor.capacity if self._executor else 1
-        return (
-            self.request.reason is None
-            and self._trouble is None
-            and len(self._running) < capacity
-            and self._end_reason() is None
-        )
+        is_full = len(self._running) >= capacity
+        return self._may_go_on() and not is_full and not self.watch.helm.paused
+
+    def _may_go_on(self) -> bool:
+        return self.request.reason is None and self._trouble is None and self._end_reason() is None
 
     def _ready(self) -> bool:
         """Whether nobody asked to stop, also not while the executor was being started."""
@@ -192,42 +217,21 @@ class Coordinator:
         spec = self._spec(slot)
         assert self._executor is not None
         self.watch.expect(spec, slot.proposal.params)
-        self._running[self._executor.submit(spec, self._trial_pruner(slot.number))] = slot
+        pruner = pruner_of(self.config, self.ledger, slot)
+        future = self._executor.submit(spec, pruner, partial(self._recorder.keep, slot))
+        self._running[future] = slot
         return True
 
     def _spec(self, slot: Slot) -> TrialSpec:
-        params = slot.proposal.params
-        return TrialSpec(
-            sweep=self.sweep_id,
-            slot=slot.number,
-            attempt=slot.attempts,
-            seed=training_seed(self.config.seed, slot.number),
-            config=slot.carried.config if slot.carried else self.config.configuration(params),
-        )
+        return spec_of(self.config, self.sweep_id, slot)
 
-    def _trial_pruner(self, slot: int) -> TrialPruner | None:
-        pruner, metric = make_pruner(self.config.pruner), self.ledger.epoch_metric
-        if pruner is None or metric is None:
-            return None
-        direction = self.config.space.objective.direction
-        return TrialPruner(pruner, metric, direction, slot, self.ledger.proposer.mirror.finished())
-
-    def _collect(self, slot: Slot, attempt: Attempt) -> None:
-        self.seconds["training"] += (attempt.finished_at - attempt.started_at) / 1000
-        record = make_record(
-            attempt,
-            slot,
-            metric=self.config.space.objective.metric,
-            data=self.config.data,
-            environment=self.environment,
-            retries=self.config.failures.retries,
-        )
-        with self._timed("records"):
-            record = self.store.write(record)
+    def _collect(self, slot: Slot, record: Record) -> None:
+        self.seconds["training"] += (record.finished_at - record.started_at) / 1000
         if record.outcome == "failed":
             slot.failures.append(failure_of(record.reason, record.error))
         if record.ends_slot:
-            with self._timed("study"):
+            self.watch.helm.ended(slot.number)
+            with self.seconds.timed("study"):
                 self.ledger.close(slot, record)
                 self._tell()
         elif record.outcome == "failed":
@@ -248,11 +252,3 @@ class Coordinator:
             value = slot.outcome.value if slot.outcome else None
             self._rules.tell(value, is_earlier=slot.carried is not None)
             self._breaker.tell(slot.failure)
-
-    @contextmanager
-    def _timed(self, part: str) -> Iterator[None]:
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[part] += time.monotonic() - start

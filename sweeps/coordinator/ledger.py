@@ -83,6 +83,7 @@ class Ledger:
         ask_ahead: How many slots may be in flight.
         in_order: Whether proposals wait for slot order (reproducible) or take what has ended.
         carried: Slots of earlier generations by number.
+        used_up: The last attempt at a slot whose record was put aside, by slot.
         slots: Every slot opened so far.
     """
 
@@ -93,6 +94,7 @@ class Ledger:
     ask_ahead: int
     in_order: bool = True
     carried: Mapping[int, Carried] = field(default_factory=dict)
+    used_up: Mapping[int, int] = field(default_factory=dict)
     slots: list[Slot] = field(default_factory=list)
     _shown: set[int] = field(default_factory=set)
     _shown_before: int = 0  # every slot below is shown; `_shown` holds those beyond
@@ -165,7 +167,8 @@ class Ledger:
     def _attempts(self, number: int, record: Record | None) -> int:
         """Return the number of the last attempt that was begun, recorded or killed before."""
         stored = self._stored[number].user_attrs if number < len(self._stored) else {}
-        return max(int(stored.get(ATTEMPTS, 0)), record.spec.attempt if record else 0)
+        recorded = record.spec.attempt if record else 0
+        return max(int(stored.get(ATTEMPTS, 0)), recorded, self.used_up.get(number, 0))
 
     def _restored(self, number: int) -> Slot | None:
         record = self._latest.get(number)

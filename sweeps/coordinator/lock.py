@@ -58,15 +58,26 @@ class SweepLock:
             self._descriptor = None
 
     def _refusal(self, holder: str) -> str:
-        try:
-            owner = json.loads(holder)
-            who = f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-        except (ValueError, KeyError, TypeError):
-            who = "another process"
         return (
-            f"sweep {self._name!r} is being run by {who}; wait for it, stop it (Ctrl-C there), "
-            "or begin another sweep with --name"
+            f"sweep {self._name!r} is being run by {_described(holder)}; wait for it, stop it "
+            f"(Ctrl-C there, or `sweeps stop {self._name}`), or begin another sweep with --name"
         )
+
+
+def owner_of(path: Path) -> str:
+    """Return who says in a lock that it holds it, such as `process 7 on host since ...`."""
+    try:
+        return _described(path.read_text(errors="replace"))
+    except FileNotFoundError:
+        return "nobody"
+
+
+def _described(holder: str) -> str:
+    try:
+        owner = json.loads(holder)
+        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
 
 
 def _acquired(descriptor: int) -> bool:

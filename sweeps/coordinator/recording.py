@@ -5,15 +5,45 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from sweeps.config import SweepConfig
 from sweeps.coordinator.failures import failure_of, is_tried_again
 from sweeps.coordinator.ledger import Slot
 from sweeps.coordinator.signals import INTERRUPTIONS
+from sweeps.coordinator.time_split import TimeSplit
 from sweeps.executors import Attempt
 from sweeps.experiment import PreparedData, Stop, TrialResult
-from sweeps.records import Outcome, Record
+from sweeps.records import Outcome, Record, RecordStore
 from sweeps.study.storage import distributions_to_json
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Makes attempts safe, in the thread of whoever ran them: see `Executor.submit`."""
+
+    config: SweepConfig
+    store: RecordStore
+    environment: Mapping[str, Any]
+    seconds: TimeSplit
+
+    def keep(self, slot: Slot, attempt: Attempt) -> Record:
+        """Write the record of an attempt that has ended, and return it.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        record = make_record(
+            attempt,
+            slot,
+            metric=self.config.space.objective.metric,
+            data=self.config.data,
+            environment=self.environment,
+            retries=self.config.failures.retries,
+        )
+        with self.seconds.timed("records"):
+            return self.store.write(record)
 
 
 def make_record(

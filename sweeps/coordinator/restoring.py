@@ -9,7 +9,7 @@ from sweeps.config import SweepConfig
 from sweeps.coordinator.carrying import carried_slots
 from sweeps.coordinator.extending import recalled
 from sweeps.coordinator.ledger import Ledger, SlotStore
-from sweeps.records import Record, SweepInfo
+from sweeps.records import Record, SweepInfo, attempts_put_aside
 
 
 def make_ledger(
@@ -37,4 +37,5 @@ def make_ledger(
             config.experiment.parameters,
             recall=partial(recalled, config.home, info),
         ),
+        used_up=attempts_put_aside(config.home.store(info.id)),
     )

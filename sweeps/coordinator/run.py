@@ -11,23 +11,26 @@ from pathlib import Path
 from sweeps.config import SweepConfig, resolve
 from sweeps.coordinator.coordinator import Coordinator
 from sweeps.coordinator.extending import describe_extension, newest_generation
+from sweeps.coordinator.helm import Helm
 from sweeps.coordinator.lock import SweepLock
 from sweeps.coordinator.opening import open_sweep
 from sweeps.coordinator.parent import ParentRun, outage_note
 from sweeps.coordinator.restoring import make_ledger
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
-from sweeps.databases import Patience, check
+from sweeps.databases import Patience
 from sweeps.executors import Executor, InProcessExecutor
 from sweeps.home import Home
 from sweeps.options import RunOptions
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.provenance import code_state, environment
-from sweeps.records import Record, SweepInfo
+from sweeps.records import Record, SweepInfo, recover
 from sweeps.report.summary import Summary, summarize
+from sweeps.steering import Steering
 from sweeps.study.storage import StudyStore, prepare
 from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
 from sweeps.tracking.preflight import check_store
+from sweeps.tracking.store import check_database
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def _check_databases(home: Home, tracking_uri: str, note: Callable[[str], None])
         prepare(home.optuna_db, patience)
     runs = sqlite_path(tracking_uri)
     if runs is not None:
-        check(runs, patience)
+        check_database(runs, patience)
 
 
 def run_sweep(
@@ -108,12 +111,15 @@ def run_sweep(
         code = code_state(Path.cwd())
         opened = open_sweep(config, code)
         store = config.home.store(opened.id)
-        with SweepLock(store.folder / "lock", opened.name):
-            records = store.recover(progress.note)
+        with (
+            SweepLock(store.folder / "lock", opened.name),
+            Helm(Steering(store.folder), request, progress) as helm,
+        ):
+            records = recover(store, progress.note)
             info = newest_generation(config, opened, code)
             store.ask(config.limits.trials)
             parent = ParentRun(config, info, tracking_uri, progress, is_away=is_away)
-            coordinator = _assemble(config, info, records, request, progress, parent.project)
+            coordinator = _assemble(config, info, records, request, helm, progress, parent.project)
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))
             progress.started(info, config.limits.trials, records)
@@ -144,6 +150,7 @@ def _assemble(
     info: SweepInfo,
     records: Sequence[Record],
     request: StopRequest,
+    helm: Helm,
     progress: Progress,
     on_record: Callable[[Record], None],
 ) -> Coordinator:
@@ -151,7 +158,7 @@ def _assemble(
     study = StudyStore(config.home.optuna_db, info.study_name, info.direction, patience)
     study.end_open_slots_of(info.earlier_studies)
     ledger = make_ledger(config, info, records, study)
-    watch = Watch(progress, request)
+    watch = Watch(progress, request, helm)
     return Coordinator(
         config=config,
         sweep_id=info.id,
@@ -170,7 +177,7 @@ def _start_executor(config: SweepConfig, watch: Watch, note: Callable[[str], Non
     """Start what trains: workers get ready while this goes on, the calling process does it now."""
     note("warming up")
     if config.parallelism.workers == 0:
-        return InProcessExecutor(config.experiment, config.data, watch, watch.asked_to_stop)
+        return InProcessExecutor(config.experiment, config.data, watch, watch.verdict_on)
     from sweeps.executors.preloading import make_preload
     from sweeps.executors.workers import WorkersExecutor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -51,6 +52,13 @@ class StopRequest:
         if isinstance(error, StoreError) and self.reason is not None:
             # Whoever asked for the end hears of that, not of a store that was waited for.
             self._end_at_once(_NUMBERS[self.reason])
+
+    def ask(self, *, at_once: bool = False) -> None:
+        """Do what Ctrl-C does, once, or twice if `at_once`; from any thread."""
+        if self.reason is None:
+            self.reason = REASONS[signal.SIGINT]
+        if at_once and self._previous:  # our handlers are there: this is the second one
+            os.kill(os.getpid(), signal.SIGINT)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.reason is not None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from search_spaces.parameters import Value
+from sweeps.coordinator.helm import Helm
 from sweeps.coordinator.signals import StopRequest
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.progress import Progress
+
+CANCELLED: Final = "cancelled"
+"""Why a trial ended that somebody has cancelled; it counts as pruned, by hand."""
 
 
 class Watch:
     """Listens to the executor, in whichever thread it speaks."""
 
-    def __init__(self, progress: Progress, request: StopRequest) -> None:
+    def __init__(self, progress: Progress, request: StopRequest, helm: Helm) -> None:
         self._progress = progress
         self._request = request
+        self.helm = helm
         self._params: dict[str, Mapping[str, Value]] = {}
         self._said = False
 
@@ -39,3 +45,8 @@ class Watch:
             self._said = True
             self._progress.note("stopping after this epoch; once more stops at once")
         return Stop(self._request.reason)
+
+    def verdict_on(self, spec: TrialSpec) -> Stop | None:
+        """Return what is asked of one running trial, by a signal or by `sweeps cancel`."""
+        is_cancelled = spec.slot in self.helm.cancelled
+        return self.asked_to_stop() or (Stop(CANCELLED) if is_cancelled else None)

@@ -12,7 +12,7 @@ from sweeps.doctor.examining import Diagnosis, examine_home, examine_sweep
 from sweeps.doctor.leftovers import half_made
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.home import Home
-from sweeps.records import SweepInfo
+from sweeps.records import SweepInfo, recover
 from sweeps.study.rebuilding import rebuild_study
 from sweeps.sync import send
 
@@ -63,7 +63,7 @@ def _repair(
     home: Home, info: SweepInfo, tracking_uri: str, problems: Sequence[Problem], say: Say
 ) -> None:
     wanted = {problem.repair for problem in problems}
-    records = home.store(info.id).recover(say)
+    records = recover(home.store(info.id), say)
     for problem in problems:
         if problem.repair == Repair.WEIGHTS:
             weights = Path(problem.key)

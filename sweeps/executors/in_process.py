@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from typing import Any
 
-from sweeps.executors.attempt import Attempt, run_attempt
-from sweeps.executors.protocol import Judge, Listener
+from sweeps.executors.attempt import run_attempt
+from sweeps.executors.protocol import Judge, Keep, Listener, itself
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialSpec
 
 
@@ -21,7 +22,7 @@ class InProcessExecutor:
         experiment: Experiment,
         data: PreparedData,
         listener: Listener,
-        asked_to_stop: Callable[[], Stop | None],
+        verdict_on: Callable[[TrialSpec], Stop | None],
     ) -> None:
         """Warm up.
 
@@ -29,26 +30,28 @@ class InProcessExecutor:
             experiment: What trains.
             data: What it trains on.
             listener: Told of attempts.
-            asked_to_stop: Asked after each epoch: whoever submits is busy training.
+            verdict_on: Asked after each epoch: whoever submits is busy training.
         """
         self._experiment = experiment
         self._data = data
         self._listener = listener
-        self._asked_to_stop = asked_to_stop
+        self._verdict_on = verdict_on
         began = time.monotonic()
         experiment.warm_up()
         self._warm_up_seconds = time.monotonic() - began
 
-    def submit(self, spec: TrialSpec, judge: Judge | None = None) -> Future[Attempt]:
-        """Train the attempt now and return it as a finished future."""
+    def submit(
+        self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
+    ) -> Future[Any]:
+        """Train the attempt now, keep it and return a finished future."""
 
         def on_epoch(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
             self._listener.epoch(spec, epoch, metrics)
-            return self._asked_to_stop()
+            return self._verdict_on(spec)
 
-        future: Future[Attempt] = Future()
+        future: Future[Any] = Future()
         self._listener.started(spec)
-        future.set_result(run_attempt(self._experiment, spec, self._data, on_epoch, judge))
+        future.set_result(keep(run_attempt(self._experiment, spec, self._data, on_epoch, judge)))
         return future
 
     def stop(self, spec: TrialSpec, reason: str) -> None:

@@ -203,7 +203,7 @@ class Pool:
         if seat.tasks >= self._tasks_per_worker:
             self._forget_channel(seat.channel)
             seat.clear()
-        job.future.set_result(attempt)
+        job.end(attempt)
 
     def _bury(self, seat: Seat, code: int) -> None:
         """Take what a dead worker had still sent, and let its seat have another."""
@@ -219,7 +219,7 @@ class Pool:
         self._forget_channel(seat.channel)
         seat.clear()
         if job is not None and lost is not None:
-            job.future.set_result(lost)
+            job.end(lost)
         if all(seat.failures >= MAX_FAILURES for seat in self.seats):
             self._give_up(f"worker processes end before they have trained anything: {death}")
 

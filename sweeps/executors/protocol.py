@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,6 +41,14 @@ class Listener(Protocol):
         ...
 
 
+Keep = Callable[["Attempt"], Any]
+
+
+def itself(attempt: Attempt) -> Attempt:
+    """Keep an attempt as it is."""
+    return attempt
+
+
 class Executor(Protocol):
     """Runs attempts somewhere and returns them as values; writes nothing shared."""
 
@@ -48,8 +56,18 @@ class Executor(Protocol):
     """How many attempts it takes at once: those under way, and those that wait so that whoever
     has finished one need not wait for the coordinator."""
 
-    def submit(self, spec: TrialSpec, judge: Judge | None = None) -> Future[Attempt]:
-        """Start an attempt, or let it wait for its turn; until then its future can be cancelled."""
+    def submit(
+        self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
+    ) -> Future[Any]:
+        """Start an attempt, or let it wait for its turn; until then its future can be cancelled.
+
+        Args:
+            spec: The attempt.
+            judge: Asked after each of its epochs.
+            keep: Makes it safe once it has ended, and before whoever ran it gets another one, so
+                that no kill costs a worker more than one training. Called in any thread. What it
+                returns, or raises, the future does.
+        """
         ...
 
     def stop(self, spec: TrialSpec, reason: str) -> None:

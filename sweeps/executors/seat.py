@@ -16,6 +16,7 @@ from sweeps.clock import Stopwatch
 from sweeps.executors.attempt import Attempt
 from sweeps.executors.messages import CHUNK_BYTES, Inbox
 from sweeps.executors.oom import oom_kills
+from sweeps.executors.protocol import Keep
 from sweeps.executors.server_process import ServerProcess, ending, last_lines, printed_file
 from sweeps.experiment import TrialSpec
 from sweeps.failure_policy import FailureReason
@@ -26,12 +27,28 @@ _LONGEST_PAUSE_SECONDS: Final = 10.0
 
 @dataclass
 class Job:
-    """An attempt on its way: `frame` is its packed task, `watch` times it from its begin on."""
+    """An attempt on its way.
+
+    Attributes:
+        frame: Its packed task.
+        keep: Makes it safe once it has ended.
+        watch: Times it from its begin on.
+    """
 
     spec: TrialSpec
     frame: bytes
-    future: Future[Attempt]
+    keep: Keep
+    future: Future[Any] = field(default_factory=Future)
     watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def end(self, attempt: Attempt) -> None:
+        """Keep the attempt and hand it out."""
+        try:
+            kept = self.keep(attempt)
+        except Exception as error:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(kept)
 
 
 class Seat:

@@ -10,14 +10,13 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Final
+from typing import Any, Final
 
 from sweeps.errors import WorkersError
-from sweeps.executors.attempt import Attempt
 from sweeps.executors.messages import Task, pack
 from sweeps.executors.pool import LOOK_SECONDS, Pool
 from sweeps.executors.preloading import Preload
-from sweeps.executors.protocol import Judge, Listener
+from sweeps.executors.protocol import Judge, Keep, Listener, itself
 from sweeps.executors.seat import Job
 from sweeps.experiment import Stop, TrialSpec
 
@@ -76,9 +75,14 @@ class WorkersExecutor:
         self._thread = threading.Thread(target=self._work, name="sweeps-workers", daemon=True)
         self._thread.start()
 
-    def submit(self, spec: TrialSpec, judge: Judge | None = None) -> Future[Attempt]:
-        """Let an attempt wait for a free worker; until it has one its future can be cancelled."""
-        job = Job(spec, pack(Task(spec, judge, self._trial_timeout)), Future())
+    def submit(
+        self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
+    ) -> Future[Any]:
+        """Let an attempt wait for a free worker; until it has one its future can be cancelled.
+
+        It is kept in this executor's thread. See `Executor.submit`.
+        """
+        job = Job(spec, pack(Task(spec, judge, self._trial_timeout)), keep)
         if not self._call(lambda: self._waiting.append(job)):
             self._fail([job])
         return job.future

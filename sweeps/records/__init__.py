@@ -3,6 +3,7 @@
 from sweeps.records.ending import Ending, SweepStatus
 from sweeps.records.generations import Generation, UnfinishedSlot
 from sweeps.records.record import Outcome, Record, SweepInfo
+from sweeps.records.recovering import attempts_put_aside, recover
 from sweeps.records.store import DamagedRecordWarning, RecordError, RecordStore, Report, warn
 
 __all__ = [
@@ -17,5 +18,7 @@ __all__ = [
     "SweepInfo",
     "SweepStatus",
     "UnfinishedSlot",
+    "attempts_put_aside",
+    "recover",
     "warn",
 ]

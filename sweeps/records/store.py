@@ -15,7 +15,7 @@ import numpy as np
 
 from sweeps.failpoints import reached
 from sweeps.records.ending import Ending
-from sweeps.records.files import make_folder, remove_temporary, write_atomically
+from sweeps.records.files import make_folder, write_atomically
 from sweeps.records.format import (
     FormatError,
     VersionError,
@@ -156,33 +156,11 @@ class RecordStore:
         def leave_out(path: Path, problem: str) -> None:
             report(f"{path}: {problem}; left out: the next `sweeps run` runs this trial again")
 
-        return self._whole(arrays, leave_out)
+        return self.scan(leave_out, arrays=arrays)
 
-    def recover(self, report: Report) -> list[Record]:
-        """Take away what a killed coordinator left half done; only for who holds the sweep's lock.
-
-        A record that is torn or altered was never acknowledged, or is lost: it is kept under
-        another name, and its trial runs again.
-
-        Args:
-            report: Told of each record put aside.
-
-        Returns:
-            Every whole record, ordered by slot and attempt.
-        """
-
-        def put_aside(path: Path, problem: str) -> None:
-            aside = path.with_name(f"{path.name}.torn")
-            path.replace(aside)
-            report(f"{path.name}: {problem}; kept as {aside}, this trial runs again")
-
-        remove_temporary(self.folder)
-        records = self._whole(False, put_aside)
-        known = {record.spec.key for record in records}
-        for weights in self.folder.glob("[0-9]*.weights"):
-            if weights.stem not in known:
-                weights.unlink(missing_ok=True)
-        return records
+    def paths(self) -> list[Path]:
+        """Return the files of the attempts recorded so far, in order."""
+        return sorted(self.folder.glob(_RECORDS))
 
     def read(self, key: str) -> Record:
         """Return one record with its arrays, by `<slot>-<attempt>`."""
@@ -213,9 +191,11 @@ class RecordStore:
         self._weights_path(key).unlink(missing_ok=True)
         reached("drop.done")
 
-    def _whole(self, arrays: bool, on_damage: Callable[[Path, str], None]) -> list[Record]:
+    def scan(self, on_damage: Callable[[Path, str], None], *, arrays: bool = False) -> list[Record]:
+        """Return every whole record in order, and hand over the files that are none; see above."""
+
         def read() -> Iterator[Record]:
-            for path in self.folder.glob(_RECORDS):
+            for path in self.paths():
                 try:
                     yield decode(path.read_bytes(), arrays=arrays)
                 except FileNotFoundError:

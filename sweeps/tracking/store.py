@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
+import re
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sweeps.databases import (
     Patience,
@@ -20,6 +23,8 @@ from sweeps.failpoints import reached
 from sweeps.locks import exclusive
 from sweeps.tracking.address import SQLITE, sqlite_path
 from sweeps.tracking.quiet import quiet
+
+_REVISION: Final = re.compile(r"^revision\b.*=\s*['\"](\w+)", re.MULTILINE)
 
 
 def open_client(tracking_uri: str, patience: Patience | None = None) -> Any:
@@ -45,6 +50,31 @@ def open_client(tracking_uri: str, patience: Patience | None = None) -> Any:
             _relax_synchronous(client)
         reached("tracking.named")
         return client
+
+
+def check_database(database: Path, patience: Patience) -> None:
+    """Refuse a database that MLflow could not use, before anything is created.
+
+    MLflow is not imported: that takes three seconds.
+
+    Raises:
+        StoreError: It is damaged, locked for too long, another program's or a newer MLflow's; it
+            was left as it is.
+    """
+    check(database, patience)
+    if not database.exists():
+        return
+    version = schema_version(database, patience, "experiments")
+    package = importlib.util.find_spec("mlflow")
+    assert package is not None
+    scripts = Path(str(package.origin)).parent.glob("store/db_migrations/versions/*.py")
+    known = {name for script in scripts for name in _REVISION.findall(script.read_text())}
+    if version not in known:
+        raise StoreError(
+            f"{database}: its schema ({version or 'none'}) is not one of MLflow "
+            f"{importlib.metadata.version('mlflow')}. It was left as it is. "
+            "Use the version that wrote it, or another --tracking-uri"
+        )
 
 
 def close_client(client: Any) -> None:
@@ -73,17 +103,9 @@ def _bring_up_to_date(database: Path, patience: Patience) -> None:
 
     MLflow itself migrates without a copy, if it does.
     """
-    import mlflow
-
-    check(database, patience)
+    check_database(database, patience)
     patience.run(database, lambda: enable_wal(database))
     version, known = schema_version(database, patience, "experiments"), _schema_versions()
-    if version not in known:
-        raise StoreError(
-            f"{database}: its schema ({version or 'none'}) is not one of MLflow "
-            f"{mlflow.__version__}. It was left as it is. "
-            "Use the version that wrote it, or another --tracking-uri"
-        )
     if version != known[0]:
         patience.run(database, lambda: migrate(database, _upgrade))
 

@@ -11,6 +11,7 @@ from sweeps.records import (
     RecordStore,
     SweepInfo,
     UnfinishedSlot,
+    recover,
 )
 from tests.sweeps.records.test_format import make_record
 
@@ -203,13 +204,13 @@ def test_what_a_killed_coordinator_left_half_done_is_cleared(store):
     torn = store.folder / "0001-1.record"
     torn.write_bytes(torn.read_bytes()[:100])
     told = []
-    assert [r.spec.slot for r in store.recover(told.append)] == [0, 2]
+    assert [r.spec.slot for r in recover(store, told.append)] == [0, 2]
     assert [line.split(": ")[0] for line in told] == ["0001-1.record"]
     assert {path.name for path in store.folder.iterdir()} == {
         *("sweep.json", "0000-1.record", "0000-1.weights", "0002-1.record", "0002-1.weights"),
         "0001-1.record.torn",
     }
-    assert store.recover(told.append) == store.recover(told.append)
+    assert recover(store, told.append) == recover(store, told.append)
     assert len(told) == 1
 
 
@@ -217,7 +218,7 @@ def test_a_record_of_another_version_is_neither_left_out_nor_put_aside(store):
     store.write(make_record())
     path = store.folder / "0007-2.record"
     path.write_bytes(path.read_bytes().replace(b"sweeps-record 1", b"sweeps-record 2", 1))
-    for read in (store.read_all, lambda: store.recover(lambda line: None)):
+    for read in (store.read_all, lambda: recover(store, lambda line: None)):
         with pytest.raises(RecordError, match="record format 2, but this version reads 1"):
             read()
     assert path.exists()
