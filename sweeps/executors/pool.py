@@ -60,13 +60,16 @@ class Pool:
         self._preload, self._selector = preload, selector
         self._listener, self._note = listener, note
         self._asked: deque[Seat] = deque()  # seats whose worker the server has not yet named
-        self._is_preloaded = False
+        self._is_preloaded = self._has_lost = False
         self._began = time.monotonic()
         self._start_server()
 
     def free_seats(self) -> Iterator[Seat]:
-        """Yield the seats whose worker is ready for an attempt."""
-        return (seat for seat in self.seats if seat.is_free)
+        """Yield the seats whose worker is ready for an attempt.
+
+        None any more once an attempt could not be kept: the next would be trained in vain.
+        """
+        return (seat for seat in self.seats if seat.is_free and not self._has_lost)
 
     def stop(self, key: str, stop: Stop) -> None:
         """Tell a running attempt to end after its current epoch."""
@@ -203,7 +206,10 @@ class Pool:
         if seat.tasks >= self._tasks_per_worker:
             self._forget_channel(seat.channel)
             seat.clear()
-        job.end(attempt)
+        self._end(job, attempt)
+
+    def _end(self, job: Job, attempt: Attempt) -> None:
+        self._has_lost = not job.end(attempt) or self._has_lost
 
     def _bury(self, seat: Seat, code: int) -> None:
         """Take what a dead worker had still sent, and let its seat have another."""
@@ -219,7 +225,7 @@ class Pool:
         self._forget_channel(seat.channel)
         seat.clear()
         if job is not None and lost is not None:
-            job.end(lost)
+            self._end(job, lost)
         if all(seat.failures >= MAX_FAILURES for seat in self.seats):
             self._give_up(f"worker processes end before they have trained anything: {death}")
 

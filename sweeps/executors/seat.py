@@ -41,14 +41,15 @@ class Job:
     future: Future[Any] = field(default_factory=Future)
     watch: Stopwatch = field(default_factory=Stopwatch)
 
-    def end(self, attempt: Attempt) -> None:
-        """Keep the attempt and hand it out."""
+    def end(self, attempt: Attempt) -> bool:
+        """Keep the attempt and hand it out; return whether it is kept."""
         try:
             kept = self.keep(attempt)
         except Exception as error:
             self.future.set_exception(error)
-        else:
-            self.future.set_result(kept)
+            return False
+        self.future.set_result(kept)
+        return True
 
 
 class Seat:

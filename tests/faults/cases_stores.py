@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import resource
@@ -9,16 +10,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from sweeps.home import Home
 from sweeps.records.format import FormatError, decode
 from tests.faults.lab import Lab
-
-NOBODY = 65534
 
 
 def fill_the_disk(lab: Lab, trials: int = 20) -> None:
@@ -60,33 +59,33 @@ def take_the_folder_away(lab: Lab, trials: int = 12) -> None:
     lab.note_recorded()
     lab.run(trials)
     lab.check(trials, undisturbed=lab.table(trials))
-    with tempfile.TemporaryDirectory() as place:
-        _read_only(lab, Path(place))
+    _read_only(lab.sibling("read-only"), lab.table(8))
 
 
-def _read_only(lab: Lab, place: Path) -> None:
-    """Take the write permission from a home while its sweep runs, as a user who is not root."""
-    place.chmod(0o755)
-    other = type(lab)(place / "lab", lab.seed, lab.migrated)
-    user = {"user": NOBODY, "group": NOBODY} if os.geteuid() == 0 else {}
-    env = {"HOME": str(other.folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    if user:
-        for path in (other.folder, *other.folder.rglob("*")):
-            os.chown(path, NOBODY, NOBODY)
+def _read_only(other: Lab, table: list[Any]) -> None:
+    """Take the write permission from a home while its sweep runs."""
     with other.cleaned():
-        process = other.start(8, seconds=0.2, env=env, **user)
+        process = other.start(8, seconds=0.2, preexec_fn=_heed_permissions)
         assert other.until_recorded(process, 2), other.stderr()
         folders = [p for p in (other.home, *other.home.rglob("*")) if p.is_dir()]
         for path in folders:
             path.chmod(0o555)
         assert other.wait_for(process) == 1, other.stderr()
-        assert other.run(8, env=env, **user) == 2, other.stderr()
+        assert other.run(8, preexec_fn=_heed_permissions) == 2, other.stderr()
         for path in folders:
             path.chmod(0o755)
         other.killed += other.workers
         other.note_recorded()
-        other.run(8, env=env, **user)
-        other.check(8, undisturbed=lab.table(8))
+        other.run(8, preexec_fn=_heed_permissions)
+        other.check(8, undisturbed=table)
+
+
+def _heed_permissions() -> None:
+    """Let root be refused like anybody: without the capabilities to override permissions."""
+    if os.geteuid() == 0:
+        drop, override, read = 24, 1, 2  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        for capability in (override, read):
+            assert ctypes.CDLL(None).prctl(drop, capability, 0, 0, 0) == 0
 
 
 def lock_the_databases(lab: Lab, trials: int = 12) -> None:

@@ -1,0 +1,175 @@
+"""Steering a sweep that runs in another process: real processes, real requests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.home import Home
+from tests.sweeps.conftest import TOY, table
+from tests.sweeps.launching import Launched
+from tests.sweeps.soundness import assert_sound
+
+TRIALS = 12
+
+
+class Steered:
+    """A sweep in a process of its own, and the commands of somebody else."""
+
+    def __init__(self, home, space):
+        self.home, self._space = home, space
+        self.running = None
+
+    def start(self, seconds=0.3, epochs=6, workers=2, trials=TRIALS):
+        overrides = ["--set", f"longest_seconds={seconds}", "--set", f"epochs={epochs}"]
+        words = ["run", str(self._space), "--trials", str(trials), "--workers", str(workers)]
+        self.running = Launched([*words, *overrides, "--home", str(self.home)])
+        return self.running
+
+    def call(self, *words):
+        return CliRunner().invoke(app, [*words, "--home", str(self.home)])
+
+    def recorded(self):
+        return len(list(self.home.glob("records/*/*.record")))
+
+    def until(self, condition):
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, self.running.stderr()
+            time.sleep(0.02)
+
+    def is_running(self):
+        infos = Home(self.home).sweeps()
+        return bool(infos) and Home(self.home).is_running(infos[0].id)
+
+
+@pytest.fixture
+def steered(make_home, migrated_database, tmp_path):
+    space = tmp_path / "toy.yaml"
+    space.write_text(TOY)
+    home = make_home()
+    shutil.copy(migrated_database, home / "mlflow.db")
+    made = Steered(home, space)
+    yield made
+    if made.running is not None and made.running.is_alive():
+        made.running.kill()
+
+
+@pytest.mark.parametrize(("workers", "words"), [(2, []), (0, []), (2, ["--now"]), (0, ["--now"])])
+def test_stop_ends_it_as_ctrl_c_does_and_the_same_command_goes_on(steered, workers, words):
+    steered.start(workers=workers)
+    steered.until(lambda: steered.recorded() >= 2)
+    began = time.monotonic()
+    result = steered.call("stop", "toy", *words)
+    assert (result.exit_code, time.monotonic() - began < 10) == (0, True), result.output
+    assert "has stopped; the command that began it goes on" in result.stdout
+    assert steered.running.wait() == 130, steered.running.stderr()
+    assert "Traceback" not in steered.running.stderr()
+    assert steered.start(workers=workers).wait() == 0
+
+
+def test_a_stopped_sweep_ends_as_if_left_alone(steered, run_toy, make_home):
+    options = {"trials": TRIALS, "workers": 0}
+    expected = table(run_toy("alone", **options, overrides=("longest_seconds=0.2", "epochs=6")))
+    steered.start(seconds=0.2)
+    steered.until(lambda: steered.recorded() >= 3)
+    assert steered.call("stop", "toy").exit_code == 0
+    assert steered.start(seconds=0.2).wait() == 0
+    assert table(sweeps.load("toy", steered.home)) == expected
+
+
+def test_paused_it_begins_no_trial_and_resumed_it_finishes(steered):
+    steered.start(seconds=0.6)
+    steered.until(lambda: steered.recorded() >= 2)
+    assert steered.call("pause", "toy").exit_code == 0
+    steered.running.until_said("paused; `sweeps resume` goes on")
+    (row,) = json.loads(steered.call("status", "--json").stdout)
+    assert (row["name"], row["paused"], row["asked"]) == ("toy", True, TRIALS)
+    time.sleep(1)  # what ran ends
+    before = steered.recorded()
+    time.sleep(1.5)
+    assert steered.recorded() == before < TRIALS
+    assert steered.call("resume", "toy").stdout == "sweep 'toy' goes on\n"
+    assert steered.running.wait() == 0, steered.running.stderr()
+    assert steered.recorded() == TRIALS
+    assert_sound(steered.home, table(sweeps.load("toy", steered.home)))
+
+
+def test_a_paused_sweep_can_be_stopped(steered):
+    steered.start(seconds=0.6)
+    steered.until(lambda: steered.recorded() >= 1)
+    steered.call("pause", "toy")
+    steered.running.until_said("paused")
+    assert steered.call("stop", "toy").exit_code == 0
+    assert steered.running.wait() == 130
+
+
+@pytest.mark.parametrize("workers", [2, 0])
+def test_a_cancelled_trial_counts_as_pruned_and_the_others_go_on(steered, workers):
+    steered.start(seconds=3.0, epochs=30, workers=workers, trials=3)
+    steered.until(steered.is_running)
+    steered.until(lambda: steered.call("cancel", "toy", "0").exit_code == 0)
+    assert steered.running.wait() == 0, steered.running.stderr()
+    rows = {row.slot: row for row in sweeps.load("toy", steered.home).rows()}
+    assert (rows[0].state, rows[0].reason) == ("PRUNED", "cancelled")
+    assert {rows[1].state, rows[2].state} == {"COMPLETE"}
+    assert steered.call("doctor").exit_code == 0
+
+
+def test_watch_follows_until_the_end(steered):
+    steered.start(seconds=0.1)
+    steered.until(lambda: steered.recorded() >= 1)
+    result = steered.call("watch", "toy", "--json")
+    assert result.exit_code == 0, result.output
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert events[-1]["event"] == "finished"
+    known = len([e for e in events if e["event"] == "trial_finished"])
+    assert 0 < known <= TRIALS
+    assert steered.running.wait() == 0
+
+
+def test_what_was_asked_of_a_killed_sweep_does_not_bind_the_next_start(steered):
+    steered.start(seconds=0.6)
+    steered.until(lambda: steered.recorded() >= 1)
+    steered.call("pause", "toy")
+    steered.running.until_said("paused")
+    steered.running.kill()
+    assert list(steered.home.glob("records/*/asked-to-*"))
+    assert steered.start(seconds=0.6).wait() == 0
+    assert not list(steered.home.glob("records/*/asked-to-*"))
+
+
+def test_who_does_not_run_cannot_be_steered(run_toy, make_home):
+    run_toy(trials=2, workers=0)
+
+    def call(*words):
+        return CliRunner().invoke(app, [*words, "--home", str(make_home())])
+
+    for words in (["pause", "toy"], ["resume", "toy"], ["cancel", "toy", "0"]):
+        result = call(*words)
+        assert result.exit_code == 2, words
+        assert "is not running; `sweeps status` lists what is" in result.stderr
+    result = call("stop", "toy")
+    assert (result.exit_code, result.stdout) == (0, "sweep 'toy' is not running\n")
+    assert call("status").stdout.startswith("nothing runs in ")
+    assert call("watch", "toy", "--quiet").exit_code == 0
+    assert call("stop", "nothing").exit_code == 2
+
+
+def test_a_sweep_that_is_stopped_by_the_kernel_is_named(steered, monkeypatch):
+    monkeypatch.setattr("sweeps.cli.steering.LONGEST_STOP_SECONDS", 1.0)
+    running = steered.start()
+    steered.until(lambda: steered.recorded() >= 1)
+    running.signal(signal.SIGSTOP)
+    result = steered.call("stop", "toy")
+    running.signal(signal.SIGCONT)
+    assert result.exit_code == 1
+    assert "does not end: it is run by process" in result.stdout
+    assert running.wait() == 130
