@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,6 +192,36 @@ class DigitExperiment:
         )
         set_weights(model, weights)
         return model
+
+    def export(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+        folder: Path,
+    ) -> str:
+        """Write `model.keras` and `preprocessing.json`; return how to use them."""
+        from digitexp.training.tensorflow_setup import known_warnings_ignored
+
+        model = self.load_model(config, weights, info)
+        with known_warnings_ignored():
+            model.save(folder / "model.keras")
+        shape = tuple(info["image_shape"])
+        about = {
+            "image_shape": list(shape),
+            "values": "float32 from 0 to 1, as the data source has them",
+            "layout": "each image as one row of pixels, row by row",
+            "class_names": list(info["class_names"]),
+            "policies": list(info["policies"]),
+        }
+        (folder / "preprocessing.json").write_text(json.dumps(about, indent=1) + "\n")
+        return f"""\
+import keras, numpy as np
+model = keras.saving.load_model("model.keras")
+images = np.zeros((1, {", ".join(map(str, shape))}), "float32")  # yours: values from 0 to 1
+logits = model.predict(images.reshape(len(images), -1), verbose=0)
+print(logits.argmax(axis=1))
+"""
 
 
 def _trial_config(config: Mapping[str, Value], seed: int = 0) -> TrialConfig:

@@ -56,6 +56,28 @@ def counterpart(
     return walk.params
 
 
+def point_of(
+    space: Space, values: Mapping[str, Value]
+) -> tuple[dict[str, Value], dict[str, Value]]:
+    """Return the point that has these values, and what the experiment receives there.
+
+    Args:
+        space: The space it is to lie in.
+        values: At least every parameter that is active at the point.
+
+    Raises:
+        SpaceError: One is missing, or is not allowed; names it.
+    """
+
+    def answer(name: str, domain: Sampled) -> Value:
+        if name not in values:
+            raise SpaceError("is missing")
+        return domain.accept(values[name])
+
+    walk = space.body.run(Answerer(answer), space.fixed)
+    return walk.params, walk.config
+
+
 def _value(
     name: str, config: Mapping[str, Value], parameters: Mapping[str, ParameterInfo]
 ) -> object:

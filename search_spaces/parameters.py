@@ -19,7 +19,8 @@ class ParameterInfo:
     """One parameter an experiment understands.
 
     Attributes:
-        type: Kind of value. `int` values are accepted where a float is expected.
+        type: Kind of value. `int` values are accepted where a float is expected; `any` accepts
+            whatever a space can say.
         low: Smallest allowed number, inclusive; None = unbounded.
         high: Largest allowed number, inclusive; None = unbounded.
         choices: Allowed values of a categorical parameter; None = any string.
@@ -29,7 +30,7 @@ class ParameterInfo:
         description: One line for `sweeps schema`, errors and documentation, with the unit.
     """
 
-    type: Literal["float", "int", "bool", "categorical"]
+    type: Literal["float", "int", "bool", "categorical", "any"]
     low: float | None = None
     high: float | None = None
     choices: tuple[Value, ...] | None = None

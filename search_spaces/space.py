@@ -53,7 +53,8 @@ class Space:
     Attributes:
         name: File name without ending, or name of the Python function.
         description: One line.
-        experiment: Import path of the experiment, `package.module:object`.
+        experiment: Import path of the experiment, `package.module:object`; of a space with a
+            command `script:metric:direction:command`.
         objective: Metric and direction.
         fixed: Parameters with one value for the whole sweep.
         baselines: Points to try first, by name, in order; each in the order of a walk.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from search_spaces.parameters import ParameterInfo, Value
 __all__ = [
     "EnginePlan",
     "Experiment",
+    "Exports",
     "MetricInfo",
     "OnEpoch",
     "ParameterInfo",
@@ -100,11 +102,17 @@ OnEpoch = Callable[[int, Mapping[str, float]], Stop | None]
 
 @dataclass(frozen=True)
 class EnginePlan:
-    """How a configuration would be trained: engine, why that one, and about how many seconds."""
+    """How a configuration would be trained.
+
+    Attributes:
+        engine: What would train it.
+        reason: Why that one.
+        seconds: About how long it would take; None if that is not known before.
+    """
 
     engine: str
     reason: str
-    seconds: float
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,30 @@ class TrialResult:
     summary: str = ""
     engine: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Exports(Protocol):
+    """An experiment whose models can leave the framework; optional."""
+
+    def export(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+        folder: Path,
+    ) -> str:
+        """Write the trained model, and how inputs are prepared, into a folder.
+
+        Args:
+            config: The trial's configuration.
+            weights: As in `TrialResult.weights`.
+            info: As in `PreparedData.info`.
+            folder: Empty; the framework adds configuration and README.
+
+        Returns:
+            A few lines of Python that, run in the folder, load the model and predict.
+        """
+        ...
 
 
 class Experiment(Protocol):

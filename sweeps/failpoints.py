@@ -21,7 +21,7 @@ from typing import Final
 from sweeps.errors import UsageError
 
 VARIABLE: Final = "SWEEPS_FAILPOINT"
-FILES: Final = ("sweep", "generation", "asked", "weights", "record", "ending")
+FILES: Final = ("sweep", "generation", "asked", "hunch", "weights", "record", "ending")
 STEPS: Final = ("begun", "opened", "written", "synced", "renamed", "done")
 """Of a file that is written atomically: nothing yet, an empty temporary file, its contents,
 fsynced, under its own name, and the folder fsynced."""
@@ -38,10 +38,12 @@ NAMES: Final = (
     *("parent.begun", "parent.created", "parent.valued", "parent.filed", "parent.running"),
     *("run.begun", "run.created", "run.valued", "run.filed", "run.ended"),
     *("end.begun", "end.valued", "end.filed", "end.done"),
+    *("delete.begun", "delete.done", "delete.untracked", "delete.unstudied"),
+    *("import.unpacked", "import.done"),
 )
 """Every fail-point, roughly in the order in which a sweep reaches them: the sweep's files, its
 lock, its study, slots and attempts, outcomes, dropped weights, MLflow's store and experiment, the
-parent run, an attempt's run, the end of the parent run."""
+parent run, an attempt's run, the end of the parent run; a deletion, an import."""
 
 
 def reached(name: str) -> None:

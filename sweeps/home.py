@@ -73,7 +73,7 @@ class Home:
             report: Told of each sweep that cannot be read any more, which is left out.
         """
         infos = []
-        for folder in sorted(self.records.iterdir()) if self.records.is_dir() else []:
+        for folder in sorted(self.records.glob("[!.]*")):
             try:
                 info = RecordStore(folder).info() if folder.is_dir() else None
             except RecordError as error:
@@ -83,13 +83,14 @@ class Home:
         return sorted(infos, key=lambda i: (i.created_at, i.id))
 
     def remove_unborn(self) -> None:
-        """Remove what a process left that was killed while it created a sweep.
+        """Remove what a process left that was killed while it created a sweep, or imported one.
 
         Only for who keeps others from creating one.
         """
         for folder in self.records.iterdir() if self.records.is_dir() else []:
             names = [path.name for path in folder.iterdir()] if folder.is_dir() else ["a file"]
-            if all(name.startswith(".sweep.json.") for name in names):
+            is_import = folder.name.startswith(".import-")
+            if is_import or all(name.startswith(".sweep.json.") for name in names):
                 shutil.rmtree(folder)
 
     def find(self, name: str) -> SweepInfo | None:

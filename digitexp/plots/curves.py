@@ -13,8 +13,8 @@ from digitexp.plots.sheet import Sheet, text_width
 __all__ = ["draw_curves", "rate_drops"]
 
 WIDTH, HEIGHT = 1248, 481
-PANELS = {"loss": (77, 617), "accuracy": (691, 1231)}
-"""What is drawn between which pixels, from left to right."""
+PANELS = ((77, 617), (691, 1231))
+"""Between which pixels the loss is drawn, and the metric beside it."""
 
 TITLE_Y, HEADING_Y, RATE_Y, TOP, BOTTOM, TICK_Y, LEGEND_Y = 20, 55, 80, 89, 421, 434, 458
 DOTTED = (0, (1, 1.65))
@@ -31,19 +31,25 @@ def rate_drops(learning_rate: Sequence[float]) -> list[int]:
 
 
 def draw_curves(
-    history: Mapping[str, Sequence[float]], best_epoch: int | None, title: str = ""
+    history: Mapping[str, Sequence[float]],
+    best_epoch: int | None,
+    title: str = "",
+    *,
+    beside: str | None = "accuracy",
 ) -> bytes:
-    """Draw the loss and accuracy curves of one training as a PNG.
+    """Draw the curves of the loss, and of one metric, of one training as a PNG.
 
     Args:
-        history: `loss`, `val_loss`, `accuracy`, `val_accuracy` and `learning_rate` per epoch;
-            NaN leaves a gap.
+        history: `loss`, `val_loss`, the metric, `val_` and the metric, and `learning_rate` per
+            epoch; NaN leaves a gap.
         best_epoch: Epoch (from 1) whose weights were kept, marked in both; None = none was.
         title: Line above both.
+        beside: The metric drawn beside the loss; None leaves its place empty.
     """
     sheet = Sheet(WIDTH, HEIGHT)
-    sheet.write(PANELS["loss"][0], TITLE_Y, title, 9, colors.MUTED)
-    for name, (left, right) in PANELS.items():
+    sheet.write(PANELS[0][0], TITLE_Y, title, 9, colors.MUTED)
+    names = ["loss", *([beside] if beside else [])]
+    for name, (left, right) in zip(names, PANELS, strict=False):
         train, validation = history[name], history[f"val_{name}"]
         x = epoch_scale(len(train), left, right)
         y = value_scale([*train, *validation], BOTTOM, TOP, may_be_logarithmic=name == "loss")
@@ -127,7 +133,7 @@ def _write_legend(sheet: Sheet, *, with_drops: bool) -> None:
         entries.append(("learning rate falls", colors.RATE_DROP, 1.0, {"linestyle": DOTTED}))
     handle, gap = 38, 24
     total = sum(handle + text_width(text, 8) + gap for text, *_ in entries) - gap
-    x = (sum(PANELS["loss"]) + sum(PANELS["accuracy"])) / 4 - total / 2
+    x = sum(map(sum, PANELS)) / 4 - total / 2
     for text, color, width, look in entries:
         middle = {"markevery": [1]} if "marker" in look else {}
         sheet.stroke([x, x + 15, x + 30], [LEGEND_Y] * 3, color, width, **look, **middle)

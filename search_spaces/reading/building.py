@@ -23,6 +23,7 @@ from search_spaces.reading.consistency import (
 )
 from search_spaces.reading.explaining import explain
 from search_spaces.reading.schema import (
+    SCRIPT,
     AnyParameter,
     CategoricalParameter,
     ComponentModel,
@@ -80,6 +81,18 @@ def python_space(header: Mapping[str, Any], body: PythonBody) -> Space:
     return _space(shape, body, problems, lines={}, name=name, source=body.path, directory=None)
 
 
+def _experiment(shape: Header, problems: Problems) -> str:
+    """Return what a space is for: an import path, or `script:metric:direction:command`."""
+    if shape.experiment is None and shape.command is None:
+        problems.add(("experiment",), "is missing; write an import path, or `command:`")
+    elif shape.experiment is not None and shape.command is not None:
+        problems.add(("command",), "an experiment is given too; write one of both")
+    if shape.experiment is not None:
+        return shape.experiment
+    objective = shape.objective
+    return f"{SCRIPT}:{objective.metric}:{objective.direction}:{shape.command}"
+
+
 def _validated(model: type[_H], values: Mapping[str, Any], problems: Problems) -> _H:
     try:
         return model.model_validate(values)
@@ -99,6 +112,7 @@ def _space(
     source: str,
     directory: FilePath | None,
 ) -> Space:
+    experiment = _experiment(shape, problems)
     constraints = []
     for index, text in enumerate(shape.constraints):
         path: Path = ("constraints", index)
@@ -110,7 +124,7 @@ def _space(
     return Space(
         name=name,
         description=shape.description,
-        experiment=shape.experiment,
+        experiment=experiment,
         objective=Objective(shape.objective.metric, shape.objective.direction),
         fixed=shape.fixed,
         baselines=baselines,

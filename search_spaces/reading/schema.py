@@ -19,6 +19,8 @@ from search_spaces.errors import SpaceError
 from search_spaces.values.domains import check_scalar
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+SCRIPT = "script"
+"""How the experiment of a space that has a `command` begins."""
 IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 
 
@@ -136,8 +138,14 @@ class Header(Strict):
     """Everything of a space but its parameters; also what `@space(...)` takes."""
 
     description: str = Field("", description="One line for lists and reports.")
-    experiment: str = Field(
-        description="Import path of the experiment, `package.module:object`.", pattern=IMPORT_PATH
+    experiment: str | None = Field(
+        None,
+        description="Import path of the experiment, `package.module:object`.",
+        pattern=IMPORT_PATH,
+    )
+    command: str | None = Field(
+        None,
+        description="In place of an experiment: a script, with a `{name}` for each parameter.",
     )
     objective: ObjectiveModel = Field(description="Metric to optimise, and which way.")
     fixed: Values = Field(default_factory=dict, description="Parameters with one value.")

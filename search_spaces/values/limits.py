@@ -7,7 +7,7 @@ from search_spaces.parameters import ParameterInfo, Value
 from search_spaces.values.domains import Categorical, Domain, Fixed
 from search_spaces.values.scalars import is_number, same
 
-_NOUNS = {"float": "a number", "int": "a whole number", "bool": "true or false"}
+_NOUNS = {"float": "a number", "int": "a whole number", "bool": "true or false", "any": "anything"}
 
 
 def allowed(info: ParameterInfo) -> str:
@@ -27,7 +27,7 @@ def allowed(info: ParameterInfo) -> str:
 
 def value_problem(info: ParameterInfo, value: Value) -> str | None:
     """Return what is wrong with a value, None if the experiment accepts it."""
-    if _accepts(info, value):
+    if info.type == "any" or _accepts(info, value):
         return None
     hint = did_you_mean(value, info.choices or ()) if isinstance(value, str) else ""
     return f"received {show(value)}; allowed: {allowed(info)}{hint}"
@@ -43,7 +43,7 @@ def domain_problem(info: ParameterInfo, domain: Domain) -> tuple[str, str] | Non
         first = next((problem for problem in problems if problem), None)
         return ("choices", first) if first else None
     kind = type(domain).__name__.lower()
-    if info.type not in (kind, "float"):
+    if info.type not in (kind, "float", "any"):
         return "type", f"is {kind}; the experiment needs {allowed(info)}"
     for key, bound in (("low", domain.low), ("high", domain.high)):
         problem = value_problem(info, bound)

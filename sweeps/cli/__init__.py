@@ -13,11 +13,15 @@ from typer.core import TyperGroup
 
 from sweeps.cli.console import open_streams
 from sweeps.cli.doctor import doctor
+from sweeps.cli.exporting import export
+from sweeps.cli.init import init
+from sweeps.cli.lifecycle import delete, import_, rename, share
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.results import best, list_sweeps, trials
 from sweeps.cli.run import run
 from sweeps.cli.steering import cancel, pause, resume, stop
 from sweeps.cli.sync import sync
+from sweeps.cli.trying import try_point
 from sweeps.cli.ui import ui
 from sweeps.cli.watching import status, watch
 from sweeps.errors import StoreError, UsageError, WorkersError
@@ -63,12 +67,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(run, plan, best, trials, ui),
+    *(run, plan, best, trials, export, ui),
     *(status, watch, stop, pause, resume, cancel),
-    *(sync, doctor, schema),
+    *(init, schema, sync, doctor),
+    *(rename, delete, share),
 ):
     app.command()(_command)
 app.command("list")(list_sweeps)
+app.command("try")(try_point)
+app.command("import")(import_)
 
 
 def _print_version(asked: bool) -> None:

@@ -31,6 +31,7 @@ def doctor(
     from sweeps.doctor import examine_home, examine_sweep
     from sweeps.doctor.repairing import repair_home, repair_sweep
     from sweeps.home import Home
+    from sweeps.lifecycle import finish_deletions
     from sweeps.tracking.address import resolve_tracking_uri
 
     found = Home.resolve(home)
@@ -38,6 +39,7 @@ def doctor(
     readable = found.sweeps(lambda line: None)  # the others are a problem of the home
     infos = readable if name is None else [found.get(name)]
     if fix:
+        finish_deletions(found, uri)
         repair_home(found, readable, uri, _say)
         for info in infos:
             repair_sweep(found, info, uri, _say)

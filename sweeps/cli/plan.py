@@ -49,9 +49,12 @@ class SweepPlan:
     extends: str = ""
 
     @property
-    def seconds(self) -> float:
+    def seconds(self) -> float | None:
         """About how long all trials take: the mean of the planned ones, so many at once."""
-        mean = sum(p.plan.seconds for p in self.trials) / max(len(self.trials), 1)
+        known = [p.plan.seconds for p in self.trials if p.plan.seconds is not None]
+        if self.trials and not known:
+            return None
+        mean = sum(known) / max(len(known), 1)
         return mean * self.left / self.config.parallelism.at_once
 
 
@@ -198,7 +201,10 @@ def _print(plan: SweepPlan) -> None:
     for (engine, reason), count in Counter((p.plan.engine, p.plan.reason) for p in planned).items():
         print(f"Engine {engine} for {count} of {len(planned)}: {reason}")
     which = f"all {plan.left}" if not plan.extends else f"the {plan.left} that are left"
-    print(f"About {format_seconds(plan.seconds)} for {which} trials. Nothing was created.")
+    if plan.seconds is None:
+        print("How long a trial takes shows once the first has ended. Nothing was created.")
+    else:
+        print(f"About {format_seconds(plan.seconds)} for {which} trials. Nothing was created.")
 
 
 def _parameter_table(config: SweepConfig) -> Table:
@@ -218,7 +224,8 @@ def _trial_table(title: str, planned: list[PlannedTrial]) -> Table:
         table.add_column(heading)
     for p in planned:
         values = (f"{name}={format_value(value)}" for name, value in p.params.items())
-        table.add_row(p.origin, p.plan.engine, f"{p.plan.seconds:.1f}", " ".join(values))
+        seconds = "?" if p.plan.seconds is None else f"{p.plan.seconds:.1f}"
+        table.add_row(p.origin, p.plan.engine, seconds, " ".join(values))
     return table
 
 

@@ -24,7 +24,7 @@ from sweeps.errors import StoreError
 from sweeps.executors import Executor
 from sweeps.experiment import TrialSpec
 from sweeps.progress import Progress
-from sweeps.records import Record, RecordStore
+from sweeps.records import Hunches, Record, RecordStore
 from sweeps.study.proposals import Exhausted
 
 WAKE_SECONDS: Final = 0.1
@@ -46,6 +46,7 @@ class Coordinator:
     config: SweepConfig
     sweep_id: str
     ledger: Ledger
+    hunches: Hunches
     store: RecordStore
     progress: Progress
     request: StopRequest
@@ -105,6 +106,10 @@ class Coordinator:
             self.progress.note(str(self._trouble))
         return self._stopped_by()
 
+    def total(self) -> int:
+        """Return how many trials there are to be: those asked for, and hunches beyond."""
+        return self.hunches.total(self.config.limits.trials, len(self.ledger.slots))
+
     def failure_cause(self) -> str | None:
         """Return why so many trials in a row failed that the sweep had to end, None otherwise."""
         return self._breaker.cause()
@@ -143,7 +148,7 @@ class Coordinator:
 
     def _is_pausing(self) -> bool:
         """Whether nothing runs, and something would if the sweep were not paused."""
-        has_more = self._space_left and len(self.ledger.slots) < self.config.limits.trials
+        has_more = self._space_left and len(self.ledger.slots) < self.total()
         return (
             self.watch.helm.paused
             and bool(self._again or has_more)
@@ -152,7 +157,7 @@ class Coordinator:
         )
 
     def _stopped_by(self) -> str | None:
-        if sum(slot.outcome is not None for slot in self.ledger.slots) >= self.config.limits.trials:
+        if sum(slot.outcome is not None for slot in self.ledger.slots) >= self.total():
             return FAILURES if self._breaker.cause() else None
         exhausted = None if self._space_left else "exhausted"
         late = "timeout" if self._rules.is_late() else None
@@ -184,7 +189,7 @@ class Coordinator:
         return (
             self._space_left
             and self._has_room()
-            and len(self.ledger.slots) < self.config.limits.trials
+            and len(self.ledger.slots) < self.total()
             and self.ledger.may_open()
             and not (self._rules.is_late() and self.ledger.next_needs_training())
             and self._ready()

@@ -7,7 +7,7 @@ proposal sees exactly their outcomes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.coordinator.carrying import Carried
 from sweeps.coordinator.failures import Failure, failures_before
-from sweeps.records import Record
+from sweeps.records import Hunch, Record
 from sweeps.study.mirror import Told, told
 from sweeps.study.proposals import Proposal, Proposer
 from sweeps.study.storage import ATTEMPTS, proposal_of_record, proposal_of_trial
@@ -83,6 +83,7 @@ class Ledger:
         ask_ahead: How many slots may be in flight.
         in_order: Whether proposals wait for slot order (reproducible) or take what has ended.
         carried: Slots of earlier generations by number.
+        hunches: Says what somebody wants tried in a slot, None as a rule.
         used_up: The last attempt at a slot whose record was put aside, by slot.
         slots: Every slot opened so far.
     """
@@ -94,6 +95,7 @@ class Ledger:
     ask_ahead: int
     in_order: bool = True
     carried: Mapping[int, Carried] = field(default_factory=dict)
+    hunches: Callable[[int], Hunch | None] = lambda slot: None
     used_up: Mapping[int, int] = field(default_factory=dict)
     slots: list[Slot] = field(default_factory=list)
     _shown: set[int] = field(default_factory=set)
@@ -127,7 +129,7 @@ class Ledger:
         self._show_outcomes(before=number)
         slot = self._restored(number)
         if slot is None:
-            slot = Slot(number, self.proposer.propose())
+            slot = Slot(number, self.proposer.propose(self.hunches(number)))
             self.study.add(number, slot.proposal)
         self.slots.append(slot)
         return slot

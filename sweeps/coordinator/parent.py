@@ -155,6 +155,7 @@ def describe_end(
     tags = {
         "failed": str(summary.counts["FAILED"]),
         "done": str(summary.done),
+        "asked": str(asked),
         "stopped_by": ending.stopped_by or "",
     }
     early = f"The sweep ended early: {ending.error}"

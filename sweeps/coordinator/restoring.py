@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from sweeps.config import SweepConfig
 from sweeps.coordinator.carrying import carried_slots
 from sweeps.coordinator.extending import recalled
 from sweeps.coordinator.ledger import Ledger, SlotStore
-from sweeps.records import Record, SweepInfo, attempts_put_aside
+from sweeps.records import Hunch, Record, SweepInfo, attempts_put_aside
 
 
 def make_ledger(
-    config: SweepConfig, info: SweepInfo, records: Sequence[Record], study: SlotStore
+    config: SweepConfig,
+    info: SweepInfo,
+    records: Sequence[Record],
+    study: SlotStore,
+    hunches: Callable[[int], Hunch | None] = lambda slot: None,
 ) -> Ledger:
     """Return the ledger of a sweep before its first slot is opened.
 
@@ -22,6 +26,7 @@ def make_ledger(
         info: The sweep.
         records: All of its records, ordered by slot and attempt.
         study: Where its slots are stored.
+        hunches: Says what somebody wants tried in a slot.
     """
     return Ledger(
         study=study,
@@ -37,5 +42,6 @@ def make_ledger(
             config.experiment.parameters,
             recall=partial(recalled, config.home, info),
         ),
+        hunches=hunches,
         used_up=attempts_put_aside(config.home.store(info.id)),
     )

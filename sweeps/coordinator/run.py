@@ -24,7 +24,7 @@ from sweeps.home import Home
 from sweeps.options import RunOptions
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.provenance import code_state, environment
-from sweeps.records import Record, SweepInfo, recover
+from sweeps.records import Hunches, Record, SweepInfo, recover
 from sweeps.report.summary import Summary, summarize
 from sweeps.steering import Steering
 from sweeps.study.storage import StudyStore, prepare
@@ -117,12 +117,13 @@ def run_sweep(
         ):
             records = recover(store, progress.note)
             info = newest_generation(config, opened, code)
-            store.ask(config.limits.trials)
+            total = Hunches(store.folder).total(config.limits.trials)
+            store.ask(total)
             parent = ParentRun(config, info, tracking_uri, progress, is_away=is_away)
             coordinator = _assemble(config, info, records, request, helm, progress, parent.project)
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))
-            progress.started(info, config.limits.trials, records)
+            progress.started(info, total, records)
             parent.catch_up(records)
             try:
                 stopped_by = coordinator.run()
@@ -131,6 +132,7 @@ def run_sweep(
                 raise
             finally:
                 coordinator.ledger.study.close()
+            store.ask(coordinator.total())  # hunches may have added to it
             summarise = _summariser(config, info, start, coordinator)
             ended = summarise(stopped_by)
             report = parent.finish(ended, failed=has_failed(ended), request=request)
@@ -157,12 +159,14 @@ def _assemble(
     patience = Patience(progress.note, lambda: request.reason is not None)
     study = StudyStore(config.home.optuna_db, info.study_name, info.direction, patience)
     study.end_open_slots_of(info.earlier_studies)
-    ledger = make_ledger(config, info, records, study)
+    hunches = Hunches(config.home.store(info.id).folder)
+    ledger = make_ledger(config, info, records, study, hunches.for_slot)
     watch = Watch(progress, request, helm)
     return Coordinator(
         config=config,
         sweep_id=info.id,
         ledger=ledger,
+        hunches=hunches,
         store=config.home.store(info.id),
         progress=progress,
         request=request,
@@ -208,7 +212,7 @@ def _summariser(
         return summarize(
             info,
             records,
-            asked=config.limits.trials,
+            asked=coordinator.total(),
             seconds=time.monotonic() - start,
             stopped_by=stopped_by,
             failure_cause=coordinator.failure_cause(),

@@ -38,6 +38,10 @@ def check_home(home: Home) -> Iterator[Problem]:
     """Yield what lies in a home beside its sweeps."""
     for path in half_made(home.path):
         yield Problem("files", f"{path} belongs to nothing", Repair.CLEAN)
+    for path in home.records.glob(".deleted-*"):
+        yield Problem("files", f"{path}: a deletion was not finished", Repair.CLEAN)
+    for path in home.records.glob(".import-*"):
+        yield Problem("files", f"{path}: an import was not finished", Repair.CLEAN)
 
 
 def leftovers(evidence: Evidence) -> list[Path]:

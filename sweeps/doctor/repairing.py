@@ -12,6 +12,7 @@ from sweeps.doctor.examining import Diagnosis, examine_home, examine_sweep
 from sweeps.doctor.leftovers import half_made
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.home import Home
+from sweeps.locks import exclusive
 from sweeps.records import SweepInfo, recover
 from sweeps.study.rebuilding import rebuild_study
 from sweeps.sync import send
@@ -36,6 +37,8 @@ def repair_home(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: 
         for problem in problems:
             if problem.repair == Repair.DATABASE:
                 _put_aside(Path(problem.key), say)
+        with exclusive(home.records):
+            home.remove_unborn()
         for path in half_made(home.path):
             path.unlink(missing_ok=True)
             say(f"removed {path}")

@@ -15,7 +15,16 @@ from sweeps.tracking.known import UNDRAWN
 from sweeps.tracking.projection import best_tags
 from sweeps.tracking.reading import StoredRun
 
-_COMPARED_TAGS = ("state", "reason", "slot", "attempt", "origin", "seed", "mlflow.parentRunId")
+_COMPARED_TAGS = (
+    "sweep",
+    "state",
+    "reason",
+    "slot",
+    "attempt",
+    "origin",
+    "seed",
+    "mlflow.parentRunId",
+)
 
 
 def check(evidence: Evidence) -> Iterator[Problem]:
@@ -56,7 +65,7 @@ def _parent(evidence: Evidence, run: StoredRun) -> Iterator[Problem]:
         yield Problem("mlflow", what, Repair.SEND)
     asked = evidence.store.asked() or 0
     end = describe_end(evidence.info, evidence.records, asked, ending)
-    for name, value in {**end.tags, **best_tags(end.best), "asked": str(asked)}.items():
+    for name, value in {**end.tags, **best_tags(end.best)}.items():
         if run.tags.get(name) != value:
             what = f"the parent run says {name} {run.tags.get(name)!r}, the records {value!r}"
             yield Problem("mlflow", what, Repair.SEND)

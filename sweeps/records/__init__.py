@@ -2,6 +2,7 @@
 
 from sweeps.records.ending import Ending, SweepStatus
 from sweeps.records.generations import Generation, UnfinishedSlot
+from sweeps.records.hunches import Hunch, Hunches
 from sweeps.records.record import Outcome, Record, SweepInfo
 from sweeps.records.recovering import attempts_put_aside, recover
 from sweeps.records.store import DamagedRecordWarning, RecordError, RecordStore, Report, warn
@@ -10,6 +11,8 @@ __all__ = [
     "DamagedRecordWarning",
     "Ending",
     "Generation",
+    "Hunch",
+    "Hunches",
     "Outcome",
     "Record",
     "RecordError",

@@ -66,6 +66,12 @@ class RecordStore:
         del document["generations"]  # each has a file of its own
         self._write_json(self.folder / _INFO_FILE, document, "sweep")
 
+    def rename(self, name: str) -> None:
+        """Give the sweep another name: the one thing of it that may change."""
+        document = self._read_json(self.folder / _INFO_FILE)
+        assert document is not None
+        self._write_json(self.folder / _INFO_FILE, {**document, "name": name}, "sweep")
+
     def write_generation(self, generation: Generation) -> None:
         """Begin the next generation: from this write on it is the newest, before it never was."""
         path = self._generation_path(generation.number)

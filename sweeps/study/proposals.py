@@ -20,12 +20,15 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.errors import UsageError
+from sweeps.records import Hunch
 from sweeps.seeds import proposal_seed, sequence_seed
 from sweeps.study.diverged import DivergedRegions
 from sweeps.study.mirror import Mirror, Told
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.suggester import Suggester
 
+TRIED: Final = "tried"
+"""How the origin of a point begins that somebody wanted tried."""
 MAX_REJECTED: Final = 20
 MAX_RANDOM: Final = 2000
 
@@ -38,7 +41,8 @@ class Proposal:
     """Parameters of one slot and where they came from.
 
     Attributes:
-        origin: `baseline <name>`, `sampled`, `random` (too many rejected) or `grid`.
+        origin: `baseline <name>`, `sampled`, `random` (too many rejected), `grid`, or `tried` and
+            where the hunch came from.
         rejected: How many proposals were rejected before this one.
     """
 
@@ -86,16 +90,21 @@ class Proposer:
         self._points: dict[int, Mapping[str, Value]] = {}
         self._diverged = DivergedRegions()
 
-    def propose(self) -> Proposal:
+    def propose(self, hunch: Hunch | None = None) -> Proposal:
         """Return the proposal of the next slot and show it, RUNNING, to the ones that follow.
+
+        Args:
+            hunch: A point that somebody wants tried; it comes before everything else.
 
         Raises:
             Exhausted: The space is finite and every point was tried.
         """
-        number, trial = self._slot - self._first, self.mirror.open()
-        if number < len(self._baselines):
-            name, point = self._baselines[number]
-            proposal = self._walk(trial, f"baseline {name}", point=point)
+        trial = self.mirror.open()
+        baseline = next((b for b in self._baselines if point_key(b[1]) not in self._seen), None)
+        if hunch is not None:
+            proposal = self._walk(trial, hunch.origin, point=hunch.params)
+        elif baseline is not None:
+            proposal = self._walk(trial, f"baseline {baseline[0]}", point=baseline[1])
         elif self._sampler is None:
             proposal = self._next_of_grid(trial)
         else:
@@ -112,7 +121,8 @@ class Proposer:
         Raises:
             UsageError: It proposes something else now, so the sweep could not be continued.
         """
-        if self._sampler is not None and not self._sampler.stateless:
+        is_hunch = stored.origin.startswith(TRIED)
+        if self._sampler is not None and not self._sampler.stateless and not is_hunch:
             again = self.propose()
             if point_key(again.params) != point_key(stored.params):
                 raise UsageError(

@@ -1,0 +1,246 @@
+"""The adapter between a user's Keras model and the framework's contract."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from digitexp.keras_experiment.data import Parts, Task, read_parts
+from digitexp.keras_experiment.parameters import TRAINING, described, training_parameters
+from sweeps.experiment import (
+    EnginePlan,
+    MetricInfo,
+    OnEpoch,
+    ParameterInfo,
+    PreparedData,
+    TrialResult,
+    TrialSpec,
+    Value,
+)
+
+__all__ = ["KerasExperiment"]
+
+_COMMON = {
+    "best_val_loss": MetricInfo("minimize", "val_loss", "the loss the model was compiled with"),
+    "best_epoch": MetricInfo("minimize", None, "epoch with the lowest val_loss, from 1"),
+    "epochs": MetricInfo("minimize", None, "epochs trained"),
+    "train_seconds": MetricInfo("minimize", None, "wall time of the training alone, seconds"),
+    "parameters": MetricInfo("minimize", None, "trainable weights"),
+}
+_METRICS: Mapping[Task, Mapping[str, MetricInfo]] = {
+    "classification": {
+        "best_val_accuracy": MetricInfo("maximize", "val_accuracy", "share of right answers"),
+    },
+    "regression": {
+        "best_val_mae": MetricInfo("minimize", None, "mean absolute error, in the target's unit"),
+        "best_val_rmse": MetricInfo("minimize", None, "root mean squared error, same unit"),
+        "best_val_r2": MetricInfo("maximize", None, "share of the variance explained"),
+    },
+}
+
+
+class KerasExperiment:
+    """An experiment made of a function that builds a model, and data.
+
+    Every trial gets EarlyStopping and ReduceLROnPlateau on `val_loss`, whole epochs in one call,
+    its best weights restored, and is judged by the validation part; pictures are drawn, and
+    `load_model` brings the trained model back. Keras is best imported inside the functions:
+    looking at sweeps need not wait for it.
+
+    Example:
+        def build(params):
+            import keras
+            layers = [keras.layers.Dense(params["units"], "relu"), keras.layers.Dense(3)]
+            model = keras.Sequential([keras.layers.Input((13,)), *layers])
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            adam = keras.optimizers.Adam(params["learning_rate"])
+            model.compile(adam, loss, metrics=["accuracy"])
+            return model
+
+        experiment = KerasExperiment(build, load, {"units": 16, "learning_rate": 1e-3})
+    """
+
+    measures: Mapping[str, str] = {}
+
+    def __init__(
+        self,
+        build: Callable[[Mapping[str, Value]], Any],
+        data: Any,
+        parameters: Mapping[str, Value | ParameterInfo],
+        *,
+        task: Task = "classification",
+        metrics: Mapping[str, Literal["maximize", "minimize"]] | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Describe the experiment; nothing is loaded or built yet.
+
+        Args:
+            build: Takes every parameter by name, returns a compiled `keras.Model`; for
+                classification with one score a class and the metric `accuracy`.
+            data: (x, y), of which a fifth becomes the validation part; ((x, y), (x_val, y_val));
+                a pair of batched `tf.data` datasets; or a function that returns one of these,
+                of the source given by `--data` if it takes an argument.
+            parameters: What `build` reads, by name: a default value, which also says the type, or
+                a `ParameterInfo` with limits.
+            task: `classification` (accuracy, confusion matrix) or `regression` (mean absolute
+                error, residuals).
+            metrics: More metrics the model is compiled with, and which way is better; `auc`
+                becomes the headline metric `best_val_auc`.
+            name: Short name; that of the function if None.
+
+        Raises:
+            ValueError: A parameter has the name of one that every experiment has, or a default
+                that no space could write.
+        """
+        if task not in _METRICS:
+            raise ValueError(f"task {task!r}: write {' or '.join(map(repr, _METRICS))}")
+        taken = sorted({*TRAINING, "seed"} & parameters.keys())
+        if taken:
+            raise ValueError(f"parameters {', '.join(taken)}: every experiment has them already")
+        self.name: str = name or str(getattr(build, "__name__", "keras"))
+        own = {key: described(key, value) for key, value in parameters.items()}
+        self.parameters: Mapping[str, ParameterInfo] = own | training_parameters()
+        self._more = {f"best_val_{key}": f"val_{key}" for key in metrics or {}}
+        asked = {
+            f"best_val_{key}": MetricInfo(direction, f"val_{key}")
+            for key, direction in (metrics or {}).items()
+        }
+        self.metrics: Mapping[str, MetricInfo] = {**_METRICS[task], **_COMMON, **asked}
+        self._build, self._data, self._task = build, data, task
+
+    def check(self, config: Mapping[str, Value]) -> None:
+        """Refuse nothing: limits are in `parameters`, the rest is the model's business."""
+
+    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
+        """Load the data, check and split them.
+
+        Raises:
+            ValueError: They are not what a `KerasExperiment` takes.
+        """
+        parts = read_parts(self._load(source), self._task, split_seed)
+        return PreparedData(
+            name=source or self.name,
+            digest=parts.digest,
+            split_digest=parts.split_digest,
+            info={
+                "n_train": parts.n_train,
+                "n_validation": parts.n_validation,
+                "split_seed": split_seed,
+                "classes": parts.classes,
+                "source": source,
+            },
+            payload=None if parts.is_dataset else parts,  # a process makes its own datasets
+        )
+
+    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
+        """Nothing is known before the model is built."""
+        return {}
+
+    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Name the engine; how long a model of somebody else takes is not known before."""
+        return EnginePlan("keras", "a model of your own is trained by model.fit", None)
+
+    def warm_up(self) -> None:
+        """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
+        from digitexp.training.tensorflow_setup import set_up_tensorflow
+
+        set_up_tensorflow()
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        """Build and train one model; MemoryError if it needs too much.
+
+        Raises:
+            ValueError: `build` returned no compiled model, or one without a metric that is needed.
+        """
+        from digitexp.training.tensorflow_setup import memory_errors
+
+        with memory_errors():
+            from digitexp.keras_experiment.trial import run_trial
+
+            return run_trial(
+                lambda: self._build(self._params(spec.config)),
+                data.payload or self._datasets(data),
+                self._params(spec.config),
+                seed=spec.seed,
+                on_epoch=on_epoch,
+                task=self._task,
+                more=self._more,
+                info=data.info,
+            )
+
+    def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
+        """Draw the curves, and the confusion matrix or the residuals, of the best epoch."""
+        from digitexp.keras_experiment.drawing import draw
+
+        shown = " ".join(f"{k}={v}" for k, v in spec.config.items())
+        title = f"trial {spec.slot}  ·  {shown}  ·  {result.stop_reason.replace('_', ' ')}"
+        return draw(result.history, result.arrays, result.metrics.get("best_epoch"), title)
+
+    def load_model(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+    ) -> Any:
+        """Build the model again and give it a trial's weights.
+
+        Raises:
+            ValueError: The weights do not belong to what `build` makes of this configuration.
+        """
+        from digitexp.keras_experiment.models import checked, give_weights
+        from digitexp.training.tensorflow_setup import start_tensorflow
+
+        start_tensorflow()
+        model = checked(self._build(self._params(config)))
+        give_weights(model, weights)
+        return model
+
+    def export(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+        folder: Path,
+    ) -> str:
+        """Write `model.keras`; return how to use it."""
+        from digitexp.training.tensorflow_setup import known_warnings_ignored
+
+        model = self.load_model(config, weights, info)
+        with known_warnings_ignored():
+            model.save(folder / "model.keras")
+        shape = ", ".join(str(size) for size in model.input_shape[1:])
+        return f"""\
+import keras, numpy as np
+model = keras.saving.load_model("model.keras")
+inputs = np.zeros((1, {shape}), "float32")  # yours, prepared as the training data were
+print(model.predict(inputs, verbose=0))
+"""
+
+    def _params(self, config: Mapping[str, Value]) -> dict[str, Value]:
+        return {key: info.default for key, info in self.parameters.items()} | dict(config)
+
+    def _load(self, source: str | None) -> Any:
+        if not callable(self._data):
+            if source is not None:
+                raise ValueError(f"data {source!r}: this experiment has its own; leave --data out")
+            return self._data
+        if inspect.signature(self._data).parameters:
+            return self._data(source)
+        if source is not None:
+            raise ValueError(
+                f"data {source!r}: the data function takes no source; leave --data out"
+            )
+        return self._data()
+
+    def _datasets(self, data: PreparedData) -> Parts:
+        if self._made is None or self._made[0] != data.digest:
+            info = data.info
+            parts = read_parts(self._load(info["source"]), self._task, info["split_seed"])
+            self._made = (parts.digest, parts)
+        return self._made[1]
+
+    _made: tuple[str, Parts] | None = None

@@ -1,0 +1,99 @@
+"""One trial: a model is built, trained, and judged by its best epoch.
+
+Import this after `start_tensorflow()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+import keras
+import numpy as np
+
+from digitexp.keras_experiment.data import Parts, Task
+from digitexp.keras_experiment.judging import judge
+from digitexp.keras_experiment.models import checked, named_weights, summary_of
+from digitexp.keras_experiment.training import Trained, predict, train_model
+from sweeps.experiment import OnEpoch, TrialResult
+
+__all__ = ["run_trial"]
+
+_NEEDED: Mapping[Task, list[str]] = {"classification": ["val_accuracy"], "regression": []}
+
+
+def run_trial(
+    build: Callable[[], Any],
+    parts: Parts,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    on_epoch: OnEpoch,
+    task: Task,
+    more: Mapping[str, str],
+    info: Mapping[str, Any],
+) -> TrialResult:
+    """Train one model and say what came of it.
+
+    Args:
+        build: Returns the model, compiled.
+        parts: What it learns and what judges it.
+        params: Of training and callbacks.
+        seed: Decides everything random.
+        on_epoch: The framework's.
+        task: How predictions are judged.
+        more: Further headline metrics, each by the per-epoch metric it is taken from.
+        info: Of the data.
+
+    Raises:
+        ValueError: `build` returned no compiled model, or one without a metric that is needed.
+    """
+
+    def ask(epoch: int, values: Mapping[str, float]) -> str | None:
+        stop = on_epoch(epoch, values)
+        return None if stop is None else stop.reason
+
+    started = perf_counter()
+    keras.backend.clear_session()  # drops the graphs and layer names of earlier trainings
+    keras.utils.set_random_seed(seed)
+    model = checked(build())
+    built = perf_counter()
+    trained = train_model(model, parts, params, ask, [*_NEEDED[task], *more.values()])
+    seconds = {"build_seconds": built - started, "train_seconds": perf_counter() - built}
+    metrics: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
+    weights = None
+    if trained.best_epoch is not None:
+        judged, arrays = judge(*predict(model, parts), task, parts.classes)
+        weights = named_weights(model)
+        metrics = (
+            judged
+            | _headline(trained, trained.best_epoch, more)
+            | {
+                "train_seconds": seconds["train_seconds"],
+                "parameters": float(sum(np.prod(v.shape) for v in model.trainable_variables)),
+            }
+        )
+    return TrialResult(
+        outcome=trained.outcome,
+        stop_reason=trained.stop_reason,
+        metrics=metrics,
+        history=trained.history,
+        arrays=arrays,
+        weights=weights,
+        timings=seconds,
+        summary=summary_of(model),
+        engine="keras",
+        info=dict(info),
+    )
+
+
+def _headline(trained: Trained, best_epoch: int, more: Mapping[str, str]) -> dict[str, float]:
+    best = best_epoch - 1
+    return {
+        "best_val_loss": trained.history["val_loss"][best],
+        **{name: trained.history[of][best] for name, of in more.items()},
+        "best_epoch": float(best_epoch),
+        "epochs": float(len(trained.history["loss"])),
+    }

@@ -1,0 +1,46 @@
+"""`sweeps init`: a space, an experiment and a test to begin with."""
+
+from __future__ import annotations
+
+import shlex
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from sweeps.errors import UsageError
+
+_SCAFFOLDS: Final = Path(__file__).with_name("scaffolds")
+
+
+class Kind(Enum):
+    """What the experiment is made with."""
+
+    KERAS = "keras"
+    SCIKIT_LEARN = "scikit-learn"
+    SCRIPT = "script"
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; made if it is not there.")],
+    kind: Annotated[
+        Kind,
+        typer.Option(help="keras: a model of yours; scikit-learn; script: any language."),
+    ] = Kind.KERAS,
+) -> None:
+    """Write a space, an experiment and a test to begin with; never overwrites anything."""
+    files = {
+        path.name.removesuffix(".txt"): path.read_bytes()
+        for path in sorted((_SCAFFOLDS / kind.value).iterdir())
+    }
+    taken = [name for name in files if (folder / name).exists()]
+    if taken:
+        raise UsageError(
+            f"{folder} has {', '.join(taken)} already, which stay as they are; give another folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+        print(f"wrote {folder / name}")
+    print(f"\ncd {shlex.quote(str(folder))}\nsweeps run space.yaml --trials 2 --strict\npytest")

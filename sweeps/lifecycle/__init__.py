@@ -1,0 +1,11 @@
+"""What happens to a whole sweep: another name, its end, its way to another machine.
+
+Each begins with one atomic change of the records; from then on it is done, whatever is killed, and
+study and MLflow follow, now or at the next start.
+"""
+
+from sweeps.lifecycle.deleting import delete_sweep, finish_deletions
+from sweeps.lifecycle.renaming import rename_sweep
+from sweeps.lifecycle.sharing import import_sweep, share_sweep
+
+__all__ = ["delete_sweep", "finish_deletions", "import_sweep", "rename_sweep", "share_sweep"]

@@ -1,0 +1,147 @@
+"""`sweeps share` and `sweeps import`: a sweep as one file, verified on arrival.
+
+A zip archive of the record folder and a manifest with the SHA-256 of each file. Nothing in it is
+code or pickled; study and MLflow are made from the records where it arrives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Final
+
+from sweeps.errors import UsageError
+from sweeps.failpoints import reached
+from sweeps.home import Home
+from sweeps.locks import exclusive
+from sweeps.naming import check_sweep_name
+from sweeps.records import RecordError, RecordStore, SweepInfo, recover
+from sweeps.study.rebuilding import rebuild_study
+from sweeps.sync import SyncReport, sync_sweep
+
+_MANIFEST: Final = "manifest.json"
+_FORMAT: Final = "sweeps-share 1"
+_ALLOWED: Final = re.compile(
+    r"sweep\.json|generation-\d+\.json|asked|ending\.json|\d{4,}-\d+\.(record|weights)"
+    r"|hunch-\d{4,}\.(json|slot)"
+)
+MOST_BYTES: Final = 20 * 2**30
+"""An archive that says it holds more is refused before anything is unpacked."""
+
+
+def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
+    """Write a sweep into one file; a sweep that runs is shared as far as it is recorded.
+
+    Returns:
+        The size of the file in bytes.
+
+    Raises:
+        UsageError: The file exists already.
+    """
+    if file.exists():
+        raise UsageError(f"{file} exists; give another name, nothing was written")
+    folder = home.store(info.id).folder
+    part = file.with_name(f".{file.name}.part")
+    digests: dict[str, str] = {}
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+            for path in sorted(folder.iterdir()):
+                if _ALLOWED.fullmatch(path.name):
+                    content = path.read_bytes()
+                    digests[path.name] = hashlib.sha256(content).hexdigest()
+                    archive.writestr(path.name, content)
+            manifest = {"format": _FORMAT, "name": info.name, "id": info.id, "files": digests}
+            archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    return file.stat().st_size
+
+
+def import_sweep(
+    home: Home, file: Path, tracking_uri: str, name: str | None = None
+) -> tuple[SweepInfo, SyncReport]:
+    """Take a shared sweep into a home: all of it, or nothing.
+
+    Args:
+        home: Where it goes.
+        file: From `share_sweep`, perhaps of another machine.
+        tracking_uri: Where its runs go.
+        name: Another name for it, where its own is taken.
+
+    Raises:
+        UsageError: It is no such file, damaged, altered, or the sweep is here already.
+    """
+    home.records.mkdir(parents=True, exist_ok=True)
+    part = home.records / f".import-{secrets.token_hex(4)}"
+    with exclusive(home.records):  # also from who removes what killed imports left
+        try:
+            store = RecordStore(part)
+            info = _checked(store, _unpack(file, part), file)
+            if home.store(info.id).folder.exists():
+                raise UsageError(f"{file}: sweep {info.name!r} ({info.id}) is here already")
+            wanted = name or info.name
+            if home.find(wanted) is not None:
+                raise UsageError(f"there is a sweep {wanted!r} already; give another --name")
+            if name is not None:
+                store.rename(check_sweep_name(name))
+            reached("import.unpacked")
+            part.rename(home.store(info.id).folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    reached("import.done")
+    arrived = home.get(info.id)
+    rebuild_study(home.optuna_db, arrived, recover(home.store(arrived.id), lambda line: None))
+    return arrived, sync_sweep(home, arrived, tracking_uri)
+
+
+def _unpack(file: Path, part: Path) -> dict[str, str]:
+    """Unpack what the manifest names and nothing else; return it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+                raise UsageError(f"{file}: holds more than {MOST_BYTES // 2**30} GB; refused")
+            manifest = json.loads(archive.read(_MANIFEST))
+            if manifest.get("format") != _FORMAT:
+                raise UsageError(f"{file}: format {manifest.get('format')!r}, needed {_FORMAT!r}")
+            files: dict[str, str] = manifest["files"]
+            strange = {*archive.namelist()} ^ {*files, _MANIFEST}
+            strange |= {member for member in files if not _ALLOWED.fullmatch(member)}
+            if strange:
+                raise UsageError(f"{file}: {sorted(strange)[0]!r} does not belong in it; refused")
+            part.mkdir()
+            for member, digest in files.items():
+                content = archive.read(member)
+                if hashlib.sha256(content).hexdigest() != digest:
+                    raise UsageError(f"{file}: {member} was altered; nothing was imported")
+                (part / member).write_bytes(content)
+    except FileNotFoundError:
+        raise UsageError(f"{file}: there is no such file") from None
+    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, ValueError, OSError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{file}: not a shared sweep, or damaged ({error})") from None
+    return files
+
+
+def _checked(store: RecordStore, files: dict[str, str], file: Path) -> SweepInfo:
+    """Read everything once, so that what arrives is whole."""
+    try:
+        info = store.info()
+        damaged: list[str] = []
+        records = store.read_all(report=damaged.append)
+    except RecordError as error:
+        raise UsageError(f"{file}: {error}") from None
+    if info is None or damaged:
+        raise UsageError(f"{file}: {damaged[0] if damaged else 'no sweep.json in it'}")
+    if not re.fullmatch(r"[0-9]{8}-[0-9a-f]{8}", info.id):
+        raise UsageError(f"{file}: {info.id!r} is no sweep's id")
+    for record in records:
+        if f"{record.spec.key}.record" not in files or record.spec.sweep != info.id:
+            raise UsageError(f"{file}: record {record.spec.key} is of another sweep")
+    return info

@@ -1,0 +1,47 @@
+"""Removes the runs of a sweep that was deleted, with their files."""
+
+from __future__ import annotations
+
+from sweeps.records.record import SweepInfo
+from sweeps.tracking.address import sqlite_path
+from sweeps.tracking.content import experiment_name
+from sweeps.tracking.finding import search
+from sweeps.tracking.quiet import quiet
+from sweeps.tracking.store import close_client, open_client
+
+
+def remove_runs(tracking_uri: str, info: SweepInfo) -> int:
+    """Delete every run of a sweep; children first, so that what is left is found again.
+
+    MLflow keeps deleted runs in its bin until `mlflow gc`; the files go at once where the store is
+    a database of ours.
+
+    Returns:
+        How many were deleted.
+    """
+    database = sqlite_path(tracking_uri)
+    if database is not None and not database.exists():
+        return 0
+    with quiet():
+        client = open_client(tracking_uri)
+        try:
+            experiment = client.get_experiment_by_name(experiment_name(info))
+            if experiment is None:
+                return 0
+            found = list(search(client, experiment.experiment_id, {"sweep_id": info.id}))
+            active = [run for run in found if run.info.lifecycle_stage == "active"]
+            for run in sorted(active, key=lambda run: run.data.tags.get("kind") == "sweep"):
+                if database is not None:
+                    for file in client.list_artifacts(run.info.run_id):
+                        _delete_artifact(run, file.path)
+                client.delete_run(run.info.run_id)
+            return len(active)
+        finally:
+            close_client(client)
+
+
+def _delete_artifact(run: object, path: str) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    repository = get_artifact_repository(run.info.artifact_uri)  # type: ignore[attr-defined]
+    repository.delete_artifacts(path)

@@ -1,0 +1,65 @@
+"""`sweeps init`: what it writes works as it stands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeps.cli import app
+
+KINDS = [pytest.param("keras", marks=pytest.mark.tensorflow), "scikit-learn", "script"]
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_trials_pass_where_it_was_written(tmp_path, kind):
+    folder = tmp_path / "new one"
+    result = CliRunner().invoke(app, ["init", str(folder), "--kind", kind])
+    assert result.exit_code == 0, result.output
+    own = "train.py" if kind == "script" else "experiment.py"
+    assert files(folder) == sorted(["space.yaml", own, "test_experiment.py"])
+    began = time.monotonic()
+    words = ["-m", "sweeps", "run", "space.yaml", "--trials", "2", "--strict", "--workers", "2"]
+    ran = subprocess.run(
+        [sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert time.monotonic() - began < 60
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert tested.returncode == 0, tested.stdout
+
+
+def test_keras_is_the_default_and_nothing_is_overwritten(tmp_path):
+    assert CliRunner().invoke(app, ["init", str(tmp_path / "a")]).exit_code == 0
+    experiment = tmp_path / "a" / "experiment.py"
+    assert "KerasExperiment(build, load" in experiment.read_text()
+    experiment.write_text("mine")
+    result = CliRunner().invoke(app, ["init", str(tmp_path / "a"), "--kind", "script"])
+    assert result.exit_code == 2
+    assert "space.yaml, test_experiment.py already" in result.stderr
+    assert experiment.read_text() == "mine"
+    assert not (tmp_path / "a" / "train.py").exists()
+
+
+def test_an_experiment_of_a_users_own_takes_at_most_twelve_lines():
+    scaffold = Path(__file__).parents[3] / "sweeps" / "cli" / "scaffolds" / "keras"
+    text = (scaffold / "experiment.py.txt").read_text()
+    code = [line for line in text.splitlines() if line.strip() and '"""' not in line]
+    assert len(code) <= 12, code
+
+
+def test_a_kind_that_there_is_not_is_a_mistake(tmp_path):
+    result = CliRunner().invoke(app, ["init", str(tmp_path / "a"), "--kind", "pytorch"])
+    assert result.exit_code == 2
+    assert not (tmp_path / "a").exists()

@@ -1,0 +1,199 @@
+"""A sweep gets another name, moves, or ends: all of it, or nothing, whatever is killed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sqlite3
+import zipfile
+from contextlib import closing
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.coordinator.lock import SweepLock
+from sweeps.home import Home
+from tests.faults.mlflow_state import mlflow_state
+from tests.sweeps.conftest import table
+from tests.sweeps.launching import Launched
+from tests.sweeps.soundness import assert_sound
+
+
+@pytest.fixture
+def call(make_home, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def call(*words, home="home"):
+        return CliRunner().invoke(app, [*map(str, words), "--home", str(make_home(home))])
+
+    return call
+
+
+def tracked(home, sweep_id):
+    return mlflow_state(f"sqlite:///{home / 'mlflow.db'}", sweep_id)["runs"]
+
+
+def studies(home):
+    with closing(sqlite3.connect(home / "optuna.db")) as database:
+        return [name for (name,) in database.execute("SELECT study_name FROM studies")]
+
+
+def test_another_name_reaches_records_and_runs_and_the_sweep_goes_on(run_toy, call, make_home):
+    before = run_toy(trials=2, workers=0)
+    result = call("rename", "toy", "better")
+    assert (result.exit_code, result.stdout) == (0, "sweep 'toy' is called 'better' now\n")
+    runs = tracked(make_home(), before.info.id)
+    assert runs[0]["name"] == "better"
+    assert {run["tags"]["sweep"] for run in runs} == {"better"}
+    sweep = run_toy(trials=4, workers=0, name="better")
+    assert (sweep.info.id, len(sweep.rows())) == (before.info.id, 4)
+    assert_sound(make_home(), table(sweep), "better")
+    assert call("rename", "toy", "x").exit_code == 2
+
+
+def test_a_name_that_is_taken_or_none_is_refused(run_toy, call, make_home):
+    run_toy(trials=1, workers=0)
+    run_toy(trials=1, workers=0, name="other")
+    for new, said in (("other", "there is a sweep 'other' already"), ("a b", "use 1 to 80")):
+        result = call("rename", "toy", new)
+        assert (result.exit_code, said in result.stderr) == (2, True)
+    info = sweeps.load("toy", make_home()).info
+    with SweepLock(Home(make_home()).store(info.id).folder / "lock", "toy"):
+        for words in (("rename", "toy", "new"), ("delete", "toy", "--yes")):
+            result = call(*words)
+            assert (result.exit_code, "is being run by" in result.stderr) == (2, True)
+
+
+def test_deleted_it_is_gone_everywhere_and_the_others_stay(run_toy, call, make_home):
+    gone = run_toy(trials=2, workers=0)
+    run_toy(trials=4, workers=0, extend=True, overrides=("x=-1..0.9",))
+    other = run_toy(trials=2, workers=0, name="other")
+    result = call("delete", "toy", "--yes")
+    assert result.exit_code == 0, result.output
+    assert tracked(make_home(), gone.info.id) == []
+    assert studies(make_home()) == [other.info.id]
+    assert not Home(make_home()).store(gone.info.id).folder.exists()
+    assert len(list(make_home().glob("artifacts/*/*/artifacts/config.json"))) == 2
+    assert_sound(make_home(), table(other), "other")
+
+
+def test_nothing_is_deleted_without_a_word(run_toy, call, make_home):
+    run_toy(trials=1, workers=0)
+    result = call("delete", "toy")
+    assert (result.exit_code, "say --yes; nothing was deleted" in result.stderr) == (2, True)
+    assert len(sweeps.load("toy", make_home()).rows()) == 1
+
+
+DELETION = ("delete.begun", "delete.done", "delete.untracked", "delete.unstudied")
+
+
+@pytest.mark.parametrize("point", DELETION)
+def test_a_deletion_that_is_killed_is_undone_or_finished_by_the_next_start(
+    run_toy, call, make_home, toy_space, point
+):
+    gone = run_toy(trials=2, workers=0)
+    other = run_toy(trials=2, workers=0, name="other")
+    words = ["delete", "toy", "--yes", "--home", str(make_home())]
+    assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
+    if point == "delete.begun":
+        assert call("doctor", "--fix").exit_code == 0
+        assert table(sweeps.load("toy", make_home())) == table(gone)
+        return
+    words = ["run", str(toy_space), "--name", "other", "--trials", "2", "--workers", "0"]
+    assert Launched([*words, "--home", str(make_home())]).wait() == 0
+    assert tracked(make_home(), gone.info.id) == []
+    assert studies(make_home()) == [other.info.id]
+    assert_sound(make_home(), table(other), "other")
+
+
+def test_shared_and_imported_it_is_the_same_sweep(run_toy, call, make_home, tmp_path):
+    sweep = run_toy(trials=3, workers=0)
+    file = tmp_path / "toy.sweep"
+    assert call("share", "toy", file).exit_code == 0
+    assert call("share", "toy", file).exit_code == 2, "an existing file is not overwritten"
+    result = call("import", file, home="elsewhere")
+    assert result.exit_code == 0, result.output
+    arrived = sweeps.load("toy", make_home("elsewhere"))
+    assert table(arrived) == table(sweep)
+    assert_sound(make_home("elsewhere"), table(sweep))
+    assert tracked(make_home("elsewhere"), sweep.info.id) == tracked(make_home(), sweep.info.id)
+    assert table(run_toy("elsewhere", trials=5, workers=0)) == table(run_toy(trials=5, workers=0))
+    assert "is here already" in call("import", file, home="elsewhere").stderr
+
+
+def test_it_can_be_imported_under_another_name(run_toy, call, make_home, tmp_path):
+    run_toy(trials=2, workers=0)
+    run_toy("elsewhere", trials=1, workers=0)
+    call("share", "toy", tmp_path / "f")
+    taken = call("import", tmp_path / "f", home="elsewhere")
+    assert (taken.exit_code, "give another --name" in taken.stderr) == (2, True)
+    assert call("import", tmp_path / "f", "--name", "theirs", home="elsewhere").exit_code == 0
+    assert len(sweeps.load("theirs", make_home("elsewhere")).rows()) == 2
+    assert not list(make_home("elsewhere").glob("records/.import-*"))
+
+
+def altered(file, **changes):
+    """Write the archive again with members changed, added, or (None) left out."""
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members |= {name.replace("__", "."): content for name, content in changes.items()}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            if content is not None:
+                archive.writestr(name, content)
+
+
+def escaping(file):
+    with zipfile.ZipFile(file) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    manifest["files"]["../../evil"] = "0"
+    altered(file, manifest__json=json.dumps(manifest).encode(), **{"../../evil": b"evil"})
+
+
+ATTACKS = {
+    "altered": (lambda f: altered(f, asked=b"7\n"), "asked was altered"),
+    "missing": (lambda f: altered(f, asked=None), "'asked' does not belong in it"),
+    "foreign": (lambda f: altered(f, evil__py=b"import os"), "'evil.py' does not belong in it"),
+    "escape": (escaping, "'../../evil' does not belong in it"),
+    "torn": (lambda f: f.write_bytes(f.read_bytes()[:-40]), "not a shared sweep, or damaged"),
+    "text": (lambda f: f.write_text("hello"), "not a shared sweep, or damaged"),
+    "absent": (lambda f: f.unlink(), "there is no such file"),
+    "no manifest": (lambda f: altered(f, manifest__json=None), "not a shared sweep"),
+    "other format": (lambda f: altered(f, manifest__json=b'{"format": "9"}'), "needed"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_is_no_whole_sweep_is_refused_and_leaves_nothing(
+    run_toy, call, make_home, tmp_path, attack
+):
+    run_toy(trials=1, workers=0)
+    file = tmp_path / "toy.sweep"
+    call("share", "toy", file)
+    act, said = ATTACKS[attack]
+    act(file)
+    result = call("import", file, home="elsewhere")
+    assert result.exit_code == 2
+    assert said in result.stderr, result.stderr
+    assert list(make_home("elsewhere").rglob("*.record")) == []
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("point", ["import.unpacked", "import.done"])
+def test_an_import_that_is_killed_is_undone_or_finished(
+    run_toy, call, make_home, tmp_path, migrated_database, point
+):
+    sweep = run_toy(trials=2, workers=0)
+    file = tmp_path / "toy.sweep"
+    call("share", "toy", file)
+    shutil.copy(migrated_database, make_home("elsewhere") / "mlflow.db")
+    words = ["import", str(file), "--home", str(make_home("elsewhere"))]
+    assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
+    fixed = call("doctor", "--fix", home="elsewhere")
+    assert fixed.exit_code == 0, fixed.output
+    if point == "import.unpacked":
+        assert call("import", file, home="elsewhere").exit_code == 0
+    assert_sound(make_home("elsewhere"), table(sweep))

@@ -1,0 +1,164 @@
+"""Hunches: queued before, while and after a sweep runs; the table depends on their slots only."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.home import Home
+from sweeps.records import Hunches
+from tests.sweeps.conftest import TOY, table
+from tests.sweeps.launching import Launched
+from tests.sweeps.soundness import assert_sound
+
+POINT = ("x=0.25", "layers=0", "kind=b")
+
+
+@pytest.fixture
+def attempt(make_home):
+    def attempt(*words, home="home"):
+        return CliRunner().invoke(app, ["try", *words, "--home", str(make_home(home))])
+
+    return attempt
+
+
+def origins(sweep):
+    return [row.origin for row in sweep.rows()]
+
+
+def test_a_hunch_takes_the_next_trial_and_adds_one_where_none_is_left(run_toy, attempt, make_home):
+    before = table(run_toy(trials=4, workers=0))
+    result = attempt("toy", *POINT)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (
+        "queued: x=0.25 layers=0 kind=b\n"
+        "sweep 'toy' is not running: the next `sweeps run` tries what is queued\n"
+    )
+    sweep = run_toy(trials=4, workers=0)
+    rows = sweep.rows()
+    assert table(sweep)[:4] == before
+    assert (len(rows), rows[4].origin) == (5, "tried")
+    assert dict(rows[4].params) == {"x": 0.25, "layers": 0, "kind": "b"}
+    assert len(run_toy(trials=4, workers=0).rows()) == 5
+    assert_sound(make_home(), table(sweep))
+
+    assert len(run_toy(trials=6, workers=0).rows()) == 6, "a hunch counts as one of them"
+    assert attempt("toy", *POINT).stdout.startswith("is trial 4 already: x=0.25")
+
+
+def test_queued_twice_it_is_tried_once_and_the_baseline_still_is(run_toy, attempt):
+    run_toy(trials=1, workers=0)
+    attempt("toy", *POINT)
+    assert attempt("toy", *POINT).stdout.startswith("queued already, as hunch 1: x=0.25")
+    sweep = run_toy(trials=3, workers=0)
+    assert origins(sweep) == ["baseline first", "tried", "sampled"]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "qmc"])
+def test_with_the_same_hunches_in_the_same_slots_the_table_is_the_same(
+    run_toy, attempt, make_home, sampler
+):
+    run_toy(trials=3, workers=0, sampler=sampler)
+    attempt("toy", *POINT)
+    expected = table(run_toy(trials=8, workers=2, sampler=sampler))
+    assert expected[3][3] == "tried"
+
+    info = sweeps.load("toy", make_home()).info
+    again = run_toy("again", trials=1, workers=0, sampler=sampler).info
+    there = Home(make_home("again")).store(again.id).folder
+    for path in Home(make_home()).store(info.id).folder.glob("hunch-*"):
+        shutil.copy(path, there)
+    assert table(run_toy("again", trials=8, workers=0, sampler=sampler)) == expected
+
+
+def test_a_study_that_is_lost_gives_the_hunch_its_slot_again(run_toy, attempt, make_home):
+    run_toy(trials=2, workers=0)
+    attempt("toy", *POINT)
+    expected = table(run_toy(trials=4, workers=0))
+    folder = sweeps.load("toy", make_home()).home.store(sweeps.load("toy", make_home()).info.id)
+    for lost in [*make_home().glob("optuna.db*"), *folder.folder.glob("000[23]-1.*")]:
+        lost.unlink()
+    again = table(run_toy(trials=4, workers=0))
+    assert [row[:5] for row in again] == [row[:5] for row in expected]
+
+
+def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path, attempt):
+    space = tmp_path / "toy.yaml"
+    space.write_text(TOY)
+    shutil.copy(migrated_database, make_home() / "mlflow.db")
+    words = ["run", str(space), "--trials", "6", "--workers", "2", "--set", "longest_seconds=0.5"]
+    running = Launched([*words, "--home", str(make_home())])
+    running.until_said("trial 0")
+    result = attempt("toy", *POINT)
+    assert (result.exit_code, "is not running" in result.stdout) == (0, False)
+    assert running.wait() == 0, running.stderr()
+    sweep = sweeps.load("toy", make_home())
+    assert "tried" in origins(sweep)
+    assert len(sweep.rows()) in {6, 7}
+    assert_sound(make_home(), table(sweep))
+
+
+@pytest.mark.parametrize("point", ["hunch.begun", "hunch.renamed", "slot.begun", "slot.added"])
+def test_killed_while_it_takes_its_slot_it_is_tried_once(
+    make_home, migrated_database, tmp_path, run_toy, attempt, point
+):
+    space = tmp_path / "toy.yaml"
+    space.write_text(TOY)
+    run_toy(trials=1, workers=0)
+    attempt("toy", *POINT)
+    words = ["run", str(space), "--trials", "3", "--workers", "0", "--home", str(make_home())]
+    killed = Launched(words, {"SWEEPS_FAILPOINT": point})
+    assert killed.wait() == -signal.SIGKILL
+    assert Launched(words).wait() == 0
+    assert origins(sweeps.load("toy", make_home())) == ["baseline first", "tried", "sampled"]
+
+
+def test_the_best_of_another_sweep_come_first(run_toy, attempt, make_home):
+    run_toy(trials=6, workers=0, name="source")
+    run_toy(trials=1, workers=0, name="other", overrides=("x=-1..0.45",), seed=3)
+    result = attempt("other", "--from", "source", "--top", "3")
+    assert result.exit_code == 0, result.output
+    count = result.stdout.count("queued: ")
+    outside = result.stdout.count("does not lie in the space")
+    assert (count + outside, count > 0) == (3, True)
+    sweep = run_toy(trials=1 + count, workers=0, name="other", overrides=("x=-1..0.45",), seed=3)
+    assert all(origin.startswith("tried, source trial ") for origin in origins(sweep)[1:])
+    values = [row.objective for row in sweeps.load("source", make_home()).rows()]
+    assert sweep.rows()[1].objective in values or outside
+
+
+def test_what_is_not_given_can_be_taken_from_a_trial(run_toy, attempt, make_home):
+    best = run_toy(trials=4, workers=0).best()
+    result = attempt("toy", "x=0.125", "--like", "best")
+    assert result.exit_code == 0, result.output
+    (hunch,) = Hunches(Home(make_home()).store(best.sweep.info.id).folder).all()
+    assert hunch.params == {**best.params, "x": 0.125}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "give a point (name=value ...) or --from SWEEP"),
+        ((*POINT, "--from", "toy"), "one of both"),
+        (("x=0.25",), "layers: is missing"),
+        (("x=7", "layers=0", "kind=b"), "x: "),
+        ((*POINT, "y_1=0.5"), "y_1 is no parameter here; active are x, layers, kind"),
+        (("x=0.25", "layers=0", "kind=c"), "kind 'c' needs at least one layer"),
+        (("x=0.25", "layers=0", "kind=d"), "kind"),
+        (("x=0.1", "--like", "worst"), "write the number of a trial, or best"),
+        (("x", "layers=0", "kind=b"), "write it as name=value"),
+    ],
+)
+def test_a_point_that_does_not_lie_in_the_space_is_refused(
+    run_toy, attempt, make_home, words, said
+):
+    sweep = run_toy(trials=2, workers=0)
+    result = attempt("toy", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr, result.stderr
+    assert Hunches(Home(make_home()).store(sweep.info.id).folder).all() == []

@@ -1,0 +1,49 @@
+"""A trial's model taken away, and used as its README says."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+
+
+def export(home, *words):
+    return CliRunner().invoke(app, ["export", *map(str, words), "--home", str(home)])
+
+
+@pytest.mark.tensorflow
+def test_the_best_digits_model_works_as_its_readme_says(make_home, tmp_path):
+    sweep = sweeps.run("smoke", trials=2, workers=0, home=make_home(), progress="quiet")
+    folder = tmp_path / "model"
+    result = export(make_home(), "smoke", folder)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "config.json", "model.keras", "preprocessing.json",
+    ]  # fmt: skip
+    facts = json.loads((folder / "config.json").read_text())
+    assert facts["config"] == dict(sweep.best().record.spec.config)
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    assert len(code.splitlines()) == 5
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(r"\[\d\]\n", ran.stdout)
+    again = export(make_home(), "smoke", folder)
+    assert (again.exit_code, "is not empty" in again.stderr) == (2, True)
+
+
+def test_an_experiment_that_exports_nothing_says_so(run_toy, make_home, tmp_path):
+    run_toy(trials=2, workers=0)
+    result = export(make_home(), "toy", tmp_path / "model")
+    assert result.exit_code == 2
+    assert "give it a method `export`" in result.stderr
+    assert not (tmp_path / "model").exists()
+    missing = export(make_home(), "toy", tmp_path / "model", "--trial", "7")
+    assert (missing.exit_code, "has no trial 7" in missing.stderr) == (1, True)
