@@ -111,7 +111,7 @@ def resolve(options: RunOptions) -> SweepConfig:
     _check_pruner(pruner, experiment, space)
     data = asking(experiment.prepare, options.data, SPLIT_SEED)
     ask_ahead = options.ask_ahead or space.defaults.ask_ahead
-    workers = usable_cores() if options.workers is None else options.workers
+    workers = _workers(options.workers, space)
     config = SweepConfig(
         name=name,
         home=home,
@@ -154,6 +154,23 @@ def resolve(options: RunOptions) -> SweepConfig:
     _check_baselines(config)
     _check_feasible(config)
     return config
+
+
+def _workers(asked: int | None, space: Space) -> int:
+    """Return how many workers there are to be: as asked, else one a core.
+
+    Raises:
+        UsageError: Workers cannot have what exists in this process only.
+    """
+    here = [name for name in (space.experiment, space.source) if name.startswith("__main__:")]
+    if here and asked:
+        raise UsageError(
+            f"workers {asked}: {here[0]} exists in this notebook or script only, which no worker "
+            "process has; give workers=0, or put it into a file beside the space"
+        )
+    if here:
+        return 0
+    return usable_cores() if asked is None else asked
 
 
 def _check_options(options: RunOptions) -> Literal["slots", "free"]:

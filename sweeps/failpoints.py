@@ -21,12 +21,12 @@ from typing import Final
 from sweeps.errors import UsageError
 
 VARIABLE: Final = "SWEEPS_FAILPOINT"
-FILES: Final = ("sweep", "generation", "asked", "hunch", "weights", "record", "ending")
+FILES: Final = ("sweep", "generation", "asked", "weights", "record", "ending")
 STEPS: Final = ("begun", "opened", "written", "synced", "renamed", "done")
 """Of a file that is written atomically: nothing yet, an empty temporary file, its contents,
 fsynced, under its own name, and the folder fsynced."""
 
-NAMES: Final = (
+OF_A_SWEEP: Final = (
     "home.begun",
     *(f"{file}.{step}" for file in FILES for step in STEPS),
     *("lock.opened", "lock.taken", "lock.signed", "lock.cleared"),
@@ -38,12 +38,18 @@ NAMES: Final = (
     *("parent.begun", "parent.created", "parent.valued", "parent.filed", "parent.running"),
     *("run.begun", "run.created", "run.valued", "run.filed", "run.ended"),
     *("end.begun", "end.valued", "end.filed", "end.done"),
+)
+"""The fail-points of a sweep that runs, roughly in the order in which it reaches them: its files,
+its lock, its study, slots and attempts, outcomes, dropped weights, MLflow's store and experiment,
+the parent run, an attempt's run, the end of the parent run."""
+
+NAMES: Final = (
+    *OF_A_SWEEP,
+    *(f"{file}.{step}" for file in ("hunch", "steering", "notes", "archived") for step in STEPS),
     *("delete.begun", "delete.done", "delete.untracked", "delete.unstudied"),
     *("import.unpacked", "import.done"),
 )
-"""Every fail-point, roughly in the order in which a sweep reaches them: the sweep's files, its
-lock, its study, slots and attempts, outcomes, dropped weights, MLflow's store and experiment, the
-parent run, an attempt's run, the end of the parent run; a deletion, an import."""
+"""Every fail-point: also those of hunches and requests, of a deletion and of an import."""
 
 
 def reached(name: str) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from sweeps.coordinator.lock import SweepLock
-from sweeps.coordinator.parent import draw, end_parent, ending_of, sweep_note
+from sweeps.coordinator.parent import draw, end_parent, ending_of, send_notes, sweep_note
 from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
 from sweeps.records import SweepInfo
@@ -84,6 +84,8 @@ def send(
         replaced: Keys of attempts whose run is to be deleted first.
     """
     store = home.store(info.id)
+    if store.is_archived:
+        return SyncReport(info.name, 0, [], [], None)  # its runs are hidden
     directory = Path(info.directory) if info.directory else None
     records, written = store.read_all(), dict[str, None]()
 
@@ -103,6 +105,7 @@ def send(
     for record in records:
         key = record.spec.key
         projector.put(record, partial(drawing, key), only_if_missing=key not in again)
+    send_notes(projector, store)
     ending = ending_of(store, records)
     projector.finish(lambda runs: end_parent(runs, home, info, ending))
     report = projector.close(math.inf)

@@ -15,7 +15,7 @@ from sweeps.cli.console import open_streams
 from sweeps.cli.doctor import doctor
 from sweeps.cli.exporting import export
 from sweeps.cli.init import init
-from sweeps.cli.lifecycle import delete, import_, rename, share
+from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.results import best, list_sweeps, trials
 from sweeps.cli.run import run
@@ -70,7 +70,7 @@ for _command in (
     *(run, plan, best, trials, export, ui),
     *(status, watch, stop, pause, resume, cancel),
     *(init, schema, sync, doctor),
-    *(rename, delete, share),
+    *(note, rename, archive, delete, gc, share),
 ):
     app.command()(_command)
 app.command("list")(list_sweeps)

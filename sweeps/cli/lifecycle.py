@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps.cli.exit_codes import TRACKING_INCOMPLETE
-from sweeps.cli.options import HomeOption, SweepArgument, TrackingOption
+from sweeps.cli.options import HomeOption, SweepArgument, SweepsArgument, TrackingOption
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,6 +83,83 @@ def import_(
     info, report = import_sweep(found, file, uri, name)
     print(f"sweep {info.name!r}: {report.records} trials are here")
     _tell_tracking(report)
+
+
+def archive(
+    name: SweepArgument,
+    undo: Annotated[bool, typer.Option("--undo", help="Bring it back.")] = False,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """Hide a sweep in lists and in MLflow; nothing is lost, and running it brings it back."""
+    from sweeps.lifecycle import archive_sweep, restore_sweep
+
+    found, uri = _opened(home, tracking_uri)
+    info = found.get(name)
+    if undo:
+        report = restore_sweep(found, info, uri)
+        print(f"sweep {info.name!r} is back")
+        _tell_tracking(report)
+        return
+    archive_sweep(found, info, uri)
+    print(f"sweep {info.name!r} is archived; `sweeps archive {info.name} --undo` brings it back")
+
+
+def gc(
+    name: SweepsArgument = None,
+    keep_top: Annotated[
+        int, typer.Option(help="Best trials of each sweep that keep their weights.", min=0)
+    ] = 5,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it frees.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Free the weights of all trials but the best, and damaged files; records stay."""
+    from sweeps.home import Home
+    from sweeps.lifecycle import collect_garbage
+
+    found = Home.resolve(home)
+    total = 0
+    for info in found.sweeps() if name is None else [found.get(name)]:
+        if name is None and found.is_running(info.id):
+            print(f"{info.name}: is running, left alone")
+            continue
+        removed = collect_garbage(found, info, keep_top, dry_run=dry_run)
+        size = sum(bytes_ for _, bytes_ in removed)
+        total += size
+        print(f"{info.name}: {len(removed)} files, {size / 1e6:.1f} MB")
+    print(f"{'would free' if dry_run else 'freed'} {total / 1e6:.1f} MB")
+
+
+def note(
+    name: SweepArgument,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TRIAL] [TEXT]", help="An empty text removes the note."),
+    ] = None,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """Note something about a sweep or one of its trials; without a text, show the notes."""
+    from sweeps.records import SWEEP, Notes
+    from sweeps.sync import sync_sweep
+
+    found, uri = _opened(home, tracking_uri)
+    info = found.get(name)
+    store = found.store(info.id)
+    notes = Notes(store.folder)
+    given = words or []
+    if not given or (len(given) == 1 and given[0].isdecimal()):
+        for subject, text in notes.all().items():
+            if text and (not given or subject == given[0]):
+                print(text if subject == SWEEP else f"trial {subject}: {text}")
+        return
+    subject = given.pop(0) if len(given) > 1 and given[0].isdecimal() else SWEEP
+    slots = {str(record.spec.slot) for record in store.read_all()}
+    if subject != SWEEP and subject not in slots:
+        raise UsageError(f"sweep {info.name!r} has no trial {subject}")
+    notes.write(subject, " ".join(given).strip())
+    if not found.is_running(info.id):  # else it shows them when it ends
+        _tell_tracking(sync_sweep(found, info, uri))
 
 
 def _opened(home: str | None, tracking_uri: str | None) -> tuple[Home, str]:

@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def list_sweeps(home: HomeOption = None, as_json: JsonOption = False) -> None:
+def list_sweeps(
+    show_all: Annotated[bool, typer.Option("--all", "-a", help="Archived ones, too.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the sweeps of a home, the newest first."""
     from sweeps.home import Home
     from sweeps.report.listing import listing_rows, render_listing
 
     found = Home.resolve(home)
-    infos = found.sweeps(complain)
+    infos = [
+        info for info in found.sweeps(complain) if show_all or not found.store(info.id).is_archived
+    ]
     rows = listing_rows(
         [(info, found.store(info.id).read_all(report=complain)) for info in infos],
         asked={i.id: n for i in infos if (n := found.store(i.id).asked()) is not None},

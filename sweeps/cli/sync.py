@@ -37,7 +37,8 @@ def sync(
 
     found = Home.resolve(home)
     uri = resolve_tracking_uri(found.path, tracking_uri)
-    infos = [found.get(name)] if name is not None else found.sweeps()
+    shown = [info for info in found.sweeps() if not found.store(info.id).is_archived]
+    infos = [found.get(name)] if name is not None else shown
     away = check_store(uri)
     if away is not None:
         _say(f"MLflow at {redacted(uri)} cannot be reached ({away}); trying for a while")

@@ -14,7 +14,7 @@ from sweeps.coordinator.signals import INTERRUPTIONS, StopRequest
 from sweeps.experiment import Experiment
 from sweeps.home import Home
 from sweeps.progress import Progress
-from sweeps.records import Ending, Record, RecordStore, SweepInfo, SweepStatus
+from sweeps.records import SWEEP, Ending, Notes, Record, RecordStore, SweepInfo, SweepStatus
 from sweeps.report.markdown import render_markdown
 from sweeps.report.slots import slot_rows
 from sweeps.report.summary import Summary, summarize
@@ -107,6 +107,7 @@ class ParentRun:
     def _end(self, ending: Ending) -> None:
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
+        send_notes(self._projector, self._store)
         self._projector.finish(lambda runs: end_parent(runs, self._home, self._info, ending))
 
     def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
@@ -166,18 +167,28 @@ def describe_end(
     )
 
 
+def send_notes(projector: Projector, store: RecordStore) -> None:
+    """Have what people noted about trials shown by MLflow."""
+    notes = Notes(store.folder).all()
+    for record in store.read_all() if notes.keys() - {SWEEP} else []:
+        text = notes.get(str(record.spec.slot))
+        if text is not None and record.ends_slot:
+            projector.annotate(record.spec.key, text)
+
+
 def end_parent(projection: Projection, home: Home, info: SweepInfo, ending: Ending) -> None:
     """Write how a sweep ended into its parent run."""
     store = home.store(info.id)
     records = store.read_all()
     end = describe_end(info, records, store.asked() or 0, ending)
+    noted = Notes(store.folder).all().get(SWEEP)
     table = io.StringIO(newline="")
     write_csv(slot_rows(records), table, objective=info.metric)
     projection.finish_sweep(
         info,
         ending.status,
         end.tags,
-        end.note,
+        f"{noted}\n\n{end.note}" if noted else end.note,
         best=end.best,
         files={"trials.csv": table.getvalue().encode()},
         finished_at=max((r.finished_at for r in records), default=info.created_at),

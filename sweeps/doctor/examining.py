@@ -60,7 +60,9 @@ def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
         note = "is running now: its study and its runs follow its records, and are not compared"
         return Diagnosis(info.name, [], [note])
     evidence = gather(home, info, tracking_uri)
-    problems = [*leftovers.check(evidence), *study.check(evidence), *runs.check(evidence)]
+    problems = [*leftovers.check(evidence), *study.check(evidence)]
+    if not home.store(info.id).is_archived:  # its runs are hidden
+        problems += runs.check(evidence)
     slots = study.unfinished(evidence)
     names = ", ".join(str(slot) for slot in slots[:10]) + (", ..." if len(slots) > 10 else "")
     count = "1 trial has" if len(slots) == 1 else f"{len(slots)} trials have"

@@ -20,9 +20,9 @@ def make_progress(mode: Mode) -> Progress:
     """Return what shows the progress of a sweep.
 
     Args:
-        mode: `auto` (a live display if stderr is a terminal, else one line a trial), `plain` (one
-            line a trial on stderr), `json` (one object an event on stdout) or `quiet` (failures
-            only, on stderr).
+        mode: `auto` (a bar in a notebook, a live display if stderr is a terminal, else one line a
+            trial), `plain` (one line a trial on stderr), `json` (one object an event on stdout)
+            or `quiet` (failures only, on stderr).
 
     Raises:
         ValueError: Another mode was given.
@@ -37,6 +37,10 @@ def make_progress(mode: Mode) -> Progress:
         from sweeps.progress.quiet import Quiet
 
         return Quiet(sys.stderr)
+    if mode == "auto" and _in_notebook():
+        from sweeps.progress.notebook import NotebookDisplay
+
+        return NotebookDisplay()
     if mode == "auto" and _can_redraw(sys.stderr):
         from sweeps.progress.live import LiveDisplay
 
@@ -44,6 +48,13 @@ def make_progress(mode: Mode) -> Progress:
     from sweeps.progress.plain import PlainLines
 
     return PlainLines(sys.stderr)
+
+
+def _in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return hasattr(shell, "kernel")
 
 
 def _can_redraw(stream: TextIO) -> bool:

@@ -3,16 +3,19 @@
 from sweeps.records.ending import Ending, SweepStatus
 from sweeps.records.generations import Generation, UnfinishedSlot
 from sweeps.records.hunches import Hunch, Hunches
+from sweeps.records.notes import SWEEP, Notes
 from sweeps.records.record import Outcome, Record, SweepInfo
 from sweeps.records.recovering import attempts_put_aside, recover
 from sweeps.records.store import DamagedRecordWarning, RecordError, RecordStore, Report, warn
 
 __all__ = [
+    "SWEEP",
     "DamagedRecordWarning",
     "Ending",
     "Generation",
     "Hunch",
     "Hunches",
+    "Notes",
     "Outcome",
     "Record",
     "RecordError",

@@ -30,6 +30,7 @@ from sweeps.records.record import Record, SweepInfo
 _INFO_FILE: Final = "sweep.json"
 _ASKED_FILE: Final = "asked"
 _RECORDS: Final = "[0-9]*.record"
+_ARCHIVED_FILE: Final = "archived"
 _ENDING_FILE: Final = "ending.json"
 
 
@@ -105,8 +106,22 @@ class RecordStore:
             except (TypeError, KeyError) as error:
                 raise RecordError(f"{path}: not a generation's, {error!r}") from None
 
+    @property
+    def is_archived(self) -> bool:
+        """Whether the sweep is to be hidden."""
+        return (self.folder / _ARCHIVED_FILE).exists()
+
+    def archive(self) -> None:
+        """Hide the sweep, until it is run or restored."""
+        write_atomically(self.folder / _ARCHIVED_FILE, b"", "archived")
+
+    def unarchive(self) -> None:
+        """Show the sweep again."""
+        (self.folder / _ARCHIVED_FILE).unlink(missing_ok=True)
+
     def ask(self, trials: int) -> None:
         """Note that a start begins, and how many trials it was asked for."""
+        self.unarchive()  # whoever runs it wants to see it
         (self.folder / _ENDING_FILE).unlink(missing_ok=True)
         write_atomically(self.folder / _ASKED_FILE, f"{trials}\n".encode(), "asked")
 

@@ -2,7 +2,10 @@
 
 import warnings
 
-import optuna
+with warnings.catch_warnings():
+    # Optuna imports tqdm, which misses ipywidgets in a notebook; our bar needs none.
+    warnings.filterwarnings("ignore", "IProgress not found")
+    import optuna
 
 # Optuna reports every study and trial; our progress says what users want to know.
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -32,6 +32,10 @@ _ENDING: Final[Mapping[Outcome, tuple[Status, str]]] = {
 _ERROR_CHARACTERS: Final = 500
 
 
+NOTE: Final = "mlflow.note.content"
+"""Tag that MLflow shows as the description of a run."""
+
+
 class Point(NamedTuple):
     """One value of a metric; the timestamp in milliseconds since the epoch (UTC)."""
 
@@ -92,7 +96,7 @@ def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:
         tags["first_slots"] = ", ".join(str(g.first_slot) for g in info.generations)
     tags |= note.tags
     if note.description:
-        tags["mlflow.note.content"] = note.description
+        tags[NOTE] = note.description
     return _fitted_tags(tags, [])
 
 

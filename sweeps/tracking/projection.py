@@ -15,6 +15,7 @@ from sweeps.failpoints import reached
 from sweeps.records.ending import SweepStatus
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.content import (
+    NOTE,
     RunContent,
     SweepNote,
     experiment_name,
@@ -106,6 +107,13 @@ class Projection:
             content = trial_run(info, record, sweep.parent_id)
             return sweep.children.get(record.spec.key, ("", ""))[1] == content.status
 
+    def annotate(self, info: SweepInfo, key: str, text: str) -> None:
+        """Show what somebody noted about a trial on the page of its run; empty removes it."""
+        with quiet(), self._forgetting(info):
+            known = self._sweep(info).children.get(key)
+            if known is not None:
+                self._client().set_tag(known[0], NOTE, text)
+
     def discard(self, info: SweepInfo, wrong: Callable[[str], bool]) -> list[str]:
         """Delete the child runs of some attempts, so that they are written anew or never.
 
@@ -148,7 +156,7 @@ class Projection:
         """
         with quiet(), self._forgetting(info):
             parent_id = self._sweep(info).parent_id
-            texts = {**best_tags(best), **tags, "mlflow.note.content": summary_markdown}
+            texts = {**best_tags(best), **tags, NOTE: summary_markdown}
             fitted, _ = fit(texts, MAX_TAG_CHARACTERS)
             points = list(headline_points(best)) if best else []
             reached("end.begun")

@@ -115,6 +115,10 @@ class Projector:
 
         self._append(_Job(record.spec.key, project))
 
+    def annotate(self, key: str, text: str) -> None:
+        """Have a note about a trial shown soon; see `Projection.annotate`."""
+        self._append(_Job(PARENT, lambda: self._projection.annotate(self._info, key, text)))
+
     def discard(
         self, wrong: Callable[[str], bool], on_discarded: Callable[[str], None] = lambda key: None
     ) -> None:

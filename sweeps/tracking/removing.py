@@ -10,11 +10,16 @@ from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import close_client, open_client
 
 
-def remove_runs(tracking_uri: str, info: SweepInfo) -> int:
+def remove_runs(tracking_uri: str, info: SweepInfo, *, with_files: bool = True) -> int:
     """Delete every run of a sweep; children first, so that what is left is found again.
 
     MLflow keeps deleted runs in its bin until `mlflow gc`; the files go at once where the store is
     a database of ours.
+
+    Args:
+        tracking_uri: From `resolve_tracking_uri`.
+        info: The sweep.
+        with_files: Whether the files of the runs go, too.
 
     Returns:
         How many were deleted.
@@ -31,7 +36,7 @@ def remove_runs(tracking_uri: str, info: SweepInfo) -> int:
             found = list(search(client, experiment.experiment_id, {"sweep_id": info.id}))
             active = [run for run in found if run.info.lifecycle_stage == "active"]
             for run in sorted(active, key=lambda run: run.data.tags.get("kind") == "sweep"):
-                if database is not None:
+                if database is not None and with_files:
                     for file in client.list_artifacts(run.info.run_id):
                         _delete_artifact(run, file.path)
                 client.delete_run(run.info.run_id)

@@ -85,9 +85,9 @@ def die_at_every_write(lab: Lab, trials: int = 4) -> None:
 
     Three seeds share them; `tests/sweeps/test_failpoints.py` dies at each, and while it extends.
     """
-    from sweeps.failpoints import NAMES
+    from sweeps.failpoints import OF_A_SWEEP
 
-    names = [name for name in NAMES if not name.startswith("generation.")][lab.seed % 3 :: 3]
+    names = [name for name in OF_A_SWEEP if not name.startswith("generation.")][lab.seed % 3 :: 3]
     table = lab.table(trials)
 
     def die(name: str) -> str | None:

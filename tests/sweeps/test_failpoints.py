@@ -40,7 +40,7 @@ def marked(name):
     return name if name in SHORT else pytest.param(name, marks=pytest.mark.faults)
 
 
-@pytest.mark.parametrize("name", [marked(name) for name in failpoints.NAMES])
+@pytest.mark.parametrize("name", [marked(name) for name in failpoints.OF_A_SWEEP])
 def test_killed_at_any_point_and_resumed_it_ends_as_if_left_alone(
     undisturbed, tmp_path, migrated_database, name
 ):

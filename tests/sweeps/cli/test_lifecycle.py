@@ -197,3 +197,81 @@ def test_an_import_that_is_killed_is_undone_or_finished(
     if point == "import.unpacked":
         assert call("import", file, home="elsewhere").exit_code == 0
     assert_sound(make_home("elsewhere"), table(sweep))
+
+
+def test_archived_it_is_hidden_and_comes_back_as_it_was(run_toy, call, make_home):
+    sweep = run_toy(trials=2, workers=0)
+    before = tracked(make_home(), sweep.info.id)
+    assert call("archive", "toy").exit_code == 0
+    assert "no sweeps in" in call("list").stdout
+    assert "toy" in call("list", "--all").stdout
+    assert tracked(make_home(), sweep.info.id) == []
+    assert call("doctor").exit_code == 0
+    assert call("sync").exit_code == 0
+    assert tracked(make_home(), sweep.info.id) == []
+    assert call("archive", "toy", "--undo").exit_code == 0
+    assert tracked(make_home(), sweep.info.id) == before
+    assert call("doctor").stdout == "all is well with 1 sweep\n"
+
+
+def test_running_an_archived_sweep_brings_it_back(run_toy, call, make_home):
+    run_toy(trials=2, workers=0)
+    call("archive", "toy")
+    sweep = run_toy(trials=3, workers=0)
+    assert_sound(make_home(), table(sweep))
+    assert "toy" in call("list").stdout
+
+
+@pytest.mark.parametrize("point", [f"archived.{step}" for step in ("begun", "renamed", "done")])
+def test_an_archiving_that_is_killed_is_undone_or_finished(run_toy, call, make_home, point):
+    sweep = run_toy(trials=2, workers=0)
+    words = ["archive", "toy", "--home", str(make_home())]
+    assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
+    assert call("doctor", "--fix").exit_code == 0
+    assert call("archive", "toy", "--undo").exit_code == 0
+    assert_sound(make_home(), table(sweep))
+
+
+def test_gc_frees_the_weights_of_all_but_the_best_and_says_what(run_toy, call, make_home):
+    sweep = run_toy(trials=6, workers=0)
+    folder = Home(make_home()).store(sweep.info.id).folder
+    (folder / "0001-1.record.torn").write_text("torn")
+    before = sorted(path.name for path in folder.glob("*.weights"))
+    dry = call("gc", "--keep-top", "1", "--dry-run")
+    assert sorted(path.name for path in folder.glob("*.weights")) == before
+    result = call("gc", "--keep-top", "1")
+    assert result.stdout == dry.stdout.replace("would free", "freed")
+    left = {path.stem for path in folder.glob("*.weights")}
+    assert left == {"0000-1", sweep.best().record.spec.key}, "the baseline and the best"
+    assert not list(folder.glob("*.torn"))
+    assert call("gc", "--keep-top", "1").stdout == "toy: 0 files, 0.0 MB\nfreed 0.0 MB\n"
+    assert_sound(make_home(), table(sweep))
+
+
+def test_notes_are_shown_by_mlflow_and_survive_a_lost_store(
+    run_toy, call, make_home, migrated_database
+):
+    sweep = run_toy(trials=2, workers=0)
+    assert call("note", "toy", "the first try").exit_code == 0
+    assert call("note", "toy", "1", "looks", "odd").exit_code == 0
+    assert call("note", "toy").stdout == "the first try\ntrial 1: looks odd\n"
+    assert call("note", "toy", "1").stdout == "trial 1: looks odd\n"
+
+    def notes():
+        runs = tracked(make_home(), sweep.info.id)
+        return [run["tags"].get("mlflow.note.content", "") for run in runs]
+
+    parent, first, second = notes()
+    assert parent.startswith("the first try\n\n")
+    assert (first, second) == ("", "looks odd")
+    for file in make_home().glob("mlflow.db*"):
+        file.unlink()
+    shutil.copy(migrated_database, make_home() / "mlflow.db")
+    assert call("sync").exit_code == 0
+    assert notes() == [parent, first, second]
+    run_toy(trials=3, workers=0)
+    assert notes()[0].startswith("the first try\n\n")
+    assert call("note", "toy", "9", "x").exit_code == 2
+    call("note", "toy", "1", "")
+    assert call("note", "toy").stdout == "the first try\n"
+    assert notes()[2] == ""

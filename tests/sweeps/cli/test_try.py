@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.failpoints import STEPS
 from sweeps.home import Home
 from sweeps.records import Hunches
 from tests.sweeps.conftest import TOY, table
@@ -103,7 +104,9 @@ def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path
     assert_sound(make_home(), table(sweep))
 
 
-@pytest.mark.parametrize("point", ["hunch.begun", "hunch.renamed", "slot.begun", "slot.added"])
+@pytest.mark.parametrize(
+    "point", [*(f"hunch.{step}" for step in STEPS), "slot.begun", "slot.added"]
+)
 def test_killed_while_it_takes_its_slot_it_is_tried_once(
     make_home, migrated_database, tmp_path, run_toy, attempt, point
 ):

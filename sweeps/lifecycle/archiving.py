@@ -1,0 +1,36 @@
+"""`sweeps archive`: out of sight in lists and in MLflow; everything stays, and comes back."""
+
+from __future__ import annotations
+
+from sweeps.coordinator.lock import SweepLock
+from sweeps.home import Home
+from sweeps.records import SweepInfo
+from sweeps.sync import SyncReport, send
+from sweeps.tracking.removing import remove_runs
+
+
+def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> int:
+    """Hide a sweep: MLflow keeps its runs in its bin, their files stay.
+
+    Returns:
+        How many runs were hidden now.
+
+    Raises:
+        UsageError: Another process runs the sweep.
+    """
+    store = home.store(info.id)
+    with SweepLock(store.folder / "lock", info.name):
+        store.archive()
+        return remove_runs(tracking_uri, info, with_files=False)
+
+
+def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
+    """Show an archived sweep again; what MLflow has removed from its bin is written anew.
+
+    Raises:
+        UsageError: Another process runs the sweep.
+    """
+    store = home.store(info.id)
+    with SweepLock(store.folder / "lock", info.name):
+        store.unarchive()
+        return send(home, info, tracking_uri)

@@ -1,0 +1,48 @@
+"""`sweeps gc`: frees what is kept for convenience; records stay, replay makes weights again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweeps.coordinator.lock import SweepLock
+from sweeps.home import Home
+from sweeps.records import SweepInfo
+
+
+def collect_garbage(
+    home: Home, info: SweepInfo, keep_top: int, *, dry_run: bool = False
+) -> list[tuple[Path, int]]:
+    """Remove the weights of all trials but the best, and what was put aside as damaged.
+
+    The weights of baselines are kept.
+
+    Args:
+        home: Where the sweep lies.
+        info: The sweep.
+        keep_top: How many of the best trials keep their weights.
+        dry_run: Only say what would be removed.
+
+    Returns:
+        What was removed, with its size in bytes.
+
+    Raises:
+        UsageError: Another process runs the sweep.
+    """
+    with SweepLock(home.store(info.id).folder / "lock", info.name):
+        removed = [(path, path.stat().st_size) for path in _garbage(home, info, keep_top)]
+        for path, _ in [] if dry_run else removed:
+            path.unlink()
+    return removed
+
+
+def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
+    store = home.store(info.id)
+    final = [record for record in store.read_all() if record.ends_slot]
+    sign = 1 if info.direction == "maximize" else -1
+    complete = [record for record in final if record.objective is not None]
+    best = sorted(complete, key=lambda r: (-sign * (r.objective or 0.0), r.spec.slot))[:keep_top]
+    kept = {record.spec.key for record in best}
+    kept |= {record.spec.key for record in final if record.origin.startswith("baseline ")}
+    yield from sorted(p for p in store.folder.glob("[0-9]*.weights") if p.stem not in kept)
+    yield from sorted(store.folder.glob("*.torn"))
