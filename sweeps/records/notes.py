@@ -21,7 +21,7 @@ class Notes:
         self._folder = folder
 
     def all(self) -> dict[str, str]:
-        """Return every note: by `SWEEP`, or by the number of the trial; empty where one was removed."""
+        """Return every note, by `SWEEP` or the number of the trial; empty where it was removed."""
         try:
             notes: dict[str, str] = json.loads((self._folder / _FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:
