@@ -1,6 +1,7 @@
 import fcntl
 import os
 import sqlite3
+import sys
 import threading
 from contextlib import closing
 
@@ -12,7 +13,8 @@ import sweeps
 from sweeps.coordinator.lock import SweepLock
 from sweeps.errors import UsageError
 from sweeps.tracking.store import open_client
-from tests.sweeps.conftest import table
+from tests.sweeps.conftest import TOY, table
+from tests.sweeps.toy_experiment import experiment
 
 
 def test_a_sweep_ends_with_as_many_outcomes_as_were_asked_for(run_toy):
@@ -270,3 +272,15 @@ def test_nothing_but_the_sweep_is_left_behind(run_toy):
         "artifacts",
     }
     assert not list(sweep.home.path.rglob("*.tmp"))
+
+
+def test_an_experiment_of_this_process_only_is_trained_in_it_or_refused(
+    tmp_path, make_home, monkeypatch
+):
+    monkeypatch.setattr(sys.modules["__main__"], "experiment", experiment, raising=False)
+    space = tmp_path / "toy.yaml"
+    space.write_text(TOY.replace("tests.sweeps.toy_experiment:", "__main__:"))
+    options = {"trials": 2, "home": make_home(), "progress": "quiet"}
+    assert len(sweeps.run(str(space), **options).rows()) == 2
+    with pytest.raises(UsageError, match=r"workers 2: __main__:experiment exists in this notebook"):
+        sweeps.run(str(space), workers=2, **options)
