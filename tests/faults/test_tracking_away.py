@@ -40,20 +40,31 @@ def toy_space(tmp_path):
     return file
 
 
-@pytest.fixture
-def run(toy_space, tmp_path):
-    def run(home, tracking_uri):
-        return sweeps.run(
-            str(toy_space),
-            trials=TRIALS,
-            workers=0,
-            home=tmp_path / home,
-            tracking_uri=tracking_uri,
-            overrides=PACE,
-            progress="quiet",
-        )
+def run_in(folder, tracking_uri):
+    folder.mkdir()
+    space = folder / "toy.yaml"
+    space.write_text(TOY)
+    return sweeps.run(
+        str(space),
+        trials=TRIALS,
+        workers=0,
+        home=folder / "home",
+        tracking_uri=tracking_uri,
+        overrides=PACE,
+        progress="quiet",
+    )
 
-    return run
+
+@pytest.fixture
+def run(tmp_path):
+    return lambda name, tracking_uri: run_in(tmp_path / name, tracking_uri)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(mlflow_server, tmp_path_factory):
+    """A sweep that nothing happened to, and what the server holds of it."""
+    sweep = run_in(tmp_path_factory.mktemp("undisturbed") / "alone", mlflow_server.address)
+    return sweep, without_clock(mlflow_state(mlflow_server.address, sweep.info.id))
 
 
 def training_wall(sweep):
@@ -83,20 +94,20 @@ def in_mid_sweep(proxy, act):
 
 @pytest.mark.faults
 @pytest.mark.parametrize("fault", ["refuse", "drop", "blackhole", "unavailable"])
-def test_an_outage_in_mid_sweep_leaves_no_trace(proxy, run, fault, monkeypatch):
+def test_an_outage_in_mid_sweep_leaves_no_trace(proxy, run, undisturbed, fault, monkeypatch):
     def outage():
         proxy.set(fault)
         time.sleep(2)
         proxy.set("none")
 
-    undisturbed = run("undisturbed", proxy.address)
+    alone, expected = undisturbed
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
     thread = in_mid_sweep(proxy, outage)
     disturbed = run("disturbed", proxy.address)
     thread.join()
-    assert training_wall(disturbed) < training_wall(undisturbed) + 1.5
+    assert training_wall(disturbed) < training_wall(alone) + 1.5
     assert sync_sweep(disturbed.home, disturbed.info, proxy.address).pending == []
-    assert state(proxy, disturbed) == state(proxy, undisturbed)
+    assert state(proxy, disturbed) == expected
 
 
 def test_a_slow_server_slows_no_trial(proxy, run):
@@ -114,13 +125,12 @@ def test_a_slow_server_slows_no_trial(proxy, run):
 
 @pytest.mark.faults
 def test_a_server_that_restarts_in_mid_sweep_leaves_no_trace(
-    tmp_path, migrated_database, run, proxy
+    tmp_path, migrated_database, run, undisturbed
 ):
     def restart():
         server.stop()
         server.start()
 
-    expected = state(proxy, run("undisturbed", proxy.address))
     (tmp_path / "server").mkdir()
     server = MlflowServer(tmp_path / "server", migrated_database)
     server.start()
@@ -129,7 +139,7 @@ def test_a_server_that_restarts_in_mid_sweep_leaves_no_trace(
         disturbed = run("disturbed", other.address)
         thread.join()
         assert sync_sweep(disturbed.home, disturbed.info, other.address).pending == []
-        assert state(other, disturbed) == expected
+        assert state(other, disturbed) == undisturbed[1]
     server.stop()
 
 

@@ -10,6 +10,13 @@ import sweeps
 from sweeps.doctor import examine_home, examine_sweep
 from tests.sweeps.conftest import table
 
+STATUSES = {
+    "complete": "FINISHED",
+    "pruned": "FINISHED",
+    "diverged": "FAILED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
 _DATABASES = {f"{name}.db{end}" for name in ("optuna", "mlflow") for end in ("", "-wal", "-shm")}
 
 
@@ -19,7 +26,7 @@ def assert_sound(home: Path, expected: list, name: str = "toy") -> None:
     assert table(sweep) == expected
     assert slots(home, sweep.info.study_name) == [_slot(row) for row in expected]
     records = sweep.home.store(sweep.info.id).read_all()
-    wanted = {r.spec.key: "FINISHED" if r.outcome == "complete" else "FAILED" for r in records}
+    wanted = {r.spec.key: STATUSES[r.outcome] for r in records}
     assert runs(home, "trial") == wanted
     assert list(runs(home, "sweep").values()) == ["FINISHED"]
     folder = sweep.home.store(sweep.info.id).folder

@@ -275,3 +275,28 @@ def test_notes_are_shown_by_mlflow_and_survive_a_lost_store(
     call("note", "toy", "1", "")
     assert call("note", "toy").stdout == "the first try\n"
     assert notes()[2] == ""
+
+
+@pytest.mark.parametrize("point", ["sweep.begun", "sweep.renamed", "run.filed:2", "end.valued"])
+def test_a_renaming_that_is_killed_is_undone_or_finished(run_toy, call, make_home, point):
+    sweep = run_toy(trials=3, workers=0)
+    words = ["rename", "toy", "better", "--home", str(make_home())]
+    assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
+    assert call("doctor", "--fix").exit_code == 0
+    (info,) = Home(make_home()).sweeps()
+    assert info.name == ("toy" if point == "sweep.begun" else "better")
+    assert {run["tags"]["sweep"] for run in tracked(make_home(), info.id)} == {info.name}
+    assert_sound(make_home(), table(sweep), info.name)
+
+
+@pytest.mark.parametrize("step", ["begun", "renamed", "done"])
+def test_a_note_that_is_killed_is_there_or_not(run_toy, call, make_home, step):
+    sweep = run_toy(trials=1, workers=0)
+    words = ["note", "toy", "0", "odd", "--home", str(make_home())]
+    assert Launched(words, {"SWEEPS_FAILPOINT": f"notes.{step}"}).wait() == -signal.SIGKILL
+    assert call("sync").exit_code == 0
+    said = call("note", "toy").stdout
+    assert said == ("" if step == "begun" else "trial 0: odd\n")
+    tags = tracked(make_home(), sweep.info.id)[1]["tags"]
+    assert tags.get("mlflow.note.content", "") == ("" if step == "begun" else "odd")
+    assert call("doctor").exit_code == 0

@@ -173,3 +173,23 @@ def test_a_sweep_that_is_stopped_by_the_kernel_is_named(steered, monkeypatch):
     assert result.exit_code == 1
     assert "does not end: it is run by process" in result.stdout
     assert running.wait() == 130
+
+
+@pytest.mark.parametrize("command", ["stop", "pause"])
+@pytest.mark.parametrize("step", ["begun", "renamed", "done"])
+def test_a_request_that_is_killed_was_made_or_not(steered, command, step):
+    steered.start(seconds=0.6)
+    steered.until(lambda: steered.recorded() >= 1)
+    words = [command, "toy", "--home", str(steered.home)]
+    asking = Launched(words, {"SWEEPS_FAILPOINT": f"steering.{step}"})
+    assert asking.wait() == -signal.SIGKILL
+    if step == "begun":
+        assert steered.running.wait() == 0
+    elif command == "stop":
+        assert steered.running.wait() == 130
+    else:
+        steered.running.until_said("paused")
+        assert steered.call("resume", "toy").exit_code == 0
+        assert steered.running.wait() == 0
+    assert steered.start(seconds=0.6).wait() == 0
+    assert_sound(steered.home, table(sweeps.load("toy", steered.home)))
