@@ -20,7 +20,7 @@ from sweeps.failure_policy import FailurePolicy, failure_policy
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
 from sweeps.options import Limits, RunOptions
-from sweeps.parallelism import Parallelism, usable_cores
+from sweeps.parallelism import Parallelism, how_many_workers
 from sweeps.study.proposals import Exhausted, Proposer, point_key
 from sweeps.study.samplers import Choice, SamplerFactory, make_pruner, sampler_factory
 
@@ -111,7 +111,7 @@ def resolve(options: RunOptions) -> SweepConfig:
     _check_pruner(pruner, experiment, space)
     data = asking(experiment.prepare, options.data, SPLIT_SEED)
     ask_ahead = options.ask_ahead or space.defaults.ask_ahead
-    workers = _workers(options.workers, space)
+    workers = how_many_workers(options.workers, space.experiment, space.source)
     config = SweepConfig(
         name=name,
         home=home,
@@ -154,23 +154,6 @@ def resolve(options: RunOptions) -> SweepConfig:
     _check_baselines(config)
     _check_feasible(config)
     return config
-
-
-def _workers(asked: int | None, space: Space) -> int:
-    """Return how many workers there are to be: as asked, else one a core.
-
-    Raises:
-        UsageError: Workers cannot have what exists in this process only.
-    """
-    here = [name for name in (space.experiment, space.source) if name.startswith("__main__:")]
-    if here and asked:
-        raise UsageError(
-            f"workers {asked}: {here[0]} exists in this notebook or script only, which no worker "
-            "process has; give workers=0, or put it into a file beside the space"
-        )
-    if here:
-        return 0
-    return usable_cores() if asked is None else asked
 
 
 def _check_options(options: RunOptions) -> Literal["slots", "free"]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from sweeps.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Parallelism:
@@ -40,3 +42,24 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def how_many_workers(asked: int | None, *sources: str) -> int:
+    """Return how many workers a sweep is to have: as asked, else one a core.
+
+    Args:
+        asked: What the user said; None: nothing.
+        *sources: Import paths of the experiment and of the space.
+
+    Raises:
+        UsageError: Workers cannot have what exists in this process only.
+    """
+    here = [source for source in sources if source.startswith("__main__:")]
+    if here and asked:
+        raise UsageError(
+            f"workers {asked}: {here[0]} exists in this notebook or script only, which no worker "
+            "process has; give workers=0, or put it into a file beside the space"
+        )
+    if here:
+        return 0
+    return usable_cores() if asked is None else asked
