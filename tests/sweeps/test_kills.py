@@ -16,8 +16,8 @@ from tests.sweeps.conftest import TOY, table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
 
-TRIALS = 60
-TRIAL_SECONDS = 0.1
+TRIALS = 30
+TRIAL_SECONDS = 0.06
 KILLS = 50
 
 
