@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from fnmatch import fnmatch
 from pathlib import Path
 
 MARKER = "SWEEPS_FAULT_CASE"
@@ -23,9 +24,15 @@ def stale_locks(lock: Path) -> list[str]:
 
 
 def temporary_files(folder: Path) -> list[str]:
-    """Return files that only a write under way has."""
+    """Return files and folders that only a write under way has."""
     patterns = ("*.tmp", ".*.new", ".*.new-*", "*-journal")
-    return sorted({str(p.relative_to(folder)) for q in patterns for p in folder.rglob(q)})
+    # Not `rglob`: a folder that vanishes while a sweep goes on would end it.
+    found = [(place, name) for place, *kinds in os.walk(folder) for kind in kinds for name in kind]
+    return sorted(
+        os.path.relpath(os.path.join(place, name), folder)  # noqa: PTH118 - as os.walk has it
+        for place, name in found
+        if any(fnmatch(name, pattern) for pattern in patterns)
+    )
 
 
 def processes_of(marker: str) -> dict[int, str]:
