@@ -178,6 +178,7 @@ def json_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Search space",
         **schema,
+        "oneOf": [{"required": ["experiment"]}, {"required": ["command"]}],
     }
 
 

@@ -32,7 +32,8 @@ def test_every_object_is_closed_and_every_property_described():
 
 def test_it_is_json_with_only_one_title():
     text = json.dumps(json_schema())
-    assert json.loads(text)["required"] == ["experiment", "objective", "parameters"]
+    assert json.loads(text)["required"] == ["objective", "parameters"]
+    assert json.loads(text)["oneOf"] == [{"required": ["experiment"]}, {"required": ["command"]}]
     assert text.count('"title"') == 1
 
 
