@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any, Final, NoReturn
@@ -31,6 +32,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.reason: str | None = None
         self._previous: dict[signal.Signals, Any] = {}
+        self._unraisable = sys.unraisablehook
 
     def __enter__(self) -> StopRequest:
         # Handlers belong to the main thread; elsewhere (a notebook's thread) the caller has them.
@@ -39,6 +41,7 @@ class StopRequest:
                 self._previous[number] = signal.signal(number, self._handle)
             if self._previous[signal.SIGHUP] is signal.SIG_IGN:  # `nohup`: the sweep goes on
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            self._unraisable, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
         return self
 
     def __exit__(
@@ -49,6 +52,8 @@ class StopRequest:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self._previous:
+            sys.unraisablehook = self._unraisable
         if isinstance(error, StoreError) and self.reason is not None:
             # Whoever asked for the end hears of that, not of a store that was waited for.
             self._end_at_once(_NUMBERS[self.reason])
@@ -64,6 +69,14 @@ class StopRequest:
         if self.reason is not None:
             self._end_at_once(number)
         self.reason = REASONS[signal.Signals(number)]
+
+    def _on_unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Say nothing of an end that was raised where Python ignores it, as in a finalizer.
+
+        It is lost there; the sweep then ends as after the first signal, seconds later.
+        """
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt | SystemExit):
+            self._unraisable(unraisable)
 
     @staticmethod
     def _end_at_once(number: int) -> NoReturn:
