@@ -78,6 +78,15 @@ def point_of(
     return walk.params, walk.config
 
 
+def lies_in(space: Space, values: Mapping[str, Value]) -> bool:
+    """Whether there is a point with these values."""
+    try:
+        point_of(space, values)
+    except SpaceError:
+        return False
+    return True
+
+
 def _value(
     name: str, config: Mapping[str, Value], parameters: Mapping[str, ParameterInfo]
 ) -> object:

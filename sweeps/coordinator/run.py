@@ -6,8 +6,10 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from search_spaces.counterparts import lies_in
 from sweeps.config import SweepConfig, resolve
 from sweeps.coordinator.coordinator import Coordinator
 from sweeps.coordinator.extending import describe_extension, newest_generation
@@ -117,7 +119,7 @@ def run_sweep(
         ):
             records = recover(store, progress.note)
             info = newest_generation(config, opened, code)
-            total = Hunches(store.folder).total(config.limits.trials)
+            total = _hunches(config, info).total(config.limits.trials)
             store.ask(total)
             parent = ParentRun(config, info, tracking_uri, progress, is_away=is_away)
             coordinator = _assemble(config, info, records, request, helm, progress, parent.project)
@@ -159,7 +161,7 @@ def _assemble(
     patience = Patience(progress.note, lambda: request.reason is not None)
     study = StudyStore(config.home.optuna_db, info.study_name, info.direction, patience)
     study.end_open_slots_of(info.earlier_studies)
-    hunches = Hunches(config.home.store(info.id).folder)
+    hunches = _hunches(config, info)
     ledger = make_ledger(config, info, records, study, hunches.for_slot)
     watch = Watch(progress, request, helm)
     return Coordinator(
@@ -175,6 +177,10 @@ def _assemble(
         environment=environment(),
         on_record=on_record,
     )
+
+
+def _hunches(config: SweepConfig, info: SweepInfo) -> Hunches:
+    return Hunches(config.home.store(info.id).folder, partial(lies_in, config.space))
 
 
 def _start_executor(config: SweepConfig, watch: Watch, note: Callable[[str], None]) -> Executor:

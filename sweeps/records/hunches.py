@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,8 +42,17 @@ class Hunch:
 class Hunches:
     """The hunches about one sweep, in its folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: Path, fits: Callable[[Mapping[str, Value]], bool] = lambda params: True
+    ) -> None:
+        """Remember where.
+
+        Args:
+            folder: Of the sweep.
+            fits: Whether a point lies in the sweep's space; one that does not, because the sweep
+                was extended meanwhile, waits until it does.
+        """
+        self._folder, self._fits = folder, fits
 
     def add(self, params: Mapping[str, Value], origin: str) -> Hunch:
         """Leave a point to be tried; safe when this returns."""
@@ -72,17 +81,20 @@ class Hunches:
         """
         hunches = self.all()
         taken = max((hunch.slot + 1 for hunch in hunches if hunch.slot is not None), default=0)
-        return max(asked, taken, opened + sum(hunch.slot is None for hunch in hunches))
+        return max(asked, taken, opened + sum(self._waits(hunch) for hunch in hunches))
 
     def for_slot(self, slot: int) -> Hunch | None:
         """Return the hunch that a slot tries; the next one that waits takes it, if any does."""
         hunches = self.all()
         own = next((hunch for hunch in hunches if hunch.slot == slot), None)
-        waiting = next((hunch for hunch in hunches if hunch.slot is None), None)
+        waiting = next((hunch for hunch in hunches if self._waits(hunch)), None)
         if own is None and waiting is not None:
             path = self._folder / _SLOT.format(waiting.number)
             write_atomically(path, f"{slot}\n".encode(), "hunch")
         return own or waiting
+
+    def _waits(self, hunch: Hunch) -> bool:
+        return hunch.slot is None and self._fits(hunch.params)
 
     def _takes(self, number: int, new: Path) -> bool:
         """Give a file a number, unless another process has taken it."""

@@ -165,3 +165,16 @@ def test_a_point_that_does_not_lie_in_the_space_is_refused(
     assert result.exit_code == 2
     assert said in result.stderr, result.stderr
     assert Hunches(Home(make_home()).store(sweep.info.id).folder).all() == []
+
+
+def test_a_hunch_that_an_extension_leaves_outside_waits_and_holds_nothing_up(
+    run_toy, attempt, make_home
+):
+    run_toy(trials=2, workers=0)
+    attempt("toy", *POINT)
+    sweep = run_toy(trials=4, workers=0, extend=True, overrides=("x=-1..0.2",))
+    assert "tried" not in origins(sweep)
+    (hunch,) = Hunches(Home(make_home()).store(sweep.info.id).folder).all()
+    assert hunch.slot is None
+    wider = run_toy(trials=5, workers=0, extend=True, overrides=("x=-1..0.9",))
+    assert origins(wider)[4:] == ["tried"]
