@@ -34,8 +34,13 @@ test: $(VENV)/.installed-dev ## run all tests; branch coverage must reach 90 %
 equality: $(VENV)/.installed-dev ## compare the fused engine with Keras on 200 examples (make test: 20)
 	EQUALITY_EXAMPLES=200 $(BIN)/python -m pytest --timeout 3000 -s tests/digitexp/training/fused
 
+faults: export FAULT_SEEDS := $(or $(FAULT_SEEDS),1)
 faults: $(VENV)/.installed-dev ## kill, fill, lock and unplug, long; more: make faults FAULT_SEEDS=3
-	FAULT_SEEDS=$(or $(FAULT_SEEDS),1) $(BIN)/python -m pytest -m faults --timeout 900
+	@# Side by side: most of it waits. What a shell puts into the background hears no Ctrl-C, which
+	@# the cases in tests/faults need.
+	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && pytest="$(BIN)/python -m pytest -m faults --timeout 900" && \
+	{ $$pytest tests/sweeps >"$$log" 2>&1 & } && other=$$! && \
+	{ $$pytest tests/faults; cases=$$?; wait $$other; rest=$$?; cat "$$log"; [ $$cases$$rest = 00 ]; }
 
 check: $(VENV)/.installed-dev ## lint, format, types, layers
 	$(BIN)/ruff check .
