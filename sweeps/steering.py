@@ -55,5 +55,6 @@ def cancelling(slot: int) -> str:
 
 def cancelled_slots(requests: Iterable[str]) -> frozenset[int]:
     """Return the trials that are to end."""
-    numbers = (request.removeprefix(_CANCEL) for request in requests if _CANCEL in request)
+    cancels = (request for request in requests if request.startswith(_CANCEL))
+    numbers = (request.removeprefix(_CANCEL) for request in cancels)
     return frozenset(int(number) for number in numbers if number.isdecimal())

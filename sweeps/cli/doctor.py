@@ -28,10 +28,10 @@ def doctor(
 
     Reads only, unless told to repair. A sweep that is running is left alone.
     """
+    from sweeps.coordinator.deletions import finish_deletions
     from sweeps.doctor import examine_home, examine_sweep
     from sweeps.doctor.repairing import repair_home, repair_sweep
     from sweeps.home import Home
-    from sweeps.lifecycle import finish_deletions
     from sweeps.tracking.address import resolve_tracking_uri
 
     found = Home.resolve(home)

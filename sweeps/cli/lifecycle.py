@@ -163,8 +163,8 @@ def note(
 
 
 def _opened(home: str | None, tracking_uri: str | None) -> tuple[Home, str]:
+    from sweeps.coordinator.deletions import finish_deletions
     from sweeps.home import Home
-    from sweeps.lifecycle import finish_deletions
     from sweeps.tracking.address import resolve_tracking_uri
 
     found = Home.resolve(home)

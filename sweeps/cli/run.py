@@ -145,7 +145,6 @@ def run(
     # Here and not above: `sweeps --help` need not wait for Optuna's storages.
     from sweeps.coordinator.run import run_options
 
-    _finish_deletions(asked)
     result = run_options(
         asked,
         progress="json" if json else "quiet" if quiet else "auto",
@@ -154,18 +153,6 @@ def run(
     summary = result.summary
     _conclude(asked, summary, failure(summary, strict, fail_under), show=not (json or quiet))
     raise typer.Exit(exit_code(summary, strict=strict, fail_under=fail_under))
-
-
-def _finish_deletions(asked: RunOptions) -> None:
-    """End what a `sweeps delete` that was killed has begun."""
-    from sweeps.home import Home
-
-    home = Home.resolve(asked.home)
-    if any(home.records.glob(".deleted-*")):
-        from sweeps.lifecycle import finish_deletions
-        from sweeps.tracking.address import resolve_tracking_uri
-
-        finish_deletions(home, resolve_tracking_uri(home.path, asked.tracking_uri))
 
 
 def _conclude(asked: RunOptions, summary: Summary, reason: str | None, *, show: bool) -> None:

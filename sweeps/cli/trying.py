@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from search_spaces.space import Space
     from sweeps.experiment import Experiment
     from sweeps.home import Home
-    from sweeps.records import SweepInfo
+    from sweeps.records import Hunches, SweepInfo
 
 
 class _Point(NamedTuple):
@@ -110,12 +110,10 @@ def _best_of(
     """Yield the best trials of another sweep that lie in this space, and name those that do not."""
     from search_spaces.counterparts import counterpart
     from search_spaces.errors import SpaceError
+    from sweeps.records import ranked
 
     other = home.get(source)
-    final = {r.spec.slot: r for r in home.store(other.id).read_all() if r.ends_slot}
-    complete = [r for r in final.values() if r.objective is not None]
-    sign = 1 if other.direction == "maximize" else -1
-    best = sorted(complete, key=lambda r: (-sign * (r.objective or 0.0), r.spec.slot))[:top]
+    best = ranked(home.store(other.id).read_all(), other.direction)[:top]
     if not best:
         raise UsageError(f"sweep {other.name!r} has no complete trial yet")
     for record in best:
@@ -170,13 +168,11 @@ def _measures(
     return experiment.measure(config, data) if data.digest == digest else {}
 
 
-def _known(home: Home, info: SweepInfo, hunches: object) -> dict[str, str]:
+def _known(home: Home, info: SweepInfo, hunches: Hunches) -> dict[str, str]:
     """Return what became of each point that is a trial, or is queued, already."""
-    from sweeps.records import Hunches
     from sweeps.study.proposals import point_key
     from sweeps.study.storage import stored_slots
 
-    assert isinstance(hunches, Hunches)
     known = {
         point_key(slot.params): f"is trial {slot.number} already"
         for slot in stored_slots(home.optuna_db, info.study_name)

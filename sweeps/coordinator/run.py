@@ -12,6 +12,7 @@ from pathlib import Path
 from search_spaces.counterparts import lies_in
 from sweeps.config import SweepConfig, resolve
 from sweeps.coordinator.coordinator import Coordinator
+from sweeps.coordinator.deletions import finish_deletions
 from sweeps.coordinator.extending import describe_extension, newest_generation
 from sweeps.coordinator.helm import Helm
 from sweeps.coordinator.lock import SweepLock
@@ -58,6 +59,8 @@ def run_options(
     config.home.check_writable()
     tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
     away = check_store(tracking_uri)
+    if away is None:  # of a `sweeps delete` that was killed
+        finish_deletions(config.home, tracking_uri)
     shown = make_progress(progress)
     try:
         for baseline in config.dropped_baselines:

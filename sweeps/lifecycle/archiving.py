@@ -6,7 +6,7 @@ from sweeps.coordinator.lock import SweepLock
 from sweeps.home import Home
 from sweeps.records import SweepInfo
 from sweeps.sync import SyncReport, send
-from sweeps.tracking.removing import remove_runs
+from sweeps.tracking.removing import remove_runs, require_store
 
 
 def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> int:
@@ -17,7 +17,9 @@ def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> int:
 
     Raises:
         UsageError: Another process runs the sweep.
+        StoreError: MLflow does not answer: nothing was changed.
     """
+    require_store(tracking_uri)
     store = home.store(info.id)
     with SweepLock(store.folder / "lock", info.name):
         store.archive()
@@ -33,4 +35,6 @@ def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
     store = home.store(info.id)
     with SweepLock(store.folder / "lock", info.name):
         store.unarchive()
-        return send(home, info, tracking_uri)
+        # All, since the sweep may have been renamed meanwhile.
+        keys = [record.spec.key for record in store.read_all()]
+        return send(home, info, tracking_uri, again=keys)

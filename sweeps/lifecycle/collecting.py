@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sweeps.coordinator.lock import SweepLock
 from sweeps.home import Home
-from sweeps.records import SweepInfo
+from sweeps.records import SweepInfo, ranked
 
 
 def collect_garbage(
@@ -38,11 +38,8 @@ def collect_garbage(
 
 def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
     store = home.store(info.id)
-    final = [record for record in store.read_all() if record.ends_slot]
-    sign = 1 if info.direction == "maximize" else -1
-    complete = [record for record in final if record.objective is not None]
-    best = sorted(complete, key=lambda r: (-sign * (r.objective or 0.0), r.spec.slot))[:keep_top]
-    kept = {record.spec.key for record in best}
-    kept |= {record.spec.key for record in final if record.origin.startswith("baseline ")}
+    records = store.read_all()
+    kept = {record.spec.key for record in ranked(records, info.direction)[:keep_top]}
+    kept |= {r.spec.key for r in records if r.ends_slot and r.origin.startswith("baseline ")}
     yield from sorted(p for p in store.folder.glob("[0-9]*.weights") if p.stem not in kept)
     yield from sorted(store.folder.glob("*.torn"))

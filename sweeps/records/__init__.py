@@ -4,6 +4,7 @@ from sweeps.records.ending import Ending, SweepStatus
 from sweeps.records.generations import Generation, UnfinishedSlot
 from sweeps.records.hunches import Hunch, Hunches
 from sweeps.records.notes import SWEEP, Notes
+from sweeps.records.ranking import ranked
 from sweeps.records.record import Outcome, Record, SweepInfo
 from sweeps.records.recovering import attempts_put_aside, recover
 from sweeps.records.store import DamagedRecordWarning, RecordError, RecordStore, Report, warn
@@ -25,6 +26,7 @@ __all__ = [
     "SweepStatus",
     "UnfinishedSlot",
     "attempts_put_aside",
+    "ranked",
     "recover",
     "warn",
 ]

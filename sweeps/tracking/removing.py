@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from sweeps.errors import StoreError
 from sweeps.records.record import SweepInfo
-from sweeps.tracking.address import sqlite_path
+from sweeps.tracking.address import redacted, sqlite_path
 from sweeps.tracking.content import experiment_name
 from sweeps.tracking.finding import search
+from sweeps.tracking.outage import is_outage, one_line
+from sweeps.tracking.preflight import check_store
 from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import close_client, open_client
+
+
+def require_store(tracking_uri: str) -> None:
+    """Make sure that runs can be removed, before anything is changed.
+
+    Raises:
+        StoreError: The server does not answer.
+    """
+    away = check_store(tracking_uri)
+    if away is not None:
+        raise StoreError(
+            f"MLflow at {redacted(tracking_uri)} cannot be reached ({away}); nothing was changed, "
+            "repeat the command when it answers"
+        )
 
 
 def remove_runs(tracking_uri: str, info: SweepInfo, *, with_files: bool = True) -> int:
@@ -23,7 +40,11 @@ def remove_runs(tracking_uri: str, info: SweepInfo, *, with_files: bool = True) 
 
     Returns:
         How many were deleted.
+
+    Raises:
+        StoreError: The server does not answer, or no longer.
     """
+    require_store(tracking_uri)
     database = sqlite_path(tracking_uri)
     if database is not None and not database.exists():
         return 0
@@ -41,6 +62,11 @@ def remove_runs(tracking_uri: str, info: SweepInfo, *, with_files: bool = True) 
                         _delete_artifact(run, file.path)
                 client.delete_run(run.info.run_id)
             return len(active)
+        except Exception as error:
+            if is_outage(error):
+                text = f"MLflow at {redacted(tracking_uri)} did not take it ({one_line(error)})"
+                raise StoreError(f"{text}; the next start goes on") from error
+            raise
         finally:
             close_client(client)
 

@@ -300,3 +300,31 @@ def test_a_note_that_is_killed_is_there_or_not(run_toy, call, make_home, step):
     tags = tracked(make_home(), sweep.info.id)[1]["tags"]
     assert tags.get("mlflow.note.content", "") == ("" if step == "begun" else "odd")
     assert call("doctor").exit_code == 0
+
+
+@pytest.mark.parametrize("words", [("delete", "toy", "--yes"), ("archive", "toy")])
+def test_while_the_server_is_away_nothing_is_removed(run_toy, call, make_home, words):
+    sweep = run_toy(trials=1, workers=0)
+    result = call(*words, "--tracking-uri", "http://127.0.0.1:9")
+    assert result.exit_code == 1
+    assert "cannot be reached" in result.stderr
+    assert "nothing was changed" in result.stderr
+    assert_sound(make_home(), table(sweep))
+    assert "toy" in call("list").stdout
+
+
+def test_renamed_while_archived_it_comes_back_under_its_new_name(run_toy, call, make_home):
+    sweep = run_toy(trials=2, workers=0)
+    call("archive", "toy")
+    assert call("rename", "toy", "better").exit_code == 0
+    assert call("archive", "better", "--undo").exit_code == 0
+    assert_sound(make_home(), table(sweep), "better")
+
+
+def test_a_killed_deletion_is_finished_by_a_start_from_python_too(run_toy, call, make_home):
+    gone = run_toy(trials=1, workers=0)
+    words = ["delete", "toy", "--yes", "--home", str(make_home())]
+    assert Launched(words, {"SWEEPS_FAILPOINT": "delete.done"}).wait() == -signal.SIGKILL
+    other = run_toy(trials=1, workers=0, name="other")
+    assert tracked(make_home(), gone.info.id) == []
+    assert studies(make_home()) == [other.info.id]
