@@ -47,9 +47,11 @@ NAMES: Final = (
     *OF_A_SWEEP,
     *(f"{file}.{step}" for file in ("hunch", "steering", "notes", "archived") for step in STEPS),
     *("delete.begun", "delete.done", "delete.untracked", "delete.unstudied"),
+    *("withdraw.begun", "withdraw.done", "gc.begun", "gc.done", "share.begun", "share.packed"),
     *("import.unpacked", "import.done"),
 )
-"""Every fail-point: also those of hunches and requests, of a deletion and of an import."""
+"""Every fail-point: also those of hunches, of requests made and withdrawn, and of the commands that
+delete, free, pack and unpack."""
 
 
 def reached(name: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from sweeps.failpoints import reached
 from sweeps.records.files import write_atomically
 
 STOP: Final = "stop"
@@ -42,7 +43,9 @@ class Steering:
     def withdraw(self, requests: Iterable[str]) -> None:
         """Remove requests, if they are there."""
         for request in requests:
+            reached("withdraw.begun")
             self._path(request).unlink(missing_ok=True)
+            reached("withdraw.done")
 
     def _path(self, request: str) -> Path:
         return self._folder / f"{_PREFIX}{request}"

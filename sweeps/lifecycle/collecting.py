@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps.coordinator.lock import SweepLock
+from sweeps.failpoints import reached
 from sweeps.home import Home
 from sweeps.records import SweepInfo, ranked
 
@@ -32,7 +33,9 @@ def collect_garbage(
     with SweepLock(home.store(info.id).folder / "lock", info.name):
         removed = [(path, path.stat().st_size) for path in _garbage(home, info, keep_top)]
         for path, _ in [] if dry_run else removed:
+            reached("gc.begun")
             path.unlink()
+            reached("gc.done")
     return removed
 
 

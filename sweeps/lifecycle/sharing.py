@@ -48,6 +48,7 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
     folder = home.store(info.id).folder
     part = file.with_name(f".{file.name}.part")
     digests: dict[str, str] = {}
+    reached("share.begun")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             for path in sorted(folder.iterdir()):
@@ -57,6 +58,7 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
                     archive.writestr(path.name, content)
             manifest = {"format": _FORMAT, "name": info.name, "id": info.id, "files": digests}
             archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+        reached("share.packed")
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)

@@ -199,6 +199,52 @@ def test_an_import_that_is_killed_is_undone_or_finished(
     assert_sound(make_home("elsewhere"), table(sweep))
 
 
+@pytest.mark.parametrize("point", ["share.begun", "share.packed"])
+def test_a_sharing_that_is_killed_leaves_no_file_and_can_be_repeated(
+    run_toy, call, make_home, tmp_path, point
+):
+    sweep = run_toy(trials=2, workers=0)
+    file = tmp_path / "toy.sweep"
+    words = ["share", "toy", str(file), "--home", str(make_home())]
+    assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
+    assert not file.exists()
+    assert_sound(make_home(), table(sweep))
+    assert call("share", "toy", file).exit_code == 0
+    assert [path.name for path in tmp_path.glob("*toy.sweep*")] == ["toy.sweep"]
+    assert call("import", file, home="elsewhere").exit_code == 0
+
+
+@pytest.mark.parametrize("point", ["gc.begun", "gc.done:2"])
+def test_a_gc_that_is_killed_has_freed_some_and_the_next_frees_the_rest(
+    run_toy, call, make_home, point
+):
+    sweep = run_toy(trials=6, workers=0)
+    folder = Home(make_home()).store(sweep.info.id).folder
+    before = len(list(folder.glob("*.weights")))
+    words = ["gc", "--keep-top", "1", "--home", str(make_home())]
+    assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
+    freed = before - len(list(folder.glob("*.weights")))
+    assert freed == (0 if point == "gc.begun" else 2)
+    assert call("doctor", "--fix").exit_code == 0
+    assert call("gc", "--keep-top", "1").exit_code == 0
+    left = {path.stem for path in folder.glob("*.weights")}
+    assert left == {"0000-1", sweep.best().record.spec.key}
+    assert_sound(make_home(), table(sweep))
+
+
+@pytest.mark.parametrize("point", ["run.filed:2", "end.valued"])
+def test_an_archived_sweep_whose_return_is_killed_returns_with_the_next(
+    run_toy, call, make_home, point
+):
+    sweep = run_toy(trials=2, workers=0)
+    call("archive", "toy")
+    words = ["archive", "toy", "--undo", "--home", str(make_home())]
+    assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
+    assert call("doctor", "--fix").exit_code == 0
+    assert call("archive", "toy", "--undo").exit_code == 0
+    assert_sound(make_home(), table(sweep))
+
+
 def test_archived_it_is_hidden_and_comes_back_as_it_was(run_toy, call, make_home):
     sweep = run_toy(trials=2, workers=0)
     before = tracked(make_home(), sweep.info.id)

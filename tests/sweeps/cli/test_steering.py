@@ -193,3 +193,34 @@ def test_a_request_that_is_killed_was_made_or_not(steered, command, step):
         assert steered.running.wait() == 0
     assert steered.start(seconds=0.6).wait() == 0
     assert_sound(steered.home, table(sweeps.load("toy", steered.home)))
+
+
+@pytest.mark.parametrize("step", ["begun", "done"])
+def test_a_resume_that_is_killed_goes_on_or_can_be_repeated(steered, step):
+    steered.start(seconds=0.6)
+    steered.until(lambda: steered.recorded() >= 1)
+    steered.call("pause", "toy")
+    steered.running.until_said("paused")
+    words = ["resume", "toy", "--home", str(steered.home)]
+    resuming = Launched(words, {"SWEEPS_FAILPOINT": f"withdraw.{step}"})
+    assert resuming.wait() == -signal.SIGKILL
+    (row,) = json.loads(steered.call("status", "--json").stdout)
+    assert row["paused"] == (step == "begun")
+    if step == "begun":
+        assert steered.call("resume", "toy").exit_code == 0
+    assert steered.running.wait() == 0
+    assert_sound(steered.home, table(sweeps.load("toy", steered.home)))
+
+
+@pytest.mark.parametrize("step", ["begun", "renamed", "done"])
+def test_a_cancel_that_is_killed_has_ended_that_trial_or_none(steered, step):
+    steered.start(seconds=3.0, epochs=30, trials=3)
+    steered.until(steered.is_running)
+    words = ["cancel", "toy", "0", "--home", str(steered.home)]
+    ended = {"SWEEPS_FAILPOINT": f"steering.{step}"}
+    steered.until(lambda: Launched(words, ended).wait() == -signal.SIGKILL)  # 2: not begun yet
+    assert steered.running.wait() == 0, steered.running.stderr()
+    rows = {row.slot: row for row in sweeps.load("toy", steered.home).rows()}
+    assert rows[0].state == ("COMPLETE" if step == "begun" else "PRUNED")
+    assert {rows[1].state, rows[2].state} == {"COMPLETE"}
+    assert_sound(steered.home, table(sweeps.load("toy", steered.home)))
