@@ -1,4 +1,4 @@
-"""Every command block of the documentation, run in an empty folder, in order."""
+"""Every command block of README and documentation, run in an empty folder, in order."""
 
 from __future__ import annotations
 
@@ -21,12 +21,26 @@ def blocks(page):
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda page: page.stem)
 def test_every_command_works(tmp_path, page):
+    type_all(blocks(page), tmp_path)
+
+
+def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(tmp_path):
+    # What sets up is run by .ci/run; tests/end_to_end/test_first_ten_minutes.py opens the UI.
+    elsewhere = re.compile(r"^(make|python3 -m venv|pip|sweeps ui)\b.*$", re.MULTILINE)
+    typed = [elsewhere.sub("", block) for block in blocks(DOCS.parent / "README.md")]
+    fewer = [re.sub(r"--trials (\d+)0\b", r"--trials \1", block) for block in typed]
+    type_all([re.sub(r"run mlp$", "run mlp --trials 2", block) for block in fewer], tmp_path)
+
+
+def type_all(blocks, folder):
     left_out = {"MLFLOW_TRACKING_URI", "SWEEPS_HOME", "GITHUB_STEP_SUMMARY"}
     kept = {name: value for name, value in os.environ.items() if name not in left_out}
-    script = f'set -eux\nsweeps() {{ {sys.executable} -m sweeps "$@"; }}\n'
+    script = "set -eux\n"
+    for command in ("sweeps", "digitexp"):
+        script += f'{command}() {{ {sys.executable} -m {command} "$@"; }}\n'
     ran = subprocess.run(
-        ["bash", "-c", script + "\n".join(blocks(page))],
-        cwd=tmp_path, env=kept, capture_output=True, text=True, check=False,
+        ["bash", "-c", script + "\n".join(blocks)],
+        cwd=folder, env=kept, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-3000:]
 
