@@ -167,6 +167,18 @@ class DigitExperiment:
             f"trial {spec.slot}  ·  {config.describe()}  ·  {result.stop_reason.replace('_', ' ')}",
         )
 
+    def validation_labels(self, data: PreparedData) -> np.ndarray:
+        """Return (n_validation,) the class of each validation image, from 0."""
+        arrays: TrainingData = data.payload
+        return arrays.validation_labels
+
+    def picture(self, data: PreparedData, index: int) -> bytes:
+        """Return one validation image as a PNG, ink on paper."""
+        from digitexp.plots.sample import draw_sample
+
+        arrays: TrainingData = data.payload
+        return draw_sample(arrays.validation_images[index].reshape(data.info["image_shape"]))
+
     def load_model(
         self,
         config: Mapping[str, Value],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from search_spaces.space import Space
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 _ENDINGS = (".yaml", ".yml")
+_STORED = ".json"
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -20,15 +22,16 @@ def load_space(source: str, *, search_path: Sequence[Path] = ()) -> Space:
     """Load a search space.
 
     Args:
-        source: A name of the catalogue, the path of a `.yaml` or `.yml` file, or
-            `module:function` of a function decorated with `python_space.space`.
+        source: A name of the catalogue, the path of a `.yaml` or `.yml` file, that of a `.json`
+            file a sweep left on its run in MLflow (`Space.to_dict`), or `module:function` of a
+            function decorated with `python_space.space`.
         search_path: Folders in which a relative path, `NAME.yaml` and a module are looked up where
             the current folder (path, module) or the catalogue (name) has none.
 
     Raises:
         SpaceError: It does not exist, or is wrong: one line per mistake, with `file:line: `.
     """
-    if source.endswith(_ENDINGS) or "/" in source or "\\" in source:
+    if source.endswith((*_ENDINGS, _STORED)) or "/" in source or "\\" in source:
         return _load_file(source, search_path)
     if ":" in source:
         return _load_function(source, search_path)
@@ -55,6 +58,8 @@ def _load_file(source: str, search_path: Sequence[Path]) -> Space:
         folder = Path(source).parent if _exists(Path(source).parent) else Path()
         names = [item.name for item in folder.glob("*") if item.name.endswith(_ENDINGS)]
         raise SpaceError(f"{source}: no such file{did_you_mean(Path(source).name, names)}")
+    if path.name.endswith(_STORED) and path.is_file():
+        return _read_stored(path, source)
     if path.is_file() and not path.name.endswith(_ENDINGS):
         raise SpaceError(f"{source}: a space file ends in .yaml or .yml")
     return _read(path, source, path.resolve().parent)
@@ -76,6 +81,16 @@ def _read(path: Path, shown: str, directory: Path | None) -> Space:
     return declared_space(
         document.values, document.lines, name=path.stem, source=shown, directory=directory
     )
+
+
+def _read_stored(path: Path, shown: str) -> Space:
+    try:
+        stored = json.loads(read_text(path, shown))
+    except ValueError as error:
+        raise SpaceError(f"{shown}: not JSON ({error})") from None
+    if not isinstance(stored, dict) or "body" not in stored:
+        raise SpaceError(f"{shown}: not a space that a sweep has stored; write your own as .yaml")
+    return Space.from_dict(stored, directory=path.resolve().parent)
 
 
 def _load_function(source: str, search_path: Sequence[Path]) -> Space:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,7 @@ __all__ = [
     "OnEpoch",
     "ParameterInfo",
     "PreparedData",
+    "Samples",
     "Stop",
     "TrialResult",
     "TrialSpec",
@@ -169,6 +170,22 @@ class Exports(Protocol):
         Returns:
             A few lines of Python that, run in the folder, load the model and predict.
         """
+        ...
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """An experiment whose validation samples people can look at; optional.
+
+    A report then says which samples go wrong, and whether two trials differ on the same samples.
+    """
+
+    def validation_labels(self, data: PreparedData) -> np.ndarray:
+        """Return (n_validation,) the class of each sample, in the order of `validation_logits`."""
+        ...
+
+    def picture(self, data: PreparedData, index: int) -> bytes:
+        """Return one validation sample as a PNG."""
         ...
 
 

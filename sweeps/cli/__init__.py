@@ -17,6 +17,7 @@ from sweeps.cli.exporting import export
 from sweeps.cli.init import init
 from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share
 from sweeps.cli.plan import plan, schema
+from sweeps.cli.reporting import report
 from sweeps.cli.results import best, list_sweeps, trials
 from sweeps.cli.run import run
 from sweeps.cli.steering import cancel, pause, resume, stop
@@ -67,7 +68,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(run, plan, best, trials, export, ui),
+    *(run, plan, best, trials, report, export, ui),
     *(status, watch, stop, pause, resume, cancel),
     *(init, schema, sync, doctor),
     *(note, rename, archive, delete, gc, share),

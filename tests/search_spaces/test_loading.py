@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from search_spaces.errors import SpaceError
@@ -48,3 +50,19 @@ def test_the_catalogue_describes_each_space_in_one_line():
     for description in spaces.values():
         assert description
         assert "\n" not in description
+
+
+@pytest.mark.parametrize("name", sorted(catalogue()))
+def test_a_space_that_a_sweep_has_stored_is_the_space(tmp_path, name):
+    stored = tmp_path / "space.json"
+    stored.write_text(json.dumps(load_space(name).to_dict()))
+    assert load_space(str(stored)).digest() == load_space(name).digest()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("{", "not JSON"), ("[]", "not a space"), ("{}", "not a")]
+)
+def test_json_that_no_sweep_has_stored_is_refused(tmp_path, text, said):
+    (tmp_path / "space.json").write_text(text)
+    with pytest.raises(SpaceError, match=said):
+        load_space(str(tmp_path / "space.json"))

@@ -1,0 +1,34 @@
+"""The sections of a report: each a function from `SweepData` to a `Section`, or None."""
+
+from __future__ import annotations
+
+from sweeps.report.blocks import Section
+from sweeps.report.data import SweepData
+from sweeps.report.findings.importance import importances
+from sweeps.report.sections.confusion import confusion_section
+from sweeps.report.sections.curves import curves_section
+from sweeps.report.sections.history import history_section
+from sweeps.report.sections.mistakes import mistakes_section
+from sweeps.report.sections.parameters import importance_section, parameters_section
+from sweeps.report.sections.reproduce import reproduce_section
+from sweeps.report.sections.trials import trials_section
+from sweeps.report.sections.trouble import trouble_section
+from sweeps.report.sections.verdict import verdict_section
+
+
+def report_sections(data: SweepData) -> list[Section]:
+    """Return the sections of a sweep's report, the verdict first; those with nothing to say not."""
+    important = importances(data)
+    made = [
+        verdict_section(data, important),
+        history_section(data),
+        importance_section(data, important),
+        parameters_section(data, important),
+        curves_section(data),
+        confusion_section(data),
+        mistakes_section(data),
+        trials_section(data),
+        trouble_section(data),
+        reproduce_section(data),
+    ]
+    return [section for section in made if section is not None and section.blocks]

@@ -1,0 +1,60 @@
+"""What it takes to get the same trials again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from sweeps.report.blocks import Block, Code, Section, Table, Text
+from sweeps.report.data import SweepData
+
+
+def reproduce_section(data: SweepData) -> Section:
+    """Return commands, versions, digests and the space."""
+    info = data.info
+    name, prints = shlex.quote(info.name), info.fingerprint
+    sampler, pruner = _option(prints.get("sampler")), _option(prints.get("pruner"))
+    lines = [f"git checkout {info.code['commit']}"] if info.code.get("commit") else []
+    if info.code.get("dirty"):
+        lines.append("git apply code.diff   # the uncommitted changes, kept on the run in MLflow")
+    lines.append(
+        f"sweeps run space.json --name {name} --trials {data.asked or len(data.rows)} "
+        f"--seed {prints.get('seed', 0)} --sampler {sampler} --pruner {pruner} "
+        f"--ask-ahead {prints.get('ask_ahead')}"
+    )
+    facts = [
+        ["experiment", info.experiment],
+        ["data", f"{info.data.get('name', '')}, SHA-256 {info.data.get('digest', '')}"],
+        ["split", f"SHA-256 {info.data.get('split_digest', '')}"],
+        ["space", f"SHA-256 {prints.get('space', '')}"],
+        ["sweep", info.id],
+        *([k, str(v)] for k, v in _environment(data).items()),
+    ]
+    text = (
+        "The same seed gives the same trials, whatever the number of workers, interrupted or not; "
+        "to the bit with equal versions and CPU features."
+    )
+    space = json.dumps(dict(info.space), indent=1, ensure_ascii=False)
+    blocks: list[Block] = [
+        Text(text),
+        Code("\n".join(lines), "Commands"),
+        Table(["what", "which"], facts),
+        Code(space, "The space, as the command above takes it", "space.json"),
+    ]
+    return Section("reproduce", "How to reproduce", blocks)
+
+
+def _option(choice: Any) -> str:
+    return str(choice.get("name", "")) if isinstance(choice, Mapping) else str(choice)
+
+
+def _environment(data: SweepData) -> dict[str, Any]:
+    """Return versions and machine of the first recorded attempt."""
+    if not data.records:
+        return {}
+    environment = data.records[0].environment
+    packages = environment.get("packages", {})
+    told = {"packages": ", ".join(f"{k} {v}" for k, v in packages.items())}
+    return told | {k: environment[k] for k in ("python", "platform", "cpu") if k in environment}

@@ -1,0 +1,134 @@
+"""Who is ahead, by how much, how sure that is, and what to try next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from search_spaces.loading import catalogue
+from sweeps.report.blocks import Block, Code, Fact, Facts, Section, Table, Text
+from sweeps.report.data import SweepData, best_confusion, class_names
+from sweeps.report.findings.edges import edges, narrowed
+from sweeps.report.findings.importance import Importance
+from sweeps.report.findings.pairs import Difference, leader_against
+from sweeps.report.numbers import format_metric, format_seconds, format_value
+from sweeps.report.summary import NOT_CONFIRMED
+from sweeps.report.verdict import difference_to, failure_line, progress_line, verdict_line
+
+_RUNNERS_UP = 10
+
+
+def verdict_section(data: SweepData, important: Sequence[Importance]) -> Section:
+    """Return the first section."""
+    summary, best = data.summary, data.summary.best
+    blocks: list[Block] = [Text(verdict_line(summary), "lead"), Text(progress_line(summary))]
+    if best is None:
+        blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
+        return Section("verdict", "Verdict", blocks)
+    compared = leader_against(data, [row.slot for row in data.ranking[1 : 1 + _RUNNERS_UP]])
+    blocks.append(Facts(_facts(data, compared)))
+    blocks.append(
+        Table(
+            ["parameter of the best", "value"],
+            [[name, format_value(value)] for name, value in best.params.items()],
+            size="half",
+        )
+    )
+    blocks += _certainty(data, compared)
+    blocks += _next(data, important)
+    return Section("verdict", "Verdict", blocks)
+
+
+def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
+    summary, best = data.summary, data.summary.best
+    assert best is not None
+    assert best.objective is not None
+    facts = [
+        Fact(summary.metric, format_metric(best.objective), f"trial {best.slot}, {NOT_CONFIRMED}")
+    ]
+    reference = summary.reference
+    if reference is not None and reference.slot != best.slot:
+        gain = difference_to(summary.metric, best, reference)
+        facts.append(Fact(f"against {reference.baseline}", gain, "the best baseline"))
+    if compared:
+        close = sum(not difference.is_told_apart for difference in compared.values())
+        detail = f"of the next {len(compared)} cannot be told from the best"
+        facts.append(Fact("as good, perhaps", str(close), detail))
+    worst = _worst_class(data)
+    if worst is not None:
+        facts.append(worst)
+    facts.append(Fact("trials", f"{summary.done}", f"in {format_seconds(_seconds(data))}"))
+    return facts
+
+
+def _worst_class(data: SweepData) -> Fact | None:
+    best = data.full(data.ranking[0].slot)
+    counts, names = best_confusion(best), class_names(best)
+    if counts is None or not names:
+        return None
+    recalls = [row[i] / row.sum() if row.sum() else 1.0 for i, row in enumerate(counts)]
+    worst = min(range(len(names)), key=lambda i: recalls[i])
+    mistaken = counts[worst].copy()
+    mistaken[worst] = 0
+    taken = f"most often taken for {names[int(mistaken.argmax())]}" if mistaken.any() else ""
+    return Fact("worst class", names[worst], f"{100 * recalls[worst]:.1f} % recognised, {taken}")
+
+
+def _certainty(data: SweepData, compared: dict[int, Difference]) -> list[Block]:
+    if not compared:
+        text = "Each trial was trained once: how much of its lead is luck is not known."
+        return [Text(text, "note")]
+    place = {row.slot: number for number, row in enumerate(data.ranking, 1)}
+    metric, rows = data.summary.metric, {row.slot: row for row in data.rows}
+    cells = []
+    for slot, difference in compared.items():
+        objective = rows[slot].objective
+        assert objective is not None
+        cells.append(
+            [
+                f"#{place[slot]}",
+                str(slot),
+                format_metric(objective),
+                f"{100 * difference.difference:+.1f} points",
+                f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}",
+                f"{difference.only_first} : {difference.only_second}",
+                "the best is better" if difference.is_told_apart else "cannot be told apart",
+            ]
+        )
+    n = next(iter(compared.values())).n
+    columns = ["place", "trial", metric, "#1 leads by", "95 % interval", "right alone", "so"]
+    title = f"Are #1 and the others different? The same {n} validation samples, one by one"
+    note = (
+        "Intervals of accuracy for other samples of the same kind (Agresti & Min 2005), one "
+        "training each. The best of many trials is partly the luckiest, which they do not allow "
+        "for: only a confirmation on fresh data can."
+    )
+    return [Table(columns, cells, title=title), Text(note, "note")]
+
+
+def _next(data: SweepData, important: Sequence[Importance]) -> list[Block]:
+    """Propose how to go on: beyond edges that the best touch, and into where they lie."""
+    blocks: list[Block] = [Text(edge.sentence(), "warning") for edge in edges(data)]
+    name = shlex.quote(data.info.name)
+    commands = []
+    narrower = narrowed(data, [one.name for one in important if one.stands_out])
+    if narrower:
+        space = _space_argument(data)
+        options = " ".join(f"--set {shlex.quote(option)}" for option in narrower)
+        commands.append(f"sweeps run {space} --name {name}-narrow {options}   # where the best lie")
+        commands.append(f"sweeps try {name}-narrow --from {name} --top 5   # which are tried first")
+    commands.append(f"sweeps export {name} model   # the best as model.keras")
+    commands.append(f"sweeps ui {name}   # its runs in MLflow")
+    return [*blocks, Code("\n".join(commands), "What to do next")]
+
+
+def _space_argument(data: SweepData) -> str:
+    name = str(data.info.space.get("name", ""))
+    return name if data.info.directory is None and name in catalogue() else "space.json"
+
+
+def _seconds(data: SweepData) -> float:
+    finals = data.finals.values()
+    if not finals:
+        return 0.0
+    return (max(r.finished_at for r in finals) - min(r.started_at for r in finals)) / 1000
