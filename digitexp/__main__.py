@@ -1,5 +1,16 @@
-"""`python -m digitexp` is the command `digitexp`."""
+"""The command `digitexp`, also as `python -m digitexp`; Ctrl-C is quiet already while it starts."""
 
-from digitexp.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from digitexp.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -229,7 +229,7 @@ class DigitExperiment:
         (folder / "preprocessing.json").write_text(json.dumps(about, indent=1) + "\n")
         return f"""\
 import keras, numpy as np
-model = keras.saving.load_model("model.keras")
+model = keras.saving.load_model("model.keras", compile=False)
 images = np.zeros((1, {", ".join(map(str, shape))}), "float32")  # yours: values from 0 to 1
 logits = model.predict(images.reshape(len(images), -1), verbose=0)
 print(logits.argmax(axis=1))

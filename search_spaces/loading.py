@@ -79,8 +79,14 @@ def _read(path: Path, shown: str, directory: Path | None) -> Space:
 
     document = parse(read_text(path, shown), shown)
     return declared_space(
-        document.values, document.lines, name=path.stem, source=shown, directory=directory
+        document.values, document.lines, name=_name(path), source=shown, directory=directory
     )
+
+
+def _name(path: Path) -> str:
+    """Return the file's name; a `space.yaml`, as `sweeps init` writes it, has its folder's."""
+    folder = path.resolve().parent.name
+    return folder if path.stem == "space" and re.fullmatch(r"[\w-]+", folder) else path.stem
 
 
 def _read_stored(path: Path, shown: str) -> Space:

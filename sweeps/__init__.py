@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.api import Sweep, Trial, load, run, trials
+    from sweeps.api import Sweep, Trial, confusion, history, load, run, trials
 
-__all__ = ["Sweep", "Trial", "load", "run", "trials"]
+__all__ = ["Sweep", "Trial", "confusion", "history", "load", "run", "trials"]
 
 
 def __dir__() -> list[str]:

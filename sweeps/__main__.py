@@ -1,5 +1,16 @@
-"""`python -m sweeps` is the command `sweeps`."""
+"""The command `sweeps`, also as `python -m sweeps`; Ctrl-C is quiet already while it starts."""
 
-from sweeps.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from sweeps.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.errors import TrialsError
+from sweeps.errors import TrialsError, UsageError
 from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
 from sweeps.options import RunOptions
-from sweeps.records import Record, RecordError, SweepInfo
+from sweeps.records import Record, SweepInfo
 from sweeps.report.slots import SlotRow, best_row, slot_rows
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class Trial:
         """Return the trained model with its best-epoch weights.
 
         Raises:
-            RecordError: Its weights were dropped when better trials arrived.
+            UsageError: Its weights are not kept any more.
+            RecordError: They are damaged.
         """
         record = self.record
         weights = self.sweep.home.store(self.sweep.info.id).weights(record)
@@ -95,26 +96,39 @@ class Sweep:
 
         return to_frame(self.rows(), objective=self.info.metric)
 
+    def history(self) -> pd.DataFrame:
+        """Return per-epoch metrics in long form; see `sweeps.history`."""
+        from sweeps.report.frames import history_frame
+
+        return history_frame(self.home.store(self.info.id).read_all())
+
+    def confusion(self, trial: int | None = None, epoch: int | None = None) -> pd.DataFrame:
+        """Return the confusion counts of a trial; see `sweeps.confusion`."""
+        from sweeps.report.frames import confusion_frame
+
+        chosen = self.best() if trial is None else self.trial(trial)
+        return confusion_frame(chosen.record, epoch)
+
     def best(self) -> Trial:
         """Return the best trial observed (not confirmed).
 
         Raises:
-            RecordError: No trial is complete yet.
+            UsageError: No trial is complete yet.
         """
         row = best_row(self.rows(), self.info.direction)
         if row is None:
-            raise RecordError(f"sweep {self.name!r} has no complete trial yet")
+            raise UsageError(f"sweep {self.name!r} has no complete trial yet")
         return Trial(self, row)
 
     def trial(self, slot: int) -> Trial:
         """Return one trial by its number.
 
         Raises:
-            RecordError: The sweep has no record of it.
+            UsageError: The sweep has no record of it.
         """
         row = next((row for row in self.rows() if row.slot == slot), None)
         if row is None:
-            raise RecordError(f"sweep {self.name!r} has no trial {slot}")
+            raise UsageError(f"sweep {self.name!r} has no trial {slot}")
         return Trial(self, row)
 
 
@@ -173,5 +187,34 @@ def load(name: str, home: str | Path | None = None) -> Sweep:
 
 
 def trials(name: str, home: str | Path | None = None) -> pd.DataFrame:
-    """Return the trials of a sweep, one typed row a slot."""
+    """Return the trials of a sweep, one typed row a slot; also while it runs.
+
+    Columns, which stay as they are: `slot, state, reason, attempts, origin, seed`, the parameters
+    in the order of the space, the headline metrics with the objective first, `seconds`, `error`.
+    """
     return load(name, home).trials()
+
+
+def history(name: str, home: str | Path | None = None) -> pd.DataFrame:
+    """Return per-epoch metrics of a sweep: columns `slot, epoch` (from 1)`, metric, value`."""
+    return load(name, home).history()
+
+
+def confusion(
+    name: str,
+    trial: int | None = None,
+    home: str | Path | None = None,
+    epoch: int | None = None,
+) -> pd.DataFrame:
+    """Return how often each class was taken for each: rows actual, columns predicted.
+
+    Args:
+        name: Of the sweep.
+        trial: Its number; None for the best observed.
+        home: Where the sweep lies.
+        epoch: From 1; None for the best one.
+
+    Raises:
+        UsageError: There is no such sweep, trial or epoch, or it does not classify.
+    """
+    return load(name, home).confusion(trial, epoch)

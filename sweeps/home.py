@@ -37,6 +37,15 @@ class Home:
             raise UsageError(f"home {path}: {blocker} is a file; give a folder with --home")
         return cls(path)
 
+    def check_exists(self) -> None:
+        """Refuse a folder that is not there, for what looks at everything in it.
+
+        Raises:
+            UsageError: There is no such folder.
+        """
+        if not self.path.exists():
+            raise UsageError(f"home {self.path}: there is no such folder; give it with --home")
+
     def check_writable(self) -> None:
         """Refuse a folder nothing can be written into, before anything is created.
 

@@ -12,8 +12,8 @@ shell is involved: each word of the command stays one argument, whatever the val
 from __future__ import annotations
 
 import json
-import math
 import shlex
+import shutil
 import string
 import subprocess
 import tempfile
@@ -31,13 +31,14 @@ from sweeps.experiment import (
     OnEpoch,
     ParameterInfo,
     PreparedData,
-    Stop,
     TrialResult,
     TrialSpec,
     Value,
 )
+from sweeps.script_output import listen
 
 SEED, DATA = "seed", "data"
+_SCRIPTS = (".py", ".sh", ".R")
 TAIL_CHARACTERS: Final = 3000
 _DEAF_TO_CTRL_C: Final = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
 PATIENCE_SECONDS: Final = 3.0
@@ -72,7 +73,7 @@ class ScriptExperiment:
         if not self._words:
             raise ValueError("command: is empty; write it as python train.py --lr {learning_rate}")
         self._names = {name for word in self._words for name in _placeholders(word)}
-        self.name = next((Path(w).stem for w in self._words if w.endswith((".py", ".sh", ".R"))),
+        self.name = next((Path(w).stem for w in self._words if w.endswith(_SCRIPTS)),
                          Path(self._words[0]).name)  # fmt: skip
         self.parameters: Mapping[str, ParameterInfo] = {
             name: ParameterInfo("any", required=True, description=f"{{{name}}} of the command")
@@ -81,7 +82,17 @@ class ScriptExperiment:
         self.metrics: Mapping[str, MetricInfo] = {metric: MetricInfo(direction, metric)}
 
     def check(self, config: Mapping[str, Value]) -> None:
-        """Refuse nothing: the script decides."""
+        """Refuse a command that is not there; what the parameters mean, the script decides.
+
+        Raises:
+            ValueError: Its program, or a file it is to run, does not exist.
+        """
+        program, folder = self._words[0], self._directory or Path()
+        if shutil.which(program) is None and not (folder / program).exists():
+            raise ValueError(f"command: there is no program {program!r}")
+        for word in self._words:
+            if word.endswith(_SCRIPTS) and "{" not in word and not (folder / word).exists():
+                raise ValueError(f"command: there is no file {word!r} in {folder.resolve()}")
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
         """Note which data the script is told of; it reads them itself.
@@ -118,11 +129,14 @@ class ScriptExperiment:
         command = self._command(spec.config, spec.seed, data.info["source"])
         began = time.perf_counter()
         with tempfile.TemporaryFile() as errors, _running(command, self._directory, errors) as ran:
-            history, metrics, stop = _listen(ran, on_epoch)
+            history, metrics, stop = listen(ran.stdout, on_epoch)
             code = _end(ran) if stop else ran.wait()
             if stop is None and (code or metrics is None):
                 problem = f"exit code {code}" if code else 'no line {"result": {...}}'
-                raise RuntimeError(f"{shlex.join(command)}: {problem}\n{_tail(errors)}")
+                tail = _tail(errors)
+                last = tail.strip().splitlines()[-1:]  # what people look for, in the first line
+                said = ": ".join([shlex.join(command), problem, *last])
+                raise RuntimeError(f"{said}\n{tail}")
         seconds = {"train_seconds": time.perf_counter() - began}
         return TrialResult(
             outcome="stopped" if stop else "complete",
@@ -194,52 +208,6 @@ class _running:  # noqa: N801 - a context manager that is called like a function
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
-
-
-def _listen(
-    process: subprocess.Popen[str], on_epoch: OnEpoch
-) -> tuple[dict[str, list[float]], dict[str, float] | None, Stop | None]:
-    """Take what the script says until it ends or is told to stop: history, result, verdict."""
-    history: dict[str, list[float]] = {}
-    metrics: dict[str, float] | None = None
-    count = 0
-    assert process.stdout is not None
-    for line in process.stdout:
-        said = _object(line)
-        if "result" in said:
-            metrics = _numbers(said["result"], line)
-        elif "epoch" in said:
-            values = _numbers({k: v for k, v in said.items() if k != "epoch"}, line)
-            if count and values.keys() != history.keys():
-                raise RuntimeError(
-                    f"epoch {count + 1} has {', '.join(values)}, those before {', '.join(history)}"
-                )
-            for name, value in values.items():
-                known = value if math.isfinite(value) else math.nan
-                history.setdefault(name, []).append(known)
-            stop = on_epoch(count, values)
-            count += 1
-            if stop is not None:
-                return history, metrics, stop
-    return history, metrics, None
-
-
-def _object(line: str) -> dict[str, Any]:
-    """Return the JSON object of a line, an empty one if it is anything else."""
-    if not line.lstrip().startswith("{"):
-        return {}
-    try:
-        said = json.loads(line)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _numbers(values: Any, line: str) -> dict[str, float]:
-    try:
-        return {str(name): float(value) for name, value in values.items()}
-    except (AttributeError, TypeError, ValueError):
-        raise RuntimeError(f"not a number for each name: {line.strip()[:200]}") from None
 
 
 def _end(process: subprocess.Popen[str]) -> int:

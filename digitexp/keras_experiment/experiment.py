@@ -215,7 +215,7 @@ class KerasExperiment:
         shape = ", ".join(str(size) for size in model.input_shape[1:])
         return f"""\
 import keras, numpy as np
-model = keras.saving.load_model("model.keras")
+model = keras.saving.load_model("model.keras", compile=False)
 inputs = np.zeros((1, {shape}), "float32")  # yours, prepared as the training data were
 print(model.predict(inputs, verbose=0))
 """

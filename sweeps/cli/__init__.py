@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sweeps.cli.comparing import compare
 from sweeps.cli.console import open_streams
 from sweeps.cli.doctor import doctor
 from sweeps.cli.exporting import export
@@ -68,7 +69,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(run, plan, best, trials, report, export, ui),
+    *(run, plan, best, trials, report, compare, export, ui),
     *(status, watch, stop, pause, resume, cancel),
     *(init, schema, sync, doctor),
     *(note, rename, archive, delete, gc, share),

@@ -35,6 +35,7 @@ def doctor(
     from sweeps.tracking.address import resolve_tracking_uri
 
     found = Home.resolve(home)
+    found.check_exists()
     uri = resolve_tracking_uri(found.path, tracking_uri)
     readable = found.sweeps(lambda line: None)  # the others are a problem of the home
     infos = readable if name is None else [found.get(name)]

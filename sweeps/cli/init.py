@@ -43,4 +43,5 @@ def init(
     for name, content in files.items():
         (folder / name).write_bytes(content)
         print(f"wrote {folder / name}")
-    print(f"\ncd {shlex.quote(str(folder))}\nsweeps run space.yaml --trials 2 --strict\npytest")
+    print(f"\ncd {shlex.quote(str(folder))}\nsweeps run space.yaml --trials 2 --strict")
+    print("python -m pytest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,7 +68,8 @@ def share(
     found = Home.resolve(home)
     info = found.get(name)
     size = share_sweep(found, info, file)
-    print(f"sweep {info.name!r} is in {file} ({size / 1e6:.1f} MB); take it in with: sweeps import")
+    print(f"sweep {info.name!r} is in {file} ({size / 1e6:.1f} MB)")
+    print(f"elsewhere, it is taken in with: sweeps import {shlex.quote(file.name)}")
 
 
 def import_(
@@ -147,7 +149,7 @@ def note(
     info = found.get(name)
     store = found.store(info.id)
     notes = Notes(store.folder)
-    given = words or []
+    given = _note_words(words or [])
     if not given or (len(given) == 1 and given[0].isdecimal()):
         for subject, text in notes.all().items():
             if text and (not given or subject == given[0]):
@@ -157,9 +159,21 @@ def note(
     slots = {str(record.spec.slot) for record in store.read_all()}
     if subject != SWEEP and subject not in slots:
         raise UsageError(f"sweep {info.name!r} has no trial {subject}")
-    notes.write(subject, " ".join(given).strip())
+    notes.write(subject, given[0].strip())
+    whom = f"sweep {info.name!r}" if subject == SWEEP else f"trial {subject} of {info.name!r}"
+    print(f"noted of {whom}" if given[0].strip() else f"removed the note of {whom}")
     if not found.is_running(info.id):  # else it shows them when it ends
         _tell_tracking(sync_sweep(found, info, uri))
+
+
+def _note_words(words: list[str]) -> list[str]:
+    """Return nothing, a trial, a text, or both; anything else might overwrite another note."""
+    if len(words) > 2 or (len(words) == 2 and not words[0].isdecimal()):
+        raise UsageError(
+            f"note {' '.join(words)!r}: write sweeps note NAME [TRIAL] TEXT, the trial as a whole "
+            "number, the text in quotes; nothing was noted"
+        )
+    return list(words)
 
 
 def _opened(home: str | None, tracking_uri: str | None) -> tuple[Home, str]:

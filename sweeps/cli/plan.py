@@ -40,13 +40,13 @@ class SweepPlan:
     Attributes:
         trials: The next configurations, as far as they can be known.
         left: How many trials would be run in all.
-        extends: What an extension goes on from, in a line; empty without one.
+        goes_on: From what an existing sweep would go on, in a line; empty for a new one.
     """
 
     config: SweepConfig
     trials: list[PlannedTrial]
     left: int
-    extends: str = ""
+    goes_on: str = ""
 
     @property
     def seconds(self) -> float | None:
@@ -61,13 +61,16 @@ class SweepPlan:
 def plan(
     space: SpaceArgument,
     trials: Annotated[int | None, typer.Option("--trials", "-n")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the sweep to extend.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the sweep (default: the space's).")
+    ] = None,
     extend: ExtendOption = False,
     seed: Annotated[int, typer.Option(help="Decides every trial.")] = 0,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Fix or narrow.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option()] = None,
+    sampler: Annotated[str | None, typer.Option(help="See sweeps run.")] = None,
+    pruner: Annotated[str | None, typer.Option(help="See sweeps run.")] = None,
     data: Annotated[str | None, typer.Option(metavar="SOURCE")] = None,
     ask_ahead: Annotated[int | None, typer.Option(help="Trials in flight at most.")] = None,
     workers: Annotated[
@@ -88,6 +91,7 @@ def plan(
         seed=seed,
         overrides=tuple(overrides or ()),
         sampler=sampler,
+        pruner=pruner,
         data=data,
         ask_ahead=ask_ahead,
         workers=workers,
@@ -111,20 +115,22 @@ def make_plan(config: SweepConfig) -> SweepPlan:
     """Return the next configurations that would be tried, each with how it would be trained.
 
     Raises:
-        UsageError: An extension was asked for that cannot be made.
+        UsageError: The sweep exists with other options, or cannot be extended like that.
     """
-    if config.extend:
-        from sweeps.coordinator.previewing import preview_extension
+    existing = None
+    if config.home.find(config.name) or config.extend:
+        from sweeps.coordinator.previewing import preview
 
-        preview = preview_extension(config)
-        proposals, left, extends = preview.proposals(), preview.left, preview.text
+        existing = preview(config)
+    if existing is not None:
+        proposals, left, goes_on = existing.proposals(), existing.left, existing.text
     else:
-        proposals, left, extends = _first_proposals(config), config.limits.trials, ""
+        proposals, left, goes_on = _first_proposals(config), config.limits.trials, ""
     trials = []
     for proposal in itertools.islice(proposals, len(config.space.baselines) + SHOWN_SAMPLES):
         engine = config.experiment.plan(config.configuration(proposal.params), config.data)
         trials.append(PlannedTrial(proposal.origin, proposal.params, engine))
-    return SweepPlan(config, trials, left, extends)
+    return SweepPlan(config, trials, left, goes_on)
 
 
 def _first_proposals(config: SweepConfig) -> Iterator[Proposal]:
@@ -154,7 +160,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
         "workers": config.parallelism.workers,
         "at_once": config.parallelism.at_once,
         "dropped_baselines": list(config.dropped_baselines),
-        "extends": plan.extends or None,
+        "goes_on": plan.goes_on or None,
         "left": plan.left,
         "planned": [
             {
@@ -172,7 +178,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
 
 def _print(plan: SweepPlan) -> None:
     from sweeps.cli.console import Terminal
-    from sweeps.report.numbers import format_seconds
+    from sweeps.report.numbers import counted, format_seconds
 
     config, planned = plan.config, plan.trials
     space, size = config.space, config.space.size()
@@ -185,7 +191,7 @@ def _print(plan: SweepPlan) -> None:
         "trials": f"{config.limits.trials}, seed {config.seed}",
         "sampler": f"{config.sampler.name}, pruner {config.pruner.name}",
         "workers": str(config.parallelism),
-        "extends": plan.extends,
+        "goes on": plan.goes_on,
         "left out": ", ".join(f"baseline {name}" for name in config.dropped_baselines),
     }
     print(f"{config.name}: {space.description}" if space.description else config.name)
@@ -196,15 +202,17 @@ def _print(plan: SweepPlan) -> None:
     console.print(_parameter_table(config), crop=False)
     if planned:
         console.print(
-            _trial_table("Next trials" if plan.extends else "First trials", planned), crop=False
+            _trial_table("Next trials" if plan.goes_on else "First trials", planned), crop=False
         )
     for (engine, reason), count in Counter((p.plan.engine, p.plan.reason) for p in planned).items():
         print(f"Engine {engine} for {count} of {len(planned)}: {reason}")
-    which = f"all {plan.left}" if not plan.extends else f"the {plan.left} that are left"
-    if plan.seconds is None:
+    which = "the " + counted(plan.left, "trial") + (" that are left" if plan.goes_on else "")
+    if not plan.left:
+        print("Nothing is left to run; ask for more --trials. Nothing was created.")
+    elif plan.seconds is None:
         print("How long a trial takes shows once the first has ended. Nothing was created.")
     else:
-        print(f"About {format_seconds(plan.seconds)} for {which} trials. Nothing was created.")
+        print(f"About {format_seconds(plan.seconds)} for {which}. Nothing was created.")
 
 
 def _parameter_table(config: SweepConfig) -> Table:

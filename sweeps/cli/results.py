@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -15,6 +16,8 @@ from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from sweeps.report.slots import SlotRow
 
 
 def list_sweeps(
@@ -34,6 +37,7 @@ def list_sweeps(
         [(info, found.store(info.id).read_all(report=complain)) for info in infos],
         asked={i.id: n for i in infos if (n := found.store(i.id).asked()) is not None},
         running={i.id for i in infos if found.is_running(i.id)},
+        archived={i.id for i in infos if found.store(i.id).is_archived},
     )
     if as_json:
         print(json.dumps([row.to_dict() for row in rows], indent=1))
@@ -62,22 +66,32 @@ def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = Fal
 
 def trials(
     name: SweepArgument,
+    trial: Annotated[
+        int | None, typer.Argument(help="Show this one, with all that is known of it.", min=0)
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write CSV to FILE; - for stdout.")
     ] = None,
+    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write Parquet.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every trial of a sweep, one row a slot."""
+    """Show every trial of a sweep, one row a slot; or one of them."""
     from sweeps.home import Home
     from sweeps.report.slots import slot_rows
     from sweeps.report.table import write_csv
-    from sweeps.report.text import render_trials
+    from sweeps.report.text import render_trial, render_trials
 
     found = Home.resolve(home)
     info = found.get(name)
     rows = slot_rows(found.store(info.id).read_all(report=complain))
-    if csv is not None and str(csv) != "-":
+    if trial is not None:
+        rows = [row for row in rows if row.slot == trial]
+        if not rows:
+            raise UsageError(f"sweep {info.name!r} has no trial {trial}")
+    if parquet is not None:
+        _write_parquet(rows, info.metric, parquet)
+    elif csv is not None and str(csv) != "-":
         with _csv_file(csv) as file:
             write_csv(rows, file, objective=info.metric)
         print(f"{len(rows)} trials written to {csv}")
@@ -85,6 +99,8 @@ def trials(
         write_csv(rows, sys.stdout, objective=info.metric)
     elif as_json:
         print(json.dumps([row.to_dict() for row in rows], indent=1))
+    elif trial is not None:
+        _console().print(render_trial(rows[0]), crop=False)
     else:
         _console().print(render_trials(rows, info.metric, info.direction), crop=False)
 
@@ -93,6 +109,18 @@ def _console() -> Console:
     from sweeps.cli.console import Terminal
 
     return Terminal()
+
+
+def _write_parquet(rows: Sequence[SlotRow], metric: str, path: Path) -> None:
+    from sweeps.report.table import to_frame
+
+    try:
+        to_frame(rows, objective=metric).to_parquet(path)
+    except ImportError:
+        raise UsageError("--parquet needs pyarrow: pip install pyarrow") from None
+    except OSError as error:
+        raise UsageError(f"--parquet {path}: cannot be written ({error.strerror})") from None
+    print(f"{len(rows)} trials written to {path}")
 
 
 def _csv_file(path: Path) -> TextIO:

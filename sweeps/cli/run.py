@@ -158,6 +158,7 @@ def run(
 def _conclude(asked: RunOptions, summary: Summary, reason: str | None, *, show: bool) -> None:
     from sweeps.cli.console import Terminal
     from sweeps.report.markdown import render_markdown
+    from sweeps.report.numbers import counted
     from sweeps.report.text import render_text
 
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -181,9 +182,9 @@ def _conclude(asked: RunOptions, summary: Summary, reason: str | None, *, show: 
         print(f"failed: {reason}", file=sys.stderr)
     if summary.tracking_pending:
         print(
-            f"tracking incomplete: {summary.tracking_pending} runs are missing in MLflow "
-            f"({summary.tracking_error}); nothing is lost, `sweeps sync` or the same command "
-            "sends them",
+            f"tracking incomplete: {counted(summary.tracking_pending, 'run')} missing in MLflow "
+            f"({summary.tracking_error or 'it was not ready yet'}); nothing is lost, `sweeps sync` "
+            "or the same command sends them",
             file=sys.stderr,
         )
 

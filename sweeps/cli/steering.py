@@ -88,10 +88,17 @@ def cancel(
     if trial not in begun:
         last = f"the last one is {max(begun)}" if begun else "there is none yet"
         raise UsageError(f"trial {trial} of sweep {info.name!r} was not begun; {last}")
-    Steering(store.folder).ask(cancelling(trial))
-    _wait(lambda: outcome() is not None, LONGEST_CANCEL_SECONDS)
+    steering = Steering(store.folder)
+    steering.ask(cancelling(trial))
+    is_paused = PAUSE in steering.asked()
+    _wait(lambda: outcome() is not None, 2.0 if is_paused else LONGEST_CANCEL_SECONDS)
     ended = outcome()
-    print(f"trial {trial}: {ended.reason}" if ended else f"trial {trial} ends at its next epoch")
+    if ended is not None:
+        print(f"trial {trial}: {ended.reason}")
+    elif is_paused:
+        print(f"trial {trial} ends at its next epoch, or when it begins: the sweep is paused")
+    else:
+        print(f"trial {trial} ends at its next epoch")
 
 
 def _running(name: str, home: str | None) -> tuple[Home, SweepInfo]:

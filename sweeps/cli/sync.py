@@ -36,6 +36,7 @@ def sync(
     from sweeps.tracking.preflight import check_store
 
     found = Home.resolve(home)
+    found.check_exists()
     uri = resolve_tracking_uri(found.path, tracking_uri)
     shown = [info for info in found.sweeps() if not found.store(info.id).is_archived]
     infos = [found.get(name)] if name is not None else shown

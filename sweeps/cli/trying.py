@@ -58,6 +58,9 @@ def try_point(
         points = list(_best_of(found, source, top, space, experiment))
     hunches = Hunches(found.store(info.id).folder)
     known = _known(found, info, hunches)
+    if not points:
+        raise UsageError(f"none of them lies in the space of {info.name!r}; nothing was queued")
+    count = 0
     for point in points:
         shown = " ".join(f"{key}={value}" for key, value in point.params.items())
         if point_key(point.params) in known:
@@ -65,8 +68,9 @@ def try_point(
             continue
         hunch = hunches.add(point.params, point.origin)
         known[point_key(point.params)] = f"queued already, as hunch {hunch.number}"
+        count += 1
         print(f"queued: {shown}")
-    if not found.is_running(info.id):
+    if count and not found.is_running(info.id):
         print(f"sweep {info.name!r} is not running: the next `sweeps run` tries what is queued")
 
 

@@ -1,4 +1,4 @@
-"""What `--extend` would do: the next proposals of an existing sweep; creates nothing."""
+"""How an existing sweep would go on: its next proposals; creates nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sweeps.study.proposals import Exhausted, Proposal
 
 @dataclass(frozen=True)
 class Preview:
-    """A sweep as it would be once extended.
+    """A sweep as the next start would find it.
 
     Attributes:
         info: As its new generation would have it; as it is if there is nothing to extend.
@@ -41,7 +41,10 @@ class Preview:
 
     @property
     def text(self) -> str:
-        """What would be begun, in a line."""
+        """What would be gone on with, or begun, in a line."""
+        if not self.config.extend:
+            done = self.config.limits.trials - self.left
+            return f"{done} of {self.config.limits.trials} trials are done"
         if not self.begins:
             return f"nothing: generation {self.info.generation} has these options already"
         begins = f"generation {self.info.generation} from trial {self.info.first_slot} on"
@@ -60,14 +63,15 @@ class Preview:
                 yield slot.proposal
 
 
-def preview_extension(config: SweepConfig) -> Preview:
-    """Look at an existing sweep and at how it would go on.
+def preview(config: SweepConfig) -> Preview | None:
+    """Look at an existing sweep and at how it would go on; None if there is none of that name.
 
     Raises:
-        UsageError: There is no such sweep, or it cannot be extended like that.
+        UsageError: It was made with other options, or cannot be extended like that.
     """
     info = check_fingerprint(config)
-    assert info is not None, "check_fingerprint refuses to extend what does not exist"
+    if info is None:
+        return None
     records = config.home.store(info.id).read_all()
     begins = info.fingerprint != config.fingerprint
     if begins:

@@ -1,6 +1,7 @@
 """SQLite files: shared by the study and by MLflow's own store; knows neither."""
 
 from sweeps.databases.files import (
+    abandon_creation,
     check,
     created_whole,
     enable_wal,
@@ -12,6 +13,7 @@ from sweeps.databases.waiting import Patience, connect
 
 __all__ = [
     "Patience",
+    "abandon_creation",
     "check",
     "connect",
     "created_whole",

@@ -130,6 +130,11 @@ def created_whole(database: Path) -> Iterator[Path]:
         _remove(new)
 
 
+def abandon_creation(database: Path) -> None:
+    """Remove what a thread that this process no longer waits for has made of a new database."""
+    _remove(database.with_name(f".{database.name}{_CREATING}"))
+
+
 def enable_wal(database: Path) -> None:
     """Let readers and one writer work at the same time; kept in the file."""
     with closing(connect(database, seconds=0.1)) as connection:

@@ -6,6 +6,7 @@ code or pickled; study and MLflow are made from the records where it arrives.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -79,6 +80,11 @@ def import_sweep(
     Raises:
         UsageError: It is no such file, damaged, altered, or the sweep is here already.
     """
+    if not zipfile.is_zipfile(file):
+        is_there = file.exists()
+        why = "not a shared sweep, or damaged" if is_there else "there is no such file"
+        raise UsageError(f"{file}: {why}")
+    is_new = not home.records.exists()
     home.records.mkdir(parents=True, exist_ok=True)
     part = home.records / f".import-{secrets.token_hex(4)}"
     with exclusive(home.records):  # also from who removes what killed imports left
@@ -96,10 +102,19 @@ def import_sweep(
             part.rename(home.store(info.id).folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+            if is_new:
+                _remove_empty(home)
     reached("import.done")
     arrived = home.get(info.id)
     rebuild_study(home.optuna_db, arrived, recover(home.store(arrived.id), lambda line: None))
     return arrived, sync_sweep(home, arrived, tracking_uri)
+
+
+def _remove_empty(home: Home) -> None:
+    """Take back the folders that were made for what was then refused."""
+    for folder in (home.records, home.path):
+        with contextlib.suppress(OSError):  # not empty
+            folder.rmdir()
 
 
 def _unpack(file: Path, part: Path) -> dict[str, str]:

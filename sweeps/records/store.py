@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from sweeps.errors import UsageError
 from sweeps.failpoints import reached
 from sweeps.records.ending import Ending
 from sweeps.records.files import make_folder, write_atomically
@@ -173,11 +174,8 @@ class RecordStore:
         Raises:
             RecordError: One of them is of another format version.
         """
-
-        def leave_out(path: Path, problem: str) -> None:
-            report(f"{path}: {problem}; left out: the next `sweeps run` runs this trial again")
-
-        return self.scan(leave_out, arrays=arrays)
+        again = "left out: the next `sweeps run` runs this trial again"
+        return self.scan(lambda path, why: report(f"{path}: {why}; {again}"), arrays=arrays)
 
     def paths(self) -> list[Path]:
         """Return the files of the attempts recorded so far, in order."""
@@ -191,17 +189,17 @@ class RecordStore:
         """Return the best-epoch weights of an attempt.
 
         Raises:
-            RecordError: They were never stored, were dropped, or are damaged.
+            UsageError: There are none: never stored, or not kept.
+            RecordError: They are damaged.
         """
         path = self._weights_path(record.spec.key)
         if record.weights_sha256 is None:
-            raise RecordError(f"trial {record.spec.key} ended without weights")
+            raise UsageError(f"trial {record.spec.slot} ended without weights")
         try:
             packed = path.read_bytes()
         except FileNotFoundError:
-            raise RecordError(
-                f"the weights of trial {record.spec.key} were dropped when better trials arrived"
-            ) from None
+            why = "only those of baselines and the best trials are"
+            raise UsageError(f"weights of trial {record.spec.slot} are not kept: {why}") from None
         if hashlib.sha256(packed).hexdigest() != record.weights_sha256:
             raise RecordError(f"{path}: damaged, the checksum does not fit its record")
         return unpack_arrays(packed)

@@ -25,7 +25,7 @@ def next_commands(
     name = shlex.quote(summary.name)
     if run_command:
         unfinished = summary.done < summary.asked
-        more = f"{run_command} --trials {summary.asked if unfinished else 2 * summary.asked}"
+        more = f"{run_command} --trials {summary.asked if unfinished else 2 * summary.done}"
     else:
         more = f"sweeps best {name}"
     home = f" {home_option}" if home_option else ""

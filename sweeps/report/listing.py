@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sweeps.records.record import Record, SweepInfo
 
-ListingState = Literal["RUNNING", "FINISHED", "UNFINISHED", "EMPTY"]
+ListingState = Literal["RUNNING", "FINISHED", "UNFINISHED", "EMPTY", "ARCHIVED"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class ListingRow:
         created_at: Milliseconds since the epoch (UTC).
         generation: How often it was extended, plus one.
         state: RUNNING while a coordinator holds the sweep; else EMPTY without an outcome,
-            UNFINISHED with fewer outcomes than asked or an interrupted slot, FINISHED otherwise.
+            UNFINISHED with fewer outcomes than asked or an interrupted slot, FINISHED otherwise;
+            ARCHIVED if it is hidden.
     """
 
     name: str
@@ -61,6 +62,7 @@ def listing_rows(
     *,
     asked: Mapping[str, int] | None = None,
     running: Collection[str] = (),
+    archived: Collection[str] = (),
 ) -> list[ListingRow]:
     """Return one row a sweep, the newest first.
 
@@ -68,10 +70,12 @@ def listing_rows(
         sweeps: Each with all its records.
         asked: Number of trials asked for by sweep id, where it is known.
         running: Ids of sweeps that a coordinator holds now.
+        archived: Ids of sweeps that are hidden.
     """
     newest_first = sorted(sweeps, key=lambda sweep: (-sweep[0].created_at, sweep[0].name))
     totals = asked or {}
-    return [_row(info, r, totals.get(info.id), info.id in running) for info, r in newest_first]
+    rows = [_row(info, r, totals.get(info.id), info.id in running) for info, r in newest_first]
+    return [replace(row, state="ARCHIVED") if row.id in archived else row for row in rows]
 
 
 def _row(

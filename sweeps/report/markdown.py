@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sweeps.report.numbers import format_metric, format_seconds, format_value
+from sweeps.report.numbers import counted, format_metric, format_seconds, format_value
 from sweeps.report.verdict import difference_to, progress_line, retry_line, verdict_line
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def render_markdown(summary: Summary) -> str:
     if summary.retried:
         lines += [f"{escape(retry_line(summary.retried))}.", ""]
     if summary.tracking_pending:
-        lines += [f"{summary.tracking_pending} runs are recorded but not in MLflow yet.", ""]
+        lines += [f"{counted(summary.tracking_pending, 'run')} not in MLflow yet.", ""]
     return "\n".join(lines)
 
 

@@ -63,6 +63,11 @@ def format_difference(metric: str, value: float, reference: float) -> str:
     return f"{'+' if difference >= 0 else '-'}{format_metric(abs(difference))}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write `1 run`, `3 runs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def first_line(text: str, *, limit: int = 160) -> str:
     """Return the first line that is not empty, printable (no escape sequences), at most `limit`."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")

@@ -32,6 +32,7 @@ class Summary:
         failures: Number of FAILED slots by reason, most frequent first.
         retried: Number of failed attempts that were tried again, by reason.
         first_error: First line of the first failed slot's error, None without one.
+        first_failed: That slot.
         best: Best COMPLETE slot, baselines included; None if there is none.
         baselines: Slots whose origin is a baseline, in slot order.
         seconds: Wall time of this call of `sweeps run`.
@@ -62,6 +63,7 @@ class Summary:
     tracking_pending: int = 0
     tracking_error: str | None = None
     time_split: Mapping[str, float] = field(default_factory=dict)
+    first_failed: int | None = None
 
     @property
     def done(self) -> int:
@@ -86,6 +88,7 @@ class Summary:
             "failures": dict(self.failures),
             "retried": dict(self.retried),
             "first_error": self.first_error,
+            "first_failed": self.first_failed,
             "status": NOT_CONFIRMED,
             "best": self.best.to_dict() if self.best else None,
             "baselines": [row.to_dict() for row in self.baselines],
@@ -133,6 +136,7 @@ def summarize(
         counts={state: states[state] for state in STATES},
         failures=dict(Counter(row.reason for row in failed).most_common()),
         first_error=next((first_line(row.error) for row in failed if row.error), None),
+        first_failed=next((row.slot for row in failed if row.error), None),
         best=best_row(rows, info.direction),
         baselines=tuple(row for row in rows if row.baseline is not None),
         seconds=seconds,

@@ -1,8 +1,9 @@
 """Rows of slots -> one flat table with stable column names: terminal, CSV, pandas.
 
 Columns: `slot, state, reason, attempts, origin, seed`, the parameters in the order of the space,
-the headline metrics with the objective first, `seconds`. A cell is None (empty in CSV, missing in
-pandas) where a conditional parameter is inactive or switched off, or a trial has no such metric.
+the headline metrics with the objective first, `seconds`, `error` (its first line). A cell is None
+(empty in CSV, missing in pandas) where a conditional parameter is inactive or switched off, or a
+trial has no such metric.
 A parameter named like a column before it becomes `param.<name>`, a metric `metric.<name>`.
 """
 
@@ -12,6 +13,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from sweeps.report.numbers import first_line
 from sweeps.report.slots import STATES, SlotRow
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Value
 
 FIRST_COLUMNS = ("slot", "state", "reason", "attempts", "origin", "seed")
-LAST_COLUMN = "seconds"
+LAST_COLUMNS = ("seconds", "error")
 _DTYPES = {
     "slot": "Int64",
     "reason": "category",
@@ -28,6 +30,7 @@ _DTYPES = {
     "origin": "string",
     "seed": "Int64",
     "seconds": "float64",
+    "error": "string",
 }
 
 
@@ -77,7 +80,7 @@ def trial_table(
             is merged from the rows.
     """
     params, metrics = parameter_names(rows, order), metric_names(rows, objective)
-    taken = {*FIRST_COLUMNS, LAST_COLUMN}
+    taken = {*FIRST_COLUMNS, *LAST_COLUMNS}
     param_columns = [f"param.{name}" if name in taken else name for name in params]
     taken.update(param_columns)
     metric_columns = [f"metric.{name}" if name in taken else name for name in metrics]
@@ -87,10 +90,11 @@ def trial_table(
             *(row.params.get(name) for name in params),
             *(row.metrics.get(name) for name in metrics),
             row.seconds,
+            first_line(row.error) if row.error else None,
         ]
         for row in rows
     ]
-    return [*FIRST_COLUMNS, *param_columns, *metric_columns, LAST_COLUMN], cells
+    return [*FIRST_COLUMNS, *param_columns, *metric_columns, *LAST_COLUMNS], cells
 
 
 def write_csv(
@@ -125,11 +129,11 @@ def to_frame(
     import pandas as pd
 
     columns, cells = trial_table(rows, objective=objective, order=order)
-    last_param = len(columns) - len(metric_names(rows)) - 1
+    first_metric = len(columns) - len(metric_names(rows)) - len(LAST_COLUMNS)
     series: dict[str, pd.Series] = {}
     for index, name in enumerate(columns):
         values = [row[index] for row in cells]
-        is_metric = index >= last_param
+        is_metric = index >= first_metric
         dtype = _DTYPES.get(name) or ("float64" if is_metric else _parameter_dtype(values))
         if dtype == "category" and name not in _DTYPES:
             values = [None if value is None else str(value) for value in values]

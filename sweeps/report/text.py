@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -12,7 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.report.commands import next_commands
-from sweeps.report.numbers import broken, format_metric, format_seconds, format_value
+from sweeps.report.numbers import (
+    broken,
+    counted,
+    format_metric,
+    format_seconds,
+    format_value,
+)
 from sweeps.report.slots import SlotRow
 from sweeps.report.summary import Summary
 from sweeps.report.trials import TrialsView
@@ -66,6 +73,26 @@ def render_best(summary: Summary) -> RenderableType:
     return Group(*parts)
 
 
+def render_trial(row: SlotRow) -> RenderableType:
+    """Return what `sweeps trials NAME TRIAL` prints: all of one trial, its whole error included."""
+    facts = {
+        "state": f"{row.state}, {row.reason}",
+        "origin": row.origin,
+        "attempts": str(row.attempts),
+        "seed": str(row.seed),
+        "epochs": str(row.epochs),
+        "took": format_seconds(row.seconds),
+    }
+    parts: list[RenderableType] = [Text(f"trial {row.slot}", style="bold"), _pairs(facts)]
+    parts += [Text("Parameters:"), _pairs(_param_texts(row))]
+    if row.metrics:
+        metrics = {name: format_metric(value) for name, value in row.metrics.items()}
+        parts += [Text("Metrics:"), _pairs(metrics)]
+    if row.error:
+        parts += [Text("Error:", style="bold red"), Text(row.error)]
+    return Group(*parts)
+
+
 def render_trials(
     rows: Sequence[SlotRow],
     metric: str,
@@ -102,10 +129,13 @@ def _remarks(summary: Summary) -> list[tuple[str, str]]:
     remarks = []
     if summary.failures:
         remarks.append((failure_line(summary.failures, summary.first_error), "bold red"))
+        if summary.first_failed is not None:
+            whole = f"sweeps trials {shlex.quote(summary.name)} {summary.first_failed}"
+            remarks.append((f"the whole error: {whole}", "dim"))
     if summary.retried:
         remarks.append((retry_line(summary.retried), "yellow"))
     if summary.tracking_pending:
-        text = f"{summary.tracking_pending} runs are recorded but not in MLflow yet"
+        text = f"{counted(summary.tracking_pending, 'run')} not in MLflow yet"
         remarks.append((text, "yellow"))
     remarks += [(line, "dim") for line in _time_lines(summary.time_split)]
     return remarks
@@ -122,6 +152,8 @@ def _time_lines(split: Mapping[str, float]) -> list[str]:
         return [f"Time: {_shares(rest)}"] if any(rest.values()) else []
     ready = format_seconds(rest.pop("warm_up", 0.0))
     workers = _shares({"training": rest.pop("training", 0.0), "idle": idle})
+    if not workers:
+        return []  # ended before any was ready
     return [f"Time of the workers: {workers}, ready after {ready}", f"Meanwhile: {_shares(rest)}"]
 
 

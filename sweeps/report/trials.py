@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.report.numbers import broken, format_metric, format_params, format_value
+from sweeps.report.numbers import broken, first_line, format_metric, format_params, format_value
 from sweeps.report.slots import SlotRow, SlotState, best_row
 from sweeps.report.summary import NOT_CONFIRMED
 from sweeps.report.table import parameter_names
@@ -114,5 +114,10 @@ def objective_or_reason(row: SlotRow) -> str:
 
 
 def _why(row: SlotRow) -> str:
-    parts = [row.reason if row.state == "COMPLETE" else "", row.origin if row.baseline else ""]
+    why = first_line(row.error or "", limit=60) if row.state == "FAILED" else ""
+    known = {"sampled", "random", "grid"}  # nothing to say
+    parts = [
+        row.reason if row.state == "COMPLETE" else why,
+        "" if row.origin in known else row.origin,
+    ]
     return ", ".join(filter(None, parts))

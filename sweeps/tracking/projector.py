@@ -19,6 +19,7 @@ from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.outage import is_outage, one_line
 from sweeps.tracking.projection import Projection
+from sweeps.tracking.store import abandon_store
 
 FilesFactory = Callable[[], Mapping[str, bytes]]
 
@@ -162,6 +163,8 @@ class Projector:
                 end = min(end, began + AWAY_SECONDS)
             if is_urgent():
                 end, is_urgent = min(end, time.monotonic() + urgent_seconds), lambda: False
+        if self._thread.is_alive():
+            abandon_store(self._projection.tracking_uri)
         with self._changed:
             pending = list(dict.fromkeys([*self._failed, *(job.name for job in self._queue)]))
             return ProjectionReport(self._done, pending, self._error if pending else None)

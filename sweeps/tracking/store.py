@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sweeps.databases import (
     Patience,
+    abandon_creation,
     check,
     created_whole,
     enable_wal,
@@ -75,6 +76,13 @@ def check_database(database: Path, patience: Patience) -> None:
             f"{importlib.metadata.version('mlflow')}. It was left as it is. "
             "Use the version that wrote it, or another --tracking-uri"
         )
+
+
+def abandon_store(tracking_uri: str) -> None:
+    """Leave no half of a store behind: the thread that makes it is not waited for any more."""
+    database = sqlite_path(tracking_uri)
+    if database is not None:
+        abandon_creation(database)
 
 
 def close_client(client: Any) -> None:

@@ -60,9 +60,9 @@ def test_a_folder_is_refused(tmp_path):
 
 
 def test_another_ending_is_refused(tmp_path):
-    (tmp_path / "space.json").write_text("{}")
+    (tmp_path / "space.toml").write_text("")
     with pytest.raises(SpaceError, match=r"ends in \.yaml or \.yml"):
-        load_space(str(tmp_path / "space.json"))
+        load_space(str(tmp_path / "space.toml"))
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path):

@@ -10,7 +10,7 @@ from tests.search_spaces.known import SPACE
 
 
 def test_everything_in_the_file_is_in_the_space(space, tmp_path):
-    assert space.name == "space"
+    assert space.name == tmp_path.name, "a space.yaml is called as its folder is"
     assert space.description == "A space with everything in it"
     assert (space.objective.metric, space.objective.direction) == ("best_val_accuracy", "maximize")
     assert space.fixed == {"epochs": 40}

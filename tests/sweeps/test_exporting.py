@@ -46,4 +46,4 @@ def test_an_experiment_that_exports_nothing_says_so(run_toy, make_home, tmp_path
     assert "give it a method `export`" in result.stderr
     assert not (tmp_path / "model").exists()
     missing = export(make_home(), "toy", tmp_path / "model", "--trial", "7")
-    assert (missing.exit_code, "has no trial 7" in missing.stderr) == (1, True)
+    assert (missing.exit_code, "has no trial 7" in missing.stderr) == (2, True)

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.errors import UsageError
 from sweeps.experiment import Stop, TrialSpec
-from sweeps.records import RecordError
 from sweeps.script_experiment import ScriptExperiment
 from tests.sweeps.conftest import table
 
@@ -33,7 +33,7 @@ defaults: {trials: 4, sampler: random, pruner: none, ask_ahead: 2}
 @pytest.fixture
 def space(tmp_path):
     (tmp_path / "train.sh").write_text(SHELL)
-    file = tmp_path / "space.yaml"
+    file = tmp_path / "script.yaml"
     file.write_text(SPACE)
     return file
 
@@ -72,7 +72,7 @@ def test_each_word_stays_one_argument_whatever_the_value(tmp_path):
 
 def test_a_failure_says_exit_code_and_the_end_of_stderr(tmp_path):
     experiment = script(tmp_path, "import sys\nsys.exit('no such layer')")
-    with pytest.raises(RuntimeError, match=r"train.py 0.5: exit code 1\nno such layer"):
+    with pytest.raises(RuntimeError, match=r"train.py 0.5: exit code 1: no such layer"):
         run(experiment)
 
 
@@ -120,7 +120,7 @@ def test_a_script_that_hangs_ends_with_its_trial(space, make_home):
     words = ["run", str(space), "--trials", "1", "--workers", "1", "--trial-timeout", "1"]
     options = ["--retries", "0", "--home", str(make_home()), "--quiet"]
     assert CliRunner().invoke(app, [*words, *options]).exit_code == 0
-    (row,) = sweeps.load("space", make_home()).rows()
+    (row,) = sweeps.load("script", make_home()).rows()
     assert (row.state, row.reason) == ("FAILED", "timeout")
 
 
@@ -166,5 +166,5 @@ def test_it_is_planned_without_running(space):
 
 def test_a_model_is_where_the_script_put_it(space, make_home):
     sweep = sweeps.run(str(space), home=make_home(), trials=1, workers=0, progress="quiet")
-    with pytest.raises(RecordError, match="ended without weights"):
+    with pytest.raises(UsageError, match="ended without weights"):
         sweep.best().load_model()

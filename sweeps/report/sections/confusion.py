@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sweeps.records import Record
 from sweeps.report.blocks import Block, Section, Table
 from sweeps.report.charts.chart import Axis, Chart, Heatmap, Points
-from sweeps.report.charts.palette import COMPARED, Role
+from sweeps.report.charts.palette import Role
 from sweeps.report.data import SweepData, best_confusion, class_names
 from sweeps.report.findings.pairs import wilson
 from sweeps.report.numbers import format_metric
@@ -43,7 +43,11 @@ def confusion_section(data: SweepData) -> Section | None:
         compared.append((f"baseline {reference.baseline}", base))
         title = f"Best minus baseline {reference.baseline}"
         charts.append(difference_chart("confusion-difference", title, found[0][2] - base, names))
-    blocks: list[Block] = [*charts, recall_chart(compared, names), _pairs(found[0][2], names)]
+    blocks: list[Block] = [
+        *charts,
+        recall_chart(compared, names, ("best", "baseline")),
+        _pairs(found[0][2], names),
+    ]
     return Section("confusion", "Confusion matrices", blocks)
 
 
@@ -87,9 +91,10 @@ def difference_chart(name: str, title: str, difference: Counts, names: Sequence[
     return Chart(name, title, [heat], Axis("predicted"), Axis("actual"), note=note)
 
 
-def recall_chart(compared: Sequence[tuple[str, Counts]], names: Sequence[str]) -> Chart:
+def recall_chart(
+    compared: Sequence[tuple[str, Counts]], names: Sequence[str], roles: Sequence[Role]
+) -> Chart:
     """Return the share of each class that was recognised, with 95 % intervals (Wilson 1927)."""
-    roles: Sequence[Role] = ("best", "baseline") if len(compared) <= 2 else COMPARED
     marks = []
     for place, (label, counts) in enumerate(compared):
         right, totals = np.diag(counts), counts.sum(axis=1)

@@ -109,7 +109,7 @@ def _slice(data: SweepData, name: str) -> Chart:
     texts = [trial_text(row) for row in rows]
     mark = Points("", x, heights, "trial", texts, values=slots, values_title="trial")
     labels = None if is_numeric else _choices(data, name)
-    is_tiny = is_numeric and min(float(value) for value in x) < 1e-3
+    is_tiny = is_numeric and min(float(value) for value in x if value is not None) < 1e-3
     axis = Axis(name, log=is_numeric and _is_log(data, name), labels=labels, is_tiny=is_tiny)
     return Chart(f"slice-{name}", name, [mark], axis, Axis(metric), "third")
 

@@ -299,7 +299,7 @@ def test_notes_are_shown_by_mlflow_and_survive_a_lost_store(
 ):
     sweep = run_toy(trials=2, workers=0)
     assert call("note", "toy", "the first try").exit_code == 0
-    assert call("note", "toy", "1", "looks", "odd").exit_code == 0
+    assert call("note", "toy", "1", "looks odd").exit_code == 0
     assert call("note", "toy").stdout == "the first try\ntrial 1: looks odd\n"
     assert call("note", "toy", "1").stdout == "trial 1: looks odd\n"
 

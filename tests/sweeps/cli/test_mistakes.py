@@ -54,7 +54,7 @@ BAD_SPACES = {
     "experiment not importable": (changed("toy_experiment:", "toy_experimnt:"), "toy_experimnt"),
     "experiment without the object": (changed(":experiment", ":experimet"), "did you mean"),
     "experiment of the wrong kind": (changed(":experiment", ":np"), "lacks"),
-    "broken YAML": (GOOD + "fixed: {epochs: [", "space.yaml:8: is not valid YAML"),
+    "broken YAML": (GOOD + "fixed: {epochs: [", "own.yaml:8: is not valid YAML"),
     "a list": ("- x\n- y\n", "mapping"),
     "empty": ("", "empty"),
     "a Python tag": (changed("low: -1", "low: !!python/object/apply:os.getpid []"), "tag"),
@@ -117,14 +117,14 @@ def assert_refused(line, tmp_path, *fragments):
 @pytest.mark.parametrize(("text", "fragment"), BAD_SPACES.values(), ids=BAD_SPACES)
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_a_bad_space_is_refused(tmp_path, command, text, fragment):
-    file = tmp_path / "space.yaml"
+    file = tmp_path / "own.yaml"
     file.write_text(text)
     assert_refused([command, str(file)], tmp_path, fragment)
 
 
 @pytest.mark.parametrize(("options", "fragment"), BAD_OPTIONS.values(), ids=BAD_OPTIONS)
 def test_a_bad_option_is_refused(tmp_path, options, fragment):
-    file = tmp_path / "space.yaml"
+    file = tmp_path / "own.yaml"
     file.write_text(GOOD)
     assert_refused(["run", str(file), *options], tmp_path, fragment)
 
@@ -184,11 +184,11 @@ def test_a_home_that_no_address_can_hold_is_refused(tmp_path, name):
 
 
 def test_a_table_that_cannot_be_written_is_refused(tmp_path, make_home):
-    home, space = make_home(), tmp_path / "space.yaml"
+    home, space = make_home(), tmp_path / "own.yaml"
     space.write_text(GOOD)
     run = CliRunner().invoke(app, ["run", str(space), "--trials", "1", "--home", str(home)])
     assert run.exit_code == 0, run.output
-    line = ["trials", "space", "--csv", str(tmp_path / "no" / "x.csv"), "--home", str(home)]
+    line = ["trials", "own", "--csv", str(tmp_path / "no" / "x.csv"), "--home", str(home)]
     result = CliRunner().invoke(app, line)
     assert result.exit_code == 2
     assert "cannot be written (No such file or directory)" in result.stderr
@@ -198,7 +198,7 @@ def test_a_table_that_cannot_be_written_is_refused(tmp_path, make_home):
 def test_an_experiment_that_fails_to_import_is_named(tmp_path, text):
     module = f"broken_{abs(hash(text))}"
     (tmp_path / f"{module}.py").write_text(text)
-    file = tmp_path / "space.yaml"
+    file = tmp_path / "own.yaml"
     file.write_text(GOOD.replace("tests.sweeps.toy_experiment", module))
     result = CliRunner().invoke(app, ["plan", str(file), "--home", str(tmp_path / "home")])
     assert result.exit_code == 2

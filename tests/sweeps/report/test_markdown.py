@@ -23,7 +23,7 @@ def test_it_holds_verdict_comparison_parameters_and_failures():
     assert "| learning\\_rate | 1.00e-03 |" in lines
     assert "| error | 1 |" in lines
     assert "First error: KeyError: 'a\\|b'" in lines
-    assert "1 runs are recorded but not in MLflow yet." in lines
+    assert "1 run not in MLflow yet." in lines
 
 
 def test_every_table_has_as_many_cells_in_each_line_and_a_blank_line_around():

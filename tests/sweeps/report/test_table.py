@@ -32,10 +32,10 @@ def test_columns_are_stable_and_the_objective_comes_first_among_metrics():
     assert columns == [
         *("slot", "state", "reason", "attempts", "origin", "seed"),
         *("learning_rate", "units_1", "dropout"),
-        *(METRIC, "best_val_loss", "seconds"),
+        *(METRIC, "best_val_loss", "seconds", "error"),
     ]
     expected = [0, "COMPLETE", "early_stopping", 1, "sampled", 100, 0.001, 25, 0.25, 0.9, 0.25, 4.0]
-    assert cells == [expected]
+    assert cells == [[*expected, None]]
 
 
 def test_inactive_parameters_and_absent_metrics_are_empty_in_csv():
@@ -93,6 +93,7 @@ def test_a_frame_is_typed_column_by_column():
         METRIC: "float64",
         "best_val_loss": "float64",
         "seconds": "float64",
+        "error": "string",
     }
     assert list(frame["state"]) == ["COMPLETE", "FAILED"]
     assert list(frame["state"].cat.categories) == ["COMPLETE", "PRUNED", "FAILED", "RUNNING"]
@@ -102,5 +103,6 @@ def test_a_frame_is_typed_column_by_column():
 
 def test_a_frame_of_no_trials_has_the_fixed_columns():
     frame = to_frame([])
-    assert list(frame) == ["slot", "state", "reason", "attempts", "origin", "seed", "seconds"]
+    fixed = ["slot", "state", "reason", "attempts", "origin", "seed", "seconds", "error"]
+    assert list(frame) == fixed
     assert len(frame) == 0

@@ -37,7 +37,7 @@ def test_the_end_of_a_run_shows_best_baseline_failures_and_three_commands():
     assert "3 of 3 trials: 2 COMPLETE, 1 FAILED (1 min 02 s)" in text
     assert "best observed, not confirmed: best_val_accuracy 0.9230 (trial 1), +1.30 points" in text
     assert "1 trial failed: error 1; first error: ValueError: [bold]boom[/bold]" in text
-    assert "2 runs are recorded but not in MLflow yet" in text
+    assert "2 runs not in MLflow yet" in text
     assert "training 30 s (75%), tracking 10 s (25%)" in text
     assert "study" not in text
     for command in ("sweeps ui", "sweeps trials mlp", "sweeps run mlp --trials 6"):
