@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces.errors import SpaceError
@@ -98,8 +97,7 @@ def resolve(options: RunOptions) -> SweepConfig:
     home = Home.resolve(options.home)
     try:
         space = load_space(options.space)
-        default = _default_name(options.space)
-        name = check_sweep_name(default if options.name is None else options.name)
+        name = check_sweep_name(space.name if options.name is None else options.name)
         experiment = load_experiment(space.experiment, space.directory)
         space, dropped = apply_overrides(space, options.overrides, experiment.parameters)
         directions = {m: info.direction for m, info in experiment.metrics.items()}
@@ -179,10 +177,6 @@ def _at_least(option: str, value: int | None, least: int) -> None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UsageError(f"{option} {value!r}: give a whole number from {least} on")
-
-
-def _default_name(space: str) -> str:
-    return Path(space).stem if space.endswith((".yaml", ".yml")) else space.rpartition(":")[2]
 
 
 def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choice:

@@ -128,7 +128,8 @@ class TrialResult:
         history: Per-epoch metrics, each a list as long as the number of epochs; finite values,
             NaN only in the last epoch of a diverged trial.
         arrays: Named arrays worth keeping. Known to reports: `confusion` (epochs, classes,
-            classes), unsigned, [true, predicted], after each epoch; `validation_logits`
+            classes), unsigned, [true, predicted], after each epoch (or one, of the best epoch);
+            `validation_logits`
             (n_validation, classes), float32, from the restored best weights.
         weights: Best-epoch weights by name, or None if the experiment has none.
         timings: Durations by name, each ending in `_seconds`.

@@ -191,10 +191,11 @@ class KerasExperiment:
         Raises:
             ValueError: The weights do not belong to what `build` makes of this configuration.
         """
-        from digitexp.keras_experiment.models import checked, give_weights
         from digitexp.training.tensorflow_setup import start_tensorflow
 
-        start_tensorflow()
+        start_tensorflow()  # before whatever imports TensorFlow, which would be loud
+        from digitexp.keras_experiment.models import checked, give_weights
+
         model = checked(self._build(self._params(config)))
         give_weights(model, weights)
         return model

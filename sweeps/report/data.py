@@ -122,7 +122,8 @@ def best_confusion(record: Record) -> NDArray[np.int64] | None:
     if record.result is None or counts is None or not len(counts):
         return None
     epoch = int(record.result.metrics.get("best_epoch", len(counts)))
-    matrix: NDArray[np.int64] = counts[epoch - 1].astype(np.int64)
+    # An experiment may have kept those of the best epoch alone.
+    matrix: NDArray[np.int64] = counts[min(epoch, len(counts)) - 1].astype(np.int64)
     return matrix
 
 
