@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from sweeps.cli.comparing import compare
 from sweeps.cli.console import open_streams
+from sweeps.cli.dashboard import dashboard
 from sweeps.cli.doctor import doctor
 from sweeps.cli.exporting import export
 from sweeps.cli.init import init
@@ -69,7 +70,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(run, plan, best, trials, report, compare, export, ui),
+    *(run, plan, best, trials, report, compare, export, ui, dashboard),
     *(status, watch, stop, pause, resume, cancel),
     *(init, schema, sync, doctor),
     *(note, rename, archive, delete, gc, share),

@@ -84,8 +84,8 @@ def run_ui(home: Path, tracking_uri: str, host: str, port: int, open_browser: bo
         _announce(view_address(urlunsplit(public), None, None), open_browser)
         return 0
     experiment, sweep = _newest_sweep(tracking_uri)
-    _check_port(host, port)
-    base = f"http://{_name_in_url(host)}:{port}"
+    check_port(host, port)
+    base = f"http://{name_in_url(host)}:{port}"
     say(f"starting the MLflow UI on {redacted(tracking_uri)}, about 20 s ...")
     if host not in _LOOPBACK:
         say(f"anyone who can reach {host}:{port} can read and delete runs: there is no password")
@@ -138,7 +138,12 @@ def _first_row(database: Path, query: str) -> tuple[object, ...] | None:
         return row
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that cannot be listened on, and name one that can.
+
+    Raises:
+        UsageError: It is taken, or no port.
+    """
     if not 0 < port < 65536:
         raise UsageError(f"--port {port}: give a number from 1 to 65535")
     problem = _bind_error(host, port)
@@ -168,7 +173,7 @@ def _server(
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
     command += ["--backend-store-uri", tracking_uri, "--host", host, "--port", str(port)]
     command += ["--default-artifact-root", (home / "artifacts").absolute().as_uri()]
-    with _signals_exit(), tempfile.TemporaryDirectory(prefix="sweeps-ui-") as folder:
+    with signals_exit(), tempfile.TemporaryDirectory(prefix="sweeps-ui-") as folder:
         server = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
             command,
             cwd=folder,  # MLflow leaves files where it is started
@@ -194,7 +199,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _signals_exit() -> Iterator[None]:
+def signals_exit() -> Iterator[None]:
     """Turn SIGTERM and a closed terminal into an exit that passes through `finally`."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -223,7 +228,8 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], base: str) -> bool:
     return False
 
 
-def _name_in_url(host: str) -> str:
+def name_in_url(host: str) -> str:
+    """Return how a host that is listened on is called in an address."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"[{reachable}]" if ":" in reachable else reachable
 

@@ -63,9 +63,9 @@ def format_difference(metric: str, value: float, reference: float) -> str:
     return f"{'+' if difference >= 0 else '-'}{format_metric(abs(difference))}"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """Write `1 run`, `3 runs`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 def first_line(text: str, *, limit: int = 160) -> str:

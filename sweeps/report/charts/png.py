@@ -33,7 +33,7 @@ def draw_png(chart: Chart, dpi: int = 110) -> bytes:
     if chart.bars:
         height = max(2.4, 1.4 + 0.32 * max(len(bars.labels) for bars in chart.bars))
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+        figure = Figure(figsize=(width, height), facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         axes.set_title(chart.title, loc="left", fontsize=10, fontweight="bold")
@@ -48,7 +48,9 @@ def draw_png(chart: Chart, dpi: int = 110) -> bytes:
             axes.legend(loc="best", fontsize=8)
         buffer = io.BytesIO()
         # No version in the file: the same chart is the same bytes.
-        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        figure.savefig(
+            buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None}
+        )
     return buffer.getvalue()
 
 

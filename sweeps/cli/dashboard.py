@@ -1,0 +1,110 @@
+"""`sweeps dashboard`: Optuna Dashboard on a copy of the studies, which is refreshed."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import typer
+
+from sweeps.cli.options import HomeOption
+from sweeps.cli.ui import check_port, name_in_url, say, signals_exit
+from sweeps.errors import UsageError
+
+if TYPE_CHECKING:
+    from sweeps.home import Home
+
+REFRESH_SECONDS: Final = 3.0
+
+
+def dashboard(
+    home: HomeOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = False,
+) -> None:
+    """Open Optuna Dashboard on a copy of the studies, refreshed while sweeps run.
+
+    Its buttons change the copy only, and each study there says so in its name.
+    """
+    from sweeps.home import Home
+    from sweeps.report.numbers import counted
+
+    found = Home.resolve(home)
+    make_app = _dashboard_app()
+    if not found.optuna_db.exists():
+        raise UsageError(f"nothing to show: no sweep in {found.path}; begin with: sweeps run smoke")
+    check_port(host, port)
+    with signals_exit(), tempfile.TemporaryDirectory(prefix="sweeps-dashboard-") as folder:
+        copy = Path(folder) / "optuna.db"
+        count = _refresh(found, copy)
+        server = make_server(host, port, make_app(copy), _Server, _Silent)
+        with server, _refreshing(found, copy), contextlib.suppress(KeyboardInterrupt):
+            address = f"http://{name_in_url(host)}:{port}/dashboard"
+            say(f"Optuna Dashboard, on a copy of {counted(count, 'study', 'studies')}: {address}")
+            say("what its buttons change is lost; sweeps are not touched. Ctrl-C stops it")
+            if browser:
+                webbrowser.open(address)
+            server.serve_forever()
+    say("stopped")
+
+
+def _dashboard_app() -> Callable[[Path], Any]:
+    try:
+        from optuna_dashboard import wsgi
+    except ImportError:
+        raise UsageError(
+            "Optuna Dashboard is not installed: pip install 'digit-sweeps[dashboard]'"
+        ) from None
+    return lambda copy: wsgi(f"sqlite:///{copy}")
+
+
+def _refresh(home: Home, copy: Path) -> int:
+    from sweeps.study.snapshot import take_snapshot
+
+    shown = [i for i in home.sweeps(lambda line: None) if not home.store(i.id).is_archived]
+    return take_snapshot(home.optuna_db, copy, {info.study_name: info.name for info in shown})
+
+
+@contextlib.contextmanager
+def _refreshing(home: Home, copy: Path) -> Iterator[None]:
+    """Take the copy anew, in a thread, whenever the studies have changed."""
+    over = threading.Event()
+
+    def refresh() -> None:
+        seen = _changed_at(home.optuna_db)
+        while not over.wait(REFRESH_SECONDS):
+            now = _changed_at(home.optuna_db)
+            if now != seen:
+                with contextlib.suppress(Exception):  # locked for long, or away: next time
+                    _refresh(home, copy)
+                    seen = now
+
+    thread = threading.Thread(target=refresh, name="sweeps-snapshot", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _changed_at(database: Path) -> list[float]:
+    wal = database.with_name(f"{database.name}-wal")
+    return [path.stat().st_mtime for path in (database, wal) if path.exists()]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
+        """Say nothing of requests."""

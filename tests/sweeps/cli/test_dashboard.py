@@ -1,0 +1,81 @@
+"""Optuna Dashboard on a copy: what its buttons do never reaches the study."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sqlite3
+import time
+import urllib.request
+from contextlib import closing
+
+import pytest
+
+import sweeps
+from tests.browser.conftest import browser, page  # noqa: F401 - fixtures
+from tests.sweeps.conftest import table
+from tests.sweeps.launching import Launched
+from tests.sweeps.soundness import assert_sound
+
+
+@pytest.fixture
+def dashboard(run_toy, make_home):
+    before = run_toy(trials=6, workers=0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    running = Launched(["dashboard", "--home", str(make_home()), "--port", str(port)])
+    base = f"http://127.0.0.1:{port}"
+    end = time.monotonic() + 60
+    while not _answers(f"{base}/api/studies"):
+        assert running.is_alive(), running.stderr()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    yield before, base
+    running.signal(signal.SIGTERM)
+    assert running.wait() == 143
+
+
+def _answers(address):
+    try:
+        return urllib.request.urlopen(address, timeout=5).status == 200
+    except OSError:
+        return False
+
+
+def asked(address, method="GET", body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    request.method = method
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+
+@pytest.mark.browser
+def test_it_shows_the_trials_and_says_that_it_is_a_copy(dashboard, page):  # noqa: F811
+    _, base = dashboard
+    page.goto(f"{base}/dashboard")
+    page.get_by_text("toy (copy: changes are lost)").first.click()
+    page.get_by_text("Hyperparameter Importance").first.wait_for()
+    assert "toy (copy: changes are lost)" in page.content()
+
+
+def test_deleting_and_telling_there_changes_nothing_here(dashboard, make_home):
+    sweep, base = dashboard
+    (study,) = asked(f"{base}/api/studies")["study_summaries"]
+    asked(f"{base}/api/studies/{study['study_id']}", "DELETE")
+    assert asked(f"{base}/api/studies")["study_summaries"] == []
+    with closing(sqlite3.connect(make_home() / "optuna.db")) as database:
+        assert database.execute("SELECT count(*) FROM trials").fetchone() == (6,)
+    assert_sound(make_home(), table(sweep))
+
+
+def test_the_copy_follows_a_sweep_that_goes_on(dashboard, run_toy):
+    _, base = dashboard
+    more = run_toy(trials=9, workers=0)
+    end = time.monotonic() + 30
+    while len(asked(f"{base}/api/studies/1")["trials"]) < len(more.rows()):
+        assert time.monotonic() < end
+        time.sleep(0.3)
+    assert len(sweeps.load("toy", more.home.path).rows()) == 9
