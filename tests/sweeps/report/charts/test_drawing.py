@@ -1,0 +1,101 @@
+"""Each kind of mark, drawn both ways: plotly accepts the figure, and the PNG is a picture."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sweeps.report.charts.chart import (
+    Axis,
+    Bars,
+    Chart,
+    Dimension,
+    Heatmap,
+    Line,
+    Parallel,
+    Points,
+)
+from sweeps.report.charts.interactive import figure
+from sweeps.report.charts.palette import COLORS
+from sweeps.report.charts.png import draw_png
+
+VALUES = [0.1, None, 0.3]
+CHARTS = {
+    "points": Chart("a", "Points", [Points("p", [1, 2, 3], VALUES, "trial", ["x", "y", "z"])]),
+    "points by colour": Chart(
+        "b", "By colour", [Points("", [1, 2, 3], [1, 2, 3], "trial", values=[1, 5, 9])],
+        Axis("x", log=True, is_tiny=True),
+    ),
+    "intervals at labels": Chart(
+        "c", "Intervals",
+        [Points("p", ["a", "b"], [1, 2], "best", low=[0.5, 1], high=[2, 3], shift=0.2)],
+        Axis("class", labels=("a", "b")),
+    ),
+    "diamonds": Chart("d", "Diamonds", [Points("p", [1], [2], "best", is_diamond=True)]),
+    "lines": Chart(
+        "e", "Lines",
+        [Line("one", [1, 2, None, 1], [0.1, 0.2, None, 0.3], "trial", faint=True),
+         Line("two", [1, 2], [1, 2], "best", dashed=True, steps=True)],
+        Axis("epoch", whole=True), Axis("loss", range=(0, 3)), "wide",
+    ),
+    "bars": Chart(
+        "f", "Bars",
+        [Bars("best", ["one"], [0.7], "best", [0.5], [0.8], ["one: 0.7"]),
+         Bars("noise", ["two"], [0.1], "reference", [0.0], [0.2])],
+    ),
+    "heatmap": Chart("g", "Counts", [Heatmap([[9, 1], [0, 8]], ["0", "1"], ["0", "1"])]),
+    "differences": Chart(
+        "h", "Differences",
+        [Heatmap([[1, -1], [0, 2]], ["0", "1"], ["0", "1"], diverging=True, text=[["", ""]] * 2)],
+    ),
+    "parallel": Chart(
+        "i", "Parallel",
+        [Parallel(
+            [Dimension("rate", [1e-4, 1e-2, 1e-3], log=True),
+             Dimension("units", [1, None, 3]),
+             Dimension("kind", ["a", "b", "a"], labels=("a", "b"))],
+            [0.1, 0.2, 0.3], "score", ["one", "two", "three"])],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CHARTS)
+def test_plotly_accepts_the_figure(kind):
+    from plotly.graph_objects import Figure
+
+    def painted(value):
+        if isinstance(value, dict):
+            return {k: painted(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [painted(item) for item in value]
+        # As page.js does: a role is no colour yet.
+        is_role = isinstance(value, str) and (
+            value in COLORS or value in {"ink", "paper"} or value.startswith("scale:")
+        )
+        return "#000000" if is_role else value
+
+    drawn = Figure(painted(figure(CHARTS[kind])))  # raises if a property or value is unknown
+    assert len(drawn.data) >= len(CHARTS[kind].marks)
+
+
+@pytest.mark.parametrize("kind", CHARTS)
+def test_the_png_shows_something_and_is_the_same_each_time(kind):
+    png = draw_png(CHARTS[kind])
+    image = Image.open(io.BytesIO(png))
+    assert min(image.size) > 200
+    assert len(np.unique(np.asarray(image.convert("L")))) > 20
+    assert draw_png(CHARTS[kind]) == png
+
+
+def test_a_missing_value_lies_below_all_others():
+    values, ticks = Dimension("units", [1, None, 3]).places()
+    assert values[1] < min(values[0], values[2])
+    assert ticks[0] == (values[1], "none")
+
+
+def test_lines_cross_each_axis_between_its_ends():
+    (parallel,) = CHARTS["parallel"].marks
+    heights, labels = parallel.lines()
+    assert all(0 <= height <= 1 for line in heights for height in line)
+    assert {axis for axis, _, _ in labels} == {0, 1, 2}

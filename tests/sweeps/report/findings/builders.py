@@ -1,0 +1,38 @@
+"""A sweep as data, with the distributions that findings need, without any file."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
+
+from sweeps.records import RecordStore
+from sweeps.report.data import SweepData
+from tests.sweeps.report.builders import record, sweep_info
+
+DOMAINS = {
+    "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
+    "units": IntDistribution(8, 128),
+    "kind": CategoricalDistribution(("a", "b", "c")),
+    "depth": IntDistribution(1, 3),
+}
+
+
+def sweep_data(points, objectives, direction="maximize"):
+    """Return a sweep whose trials are these points with these objectives."""
+    texts = {name: distribution_to_json(domain) for name, domain in DOMAINS.items()}
+    records = tuple(
+        dataclasses.replace(
+            record(slot, objective, params=point),
+            distributions={name: texts[name] for name in point},
+        )
+        for slot, (point, objective) in enumerate(zip(points, objectives, strict=True))
+    )
+    info = sweep_info(direction=direction)
+    return SweepData(info, RecordStore(Path("none")), records, len(records), None)

@@ -1,0 +1,39 @@
+import pytest
+
+from sweeps.report.findings.edges import edges, narrowed
+from tests.sweeps.report.findings.builders import sweep_data
+
+
+def grid(count=20):
+    return [
+        {"learning_rate": 10 ** (-4 + 2 * i / (count - 1)), "units": 60 + i % 3, "depth": 1 + i % 3}
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("objective", "direction", "end"),
+    [
+        (lambda i: i, "maximize", "highest"),
+        (lambda i: i, "minimize", "lowest"),
+        (lambda i: -i, "maximize", "lowest"),
+    ],
+)
+def test_an_end_that_the_best_touch_is_named(objective, direction, end):
+    near = [{**p, "learning_rate": 1e-4 if i < 5 else 1e-2 if i > 14 else 1e-3}
+            for i, p in enumerate(grid())]  # fmt: skip
+    found = edges(sweep_data(near, [objective(i) for i in range(20)], direction))
+    assert [(edge.name, edge.end, edge.touching) for edge in found] == [("learning_rate", end, 5)]
+    assert "learning_rate" in found[0].sentence()
+
+
+def test_the_middle_and_a_handful_of_whole_numbers_are_no_edges():
+    points = grid()
+    assert edges(sweep_data(points, [-abs(i - 10) for i in range(20)])) == []
+    assert edges(sweep_data(points[:9], range(9))) == [], "too few to say"
+
+
+def test_the_best_quarter_says_what_to_narrow_to():
+    data = sweep_data(grid(), [-abs(i - 10) for i in range(20)])
+    assert narrowed(data, ["learning_rate"]) == ["learning_rate=0.000695..0.00183"]
+    assert narrowed(data, []) == []

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from sweeps.report.findings.pairs import paired_difference, wilson
+
+
+def right(*counts):
+    """Return two models' right answers: both, only the first, only the second, neither."""
+    first = np.repeat([True, True, False, False], counts)
+    second = np.repeat([True, False, True, False], counts)
+    return first, second
+
+
+def test_a_difference_counts_the_samples_only_one_got_right():
+    difference = paired_difference(*right(900, 40, 20, 40))
+    assert (difference.n, difference.only_first, difference.only_second) == (1000, 40, 20)
+    assert difference.difference == pytest.approx(0.02)
+    # Agresti & Min: (40.5 - 20.5) / 1002, plus and minus 1.96 sqrt(61 - 20^2 / 1002) / 1002
+    assert difference.low == pytest.approx(0.00473, abs=1e-4)
+    assert difference.high == pytest.approx(0.03519, abs=1e-4)
+    assert difference.is_told_apart
+
+
+@pytest.mark.parametrize("counts", [(1000, 0, 0, 0), (900, 30, 30, 40), (0, 1, 0, 0)])
+def test_equal_models_and_single_samples_are_not_told_apart(counts):
+    assert not paired_difference(*right(*counts)).is_told_apart
+
+
+def test_the_other_way_round_is_the_opposite():
+    one = paired_difference(*right(900, 40, 20, 40))
+    other = paired_difference(*reversed(right(900, 40, 20, 40)))
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(0.02, 0.02), (0.05, 0.03), (0.02, 0.005)])
+def test_its_interval_covers_the_truth_as_often_as_it_says(only_first, only_second):
+    random = np.random.default_rng(0)
+    shares = [0.9, only_first, only_second, 0.1 - only_first - only_second]
+    truth = only_first - only_second
+    covered = 0
+    for counts in random.multinomial(1000, shares, size=1000):
+        difference = paired_difference(*right(*counts))
+        covered += difference.low <= truth <= difference.high
+    assert covered / 1000 >= 0.935
+
+
+@pytest.mark.parametrize(
+    ("found", "total", "expected"),
+    [(8, 10, (0.4902, 0.9433)), (0, 20, (0.0, 0.1611)), (20, 20, (0.8389, 1.0)), (0, 0, (0, 1))],
+)
+def test_wilson_is_what_the_tables_say(found, total, expected):
+    assert wilson(found, total) == pytest.approx(expected, abs=1e-4)
