@@ -109,6 +109,15 @@ class Sweep:
         chosen = self.best() if trial is None else self.trial(trial)
         return confusion_frame(chosen.record, epoch)
 
+    def report(self, file: str | Path) -> Path:
+        """Write the sweep as one HTML page, as `sweeps report` does; return its path."""
+        from sweeps.report.reading import read_sweep
+        from sweeps.report.reporting import render_report
+
+        data = read_sweep(self.info, self.home.store(self.info.id))
+        Path(file).write_text(render_report(data), encoding="utf-8")
+        return Path(file).resolve()
+
     def best(self) -> Trial:
         """Return the best trial observed (not confirmed).
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeps.cli.console import complain
 from sweeps.cli.options import HomeOption, JsonOption
-from sweeps.cli.reporting import DataOption, read_sweep, write
+from sweeps.cli.reporting import DataOption, write
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ def compare(
 
 def _contestant(home: Home, text: str, source: str | None) -> Contestant:
     from sweeps.report.comparing import Contestant
+    from sweeps.report.reading import read_sweep
 
     name, colon, number = text.partition(":")
     if colon and not number.isdecimal():
         raise UsageError(f"compare {text!r}: write NAME, or NAME:7 for trial 7 of it")
-    data = read_sweep(home, home.get(name), source)
+    info = home.get(name)
+    data = read_sweep(info, home.store(info.id), source, complain)
     label = data.info.name
     if not colon:
         if not data.ranking:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sweeps.cli.console import complain
 from sweeps.cli.options import HomeOption, SweepArgument
 from sweeps.errors import UsageError
-
-if TYPE_CHECKING:
-    from sweeps.home import Home
-    from sweeps.records import SweepInfo
-    from sweeps.report.data import LoadedSamples, SweepData
 
 DataOption = Annotated[
     str | None,
@@ -35,10 +30,12 @@ def report(
 ) -> None:
     """Write a sweep as one HTML page that works offline: who won, how sure that is, what next."""
     from sweeps.home import Home
+    from sweeps.report.reading import read_sweep
     from sweeps.report.reporting import draw_charts, render_report
 
     found = Home.resolve(home)
-    read = read_sweep(found, found.get(name), data)
+    info = found.get(name)
+    read = read_sweep(info, found.store(info.id), data, complain)
     if not read.records:
         raise UsageError(f"sweep {read.info.name!r} has no trial yet: nothing to report")
     path = output or Path(f"{read.info.name}.html")
@@ -48,30 +45,6 @@ def report(
             write(figures / file, png)
         print(f"charts in {figures}")
     print(path)
-
-
-def read_sweep(home: Home, info: SweepInfo, source: str | None) -> SweepData:
-    """Read a sweep, and its samples if they can be had; why not is said in a line."""
-    from sweeps.report.data import SweepData
-
-    return SweepData.read(info, home.store(info.id), _samples(info, source))
-
-
-def _samples(info: SweepInfo, source: str | None) -> LoadedSamples | None:
-    from sweeps.experiment_loading import load_experiment
-    from sweeps.report.samples import load_samples
-
-    try:
-        experiment = load_experiment(info.experiment, Path(info.directory or ".").resolve())
-        samples = load_samples(experiment, info, source)
-    except (UsageError, ValueError, OSError) as error:
-        if source is not None:
-            raise UsageError(f"--data {source}: {error}") from None
-        complain(f"{info.name}: its samples cannot be shown: {error}")
-        return None
-    if samples is None and source is not None:
-        raise UsageError(f"--data {source}: not the data of sweep {info.name!r}; nothing written")
-    return samples
 
 
 def write(path: Path, content: bytes) -> None:

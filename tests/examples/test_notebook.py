@@ -1,4 +1,4 @@
-"""The notebook of the examples, executed as a reader would."""
+"""The notebooks of the examples, executed as a reader would."""
 
 from pathlib import Path
 
@@ -6,23 +6,47 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOK = Path(__file__).parents[2] / "examples" / "first_sweep.ipynb"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+pytestmark = [
+    pytest.mark.tensorflow,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 
 
-@pytest.mark.tensorflow
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_every_cell_runs_and_a_bar_is_shown(tmp_path, monkeypatch):
-    monkeypatch.setenv("SWEEPS_HOME", str(tmp_path / "mlruns"))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    assert not any(cell.get("outputs") for cell in notebook.cells), "commit it without outputs"
-    folder = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources=folder).execute()
-    codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    shown = [output for output in codes[0].outputs if output.output_type == "display_data"]
+@pytest.fixture
+def executed(tmp_path, monkeypatch):
+    def execute(name):
+        monkeypatch.setenv("SWEEPS_HOME", str(tmp_path / "mlruns"))
+        monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+        notebook = nbformat.read(EXAMPLES / name, as_version=4)
+        assert not any(cell.get("outputs") for cell in notebook.cells), "commit it without outputs"
+        folder = {"metadata": {"path": str(tmp_path)}}
+        NotebookClient(notebook, timeout=240, kernel_name="python3", resources=folder).execute()
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        errors = [o.text for cell in cells for o in cell.outputs if o.get("name") == "stderr"]
+        assert errors == []
+        return {cell.id: cell.outputs for cell in cells}, cells
+
+    return execute
+
+
+def test_the_first_sweep_runs_and_shows_a_bar(executed, tmp_path):
+    _, cells = executed("first_sweep.ipynb")
+    shown = [output for output in cells[0].outputs if output.output_type == "display_data"]
     assert '<progress value="6" max="6"' in shown[0].data["text/html"]
     assert "6 of 6 trials: 6 COMPLETE" in shown[0].data["text/html"]
-    errors = [o.text for cell in codes for o in cell.outputs if o.get("name") == "stderr"]
-    assert errors == []
     assert (tmp_path / "mlruns" / "mlflow.db").exists()
+
+
+def test_runs_are_compared_in_tables_curves_and_mlflow_alike(executed, tmp_path):
+    outputs, _ = executed("compare_runs.ipynb")
+    table = outputs["trials"][0].data["text/plain"]
+    assert "best_val_accuracy" in table
+    assert any("image/png" in output.get("data", {}) for output in outputs["curves"])
+    assert "predicted" in outputs["confusion"][0].data["text/plain"]
+    assert " leads by " in outputs["different"][0].text
+    runs = outputs["mlflow"][0].data["text/plain"]
+    best = table.splitlines()[1].split()[-1][:6]
+    assert best in runs
+    assert (tmp_path / "smoke.html").stat().st_size > 4e6
