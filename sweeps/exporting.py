@@ -36,6 +36,8 @@ def export_trial(trial: Trial, folder: Path) -> list[Path]:
         raise UsageError(f"{folder} is not empty; give another folder, nothing was written")
     sweep, record = trial.sweep, trial.record
     experiment = load_experiment(sweep.info.experiment, sweep.directory)
+    if sweep.info.experiment.startswith("script:"):
+        raise UsageError("a script keeps its own models: look where it saved them")
     if not hasattr(experiment, "export"):
         raise UsageError(
             f"experiment {sweep.info.experiment!r} exports nothing; give it a method `export` "

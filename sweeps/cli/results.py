@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sweeps.report.slots import SlotRow
+
+
+WIDE_CHARACTERS: Final = 100
 
 
 def list_sweeps(
@@ -42,7 +45,8 @@ def list_sweeps(
     if as_json:
         print(json.dumps([row.to_dict() for row in rows], indent=1))
     elif rows:
-        _console().print(render_listing(rows))
+        console = _console()
+        console.print(render_listing(rows, is_wide=console.width >= WIDE_CHARACTERS))
     else:
         print(f"no sweeps in {found.path} yet; begin with: sweeps run smoke")
 

@@ -65,7 +65,8 @@ def run(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Option of the pruner.")
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Begin no trial after this time.")
+        float | None,
+        typer.Option(metavar="SECONDS", help="Begin no trial after this time, start-up included."),
     ] = None,
     target: Annotated[
         float | None, typer.Option(help="End when the objective reaches this value.")

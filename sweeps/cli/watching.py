@@ -13,7 +13,9 @@ from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
 
 if TYPE_CHECKING:
     from sweeps.home import Home
+    from sweeps.progress import Progress
     from sweeps.records import SweepInfo
+    from sweeps.steering import Steering
 
 LOOK_SECONDS: Final = 0.5
 
@@ -47,6 +49,7 @@ def watch(
     from sweeps.home import Home
     from sweeps.progress import make_progress
     from sweeps.report.summary import summarize
+    from sweeps.steering import Steering
 
     found = Home.resolve(home)
     info = found.get(name)
@@ -57,7 +60,7 @@ def watch(
     try:
         shown.started(info, store.asked() or 0, records)
         known = {record.spec.key for record in records}
-        is_over = False
+        is_over = was_paused = False
         while not is_over:
             is_over = not found.is_running(info.id)  # before looking, so that nothing is missed
             for key in sorted({path.stem for path in store.paths()} - known):
@@ -65,6 +68,7 @@ def watch(
                 records.append(record)
                 known.add(key)
                 shown.trial_finished(record)
+            was_paused = _tell_pause(Steering(store.folder), was_paused, shown)
             if not is_over:
                 time.sleep(LOOK_SECONDS)
         ending = store.ending()
@@ -81,6 +85,15 @@ def watch(
         raise typer.Exit(0) from None
     finally:
         shown.close()
+
+
+def _tell_pause(steering: Steering, was_paused: bool, shown: Progress) -> bool:
+    from sweeps.steering import PAUSE
+
+    is_paused = PAUSE in steering.asked()
+    if is_paused != was_paused:
+        shown.note("paused; `sweeps resume` goes on" if is_paused else "goes on")
+    return is_paused
 
 
 def _row(home: Home, info: SweepInfo) -> dict[str, object]:

@@ -107,14 +107,20 @@ def _row(
     )
 
 
-def render_listing(rows: Sequence[ListingRow]) -> Table:
-    """Return the rows as a table for the terminal; times are local."""
+def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table:
+    """Return the rows as a table for the terminal; times are local.
+
+    Args:
+        rows: From `listing_rows`.
+        is_wide: Whether there is room for ids and metrics; names are never broken for them.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
-    for name in ("name", "state", "trials", "failed", "best\nobserved", "created", "id", "metric"):
+    names = ("name", "state", "trials", "failed", "best\nobserved", "created", "id", "metric")
+    for name in names if is_wide else names[:-2]:
         is_number = name in {"trials", "failed", "best\nobserved"}
         table.add_column(
             name,
@@ -124,7 +130,7 @@ def render_listing(rows: Sequence[ListingRow]) -> Table:
         )
     for row in rows:
         created = datetime.fromtimestamp(row.created_at / 1000, tz=UTC).astimezone()
-        table.add_row(
+        cells = [
             Text(row.name, style="bold"),
             row.state,
             str(row.done) if row.asked is None else f"{row.done}/{row.asked}",
@@ -133,5 +139,6 @@ def render_listing(rows: Sequence[ListingRow]) -> Table:
             f"{created:%Y-%m-%d %H:%M}",
             Text(row.id),
             Text(row.metric, no_wrap=True, overflow="ellipsis"),
-        )
+        ]
+        table.add_row(*(cells if is_wide else cells[:-2]))
     return table
