@@ -82,24 +82,16 @@ class ScriptExperiment:
         self.metrics: Mapping[str, MetricInfo] = {metric: MetricInfo(direction, metric)}
 
     def check(self, config: Mapping[str, Value]) -> None:
-        """Refuse a command that is not there; what the parameters mean, the script decides.
-
-        Raises:
-            ValueError: Its program, or a file it is to run, does not exist.
-        """
-        program, folder = self._words[0], self._directory or Path()
-        if shutil.which(program) is None and not (folder / program).exists():
-            raise ValueError(f"command: there is no program {program!r}")
-        for word in self._words:
-            if word.endswith(_SCRIPTS) and "{" not in word and not (folder / word).exists():
-                raise ValueError(f"command: there is no file {word!r} in {folder.resolve()}")
+        """Refuse nothing: what the parameters mean, the script decides."""
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
         """Note which data the script is told of; it reads them itself.
 
         Raises:
-            ValueError: A source is given or missing, and the command says otherwise.
+            ValueError: A source is given or missing, and the command says otherwise; or there is
+                no such program or script.
         """
+        self._check_files()
         if (source is not None) != (DATA in self._names):
             said = "has no {data}" if source is not None else "has {data}; say which with --data"
             raise ValueError(f"data {source!r}: the command {said}")
@@ -107,6 +99,14 @@ class ScriptExperiment:
         content = path.read_bytes() if path and path.is_file() else str(source).encode()
         digest = sha256(content).hexdigest()
         return PreparedData(source or self.name, digest, digest, {"source": source}, None)
+
+    def _check_files(self) -> None:
+        program, folder = self._words[0], self._directory or Path()
+        if shutil.which(program) is None and not (folder / program).exists():
+            raise ValueError(f"command: there is no program {program!r}")
+        for word in self._words:
+            if word.endswith(_SCRIPTS) and "{" not in word and not (folder / word).exists():
+                raise ValueError(f"command: there is no file {word!r} in {folder.resolve()}")
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
         """Nothing is known before the script runs."""

@@ -49,11 +49,13 @@ class TrialsView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the widest layout that fits."""
         varied = [n for n in parameter_names(self.rows, self.order) if self._varies(n)]
-        table = self._table(varied, details=True)
-        if console.measure(table, options=options.update(width=10_000)).maximum > options.max_width:
-            table = self._table(varied, details=False)
-        if console.measure(table, options=options.update(width=10_000)).maximum > options.max_width:
-            table = self._compact_table(varied)
+        errors = ("error",) if any(row.error for row in self.rows) else ()
+        layouts = (("epochs", "seconds", "why"), errors, ())
+        tables = [*(self._table(varied, more) for more in layouts), self._compact_table(varied)]
+        unlimited = options.update(width=10_000)
+        widths = [console.measure(table, options=unlimited).maximum for table in tables[:-1]]
+        fits = [width <= options.max_width for width in widths]
+        table = tables[fits.index(True)] if any(fits) else tables[-1]
         yield table
         if self._best_slot is not None:
             yield Text(f"* {NOT_CONFIRMED}")
@@ -63,17 +65,21 @@ class TrialsView:
         best = best_row(self.rows, self.direction)
         return best.slot if best else None
 
-    def _table(self, varied: Sequence[str], *, details: bool) -> Table:
-        """A column a parameter; with `details` also epochs, seconds and why it ended."""
+    def _table(self, varied: Sequence[str], more: Sequence[str]) -> Table:
+        """A column a parameter, and of epochs, seconds, why it ended and error those in `more`."""
         table = self._table_of(varied)
-        for name in ("epochs", "seconds") if details else ():
-            table.add_column(name, justify="right", no_wrap=True)
-        if details:
-            table.add_column("why", no_wrap=True)
+        for name in more:
+            is_text = name in {"why", "error"}
+            table.add_column(name, justify="left" if is_text else "right", no_wrap=True)
         for row in self.rows:
             values = [format_value(row.params[n]) if n in row.params else "" for n in varied]
-            more = [str(row.epochs or ""), f"{row.seconds:.1f}", _why(row)] if details else []
-            self._add(table, row, [*values, *more])
+            told = {
+                "epochs": str(row.epochs or ""),
+                "seconds": f"{row.seconds:.1f}",
+                "why": _why(row),
+                "error": first_line(row.error or "", limit=32),
+            }
+            self._add(table, row, [*values, *(told[name] for name in more)])
         return table
 
     def _compact_table(self, varied: Sequence[str]) -> Table:

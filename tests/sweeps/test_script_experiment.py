@@ -132,6 +132,8 @@ def test_a_script_that_hangs_ends_with_its_trial(space, make_home):
         ("sh train.sh {x}", "''", "command"),
         ("{x}", "'{x}", "No closing quotation"),
         ("command: sh train.sh {x}\n", "", "is missing; write an import path, or `command:`"),
+        ("train.sh", "trian.sh", "there is no file 'trian.sh'"),
+        ("sh train", "nosuchshell train", "there is no program 'nosuchshell'"),
         ("command:", "experiment: a.b:c\ncommand:", "write one of both"),
         ("{x}", "{x} {data}", "say which with --data"),
     ],

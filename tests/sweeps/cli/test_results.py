@@ -1,0 +1,153 @@
+"""What has been found, read as an analyst reads it: one trial, tables, pandas, comparison."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.errors import UsageError
+
+
+@pytest.fixture
+def call(make_home, toy_space, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def call(*words):
+        line = [str(toy_space) if word == "TOY" else str(word) for word in words]
+        return CliRunner().invoke(app, [*line, "--home", str(make_home())])
+
+    return call
+
+
+def test_one_trial_is_shown_whole_with_its_error(run_toy, call):
+    run_toy(trials=2, workers=0, overrides=("mode=raise",))
+    result = call("trials", "toy", 1)
+    assert result.exit_code == 0
+    assert "FAILED, error" in result.stdout
+    assert "RuntimeError: told to raise" in result.stdout
+    assert "toy_experiment.py" in result.stdout, "the end of the traceback"
+    assert "RuntimeError: told to raise" in call("trials", "toy").stdout.replace("\n", " ")
+    refused = call("trials", "toy", 7)
+    assert (refused.exit_code, "has no trial 7" in refused.stderr) == (2, True)
+
+
+def test_the_end_of_a_run_says_how_to_see_the_whole_error(call):
+    result = call("run", "TOY", "--trials", 1, "--set", "mode=raise", "--workers", 0)
+    assert "the whole error: sweeps trials toy 0" in result.stdout
+
+
+def test_tables_agree_whatever_their_format(run_toy, call, tmp_path):
+    sweep = run_toy(trials=6, workers=0)
+    call("trials", "toy", "--csv", tmp_path / "toy.csv")
+    call("trials", "toy", "--parquet", tmp_path / "toy.parquet")
+    frame = sweep.trials()
+    assert pd.read_parquet(tmp_path / "toy.parquet").equals(frame)
+    csv = pd.read_csv(tmp_path / "toy.csv")
+    assert list(csv) == list(frame)
+    assert csv["score"].tolist() == frame["score"].tolist()
+    rows = json.loads(call("trials", "toy", "--json").stdout)
+    assert [row["objective"] for row in rows] == frame["score"].tolist()
+    refused = call("trials", "toy", "--parquet", tmp_path / "no" / "x.parquet")
+    assert (refused.exit_code, "cannot be written" in refused.stderr) == (2, True)
+
+
+def test_history_is_one_row_an_epoch_and_metric(run_toy, make_home):
+    sweep = run_toy(trials=3, workers=0)
+    history = sweeps.history("toy", make_home())
+    assert list(history) == ["slot", "epoch", "metric", "value"]
+    assert set(history["slot"]) == {0, 1, 2}
+    assert history["epoch"].min() == 1
+    record = sweep.trial(1).record
+    for metric, values in record.result.history.items():
+        chosen = history[(history["slot"] == 1) & (history["metric"] == metric)]
+        assert chosen["value"].tolist() == values
+
+
+def test_confusion_of_what_does_not_classify_is_refused(run_toy, make_home):
+    run_toy(trials=1, workers=0)
+    with pytest.raises(UsageError, match="does not classify"):
+        sweeps.confusion("toy", 0, make_home())
+
+
+def test_what_exists_is_planned_as_it_would_go_on(run_toy, call, make_home):
+    run_toy(trials=4, workers=0)
+    planned = call("plan", "TOY", "--trials", 9)
+    assert "4 of 9 trials are done" in planned.stdout
+    assert "Next trials" in planned.stdout
+    assert "the 5 trials that are left" in planned.stdout
+    assert "Nothing is left to run" in call("plan", "TOY", "--trials", 4).stdout
+    proposed = json.loads(call("plan", "TOY", "--trials", 9, "--json").stdout)["planned"]
+    run_toy(trials=9, workers=0)
+    rows = sweeps.load("toy", make_home()).rows()
+    for row, trial in zip(rows[4:], proposed, strict=False):
+        assert dict(row.params) == trial["params"]
+    refused = call("plan", "TOY", "--set", "x=0.1..0.2")
+    assert (refused.exit_code, "exists with other options" in refused.stderr) == (2, True)
+
+
+def test_an_archived_sweep_is_marked_as_one(run_toy, call):
+    run_toy(trials=1, workers=0)
+    call("archive", "toy")
+    (row,) = json.loads(call("list", "--all", "--json").stdout)
+    assert row["state"] == "ARCHIVED"
+
+
+@pytest.mark.parametrize("command", ["doctor", "sync"])
+def test_a_home_that_is_not_there_is_no_home_in_order(tmp_path, command):
+    result = CliRunner().invoke(app, [command, "--home", str(tmp_path / "nowhere")])
+    assert (result.exit_code, "there is no such folder" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("words", [("seven", "x"), ("1", "two", "words")])
+def test_a_note_that_might_overwrite_another_one_is_refused(run_toy, call, words):
+    run_toy(trials=2, workers=0)
+    call("note", "toy", "of the sweep")
+    result = call("note", "toy", *words)
+    assert (result.exit_code, "nothing was noted" in result.stderr) == (2, True)
+    assert call("note", "toy").stdout == "of the sweep\n"
+
+
+@pytest.mark.parametrize("content", [b"no zip", b""])
+def test_a_refused_import_creates_nothing(tmp_path, content):
+    file, home = tmp_path / "x.sweep", tmp_path / "home"
+    file.write_bytes(content)
+    result = CliRunner().invoke(app, ["import", str(file), "--home", str(home)])
+    assert result.exit_code == 2
+    assert not home.exists()
+
+
+def test_trials_are_compared_by_what_differs(run_toy, call, tmp_path):
+    sweep = run_toy(trials=6, workers=0)
+    result = call("compare", "toy:0", "toy")
+    assert result.exit_code == 0, result.stderr
+    assert "Parameters that differ" in result.stdout
+    best = sweep.best()
+    assert f"toy:{best.slot}" in result.stdout
+    labels = [
+        row["label"] for row in json.loads(call("compare", "toy:0", "toy:1", "--json").stdout)
+    ]
+    assert labels == ["toy:0", "toy:1"]
+    page = tmp_path / "compared.html"
+    assert call("compare", "toy:0", "toy:1", "-o", page).stdout == f"{page}\n"
+    assert "toy:0 against toy:1" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["toy"], "give 2 to 5"),
+        (["toy"] * 6, "give 2 to 5"),
+        (["toy", "toy:x"], "write NAME, or NAME:7"),
+        (["toy", "toy:99"], "has no trial 99"),
+        (["toy", "tyo"], "did you mean 'toy'"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(run_toy, call, names, said):
+    run_toy(trials=2, workers=0)
+    result = call("compare", *names)
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
