@@ -14,6 +14,7 @@ from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import load_source, split_source
 from digitexp.models import count_parameters
 from digitexp.parameters import PARAMETERS
+from digitexp.serving import checked_images, probabilities
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
 from sweeps.experiment import (
@@ -23,6 +24,7 @@ from sweeps.experiment import (
     OnEpoch,
     ParameterInfo,
     PreparedData,
+    Signature,
     TrialResult,
     TrialSpec,
     Value,
@@ -192,6 +194,20 @@ class DigitExperiment:
         )
         set_weights(model, weights)
         return model
+
+    def signature(self, info: Mapping[str, Any]) -> Signature:
+        """Return one grey image as the example of (n, pixels), and that each class gets a share."""
+        example = np.full((1, math.prod(info["image_shape"])), 0.5, np.float32)
+        return Signature(example, (len(info["class_names"]),))
+
+    def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return class probabilities (n, classes), float32, of images (n, pixels).
+
+        Raises:
+            ValueError: The inputs are no such images.
+        """
+        images = checked_images(inputs, model.input_shape[-1])
+        return probabilities(np.asarray(model(images, training=False)))
 
     def export(
         self,

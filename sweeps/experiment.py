@@ -24,6 +24,8 @@ __all__ = [
     "OnEpoch",
     "ParameterInfo",
     "PreparedData",
+    "Serves",
+    "Signature",
     "Stop",
     "TrialResult",
     "TrialSpec",
@@ -169,6 +171,31 @@ class Exports(Protocol):
         Returns:
             A few lines of Python that, run in the folder, load the model and predict.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a served model takes and answers.
+
+    Attributes:
+        example: What a request may hold, (n, ...): every request has its dtype and its shape but n.
+        output_shape: Shape of the float32 answer to one input.
+    """
+
+    example: np.ndarray
+    output_shape: tuple[int, ...]
+
+
+class Serves(Protocol):
+    """An experiment whose best model is registered in MLflow, which can serve it; optional."""
+
+    def signature(self, info: Mapping[str, Any]) -> Signature | None:
+        """Return what `predict` takes, by `PreparedData.info`; None if that does not say it."""
+        ...
+
+    def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Answer inputs (n, ...) by what `load_model` returned; ValueError says what is wrong."""
         ...
 
 
