@@ -180,7 +180,7 @@ class Signature:
 
     Attributes:
         example: What a request may hold, (n, ...): every request has its dtype and its shape but n.
-        output_shape: Shape of the float32 answer to one input.
+        output_shape: Shape of the float32 answer to one input, -1 where only the model knows.
     """
 
     example: np.ndarray

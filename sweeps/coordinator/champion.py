@@ -56,6 +56,8 @@ def _files(
     store: RecordStore, info: SweepInfo, record: Record, load: LoadExperiment
 ) -> Mapping[str, bytes] | None:
     """Return the model's files, or None where none can be made of the trial."""
+    if info.experiment.startswith("__main__:"):
+        return None  # defined in a notebook, where no server can import it
     try:
         experiment = load()
         weights = store.weights(record)

@@ -69,7 +69,7 @@ def model_files(
 def _description(record: Record, signature: Signature, python: str) -> dict[str, Any]:
     """Return the file by which MLflow knows a model: https://mlflow.org/docs/latest/ml/model/."""
     created = datetime.fromtimestamp(record.finished_at / 1000, UTC)
-    answer = np.zeros((1, *signature.output_shape), np.float32)
+    example = signature.example
     return {
         "flavors": {
             "python_function": {
@@ -93,8 +93,8 @@ def _description(record: Record, signature: Signature, python: str) -> dict[str,
             "type": "ndarray",
         },
         "signature": {
-            "inputs": _tensor(signature.example),
-            "outputs": _tensor(answer),
+            "inputs": _tensor(str(example.dtype), example.shape[1:]),
+            "outputs": _tensor("float32", signature.output_shape),
             "params": None,
         },
         "type_hint_from_example": False,
@@ -102,8 +102,8 @@ def _description(record: Record, signature: Signature, python: str) -> dict[str,
     }
 
 
-def _tensor(array: np.ndarray) -> str:
-    spec = {"dtype": str(array.dtype), "shape": [-1, *array.shape[1:]]}
+def _tensor(dtype: str, shape: tuple[int, ...]) -> str:
+    spec = {"dtype": dtype, "shape": [-1, *shape]}
     return json.dumps([{"type": "tensor", "tensor-spec": spec}])
 
 

@@ -23,7 +23,9 @@ def blocks(page):
 def test_every_command_works(tmp_path, page):
     left_out = {"MLFLOW_TRACKING_URI", "SWEEPS_HOME", "GITHUB_STEP_SUMMARY"}
     kept = {name: value for name, value in os.environ.items() if name not in left_out}
-    script = f'set -eux\nsweeps() {{ {sys.executable} -m sweeps "$@"; }}\n'
+    script = (
+        f'set -eux\npython() {{ {sys.executable} "$@"; }}\nsweeps() {{ python -m sweeps "$@"; }}\n'
+    )
     ran = subprocess.run(
         ["bash", "-c", script + "\n".join(blocks(page))],
         cwd=tmp_path, env=kept, capture_output=True, text=True, check=False,

@@ -114,6 +114,11 @@ def test_the_best_trial_is_registered_once_however_often_it_is_projected(serving
     assert serving.ask(lambda client: client.search_logged_models(["1"])) == []
 
 
+def test_its_address_is_that_of_the_alias(serving):
+    sweep = serving.run()
+    assert sweep.model_uri == f"models:/{name_of(sweep)}@champion"
+
+
 def test_a_better_trial_becomes_a_new_version_and_the_alias_moves(serving):
     sweep = serving.run(trials=1)
     assert serving.registry() == {name_of(sweep): ({1: "0000-1"}, "0000-1")}

@@ -86,8 +86,7 @@ def sweep(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(sweep, tmp_path_factory):
-    model = f"models:/{sweep.info.name}-{sweep.info.id[-8:]}@champion"
-    server = Server(sweep.home.path, model, tmp_path_factory.mktemp("server"))
+    server = Server(sweep.home.path, sweep.model_uri, tmp_path_factory.mktemp("server"))
     try:
         server.wait()
         yield server
@@ -117,8 +116,9 @@ def test_a_request_is_answered_by_the_champions_probabilities(sweep, server, ima
     assert np.allclose(answer["predictions"], expected(sweep, images[:count]), atol=1e-6)
 
 
-def test_numbers_of_another_type_are_converted(sweep, server):
-    status, answer = server.ask({"inputs": [[0] * 399 + [1]]})
+@pytest.mark.parametrize("one", [1, 1.0, True, "1"], ids=repr)
+def test_numbers_of_another_type_are_converted_by_mlflow(sweep, server, one):
+    status, answer = server.ask({"inputs": [[0] * 399 + [one]]})
     assert status == 200, answer
     image = np.array([[0] * 399 + [1]], np.float32)
     assert np.allclose(answer["predictions"], expected(sweep, image), atol=1e-6)
