@@ -19,6 +19,7 @@ from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import close_client
 from tests.sweeps.conftest import TOY
 from tests.sweeps.launching import Launched
+from tests.sweeps.serving_experiment import ServingExperiment
 
 SPACE = TOY.replace("toy_experiment", "serving_experiment").replace("x: 0.5", "x: -0.9")
 """Its first trial is a bad one, so that a better one follows."""
@@ -240,6 +241,32 @@ def test_without_weights_there_is_no_model_and_nothing_is_wrong(serving, tmp_pat
     assert serving.call("sync").exit_code == 0
     assert serving.call("doctor").exit_code == 0
     assert serving.registry() == {}
+
+
+def test_a_sweep_that_is_imported_elsewhere_is_registered_there(serving, make_home, tmp_path):
+    sweep, best = serving.run(), key_of(serving.best())
+    assert serving.call("share", "toy", tmp_path / "toy.sweep").exit_code == 0
+    serving.home = make_home("elsewhere")
+    serving.uri = f"sqlite:///{serving.home / 'mlflow.db'}"
+    assert serving.registry() == {}
+    assert serving.call("import", tmp_path / "toy.sweep").exit_code == 0
+    assert serving.registry() == {name_of(sweep): ({1: best}, best)}
+
+
+def test_a_model_that_cannot_be_made_is_reported_and_the_parent_run_ends(serving, monkeypatch):
+    def signature(self, info):
+        raise ValueError("a shape that nobody knows")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ServingExperiment, "signature", signature)
+        serving.run()
+        result = serving.call("sync", "toy")
+        assert result.exit_code == 3
+        assert "a shape that nobody knows" in result.stdout
+    (parent,) = serving.ask(lambda client: client.search_runs(["1"], "tags.kind = 'sweep'"))
+    assert parent.info.status == "FINISHED"
+    assert serving.call("sync", "toy").exit_code == 0
+    assert len(serving.registry()) == 1
 
 
 def without_alias(client, name):
