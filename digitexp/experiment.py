@@ -12,10 +12,13 @@ import numpy as np
 
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import load_source, split_source
+from digitexp.headline_metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
 from digitexp.parameters import PARAMETERS
+from digitexp.serving import checked_images, probabilities
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
+from sweeps.abilities import Signature
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -29,24 +32,6 @@ from sweeps.experiment import (
 )
 
 __all__ = ["DigitExperiment", "experiment"]
-
-_METRICS = {
-    "best_val_accuracy": MetricInfo("maximize", "val_accuracy", "share of right answers"),
-    "best_val_loss": MetricInfo("minimize", "val_loss", "cross-entropy with L2 penalty, nats"),
-    "best_val_cross_entropy": MetricInfo(
-        "minimize", None, "cross-entropy without penalty, nats; compares across l2"
-    ),
-    "train_accuracy": MetricInfo("maximize", "accuracy", "on the training part"),
-    "accuracy_gap": MetricInfo("minimize", None, "train_accuracy - best_val_accuracy"),
-    "best_epoch": MetricInfo("minimize", None, "epoch with the lowest val_loss, from 1"),
-    "epochs": MetricInfo("minimize", None, "epochs trained"),
-    "train_seconds": MetricInfo("minimize", None, "wall time of the training alone, seconds"),
-    "parameters": MetricInfo("minimize", None, "trainable weights"),
-    **{
-        f"recall_{digit}": MetricInfo("maximize", None, f"share of the {digit}s recognised")
-        for digit in range(10)
-    },
-}
 
 
 class DigitExperiment:
@@ -66,7 +51,9 @@ class DigitExperiment:
         for name, parameter in PARAMETERS.items()
         if name != "seed"  # the framework gives each trial its own
     }
-    metrics: Mapping[str, MetricInfo] = _METRICS
+    metrics: Mapping[str, MetricInfo] = {
+        name: MetricInfo(*described) for name, described in HEADLINE_METRICS.items()
+    }
     measures: Mapping[str, str] = {"parameters": "trainable weights of the network"}
 
     def check(self, config: Mapping[str, Value]) -> None:
@@ -204,6 +191,20 @@ class DigitExperiment:
         )
         set_weights(model, weights)
         return model
+
+    def signature(self, info: Mapping[str, Any]) -> Signature:
+        """Return one grey image as the example of (n, pixels), and that each class gets a share."""
+        example = np.full((1, math.prod(info["image_shape"])), 0.5, np.float32)
+        return Signature(example, (len(info["class_names"]),))
+
+    def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return class probabilities (n, classes), float32, of images (n, pixels).
+
+        Raises:
+            ValueError: The inputs are no such images.
+        """
+        images = checked_images(inputs, model.input_shape[-1])
+        return probabilities(np.asarray(model(images, training=False)))
 
     def export(
         self,

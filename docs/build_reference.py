@@ -29,14 +29,14 @@ def reference() -> str:
 def _python() -> Iterator[str]:
     import sweeps
     from digitexp.keras_experiment import KerasExperiment
-    from sweeps import experiment
+    from sweeps import abilities, experiment
 
     yield from (_described(f"sweeps.{name}", getattr(sweeps, name)) for name in sweeps.__all__)
     yield _described("digitexp.keras_experiment.KerasExperiment", KerasExperiment)
-    contract = (name for name in experiment.__all__ if inspect.isclass(getattr(experiment, name)))
-    yield from (
-        _described(f"sweeps.experiment.{name}", getattr(experiment, name)) for name in contract
-    )
+    for module in (experiment, abilities):
+        for name in module.__all__:
+            if inspect.isclass(getattr(module, name)):
+                yield _described(f"{module.__name__}.{name}", getattr(module, name))
 
 
 def _described(name: str, thing: Any) -> str:

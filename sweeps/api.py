@@ -13,6 +13,7 @@ from sweeps.home import Home
 from sweeps.options import RunOptions
 from sweeps.records import Record, SweepInfo
 from sweeps.report.slots import SlotRow, best_row, slot_rows
+from sweeps.tracking.champion import ALIAS, model_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +86,14 @@ class Sweep:
         """Folder of the space file it was made from, where its experiment is looked up."""
         folder = self.info.directory
         return Path(folder) if folder else None
+
+    @property
+    def model_uri(self) -> str:
+        """Address of the best trial's model in MLflow's registry, for `mlflow models serve -m`.
+
+        It is registered when the sweep ends or is sent, if its experiment serves models.
+        """
+        return f"models:/{model_name(self.info)}@{ALIAS}"
 
     def rows(self) -> list[SlotRow]:
         """Return one row a slot."""

@@ -2,15 +2,14 @@
 
 An experiment is any object with the members of `Experiment`. It is named in a space by its import
 path (`package.module:object`), it is imported without TensorFlow, and it knows neither Optuna nor
-MLflow: configuration in, result out.
+MLflow: configuration in, result out. What it may offer beyond that is in `sweeps/abilities.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -19,12 +18,10 @@ from search_spaces.parameters import ParameterInfo, Value
 __all__ = [
     "EnginePlan",
     "Experiment",
-    "Exports",
     "MetricInfo",
     "OnEpoch",
     "ParameterInfo",
     "PreparedData",
-    "Samples",
     "Stop",
     "TrialResult",
     "TrialSpec",
@@ -148,46 +145,6 @@ class TrialResult:
     summary: str = ""
     engine: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Exports(Protocol):
-    """An experiment whose models can leave the framework; optional."""
-
-    def export(
-        self,
-        config: Mapping[str, Value],
-        weights: Mapping[str, np.ndarray],
-        info: Mapping[str, Any],
-        folder: Path,
-    ) -> str:
-        """Write the trained model, and how inputs are prepared, into a folder.
-
-        Args:
-            config: The trial's configuration.
-            weights: As in `TrialResult.weights`.
-            info: As in `PreparedData.info`.
-            folder: Empty; the framework adds configuration and README.
-
-        Returns:
-            A few lines of Python that, run in the folder, load the model and predict.
-        """
-        ...
-
-
-@runtime_checkable
-class Samples(Protocol):
-    """An experiment whose validation samples people can look at; optional.
-
-    A report then says which samples go wrong, and whether two trials differ on the same samples.
-    """
-
-    def validation_labels(self, data: PreparedData) -> np.ndarray:
-        """Return (n_validation,) the class of each sample, in the order of `validation_logits`."""
-        ...
-
-    def picture(self, data: PreparedData, index: int) -> bytes:
-        """Return one validation sample as a PNG."""
-        ...
 
 
 class Experiment(Protocol):

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from sweeps.abilities import Exports
 from sweeps.errors import UsageError
-from sweeps.experiment import Exports
 from sweeps.experiment_loading import load_experiment
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def export_trial(trial: Trial, folder: Path) -> list[Path]:
     if not hasattr(experiment, "export"):
         raise UsageError(
             f"experiment {sweep.info.experiment!r} exports nothing; give it a method `export` "
-            "(see sweeps/experiment.py)"
+            "(see sweeps/abilities.py)"
         )
     weights = sweep.home.store(sweep.info.id).weights(record)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -46,12 +46,15 @@ the parent run, an attempt's run, the end of the parent run."""
 NAMES: Final = (
     *OF_A_SWEEP,
     *(f"{file}.{step}" for file in ("hunch", "steering", "notes", "archived") for step in STEPS),
-    *("delete.begun", "delete.done", "delete.untracked", "delete.unstudied"),
+    *("delete.begun", "delete.done", "delete.unregistered"),
+    *("delete.untracked", "delete.unstudied"),
     *("withdraw.begun", "withdraw.done", "gc.begun", "gc.done", "share.begun", "share.packed"),
     *("import.unpacked", "import.done"),
+    *("champion.begun", "champion.filed", "champion.named", "champion.versioned"),
+    *("champion.done", "champion.renamed"),
 )
-"""Every fail-point: also those of hunches, of requests made and withdrawn, and of the commands that
-delete, free, pack and unpack."""
+"""Every fail-point: also those of hunches, of requests made and withdrawn, of the commands that
+delete, free, pack and unpack, and of a champion's model."""
 
 
 def reached(name: str) -> None:

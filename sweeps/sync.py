@@ -87,6 +87,7 @@ def send(
     if store.is_archived:
         return SyncReport(info.name, 0, [], [], None)  # its runs are hidden
     directory = Path(info.directory) if info.directory else None
+    load = partial(load_experiment, info.experiment, directory)
     records, written = store.read_all(), dict[str, None]()
 
     def drawing(key: str) -> Mapping[str, bytes]:
@@ -95,7 +96,7 @@ def send(
             on_written(key)
         # Imported only now: nothing is missing as a rule. If it cannot be imported, the run gets
         # its numbers and counts as pending.
-        return draw(load_experiment(info.experiment, directory), store, key)
+        return draw(load(), store, key)
 
     note = sweep_note(info, store.asked() or 0, is_running=False)
     projector = Projector(Projection(tracking_uri, home.artifacts, store.folder), info, note)
@@ -107,7 +108,7 @@ def send(
         projector.put(record, partial(drawing, key), only_if_missing=key not in again)
     send_notes(projector, store)
     ending = ending_of(store, records)
-    projector.finish(lambda runs: end_parent(runs, home, info, ending))
+    projector.finish(lambda runs: end_parent(runs, home, info, ending, load))
     report = projector.close(math.inf)
     keys = [key for key in written if key not in report.pending]
     return SyncReport(info.name, len(records), keys, report.pending, report.error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
@@ -30,6 +30,7 @@ class Parts:
         n_train: Number of training examples; None if a dataset does not say.
         n_validation: Number of validation examples.
         classes: Number of classes; None for regression.
+        inputs: Shape and dtype of one x.
         digest: SHA-256 (hex) of the arrays; of a dataset, of its validation part.
         split_digest: SHA-256 (hex) of which example lies where.
     """
@@ -39,6 +40,7 @@ class Parts:
     n_train: int | None
     n_validation: int
     classes: int | None
+    inputs: Mapping[str, Any]
     digest: str
     split_digest: str
 
@@ -84,9 +86,14 @@ def read_parts(data: Any, task: Task, split_seed: int) -> Parts:
         len(train[1]),
         len(validation[1]),
         _classes(targets, task),
+        _described(train[0]),
         _digest(*train, *validation),
         sha256(indices.tobytes()).hexdigest(),
     )
+
+
+def _described(x: np.ndarray) -> dict[str, Any]:
+    return {"shape": list(x.shape[1:]), "dtype": str(x.dtype)}
 
 
 def _is_dataset(data: Any) -> bool:
@@ -106,6 +113,7 @@ def _dataset_parts(train: Any, validation: Any, task: Task) -> Parts:
         None,
         len(y),
         _classes(y, task),
+        _described(x),
         _digest(x, y),
         sha256(str(steps).encode()).hexdigest(),
     )

@@ -11,6 +11,8 @@ import numpy as np
 
 from digitexp.keras_experiment.data import Parts, Task, read_parts
 from digitexp.keras_experiment.parameters import TRAINING, described, training_parameters
+from digitexp.keras_experiment.serving import answer, signature_of
+from sweeps.abilities import Signature
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,
@@ -131,6 +133,7 @@ class KerasExperiment:
                 "n_validation": parts.n_validation,
                 "split_seed": split_seed,
                 "classes": parts.classes,
+                "inputs": parts.inputs,
                 "source": source,
             },
             payload=None if parts.is_dataset else parts,  # a process makes its own datasets
@@ -199,6 +202,14 @@ class KerasExperiment:
         model = checked(self._build(self._params(config)))
         give_weights(model, weights)
         return model
+
+    def signature(self, info: Mapping[str, Any]) -> Signature | None:
+        """Return the shape and dtype of the data, as what a served model takes."""
+        return signature_of(info)
+
+    def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return what the model answers, (n, outputs); ValueError if it takes no such inputs."""
+        return answer(model, inputs)
 
     def export(
         self,

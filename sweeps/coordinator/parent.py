@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from sweeps.config import SweepConfig
+from sweeps.coordinator.champion import LoadExperiment, project_champion
 from sweeps.coordinator.failures import FAILURES
 from sweeps.coordinator.signals import INTERRUPTIONS, StopRequest
 from sweeps.experiment import Experiment
@@ -108,7 +109,9 @@ class ParentRun:
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
         send_notes(self._projector, self._store)
-        self._projector.finish(lambda runs: end_parent(runs, self._home, self._info, ending))
+        self._projector.finish(
+            lambda runs: end_parent(runs, self._home, self._info, ending, lambda: self._experiment)
+        )
 
     def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
         return partial(draw, self._experiment, self._store, key)
@@ -176,8 +179,10 @@ def send_notes(projector: Projector, store: RecordStore) -> None:
             projector.annotate(record.spec.key, text)
 
 
-def end_parent(projection: Projection, home: Home, info: SweepInfo, ending: Ending) -> None:
-    """Write how a sweep ended into its parent run."""
+def end_parent(
+    projection: Projection, home: Home, info: SweepInfo, ending: Ending, load: LoadExperiment
+) -> None:
+    """Write how a sweep ended into its parent run, and register its best model."""
     store = home.store(info.id)
     records = store.read_all()
     end = describe_end(info, records, store.asked() or 0, ending)
@@ -193,6 +198,8 @@ def end_parent(projection: Projection, home: Home, info: SweepInfo, ending: Endi
         files={"trials.csv": table.getvalue().encode()},
         finished_at=max((r.finished_at for r in records), default=info.created_at),
     )
+    # After the parent has its status, and in one job with it: an error begins the parent anew.
+    project_champion(projection, store, info, records, load)
 
 
 def draw(experiment: Experiment, store: RecordStore, key: str) -> Mapping[str, bytes]:

@@ -13,7 +13,7 @@ from sweeps.records import Record, RecordStore, SweepInfo
 from sweeps.study.reading import read_study
 from sweeps.tracking.outage import one_line
 from sweeps.tracking.preflight import check_store
-from sweeps.tracking.reading import StoredRun, read_runs
+from sweeps.tracking.reading import StoredChampion, StoredRun, read_champion, read_runs
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Evidence:
         damaged: A line for each record that is not whole.
         trials: The slots of its study; None if there is no study.
         runs: Its runs in MLflow, deleted ones included.
+        champion: What the alias of its registered model points to, None if there is none.
         away: Why MLflow could not be read, None if it was.
     """
 
@@ -34,6 +35,7 @@ class Evidence:
     damaged: Sequence[str]
     trials: Sequence[FrozenTrial] | None
     runs: Sequence[StoredRun]
+    champion: StoredChampion | None
     away: str | None
 
     @property
@@ -58,10 +60,12 @@ def gather(home: Home, info: SweepInfo, tracking_uri: str) -> Evidence:
     records = home.store(info.id).read_all(report=damaged.append)
     trials = read_study(home.optuna_db, info.study_name)
     runs: list[StoredRun] = []
+    champion: StoredChampion | None = None
     away = check_store(tracking_uri)
     if away is None:
         try:
             runs = read_runs(tracking_uri, info)
+            champion = read_champion(tracking_uri, info)
         except Exception as error:
             away = one_line(error)
-    return Evidence(home, info, records, damaged, trials, runs, away)
+    return Evidence(home, info, records, damaged, trials, runs, champion, away)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.databases import Patience, check
-from sweeps.doctor import leftovers, runs, study
+from sweeps.doctor import champion, leftovers, runs, study
 from sweeps.doctor.evidence import gather
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.errors import StoreError
@@ -62,7 +62,7 @@ def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
     evidence = gather(home, info, tracking_uri)
     problems = [*leftovers.check(evidence), *study.check(evidence)]
     if not home.store(info.id).is_archived:  # its runs are hidden
-        problems += runs.check(evidence)
+        problems += [*runs.check(evidence), *champion.check(evidence)]
     slots = study.unfinished(evidence)
     names = ", ".join(str(slot) for slot in slots[:10]) + (", ..." if len(slots) > 10 else "")
     count = "1 trial has" if len(slots) == 1 else f"{len(slots)} trials have"

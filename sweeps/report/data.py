@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.experiment import PreparedData, Samples
+from sweeps.abilities import Samples
+from sweeps.experiment import PreparedData
 from sweeps.records import Ending, Record, RecordStore, SweepInfo, ranked
 from sweeps.report.slots import SlotRow, slot_rows
 from sweeps.report.summary import Summary, summarize

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sweeps.abilities import Samples
 from sweeps.errors import UsageError
-from sweeps.experiment import Experiment, Samples
+from sweeps.experiment import Experiment
 from sweeps.experiment_loading import load_experiment
 from sweeps.records import RecordStore, SweepInfo
 from sweeps.report.data import LoadedSamples, SweepData

@@ -14,6 +14,7 @@ from sweeps.clock import now_ms
 from sweeps.failpoints import reached
 from sweeps.records.ending import SweepStatus
 from sweeps.records.record import Record, SweepInfo
+from sweeps.tracking.champion import Champion, register_champion
 from sweeps.tracking.content import (
     NOTE,
     RunContent,
@@ -113,6 +114,13 @@ class Projection:
             known = self._sweep(info).children.get(key)
             if known is not None:
                 self._client().set_tag(known[0], NOTE, text)
+
+    def register(self, info: SweepInfo, champion: Champion) -> None:
+        """Have the model of an attempt in MLflow's registry; see `register_champion`."""
+        with quiet(), self._forgetting(info):
+            known = self._sweep(info).children.get(champion.key)
+            if known is not None:  # else the attempt itself is reported as missing
+                register_champion(self._client(), known[0], info, champion, self._scratch)
 
     def discard(self, info: SweepInfo, wrong: Callable[[str], bool]) -> list[str]:
         """Delete the child runs of some attempts, so that they are written anew or never.

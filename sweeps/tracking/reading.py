@@ -8,6 +8,7 @@ from typing import Any
 
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import sqlite_path
+from sweeps.tracking.champion import ALIAS, DIGEST, find_model
 from sweeps.tracking.content import experiment_name
 from sweeps.tracking.finding import search
 from sweeps.tracking.quiet import quiet
@@ -40,6 +41,23 @@ class StoredRun:
     files: frozenset[str]
 
 
+@dataclass(frozen=True)
+class StoredChampion:
+    """What the alias `champion` of a sweep's registered model points to.
+
+    Attributes:
+        model: Name of the registered model.
+        key: `<slot>-<attempt>` of the trial.
+        digest: Of the record it was made of.
+        run_id: The run its files lie in.
+    """
+
+    model: str
+    key: str
+    digest: str
+    run_id: str
+
+
 def read_runs(tracking_uri: str, info: SweepInfo) -> list[StoredRun]:
     """Return every run that carries the sweep's id, deleted ones included, oldest first.
 
@@ -59,6 +77,32 @@ def read_runs(tracking_uri: str, info: SweepInfo) -> list[StoredRun]:
                 return []
             found = search(client, experiment.experiment_id, {"sweep_id": info.id})
             return [_stored(client, run) for run in found]
+        finally:
+            close_client(client)
+
+
+def read_champion(tracking_uri: str, info: SweepInfo) -> StoredChampion | None:
+    """Return the version that a sweep's alias `champion` points to, None if there is none.
+
+    Raises:
+        Exception: What MLflow raises when its store cannot be read.
+    """
+    database = sqlite_path(tracking_uri)
+    if database is not None and not database.exists():
+        return None
+    with quiet():
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri)
+        try:
+            model = find_model(client, info)
+            if model is None or ALIAS not in model.aliases:
+                return None
+            version = client.get_model_version(model.name, str(model.aliases[ALIAS]))
+            tags = version.tags
+            return StoredChampion(
+                model.name, tags.get("trial", ""), tags.get(DIGEST, ""), version.run_id or ""
+            )
         finally:
             close_client(client)
 

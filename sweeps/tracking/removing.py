@@ -1,10 +1,12 @@
-"""Removes the runs of a sweep that was deleted, with their files."""
+"""Removes the runs of a sweep that was deleted, with their files and its registered model."""
 
 from __future__ import annotations
 
 from sweeps.errors import StoreError
+from sweeps.failpoints import reached
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import redacted, sqlite_path
+from sweeps.tracking.champion import remove_model
 from sweeps.tracking.content import experiment_name
 from sweeps.tracking.finding import search
 from sweeps.tracking.outage import is_outage, one_line
@@ -36,7 +38,7 @@ def remove_runs(tracking_uri: str, info: SweepInfo, *, with_files: bool = True) 
     Args:
         tracking_uri: From `resolve_tracking_uri`.
         info: The sweep.
-        with_files: Whether the files of the runs go, too.
+        with_files: Whether the files of the runs go, too, and the registered model made of them.
 
     Returns:
         How many were deleted.
@@ -51,6 +53,9 @@ def remove_runs(tracking_uri: str, info: SweepInfo, *, with_files: bool = True) 
     with quiet():
         client = open_client(tracking_uri)
         try:
+            if with_files:
+                remove_model(client, info)
+                reached("delete.unregistered")
             experiment = client.get_experiment_by_name(experiment_name(info))
             if experiment is None:
                 return 0

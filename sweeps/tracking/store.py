@@ -87,9 +87,11 @@ def abandon_store(tracking_uri: str) -> None:
 
 def close_client(client: Any) -> None:
     """Close the connections to a database, so that its `-wal` file is folded in and removed."""
-    engine = getattr(client._tracking_client.store, "engine", None)
-    if engine is not None:
-        engine.dispose()
+    registry = getattr(client, "_registry_client_lazy", None)  # None if it was never needed
+    stores = (client._tracking_client.store, registry and registry.store)
+    for engine in [getattr(store, "engine", None) for store in stores]:
+        if engine is not None:
+            engine.dispose()
 
 
 def _create(database: Path) -> None:

@@ -35,7 +35,7 @@ def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(tmp_path):
 def type_all(blocks, folder):
     left_out = {"MLFLOW_TRACKING_URI", "SWEEPS_HOME", "GITHUB_STEP_SUMMARY"}
     kept = {name: value for name, value in os.environ.items() if name not in left_out}
-    script = "set -eux\n"
+    script = f'set -eux\npython() {{ {sys.executable} "$@"; }}\n'
     for command in ("sweeps", "digitexp"):
         script += f'{command}() {{ {sys.executable} -m {command} "$@"; }}\n'
     ran = subprocess.run(

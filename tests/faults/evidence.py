@@ -75,6 +75,14 @@ class Run:
     metrics: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Model:
+    """A registered model: the record digest of each version, and the trial of its champion."""
+
+    digests: list[str]
+    champion: str
+
+
 @dataclass
 class Evidence:
     """Everything the oracle judges.
@@ -86,6 +94,7 @@ class Evidence:
         leftovers: Processes, locks and temporary files.
         starts: When the attempts began, seconds since the epoch.
         spans: How long they took, in seconds.
+        models: Registered models of the sweep; None if there need be none.
     """
 
     metric: str
@@ -99,6 +108,7 @@ class Evidence:
     leftovers: list[str] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
     spans: list[float] = field(default_factory=list)
+    models: list[Model] | None = None
 
     def table(self) -> list[tuple[int, str, float | None, dict[str, Any]]]:
         """Return what must not depend on any fault: slot, state, value, parameters."""
@@ -120,6 +130,7 @@ def read_home(home: Path, *, tracking: Path | None = None, journal: Path | None 
         found.slots = read_study(home / "optuna.db", info.study_name)
     with _noting(found):
         found.runs = read_runs(tracking or home / "mlflow.db", info.id)
+        found.models = read_models(tracking or home / "mlflow.db", info.id)
     with _noting(found):
         records = store.read_all(report=found.unreadable.append)
         found.attempts = [_attempt(record) for record in records]
@@ -163,6 +174,28 @@ def read_runs(database: Path, sweep_id: str) -> list[Run]:
             kind, state = tags.get("kind", ""), tags.get("state", "")
             runs.append(Run(kind, tags.get("trial", ""), status, state, params, metrics))
         return runs
+
+
+def read_models(database: Path, sweep_id: str) -> list[Model]:
+    """Return the registered models of a sweep."""
+    with _reading(database) as connection:
+        names = connection.execute(
+            "SELECT name FROM registered_model_tags WHERE key = 'sweep_id' AND value = ?",
+            [sweep_id],
+        ).fetchall()
+        tag = (
+            "SELECT t.value FROM model_versions v JOIN model_version_tags t USING (name, version)"
+            " WHERE name = ? AND t.key = ? AND v.current_stage != 'Deleted_Internal'"
+        )
+        alias = (
+            " AND version = (SELECT version FROM registered_model_aliases a WHERE a.name = v.name)"
+        )
+        models = []
+        for (name,) in names:
+            digests = connection.execute(tag, [name, "record_digest"]).fetchall()
+            champions = connection.execute(tag + alias, [name, "trial"]).fetchall()
+            models.append(Model([d for (d,) in digests], champions[0][0] if champions else ""))
+        return models
 
 
 def read_journal(journal: Path | None) -> Counter[int]:

@@ -22,7 +22,7 @@ from sweeps.experiment import (
     TrialResult,
     TrialSpec,
 )
-from tests.sweeps.toy_experiment import ToyExperiment
+from tests.sweeps.serving_experiment import ServingExperiment
 
 JOURNAL = "FAULT_JOURNAL"
 """File that gets a line `<slot> <attempt>` whenever a training begins."""
@@ -35,12 +35,12 @@ METRICS = "FAULT_METRICS"
 """How many headline metrics there are beside those of the toy experiment (default 0)."""
 
 
-class FaultExperiment(ToyExperiment):
+class FaultExperiment(ServingExperiment):
     """Trains nothing, takes its time, and misbehaves where it is told to."""
 
     name = "faults"
     parameters: Mapping[str, ParameterInfo] = {
-        **ToyExperiment.parameters,
+        **ServingExperiment.parameters,
         "note": ParameterInfo("categorical", optional=True, description="any text; does nothing"),
     }
 

@@ -23,7 +23,8 @@ def mlflow_state(tracking_uri: str, sweep_id: str) -> State:
         `experiment`: name, lifecycle, tags of this sweep. `runs`: one entry a run that is not
         deleted, parent first, then by attempt, each with name, status, times, tags, parameters,
         every point of every metric, and every file's bytes. Doubled runs are doubled entries.
-        `deleted`: number of deleted runs. `versions`: model versions made of its runs.
+        `deleted`: number of deleted runs. `versions`: model versions made of its runs. `models`:
+        its registered models with tags, aliases and versions.
     """
     from sweeps.tracking.quiet import quiet
     from sweeps.tracking.store import close_client
@@ -47,6 +48,11 @@ def mlflow_state(tracking_uri: str, sweep_id: str) -> State:
             "runs": sorted(runs, key=lambda run: (run["tags"].get("trial", ""), run["name"])),
             "deleted": len(found["deleted"]),
             "versions": sum(v.run_id in ids for v in client.search_model_versions()),
+            "models": [
+                _model(client, model)
+                for model in client.search_registered_models()
+                if model.tags.get("sweep_id") == sweep_id
+            ],
         }
         # Both, or the next look would be into a file that was replaced meanwhile.
         close_client(client)
@@ -118,6 +124,16 @@ def _experiment(experiment: Any, sweep_id: str) -> State:
         "name": experiment.name,
         "lifecycle": experiment.lifecycle_stage,
         "tags": {key: value for key, value in experiment.tags.items() if sweep_id in key},
+    }
+
+
+def _model(client: Any, model: Any) -> State:
+    versions = client.search_model_versions(f"name = '{model.name}'")
+    return {
+        "name": model.name,
+        "tags": dict(model.tags),
+        "aliases": {alias: int(number) for alias, number in model.aliases.items()},
+        "versions": {int(version.version): dict(version.tags) for version in versions},
     }
 
 

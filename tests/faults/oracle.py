@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.evidence import FINISHED, Evidence
+from tests.faults.evidence import FINISHED, Evidence, Model
 
 
 @dataclass
@@ -133,6 +133,8 @@ def _all_agree(found: Evidence, asked: Asked) -> Iterator[str]:
     for run in found.runs:
         if run.kind == "sweep" and best and run.metrics.get(found.metric) != best.value:
             yield f"best by the parent run {run.metrics.get(found.metric)}, by the study {in_study}"
+    if found.models is not None and found.best:
+        yield from _champion(found.models, found.best[0])
     slots = {slot.number: slot for slot in found.slots}
     runs = {run.key: run for run in found.runs}
     for attempt in found.attempts:
@@ -145,6 +147,16 @@ def _all_agree(found: Evidence, asked: Asked) -> Iterator[str]:
             yield f"attempt {attempt.key}: {attempt.value}, by MLflow {run.metrics}"
         if run and not _says(run.params, attempt.params):
             yield f"attempt {attempt.key}: its parameters differ in MLflow"
+
+
+def _champion(models: list[Model], best: int) -> Iterator[str]:
+    champions = [model.champion.partition("-")[0] for model in models]
+    if champions != [f"{best:04d}"]:
+        yield f"registered champions: {champions or 'none'}, must be one of trial {best}"
+    for model in models:
+        doubled = [d for d, times in Counter(model.digests).items() if times > 1]
+        if doubled:
+            yield f"{len(doubled)} records have more than one model version"
 
 
 def _same_seed_same_trials(found: Evidence, asked: Asked) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.tracking.champion import Champion
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import Projector
 from tests.faults.mlflow_server import MlflowServer
@@ -40,11 +41,15 @@ class Bench:
         for record in RECORDS:
             projector.put(record, lambda: {"loss_curves.png": b"png"})
         best, files = RECORDS[0], {"trials.csv": b"slot\n0\n"}
-        projector.finish(
-            lambda runs: runs.finish_sweep(
+        champion = Champion("0000-1", "ab" * 32, 0.5, lambda: {"MLmodel": b"flavors: {}\n"})
+
+        def finish(runs: Projection) -> None:
+            runs.finish_sweep(
                 info, "FINISHED", {"failed": "1"}, "done", best=best, files=files, finished_at=9
             )
-        )
+            runs.register(info, champion)
+
+        projector.finish(finish)
         report = projector.close(60)
         assert report.pending == [], report.error
         return replaced(mlflow_state(self.server.address, info.id), {digest: "<data>"})
@@ -61,7 +66,8 @@ def lose_replies(bench: Bench, choose: Callable[[list[str]], list[int]]) -> None
     bench.proxy.replies.clear()
     undisturbed = bench.project()
     assert [run["status"] for run in undisturbed["runs"]] == ["FINISHED", "FINISHED", "FAILED"]
-    assert undisturbed["deleted"] == undisturbed["versions"] == 0
+    assert (undisturbed["deleted"], undisturbed["versions"]) == (0, 1)
+    assert [model["aliases"] for model in undisturbed["models"]] == [{"champion": 1}]
     asked = list(bench.proxy.replies)
     for number in choose(asked):
         bench.proxy.lose_reply(number + 1)

@@ -179,9 +179,29 @@ def name_a_dead_owner(store):
     (store.folder() / "lock").write_text('{"pid": 1}')
 
 
+def point_the_alias_nowhere(store):
+    store.sql("mlflow.db", "DELETE FROM registered_model_aliases")
+
+
+def crown_another_trial(store):
+    store.sql("mlflow.db", "UPDATE model_version_tags SET value = '0099-1' WHERE key = 'trial'")
+
+
+def double_a_version(store):
+    columns = "name, creation_time, source, run_id, status, current_stage, workspace"
+    store.sql("mlflow.db", f"INSERT INTO model_versions (version, {columns}) "
+                           f"SELECT 99, {columns} FROM model_versions LIMIT 1")  # fmt: skip
+    store.sql("mlflow.db", "INSERT INTO model_version_tags (workspace, name, version, key, value) "
+                           "SELECT workspace, name, 99, key, value FROM model_version_tags "
+                           "WHERE version = 1")  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("break_it", "expected"),
     [
+        more("no champion", point_the_alias_nowhere, "I6"),
+        more("another champion", crown_another_trial, "I6"),
+        more("a record has two versions", double_a_version, "I6"),
         more("a record is gone", lose_a_record, "I1"),
         more("a record is torn", tear_a_record, "I1"),
         more("a slot is left RUNNING", leave_a_slot_running, "I2"),

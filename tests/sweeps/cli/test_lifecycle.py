@@ -87,7 +87,10 @@ def test_nothing_is_deleted_without_a_word(run_toy, call, make_home):
     assert len(sweeps.load("toy", make_home()).rows()) == 1
 
 
-DELETION = ("delete.begun", "delete.done", "delete.untracked", "delete.unstudied")
+DELETION = (
+    *("delete.begun", "delete.done", "delete.unregistered"),
+    *("delete.untracked", "delete.unstudied"),
+)
 
 
 @pytest.mark.parametrize("point", DELETION)

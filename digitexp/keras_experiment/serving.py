@@ -1,0 +1,41 @@
+"""What a served model of one's own is asked, checked by what it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sweeps.abilities import Signature
+
+__all__ = ["answer", "signature_of"]
+
+
+def signature_of(info: Mapping[str, Any]) -> Signature | None:
+    """Return the signature by the data's facts; None of a sweep that did not note them yet.
+
+    How wide an answer is, only the model knows.
+    """
+    if "inputs" not in info:
+        return None
+    shape, dtype = info["inputs"]["shape"], np.dtype(info["inputs"]["dtype"])
+    if dtype.kind not in "fiub":
+        return None
+    return Signature(np.zeros((1, *shape), dtype), (-1,))
+
+
+def answer(model: Any, inputs: np.ndarray) -> np.ndarray:
+    """Return what a Keras model answers to inputs (n, ...), (n, outputs).
+
+    Raises:
+        ValueError: The inputs have another shape than the model's, or are no finite numbers.
+    """
+    expected = model.input_shape
+    fits = [size in (None, found) for size, found in zip(expected, inputs.shape, strict=False)]
+    if len(expected) != inputs.ndim or not all(fits):
+        raise ValueError(f"inputs of shape {inputs.shape}; give {('n', *expected[1:])}")
+    if inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
+        raise ValueError(f"inputs of dtype {inputs.dtype}; give finite numbers")
+    found: np.ndarray = np.asarray(model(inputs, training=False))
+    return found.reshape(len(found), -1)

@@ -1,0 +1,83 @@
+"""What an experiment may offer beyond the contract; each ability is optional.
+
+An experiment has one by having its methods; what needs an ability that is not there is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from search_spaces.parameters import Value
+from sweeps.experiment import PreparedData
+
+__all__ = ["Exports", "Samples", "Serves", "Signature"]
+
+
+class Exports(Protocol):
+    """An experiment whose models can leave the framework; optional."""
+
+    def export(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+        folder: Path,
+    ) -> str:
+        """Write the trained model, and how inputs are prepared, into a folder.
+
+        Args:
+            config: The trial's configuration.
+            weights: As in `TrialResult.weights`.
+            info: As in `PreparedData.info`.
+            folder: Empty; the framework adds configuration and README.
+
+        Returns:
+            A few lines of Python that, run in the folder, load the model and predict.
+        """
+        ...
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """An experiment whose validation samples people can look at; optional.
+
+    A report then says which samples go wrong, and whether two trials differ on the same samples.
+    """
+
+    def validation_labels(self, data: PreparedData) -> np.ndarray:
+        """Return (n_validation,) the class of each sample, in the order of `validation_logits`."""
+        ...
+
+    def picture(self, data: PreparedData, index: int) -> bytes:
+        """Return one validation sample as a PNG."""
+        ...
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a served model takes and answers.
+
+    Attributes:
+        example: What a request may hold, (n, ...): every request has its dtype and its shape but n.
+        output_shape: Shape of the float32 answer to one input, -1 where only the model knows.
+    """
+
+    example: np.ndarray
+    output_shape: tuple[int, ...]
+
+
+class Serves(Protocol):
+    """An experiment whose best model is registered in MLflow, which can serve it; optional."""
+
+    def signature(self, info: Mapping[str, Any]) -> Signature | None:
+        """Return what `predict` takes, by `PreparedData.info`; None if that does not say it."""
+        ...
+
+    def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Answer inputs (n, ...) by what `load_model` returned; ValueError says what is wrong."""
+        ...

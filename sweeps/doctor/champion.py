@@ -1,0 +1,36 @@
+"""MLflow's registry against records: the alias `champion` points to the best trial's model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from sweeps.coordinator.champion import find_champion
+from sweeps.doctor.evidence import Evidence
+from sweeps.doctor.problem import Problem, Repair
+from sweeps.experiment_loading import load_experiment
+from sweeps.tracking.champion import FOLDER, model_name
+
+
+def check(evidence: Evidence) -> Iterator[Problem]:
+    """Yield what is wrong with the registered model of a sweep."""
+    info, found = evidence.info, evidence.champion
+    directory = Path(info.directory) if info.directory else None
+    load = partial(load_experiment, info.experiment, directory)
+    best = find_champion(evidence.store, info, evidence.records, load)
+    runs = {run.key: run for run in evidence.runs if not run.is_deleted}
+    if evidence.away is not None or best is None or best.key not in runs:
+        return  # the runs' check says so
+    if found is None or found.digest != best.digest:
+        if best.files() is None:
+            return  # nothing can be registered: it serves none, or the weights are gone
+        points = f"points to trial {found.key}" if found else "is missing"
+        what = f"the registered champion {points}; the best is trial {best.key}"
+        yield Problem("mlflow", what, Repair.SEND)
+    elif found.run_id != runs[best.key].run_id or FOLDER not in runs[best.key].files:
+        what = f"the registered champion's files are not in the run of trial {best.key}"
+        yield Problem("mlflow", what, Repair.SEND)
+    elif found.model != model_name(info):
+        what = f"the registered model is called {found.model}; it is to be {model_name(info)}"
+        yield Problem("mlflow", what, Repair.SEND)

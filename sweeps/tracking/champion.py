@@ -1,0 +1,163 @@
+"""A sweep's best trial in MLflow's registry: one registered model a sweep, one version a champion.
+
+The model's files lie in the run of its trial, under a fixed name: `log_model` would invent an id
+for each try. A version is known by the digest of the trial's record, the alias is the last word:
+whatever is killed in between, or whichever reply is lost, the same steps again add nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sweeps.failpoints import reached
+from sweeps.records.record import SweepInfo
+from sweeps.tracking.writing import log_files
+
+ALIAS: Final = "champion"
+FOLDER: Final = "model"
+"""Folder of the model's files in the run of its trial."""
+DIGEST: Final = "record_digest"
+"""Tag by which a version is known."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The trial whose model is to be registered.
+
+    Attributes:
+        key: `<slot>-<attempt>`.
+        digest: SHA-256 (hex) of its record file.
+        value: Of the objective.
+        files: Makes the model's files by name; None if there is no model: the experiment serves
+            none, or the weights are gone. Asked only if the trial has no version yet.
+    """
+
+    key: str
+    digest: str
+    value: float
+    files: Callable[[], Mapping[str, bytes] | None]
+
+
+def model_name(info: SweepInfo) -> str:
+    """Return the registered model's name: the sweep's, and the end of its id.
+
+    Sweeps of several homes may share a server, so that the name alone is not unique there.
+    """
+    return f"{info.name}-{info.id.rpartition('-')[2]}"
+
+
+def register_champion(
+    client: Any, run_id: str, info: SweepInfo, champion: Champion, scratch: Path | None = None
+) -> None:
+    """Have the alias `champion` point to a version made of this trial.
+
+    Args:
+        client: The `MlflowClient`.
+        run_id: The trial's run.
+        info: The sweep; if it was renamed, so is its registered model.
+        champion: The trial.
+        scratch: See `log_files`.
+    """
+    model = _renamed(client, find_model(client, info), info)
+    made = _made_of(client, model, champion) if model else []
+    kept = next((version for version in made if version.run_id == run_id), None)
+    if kept is None or not client.list_artifacts(run_id, FOLDER):
+        files = champion.files()
+        if files is None:
+            return
+        reached("champion.begun")
+        under = {f"{FOLDER}/{name}": content for name, content in files.items()}
+        log_files(client, run_id, under, scratch)
+        reached("champion.filed")
+    if kept is None:
+        model = model or _create_model(client, info)
+        _create_version(client, model, run_id, info, champion)
+        reached("champion.versioned")
+        # Looked up even though it was just created: a repeated request may have made two.
+        made = _made_of(client, model, champion)
+        kept = next(version for version in made if version.run_id == run_id)
+    _point_alias(client, model, kept)
+    for duplicate in made:
+        if duplicate.version != kept.version:
+            client.delete_model_version(duplicate.name, duplicate.version)
+
+
+def find_model(client: Any, info: SweepInfo) -> Any | None:
+    """Return the registered model of a sweep, whatever its name is; None if there is none."""
+    found = list(client.search_registered_models(f"tags.sweep_id = '{info.id}'"))
+    return found[0] if found else None
+
+
+def remove_model(client: Any, info: SweepInfo) -> None:
+    """Delete the registered model of a sweep; its files go with the runs they lie in."""
+    model = find_model(client, info)
+    if model is not None:
+        client.delete_registered_model(model.name)
+
+
+def versions_of(client: Any, model: Any) -> list[Any]:
+    """Return the versions of a registered model, oldest first, with their tags."""
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        page = client.search_model_versions(f"name = '{model.name}'", page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda version: int(version.version))
+
+
+def _made_of(client: Any, model: Any, champion: Champion) -> list[Any]:
+    return [v for v in versions_of(client, model) if v.tags.get(DIGEST) == champion.digest]
+
+
+def _renamed(client: Any, model: Any | None, info: SweepInfo) -> Any | None:
+    """Give the registered model the name that follows from the sweep's, and its versions too."""
+    if model is None:
+        return None
+    if model.name != model_name(info):
+        model = client.rename_registered_model(model.name, model_name(info))
+        reached("champion.renamed")
+    for version in versions_of(client, model):
+        if version.tags.get("sweep") != info.name:
+            client.set_model_version_tag(version.name, version.version, "sweep", info.name)
+    return client.get_registered_model(model.name)
+
+
+def _create_model(client: Any, info: SweepInfo) -> Any:
+    about = (
+        f"The best trial of sweep {info.name} ({info.id}) by {info.metric} on the validation part: "
+        "provisional, since it was chosen by what it is measured on."
+    )
+    tags = {"sweep_id": info.id, "experiment": info.experiment_name}
+    model = client.create_registered_model(model_name(info), tags, about)
+    reached("champion.named")
+    return model
+
+
+def _create_version(
+    client: Any, model: Any, run_id: str, info: SweepInfo, champion: Champion
+) -> None:
+    root = client.get_run(run_id).info.artifact_uri
+    tags = {
+        "sweep": info.name,
+        "sweep_id": info.id,
+        "trial": champion.key,
+        "metric": info.metric,
+        "value": str(champion.value),
+        "provisional": "true",
+        DIGEST: champion.digest,
+    }
+    about = f"Trial {champion.key}: {info.metric} {champion.value:.6g} on the validation part."
+    client.create_model_version(
+        model.name, f"{root}/{FOLDER}", run_id, tags, description=about, await_creation_for=0
+    )
+
+
+def _point_alias(client: Any, model: Any, version: Any) -> None:
+    if str(model.aliases.get(ALIAS, "")) != str(version.version):
+        client.set_registered_model_alias(model.name, ALIAS, version.version)
+        reached("champion.done")

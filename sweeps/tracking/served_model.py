@@ -1,0 +1,44 @@
+"""The code of a registered model: MLflow runs a copy of this file, which lies beside its weights.
+
+Our own code never imports it, so that MLflow may be imported at its top. Where it is served,
+this framework and the experiment must be importable.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from mlflow.pyfunc import PythonModel
+
+from sweeps.experiment_loading import load_experiment
+
+
+class TrainedModel(PythonModel):  # type: ignore[misc]  # MLflow is untyped
+    """The model of one trial, rebuilt by its experiment."""
+
+    def load_context(self, context: Any) -> None:
+        """Rebuild the model from configuration and weights; nothing is unpickled."""
+        told = json.loads(Path(context.artifacts["config"]).read_text(encoding="utf-8"))
+        with np.load(context.artifacts["weights"], allow_pickle=False) as archive:
+            weights = {name: archive[name] for name in archive.files}
+        directory = Path(told["directory"]) if told["directory"] else None
+        self._experiment: Any = load_experiment(told["experiment"], directory)
+        self._model = self._experiment.load_model(told["config"], weights, told["info"])
+
+    def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> list[Any]:
+        """Answer inputs as plain nested lists; what the experiment refuses is a bad request."""
+        try:
+            answer = self._experiment.predict(self._model, np.asarray(model_input))
+        except ValueError as error:
+            raise MlflowException(str(error), BAD_REQUEST) from None
+        plain: list[Any] = answer.tolist()
+        return plain
+
+
+set_model(TrainedModel())
