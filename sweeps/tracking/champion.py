@@ -129,8 +129,8 @@ def _renamed(client: Any, model: Any | None, info: SweepInfo) -> Any | None:
 
 def _create_model(client: Any, info: SweepInfo) -> Any:
     about = (
-        f"The best trial of sweep {info.name} ({info.id}) by {info.metric} on the validation part: "
-        "provisional, since it was chosen by what it is measured on."
+        f"The best trial of sweep {info.id} by {info.metric} on the validation part: provisional, "
+        "since it was chosen by what it is measured on."
     )
     tags = {"sweep_id": info.id, "experiment": info.experiment_name}
     model = client.create_registered_model(model_name(info), tags, about)
