@@ -49,12 +49,13 @@ NAMES: Final = (
     *("delete.begun", "delete.done", "delete.unregistered"),
     *("delete.untracked", "delete.unstudied"),
     *("withdraw.begun", "withdraw.done", "gc.begun", "gc.done", "share.begun", "share.packed"),
-    *("import.unpacked", "import.done"),
+    *("import.unpacked", "import.done", "picture.begun", "picture.filed"),
     *("champion.begun", "champion.filed", "champion.named", "champion.versioned"),
     *("champion.done", "champion.renamed"),
 )
-"""Every fail-point: also those of hunches, of requests made and withdrawn, of the commands that
-delete, free, pack and unpack, and of a champion's model."""
+"""Every fail-point: also those of pictures and a champion's model, which not every experiment has,
+of hunches, of requests made and withdrawn, and of the commands that delete, free, pack and
+unpack."""
 
 
 def reached(name: str) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from sweeps.coordinator.lock import SweepLock
-from sweeps.coordinator.parent import draw, end_parent, ending_of, send_notes, sweep_note
+from sweeps.coordinator.parent import draw, ending_of, finish, send_notes, sweep_note
 from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
 from sweeps.records import SweepInfo
@@ -105,10 +105,12 @@ def send(
     projector.discard(lambda key: key not in recorded or key in replaced, on_discarded)
     for record in records:
         key = record.spec.key
-        projector.put(record, partial(drawing, key), only_if_missing=key not in again)
+        missing = key not in again
+        read = partial(store.read, key)
+        projector.put(record, partial(drawing, key), only_if_missing=missing, read=read)
     send_notes(projector, store)
     ending = ending_of(store, records)
-    projector.finish(lambda runs: end_parent(runs, home, info, ending, load))
+    finish(projector, home, info, ending, load)
     report = projector.close(math.inf)
     keys = [key for key in written if key not in report.pending]
     return SyncReport(info.name, len(records), keys, report.pending, report.error)

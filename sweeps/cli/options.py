@@ -51,6 +51,14 @@ ExtendOption = Annotated[
         "--extend", help="Let an existing sweep go on in another space or with another sampler."
     ),
 ]
+NewestSweepArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name or id of the sweep (default: that of the newest run).",
+        autocompletion=_complete_sweep,
+        show_default=False,
+    ),
+]
 SweepsArgument = Annotated[
     str | None,
     typer.Argument(

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -22,7 +22,10 @@ from sweeps.cli.options import (
     parse_retries,
 )
 from sweeps.options import RunOptions
-from sweeps.report.summary import Summary
+
+if TYPE_CHECKING:
+    from sweeps.coordinator.run import RunResult
+    from sweeps.records.record import SweepInfo
 
 _LEFT_OUT: Final = frozenset(
     {"space", "trials", "home", "extend", "timeout_seconds", "target", "stop_after"}
@@ -152,16 +155,17 @@ def run(
         has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
     )
     summary = result.summary
-    _conclude(asked, summary, failure(summary, strict, fail_under), show=not (json or quiet))
+    _conclude(asked, result, failure(summary, strict, fail_under), show=not (json or quiet))
     raise typer.Exit(exit_code(summary, strict=strict, fail_under=fail_under))
 
 
-def _conclude(asked: RunOptions, summary: Summary, reason: str | None, *, show: bool) -> None:
+def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show: bool) -> None:
     from sweeps.cli.console import Terminal
     from sweeps.report.markdown import render_markdown
     from sweeps.report.numbers import counted
     from sweeps.report.text import render_text
 
+    summary = result.summary
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if step_summary:
         try:
@@ -177,6 +181,7 @@ def _conclude(asked: RunOptions, summary: Summary, reason: str | None, *, show: 
             home_option=home,
             run_command=command_line(asked),
             ui_option=tracking,
+            ui_address="" if summary.tracking_pending else _ui_address(asked, result.info),
         )
         Terminal().print(text, crop=False)
     if reason:
@@ -188,6 +193,21 @@ def _conclude(asked: RunOptions, summary: Summary, reason: str | None, *, show: 
             "or the same command sends them",
             file=sys.stderr,
         )
+
+
+def _ui_address(asked: RunOptions, info: SweepInfo) -> str:
+    """Return where a tracking server shows the sweep; empty for a database, which has no UI."""
+    from sweeps.home import Home
+    from sweeps.tracking.address import resolve_tracking_uri
+    from sweeps.tracking.locating import server_address
+
+    uri = resolve_tracking_uri(Home.resolve(asked.home).path, asked.tracking_uri)
+    if not uri.startswith("http"):
+        return ""
+    try:
+        return server_address(uri, info)
+    except Exception:  # it has just gone away: the command asks it again
+        return ""
 
 
 def command_line(asked: RunOptions) -> str:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -17,14 +16,15 @@ import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Annotated, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
-from sweeps.cli.options import HomeOption
+from sweeps.cli.options import HomeOption, NewestSweepArgument
 from sweeps.errors import UsageError
-from sweeps.tracking.address import redacted, sqlite_path
-from sweeps.tracking.view import view_address
+from sweeps.records.record import SweepInfo
+from sweeps.tracking.address import redacted
+from sweeps.tracking.locating import locate, server_address
+from sweeps.tracking.view import charts_address, view_address
 
 START_TIMEOUT_SECONDS: Final = 180
 STOP_TIMEOUT_SECONDS: Final = 10
@@ -37,14 +37,9 @@ _SERVER_ENVIRONMENT: Final = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
-_NEWEST_RUN: Final = """
-    SELECT experiment_id, value FROM runs
-    LEFT JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'sweep_id'
-    WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT 1
-"""
-
 
 def ui(
+    name: NewestSweepArgument = None,
     home: HomeOption = None,
     tracking_uri: Annotated[
         str | None, typer.Option(metavar="URI", help="MLflow store, if not the home's own.")
@@ -53,15 +48,24 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = False,
 ) -> None:
-    """Open the MLflow UI on the runs of a home."""
+    """Open the MLflow UI on a sweep: its trials, best first, and its charts."""
     from sweeps.home import Home
     from sweeps.tracking.address import resolve_tracking_uri
 
-    found = Home.resolve(home).path
-    raise typer.Exit(run_ui(found, resolve_tracking_uri(found, tracking_uri), host, port, browser))
+    found = Home.resolve(home)
+    info = None if name is None else found.get(name)
+    uri = resolve_tracking_uri(found.path, tracking_uri)
+    raise typer.Exit(run_ui(found.path, uri, host, port, browser, info))
 
 
-def run_ui(home: Path, tracking_uri: str, host: str, port: int, open_browser: bool) -> int:
+def run_ui(
+    home: Path,
+    tracking_uri: str,
+    host: str,
+    port: int,
+    open_browser: bool,
+    info: SweepInfo | None = None,
+) -> int:
     """Serve the MLflow UI until Ctrl-C.
 
     Args:
@@ -71,6 +75,7 @@ def run_ui(home: Path, tracking_uri: str, host: str, port: int, open_browser: bo
         host: Interface to listen on.
         port: Port to listen on.
         open_browser: Whether to open the page once it answers.
+        info: Sweep to show; None for that of the newest run.
 
     Returns:
         Exit code: 0 after Ctrl-C, 1 if the server ended by itself.
@@ -79,11 +84,9 @@ def run_ui(home: Path, tracking_uri: str, host: str, port: int, open_browser: bo
         UsageError: There is nothing to show yet, or the port or host cannot be used.
     """
     if tracking_uri.startswith("http"):
-        parts = urlsplit(tracking_uri)
-        public = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # without a password
-        _announce(view_address(urlunsplit(public), None, None), open_browser)
+        _announce(server_address(tracking_uri, info), open_browser)
         return 0
-    experiment, sweep = _newest_sweep(tracking_uri)
+    experiment, sweep = locate(tracking_uri, info)
     check_port(host, port)
     base = f"http://{name_in_url(host)}:{port}"
     say(f"starting the MLflow UI on {redacted(tracking_uri)}, about 20 s ...")
@@ -93,6 +96,8 @@ def run_ui(home: Path, tracking_uri: str, host: str, port: int, open_browser: bo
         try:
             if _wait_until_healthy(server, base):
                 _announce(view_address(base, experiment, sweep), open_browser)
+                if experiment and sweep:
+                    say(f"its charts: {charts_address(base, experiment, sweep)}")
                 say("Ctrl-C stops it")
                 server.wait()
         except KeyboardInterrupt:
@@ -105,37 +110,6 @@ def run_ui(home: Path, tracking_uri: str, host: str, port: int, open_browser: bo
 def say(text: str, file: IO[str] | None = None) -> None:
     """Print at once, also into a pipe."""
     print(text, file=file, flush=True)
-
-
-def _newest_sweep(tracking_uri: str) -> tuple[str | None, str | None]:
-    """Return experiment and sweep of the newest run, None where the store cannot be looked into.
-
-    Raises:
-        UsageError: There is no run in it.
-    """
-    database = sqlite_path(tracking_uri)
-    if database is None:
-        return None, None
-    row = _first_row(database, _NEWEST_RUN) if database.exists() else None
-    if row is None:
-        raise UsageError(
-            f"nothing to show: there are no runs in {database} yet; begin with: sweeps run smoke, "
-            "or name another folder with --home"
-        )
-    return str(row[0]), None if row[1] is None else str(row[1])
-
-
-def _first_row(database: Path, query: str) -> tuple[object, ...] | None:
-    """Read and close before the server opens the file itself."""
-    address = f"{database.as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(address, uri=True)) as store:
-        try:
-            row: tuple[object, ...] | None = store.execute(query).fetchone()
-        except sqlite3.DatabaseError as error:
-            if "no such table" in str(error):  # created, but never migrated
-                return None
-            raise UsageError(f"{database} is no MLflow store that can be read: {error}") from None
-        return row
 
 
 def check_port(host: str, port: int) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sweeps.config import SweepConfig
 from sweeps.coordinator.champion import LoadExperiment, project_champion
@@ -16,12 +16,17 @@ from sweeps.experiment import Experiment
 from sweeps.home import Home
 from sweeps.progress import Progress
 from sweeps.records import SWEEP, Ending, Notes, Record, RecordStore, SweepInfo, SweepStatus
+from sweeps.records.ranking import ranked
 from sweeps.report.markdown import render_markdown
 from sweeps.report.slots import slot_rows
 from sweeps.report.summary import Summary, summarize
-from sweeps.report.table import write_csv
+from sweeps.report.table import trial_table, write_csv
 from sweeps.tracking.address import redacted
+from sweeps.tracking.arranging import directions, show_view
 from sweeps.tracking.content import SweepNote
+from sweeps.tracking.files import TABLE_TAGS, TRIALS_TABLE, table_json
+from sweeps.tracking.known import KnownSweep
+from sweeps.tracking.pictures import BEST, show_pictures
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector
 
@@ -65,7 +70,9 @@ class ParentRun:
         if recorded:
             self._projector.discard(lambda key: key not in recorded)
         for record in records:
-            self._projector.put(record, self._draw(record.spec.key), only_if_missing=True)
+            key = record.spec.key
+            read = partial(self._store.read, key)
+            self._projector.put(record, self._draw(key), only_if_missing=True, read=read)
 
     def project(self, record: Record) -> None:
         """Project an attempt soon; returns at once."""
@@ -109,9 +116,7 @@ class ParentRun:
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
         send_notes(self._projector, self._store)
-        self._projector.finish(
-            lambda runs: end_parent(runs, self._home, self._info, ending, lambda: self._experiment)
-        )
+        finish(self._projector, self._home, self._info, ending, lambda: self._experiment)
 
     def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
         return partial(draw, self._experiment, self._store, key)
@@ -179,6 +184,20 @@ def send_notes(projector: Projector, store: RecordStore) -> None:
             projector.annotate(record.spec.key, text)
 
 
+def finish(
+    projector: Projector, home: Home, info: SweepInfo, ending: Ending, load: LoadExperiment
+) -> None:
+    """Have the parent run ended, then what takes longer: the pictures of the best runs."""
+    store = home.store(info.id)
+    projector.finish(lambda runs: end_parent(runs, home, info, ending, load))
+
+    def show(client: Any, sweep: KnownSweep) -> None:
+        best = best_whole(store, info, store.read_all())
+        show_pictures(client, sweep, info, best, store.folder)
+
+    projector.finish(lambda runs: runs.arrange(info, show))
+
+
 def end_parent(
     projection: Projection, home: Home, info: SweepInfo, ending: Ending, load: LoadExperiment
 ) -> None:
@@ -187,19 +206,35 @@ def end_parent(
     records = store.read_all()
     end = describe_end(info, records, store.asked() or 0, ending)
     noted = Notes(store.folder).all().get(SWEEP)
+    rows = slot_rows(records)
     table = io.StringIO(newline="")
-    write_csv(slot_rows(records), table, objective=info.metric)
+    write_csv(rows, table, objective=info.metric)
+    files = {
+        "trials.csv": table.getvalue().encode(),
+        TRIALS_TABLE: table_json(*trial_table(rows, objective=info.metric)),
+    }
+
+    def describe(client: Any, sweep: KnownSweep) -> str:
+        best = best_whole(store, info, records)
+        show_view(client, sweep, info, records, best)
+        return directions(info, sweep, best, end.note, noted)
+
     projection.finish_sweep(
         info,
         ending.status,
-        end.tags,
-        f"{noted}\n\n{end.note}" if noted else end.note,
+        {**end.tags, **TABLE_TAGS},
+        projection.arrange(info, describe),
         best=end.best,
-        files={"trials.csv": table.getvalue().encode()},
+        files=files,
         finished_at=max((r.finished_at for r in records), default=info.created_at),
     )
     # After the parent has its status, and in one job with it: an error begins the parent anew.
     project_champion(projection, store, info, records, load)
+
+
+def best_whole(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:
+    """Return the best complete trials with their arrays: those whose pictures are shown."""
+    return [store.read(record.spec.key) for record in ranked(records, info.direction)[:BEST]]
 
 
 def draw(experiment: Experiment, store: RecordStore, key: str) -> Mapping[str, bytes]:

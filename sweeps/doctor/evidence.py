@@ -57,7 +57,7 @@ def gather(home: Home, info: SweepInfo, tracking_uri: str) -> Evidence:
         UsageError: The store of runs refuses us.
     """
     damaged: list[str] = []
-    records = home.store(info.id).read_all(report=damaged.append)
+    records = home.store(info.id).read_all(arrays=True, report=damaged.append)
     trials = read_study(home.optuna_db, info.study_name)
     runs: list[StoredRun] = []
     champion: StoredChampion | None = None

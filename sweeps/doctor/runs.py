@@ -9,16 +9,21 @@ from sweeps.coordinator.parent import describe_end, ending_of
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.records import Record
-from sweeps.tracking.content import Point, RunContent, trial_run
+from sweeps.records.ranking import ranked
+from sweeps.tracking.confusion import WORST
+from sweeps.tracking.content import Point, RunContent, best_tags, trial_run
+from sweeps.tracking.datasets import dataset_key
 from sweeps.tracking.files import trial_files
 from sweeps.tracking.known import UNDRAWN
-from sweeps.tracking.projection import best_tags
+from sweeps.tracking.pictures import PICTURES, plan_pictures
 from sweeps.tracking.reading import StoredRun
 
 _COMPARED_TAGS = (
     "sweep",
     "state",
     "reason",
+    "why",
+    *(f"confusion_{rank}" for rank in range(1, WORST + 1)),
     "slot",
     "attempt",
     "origin",
@@ -55,6 +60,7 @@ def check(evidence: Evidence) -> Iterator[Problem]:
             yield Problem("mlflow", f"attempt {key} has no run", Repair.SEND, key)
         else:
             yield from _child(evidence, record, found, parent_id)
+    yield from _pictures(evidence, children)
 
 
 def _parent(evidence: Evidence, run: StoredRun) -> Iterator[Problem]:
@@ -86,10 +92,21 @@ def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -
     if tags:
         what = f"run of attempt {key} has another tag {', '.join(tags)} than its record"
         yield Problem("mlflow", what, Repair.SEND, key)
+    if dataset_key(record.data) not in run.datasets:
+        yield Problem("mlflow", f"run of attempt {key} lacks its dataset", Repair.SEND, key)
     missing = trial_files(evidence.info, record, {}).keys() - run.files
     if missing:
         what = f"run of attempt {key} lacks {', '.join(sorted(missing))}"
         yield Problem("mlflow", what, Repair.SEND, key)
+
+
+def _pictures(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
+    wanted = plan_pictures(ranked(evidence.records, evidence.info.direction))
+    for key, run in children.items():
+        text = str(wanted[key]) if key in wanted else ""
+        if run.tags.get(PICTURES, "") != text:
+            what = f"run of attempt {key} has other confusion matrices than the best runs are to"
+            yield Problem("mlflow", what, Repair.SEND)
 
 
 def _differing(content: RunContent, run: StoredRun) -> Iterator[str]:

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
 
 def next_commands(
-    summary: Summary, *, home_option: str = "", run_command: str = "", ui_option: str = ""
+    summary: Summary,
+    *,
+    home_option: str = "",
+    run_command: str = "",
+    ui_option: str = "",
+    ui_address: str = "",
 ) -> tuple[str, str, str]:
     """Return three commands: look at the runs, list the trials, go on.
 
@@ -21,6 +26,7 @@ def next_commands(
             caller knows the space and the options that the same sweep needs again. Without it the
             third command shows the best trial instead.
         ui_option: More for `sweeps ui`: the store, where it is not the home's own.
+        ui_address: Where the runs are shown already, instead of `sweeps ui`.
     """
     name = shlex.quote(summary.name)
     if run_command:
@@ -29,5 +35,5 @@ def next_commands(
     else:
         more = f"sweeps best {name}"
     home = f" {home_option}" if home_option else ""
-    ui = f"sweeps ui{home} {ui_option}".rstrip()
+    ui = ui_address or f"sweeps ui {name}{home} {ui_option}".rstrip()
     return ui, f"sweeps trials {name}{home}", f"{more}{home}"

@@ -33,7 +33,12 @@ from sweeps.report.verdict import (
 
 
 def render_text(
-    summary: Summary, *, home_option: str = "", run_command: str = "", ui_option: str = ""
+    summary: Summary,
+    *,
+    home_option: str = "",
+    run_command: str = "",
+    ui_option: str = "",
+    ui_address: str = "",
 ) -> RenderableType:
     """Return the end of a run: best against baselines, failures, three commands to copy.
 
@@ -44,6 +49,7 @@ def render_text(
         home_option: See `next_commands`.
         run_command: See `next_commands`.
         ui_option: See `next_commands`.
+        ui_address: See `next_commands`.
     """
     time = f" ({format_seconds(summary.seconds)})" if summary.seconds else ""
     parts: list[RenderableType] = [
@@ -56,7 +62,11 @@ def render_text(
         parts += [Text("Parameters of the best trial:"), _pairs(_param_texts(summary.best))]
     parts += [Text(line, style=style) for line, style in _remarks(summary)]
     commands = next_commands(
-        summary, home_option=home_option, run_command=run_command, ui_option=ui_option
+        summary,
+        home_option=home_option,
+        run_command=run_command,
+        ui_option=ui_option,
+        ui_address=ui_address,
     )
     hints = ("compare the runs in MLflow", "every trial", "go on" if run_command else "the best")
     return Group(*parts, Text(), _commands(dict(zip(commands, hints, strict=True))))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from sweeps.records.record import Outcome, Record, SweepInfo
+from sweeps.tracking.confusion import confusion_tags
 from sweeps.tracking.limits import (
     MAX_PARAM_CHARACTERS,
     MAX_TAG_CHARACTERS,
@@ -19,6 +20,7 @@ from sweeps.tracking.limits import (
     is_finite,
     safe_key,
 )
+from sweeps.tracking.remarks import label_params, why
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
@@ -100,12 +102,18 @@ def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:
     return _fitted_tags(tags, [])
 
 
+def best_tags(best: Record | None) -> dict[str, str]:
+    """Return what the parent run says of the best attempt."""
+    return {"best_trial": best.spec.key, "best_value": str(best.objective)} if best else {}
+
+
 def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent:
     """Return the child run of one attempt; epochs are steps and count from 1."""
     info = info.at(record.spec.slot)  # an extension changes nothing about earlier runs
     status, state = _ENDING[record.outcome]
     varied = varied_params(info, record)
-    params, cut = fit({k: _text(v) for k, v in varied.items()}, MAX_PARAM_CHARACTERS)
+    texts = {**label_params(record), **{k: _text(v) for k, v in varied.items()}}
+    params, cut = fit(texts, MAX_PARAM_CHARACTERS)
     tags = {
         **_shared_tags(info, record.environment),
         "kind": "trial",
@@ -115,6 +123,8 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         "generation": str(info.generation) if info.generation > 1 else "",
         "state": state,
         "reason": record.reason,
+        "why": why(record),
+        **confusion_tags(record),
         "seed": str(record.spec.seed),
         "origin": record.origin,
         "engine": record.result.engine if record.result else "",

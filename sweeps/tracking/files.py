@@ -5,11 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 from sweeps.records.record import Record, SweepInfo
+
+TRIALS_TABLE: Final = "trials.json"
+TABLE_TAGS: Final = {
+    "mlflow.loggedArtifacts": json.dumps([{"path": TRIALS_TABLE, "type": "table"}])
+}
+"""By this tag MLflow's UI and `load_table` know a file as a table."""
 
 
 def trial_files(info: SweepInfo, record: Record, drawn: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -56,6 +63,16 @@ def history_csv(history: Mapping[str, list[float]]) -> str:
         cells = [values[epoch] if epoch < len(values) else "" for values in history.values()]
         writer.writerow([epoch + 1, *cells])
     return buffer.getvalue()
+
+
+def table_json(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    """Return a table as MLflow's `log_table` writes it, which would append at each call."""
+    cells = [
+        [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]
+        for row in rows
+    ]
+    content = {"columns": list(columns), "data": cells}
+    return json.dumps(content, ensure_ascii=False, default=str, separators=(",", ":")).encode()
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweeps.failpoints import reached
+from sweeps.records.record import SweepInfo
+from sweeps.tracking.content import SweepNote, sweep_tags
 from sweeps.tracking.discarding import is_discarded
 
 _PAGE: Final = 1000
@@ -44,6 +46,17 @@ def find_or_create_experiment(client: Any, name: str, artifact_folder: Path | No
     return str(experiment.experiment_id)
 
 
+def find_or_create_parent(client: Any, info: SweepInfo, experiment_id: str) -> str:
+    """Return the id of a sweep's parent run."""
+    identity = {"sweep_id": info.id, "kind": "sweep"}
+    if not keep_one(client, list(search(client, experiment_id, identity))):
+        tags = sweep_tags(info, SweepNote())
+        reached("parent.begun")
+        client.create_run(experiment_id, info.created_at, tags, info.name)
+        reached("parent.created")
+    return id_of(keep_one(client, list(search(client, experiment_id, identity))))
+
+
 def search(client: Any, experiment_id: str, tags: Mapping[str, str]) -> Iterator[Any]:
     """Yield every run with these tags, deleted ones included, oldest first."""
     from mlflow.entities import ViewType
@@ -75,6 +88,17 @@ def keep_one(client: Any, runs: Sequence[Any]) -> Any | None:
     for duplicate in ranked[1:]:
         client.delete_run(duplicate.info.run_id)
     return ranked[0] if ranked else None
+
+
+def id_of(run: Any | None) -> str:
+    """Return the id of a run that was just made sure of.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    if run is None:
+        raise RuntimeError("MLflow does not find a run that it has just created")
+    return str(run.info.run_id)
 
 
 def _age(run: Any) -> tuple[bool, int, str]:

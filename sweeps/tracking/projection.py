@@ -8,31 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sweeps.clock import now_ms
 from sweeps.failpoints import reached
 from sweeps.records.ending import SweepStatus
 from sweeps.records.record import Record, SweepInfo
+from sweeps.tracking.arranging import running_note
 from sweeps.tracking.champion import Champion, register_champion
 from sweeps.tracking.content import (
     NOTE,
     RunContent,
     SweepNote,
+    best_tags,
     experiment_name,
     headline_points,
     sweep_tags,
     trial_run,
 )
+from sweeps.tracking.datasets import log_dataset
 from sweeps.tracking.discarding import discard_run
 from sweeps.tracking.files import sweep_files, trial_files
-from sweeps.tracking.finding import find_children, find_or_create_experiment, keep_one, search
+from sweeps.tracking.finding import (
+    find_children,
+    find_or_create_experiment,
+    find_or_create_parent,
+    id_of,
+    keep_one,
+    search,
+)
 from sweeps.tracking.known import UNDRAWN, ForgetOnError, KnownSweep, status_of
 from sweeps.tracking.limits import MAX_TAG_CHARACTERS, fit
 from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import close_client, open_client
 from sweeps.tracking.view import view_tag
 from sweeps.tracking.writing import log_files, log_values
+
+Result = TypeVar("Result")
 
 
 class Projection:
@@ -61,6 +73,10 @@ class Projection:
         with quiet(), self._forgetting(info):
             parent_id = self._sweep(info).parent_id
             log_values(self._client(), parent_id, tags=sweep_tags(info, extra))
+            if extra.is_running and not extra.description:
+                note = running_note(info, self._sweep(info).experiment_id)
+                self._client().set_tag(parent_id, NOTE, note)
+            log_dataset(self._client(), parent_id, info.data)
             reached("parent.valued")
             self._log_files(parent_id, sweep_files(info))
             reached("parent.filed")
@@ -86,6 +102,7 @@ class Projection:
             sweep = self._sweep(info)
             content = trial_run(info, record, sweep.parent_id)
             run_id = self._write_child(sweep, info, record, content)
+            log_dataset(self._client(), run_id, record.data)
             if not sweep.columns.issuperset(content.params):
                 sweep.columns.update(content.params)
                 self._show_view(sweep, info)
@@ -138,6 +155,11 @@ class Projection:
             for key in keys:
                 discard_run(self._client(), sweep.children.pop(key)[0])
             return keys
+
+    def arrange(self, info: SweepInfo, write: Callable[[Any, KnownSweep], Result]) -> Result:
+        """Call `write` with the client and what is known of the sweep's runs; return its result."""
+        with quiet(), self._forgetting(info):
+            return write(self._client(), self._sweep(info))
 
     def finish_sweep(
         self,
@@ -197,7 +219,7 @@ class Projection:
             name = experiment_name(info)
             folder = self.artifact_root / name if is_database else None
             experiment_id = find_or_create_experiment(self._client(), name, folder)
-            parent_id = self._find_or_create_parent(info, experiment_id)
+            parent_id = find_or_create_parent(self._client(), info, experiment_id)
             children = find_children(self._client(), experiment_id, info.id)
             self._sweeps[info.id] = KnownSweep(
                 experiment_id,
@@ -206,16 +228,6 @@ class Projection:
                 {name for run in children.values() for name in run.data.params},
             )
         return self._sweeps[info.id]
-
-    def _find_or_create_parent(self, info: SweepInfo, experiment_id: str) -> str:
-        identity = {"sweep_id": info.id, "kind": "sweep"}
-        client = self._client()
-        if not keep_one(client, list(search(client, experiment_id, identity))):
-            tags = sweep_tags(info, SweepNote())
-            reached("parent.begun")
-            client.create_run(experiment_id, info.created_at, tags, info.name)
-            reached("parent.created")
-        return _run_id(keep_one(client, list(search(client, experiment_id, identity))))
 
     def _write_child(
         self, sweep: KnownSweep, info: SweepInfo, record: Record, content: RunContent
@@ -232,7 +244,7 @@ class Projection:
         # may have made another one, and all must agree on which stays.
         # The rarer tag first: MLflow's SQL begins with it, and a sweep shares its id with all runs.
         identity = {"trial": record.spec.key, "sweep_id": info.id}
-        run_id = _run_id(keep_one(client, list(search(client, sweep.experiment_id, identity))))
+        run_id = id_of(keep_one(client, list(search(client, sweep.experiment_id, identity))))
         log_values(client, run_id, content.params, content.metrics)
         reached("run.valued")
         return run_id
@@ -243,14 +255,3 @@ class Projection:
     def _show_view(self, sweep: KnownSweep, info: SweepInfo) -> None:
         tag = view_tag(info, sorted(sweep.columns))
         self._client().set_experiment_tag(sweep.experiment_id, *tag)
-
-
-def best_tags(best: Record | None) -> dict[str, str]:
-    """Return what the parent run says of the best attempt."""
-    return {"best_trial": best.spec.key, "best_value": str(best.objective)} if best else {}
-
-
-def _run_id(run: Any) -> str:
-    if run is None:
-        raise RuntimeError("MLflow does not find a run that it has just created")
-    return str(run.info.run_id)

@@ -98,7 +98,12 @@ class Projector:
         self._thread.start()
 
     def put(
-        self, record: Record, files_factory: FilesFactory, *, only_if_missing: bool = False
+        self,
+        record: Record,
+        files_factory: FilesFactory,
+        *,
+        only_if_missing: bool = False,
+        read: Callable[[], Record] | None = None,
     ) -> None:
         """Have an attempt projected soon; returns at once.
 
@@ -107,12 +112,13 @@ class Projector:
             files_factory: Draws its files, called in the projector's thread.
             only_if_missing: Whether to leave a complete run as it is: for the earlier records of
                 a sweep that is resumed.
+            read: Returns the record with its arrays, where `record` has none.
         """
 
         def project() -> None:
             if only_if_missing and self._projection.is_complete(self._info, record):
                 return
-            self._project(record, files_factory)
+            self._project(read() if read else record, files_factory)
 
         self._append(_Job(record.spec.key, project))
 

@@ -27,6 +27,7 @@ class StoredRun:
         end_time: Milliseconds since the epoch (UTC); None while it runs.
         metrics: The last point of each.
         files: Names of the files at its root.
+        datasets: Name and digest of each.
     """
 
     run_id: str
@@ -39,6 +40,7 @@ class StoredRun:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     files: frozenset[str]
+    datasets: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -121,4 +123,7 @@ def _stored(client: Any, run: Any) -> StoredRun:
         metrics=dict(run.data.metrics),
         tags=dict(run.data.tags),
         files=frozenset(file.path for file in files),
+        datasets=frozenset(
+            (entry.dataset.name, entry.dataset.digest) for entry in run.inputs.dataset_inputs
+        ),
     )

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from sweeps.experiment import TrialResult
 from sweeps.records.record import Record
@@ -122,13 +122,13 @@ def served(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> I
 class sweeps_ui:  # noqa: N801 - used like a function
     """Runs `sweeps ui` as a user does; Ctrl-C must end it cleanly and leave nothing behind."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *sweep: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         start = "from sweeps.cli import main; main()"
-        command = [sys.executable, "-c", start, "ui", "--home", str(home), "--port"]
+        command = [sys.executable, "-c", start, "ui", *sweep, "--home", str(home), "--port"]
         environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
         self.process = subprocess.Popen(
             [*command, str(self.port)],
@@ -174,9 +174,17 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+ONCE_OPENED = """
+try { localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true") } catch {}
+"""
+"""What the UI remembers of a visitor to whom it has shown its assistant, on a quarter of it."""
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page.add_init_script(ONCE_OPENED)
+    expect.set_options(timeout=30_000)  # the machine may be busy; by default 5 s
     page.set_default_timeout(30_000)
     yield page
     page.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import csv
 import io
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -22,9 +23,9 @@ def mlflow_state(tracking_uri: str, sweep_id: str) -> State:
     Returns:
         `experiment`: name, lifecycle, tags of this sweep. `runs`: one entry a run that is not
         deleted, parent first, then by attempt, each with name, status, times, tags, parameters,
-        every point of every metric, and every file's bytes. Doubled runs are doubled entries.
-        `deleted`: number of deleted runs. `versions`: model versions made of its runs. `models`:
-        its registered models with tags, aliases and versions.
+        every point of every metric, datasets, and every file's bytes. Doubled runs are doubled
+        entries. `deleted`: number of deleted runs. `versions`: model versions made of its runs.
+        `models`: its registered models with tags, aliases and versions.
     """
     from sweeps.tracking.quiet import quiet
     from sweeps.tracking.store import close_client
@@ -41,8 +42,11 @@ def mlflow_state(tracking_uri: str, sweep_id: str) -> State:
                 found[run.info.lifecycle_stage].append((experiment, run))
         runs = [_run(client, run) for _, run in found["active"]]
         ids = {run.info.run_id for _, run in found["active"] + found["deleted"]}
-        parents = [run.info.run_id for _, run in found["active"] if _kind(run) == "sweep"]
+        made_up = {run.info.run_id: _role(run) for _, run in found["active"]}
         homes = {e.experiment_id: e for e, _ in found["active"]}
+        for number in homes:  # in the links of a description
+            made_up[f"experiments/{number}/"] = "experiments/<experiment>/"
+            made_up[f"experiments=%5B%22{number}%22"] = "experiments=<experiment>"
         state = {
             "experiments": [_experiment(e, sweep_id) for e in homes.values()],
             "runs": sorted(runs, key=lambda run: (run["tags"].get("trial", ""), run["name"])),
@@ -59,7 +63,7 @@ def mlflow_state(tracking_uri: str, sweep_id: str) -> State:
         registry = getattr(client._get_registry_client().store, "engine", None)
         if registry is not None:
             registry.dispose()
-    return replaced(state, {sweep_id: "<sweep>"} | dict.fromkeys(parents, "<parent>"))
+    return replaced(state, {sweep_id: "<sweep>"} | made_up)
 
 
 def without_clock(state: State) -> State:
@@ -73,8 +77,11 @@ def without_clock(state: State) -> State:
         }
         note = run["tags"].get("mlflow.note.content")
         if note is not None:
+            note = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "<time>", note)
             note = re.sub(r"\(\d[\d.]* ?(ms|s|min|h)[^)]*\)", "(<time>)", note)
             run["tags"]["mlflow.note.content"] = re.sub(r"\| \d+\.\d \|\n", "| <time> |\n", note)
+        if "trials.json" in run["files"]:
+            run["files"]["trials.json"] = _table_without_seconds(run["files"]["trials.json"])
         if "trials.csv" in run["files"]:
             run["files"]["trials.csv"] = _without_seconds(run["files"]["trials.csv"])
     return state
@@ -106,6 +113,10 @@ def _run(client: Any, run: Any) -> State:
         "params": dict(run.data.params),
         "tags": dict(run.data.tags),
         "metrics": metrics,
+        "inputs": [
+            [entry.dataset.name, entry.dataset.digest, entry.dataset.source, _pairs(entry.tags)]
+            for entry in run.inputs.dataset_inputs
+        ],
         "files": _files(client, run_id),
     }
 
@@ -137,8 +148,13 @@ def _model(client: Any, model: Any) -> State:
     }
 
 
-def _kind(run: Any) -> str | None:
-    return run.data.tags.get("kind")
+def _role(run: Any) -> str:
+    trial = run.data.tags.get("trial")
+    return f"<run of {trial}>" if trial else "<parent>"
+
+
+def _pairs(tags: Any) -> dict[str, str]:
+    return {tag.key: tag.value for tag in tags}
 
 
 def replaced(value: Any, names: dict[str, str]) -> Any:
@@ -151,6 +167,12 @@ def replaced(value: Any, names: dict[str, str]) -> Any:
         for old, new in names.items():
             value = value.replace(old, new)
     return value
+
+
+def _table_without_seconds(table: bytes) -> list[dict[str, Any]]:
+    split = json.loads(table)
+    rows = [dict(zip(split["columns"], row, strict=True)) for row in split["data"]]
+    return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in rows]
 
 
 def _without_seconds(table: bytes) -> list[dict[str, str]]:

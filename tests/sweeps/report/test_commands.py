@@ -14,7 +14,7 @@ def commands(name="mlp", asked=1, **options):
 
 def test_a_finished_sweep_proposes_twice_as_many_trials():
     proposed = commands(run_command="sweeps run mlp --seed 3")
-    assert proposed == ("sweeps ui", "sweeps trials mlp", "sweeps run mlp --seed 3 --trials 2")
+    assert proposed == ("sweeps ui mlp", "sweeps trials mlp", "sweeps run mlp --seed 3 --trials 2")
 
 
 def test_an_unfinished_sweep_proposes_to_finish():

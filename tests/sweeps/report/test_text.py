@@ -40,7 +40,7 @@ def test_the_end_of_a_run_shows_best_baseline_failures_and_three_commands():
     assert "2 runs not in MLflow yet" in text
     assert "training 30 s (75%), tracking 10 s (25%)" in text
     assert "study" not in text
-    for command in ("sweeps ui", "sweeps trials mlp", "sweeps run mlp --trials 6"):
+    for command in ("sweeps ui mlp", "sweeps trials mlp", "sweeps run mlp --trials 6"):
         assert f"  {command} --home elsewhere " in text
 
 

@@ -1,0 +1,162 @@
+"""The confusion matrices of a sweep's best runs, side by side in MLflow's image grid.
+
+MLflow's `log_image` invents a file name at each call, so that projecting again would double every
+picture. Its names (`images/<key>+step+<n>+timestamp+<ms>+<id>.png`, and `...+compressed.webp` for
+the thumbnail; `MlflowClient.log_image` of 3.17) are made here from trial and step alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from sweeps.failpoints import reached
+from sweeps.records.record import Record, SweepInfo
+from sweeps.tracking.confusion import class_names, confusion_of, kept_epoch
+from sweeps.tracking.confusion_picture import draw_confusion, encode
+from sweeps.tracking.finding import search
+from sweeps.tracking.known import KnownSweep
+from sweeps.tracking.outage import is_outage
+from sweeps.tracking.writing import log_files
+
+KEY: Final = "confusion_matrix"
+FOLDER: Final = "images"
+LOGGED_IMAGES: Final = "mlflow.loggedImages"
+"""Tag by which MLflow's UI knows the runs whose images it loads."""
+PICTURES: Final = "pictures"
+"""Tag that says which epoch each step of the slider shows; written when all files are there."""
+BEST: Final = 10
+"""The grid shows no more runs."""
+SPREAD: Final = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the image grid shows of one run.
+
+    Attributes:
+        rank: Its place among the best, from 1; written on the pictures, as the grid has an order
+            of its own.
+        epochs: Step of the slider -> epoch shown at it, both from 1.
+    """
+
+    rank: int
+    epochs: Mapping[int, int]
+
+    def __str__(self) -> str:
+        """Return the plan as the tag says it: `best 2, 1:1 5:5 9:7`."""
+        steps = " ".join(f"{step}:{epoch}" for step, epoch in self.epochs.items())
+        return f"best {self.rank}, {steps}"
+
+
+def plan_pictures(best: Sequence[Record]) -> dict[str, Plan]:
+    """Return what is to be shown of the best complete trials, as far as they kept confusion counts.
+
+    All share the steps of the slider, so that it has no gaps: eight epochs spread over the longest
+    of them, then one more for the weights that were kept. A trial that ended before a step shows
+    its kept weights from there on.
+
+    Args:
+        best: With their arrays, the best first.
+
+    Returns:
+        Key of an attempt -> its plan, the best first.
+    """
+    best = [record for record in best[:BEST] if confusion_of(record) is not None]
+    longest = max((_epochs(record) for record in best), default=0)
+    spread = np.linspace(1, longest, min(SPREAD, longest)).round().astype(int).tolist()
+    plans = {}
+    for rank, record in enumerate(best, 1):
+        epochs = _epochs(record)
+        kept = kept_epoch(record, epochs)
+        shown = {step: step if step <= epochs else kept for step in (*spread, longest + 1)}
+        plans[record.spec.key] = Plan(rank, shown)
+    return plans
+
+
+def show_pictures(
+    client: Any,
+    sweep: KnownSweep,
+    info: SweepInfo,
+    best: Sequence[Record],
+    scratch: Path | None = None,
+) -> None:
+    """Make the pictures of a sweep's runs those of its plan; what is there already stays.
+
+    Args:
+        client: The `MlflowClient`.
+        sweep: Its runs.
+        info: The sweep.
+        best: Its best complete trials with their arrays.
+        scratch: See `log_files`.
+    """
+    wanted = plan_pictures(best)
+    by_key = {record.spec.key: record for record in best}
+    marked = {"sweep_id": info.id, f"`{LOGGED_IMAGES}`": "true"}
+    pictured = {
+        run.data.tags.get("trial", ""): run
+        for run in search(client, sweep.experiment_id, marked)
+        if run.info.lifecycle_stage == "active"
+    }
+    for key, run in pictured.items():
+        if key not in wanted:
+            _remove(client, run.info.run_id, lambda path: True)
+            for tag in (PICTURES, LOGGED_IMAGES):  # the one it is found by goes last
+                if tag in run.data.tags:
+                    client.delete_tag(run.info.run_id, tag)
+    for key, plan in wanted.items():
+        if key not in sweep.children:  # its run could not be written
+            continue
+        run_id = sweep.children[key][0]
+        if key in pictured and pictured[key].data.tags.get(PICTURES) == str(plan):
+            continue
+        client.set_tag(run_id, LOGGED_IMAGES, "true")
+        reached("picture.begun")
+        files = _files(by_key[key], plan)
+        if key in pictured:
+            _remove(client, run_id, lambda path, files=files: path not in files)  # type: ignore[misc]
+        log_files(client, run_id, files, scratch)
+        reached("picture.filed")
+        client.set_tag(run_id, PICTURES, str(plan))
+
+
+def _epochs(record: Record) -> int:
+    counts = confusion_of(record)
+    return 0 if counts is None else len(counts)
+
+
+def _files(record: Record, plan: Plan) -> dict[str, bytes]:
+    counts = confusion_of(record)
+    assert counts is not None
+    epochs, classes, _ = counts.shape
+    names, last = class_names(record, classes), max(plan.epochs)
+    drawn: dict[str, tuple[bytes, bytes]] = {}
+    files = {}
+    for step, epoch in plan.epochs.items():
+        matrix = counts[epoch - 1]
+        kept = step == last or step > epochs
+        right = np.trace(matrix) / max(int(matrix.sum()), 1)
+        title = f"{plan.rank}. {'kept: ' if kept else ''}epoch {epoch}/{epochs}, {right:.1%}"
+        if title not in drawn:
+            drawn[title] = encode(draw_confusion(matrix, names, title))
+        # The time stamp only tells pictures of one step apart, and there is one.
+        name = f"{FOLDER}/{KEY}+step+{step}+timestamp+{step}+{record.spec.key}"
+        files[f"{name}.png"], files[f"{name}+compressed.webp"] = drawn[title]
+    return files
+
+
+def _remove(client: Any, run_id: str, is_stale: Callable[[str], bool]) -> None:
+    """Delete pictures of an earlier plan; a store that keeps its files is let be."""
+    repository = client._tracking_client._get_artifact_repo(run_id)  # MLflow has no other way
+    for file in client.list_artifacts(run_id, FOLDER):
+        if not is_stale(file.path):
+            continue
+        try:
+            repository.delete_artifacts(file.path)
+        except Exception as error:
+            if is_outage(error):
+                raise

@@ -1,0 +1,199 @@
+"""The best runs' confusion matrices in MLflow's image grid; also the data and the table."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sweeps import failpoints
+from sweeps.records.record import Record
+from sweeps.tracking.content import SweepNote
+from sweeps.tracking.datasets import dataset_key, log_dataset
+from sweeps.tracking.files import TABLE_TAGS, TRIALS_TABLE, table_json
+from sweeps.tracking.finding import search
+from sweeps.tracking.pictures import LOGGED_IMAGES, PICTURES, plan_pictures, show_pictures
+from sweeps.tracking.projection import Projection
+from sweeps.tracking.store import open_client
+from tests.sweeps.factories import DATA, SWEEP_ID, make_info, make_record
+
+INFO = make_info()
+NAME = re.compile(
+    r"confusion_matrix\+step\+(\d+)\+timestamp\+\d+\+(\d{4}-\d)(\.png|\+compressed\.webp)"
+)
+
+
+def ranked_records(number: int, epochs: int = 3) -> list[Record]:
+    """Return records of which each is a little worse than the one before."""
+    records = [make_record(slot, epochs=epochs) for slot in range(number)]
+    return [dataclasses.replace(r, objective=0.9 - r.spec.slot / 100) for r in records]
+
+
+def projected(projection: Projection, records: list[Record]) -> list[Record]:
+    projection.start_sweep(INFO, SweepNote())
+    for record in records:
+        projection.project(INFO, record, {})
+    return records
+
+
+def show(projection: Projection, best: list[Record]) -> None:
+    projection.arrange(INFO, lambda client, sweep: show_pictures(client, sweep, INFO, best))
+
+
+def runs(home: Path) -> dict[str, Any]:
+    client = open_client(f"sqlite:///{home / 'mlflow.db'}")
+    found = search(client, "1", {"sweep_id": SWEEP_ID, "kind": "trial"})
+    return {run.data.tags["trial"]: run for run in found}
+
+
+def pictures(home: Path) -> dict[str, dict[str, bytes]]:
+    """Return the files in each run's folder of images."""
+    folders = {key: Path(run.info.artifact_uri[7:]) / "images" for key, run in runs(home).items()}
+    return {
+        key: {path.name: path.read_bytes() for path in folder.glob("*")}
+        for key, folder in folders.items()
+        if folder.exists()
+    }
+
+
+@pytest.fixture
+def home(home: Path, tmp_path: Path) -> Path:
+    return home.rename(tmp_path / "home")  # file addresses without quoting
+
+
+@pytest.fixture
+def projection(home: Path) -> Any:
+    projection = Projection(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts")
+    yield projection
+    projection.close()
+
+
+def test_all_runs_share_the_steps_of_the_slider_and_end_with_their_kept_weights() -> None:
+    long, short = make_record(0, epochs=30), make_record(1, epochs=4)
+    for record, best in ((long, 17.0), (short, 3.0)):
+        assert record.result is not None
+        record.result.metrics["best_epoch"] = best  # type: ignore[index]
+    plans = plan_pictures([long, short])
+    assert list(plans["0000-1"].epochs) == list(plans["0001-1"].epochs)
+    assert list(plans["0000-1"].epochs.values()) == [1, 5, 9, 13, 18, 22, 26, 30, 17]
+    assert list(plans["0001-1"].epochs.values()) == [1, 3, 3, 3, 3, 3, 3, 3, 3]
+    assert list(plans["0000-1"].epochs)[-1] == 31
+    assert str(plans["0001-1"]).startswith("best 2, 1:1 5:3")
+
+
+def test_few_epochs_are_all_shown_and_ten_runs_at_most() -> None:
+    plans = plan_pictures(ranked_records(12))
+    assert list(plans) == [f"{slot:04d}-1" for slot in range(10)]
+    assert list(plans["0000-1"].epochs) == [1, 2, 3, 4]
+    assert plan_pictures([]) == {}
+
+
+def test_showing_again_adds_nothing_and_a_lost_store_gets_the_same(
+    home: Path, projection: Projection
+) -> None:
+    records = projected(projection, ranked_records(3))
+    show(projection, records)
+    first = pictures(home)
+    assert set(first) == {"0000-1", "0001-1", "0002-1"}
+    for key, files in first.items():
+        steps = [match[1] for name in files if (match := NAME.fullmatch(name)) and match[2] == key]
+        assert sorted(steps) == [str(step) for step in (1, 2, 3, 4) for _ in range(2)]
+    tags = runs(home)["0001-1"].data.tags
+    assert tags[LOGGED_IMAGES] == "true"
+    assert tags[PICTURES].startswith("best 2, 1:1 2:2 3:3 4:")
+    show(projection, records)
+    assert pictures(home) == first
+    client = open_client(f"sqlite:///{home / 'mlflow.db'}")
+    for run in runs(home).values():
+        client.delete_tag(run.info.run_id, PICTURES)  # as if killed before the last word
+    show(projection, records)
+    assert pictures(home) == first
+
+
+def test_a_run_that_is_no_longer_among_the_best_loses_its_pictures(
+    home: Path, projection: Projection
+) -> None:
+    records = projected(projection, ranked_records(12))
+    show(projection, records[2:])
+    assert len(pictures(home)) == 10
+    show(projection, records[:10])
+    shown = {key for key, files in pictures(home).items() if files}
+    assert shown == {f"{slot:04d}-1" for slot in range(10)}
+    tags = runs(home)["0011-1"].data.tags
+    assert PICTURES not in tags
+    assert LOGGED_IMAGES not in tags
+
+
+def test_pictures_of_an_earlier_plan_are_replaced(home: Path, projection: Projection) -> None:
+    short, long = make_record(0, epochs=3), make_record(1, epochs=30)
+    projected(projection, [short, long])
+    show(projection, [short])
+    show(projection, [long, short])
+    steps = {int(NAME.fullmatch(name)[1]) for name in pictures(home)["0000-1"]}  # type: ignore[index]
+    assert steps == set(plan_pictures([long, short])["0000-1"].epochs)
+
+
+@pytest.mark.parametrize("point", ["picture.begun:2", "picture.filed:2"])
+def test_interrupted_anywhere_the_next_start_completes_them(
+    home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    records = projected(projection, ranked_records(3))
+    monkeypatch.setenv(failpoints.VARIABLE, f"{point}:raise")
+    failpoints._armed.cache_clear()
+    with pytest.raises(OSError, match="fail-point"):
+        show(projection, records)
+    monkeypatch.delenv(failpoints.VARIABLE)
+    failpoints._armed.cache_clear()
+    show(projection, records)
+    assert [len(files) for files in pictures(home).values()] == [8, 8, 8]
+    assert all(PICTURES in run.data.tags for run in runs(home).values())
+
+
+def test_trials_without_confusion_counts_have_no_pictures(
+    home: Path, projection: Projection
+) -> None:
+    record = make_record()
+    assert record.result is not None
+    result = dataclasses.replace(record.result, arrays={"confusion": np.ones(3)})
+    record = dataclasses.replace(record, result=result)
+    projected(projection, [record])
+    show(projection, [record])
+    assert pictures(home) == {}
+
+
+def test_a_run_names_its_data_once(home: Path, projection: Projection) -> None:
+    records = projected(projection, ranked_records(2))
+    projected(projection, records)
+    client = open_client(f"sqlite:///{home / 'mlflow.db'}")
+    for run in search(client, "1", {"sweep_id": SWEEP_ID}):
+        log_dataset(client, run.info.run_id, DATA)
+        (entry,) = client.get_run(run.info.run_id).inputs.dataset_inputs
+        assert (entry.dataset.name, entry.dataset.digest) == dataset_key(DATA)
+        assert entry.dataset.name == "digits20"
+        assert "5b5b5b5b" in entry.dataset.source
+        assert [(tag.key, tag.value) for tag in entry.tags] == [("mlflow.data.context", "training")]
+
+
+def test_the_same_data_split_otherwise_is_another_dataset() -> None:
+    assert dataset_key(DATA) != dataset_key({**DATA, "split_digest": "6c" * 32})
+    assert dataset_key({}) == ("data", "unknown")
+    assert len(dataset_key(DATA)[1]) <= 36
+
+
+def test_mlflow_reads_the_table_as_its_own(
+    home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", projection.tracking_uri)  # `load_table` asks it
+    table = table_json(["slot", "loss", "kind"], [[0, 0.5, "a"], [1, float("nan"), None]])
+    files = {TRIALS_TABLE: table}
+    for _ in range(2):
+        projection.start_sweep(INFO, SweepNote())
+        projection.finish_sweep(INFO, "FINISHED", TABLE_TAGS, "done", files=files)
+    client = open_client(f"sqlite:///{home / 'mlflow.db'}")
+    loaded = client.load_table("1", TRIALS_TABLE)
+    assert loaded["slot"].tolist() == [0, 1]
+    assert loaded["loss"].isna().tolist() == [False, True]
