@@ -122,9 +122,11 @@ class Sweep:
         """Write the sweep as one HTML page, as `sweeps report` does; return its path."""
         from sweeps.report.reading import read_sweep
         from sweeps.report.reporting import render_report
+        from sweeps.report.sections import report_sections
 
         data = read_sweep(self.info, self.home.store(self.info.id))
-        Path(file).write_text(render_report(data), encoding="utf-8")
+        page = render_report(data, report_sections(data))
+        Path(file).write_text(page, encoding="utf-8")
         return Path(file).resolve()
 
     def best(self) -> Trial:

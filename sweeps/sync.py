@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from sweeps.coordinator.lock import SweepLock
-from sweeps.coordinator.parent import draw, ending_of, finish, send_notes, sweep_note
+from sweeps.coordinator.parent import draw, send_notes, sweep_note
+from sweeps.coordinator.parent_end import ending_of, finish
 from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
 from sweeps.records import SweepInfo

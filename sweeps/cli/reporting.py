@@ -32,6 +32,7 @@ def report(
     from sweeps.home import Home
     from sweeps.report.reading import read_sweep
     from sweeps.report.reporting import draw_charts, render_report
+    from sweeps.report.sections import report_sections
 
     found = Home.resolve(home)
     info = found.get(name)
@@ -39,9 +40,10 @@ def report(
     if not read.records:
         raise UsageError(f"sweep {read.info.name!r} has no trial yet: nothing to report")
     path = output or Path(f"{read.info.name}.html")
-    write(path, render_report(read).encode())
+    sections = report_sections(read)
+    write(path, render_report(read, sections).encode())
     if figures is not None:
-        for file, png in draw_charts(read).items():
+        for file, png in draw_charts(sections).items():
             write(figures / file, png)
         print(f"charts in {figures}")
     print(path)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from sweeps.coordinator.parent import describe_end, ending_of
+from sweeps.coordinator.parent_end import describe_end, ending_of
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.records import Record
+from sweeps.records.confusion import WORST
 from sweeps.records.ranking import ranked
-from sweeps.tracking.confusion import WORST
 from sweeps.tracking.content import Point, RunContent, best_tags, trial_run
 from sweeps.tracking.datasets import dataset_key
 from sweeps.tracking.files import trial_files

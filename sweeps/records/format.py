@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ from sweeps.records.record import Record
 FORMAT_VERSION: Final = 1
 _MAGIC: Final = b"sweeps-record"
 _JSON_MEMBER: Final = "record.json"
+_READING: Final = threading.Lock()
+"""One thread at a time reads arrays: NumPy parses their headers by `ast`, whose recursion counter
+is shared by all threads in CPython 3.11 (gh-106905), so that two at once raise a SystemError."""
 
 
 class FormatError(ValueError):
@@ -53,7 +57,7 @@ def decode(data: bytes, *, arrays: bool = True) -> Record:
     Raises:
         FormatError: The bytes are torn, altered or of another format version.
     """
-    with _open_archive(unseal(data)) as archive:
+    with _READING, _open_archive(unseal(data)) as archive:
         document = json.loads(archive[_JSON_MEMBER].tobytes())
         names = [n for n in archive.files if n.startswith("arrays/")] if arrays else []
         loaded = {name.removeprefix("arrays/"): archive[name] for name in names}
@@ -69,7 +73,7 @@ def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def unpack_arrays(data: bytes) -> dict[str, np.ndarray]:
     """Return the arrays of `pack_arrays`."""
-    with _open_archive(data) as archive:
+    with _READING, _open_archive(data) as archive:
         return {name: archive[name] for name in archive.files}
 
 

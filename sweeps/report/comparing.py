@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweeps.records import Record
+from sweeps.records.confusion import best_confusion, class_names
 from sweeps.report.blocks import Block, Section, Table, Text
 from sweeps.report.charts.chart import Axis, Chart, Line, Mark
 from sweeps.report.charts.palette import COMPARED
-from sweeps.report.data import SweepData, best_confusion, class_names
+from sweeps.report.data import SweepData
 from sweeps.report.findings.pairs import Difference, paired_difference, rightness
 from sweeps.report.numbers import format_difference, format_metric, format_value
 from sweeps.report.page import render_page
@@ -170,10 +171,12 @@ def _confusion(contestants: Sequence[Contestant], records: Sequence[Record]) -> 
         for contestant, record in zip(contestants, records, strict=True)
         if (counts := best_confusion(record)) is not None
     ]
-    names = class_names(records[0])
-    if len(found) < len(contestants) or any(class_names(r) != names for r in records) or not names:
+    if len(found) < len(contestants) or len({len(counts) for _, counts in found}) > 1:
         return None
     (first, base), *others = found
+    names = class_names(records[0], len(base))
+    if any(class_names(record, len(base)) != names for record in records):
+        return None
     charts = [confusion_chart("confusion-first", first, base, names)]
     for number, (label, counts) in enumerate(others, 2):
         title = f"{label} minus {first}"

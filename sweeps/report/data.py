@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,23 +108,6 @@ class SweepData:
     def full(self, slot: int) -> Record:
         """Return the deciding attempt of a slot with its arrays."""
         return self.store.read(self.finals[slot].spec.key)
-
-
-def class_names(record: Record) -> list[str]:
-    """Return the names of the classes, empty if the trial does not classify."""
-    info: Mapping[str, Any] = record.result.info if record.result else {}
-    return [str(name) for name in info.get("class_names", ())]
-
-
-def best_confusion(record: Record) -> NDArray[np.int64] | None:
-    """Return counts [true, predicted] at the best epoch, None if the record has none."""
-    counts = record.result.arrays.get("confusion") if record.result else None
-    if record.result is None or counts is None or not len(counts):
-        return None
-    epoch = int(record.result.metrics.get("best_epoch", len(counts)))
-    # An experiment may have kept those of the best epoch alone.
-    matrix: NDArray[np.int64] = counts[min(epoch, len(counts)) - 1].astype(np.int64)
-    return matrix
 
 
 def logits(record: Record) -> NDArray[np.float32] | None:

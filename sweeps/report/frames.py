@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.errors import UsageError
 from sweeps.records import Record
-from sweeps.report.data import best_confusion, class_names
+from sweeps.records.confusion import best_confusion, class_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ def confusion_frame(record: Record, epoch: int | None = None) -> pd.DataFrame:
         if not 1 <= epoch <= len(of_epochs):
             raise UsageError(f"trial {slot} has epochs 1 to {len(of_epochs)}, not {epoch}")
         counts = of_epochs[epoch - 1].astype("int64")
-    names = class_names(record) or [str(label) for label in range(len(counts))]
+    names = class_names(record, len(counts))
     return pd.DataFrame(
         counts,
         index=pd.Index(names, name="actual"),

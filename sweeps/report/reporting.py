@@ -1,34 +1,38 @@
-"""A sweep -> its report: one HTML file, and every chart of it as a PNG."""
+"""A sweep -> its report: one HTML page, and the charts of it as PNGs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from sweeps.report.blocks import Section
+from sweeps.report.charts.chart import Chart
 from sweeps.report.charts.png import draw_png
 from sweeps.report.data import SweepData
 from sweeps.report.page import render_page
-from sweeps.report.sections import report_sections
 
 
-def render_report(data: SweepData) -> str:
-    """Return the report of a sweep as one HTML page."""
-    return render_page(f"Sweep {data.info.name}", _subtitle(data), report_sections(data))
+def render_report(data: SweepData, sections: Sequence[Section]) -> str:
+    """Return the report of a sweep as one HTML page.
+
+    Args:
+        data: The sweep.
+        sections: From `report_sections`.
+    """
+    return render_page(f"Sweep {data.info.name}", _subtitle(data), sections)
 
 
-def draw_charts(data: SweepData) -> dict[str, bytes]:
-    """Return every chart of a sweep's report as a PNG, by file name."""
-    charts = [chart for section in report_sections(data) for chart in section.charts]
-    return {f"{chart.name}.png": draw_png(chart) for chart in charts}
+def draw_charts(
+    sections: Sequence[Section], wanted: Callable[[Chart], bool] = lambda chart: True
+) -> dict[str, bytes]:
+    """Return the charts of a report as PNGs, by file name."""
+    charts = [chart for section in sections for chart in section.charts]
+    return {f"{chart.name}.png": draw_png(chart) for chart in charts if wanted(chart)}
 
 
 def _subtitle(data: SweepData) -> str:
     info = data.info
     made = datetime.fromtimestamp(info.created_at / 1000, tz=UTC)
-    goal = f"{info.direction} {info.metric}"
-    parts = [
-        info.experiment_name,
-        info.data.get("name", ""),
-        goal,
-        f"begun {made:%Y-%m-%d %H:%M} UTC",
-    ]
+    goal, begun = f"{info.direction} {info.metric}", f"begun {made:%Y-%m-%d %H:%M} UTC"
+    parts = [info.experiment_name, info.data.get("name", ""), goal, begun]
     return " · ".join(str(part) for part in parts if part)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from sweeps.records.confusion import confusion_of, confusion_tags
 from sweeps.records.ranking import ranked
 from sweeps.records.record import Record, SweepInfo
-from sweeps.tracking.confusion import confusion_of, confusion_tags
 from sweeps.tracking.content import varied_params
 from sweeps.tracking.importance import by_importance
 from sweeps.tracking.known import KnownSweep

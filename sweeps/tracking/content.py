@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
+from sweeps.records.confusion import confusion_tags
 from sweeps.records.record import Outcome, Record, SweepInfo
-from sweeps.tracking.confusion import confusion_tags
 from sweeps.tracking.limits import (
     MAX_PARAM_CHARACTERS,
     MAX_TAG_CHARACTERS,

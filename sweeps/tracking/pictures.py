@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 
 from sweeps.failpoints import reached
+from sweeps.records.confusion import class_names, confusion_of, kept_epoch
 from sweeps.records.record import Record, SweepInfo
-from sweeps.tracking.confusion import class_names, confusion_of, kept_epoch
 from sweeps.tracking.confusion_picture import draw_confusion, encode
 from sweeps.tracking.finding import search
 from sweeps.tracking.known import KnownSweep

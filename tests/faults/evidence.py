@@ -17,6 +17,7 @@ from typing import Any
 
 from optuna.distributions import json_to_distribution
 
+from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import Outcome, Record, RecordError
 from sweeps.report.slots import best_row, slot_rows
@@ -252,5 +253,5 @@ def _reading(database: Path) -> Iterator[sqlite3.Connection]:
 def _noting(found: Evidence) -> Iterator[None]:
     try:
         yield
-    except (RecordError, sqlite3.Error) as error:
+    except (RecordError, UsageError, sqlite3.Error) as error:
         found.unreadable.append(f"{type(error).__name__}: {error}")

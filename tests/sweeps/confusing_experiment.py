@@ -110,6 +110,17 @@ class ConfusingExperiment:
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         return {}
 
+    def validation_labels(self, data: PreparedData) -> np.ndarray:
+        return np.repeat(np.arange(10), IMAGES)
+
+    def picture(self, data: PreparedData, index: int) -> bytes:
+        from digitexp.plots.sample import draw_sample
+
+        label, number = divmod(index, IMAGES)
+        image = np.zeros((12, 12))
+        image[label : label + 3, number % 10 : number % 10 + 3] = 1
+        return draw_sample(image)
+
     def load_model(
         self,
         config: Mapping[str, Value],
@@ -129,6 +140,15 @@ def _counts(share: float, rng: np.random.Generator) -> np.ndarray:
     return np.array([rng.multinomial(IMAGES, row) for row in chances], np.uint16)
 
 
+def _logits(counts: np.ndarray) -> np.ndarray:
+    """Return logits of images, sorted by class, that were taken for classes as often as counted."""
+    said = np.concatenate([np.repeat(np.arange(10), row) for row in counts])
+    logits = np.zeros((len(said), 10), np.float32)
+    sure = 1 + np.arange(len(said)) % IMAGES / 20
+    logits[np.arange(len(said)), said] = sure
+    return logits
+
+
 def _result(
     history: dict[str, list[float]], confusion: list[np.ndarray], outcome: Any, reason: str
 ) -> TrialResult:
@@ -142,7 +162,7 @@ def _result(
             "best_epoch": float(best + 1),
         },
         history=history,
-        arrays={"confusion": np.array(confusion)},
+        arrays={"confusion": np.array(confusion), "validation_logits": _logits(confusion[best])},
         summary="nothing was trained",
         engine="none",
         info={"classes": CLASSES},

@@ -26,7 +26,7 @@ FEWEST: Final = 10
 """With fewer there is nothing to see."""
 
 _NOISE: Final = "noise (reference)"
-_RESAMPLES: Final = 30
+_RESAMPLES: Final = 20
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.records import Record
+from sweeps.records.confusion import best_confusion, class_names, worst_confusions
 from sweeps.report.blocks import Block, Section, Table
 from sweeps.report.charts.chart import Axis, Chart, Heatmap, Points
 from sweeps.report.charts.palette import Role
-from sweeps.report.data import SweepData, best_confusion, class_names
+from sweeps.report.data import SweepData
 from sweeps.report.findings.pairs import wilson
 from sweeps.report.numbers import format_metric
 
@@ -24,9 +25,9 @@ def confusion_section(data: SweepData) -> Section | None:
     """Return the matrices of the best trials and recalls; None if they do not classify."""
     shown = [(row, data.full(row.slot)) for row in data.ranking[:_BEST]]
     found = [(row, record, c) for row, record in shown if (c := best_confusion(record)) is not None]
-    if not found or not class_names(found[0][1]) or len(found[0][2]) > _MOST_CLASSES:
+    if not found or len(found[0][2]) > _MOST_CLASSES:
         return None
-    names = class_names(found[0][1])
+    names = class_names(found[0][1], len(found[0][2]))
     charts = [
         confusion_chart(
             f"confusion-{row.slot}",
@@ -122,14 +123,3 @@ def _pairs(counts: Counts, names: Sequence[str]) -> Table:
     ]
     columns = ["actual", "taken for", "times", "of its class"]
     return Table(columns, rows, title="Most confused pairs of the best trial", size="half")
-
-
-def worst_confusions(counts: Counts) -> list[tuple[int, int, int]]:
-    """Return (count, actual, predicted) of the mistakes, the most frequent first."""
-    found = [
-        (int(counts[true, taken]), true, taken)
-        for true in range(len(counts))
-        for taken in range(len(counts))
-        if true != taken and counts[true, taken]
-    ]
-    return sorted(found, key=lambda one: (-one[0], one[1], one[2]))

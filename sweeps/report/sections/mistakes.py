@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sweeps.records.confusion import class_names
 from sweeps.report.blocks import Block, Gallery, Picture, Section, Text
-from sweeps.report.data import SweepData, class_names, logits
+from sweeps.report.data import SweepData, logits
 
 _MOST = 40
 _COMMITTEE = 10
@@ -16,9 +17,10 @@ def mistakes_section(data: SweepData) -> Section | None:
     if data.samples is None or not data.ranking:
         return None
     best = data.full(data.ranking[0].slot)
-    scores, names, labels = logits(best), class_names(best), data.samples.labels
-    if scores is None or not names or len(scores) != len(labels):
+    scores, labels = logits(best), data.samples.labels
+    if scores is None or len(scores) != len(labels):
         return None
+    names = class_names(best, scores.shape[1])
     chances = _softmax(scores.astype(np.float64))
     predicted = scores.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)

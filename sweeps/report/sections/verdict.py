@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Sequence
 
 from search_spaces.loading import catalogue
+from sweeps.records.confusion import best_confusion, class_names
 from sweeps.report.blocks import Block, Code, Fact, Facts, Section, Table, Text
-from sweeps.report.data import SweepData, best_confusion, class_names
+from sweeps.report.data import SweepData
 from sweeps.report.findings.edges import edges, narrowed
 from sweeps.report.findings.importance import Importance
 from sweeps.report.findings.pairs import Difference, leader_against
@@ -63,9 +64,10 @@ def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
 
 def _worst_class(data: SweepData) -> Fact | None:
     best = data.full(data.ranking[0].slot)
-    counts, names = best_confusion(best), class_names(best)
-    if counts is None or not names:
+    counts = best_confusion(best)
+    if counts is None:
         return None
+    names = class_names(best, len(counts))
     recalls = [row[i] / row.sum() if row.sum() else 1.0 for i, row in enumerate(counts)]
     worst = min(range(len(names)), key=lambda i: recalls[i])
     mistaken = counts[worst].copy()

@@ -13,7 +13,6 @@ from contextlib import closing
 import pytest
 
 import sweeps
-from tests.browser.conftest import browser, page  # noqa: F401 - fixtures
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
@@ -50,15 +49,6 @@ def asked(address, method="GET", body=None):
     with urllib.request.urlopen(request, timeout=10) as answer:
         text = answer.read()
     return json.loads(text) if text else None
-
-
-@pytest.mark.browser
-def test_it_shows_the_trials_and_says_that_it_is_a_copy(dashboard, page):  # noqa: F811
-    _, base = dashboard
-    page.goto(f"{base}/dashboard")
-    page.get_by_text("toy (copy: changes are lost)").first.click()
-    page.get_by_text("Hyperparameter Importance").first.wait_for()
-    assert "toy (copy: changes are lost)" in page.content()
 
 
 def test_deleting_and_telling_there_changes_nothing_here(dashboard, make_home):

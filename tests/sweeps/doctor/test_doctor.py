@@ -302,6 +302,6 @@ def test_a_misspelt_name_is_a_mistake(patient):
 
 
 def test_a_home_without_sweeps_is_well_and_stays_empty(tmp_path):
-    result = CliRunner().invoke(app, ["doctor", "--home", str(tmp_path / "none")])
+    result = CliRunner().invoke(app, ["doctor", "--home", str(tmp_path)])
     assert (result.exit_code, result.stdout) == (0, "all is well with 0 sweeps\n")
-    assert not (tmp_path / "none").exists()
+    assert list(tmp_path.iterdir()) == []

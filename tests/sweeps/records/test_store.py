@@ -4,6 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
+from sweeps.errors import UsageError
 from sweeps.records import (
     DamagedRecordWarning,
     Generation,
@@ -83,13 +84,13 @@ def test_dropped_weights_are_gone_and_the_others_stay(store):
     records = [store.write(with_weights(slot)) for slot in range(2)]
     store.drop_weights("0000-1")
     assert [p.name for p in store.folder.glob("*.weights")] == ["0001-1.weights"]
-    with pytest.raises(RecordError, match="dropped when better trials arrived"):
+    with pytest.raises(UsageError, match="not kept: only those of baselines and the best"):
         store.weights(records[0])
 
 
 def test_an_attempt_without_weights_says_so(store):
     record = store.write(dataclasses.replace(make_record(), outcome="failed", result=None))
-    with pytest.raises(RecordError, match="ended without weights"):
+    with pytest.raises(UsageError, match="ended without weights"):
         store.weights(record)
 
 

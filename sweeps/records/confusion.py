@@ -31,6 +31,27 @@ def kept_epoch(record: Record, epochs: int) -> int:
     return int(best) if 1 <= best <= epochs else epochs
 
 
+def best_confusion(record: Record) -> NDArray[np.int64] | None:
+    """Return the counts [true, predicted] of the weights that were kept; None without any.
+
+    An experiment may have kept the counts of that epoch alone.
+    """
+    counts = confusion_of(record)
+    if counts is None:
+        return None
+    best: NDArray[np.int64] = counts[kept_epoch(record, len(counts)) - 1].astype(np.int64)
+    return best
+
+
+def worst_confusions(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Return (count, true, predicted) of the mistakes, the most frequent first, then by class."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable").tolist()
+    pairs = (divmod(cell, len(counts)) for cell in order if wrong.flat[cell] > 0)
+    return [(int(wrong[true, said]), true, said) for true, said in pairs]
+
+
 def class_names(record: Record, classes: int) -> list[str]:
     """Return the names that result or data give the classes, else `0`, `1`, ..."""
     facts = (record.result.info if record.result else {}, record.data.get("info") or {})
@@ -42,16 +63,11 @@ def class_names(record: Record, classes: int) -> list[str]:
 
 def confusion_tags(record: Record) -> dict[str, str]:
     """Return the worst mistakes of the kept weights: `confusion_1` is `4 as 9: 12`, and so on."""
-    counts = confusion_of(record)
+    counts = best_confusion(record)
     if counts is None:
         return {}
-    epochs, classes, _ = counts.shape
-    wrong = counts[kept_epoch(record, epochs) - 1].astype(np.int64)
-    np.fill_diagonal(wrong, 0)
-    names = class_names(record, classes)
-    worst = np.argsort(-wrong, axis=None, kind="stable")[:WORST].tolist()  # equal ones by class
-    pairs = [divmod(cell, classes) for cell in worst if wrong.flat[cell] > 0]
+    names = class_names(record, len(counts))
     return {
-        f"confusion_{rank}": f"{names[true]} as {names[said]}: {wrong[true, said]}"
-        for rank, (true, said) in enumerate(pairs, 1)
+        f"confusion_{rank}": f"{names[true]} as {names[said]}: {number}"
+        for rank, (number, true, said) in enumerate(worst_confusions(counts)[:WORST], 1)
     }

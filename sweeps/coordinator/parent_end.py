@@ -1,0 +1,126 @@
+"""How a parent run ends: what it says then, its files, the view, the pictures, the champion.
+
+All of it is a function of records and ending, so that `sweeps sync` can write it again.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sweeps.coordinator.champion import LoadExperiment, project_champion
+from sweeps.coordinator.parent_report import report_files
+from sweeps.home import Home
+from sweeps.records import SWEEP, Ending, Notes, Record, RecordStore, SweepInfo
+from sweeps.records.ranking import ranked
+from sweeps.report.markdown import render_markdown
+from sweeps.report.slots import slot_rows
+from sweeps.report.summary import summarize
+from sweeps.report.table import trial_table, write_csv
+from sweeps.tracking.arranging import directions, show_view
+from sweeps.tracking.files import TABLE_TAGS, TRIALS_TABLE, table_json
+from sweeps.tracking.known import KnownSweep
+from sweeps.tracking.pictures import BEST, show_pictures
+from sweeps.tracking.projection import Projection
+from sweeps.tracking.projector import Projector
+
+
+def ending_of(store: RecordStore, records: Sequence[Record]) -> Ending:
+    """Return how the last start of a sweep that nobody runs has ended.
+
+    One that was killed could not say so. It is finished if it had all that it was asked for.
+    """
+    done = len({record.spec.slot for record in records if record.ends_slot})
+    is_whole = done >= (store.asked() or 1)
+    return store.ending() or (Ending("FINISHED", None) if is_whole else Ending("KILLED", "killed"))
+
+
+class ParentEnd(NamedTuple):
+    """What a parent run says at its end: a function of records and ending."""
+
+    best: Record | None
+    tags: dict[str, str]
+    note: str
+
+
+def describe_end(
+    info: SweepInfo, records: Sequence[Record], asked: int, ending: Ending
+) -> ParentEnd:
+    """Return what the parent run is to say of a sweep that has ended."""
+    summary = summarize(
+        info,
+        records,
+        asked=asked,
+        seconds=ending.seconds,
+        stopped_by=ending.stopped_by,
+        failure_cause=ending.failure_cause,
+        time_split=ending.time_split,
+    )
+    best = [r for r in records if summary.best and r.spec.slot == summary.best.slot]
+    tags = {
+        "failed": str(summary.counts["FAILED"]),
+        "done": str(summary.done),
+        "asked": str(asked),
+        "stopped_by": ending.stopped_by or "",
+    }
+    early = f"The sweep ended early: {ending.error}"
+    return ParentEnd(
+        next((record for record in reversed(best) if record.ends_slot), None),
+        tags,
+        early if ending.error else render_markdown(summary),
+    )
+
+
+def finish(
+    projector: Projector, home: Home, info: SweepInfo, ending: Ending, load: LoadExperiment
+) -> None:
+    """Have the parent run ended, then what takes longer: the pictures of the best runs."""
+    store = home.store(info.id)
+    projector.finish(lambda runs: end_parent(runs, home, info, ending, load))
+
+    def show(client: Any, sweep: KnownSweep) -> None:
+        best = best_whole(store, info, store.read_all())
+        show_pictures(client, sweep, info, best, store.folder)
+
+    projector.finish(lambda runs: runs.arrange(info, show))
+
+
+def end_parent(
+    projection: Projection, home: Home, info: SweepInfo, ending: Ending, load: LoadExperiment
+) -> None:
+    """Write how a sweep ended into its parent run, and register its best model."""
+    store = home.store(info.id)
+    records = store.read_all()
+    end = describe_end(info, records, store.asked() or 0, ending)
+    noted = Notes(store.folder).all().get(SWEEP)
+    rows = slot_rows(records)
+    table = io.StringIO(newline="")
+    write_csv(rows, table, objective=info.metric)
+    files = {
+        "trials.csv": table.getvalue().encode(),
+        TRIALS_TABLE: table_json(*trial_table(rows, objective=info.metric)),
+        **report_files(store, info, ending, load),
+    }
+
+    def describe(client: Any, sweep: KnownSweep) -> str:
+        best = best_whole(store, info, records)
+        show_view(client, sweep, info, records, best)
+        return directions(info, sweep, best, end.note, noted)
+
+    projection.finish_sweep(
+        info,
+        ending.status,
+        {**end.tags, **TABLE_TAGS},
+        projection.arrange(info, describe),
+        best=end.best,
+        files=files,
+        finished_at=max((r.finished_at for r in records), default=info.created_at),
+    )
+    # After the parent has its status, and in one job with it: an error begins the parent anew.
+    project_champion(projection, store, info, records, load)
+
+
+def best_whole(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:
+    """Return the best complete trials with their arrays: those whose pictures are shown."""
+    return [store.read(record.spec.key) for record in ranked(records, info.direction)[:BEST]]

@@ -1,0 +1,160 @@
+"""The report of a sweep of sixty trials, some failed and many pruned: what it says, and whence."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.report.reading import read_sweep
+from sweeps.report.sections import report_sections
+from tests.sweeps.confusing_experiment import SPACE
+
+SECTIONS = [
+    "verdict", "history", "importances", "parameters", "curves", "confusion", "mistakes", "trials",
+    "trouble", "reproduce",
+]  # fmt: skip
+
+
+def run_confusing(home, trials, **options):
+    home.mkdir()
+    space = home / "confusing.yaml"
+    space.write_text(SPACE)
+    return sweeps.run(str(space), trials=trials, home=home, workers=0, progress="quiet", **options)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    return run_confusing(tmp_path_factory.mktemp("swept") / "mlruns", 60)
+
+
+@pytest.fixture(scope="module")
+def page(swept, tmp_path_factory):
+    file = tmp_path_factory.mktemp("report") / "confusing.html"
+    words = ["report", "confusing", "--output", str(file), "--home", str(swept.home.path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == str(file), "the path is the last line"
+    return file.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def sections(swept):
+    return report_sections(read_sweep(swept.info, swept.home.store(swept.info.id)))
+
+
+def test_it_is_one_file_that_asks_for_nothing_else(page):
+    assert len(page) < 8e6
+    assert "default-src 'none'" in page, "the browser would refuse anything from elsewhere"
+    before_plotly = page[: page.index("<script>")]
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", before_plotly)
+
+
+def test_every_section_is_there_in_its_order(sections, page):
+    assert [section.anchor for section in sections] == SECTIONS
+    assert re.findall(r'<section id="(\w+)">', page) == SECTIONS
+
+
+def test_the_verdict_comes_first_and_does_not_claim_too_much(swept, page):
+    verdict = page[page.index('<section id="verdict">') : page.index('<section id="history">')]
+    best = swept.best()
+    assert f"best observed, not confirmed: best_val_accuracy {best.value:.4f}" in verdict
+    assert f"trial {best.slot}" in verdict
+    assert "Are #1 and the others different?" in verdict
+    assert "cannot be told" in verdict
+    assert "60 of 60 trials" in verdict
+
+
+def test_the_learning_rate_is_found_to_matter_and_units_hardly(sections):
+    (chart,) = next(s for s in sections if s.anchor == "importances").charts
+    shares: dict[str, float] = {}
+    for bars in chart.marks:
+        shares |= zip(bars.labels, bars.values, strict=True)
+    assert max(shares, key=shares.get) == "learning_rate"
+    assert "noise (reference)" in shares
+
+
+def test_every_failed_trial_is_explained(swept, page):
+    failed = [row for row in swept.rows() if row.state == "FAILED"]
+    assert failed
+    trouble = page[page.index('<section id="trouble">') :]
+    for row in failed:
+        assert f'<td class="number">{row.slot}</td><td>{row.reason}</td>' in trouble
+
+
+def test_pictures_of_the_worst_mistakes_are_pngs_with_what_went_wrong(page):
+    figure = r'<figure title="([^"]+)"><img alt="[^"]+" src="data:image/png;base64,([^"]+)"'
+    shown = re.findall(figure, page)
+    assert 10 <= len(shown) <= 40
+    assert all(base64.b64decode(png).startswith(b"\x89PNG") for _, png in shown)
+    assert "wrong in" in shown[0][0]
+
+
+def test_the_space_in_it_is_the_space_that_was_run(swept, page, tmp_path):
+    (content,) = re.findall(r'download="space.json" href="data:text/plain;base64,([^"]+)"', page)
+    (tmp_path / "space.json").write_bytes(base64.b64decode(content))
+    planned = CliRunner().invoke(app, ["plan", str(tmp_path / "space.json"), "--json",
+                                       "--home", str(tmp_path / "home")])  # fmt: skip
+    assert planned.exit_code == 0, planned.output
+    space = json.loads(planned.stdout)["space"]
+    assert space == json.loads(json.dumps(dict(swept.info.space)))
+
+
+def test_the_command_in_it_continues_the_same_sweep(swept, page, tmp_path):
+    line = re.search(r"sweeps run space\.json --name confusing --trials[^\n<]+", page)[0]
+    (content,) = re.findall(r'download="space.json" href="data:text/plain;base64,([^"]+)"', page)
+    (tmp_path / "space.json").write_bytes(base64.b64decode(content))
+    words = line.replace("space.json", str(tmp_path / "space.json")).split()[1:]
+    result = CliRunner().invoke(app, [*words, "--home", str(swept.home.path), "--quiet"])
+    assert result.exit_code == 0, result.output
+    assert len(swept.rows()) == 60, "nothing was left to run, and nothing was refused"
+
+
+def test_it_is_the_same_page_each_time(swept, tmp_path):
+    one, other = (swept.report(tmp_path / name).read_text(encoding="utf-8") for name in "ab")
+    assert one == other
+
+
+def test_charts_are_written_as_pngs(swept, tmp_path):
+    words = ["report", "confusing", "-o", tmp_path / "x.html", "--figures", tmp_path / "charts"]
+    result = CliRunner().invoke(app, [*map(str, words), "--home", str(swept.home.path)])
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in (tmp_path / "charts").iterdir()}
+    assert {"history.png", "importances.png", "parallel.png", "recalls.png"} <= names
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in (tmp_path / "charts").iterdir())
+
+
+def test_a_regression_is_reported_without_what_it_has_not(run_toy, tmp_path):
+    sweep = run_toy(trials=12, workers=0)
+    page = sweep.report(tmp_path / "toy.html").read_text(encoding="utf-8")
+    found = re.findall(r'<section id="(\w+)">', page)
+    assert found == [name for name in SECTIONS if name not in {"confusion", "mistakes"}]
+    assert "Each trial was trained once" in page
+
+
+@pytest.mark.parametrize("mode", ["raise", "diverge"])
+def test_a_sweep_without_a_complete_trial_is_reported_too(run_toy, tmp_path, mode):
+    sweep = run_toy(trials=2, workers=0, overrides=(f"mode={mode}",))
+    page = sweep.report(tmp_path / "toy.html").read_text(encoding="utf-8")
+    assert "no trial completed" in page
+
+
+def test_an_empty_sweep_has_nothing_to_report(tmp_path):
+    result = CliRunner().invoke(app, ["report", "nothing", "--home", str(tmp_path)])
+    assert result.exit_code == 2
+
+
+@pytest.mark.slow
+def test_five_hundred_trials_fit_into_one_page(tmp_path):
+    sweep = run_confusing(tmp_path / "mlruns", 500, sampler="random", pruner="none")
+    began = time.monotonic()
+    page = sweep.report(tmp_path / "big.html").read_text(encoding="utf-8")
+    print(f"{time.monotonic() - began:.1f} s, {len(page) / 1e6:.1f} MB")
+    assert len(page) < 8e6
+    assert page.count('<tr id="trial-') == 500
