@@ -51,6 +51,7 @@ def view_of(info: SweepInfo, records: Sequence[Record], best: Sequence[Record]) 
     ordered = by_importance(varied, [_objective(record) for record in complete])
     everywhere = (varied_params(info.at(r.spec.slot), r) for r in records)
     names = dict.fromkeys([*ordered, *(name for params in everywhere for name in params)])
+    shared = set(names).intersection(*varied)
     labels = (name for record in records for name in label_params(record))
     plans = plan_pictures(best)
     findings = Findings(
@@ -59,6 +60,7 @@ def view_of(info: SweepInfo, records: Sequence[Record], best: Sequence[Record]) 
         image_step=max((step for plan in plans.values() for step in plan.epochs), default=1),
         worst=any(confusion_of(record) is not None for record in best),
         best_epoch=any(r.result is not None and "best_epoch" in r.result.metrics for r in records),
+        partial=frozenset(safe_key(name) for name in names if name not in shared),
     )
     params = [safe_key(name) for name in (*names, *dict.fromkeys(labels))]
     return view_tag(info, params, findings)

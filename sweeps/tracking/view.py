@@ -46,6 +46,8 @@ class Findings:
         image_step: Where the slider stands at first.
         worst: Whether runs name their worst mistakes.
         best_epoch: Whether there is a metric of that name.
+        partial: Parameters that some complete trials lack: parallel coordinates would leave out
+            those trials.
     """
 
     curves: Sequence[str] = ()
@@ -53,6 +55,7 @@ class Findings:
     image_step: int = 1
     worst: bool = False
     best_epoch: bool = True
+    partial: frozenset[str] = frozenset()
 
 
 def view_tag(
@@ -172,8 +175,9 @@ def _charts(
         common = {"type": kind, "uuid": f"c{len(charts)}", "metricSectionId": section}
         charts.append({**common, "deleted": False, "isGenerated": False, **card})
 
-    if axes:
-        selected = {"selectedParams": axes[:_MAX_AXES], "selectedMetrics": [metric]}
+    whole = [axis for axis, name in zip(axes, varied, strict=True) if name not in findings.partial]
+    if whole:
+        selected = {"selectedParams": whole[:_MAX_AXES], "selectedMetrics": [metric]}
         add(_PARAMETERS, "PARALLEL", **selected, showAllRuns=True)
     for name in axes[:_MAX_SCATTERS]:
         x, y = {"type": "PARAM", "key": name}, {"type": "METRIC", "key": metric}

@@ -109,3 +109,16 @@ def test_a_class_that_a_search_cannot_name_is_not_offered(name: str) -> None:
     text = directions(INFO, SWEEP, [record], "text", None)
     offered = "LIKE" in text
     assert not offered or name not in text.partition("LIKE")[2]
+
+
+def test_parallel_coordinates_leave_out_what_some_trials_lack() -> None:
+    shallow, deep = {"x": 0.1, "depth": 1}, {"x": 0.2, "depth": 2, "units_2": 8}
+    records = []
+    for slot, params in enumerate([shallow, deep, {**shallow, "x": 0.3}]):
+        record = make_record(slot)
+        spec = dataclasses.replace(record.spec, config=params)
+        records.append(dataclasses.replace(record, params=params, spec=spec))
+    state = state_of(INFO, records)
+    (card,) = cards(state, "PARALLEL")
+    assert sorted(card["selectedParams"]) == ["depth", "x"]
+    assert "params.`units_2`" in state["selectedColumns"]
