@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sweeps.coordinator.champion import LoadExperiment, project_champion
-from sweeps.coordinator.parent_report import report_files
+from sweeps.coordinator.parent_report import read_whole, report_files
 from sweeps.home import Home
 from sweeps.records import SWEEP, Ending, Notes, Record, RecordStore, SweepInfo
 from sweeps.records.ranking import ranked
+from sweeps.report.briefing import render_briefing
 from sweeps.report.markdown import render_markdown
 from sweeps.report.slots import slot_rows
 from sweeps.report.summary import summarize
@@ -93,6 +94,8 @@ def end_parent(
     store = home.store(info.id)
     records = store.read_all()
     end = describe_end(info, records, store.asked() or 0, ending)
+    data = read_whole(store, info, load)
+    note = end.note if ending.error else f"{end.note}\n{render_briefing(data)}\n"
     noted = Notes(store.folder).all().get(SWEEP)
     rows = slot_rows(records)
     table = io.StringIO(newline="")
@@ -100,13 +103,13 @@ def end_parent(
     files = {
         "trials.csv": table.getvalue().encode(),
         TRIALS_TABLE: table_json(*trial_table(rows, objective=info.metric)),
-        **report_files(store, info, ending, load),
+        **report_files(data, ending),
     }
 
     def describe(client: Any, sweep: KnownSweep) -> str:
         best = best_whole(store, info, records)
         show_view(client, sweep, info, records, best)
-        return directions(info, sweep, best, end.note, noted)
+        return directions(info, sweep, best, note, noted)
 
     projection.finish_sweep(
         info,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from sweeps.coordinator.champion import LoadExperiment
@@ -14,9 +13,12 @@ FEWEST_TRIALS: Final = 15
 """With fewer complete trials a report says little, and would take longer than a quick look does."""
 
 
-def report_files(
-    store: RecordStore, info: SweepInfo, ending: Ending, load: LoadExperiment
-) -> dict[str, bytes]:
+def read_whole(store: RecordStore, info: SweepInfo, load: LoadExperiment) -> SweepData:
+    """Return a sweep with the samples it was scored on, if they can be had."""
+    return SweepData.read(info, store, _samples(info, load))
+
+
+def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
     """Return the report and its charts as PNGs, by name; none if the sweep goes on later.
 
     A function of records and ending alone, so that writing it again changes nothing.
@@ -24,10 +26,8 @@ def report_files(
     from sweeps.report.reporting import draw_charts, render_report
     from sweeps.report.sections import report_sections
 
-    data = SweepData.read(info, store)
     if ending.status != "FINISHED" or len(data.ranking) < FEWEST_TRIALS:
         return {}
-    data = replace(data, samples=_samples(info, load))
     sections = report_sections(data)
     charts = draw_charts(sections, _is_plot)
     page = render_report(data, sections).encode()

@@ -221,6 +221,37 @@ def test_the_parent_says_what_came_out_and_leads_to_the_best_three(
     assert all(name in text for name in swept.ranked[:3])
 
 
+def test_five_questions_are_answered_by_the_prepared_pages(
+    swept: Swept, page: Page, complaints: list[str]
+) -> None:
+    # 1. The best learning rate? No click: first row, its column.
+    page.goto(swept.address)
+    first = page.get_by_role("row").filter(has_text=swept.ranked[0]).first
+    expect(first).to_be_visible()
+    best = next(row for row in swept.rows if f"{row.slot:04d}" == swept.ranked[0])
+    rate = str(best.params["learning_rate"])[:8]
+    cells = page.locator(f"[row-index='{first.get_attribute('row-index')}']")
+    assert any(rate in text for text in cells.all_inner_texts())
+
+    # 2. The worst digit; 4. are #1 and #2 different; 5. how to reproduce? Two clicks: its parent.
+    page.get_by_role("link", name=swept.ranked[0], exact=True).first.click()
+    page.get_by_role("link", name="confusing", exact=True).first.click()
+    expect(page.get_by_text("Are #1 and #2 different?")).to_be_visible()
+    text = page.inner_text("body")
+    assert re.search(r"Worst class of the best trial: \d, \d+\.\d % recognised", text)
+    assert re.search(r"leads trial \d+ by \+\d+\.\d points, 95 % interval", text)
+    assert "sweeps run space.json --name confusing --trials 60 --seed 0" in text
+
+    # 3. Why did this trial fail? The search of the description, and the column `why`.
+    page.goto(swept.address)
+    field = page.get_by_placeholder(re.compile("metrics.rmse|Search")).first
+    expect(field).to_have_value(re.compile("tags.sweep_id"))
+    failed = next(row for row in swept.rows if row.state == "FAILED")
+    field.fill(f"tags.sweep = 'confusing' and tags.slot = '{failed.slot}'")
+    field.press("Enter")
+    expect(page.get_by_text("leaves no unit").first).to_be_visible()
+
+
 def test_a_search_from_the_description_finds_the_failed_trials(
     swept: Swept, page: Page, complaints: list[str]
 ) -> None:

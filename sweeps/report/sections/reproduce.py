@@ -14,16 +14,11 @@ from sweeps.report.data import SweepData
 def reproduce_section(data: SweepData) -> Section:
     """Return commands, versions, digests and the space."""
     info = data.info
-    name, prints = shlex.quote(info.name), info.fingerprint
-    sampler, pruner = _option(prints.get("sampler")), _option(prints.get("pruner"))
+    prints = info.fingerprint
     lines = [f"git checkout {info.code['commit']}"] if info.code.get("commit") else []
     if info.code.get("dirty"):
         lines.append("git apply code.diff   # the uncommitted changes, kept on the run in MLflow")
-    lines.append(
-        f"sweeps run space.json --name {name} --trials {data.asked or len(data.rows)} "
-        f"--seed {prints.get('seed', 0)} --sampler {sampler} --pruner {pruner} "
-        f"--ask-ahead {prints.get('ask_ahead')}"
-    )
+    lines.append(rerun_command(data))
     facts = [
         ["experiment", info.experiment],
         ["data", f"{info.data.get('name', '')}, SHA-256 {info.data.get('digest', '')}"],
@@ -44,6 +39,17 @@ def reproduce_section(data: SweepData) -> Section:
         Code(space, "The space, as the command above takes it", "space.json"),
     ]
     return Section("reproduce", "How to reproduce", blocks)
+
+
+def rerun_command(data: SweepData) -> str:
+    """Return the command that runs the same trials, or goes on with them, from `space.json`."""
+    info, prints = data.info, data.info.fingerprint
+    sampler, pruner = _option(prints.get("sampler")), _option(prints.get("pruner"))
+    return (
+        f"sweeps run space.json --name {shlex.quote(info.name)} "
+        f"--trials {data.asked or len(data.rows)} --seed {prints.get('seed', 0)} "
+        f"--sampler {sampler} --pruner {pruner} --ask-ahead {prints.get('ask_ahead')}"
+    )
 
 
 def _option(choice: Any) -> str:

@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Sequence
 
 from search_spaces.loading import catalogue
-from sweeps.records.confusion import best_confusion, class_names
 from sweeps.report.blocks import Block, Code, Fact, Facts, Section, Table, Text
 from sweeps.report.data import SweepData
+from sweeps.report.findings.classes import worst_class
 from sweeps.report.findings.edges import edges, narrowed
 from sweeps.report.findings.importance import Importance
 from sweeps.report.findings.pairs import Difference, leader_against
@@ -55,25 +55,12 @@ def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
         close = sum(not difference.is_told_apart for difference in compared.values())
         detail = f"of the next {len(compared)} cannot be told from the best"
         facts.append(Fact("as good, perhaps", str(close), detail))
-    worst = _worst_class(data)
+    worst = worst_class(data)
     if worst is not None:
-        facts.append(worst)
+        detail = f"{100 * worst.recall:.1f} % recognised{worst.remark}"
+        facts.append(Fact("worst class", worst.name, detail))
     facts.append(Fact("trials", f"{summary.done}", f"in {format_seconds(_seconds(data))}"))
     return facts
-
-
-def _worst_class(data: SweepData) -> Fact | None:
-    best = data.full(data.ranking[0].slot)
-    counts = best_confusion(best)
-    if counts is None:
-        return None
-    names = class_names(best, len(counts))
-    recalls = [row[i] / row.sum() if row.sum() else 1.0 for i, row in enumerate(counts)]
-    worst = min(range(len(names)), key=lambda i: recalls[i])
-    mistaken = counts[worst].copy()
-    mistaken[worst] = 0
-    taken = f"most often taken for {names[int(mistaken.argmax())]}" if mistaken.any() else ""
-    return Fact("worst class", names[worst], f"{100 * recalls[worst]:.1f} % recognised, {taken}")
 
 
 def _certainty(data: SweepData, compared: dict[int, Difference]) -> list[Block]:
