@@ -19,6 +19,7 @@ from sweeps.cli.exporting import export
 from sweeps.cli.init import init
 from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share
 from sweeps.cli.plan import plan, schema
+from sweeps.cli.replaying import replay
 from sweeps.cli.reporting import report
 from sweeps.cli.results import best, list_sweeps, trials
 from sweeps.cli.run import run
@@ -70,7 +71,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(run, plan, best, trials, report, compare, export, ui, dashboard),
+    *(run, plan, best, trials, report, compare, replay, export, ui, dashboard),
     *(status, watch, stop, pause, resume, cancel),
     *(init, schema, sync, doctor),
     *(note, rename, archive, delete, gc, share),

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sweeps.errors import UsageError
 from sweeps.failpoints import reached
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.content import SweepNote, sweep_tags
 from sweeps.tracking.discarding import is_discarded
+from sweeps.tracking.outage import one_line
 
 _PAGE: Final = 1000
 
@@ -112,3 +114,25 @@ def find_children(client: Any, experiment_id: str, sweep_id: str) -> dict[str, A
         if not is_discarded(run):
             found.setdefault(run.data.tags["trial"], []).append(run)
     return {key: run for key, runs in found.items() if (run := keep_one(client, runs))}
+
+
+def attempt_of_run(tracking_uri: str, run_id: str) -> tuple[str, str]:
+    """Return the id of the sweep and the key of the attempt that a run shows.
+
+    Raises:
+        UsageError: There is no such run, or it shows no trial of ours.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from sweeps.tracking.store import close_client, open_client
+
+    client = open_client(tracking_uri)
+    try:
+        tags = client.get_run(run_id).data.tags
+    except MlflowException as error:
+        raise UsageError(f"run {run_id}: {one_line(error)}") from None
+    finally:
+        close_client(client)
+    if tags.get("kind") != "trial":
+        raise UsageError(f"run {run_id} is no trial of a sweep")
+    return tags["sweep_id"], tags["trial"]

@@ -1,0 +1,121 @@
+"""A recorded trial trained again: the same to the bit, or loudly not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeps.cli import app
+from sweeps.replaying import replay
+from tests.sweeps import toy_experiment
+from tests.sweeps.confusing_experiment import SPACE
+
+
+@pytest.fixture
+def call(make_home, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return lambda *words: CliRunner().invoke(app, [*map(str, words), "--home", str(make_home())])
+
+
+@pytest.fixture
+def toy(run_toy):
+    return run_toy(trials=4, workers=0)
+
+
+def again(record, **changes):
+    data = toy_experiment.experiment.prepare(None, 0)
+    return replay(dataclasses.replace(record, **changes), toy_experiment.experiment, data)
+
+
+def test_every_trial_comes_out_the_same_to_the_bit(toy):
+    for slot in range(4):
+        replayed = again(toy.trial(slot).record)
+        assert (replayed.is_bit_equal, replayed.succeeded) == (True, True)
+        assert replayed.surroundings == []
+
+
+def test_one_number_in_one_epoch_is_noticed_and_fails(toy):
+    record = toy.trial(1).record
+    history = {name: list(values) for name, values in record.result.history.items()}
+    name = next(iter(history))
+    history[name][1] += 1e-12
+    replayed = again(record, result=dataclasses.replace(record.result, history=history))
+    assert [d.what for d in replayed.differences] == [f"{name}, epoch 2"]
+    assert not replayed.succeeded, "nothing around it has changed"
+
+
+@pytest.mark.parametrize(("off", "succeeded"), [(1e-3, True), (0.2, False)])
+def test_with_other_versions_a_tolerance_holds_and_what_changed_is_named(toy, off, succeeded):
+    record = toy.trial(1).record
+    metrics = {**record.result.metrics}
+    name = next(n for n in metrics if not n.endswith("_seconds"))
+    metrics[name] += off
+    elsewhere = {**record.environment, "python": "3.1.0"}
+    changed = dataclasses.replace(record.result, metrics=metrics)
+    replayed = again(record, result=changed, environment=elsewhere)
+    assert "Python 3.1.0 then" in replayed.surroundings[0]
+    assert replayed.succeeded == succeeded
+
+
+def test_another_seed_is_another_trial(toy):
+    record = toy.trial(2).record
+    spec = dataclasses.replace(record.spec, seed=record.spec.seed + 1)
+    assert not again(record, spec=spec).is_bit_equal
+
+
+def test_pruned_and_diverged_trials_are_replayed_to_where_they_ended(make_home, tmp_path, call):
+    space = tmp_path / "confusing.yaml"
+    space.write_text(SPACE)
+    assert call("run", space, "--trials", 40, "--workers", 0, "--quiet").exit_code == 0
+    rows = json.loads(call("trials", "confusing", "--json").stdout)
+    chosen = {row["state"]: row["slot"] for row in rows if row["epochs"]}
+    assert {"COMPLETE", "PRUNED"} <= chosen.keys()
+    for slot in chosen.values():
+        result = call("replay", "confusing", slot)
+        assert result.exit_code == 0, result.output
+        assert "the same to the bit" in result.stdout
+
+
+def test_a_run_of_mlflow_leads_to_its_trial(toy, call, make_home):
+    from sweeps.tracking.store import close_client, open_client
+
+    client = open_client(f"sqlite:///{make_home() / 'mlflow.db'}")
+    (experiment,) = [e for e in client.search_experiments() if e.name != "Default"]
+    (run,) = client.search_runs([experiment.experiment_id], "tags.slot = '3'")
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.kind = 'sweep'")
+    close_client(client)
+    told = json.loads(call("replay", run.info.run_id, "--json").stdout)
+    assert (told["trial"], told["bit_equal"]) == (3, True)
+    refused = call("replay", parent.info.run_id)
+    assert (refused.exit_code, "is no trial" in refused.stderr) == (2, True)
+    absent = call("replay", "0" * 32)
+    assert (absent.exit_code, "0" * 32 in absent.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["toy"], "which trial?"), (["toy", 9], "has no trial 9"), (["tyo", 1], "did you mean")],
+)
+def test_what_cannot_be_replayed_is_said(toy, call, words, said):
+    result = call("replay", *words)
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+
+
+def test_weights_that_were_dropped_can_be_had_again(toy, call):
+    store = toy.home.store(toy.info.id)
+    record = toy.trial(2).record
+    before = store.weights(record)
+    store.drop_weights(record.spec.key)
+    assert "kept again" in call("replay", "toy", 2, "--restore").stdout
+    after = store.weights(record)
+    assert before.keys() == after.keys()
+    assert all((before[name] == after[name]).all() for name in before)
+
+
+def test_a_failed_trial_has_nothing_to_compare(run_toy, call):
+    run_toy(trials=1, workers=0, overrides=("mode=raise",))
+    result = call("replay", "toy", 0)
+    assert (result.exit_code, "no epoch to be compared" in result.stderr) == (2, True)
