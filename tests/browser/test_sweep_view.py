@@ -172,6 +172,25 @@ def test_the_charts_are_drawn(
     assert {"val_accuracy", "val_loss"} <= set(page.inner_text("body").split())
 
 
+def test_the_champion_is_in_the_registry(swept: Swept, page: Page, screenshots: Path) -> None:
+    base = swept.address.partition("#")[0]
+    page.goto(f"{base}#/models?workflowType=machine_learning")
+    expect(page.get_by_role("link", name=re.compile("^confusing-"))).to_be_visible()
+    page.wait_for_timeout(1500)
+    welcome = page.get_by_role("dialog")  # MLflow greets a first visitor
+    if welcome.count():
+        page.keyboard.press("Escape")
+        expect(welcome).to_have_count(0)
+    page.get_by_role("link", name=re.compile("^confusing-")).first.click()
+    expect(page.get_by_text("champion").first).to_be_visible()
+    page.get_by_role("link", name=re.compile("Version 1|^1$")).first.click()
+    expect(page.get_by_text("provisional").first).to_be_visible()
+    page.screenshot(path=screenshots / "sweep_champion.png")
+    text = page.inner_text("body")
+    assert f"{swept.ranked[0]}-1" in text
+    assert "Inputs (1)" in text, "its signature"
+
+
 def test_the_confusion_matrices_of_the_best_ten_change_with_the_slider(
     swept: Swept, page: Page, screenshots: Path, complaints: list[str]
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 
 import pytest
 from typer.testing import CliRunner
@@ -148,13 +147,3 @@ def test_a_sweep_without_a_complete_trial_is_reported_too(run_toy, tmp_path, mod
 def test_an_empty_sweep_has_nothing_to_report(tmp_path):
     result = CliRunner().invoke(app, ["report", "nothing", "--home", str(tmp_path)])
     assert result.exit_code == 2
-
-
-@pytest.mark.slow
-def test_five_hundred_trials_fit_into_one_page(tmp_path):
-    sweep = run_confusing(tmp_path / "mlruns", 500, sampler="random", pruner="none")
-    began = time.monotonic()
-    page = sweep.report(tmp_path / "big.html").read_text(encoding="utf-8")
-    print(f"{time.monotonic() - began:.1f} s, {len(page) / 1e6:.1f} MB")
-    assert len(page) < 8e6
-    assert page.count('<tr id="trial-') == 500
