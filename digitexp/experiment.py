@@ -54,6 +54,7 @@ class DigitExperiment:
     metrics: Mapping[str, MetricInfo] = {
         name: MetricInfo(*described) for name, described in HEADLINE_METRICS.items()
     }
+    on_blocks = "digitexp.on_blocks:experiment"
     measures: Mapping[str, str] = {"parameters": "trainable weights of the network"}
 
     def check(self, config: Mapping[str, Value]) -> None:

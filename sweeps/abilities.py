@@ -15,7 +15,19 @@ import numpy as np
 from search_spaces.parameters import Value
 from sweeps.experiment import PreparedData
 
-__all__ = ["Exports", "Samples", "Serves", "Signature"]
+__all__ = ["Confirms", "Exports", "Samples", "Serves", "Signature"]
+
+
+class Confirms(Protocol):
+    """An experiment whose best trials can be judged again, on fresh blocks of its data; optional.
+
+    `on_blocks` is the import path of an experiment that takes the same parameters and one more,
+    `block`: the trial is then trained on that block with a seed that follows from it, and judged
+    on images that scored no trial of a search. Its results have the metric `block_accuracy` and the
+    arrays `block_correct` (n,), 0 or 1, and `block_images` (n,), which images these are.
+    """
+
+    on_blocks: str
 
 
 class Exports(Protocol):

@@ -1,0 +1,98 @@
+"""Fresh blocks: where a finished search is judged on images that no trial of it was scored on.
+
+V0 are the images whose scores chose the finalists. A block never evaluates on one of them: the
+other images are split into four stratified folds, anew for each repeat, and each fold is evaluated
+on once, by networks that were trained on the rest and V0 and stopped early on a part of their own
+(Cawley & Talbot 2010; repeated cross-validation: Bouckaert & Frank 2004).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitexp.data.errors import DataError
+from digitexp.data.source import Labels
+from digitexp.data.splits import Split
+
+FOLDS: Final = 4
+INNER_FRACTION: Final = 0.1
+"""Part of the images outside V0 on which a block's trainings stop early."""
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One block: three sets of images, each sorted, without overlap.
+
+    Attributes:
+        train_indices: Trained on; V0 is among them.
+        inner_indices: Stopped early on.
+        evaluation_indices: Judged on; none of V0.
+        seed: Of the trainings, the same for every finalist.
+    """
+
+    train_indices: Indices = field(repr=False)
+    inner_indices: Indices = field(repr=False)
+    evaluation_indices: Indices = field(repr=False)
+    seed: int
+
+
+def make_block(labels: Labels, split: Split, number: int) -> Block:
+    """Return a block; the same one on every machine and version, as `split_source` does it.
+
+    Args:
+        labels: (n,) of all images of the source.
+        split: Of the search: its validation part is V0.
+        number: From 0; blocks 0 to 3 evaluate each image outside V0 once, 4 to 7 again, and so on.
+
+    Raises:
+        DataError: A class has too few images outside V0, or the number is below 0.
+    """
+    if number < 0:
+        raise DataError.about("block", found=str(number), expected="a whole number from 0")
+    repeat, fold = divmod(number, FOLDS)
+    pool = split.train_indices
+    key = int(split.digest[:8], 16)  # another V0, other blocks
+    folds = _stratified_folds(labels[pool], np.random.SeedSequence([key, repeat]))
+    evaluated = pool[folds == fold]
+    rest = pool[folds != fold]
+    draw = np.random.SeedSequence([key, repeat, fold, 1])
+    inner = rest[_drawn(labels[rest], round(INNER_FRACTION * len(pool)), draw)]
+    train = np.sort(np.concatenate([np.setdiff1d(rest, inner), split.validation_indices]))
+    seed = int(np.random.SeedSequence([number, 2]).generate_state(1)[0])
+    return Block(train, inner, evaluated, seed)
+
+
+def _stratified_folds(labels: Labels, seed: np.random.SeedSequence) -> Indices:
+    """Return the fold of each image; of each class, every fold has as many, give or take one."""
+    keys = np.random.PCG64(seed).random_raw(len(labels))
+    folds = np.zeros(len(labels), np.int64)
+    offset = 0
+    for label, size in enumerate(np.bincount(labels)):
+        if 0 < size < FOLDS:
+            raise DataError.about(
+                f"class {label}", found=f"{size} images outside the validation part",
+                expected=f"at least {FOLDS}, one a fold",
+            )  # fmt: skip
+        members = np.flatnonzero(labels == label)
+        ordered = members[np.argsort(keys[members], kind="stable")]
+        folds[ordered] = (np.arange(len(members)) + offset) % FOLDS
+        offset += len(members)  # so that folds are of one size, classes with remainders or not
+    return folds
+
+
+def _drawn(labels: Labels, count: int, seed: np.random.SeedSequence) -> Indices:
+    """Return the places of about `count` images, of each class its share, at least one."""
+    keys = np.random.PCG64(seed).random_raw(len(labels))
+    chosen = []
+    for label, size in enumerate(np.bincount(labels)):
+        members = np.flatnonzero(labels == label)
+        quota = max(1, round(count * size / len(labels))) if size > 1 else 0
+        chosen.append(members[np.argsort(keys[members], kind="stable")[:quota]])
+    places: Indices = np.sort(np.concatenate(chosen))
+    return places

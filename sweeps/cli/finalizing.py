@@ -1,0 +1,155 @@
+"""`sweeps finalize`: is the winner really better? Trained again, on blocks nobody was scored on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE
+from sweeps.cli.options import HomeOption, JsonOption, SweepArgument, TrackingOption
+from sweeps.cli.reporting import DataOption
+from sweeps.errors import UsageError
+
+if TYPE_CHECKING:
+    from sweeps.finalizing.verdict import Standing, Verdict
+
+
+def finalize(
+    name: SweepArgument,
+    top: Annotated[int, typer.Option(help="Best distinct configurations.", min=1)] = 5,
+    blocks: Annotated[
+        int, typer.Option(help="Fresh blocks, a multiple of four; 8 at least for a verdict.", min=8)
+    ] = 20,
+    workers: Annotated[int | None, typer.Option(help="Worker processes.", min=0)] = None,
+    data: DataOption = None,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the best again on fresh blocks, and say who is better, as good, or not to be told.
+
+    The best configurations and the best baseline are trained on the same blocks of images that
+    scored no trial, as a sweep of its own (NAME-final): it can be interrupted and goes on.
+    """
+    from sweeps.finalizing.confirming import judge, plan_confirmation, run_confirmation
+    from sweeps.home import Home
+
+    if blocks % 4:
+        raise UsageError(f"--blocks {blocks}: give a multiple of four, so that all images count")
+    found = Home.resolve(home)
+    info = found.get(name)
+    confirmation = plan_confirmation(found, info, top, blocks)
+    result = run_confirmation(
+        confirmation, found, workers=workers, tracking_uri=tracking_uri, data=data,
+        progress="quiet" if as_json else "auto",
+    )  # fmt: skip
+    verdict = judge(confirmation, found.store(result.info.id))
+    if as_json:
+        print(json.dumps(_document(info.name, confirmation.name, verdict), indent=1))
+    elif verdict is None:
+        print("no verdict yet: the same command goes on")
+    else:
+        _tell(info.name, verdict)
+    summary = result.summary
+    if summary.stopped_by in INTERRUPTED:
+        raise typer.Exit(INTERRUPTED[summary.stopped_by])
+    if verdict is None or verdict.blocks < blocks:
+        raise typer.Exit(FAILED)
+    raise typer.Exit(TRACKING_INCOMPLETE if summary.tracking_pending else OK)
+
+
+def _tell(name: str, verdict: Verdict) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from sweeps.cli.console import Terminal
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in ("finalist", "accuracy", "searched", "behind", "interval", "so"):
+        table.add_column(column, no_wrap=column != "so")
+    for standing in verdict.standings:
+        table.add_row(*_row(standing))
+    console = Terminal()
+    console.print(table)
+    for line in sentences(name, verdict):
+        console.print(line, highlight=False)
+
+
+def _row(standing: Standing) -> list[str]:
+    low, high = standing.mean.interval()
+    ahead = interval = ""
+    if standing.behind is not None:
+        ahead = f"{100 * standing.behind.value:+.2f}"
+        interval = f"{100 * standing.low:+.2f}..{100 * standing.high:+.2f}"
+    return [
+        standing.finalist.label,
+        f"{100 * standing.mean.value:.2f} ±{50 * (high - low):.2f}",
+        f"{100 * standing.finalist.searched:.2f}",
+        ahead,
+        interval,
+        standing.word,
+    ]
+
+
+def sentences(name: str, verdict: Verdict) -> list[str]:
+    """Return the verdict in words; accuracies in percent, differences in points."""
+    leader = verdict.standings[0]
+    label = leader.finalist.label
+    lines = []
+    if verdict.is_settled:
+        lines.append(f"{label} is better than every other finalist of {name}.")
+    else:
+        among = ", ".join(s.finalist.label for s in verdict.may_be_best)
+        lines.append(f"The best is one of: {among}.")
+        lines += [_what_would_settle(s) for s in verdict.may_be_best[1:]]
+    cheapest = verdict.recommended
+    if cheapest is not leader:
+        lines.append(
+            f"{cheapest.finalist.label} is as good within half a point, and the cheapest: take it."
+        )
+    curse = 100 * (leader.finalist.searched - leader.mean.value)
+    lines.append(
+        f"In the search {label} scored {curse:+.2f} points against its mean on fresh blocks: the "
+        "luck of the winner."
+    )
+    lines.append(
+        f"From {verdict.blocks} blocks, for new images and new seeds at this size of training set; "
+        "other training sets are another question."
+    )
+    return lines
+
+
+def _what_would_settle(standing: Standing) -> str:
+    label = standing.finalist.label
+    if standing.word == "equivalent":
+        return f"{label} is equivalent: within half a point."
+    if standing.more_blocks is None:
+        return f"{label}: more blocks of these images alone will not settle it."
+    return f"{label}: about {standing.more_blocks} blocks might settle it (--blocks)."
+
+
+def _document(name: str, confirmation: str, verdict: Verdict | None) -> dict[str, Any]:
+    standings = [] if verdict is None else verdict.standings
+    return {
+        "sweep": name,
+        "confirmation": confirmation,
+        "blocks": verdict.blocks if verdict else 0,
+        "settled": verdict.is_settled if verdict else None,
+        "recommended": verdict.recommended.finalist.label if verdict else None,
+        "standings": [
+            {
+                "finalist": s.finalist.label,
+                "slot": s.finalist.slot,
+                "accuracy": s.mean.value,
+                "accuracy_interval": list(s.mean.interval()),
+                "searched": s.finalist.searched,
+                "leader_ahead_by": s.behind.value if s.behind else None,
+                "interval": [s.low, s.high] if s.behind else None,
+                "verdict": s.word,
+                "blocks_needed": s.more_blocks,
+            }
+            for s in standings
+        ],
+    }

@@ -1,0 +1,97 @@
+"""Who is confirmed: the best distinct configurations of a sweep, and the best baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from search_spaces.parameters import Value
+from sweeps.errors import UsageError
+from sweeps.records import Record, SweepInfo, ranked
+
+FINALIST, BLOCK = "finalist", "block"
+METRIC = "block_accuracy"
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A configuration that is confirmed.
+
+    Attributes:
+        label: `trial-17`, or `baseline-tutorial`.
+        slot: Its trial in the search.
+        config: Everything its trial set.
+        searched: Its objective in the search.
+    """
+
+    label: str
+    slot: int
+    config: Mapping[str, Value]
+    searched: float
+
+
+def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> list[Finalist]:
+    """Return the best distinct configurations, the best first, then the best baseline.
+
+    Raises:
+        UsageError: There are fewer than two to be compared.
+    """
+    found: dict[str, Finalist] = {}
+    best = ranked(records, info.direction)
+    baselines = [record for record in best if record.origin.startswith("baseline ")]
+    for record in best:
+        if len(found) < top:
+            found.setdefault(repr(sorted(record.spec.config.items())), _finalist(record))
+    for record in baselines[:1]:
+        found.setdefault(repr(sorted(record.spec.config.items())), _finalist(record))
+    if len(found) < 2:
+        raise UsageError(
+            f"sweep {info.name!r} has {len(found)} complete configurations; two or more can be "
+            "compared"
+        )
+    return list(found.values())
+
+
+def _finalist(record: Record) -> Finalist:
+    kind, _, name = record.origin.partition(" ")
+    slot = record.spec.slot
+    label = f"baseline-{name}" if kind == "baseline" and name else f"trial-{slot}"
+    assert record.objective is not None
+    return Finalist(label, slot, dict(record.spec.config), record.objective)
+
+
+def confirming_space(experiment: str, finalists: Sequence[Finalist], blocks: int) -> str:
+    """Return a space, as YAML, that trains each finalist on each block: a sweep like any other.
+
+    Args:
+        experiment: From `Confirms.on_blocks`.
+        finalists: Who is confirmed.
+        blocks: On how many blocks.
+    """
+    first = finalists[0].config
+    same = [
+        name
+        for name in first
+        if all(name in f.config and f.config[name] == first[name] for f in finalists)
+    ]
+    bundles = {
+        f.label: {name: value for name, value in f.config.items() if name not in same}
+        for f in finalists
+    }
+    document: dict[str, Any] = {
+        "description": "Finalists, each on the same fresh blocks",
+        "experiment": experiment,
+        "objective": {"metric": METRIC, "direction": "maximize"},
+        # Block by block, so that whatever is done can be compared.
+        "parameters": {
+            BLOCK: {"type": "int", "low": 0, "high": blocks - 1},
+            FINALIST: {"type": "categorical", "choices": bundles},
+        },
+        "fixed": {name: first[name] for name in same},
+        "defaults": {"trials": blocks * len(finalists), "sampler": "grid", "pruner": "none"},
+    }
+    text: str = yaml.safe_dump(document, sort_keys=False)
+    return text

@@ -1,0 +1,126 @@
+"""How far apart two finalists are, and how sure that is, for new images and new seeds.
+
+An image is easier for one finalist than for the other whichever seed trained them, and a seed is
+luckier than another whichever images it is judged on: the outcomes are crossed, images by blocks
+(Owen 2007, "The pigeonhole bootstrap"). The difference of two finalists at image i in block s is
+taken as mu + image_i + block_s + noise, so that the mean of all has the variance
+
+    image^2 / N + block^2 / S + noise^2 / (S n)
+
+for N images, S blocks of n images. The first and the third are what the means of single images
+vary by; the second is what the means of blocks vary by beyond what their images explain.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeps.finalizing.outcomes import Outcomes
+
+FEWEST_BLOCKS = 8
+"""With fewer, nobody is ever called better: the variance between blocks is hardly known."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean accuracy, or the difference of two.
+
+    Attributes:
+        value: A share.
+        of_images: What other images would make it vary by: a variance, which more blocks of the
+            same images do not reduce.
+        of_blocks: What other seeds and splits would make it vary by, likewise.
+        freedom: Degrees of freedom of the standard error (Satterthwaite 1946).
+    """
+
+    value: float
+    of_images: float
+    of_blocks: float
+    freedom: float
+
+    @property
+    def error(self) -> float:
+        """Its standard error."""
+        return math.sqrt(self.of_images + self.of_blocks)
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the two-sided interval of that level, by Student's t."""
+        half = quantile(1 - (1 - level) / 2, self.freedom) * self.error
+        return self.value - half, self.value + half
+
+
+def crossed_difference(outcomes: Outcomes, first: int, second: int) -> Estimate:
+    """Return how much better the first of two finalists is, with its crossed error."""
+    difference = outcomes.correct[first].astype(float) - outcomes.correct[second]
+    return crossed_estimate(difference, outcomes.images)
+
+
+def crossed_mean(outcomes: Outcomes, finalist: int) -> Estimate:
+    """Return the accuracy of a finalist, with its crossed error."""
+    return crossed_estimate(outcomes.correct[finalist].astype(float), outcomes.images)
+
+
+def crossed_estimate(values: NDArray[np.float64], images: NDArray[np.int64]) -> Estimate:
+    """Return the mean of values that images and blocks have in common.
+
+    Args:
+        values: (blocks, n).
+        images: (blocks, n) which image each is of; every image in as many blocks, two or more.
+    """
+    blocks, n = values.shape
+    per_image, counts = _means_by_image(values, images)
+    pool = int((counts > 0).sum())
+    repeats = blocks * n / pool
+    of_images = float(per_image[counts > 0].var(ddof=1)) / pool
+
+    # What is left of a block once its images' means are taken away is its own luck, and noise.
+    rest = values - per_image[images]
+    noise = float((rest**2).sum()) / (pool * (repeats - 1))
+    between = float((rest.mean(axis=1) ** 2).mean())
+    kept = 1 - 1 / repeats  # an image's mean takes a part of the block's luck with it
+    scale = kept**2 + kept / (blocks / repeats) / repeats - kept / n
+    of_blocks = max(between - kept * noise / n, 0.0) / scale / blocks
+
+    uncertain = (between / scale / blocks) ** 2 / max(blocks - blocks / repeats, 1)
+    uncertain += of_images**2 / (pool - 1)
+    variance = of_images + of_blocks
+    freedom = variance**2 / uncertain if uncertain else float("inf")
+    return Estimate(float(values.mean()), of_images, of_blocks, freedom)
+
+
+def corrected_t_difference(
+    outcomes: Outcomes, first: int, second: int, train_size: int
+) -> Estimate:
+    """Return the same by the corrected resampled t-test (Nadeau & Bengio 2003), to be compared.
+
+    It answers for new training sets as well, at the price of power: its variance is
+    s^2 (1/S + n_eval/n_train) for the variance s^2 between blocks.
+    """
+    accuracies = outcomes.accuracies
+    by_block = accuracies[first] - accuracies[second]
+    blocks, n = outcomes.images.shape
+    variance = float(by_block.var(ddof=1))
+    return Estimate(
+        float(by_block.mean()), variance * n / train_size, variance / blocks, blocks - 1
+    )
+
+
+def _means_by_image(
+    difference: NDArray[np.float64], images: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return for each image of the pool its mean over blocks, and how many had it."""
+    counts = np.bincount(images.ravel())
+    sums = np.bincount(images.ravel(), weights=difference.ravel())
+    means: NDArray[np.float64] = sums / np.maximum(counts, 1)
+    return means, counts
+
+
+def quantile(share: float, freedom: float) -> float:
+    """Return the quantile of Student's t; of the normal distribution for endless freedom."""
+    from scipy.stats import norm, t
+
+    return float(norm.ppf(share) if freedom == float("inf") else t.ppf(share, freedom))
