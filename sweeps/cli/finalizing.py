@@ -109,10 +109,11 @@ def sentences(name: str, verdict: Verdict) -> list[str]:
         lines.append(
             f"{cheapest.finalist.label} is as good within half a point, and the cheapest: take it."
         )
-    curse = 100 * (leader.finalist.searched - leader.mean.value)
+    favourite = next(s for s in verdict.standings if s.finalist.place == 1)
+    found, fresh = 100 * favourite.finalist.searched, 100 * favourite.mean.value
     lines.append(
-        f"In the search {label} scored {curse:+.2f} points against its mean on fresh blocks: the "
-        "luck of the winner."
+        f"The best of the search, {favourite.finalist.label}, scored {found:.2f} there and "
+        f"{fresh:.2f} on fresh blocks: {found - fresh:+.2f} points were the luck of the winner."
     )
     lines.append(
         f"From {verdict.blocks} blocks, for new images and new seeds at this size of training set; "

@@ -25,12 +25,14 @@ class Finalist:
         slot: Its trial in the search.
         config: Everything its trial set.
         searched: Its objective in the search.
+        place: Its place there, from 1.
     """
 
     label: str
     slot: int
     config: Mapping[str, Value]
     searched: float
+    place: int
 
 
 def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> list[Finalist]:
@@ -42,11 +44,10 @@ def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> li
     found: dict[str, Finalist] = {}
     best = ranked(records, info.direction)
     baselines = [record for record in best if record.origin.startswith("baseline ")]
-    for record in best:
-        if len(found) < top:
-            found.setdefault(repr(sorted(record.spec.config.items())), _finalist(record))
-    for record in baselines[:1]:
-        found.setdefault(repr(sorted(record.spec.config.items())), _finalist(record))
+    for place, record in enumerate(best, 1):
+        key = repr(sorted(record.spec.config.items()))
+        if len(found) < top or record in baselines[:1]:
+            found.setdefault(key, _finalist(record, place))
     if len(found) < 2:
         raise UsageError(
             f"sweep {info.name!r} has {len(found)} complete configurations; two or more can be "
@@ -55,12 +56,12 @@ def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> li
     return list(found.values())
 
 
-def _finalist(record: Record) -> Finalist:
+def _finalist(record: Record, place: int) -> Finalist:
     kind, _, name = record.origin.partition(" ")
     slot = record.spec.slot
     label = f"baseline-{name}" if kind == "baseline" and name else f"trial-{slot}"
     assert record.objective is not None
-    return Finalist(label, slot, dict(record.spec.config), record.objective)
+    return Finalist(label, slot, dict(record.spec.config), record.objective, place)
 
 
 def confirming_space(experiment: str, finalists: Sequence[Finalist], blocks: int) -> str:

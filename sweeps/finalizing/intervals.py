@@ -70,11 +70,16 @@ def crossed_estimate(values: NDArray[np.float64], images: NDArray[np.int64]) -> 
     Args:
         values: (blocks, n).
         images: (blocks, n) which image each is of; every image in as many blocks, two or more.
+
+    Raises:
+        ValueError: An image is in fewer than two blocks.
     """
     blocks, n = values.shape
     per_image, counts = _means_by_image(values, images)
     pool = int((counts > 0).sum())
     repeats = blocks * n / pool
+    if counts[counts > 0].min() < 2:
+        raise ValueError("every image is needed in two blocks or more")
     of_images = float(per_image[counts > 0].var(ddof=1)) / pool
 
     # What is left of a block once its images' means are taken away is its own luck, and noise.

@@ -25,8 +25,11 @@ def test_every_command_works(tmp_path, page):
 
 
 def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(tmp_path):
-    # What sets up is run by .ci/run; tests/end_to_end/test_first_ten_minutes.py opens the UI.
-    elsewhere = re.compile(r"^(make|python3 -m venv|pip|sweeps ui)\b.*$", re.MULTILINE)
+    # What sets up is run by .ci/run, the UI by tests/end_to_end/test_first_ten_minutes.py, a
+    # confirmation, which is a hundred trainings, by tests/sweeps/finalizing/.
+    elsewhere = re.compile(
+        r"^(make|python3 -m venv|pip|sweeps ui|sweeps finalize)\b.*$", re.MULTILINE
+    )
     typed = [elsewhere.sub("", block) for block in blocks(DOCS.parent / "README.md")]
     fewer = [re.sub(r"--trials (\d+)0\b", r"--trials \1", block) for block in typed]
     type_all([re.sub(r"run mlp$", "run mlp --trials 2", block) for block in fewer], tmp_path)

@@ -1,0 +1,79 @@
+"""Intervals against simulations with a known truth; bounds are those promised plus chance."""
+
+import numpy as np
+import pytest
+
+from sweeps.finalizing.intervals import (
+    corrected_t_difference,
+    crossed_difference,
+    crossed_estimate,
+    crossed_mean,
+)
+from sweeps.finalizing.outcomes import Outcomes
+from tests.sweeps.finalizing.simulated import ACCURACY, simulated
+
+DRAWS = 400
+
+
+def at_most(share):
+    """Return how often something of that chance happens in all draws, and hardly ever oftener."""
+    return DRAWS * share + 3 * np.sqrt(DRAWS * share * (1 - share))
+
+
+@pytest.mark.parametrize(
+    "world", [{}, {"unequal": True}, {"block": 0.25}, {"own": 0.3, "block": 0.05}]
+)
+@pytest.mark.parametrize("blocks", [8, 20])
+def test_no_difference_is_called_one_in_five_of_a_hundred_at_most(blocks, world):
+    random = np.random.default_rng(blocks)
+    false = 0
+    for _ in range(DRAWS):
+        outcomes = simulated(random, 0, 2, blocks, **world)
+        low, _ = crossed_difference(outcomes, outcomes.leader, 1 - outcomes.leader).interval()
+        false += low > 0
+    assert false <= at_most(0.05)
+
+
+def test_the_interval_of_a_mean_and_of_a_difference_covers_the_truth():
+    random = np.random.default_rng(1)
+    missed = [0, 0]
+    for _ in range(DRAWS):
+        outcomes = simulated(random, 0, 2, 20)
+        for place, (estimate, truth) in enumerate(
+            [(crossed_difference(outcomes, 0, 1), 0.0), (crossed_mean(outcomes, 0), ACCURACY)]
+        ):
+            low, high = estimate.interval()
+            missed[place] += not low <= truth <= high
+    assert max(missed) <= at_most(0.05)
+
+
+def test_a_point_is_seen_by_twenty_blocks_where_the_corrected_t_hardly_sees_it():
+    random = np.random.default_rng(2)
+    seen = [0, 0]
+    for _ in range(DRAWS):
+        outcomes = simulated(random, 1.0, 2, 20)
+        seen[0] += crossed_difference(outcomes, 0, 1).interval()[0] > 0
+        seen[1] += corrected_t_difference(outcomes, 0, 1, 3600).interval()[0] > 0
+    assert seen[0] >= 0.75 * DRAWS
+    assert seen[1] <= 0.4 * DRAWS
+
+
+def test_what_only_images_vary_by_more_blocks_do_not_reduce():
+    images = np.array([np.arange(100)] * 8).reshape(8, 100)
+    values = np.tile(np.arange(100) % 2, (8, 1)).astype(float)
+    estimate = crossed_estimate(values, images)
+    assert (estimate.value, estimate.of_blocks) == (0.5, 0.0)
+    assert estimate.of_images == pytest.approx(np.var([0.0, 1.0] * 50, ddof=1) / 100)
+
+
+def test_what_only_blocks_vary_by_is_theirs():
+    images = np.array([np.arange(100)] * 8)
+    values = np.repeat(np.arange(8) % 2, 100).reshape(8, 100).astype(float)
+    estimate = crossed_estimate(values, images)
+    assert estimate.of_images == pytest.approx(0.0, abs=1e-12)
+    assert estimate.of_blocks == pytest.approx(0.25 / 8, rel=0.35)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="needed are"):
+        Outcomes(np.zeros((2, 3, 4), bool), np.zeros((3, 5), np.int64))

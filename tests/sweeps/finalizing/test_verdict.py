@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from sweeps.finalizing.finalists import Finalist
+from sweeps.finalizing.outcomes import Outcomes
+from sweeps.finalizing.verdict import decide
+from tests.sweeps.finalizing.simulated import simulated
+
+
+def finalists(count):
+    return [Finalist(f"trial-{n}", n, {"x": n}, 0.95, n + 1) for n in range(count)]
+
+
+def verdicts(points, count, blocks, draws=60, costs=None):
+    random = np.random.default_rng(count + blocks)
+    for _ in range(draws):
+        yield decide(simulated(random, points, count, blocks), finalists(count), costs or {})
+
+
+def test_a_clear_winner_is_better_than_all_and_leads_the_list():
+    settled = [verdict for verdict in verdicts(3.0, 6, 20, draws=20) if verdict.is_settled]
+    assert len(settled) == 20
+    assert all(verdict.standings[0].finalist.label == "trial-0" for verdict in settled)
+    assert all(len(verdict.may_be_best) == 1 for verdict in settled)
+
+
+def test_of_six_a_lead_of_one_and_a_half_points_is_mostly_seen():
+    assert sum(v.is_settled for v in verdicts(1.5, 6, 20)) >= 0.8 * 60 - 8
+
+
+def test_of_equals_the_best_is_among_those_that_may_be_and_nobody_wins():
+    settled = sum(verdict.is_settled for verdict in verdicts(0.0, 6, 20))
+    assert settled <= 2
+
+
+@pytest.mark.parametrize("points", [0.0, 3.0])
+def test_with_four_blocks_nobody_is_called_worse(points):
+    random = np.random.default_rng(3)
+    outcomes = simulated(random, points, 2, 8)
+    few = Outcomes(outcomes.correct.reshape(2, 4, -1), outcomes.images.reshape(4, -1))
+    verdict = decide(few, finalists(2), {})
+    assert {standing.word for standing in verdict.standings} == {"leads", "cannot tell yet"}
+
+
+def test_equals_are_equivalent_only_within_the_margin_and_the_cheapest_is_recommended():
+    random = np.random.default_rng(4)
+    outcomes = simulated(random, 0.0, 2, 20, own=0.05, block=0.01)
+    costs = {"trial-0": 100.0, "trial-1": 10.0}
+    wide = decide(outcomes, finalists(2), costs, margin=0.05)
+    assert [standing.word for standing in wide.standings] == ["leads", "equivalent"]
+    assert wide.recommended.finalist.label == "trial-1"
+    narrow = decide(outcomes, finalists(2), costs, margin=1e-6)
+    assert narrow.standings[1].word == "cannot tell yet"
+    assert narrow.recommended is narrow.standings[0]
+
+
+def test_how_many_blocks_are_needed_is_said_or_that_none_will_do():
+    needed = [v.standings[1].more_blocks for v in verdicts(0.4, 2, 8)]
+    assert None in needed
+    assert all(count is None or count >= 8 for count in needed)
