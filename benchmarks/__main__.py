@@ -14,6 +14,7 @@ from benchmarks import (
     engine,
     faults,
     growth,
+    intervals,
     memory,
     smoke,
     startup,
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, ModuleType] = {
         winner,
         faults,
         diverging,
+        intervals,
     )
 }
 RESULTS = Path(__file__).parent / "results"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.finalists import ACCURACY, simulated
 from sweeps.finalizing.intervals import (
     corrected_t_difference,
     crossed_difference,
@@ -10,7 +11,6 @@ from sweeps.finalizing.intervals import (
     crossed_mean,
 )
 from sweeps.finalizing.outcomes import Outcomes
-from tests.sweeps.finalizing.simulated import ACCURACY, simulated
 
 DRAWS = 400
 

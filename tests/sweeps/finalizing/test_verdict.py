@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.finalists import simulated
 from sweeps.finalizing.finalists import Finalist
 from sweeps.finalizing.outcomes import Outcomes
 from sweeps.finalizing.verdict import decide
-from tests.sweeps.finalizing.simulated import simulated
 
 
 def finalists(count):

@@ -4,6 +4,8 @@ correct = (intercept + effect + image + finalist x image + block + noise) > 0, a
 images in repeats of four folds, an accuracy of about 93.5 %, as the digits have it.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from scipy import stats
 
@@ -12,7 +14,16 @@ from sweeps.finalizing.outcomes import Outcomes
 FOLDS, IMAGES, ACCURACY = 4, 4000, 0.935
 
 
-def simulated(random, points, finalists, blocks, *, own=1.0, block=0.1, unequal=False):
+def simulated(
+    random: np.random.Generator,
+    points: float,
+    finalists: int,
+    blocks: int,
+    *,
+    own: float = 1.0,
+    block: float = 0.1,
+    unequal: bool = False,
+) -> Outcomes:
     """Return outcomes in which the first finalist is better than the others by so many points.
 
     Args:

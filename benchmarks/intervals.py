@@ -1,0 +1,85 @@
+"""How often confirmations are right: simulated finalists whose true accuracies are known.
+
+For each number of blocks: how often two equal finalists are told apart, how often the interval of
+their difference covers 0, and how often a true lead is seen, of one point between two finalists
+and of one and a half among six. Ours (crossed variance of images and seeds) beside the corrected
+resampled t-test, on the same outcomes; `unequal`: blocks are luckier for one finalist.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.finalists import FOLDS, IMAGES, simulated
+from benchmarks.timing import at_least_one
+from sweeps.finalizing.intervals import Estimate, corrected_t_difference, crossed_difference
+from sweeps.finalizing.outcomes import Outcomes
+
+BLOCKS = (8, 12, 16, 20)
+TRAIN_SIZE = 3600
+Method = Callable[[Outcomes, int, int], Estimate]
+METHODS: Mapping[str, Method] = {
+    "crossed": crossed_difference,
+    "corrected t": lambda o, first, second: corrected_t_difference(o, first, second, TRAIN_SIZE),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--draws", type=at_least_one, default=1000, help="(default 1000)")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Simulate every number of blocks."""
+    rows = [row for blocks in BLOCKS for row in measure(blocks, options.draws)]
+    return {"draws": options.draws, "images": IMAGES, "folds": FOLDS, "rows": rows}
+
+
+def measure(blocks: int, draws: int) -> list[dict[str, Any]]:
+    """Return a row a method: shares of the draws."""
+    counts = {
+        name: dict.fromkeys(("false", "unequal", "covers", "two", "six"), 0) for name in METHODS
+    }
+    random = np.random.default_rng(blocks)
+    for _ in range(draws):
+        equal, unequal = (simulated(random, 0, 2, blocks, unequal=u) for u in (False, True))
+        two, six = simulated(random, 1.0, 2, blocks), simulated(random, 1.5, 6, blocks)
+        for name, method in METHODS.items():
+            found = counts[name]
+            found["false"] += _is_ahead(method, equal, 0.025)
+            found["unequal"] += _is_ahead(method, unequal, 0.025)
+            low, high = method(equal, 0, 1).interval()
+            found["covers"] += low <= 0 <= high
+            found["two"] += two.leader == 0 and _is_ahead(method, two, 0.025)
+            found["six"] += six.leader == 0 and _is_ahead(method, six, 0.05 / 5)
+    return [
+        {"blocks": blocks, "method": name, **{key: count / draws for key, count in found.items()}}
+        for name, found in counts.items()
+    ]
+
+
+def _is_ahead(method: Method, outcomes: Outcomes, error: float) -> bool:
+    """Whether the leader is said to be better than every other, as `verdict.decide` says it."""
+    leader = outcomes.leader
+    others = (number for number in range(outcomes.finalists) if number != leader)
+    return all(method(outcomes, leader, o).interval(1 - 2 * error)[0] > 0 for o in others)
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return Markdown."""
+    lines = [
+        f"{result['draws']} draws each; {result['images']} images, {result['folds']} folds a repeat",
+        "",
+        "| blocks | interval | equal, called different | the same, unequal luck | covers 0 "
+        "| lead of 1 point seen, 2 finalists | lead of 1.5, 6 finalists |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        shares = (row[key] for key in ("false", "unequal", "covers", "two", "six"))
+        cells = " | ".join(f"{100 * share:.1f} %" for share in shares)
+        lines.append(f"| {row['blocks']} | {row['method']} | {cells} |")
+    return "\n".join(lines)
