@@ -72,7 +72,7 @@ def _is_ahead(method: Method, outcomes: Outcomes, error: float) -> bool:
 def table(result: dict[str, Any]) -> str:
     """Return Markdown."""
     lines = [
-        f"{result['draws']} draws each; {result['images']} images, {result['folds']} folds a repeat",
+        f"{result['draws']} draws each, {result['images']} images, {result['folds']} folds",
         "",
         "| blocks | interval | equal, called different | the same, unequal luck | covers 0 "
         "| lead of 1 point seen, 2 finalists | lead of 1.5, 6 finalists |",
