@@ -54,7 +54,7 @@ BAD_SPACES = {
     "experiment not importable": (changed("toy_experiment:", "toy_experimnt:"), "toy_experimnt"),
     "experiment without the object": (changed(":experiment", ":experimet"), "did you mean"),
     "experiment of the wrong kind": (changed(":experiment", ":np"), "lacks"),
-    "broken YAML": (GOOD + "fixed: {epochs: [", "own.yaml:8: is not valid YAML"),
+    "broken YAML": (GOOD + "fixed: {epochs: [", ".yaml:8: is not valid YAML"),
     "a list": ("- x\n- y\n", "mapping"),
     "empty": ("", "empty"),
     "a Python tag": (changed("low: -1", "low: !!python/object/apply:os.getpid []"), "tag"),
