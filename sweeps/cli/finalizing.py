@@ -65,6 +65,7 @@ def _tell(name: str, verdict: Verdict) -> None:
     from rich.table import Table
 
     from sweeps.cli.console import Terminal
+    from sweeps.finalizing.looking import sentences
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in ("finalist", "accuracy", "searched", "behind", "interval", "so"):
@@ -91,44 +92,6 @@ def _row(standing: Standing) -> list[str]:
         interval,
         standing.word,
     ]
-
-
-def sentences(name: str, verdict: Verdict) -> list[str]:
-    """Return the verdict in words; accuracies in percent, differences in points."""
-    leader = verdict.standings[0]
-    label = leader.finalist.label
-    lines = []
-    if verdict.is_settled:
-        lines.append(f"{label} is better than every other finalist of {name}.")
-    else:
-        among = ", ".join(s.finalist.label for s in verdict.may_be_best)
-        lines.append(f"The best is one of: {among}.")
-        lines += [_what_would_settle(s) for s in verdict.may_be_best[1:]]
-    cheapest = verdict.recommended
-    if cheapest is not leader:
-        lines.append(
-            f"{cheapest.finalist.label} is as good within half a point, and the cheapest: take it."
-        )
-    favourite = next(s for s in verdict.standings if s.finalist.place == 1)
-    found, fresh = 100 * favourite.finalist.searched, 100 * favourite.mean.value
-    lines.append(
-        f"The best of the search, {favourite.finalist.label}, scored {found:.2f} there and "
-        f"{fresh:.2f} on fresh blocks: {found - fresh:+.2f} points were the luck of the winner."
-    )
-    lines.append(
-        f"From {verdict.blocks} blocks, for new images and new seeds at this size of training set; "
-        "other training sets are another question."
-    )
-    return lines
-
-
-def _what_would_settle(standing: Standing) -> str:
-    label = standing.finalist.label
-    if standing.word == "equivalent":
-        return f"{label} is equivalent: within half a point."
-    if standing.more_blocks is None:
-        return f"{label}: more blocks of these images alone will not settle it."
-    return f"{label}: about {standing.more_blocks} blocks might settle it (--blocks)."
 
 
 def _document(name: str, confirmation: str, verdict: Verdict | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ MLflow, doctor. Its space is a file in the home; the same command goes on with i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ def plan_confirmation(home: Home, info: SweepInfo, top: int, blocks: int) -> Con
     finalists = choose_finalists(info, home.store(info.id).read_all(), top)
     text = confirming_space(on_blocks, finalists, blocks)
     folder = home.path / "finalists"
-    taken = sorted(path.stem for path in folder.glob(f"{info.name}-final*.yaml"))
+    taken = sorted(path.stem for path in confirmations_of(home, info))
     for stem in taken:
         if (folder / f"{stem}.yaml").read_text(encoding="utf-8") == text:
             return Confirmation(stem, folder / f"{stem}.yaml", finalists, blocks)
@@ -80,6 +81,13 @@ def plan_confirmation(home: Home, info: SweepInfo, top: int, blocks: int) -> Con
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     return Confirmation(name, folder / f"{name}.yaml", finalists, blocks)
+
+
+def confirmations_of(home: Home, info: SweepInfo) -> list[Path]:
+    """Return the spaces of a sweep's confirmations: `NAME-final`, `NAME-final-2`, ..."""
+    own = re.compile(rf"{re.escape(info.name)}-final(-[0-9]+)?")
+    folder = home.path / "finalists"
+    return sorted(path for path in folder.glob("*.yaml") if own.fullmatch(path.stem))
 
 
 def run_confirmation(

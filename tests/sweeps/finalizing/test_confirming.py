@@ -66,6 +66,10 @@ def test_the_best_and_the_baseline_are_judged_on_the_same_fresh_blocks(call, mak
     assert "24 of 24 trials" in again.output
     assert "The best of the search" in again.stdout
     assert call("doctor").exit_code == 0
+    page = sweeps.load("nets", make_home()).report(tmp_path / "nets.html").read_text()
+    confirmed = page[page.index('<section id="confirmed">') : page.index('<section id="history">')]
+    assert all(label in confirmed for label in labels)
+    assert "The best of the search" in confirmed
     more = call("run", file, "--trials", 8, "--quiet", "--workers", 2)
     assert more.exit_code == 0
     names = {row["name"] for row in json.loads(call("list", "--json").stdout)}
