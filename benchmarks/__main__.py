@@ -16,6 +16,7 @@ from benchmarks import (
     growth,
     intervals,
     memory,
+    same,
     smoke,
     startup,
     throughput,
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, ModuleType] = {
         faults,
         diverging,
         intervals,
+        same,
     )
 }
 RESULTS = Path(__file__).parent / "results"

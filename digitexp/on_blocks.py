@@ -29,7 +29,8 @@ from sweeps.experiment import (
 
 __all__ = ["DigitsOnBlocks", "experiment"]
 
-BLOCK = "block"
+BLOCK, AGAIN = "block", "again"
+_OWN = (BLOCK, AGAIN)
 _KEPT = ("best_epoch", "epochs", "train_seconds", "parameters")
 
 
@@ -46,15 +47,17 @@ class Pool:
 
 
 class DigitsOnBlocks:
-    """Digits, with a parameter more: the block that a trial is trained and judged on.
+    """Digits, with two parameters more: the block a trial is trained and judged on, and `again`.
 
-    The seed of a trial follows from its block, so that every finalist meets it under the same.
+    The seed of a trial follows from its block, so that every finalist meets it under the same;
+    `again` makes it another one.
     """
 
     name = "digits-on-blocks"
     parameters: Mapping[str, ParameterInfo] = {
         **DigitExperiment.parameters,
         BLOCK: ParameterInfo("int", low=0, high=9999, default=0, description="fresh block"),
+        AGAIN: ParameterInfo("int", low=0, high=9999, default=0, description="another seed"),
     }
     metrics: Mapping[str, MetricInfo] = {
         "block_accuracy": MetricInfo("maximize", None, "share right of the block's images"),
@@ -103,7 +106,8 @@ class DigitsOnBlocks:
         pool: Pool = data.payload
         block = pool.block(int(spec.config.get(BLOCK) or 0))
         config = _without_block(spec.config)
-        own = TrialSpec(spec.sweep, spec.slot, spec.attempt, block.seed, config)
+        seed = (block.seed + int(spec.config.get(AGAIN) or 0)) % 2**32
+        own = TrialSpec(spec.sweep, spec.slot, spec.attempt, seed, config)
         arrays = _arrays(pool, block)
         inner = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
         result = self._digits.train(own, inner, on_epoch)
@@ -162,7 +166,7 @@ def _arrays(pool: Pool, block: Block) -> TrainingData:
 
 
 def _without_block(config: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: value for name, value in config.items() if name != BLOCK}
+    return {name: value for name, value in config.items() if name not in _OWN}
 
 
 experiment: Experiment = DigitsOnBlocks()
