@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
-import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -14,6 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import typer
 
+from sweeps.cli.browsing import BrowserOption, open_page, wants_browser
 from sweeps.cli.options import HomeOption
 from sweeps.cli.ui import check_port, name_in_url, say, signals_exit
 from sweeps.errors import UsageError
@@ -28,7 +28,7 @@ def dashboard(
     home: HomeOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
-    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = False,
+    browser: BrowserOption = None,
 ) -> None:
     """Open Optuna Dashboard on a copy of the studies, refreshed while sweeps run.
 
@@ -50,8 +50,8 @@ def dashboard(
             address = f"http://{name_in_url(host)}:{port}/dashboard"
             say(f"Optuna Dashboard, on a copy of {counted(count, 'study', 'studies')}: {address}")
             say("what its buttons change is lost; sweeps are not touched. Ctrl-C stops it")
-            if browser:
-                webbrowser.open(address)
+            if wants_browser(browser):
+                open_page(address)
             server.serve_forever()
     say("stopped")
 

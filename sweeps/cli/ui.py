@@ -12,13 +12,13 @@ import tempfile
 import threading
 import time
 import urllib.request
-import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Annotated, Final
 
 import typer
 
+from sweeps.cli.browsing import BrowserOption, open_page, wants_browser
 from sweeps.cli.options import HomeOption, NewestSweepArgument
 from sweeps.errors import UsageError
 from sweeps.records.record import SweepInfo
@@ -46,7 +46,7 @@ def ui(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
-    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = False,
+    browser: BrowserOption = None,
 ) -> None:
     """Open the MLflow UI on a sweep: its trials, best first, and its charts."""
     from sweeps.home import Home
@@ -55,7 +55,7 @@ def ui(
     found = Home.resolve(home)
     info = None if name is None else found.get(name)
     uri = resolve_tracking_uri(found.path, tracking_uri)
-    raise typer.Exit(run_ui(found.path, uri, host, port, browser, info))
+    raise typer.Exit(run_ui(found.path, uri, host, port, wants_browser(browser), info))
 
 
 def run_ui(
@@ -211,7 +211,7 @@ def name_in_url(host: str) -> str:
 def _announce(address: str, open_browser: bool) -> None:
     say(f"MLflow UI: {address}")
     if open_browser:
-        webbrowser.open(address)
+        open_page(address)
 
 
 def _tail(log: IO[bytes]) -> str:

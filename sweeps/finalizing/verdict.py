@@ -11,9 +11,9 @@ from sweeps.finalizing.finalists import Finalist
 from sweeps.finalizing.intervals import (
     FEWEST_BLOCKS,
     Estimate,
+    critical_value,
     crossed_difference,
     crossed_mean,
-    quantile,
 )
 from sweeps.finalizing.outcomes import Outcomes
 
@@ -31,7 +31,8 @@ class Standing:
         finalist: Who.
         mean: Its accuracy, with error.
         behind: The leader's accuracy minus its own; None of the leader.
-        low: Lower end of the interval of that, simultaneous for all who follow.
+        low: Lower end of the interval of that: for all pairs at once, and once the leader is
+            settled, its own.
         high: Its upper end.
         word: `worse` if the interval is above 0, `equivalent` if it lies inside the margin.
         more_blocks: How many would settle it in all; None if blocks alone will not.
@@ -55,15 +56,12 @@ class Verdict:
     Attributes:
         standings: All finalists.
         blocks: On how many blocks.
+        is_settled: Whether the leader is better than every other.
     """
 
     standings: Sequence[Standing]
     blocks: int
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the leader is better than every other."""
-        return all(standing.word == "worse" for standing in self.standings[1:])
+    is_settled: bool
 
     @property
     def may_be_best(self) -> list[Standing]:
@@ -85,9 +83,11 @@ def decide(
 ) -> Verdict:
     """Compare the leader with every other finalist.
 
-    The intervals hold for all comparisons at once: one-sided errors of 5 % in all are shared
-    between them (Bonferroni), 2.5 % where there is one only, for either may be the leader.
-    With fewer than eight blocks nobody is called worse.
+    The leader is settled if the 95 % interval of its lead over each other one is above 0: whoever
+    is not the best has to beat the best one too, which happens in 5 of 100 cases at most, however
+    many there are (intersection-union test, Berger 1982). Else the intervals hold for all pairs at
+    once (Tukey-Kramer), for leader and last are chosen by what is compared. With fewer than eight
+    blocks nobody is called worse.
 
     Args:
         outcomes: In the order of `finalists`.
@@ -96,8 +96,14 @@ def decide(
         margin: See `MARGIN`.
     """
     leader = outcomes.leader
-    others = outcomes.finalists - 1
-    error = 0.025 if others == 1 else 0.05 / others
+    behind = {
+        number: crossed_difference(outcomes, leader, number)
+        for number in range(outcomes.finalists)
+        if number != leader
+    }
+    is_enough = outcomes.blocks >= FEWEST_BLOCKS
+    is_settled = is_enough and all(lead.interval()[0] > 0 for lead in behind.values())
+    compared = 2 if is_settled else outcomes.finalists
     made = []
     for number, finalist in enumerate(finalists):
         mean = crossed_mean(outcomes, number)
@@ -105,23 +111,22 @@ def decide(
         if number == leader:
             made.append(Standing(finalist, mean, None, 0.0, 0.0, "leads", 0, cost))
             continue
-        behind = crossed_difference(outcomes, leader, number)
-        low, high = behind.interval(1 - 2 * error)
+        lead = behind[number]
+        low, high = lead.interval(compared)
         word: Word = "cannot tell yet"
-        if outcomes.blocks >= FEWEST_BLOCKS:
-            if low > 0:
-                word = "worse"
-            elif -margin < low and high < margin:
-                word = "equivalent"
-        more = _blocks_needed(behind, outcomes.blocks, error, margin)
-        made.append(Standing(finalist, mean, behind, low, high, word, more, cost))
+        if is_enough and low > 0:
+            word = "worse"
+        elif is_enough and -margin < low and high < margin:
+            word = "equivalent"
+        more = _blocks_needed(lead, outcomes.blocks, compared, margin)
+        made.append(Standing(finalist, mean, lead, low, high, word, more, cost))
     order = sorted(made, key=lambda s: (s.word != "leads", -s.mean.value))
-    return Verdict(order, outcomes.blocks)
+    return Verdict(order, outcomes.blocks, is_settled)
 
 
-def _blocks_needed(behind: Estimate, blocks: int, error: float, margin: float) -> int | None:
+def _blocks_needed(behind: Estimate, blocks: int, compared: int, margin: float) -> int | None:
     """Return how many blocks would make the interval narrow enough, if it stays where it is."""
-    goal = max(abs(behind.value), margin - abs(behind.value)) / quantile(1 - error, 1e9)
+    goal = max(abs(behind.value), margin - abs(behind.value)) / critical_value(compared, 1e9)
     room = goal**2 - behind.of_images  # which more blocks of the same images do not reduce
     if room <= 0:
         return None

@@ -6,6 +6,7 @@ import pytest
 from benchmarks.finalists import ACCURACY, simulated
 from sweeps.finalizing.intervals import (
     corrected_t_difference,
+    critical_value,
     crossed_difference,
     crossed_estimate,
     crossed_mean,
@@ -77,3 +78,11 @@ def test_what_only_blocks_vary_by_is_theirs():
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="needed are"):
         Outcomes(np.zeros((2, 3, 4), bool), np.zeros((3, 5), np.int64))
+
+
+def test_comparing_more_takes_wider_intervals_as_tables_have_them():
+    # Student's t with 10 degrees of freedom; the studentized range of 6 with 20, 4.445, over root 2.
+    assert critical_value(2, 10) == pytest.approx(2.2281, abs=1e-3)
+    assert critical_value(2, float("inf")) == pytest.approx(1.95996, abs=1e-4)
+    assert critical_value(6, 20) == pytest.approx(4.445 / np.sqrt(2), abs=2e-3)
+    assert critical_value(6, 1e7) == pytest.approx(4.030 / np.sqrt(2), abs=2e-3)

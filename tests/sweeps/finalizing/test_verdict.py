@@ -28,6 +28,14 @@ def test_of_six_a_lead_of_one_and_a_half_points_is_mostly_seen():
     assert sum(v.is_settled for v in verdicts(1.5, 6, 20)) >= 0.8 * 60 - 8
 
 
+def test_of_equals_hardly_one_is_called_worse_though_leader_and_last_stand_out():
+    called = sum(
+        any(standing.word == "worse" for standing in verdict.standings)
+        for verdict in verdicts(0.0, 5, 20, draws=100)
+    )
+    assert called <= 5 + 3 * 2.2
+
+
 def test_of_equals_the_best_is_among_those_that_may_be_and_nobody_wins():
     settled = sum(verdict.is_settled for verdict in verdicts(0.0, 6, 20))
     assert settled <= 2
