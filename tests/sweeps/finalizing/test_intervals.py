@@ -81,7 +81,7 @@ def test_shapes_that_do_not_fit_are_refused():
 
 
 def test_comparing_more_takes_wider_intervals_as_tables_have_them():
-    # Student's t with 10 degrees of freedom; the studentized range of 6 with 20, 4.445, over root 2.
+    # Student's t of 10 degrees of freedom; the studentized range of 6 and 20, 4.445, over root 2.
     assert critical_value(2, 10) == pytest.approx(2.2281, abs=1e-3)
     assert critical_value(2, float("inf")) == pytest.approx(1.95996, abs=1e-4)
     assert critical_value(6, 20) == pytest.approx(4.445 / np.sqrt(2), abs=2e-3)
