@@ -281,7 +281,7 @@ def test_a_search_from_the_description_finds_the_failed_trials(
     field.press("Enter")
     attempts = sum(row.attempts for row in swept.rows if row.state == "FAILED")
     expect(page.get_by_text(f"{attempts} matching runs")).to_be_visible()
-    assert "leaves no unit" in page.inner_text("body")
+    expect(page.get_by_text("leaves no unit").first).to_be_visible()
 
 
 def test_the_trial_table_is_shown_as_a_table(
