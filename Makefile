@@ -29,7 +29,7 @@ sweep: $(VENV)/.installed ## run the default sweep (20 trials of mlp) with live 
 test: $(VENV)/.installed-dev ## run all tests; branch coverage must reach 90 %
 	@command -v chromium >/dev/null || \
 		echo "chromium is not installed: the browser tests are skipped"
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-branch --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-branch --cov-report=term --cov-fail-under=90
 
 equality: $(VENV)/.installed-dev ## compare the fused engine with Keras on 200 examples (make test: 20)
 	EQUALITY_EXAMPLES=200 $(BIN)/python -m pytest --timeout 3000 -s tests/digitexp/training/fused

@@ -7,20 +7,6 @@ from pathlib import Path
 
 import pytest
 
-LONG_FIRST = ("docs", "end_to_end", "browser", "faults", "digitexp/training", "examples")
-"""Folders of files that take minutes: begun first, so that no process works alone at the end."""
-
-
-def pytest_collection_modifyitems(items):
-    root = Path(__file__).parent
-
-    def place(item):
-        name = item.path.relative_to(root).as_posix()
-        found = (n for n, folder in enumerate(LONG_FIRST) if name.startswith(f"{folder}/"))
-        return next(found, len(LONG_FIRST))
-
-    items.sort(key=place)  # stable: everything else stays in its order
-
 
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory) -> Path:
