@@ -94,6 +94,15 @@ def open_charts(page: Page, address: str) -> None:
     page.wait_for_timeout(2500)
 
 
+def search_field(page: Page) -> Locator:
+    """Return the field above the table, once the table is there: an early search is overtaken."""
+    field = page.get_by_placeholder(re.compile("metrics.rmse|Search")).first
+    expect(field).to_have_value(re.compile("tags.sweep_id"))
+    expect(page.get_by_text("matching runs")).to_be_visible()
+    page.wait_for_timeout(1500)
+    return field
+
+
 def section(page: Page, name: str) -> None:
     """Bring a section to the top: what is out of sight is not drawn."""
     heading = page.get_by_text(name).first
@@ -263,8 +272,7 @@ def test_five_questions_are_answered_by_the_prepared_pages(
 
     # 3. Why did this trial fail? The search of the description, and the column `why`.
     page.goto(swept.address)
-    field = page.get_by_placeholder(re.compile("metrics.rmse|Search")).first
-    expect(field).to_have_value(re.compile("tags.sweep_id"))
+    field = search_field(page)
     failed = next(row for row in swept.rows if row.state == "FAILED")
     field.fill(f"tags.sweep = 'confusing' and tags.slot = '{failed.slot}'")
     field.press("Enter")
@@ -275,8 +283,7 @@ def test_a_search_from_the_description_finds_the_failed_trials(
     swept: Swept, page: Page, complaints: list[str]
 ) -> None:
     page.goto(swept.address)
-    field = page.get_by_placeholder(re.compile("metrics.rmse|Search")).first
-    expect(field).to_have_value(re.compile("tags.sweep_id"))
+    field = search_field(page)
     field.fill("tags.sweep = 'confusing' and tags.kind = 'trial' and tags.state = 'FAILED'")
     field.press("Enter")
     attempts = sum(row.attempts for row in swept.rows if row.state == "FAILED")
