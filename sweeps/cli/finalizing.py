@@ -13,7 +13,8 @@ from sweeps.cli.reporting import DataOption
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
-    from sweeps.finalizing.verdict import Standing, Verdict
+    from sweeps.finalizing.looking import Confirmed
+    from sweeps.finalizing.verdict import Verdict
 
 
 def finalize(
@@ -34,13 +35,14 @@ def finalize(
     scored no trial, as a sweep of its own (NAME-final): it can be interrupted and goes on.
     """
     from sweeps.finalizing.confirming import judge, plan_confirmation, run_confirmation
+    from sweeps.finalizing.looking import Confirmed
     from sweeps.home import Home
 
     if blocks % 4:
         raise UsageError(f"--blocks {blocks}: give a multiple of four, so that all images count")
     found = Home.resolve(home)
     info = found.get(name)
-    confirmation = plan_confirmation(found, info, top, blocks)
+    confirmation = plan_confirmation(found, info, top, blocks, data)
     result = run_confirmation(
         confirmation, found, workers=workers, tracking_uri=tracking_uri, data=data,
         progress="quiet" if as_json else "auto",
@@ -51,7 +53,7 @@ def finalize(
     elif verdict is None:
         print("no verdict yet: the same command goes on")
     else:
-        _tell(info.name, verdict)
+        _tell(info.name, Confirmed(confirmation.name, verdict))
     summary = result.summary
     if summary.stopped_by in INTERRUPTED:
         raise typer.Exit(INTERRUPTED[summary.stopped_by])
@@ -60,38 +62,12 @@ def finalize(
     raise typer.Exit(TRACKING_INCOMPLETE if summary.tracking_pending else OK)
 
 
-def _tell(name: str, verdict: Verdict) -> None:
-    from rich import box
-    from rich.table import Table
-
+def _tell(name: str, confirmed: Confirmed) -> None:
     from sweeps.cli.console import Terminal
-    from sweeps.finalizing.looking import sentences
+    from sweeps.finalizing.looking import confirmation_section
+    from sweeps.report.terminal import render_sections
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for column in ("finalist", "accuracy", "searched", "behind", "interval", "so"):
-        table.add_column(column, no_wrap=column != "so")
-    for standing in verdict.standings:
-        table.add_row(*_row(standing))
-    console = Terminal()
-    console.print(table)
-    for line in sentences(name, verdict):
-        console.print(line, highlight=False)
-
-
-def _row(standing: Standing) -> list[str]:
-    low, high = standing.mean.interval()
-    ahead = interval = ""
-    if standing.behind is not None:
-        ahead = f"{100 * standing.behind.value:+.2f}"
-        interval = f"{100 * standing.low:+.2f}..{100 * standing.high:+.2f}"
-    return [
-        standing.finalist.label,
-        f"{100 * standing.mean.value:.2f} ±{50 * (high - low):.2f}",
-        f"{100 * standing.finalist.searched:.2f}",
-        ahead,
-        interval,
-        standing.word,
-    ]
+    Terminal().print(render_sections([confirmation_section(name, confirmed)]), crop=False)
 
 
 def _document(name: str, confirmation: str, verdict: Verdict | None) -> dict[str, Any]:

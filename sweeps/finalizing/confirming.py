@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from sweeps.abilities import Confirms
+from sweeps.config import SPLIT_SEED
 from sweeps.coordinator.run import RunResult, run_options
 from sweeps.errors import UsageError
+from sweeps.experiment import Experiment
 from sweeps.experiment_loading import load_experiment
 from sweeps.finalizing.finalists import (
     BLOCK,
@@ -53,13 +55,16 @@ class Confirmation:
     blocks: int
 
 
-def plan_confirmation(home: Home, info: SweepInfo, top: int, blocks: int) -> Confirmation:
+def plan_confirmation(
+    home: Home, info: SweepInfo, top: int, blocks: int, data: str | None = None
+) -> Confirmation:
     """Choose finalists and write the space of their confirmation.
 
     One that was begun with the same finalists goes on; with others, another one begins.
 
     Raises:
-        UsageError: The experiment has no fresh blocks, or there is nothing to compare.
+        UsageError: The experiment has no fresh blocks, there is nothing to compare, or the data
+            are not the sweep's: then V0 would not be what scored its trials.
     """
     directory = Path(info.directory) if info.directory else None
     experiment = load_experiment(info.experiment, directory)
@@ -69,6 +74,7 @@ def plan_confirmation(home: Home, info: SweepInfo, top: int, blocks: int) -> Con
             f"experiment {info.experiment!r} has no fresh blocks to confirm on; give it "
             f"`on_blocks` (see `{Confirms.__name__}` in sweeps/abilities.py)"
         )
+    _check_data(load_experiment(on_blocks, directory), info, data)
     finalists = choose_finalists(info, home.store(info.id).read_all(), top)
     text = confirming_space(on_blocks, finalists, blocks)
     folder = home.path / "finalists"
@@ -81,6 +87,18 @@ def plan_confirmation(home: Home, info: SweepInfo, top: int, blocks: int) -> Con
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     return Confirmation(name, folder / f"{name}.yaml", finalists, blocks)
+
+
+def _check_data(on_blocks: Experiment, info: SweepInfo, source: str | None) -> None:
+    try:
+        data = on_blocks.prepare(source, SPLIT_SEED)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"data of the confirmation: {error}") from None
+    if (data.digest, data.split_digest) != (info.data.get("digest"), info.data.get("split_digest")):
+        raise UsageError(
+            f"sweep {info.name!r} was made on other data ({info.data.get('name')}); name them by "
+            "--data, nothing was begun"
+        )
 
 
 def confirmations_of(home: Home, info: SweepInfo) -> list[Path]:

@@ -24,14 +24,14 @@ class Finalist:
         label: `trial-17`, or `baseline-tutorial`.
         slot: Its trial in the search.
         config: Everything its trial set.
-        searched: Its objective in the search.
+        searched: Its objective in the search, where that was an accuracy too; else None.
         place: Its place there, from 1.
     """
 
     label: str
     slot: int
     config: Mapping[str, Value]
-    searched: float
+    searched: float | None
     place: int
 
 
@@ -47,7 +47,7 @@ def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> li
     for place, record in enumerate(best, 1):
         key = repr(sorted(record.spec.config.items()))
         if len(found) < top or record in baselines[:1]:
-            found.setdefault(key, _finalist(record, place))
+            found.setdefault(key, _finalist(info, record, place))
     if len(found) < 2:
         raise UsageError(
             f"sweep {info.name!r} has {len(found)} complete configurations; two or more can be "
@@ -56,12 +56,12 @@ def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> li
     return list(found.values())
 
 
-def _finalist(record: Record, place: int) -> Finalist:
+def _finalist(info: SweepInfo, record: Record, place: int) -> Finalist:
     kind, _, name = record.origin.partition(" ")
     slot = record.spec.slot
     label = f"baseline-{name}" if kind == "baseline" and name else f"trial-{slot}"
-    assert record.objective is not None
-    return Finalist(label, slot, dict(record.spec.config), record.objective, place)
+    searched = record.objective if "accuracy" in info.metric else None
+    return Finalist(label, slot, dict(record.spec.config), searched, place)
 
 
 def confirming_space(experiment: str, finalists: Sequence[Finalist], blocks: int) -> str:

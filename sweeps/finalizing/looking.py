@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import yaml
 
 from sweeps.finalizing.confirming import Confirmation, confirmations_of, judge
-from sweeps.finalizing.finalists import BLOCK, FINALIST, choose_finalists
+from sweeps.finalizing.finalists import (
+    BLOCK,
+    FINALIST,
+    choose_finalists,
+    confirming_space,
+)
 from sweeps.finalizing.verdict import Standing, Verdict
 from sweeps.home import Home
 from sweeps.records import SweepInfo
@@ -37,13 +42,16 @@ def find_confirmed(home: Home, info: SweepInfo) -> Confirmed | None:
         sweep = home.find(file.stem)
         if sweep is None:
             continue
-        parameters = yaml.safe_load(file.read_text(encoding="utf-8"))["parameters"]
-        labels = list(parameters[FINALIST]["choices"])
+        text = file.read_text(encoding="utf-8")
+        document = yaml.safe_load(text)
+        labels = list(document["parameters"][FINALIST]["choices"])
         known = {f.label: f for f in choose_finalists(info, records, len(records))}
-        if not set(labels) <= known.keys():
+        blocks = int(document["parameters"][BLOCK]["high"]) + 1
+        finalists = [known[label] for label in labels if label in known]
+        same = finalists and confirming_space(document["experiment"], finalists, blocks) == text
+        if not same:
             continue  # of another sweep that had this name
-        blocks = int(parameters[BLOCK]["high"]) + 1
-        confirmation = Confirmation(file.stem, file, [known[label] for label in labels], blocks)
+        confirmation = Confirmation(file.stem, file, finalists, blocks)
         verdict = judge(confirmation, home.store(sweep.id))
         if verdict is not None:
             return Confirmed(file.stem, verdict)
@@ -67,7 +75,7 @@ def confirmation_section(name: str, confirmed: Confirmed) -> Section:
             standing.finalist.label,
             f"{100 * standing.mean.value:.2f}",
             "{:.2f} to {:.2f}".format(*(100 * end for end in standing.mean.interval())),
-            f"{100 * standing.finalist.searched:.2f}",
+            "" if (searched := standing.finalist.searched) is None else f"{100 * searched:.2f}",
             *_behind(standing),
             standing.word,
         ]
@@ -107,11 +115,13 @@ def sentences(name: str, verdict: Verdict) -> list[str]:
             f"{cheapest.finalist.label} is as good within half a point, and the cheapest: take it."
         )
     favourite = next(s for s in verdict.standings if s.finalist.place == 1)
-    found, fresh = 100 * favourite.finalist.searched, 100 * favourite.mean.value
-    lines.append(
-        f"The best of the search, {favourite.finalist.label}, scored {found:.2f} there and "
-        f"{fresh:.2f} on fresh blocks: {found - fresh:+.2f} points were the luck of the winner."
-    )
+    searched, fresh = favourite.finalist.searched, 100 * favourite.mean.value
+    if searched is not None:
+        lucky = 100 * searched - fresh
+        lines.append(
+            f"The best of the search, {favourite.finalist.label}, scored {100 * searched:.2f} "
+            f"there and {fresh:.2f} on fresh blocks: {lucky:+.2f} points were the winner's luck."
+        )
     lines.append(
         f"From {verdict.blocks} blocks, for new images and new seeds at this size of training set; "
         "other training sets are another question."

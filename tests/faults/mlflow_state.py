@@ -125,9 +125,23 @@ def _files(client: Any, run_id: str) -> dict[str, bytes]:
     if not client.list_artifacts(run_id):
         return {}
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(client.download_artifacts(run_id, "", folder))
+        root = Path(_downloaded(client, run_id, folder))
         paths = sorted(path for path in root.rglob("*") if path.is_file())
         return {str(path.relative_to(root)): path.read_bytes() for path in paths}
+
+
+def _downloaded(client: Any, run_id: str, folder: str) -> str:
+    """Download the files of a run; MLflow's own repetitions are off, and a server that is busy
+    may close a connection between two reads, which is no finding."""
+    from mlflow.exceptions import MlflowException
+
+    for _ in range(3):
+        try:
+            return str(client.download_artifacts(run_id, "", folder))
+        except MlflowException as error:
+            if "Max retries exceeded" not in str(error):
+                raise
+    return str(client.download_artifacts(run_id, "", folder))
 
 
 def _experiment(experiment: Any, sweep_id: str) -> State:

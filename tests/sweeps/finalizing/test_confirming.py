@@ -61,6 +61,10 @@ def test_the_best_and_the_baseline_are_judged_on_the_same_fresh_blocks(call, mak
     ]
     assert [s["accuracy"] for s in told["standings"]] == pytest.approx(means)
 
+    np.savez(tmp_path / "other.npz", X=np.random.default_rng(0).random((200, 20, 20)),
+             y=np.repeat(np.arange(10), 20))  # fmt: skip
+    other = call("finalize", "nets", "--top", 2, "--blocks", 8, "--data", tmp_path / "other.npz")
+    assert (other.exit_code, "was made on other data" in other.stderr) == (2, True), other.output
     again = call("finalize", "nets", "--top", 2, "--blocks", 8)
     assert again.exit_code == 0, again.output
     assert "24 of 24 trials" in again.output
