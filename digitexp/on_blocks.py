@@ -15,6 +15,7 @@ from digitexp.data.splits import Split
 from digitexp.evaluation import accuracy, cross_entropy
 from digitexp.experiment import DigitExperiment
 from digitexp.training.outcome import TrainingData
+from sweeps.abilities import Signature, TestPart
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -29,9 +30,9 @@ from sweeps.experiment import (
 
 __all__ = ["DigitsOnBlocks", "experiment"]
 
-BLOCK, AGAIN = "block", "again"
-_OWN = (BLOCK, AGAIN)
-_KEPT = ("best_epoch", "epochs", "train_seconds", "parameters")
+BLOCK, AGAIN, SEARCH_SPLIT = "block", "again", "search_split"
+_OWN = (BLOCK, AGAIN, SEARCH_SPLIT)
+_KEPT = ("best_val_accuracy", "best_epoch", "epochs", "train_seconds", "parameters")
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,12 @@ class Pool:
 
 
 class DigitsOnBlocks:
-    """Digits, with two parameters more: the block a trial is trained and judged on, and `again`.
+    """Digits, with parameters more: the block a trial is trained and judged on, and `again`.
 
     The seed of a trial follows from its block, so that every finalist meets it under the same;
-    `again` makes it another one.
+    `again` makes it another one. With `search_split` it is trained and scored as in the search, on
+    V0, and only its seed is new: what that says of luck is no verdict on the configuration.
+    `best_val_accuracy` is of the images that stopped it early, on a block the inner part.
     """
 
     name = "digits-on-blocks"
@@ -58,6 +61,7 @@ class DigitsOnBlocks:
         **DigitExperiment.parameters,
         BLOCK: ParameterInfo("int", low=0, high=9999, default=0, description="fresh block"),
         AGAIN: ParameterInfo("int", low=0, high=9999, default=0, description="another seed"),
+        SEARCH_SPLIT: ParameterInfo("bool", default=False, description="train as the search"),
     }
     metrics: Mapping[str, MetricInfo] = {
         "block_accuracy": MetricInfo("maximize", None, "share right of the block's images"),
@@ -108,12 +112,16 @@ class DigitsOnBlocks:
         config = _without_block(spec.config)
         seed = (block.seed + int(spec.config.get(AGAIN) or 0)) % 2**32
         own = TrialSpec(spec.sweep, spec.slot, spec.attempt, seed, config)
-        arrays = _arrays(pool, block)
+        is_search = bool(spec.config.get(SEARCH_SPLIT))
+        arrays = _arrays(pool, pool.split if is_search else block)
         inner = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
         result = self._digits.train(own, inner, on_epoch)
         if result.weights is None:
             return TrialResult(**{**vars(result), "metrics": {}})
-        logits = self._logits(config, result.weights, data.info, pool, block)
+        if is_search:
+            return result
+        model = self._digits.load_model(config, result.weights, data.info)
+        logits = self.logits(model, _rows(pool.source.images[block.evaluation_indices]))
         labels = pool.source.labels[block.evaluation_indices].astype(np.int32)
         metrics = {
             "block_accuracy": accuracy(logits, labels),
@@ -126,7 +134,8 @@ class DigitsOnBlocks:
             "block_logits": logits,
         }
         kept = {"confusion": result.arrays["confusion"], **judged}
-        return TrialResult(**{**vars(result), "metrics": metrics, "arrays": kept})
+        info = {**result.info, "n_train": len(arrays.train_labels)}
+        return TrialResult(**{**vars(result), "metrics": metrics, "arrays": kept, "info": info})
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw loss curves and confusion matrix of the part that stopped it early."""
@@ -144,24 +153,33 @@ class DigitsOnBlocks:
         """Rebuild the model, see `DigitExperiment.load_model`."""
         return self._digits.load_model(_without_block(config), weights, info)
 
-    def _logits(
-        self,
-        config: Mapping[str, Value],
-        weights: Mapping[str, np.ndarray],
-        info: Mapping[str, Any],
-        pool: Pool,
-        block: Block,
-    ) -> np.ndarray:
-        model = self._digits.load_model(config, weights, info)
-        images = pool.source.images[block.evaluation_indices]
-        flat = images.reshape(len(images), -1).astype(np.float32)
-        return np.asarray(model(flat, training=False), np.float32)
+    def signature(self, info: Mapping[str, Any]) -> Signature:
+        """Return what `predict` takes, see `DigitExperiment.signature`."""
+        return self._digits.signature(info)
+
+    def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return class probabilities, see `DigitExperiment.predict`."""
+        return self._digits.predict(model, inputs)
+
+    def test_part(self, source: str | None) -> TestPart | None:
+        """Return the test images of a source, a row each; None if it has none."""
+        test = load_source(source).test
+        return None if test is None else TestPart(test.digest, _rows(test.images), test.labels)
+
+    def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return logits (n, classes), float32, of images (n, pixels)."""
+        return np.asarray(model(inputs, training=False), np.float32)
 
 
-def _arrays(pool: Pool, block: Block) -> TrainingData:
+def _rows(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float32)
+
+
+def _arrays(pool: Pool, part: Block | Split) -> TrainingData:
     source = pool.source
+    stopping = part.inner_indices if isinstance(part, Block) else part.validation_indices
     return TrainingData.from_split(
-        source.images, source.labels, block.train_indices, block.inner_indices, source.class_names
+        source.images, source.labels, part.train_indices, stopping, source.class_names
     )
 
 

@@ -120,12 +120,12 @@ class Sweep:
 
     def report(self, file: str | Path) -> Path:
         """Write the sweep as one HTML page, as `sweeps report` does; return its path."""
-        from sweeps.finalizing.looking import sections_of
         from sweeps.report.reading import read_sweep
         from sweeps.report.reporting import render_report
+        from sweeps.report.sections import report_sections
 
         data = read_sweep(self.info, self.home.store(self.info.id))
-        page = render_report(data, sections_of(self.home, data))
+        page = render_report(data, report_sections(data))
         Path(file).write_text(page, encoding="utf-8")
         return Path(file).resolve()
 
