@@ -11,7 +11,7 @@ from sweeps.errors import TrialsError, UsageError
 from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
 from sweeps.options import RunOptions
-from sweeps.records import Record, SweepInfo
+from sweeps.records import Record, SweepInfo, Telling
 from sweeps.report.slots import SlotRow, best_row, slot_rows
 from sweeps.tracking.champion import ALIAS, model_name
 
@@ -128,6 +128,19 @@ class Sweep:
         page = render_report(data, report_sections(data))
         Path(file).write_text(page, encoding="utf-8")
         return Path(file).resolve()
+
+    def finalize(self, *, top: int = 5, blocks: int = 20, control: int = 0) -> list[Telling]:
+        """Train the best again on fresh blocks, as `sweeps finalize` does; return what it says.
+
+        Empty if it was interrupted: the same call goes on.
+
+        Raises:
+            UsageError: There is nothing to compare, or nothing to compare it on.
+        """
+        from sweeps.finalizing.finalize import FinalizeOptions, finalize
+
+        options = FinalizeOptions(top, blocks, control)
+        return list(finalize(self.home, self.info, options).tellings)
 
     def best(self) -> Trial:
         """Return the best trial observed (not confirmed).

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE
+from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE, WHOLE
 from sweeps.cli.options import HomeOption, JsonOption, SweepNamesArgument, TrackingOption
 from sweeps.cli.reporting import DataOption
 from sweeps.errors import UsageError
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from sweeps.finalizing.testing import Tested
     from sweeps.finalizing.verdict import Verdict
     from sweeps.home import Home
+    from sweeps.options import RunOptions
+    from sweeps.progress import Mode
     from sweeps.records import SweepInfo, Telling
-
-_WHOLE: Final = frozenset({OK, TRACKING_INCOMPLETE})
 
 
 def finalize(
@@ -68,7 +68,7 @@ def finalize(
     results = _finalize_all(found, infos, options, show=not as_json)
     code = worst_of(results)
     tested = None
-    if test and code in _WHOLE:
+    if test and code in WHOLE:
         tested = read_test(found, [FinalizedSweep(*pair) for pair in results], how, again)
         if tested.tracking_pending:
             code = TRACKING_INCOMPLETE
@@ -91,9 +91,28 @@ def _finalize_all(
         results.append((info, run_it(home, info, options)))
         if show:
             tell(results[-1][1].tellings)
-        if exit_code(results[-1][1]) not in _WHOLE:
+        if exit_code(results[-1][1]) not in WHOLE:
             break
     return results
+
+
+def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
+    """Finalise a sweep that has just become whole, as its space says; return the exit code."""
+    from sweeps.finalizing.confirming import HowToTrain
+    from sweeps.finalizing.finalize import FinalizeOptions
+    from sweeps.finalizing.finalize import finalize as run_it
+    from sweeps.home import Home
+
+    says = info.space.get("defaults", {}).get("finalize") or {}
+    if progress == "auto":
+        print("\nThe best are now confirmed on fresh blocks (--no-finalize leaves that out).")
+    how = HowToTrain(asked.workers, asked.tracking_uri, asked.data, progress)
+    result = run_it(Home.resolve(asked.home), info, FinalizeOptions(**says, how=how))
+    if progress == "json":
+        print(json.dumps({"event": "finalized", **_document(info, result, None)}))
+    elif progress != "quiet":
+        tell(result.tellings)
+    return exit_code(result)
 
 
 def check_blocks(blocks: int) -> None:
@@ -109,7 +128,7 @@ def check_blocks(blocks: int) -> None:
 def worst_of(results: Sequence[tuple[SweepInfo, FinalizeResult]]) -> int:
     """Return the exit code of all: the last is the one that was interrupted or failed."""
     codes = [exit_code(result) for _, result in results]
-    return codes[-1] if codes[-1] not in _WHOLE else max(codes)
+    return codes[-1] if codes[-1] not in WHOLE else max(codes)
 
 
 def exit_code(result: FinalizeResult) -> int:

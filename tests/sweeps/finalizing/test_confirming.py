@@ -12,7 +12,10 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.cli.run import is_to_be_finalized
+from sweeps.coordinator.run import RunResult
 from sweeps.finalizing.finalists import choose_finalists, confirming_space
+from sweeps.report.summary import summarize
 from tests.sweeps.factories import make_info, make_record
 
 SPACE = """
@@ -23,6 +26,7 @@ parameters:
 fixed: {hidden_layers: 1, units_1: 16, epochs: 4, batch_size: 128}
 baselines:
   slow: {learning_rate: 0.001}
+defaults: {finalize: {top: 2, blocks: 8}}
 """
 WORDS = ("finalize", "nets", "--top", 2, "--blocks", 8)
 realistic = [pytest.mark.slow, pytest.mark.tensorflow]
@@ -40,9 +44,11 @@ def home(tmp_path_factory):
     call = caller(folder / "mlruns")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        ran = call("run", folder / "nets.yaml", "--trials", 4, "--quiet", "--workers", 2)
+        words = ("--trials", 4, "--workers", 2, "--finalize")
+        ran = call("run", folder / "nets.yaml", *words)
         assert ran.exit_code == 0, ran.output
-        result = call(*WORDS, "--workers", 2, "--json")
+        assert "The best of the search" in ran.stdout
+        result = call(*WORDS, "--json")
         assert result.exit_code == 0, result.output
         (folder / "told.json").write_text(result.stdout)
         yield folder / "mlruns"
@@ -156,6 +162,27 @@ class TestFinalized:
         page = sweeps.load("nets", home).report(home.parent / "nets.html").read_text()
         assert "The test part, read once" in page
         assert call("doctor").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("complete", "asked", "stopped_by", "says", "wanted", "follows"),
+    [
+        (20, 20, None, True, None, True),
+        (14, 14, None, True, None, False),  # a quick look
+        (14, 14, None, True, True, True),
+        (20, 20, None, False, None, False),
+        (20, 20, None, False, True, True),
+        (20, 20, None, True, False, False),
+        (20, 40, "interrupt", True, None, False),
+        (20, 40, "timeout", True, True, False),
+        (20, 20, "interrupt", True, True, False),
+    ],
+)
+def test_it_follows_a_whole_sweep_only(complete, asked, stopped_by, says, wanted, follows):
+    info = make_info(space={"defaults": {"finalize": {"top": 5, "blocks": 20} if says else None}})
+    records = [make_record(slot) for slot in range(complete)]
+    summary = summarize(info, records, asked=asked, seconds=1.0, stopped_by=stopped_by)
+    assert is_to_be_finalized(RunResult(info, summary), wanted) is follows
 
 
 def home_store(home, name):
