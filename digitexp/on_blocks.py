@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from digitexp.data import load_source, split_source
-from digitexp.data.blocks import Block, make_block
+from digitexp.data.blocks import Block, Indices, make_block
 from digitexp.data.source import Source
 from digitexp.data.splits import Split
 from digitexp.evaluation import accuracy, cross_entropy
@@ -30,9 +31,10 @@ from sweeps.experiment import (
 
 __all__ = ["DigitsOnBlocks", "experiment"]
 
-BLOCK, AGAIN, SEARCH_SPLIT = "block", "again", "search_split"
-_OWN = (BLOCK, AGAIN, SEARCH_SPLIT)
-_KEPT = ("best_val_accuracy", "best_epoch", "epochs", "train_seconds", "parameters")
+BLOCK, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
+_OWN = (BLOCK, AGAIN, SEARCH_SPLIT, REFIT)
+_OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
+_KEPT = ("best_val_accuracy", *_OF_TRAINING)
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,30 @@ class Pool:
         """Return a block of it."""
         return make_block(self.source.labels, self.split, number)
 
+    def arrays(self, part: Block | Split) -> TrainingData:
+        """Return the arrays of a block, or of the search's own split."""
+        stopping = part.inner_indices if isinstance(part, Block) else part.validation_indices
+        return self._arrays(part.train_indices, stopping)
+
+    def everything(self) -> TrainingData:
+        """Return all images to train on; V0, which is among them, is looked at every epoch."""
+        return self._arrays(np.arange(len(self.source.labels)), self.split.validation_indices)
+
+    def _arrays(self, train: Indices, validation: Indices) -> TrainingData:
+        source = self.source
+        return TrainingData.from_split(
+            source.images, source.labels, train, validation, source.class_names
+        )
+
 
 class DigitsOnBlocks:
     """Digits, with parameters more: the block a trial is trained and judged on, and `again`.
 
     The seed of a trial follows from its block, so that every finalist meets it under the same;
     `again` makes it another one. With `search_split` it is trained and scored as in the search, on
-    V0, and only its seed is new: what that says of luck is no verdict on the configuration.
+    V0, and only its seed is new: what that says of luck is no verdict on the configuration. With
+    `refit_epochs` it is trained on everything but the test part, that many epochs: nothing is left
+    to judge it on, and of these epochs the one with the smallest loss on V0, trained on, is kept.
     `best_val_accuracy` is of the images that stopped it early, on a block the inner part.
     """
 
@@ -61,6 +80,14 @@ class DigitsOnBlocks:
         **DigitExperiment.parameters,
         BLOCK: ParameterInfo("int", low=0, high=9999, default=0, description="fresh block"),
         AGAIN: ParameterInfo("int", low=0, high=9999, default=0, description="another seed"),
+        REFIT: ParameterInfo(
+            "int",
+            low=1,
+            high=10_000,
+            default=None,
+            optional=True,
+            description="train on all images, this many epochs",
+        ),
         SEARCH_SPLIT: ParameterInfo("bool", default=False, description="train as the search"),
     }
     metrics: Mapping[str, MetricInfo] = {
@@ -97,7 +124,7 @@ class DigitsOnBlocks:
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine, the reason and about how many seconds all epochs take."""
-        arrays = _arrays(data.payload, data.payload.block(0))
+        arrays = data.payload.arrays(data.payload.block(0))
         search = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
         return self._digits.plan(_without_block(config), search)
 
@@ -111,15 +138,21 @@ class DigitsOnBlocks:
         block = pool.block(int(spec.config.get(BLOCK) or 0))
         config = _without_block(spec.config)
         seed = (block.seed + int(spec.config.get(AGAIN) or 0)) % 2**32
+        refit = spec.config.get(REFIT)
+        if refit:
+            config |= {"epochs": refit, "early_stopping_patience_epochs": None}
         own = TrialSpec(spec.sweep, spec.slot, spec.attempt, seed, config)
         is_search = bool(spec.config.get(SEARCH_SPLIT))
-        arrays = _arrays(pool, pool.split if is_search else block)
+        arrays = pool.everything() if refit else pool.arrays(pool.split if is_search else block)
         inner = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
         result = self._digits.train(own, inner, on_epoch)
         if result.weights is None:
             return TrialResult(**{**vars(result), "metrics": {}})
         if is_search:
             return result
+        if refit:
+            of_training = {name: result.metrics[name] for name in _OF_TRAINING}
+            return TrialResult(**{**vars(result), "metrics": of_training})
         model = self._digits.load_model(config, result.weights, data.info)
         logits = self.logits(model, _rows(pool.source.images[block.evaluation_indices]))
         labels = pool.source.labels[block.evaluation_indices].astype(np.int32)
@@ -153,6 +186,16 @@ class DigitsOnBlocks:
         """Rebuild the model, see `DigitExperiment.load_model`."""
         return self._digits.load_model(_without_block(config), weights, info)
 
+    def export(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+        folder: Path,
+    ) -> str:
+        """Write the model for use elsewhere, see `DigitExperiment.export`."""
+        return self._digits.export(_without_block(config), weights, info, folder)
+
     def signature(self, info: Mapping[str, Any]) -> Signature:
         """Return what `predict` takes, see `DigitExperiment.signature`."""
         return self._digits.signature(info)
@@ -173,14 +216,6 @@ class DigitsOnBlocks:
 
 def _rows(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32)
-
-
-def _arrays(pool: Pool, part: Block | Split) -> TrainingData:
-    source = pool.source
-    stopping = part.inner_indices if isinstance(part, Block) else part.validation_indices
-    return TrainingData.from_split(
-        source.images, source.labels, part.train_indices, stopping, source.class_names
-    )
 
 
 def _without_block(config: Mapping[str, Value]) -> dict[str, Value]:

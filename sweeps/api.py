@@ -11,7 +11,7 @@ from sweeps.errors import TrialsError, UsageError
 from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
 from sweeps.options import RunOptions
-from sweeps.records import Record, SweepInfo, Telling
+from sweeps.records import Conclusions, Record, SweepInfo, Telling
 from sweeps.report.slots import SlotRow, best_row, slot_rows
 from sweeps.tracking.champion import ALIAS, model_name
 
@@ -152,6 +152,18 @@ class Sweep:
         if row is None:
             raise UsageError(f"sweep {self.name!r} has no complete trial yet")
         return Trial(self, row)
+
+    def champion(self) -> Trial:
+        """Return the training of the confirmed winner; the best trial observed until then.
+
+        Raises:
+            UsageError: No trial is complete yet.
+        """
+        finalized = Conclusions(self.home.store(self.info.id).folder).finalized()
+        info = self.home.find(finalized.trained_in) if finalized else None
+        if finalized is None or info is None:
+            return self.best()
+        return Sweep(self.home, info).trial(int(finalized.champion.partition("-")[0]))
 
     def trial(self, slot: int) -> Trial:
         """Return one trial by its number.

@@ -33,6 +33,10 @@ def finalize(
         int,
         typer.Option(metavar="N", help="Run N random trials too, and confirm their best.", min=0),
     ] = 0,
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="Register the winner as trained on all but the test part."),
+    ] = False,
     test: Annotated[
         bool, typer.Option("--test", help="Then read the test part, once, for all of them.")
     ] = False,
@@ -64,7 +68,7 @@ def finalize(
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto")
-    options = FinalizeOptions(top, blocks, control, how)
+    options = FinalizeOptions(top, blocks, control, refit, how)
     results = _finalize_all(found, infos, options, show=not as_json)
     code = worst_of(results)
     tested = None

@@ -73,7 +73,7 @@ def _confirmed(store: RecordStore) -> Champion | None:
     finalized = Conclusions(store.folder).finalized()
     if finalized is None:
         return None
-    trainings = RecordStore(store.folder.parent / finalized.confirmation)
+    trainings = RecordStore(store.folder.parent / finalized.trained_in)
     info = trainings.info()
     if info is None:
         return None

@@ -19,7 +19,7 @@ from sweeps.coordinator.run import run_options
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiment_loading import load_experiment
-from sweeps.finalizing.finalists import Finalist, confirming_space, luck_space
+from sweeps.finalizing.finalists import Finalist, confirming_space, luck_space, refit_space
 from sweeps.home import Home
 from sweeps.naming import free_name
 from sweeps.options import RunOptions
@@ -28,8 +28,8 @@ from sweeps.records import SweepInfo
 from sweeps.records.files import make_folder, write_atomically
 
 SPACE: Final = "space.yaml"
-LUCK: Final = "luck"
-"""Folder, in a confirmation's, of the space that measures the winner's luck."""
+LUCK, REFIT = "luck", "refit"
+"""Folders, in a confirmation's, of the spaces that measure luck and train the winner on all."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +156,28 @@ def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) ->
 def run_again(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
     """Train the search's best again, on the search's split: as often as there are blocks."""
     folder = confirmation.folder / LUCK
+    name = _name_beside(confirmation, home, folder, LUCK)
+    return _run(folder / SPACE, name, confirmation.blocks, home, how)
+
+
+def run_refit(
+    confirmation: Confirmation, home: Home, how: HowToTrain, winner: Finalist, epochs: int
+) -> Ran:
+    """Train the winner on everything but the test part, once, for as many epochs as it needs."""
+    folder = confirmation.folder / REFIT
+    make_folder(folder)
+    text = refit_space(confirmation.experiment, winner, epochs)
+    write_atomically(folder / SPACE, text.encode(), "conclusion")
+    return _run(folder / SPACE, _name_beside(confirmation, home, folder, "refit"), 1, home, how)
+
+
+def _name_beside(confirmation: Confirmation, home: Home, folder: Path, what: str) -> str:
+    """Return the name of a sweep beside a confirmation: its own if it was begun, or a free one."""
     begun = next((i for i in home.sweeps() if i.directory == str(folder)), None)
-    name = begun.name if begun else f"{confirmation.name.removesuffix('-final')}-luck"
+    name = begun.name if begun else f"{confirmation.name.removesuffix('-final')}-{what}"
     if begun is None and home.find(name) is not None:
         name = free_name(name, [other.name for other in home.sweeps()])
-    return _run(folder / SPACE, name, confirmation.blocks, home, how)
+    return name
 
 
 def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ran:

@@ -12,7 +12,9 @@ from search_spaces.parameters import Value
 from sweeps.errors import UsageError
 from sweeps.records import Record, SweepInfo, ranked
 
-FINALIST, BLOCK, SEARCH_SPLIT = "finalist", "block", "search_split"
+FINALIST, BLOCK = "finalist", "block"
+SEARCH_SPLIT, REFIT = "search_split", "refit_epochs"
+"""What `Confirms.on_blocks` understands beside the parameters of the experiment."""
 METRIC = "block_accuracy"
 CONTROL = "control-"
 """How labels of finalists begin that are of random trials."""
@@ -91,6 +93,20 @@ def luck_space(experiment: str, finalist: Finalist, seeds: int) -> str:
         "parameters": {BLOCK: {"type": "int", "low": 0, "high": seeds - 1}},
         "fixed": {**finalist.config, SEARCH_SPLIT: True},
         "defaults": {"trials": seeds, "sampler": "grid", "pruner": "none"},
+    }
+    text: str = yaml.safe_dump(document, sort_keys=False)
+    return text
+
+
+def refit_space(experiment: str, winner: Finalist, epochs: int) -> str:
+    """Return a space, as YAML, that trains the winner once more, on all but the test part."""
+    document: dict[str, Any] = {
+        "description": "The winner on everything but the test part",
+        "experiment": experiment,
+        "objective": {"metric": "epochs", "direction": "minimize"},
+        "parameters": {BLOCK: {"type": "int", "low": 0, "high": 0}},
+        "fixed": {**winner.config, REFIT: epochs},
+        "defaults": {"trials": 1, "sampler": "grid", "pruner": "none"},
     }
     text: str = yaml.safe_dump(document, sort_keys=False)
     return text

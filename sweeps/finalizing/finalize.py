@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from sweeps.finalizing.confirming import (
     Confirmation,
@@ -14,6 +15,7 @@ from sweeps.finalizing.confirming import (
     plan_confirmation,
     run_again,
     run_confirmation,
+    run_refit,
 )
 from sweeps.finalizing.controlling import run_control
 from sweeps.finalizing.finalists import choose_finalists
@@ -33,6 +35,7 @@ class FinalizeOptions:
     top: int = 5
     blocks: int = 20
     control: int = 0
+    refit: bool = False
     how: HowToTrain = field(default_factory=HowToTrain)
 
 
@@ -80,30 +83,27 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
         return _result(confirmation, judged, (), ran)
     again = home.store(ran[-1].info.id).read_all()
     tellings = _tell(info, confirmation, judged, again)
-    pending = conclude(home, info, options, _of(ran, confirmation).info, judged, tellings)
+    winner = judged.verdict.recommended.finalist
+    # Fixed beforehand: block 0, whichever block scored best.
+    champion = judged.trainings.found[0, winner.label].spec
+    if options.refit:
+        ran.append(run_refit(confirmation, home, options.how, winner, _epochs(judged)))
+        if ran[-1].stopped_by is not None:
+            return _result(confirmation, judged, (), ran)
+        champion = home.store(ran[-1].info.id).read_all()[-1].spec
+    confirmed_in = _of(ran, confirmation).info.id
+    finalized = Finalized(confirmed_in, champion.sweep, champion.key, winner.label, tellings)
+    Conclusions(home.store(info.id).folder).keep(finalized)
+    tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
+    pending = len(sync_sweep(home, info, tracking_uri).pending)
     return _result(confirmation, judged, tellings, ran, pending)
 
 
-def conclude(
-    home: Home,
-    info: SweepInfo,
-    options: FinalizeOptions,
-    confirmation: SweepInfo,
-    judged: Judged,
-    tellings: Sequence[Telling],
-) -> int:
-    """Keep what was found out, and have MLflow show it: its champion, the parent's page.
-
-    Returns:
-        Number of runs that MLflow lacks.
-    """
-    winner = judged.verdict.recommended.finalist.label
-    # Fixed beforehand: block 0, whichever block scored best.
-    champion = judged.trainings.found[0, winner].spec.key
-    finalized = Finalized(confirmation.id, champion, winner, tellings)
-    Conclusions(home.store(info.id).folder).keep(finalized)
-    tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
-    return len(sync_sweep(home, info, tracking_uri).pending)
+def _epochs(judged: Judged) -> int:
+    """Return the median best epoch of the winner over blocks."""
+    label = judged.verdict.recommended.finalist.label
+    results = [judged.trainings.found[block, label].result for block in judged.blocks]
+    return round(median(r.metrics["best_epoch"] for r in results if r is not None))
 
 
 def _tell(

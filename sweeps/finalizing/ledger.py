@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from sweeps.locks import exclusive
 from sweeps.records.files import make_folder, write_atomically
 from sweeps.records.format import pack_arrays, unpack_arrays
 
+CHAMPION: Final = "champion"
+"""Role of a file that is none of the winner's trainings on blocks: a refit."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -33,7 +36,7 @@ class Entry:
     Attributes:
         sweep: Id of the sweep it comes from.
         name: That sweep's name when the list was frozen.
-        role: `winner`, `runner-up` or `baseline`.
+        role: `winner`, `runner-up`, `baseline`, or `CHAMPION`.
         label: The finalist, such as `trial-17`.
         confirmation: Id of the sweep that trained it.
         trainings: Keys there, `<slot>-<attempt>`, block 0 first.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from sweeps.finalizing.intervals import Estimate, crossed_difference, crossed_mean
-from sweeps.finalizing.ledger import Reading
+from sweeps.finalizing.ledger import CHAMPION, Reading
 from sweeps.finalizing.outcomes import Outcomes
 from sweeps.records import Telling
 
@@ -24,6 +24,8 @@ def tell_reading(
         readings: How many there are by now.
     """
     places = [place for place, entry in enumerate(reading.entries) if entry.sweep == sweep]
+    files = {reading.entries[place].role: scores[f"correct_{place}"][0] != 0 for place in places}
+    places = [place for place in places if reading.entries[place].role != CHAMPION]
     entries = [reading.entries[place] for place in places]
     correct = np.stack([scores[f"correct_{place}"] != 0 for place in places])
     trainings, n = correct.shape[1:]
@@ -39,7 +41,8 @@ def tell_reading(
     lines = []
     baseline = next((k for k, entry in enumerate(entries) if entry.role == "baseline"), None)
     if baseline is not None:
-        lines.append(_mcnemar(correct[0, 0], correct[baseline, 0], winner, entries[baseline].label))
+        champion = files.get(CHAMPION, files["winner"])
+        lines.append(_mcnemar(champion, files["baseline"], winner, entries[baseline].label))
     lines += [
         f"Means over {trainings} trainings each and {n} images; intervals are for new images and "
         "new seeds, all differences at once.",
@@ -72,7 +75,7 @@ def _mcnemar(first: np.ndarray, second: np.ndarray, champion: str, baseline: str
     apart = only_first + only_second
     p = float(binomtest(only_first, apart).pvalue) if apart else 1.0
     return (
-        f"The champion's file against the baseline's, both trained on block 0: {champion} alone is "
+        f"The champion's file against the baseline's of block 0: {champion} alone is "
         f"right on {only_first} images, {baseline} alone on {only_second} (McNemar's exact test, "
         f"p = {p:.2g}); these two files, not the configurations."
     )

@@ -14,10 +14,10 @@ from sweeps.errors import UsageError
 from sweeps.experiment_loading import load_experiment
 from sweeps.finalizing.confirming import HowToTrain
 from sweeps.finalizing.finalize import FinalizeResult
-from sweeps.finalizing.ledger import Entry, Ledger, Reading
+from sweeps.finalizing.ledger import CHAMPION, Entry, Ledger, Reading
 from sweeps.finalizing.telling_test import tell_reading
 from sweeps.home import Home
-from sweeps.records import Conclusions, RecordStore, SweepInfo, Telling
+from sweeps.records import Conclusions, Record, RecordStore, SweepInfo, Telling
 from sweeps.sync import sync_sweep
 from sweeps.tracking.address import resolve_tracking_uri
 
@@ -134,23 +134,27 @@ def _entries(home: Home, one: FinalizedSweep) -> Iterator[Entry]:
         "baseline": verdict.baseline,
     }
     for role, standing in chosen.items():
-        if standing is None:
-            continue
-        records = judged.trainings.of(standing.finalist.label, judged.blocks)
-        for record in records:
-            _weights(judged.trainings.store, record)  # before anything is frozen
-        yield Entry(
-            one.info.id,
-            one.info.name,
-            role,
-            standing.finalist.label,
-            records[0].spec.sweep,
-            [record.spec.key for record in records],
-            [str(record.weights_sha256) for record in records],
-        )
+        if standing is not None:
+            label = standing.finalist.label
+            records = judged.trainings.of(label, judged.blocks)
+            yield _entry(one.info, role, label, judged.trainings.store, records)
+    finalized = Conclusions(home.store(one.info.id).folder).finalized()
+    if finalized is not None and finalized.trained_in != finalized.confirmation:
+        store = home.store(finalized.trained_in)
+        yield _entry(one.info, CHAMPION, finalized.winner, store, [store.read(finalized.champion)])
 
 
-def _weights(store: RecordStore, record: Any) -> dict[str, np.ndarray]:
+def _entry(
+    info: SweepInfo, role: str, label: str, store: RecordStore, records: Sequence[Record]
+) -> Entry:
+    for record in records:
+        _weights(store, record)  # before anything is frozen
+    keys = [record.spec.key for record in records]
+    digests = [str(record.weights_sha256) for record in records]
+    return Entry(info.id, info.name, role, label, records[0].spec.sweep, keys, digests)
+
+
+def _weights(store: RecordStore, record: Record) -> dict[str, np.ndarray]:
     try:
         return store.weights(record)
     except UsageError:

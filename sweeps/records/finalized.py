@@ -17,7 +17,7 @@ from sweeps.records.files import write_atomically
 
 FILE: Final = "finalized.json"
 _TESTED: Final = "tested-*.json"
-_CONFIRMATION: Final = re.compile(r"([0-9]{8}-[0-9a-f]{8})/finalists-[0-9]+(/luck)?$")
+_CONFIRMATION: Final = re.compile(r"([0-9]{8}-[0-9a-f]{8})/finalists-[0-9]+(/[a-z]+)?$")
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,14 @@ class Finalized:
 
     Attributes:
         confirmation: Id of its sweep.
-        champion: The training in it whose model is the champion, `<slot>-<attempt>`.
+        trained_in: Id of the sweep with the champion's training: the same, or that of a refit.
+        champion: The training whose model is the champion, `<slot>-<attempt>`.
         winner: Whom it found the one to take, such as `trial-17`.
         tellings: What it says.
     """
 
     confirmation: str
+    trained_in: str
     champion: str
     winner: str
     tellings: Sequence[Telling]

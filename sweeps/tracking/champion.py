@@ -135,9 +135,9 @@ def _renamed(client: Any, model: Any | None, info: SweepInfo) -> Any | None:
 def _about(info: SweepInfo, champion: Champion) -> str:
     if champion.confirmation is not None:
         return (
-            f"The winner of sweep {info.id}, confirmed on fresh blocks by "
+            f"The winner of sweep {info.id}, confirmed on fresh blocks, from the sweep "
             f"{champion.confirmation.name}: as it was trained on block 0, whichever block scored "
-            "best."
+            "best, or on everything but the test part (refit_epochs)."
         )
     return (
         f"The best trial of sweep {info.id} by {info.metric} on the validation part: provisional, "

@@ -104,6 +104,8 @@ class TestFinalized:
         call = caller(home)
         again = call(*WORDS)
         assert again.exit_code == 0, again.output
+        assert "Confirmed on fresh blocks: " in call("best", "nets").stdout
+        assert len(json.loads(call("best", "nets", "--json").stdout)["finalized"]) == 2
         assert "COMPLETE" not in again.output, "all of it is there"
         assert "The best of the search" in again.stdout
         examined = call("doctor")
@@ -161,6 +163,27 @@ class TestFinalized:
         assert len(list(folder.glob("*.json"))) == 1
         page = sweeps.load("nets", home).report(home.parent / "nets.html").read_text()
         assert "The test part, read once" in page
+        assert call("doctor").exit_code == 0
+
+    def test_a_refit_takes_all_but_the_test_part_and_becomes_the_champion(self, home, tmp_path):
+        call = caller(home)
+        assert call(*WORDS, "--refit", "--json").exit_code == 0
+        sweep = sweeps.load("nets", home)
+        champion = sweep.champion()
+        assert champion.sweep.name == "nets-refit"
+        blocks = [r for r in home_store(home, "nets-final").read_all() if r.result]
+        epochs = champion.metrics["epochs"]
+        assert min(r.result.metrics["best_epoch"] for r in blocks) <= epochs <= 4
+        assert set(champion.metrics) == {"best_epoch", "epochs", "train_seconds", "parameters"}
+        assert champion.record.result.arrays["validation_logits"].shape == (1000, 10)
+        exported = call("export", "nets", tmp_path / "model")
+        assert exported.exit_code == 0, exported.output
+        assert "of sweep 'nets-refit'" in exported.stdout
+        client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+        (model,) = client.search_registered_models("name LIKE 'nets-%'")
+        version = client.get_model_version_by_alias(model.name, "champion")
+        assert client.get_run(version.run_id).data.tags["sweep"] == "nets-refit"
+        assert len(client.search_model_versions(f"name = '{model.name}'")) == 3
         assert call("doctor").exit_code == 0
 
 
