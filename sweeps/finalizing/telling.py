@@ -34,7 +34,7 @@ def tell_verdict(name: str, confirmation: str, verdict: Verdict) -> Telling:
         "other training sets are another question. P, the probability that the leader is the "
         "better one (correlated Bayesian t-test), allows for those too."
     )
-    columns = ["finalist", "fresh, %", "search, %", "behind", "95 % interval", "P", "so"]
+    columns = ["finalist", "fresh, %", "search", "behind", "95 % interval", "P", "so"]
     note = f"From the sweep {confirmation}, made by `sweeps finalize`."
     rows = [_row(standing) for standing in verdict.standings]
     return Telling("confirmed", "Confirmed on fresh blocks", lead, columns, rows, lines, note)
@@ -45,13 +45,18 @@ def _row(standing: Standing) -> list[str]:
     _, high = standing.mean.interval()
     return [
         standing.finalist.label,
-        f"{100 * standing.mean.value:.2f} ± {100 * (high - standing.mean.value):.2f}",
+        f"{100 * standing.mean.value:.2f}±{100 * (high - standing.mean.value):.2f}",
         "" if searched is None else f"{100 * searched:.2f}",
         "" if behind is None else f"{100 * behind.value:.2f}",
-        "" if behind is None else f"{100 * standing.low:+.2f} to {100 * standing.high:+.2f}",
+        "" if behind is None else span(standing.low, standing.high),
         "" if standing.chance is None else f"{standing.chance:.2f}",
         standing.word,
     ]
+
+
+def span(low: float, high: float) -> str:
+    """Return an interval in points, as a word that no line breaks."""
+    return f"{100 * low:+.2f}..{100 * high:+.2f}"
 
 
 def _what_would_settle(standing: Standing) -> str:
@@ -102,5 +107,5 @@ def _part(part: Part) -> list[str]:
     return [
         part.name,
         f"{100 * part.value:+.2f}",
-        f"{100 * part.low:+.2f} to {100 * part.high:+.2f}",
+        span(part.low, part.high),
     ]

@@ -9,6 +9,7 @@ import numpy as np
 from sweeps.finalizing.intervals import Estimate, crossed_difference, crossed_mean
 from sweeps.finalizing.ledger import CHAMPION, Reading
 from sweeps.finalizing.outcomes import Outcomes
+from sweeps.finalizing.telling import span
 from sweeps.records import Telling
 
 
@@ -57,14 +58,14 @@ def tell_reading(
 
 
 def _percent(mean: Estimate) -> str:
-    return f"{100 * mean.value:.2f} ± {100 * (mean.interval()[1] - mean.value):.2f}"
+    return f"{100 * mean.value:.2f}±{100 * (mean.interval()[1] - mean.value):.2f}"
 
 
 def _gap(gap: Estimate | None, compared: int) -> list[str]:
     if gap is None:
         return ["", ""]
     low, high = gap.interval(compared)
-    return [f"{100 * gap.value:+.2f}", f"{100 * low:+.2f} to {100 * high:+.2f}"]
+    return [f"{100 * gap.value:+.2f}", span(low, high)]
 
 
 def _mcnemar(first: np.ndarray, second: np.ndarray, champion: str, baseline: str) -> str:

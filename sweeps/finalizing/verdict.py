@@ -161,8 +161,10 @@ def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Est
 
 def _blocks_needed(behind: Estimate, blocks: int, compared: int, margin: float) -> int | None:
     """Return how many blocks would make the interval narrow enough, if it stays where it is."""
-    goal = max(abs(behind.value), margin - abs(behind.value)) / critical_value(compared, 1e9)
+    wanted = max(abs(behind.value), margin - abs(behind.value))
+    goal = wanted / critical_value(compared, behind.freedom)
     room = goal**2 - behind.of_images  # which more blocks of the same images do not reduce
     if room <= 0:
         return None
-    return max(blocks, math.ceil(behind.of_blocks * blocks / room))
+    repeats = math.ceil(behind.of_blocks * blocks / room / 4)
+    return max(blocks, 4 * repeats)

@@ -155,7 +155,7 @@ class TestFinalized:
             logits, correct, classes = scores["logits_0"], scores["correct_0"], scores["labels"]
         assert logits.shape == (8, 5000, 10)
         assert np.array_equal(logits.argmax(2) == classes, correct)
-        assert tested["rows"][0][2].startswith(f"{100 * correct.mean():.2f} ")
+        assert tested["rows"][0][2].startswith(f"{100 * correct.mean():.2f}±")
 
         (folder / "0001.npz").unlink()  # as if it had been killed in between: the same reading
         again = json.loads(call(*WORDS, "--test", "--json").stdout)["test"]

@@ -82,12 +82,12 @@ def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(le
     reading, scores = scored(ledger, [0.95, 0.95, 0.80])
     told = tell_reading(reading, entry().sweep, scores, readings=1)
     shares = [scores[f"correct_{k}"].mean() for k in range(3)]
-    assert [row[2].split(" ")[0] for row in told.rows] == [f"{100 * s:.2f}" for s in shares]
+    assert [row[2].split("±")[0] for row in told.rows] == [f"{100 * s:.2f}" for s in shares]
     gaps = [100 * (shares[0] - share) for share in shares[1:]]
     assert [row[3] for row in told.rows] == ["", *(f"{gap:+.2f}" for gap in gaps)]
-    low, high = map(float, told.rows[2][4].split(" to "))
+    low, high = map(float, told.rows[2][4].split(".."))
     assert 0 < low < gaps[1] < high
-    low, high = map(float, told.rows[1][4].split(" to "))
+    low, high = map(float, told.rows[1][4].split(".."))
     assert low < 0 < high
     champion, baseline = scores["correct_0"][0], scores["correct_2"][0]
     alone = (champion & ~baseline).sum(), (baseline & ~champion).sum()
