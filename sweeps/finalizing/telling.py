@@ -76,8 +76,8 @@ def _control_line(verdict: Verdict) -> list[str]:
     low, high = (100 * end for end in gain.interval())
     told = "it paid" if low > 0 else "it did not pay" if high < 0 else "not to be told apart"
     return [
-        f"Did searching pay? The search's best is {100 * gain.value:+.2f} points ({low:+.2f} to "
-        f"{high:+.2f}) ahead of the best of as many random trials ({control.finalist.label}): "
+        f"Did searching pay? The search's best minus the best of random trials "
+        f"({control.finalist.label}): {100 * gain.value:+.2f} points ({low:+.2f} to {high:+.2f}), "
         f"{told}."
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from rich import box
 from rich import table as rich_table
@@ -11,6 +12,9 @@ from rich.text import Text as RichText
 
 from sweeps.report.blocks import Block, Section, Table, Text
 from sweeps.report.numbers import broken
+
+MOST_UNBROKEN: Final = 14
+"""Longest word, in characters, that a table never breaks."""
 
 
 def render_sections(sections: Sequence[Section]) -> RenderableType:
@@ -23,6 +27,12 @@ def render_sections(sections: Sequence[Section]) -> RenderableType:
     return Group(*parts[:-1])
 
 
+def _is_word(block: Table, number: int) -> bool:
+    """Whether a column is never broken: the first, and short words such as intervals."""
+    words = [row[number] for row in block.rows]
+    return number == 0 or all(" " not in w and len(w) <= MOST_UNBROKEN for w in words)
+
+
 def _render(block: Block) -> RenderableType | None:
     if isinstance(block, Text):
         return RichText(block.text, style="dim" if block.kind == "note" else "")
@@ -30,7 +40,8 @@ def _render(block: Block) -> RenderableType | None:
         return None
     table = rich_table.Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for number, column in enumerate(block.columns):
-        table.add_column(broken(column), overflow="fold", no_wrap=number == 0)
+        is_word = _is_word(block, number)
+        table.add_column(broken(column), overflow="fold", no_wrap=is_word)
     for row in block.rows:
         table.add_row(*map(RichText, row))
     return table

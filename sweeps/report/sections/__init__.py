@@ -18,11 +18,14 @@ from sweeps.report.sections.verdict import verdict_section
 
 
 def report_sections(data: SweepData) -> list[Section]:
-    """Return the sections of a sweep's report, the verdict first; those with nothing to say not."""
+    """Return the sections of a sweep's report that have something to say.
+
+    What was confirmed comes first, then the verdict of the search.
+    """
     important = importances(data)
     made = [
-        verdict_section(data, important),
         *map(telling_section, data.tellings),
+        verdict_section(data, important),
         history_section(data),
         importance_section(data, important),
         parameters_section(data, important),
