@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from sweeps.errors import UsageError
 from sweeps.finalizing.confirming import (
     Confirmation,
     HowToTrain,
@@ -64,6 +65,8 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     Raises:
         UsageError: There is nothing to compare, or nothing to compare it on; nothing was begun.
     """
+    if home.is_running(info.id):
+        raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
     blocks_experiment(info)
     check_data(info, options.how.data)
     finalists = choose_finalists(info, home.store(info.id).read_all(), options.top)

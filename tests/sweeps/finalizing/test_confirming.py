@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -237,3 +238,28 @@ def test_finalists_are_distinct_and_the_best_baseline_is_among_them():
     text = confirming_space("a.b:c", chosen, 8)
     assert "block: " in text or "block:\n" in text
     assert all(finalist.label in text for finalist in chosen)
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_as_many_random_trials_are_confirmed_beside_the_search(home, tmp_path):
+    shutil.copytree(home, tmp_path / "mlruns")  # a home may be moved; the others go on with theirs
+    call = caller(tmp_path / "mlruns")
+    assert call("rename", "nets", "netz").exit_code == 0
+    words = ("finalize", "netz", "--top", 1, "--blocks", 8, "--control", 3, "--json")
+    result = call(*words)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    control = [s for s in told["standings"] if s["finalist"].startswith("control-")]
+    assert len(control) == 1
+    gain, low, high = told["gain_over_control"]
+    searched = next(s for s in told["standings"] if s["finalist"].startswith("trial-"))
+    assert gain == pytest.approx(searched["accuracy"] - control[0]["accuracy"])
+    assert low <= gain <= high
+    assert any("Did searching pay?" in line for line in told["told"][0]["lines"])
+    sampled = home_store(tmp_path / "mlruns", "netz-control").read_all()
+    assert len(sampled) == 3
+    assert not any(record.origin.startswith("baseline ") for record in sampled)
+    searched_rates = {r.params["learning_rate"] for r in home_store(home, "nets").read_all()}
+    assert searched_rates.isdisjoint(r.params["learning_rate"] for r in sampled)
+    assert call("doctor").exit_code == 0
