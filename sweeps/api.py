@@ -11,8 +11,8 @@ from sweeps.errors import TrialsError, UsageError
 from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
 from sweeps.options import RunOptions
-from sweeps.records import Record, SweepInfo
-from sweeps.report.slots import SlotRow, best_row, slot_rows
+from sweeps.records import Record, SweepInfo, need_one_objective
+from sweeps.report.slots import SlotRow, best_row, front_rows, slot_rows
 from sweeps.tracking.champion import ALIAS, model_name
 
 if TYPE_CHECKING:
@@ -45,8 +45,15 @@ class Trial:
 
     @property
     def value(self) -> float | None:
-        """Its objective; None unless it is COMPLETE."""
+        """Its objective, the first if there are several; None unless it is COMPLETE."""
         return self.row.objective
+
+    @property
+    def values(self) -> dict[str, float]:
+        """What it is worth by objective metric; empty unless it is COMPLETE."""
+        objectives = self.sweep.info.objectives
+        found = self.row.values(objectives)
+        return {one.metric: v for one, v in zip(objectives, found, strict=True)} if found else {}
 
     @property
     def record(self) -> Record:
@@ -92,7 +99,11 @@ class Sweep:
         """Address of the best trial's model in MLflow's registry, for `mlflow models serve -m`.
 
         It is registered when the sweep ends or is sent, if its experiment serves models.
+
+        Raises:
+            UsageError: The sweep has several objectives: no model of it is the best.
         """
+        need_one_objective(self.info)
         return f"models:/{model_name(self.info)}@{ALIAS}"
 
     def rows(self) -> list[SlotRow]:
@@ -103,7 +114,7 @@ class Sweep:
         """Return one typed row a slot."""
         from sweeps.report.table import to_frame
 
-        return to_frame(self.rows(), objective=self.info.metric)
+        return to_frame(self.rows(), objectives=self.info.objectives)
 
     def history(self) -> pd.DataFrame:
         """Return per-epoch metrics in long form; see `sweeps.history`."""
@@ -133,12 +144,20 @@ class Sweep:
         """Return the best trial observed (not confirmed).
 
         Raises:
-            UsageError: No trial is complete yet.
+            UsageError: No trial is complete yet, or the sweep has several objectives.
         """
+        need_one_objective(self.info)
         row = best_row(self.rows(), self.info.direction)
         if row is None:
             raise UsageError(f"sweep {self.name!r} has no complete trial yet")
         return Trial(self, row)
+
+    def pareto_front(self) -> list[Trial]:
+        """Return the trials that no other one beats in all objectives (observed, not confirmed).
+
+        The best by the first objective come first; with one, the best and those that equal it.
+        """
+        return [Trial(self, row) for row in front_rows(self.rows(), self.info.objectives)]
 
     def trial(self, slot: int) -> Trial:
         """Return one trial by its number.
@@ -210,7 +229,8 @@ def trials(name: str, home: str | Path | None = None) -> pd.DataFrame:
     """Return the trials of a sweep, one typed row a slot; also while it runs.
 
     Columns, which stay as they are: `slot, state, reason, attempts, origin, seed`, the parameters
-    in the order of the space, the headline metrics with the objective first, `seconds`, `error`.
+    in the order of the space, the headline metrics with the objectives first, with several of them
+    `on_front`, `seconds`, `error`.
     """
     return load(name, home).trials()
 

@@ -109,6 +109,17 @@ class ObjectiveModel(Strict):
     direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
 
 
+def _shape_of_objective(value: object) -> str:
+    return "as list" if isinstance(value, list | tuple) else "as mapping"
+
+
+ObjectiveModels = Annotated[
+    Annotated[ObjectiveModel, Tag("as mapping")]
+    | Annotated[list[ObjectiveModel], Field(min_length=1), Tag("as list")],
+    Discriminator(_shape_of_objective),
+]
+
+
 class ComponentModel(Strict):
     """A sampler or a pruner with options."""
 
@@ -147,7 +158,9 @@ class Header(Strict):
         None,
         description="In place of an experiment: a script, with a `{name}` for each parameter.",
     )
-    objective: ObjectiveModel = Field(description="Metric to optimise, and which way.")
+    objective: ObjectiveModels = Field(
+        description="Metric to optimise, and which way; a list of up to four: their Pareto front."
+    )
     fixed: Values = Field(default_factory=dict, description="Parameters with one value.")
     baselines: dict[str, Values] = Field(
         default_factory=dict,
@@ -160,6 +173,11 @@ class Header(Strict):
         default_factory=lambda: DefaultsModel.model_validate({}),
         description="Options of `sweeps run`, unless given there.",
     )
+
+    @property
+    def objectives(self) -> list[ObjectiveModel]:
+        """The objectives, as a list also if there is one."""
+        return self.objective if isinstance(self.objective, list) else [self.objective]
 
 
 class SpaceFile(Header):

@@ -37,11 +37,13 @@ def finalize(
     from sweeps.finalizing.confirming import judge, plan_confirmation, run_confirmation
     from sweeps.finalizing.looking import Confirmed
     from sweeps.home import Home
+    from sweeps.records import need_one_objective
 
     if blocks % 4:
         raise UsageError(f"--blocks {blocks}: give a multiple of four, so that all images count")
     found = Home.resolve(home)
     info = found.get(name)
+    need_one_objective(info)
     confirmation = plan_confirmation(found, info, top, blocks, data)
     result = run_confirmation(
         confirmation, found, workers=workers, tracking_uri=tracking_uri, data=data,

@@ -41,7 +41,9 @@ def project_champion(
 def find_champion(
     store: RecordStore, info: SweepInfo, records: Sequence[Record], load: LoadExperiment
 ) -> Champion | None:
-    """Return the best trial of a sweep; None if none is complete."""
+    """Return the best trial of a sweep; None if none is complete, or several objectives count."""
+    if info.has_front:
+        return None
     best = next(iter(ranked(records, info.direction)), None)
     if best is None or best.objective is None:
         return None

@@ -8,7 +8,8 @@ from pathlib import Path
 from sweeps.coordinator.lock import SweepLock
 from sweeps.failpoints import reached
 from sweeps.home import Home
-from sweeps.records import SweepInfo, ranked
+from sweeps.records import SweepInfo
+from sweeps.records.pareto import worth_keeping
 
 
 def collect_garbage(
@@ -16,7 +17,7 @@ def collect_garbage(
 ) -> list[tuple[Path, int]]:
     """Remove the weights of all trials but the best, and what was put aside as damaged.
 
-    The weights of baselines are kept.
+    The weights of baselines are kept, and those of the Pareto front of several objectives.
 
     Args:
         home: Where the sweep lies.
@@ -42,7 +43,7 @@ def collect_garbage(
 def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
     store = home.store(info.id)
     records = store.read_all()
-    kept = {record.spec.key for record in ranked(records, info.direction)[:keep_top]}
+    kept = {r.spec.key for r in worth_keeping(records, info.objectives, keep_top)}
     kept |= {r.spec.key for r in records if r.ends_slot and r.origin.startswith("baseline ")}
     yield from sorted(p for p in store.folder.glob("[0-9]*.weights") if p.stem not in kept)
     yield from sorted(store.folder.glob("*.torn"))

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sweeps
+from search_spaces.objectives import Objective
 from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.experiment import Stop, TrialSpec
@@ -38,9 +39,12 @@ def space(tmp_path):
     return file
 
 
+SCORE = Objective("score", "maximize")
+
+
 def script(tmp_path, text, arguments="{x}"):
     (tmp_path / "train.py").write_text(text)
-    return ScriptExperiment(f"{sys.executable} train.py {arguments}", "score", "maximize", tmp_path)
+    return ScriptExperiment(f"{sys.executable} train.py {arguments}", [SCORE], tmp_path)
 
 
 def run(experiment, config=None, on_epoch=lambda epoch, metrics: None, source=None):

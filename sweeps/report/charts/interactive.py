@@ -75,7 +75,11 @@ def _axis(axis: Axis) -> dict[str, Any]:
         made |= {"tickvals": [*range(len(axis.labels))], "ticktext": [*axis.labels]}
         made["range"] = [-0.5, len(axis.labels) - 0.5]
     elif axis.log:
-        made |= {"type": "log", "dtick": 1, "tickformat": "~e" if axis.is_tiny else "~g"}
+        made |= {
+            "type": "log",
+            "dtick": "D2" if axis.is_short else 1,
+            "tickformat": "~e" if axis.is_tiny else "~g",
+        }
     elif axis.whole:
         made["tickformat"] = "d"
     if axis.range is not None:

@@ -1,6 +1,7 @@
 import pytest
 from optuna.trial import TrialState
 
+from search_spaces.objectives import Objective
 from sweeps.study.mirror import Mirror, told
 from tests.sweeps.records.test_format import make_record
 
@@ -10,10 +11,10 @@ def test_the_rungs_a_pruner_noted_are_seen_by_later_trials(outcome):
     # Also those of a trial that ran to its end: it is what others must measure up to.
     notes = {"completed_rung_0": 0.5}
     record = make_record(outcome=outcome, reason=outcome, pruner_attrs=notes)
-    mirror = Mirror("maximize")
+    mirror = Mirror(["maximize"])
     mirror.open()
     mirror.accept({}, {}, keep_notes=False)
-    mirror.tell(0, told(record, "loss"))
+    mirror.tell(0, told(record, [Objective("best_val_accuracy", "maximize")], "loss"))
     (trial,) = mirror.finished()
     assert trial.state == TrialState[outcome.upper()]
     assert trial.system_attrs.items() >= notes.items()
