@@ -174,3 +174,12 @@ def test_a_model_is_where_the_script_put_it(space, make_home):
     sweep = sweeps.run(str(space), home=make_home(), trials=1, workers=0, progress="quiet")
     with pytest.raises(UsageError, match="ended without weights"):
         sweep.best().load_model()
+
+
+def test_a_script_may_be_optimised_for_several_of_its_numbers(space, make_home):
+    objectives = "[{metric: score, direction: maximize}, {metric: size, direction: minimize}]"
+    text = space.read_text().replace("{metric: score, direction: maximize}", objectives, 1)
+    space.write_text(text)
+    sweep = sweeps.run(str(space), home=make_home(), workers=0, progress="quiet")
+    assert [trial.values["size"] for trial in sweep.pareto_front()] == [7.0]
+    assert sweep.trials()["size"].tolist() == [7.0] * 4

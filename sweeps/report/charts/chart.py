@@ -82,7 +82,7 @@ class Line:
         x: Positions.
         y: Positions.
         role: What it is.
-        text: What pointing at it says, a text a position.
+        text: What pointing at it says, a text a position; without, and without a name, nothing.
         dashed: Whether it is dashed.
         steps: Whether it keeps its height until the next position.
         faint: One of many: thin and half transparent.

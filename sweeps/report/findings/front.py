@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from search_spaces.objectives import Objective
@@ -16,6 +16,7 @@ from sweeps.report.slots import SlotRow
 
 Interval = tuple[float, float]
 
+_ACCURACY: Final = "accuracy"
 _RECALL: Final = "recall_"
 
 
@@ -29,7 +30,7 @@ class OnFront:
         intervals: The 95 % interval of each for other samples of the same kind, where it is a share
             of samples; None where it is none, or is exact.
         lead: How much more accurate it is than the next one on the front, sample by sample; None of
-            the last, and where the first objective is no accuracy.
+            the last, and where no objective is the accuracy on known samples.
     """
 
     row: SlotRow
@@ -38,20 +39,33 @@ class OnFront:
     lead: Difference | None
 
 
+def axis_of(objectives: Sequence[Objective]) -> int:
+    """Return the place of the objective along which a front is told: an accuracy, or the first."""
+    return next((n for n, one in enumerate(objectives) if _ACCURACY in one.metric), 0)
+
+
 def standings(data: SweepData) -> list[OnFront]:
-    """Return the front, the best by the first objective first."""
-    objectives = data.info.objectives
-    records = [data.full(row.slot) for row in data.summary.front]
-    leads = _leads(data, records)
+    """Return the front, the best by the objective of `axis_of` first."""
+    objectives, rows = data.info.objectives, data.summary.front
+    along = axis_of(objectives)
+    gains = {
+        row.slot: objectives[along].gain((row.values(objectives) or ())[along]) for row in rows
+    }
+    rows = tuple(sorted(rows, key=lambda row: -gains[row.slot]))
+    records = [data.full(row.slot) for row in rows]
     found = []
-    for row, record, lead in zip(data.summary.front, records, leads, strict=True):
+    for row, record in zip(rows, records, strict=True):
         values = row.values(objectives) or ()
         intervals = tuple(
             interval_of(record, objective, value)
             for objective, value in zip(objectives, values, strict=True)
         )
-        found.append(OnFront(row, values, intervals, lead))
-    return found
+        found.append(OnFront(row, values, intervals, None))
+    leads = _leads(data, records)
+    are_shares = all(trial.intervals[along] for trial in found)  # of the samples, not of others
+    if _ACCURACY not in objectives[along].metric or not are_shares:
+        return found
+    return [replace(trial, lead=lead) for trial, lead in zip(found, leads, strict=True)]
 
 
 def interval_of(record: Record, objective: Objective, value: float) -> Interval | None:
@@ -69,7 +83,7 @@ def interval_of(record: Record, objective: Objective, value: float) -> Interval 
     if counts is None:
         return None
     names, metric = class_names(record, len(counts)), objective.metric
-    if "accuracy" in metric:
+    if _ACCURACY in metric:
         right, total = int(counts.trace()), int(counts.sum())
     elif metric.startswith(_RECALL) and metric.removeprefix(_RECALL) in names:
         place = names.index(metric.removeprefix(_RECALL))
@@ -95,7 +109,7 @@ def ends_of(interval: Interval) -> str:
 
 
 def _leads(data: SweepData, records: Sequence[Record]) -> list[Difference | None]:
-    if data.samples is None or "accuracy" not in data.info.metric:
+    if data.samples is None:
         return [None] * len(records)
     right = [rightness(record, data.samples.labels) for record in records]
     return [

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from search_spaces.objectives import in_words
+from search_spaces.objectives import Objective, in_words
 from sweeps.report.blocks import Block, Code, Fact, Facts, Section, Table, Text
 from sweeps.report.charts.chart import Axis, Chart, Line, Mark, Number, Points
+from sweeps.report.charts.palette import Role
 from sweeps.report.data import SweepData
-from sweeps.report.findings.front import OnFront, ends_of, standings, worth
+from sweeps.report.findings.front import OnFront, axis_of, ends_of, standings, worth
 from sweeps.report.numbers import format_metric, format_params, format_seconds, format_value
 from sweeps.report.slots import SlotRow
 from sweeps.report.verdict import failure_line, progress_line, verdict_line
@@ -32,7 +33,9 @@ def pareto_section(data: SweepData) -> Section:
         blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
         return Section("verdict", "Pareto front", blocks)
     blocks.append(Facts(_facts(data, front)))
-    blocks += [_chart(data, front, other) for other in range(1, len(summary.objectives))]
+    along = axis_of(summary.objectives)
+    others = [place for place in range(len(summary.objectives)) if place != along]
+    blocks += [_chart(data, front, along, other) for other in others]
     blocks += [_table(data, front), Text(_reading(data, front), "note")]
     clocked = [one.metric for one in summary.objectives if one.is_measured_by_clock]
     if clocked:
@@ -64,33 +67,32 @@ def _facts(data: SweepData, front: Sequence[OnFront]) -> list[Fact]:
     return [*facts, Fact("trials", str(data.summary.done), f"in {seconds}")]
 
 
-def _chart(data: SweepData, front: Sequence[OnFront], other: int) -> Chart:
-    """Return all complete trials by the first and another objective, the front marked."""
+def _chart(data: SweepData, front: Sequence[OnFront], along: int, other: int) -> Chart:
+    """Return all complete trials by two of the objectives, the front marked."""
     objectives = data.info.objectives
-    first, second = objectives[0], objectives[other]
+    first, second = objectives[along], objectives[other]
     slots = {trial.row.slot for trial in front}
     behind = [row for row in data.ranking if row.slot not in slots]
+    sampled, places = [row for row in behind if row.baseline is None], (other, along)
     marks: list[Mark] = [
-        _points(
-            data, "behind the front", [r for r in behind if r.baseline is None], other, "trial"
-        ),
-        _points(data, "baselines", [r for r in behind if r.baseline], other, "baseline"),
+        _points(data, "behind the front", sampled, places, "trial"),
+        _points(data, "baselines", [r for r in behind if r.baseline], places, "baseline"),
     ]
     note = f"A dot a complete trial: {in_words(objectives)}. "
     if len(objectives) == 2:
-        marks.append(_stairs(data, front))
+        marks.append(_stairs(front, along, second))
         note += "Whatever lies behind the line is beaten by a trial on it. "
     else:
         note += "A trial of the front may look beaten here: it is better in another objective. "
-    intervals = [trial.intervals[0] or (trial.values[0],) * 2 for trial in front]
-    has_intervals = any(trial.intervals[0] for trial in front)
+    intervals = [trial.intervals[along] or (trial.values[along],) * 2 for trial in front]
+    has_intervals = any(trial.intervals[along] for trial in front)
     if has_intervals:
         note += f"Lines through dots are 95 % intervals of {first.metric} for other samples."
     marks.append(
         Points(
             "on the front",
             [trial.values[other] for trial in front],
-            [trial.values[0] for trial in front],
+            [trial.values[along] for trial in front],
             "best",
             [_text(trial.row, worth(trial, objectives)) for trial in front],
             low=[low for low, _ in intervals] if has_intervals else None,
@@ -99,13 +101,15 @@ def _chart(data: SweepData, front: Sequence[OnFront], other: int) -> Chart:
         )
     )
     shown = [mark for mark in marks if not isinstance(mark, Points) or mark.x]
-    name = "pareto" if other == 1 else f"pareto-{other}"
+    name = "pareto" if len(objectives) == 2 else f"pareto-{second.metric}"
     title = f"{first.metric} against {second.metric}"
-    return Chart(name, title, shown, _axis(data, other), _axis(data, 0), "wide", note.strip())
+    return Chart(name, title, shown, _axis(data, other), _axis(data, along), "wide", note.strip())
 
 
-def _points(data: SweepData, name: str, rows: Sequence[SlotRow], other: int, role: str) -> Points:
-    objectives = data.info.objectives
+def _points(
+    data: SweepData, name: str, rows: Sequence[SlotRow], places: tuple[int, int], role: Role
+) -> Points:
+    objectives, (other, along) = data.info.objectives, places
     values = [row.values(objectives) or () for row in rows]
     texts = [
         ", ".join(
@@ -117,8 +121,8 @@ def _points(data: SweepData, name: str, rows: Sequence[SlotRow], other: int, rol
     return Points(
         name,
         [found[other] for found in values],
-        [found[0] for found in values],
-        role,  # type: ignore[arg-type]
+        [found[along] for found in values],
+        role,
         [_text(row, text) for row, text in zip(rows, texts, strict=True)],
     )
 
@@ -129,15 +133,15 @@ def _text(row: SlotRow, value: str) -> str:
     return f"<b>trial {row.slot}</b>{origin}: {value}<br>{params}"
 
 
-def _stairs(data: SweepData, front: Sequence[OnFront]) -> Line:
+def _stairs(front: Sequence[OnFront], along: int, second: Objective) -> Line:
     """Return the border of what was reached: from trial to trial over the worse of both."""
-    ends = sorted((trial.values for trial in front), key=lambda values: values[1])
-    is_less_better = data.info.objectives[1].direction == "minimize"
-    x: list[Number] = [ends[0][1]]
-    y: list[Number] = [ends[0][0]]
+    ends = sorted((trial.values[1 - along], trial.values[along]) for trial in front)
+    x: list[Number] = [ends[0][0]]
+    y: list[Number] = [ends[0][1]]
     for before, after in pairwise(ends):
-        x += [after[1] if is_less_better else before[1], after[1]]
-        y += [before[0] if is_less_better else after[0], after[0]]
+        is_less_better = second.direction == "minimize"
+        x += [after[0] if is_less_better else before[0], after[0]]
+        y += [before[1] if is_less_better else after[1], after[1]]
     return Line("", x, y, "best")
 
 
@@ -171,7 +175,8 @@ def _table(data: SweepData, front: Sequence[OnFront]) -> Table:
         cells += [format_value(params[name]) if name in params else "" for name in names]
         cells += [trial.row.origin] if has_baseline else []
         rows.append(cells)
-    title = f"The {len(front)} trials on the front, by {objectives[0].metric}"
+    by = objectives[axis_of(objectives)].metric
+    title = f"The {len(front)} trials on the front, by {by}"
     columns += [*names, *(["origin"] if has_baseline else [])]
     return Table(columns, rows, title=title if len(front) > 1 else "The trial on the front")
 
@@ -209,7 +214,7 @@ def _next(data: SweepData, front: Sequence[OnFront]) -> Code:
     slots = [trial.row.slot for trial in front]
     commands = [
         f"sweeps export {name} model --trial {slots[0]}   # one of them as model.keras",
-        f"sweeps ui {name}   # the runs in MLflow, by both objectives",
+        f"sweeps ui {name}   # the runs in MLflow, with a chart of the objectives",
     ]
     if len(slots) > 1:
         first = f"sweeps compare {name}:{slots[0]} {name}:{slots[1]}   # what two of them differ in"

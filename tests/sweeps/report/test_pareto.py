@@ -96,7 +96,7 @@ def test_a_narrow_terminal_keeps_both_objectives_and_two_meanings_of_parameters_
     ]
     text = shown(render_trials(slot_rows(records), INFO.objectives), width=60)
     assert ["*1", "COMPLETE", "0.9300", "13002", "units=20"] in [row[:5] for row in cells(text)]
-    assert "0 COMPLETE   0.9100      13002 baseline tutorial: units=10" in text
+    assert "0.9100      13002 baseline tutorial:" in text
     assert "configuration" in text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -142,3 +143,25 @@ def test_trials_are_compared_by_both_and_a_sweep_as_a_whole_is_not(swept):
     refused = compare("small", f"small:{other.slot}")
     assert refused.exit_code == 2
     assert f"name one of its Pareto front: small:{one.slot}, small:{other.slot}" in refused.stderr
+
+
+def test_an_accuracy_is_told_apart_also_where_it_is_the_second_objective(data):
+    accuracy, weights = data.info.objectives
+    info = dataclasses.replace(
+        data.info, metric=weights.metric, direction=weights.direction, other_objectives=(accuracy,)
+    )
+    records = tuple(
+        dataclasses.replace(r, objective=r.result.metrics[weights.metric]) if r.objective else r
+        for r in data.records
+    )
+    swapped = dataclasses.replace(data, info=info, records=records)
+    sections = {section.anchor: section for section in report_sections(swapped)}
+    (chart,) = sections["verdict"].charts
+    (front,) = (m for m in chart.marks if isinstance(m, Points) and m.name == "on the front")
+    assert (chart.x.title, chart.y.title) == (weights.metric, accuracy.metric)
+    assert all(low < y < high for low, y, high in zip(front.low, front.y, front.high, strict=True))
+    (table,) = (b for b in sections["verdict"].blocks if isinstance(b, Table))
+    leads = [row[table.columns.index("ahead of the next by")] for row in table.rows]
+    assert all(lead.startswith("+") for lead in leads[:-1])
+    (line,) = (mark for mark in chart.marks if isinstance(mark, Line))
+    assert set(zip(front.x, front.y, strict=True)) <= set(zip(line.x, line.y, strict=True))
