@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from search_spaces.errors import SpaceError
+from search_spaces.objectives import MOST
 from search_spaces.values.domains import check_scalar
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -115,7 +116,11 @@ def _shape_of_objective(value: object) -> str:
 
 ObjectiveModels = Annotated[
     Annotated[ObjectiveModel, Tag("as mapping")]
-    | Annotated[list[ObjectiveModel], Field(min_length=1), Tag("as list")],
+    | Annotated[
+        list[ObjectiveModel],
+        Field(min_length=1, json_schema_extra={"maxItems": MOST}),  # `building` says it better
+        Tag("as list"),
+    ],
     Discriminator(_shape_of_objective),
 ]
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+import numpy as np
+
 from search_spaces.objectives import Objective
 from sweeps.errors import UsageError
 from sweeps.records.ranking import ranked
@@ -50,12 +52,16 @@ def front_of(
         objectives: What counts.
     """
     worth = [(gains_of(found, objectives), item) for item in items if (found := values(item))]
-    front: list[tuple[Values, T]] = []
-    # In this order nothing is dominated by what comes later.
-    for gains, item in sorted(worth, key=lambda pair: pair[0], reverse=True):
-        if not any(covers(better, gains) and better != gains for better, _ in front):
-            front.append((gains, item))
-    return [item for _, item in front]
+    distinct = sorted({gains for gains, _ in worth}, reverse=True)
+    front = np.empty((len(distinct), len(objectives)))
+    there: set[Values] = set()
+    for gains in distinct:  # in this order nothing is dominated by what comes later
+        known = len(there)
+        if not (front[:known] >= gains).all(axis=1).any():
+            front[known] = gains
+            there.add(gains)
+    chosen = [(gains, item) for gains, item in worth if gains in there]
+    return [item for _, item in sorted(chosen, key=lambda pair: pair[0], reverse=True)]
 
 
 def pareto_front(records: Iterable[Record], objectives: Sequence[Objective]) -> list[Record]:
