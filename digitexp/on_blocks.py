@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from digitexp.data import load_source, split_source
-from digitexp.data.blocks import Block, make_block
+from digitexp.data.blocks import Block, Indices, make_block
 from digitexp.data.source import Source
 from digitexp.data.splits import Split
 from digitexp.evaluation import accuracy, cross_entropy
 from digitexp.experiment import DigitExperiment
 from digitexp.training.outcome import TrainingData
+from sweeps.abilities import Signature, TestPart
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -29,9 +31,10 @@ from sweeps.experiment import (
 
 __all__ = ["DigitsOnBlocks", "experiment"]
 
-BLOCK, AGAIN = "block", "again"
-_OWN = (BLOCK, AGAIN)
-_KEPT = ("best_epoch", "epochs", "train_seconds", "parameters")
+BLOCK, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
+_OWN = (BLOCK, AGAIN, SEARCH_SPLIT, REFIT)
+_OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
+_KEPT = ("best_val_accuracy", *_OF_TRAINING)
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,31 @@ class Pool:
         """Return a block of it."""
         return make_block(self.source.labels, self.split, number)
 
+    def arrays(self, part: Block | Split) -> TrainingData:
+        """Return the arrays of a block, or of the search's own split."""
+        stopping = part.inner_indices if isinstance(part, Block) else part.validation_indices
+        return self._arrays(part.train_indices, stopping)
+
+    def everything(self) -> TrainingData:
+        """Return all images to train on; V0, which is among them, is looked at every epoch."""
+        return self._arrays(np.arange(len(self.source.labels)), self.split.validation_indices)
+
+    def _arrays(self, train: Indices, validation: Indices) -> TrainingData:
+        source = self.source
+        return TrainingData.from_split(
+            source.images, source.labels, train, validation, source.class_names
+        )
+
 
 class DigitsOnBlocks:
-    """Digits, with two parameters more: the block a trial is trained and judged on, and `again`.
+    """Digits, with parameters more: the block a trial is trained and judged on, and `again`.
 
     The seed of a trial follows from its block, so that every finalist meets it under the same;
-    `again` makes it another one.
+    `again` makes it another one. With `search_split` it is trained and scored as in the search, on
+    V0, and only its seed is new: what that says of luck is no verdict on the configuration. With
+    `refit_epochs` it is trained on everything but the test part, that many epochs: nothing is left
+    to judge it on, and of these epochs the one with the smallest loss on V0, trained on, is kept.
+    `best_val_accuracy` is of the images that stopped it early, on a block the inner part.
     """
 
     name = "digits-on-blocks"
@@ -58,6 +80,15 @@ class DigitsOnBlocks:
         **DigitExperiment.parameters,
         BLOCK: ParameterInfo("int", low=0, high=9999, default=0, description="fresh block"),
         AGAIN: ParameterInfo("int", low=0, high=9999, default=0, description="another seed"),
+        REFIT: ParameterInfo(
+            "int",
+            low=1,
+            high=10_000,
+            default=None,
+            optional=True,
+            description="train on all images, this many epochs",
+        ),
+        SEARCH_SPLIT: ParameterInfo("bool", default=False, description="train as the search"),
     }
     metrics: Mapping[str, MetricInfo] = {
         "block_accuracy": MetricInfo("maximize", None, "share right of the block's images"),
@@ -93,7 +124,7 @@ class DigitsOnBlocks:
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine, the reason and about how many seconds all epochs take."""
-        arrays = _arrays(data.payload, data.payload.block(0))
+        arrays = data.payload.arrays(data.payload.block(0))
         search = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
         return self._digits.plan(_without_block(config), search)
 
@@ -107,13 +138,23 @@ class DigitsOnBlocks:
         block = pool.block(int(spec.config.get(BLOCK) or 0))
         config = _without_block(spec.config)
         seed = (block.seed + int(spec.config.get(AGAIN) or 0)) % 2**32
+        refit = spec.config.get(REFIT)
+        if refit:
+            config |= {"epochs": refit, "early_stopping_patience_epochs": None}
         own = TrialSpec(spec.sweep, spec.slot, spec.attempt, seed, config)
-        arrays = _arrays(pool, block)
+        is_search = bool(spec.config.get(SEARCH_SPLIT))
+        arrays = pool.everything() if refit else pool.arrays(pool.split if is_search else block)
         inner = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
         result = self._digits.train(own, inner, on_epoch)
         if result.weights is None:
             return TrialResult(**{**vars(result), "metrics": {}})
-        logits = self._logits(config, result.weights, data.info, pool, block)
+        if is_search:
+            return result
+        if refit:
+            of_training = {name: result.metrics[name] for name in _OF_TRAINING}
+            return TrialResult(**{**vars(result), "metrics": of_training})
+        model = self._digits.load_model(config, result.weights, data.info)
+        logits = self.logits(model, _rows(pool.source.images[block.evaluation_indices]))
         labels = pool.source.labels[block.evaluation_indices].astype(np.int32)
         metrics = {
             "block_accuracy": accuracy(logits, labels),
@@ -126,7 +167,8 @@ class DigitsOnBlocks:
             "block_logits": logits,
         }
         kept = {"confusion": result.arrays["confusion"], **judged}
-        return TrialResult(**{**vars(result), "metrics": metrics, "arrays": kept})
+        info = {**result.info, "n_train": len(arrays.train_labels)}
+        return TrialResult(**{**vars(result), "metrics": metrics, "arrays": kept, "info": info})
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw loss curves and confusion matrix of the part that stopped it early."""
@@ -144,25 +186,36 @@ class DigitsOnBlocks:
         """Rebuild the model, see `DigitExperiment.load_model`."""
         return self._digits.load_model(_without_block(config), weights, info)
 
-    def _logits(
+    def export(
         self,
         config: Mapping[str, Value],
         weights: Mapping[str, np.ndarray],
         info: Mapping[str, Any],
-        pool: Pool,
-        block: Block,
-    ) -> np.ndarray:
-        model = self._digits.load_model(config, weights, info)
-        images = pool.source.images[block.evaluation_indices]
-        flat = images.reshape(len(images), -1).astype(np.float32)
-        return np.asarray(model(flat, training=False), np.float32)
+        folder: Path,
+    ) -> str:
+        """Write the model for use elsewhere, see `DigitExperiment.export`."""
+        return self._digits.export(_without_block(config), weights, info, folder)
+
+    def signature(self, info: Mapping[str, Any]) -> Signature:
+        """Return what `predict` takes, see `DigitExperiment.signature`."""
+        return self._digits.signature(info)
+
+    def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return class probabilities, see `DigitExperiment.predict`."""
+        return self._digits.predict(model, inputs)
+
+    def test_part(self, source: str | None) -> TestPart | None:
+        """Return the test images of a source, a row each; None if it has none."""
+        test = load_source(source).test
+        return None if test is None else TestPart(test.digest, _rows(test.images), test.labels)
+
+    def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return logits (n, classes), float32, of images (n, pixels)."""
+        return np.asarray(model(inputs, training=False), np.float32)
 
 
-def _arrays(pool: Pool, block: Block) -> TrainingData:
-    source = pool.source
-    return TrainingData.from_split(
-        source.images, source.labels, block.train_indices, block.inner_indices, source.class_names
-    )
+def _rows(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float32)
 
 
 def _without_block(config: Mapping[str, Value]) -> dict[str, Value]:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from search_spaces.bodies.answering import Replay, Walk, probes
 from search_spaces.bodies.declared import Declared, Row
 from search_spaces.bodies.python_body import PythonBody
+from search_spaces.defaults import Defaults
 from search_spaces.errors import Path, Problems, SpaceError, show
 from search_spaces.expressions import Expression, parse_expression
 from search_spaces.objectives import Objective, objectives_from, stored_objectives
@@ -19,24 +20,6 @@ from search_spaces.parameters import ParameterInfo, Value
 from search_spaces.suggesting import Suggester
 
 _NOT_IN_DIGEST = ("name", "description", "defaults")
-
-
-@dataclass(frozen=True)
-class Component:
-    """A sampler or pruner: a built-in name or import path, with keyword arguments."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """Options of a sweep where the command line says nothing."""
-
-    trials: int = 20
-    sampler: Component = Component("tpe")
-    pruner: Component = Component("none")
-    ask_ahead: int = 8
 
 
 @dataclass(frozen=True)
@@ -233,7 +216,6 @@ class Space:
 
 def _from_dict(stored: Mapping[str, Any], directory: FilePath | None) -> Space:
     body = cast("Mapping[str, Any]", stored["body"])
-    defaults = stored["defaults"]
     return Space(
         name=stored["name"],
         description=stored["description"],
@@ -242,12 +224,7 @@ def _from_dict(stored: Mapping[str, Any], directory: FilePath | None) -> Space:
         fixed=dict(stored["fixed"]),
         baselines={item["name"]: dict(item["params"]) for item in stored["baselines"]},
         constraints=tuple(parse_expression(text) for text in stored["constraints"]),
-        defaults=Defaults(
-            trials=defaults["trials"],
-            sampler=Component(**defaults["sampler"]),
-            pruner=Component(**defaults["pruner"]),
-            ask_ahead=defaults["ask_ahead"],
-        ),
+        defaults=Defaults.from_dict(stored["defaults"]),
         body=(
             PythonBody.from_dict(body, directory)
             if "function" in body

@@ -6,7 +6,7 @@ An experiment has one by having its methods; what needs an ability that is not t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ import numpy as np
 from search_spaces.parameters import Value
 from sweeps.experiment import PreparedData
 
-__all__ = ["Confirms", "Exports", "Samples", "Serves", "Signature"]
+__all__ = ["Confirms", "Exports", "Samples", "Serves", "Signature", "TestPart", "Tests"]
 
 
 class Confirms(Protocol):
@@ -28,6 +28,35 @@ class Confirms(Protocol):
     """
 
     on_blocks: str
+
+
+@dataclass(frozen=True, eq=False)
+class TestPart:
+    """Samples that no training and no choice between models has seen.
+
+    Attributes:
+        digest: SHA-256 (hex) of them: readings are counted by it.
+        inputs: (n, ...) as `Tests.logits` takes them.
+        labels: (n,) the class of each, from 0.
+    """
+
+    __test__ = False  # keeps pytest from collecting a class whose name begins with Test
+
+    digest: str
+    inputs: np.ndarray = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+
+
+class Tests(Protocol):
+    """What `Confirms.on_blocks` names may offer: a test part, read by `finalize --test` only."""
+
+    def test_part(self, source: str | None) -> TestPart | None:
+        """Return the test part of the experiment's own data or a named source; None without."""
+        ...
+
+    def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return (n, classes), float32, the most likely class the largest, of a loaded model."""
+        ...
 
 
 class Exports(Protocol):

@@ -8,72 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import TrialsError, UsageError
-from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
 from sweeps.options import RunOptions
-from sweeps.records import Record, SweepInfo, need_one_objective
+from sweeps.records import Conclusions, SweepInfo, Telling, need_one_objective
 from sweeps.report.slots import SlotRow, best_row, front_rows, slot_rows
 from sweeps.tracking.champion import ALIAS, model_name
+from sweeps.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sweeps.progress import Mode
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One trial of a sweep, ready to be looked at or loaded."""
-
-    sweep: Sweep = field(repr=False)
-    row: SlotRow
-
-    @property
-    def slot(self) -> int:
-        """Number of the trial, from 0."""
-        return self.row.slot
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Its sampled parameters."""
-        return dict(self.row.params)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Its headline metrics, from the restored best weights."""
-        return dict(self.row.metrics)
-
-    @property
-    def value(self) -> float | None:
-        """Its objective, the first if there are several; None unless it is COMPLETE."""
-        return self.row.objective
-
-    @property
-    def values(self) -> dict[str, float]:
-        """What it is worth by objective metric; empty unless it is COMPLETE."""
-        objectives = self.sweep.info.objectives
-        found = self.row.values(objectives)
-        return {one.metric: v for one, v in zip(objectives, found, strict=True)} if found else {}
-
-    @property
-    def record(self) -> Record:
-        """Everything that was recorded, arrays included."""
-        store = self.sweep.home.store(self.sweep.info.id)
-        attempts = [r for r in store.read_all() if r.spec.slot == self.slot]
-        deciding = [r for r in attempts if r.ends_slot] or attempts
-        return store.read(deciding[-1].spec.key)
-
-    def load_model(self) -> Any:
-        """Return the trained model with its best-epoch weights.
-
-        Raises:
-            UsageError: Its weights are not kept any more.
-            RecordError: They are damaged.
-        """
-        record = self.record
-        weights = self.sweep.home.store(self.sweep.info.id).weights(record)
-        experiment = load_experiment(self.sweep.info.experiment, self.sweep.directory)
-        return experiment.load_model(record.spec.config, weights, record.data["info"])
 
 
 @dataclass(frozen=True)
@@ -131,14 +76,29 @@ class Sweep:
 
     def report(self, file: str | Path) -> Path:
         """Write the sweep as one HTML page, as `sweeps report` does; return its path."""
-        from sweeps.finalizing.looking import sections_of
         from sweeps.report.reading import read_sweep
         from sweeps.report.reporting import render_report
+        from sweeps.report.sections import report_sections
 
         data = read_sweep(self.info, self.home.store(self.info.id))
-        page = render_report(data, sections_of(self.home, data))
+        page = render_report(data, report_sections(data))
         Path(file).write_text(page, encoding="utf-8")
         return Path(file).resolve()
+
+    def finalize(self, *, top: int = 5, blocks: int = 20, control: int = 0) -> list[Telling]:
+        """Train the best again on fresh blocks, as `sweeps finalize` does; return what it says.
+
+        Empty if it was interrupted: the same call goes on.
+
+        Raises:
+            UsageError: There is nothing to compare, or nothing to compare it on.
+        """
+        from sweeps.finalizing.finalize import FinalizeOptions, finalize
+
+        need_one_objective(self.info)
+
+        options = FinalizeOptions(top, blocks, control)
+        return list(finalize(self.home, self.info, options).tellings)
 
     def best(self) -> Trial:
         """Return the best trial observed (not confirmed).
@@ -158,6 +118,18 @@ class Sweep:
         The best by the first objective come first; with one, the best and those that equal it.
         """
         return [Trial(self, row) for row in front_rows(self.rows(), self.info.objectives)]
+
+    def champion(self) -> Trial:
+        """Return the training of the confirmed winner; the best trial observed until then.
+
+        Raises:
+            UsageError: No trial is complete yet, or the sweep has several objectives.
+        """
+        finalized = Conclusions(self.home.store(self.info.id).folder).finalized()
+        info = self.home.find(finalized.trained_in) if finalized else None
+        if finalized is None or info is None:
+            return self.best()
+        return Sweep(self.home, info).trial(int(finalized.champion.partition("-")[0]))
 
     def trial(self, slot: int) -> Trial:
         """Return one trial by its number.

@@ -45,7 +45,11 @@ the parent run, an attempt's run, the end of the parent run."""
 
 NAMES: Final = (
     *OF_A_SWEEP,
-    *(f"{file}.{step}" for file in ("hunch", "steering", "notes", "archived") for step in STEPS),
+    *(
+        f"{file}.{step}"
+        for file in ("hunch", "steering", "notes", "archived", "conclusion")
+        for step in STEPS
+    ),
     *("delete.begun", "delete.done", "delete.unregistered"),
     *("delete.untracked", "delete.unstudied"),
     *("withdraw.begun", "withdraw.done", "gc.begun", "gc.done", "share.begun", "share.packed"),

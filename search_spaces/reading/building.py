@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from search_spaces.bodies.answering import Replay
 from search_spaces.bodies.declared import Declared, Parameter
 from search_spaces.bodies.python_body import PythonBody
+from search_spaces.defaults import Component, Defaults, Finalizing
 from search_spaces.errors import Path, Problems, SpaceError
 from search_spaces.expressions import parse_expression
 from search_spaces.objectives import MOST, Objective
@@ -28,12 +29,13 @@ from search_spaces.reading.schema import (
     AnyParameter,
     CategoricalParameter,
     ComponentModel,
+    FinalizingModel,
     FloatParameter,
     Header,
     IntParameter,
     SpaceFile,
 )
-from search_spaces.space import Component, Defaults, Space
+from search_spaces.space import Space
 from search_spaces.values.domains import Categorical, Domain
 from search_spaces.values.ranges import Float, Int
 
@@ -156,12 +158,17 @@ def _space(
             _component(shape.defaults.sampler),
             _component(shape.defaults.pruner),
             shape.defaults.ask_ahead,
+            _finalizing(shape.defaults.finalize),
         ),
         body=body,
         source=source,
         directory=directory,
         lines=lines,
     )
+
+
+def _finalizing(shape: FinalizingModel | None) -> Finalizing | None:
+    return None if shape is None else Finalizing(shape.top, shape.blocks)
 
 
 def _attempt(problems: Problems, path: Path, build: Callable[[], _T]) -> _T | None:

@@ -10,6 +10,8 @@ OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 TRACKING_INCOMPLETE: Final = 3
+WHOLE: Final = frozenset({OK, TRACKING_INCOMPLETE})
+"""Of what did all that it was asked for."""
 INTERRUPTED: Final = {"interrupt": 130, "terminate": 143, "hangup": 129}
 
 

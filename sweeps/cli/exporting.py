@@ -14,17 +14,20 @@ def export(
     name: SweepArgument,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder.")],
     trial: Annotated[
-        int | None, typer.Option(help="Number of the trial (default: the best one).", min=0)
+        int | None,
+        typer.Option(
+            help="Number of the trial (default: the confirmed winner, or the best).", min=0
+        ),
     ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Write the best trial's model with configuration and a README that loads it and predicts."""
+    """Write a model with configuration and a README that loads it and predicts."""
     from sweeps.api import load
     from sweeps.exporting import export_trial
 
     sweep = load(name, home)
-    chosen = sweep.best() if trial is None else sweep.trial(trial)
+    chosen = sweep.champion() if trial is None else sweep.trial(trial)
     written = export_trial(chosen, folder)
-    print(f"trial {chosen.slot} of sweep {sweep.name!r}:")
+    print(f"trial {chosen.slot} of sweep {chosen.sweep.name!r}:")
     for path in written:
         print(f"  {path}")

@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE
-from sweeps.cli.options import HomeOption, JsonOption, SweepArgument, TrackingOption
+from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE, WHOLE
+from sweeps.cli.options import HomeOption, JsonOption, SweepNamesArgument, TrackingOption
 from sweeps.cli.reporting import DataOption
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
-    from sweeps.finalizing.looking import Confirmed
+    from sweeps.finalizing.finalize import FinalizeOptions, FinalizeResult
+    from sweeps.finalizing.testing import Tested
     from sweeps.finalizing.verdict import Verdict
+    from sweeps.home import Home
+    from sweeps.options import RunOptions
+    from sweeps.progress import Mode
+    from sweeps.records import SweepInfo, Telling
 
 
 def finalize(
-    name: SweepArgument,
+    names: SweepNamesArgument,
     top: Annotated[int, typer.Option(help="Best distinct configurations.", min=1)] = 5,
     blocks: Annotated[
         int, typer.Option(help="Fresh blocks, a multiple of four; 8 at least for a verdict.", min=8)
     ] = 20,
+    control: Annotated[
+        int,
+        typer.Option(metavar="N", help="Run N random trials too, and confirm their best.", min=0),
+    ] = 0,
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="Register the winner as trained on all but the test part."),
+    ] = False,
+    test: Annotated[
+        bool, typer.Option("--test", help="Then read the test part, once, for all of them.")
+    ] = False,
+    again: Annotated[
+        str, typer.Option(metavar="WHY", help="Read a test part that was read before.")
+    ] = "",
     workers: Annotated[int | None, typer.Option(help="Worker processes.", min=0)] = None,
     data: DataOption = None,
     home: HomeOption = None,
@@ -33,65 +53,155 @@ def finalize(
 
     The best configurations and the best baseline are trained on the same blocks of images that
     scored no trial, as a sweep of its own (NAME-final): it can be interrupted and goes on.
+
+    With --test, winner, runner-up and baseline of every sweep named are then scored on the test
+    part. That is counted: all that is to be asked belongs into one command.
     """
-    from sweeps.finalizing.confirming import judge, plan_confirmation, run_confirmation
-    from sweeps.finalizing.looking import Confirmed
+    from sweeps.finalizing.confirming import HowToTrain
+    from sweeps.finalizing.finalize import FinalizeOptions
+    from sweeps.finalizing.testing import FinalizedSweep, read_test
     from sweeps.home import Home
     from sweeps.records import need_one_objective
 
+    check_blocks(blocks)
+    if again and not test:
+        raise UsageError("--again says why --test reads a test part once more: give --test too")
+    found = Home.resolve(home)
+    infos = list({(info := found.get(name)).id: info for name in names}.values())
+    for info in infos:
+        need_one_objective(info)
+    how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto")
+    options = FinalizeOptions(top, blocks, control, refit, how)
+    results = _finalize_all(found, infos, options, show=not as_json)
+    code = worst_of(results)
+    tested = None
+    if test and code in WHOLE:
+        tested = read_test(found, [FinalizedSweep(*pair) for pair in results], how, again)
+        if tested.tracking_pending:
+            code = TRACKING_INCOMPLETE
+    if as_json:
+        documents = [_document(info, result, tested) for info, result in results]
+        print(json.dumps(documents if len(infos) > 1 else documents[0], indent=1))
+    elif tested:
+        tell(list(tested.tellings.values()))
+    raise typer.Exit(code)
+
+
+def _finalize_all(
+    home: Home, infos: Sequence[SweepInfo], options: FinalizeOptions, *, show: bool
+) -> list[tuple[SweepInfo, FinalizeResult]]:
+    """Finalise one sweep after the other, until one is interrupted or fails."""
+    from sweeps.finalizing.finalize import finalize as run_it
+
+    results = []
+    for info in infos:
+        results.append((info, run_it(home, info, options)))
+        if show:
+            tell(results[-1][1].tellings)
+        if exit_code(results[-1][1]) not in WHOLE:
+            break
+    return results
+
+
+def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
+    """Finalise a sweep that has just become whole, as its space says; return the exit code."""
+    from sweeps.finalizing.confirming import HowToTrain
+    from sweeps.finalizing.finalize import FinalizeOptions
+    from sweeps.finalizing.finalize import finalize as run_it
+    from sweeps.home import Home
+    from sweeps.records import need_one_objective
+
+    need_one_objective(info)
+    says = info.space.get("defaults", {}).get("finalize") or {}
+    if progress == "auto":
+        print("\nThe best are now confirmed on fresh blocks (--no-finalize leaves that out).")
+    how = HowToTrain(asked.workers, asked.tracking_uri, asked.data, progress)
+    result = run_it(Home.resolve(asked.home), info, FinalizeOptions(**says, how=how))
+    if progress == "json":
+        print(json.dumps({"event": "finalized", **_document(info, result, None)}))
+    elif progress != "quiet":
+        tell(result.tellings)
+    return exit_code(result)
+
+
+def check_blocks(blocks: int) -> None:
+    """Refuse a number of blocks with which some images would count more often than others.
+
+    Raises:
+        UsageError: It is no multiple of four.
+    """
     if blocks % 4:
         raise UsageError(f"--blocks {blocks}: give a multiple of four, so that all images count")
-    found = Home.resolve(home)
-    info = found.get(name)
-    need_one_objective(info)
-    confirmation = plan_confirmation(found, info, top, blocks, data)
-    result = run_confirmation(
-        confirmation, found, workers=workers, tracking_uri=tracking_uri, data=data,
-        progress="quiet" if as_json else "auto",
-    )  # fmt: skip
-    verdict = judge(confirmation, found.store(result.info.id))
-    if as_json:
-        print(json.dumps(_document(info.name, confirmation.name, verdict), indent=1))
-    elif verdict is None:
-        print("no verdict yet: the same command goes on")
-    else:
-        _tell(info.name, Confirmed(confirmation.name, verdict))
-    summary = result.summary
-    if summary.stopped_by in INTERRUPTED:
-        raise typer.Exit(INTERRUPTED[summary.stopped_by])
-    if verdict is None or verdict.blocks < blocks:
-        raise typer.Exit(FAILED)
-    raise typer.Exit(TRACKING_INCOMPLETE if summary.tracking_pending else OK)
 
 
-def _tell(name: str, confirmed: Confirmed) -> None:
+def worst_of(results: Sequence[tuple[SweepInfo, FinalizeResult]]) -> int:
+    """Return the exit code of all: the last is the one that was interrupted or failed."""
+    codes = [exit_code(result) for _, result in results]
+    return codes[-1] if codes[-1] not in WHOLE else max(codes)
+
+
+def exit_code(result: FinalizeResult) -> int:
+    """Return how the command ends: a confirmation that is not whole has failed."""
+    if result.stopped_by in INTERRUPTED:
+        return INTERRUPTED[result.stopped_by]
+    if not result.tellings:
+        return FAILED
+    return TRACKING_INCOMPLETE if result.tracking_pending else OK
+
+
+def tell(tellings: Sequence[Telling]) -> None:
+    """Print what was found out."""
     from sweeps.cli.console import Terminal
-    from sweeps.finalizing.looking import confirmation_section
+    from sweeps.report.sections.finalized import telling_section
     from sweeps.report.terminal import render_sections
 
-    Terminal().print(render_sections([confirmation_section(name, confirmed)]), crop=False)
+    if tellings:
+        Terminal().print(render_sections([telling_section(t) for t in tellings]), crop=False)
+    else:
+        print("no verdict yet: the same command goes on")
 
 
-def _document(name: str, confirmation: str, verdict: Verdict | None) -> dict[str, Any]:
-    standings = [] if verdict is None else verdict.standings
+def _document(info: SweepInfo, result: FinalizeResult, tested: Tested | None) -> dict[str, Any]:
+    verdict = result.judged.verdict if result.judged else None
+    gain = verdict.gain_over_control if verdict else None
     return {
-        "sweep": name,
-        "confirmation": confirmation,
+        "sweep": info.name,
+        "confirmation": result.confirmation.name if result.confirmation else None,
         "blocks": verdict.blocks if verdict else 0,
         "settled": verdict.is_settled if verdict else None,
         "recommended": verdict.recommended.finalist.label if verdict else None,
-        "standings": [
-            {
-                "finalist": s.finalist.label,
-                "slot": s.finalist.slot,
-                "accuracy": s.mean.value,
-                "accuracy_interval": list(s.mean.interval()),
-                "searched": s.finalist.searched,
-                "leader_ahead_by": s.behind.value if s.behind else None,
-                "interval": [s.low, s.high] if s.behind else None,
-                "verdict": s.word,
-                "blocks_needed": s.more_blocks,
-            }
-            for s in standings
-        ],
+        "gain_over_control": [gain.value, *gain.interval()] if gain else None,
+        "standings": _standings(verdict) if verdict else [],
+        "test": _test_document(tested, info) if tested else None,
+        "told": [{"lead": told.lead, "lines": list(told.lines)} for told in result.tellings],
     }
+
+
+def _test_document(tested: Tested, info: SweepInfo) -> dict[str, Any]:
+    told, reading = tested.tellings[info.id], tested.reading
+    return {
+        "reading": reading.number,
+        "digest": reading.digest,
+        "lead": told.lead,
+        "columns": list(told.columns),
+        "rows": [list(row) for row in told.rows],
+        "lines": list(told.lines),
+    }
+
+
+def _standings(verdict: Verdict) -> list[dict[str, Any]]:
+    return [
+        {
+            "finalist": s.finalist.label,
+            "slot": s.finalist.slot,
+            "accuracy": s.mean.value,
+            "accuracy_interval": list(s.mean.interval()),
+            "searched": s.finalist.searched,
+            "leader_ahead_by": s.behind.value if s.behind else None,
+            "interval": [s.low, s.high] if s.behind else None,
+            "probability_leader_better": s.chance,
+            "verdict": s.word,
+            "blocks_needed": s.more_blocks,
+        }
+        for s in verdict.standings
+    ]

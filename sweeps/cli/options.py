@@ -51,6 +51,13 @@ ExtendOption = Annotated[
         "--extend", help="Let an existing sweep go on in another space or with another sampler."
     ),
 ]
+SweepNamesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME...", help="Names or ids of sweeps.", autocompletion=_complete_sweep
+    ),
+]
+
 NewestSweepArgument = Annotated[
     str | None,
     typer.Argument(

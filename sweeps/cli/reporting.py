@@ -29,10 +29,10 @@ def report(
     home: HomeOption = None,
 ) -> None:
     """Write a sweep as one HTML page that works offline: who won, how sure that is, what next."""
-    from sweeps.finalizing.looking import sections_of
     from sweeps.home import Home
     from sweeps.report.reading import read_sweep
     from sweeps.report.reporting import draw_charts, render_report
+    from sweeps.report.sections import report_sections
 
     found = Home.resolve(home)
     info = found.get(name)
@@ -40,7 +40,7 @@ def report(
     if not read.records:
         raise UsageError(f"sweep {read.info.name!r} has no trial yet: nothing to report")
     path = output or Path(f"{read.info.name}.html")
-    sections = sections_of(found, read)
+    sections = report_sections(read)
     write(path, render_report(read, sections).encode())
     if figures is not None:
         for file, png in draw_charts(sections).items():

@@ -55,6 +55,7 @@ def list_sweeps(
 def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show the best trial observed (not confirmed), or the Pareto front of several objectives."""
     from sweeps.home import Home
+    from sweeps.records import Conclusions
     from sweeps.report.summary import summarize
     from sweeps.report.text import render_best
 
@@ -63,10 +64,12 @@ def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = Fal
     records = found.store(info.id).read_all(report=complain)
     asked = found.store(info.id).asked() or 0
     summary = summarize(info, records, asked=asked, seconds=0.0, stopped_by=None)
+    tellings = Conclusions(found.store(info.id).folder).tellings()
     if as_json:
-        print(json.dumps(summary.to_dict(), indent=1))
+        told = [{"title": told.title, "lead": told.lead} for told in tellings]
+        print(json.dumps({**summary.to_dict(), "finalized": told}, indent=1))
     else:
-        _console().print(render_best(summary), crop=False)
+        _console().print(render_best(summary, tellings), crop=False)
 
 
 def trials(

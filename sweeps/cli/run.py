@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sweeps.cli.exit_codes import exit_code, failure
+from sweeps.cli.exit_codes import WHOLE, exit_code, failure
 from sweeps.cli.options import (
     ExtendOption,
     HomeOption,
@@ -25,8 +25,11 @@ from sweeps.options import RunOptions
 
 if TYPE_CHECKING:
     from sweeps.coordinator.run import RunResult
+    from sweeps.progress import Mode
     from sweeps.records.record import SweepInfo
 
+FEWEST_TRIALS: Final = 15
+"""With fewer complete trials a space's word is not enough to have its sweep finalised."""
 _LEFT_OUT: Final = frozenset(
     {"space", "trials", "home", "extend", "timeout_seconds", "target", "stop_after", "fail_under"}
 )
@@ -108,6 +111,13 @@ def run(
         int | None,
         typer.Option(help="Worker processes (default: one a core); 0 trains in this process."),
     ] = None,
+    finalize: Annotated[
+        bool | None,
+        typer.Option(
+            help="Confirm the best on fresh blocks when all trials have an outcome (default: as "
+            "the space says, from 15 complete trials on)."
+        ),
+    ] = None,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a trial failed.")] = False,
@@ -150,14 +160,33 @@ def run(
     # Here and not above: `sweeps --help` need not wait for Optuna's storages.
     from sweeps.coordinator.run import run_options
 
+    progress: Mode = "json" if json else "quiet" if quiet else "auto"
     result = run_options(
         asked,
-        progress="json" if json else "quiet" if quiet else "auto",
+        progress=progress,
         has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
     )
     summary = result.summary
     _conclude(asked, result, failure(summary, strict, fail_under), show=not (json or quiet))
-    raise typer.Exit(exit_code(summary, strict=strict, fail_under=fail_under))
+    code = exit_code(summary, strict=strict, fail_under=fail_under)
+    if is_to_be_finalized(result, finalize) and code in WHOLE:
+        from sweeps.cli.finalizing import finalize_after
+
+        code = finalize_after(result.info, asked, progress) or code
+    raise typer.Exit(code)
+
+
+def is_to_be_finalized(result: RunResult, wanted: bool | None) -> bool:
+    """Whether finalising follows: all trials have an outcome, and it is asked for.
+
+    A quick look is not finalised by itself: with few trials there is little to decide.
+    """
+    summary = result.summary
+    if summary.stopped_by is not None or summary.done < summary.asked:
+        return False
+    says = result.info.space.get("defaults", {}).get("finalize") is not None
+    by_itself = says and summary.counts["COMPLETE"] >= FEWEST_TRIALS
+    return by_itself if wanted is None else wanted
 
 
 def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show: bool) -> None:

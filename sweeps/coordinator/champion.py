@@ -1,15 +1,26 @@
-"""Which model MLflow's registry gets: the best trial's, until a sweep can be finalised."""
+"""Which model MLflow's registry gets: the best trial's, until a sweep is finalised."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 from sweeps.abilities import Serves
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
-from sweeps.records import Record, RecordError, RecordStore, SweepInfo, ranked
+from sweeps.experiment_loading import load_experiment
+from sweeps.records import (
+    Conclusions,
+    Record,
+    RecordError,
+    RecordStore,
+    SweepInfo,
+    confirmed_by,
+    ranked,
+)
 from sweeps.tracking.champion import Champion
 from sweeps.tracking.model_files import model_files
 from sweeps.tracking.projection import Projection
@@ -24,7 +35,7 @@ def project_champion(
     records: Sequence[Record],
     load: LoadExperiment,
 ) -> None:
-    """Register the best trial's model, if its experiment serves any.
+    """Register the champion's model, if its experiment serves any.
 
     Args:
         projection: Where the runs are.
@@ -41,18 +52,50 @@ def project_champion(
 def find_champion(
     store: RecordStore, info: SweepInfo, records: Sequence[Record], load: LoadExperiment
 ) -> Champion | None:
-    """Return the best trial of a sweep; None if none is complete, or several objectives count."""
-    if info.has_front:
+    """Return the winner's training on block 0 of a finalised sweep, the best trial of another one.
+
+    None if no trial is complete, several objectives count, or the sweep only confirms another one.
+    """
+    if info.has_front or confirmed_by(info.directory):
         return None
+    confirmed = _confirmed(store)
+    if confirmed is not None:
+        return confirmed
     best = next(iter(ranked(records, info.direction)), None)
     if best is None or best.objective is None:
         return None
 
-    def files() -> Mapping[str, bytes] | None:
-        return _files(store, info, best, load)
+    return _champion(store, info, best, load)
 
-    digest = hashlib.sha256((store.folder / f"{best.spec.key}.record").read_bytes()).hexdigest()
-    return Champion(best.spec.key, digest, best.objective, files)
+
+def _confirmed(store: RecordStore) -> Champion | None:
+    """Return what a confirmation chose; None without one, or if that was deleted."""
+    finalized = Conclusions(store.folder).finalized()
+    if finalized is None:
+        return None
+    trainings = RecordStore(store.folder.parent / finalized.trained_in)
+    info = trainings.info()
+    if info is None:
+        return None
+    try:
+        record = trainings.read(finalized.champion)
+    except RecordError:
+        return None
+    directory = Path(info.directory) if info.directory else None
+    champion = _champion(
+        trainings, info, record, lambda: load_experiment(info.experiment, directory)
+    )
+    return dataclasses.replace(champion, confirmation=info)
+
+
+def _champion(
+    store: RecordStore, info: SweepInfo, record: Record, load: LoadExperiment
+) -> Champion:
+    def files() -> Mapping[str, bytes] | None:
+        return _files(store, info, record, load)
+
+    digest = hashlib.sha256((store.folder / f"{record.spec.key}.record").read_bytes()).hexdigest()
+    return Champion(record.spec.key, digest, record.objective or 0.0, files)
 
 
 def _files(

@@ -63,7 +63,7 @@ class Coordinator:
         self._running: dict[Future[Record], Slot] = {}
         self._again: deque[Slot] = deque()  # failed, and to be tried again
         self._executor: Executor | None = None
-        self._weights = WeightKeeper(self.store, objectives)
+        self._weights = WeightKeeper(self.store, objectives, self.config.space.directory)
         for record in self.ledger.records:
             self._weights.add(record)
         self._recorder = Recorder(self.config, self.store, self.environment, self.seconds)

@@ -12,9 +12,18 @@ from typing import Any, NamedTuple
 from sweeps.coordinator.champion import LoadExperiment, project_champion
 from sweeps.coordinator.parent_report import read_whole, report_files
 from sweeps.home import Home
-from sweeps.records import SWEEP, Ending, Notes, Record, RecordStore, SweepInfo, leading
+from sweeps.records import (
+    SWEEP,
+    Conclusions,
+    Ending,
+    Notes,
+    Record,
+    RecordStore,
+    SweepInfo,
+    leading,
+)
 from sweeps.report.briefing import render_briefing
-from sweeps.report.markdown import render_markdown
+from sweeps.report.markdown import render_markdown, render_telling
 from sweeps.report.slots import slot_rows
 from sweeps.report.summary import summarize
 from sweeps.report.table import trial_table, write_csv
@@ -97,7 +106,9 @@ def end_parent(
     records = store.read_all()
     end = describe_end(info, records, store.asked() or 0, ending)
     data = read_whole(store, info, load)
-    note = end.note if ending.error else f"{end.note}\n{render_briefing(data)}\n"
+    told = "".join(map(render_telling, data.tellings))
+    note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
+    finalized = Conclusions(store.folder).finalized()
     noted = Notes(store.folder).all().get(SWEEP)
     rows = slot_rows(records)
     table = io.StringIO(newline="")
@@ -117,7 +128,7 @@ def end_parent(
     projection.finish_sweep(
         info,
         ending.status,
-        {**end.tags, **TABLE_TAGS},
+        {**end.tags, **TABLE_TAGS, **({"winner": finalized.winner} if finalized else {})},
         projection.arrange(info, describe),
         best=end.best,
         files=files,

@@ -20,7 +20,8 @@ def check(evidence: Evidence) -> Iterator[Problem]:
     load = partial(load_experiment, info.experiment, directory)
     best = find_champion(evidence.store, info, evidence.records, load)
     runs = {run.key: run for run in evidence.runs if not run.is_deleted}
-    if evidence.away is not None or best is None or best.key not in runs:
+    is_elsewhere = best is not None and best.confirmation is not None
+    if evidence.away is not None or best is None or not (is_elsewhere or best.key in runs):
         return  # the runs' check says so
     if found is None or found.digest != best.digest:
         if best.files() is None:
@@ -28,7 +29,9 @@ def check(evidence: Evidence) -> Iterator[Problem]:
         points = f"points to trial {found.key}" if found else "is missing"
         what = f"the registered champion {points}; the best is trial {best.key}"
         yield Problem("mlflow", what, Repair.SEND)
-    elif found.run_id != runs[best.key].run_id or FOLDER not in runs[best.key].files:
+    elif not is_elsewhere and (
+        found.run_id != runs[best.key].run_id or FOLDER not in runs[best.key].files
+    ):
         what = f"the registered champion's files are not in the run of trial {best.key}"
         yield Problem("mlflow", what, Repair.SEND)
     elif found.model != model_name(info):

@@ -1,41 +1,35 @@
-"""Runs the confirmation of a sweep: a sweep of its own, over finalists and fresh blocks.
+"""Prepares and runs the confirmation of a sweep: a sweep of its own, finalists by fresh blocks.
 
 So everything a sweep has, a confirmation has: workers, records, resumption after any kill, runs in
-MLflow, doctor. Its space is a file in the home; the same command goes on with it.
+MLflow, doctor. Its space is a file in the folder of the sweep it confirms, by which they know each
+other whatever people call them; the same command goes on with it.
 """
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Final
 
 from sweeps.abilities import Confirms
 from sweeps.config import SPLIT_SEED
-from sweeps.coordinator.run import RunResult, run_options
+from sweeps.coordinator.run import run_options
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiment_loading import load_experiment
-from sweeps.finalizing.finalists import (
-    BLOCK,
-    FINALIST,
-    Finalist,
-    choose_finalists,
-    confirming_space,
-)
-from sweeps.finalizing.outcomes import Outcomes
-from sweeps.finalizing.verdict import Verdict, decide
+from sweeps.finalizing.finalists import Finalist, confirming_space, luck_space, refit_space
 from sweeps.home import Home
 from sweeps.naming import free_name
 from sweeps.options import RunOptions
 from sweeps.progress import Mode
-from sweeps.records import RecordStore, SweepInfo
+from sweeps.records import SweepInfo
+from sweeps.records.files import make_folder, write_atomically
 
-COST = "parameters"
-"""What makes one of several equivalent finalists the cheapest."""
+SPACE: Final = "space.yaml"
+LUCK, REFIT = "luck", "refit"
+"""Folders, in a confirmation's, of the spaces that measure luck and train the winner on all."""
 
 
 @dataclass(frozen=True)
@@ -44,54 +38,45 @@ class Confirmation:
 
     Attributes:
         name: Of its sweep.
-        space: Its file.
+        folder: With its space.
         finalists: Who takes part.
         blocks: On how many blocks.
+        experiment: Import path of what trains on blocks.
     """
 
     name: str
-    space: Path
+    folder: Path
     finalists: Sequence[Finalist]
     blocks: int
+    experiment: str
 
 
-def plan_confirmation(
-    home: Home, info: SweepInfo, top: int, blocks: int, data: str | None = None
-) -> Confirmation:
-    """Choose finalists and write the space of their confirmation.
-
-    One that was begun with the same finalists goes on; with others, another one begins.
+def blocks_experiment(info: SweepInfo) -> str:
+    """Return the import path of the experiment that trains a sweep's configurations on blocks.
 
     Raises:
-        UsageError: The experiment has no fresh blocks, there is nothing to compare, or the data
-            are not the sweep's: then V0 would not be what scored its trials.
+        UsageError: Its experiment has no fresh blocks.
     """
     directory = Path(info.directory) if info.directory else None
-    experiment = load_experiment(info.experiment, directory)
-    on_blocks = getattr(experiment, "on_blocks", None)
+    on_blocks = getattr(load_experiment(info.experiment, directory), "on_blocks", None)
     if not isinstance(on_blocks, str):
         raise UsageError(
             f"experiment {info.experiment!r} has no fresh blocks to confirm on; give it "
             f"`on_blocks` (see `{Confirms.__name__}` in sweeps/abilities.py)"
         )
-    _check_data(load_experiment(on_blocks, directory), info, data)
-    finalists = choose_finalists(info, home.store(info.id).read_all(), top)
-    text = confirming_space(on_blocks, finalists, blocks)
-    folder = home.path / "finalists"
-    taken = sorted(path.stem for path in confirmations_of(home, info))
-    for stem in taken:
-        if (folder / f"{stem}.yaml").read_text(encoding="utf-8") == text:
-            return Confirmation(stem, folder / f"{stem}.yaml", finalists, blocks)
-    name = f"{info.name}-final"
-    name = free_name(name, [*taken, *(i.name for i in home.sweeps())]) if taken else name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    return Confirmation(name, folder / f"{name}.yaml", finalists, blocks)
+    return on_blocks
 
 
-def _check_data(on_blocks: Experiment, info: SweepInfo, source: str | None) -> None:
+def check_data(info: SweepInfo, source: str | None) -> None:
+    """Refuse data that are not the sweep's: V0 would not be what scored its trials.
+
+    Raises:
+        UsageError: They are others, or unreadable.
+    """
+    directory = Path(info.directory) if info.directory else None
+    experiment: Experiment = load_experiment(blocks_experiment(info), directory)
     try:
-        data = on_blocks.prepare(source, SPLIT_SEED)
+        data = experiment.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
         raise UsageError(f"data of the confirmation: {error}") from None
     if (data.digest, data.split_digest) != (info.data.get("digest"), info.data.get("split_digest")):
@@ -101,78 +86,109 @@ def _check_data(on_blocks: Experiment, info: SweepInfo, source: str | None) -> N
         )
 
 
-def confirmations_of(home: Home, info: SweepInfo) -> list[Path]:
-    """Return the spaces of a sweep's confirmations: `NAME-final`, `NAME-final-2`, ..."""
-    own = re.compile(rf"{re.escape(info.name)}-final(-[0-9]+)?")
-    folder = home.path / "finalists"
-    return sorted(path for path in folder.glob("*.yaml") if own.fullmatch(path.stem))
+def plan_confirmation(
+    home: Home, info: SweepInfo, finalists: Sequence[Finalist], blocks: int
+) -> Confirmation:
+    """Write the space of a confirmation, or find it.
+
+    One that was begun with the same finalists goes on; with others, another one begins.
+
+    Raises:
+        UsageError: The experiment has no fresh blocks.
+    """
+    experiment = blocks_experiment(info)
+    text = confirming_space(experiment, finalists, blocks)
+    sweep_folder = home.store(info.id).folder
+    begun = {Path(i.directory or ""): i for i in home.sweeps() if i.directory}
+    folders = (sweep_folder / f"finalists-{number}" for number in itertools.count(1))
+    folder = next(f for f in folders if _space_in(f) in ({text} if f in begun else {text, None}))
+    name = f"{info.name}-final"
+    if folder in begun:
+        name = begun[folder].name
+    elif home.find(name) is not None:
+        name = free_name(name, [other.name for other in home.sweeps()])
+    make_folder(folder / LUCK)
+    write_atomically(folder / SPACE, text.encode(), "conclusion")
+    favourite = next((f for f in finalists if f.place == 1), finalists[0])
+    luck = luck_space(experiment, favourite, blocks)
+    write_atomically(folder / LUCK / SPACE, luck.encode(), "conclusion")
+    return Confirmation(name, folder, finalists, blocks, experiment)
 
 
-def run_confirmation(
-    confirmation: Confirmation,
-    home: Home,
-    *,
-    workers: int | None = None,
-    tracking_uri: str | None = None,
-    data: str | None = None,
-    progress: Mode = "auto",
-) -> RunResult:
-    """Train every finalist on every block; what was trained before is not trained again."""
-    return run_options(
-        RunOptions(
-            str(confirmation.space),
-            name=confirmation.name,
-            trials=confirmation.blocks * len(confirmation.finalists),
-            home=home.path,
-            workers=workers,
-            tracking_uri=tracking_uri,
-            data=data,
-        ),
-        progress=progress,
-    )
-
-
-def judge(confirmation: Confirmation, store: RecordStore) -> Verdict | None:
-    """Return the verdict of the blocks that every finalist has been trained on; None before two."""
-    found: dict[tuple[int, str], str] = {}
-    costs: dict[str, list[float]] = {}
-    for record in store.read_all():
-        if record.outcome == "complete" and record.result is not None:
-            label = str(record.params[FINALIST])
-            found[int(str(record.params[BLOCK])), label] = record.spec.key
-            costs.setdefault(label, []).append(record.result.metrics.get(COST, 0.0))
-    labels = [finalist.label for finalist in confirmation.finalists]
-    whole = [b for b in range(confirmation.blocks) if all((b, label) in found for label in labels)]
-    whole = _whole_repeats(store, whole, found, labels[0])
-    if not whole:
+def _space_in(folder: Path) -> str | None:
+    try:
+        return (folder / SPACE).read_text(encoding="utf-8")
+    except FileNotFoundError:
         return None
-    read = {key: store.read(found[key]) for key in found if key[0] in whole}
-    arrays = {key: record.result.arrays for key, record in read.items() if record.result}
-    outcomes = Outcomes(
-        np.array([[arrays[b, label]["block_correct"] != 0 for b in whole] for label in labels]),
-        np.array([arrays[b, labels[0]]["block_images"] for b in whole], np.int64),
-    )
-    means = {label: float(np.mean(values)) for label, values in costs.items()}
-    return decide(outcomes, confirmation.finalists, means)
 
 
-def _whole_repeats(
-    store: RecordStore,
-    blocks: Sequence[int],
-    found: dict[tuple[int, str], str],
-    label: str,
-) -> list[int]:
-    """Return as many of these blocks as have every image equally often, twice at least."""
-    counts: dict[int, int] = {}
-    best: list[int] = []
-    taken: list[int] = []
-    for block in blocks:
-        result = store.read(found[block, label]).result
-        assert result is not None
-        taken.append(block)
-        for image in result.arrays["block_images"].tolist():
-            counts[image] = counts.get(image, 0) + 1
-        repeats = set(counts.values())
-        if len(repeats) == 1 and repeats.pop() >= 2:
-            best = list(taken)
-    return best
+@dataclass(frozen=True)
+class HowToTrain:
+    """What is the same for everything that finalising trains; see `RunOptions`."""
+
+    workers: int | None = None
+    tracking_uri: str | None = None
+    data: str | None = None
+    progress: Mode = "auto"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A sweep that was run for finalising, or was whole already.
+
+    Attributes:
+        info: The sweep.
+        stopped_by: What ended it early; None if it is whole.
+        tracking_pending: Runs that MLflow lacks.
+    """
+
+    info: SweepInfo
+    stopped_by: str | None = None
+    tracking_pending: int = 0
+
+
+def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
+    """Train every finalist on every block; what was trained before is not trained again."""
+    trials = confirmation.blocks * len(confirmation.finalists)
+    return _run(confirmation.folder / SPACE, confirmation.name, trials, home, how)
+
+
+def run_again(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
+    """Train the search's best again, on the search's split: as often as there are blocks."""
+    folder = confirmation.folder / LUCK
+    name = _name_beside(confirmation, home, folder, LUCK)
+    return _run(folder / SPACE, name, confirmation.blocks, home, how)
+
+
+def run_refit(
+    confirmation: Confirmation, home: Home, how: HowToTrain, winner: Finalist, epochs: int
+) -> Ran:
+    """Train the winner on everything but the test part, once, for as many epochs as it needs."""
+    folder = confirmation.folder / REFIT
+    make_folder(folder)
+    text = refit_space(confirmation.experiment, winner, epochs)
+    write_atomically(folder / SPACE, text.encode(), "conclusion")
+    return _run(folder / SPACE, _name_beside(confirmation, home, folder, "refit"), 1, home, how)
+
+
+def _name_beside(confirmation: Confirmation, home: Home, folder: Path, what: str) -> str:
+    """Return the name of a sweep beside a confirmation: its own if it was begun, or a free one."""
+    begun = next((i for i in home.sweeps() if i.directory == str(folder)), None)
+    name = begun.name if begun else f"{confirmation.name.removesuffix('-final')}-{what}"
+    if begun is None and home.find(name) is not None:
+        name = free_name(name, [other.name for other in home.sweeps()])
+    return name
+
+
+def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ran:
+    whole = next((i for i in home.sweeps() if i.directory == str(space.parent)), None)
+    if whole is not None:
+        records = home.store(whole.id).read_all()
+        if len({r.spec.slot for r in records if r.outcome == "complete"}) >= trials:
+            return Ran(whole)
+    asked = RunOptions(
+        str(space), name=name, trials=trials, home=home.path, workers=how.workers,
+        tracking_uri=how.tracking_uri, data=how.data,
+    )  # fmt: skip
+    result = run_options(asked, progress=how.progress)
+    return Ran(result.info, result.summary.stopped_by, result.summary.tracking_pending)

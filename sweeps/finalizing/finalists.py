@@ -13,7 +13,11 @@ from sweeps.errors import UsageError
 from sweeps.records import Record, SweepInfo, ranked
 
 FINALIST, BLOCK = "finalist", "block"
+SEARCH_SPLIT, REFIT = "search_split", "refit_epochs"
+"""What `Confirms.on_blocks` understands beside the parameters of the experiment."""
 METRIC = "block_accuracy"
+CONTROL = "control-"
+"""How labels of finalists begin that are of random trials."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Finalist:
         slot: Its trial in the search.
         config: Everything its trial set.
         searched: Its objective in the search, where that was an accuracy too; else None.
-        place: Its place there, from 1.
+        place: Its place there, from 1; 0 if it is of another search.
     """
 
     label: str
@@ -33,6 +37,16 @@ class Finalist:
     config: Mapping[str, Value]
     searched: float | None
     place: int
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether people proposed it, not the search."""
+        return self.label.startswith("baseline-")
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it comes from random trials."""
+        return self.label.startswith(CONTROL)
 
 
 def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> list[Finalist]:
@@ -56,12 +70,46 @@ def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> li
     return list(found.values())
 
 
+def choose_best(info: SweepInfo, records: Sequence[Record]) -> Finalist | None:
+    """Return the best of a sweep; None if no trial is complete."""
+    best = ranked(records, info.direction)
+    return _finalist(info, best[0], 1) if best else None
+
+
 def _finalist(info: SweepInfo, record: Record, place: int) -> Finalist:
     kind, _, name = record.origin.partition(" ")
     slot = record.spec.slot
     label = f"baseline-{name}" if kind == "baseline" and name else f"trial-{slot}"
     searched = record.objective if "accuracy" in info.metric else None
     return Finalist(label, slot, dict(record.spec.config), searched, place)
+
+
+def luck_space(experiment: str, finalist: Finalist, seeds: int) -> str:
+    """Return a space, as YAML, that trains one finalist on the search's split with new seeds."""
+    document: dict[str, Any] = {
+        "description": "The best of a search on the split of that search, with other seeds",
+        "experiment": experiment,
+        "objective": {"metric": "best_val_accuracy", "direction": "maximize"},
+        "parameters": {BLOCK: {"type": "int", "low": 0, "high": seeds - 1}},
+        "fixed": {**finalist.config, SEARCH_SPLIT: True},
+        "defaults": {"trials": seeds, "sampler": "grid", "pruner": "none"},
+    }
+    text: str = yaml.safe_dump(document, sort_keys=False)
+    return text
+
+
+def refit_space(experiment: str, winner: Finalist, epochs: int) -> str:
+    """Return a space, as YAML, that trains the winner once more, on all but the test part."""
+    document: dict[str, Any] = {
+        "description": "The winner on everything but the test part",
+        "experiment": experiment,
+        "objective": {"metric": "epochs", "direction": "minimize"},
+        "parameters": {BLOCK: {"type": "int", "low": 0, "high": 0}},
+        "fixed": {**winner.config, REFIT: epochs},
+        "defaults": {"trials": 1, "sampler": "grid", "pruner": "none"},
+    }
+    text: str = yaml.safe_dump(document, sort_keys=False)
+    return text
 
 
 def confirming_space(experiment: str, finalists: Sequence[Finalist], blocks: int) -> str:

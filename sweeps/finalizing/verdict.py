@@ -14,6 +14,7 @@ from sweeps.finalizing.intervals import (
     critical_value,
     crossed_difference,
     crossed_mean,
+    probability_better,
 )
 from sweeps.finalizing.outcomes import Outcomes
 
@@ -36,6 +37,9 @@ class Standing:
         high: Its upper end.
         word: `worse` if the interval is above 0, `equivalent` if it lies inside the margin.
         more_blocks: How many would settle it in all; None if blocks alone will not.
+        chance: Probability that the leader really is the better one of the two, by a correlated
+            Bayesian t-test, which answers for new training sets too; None of the leader, or where
+            the size of the training sets is not known.
         cost: What is compared among equivalent ones, such as the number of weights.
     """
 
@@ -47,6 +51,7 @@ class Standing:
     word: Word
     more_blocks: int | None
     cost: float
+    chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,18 @@ class Verdict:
         standings: All finalists.
         blocks: On how many blocks.
         is_settled: Whether the leader is better than every other.
+        gain_over_control: Of the search's best over the best of random trials; None without one.
     """
 
     standings: Sequence[Standing]
     blocks: int
     is_settled: bool
+    gain_over_control: Estimate | None = None
+
+    @property
+    def control(self) -> Standing | None:
+        """The best of random trials, if it takes part."""
+        return next((s for s in self.standings if s.finalist.is_control), None)
 
     @property
     def may_be_best(self) -> list[Standing]:
@@ -74,12 +86,25 @@ class Verdict:
         good = [s for s in self.standings if s.word in {"leads", "equivalent"}]
         return min(good, key=lambda standing: standing.cost)
 
+    @property
+    def runner_up(self) -> Standing | None:
+        """The best of the others that the search proposed; None if there is no other."""
+        others = (s for s in self.standings if s is not self.recommended)
+        return next((s for s in others if not s.finalist.is_baseline), None)
+
+    @property
+    def baseline(self) -> Standing | None:
+        """The baseline, unless it is the one to take."""
+        others = (s for s in self.standings if s is not self.recommended)
+        return next((s for s in others if s.finalist.is_baseline), None)
+
 
 def decide(
     outcomes: Outcomes,
     finalists: Sequence[Finalist],
     costs: Mapping[str, float],
     margin: float = MARGIN,
+    train_size: int = 0,
 ) -> Verdict:
     """Compare the leader with every other finalist.
 
@@ -94,6 +119,7 @@ def decide(
         finalists: Who.
         costs: By label.
         margin: See `MARGIN`.
+        train_size: Images in a block's training set; 0 if that is not known.
     """
     leader = outcomes.leader
     behind = {
@@ -119,15 +145,26 @@ def decide(
         elif is_enough and -margin < low and high < margin:
             word = "equivalent"
         more = _blocks_needed(lead, outcomes.blocks, compared, margin)
-        made.append(Standing(finalist, mean, lead, low, high, word, more, cost))
+        chance = probability_better(outcomes, leader, number, train_size) if train_size else None
+        made.append(Standing(finalist, mean, lead, low, high, word, more, cost, chance))
     order = sorted(made, key=lambda s: (s.word != "leads", -s.mean.value))
-    return Verdict(order, outcomes.blocks, is_settled)
+    return Verdict(order, outcomes.blocks, is_settled, _gain_over_control(outcomes, finalists))
+
+
+def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Estimate | None:
+    places = {f.place: number for number, f in enumerate(finalists) if not f.is_control}
+    control = next((number for number, f in enumerate(finalists) if f.is_control), None)
+    if control is None or 1 not in places:
+        return None
+    return crossed_difference(outcomes, places[1], control)
 
 
 def _blocks_needed(behind: Estimate, blocks: int, compared: int, margin: float) -> int | None:
     """Return how many blocks would make the interval narrow enough, if it stays where it is."""
-    goal = max(abs(behind.value), margin - abs(behind.value)) / critical_value(compared, 1e9)
+    wanted = max(abs(behind.value), margin - abs(behind.value))
+    goal = wanted / critical_value(compared, behind.freedom)
     room = goal**2 - behind.of_images  # which more blocks of the same images do not reduce
     if room <= 0:
         return None
-    return max(blocks, math.ceil(behind.of_blocks * blocks / room))
+    repeats = math.ceil(behind.of_blocks * blocks / room / 4)
+    return max(blocks, 4 * repeats)

@@ -8,7 +8,7 @@ from pathlib import Path
 from sweeps.coordinator.lock import SweepLock
 from sweeps.failpoints import reached
 from sweeps.home import Home
-from sweeps.records import SweepInfo
+from sweeps.records import SweepInfo, confirmed_by
 from sweeps.records.pareto import worth_keeping
 
 
@@ -17,7 +17,8 @@ def collect_garbage(
 ) -> list[tuple[Path, int]]:
     """Remove the weights of all trials but the best, and what was put aside as damaged.
 
-    The weights of baselines are kept, and those of the Pareto front of several objectives.
+    The weights of baselines are kept, those of the Pareto front of several objectives, and all of a
+    confirmation, which is read once more if its sweep is tested.
 
     Args:
         home: Where the sweep lies.
@@ -45,5 +46,7 @@ def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
     records = store.read_all()
     kept = {r.spec.key for r in worth_keeping(records, info.objectives, keep_top)}
     kept |= {r.spec.key for r in records if r.ends_slot and r.origin.startswith("baseline ")}
+    if confirmed_by(info.directory):
+        kept |= {record.spec.key for record in records}
     yield from sorted(p for p in store.folder.glob("[0-9]*.weights") if p.stem not in kept)
     yield from sorted(store.folder.glob("*.torn"))

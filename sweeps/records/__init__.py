@@ -1,6 +1,7 @@
 """Records: what is known of every attempt; written first, and all else is made from them."""
 
 from sweeps.records.ending import Ending, SweepStatus
+from sweeps.records.finalized import Conclusions, Finalized, Telling, confirmed_by
 from sweeps.records.generations import Generation, UnfinishedSlot
 from sweeps.records.hunches import Hunch, Hunches
 from sweeps.records.notes import SWEEP, Notes
@@ -12,8 +13,10 @@ from sweeps.records.store import DamagedRecordWarning, RecordError, RecordStore,
 
 __all__ = [
     "SWEEP",
+    "Conclusions",
     "DamagedRecordWarning",
     "Ending",
+    "Finalized",
     "Generation",
     "Hunch",
     "Hunches",
@@ -25,8 +28,10 @@ __all__ = [
     "Report",
     "SweepInfo",
     "SweepStatus",
+    "Telling",
     "UnfinishedSlot",
     "attempts_put_aside",
+    "confirmed_by",
     "leading",
     "need_one_objective",
     "pareto_front",

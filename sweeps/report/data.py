@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from search_spaces.objectives import Objective
 from sweeps.abilities import Samples
 from sweeps.experiment import PreparedData
-from sweeps.records import Ending, Record, RecordStore, SweepInfo, leading
+from sweeps.records import Conclusions, Ending, Record, RecordStore, SweepInfo, Telling, leading
 from sweeps.report.slots import SlotRow, slot_rows
 from sweeps.report.summary import Summary, summarize
 from sweeps.report.table import parameter_names
@@ -83,6 +83,11 @@ class SweepData:
             failure_cause=ending.failure_cause if ending else None,
             time_split=ending.time_split if ending else None,
         )
+
+    @cached_property
+    def tellings(self) -> list[Telling]:
+        """What finalising and readings of the test part said of it."""
+        return Conclusions(self.store.folder).tellings()
 
     @cached_property
     def finals(self) -> Mapping[int, Record]:

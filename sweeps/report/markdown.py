@@ -10,6 +10,7 @@ from sweeps.report.table import parameter_names
 from sweeps.report.verdict import difference_to, progress_line, retry_line, verdict_line
 
 if TYPE_CHECKING:
+    from sweeps.records import Telling
     from sweeps.report.slots import SlotRow
     from sweeps.report.summary import Summary
 
@@ -48,6 +49,16 @@ def render_markdown(summary: Summary) -> str:
     if summary.tracking_pending:
         lines += [f"{counted(summary.tracking_pending, 'run')} not in MLflow yet.", ""]
     return "\n".join(lines)
+
+
+def render_telling(telling: Telling) -> str:
+    """Return what finalising, or a reading of the test part, said."""
+    lines = [f"### {escape(telling.title)}", "", f"**{escape(telling.lead)}**", ""]
+    if telling.rows:
+        lines += _table(list(telling.columns), [list(row) for row in telling.rows])
+    for text in filter(None, (*telling.lines, telling.note)):
+        lines += [escape(text), ""]
+    return "\n".join(lines) + "\n"
 
 
 def escape(text: str) -> str:

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.records import Telling
 from sweeps.report.commands import next_commands
 from sweeps.report.numbers import (
     broken,
@@ -78,12 +79,17 @@ def render_text(
     return Group(*parts, Text(), _commands(dict(zip(commands, hints, strict=True))))
 
 
-def render_best(summary: Summary) -> RenderableType:
+def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> RenderableType:
     """Return what `sweeps best` prints: verdict, parameters and metrics of the best trial.
 
     Of several objectives: the trials of the Pareto front, and the baselines.
+
+    Args:
+        summary: Of the sweep.
+        tellings: What finalising said of it, if it was.
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
+    parts += [Text(f"{told.title}: {told.lead}") for told in tellings]
     if summary.has_front:
         parts += _front(summary)
     if summary.best:

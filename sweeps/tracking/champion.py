@@ -1,4 +1,6 @@
-"""A sweep's best trial in MLflow's registry: one registered model a sweep, one version a champion.
+"""A sweep's champion in MLflow's registry: one registered model a sweep, one version a champion.
+
+Until the sweep is finalised it is the best trial, and provisional; then a training of the winner.
 
 The model's files lie in the run of its trial, under a fixed name: `log_model` would invent an id
 for each try. A version is known by the digest of the trial's record, the alias is the last word:
@@ -25,20 +27,23 @@ DIGEST: Final = "record_digest"
 
 @dataclass(frozen=True)
 class Champion:
-    """The trial whose model is to be registered.
+    """The training whose model is to be registered.
 
     Attributes:
         key: `<slot>-<attempt>`.
         digest: SHA-256 (hex) of its record file.
-        value: Of the objective.
+        value: Of its objective.
         files: Makes the model's files by name; None if there is no model: the experiment serves
             none, or the weights are gone. Asked only if the trial has no version yet.
+        confirmation: The sweep it was trained in, if that is a confirmation: the model is not
+            provisional any more.
     """
 
     key: str
     digest: str
     value: float
     files: Callable[[], Mapping[str, bytes] | None]
+    confirmation: SweepInfo | None = None
 
 
 def model_name(info: SweepInfo) -> str:
@@ -73,13 +78,13 @@ def register_champion(
         log_files(client, run_id, under, scratch)
         reached("champion.filed")
     if kept is None:
-        model = model or _create_model(client, info)
+        model = model or _create_model(client, info, _about(info, champion))
         _create_version(client, model, run_id, info, champion)
         reached("champion.versioned")
         # Looked up even though it was just created: a repeated request may have made two.
         made = _made_of(client, model, champion)
         kept = next(version for version in made if version.run_id == run_id)
-    _point_alias(client, model, kept)
+    _point_alias(client, model, kept, _about(info, champion))
     for duplicate in made:
         if duplicate.version != kept.version:
             client.delete_model_version(duplicate.name, duplicate.version)
@@ -127,11 +132,20 @@ def _renamed(client: Any, model: Any | None, info: SweepInfo) -> Any | None:
     return client.get_registered_model(model.name)
 
 
-def _create_model(client: Any, info: SweepInfo) -> Any:
-    about = (
+def _about(info: SweepInfo, champion: Champion) -> str:
+    if champion.confirmation is not None:
+        return (
+            f"The winner of sweep {info.id}, confirmed on fresh blocks, from the sweep "
+            f"{champion.confirmation.name}: as it was trained on block 0, whichever block scored "
+            "best, or on everything but the test part (refit_epochs)."
+        )
+    return (
         f"The best trial of sweep {info.id} by {info.metric} on the validation part: provisional, "
         "since it was chosen by what it is measured on."
     )
+
+
+def _create_model(client: Any, info: SweepInfo, about: str) -> Any:
     tags = {"sweep_id": info.id, "experiment": info.experiment_name}
     model = client.create_registered_model(model_name(info), tags, about)
     reached("champion.named")
@@ -142,22 +156,29 @@ def _create_version(
     client: Any, model: Any, run_id: str, info: SweepInfo, champion: Champion
 ) -> None:
     root = client.get_run(run_id).info.artifact_uri
+    trained_in = champion.confirmation or info
     tags = {
         "sweep": info.name,
         "sweep_id": info.id,
         "trial": champion.key,
-        "metric": info.metric,
+        "metric": trained_in.metric,
         "value": str(champion.value),
-        "provisional": "true",
+        "provisional": str(champion.confirmation is None).lower(),
         DIGEST: champion.digest,
     }
-    about = f"Trial {champion.key}: {info.metric} {champion.value:.6g} on the validation part."
+    judged_on = "on its block" if champion.confirmation else "on the validation part"
+    about = (
+        f"Trial {champion.key} of {trained_in.name}: {trained_in.metric} {champion.value:.6g} "
+        f"{judged_on}."
+    )
     client.create_model_version(
         model.name, f"{root}/{FOLDER}", run_id, tags, description=about, await_creation_for=0
     )
 
 
-def _point_alias(client: Any, model: Any, version: Any) -> None:
+def _point_alias(client: Any, model: Any, version: Any, about: str) -> None:
+    if model.description != about:
+        client.update_registered_model(model.name, about)
     if str(model.aliases.get(ALIAS, "")) != str(version.version):
         client.set_registered_model_alias(model.name, ALIAS, version.version)
         reached("champion.done")

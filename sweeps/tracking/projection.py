@@ -135,7 +135,7 @@ class Projection:
     def register(self, info: SweepInfo, champion: Champion) -> None:
         """Have the model of an attempt in MLflow's registry; see `register_champion`."""
         with quiet(), self._forgetting(info):
-            known = self._sweep(info).children.get(champion.key)
+            known = self._sweep(champion.confirmation or info).children.get(champion.key)
             if known is not None:  # else the attempt itself is reported as missing
                 register_champion(self._client(), known[0], info, champion, self._scratch)
 

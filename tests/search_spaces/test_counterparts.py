@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from search_spaces.bodies.answering import random_answers
 from search_spaces.bodies.declared import Declared, Parameter
 from search_spaces.counterparts import counterpart
+from search_spaces.defaults import Defaults
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
 from search_spaces.objectives import Objective
 from search_spaces.parameters import ParameterInfo, find_parameter
-from search_spaces.space import Defaults, Space
+from search_spaces.space import Space
 from search_spaces.values.domains import Categorical
 from search_spaces.values.ranges import Float, Int
 from search_spaces.values.scalars import same

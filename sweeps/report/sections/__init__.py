@@ -7,6 +7,7 @@ from sweeps.report.data import SweepData
 from sweeps.report.findings.importance import importances
 from sweeps.report.sections.confusion import confusion_section
 from sweeps.report.sections.curves import curves_section
+from sweeps.report.sections.finalized import telling_section
 from sweeps.report.sections.history import history_section
 from sweeps.report.sections.mistakes import mistakes_section
 from sweeps.report.sections.parameters import importance_section, parameters_section
@@ -23,6 +24,7 @@ def report_sections(data: SweepData) -> list[Section]:
     important = by_objective[0]
     made = [
         pareto_section(data) if data.info.has_front else verdict_section(data, important),
+        *map(telling_section, data.tellings),
         history_section(data),
         importance_section(data, by_objective),
         parameters_section(data, important),

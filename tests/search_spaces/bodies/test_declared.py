@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from search_spaces.bodies.answering import Answerer, random_answers
 from search_spaces.bodies.declared import Declared, Parameter, most_of
+from search_spaces.defaults import Defaults
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
 from search_spaces.objectives import Objective
-from search_spaces.space import Defaults, Space
+from search_spaces.space import Space
 from search_spaces.values.domains import Categorical, Fixed
 from search_spaces.values.ranges import Float, Int
 

@@ -151,3 +151,10 @@ def test_a_mistake_in_the_list_is_one_line_with_its_place(call, old, new, expect
     (line,) = result.stderr.splitlines()
     assert expected in line
     assert "trading.yaml:6: objective.1." in line
+
+
+def test_a_space_that_is_finalised_by_itself_needs_one_objective(call):
+    call.file.write_text(TRADING.replace("ask_ahead: 4", "ask_ahead: 4, finalize: {}"))
+    result = call("plan", "TRADING")
+    assert result.exit_code == 2
+    assert "defaults.finalize: several objectives leave no best trial" in result.stderr

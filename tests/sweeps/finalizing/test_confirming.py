@@ -1,16 +1,21 @@
-"""A confirmation end to end: the real digits, small nets, eight blocks; interrupted and resumed."""
+"""A confirmation end to end: the real digits, small nets, eight blocks, the test part read once."""
 
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
+from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.cli.run import is_to_be_finalized
+from sweeps.coordinator.run import RunResult
 from sweeps.finalizing.finalists import choose_finalists, confirming_space
+from sweeps.report.summary import summarize
 from tests.sweeps.factories import make_info, make_record
 
 SPACE = """
@@ -21,63 +26,191 @@ parameters:
 fixed: {hidden_layers: 1, units_1: 16, epochs: 4, batch_size: 128}
 baselines:
   slow: {learning_rate: 0.001}
+defaults: {finalize: {top: 2, blocks: 8}}
 """
+WORDS = ("finalize", "nets", "--top", 2, "--blocks", 8)
+realistic = [pytest.mark.slow, pytest.mark.tensorflow]
+
+
+def caller(home):
+    return lambda *words: CliRunner().invoke(app, [*map(str, words), "--home", str(home)])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Return a home with a sweep of four trials that was finalised, and what that said."""
+    folder = tmp_path_factory.mktemp("finalized")
+    (folder / "nets.yaml").write_text(SPACE)
+    call = caller(folder / "mlruns")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        words = ("--trials", 4, "--workers", 2, "--finalize")
+        ran = call("run", folder / "nets.yaml", *words)
+        assert ran.exit_code == 0, ran.output
+        assert "The best of the search" in ran.stdout
+        result = call(*WORDS, "--json")
+        assert result.exit_code == 0, result.output
+        (folder / "told.json").write_text(result.stdout)
+        yield folder / "mlruns"
 
 
 @pytest.fixture
-def call(make_home, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return lambda *words: CliRunner().invoke(app, [*map(str, words), "--home", str(make_home())])
+def told(home):
+    return json.loads((home.parent / "told.json").read_text())
 
 
-@pytest.mark.slow
-@pytest.mark.tensorflow
-def test_the_best_and_the_baseline_are_judged_on_the_same_fresh_blocks(call, make_home, tmp_path):
-    file = tmp_path / "nets.yaml"
-    file.write_text(SPACE)
-    assert call("run", file, "--trials", 4, "--quiet", "--workers", 2).exit_code == 0
-    result = call("finalize", "nets", "--top", 2, "--blocks", 8, "--workers", 2, "--json")
-    assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert (told["confirmation"], told["blocks"]) == ("nets-final", 8)
-    labels = [standing["finalist"] for standing in told["standings"]]
-    assert len(labels) == 3
-    assert "baseline-slow" in labels
+class TestFinalized:
+    pytestmark = realistic
 
-    confirmation = sweeps.load("nets-final", make_home())
-    store = confirmation.home.store(confirmation.info.id)
-    records = [store.read(record.spec.key) for record in store.read_all()]
-    assert len(records) == 24
-    judged = {}
-    for record in records:
-        arrays = record.result.arrays
-        judged.setdefault(record.params["block"], set()).add(arrays["block_images"].tobytes())
-        share = arrays["block_correct"].mean()
-        assert record.result.metrics["block_accuracy"] == pytest.approx(share)
-        assert record.objective == record.result.metrics["block_accuracy"]
-    assert all(len(images) == 1 for images in judged.values()), "the same for every finalist"
-    means = [
-        np.mean([r.objective for r in records if r.params["finalist"] == label]) for label in labels
-    ]
-    assert [s["accuracy"] for s in told["standings"]] == pytest.approx(means)
+    def test_the_best_and_the_baseline_are_judged_on_the_same_fresh_blocks(self, home, told):
+        assert (told["confirmation"], told["blocks"]) == ("nets-final", 8)
+        labels = [standing["finalist"] for standing in told["standings"]]
+        assert len(labels) == 3
+        assert "baseline-slow" in labels
+        store = home_store(home, "nets-final")
+        records = [store.read(record.spec.key) for record in store.read_all()]
+        assert len(records) == 24
+        judged = {}
+        for record in records:
+            arrays = record.result.arrays
+            judged.setdefault(record.params["block"], set()).add(arrays["block_images"].tobytes())
+            share = arrays["block_correct"].mean()
+            assert record.result.metrics["block_accuracy"] == pytest.approx(share)
+            assert record.objective == record.result.metrics["block_accuracy"]
+            assert store.weights(record), "all are kept: the test part scores every training"
+        assert all(len(images) == 1 for images in judged.values()), "the same for every finalist"
+        means = [
+            np.mean([r.objective for r in records if r.params["finalist"] == label])
+            for label in labels
+        ]
+        assert [s["accuracy"] for s in told["standings"]] == pytest.approx(means)
+        chances = [standing["probability_leader_better"] for standing in told["standings"]]
+        assert chances[0] is None
+        assert all(0.5 <= chance <= 1 for chance in chances[1:])
 
-    np.savez(tmp_path / "other.npz", X=np.random.default_rng(0).random((200, 20, 20)),
-             y=np.repeat(np.arange(10), 20))  # fmt: skip
-    other = call("finalize", "nets", "--top", 2, "--blocks", 8, "--data", tmp_path / "other.npz")
-    assert (other.exit_code, "was made on other data" in other.stderr) == (2, True), other.output
-    again = call("finalize", "nets", "--top", 2, "--blocks", 8)
-    assert again.exit_code == 0, again.output
-    assert "24 of 24 trials" in again.output
-    assert "The best of the search" in again.stdout
-    assert call("doctor").exit_code == 0
-    page = sweeps.load("nets", make_home()).report(tmp_path / "nets.html").read_text()
-    confirmed = page[page.index('<section id="confirmed">') : page.index('<section id="history">')]
-    assert all(label in confirmed for label in labels)
-    assert "The best of the search" in confirmed
-    more = call("run", file, "--trials", 8, "--quiet", "--workers", 2)
-    assert more.exit_code == 0
-    names = {row["name"] for row in json.loads(call("list", "--json").stdout)}
-    assert names == {"nets", "nets-final"}
+    def test_the_luck_of_the_best_is_split_into_its_parts(self, home):
+        store = home_store(home, "nets-luck")
+        again = store.read_all()
+        assert len(again) == 8
+        search = home_store(home, "nets").read_all()
+        assert {r.data["split_digest"] for r in again} == {search[0].data["split_digest"]}
+        assert len({record.spec.seed for record in again}) == 8
+        page = sweeps.load("nets", home).report(home.parent / "luck.html").read_text()
+        luck = page[page.index('<section id="luck">') : page.index('<section id="history">')]
+        parts = ("its seed", "the choice of its epoch", "the images that scored it", "all of it")
+        assert all(part in luck for part in parts)
+
+    def test_doctor_finds_nothing_and_doing_it_again_trains_nothing(self, home):
+        call = caller(home)
+        again = call(*WORDS)
+        assert again.exit_code == 0, again.output
+        assert "Confirmed on fresh blocks: " in call("best", "nets").stdout
+        assert len(json.loads(call("best", "nets", "--json").stdout)["finalized"]) == 2
+        assert "COMPLETE" not in again.output, "all of it is there"
+        assert "The best of the search" in again.stdout
+        examined = call("doctor")
+        assert examined.exit_code == 0, examined.output
+        names = {row["name"] for row in json.loads(call("list", "--json").stdout)}
+        assert names == {"nets", "nets-final", "nets-luck"}
+
+    def test_other_data_are_refused(self, home, tmp_path):
+        np.savez(tmp_path / "other.npz", X=np.random.default_rng(0).random((200, 20, 20)),
+                 y=np.repeat(np.arange(10), 20))  # fmt: skip
+        other = caller(home)(*WORDS, "--data", tmp_path / "other.npz")
+        assert (other.exit_code, "was made on other data" in other.stderr) == (2, True)
+
+    def test_the_winner_on_block_0_is_the_registered_champion(self, home, told):
+        client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+        (model,) = client.search_registered_models("name LIKE 'nets-%'")
+        version = client.get_model_version_by_alias(model.name, "champion")
+        assert version.tags["provisional"] == "false"
+        run = client.get_run(version.run_id)
+        assert run.data.tags["sweep"] == "nets-final"
+        assert run.data.params["finalist"] == told["recommended"]
+        assert run.data.params["block"] == "0", "fixed beforehand, whichever block scored best"
+        assert "confirmed on fresh blocks" in model.description
+        everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
+        (parent,) = client.search_runs(everywhere, "tags.kind = 'sweep' and tags.sweep = 'nets'")
+        assert parent.data.tags["winner"] == told["recommended"]
+        assert "Confirmed on fresh blocks" in parent.data.tags["mlflow.note.content"]
+        with warnings.catch_warnings():  # of MLflow's own, while it is imported
+            warnings.simplefilter("ignore")
+            import mlflow
+
+            mlflow.set_tracking_uri(client.tracking_uri)
+            served = mlflow.pyfunc.load_model(version.source)
+        shares = np.asarray(served.predict(np.full((2, 400), 0.5, np.float32)))
+        assert shares.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+    def test_the_test_part_is_read_once_for_a_frozen_list(self, home, told):
+        call = caller(home)
+        first = call(*WORDS, "--test", "--json")
+        assert first.exit_code == 0, first.output
+        tested = json.loads(first.stdout)["test"]
+        assert (tested["reading"], tested["rows"][0][0]) == (1, "winner")
+        assert {row[1] for row in tested["rows"]} <= {s["finalist"] for s in told["standings"]}
+        assert tested["lines"][-1].startswith("Reading 1 of 1")
+        folder = next((home / "test").iterdir())
+        with np.load(folder / "0001.npz", allow_pickle=False) as scores:
+            logits, correct, classes = scores["logits_0"], scores["correct_0"], scores["labels"]
+        assert logits.shape == (8, 5000, 10)
+        assert np.array_equal(logits.argmax(2) == classes, correct)
+        assert tested["rows"][0][2].startswith(f"{100 * correct.mean():.2f}±")
+
+        (folder / "0001.npz").unlink()  # as if it had been killed in between: the same reading
+        again = json.loads(call(*WORDS, "--test", "--json").stdout)["test"]
+        assert (again["reading"], again["rows"]) == (1, tested["rows"])
+        assert len(list(folder.glob("*.json"))) == 1
+        page = sweeps.load("nets", home).report(home.parent / "nets.html").read_text()
+        assert "The test part, read once" in page
+        assert call("doctor").exit_code == 0
+
+    def test_a_refit_takes_all_but_the_test_part_and_becomes_the_champion(self, home, tmp_path):
+        call = caller(home)
+        assert call(*WORDS, "--refit", "--json").exit_code == 0
+        sweep = sweeps.load("nets", home)
+        champion = sweep.champion()
+        assert champion.sweep.name == "nets-refit"
+        blocks = [r for r in home_store(home, "nets-final").read_all() if r.result]
+        epochs = champion.metrics["epochs"]
+        assert min(r.result.metrics["best_epoch"] for r in blocks) <= epochs <= 4
+        assert set(champion.metrics) == {"best_epoch", "epochs", "train_seconds", "parameters"}
+        assert champion.record.result.arrays["validation_logits"].shape == (1000, 10)
+        exported = call("export", "nets", tmp_path / "model")
+        assert exported.exit_code == 0, exported.output
+        assert "of sweep 'nets-refit'" in exported.stdout
+        client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+        (model,) = client.search_registered_models("name LIKE 'nets-%'")
+        version = client.get_model_version_by_alias(model.name, "champion")
+        assert client.get_run(version.run_id).data.tags["sweep"] == "nets-refit"
+        assert len(client.search_model_versions(f"name = '{model.name}'")) == 3
+        assert call("doctor").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("complete", "asked", "stopped_by", "says", "wanted", "follows"),
+    [
+        (20, 20, None, True, None, True),
+        (14, 14, None, True, None, False),  # a quick look
+        (14, 14, None, True, True, True),
+        (20, 20, None, False, None, False),
+        (20, 20, None, False, True, True),
+        (20, 20, None, True, False, False),
+        (20, 40, "interrupt", True, None, False),
+        (20, 40, "timeout", True, True, False),
+        (20, 20, "interrupt", True, True, False),
+    ],
+)
+def test_it_follows_a_whole_sweep_only(complete, asked, stopped_by, says, wanted, follows):
+    info = make_info(space={"defaults": {"finalize": {"top": 5, "blocks": 20} if says else None}})
+    records = [make_record(slot) for slot in range(complete)]
+    summary = summarize(info, records, asked=asked, seconds=1.0, stopped_by=stopped_by)
+    assert is_to_be_finalized(RunResult(info, summary), wanted) is follows
+
+
+def home_store(home, name):
+    sweep = sweeps.load(name, home)
+    return sweep.home.store(sweep.info.id)
 
 
 @pytest.mark.parametrize(
@@ -86,15 +219,14 @@ def test_the_best_and_the_baseline_are_judged_on_the_same_fresh_blocks(call, mak
         (["toy"], "has no fresh blocks"),
         (["toy", "--blocks", "10"], "multiple of four"),
         (["nothing"], "no sweep 'nothing'"),
+        (["toy", "--again", "why"], "give --test too"),
     ],
 )
-def test_what_cannot_be_confirmed_is_said_and_creates_nothing(
-    run_toy, call, make_home, words, said
-):
+def test_what_cannot_be_confirmed_is_said_and_creates_nothing(run_toy, make_home, words, said):
     run_toy(trials=3, workers=0)
-    result = call("finalize", *words)
+    result = caller(make_home())("finalize", *words)
     assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
-    assert not (make_home() / "finalists").exists()
+    assert not list((make_home() / "records").glob("*/finalists-*"))
 
 
 def test_finalists_are_distinct_and_the_best_baseline_is_among_them():

@@ -66,3 +66,37 @@ def test_how_many_blocks_are_needed_is_said_or_that_none_will_do():
     needed = [v.standings[1].more_blocks for v in verdicts(0.4, 2, 8)]
     assert None in needed
     assert all(count is None or count >= 8 for count in needed)
+
+
+@pytest.mark.parametrize("points", [0.0, 0.4, 0.8])
+def test_what_is_open_is_never_said_to_be_settled_by_as_many_blocks(points):
+    for verdict in verdicts(points, 6, 20, draws=20):
+        for standing in verdict.standings:
+            if standing.word == "cannot tell yet" and standing.more_blocks is not None:
+                assert standing.more_blocks > 20
+                assert standing.more_blocks % 4 == 0
+
+
+def test_how_probable_it_is_that_the_leader_is_better_grows_with_its_lead():
+    random = np.random.default_rng(7)
+    chances = []
+    for points in (0.0, 1.0, 4.0):
+        outcomes = simulated(random, points, 2, 20)
+        verdict = decide(outcomes, finalists(2), {}, train_size=3600)
+        assert verdict.standings[0].chance is None
+        chances.append(verdict.standings[1].chance)
+    assert 0.5 <= chances[0] < chances[1] < chances[2]
+    assert chances[2] > 0.99
+    assert decide(outcomes, finalists(2), {}).standings[1].chance is None, "without train_size"
+
+
+def test_the_gain_over_random_trials_is_that_of_the_search_s_best():
+    random = np.random.default_rng(8)
+    outcomes = simulated(random, 2.0, 3, 20)
+    control = Finalist("control-4", 4, {"x": 9}, 0.95, 0)
+    verdict = decide(outcomes, [*finalists(2), control], {})
+    gain = verdict.gain_over_control
+    assert verdict.control.finalist is control
+    means = outcomes.means
+    assert gain.value == pytest.approx(means[0] - means[2])
+    assert decide(outcomes, finalists(3), {}).gain_over_control is None

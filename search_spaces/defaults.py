@@ -1,0 +1,46 @@
+"""Options of a sweep where the command line says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Component:
+    """A sampler or pruner: a built-in name or import path, with keyword arguments."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finalizing:
+    """How a sweep is finalised when it is whole: see `sweeps finalize --help`."""
+
+    top: int = 5
+    blocks: int = 20
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Options of a sweep; without `finalize` it is finalised only on demand."""
+
+    trials: int = 20
+    sampler: Component = Component("tpe")
+    pruner: Component = Component("none")
+    ask_ahead: int = 8
+    finalize: Finalizing | None = None
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Defaults:
+        """Rebuild them from what `dataclasses.asdict` made; KeyError or TypeError if it is not."""
+        finalize = stored.get("finalize")  # not in spaces that were stored before there was such
+        return cls(
+            trials=stored["trials"],
+            sampler=Component(**stored["sampler"]),
+            pruner=Component(**stored["pruner"]),
+            ask_ahead=stored["ask_ahead"],
+            finalize=None if finalize is None else Finalizing(**finalize),
+        )

@@ -1,0 +1,130 @@
+"""Finalises a sweep: finalists on fresh blocks, the winner's luck, the verdict kept and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from sweeps.finalizing.confirming import (
+    Confirmation,
+    HowToTrain,
+    Ran,
+    blocks_experiment,
+    check_data,
+    plan_confirmation,
+    run_again,
+    run_confirmation,
+    run_refit,
+)
+from sweeps.finalizing.controlling import run_control
+from sweeps.finalizing.finalists import choose_finalists
+from sweeps.finalizing.judging import Judged, judge
+from sweeps.finalizing.luck import measure_luck
+from sweeps.finalizing.telling import tell_luck, tell_verdict
+from sweeps.home import Home
+from sweeps.records import Conclusions, Finalized, Record, SweepInfo, Telling
+from sweeps.sync import sync_sweep
+from sweeps.tracking.address import resolve_tracking_uri
+
+
+@dataclass(frozen=True)
+class FinalizeOptions:
+    """What is asked for; see `sweeps finalize --help`."""
+
+    top: int = 5
+    blocks: int = 20
+    control: int = 0
+    refit: bool = False
+    how: HowToTrain = field(default_factory=HowToTrain)
+
+
+@dataclass(frozen=True)
+class FinalizeResult:
+    """What came of it.
+
+    Attributes:
+        confirmation: What was run.
+        judged: What it says; None before two repeats of blocks are whole.
+        tellings: The same in words.
+        stopped_by: What ended it early, None if it is whole.
+        tracking_pending: Runs that MLflow lacks.
+    """
+
+    confirmation: Confirmation | None
+    judged: Judged | None
+    tellings: Sequence[Telling]
+    stopped_by: str | None
+    tracking_pending: int
+
+
+def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeResult:
+    """Train the finalists on fresh blocks, and keep what that says of them.
+
+    Raises:
+        UsageError: There is nothing to compare, or nothing to compare it on; nothing was begun.
+    """
+    blocks_experiment(info)
+    check_data(info, options.how.data)
+    finalists = choose_finalists(info, home.store(info.id).read_all(), options.top)
+    ran: list[Ran] = []
+    if options.control:
+        control = run_control(home, info, options.control, options.how)
+        ran.append(control.ran)
+        if control.ran.stopped_by or control.finalist is None:
+            return _result(None, None, (), ran)
+        finalists.append(control.finalist)
+    confirmation = plan_confirmation(home, info, finalists, options.blocks)
+    ran.append(run_confirmation(confirmation, home, options.how))
+    if ran[-1].stopped_by is None:
+        ran.append(run_again(confirmation, home, options.how))
+    judged = judge(home.store(_of(ran, confirmation).info.id), finalists, options.blocks)
+    if judged is None or ran[-1].stopped_by is not None:
+        return _result(confirmation, judged, (), ran)
+    again = home.store(ran[-1].info.id).read_all()
+    tellings = _tell(info, confirmation, judged, again)
+    winner = judged.verdict.recommended.finalist
+    # Fixed beforehand: block 0, whichever block scored best.
+    champion = judged.trainings.found[0, winner.label].spec
+    if options.refit:
+        ran.append(run_refit(confirmation, home, options.how, winner, _epochs(judged)))
+        if ran[-1].stopped_by is not None:
+            return _result(confirmation, judged, (), ran)
+        champion = home.store(ran[-1].info.id).read_all()[-1].spec
+    confirmed_in = _of(ran, confirmation).info.id
+    finalized = Finalized(confirmed_in, champion.sweep, champion.key, winner.label, tellings)
+    Conclusions(home.store(info.id).folder).keep(finalized)
+    tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
+    pending = len(sync_sweep(home, info, tracking_uri).pending)
+    return _result(confirmation, judged, tellings, ran, pending)
+
+
+def _epochs(judged: Judged) -> int:
+    """Return the median best epoch of the winner over blocks."""
+    label = judged.verdict.recommended.finalist.label
+    results = [judged.trainings.found[block, label].result for block in judged.blocks]
+    return round(median(r.metrics["best_epoch"] for r in results if r is not None))
+
+
+def _tell(
+    info: SweepInfo, confirmation: Confirmation, judged: Judged, again: Sequence[Record]
+) -> list[Telling]:
+    luck = measure_luck(judged, again)
+    told = tell_verdict(info.name, confirmation.name, judged.verdict)
+    return [told, *([tell_luck(luck)] if luck else [])]
+
+
+def _of(ran: Sequence[Ran], confirmation: Confirmation) -> Ran:
+    return next(result for result in ran if result.info.name == confirmation.name)
+
+
+def _result(
+    confirmation: Confirmation | None,
+    judged: Judged | None,
+    tellings: Sequence[Telling],
+    ran: Sequence[Ran],
+    pending: int = 0,
+) -> FinalizeResult:
+    stopped = next((r.stopped_by for r in ran if r.stopped_by), None)
+    missing = sum(result.tracking_pending for result in ran) + pending
+    return FinalizeResult(confirmation, judged, tellings, stopped, missing)

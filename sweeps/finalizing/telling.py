@@ -1,0 +1,111 @@
+"""A verdict, and the winner's luck, in words and tables; accuracies in percent, gaps in points."""
+
+from __future__ import annotations
+
+from sweeps.finalizing.luck import Luck, Part
+from sweeps.finalizing.verdict import Standing, Verdict
+from sweeps.records import Telling
+
+
+def tell_verdict(name: str, confirmation: str, verdict: Verdict) -> Telling:
+    """Return what a confirmation says.
+
+    Args:
+        name: Of the sweep.
+        confirmation: Name of the sweep that confirms it.
+        verdict: What it says.
+    """
+    leader = verdict.standings[0]
+    lines = []
+    if verdict.is_settled:
+        lead = f"{leader.finalist.label} is better than every other finalist of {name}."
+    else:
+        among = ", ".join(s.finalist.label for s in verdict.may_be_best)
+        lead = f"The best is one of: {among}."
+        lines += [_what_would_settle(s) for s in verdict.may_be_best[1:]]
+    cheapest = verdict.recommended
+    if cheapest is not leader:
+        lines.append(
+            f"{cheapest.finalist.label} is as good within half a point, and the cheapest: take it."
+        )
+    lines += _control_line(verdict)
+    lines.append(
+        f"From {verdict.blocks} blocks, for new images and new seeds at this size of training set; "
+        "other training sets are another question. P, the probability that the leader is the "
+        "better one (correlated Bayesian t-test), allows for those too."
+    )
+    columns = ["finalist", "fresh, %", "search", "behind", "95 % interval", "P", "so"]
+    note = f"From the sweep {confirmation}, made by `sweeps finalize`."
+    rows = [_row(standing) for standing in verdict.standings]
+    return Telling("confirmed", "Confirmed on fresh blocks", lead, columns, rows, lines, note)
+
+
+def _row(standing: Standing) -> list[str]:
+    searched, behind = standing.finalist.searched, standing.behind
+    _, high = standing.mean.interval()
+    return [
+        standing.finalist.label,
+        f"{100 * standing.mean.value:.2f}±{100 * (high - standing.mean.value):.2f}",
+        "" if searched is None else f"{100 * searched:.2f}",
+        "" if behind is None else f"{100 * behind.value:.2f}",
+        "" if behind is None else span(standing.low, standing.high),
+        "" if standing.chance is None else f"{standing.chance:.2f}",
+        standing.word,
+    ]
+
+
+def span(low: float, high: float) -> str:
+    """Return an interval in points, as a word that no line breaks."""
+    return f"{100 * low:+.2f}..{100 * high:+.2f}"
+
+
+def _what_would_settle(standing: Standing) -> str:
+    label = standing.finalist.label
+    if standing.word == "equivalent":
+        return f"{label} is equivalent: within half a point."
+    if standing.more_blocks is None:
+        return f"{label}: more blocks of these images alone will not settle it."
+    return f"{label}: about {standing.more_blocks} blocks might settle it (--blocks)."
+
+
+def _control_line(verdict: Verdict) -> list[str]:
+    """Say whether searching paid: only random trials, as many and confirmed alike, can tell."""
+    control, gain = verdict.control, verdict.gain_over_control
+    if control is None or gain is None:
+        return []
+    low, high = (100 * end for end in gain.interval())
+    told = "it paid" if low > 0 else "it did not pay" if high < 0 else "not to be told apart"
+    return [
+        f"Did searching pay? The search's best is {100 * gain.value:+.2f} points ({low:+.2f} to "
+        f"{high:+.2f}) ahead of the best of as many random trials ({control.finalist.label}): "
+        f"{told}."
+    ]
+
+
+def tell_luck(luck: Luck) -> Telling:
+    """Return what the search's best owed to luck."""
+    standing, total = luck.standing, luck.total
+    searched = standing.finalist.searched
+    assert searched is not None
+    lead = (
+        f"The best of the search, {standing.finalist.label}, scored {100 * searched:.2f} there and "
+        f"{100 * standing.mean.value:.2f} on fresh blocks: {100 * total.value:+.2f} points "
+        f"({100 * total.low:+.2f} to {100 * total.high:+.2f}) were the winner's luck."
+    )
+    lines = [
+        "Its seed: its score minus the mean of as many trainings on the search's own split. The "
+        "epoch: how much better the images that chose it look than others, block by block (the "
+        "inner part of a block is smaller than that of the search: at most this much). The images: "
+        "what is left, V0 and the size of the training set."
+    ]
+    rows = [_part(part) for part in (*luck.parts, total)]
+    columns = ["due to", "points", "95 % interval"]
+    return Telling("luck", "The winner's luck", lead, columns, rows, lines if luck.parts else ())
+
+
+def _part(part: Part) -> list[str]:
+    return [
+        part.name,
+        f"{100 * part.value:+.2f}",
+        span(part.low, part.high),
+    ]

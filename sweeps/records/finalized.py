@@ -1,0 +1,117 @@
+"""What finalising said of a sweep, kept beside its records for reports and MLflow to show.
+
+Made from the records of other sweeps (its confirmations): the same command makes it again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sweeps.records.files import write_atomically
+
+FILE: Final = "finalized.json"
+_TESTED: Final = "tested-*.json"
+_CONFIRMATION: Final = re.compile(r"([0-9]{8}-[0-9a-f]{8})/finalists-[0-9]+(/[a-z]+)?$")
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Something that was found out, in words and figures: a section of a report.
+
+    Attributes:
+        anchor: Its address on a page.
+        title: Its heading.
+        lead: The most important sentence.
+        columns: Of its table.
+        rows: Cells as they are shown.
+        lines: What else there is to say.
+        note: How it was made.
+    """
+
+    anchor: str
+    title: str
+    lead: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    lines: Sequence[str] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Finalized:
+    """What a confirmation came to.
+
+    Attributes:
+        confirmation: Id of its sweep.
+        trained_in: Id of the sweep with the champion's training: the same, or that of a refit.
+        champion: The training whose model is the champion, `<slot>-<attempt>`.
+        winner: Whom it found the one to take, such as `trial-17`.
+        tellings: What it says.
+    """
+
+    confirmation: str
+    trained_in: str
+    champion: str
+    winner: str
+    tellings: Sequence[Telling]
+
+
+def confirmed_by(directory: str | Path | None) -> str | None:
+    """Return the id of the sweep that another one confirms, by the folder of that one's space.
+
+    None if it is a search.
+    """
+    found = _CONFIRMATION.search(Path(directory or "").as_posix())
+    return found[1] if found else None
+
+
+class Conclusions:
+    """The conclusions in the folder of one sweep."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def finalized(self) -> Finalized | None:
+        """Return what the newest confirmation came to; None without one."""
+        try:
+            found = json.loads((self._folder / FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return Finalized(**{**found, "tellings": [Telling(**told) for told in found["tellings"]]})
+
+    def keep(self, finalized: Finalized) -> None:
+        """Keep what a confirmation came to, in place of an earlier one's.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        self._write(FILE, dataclasses.asdict(finalized))
+
+    def keep_tested(self, reading: str, telling: Telling) -> None:
+        """Keep what one reading of a test part said of the sweep.
+
+        Args:
+            reading: Its name, such as `1234abcd-1`: the same one is written over.
+            telling: What it said.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        self._write(_TESTED.replace("*", reading), dataclasses.asdict(telling))
+
+    def tellings(self) -> list[Telling]:
+        """Return everything there is to say, the confirmation first."""
+        finalized = self.finalized()
+        paths = sorted(self._folder.glob(_TESTED))
+        tested = [Telling(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+        return [*(finalized.tellings if finalized else ()), *tested]
+
+    def _write(self, name: str, document: Mapping[str, Any]) -> None:
+        content = json.dumps(document, indent=1, ensure_ascii=False).encode()
+        write_atomically(self._folder / name, content, "conclusion")

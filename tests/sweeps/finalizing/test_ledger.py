@@ -1,0 +1,105 @@
+"""Readings of a test part are counted over a home, and told from what was stored."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sweeps.errors import UsageError
+from sweeps.finalizing.ledger import Entry, Ledger
+from sweeps.finalizing.telling_test import tell_reading
+from sweeps.home import Home
+
+DIGEST = "ab" * 32
+
+
+def entry(role="winner", label="trial-1", sweep="20250101-aaaaaaaa", weights="w"):
+    return Entry(sweep, "mlp", role, label, "20250101-bbbbbbbb", ["0000-1"], [weights])
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(Home(tmp_path), DIGEST)
+
+
+def test_the_first_reading_needs_no_reason_and_the_same_list_is_the_same_reading(ledger):
+    first = ledger.freeze([entry()], ["accuracy"], "")
+    assert (first.number, first.reason) == (1, "")
+    same = ledger.freeze([dataclasses.replace(entry(), name="renamed")], ["accuracy"], "")
+    assert same == first, "its name does not matter"
+    assert ledger.readings() == [first]
+    assert ledger.scores(first) is None, "frozen, not scored yet: it counts already"
+
+
+@pytest.mark.parametrize(
+    ("entries", "questions"),
+    [
+        ([entry(label="trial-2")], ["accuracy"]),
+        ([entry(weights="other")], ["accuracy"]),
+        ([entry()], ["accuracy", "recall"]),
+        ([entry(sweep="20250101-cccccccc")], ["accuracy"]),
+    ],
+)
+def test_another_list_is_another_reading_and_asks_for_a_reason(ledger, entries, questions):
+    ledger.freeze([entry()], ["accuracy"], "")
+    with pytest.raises(UsageError, match=r"was read once, last on .* for mlp: .*--again"):
+        ledger.freeze(entries, questions, " ")
+    assert len(ledger.readings()) == 1
+    second = ledger.freeze(entries, questions, "a mistake in the first")
+    assert (second.number, second.reason) == (2, "a mistake in the first")
+    assert [reading.number for reading in ledger.readings()] == [1, 2]
+    with pytest.raises(UsageError, match="was read 2 times"):
+        ledger.freeze([entry(label="trial-9")], questions, "")
+
+
+def test_another_test_part_has_readings_of_its_own(ledger, tmp_path):
+    ledger.freeze([entry()], ["accuracy"], "")
+    assert Ledger(Home(tmp_path), "cd" * 32).readings() == []
+
+
+def test_scores_come_back_as_they_were_kept(ledger):
+    reading = ledger.freeze([entry()], ["accuracy"], "")
+    scores = {"labels": np.arange(3), "logits_0": np.ones((1, 3, 2), np.float32)}
+    ledger.keep(reading, scores)
+    kept = ledger.scores(reading)
+    assert kept is not None
+    assert all(np.array_equal(kept[name], scores[name]) for name in scores)
+
+
+def scored(ledger, shares, trainings=6, n=400):
+    random = np.random.default_rng(0)
+    roles = ["winner", "runner-up", "baseline"]
+    entries = [entry(role, f"trial-{k}", weights=str(k)) for k, role in enumerate(roles)]
+    easy = random.random((1, n))
+    scores = {
+        f"correct_{k}": easy + random.normal(0, 0.02, (trainings, n)) < share
+        for k, share in enumerate(shares)
+    }
+    return ledger.freeze(entries, ["accuracy"], ""), scores
+
+
+def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(ledger):
+    reading, scores = scored(ledger, [0.95, 0.95, 0.80])
+    told = tell_reading(reading, entry().sweep, scores, readings=1)
+    shares = [scores[f"correct_{k}"].mean() for k in range(3)]
+    assert [row[2].split("±")[0] for row in told.rows] == [f"{100 * s:.2f}" for s in shares]
+    gaps = [100 * (shares[0] - share) for share in shares[1:]]
+    assert [row[3] for row in told.rows] == ["", *(f"{gap:+.2f}" for gap in gaps)]
+    low, high = map(float, told.rows[2][4].split(".."))
+    assert 0 < low < gaps[1] < high
+    low, high = map(float, told.rows[1][4].split(".."))
+    assert low < 0 < high
+    champion, baseline = scores["correct_0"][0], scores["correct_2"][0]
+    alone = (champion & ~baseline).sum(), (baseline & ~champion).sum()
+    assert f"alone is right on {alone[0]} images, trial-2 alone on {alone[1]}" in told.lines[0]
+    p = float(told.lines[0].partition("p = ")[2].partition(")")[0])
+    assert p < 1e-6
+    assert told.title == "The test part, read once"
+    assert told.lines[-1] == f"Reading 1 of 1 of test part {DIGEST[:8]} in this home."
+
+
+def test_how_often_it_was_read_stands_with_every_reading(ledger):
+    reading, scores = scored(ledger, [0.95, 0.9, 0.8])
+    told = tell_reading(reading, entry().sweep, scores, readings=3)
+    assert told.title == "The test part, reading 1 of 3"
+    assert "Reading 1 of 3" in told.lines[-1]
