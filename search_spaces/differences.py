@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from search_spaces.objectives import in_words, objectives_from
 from search_spaces.values.domains import domain_from_dict
 
 _NAMELESS = ("name", "description", "defaults")  # as in Space.digest: they decide no point
@@ -23,6 +24,8 @@ def space_differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> Ite
     """
     for part in sorted((there.keys() | asked.keys()) - {*_NAMELESS, "body"}):
         old, new = _by_name(there.get(part)), _by_name(asked.get(part))
+        if part == "objective" and list in (type(old), type(new)):
+            old, new = (in_words(objectives_from(stored)) for stored in (old, new))
         if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
             if old != new:
                 yield f"{part}: {old} there, {new} asked"
@@ -61,6 +64,8 @@ def _text(parameter: Mapping[str, Any] | None) -> str:
 
 def _by_name(value: Any) -> Any:
     """Return baselines, which are stored as a list to keep their order, by name."""
-    if isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
+    if isinstance(value, list) and all(
+        isinstance(item, Mapping) and "name" in item for item in value
+    ):
         return {item["name"]: dict(item["params"]) for item in value}
     return value

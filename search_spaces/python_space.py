@@ -27,7 +27,7 @@ _F = TypeVar("_F", bound=Callable[..., Mapping[str, Value]])
 def space(
     *,
     experiment: str,
-    objective: Mapping[str, str],
+    objective: Mapping[str, str] | Sequence[Mapping[str, str]],
     defaults: Mapping[str, Any] | None = None,
     baselines: Mapping[str, Mapping[str, Value]] | None = None,
     constraints: Sequence[str] = (),
@@ -40,7 +40,7 @@ def space(
 
     Args:
         experiment: Import path of the experiment, `package.module:object`.
-        objective: `{"metric": ..., "direction": "maximize" or "minimize"}`.
+        objective: `{"metric": ..., "direction": "maximize" or "minimize"}`, or a list of them.
         defaults: trials, sampler, pruner, ask_ahead, finalize.
         baselines: Points to try first, by name: values of the parameters the function samples.
         constraints: Such as `"parameters <= 20000"`.
@@ -48,7 +48,7 @@ def space(
     """
     header = {
         "experiment": experiment,
-        "objective": dict(objective),
+        "objective": dict(objective) if isinstance(objective, Mapping) else list(objective),
         "defaults": dict(defaults or {}),
         "baselines": {name: dict(params) for name, params in (baselines or {}).items()},
         "constraints": list(constraints),

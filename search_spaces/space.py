@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from search_spaces.bodies.answering import Replay, Walk, probes
 from search_spaces.bodies.declared import Declared, Row
@@ -15,18 +15,11 @@ from search_spaces.bodies.python_body import PythonBody
 from search_spaces.defaults import Defaults
 from search_spaces.errors import Path, Problems, SpaceError, show
 from search_spaces.expressions import Expression, parse_expression
+from search_spaces.objectives import Objective, objectives_from, stored_objectives
 from search_spaces.parameters import ParameterInfo, Value
 from search_spaces.suggesting import Suggester
 
 _NOT_IN_DIGEST = ("name", "description", "defaults")
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a sweep optimises, and which way is better."""
-
-    metric: str
-    direction: Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +31,7 @@ class Space:
         description: One line.
         experiment: Import path of the experiment, `package.module:object`; of a space with a
             command `script:metric:direction:command`.
-        objective: Metric and direction.
+        objectives: Metrics and directions; with several no trial is best, but a front of them.
         fixed: Parameters with one value for the whole sweep.
         baselines: Points to try first, by name, in order; each in the order of a walk.
         constraints: What a configuration must satisfy before it is trained.
@@ -52,7 +45,7 @@ class Space:
     name: str
     description: str
     experiment: str
-    objective: Objective
+    objectives: tuple[Objective, ...]
     fixed: Mapping[str, Value]
     baselines: Mapping[str, Mapping[str, Value]]
     constraints: tuple[Expression, ...]
@@ -61,6 +54,11 @@ class Space:
     source: str = field(default="", compare=False)
     directory: FilePath | None = field(default=None, compare=False)
     lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def objective(self) -> Objective:
+        """The first objective, or the only one."""
+        return self.objectives[0]
 
     def walk(self, trial: Suggester) -> dict[str, Value]:
         """Ask a trial for every active parameter and return what it proposed, in order.
@@ -170,7 +168,7 @@ class Space:
             "name": self.name,
             "description": self.description,
             "experiment": self.experiment,
-            "objective": asdict(self.objective),
+            "objective": stored_objectives(self.objectives),
             "fixed": dict(self.fixed),
             "baselines": [
                 {"name": name, "params": [[key, value] for key, value in params.items()]}
@@ -222,7 +220,7 @@ def _from_dict(stored: Mapping[str, Any], directory: FilePath | None) -> Space:
         name=stored["name"],
         description=stored["description"],
         experiment=stored["experiment"],
-        objective=Objective(**stored["objective"]),
+        objectives=objectives_from(stored["objective"]),
         fixed=dict(stored["fixed"]),
         baselines={item["name"]: dict(item["params"]) for item in stored["baselines"]},
         constraints=tuple(parse_expression(text) for text in stored["constraints"]),

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.api import Sweep, Trial, confusion, history, load, run, trials
+    from sweeps.api import Sweep, confusion, history, load, run, trials
+    from sweeps.trial import Trial
 
 __all__ = ["Sweep", "Trial", "confusion", "history", "load", "run", "trials"]
 

@@ -8,65 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import TrialsError, UsageError
-from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
 from sweeps.options import RunOptions
-from sweeps.records import Conclusions, Record, SweepInfo, Telling
-from sweeps.report.slots import SlotRow, best_row, slot_rows
+from sweeps.records import Conclusions, SweepInfo, Telling, need_one_objective
+from sweeps.report.slots import SlotRow, best_row, front_rows, slot_rows
 from sweeps.tracking.champion import ALIAS, model_name
+from sweeps.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sweeps.progress import Mode
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One trial of a sweep, ready to be looked at or loaded."""
-
-    sweep: Sweep = field(repr=False)
-    row: SlotRow
-
-    @property
-    def slot(self) -> int:
-        """Number of the trial, from 0."""
-        return self.row.slot
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Its sampled parameters."""
-        return dict(self.row.params)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Its headline metrics, from the restored best weights."""
-        return dict(self.row.metrics)
-
-    @property
-    def value(self) -> float | None:
-        """Its objective; None unless it is COMPLETE."""
-        return self.row.objective
-
-    @property
-    def record(self) -> Record:
-        """Everything that was recorded, arrays included."""
-        store = self.sweep.home.store(self.sweep.info.id)
-        attempts = [r for r in store.read_all() if r.spec.slot == self.slot]
-        deciding = [r for r in attempts if r.ends_slot] or attempts
-        return store.read(deciding[-1].spec.key)
-
-    def load_model(self) -> Any:
-        """Return the trained model with its best-epoch weights.
-
-        Raises:
-            UsageError: Its weights are not kept any more.
-            RecordError: They are damaged.
-        """
-        record = self.record
-        weights = self.sweep.home.store(self.sweep.info.id).weights(record)
-        experiment = load_experiment(self.sweep.info.experiment, self.sweep.directory)
-        return experiment.load_model(record.spec.config, weights, record.data["info"])
 
 
 @dataclass(frozen=True)
@@ -92,7 +44,11 @@ class Sweep:
         """Address of the best trial's model in MLflow's registry, for `mlflow models serve -m`.
 
         It is registered when the sweep ends or is sent, if its experiment serves models.
+
+        Raises:
+            UsageError: The sweep has several objectives: no model of it is the best.
         """
+        need_one_objective(self.info)
         return f"models:/{model_name(self.info)}@{ALIAS}"
 
     def rows(self) -> list[SlotRow]:
@@ -103,7 +59,7 @@ class Sweep:
         """Return one typed row a slot."""
         from sweeps.report.table import to_frame
 
-        return to_frame(self.rows(), objective=self.info.metric)
+        return to_frame(self.rows(), objectives=self.info.objectives)
 
     def history(self) -> pd.DataFrame:
         """Return per-epoch metrics in long form; see `sweeps.history`."""
@@ -139,6 +95,8 @@ class Sweep:
         """
         from sweeps.finalizing.finalize import FinalizeOptions, finalize
 
+        need_one_objective(self.info)
+
         options = FinalizeOptions(top, blocks, control)
         return list(finalize(self.home, self.info, options).tellings)
 
@@ -146,18 +104,26 @@ class Sweep:
         """Return the best trial observed (not confirmed).
 
         Raises:
-            UsageError: No trial is complete yet.
+            UsageError: No trial is complete yet, or the sweep has several objectives.
         """
+        need_one_objective(self.info)
         row = best_row(self.rows(), self.info.direction)
         if row is None:
             raise UsageError(f"sweep {self.name!r} has no complete trial yet")
         return Trial(self, row)
 
+    def pareto_front(self) -> list[Trial]:
+        """Return the trials that no other one beats in all objectives (observed, not confirmed).
+
+        The best by the first objective come first; with one, the best and those that equal it.
+        """
+        return [Trial(self, row) for row in front_rows(self.rows(), self.info.objectives)]
+
     def champion(self) -> Trial:
         """Return the training of the confirmed winner; the best trial observed until then.
 
         Raises:
-            UsageError: No trial is complete yet.
+            UsageError: No trial is complete yet, or the sweep has several objectives.
         """
         finalized = Conclusions(self.home.store(self.info.id).folder).finalized()
         info = self.home.find(finalized.trained_in) if finalized else None
@@ -235,7 +201,8 @@ def trials(name: str, home: str | Path | None = None) -> pd.DataFrame:
     """Return the trials of a sweep, one typed row a slot; also while it runs.
 
     Columns, which stay as they are: `slot, state, reason, attempts, origin, seed`, the parameters
-    in the order of the space, the headline metrics with the objective first, `seconds`, `error`.
+    in the order of the space, the headline metrics with the objectives first, with several of them
+    `on_front`, `seconds`, `error`.
     """
     return load(name, home).trials()
 

@@ -18,10 +18,11 @@ from sweeps.experiment_loading import asking, load_experiment
 from sweeps.failure_policy import FailurePolicy, failure_policy
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
+from sweeps.option_checks import check_bounds, check_options, check_pruner
 from sweeps.options import Limits, RunOptions
 from sweeps.parallelism import Parallelism, how_many_workers
 from sweeps.study.proposals import Exhausted, Proposer, point_key
-from sweeps.study.samplers import Choice, SamplerFactory, make_pruner, sampler_factory
+from sweeps.study.samplers import Choice, SamplerFactory, sampler_factory
 
 SPLIT_SEED = 0
 """Seed of the training/validation split; the same for every sweep, so that sweeps compare."""
@@ -66,7 +67,7 @@ class SweepConfig:
             self.space,
             seed=self.seed,
             sampler=self.sampler_factory,
-            direction=self.space.objective.direction,
+            directions=[one.direction for one in self.space.objectives],
             admissible=self.admissible,
         )
 
@@ -93,7 +94,7 @@ def resolve(options: RunOptions) -> SweepConfig:
     Raises:
         UsageError: Anything is wrong; names what was received, what is allowed and the remedy.
     """
-    order = _check_options(options)
+    order = check_options(options)
     home = Home.resolve(options.home)
     try:
         space = load_space(options.space)
@@ -106,7 +107,8 @@ def resolve(options: RunOptions) -> SweepConfig:
         raise UsageError(str(error)) from error
     sampler = _choice(options.sampler, options.sampler_options, space.defaults.sampler)
     pruner = _choice(options.pruner, options.pruner_options, space.defaults.pruner)
-    _check_pruner(pruner, experiment, space)
+    check_pruner(pruner, experiment, space)
+    check_bounds(options, space)
     data = asking(experiment.prepare, options.data, SPLIT_SEED)
     ask_ahead = options.ask_ahead or space.defaults.ask_ahead
     workers = how_many_workers(options.workers, space.experiment, space.source)
@@ -154,31 +156,6 @@ def resolve(options: RunOptions) -> SweepConfig:
     return config
 
 
-def _check_options(options: RunOptions) -> Literal["slots", "free"]:
-    """Refuse numbers and words that no sweep can have; return the order of the slots."""
-    _at_least("--trials", options.trials, 1)
-    _at_least("--ask-ahead", options.ask_ahead, 1)
-    _at_least("--stop-after", options.stop_after, 1)
-    _at_least("--seed", options.seed, 0)
-    if options.timeout_seconds is not None and not options.timeout_seconds > 0:
-        raise UsageError(f"--timeout {options.timeout_seconds}: give seconds above 0")
-    if options.target is not None and options.target != options.target:
-        raise UsageError("--target nan: give a number")
-    _at_least("--workers", options.workers, 0)
-    if options.order == "slots":
-        return "slots"
-    if options.order == "free":
-        return "free"
-    raise UsageError(f"--order {options.order!r}: allowed are 'slots' and 'free'")
-
-
-def _at_least(option: str, value: int | None, least: int) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UsageError(f"{option} {value!r}: give a whole number from {least} on")
-
-
 def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choice:
     if name is None:
         return Choice(default.name, {**default.options, **options})
@@ -187,7 +164,7 @@ def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choic
 
 def _sampler(choice: Choice, space: Space) -> SamplerFactory | None:
     if choice.name != "grid":
-        return sampler_factory(choice)
+        return sampler_factory(choice, len(space.objectives))
     if choice.options:
         raise UsageError(f"sampler 'grid' takes no options, got {', '.join(choice.options)}")
     try:
@@ -195,18 +172,6 @@ def _sampler(choice: Choice, space: Space) -> SamplerFactory | None:
     except SpaceError as error:
         raise UsageError(f"sampler 'grid': {error}") from error
     return None
-
-
-def _check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
-    if make_pruner(choice) is None:
-        return
-    metric = space.objective.metric
-    if experiment.metrics[metric].epoch_metric is None:
-        watched = [n for n, info in experiment.metrics.items() if info.epoch_metric]
-        raise UsageError(
-            f"pruner {choice.name!r}: the objective {metric!r} has no value per epoch; metrics "
-            f"that have one: {', '.join(watched) or 'none'}"
-        )
 
 
 def _check_baselines(config: SweepConfig) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
+from search_spaces.objectives import Objective
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.naming import did_you_mean
@@ -76,9 +77,11 @@ def _look_first_in(directory: Path, module: str) -> None:
 
 
 def _script(path: str, directory: Path | None) -> Experiment:
-    _, metric, direction, command = path.split(":", 3)
+    _, metrics, directions, command = path.split(":", 3)
+    named = zip(metrics.split(","), directions.split(","), strict=True)
+    objectives = [Objective(metric, cast(Any, direction)) for metric, direction in named]
     try:
-        return ScriptExperiment(command, metric, cast(Any, direction), directory)
+        return ScriptExperiment(command, objectives, directory)
     except ValueError as error:
         raise UsageError(str(error)) from None
 

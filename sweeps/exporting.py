@@ -13,7 +13,7 @@ from sweeps.errors import UsageError
 from sweeps.experiment_loading import load_experiment
 
 if TYPE_CHECKING:
-    from sweeps.api import Trial
+    from sweeps.trial import Trial
 
 
 def export_trial(trial: Trial, folder: Path) -> list[Path]:

@@ -55,11 +55,11 @@ NAMES: Final = (
     *("withdraw.begun", "withdraw.done", "gc.begun", "gc.done", "share.begun", "share.packed"),
     *("import.unpacked", "import.done", "picture.begun", "picture.filed"),
     *("champion.begun", "champion.filed", "champion.named", "champion.versioned"),
-    *("champion.done", "champion.renamed"),
+    *("champion.done", "champion.renamed", "front.marked", "front.unmarked"),
 )
 """Every fail-point: also those of pictures and a champion's model, which not every experiment has,
-of hunches, of requests made and withdrawn, and of the commands that delete, free, pack and
-unpack."""
+of a Pareto front, of hunches, of requests made and withdrawn, and of the commands that delete,
+free, pack and unpack."""
 
 
 def reached(name: str) -> None:

@@ -16,7 +16,7 @@ class Limits:
         trials: Slots with an outcome, in total over all starts.
         timeout_seconds: Time after which no trial is begun in this start.
         target: Objective value that is good enough.
-        stop_after: Slots in a row without improvement of the best.
+        stop_after: Slots in a row without improvement of the best, or of the Pareto front.
     """
 
     trials: int
@@ -44,6 +44,7 @@ class RunOptions:
     timeout_seconds: float | None = None
     target: float | None = None
     stop_after: int | None = None
+    fail_under: float | None = None
     retries: Mapping[str, int] = field(default_factory=dict)
     trial_timeout_seconds: float | None = None
     max_failures_in_row: int | None = None

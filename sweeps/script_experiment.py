@@ -21,10 +21,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import IO, Any, Final
 
 import numpy as np
 
+from search_spaces.objectives import Objective
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,
@@ -53,17 +54,15 @@ class ScriptExperiment:
     def __init__(
         self,
         command: str,
-        metric: str,
-        direction: Literal["maximize", "minimize"],
+        objectives: Sequence[Objective],
         directory: Path | None,
     ) -> None:
         """Describe it; nothing is run yet.
 
         Args:
             command: With a `{placeholder}` for each parameter.
-            metric: Name of the objective in the script's result, and of the per-epoch metric a
-                pruner watches.
-            direction: Which way it is better.
+            objectives: Each names a number of the script's result, and the per-epoch metric that a
+                pruner watches in its place.
             directory: Where the command is run.
 
         Raises:
@@ -79,7 +78,9 @@ class ScriptExperiment:
             name: ParameterInfo("any", required=True, description=f"{{{name}}} of the command")
             for name in sorted(self._names - {SEED, DATA})
         }
-        self.metrics: Mapping[str, MetricInfo] = {metric: MetricInfo(direction, metric)}
+        self.metrics: Mapping[str, MetricInfo] = {
+            one.metric: MetricInfo(one.direction, one.metric) for one in objectives
+        }
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Refuse nothing: what the parameters mean, the script decides."""

@@ -15,6 +15,7 @@ from search_spaces.bodies.python_body import PythonBody
 from search_spaces.defaults import Component, Defaults, Finalizing
 from search_spaces.errors import Path, Problems, SpaceError
 from search_spaces.expressions import parse_expression
+from search_spaces.objectives import MOST, Objective
 from search_spaces.parameters import Value
 from search_spaces.reading.consistency import (
     check_deciding,
@@ -34,7 +35,7 @@ from search_spaces.reading.schema import (
     IntParameter,
     SpaceFile,
 )
-from search_spaces.space import Objective, Space
+from search_spaces.space import Space
 from search_spaces.values.domains import Categorical, Domain
 from search_spaces.values.ranges import Float, Int
 
@@ -84,15 +85,36 @@ def python_space(header: Mapping[str, Any], body: PythonBody) -> Space:
 
 
 def _experiment(shape: Header, problems: Problems) -> str:
-    """Return what a space is for: an import path, or `script:metric:direction:command`."""
+    """Return what a space is for: an import path, or `script:metric:direction:command`.
+
+    Metrics and directions of several objectives are joined by commas.
+    """
     if shape.experiment is None and shape.command is None:
         problems.add(("experiment",), "is missing; write an import path, or `command:`")
     elif shape.experiment is not None and shape.command is not None:
         problems.add(("command",), "an experiment is given too; write one of both")
     if shape.experiment is not None:
         return shape.experiment
-    objective = shape.objective
-    return f"{SCRIPT}:{objective.metric}:{objective.direction}:{shape.command}"
+    for place, objective in enumerate(shape.objectives):
+        if set(":,") & set(objective.metric):
+            text = f"received {objective.metric!r}; of a script it is a name without `:` and `,`"
+            problems.add(("objective", place, "metric"), text)
+    metrics = ",".join(objective.metric for objective in shape.objectives)
+    directions = ",".join(objective.direction for objective in shape.objectives)
+    return f"{SCRIPT}:{metrics}:{directions}:{shape.command}"
+
+
+def _objectives(shape: Header, problems: Problems) -> tuple[Objective, ...]:
+    found: dict[str, Objective] = {}
+    for place, one in enumerate(shape.objectives):
+        if one.metric in found:
+            text = f"{one.metric!r} is an objective already; name each metric once"
+            problems.add(("objective", place, "metric"), text)
+        found.setdefault(one.metric, Objective(one.metric, one.direction))
+    if len(shape.objectives) > MOST:
+        text = f"received {len(shape.objectives)} objectives; at most {MOST} are allowed"
+        problems.add(("objective",), text)
+    return tuple(found.values())
 
 
 def _validated(model: type[_H], values: Mapping[str, Any], problems: Problems) -> _H:
@@ -114,7 +136,7 @@ def _space(
     source: str,
     directory: FilePath | None,
 ) -> Space:
-    experiment = _experiment(shape, problems)
+    experiment, objectives = _experiment(shape, problems), _objectives(shape, problems)
     constraints = []
     for index, text in enumerate(shape.constraints):
         path: Path = ("constraints", index)
@@ -127,7 +149,7 @@ def _space(
         name=name,
         description=shape.description,
         experiment=experiment,
-        objective=Objective(shape.objective.metric, shape.objective.direction),
+        objectives=objectives,
         fixed=shape.fixed,
         baselines=baselines,
         constraints=tuple(item for item in constraints if item is not None),

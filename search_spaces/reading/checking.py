@@ -45,14 +45,16 @@ def unknown_parameter(name: str, known: Known) -> str:
 
 
 def _check_objective(space: Space, metrics: Mapping[str, str], problems: Problems) -> None:
-    metric, direction = space.objective.metric, space.objective.direction
-    if metric not in metrics:
-        hint = did_you_mean(metric, metrics)
-        text = f"the experiment has no metric {metric!r}; it has: {listing(metrics)}{hint}"
-        problems.add(("objective", "metric"), text)
-    elif metrics[metric] != direction:
-        text = f"received {direction!r}; {metric} is better the other way: {metrics[metric]}"
-        problems.add(("objective", "direction"), text)
+    for number, objective in enumerate(space.objectives):
+        metric, direction = objective.metric, objective.direction
+        place: Path = ("objective", number) if len(space.objectives) > 1 else ("objective",)
+        if metric not in metrics:
+            hint = did_you_mean(metric, metrics)
+            text = f"the experiment has no metric {metric!r}; it has: {listing(metrics)}{hint}"
+            problems.add((*place, "metric"), text)
+        elif metrics[metric] != direction:
+            text = f"received {direction!r}; {metric} is better the other way: {metrics[metric]}"
+            problems.add((*place, "direction"), text)
 
 
 def _check_value(path: Path, name: str, value: Value, known: Known, problems: Problems) -> None:

@@ -16,7 +16,7 @@ _TYPES: dict[str, type[BaseModel]] = {
     "int": schema.IntParameter,
     "categorical": schema.CategoricalParameter,
 }
-_UNION_TAGS = {*_TYPES, "as list", "as bundles", "as options", "as name", "[key]"}
+_UNION_TAGS = {*_TYPES, "as list", "as mapping", "as bundles", "as options", "as name", "[key]"}
 _DIRECTIONS = ("maximize", "minimize")
 _WANTED = {
     "string_type": "text is needed",
@@ -98,7 +98,7 @@ def _allowed_keys(path: Path, tags: list[str], model: type[BaseModel]) -> list[s
     parent = path[:-1]
     if parent and parent[0] == "parameters":
         model = _TYPES[tags[0]]
-    elif parent == ("objective",):
+    elif parent and parent[0] == "objective":
         model = schema.ObjectiveModel
     elif parent == ("defaults",):
         model = schema.DefaultsModel

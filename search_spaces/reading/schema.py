@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from search_spaces.errors import SpaceError
+from search_spaces.objectives import MOST
 from search_spaces.values.domains import check_scalar
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -109,6 +110,21 @@ class ObjectiveModel(Strict):
     direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
 
 
+def _shape_of_objective(value: object) -> str:
+    return "as list" if isinstance(value, list | tuple) else "as mapping"
+
+
+ObjectiveModels = Annotated[
+    Annotated[ObjectiveModel, Tag("as mapping")]
+    | Annotated[
+        list[ObjectiveModel],
+        Field(min_length=1, json_schema_extra={"maxItems": MOST}),  # `building` says it better
+        Tag("as list"),
+    ],
+    Discriminator(_shape_of_objective),
+]
+
+
 class ComponentModel(Strict):
     """A sampler or a pruner with options."""
 
@@ -157,7 +173,9 @@ class Header(Strict):
         None,
         description="In place of an experiment: a script, with a `{name}` for each parameter.",
     )
-    objective: ObjectiveModel = Field(description="Metric to optimise, and which way.")
+    objective: ObjectiveModels = Field(
+        description="Metric to optimise, and which way; a list of up to four: their Pareto front."
+    )
     fixed: Values = Field(default_factory=dict, description="Parameters with one value.")
     baselines: dict[str, Values] = Field(
         default_factory=dict,
@@ -170,6 +188,11 @@ class Header(Strict):
         default_factory=lambda: DefaultsModel.model_validate({}),
         description="Options of `sweeps run`, unless given there.",
     )
+
+    @property
+    def objectives(self) -> list[ObjectiveModel]:
+        """The objectives, as a list also if there is one."""
+        return self.objective if isinstance(self.objective, list) else [self.objective]
 
 
 class SpaceFile(Header):

@@ -62,6 +62,12 @@ def _contestant(home: Home, text: str, source: str | None) -> Contestant:
     if not colon:
         if not data.ranking:
             raise UsageError(f"sweep {label!r} has no complete trial yet; name one: {label}:0")
+        if info.has_front:
+            front = ", ".join(f"{label}:{row.slot}" for row in data.summary.front)
+            raise UsageError(
+                f"sweep {label!r} has several objectives, so no trial is best; name one of its "
+                f"Pareto front: {front or 'empty yet'}"
+            )
         row = data.ranking[0]
         return Contestant(f"{label}:{row.slot}", data, row)
     found = next((r for r in data.rows if r.slot == int(number)), None)

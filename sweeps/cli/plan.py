@@ -185,7 +185,7 @@ def _print(plan: SweepPlan) -> None:
     facts = {
         "experiment": space.experiment,
         "data": f"{config.data.name} (sha256 {config.data.digest[:8]})",
-        "objective": f"{space.objective.metric}, {space.objective.direction}",
+        "objective": "; ".join(f"{one.metric}, {one.direction}" for one in space.objectives),
         "space": "infinitely many points" if size is None else f"{size} points",
         "constraints": ", ".join(str(c) for c in space.constraints) or "none",
         "trials": f"{config.limits.trials}, seed {config.seed}",

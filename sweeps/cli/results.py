@@ -17,6 +17,7 @@ from sweeps.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from search_spaces.objectives import Objective
     from sweeps.report.slots import SlotRow
 
 
@@ -52,7 +53,7 @@ def list_sweeps(
 
 
 def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Show the best trial observed (not confirmed) of a sweep."""
+    """Show the best trial observed (not confirmed), or the Pareto front of several objectives."""
     from sweeps.home import Home
     from sweeps.records import Conclusions
     from sweeps.report.summary import summarize
@@ -85,31 +86,34 @@ def trials(
 ) -> None:
     """Show every trial of a sweep, one row a slot; or one of them."""
     from sweeps.home import Home
-    from sweeps.report.slots import slot_rows
+    from sweeps.report.slots import front_rows, slot_rows
     from sweeps.report.table import write_csv
     from sweeps.report.text import render_trial, render_trials
 
     found = Home.resolve(home)
     info = found.get(name)
     rows = slot_rows(found.store(info.id).read_all(report=complain))
+    front = {row.slot for row in front_rows(rows, info.objectives)}
     if trial is not None:
         rows = [row for row in rows if row.slot == trial]
         if not rows:
             raise UsageError(f"sweep {info.name!r} has no trial {trial}")
     if parquet is not None:
-        _write_parquet(rows, info.metric, parquet)
+        _write_parquet(rows, info.objectives, parquet)
     elif csv is not None and str(csv) != "-":
         with _csv_file(csv) as file:
-            write_csv(rows, file, objective=info.metric)
+            write_csv(rows, file, objectives=info.objectives)
         print(f"{len(rows)} trials written to {csv}")
     elif csv is not None:
-        write_csv(rows, sys.stdout, objective=info.metric)
+        write_csv(rows, sys.stdout, objectives=info.objectives)
     elif as_json:
-        print(json.dumps([row.to_dict() for row in rows], indent=1))
+        marks = [{"on_front": row.slot in front} if info.has_front else {} for row in rows]
+        documents = [row.to_dict() | mark for row, mark in zip(rows, marks, strict=True)]
+        print(json.dumps(documents, indent=1))
     elif trial is not None:
         _console().print(render_trial(rows[0]), crop=False)
     else:
-        _console().print(render_trials(rows, info.metric, info.direction), crop=False)
+        _console().print(render_trials(rows, info.objectives), crop=False)
 
 
 def _console() -> Console:
@@ -118,11 +122,11 @@ def _console() -> Console:
     return Terminal()
 
 
-def _write_parquet(rows: Sequence[SlotRow], metric: str, path: Path) -> None:
+def _write_parquet(rows: Sequence[SlotRow], objectives: Sequence[Objective], path: Path) -> None:
     from sweeps.report.table import to_frame
 
     try:
-        to_frame(rows, objective=metric).to_parquet(path)
+        to_frame(rows, objectives=objectives).to_parquet(path)
     except ImportError:
         raise UsageError("--parquet needs pyarrow: pip install pyarrow") from None
     except OSError as error:

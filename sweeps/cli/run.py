@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FEWEST_TRIALS: Final = 15
 """With fewer complete trials a space's word is not enough to have its sweep finalised."""
 _LEFT_OUT: Final = frozenset(
-    {"space", "trials", "home", "extend", "timeout_seconds", "target", "stop_after"}
+    {"space", "trials", "home", "extend", "timeout_seconds", "target", "stop_after", "fail_under"}
 )
 _OPTIONS: Final = {
     "overrides": "--set",
@@ -145,6 +145,7 @@ def run(
         timeout_seconds=timeout,
         target=target,
         stop_after=stop_after,
+        fail_under=fail_under,
         retries=parse_retries(retries or []),
         trial_timeout_seconds=trial_timeout,
         max_failures_in_row=max_failures_in_row,

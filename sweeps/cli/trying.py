@@ -34,7 +34,10 @@ def try_point(
         typer.Option(metavar="TRIAL", help="What is not given is as in this trial, or in `best`."),
     ] = None,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="SWEEP", help="Its best trials, instead.")
+        str | None,
+        typer.Option(
+            "--from", metavar="SWEEP", help="Its best trials, or its Pareto front, instead."
+        ),
     ] = None,
     top: Annotated[int, typer.Option(help="How many of them.", min=1)] = 5,
     home: HomeOption = None,
@@ -114,10 +117,10 @@ def _best_of(
     """Yield the best trials of another sweep that lie in this space, and name those that do not."""
     from search_spaces.counterparts import counterpart
     from search_spaces.errors import SpaceError
-    from sweeps.records import ranked
+    from sweeps.records import leading
 
     other = home.get(source)
-    best = ranked(home.store(other.id).read_all(), other.direction)[:top]
+    best = leading(home.store(other.id).read_all(), other.objectives)[:top]
     if not best:
         raise UsageError(f"sweep {other.name!r} has no complete trial yet")
     for record in best:

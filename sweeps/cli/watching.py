@@ -23,6 +23,7 @@ LOOK_SECONDS: Final = 0.5
 def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the sweeps that are running: where, since when, how far."""
     from sweeps.home import Home
+    from sweeps.report.numbers import counted
 
     found = Home.resolve(home)
     rows = [_row(found, i) for i in found.sweeps(complain) if found.is_running(i.id)]
@@ -31,6 +32,8 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
         return
     for row in rows:
         best = "no best yet" if row["best"] is None else f"{row['metric']} {row['best']:.4f}"
+        if row["front"] is not None:
+            best = f"{counted(int(str(row['front'])), 'trial')} on the Pareto front"
         paused = ", paused" if row["paused"] else ""
         print(
             f"{row['name']}: {row['done']} of {row['asked']} done, {best}; {row['owner']}{paused}"
@@ -98,12 +101,13 @@ def _tell_pause(steering: Steering, was_paused: bool, shown: Progress) -> bool:
 
 def _row(home: Home, info: SweepInfo) -> dict[str, object]:
     from sweeps.coordinator.lock import owner_of
-    from sweeps.report.slots import best_row, slot_rows
+    from sweeps.report.slots import best_row, front_rows, slot_rows
     from sweeps.steering import PAUSE, Steering
 
     store = home.store(info.id)
     records = store.read_all(report=complain)
-    best = best_row(slot_rows(records), info.direction)
+    rows = slot_rows(records)
+    best = None if info.has_front else best_row(rows, info.direction)
     return {
         "name": info.name,
         "id": info.id,
@@ -111,6 +115,7 @@ def _row(home: Home, info: SweepInfo) -> dict[str, object]:
         "asked": store.asked(),
         "metric": info.metric,
         "best": best.objective if best else None,
+        "front": len(front_rows(rows, info.objectives)) if info.has_front else None,
         "owner": owner_of(store.folder / "lock"),
         "paused": PAUSE in Steering(store.folder).asked(),
     }

@@ -54,9 +54,9 @@ def find_champion(
 ) -> Champion | None:
     """Return the winner's training on block 0 of a finalised sweep, the best trial of another one.
 
-    None if no trial is complete, or the sweep only confirms another one.
+    None if no trial is complete, several objectives count, or the sweep only confirms another one.
     """
-    if confirmed_by(info.directory):
+    if info.has_front or confirmed_by(info.directory):
         return None
     confirmed = _confirmed(store)
     if confirmed is not None:

@@ -57,13 +57,13 @@ class Coordinator:
     seconds: TimeSplit = field(default_factory=TimeSplit)
 
     def __post_init__(self) -> None:
-        objective = self.config.space.objective
-        self._rules = StopRules(self.config.limits, objective.direction)
+        objectives = self.config.space.objectives
+        self._rules = StopRules(self.config.limits, objectives)
         self._breaker = Breaker(self.config.failures.max_failures_in_row)
         self._running: dict[Future[Record], Slot] = {}
         self._again: deque[Slot] = deque()  # failed, and to be tried again
         self._executor: Executor | None = None
-        self._weights = WeightKeeper(self.store, objective.direction, self.config.space.directory)
+        self._weights = WeightKeeper(self.store, objectives, self.config.space.directory)
         for record in self.ledger.records:
             self._weights.add(record)
         self._recorder = Recorder(self.config, self.store, self.environment, self.seconds)
@@ -254,6 +254,6 @@ class Coordinator:
             self._trouble = error
             return
         for slot in told:
-            value = slot.outcome.value if slot.outcome else None
-            self._rules.tell(value, is_earlier=slot.carried is not None)
+            values = slot.outcome.values if slot.outcome else None
+            self._rules.tell(values, is_earlier=slot.carried is not None)
             self._breaker.tell(slot.failure)

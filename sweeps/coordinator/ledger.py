@@ -13,6 +13,7 @@ from typing import Protocol
 
 from optuna.trial import FrozenTrial, TrialState
 
+from search_spaces.objectives import Objective
 from sweeps.coordinator.carrying import Carried
 from sweeps.coordinator.failures import Failure, failures_before
 from sweeps.records import Hunch, Record
@@ -80,6 +81,8 @@ class Ledger:
     """Which slots are open, ended and told.
 
     Attributes:
+        objectives: Of the sweep.
+        epoch_metric: What a pruner watches; None without one.
         ask_ahead: How many slots may be in flight.
         in_order: Whether proposals wait for slot order (reproducible) or take what has ended.
         carried: Slots of earlier generations by number.
@@ -91,6 +94,7 @@ class Ledger:
     study: SlotStore
     proposer: Proposer
     records: Sequence[Record]
+    objectives: Sequence[Objective]
     epoch_metric: str | None
     ask_ahead: int
     in_order: bool = True
@@ -205,6 +209,6 @@ class Ledger:
         return Slot(number, proposal)
 
     def _outcome(self, slot: Slot, record: Record) -> Told:
-        outcome = told(record, self.epoch_metric)
+        outcome = told(record, self.objectives, self.epoch_metric)
         # What a pruner noted about a trial means something to the pruner of its generation only.
         return replace(outcome, pruner_attrs=None) if slot.carried else outcome

@@ -83,11 +83,10 @@ def _refusal(info: SweepInfo, config: SweepConfig, kept: Sequence[str]) -> str:
 
 def _beyond_extension(info: SweepInfo, config: SweepConfig) -> list[str]:
     """Return what differs that no extension may change."""
-    objective = config.space.objective
-    same_objective = (info.metric, info.direction) == (objective.metric, objective.direction)
+    same_objectives = info.objectives == config.space.objectives
     differing = [k for k, asked in config.fingerprint.items() if info.fingerprint.get(k) != asked]
     kept = [key for key in differing if key not in EXTENDABLE]
-    return kept if same_objective else [*kept, "objective"]
+    return kept if same_objectives else [*kept, "objective"]
 
 
 def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
@@ -113,7 +112,7 @@ def _short(value: Any) -> str:
 
 
 def _new_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
-    objective = config.space.objective
+    objective, *others = config.space.objectives
     return SweepInfo(
         id=f"{time.strftime('%Y%m%d', time.gmtime())}-{secrets.token_hex(4)}",
         name=config.name,
@@ -129,6 +128,7 @@ def _new_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
         baselines=tuple(config.space.baselines),
         code=code,
         directory=str(config.space.directory) if config.space.directory else None,
+        other_objectives=tuple(others),
     )
 
 

@@ -114,8 +114,7 @@ class ParentRun:
 
 def sweep_note(info: SweepInfo, asked: int, *, is_running: bool) -> SweepNote:
     """Return what the parent run says from the start on."""
-    reproducible = info.fingerprint.get("order", "slots") == "slots"
-    tags = {"asked": str(asked), "reproducible": str(reproducible).lower()}
+    tags = {"asked": str(asked), "reproducible": str(info.is_reproducible).lower()}
     return SweepNote(tags=tags, is_running=is_running)
 
 

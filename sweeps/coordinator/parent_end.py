@@ -12,8 +12,16 @@ from typing import Any, NamedTuple
 from sweeps.coordinator.champion import LoadExperiment, project_champion
 from sweeps.coordinator.parent_report import read_whole, report_files
 from sweeps.home import Home
-from sweeps.records import SWEEP, Conclusions, Ending, Notes, Record, RecordStore, SweepInfo
-from sweeps.records.ranking import ranked
+from sweeps.records import (
+    SWEEP,
+    Conclusions,
+    Ending,
+    Notes,
+    Record,
+    RecordStore,
+    SweepInfo,
+    leading,
+)
 from sweeps.report.briefing import render_briefing
 from sweeps.report.markdown import render_markdown, render_telling
 from sweeps.report.slots import slot_rows
@@ -21,6 +29,7 @@ from sweeps.report.summary import summarize
 from sweeps.report.table import trial_table, write_csv
 from sweeps.tracking.arranging import directions, show_view
 from sweeps.tracking.files import TABLE_TAGS, TRIALS_TABLE, table_json
+from sweeps.tracking.front import mark_front
 from sweeps.tracking.known import KnownSweep
 from sweeps.tracking.pictures import BEST, show_pictures
 from sweeps.tracking.projection import Projection
@@ -59,7 +68,9 @@ def describe_end(
         time_split=ending.time_split,
     )
     best = [r for r in records if summary.best and r.spec.slot == summary.best.slot]
+    front = {"front_size": str(len(summary.front))} if info.has_front else {}
     tags = {
+        **front,
         "failed": str(summary.counts["FAILED"]),
         "done": str(summary.done),
         "asked": str(asked),
@@ -101,16 +112,17 @@ def end_parent(
     noted = Notes(store.folder).all().get(SWEEP)
     rows = slot_rows(records)
     table = io.StringIO(newline="")
-    write_csv(rows, table, objective=info.metric)
+    write_csv(rows, table, objectives=info.objectives)
     files = {
         "trials.csv": table.getvalue().encode(),
-        TRIALS_TABLE: table_json(*trial_table(rows, objective=info.metric)),
+        TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives)),
         **report_files(data, ending),
     }
 
     def describe(client: Any, sweep: KnownSweep) -> str:
         best = best_whole(store, info, records)
         show_view(client, sweep, info, records, best)
+        mark_front(client, sweep, info, records)
         return directions(info, sweep, best, note, noted)
 
     projection.finish_sweep(
@@ -127,5 +139,8 @@ def end_parent(
 
 
 def best_whole(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:
-    """Return the best complete trials with their arrays: those whose pictures are shown."""
-    return [store.read(record.spec.key) for record in ranked(records, info.direction)[:BEST]]
+    """Return the best complete trials with their arrays: those whose pictures are shown.
+
+    With several objectives those of the Pareto front come first.
+    """
+    return [store.read(record.spec.key) for record in leading(records, info.objectives)[:BEST]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class Recorder:
         record = make_record(
             attempt,
             slot,
-            metric=self.config.space.objective.metric,
+            metrics=[objective.metric for objective in self.config.space.objectives],
             data=self.config.data,
             environment=self.environment,
             retries=self.config.failures.retries,
@@ -50,7 +50,7 @@ def make_record(
     attempt: Attempt,
     slot: Slot,
     *,
-    metric: str,
+    metrics: Sequence[str],
     data: PreparedData,
     environment: Mapping[str, Any],
     retries: Mapping[str, int],
@@ -60,12 +60,12 @@ def make_record(
     Args:
         attempt: What came back.
         slot: The slot it was an attempt at.
-        metric: Name of the objective metric.
+        metrics: Names of the objective metrics.
         data: What it was trained on.
         environment: Versions and machine.
         retries: How often a slot is tried again, by reason of the failure.
     """
-    outcome, reason, error = _judge(attempt, metric)
+    outcome, reason, error = _judge(attempt, metrics)
     result = _finite(attempt.result)
     failure = failure_of(reason, error)
     again = outcome == "failed" and is_tried_again(failure, slot.failures, retries)
@@ -77,7 +77,7 @@ def make_record(
         error=error,
         params=slot.proposal.params,
         distributions=distributions_to_json(slot.proposal),
-        objective=result.metrics[metric] if result and outcome == "complete" else None,
+        objective=result.metrics[metrics[0]] if result and outcome == "complete" else None,
         result=result,
         weights_sha256=None,
         data=describe(data),
@@ -99,7 +99,7 @@ def describe(data: PreparedData) -> dict[str, Any]:
     }
 
 
-def _judge(attempt: Attempt, metric: str) -> tuple[Outcome, str, str | None]:
+def _judge(attempt: Attempt, metrics: Sequence[str]) -> tuple[Outcome, str, str | None]:
     result = attempt.result
     if result is None:
         return "failed", attempt.reason, attempt.error
@@ -107,7 +107,7 @@ def _judge(attempt: Attempt, metric: str) -> tuple[Outcome, str, str | None]:
         return "diverged", "diverged", None
     if result.outcome == "stopped":
         return _stopped(attempt.verdict)
-    return _completed(result, metric)
+    return _completed(result, metrics)
 
 
 def _stopped(verdict: Stop | None) -> tuple[Outcome, str, str | None]:
@@ -118,12 +118,12 @@ def _stopped(verdict: Stop | None) -> tuple[Outcome, str, str | None]:
     return ("interrupted" if interrupted else "pruned"), verdict.reason, None
 
 
-def _completed(result: TrialResult, metric: str) -> tuple[Outcome, str, str | None]:
-    value = result.metrics.get(metric)
-    if value is None:
+def _completed(result: TrialResult, metrics: Sequence[str]) -> tuple[Outcome, str, str | None]:
+    missing = [metric for metric in metrics if metric not in result.metrics]
+    if missing:
         known = ", ".join(result.metrics)
-        return "failed", "error", f"the experiment returned no metric {metric!r}, only {known}"
-    if not math.isfinite(value):
+        return "failed", "error", f"the experiment returned no metric {missing[0]!r}, only {known}"
+    if not all(math.isfinite(result.metrics[metric]) for metric in metrics):
         return "diverged", "diverged", None
     return "complete", result.stop_reason, None
 

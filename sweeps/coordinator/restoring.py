@@ -32,6 +32,7 @@ def make_ledger(
         study=study,
         proposer=config.proposer(),
         records=records,
+        objectives=info.objectives,
         epoch_metric=info.epoch_metric if config.pruner.name != "none" else None,
         ask_ahead=config.ask_ahead,
         in_order=config.order == "slots",

@@ -162,7 +162,8 @@ def _assemble(
     on_record: Callable[[Record], None],
 ) -> Coordinator:
     patience = Patience(progress.note, lambda: request.reason is not None)
-    study = StudyStore(config.home.optuna_db, info.study_name, info.direction, patience)
+    directions = [one.direction for one in info.objectives]
+    study = StudyStore(config.home.optuna_db, info.study_name, directions, patience)
     study.end_open_slots_of(info.earlier_studies)
     hunches = _hunches(config, info)
     ledger = make_ledger(config, info, records, study, hunches.for_slot)

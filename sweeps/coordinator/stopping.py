@@ -8,32 +8,36 @@ sweep does not.
 from __future__ import annotations
 
 import time
-from typing import Literal
+from collections.abc import Sequence
 
+from search_spaces.objectives import Objective
 from sweeps.options import Limits
+from sweeps.records.pareto import Values, covers, gains_of
 
 
 class StopRules:
     """Says after each told slot whether to go on."""
 
-    def __init__(self, limits: Limits, direction: Literal["maximize", "minimize"]) -> None:
+    def __init__(self, limits: Limits, objectives: Sequence[Objective]) -> None:
         self._limits = limits
-        self._sign = 1.0 if direction == "maximize" else -1.0
+        self._objectives = objectives
         self._deadline = time.monotonic() + (limits.timeout_seconds or float("inf"))
-        self._best: float | None = None
+        self._front: list[Values] = []  # gains; with one objective that of the best
         self._since_best = 0
 
-    def tell(self, value: float | None, *, is_earlier: bool = False) -> None:
+    def tell(self, values: Values | None, *, is_earlier: bool = False) -> None:
         """Take the next slot in order.
 
         Args:
-            value: Its objective; None if it has none.
+            values: One an objective; None if it has none.
             is_earlier: Whether an earlier generation proposed it: that says nothing about whether
                 the new space brings improvement.
         """
-        gain = None if value is None else self._sign * value
-        if gain is not None and (self._best is None or gain > self._best):
-            self._best, self._since_best = gain, 0
+        gains = None if values is None else gains_of(values, self._objectives)
+        if gains is not None and not any(covers(known, gains) for known in self._front):
+            self._front = [known for known in self._front if not covers(gains, known)]
+            self._front.append(gains)
+            self._since_best = 0
         else:
             self._since_best += not is_earlier
 
@@ -51,6 +55,7 @@ class StopRules:
         return time.monotonic() >= self._deadline
 
     def _reached(self, target: float | None) -> bool:
-        if target is None or self._best is None:
+        """Whether the one objective is as good as that; with several no target is taken."""
+        if target is None or not self._front:
             return False
-        return self._best >= self._sign * target
+        return self._front[0][0] >= self._objectives[0].gain(target)

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from sweeps.coordinator.parent_end import describe_end, ending_of
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.problem import Problem, Repair
-from sweeps.records import Record
+from sweeps.records import Record, leading
 from sweeps.records.confusion import WORST
-from sweeps.records.ranking import ranked
 from sweeps.tracking.content import Point, RunContent, best_tags, trial_run
 from sweeps.tracking.datasets import dataset_key
 from sweeps.tracking.files import trial_files
+from sweeps.tracking.front import ON_FRONT, front_keys
 from sweeps.tracking.known import UNDRAWN
 from sweeps.tracking.pictures import PICTURES, plan_pictures
 from sweeps.tracking.reading import StoredRun
@@ -61,6 +61,7 @@ def check(evidence: Evidence) -> Iterator[Problem]:
         else:
             yield from _child(evidence, record, found, parent_id)
     yield from _pictures(evidence, children)
+    yield from _front(evidence, children)
 
 
 def _parent(evidence: Evidence, run: StoredRun) -> Iterator[Problem]:
@@ -101,11 +102,20 @@ def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -
 
 
 def _pictures(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
-    wanted = plan_pictures(ranked(evidence.records, evidence.info.direction))
+    wanted = plan_pictures(leading(evidence.records, evidence.info.objectives))
     for key, run in children.items():
         text = str(wanted[key]) if key in wanted else ""
         if run.tags.get(PICTURES, "") != text:
             what = f"run of attempt {key} has other confusion matrices than the best runs are to"
+            yield Problem("mlflow", what, Repair.SEND)
+
+
+def _front(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
+    wanted = front_keys(evidence.info, evidence.records)
+    for key, run in children.items():
+        if (run.tags.get(ON_FRONT) == "true") != (key in wanted):
+            verb = "lacks" if key in wanted else "has"
+            what = f"run of attempt {key} {verb} the tag {ON_FRONT}, and the records say otherwise"
             yield Problem("mlflow", what, Repair.SEND)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.problem import Problem, Repair
-from sweeps.records import Record
+from sweeps.records import Record, SweepInfo
 from sweeps.study.mirror import told
 
 
@@ -30,7 +30,7 @@ def check(evidence: Evidence) -> Iterator[Problem]:
     for slot, trial in known.items():
         # An extended sweep holds earlier trials as they lie in its new space.
         if slot >= info.first_slot:
-            yield from _disagreements(trial, evidence.final.get(slot))
+            yield from _disagreements(info, trial, evidence.final.get(slot))
 
 
 def unfinished(evidence: Evidence) -> list[int]:
@@ -40,23 +40,28 @@ def unfinished(evidence: Evidence) -> list[int]:
     return sorted((recorded | stored) - evidence.final.keys())
 
 
-def _disagreements(trial: FrozenTrial, record: Record | None) -> Iterator[Problem]:
+def _disagreements(info: SweepInfo, trial: FrozenTrial, record: Record | None) -> Iterator[Problem]:
     name = f"trial {trial.number}"
     if record is None:
         if trial.state.is_finished():
             yield _problem(f"{name} is {trial.state.name} in the study, and no record says so")
         return
-    outcome = told(record, None)
+    outcome = told(record, info.objectives)
+    there, wanted = (_worth(values) for values in (trial.values, outcome.values))
     if trial.state == TrialState.RUNNING:
         yield _problem(f"{name} is RUNNING in the study, and its record ends it")
     elif trial.state != outcome.state:
         yield _problem(
             f"{name} is {trial.state.name} in the study and {outcome.state.name} by its record"
         )
-    elif trial.value != outcome.value:
-        yield _problem(f"{name} is worth {trial.value} in the study, {outcome.value} by its record")
+    elif there != wanted:
+        yield _problem(f"{name} is worth {there} in the study, {wanted} by its record")
     if trial.params != dict(record.params):
         yield _problem(f"{name} has other parameters in the study than in its record")
+
+
+def _worth(values: Sequence[float] | None) -> str:
+    return "nothing" if values is None else ", ".join(map(str, values))
 
 
 def _problem(what: str, repair: Repair = Repair.STUDY) -> Problem:

@@ -8,7 +8,8 @@ from pathlib import Path
 from sweeps.coordinator.lock import SweepLock
 from sweeps.failpoints import reached
 from sweeps.home import Home
-from sweeps.records import SweepInfo, confirmed_by, ranked
+from sweeps.records import SweepInfo, confirmed_by
+from sweeps.records.pareto import worth_keeping
 
 
 def collect_garbage(
@@ -16,8 +17,8 @@ def collect_garbage(
 ) -> list[tuple[Path, int]]:
     """Remove the weights of all trials but the best, and what was put aside as damaged.
 
-    The weights of baselines are kept, and all of a confirmation, which is read once more if its
-    sweep is tested.
+    The weights of baselines are kept, those of the Pareto front of several objectives, and all of a
+    confirmation, which is read once more if its sweep is tested.
 
     Args:
         home: Where the sweep lies.
@@ -43,7 +44,7 @@ def collect_garbage(
 def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
     store = home.store(info.id)
     records = store.read_all()
-    kept = {record.spec.key for record in ranked(records, info.direction)[:keep_top]}
+    kept = {r.spec.key for r in worth_keeping(records, info.objectives, keep_top)}
     kept |= {r.spec.key for r in records if r.ends_slot and r.origin.startswith("baseline ")}
     if confirmed_by(info.directory):
         kept |= {record.spec.key for record in records}

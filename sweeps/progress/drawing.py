@@ -14,7 +14,7 @@ from sweeps.report.numbers import broken, format_metric, format_params, format_s
 from sweeps.report.slots import best_row
 from sweeps.report.summary import NOT_CONFIRMED
 from sweeps.report.trials import STATE_STYLES
-from sweeps.report.verdict import difference_to, failure_line
+from sweeps.report.verdict import difference_to, failure_line, front_count, front_reach
 
 if TYPE_CHECKING:
     from sweeps.progress.tally import RunningTrial, Tally
@@ -61,7 +61,12 @@ def _headline(tally: Tally, *, ended: bool) -> RenderableType:
 
 
 def _best(tally: Tally) -> list[RenderableType]:
-    """The best so far, where it comes from, its parameters."""
+    """The best so far, where it comes from, its parameters; or how far the front reaches."""
+    if tally.info.has_front:
+        if not tally.front:
+            return []
+        reach = front_reach(tally.front, tally.info.objectives)
+        return [_line(front_count(tally.front), "bold green"), _line(f"  {reach}", "green")]
     best = tally.best
     if best is None or best.objective is None:
         return []
@@ -83,7 +88,9 @@ def _best(tally: Tally) -> list[RenderableType]:
 def _recent(tally: Tally) -> Table:
     """The last trials to end, the latest at the bottom."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("trial", "state", tally.info.metric, "epochs", "seconds", ""):
+    objectives = tally.info.objectives
+    metrics = [objective.metric for objective in objectives]
+    for name in ("trial", "state", *metrics, "epochs", "seconds", ""):
         numeric = name not in {"state", ""}
         justify: Literal["left", "right"] = "right" if numeric else "left"
         # Remarks give way in a narrow terminal, numbers do not.
@@ -93,7 +100,11 @@ def _recent(tally: Tally) -> Table:
         table.add_row(
             str(row.slot),
             Text(row.state, style=STATE_STYLES[row.state]),
-            "" if row.objective is None else format_metric(row.objective),
+            *(
+                map(format_metric, values)
+                if (values := row.values(objectives))
+                else [""] * len(metrics)
+            ),
             str(row.epochs or ""),
             f"{row.seconds:.1f}",
             _line(remark, "dim"),

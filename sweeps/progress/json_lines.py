@@ -2,7 +2,8 @@
 
 Every object has `event` and `time` (milliseconds since the epoch, UTC). The others by event:
 
-- `started`: `id`, `name`, `metric`, `direction`, `total`, `done`
+- `started`: `id`, `name`, `metric`, `direction` (of the first objective), `objectives`, `total`,
+  `done`
 - `note`: `text`
 - `trial_started`: `slot`, `attempt`, `seed`, `params`
 - `epoch`: `slot`, `attempt`, `epoch` (from 0), `metrics`
@@ -21,6 +22,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 from sweeps.clock import now_ms
@@ -52,6 +54,7 @@ class JsonLines:
             name=info.name,
             metric=info.metric,
             direction=info.direction,
+            objectives=[asdict(objective) for objective in info.objectives],
             total=total,
             done=self._tally.done,
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sweeps.progress.tally import Tally
 from sweeps.report.numbers import format_metric, format_params, format_seconds
-from sweeps.report.verdict import failure_line, progress_line
+from sweeps.report.verdict import failure_line, front_line, progress_line
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
@@ -88,6 +88,8 @@ def _bar(tally: Tally) -> str:
     left = tally.seconds_left()
     if left:
         facts.append(f"about {format_seconds(left)} left")
+    if tally.info.has_front and tally.front:
+        facts.append(front_line(tally.front, tally.info.objectives))
     if tally.best is not None and tally.best.objective is not None:
         value, slot = format_metric(tally.best.objective), tally.best.slot
         params = format_params(tally.best.params, separator=" ")

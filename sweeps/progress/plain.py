@@ -6,9 +6,16 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from search_spaces.objectives import in_words
 from sweeps.progress.stream import LossyStream
 from sweeps.progress.tally import Tally
-from sweeps.report.numbers import first_line, format_metric, format_params, format_seconds
+from sweeps.report.numbers import (
+    counted,
+    first_line,
+    format_metric,
+    format_params,
+    format_seconds,
+)
 from sweeps.report.summary import NOT_CONFIRMED
 from sweeps.report.verdict import failure_line, progress_line, retry_line
 
@@ -33,7 +40,7 @@ class PlainLines:
         self._tally = Tally(info, total, done)
         self._out.line(
             f"sweep {info.name}: {self._tally.done} of {total} trials done; "
-            f"{info.direction} {info.metric}"
+            f"{in_words(info.objectives)}"
         )
 
     def note(self, text: str) -> None:
@@ -69,9 +76,11 @@ class PlainLines:
 
 
 def _trial_line(tally: Tally, row: SlotRow) -> str:
+    objectives = tally.info.objectives
+    values = row.values(objectives)
     result = (
-        f"{tally.info.metric} {format_metric(row.objective)}"
-        if row.objective is not None
+        ", ".join(f"{o.metric} {format_metric(v)}" for o, v in zip(objectives, values, strict=True))
+        if values is not None
         else f"{row.reason}: {first_line(row.error)}"
         if row.error
         else row.reason
@@ -93,6 +102,8 @@ def _trial_line(tally: Tally, row: SlotRow) -> str:
 
 
 def _best_text(tally: Tally) -> str:
+    if tally.info.has_front:
+        return f"{counted(len(tally.front), 'trial')} on the front so far" if tally.front else ""
     best = tally.best
     if best is None or best.objective is None:
         return ""

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from sweeps.report.numbers import first_line
-from sweeps.report.slots import SlotRow, best_row, slot_row, slot_rows
+from sweeps.report.slots import SlotRow, best_row, front_rows, slot_row, slot_rows
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
@@ -37,7 +37,9 @@ class Tally:
     Attributes:
         info: The sweep.
         total: Number of trials asked for.
-        best: Best COMPLETE slot so far, baselines included.
+        best: Best COMPLETE slot so far, baselines included; None with several objectives.
+        front: COMPLETE slots on the Pareto front of several objectives so far, the best by the
+            first one first; empty with one.
         baselines: Slots that tried a baseline.
         recent: The last attempts to end, oldest first.
         running: Attempts in progress, by their spec's key.
@@ -60,7 +62,8 @@ class Tally:
         self._rows = {row.slot: row for row in slot_rows(done)}
         by_end = sorted(self._rows.values(), key=lambda row: row.finished_at)
         self.recent: deque[SlotRow] = deque(by_end, maxlen=RECENT)
-        self.best = best_row(by_end, info.direction)
+        self.front = front_rows(by_end, info.objectives) if info.has_front else []
+        self.best = None if info.has_front else best_row(by_end, info.direction)
         self._first_start: float | None = None
         self._ended_here = 0
 
@@ -104,7 +107,10 @@ class Tally:
         row = slot_row([record])
         self._rows[row.slot] = row
         self.recent.append(row)
-        self.best = best_row([row, *([self.best] if self.best else [])], self.info.direction)
+        if self.info.has_front:
+            self.front = front_rows([row, *self.front], self.info.objectives)
+        else:
+            self.best = best_row([row, *([self.best] if self.best else [])], self.info.direction)
         self._ended_here += row.state != "RUNNING"
         return row
 

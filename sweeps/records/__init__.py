@@ -5,6 +5,7 @@ from sweeps.records.finalized import Conclusions, Finalized, Telling, confirmed_
 from sweeps.records.generations import Generation, UnfinishedSlot
 from sweeps.records.hunches import Hunch, Hunches
 from sweeps.records.notes import SWEEP, Notes
+from sweeps.records.pareto import leading, need_one_objective, pareto_front, values_of
 from sweeps.records.ranking import ranked
 from sweeps.records.record import Outcome, Record, SweepInfo
 from sweeps.records.recovering import attempts_put_aside, recover
@@ -31,7 +32,11 @@ __all__ = [
     "UnfinishedSlot",
     "attempts_put_aside",
     "confirmed_by",
+    "leading",
+    "need_one_objective",
+    "pareto_front",
     "ranked",
     "recover",
+    "values_of",
     "warn",
 ]

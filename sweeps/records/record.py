@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
 from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.records.generations import Generation, UnfinishedSlot, generation_at
@@ -29,7 +30,8 @@ class Record:
         params: The sampled parameters, in the order of the space; a subset of what a reader
             compares (`spec.config` has the fixed ones as well).
         distributions: Optuna distribution of each sampled parameter, as its JSON text.
-        objective: Value of the objective metric; None unless complete.
+        objective: Value of the (first) objective metric; None unless complete. Of the others, if
+            the sweep has several, it is in `result.metrics`.
         result: History, metrics and arrays; None if the attempt failed. `result.weights` is None
             when read back: weights lie beside the record and are loaded on request.
         weights_sha256: Digest of the weights file, None if there is none.
@@ -76,7 +78,7 @@ class SweepInfo:
         created_at: Milliseconds since the epoch (UTC).
         experiment: Import path of the experiment (`package.module:object`).
         experiment_name: Short name of the experiment, such as `digits`.
-        metric: Name of the objective metric.
+        metric: Name of the objective metric; of the first one, if there are several.
         direction: Which way is better.
         epoch_metric: Per-epoch metric a pruner watches, None if there is none.
         fingerprint: Everything that decides the trials (space, data and split digests, seed,
@@ -88,6 +90,7 @@ class SweepInfo:
         directory: Folder of the space file, where its experiment is looked up first.
         version: Version of this format.
         generations: Empty unless the sweep was extended; then all, beginning with the first.
+        other_objectives: Those beyond the first; empty as a rule.
     """
 
     id: str
@@ -96,7 +99,7 @@ class SweepInfo:
     experiment: str
     experiment_name: str
     metric: str
-    direction: Literal["maximize", "minimize"]
+    direction: Direction
     epoch_metric: str | None
     fingerprint: Mapping[str, Any]
     space: Mapping[str, Any]
@@ -106,6 +109,34 @@ class SweepInfo:
     directory: str | None = None
     version: int = 1
     generations: tuple[Generation, ...] = ()
+    other_objectives: tuple[Objective, ...] = ()
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> SweepInfo:
+        """Rebuild a sweep of one generation from its JSON document.
+
+        Raises:
+            TypeError, KeyError: The document is no sweep's.
+        """
+        others = tuple(Objective(**one) for one in stored.get("other_objectives", ()))
+        baselines = tuple(stored["baselines"])
+        return cls(**{**stored, "baselines": baselines, "other_objectives": others})
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """Everything that is optimised, the first objective first."""
+        return (Objective(self.metric, self.direction), *self.other_objectives)
+
+    @property
+    def has_front(self) -> bool:
+        """Whether there are several objectives: no trial is best, but a Pareto front is."""
+        return bool(self.other_objectives)
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether the same seed gives the same trials: not with what a clock has a say in."""
+        in_order = self.fingerprint.get("order", "slots") == "slots"
+        return in_order and not any(one.is_measured_by_clock for one in self.objectives)
 
     @property
     def generation(self) -> int:

@@ -89,7 +89,7 @@ class RecordStore:
         if document is None:
             return None
         try:
-            info = SweepInfo(**{**document, "baselines": tuple(document["baselines"])})
+            info = SweepInfo.from_dict(document)
         except (TypeError, KeyError) as error:
             raise RecordError(f"{self.folder / _INFO_FILE}: not a sweep's, {error!r}") from None
         for generation in self._later_generations():

@@ -66,13 +66,18 @@ def comparison(contestants: Sequence[Contestant]) -> list[Section]:
 
 
 def _outcomes(contestants: Sequence[Contestant], records: Sequence[Record]) -> Section:
-    metrics = {c.data.info.metric for c in contestants}
-    value = metrics.pop() if len(metrics) == 1 else "objective"
-    columns = ["", value, "ended", "epochs", "seconds", "origin"]
+    goals = {c.data.info.objectives for c in contestants}
+    shared = goals.pop() if len(goals) == 1 else ()
+    values = [one.metric for one in shared] or ["objective"]
+    columns = ["", *values, "ended", "epochs", "seconds", "origin"]
     cells = [
         [
             c.label,
             c.row.state if c.row.objective is None else format_metric(c.row.objective),
+            *(
+                "" if c.row.objective is None else format_metric(c.row.metrics[n])
+                for n in values[1:]
+            ),
             c.row.reason,
             str(c.row.epochs or ""),
             f"{c.row.seconds:.1f}",
@@ -82,7 +87,8 @@ def _outcomes(contestants: Sequence[Contestant], records: Sequence[Record]) -> S
     ]
     blocks: list[Block] = [Table(columns, cells)]
     blocks += [Text(line) for line in _told_apart(contestants, records)]
-    blocks.append(Text(f"Each was trained once: {NOT_CONFIRMED}.", "note"))
+    status = "observed, not confirmed" if len(values) > 1 else NOT_CONFIRMED
+    blocks.append(Text(f"Each was trained once: {status}.", "note"))
     return Section("outcomes", "Who is better", blocks)
 
 

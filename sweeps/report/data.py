@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces.objectives import Objective
 from sweeps.abilities import Samples
 from sweeps.experiment import PreparedData
-from sweeps.records import Conclusions, Ending, Record, RecordStore, SweepInfo, Telling, ranked
+from sweeps.records import Conclusions, Ending, Record, RecordStore, SweepInfo, Telling, leading
 from sweeps.report.slots import SlotRow, slot_rows
 from sweeps.report.summary import Summary, summarize
 from sweeps.report.table import parameter_names
@@ -95,9 +96,36 @@ class SweepData:
 
     @cached_property
     def ranking(self) -> list[SlotRow]:
-        """COMPLETE rows, the best first."""
+        """COMPLETE rows, the best first; of several objectives the front first."""
         by_slot = {row.slot: row for row in self.rows}
-        return [by_slot[r.spec.slot] for r in ranked(self.records, self.info.direction)]
+        return [by_slot[r.spec.slot] for r in leading(self.records, self.info.objectives)]
+
+    @cached_property
+    def leaders(self) -> list[SlotRow]:
+        """Those that are worth a closer look, the best first; of several objectives the front."""
+        return list(self.summary.front) if self.info.has_front else self.ranking
+
+    @cached_property
+    def by_objective(self) -> list[SweepData]:
+        """The sweep as if it had one of its objectives only: one view an objective."""
+        if not self.info.has_front:
+            return [self]
+        return [self._seen_by(objective) for objective in self.info.objectives]
+
+    def _seen_by(self, objective: Objective) -> SweepData:
+        info = replace(
+            self.info,
+            metric=objective.metric,
+            direction=objective.direction,
+            other_objectives=(),
+        )
+        records = tuple(
+            record
+            if record.objective is None or record.result is None
+            else replace(record, objective=record.result.metrics[objective.metric])
+            for record in self.records
+        )
+        return replace(self, info=info, records=records)
 
     @cached_property
     def varied(self) -> list[str]:
@@ -109,6 +137,14 @@ class SweepData:
     def is_higher_better(self) -> bool:
         """Whether the objective is maximised."""
         return self.info.direction == "maximize"
+
+    @property
+    def seconds(self) -> float:
+        """Wall time from the first start of a trial to the last end."""
+        finals = self.finals.values()
+        if not finals:
+            return 0.0
+        return (max(r.finished_at for r in finals) - min(r.started_at for r in finals)) / 1000
 
     def full(self, slot: int) -> Record:
         """Return the deciding attempt of a slot with its arrays."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeps.report.numbers import format_metric
-from sweeps.report.slots import best_row, slot_rows
+from sweeps.report.slots import best_row, front_rows, slot_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,10 +30,12 @@ class ListingRow:
         failed: Those among them that FAILED.
         asked: Number of trials asked for, None where it is not known.
         metric: Name of the objective metric.
-        best: Best observed objective, None if no slot is COMPLETE.
+        best: Best observed objective, None if no slot is COMPLETE, or there are several objectives.
         best_slot: Where it was observed, or None.
         created_at: Milliseconds since the epoch (UTC).
         generation: How often it was extended, plus one.
+        objectives: Names of all objective metrics.
+        front: Trials on the Pareto front of several objectives; None with one.
         state: RUNNING while a coordinator holds the sweep; else EMPTY without an outcome,
             UNFINISHED with fewer outcomes than asked or an interrupted slot, FINISHED otherwise;
             ARCHIVED if it is hidden.
@@ -51,6 +53,8 @@ class ListingRow:
     created_at: int
     generation: int
     state: ListingState
+    objectives: tuple[str, ...] = ()
+    front: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as a JSON-compatible mapping; keys are the attributes' names."""
@@ -82,7 +86,7 @@ def _row(
     info: SweepInfo, records: Sequence[Record], asked: int | None, running: bool
 ) -> ListingRow:
     rows = slot_rows(records)
-    best = best_row(rows, info.direction)
+    best = None if info.has_front else best_row(rows, info.direction)
     done = sum(row.state != "RUNNING" for row in rows)
     state: ListingState = "FINISHED"
     if running:
@@ -104,6 +108,8 @@ def _row(
         created_at=info.created_at,
         generation=info.generation,
         state=state,
+        objectives=tuple(objective.metric for objective in info.objectives),
+        front=len(front_rows(rows, info.objectives)) if info.has_front else None,
     )
 
 
@@ -135,10 +141,16 @@ def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table
             row.state,
             str(row.done) if row.asked is None else f"{row.done}/{row.asked}",
             Text(str(row.failed or ""), style="bold red"),
-            "" if row.best is None else format_metric(row.best),
+            _best(row),
             f"{created:%Y-%m-%d %H:%M}",
             Text(row.id),
-            Text(row.metric, no_wrap=True, overflow="ellipsis"),
+            Text(", ".join(row.objectives) or row.metric, no_wrap=True, overflow="ellipsis"),
         ]
         table.add_row(*(cells if is_wide else cells[:-2]))
     return table
+
+
+def _best(row: ListingRow) -> str:
+    if row.front is not None:
+        return f"front of {row.front}" if row.front else ""
+    return "" if row.best is None else format_metric(row.best)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sweeps.report.numbers import counted, format_metric, format_seconds, format_value
+from sweeps.report.table import parameter_names
 from sweeps.report.verdict import difference_to, progress_line, retry_line, verdict_line
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ def render_markdown(summary: Summary) -> str:
     ]
     best = summary.best
     rows = [row for row in (best, *summary.baselines) if row]
-    if rows:
+    if summary.has_front:
+        lines += _front_table(summary)
+    elif rows:
         header = ["trial", "origin", summary.metric, "best minus this", "epochs", "seconds"]
         # A best trial that is a baseline itself would be listed twice.
         unique = list({row.slot: row for row in rows}.values())
@@ -75,6 +78,25 @@ def _cells(summary: Summary, row: SlotRow) -> list[str]:
         str(row.epochs or ""),
         f"{row.seconds:.1f}",
     ]
+
+
+def _front_table(summary: Summary) -> list[str]:
+    """Return the trials on the front, with their parameters, and the baselines behind it."""
+    rows = summary.front_and_baselines
+    names = parameter_names(rows)
+    header = ["trial", "origin", *(one.metric for one in summary.objectives), *names]
+    front = {row.slot for row in summary.front}
+    cells = [
+        [
+            str(row.slot),
+            row.origin if row.slot in front else f"{row.origin}, behind the front",
+            *map(format_metric, values),
+            *(format_value(row.params[name]) if name in row.params else "" for name in names),
+        ]
+        for row in rows
+        if (values := row.values(summary.objectives))
+    ]
+    return _table(header, cells) if cells else []
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from search_spaces.objectives import in_words
 from sweeps.report.blocks import Section
 from sweeps.report.charts.chart import Chart
 from sweeps.report.charts.png import draw_png
@@ -33,6 +34,6 @@ def draw_charts(
 def _subtitle(data: SweepData) -> str:
     info = data.info
     made = datetime.fromtimestamp(info.created_at / 1000, tz=UTC)
-    goal, begun = f"{info.direction} {info.metric}", f"begun {made:%Y-%m-%d %H:%M} UTC"
+    goal, begun = in_words(info.objectives), f"begun {made:%Y-%m-%d %H:%M} UTC"
     parts = [info.experiment_name, info.data.get("name", ""), goal, begun]
     return " · ".join(str(part) for part in parts if part)

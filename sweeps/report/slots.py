@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from sweeps.records.pareto import front_of
+
 if TYPE_CHECKING:
+    from search_spaces.objectives import Objective
     from search_spaces.parameters import Value
     from sweeps.records.record import Outcome, Record
 
@@ -40,7 +43,7 @@ class SlotRow:
         seed: Decides everything random in the trial.
         params: Sampled parameters in the order of the space; inactive ones are absent.
         metrics: Headline metrics; empty if the trial produced none.
-        objective: Value of the objective metric; None unless COMPLETE.
+        objective: Value of the (first) objective metric; None unless COMPLETE.
         epochs: Number of epochs trained; 0 if there is no history.
         seconds: Wall time of the deciding attempt.
         started_at: Its start, milliseconds since the epoch (UTC).
@@ -68,6 +71,12 @@ class SlotRow:
         """Name of the baseline this slot tried, None if it was not one."""
         is_baseline = self.origin.startswith(BASELINE_PREFIX)
         return self.origin.removeprefix(BASELINE_PREFIX) if is_baseline else None
+
+    def values(self, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
+        """Return what it is worth, one value an objective; None unless COMPLETE."""
+        if self.objective is None:
+            return None
+        return (self.objective, *(self.metrics[one.metric] for one in objectives[1:]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as a JSON-compatible mapping; keys are the attributes' names."""
@@ -127,6 +136,12 @@ def best_row(rows: Iterable[SlotRow], direction: Literal["maximize", "minimize"]
         if row.state == "COMPLETE" and row.objective is not None
     ]
     return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
+
+
+def front_rows(rows: Iterable[SlotRow], objectives: Sequence[Objective]) -> list[SlotRow]:
+    """Return the COMPLETE rows on the Pareto front, the best by the first objective first."""
+    in_order = sorted(rows, key=lambda row: row.slot)
+    return front_of(in_order, lambda row: row.values(objectives), objectives)
 
 
 def is_retried(record: Record) -> bool:

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeps.report.numbers import first_line
-from sweeps.report.slots import STATES, SlotRow, SlotState, best_row, is_retried, slot_rows
+from sweeps.report.slots import (
+    STATES,
+    SlotRow,
+    SlotState,
+    best_row,
+    front_rows,
+    is_retried,
+    slot_rows,
+)
 
 if TYPE_CHECKING:
+    from search_spaces.objectives import Objective
     from sweeps.records.record import Record, SweepInfo
 
 NOT_CONFIRMED = "best observed, not confirmed"
 """What the best trial is called until it is finalised: the best of N scores on one validation set
 is partly the luckiest (Cawley & Talbot 2010)."""
+
+FRONT = "on the Pareto front, observed, not confirmed"
+"""What trials are called that no other one beats in all of several objectives."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,7 @@ class Summary:
     Attributes:
         id: Identifier of the sweep.
         name: Name of the sweep.
-        metric: Name of the objective metric.
+        metric: Name of the objective metric; of the first, if there are several.
         direction: Which way is better.
         asked: Number of trials asked for.
         counts: Number of slots by state; every state is present.
@@ -33,7 +45,7 @@ class Summary:
         retried: Number of failed attempts that were tried again, by reason.
         first_error: First line of the first failed slot's error, None without one.
         first_failed: That slot.
-        best: Best COMPLETE slot, baselines included; None if there is none.
+        best: Best COMPLETE slot, baselines included; None if there is none, or several objectives.
         baselines: Slots whose origin is a baseline, in slot order.
         seconds: Wall time of this call of `sweeps run`.
         stopped_by: What ended the sweep before its total (`timeout`, `target`, `interrupt`, ...),
@@ -44,6 +56,9 @@ class Summary:
         time_split: Seconds by what they were spent on: `training` and `idle` (only with workers,
             summed over them), `warm_up` (until the first was ready), and the coordinator's
             `proposals`, `records`, `study`.
+        objectives: All of them.
+        front: COMPLETE slots on the Pareto front, the best by the first objective first; of one
+            objective: the best, and those that equal it.
     """
 
     id: str
@@ -64,6 +79,19 @@ class Summary:
     tracking_error: str | None = None
     time_split: Mapping[str, float] = field(default_factory=dict)
     first_failed: int | None = None
+    objectives: tuple[Objective, ...] = ()
+    front: tuple[SlotRow, ...] = ()
+
+    @property
+    def has_front(self) -> bool:
+        """Whether there are several objectives, so that no trial is best."""
+        return len(self.objectives) > 1
+
+    @property
+    def front_and_baselines(self) -> list[SlotRow]:
+        """The front, then the baselines that are not on it."""
+        known = {row.slot for row in self.front}
+        return [*self.front, *(row for row in self.baselines if row.slot not in known)]
 
     @property
     def done(self) -> int:
@@ -89,7 +117,9 @@ class Summary:
             "retried": dict(self.retried),
             "first_error": self.first_error,
             "first_failed": self.first_failed,
-            "status": NOT_CONFIRMED,
+            "status": FRONT if self.has_front else NOT_CONFIRMED,
+            "objectives": [asdict(objective) for objective in self.objectives],
+            "front": [row.to_dict() for row in self.front],
             "best": self.best.to_dict() if self.best else None,
             "baselines": [row.to_dict() for row in self.baselines],
             "seconds": self.seconds,
@@ -137,7 +167,7 @@ def summarize(
         failures=dict(Counter(row.reason for row in failed).most_common()),
         first_error=next((first_line(row.error) for row in failed if row.error), None),
         first_failed=next((row.slot for row in failed if row.error), None),
-        best=best_row(rows, info.direction),
+        best=None if info.has_front else best_row(rows, info.direction),
         baselines=tuple(row for row in rows if row.baseline is not None),
         seconds=seconds,
         stopped_by=stopped_by,
@@ -145,4 +175,6 @@ def summarize(
         retried=dict(Counter(r.reason for r in records if is_retried(r)).most_common()),
         tracking_pending=pending,
         time_split=dict(time_split or {}),
+        objectives=info.objectives,
+        front=tuple(front_rows(rows, info.objectives)),
     )

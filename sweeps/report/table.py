@@ -1,7 +1,8 @@
 """Rows of slots -> one flat table with stable column names: terminal, CSV, pandas.
 
 Columns: `slot, state, reason, attempts, origin, seed`, the parameters in the order of the space,
-the headline metrics with the objective first, `seconds`, `error` (its first line). A cell is None
+the headline metrics with the objectives first, `on_front` if there are several objectives,
+`seconds`, `error` (its first line). A cell is None
 (empty in CSV, missing in pandas) where a conditional parameter is inactive or switched off, or a
 trial has no such metric.
 A parameter named like a column before it becomes `param.<name>`, a metric `metric.<name>`.
@@ -14,21 +15,24 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from sweeps.report.numbers import first_line
-from sweeps.report.slots import STATES, SlotRow
+from sweeps.report.slots import STATES, SlotRow, front_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from search_spaces.objectives import Objective
     from search_spaces.parameters import Value
 
 FIRST_COLUMNS = ("slot", "state", "reason", "attempts", "origin", "seed")
 LAST_COLUMNS = ("seconds", "error")
+ON_FRONT = "on_front"
 _DTYPES = {
     "slot": "Int64",
     "reason": "category",
     "attempts": "Int64",
     "origin": "string",
     "seed": "Int64",
+    ON_FRONT: "boolean",
     "seconds": "float64",
     "error": "string",
 }
@@ -45,10 +49,11 @@ def parameter_names(rows: Iterable[SlotRow], order: Sequence[str] = ()) -> list[
     return [name for name in order if name in found] + [n for n in found if n not in order]
 
 
-def metric_names(rows: Iterable[SlotRow], objective: str | None = None) -> list[str]:
-    """Return the headline metrics of all rows, the objective first if any row has it."""
+def metric_names(rows: Iterable[SlotRow], objectives: Sequence[Objective] = ()) -> list[str]:
+    """Return the headline metrics of all rows, the objectives first as far as any row has them."""
     found = merge_orders(row.metrics for row in rows)
-    return sorted(found, key=lambda name: name != objective)
+    first = [objective.metric for objective in objectives if objective.metric in found]
+    return [*first, *(name for name in found if name not in first)]
 
 
 def merge_orders(orders: Iterable[Iterable[str]]) -> list[str]:
@@ -69,18 +74,20 @@ def merge_orders(orders: Iterable[Iterable[str]]) -> list[str]:
 
 
 def trial_table(
-    rows: Sequence[SlotRow], *, objective: str | None = None, order: Sequence[str] = ()
+    rows: Sequence[SlotRow], *, objectives: Sequence[Objective] = (), order: Sequence[str] = ()
 ) -> tuple[list[str], list[list[Value]]]:
     """Return column names and one list of cells a slot.
 
     Args:
         rows: From `slot_rows`.
-        objective: Name of the objective metric; its column comes first among the metrics.
+        objectives: Of the sweep; their columns come first among the metrics.
         order: Parameter names in the order of the space, where it is known; by default the order
             is merged from the rows.
     """
-    params, metrics = parameter_names(rows, order), metric_names(rows, objective)
-    taken = {*FIRST_COLUMNS, *LAST_COLUMNS}
+    params, metrics = parameter_names(rows, order), metric_names(rows, objectives)
+    last = last_columns(objectives)
+    front = {row.slot for row in front_rows(rows, objectives)} if ON_FRONT in last else set()
+    taken = {*FIRST_COLUMNS, *last}
     param_columns = [f"param.{name}" if name in taken else name for name in params]
     taken.update(param_columns)
     metric_columns = [f"metric.{name}" if name in taken else name for name in metrics]
@@ -89,19 +96,25 @@ def trial_table(
             *(row.slot, row.state, row.reason, row.attempts, row.origin, row.seed),
             *(row.params.get(name) for name in params),
             *(row.metrics.get(name) for name in metrics),
+            *([row.slot in front] if ON_FRONT in last else []),
             row.seconds,
             first_line(row.error) if row.error else None,
         ]
         for row in rows
     ]
-    return [*FIRST_COLUMNS, *param_columns, *metric_columns, *LAST_COLUMNS], cells
+    return [*FIRST_COLUMNS, *param_columns, *metric_columns, *last], cells
+
+
+def last_columns(objectives: Sequence[Objective]) -> tuple[str, ...]:
+    """Return the columns behind the metrics."""
+    return (ON_FRONT, *LAST_COLUMNS) if len(objectives) > 1 else LAST_COLUMNS
 
 
 def write_csv(
     rows: Sequence[SlotRow],
     file: TextIO,
     *,
-    objective: str | None = None,
+    objectives: Sequence[Objective] = (),
     order: Sequence[str] = (),
 ) -> None:
     """Write the table as CSV with a header; floats keep every digit, missing cells are empty.
@@ -109,17 +122,17 @@ def write_csv(
     Args:
         rows: From `slot_rows`.
         file: Text file opened with `newline=""`.
-        objective: See `trial_table`.
+        objectives: See `trial_table`.
         order: See `trial_table`.
     """
-    columns, cells = trial_table(rows, objective=objective, order=order)
+    columns, cells = trial_table(rows, objectives=objectives, order=order)
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(cells)
 
 
 def to_frame(
-    rows: Sequence[SlotRow], *, objective: str | None = None, order: Sequence[str] = ()
+    rows: Sequence[SlotRow], *, objectives: Sequence[Objective] = (), order: Sequence[str] = ()
 ) -> pd.DataFrame:
     """Return the table as a typed DataFrame, one row a slot.
 
@@ -128,8 +141,8 @@ def to_frame(
     """
     import pandas as pd
 
-    columns, cells = trial_table(rows, objective=objective, order=order)
-    first_metric = len(columns) - len(metric_names(rows)) - len(LAST_COLUMNS)
+    columns, cells = trial_table(rows, objectives=objectives, order=order)
+    first_metric = len(columns) - len(metric_names(rows)) - len(last_columns(objectives))
     series: dict[str, pd.Series] = {}
     for index, name in enumerate(columns):
         values = [row[index] for row in cells]

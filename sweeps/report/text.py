@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -32,6 +32,9 @@ from sweeps.report.verdict import (
     verdict_line,
 )
 
+if TYPE_CHECKING:
+    from search_spaces.objectives import Objective
+
 
 def render_text(
     summary: Summary,
@@ -57,7 +60,9 @@ def render_text(
         Text.assemble((summary.name, "bold"), f"  {progress_line(summary)}{time}"),
         Text(verdict_line(summary)),
     ]
-    if summary.baselines:
+    if summary.has_front:
+        parts += _front(summary)
+    elif summary.baselines:
         parts.append(_comparison_table(summary))
     if summary.best:
         parts += [Text("Parameters of the best trial:"), _pairs(_param_texts(summary.best))]
@@ -69,12 +74,15 @@ def render_text(
         ui_option=ui_option,
         ui_address=ui_address,
     )
-    hints = ("compare the runs in MLflow", "every trial", "go on" if run_command else "the best")
+    last = "the Pareto front" if summary.has_front else "the best"
+    hints = ("compare the runs in MLflow", "every trial", "go on" if run_command else last)
     return Group(*parts, Text(), _commands(dict(zip(commands, hints, strict=True))))
 
 
 def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> RenderableType:
     """Return what `sweeps best` prints: verdict, parameters and metrics of the best trial.
+
+    Of several objectives: the trials of the Pareto front, and the baselines.
 
     Args:
         summary: Of the sweep.
@@ -82,6 +90,8 @@ def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> Renderabl
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
     parts += [Text(f"{told.title}: {told.lead}") for told in tellings]
+    if summary.has_front:
+        parts += _front(summary)
     if summary.best:
         metrics = {name: format_metric(value) for name, value in summary.best.metrics.items()}
         parts += [Text("Parameters:"), _pairs(_param_texts(summary.best))]
@@ -111,14 +121,16 @@ def render_trial(row: SlotRow) -> RenderableType:
 
 
 def render_trials(
-    rows: Sequence[SlotRow],
-    metric: str,
-    direction: Literal["maximize", "minimize"],
-    *,
-    order: Sequence[str] = (),
+    rows: Sequence[SlotRow], objectives: Sequence[Objective], *, order: Sequence[str] = ()
 ) -> RenderableType:
     """Return what `sweeps trials` prints: one line a slot. See `TrialsView` for the arguments."""
-    return TrialsView(rows, metric, direction, order)
+    return TrialsView(rows, objectives, order)
+
+
+def _front(summary: Summary) -> list[RenderableType]:
+    """The trials of the front, and the baselines behind it."""
+    rows = summary.front_and_baselines
+    return [TrialsView(rows, summary.objectives)] if rows else []
 
 
 def _comparison_table(summary: Summary) -> Table:

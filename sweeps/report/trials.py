@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from sweeps.report.numbers import broken, first_line, format_metric, format_params, format_value
-from sweeps.report.slots import SlotRow, SlotState, best_row
-from sweeps.report.summary import NOT_CONFIRMED
+from sweeps.report.slots import SlotRow, SlotState, best_row, front_rows
+from sweeps.report.summary import FRONT, NOT_CONFIRMED
 from sweeps.report.table import parameter_names
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
+
+    from search_spaces.objectives import Objective
 
 STATE_STYLES: Mapping[SlotState, str] = {
     "COMPLETE": "green",
@@ -29,21 +31,19 @@ STATE_STYLES: Mapping[SlotState, str] = {
 
 @dataclass(frozen=True)
 class TrialsView:
-    """A rich renderable: every slot, the best marked with `*`.
+    """A rich renderable: every slot, the best (or the Pareto front) marked with `*`.
 
-    Parameters that never vary are left out, as are metrics other than the objective: CSV has them
+    Parameters that never vary are left out, as are metrics other than the objectives: CSV has them
     all. A narrow terminal gets fewer columns, then the parameters in one; no cell is cut.
 
     Attributes:
         rows: From `slot_rows`.
-        metric: Name of the objective metric.
-        direction: Which way is better.
+        objectives: Of the sweep.
         order: Parameter names in the order of the space, where it is known.
     """
 
     rows: Sequence[SlotRow]
-    metric: str
-    direction: Literal["maximize", "minimize"]
+    objectives: Sequence[Objective]
     order: Sequence[str] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -57,13 +57,16 @@ class TrialsView:
         fits = [width <= options.max_width for width in widths]
         table = tables[fits.index(True)] if any(fits) else tables[-1]
         yield table
-        if self._best_slot is not None:
-            yield Text(f"* {NOT_CONFIRMED}")
+        if self._marked:
+            yield Text(f"* {FRONT if len(self.objectives) > 1 else NOT_CONFIRMED}")
 
     @cached_property
-    def _best_slot(self) -> int | None:
-        best = best_row(self.rows, self.direction)
-        return best.slot if best else None
+    def _marked(self) -> set[int]:
+        """The slots that stand out."""
+        if len(self.objectives) > 1:
+            return {row.slot for row in front_rows(self.rows, self.objectives)}
+        best = best_row(self.rows, self.objectives[0].direction)
+        return {best.slot} if best else set()
 
     def _table(self, varied: Sequence[str], more: Sequence[str]) -> Table:
         """A column a parameter, and of epochs, seconds, why it ended and error those in `more`."""
@@ -85,26 +88,31 @@ class TrialsView:
     def _compact_table(self, varied: Sequence[str]) -> Table:
         """All parameters in one column, over as many lines as they need."""
         table = self._table_of(())
-        table.add_column("parameters", overflow="fold")
+        metrics = {objective.metric for objective in self.objectives}
+        name = "parameters"  # which is also what the number of weights is called
+        table.add_column("configuration" if name in metrics else name, overflow="fold")
         for row in self.rows:
             chosen = {name: row.params[name] for name in varied if name in row.params}
-            self._add(table, row, [format_params(chosen, separator=" ")])
+            origin = f"{row.origin}: " if row.baseline else ""
+            self._add(table, row, [origin + format_params(chosen, separator=" ")])
         return table
 
     def _table_of(self, numeric: Sequence[str]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
         table.add_column("trial", justify="right", no_wrap=True)
         table.add_column("state", no_wrap=True)
-        for name in (self.metric, *numeric):
+        for name in (*(objective.metric for objective in self.objectives), *numeric):
             table.add_column(broken(name), justify="right", no_wrap=True)
         return table
 
     def _add(self, table: Table, row: SlotRow, cells: Sequence[str]) -> None:
-        is_best = row.slot == self._best_slot
+        is_best = row.slot in self._marked
+        others = row.values(self.objectives) or (None,) * len(self.objectives)
         table.add_row(
             f"{'*' if is_best else ''}{row.slot}",
             Text(row.state, style=STATE_STYLES[row.state]),
             Text(objective_or_reason(row)),
+            *("" if value is None else format_metric(value) for value in others[1:]),
             *map(Text, cells),
             style="bold" if is_best else None,
         )

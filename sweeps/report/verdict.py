@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sweeps.report.numbers import format_difference, format_metric
+from sweeps.report.numbers import counted, format_difference, format_metric
 from sweeps.report.slots import STATES
-from sweeps.report.summary import NOT_CONFIRMED
+from sweeps.report.summary import FRONT, NOT_CONFIRMED
 
 if TYPE_CHECKING:
+    from search_spaces.objectives import Objective
     from sweeps.report.slots import SlotRow
     from sweeps.report.summary import Summary
 
 
 def verdict_line(summary: Summary) -> str:
     """Return the best trial against the best baseline, without claiming that it is better."""
+    if summary.has_front:
+        return front_line(summary.front, summary.objectives)
     best, reference = summary.best, summary.reference
     if best is None:
         return "no trial completed, so there is no best trial"
     value = f"{summary.metric} {_objective(best)} (trial {best.slot})"
     return f"{NOT_CONFIRMED}: {value}, {_comparison(summary, best, reference)}"
+
+
+def front_line(front: Sequence[SlotRow], objectives: Sequence[Objective]) -> str:
+    """Return how many trials are on a front, and how far it reaches: nobody has won."""
+    if not front:
+        return "no trial completed, so there is no Pareto front"
+    return f"{front_count(front)}: {front_reach(front, objectives)}"
+
+
+def front_count(front: Sequence[SlotRow]) -> str:
+    """Return `4 trials on the Pareto front, observed, not confirmed`."""
+    return f"{counted(len(front), 'trial')} {FRONT}"
+
+
+def front_reach(front: Sequence[SlotRow], objectives: Sequence[Objective]) -> str:
+    """Return `best_val_accuracy 0.8710 to 0.9320, parameters 4210 to 13002`."""
+    ranges = []
+    for place, objective in enumerate(objectives):
+        values = [worth[place] for row in front if (worth := row.values(objectives))]
+        ends = dict.fromkeys(format_metric(end) for end in (min(values), max(values)))
+        ranges.append(f"{objective.metric} {' to '.join(ends)}")
+    return ", ".join(ranges)
 
 
 def _comparison(summary: Summary, best: SlotRow, reference: SlotRow | None) -> str:

@@ -7,22 +7,21 @@ depend neither on the number of workers nor on timing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
-from sweeps.records import Record
+from sweeps.records import Record, values_of
 
 DIVERGED_CONSTRAINT = "constraints:diverged"
 """Key under which Optuna 5 keeps `trial.set_constraint("diverged", value)`; above 0 = violated."""
-
-Direction = Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True)
@@ -30,25 +29,36 @@ class Told:
     """How a slot ended, in Optuna's terms.
 
     Samplers ignore FAIL trials altogether. So a diverged trial is PRUNED without a value and with
-    a violated constraint, which keeps samplers away from its region.
+    a violated constraint, which keeps samplers away from its region; also with several objectives,
+    where Optuna prunes nothing itself but knows such trials.
+
+    Attributes:
+        values: One an objective; None unless it is complete.
     """
 
     state: TrialState
-    value: float | None = None
+    values: tuple[float, ...] | None = None
     intermediate: Mapping[int, float] | None = None
     diverged: bool = False
     pruner_attrs: Mapping[str, Any] | None = None
 
 
-def told(record: Record, epoch_metric: str | None) -> Told:
-    """Translate the record that ends a slot."""
+def told(record: Record, objectives: Sequence[Objective], epoch_metric: str | None = None) -> Told:
+    """Translate the record that ends a slot.
+
+    Args:
+        record: How it ended.
+        objectives: Of the sweep.
+        epoch_metric: What a pruner watches, None without one.
+    """
     history = record.result.history if record.result else {}
-    values = history.get(epoch_metric, []) if epoch_metric else []
-    intermediate = dict(enumerate(values))
+    watched = history.get(epoch_metric, []) if epoch_metric else []
+    intermediate = dict(enumerate(watched))
     notes = record.pruner_attrs
     match record.outcome:
         case "complete":
-            return Told(TrialState.COMPLETE, record.objective, intermediate, pruner_attrs=notes)
+            values = values_of(record, objectives)
+            return Told(TrialState.COMPLETE, values, intermediate, pruner_attrs=notes)
         case "pruned":
             return Told(TrialState.PRUNED, None, intermediate, pruner_attrs=notes)
         case "diverged":
@@ -60,10 +70,10 @@ def told(record: Record, epoch_metric: str | None) -> Told:
 class Mirror:
     """The study as the next proposal may see it."""
 
-    def __init__(self, direction: Direction) -> None:
+    def __init__(self, directions: Sequence[Direction]) -> None:
         self._storage = InMemoryStorage()
         self._study_id = self._storage.create_new_study(
-            [optuna.study.StudyDirection[direction.upper()]], "mirror"
+            [optuna.study.StudyDirection[way.upper()] for way in directions], "mirror"
         )
         self.study = optuna.load_study(study_name="mirror", storage=self._storage)
         self._trial_ids: list[int] = []
@@ -110,7 +120,7 @@ class Mirror:
         if outcome.state != TrialState.FAIL:
             violation = 1.0 if outcome.diverged else -1.0
             self._storage.set_trial_system_attr(trial_id, DIVERGED_CONSTRAINT, violation)
-        self.study.tell(slot, outcome.value, state=outcome.state)
+        self.study.tell(slot, outcome.values, state=outcome.state)
 
     def finished(self) -> list[FrozenTrial]:
         """Return the slots told so far: what a pruner of the slot opened last may see."""

@@ -17,6 +17,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from search_spaces.objectives import Direction
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.errors import UsageError
@@ -65,7 +66,7 @@ class Proposer:
         *,
         seed: int,
         sampler: SamplerFactory | None,
-        direction: str,
+        directions: Sequence[Direction],
         admissible: Admissible,
     ) -> None:
         """Prepare for slot 0.
@@ -74,10 +75,10 @@ class Proposer:
             space: What may vary.
             seed: Seed of the sweep.
             sampler: How samplers are made; None enumerates the space (grid).
-            direction: `maximize` or `minimize`.
+            directions: `maximize` or `minimize`, one an objective.
             admissible: Says which parameters may be tried at all.
         """
-        self.mirror = Mirror(direction)  # type: ignore[arg-type]
+        self.mirror = Mirror(directions)
         self._space = space
         self._seed = seed
         self._sampler = sampler

@@ -45,13 +45,14 @@ def rebuild_study(database: Path, info: SweepInfo, records: Sequence[Record]) ->
     stored = {trial.number: trial for trial in read_study(database, info.study_name) or []}
     for left_half_done in (new, old):
         delete_study(database, left_half_done)
-    study = StudyStore(database, new, info.direction)
+    study = StudyStore(database, new, [one.direction for one in info.objectives])
     for slot, content in _slots(info, stored, records):
         if isinstance(content, FrozenTrial):
             study.copy(content)
         else:
             study.add(slot, content)
-            _settle(study, slot, stored.get(slot), [r for r in records if r.spec.slot == slot])
+            own = [r for r in records if r.spec.slot == slot]
+            _settle(study, info, slot, stored.get(slot), own)
     study.close()
     _rename(database, {info.study_name: old, new: info.study_name})
     delete_study(database, old)
@@ -77,7 +78,11 @@ def _slots(
 
 
 def _settle(
-    study: StudyStore, slot: int, trial: FrozenTrial | None, records: Sequence[Record]
+    study: StudyStore,
+    info: SweepInfo,
+    slot: int,
+    trial: FrozenTrial | None,
+    records: Sequence[Record],
 ) -> None:
     """Store how often a slot was begun, and how it ended."""
     counted = int(trial.user_attrs.get(ATTEMPTS, 1)) if trial is not None else 1
@@ -86,7 +91,7 @@ def _settle(
         study.count_attempt(slot, attempts)
     for record in records:
         if record.ends_slot:
-            study.tell(slot, told(record, None))
+            study.tell(slot, told(record, info.objectives))
 
 
 def _rename(database: Path, names: dict[str, str]) -> None:

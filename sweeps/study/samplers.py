@@ -61,11 +61,16 @@ class SamplerFactory:
     cautious: Callable[[int, int], optuna.samplers.BaseSampler] | None = None
 
 
-def sampler_factory(choice: Choice) -> SamplerFactory:
+def sampler_factory(choice: Choice, objectives: int = 1) -> SamplerFactory:
     """Return how the sampler of a proposal is made; `grid` is not a sampler of Optuna's.
 
+    Args:
+        choice: Which one.
+        objectives: How many it has to take; not all take several.
+
     Raises:
-        UsageError: Unknown name, option or import path, or a package it needs is missing.
+        UsageError: Unknown name, option or import path, a package it needs is missing, or it does
+            not take so many objectives.
     """
     options = dict(choice.options)
     samplers = optuna.samplers
@@ -87,7 +92,7 @@ def sampler_factory(choice: Choice) -> SamplerFactory:
             factory = SamplerFactory(lambda _, s: _seeded(imported, s, options), False)
         case _:
             raise UsageError(_unknown("sampler", choice.name, SAMPLERS))
-    return _tried(factory, choice)
+    return _tried(factory, choice, objectives)
 
 
 def make_pruner(choice: Choice) -> optuna.pruners.BasePruner | None:
@@ -131,16 +136,24 @@ def _seeded(kind: Any, seed: int, options: Mapping[str, Any]) -> Any:
     return kind(**({"seed": seed} if takes_seed else {}), **options)
 
 
-def _tried(factory: SamplerFactory, choice: Choice) -> SamplerFactory:
+def _tried(factory: SamplerFactory, choice: Choice, objectives: int) -> SamplerFactory:
     """Make one sampler now, so that a mistake shows before anything is created."""
-    _call(lambda: _rehearse(factory.make(0, 0)), {}, "sampler", choice.name)
+    _call(lambda: _rehearse(factory.make(0, 0), 1), {}, "sampler", choice.name)
+    if objectives > 1:
+        try:
+            _rehearse(factory.make(0, 0), objectives)
+        except (ValueError, RuntimeError) as error:
+            raise UsageError(
+                f"sampler {choice.name!r} does not take {objectives} objectives ({error}); tpe, "
+                "random, qmc, grid and optuna.samplers.NSGAIISampler do"
+            ) from None
     return factory
 
 
-def _rehearse(sampler: optuna.samplers.BaseSampler) -> None:
+def _rehearse(sampler: optuna.samplers.BaseSampler, objectives: int) -> None:
     # Some samplers import what they need only once they model something: 12 trials are past the
     # start-up phase of all that Optuna ships.
-    study = optuna.create_study(sampler=sampler)
+    study = optuna.create_study(sampler=sampler, directions=["minimize"] * objectives)
     distribution = optuna.distributions.FloatDistribution(0, 1, step=1 / 16)
     for number in range(12):
         value = number / 16
@@ -148,7 +161,7 @@ def _rehearse(sampler: optuna.samplers.BaseSampler) -> None:
             optuna.trial.create_trial(
                 params={"x": value, "y": value},
                 distributions={"x": distribution, "y": distribution},
-                value=value,
+                values=[value] * objectives,
             )
         )
     study.ask({"x": distribution, "y": distribution})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from search_spaces.objectives import Direction
 from sweeps.databases import (
     Patience,
     check,
@@ -26,7 +27,7 @@ from sweeps.errors import StoreError
 from sweeps.failpoints import reached
 from sweeps.locks import exclusive
 from sweeps.records import Record
-from sweeps.study.mirror import DIVERGED_CONSTRAINT, Direction, Told
+from sweeps.study.mirror import DIVERGED_CONSTRAINT, Told
 from sweeps.study.proposals import Proposal
 
 BUSY_TIMEOUT_SECONDS: Final = 5
@@ -47,7 +48,7 @@ class StudyStore:
         self,
         database: Path,
         name: str,
-        direction: Direction,
+        directions: Sequence[Direction],
         patience: Patience | None = None,
     ) -> None:
         """Open the study, creating file and study where they are missing.
@@ -60,15 +61,15 @@ class StudyStore:
         prepare(database, self._patience)
         self._storage = _open(database)
         reached("study.named")
-        self._study_id, self.slots = self._write(self._load, name, direction)
+        self._study_id, self.slots = self._write(self._load, name, directions)
         """The slots that were stored when the study was opened, in order."""
         reached("study.created")
         self._trial_ids = [trial._trial_id for trial in self.slots]
         self._ended = {t.number for t in self.slots if t.state.is_finished()}
 
-    def _load(self, name: str, direction: Direction) -> tuple[int, list[FrozenTrial]]:
+    def _load(self, name: str, directions: Sequence[Direction]) -> tuple[int, list[FrozenTrial]]:
         optuna.create_study(
-            study_name=name, storage=self._storage, direction=direction, load_if_exists=True
+            study_name=name, storage=self._storage, directions=directions, load_if_exists=True
         )
         study_id = self._storage.get_study_id_from_name(name)
         return study_id, self._storage.get_all_trials(study_id)
@@ -122,8 +123,8 @@ class StudyStore:
                 self._storage.set_trial_system_attr, trial_id, DIVERGED_CONSTRAINT, violation
             )
         reached("tell.constrained")
-        values = None if outcome.value is None else [outcome.value]
-        self._write(self._storage.set_trial_state_values, trial_id, outcome.state, values)
+        ended = self._storage.set_trial_state_values
+        self._write(ended, trial_id, outcome.state, outcome.values)
         reached("tell.done")
         self._ended.add(slot)
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sweeps.records.confusion import confusion_of, confusion_tags
-from sweeps.records.ranking import ranked
+from sweeps.records.pareto import leading
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.content import varied_params
+from sweeps.tracking.front import ON_FRONT, front_keys
 from sweeps.tracking.importance import by_importance
 from sweeps.tracking.known import KnownSweep
 from sweeps.tracking.limits import safe_key
@@ -46,7 +47,7 @@ def view_of(info: SweepInfo, records: Sequence[Record], best: Sequence[Record]) 
         records: All its attempts.
         best: Its best complete trials with their arrays.
     """
-    complete = ranked(records, info.direction)
+    complete = leading(records, info.objectives)
     varied = [varied_params(info.at(record.spec.slot), record) for record in complete]
     ordered = by_importance(varied, [_objective(record) for record in complete])
     everywhere = (varied_params(info.at(r.spec.slot), r) for r in records)
@@ -70,7 +71,7 @@ def running_note(info: SweepInfo, experiment_id: str) -> str:
     """Return the description of a parent run while its sweep runs, in Markdown."""
     trials = view_address("", experiment_id, info.id)
     charts = charts_address("", experiment_id, info.id)
-    return f"The sweep is running. [Its trials, best first]({trials}) · [charts]({charts})"
+    return f"The sweep is running. [Its trials, {_order(info)}]({trials}) · [charts]({charts})"
 
 
 def directions(
@@ -93,12 +94,16 @@ def directions(
 def _links(info: SweepInfo, sweep: KnownSweep, best: Sequence[Record]) -> str:
     experiment = sweep.experiment_id
     links = {
-        "All trials, best first": view_address("", experiment, info.id),
+        f"All trials, {_order(info)}": view_address("", experiment, info.id),
         "Charts and confusion matrices": charts_address("", experiment, info.id),
     }
+    if info.has_front:
+        front = front_keys(info, best)
+        best = [record for record in best if record.spec.key in front]
     if len(best) > 1:
         ids = [sweep.children[record.spec.key][0] for record in best[:COMPARED]]
-        links[f"The best {len(ids)} side by side"] = compare_address("", experiment, ids)
+        those = f"{len(ids)} of the Pareto front" if info.has_front else f"The best {len(ids)}"
+        links[f"{those} side by side"] = compare_address("", experiment, ids)
     return " · ".join(f"[{words}]({address})" for words, address in links.items())
 
 
@@ -111,17 +116,24 @@ def _filters(info: SweepInfo, best: Sequence[Record]) -> str:
         "failed trials, `why` says the cause": f"{own} and tags.state = 'FAILED'",
         "pruned trials": f"{own} and tags.state = 'PRUNED'",
     }
-    if best:
+    if info.has_front:
+        rows["the Pareto front"] = f"{own} and tags.{ON_FRONT} = 'true'"
+    elif best:
         tenth = best[-1]
         sign = ">=" if info.direction == "maximize" else "<="
         rows[f"the best {len(best)}"] = f"{own} and metrics.{metric} {sign} {_objective(tenth)!r}"
     mistake = next((words for record in best[:1] for words in _mistakes(record)), None)
     if mistake:
-        rows["trials with the worst mistake of the best"] = (
+        whose = f"trial {best[0].spec.slot}" if info.has_front else "the best"
+        rows[f"trials with the worst mistake of {whose}"] = (
             f"{own} and tags.confusion_1 LIKE '{mistake}%'"
         )
     lines = [f"| {words} | `{search}` |" for words, search in rows.items()]
     return "\n".join(["| to see | search runs for |", "| --- | --- |", *lines])
+
+
+def _order(info: SweepInfo) -> str:
+    return f"by {info.metric}" if info.has_front else "best first"
 
 
 def _mistakes(record: Record) -> Iterable[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
+from search_spaces.objectives import in_words
 from sweeps.records.confusion import confusion_tags
 from sweeps.records.record import Outcome, Record, SweepInfo
 from sweeps.tracking.limits import (
@@ -88,6 +89,7 @@ def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:
         "kind": "sweep",
         "metric": info.metric,
         "direction": info.direction,
+        "objectives": in_words(info.objectives) if info.has_front else "",
         "baselines": ", ".join(info.baselines),
         "fingerprint": _json(info.fingerprint),
     }

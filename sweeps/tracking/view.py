@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from sweeps.records.record import SweepInfo
+from sweeps.tracking.front import ON_FRONT
 from sweeps.tracking.limits import safe_key
 from sweeps.tracking.remarks import LABEL_SUFFIX
 
@@ -24,8 +25,10 @@ _MAX_PARAMS: Final = (20, 15, 10, 6, 3)
 """Columns; more than fit a screen help nobody. Fewer where names are long."""
 _MAX_AXES: Final = 8
 _MAX_SCATTERS: Final = 4
+_FRONT = "s0"
 _PARAMETERS, _SCATTERS, _PICTURES, _CURVES, _REST = "s1", "s2", "s3", "s4", "s5"
 _LAYOUT: Final = {
+    _FRONT: ("Pareto front", 1, 420),
     _PARAMETERS: ("{metric} by parameter", 1, 400),
     _SCATTERS: ("{metric} against each parameter", 4, 320),
     _PICTURES: ("Confusion matrices of the best runs", 1, 620),
@@ -112,12 +115,14 @@ def compare_address(base: str, experiment_id: str, run_ids: Sequence[str]) -> st
 
 
 def _state(info: SweepInfo, names: list[str], findings: Findings, limit: int) -> dict[str, Any]:
-    objective = f"metrics.`{safe_key(info.metric)}`"
+    objective, *others = (f"metrics.`{safe_key(one.metric)}`" for one in info.objectives)
     varied = [name for name in names if not _is_label(name, names)][:limit]
     epoch = ["metrics.`best_epoch`"] if findings.best_epoch else []
+    others += [f"tags.`{ON_FRONT}`"] if info.has_front else []
     tags = ["why", *(["confusion_1"] if findings.worst else []), "state"]
     columns = [
         objective,
+        *others,
         *epoch,
         *(f"params.`{name}`" for name in varied),
         *(f"tags.`{name}`" for name in tags),
@@ -175,9 +180,13 @@ def _charts(
         common = {"type": kind, "uuid": f"c{len(charts)}", "metricSectionId": section}
         charts.append({**common, "deleted": False, "isGenerated": False, **card})
 
+    for one in info.objectives[1:]:
+        x = {"type": "METRIC", "key": safe_key(one.metric)}
+        add(_FRONT, "SCATTER", xaxis=x, yaxis={"type": "METRIC", "key": metric})
     whole = [axis for axis, name in zip(axes, varied, strict=True) if name not in findings.partial]
     if whole:
-        selected = {"selectedParams": whole[:_MAX_AXES], "selectedMetrics": [metric]}
+        metrics = [safe_key(one.metric) for one in info.objectives]
+        selected = {"selectedParams": whole[:_MAX_AXES], "selectedMetrics": metrics[::-1]}
         add(_PARAMETERS, "PARALLEL", **selected, showAllRuns=True)
     for name in axes[:_MAX_SCATTERS]:
         x, y = {"type": "PARAM", "key": name}, {"type": "METRIC", "key": metric}

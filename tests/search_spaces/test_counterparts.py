@@ -10,8 +10,9 @@ from search_spaces.counterparts import counterpart
 from search_spaces.defaults import Defaults
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
+from search_spaces.objectives import Objective
 from search_spaces.parameters import ParameterInfo, find_parameter
-from search_spaces.space import Objective, Space
+from search_spaces.space import Space
 from search_spaces.values.domains import Categorical
 from search_spaces.values.ranges import Float, Int
 from search_spaces.values.scalars import same
@@ -31,7 +32,7 @@ def make_space(*parameters, **fixed):
         name="made",
         description="",
         experiment="somewhere:experiment",
-        objective=Objective("score", "maximize"),
+        objectives=(Objective("score", "maximize"),),
         fixed=fixed,
         baselines={},
         constraints=(),

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sweeps
+from search_spaces.objectives import Objective
 from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.experiment import Stop, TrialSpec
@@ -38,9 +39,12 @@ def space(tmp_path):
     return file
 
 
+SCORE = Objective("score", "maximize")
+
+
 def script(tmp_path, text, arguments="{x}"):
     (tmp_path / "train.py").write_text(text)
-    return ScriptExperiment(f"{sys.executable} train.py {arguments}", "score", "maximize", tmp_path)
+    return ScriptExperiment(f"{sys.executable} train.py {arguments}", [SCORE], tmp_path)
 
 
 def run(experiment, config=None, on_epoch=lambda epoch, metrics: None, source=None):
@@ -170,3 +174,12 @@ def test_a_model_is_where_the_script_put_it(space, make_home):
     sweep = sweeps.run(str(space), home=make_home(), trials=1, workers=0, progress="quiet")
     with pytest.raises(UsageError, match="ended without weights"):
         sweep.best().load_model()
+
+
+def test_a_script_may_be_optimised_for_several_of_its_numbers(space, make_home):
+    objectives = "[{metric: score, direction: maximize}, {metric: size, direction: minimize}]"
+    text = space.read_text().replace("{metric: score, direction: maximize}", objectives, 1)
+    space.write_text(text)
+    sweep = sweeps.run(str(space), home=make_home(), workers=0, progress="quiet")
+    assert [trial.values["size"] for trial in sweep.pareto_front()] == [7.0]
+    assert sweep.trials()["size"].tolist() == [7.0] * 4

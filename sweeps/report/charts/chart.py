@@ -23,6 +23,7 @@ class Axis:
         labels: Names of its places, from first to last, where it has no numbers.
         whole: Whether only whole numbers make sense.
         is_tiny: Whether its numbers read better as 1e-5.
+        is_short: Of a logarithmic one, whether it spans so little that 2 and 5 are named, too.
     """
 
     title: str = ""
@@ -31,6 +32,7 @@ class Axis:
     labels: tuple[str, ...] | None = None
     whole: bool = False
     is_tiny: bool = False
+    is_short: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Line:
         x: Positions.
         y: Positions.
         role: What it is.
-        text: What pointing at it says, a text a position.
+        text: What pointing at it says, a text a position; without, and without a name, nothing.
         dashed: Whether it is dashed.
         steps: Whether it keeps its height until the next position.
         faint: One of many: thin and half transparent.

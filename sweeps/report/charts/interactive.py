@@ -75,7 +75,11 @@ def _axis(axis: Axis) -> dict[str, Any]:
         made |= {"tickvals": [*range(len(axis.labels))], "ticktext": [*axis.labels]}
         made["range"] = [-0.5, len(axis.labels) - 0.5]
     elif axis.log:
-        made |= {"type": "log", "dtick": 1, "tickformat": "~e" if axis.is_tiny else "~g"}
+        made |= {
+            "type": "log",
+            "dtick": "D2" if axis.is_short else 1,
+            "tickformat": "~e" if axis.is_tiny else "~g",
+        }
     elif axis.whole:
         made["tickformat"] = "d"
     if axis.range is not None:
@@ -113,9 +117,11 @@ def _line(mark: Line, chart: Chart) -> dict[str, Any]:
         "dash": "dash" if mark.dashed else "solid",
         "shape": "hv" if mark.steps else "linear",
     }
+    # What has neither name nor text is drawn to guide the eye: it does not answer for the dots.
+    hover = _hover(mark.text) or ({} if mark.name else {"hoverinfo": "skip"})
     return _named(mark.name) | {
         "type": "scatter", "mode": "lines", "x": list(mark.x), "y": list(mark.y), "line": line,
-        "opacity": 0.45 if mark.faint else 1.0, "connectgaps": False, **_hover(mark.text),
+        "opacity": 0.45 if mark.faint else 1.0, "connectgaps": False, **hover,
     }  # fmt: skip
 
 

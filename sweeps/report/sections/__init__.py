@@ -11,6 +11,7 @@ from sweeps.report.sections.finalized import telling_section
 from sweeps.report.sections.history import history_section
 from sweeps.report.sections.mistakes import mistakes_section
 from sweeps.report.sections.parameters import importance_section, parameters_section
+from sweeps.report.sections.pareto import pareto_section
 from sweeps.report.sections.reproduce import reproduce_section
 from sweeps.report.sections.trials import trials_section
 from sweeps.report.sections.trouble import trouble_section
@@ -22,12 +23,13 @@ def report_sections(data: SweepData) -> list[Section]:
 
     What was confirmed comes first, then the verdict of the search.
     """
-    important = importances(data)
+    by_objective = [importances(view) for view in data.by_objective]
+    important = by_objective[0]
     made = [
         *map(telling_section, data.tellings),
-        verdict_section(data, important),
+        pareto_section(data) if data.info.has_front else verdict_section(data, important),
         history_section(data),
-        importance_section(data, important),
+        importance_section(data, by_objective),
         parameters_section(data, important),
         curves_section(data),
         confusion_section(data),

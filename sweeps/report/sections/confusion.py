@@ -15,6 +15,7 @@ from sweeps.report.charts.palette import Role
 from sweeps.report.data import SweepData
 from sweeps.report.findings.pairs import wilson
 from sweeps.report.numbers import format_metric
+from sweeps.report.slots import SlotRow
 
 _BEST = 3
 _MOST_CLASSES = 30
@@ -23,7 +24,7 @@ Counts = NDArray[np.int64]
 
 def confusion_section(data: SweepData) -> Section | None:
     """Return the matrices of the best trials and recalls; None if they do not classify."""
-    shown = [(row, data.full(row.slot)) for row in data.ranking[:_BEST]]
+    shown = [(row, data.full(row.slot)) for row in data.leaders[:_BEST]]
     found = [(row, record, c) for row, record in shown if (c := best_confusion(record)) is not None]
     if not found or len(found[0][2]) > _MOST_CLASSES:
         return None
@@ -31,25 +32,35 @@ def confusion_section(data: SweepData) -> Section | None:
     charts = [
         confusion_chart(
             f"confusion-{row.slot}",
-            f"#{place}, trial {row.slot}: {format_metric(row.objective or 0.0)}",
+            _title(data, place, row),
             counts,
             names,
         )
         for place, (row, _, counts) in enumerate(found, 1)
     ]
-    compared = [(f"best, trial {found[0][0].slot}", found[0][2])]
+    first = f"trial {found[0][0].slot}"
+    compared = [(first if data.info.has_front else f"best, {first}", found[0][2])]
     reference = data.summary.reference
     base = _baseline(data, found[0][1])
     if base is not None and reference is not None:
         compared.append((f"baseline {reference.baseline}", base))
-        title = f"Best minus baseline {reference.baseline}"
+        whose = first.capitalize() if data.info.has_front else "Best"
+        title = f"{whose} minus baseline {reference.baseline}"
         charts.append(difference_chart("confusion-difference", title, found[0][2] - base, names))
     blocks: list[Block] = [
         *charts,
         recall_chart(compared, names, ("best", "baseline")),
-        _pairs(found[0][2], names),
+        _pairs(found[0][2], names, first if data.info.has_front else "the best trial"),
     ]
     return Section("confusion", "Confusion matrices", blocks)
+
+
+def _title(data: SweepData, place: int, row: SlotRow) -> str:
+    if not data.info.has_front:
+        return f"#{place}, trial {row.slot}: {format_metric(row.objective or 0.0)}"
+    values = zip(data.info.objectives, row.values(data.info.objectives) or (), strict=True)
+    worth = ", ".join(f"{one.metric} {format_metric(value)}" for one, value in values)
+    return f"On the front, trial {row.slot}: {worth}"
 
 
 def _baseline(data: SweepData, best: Record) -> Counts | None:
@@ -116,10 +127,10 @@ def recall_chart(
     return Chart("recalls", "Recall by class", marks, *axes, size="wide", note=note)
 
 
-def _pairs(counts: Counts, names: Sequence[str]) -> Table:
+def _pairs(counts: Counts, names: Sequence[str], whose: str) -> Table:
     rows = [
         [names[true], names[taken], str(number), f"{100 * number / counts[true].sum():.1f} %"]
         for number, true, taken in worst_confusions(counts)[:8]
     ]
     columns = ["actual", "taken for", "times", "of its class"]
-    return Table(columns, rows, title="Most confused pairs of the best trial", size="half")
+    return Table(columns, rows, title=f"Most confused pairs of {whose}", size="half")

@@ -43,10 +43,13 @@ def _fan(data: SweepData, metric: str) -> Chart:
             stops.append(_ends(curves, metric, role))
     marks += stops
     reference = data.summary.reference
-    best = data.summary.best
+    best = data.leaders[0] if data.leaders else None
+    word = "on the front" if data.info.has_front else "best"
     for row, role in ((reference, "baseline"), (best, "best")):
         if row is not None:
-            label = f"baseline {row.baseline}" if role == "baseline" else f"best, trial {row.slot}"
+            label = f"baseline {row.baseline}"
+            if role == "best":
+                label = f"{word}, trial {row.slot}"
             marks += _one(data.finals[row.slot], metric, label, role)
     note = (
         "A line a trial, a dot where it stopped. On the thick ones a diamond marks an epoch that "
@@ -95,12 +98,13 @@ def _one(record: Record, metric: str, label: str, role: Role) -> list[Mark]:
 
 def _rates(data: SweepData) -> Chart:
     marks: list[Mark] = []
-    for row, role in zip(data.ranking, COMPARED, strict=False):
+    for row, role in zip(data.leaders, COMPARED, strict=False):
         values = _values(data.finals[row.slot], _RATE)
         epochs = list(range(1, len(values) + 1))
         marks.append(Line(f"trial {row.slot}", epochs, values, role, steps=True))
     axes = Axis("epoch", whole=True), Axis(_RATE, log=True, is_tiny=True)
-    return Chart("learning-rates", "Learning rate of the best five", marks, *axes, size="wide")
+    which = "trials on the front" if data.info.has_front else "the best five"
+    return Chart("learning-rates", f"Learning rate of {which}", marks, *axes, size="wide")
 
 
 def rate_drops(record: Record) -> list[int]:

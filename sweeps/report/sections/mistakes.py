@@ -16,7 +16,10 @@ def mistakes_section(data: SweepData) -> Section | None:
     """Return the gallery; None without logits, or where the samples cannot be had."""
     if data.samples is None or not data.ranking:
         return None
-    best = data.full(data.ranking[0].slot)
+    best = data.full(data.leaders[0].slot)
+    has_front = data.info.has_front
+    whose = f"trial {best.spec.slot}" if has_front else f"the best trial, trial {best.spec.slot}"
+    kind = "trials on the front" if has_front else "best trials"
     scores, labels = logits(best), data.samples.labels
     if scores is None or len(scores) != len(labels):
         return None
@@ -25,7 +28,7 @@ def mistakes_section(data: SweepData) -> Section | None:
     predicted = scores.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     if not len(wrong):
-        return Section("mistakes", "Mistakes", [Text("The best trial makes none.")])
+        return Section("mistakes", "Mistakes", [Text(f"{whose.capitalize()} makes none.")])
     agreed = _wrong_in(data)
     worst = sorted(wrong, key=lambda i: (chances[i, labels[i]], i))[:_MOST]
     pictures = [
@@ -33,25 +36,25 @@ def mistakes_section(data: SweepData) -> Section | None:
             data.samples.picture(int(i)),
             f"{names[labels[i]]} as {names[predicted[i]]}",
             f"validation sample {i}: {100 * chances[i, predicted[i]]:.0f} % sure; wrong in "
-            f"{agreed[0][i]} of the best {agreed[1]} trials",
+            f"{agreed[0][i]} of {agreed[1]} {kind}",
         )
         for i in worst
     ]
     text = (
-        f"{len(wrong)} of {len(labels)} validation samples are wrong in the best trial, trial "
-        f"{best.spec.slot}; shown: the {len(pictures)} it gave the true class the least chance. "
-        f"Point at one for how sure it was, and how many of the best {agreed[1]} trials err there."
+        f"{len(wrong)} of {len(labels)} validation samples are wrong in {whose}; shown: the "
+        f"{len(pictures)} it gave the true class the least chance. Point at one for how sure it "
+        f"was, and how many of {agreed[1]} {kind} err there."
     )
     blocks: list[Block] = [Text(text), Gallery(pictures)]
     return Section("mistakes", "Worst mistakes", blocks)
 
 
 def _wrong_in(data: SweepData) -> tuple[np.ndarray, int]:
-    """Return how many of the best trials get each sample wrong, and how many were asked."""
+    """Return how many of the leading trials get each sample wrong, and how many were asked."""
     assert data.samples is not None
     labels = data.samples.labels
     counts, asked = np.zeros(len(labels), int), 0
-    for row in data.ranking[:_COMMITTEE]:
+    for row in data.leaders[:_COMMITTEE]:
         scores = logits(data.full(row.slot))
         if scores is not None and len(scores) == len(labels):
             counts += scores.argmax(axis=1) != labels

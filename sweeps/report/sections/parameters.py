@@ -20,9 +20,16 @@ _MOST_DIMENSIONS = 10
 _FEW = 8
 
 
-def importance_section(data: SweepData, important: Sequence[Importance]) -> Section | None:
-    """Return the section on importances; None if there are too few trials to say anything."""
-    if not important:
+def importance_section(
+    data: SweepData, important: Sequence[Sequence[Importance]]
+) -> Section | None:
+    """Return the section on importances; None if there are too few trials to say anything.
+
+    Args:
+        data: The sweep.
+        important: The importances for each objective.
+    """
+    if not important[0]:
         return None
     count = len(data.ranking)
     blocks: list[Block] = []
@@ -31,7 +38,13 @@ def importance_section(data: SweepData, important: Sequence[Importance]) -> Sect
             f"Unreliable: {count} complete trials; importances settle with {RELIABLE_FROM} or more."
         )
         blocks.append(Text(text, "warning"))
-    marks = []
+    for objective, found in zip(data.info.objectives, important, strict=True):
+        blocks.append(_importance_chart(data, found, objective.metric))
+    return Section("importances", "Which parameters matter", blocks)
+
+
+def _importance_chart(data: SweepData, important: Sequence[Importance], metric: str) -> Chart:
+    count, marks = len(data.ranking), []
     for role, chosen in (
         ("best", [one for one in important if one.stands_out]),
         ("trial", [one for one in important if not one.stands_out and not one.is_reference]),
@@ -46,8 +59,10 @@ def importance_section(data: SweepData, important: Sequence[Importance]) -> Sect
         "random values: what does not stand out from it may matter as little."
     )
     axis = Axis("share of importance")
-    blocks.append(Chart("importances", "Importance", marks, axis, Axis(), "wide", note))
-    return Section("importances", "Which parameters matter", blocks)
+    if not data.info.has_front:
+        return Chart("importances", "Importance", marks, axis, Axis(), "wide", note)
+    title = f"Importance for {metric}"
+    return Chart(f"importances-{metric}", title, marks, axis, Axis(), "half", note)
 
 
 def _bars(name: str, role: str, chosen: Sequence[Importance], count: int) -> Bars:
@@ -82,6 +97,8 @@ def _parallel(data: SweepData, names: Sequence[str]) -> Chart:
     metric = data.summary.metric
     dimensions = [_dimension(data, name, rows) for name in names]
     objectives = [row.objective or 0.0 for row in rows]
+    for other in reversed(data.info.objectives[1:]):
+        dimensions.append(Dimension(other.metric, [row.metrics[other.metric] for row in rows]))
     dimensions.append(Dimension(metric, objectives))
     note = f"A line a complete trial; the lighter, the better its {metric}."
     texts = [trial_text(row) for row in rows]

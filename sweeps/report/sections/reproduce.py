@@ -30,6 +30,9 @@ def reproduce_section(data: SweepData) -> Section:
     text = (
         "The same seed gives the same trials, whatever the number of workers, interrupted or not; "
         "to the bit with equal versions and CPU features."
+        if info.is_reproducible
+        else "The same seed gives other trials after the first: what the sampler sees depends on "
+        "time. Each trial by itself is reproducible: `sweeps replay`."
     )
     space = json.dumps(dict(info.space), indent=1, ensure_ascii=False)
     blocks: list[Block] = [

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from search_spaces.objectives import Objective
 from sweeps.report.blocks import Section, Table
 from sweeps.report.data import SweepData
 from sweeps.report.numbers import first_line, format_metric, format_value
+from sweeps.report.slots import SlotRow
 
 
 def trials_section(data: SweepData) -> Section | None:
     """Return the table of all trials."""
     if not data.rows:
         return None
-    metric = data.summary.metric
+    metrics = [objective.metric for objective in data.info.objectives]
     place = {row.slot: str(number) for number, row in enumerate(data.ranking, 1)}
+    if data.info.has_front:
+        place = dict.fromkeys((row.slot for row in data.summary.front), "on the front")
     cells = [
         [
             str(row.slot),
             place.get(row.slot, ""),
             row.state,
-            "" if row.objective is None else format_metric(row.objective),
+            *_values(row, data.info.objectives),
             *(format_value(row.params[n]) if n in row.params else "" for n in data.varied),
             str(row.epochs or ""),
             f"{row.seconds:.1f}",
@@ -29,9 +35,9 @@ def trials_section(data: SweepData) -> Section | None:
     ]
     columns = [
         "trial",
-        "place",
+        "front" if data.info.has_front else "place",
         "state",
-        metric,
+        *metrics,
         *data.varied,
         "epochs",
         "seconds",
@@ -40,6 +46,11 @@ def trials_section(data: SweepData) -> Section | None:
     ]
     anchors = [f"trial-{row.slot}" for row in data.rows]
     return Section("trials", "All trials", [Table(columns, cells, anchors, is_searchable=True)])
+
+
+def _values(row: SlotRow, objectives: Sequence[Objective]) -> list[str]:
+    values = row.values(objectives)
+    return [""] * len(objectives) if values is None else [format_metric(value) for value in values]
 
 
 def _why(reason: str, error: str | None) -> str:

@@ -59,7 +59,7 @@ def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
     if worst is not None:
         detail = f"{100 * worst.recall:.1f} % recognised{worst.remark}"
         facts.append(Fact("worst class", worst.name, detail))
-    facts.append(Fact("trials", f"{summary.done}", f"in {format_seconds(_seconds(data))}"))
+    facts.append(Fact("trials", f"{summary.done}", f"in {format_seconds(data.seconds)}"))
     return facts
 
 
@@ -114,10 +114,3 @@ def _next(data: SweepData, important: Sequence[Importance]) -> list[Block]:
 def _space_argument(data: SweepData) -> str:
     name = str(data.info.space.get("name", ""))
     return name if data.info.directory is None and name in catalogue() else "space.json"
-
-
-def _seconds(data: SweepData) -> float:
-    finals = data.finals.values()
-    if not finals:
-        return 0.0
-    return (max(r.finished_at for r in finals) - min(r.started_at for r in finals)) / 1000

@@ -10,7 +10,8 @@ from search_spaces.bodies.declared import Declared, Parameter, most_of
 from search_spaces.defaults import Defaults
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
-from search_spaces.space import Objective, Space
+from search_spaces.objectives import Objective
+from search_spaces.space import Space
 from search_spaces.values.domains import Categorical, Fixed
 from search_spaces.values.ranges import Float, Int
 
@@ -197,7 +198,7 @@ def bodies(draw):
 
 def as_space(body: Declared) -> Space:
     objective = Objective("m", "maximize")
-    return Space("s", "", "a:b", objective, {"f": 1}, {}, (), Defaults(), body)
+    return Space("s", "", "a:b", (objective,), {"f": 1}, {}, (), Defaults(), body)
 
 
 @settings(max_examples=100, deadline=None)

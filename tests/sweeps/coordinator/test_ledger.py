@@ -4,11 +4,14 @@ import pytest
 from optuna.trial import TrialState
 
 from search_spaces.loading import load_space
+from search_spaces.objectives import Objective
 from sweeps.coordinator.ledger import Ledger
 from sweeps.study.proposals import Proposer
 from sweeps.study.samplers import Choice, sampler_factory
 from sweeps.study.storage import StudyStore
 from tests.sweeps.records.test_format import make_record
+
+SCORE = Objective("score", "maximize")
 
 
 @pytest.fixture
@@ -18,11 +21,11 @@ def make_ledger(tmp_path, toy_space):
             load_space(str(toy_space)),
             seed=0,
             sampler=sampler_factory(Choice("random")),
-            direction="maximize",
+            directions=["maximize"],
             admissible=lambda params: True,
         )
-        study = StudyStore(tmp_path / f"optuna-{ask_ahead}-{in_order}.db", "s", "maximize")
-        return Ledger(study, proposer, [], None, ask_ahead, in_order)
+        study = StudyStore(tmp_path / f"optuna-{ask_ahead}-{in_order}.db", "s", ["maximize"])
+        return Ledger(study, proposer, [], [SCORE], None, ask_ahead, in_order)
 
     return make
 

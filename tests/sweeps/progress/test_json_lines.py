@@ -35,6 +35,7 @@ def test_the_first_event_of_a_sweep_says_what_is_run(events):
         "name": "mlp",
         "metric": "best_val_accuracy",
         "direction": "maximize",
+        "objectives": [{"metric": "best_val_accuracy", "direction": "maximize"}],
         "total": 5,
         "done": 1,
     }

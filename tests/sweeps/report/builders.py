@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.records.record import Outcome, Record, SweepInfo
 
 START = 1_750_000_000_000
 METRIC = "best_val_accuracy"
+OBJECTIVES = (Objective(METRIC, "maximize"),)
 
 REASONS: Mapping[Outcome, str] = {
     "complete": "early_stopping",

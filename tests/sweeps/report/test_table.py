@@ -3,9 +3,10 @@ import io
 
 import pytest
 
+from search_spaces.objectives import Objective
 from sweeps.report.slots import slot_rows
 from sweeps.report.table import merge_orders, parameter_names, to_frame, trial_table, write_csv
-from tests.sweeps.report.builders import METRIC, record
+from tests.sweeps.report.builders import METRIC, OBJECTIVES, record
 
 SHALLOW = {"learning_rate": 0.001, "units_1": 25, "dropout": 0.25}
 DEEP = {"learning_rate": 0.01, "units_1": 50, "units_2": 20, "units_3": 10, "dropout": 0.5}
@@ -28,7 +29,7 @@ def test_a_known_order_of_the_space_wins_and_other_parameters_follow():
 
 def test_columns_are_stable_and_the_objective_comes_first_among_metrics():
     rows = slot_rows([record(0, 0.9, params=SHALLOW)])
-    columns, cells = trial_table(rows, objective=METRIC)
+    columns, cells = trial_table(rows, objectives=OBJECTIVES)
     assert columns == [
         *("slot", "state", "reason", "attempts", "origin", "seed"),
         *("learning_rate", "units_1", "dropout"),
@@ -43,7 +44,7 @@ def test_inactive_parameters_and_absent_metrics_are_empty_in_csv():
         [record(0, 0.9, params=SHALLOW), record(1, outcome="failed", error="x", params=DEEP)]
     )
     file = io.StringIO()
-    write_csv(rows, file, objective=METRIC)
+    write_csv(rows, file, objectives=OBJECTIVES)
     shallow, deep = csv.DictReader(io.StringIO(file.getvalue()))
     assert (shallow["units_2"], shallow[METRIC]) == ("", "0.9")
     assert (deep["units_2"], deep[METRIC]) == ("20", "")
@@ -52,7 +53,7 @@ def test_inactive_parameters_and_absent_metrics_are_empty_in_csv():
 def test_csv_keeps_every_digit():
     value = 0.1 + 0.2
     file = io.StringIO()
-    write_csv(slot_rows([record(0, value, params={"x": value})]), file, objective=METRIC)
+    write_csv(slot_rows([record(0, value, params={"x": value})]), file, objectives=OBJECTIVES)
     (row,) = csv.DictReader(io.StringIO(file.getvalue()))
     assert float(row["x"]) == value == float(row[METRIC])
 
@@ -61,7 +62,7 @@ def test_names_that_collide_are_told_apart():
     rows = slot_rows(
         [record(0, 0.9, params={"seed": 7, "best_val_loss": 1, "seconds": 2}, metric="seconds")]
     )
-    columns, cells = trial_table(rows, objective="seconds")
+    columns, cells = trial_table(rows, objectives=[Objective("seconds", "minimize")])
     row = dict(zip(columns, cells[0], strict=True))
     assert len(set(columns)) == len(columns)
     assert (row["seed"], row["param.seed"]) == (100, 7)
@@ -74,7 +75,7 @@ def test_a_frame_is_typed_column_by_column():
     other = {"rate": 0.5, "norm": False, "size": "auto"}
     frame = to_frame(
         slot_rows([record(0, 0.9, params=params), record(1, outcome="diverged", params=other)]),
-        objective=METRIC,
+        objectives=OBJECTIVES,
     )
     dtypes = {name: str(dtype) for name, dtype in frame.dtypes.items()}
     assert dtypes == {

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from sweeps.report.slots import slot_rows
 from sweeps.report.text import render_trials
-from tests.sweeps.report.builders import METRIC, record
+from tests.sweeps.report.builders import OBJECTIVES, record
 
 PARAMS = {"learning_rate": 0.00123456, "batch_size": 32, "units_1": 25, "fixed": "same"}
 
@@ -21,7 +21,7 @@ def records():
 def shown(width, rows=None):
     console = Console(file=io.StringIO(), width=width)
     rows = slot_rows(records()) if rows is None else rows
-    console.print(render_trials(rows, METRIC, "maximize"))
+    console.print(render_trials(rows, OBJECTIVES))
     return console.file.getvalue()
 
 

@@ -100,7 +100,7 @@ def test_what_is_asked_changes_no_answer():
 def outcome(params):
     if params["x"] > 0:
         return Told(TrialState.PRUNED, diverged=True)
-    return Told(TrialState.COMPLETE, 1 - (params["x"] + 0.1) ** 2)
+    return Told(TrialState.COMPLETE, (1 - (params["x"] + 0.1) ** 2,))
 
 
 def run(proposer, slots, ask_ahead=4, restored=()):

@@ -42,7 +42,7 @@ def make_proposer(tmp_path):
             load_space(str(file)),
             seed=seed,
             sampler=factory,
-            direction="maximize",
+            directions=["maximize"],
             admissible=admissible,
         )
 
@@ -50,7 +50,7 @@ def make_proposer(tmp_path):
 
 
 def told(params):
-    return Told(TrialState.COMPLETE, 1 - (params["x"] - 0.3) ** 2)
+    return Told(TrialState.COMPLETE, (1 - (params["x"] - 0.3) ** 2,))
 
 
 def run(proposer, slots, ask_ahead=4):

@@ -66,3 +66,23 @@ def test_a_sampler_by_path_is_seeded_where_it_takes_a_seed():
     frozen = study.trials[trial.number]
     draws = [s.sample_independent(study, frozen, "x", space["x"]) for s in (one, two)]
     assert draws[0] != draws[1]
+
+
+class OneObjective(optuna.samplers.RandomSampler):
+    """Asks for the direction, of which there is one as a rule."""
+
+    def sample_relative(self, study, trial, search_space):
+        assert study.direction
+        return {}
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "optuna.samplers.NSGAIISampler"])
+def test_several_objectives_are_no_matter_to_these(name):
+    assert sampler_factory(Choice(name), 3)
+
+
+def test_a_sampler_that_takes_one_objective_is_refused_with_several():
+    choice = Choice(f"{__name__}.OneObjective")
+    sampler_factory(choice)
+    with pytest.raises(UsageError, match=r"does not take 2 objectives .*tpe, random, qmc, grid"):
+        sampler_factory(choice, 2)

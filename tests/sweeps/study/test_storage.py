@@ -18,15 +18,15 @@ from sweeps.study.storage import StudyStore, prepare
 def database(tmp_path):
     """A study with one slot that has ended."""
     path = tmp_path / "optuna.db"
-    study = StudyStore(path, "s", "maximize")
+    study = StudyStore(path, "s", ["maximize"])
     study.add(0, Proposal({}, {}, "sampled"))
-    study.tell(0, Told(TrialState.COMPLETE, 0.5))
+    study.tell(0, Told(TrialState.COMPLETE, (0.5,)))
     study.close()
     return path
 
 
 def values(path):
-    study = StudyStore(path, "s", "maximize")
+    study = StudyStore(path, "s", ["maximize"])
     found = [slot.value for slot in study.slots]
     study.close()
     return found
@@ -76,4 +76,4 @@ def test_a_study_of_a_newer_optuna_or_another_program_is_refused(database, state
 def test_the_database_of_mlflow_is_no_study(database, migrated_database):
     shutil.copy(migrated_database, database)
     with pytest.raises(StoreError, match=r"is not one of Optuna"):
-        StudyStore(database, "s", "maximize")
+        StudyStore(database, "s", ["maximize"])

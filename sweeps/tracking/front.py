@@ -1,0 +1,45 @@
+"""Which runs of a sweep with several objectives are on its Pareto front: a tag on each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sweeps.failpoints import reached
+from sweeps.records.pareto import pareto_front
+from sweeps.records.record import Record, SweepInfo
+from sweeps.tracking.finding import search
+from sweeps.tracking.known import KnownSweep
+
+ON_FRONT: Final = "pareto_front"
+"""Tag of those runs, `true`; the others have none."""
+
+
+def front_keys(info: SweepInfo, records: Iterable[Record]) -> set[str]:
+    """Return the attempts (`<slot>-<attempt>`) whose runs are marked; none with one objective."""
+    if not info.has_front:
+        return set()
+    return {record.spec.key for record in pareto_front(records, info.objectives)}
+
+
+def mark_front(client: Any, sweep: KnownSweep, info: SweepInfo, records: Iterable[Record]) -> None:
+    """Have the runs on the front marked, and no others; what is marked already stays.
+
+    Args:
+        client: The `MlflowClient`.
+        sweep: Its runs.
+        info: The sweep.
+        records: All its attempts.
+    """
+    if not info.has_front:
+        return
+    wanted = {sweep.children[key][0] for key in front_keys(info, records) & sweep.children.keys()}
+    identity = {"sweep_id": info.id, ON_FRONT: "true"}
+    found = search(client, sweep.experiment_id, identity)
+    marked = {run.info.run_id for run in found if run.info.lifecycle_stage == "active"}
+    for run_id in sorted(marked - wanted):
+        client.delete_tag(run_id, ON_FRONT)
+        reached("front.unmarked")
+    for run_id in sorted(wanted - marked):
+        client.set_tag(run_id, ON_FRONT, "true")
+        reached("front.marked")

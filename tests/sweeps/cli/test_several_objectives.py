@@ -1,0 +1,160 @@
+"""Sweeps with several objectives as a user types them."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from tests.sweeps.launching import Launched
+from tests.sweeps.trading_experiment import TRADING, TWO
+
+LIST = "objective:\n- {metric: score, direction: maximize}\n- {metric: cost, direction: minimize}\n"
+
+
+@pytest.fixture
+def call(make_home, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    file = tmp_path / "trading.yaml"
+    file.write_text(TRADING)
+
+    def call(*words):
+        line = [str(file) if word == "TRADING" else str(word) for word in words]
+        return CliRunner().invoke(app, [*line, "--home", str(call.home)], env={"COLUMNS": "120"})
+
+    call.home, call.file = make_home(), file
+    return call
+
+
+@pytest.fixture
+def swept(call):
+    assert call("run", "TRADING", "--trials", 16, "--workers", 0, "--quiet").exit_code == 0
+    return sweeps.load("trading", call.home)
+
+
+def test_a_plan_shows_all_objectives(call):
+    result = call("plan", "TRADING")
+    assert "objective   score, maximize; cost, minimize" in result.stdout
+    assert json.loads(call("plan", "TRADING", "--json").stdout)["space"]["objective"][1] == {
+        "metric": "cost",
+        "direction": "minimize",
+    }
+
+
+def test_a_run_ends_with_the_front_and_the_same_command_goes_on(call):
+    result = call("run", "TRADING", "--trials", 12, "--workers", 0)
+    assert result.exit_code == 0, result.output
+    assert "on the Pareto front, observed, not confirmed: score" in result.stdout
+    assert "best observed" not in result.output
+    assert "on the front so far" in result.stderr
+    assert call("run", "TRADING", "--trials", 14, "--workers", 0).exit_code == 0
+    assert len(sweeps.load("trading", call.home).rows()) == 14
+
+
+def test_a_killed_run_goes_on_with_the_same_trials(call, make_home, tmp_path):
+    words = ["run", str(call.file), "--trials", "14", "--set", "longest_seconds=0.3"]
+    launched = Launched([*words, "--workers", "2", "--home", str(call.home)])
+    launched.until_said("[5/14]")
+    launched.kill()
+    assert call(*words[:1], "TRADING", *words[2:], "--workers", 0).exit_code == 0
+    other = make_home("other")
+    assert Launched([*words, "--workers", "0", "--home", str(other)]).wait() == 0
+    resumed, undisturbed = (sweeps.load("trading", home) for home in (call.home, other))
+    assert [(row.params, row.values(resumed.info.objectives)) for row in resumed.rows()] == [
+        (row.params, row.values(resumed.info.objectives)) for row in undisturbed.rows()
+    ]
+    assert call("doctor", "trading").exit_code == 0
+
+
+def test_best_and_trials_and_list_tell_the_front(call, swept):
+    front = [trial.slot for trial in swept.pareto_front()]
+    text = call("best", "trading").stdout
+    assert text.startswith(f"{len(front)} trials on the Pareto front")
+    document = json.loads(call("best", "trading", "--json").stdout)
+    assert document["best"] is None
+    assert [row["slot"] for row in document["front"]] == front
+    table = call("trials", "trading").stdout
+    assert all(f"*{slot} COMPLETE" in table for slot in front)
+    rows = json.loads(call("trials", "trading", "--json").stdout)
+    assert {row["slot"] for row in rows if row["on_front"]} == set(front)
+    assert f"front of {len(front)}" in call("list").stdout
+    header = call("trials", "trading", "--csv", "-").stdout.splitlines()[0].split(",")
+    assert header[-3:] == ["on_front", "seconds", "error"]
+
+
+@pytest.mark.parametrize("words", [("finalize",), ("export", "folder"), ("try", "--like", "best")])
+def test_who_needs_a_best_trial_is_refused_and_told_where_to_look(call, swept, tmp_path, words):
+    command, *more = (str(tmp_path / w) if w == "folder" else w for w in words)
+    result = call(command, "trading", *more)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert "several objectives (score, cost), so no trial of it is best" in line
+    assert "sweeps best trading" in line
+
+
+def test_a_trial_of_the_front_is_tried_first_elsewhere(call, swept):
+    line = ("run", "TRADING", "--name", "next", "--trials", 1, "--workers", 0, "--seed", 5)
+    assert call(*line, "--quiet").exit_code == 0
+    result = call("try", "next", "--from", "trading", "--top", 2)
+    assert result.stdout.count("queued: ") == 2
+    first = swept.pareto_front()[0]
+    assert f"x={first.params['x']}" in result.stdout
+
+
+def test_gc_keeps_the_weights_of_the_front(call, swept):
+    assert call("gc", "trading", "--keep-top", 1).exit_code == 0
+    folder = swept.home.store(swept.info.id).folder
+    kept = {int(path.stem.split("-")[0]) for path in folder.glob("*.weights")}
+    assert {trial.slot for trial in swept.pareto_front()} <= kept
+    assert len(kept) < sum(row.objective is not None for row in swept.rows())
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--pruner", "median"], "pruner 'median': Optuna has no pruning for several objectives"),
+        (["--target", "0.9"], "--target 0.9: it bounds one number"),
+        (["--fail-under", "0.9"], "--fail-under 0.9: it bounds one number"),
+        (
+            ["--sampler", "tests.sweeps.study.test_samplers.OneObjective"],
+            "OneObjective' does not take 2 objectives",
+        ),
+    ],
+)
+def test_what_needs_one_number_is_refused_before_anything_is_created(call, options, expected):
+    result = call("run", "TRADING", *options)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert expected in line
+    assert not (call.home / "records").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "metric: cost, direction: minimize",
+            "metric: score, direction: maximize",
+            "each metric once",
+        ),
+        ("metric: cost", "metric: csot", "did you mean 'cost'?"),
+        ("direction: minimize", "direction: maximize", "cost is better the other way: minimize"),
+    ],
+)
+def test_a_mistake_in_the_list_is_one_line_with_its_place(call, old, new, expected):
+    text = TRADING.replace(TWO + "\n", LIST)
+    assert old in text
+    call.file.write_text(text.replace(old, new))
+    result = call("plan", "TRADING")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert expected in line
+    assert "trading.yaml:6: objective.1." in line
+
+
+def test_a_space_that_is_finalised_by_itself_needs_one_objective(call):
+    call.file.write_text(TRADING.replace("ask_ahead: 4", "ask_ahead: 4, finalize: {}"))
+    result = call("plan", "TRADING")
+    assert result.exit_code == 2
+    assert "defaults.finalize: several objectives leave no best trial" in result.stderr
