@@ -136,7 +136,7 @@ def test_watch_follows_until_the_end(steered):
 
 
 def test_what_was_asked_of_a_killed_sweep_does_not_bind_the_next_start(steered):
-    steered.start(seconds=0.6)
+    steered.start(seconds=3.0)  # long enough that it is paused before it is done, on any machine
     steered.until(lambda: steered.recorded() >= 1)
     steered.call("pause", "toy")
     steered.running.until_said("paused")
