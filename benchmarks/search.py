@@ -18,6 +18,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Make the searches that the cache lacks, and judge them."""
+    if "gp" in options.searchers and not options.no_runs and find_spec("torch") is None:
+        raise RuntimeError(
+            "search: PyTorch, which gp needs, is not installed: pip install -e '.[bench]' -c "
+            "constraints.txt, or name other --searchers"
+        )
     tables = {task: load(task, options.cache) for task in options.tasks}
     if not options.no_runs:
         for todo in runs(options):

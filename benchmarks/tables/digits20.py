@@ -30,8 +30,8 @@ SPANS = {
     "dropout": (0.0, 0.5),
     "l2": (1e-7, 1e-2),
 }
-WEIGHTS = {"learning_rate": 3.0, "units": 1.0, "dropout": 1.0, "l2": 0.5}
-"""How much a parameter's whole span counts in a distance; see `surprise`."""
+WEIGHTS = {"learning_rate": 1.0, "units": 1.0, "dropout": 1.0, "l2": 0.25}
+"""How much a parameter's whole span counts in a distance: of a grid, what has least `surprise`."""
 VALIDATION_IMAGES = 1000
 NAMES = ("learning_rate", "batch_size", "hidden_layers", "units_1", "units_2", "units_3",
          "dropout", "l2")  # fmt: skip

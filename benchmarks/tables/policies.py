@@ -49,6 +49,7 @@ class Policy:
 
 
 SHIPPED = "as shipped"
+_ONE_BY_ONE = {"multivariate": False, "group": False}
 POLICIES: Mapping[str, Policy] = {
     SHIPPED: Policy(),
     "objective: cross-entropy": Policy(objective="cross-entropy"),
@@ -59,7 +60,7 @@ POLICIES: Mapping[str, Policy] = {
     "pruner: asha": Policy(pruner=Choice("asha")),
     "ask_ahead: 1": Policy(ask_ahead=1),
     "ask_ahead: 64": Policy(ask_ahead=64),
-    "sampler: tpe, no groups": Policy(sampler=Choice("tpe", {"group": False})),
+    "sampler: univariate tpe": Policy(sampler=Choice("tpe", _ONE_BY_ONE)),
     "sampler: random": Policy(sampler=Choice("random")),
 }
 
