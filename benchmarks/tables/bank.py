@@ -8,7 +8,6 @@ goes on where it was; the first n configurations are the same however many are a
 from __future__ import annotations
 
 import sys
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -36,7 +35,7 @@ OWN = TRAININGS.index("own split")
 HEADLINES = ("best_val_accuracy", "best_val_loss", "best_val_cross_entropy", "best_epoch",
              "epochs", "parameters", "train_seconds")  # fmt: skip
 """Headline metrics kept of each training; NaN if it diverged in its first epoch."""
-_PARTS_A_PROCESS = 8
+_PARTS_A_PROCESS = 25
 """TensorFlow keeps what it made for every training; a new process lets go of it."""
 
 Points = list[dict[str, Value]]
@@ -67,16 +66,14 @@ def build(folder: Path, count: int, processes: int) -> None:
     missing = [
         first for first in range(0, len(points), ROWS) if not _part(folder, first).exists()
     ]  # fmt: skip
-    with ProcessPoolExecutor(
-        processes, get_context("spawn"), max_tasks_per_child=_PARTS_A_PROCESS
-    ) as pool:
-        futures: dict[Future[None], int] = {
-            pool.submit(train_part, folder, first, points[first : first + ROWS]): first
-            for first in missing
-        }
-        for done, future in enumerate(as_completed(futures), 1):
-            future.result()
+    todo = [(folder, first, points[first : first + ROWS]) for first in missing]
+    with get_context("spawn").Pool(processes, maxtasksperchild=_PARTS_A_PROCESS) as pool:
+        for done, _ in enumerate(pool.imap_unordered(_train_part, todo), 1):
             print(f"{done} of {len(missing)} parts of {ROWS}", file=sys.stderr, flush=True)
+
+
+def _train_part(part: tuple[Path, int, Points]) -> None:
+    train_part(*part)
 
 
 def train_part(folder: Path, first: int, points: Points) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from functools import cache, lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,18 +29,16 @@ _ROWS_A_PROCESS = 100
 
 def train_missing(folder: Path, points: bank.Points, rows: Collection[int], processes: int) -> None:
     """Train on blocks what was chosen and is not in the folder yet."""
-    missing = [row for row in sorted(rows) if not _file(folder, row).exists()]
-    if not missing:
+    todo = [(folder, row, points[row]) for row in sorted(rows) if not _file(folder, row).exists()]
+    if not todo:
         return
-    with ProcessPoolExecutor(
-        processes, get_context("spawn"), max_tasks_per_child=_ROWS_A_PROCESS
-    ) as pool:
-        futures: dict[Future[None], int] = {
-            pool.submit(train_row, folder, row, points[row]): row for row in missing
-        }
-        for done, future in enumerate(as_completed(futures), 1):
-            future.result()
-            print(f"{done} of {len(missing)} on blocks", file=sys.stderr, flush=True)
+    with get_context("spawn").Pool(processes, maxtasksperchild=_ROWS_A_PROCESS) as pool:
+        for done, _ in enumerate(pool.imap_unordered(_train_row, todo), 1):
+            print(f"{done} of {len(todo)} on blocks", file=sys.stderr, flush=True)
+
+
+def _train_row(todo: tuple[Path, int, dict[str, Value]]) -> None:
+    train_row(*todo)
 
 
 def train_row(folder: Path, row: int, point: dict[str, Value]) -> None:
@@ -50,9 +47,8 @@ def train_row(folder: Path, row: int, point: dict[str, Value]) -> None:
     experiment = load_experiment("digitexp.on_blocks:experiment", None)
     for block in range(FOLDS):
         config = {**bank.space().configuration(point), "block": block}
-        result = experiment.train(
-            TrialSpec("tabular", row, 1, 0, config), _pool(), lambda e, v: None
-        )
+        spec = TrialSpec("tabular", row, 1, 0, config)  # blocks bring their own seeds
+        result = experiment.train(spec, _pool(), lambda epoch, values: None)
         right.append(result.arrays["block_correct"] != 0)
         images.append(result.arrays["block_images"])
     ordered = np.argsort(np.concatenate(images), kind="stable")
