@@ -59,6 +59,16 @@ def test_a_table_is_the_same_after_it_is_published(table, tmp_path, monkeypatch)
         digits20.published()
 
 
+def test_what_is_published_is_whole_and_small():
+    found = digits20.published()
+    assert found.points == bank.draw(len(found.columns))
+    assert len(found.judged) >= 50
+    assert digits20.PUBLISHED.stat().st_size < 3_000_000
+    best = int(np.argmax(found.headlines[:, : bank.OWN, 0].mean(axis=1)))
+    epochs = found.training(best, 0).accuracies
+    assert max(epochs) >= found.training(best, 0).accuracy - 1e-6 > 0.93
+
+
 def test_a_folder_is_read_up_to_its_first_gap(tmp_path):
     one = {name: np.zeros((bank.ROWS, 3)) for name in ("val_loss", "headlines", "early")}
     part = {**one, "right": np.zeros((bank.ROWS, 3, bank.EPOCHS)), "diverged": one["early"]}
