@@ -53,7 +53,7 @@ def draw(count: int) -> Points:
         space(),
         seed=0,
         sampler=sampler_factory(Choice("random")),
-        direction="maximize",
+        directions=["maximize"],
         admissible=lambda _: True,
     )
     return [dict(proposer.propose().params) for _ in range(count)]

@@ -106,7 +106,7 @@ def simulate(table: Digits20, policy: Policy, trials: int, seed: int) -> Sweep:
         ended, epochs = outcome(policy, opened, slot, training)
         slot.outcome = ended
         sweep.rows.append(row)
-        sweep.values.append(np.nan if ended.value is None else ended.value)
+        sweep.values.append(ended.values[0] if ended.values else np.nan)
         sweep.epochs.append(epochs)
         sweep.seconds.append(training.seconds * epochs / max(len(training.accuracies), 1))
     return sweep
@@ -127,7 +127,9 @@ def outcome(policy: Policy, opened: Ledger, slot: Slot, training: Training) -> t
     if training.diverged:
         return Told(TrialState.PRUNED, diverged=True), len(curve)
     notes = asked.notes if asked else None
-    return Told(TrialState.COMPLETE, policy.value(training), curve, pruner_attrs=notes), len(curve)
+    return Told(TrialState.COMPLETE, (policy.value(training),), curve, pruner_attrs=notes), len(
+        curve
+    )
 
 
 def simulated(

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.coordinator.ledger import Ledger
@@ -59,10 +60,10 @@ def ledger(
         space,
         seed=seed,
         sampler=sampler_factory(chosen),
-        direction=direction,
+        directions=[direction],
         admissible=lambda _: True,
     )
-    return Ledger(Unstored(), proposer, [], None, ask_ahead)
+    return Ledger(Unstored(), proposer, [], [Objective("value", direction)], None, ask_ahead)
 
 
 def ours(ask_ahead: int, **options: Any) -> Searcher:
@@ -72,7 +73,7 @@ def ours(ask_ahead: int, **options: Any) -> Searcher:
         opened = ledger(space, seed, ask_ahead, sampler=Choice("tpe", options))
         for _ in range(trials):
             slot = opened.open_next()
-            slot.outcome = Told(TrialState.COMPLETE, judge(dict(slot.proposal.params)))
+            slot.outcome = Told(TrialState.COMPLETE, (judge(dict(slot.proposal.params)),))
 
     return search
 
