@@ -127,9 +127,8 @@ def outcome(policy: Policy, opened: Ledger, slot: Slot, training: Training) -> t
     if training.diverged:
         return Told(TrialState.PRUNED, diverged=True), len(curve)
     notes = asked.notes if asked else None
-    return Told(TrialState.COMPLETE, (policy.value(training),), curve, pruner_attrs=notes), len(
-        curve
-    )
+    values = (policy.value(training),)
+    return Told(TrialState.COMPLETE, values, curve, pruner_attrs=notes), len(curve)
 
 
 def simulated(
