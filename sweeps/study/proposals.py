@@ -182,10 +182,10 @@ class Proposer:
             seed = proposal_seed(self._seed, self._slot, attempt)
             self.mirror.study.sampler = make(sequence_seed(self._seed, self._first), seed)
             found = self._walk(trial, "sampled")
-            if factory.cautious and self._diverged.contains(found.params):
-                make = factory.cautious
-            elif self._is_new(found.params):
+            is_diverging = factory.cautious and self._diverged.contains(found.params)
+            if not is_diverging and self._is_new(found.params):
                 return replace(found, rejected=attempt)
+            make = factory.cautious or make
         return self._random_unseen(trial)
 
     def _random_unseen(self, trial: FrozenTrial) -> Proposal:

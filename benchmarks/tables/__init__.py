@@ -1,0 +1,1 @@
+"""Objectives that are looked up, and the searchers that are judged by them."""

@@ -1,0 +1,156 @@
+"""Ways to run a sweep of `mlp`, tried on digits20-tabular: what each would choose, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from optuna.trial import TrialState
+
+from benchmarks.tables import bank, files
+from benchmarks.tables.digits20 import Digits20, Training
+from benchmarks.tables.searchers import ledger
+from sweeps.coordinator.ledger import Ledger, Slot
+from sweeps.study.mirror import Told
+from sweeps.study.pruning import TrialPruner
+from sweeps.study.samplers import Choice, make_pruner
+
+EPOCH_METRIC = "val_accuracy"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One way to run a sweep.
+
+    Attributes:
+        objective: `accuracy` or `cross-entropy`, of the restored best weights. Only the first has
+            a value per epoch, which a pruner needs.
+        own_split: Whether each trial is scored on a split of its own (Nagler et al. 2024,
+            arXiv 2405.15393), or all on the same.
+    """
+
+    objective: str = "accuracy"
+    own_split: bool = False
+    pruner: Choice = field(default_factory=lambda: Choice("none"))
+    ask_ahead: int = 8
+    sampler: Choice = field(default_factory=lambda: Choice("tpe"))
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Which way is better."""
+        return "maximize" if self.objective == "accuracy" else "minimize"
+
+    def value(self, training: Training) -> float:
+        """Return the objective of a training."""
+        return training.accuracy if self.objective == "accuracy" else training.cross_entropy
+
+
+SHIPPED = "as shipped"
+_ONE_BY_ONE = {"multivariate": False, "group": False}
+POLICIES: Mapping[str, Policy] = {
+    SHIPPED: Policy(),
+    "objective: cross-entropy": Policy(objective="cross-entropy"),
+    "split: its own": Policy(own_split=True),
+    "cross-entropy, its own split": Policy(objective="cross-entropy", own_split=True),
+    "pruner: median": Policy(pruner=Choice("median")),
+    "pruner: hyperband": Policy(pruner=Choice("hyperband")),
+    "pruner: asha": Policy(pruner=Choice("asha")),
+    "ask_ahead: 1": Policy(ask_ahead=1),
+    "ask_ahead: 64": Policy(ask_ahead=64),
+    "sampler: univariate tpe": Policy(sampler=Choice("tpe", _ONE_BY_ONE)),
+    "sampler: random": Policy(sampler=Choice("random")),
+}
+
+
+@dataclass
+class Sweep:
+    """What a simulated sweep did.
+
+    Attributes:
+        rows: Configuration of each trial.
+        values: Its objective, NaN if it was pruned or diverged.
+        epochs: Epochs it trained.
+        seconds: Seconds that took, of the training alone.
+    """
+
+    rows: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def chosen(self, policy: Policy, trials: int) -> int:
+        """Return the row of the best trial, as sweeps rank them: of equal ones the first."""
+        sign = 1 if policy.direction == "minimize" else -1
+        values = np.array([np.inf if np.isnan(v) else sign * v for v in self.values[:trials]])
+        return self.rows[int(values.argmin())]
+
+
+def simulate(table: Digits20, policy: Policy, trials: int, seed: int) -> Sweep:
+    """Run a sweep whose trainings are looked up."""
+    opened = ledger(
+        bank.space(),
+        seed,
+        policy.ask_ahead,
+        sampler=policy.sampler,
+        direction=policy.direction,
+    )
+    sweep, visits = Sweep(), dict[int, int]()
+    for _ in range(trials):
+        slot = opened.open_next()
+        row = table.nearest(slot.proposal.params)
+        training = table.training(row, _again(policy, row, visits.get(row, 0), seed))
+        visits[row] = visits.get(row, 0) + 1
+        ended, epochs = outcome(policy, opened, slot, training)
+        slot.outcome = ended
+        sweep.rows.append(row)
+        sweep.values.append(ended.values[0] if ended.values else np.nan)
+        sweep.epochs.append(epochs)
+        sweep.seconds.append(training.seconds * epochs / max(len(training.accuracies), 1))
+    return sweep
+
+
+def outcome(policy: Policy, opened: Ledger, slot: Slot, training: Training) -> tuple[Told, int]:
+    """Return how a trial ends and after how many epochs, its pruner asked after each."""
+    curve = dict(enumerate(training.accuracies))
+    pruner = make_pruner(policy.pruner)
+    asked = None
+    if pruner is not None:
+        finished = opened.proposer.mirror.finished()
+        asked = TrialPruner(pruner, EPOCH_METRIC, policy.direction, slot.number, finished)
+        for epoch, accuracy in curve.items():
+            if asked(epoch, {EPOCH_METRIC: accuracy}):
+                seen = {step: curve[step] for step in range(epoch + 1)}
+                return Told(TrialState.PRUNED, None, seen, pruner_attrs=asked.notes), epoch + 1
+    if training.diverged:
+        return Told(TrialState.PRUNED, diverged=True), len(curve)
+    notes = asked.notes if asked else None
+    values = (policy.value(training),)
+    return Told(TrialState.COMPLETE, values, curve, pruner_attrs=notes), len(curve)
+
+
+def simulated(
+    folder: Path, table: Digits20, names: Iterable[str], trials: int, seeds: int
+) -> dict[str, list[Sweep]]:
+    """Return a sweep a policy and seed; those that the folder holds are not run again."""
+    key = f"{len(table.columns)}-{trials}"
+    found: dict[str, list[Sweep]] = {name: [] for name in names}
+    for seed in range(seeds):
+        for name, sweeps in found.items():
+            plain = name.replace(":", "").replace(",", "").replace(" ", "-")
+            path = folder / "sweeps" / key / f"{plain}-{seed:03d}.npz"
+            if not path.exists():
+                made = simulate(table, POLICIES[name], trials, seed)
+                files.save(path, {part: np.array(kept) for part, kept in vars(made).items()})
+            sweeps.append(Sweep(**{part: kept.tolist() for part, kept in files.load(path).items()}))
+    return found
+
+
+def _again(policy: Policy, row: int, visit: int, seed: int) -> int:
+    """Return which of a row's trainings a trial shows; on the common split one of two seeds."""
+    if policy.own_split:
+        return bank.OWN
+    drawn = np.random.SeedSequence([seed, row, visit]).generate_state(1)[0]
+    return int(drawn) % bank.OWN
