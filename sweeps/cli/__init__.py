@@ -24,6 +24,7 @@ from sweeps.cli.replaying import replay
 from sweeps.cli.reporting import report
 from sweeps.cli.results import best, list_sweeps, trials
 from sweeps.cli.run import run
+from sweeps.cli.serving import serve_tracking
 from sweeps.cli.steering import cancel, pause, resume, stop
 from sweeps.cli.sync import sync
 from sweeps.cli.trying import try_point
@@ -74,7 +75,7 @@ app = typer.Typer(
 for _command in (
     *(run, plan, finalize, best, trials, report, compare, replay, export, ui, dashboard),
     *(status, watch, stop, pause, resume, cancel),
-    *(init, schema, sync, doctor),
+    *(init, schema, sync, doctor, serve_tracking),
     *(note, rename, archive, delete, gc, share),
 ):
     app.command()(_command)

@@ -14,8 +14,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import typer
 
 from sweeps.cli.browsing import BrowserOption, open_page, wants_browser
+from sweeps.cli.mlflow_server import check_port, name_in_url, say, signals_exit
 from sweeps.cli.options import HomeOption
-from sweeps.cli.ui import check_port, name_in_url, say, signals_exit
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:

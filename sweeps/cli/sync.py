@@ -6,12 +6,12 @@ import dataclasses
 import json
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeps.cli.exit_codes import OK, TRACKING_INCOMPLETE
-from sweeps.cli.options import HomeOption, JsonOption, SweepsArgument, TrackingOption
+from sweeps.cli.options import HomeOption, JsonOption, SweepsArgument
 from sweeps.tracking.projector import PARENT
 
 if TYPE_CHECKING:
@@ -21,12 +21,22 @@ if TYPE_CHECKING:
 def sync(
     name: SweepsArgument = None,
     home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            "--tracking-uri",
+            metavar="URI",
+            envvar="MLFLOW_TRACKING_URI",
+            help="MLflow store (default: in the home).",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send the runs that MLflow lacks, from the records: of one sweep, or of all.
 
-    Sending again adds nothing. Exit code 3 if some are missing still.
+    Sending again adds nothing. Exit code 3 if some are missing still. With --to what was made
+    offline is published on a server, as if it had been there from the start.
     """
     from sweeps.errors import UsageError
     from sweeps.home import Home

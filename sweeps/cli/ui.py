@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Annotated, Final
+from typing import Annotated
 
 import typer
 
 from sweeps.cli.browsing import BrowserOption, open_page, wants_browser
+from sweeps.cli.mlflow_server import (
+    LOOPBACK,
+    check_port,
+    name_in_url,
+    say,
+    server_process,
+    tail,
+    wait_until_healthy,
+)
 from sweeps.cli.options import HomeOption, NewestSweepArgument
-from sweeps.errors import UsageError
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import redacted
 from sweeps.tracking.locating import locate, server_address
 from sweeps.tracking.view import charts_address, view_address
-
-START_TIMEOUT_SECONDS: Final = 180
-STOP_TIMEOUT_SECONDS: Final = 10
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_SERVER_ENVIRONMENT: Final = {
-    # Its job runner starts seven more processes, needs 15 s and outlives a Ctrl-C.
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
 
 
 def ui(
@@ -90,11 +78,16 @@ def run_ui(
     check_port(host, port)
     base = f"http://{name_in_url(host)}:{port}"
     say(f"starting the MLflow UI on {redacted(tracking_uri)}, about 20 s ...")
-    if host not in _LOOPBACK:
+    if host not in LOOPBACK:
         say(f"anyone who can reach {host}:{port} can read and delete runs: there is no password")
-    with tempfile.TemporaryFile() as log, _server(home, tracking_uri, host, port, log) as server:
+    artifacts = (home / "artifacts").absolute().as_uri()
+    options = ["--workers", "1", "--default-artifact-root", artifacts]
+    with (
+        tempfile.TemporaryFile() as log,
+        server_process(options, host, port, tracking_uri, log) as server,
+    ):
         try:
-            if _wait_until_healthy(server, base):
+            if wait_until_healthy(server, base):
                 _announce(view_address(base, experiment, sweep), open_browser)
                 if experiment and sweep:
                     say(f"its charts: {charts_address(base, experiment, sweep)}")
@@ -103,117 +96,11 @@ def run_ui(
         except KeyboardInterrupt:
             say("stopped")
             return 0
-        say(f"error: the MLflow server ended; its last lines:\n{_tail(log)}", file=sys.stderr)
+        say(f"error: the MLflow server ended; its last lines:\n{tail(log)}", file=sys.stderr)
         return 1
-
-
-def say(text: str, file: IO[str] | None = None) -> None:
-    """Print at once, also into a pipe."""
-    print(text, file=file, flush=True)
-
-
-def check_port(host: str, port: int) -> None:
-    """Refuse a port that cannot be listened on, and name one that can.
-
-    Raises:
-        UsageError: It is taken, or no port.
-    """
-    if not 0 < port < 65536:
-        raise UsageError(f"--port {port}: give a number from 1 to 65535")
-    problem = _bind_error(host, port)
-    if problem is None:
-        return
-    free = next((p for p in range(port + 1, port + 50) if _bind_error(host, p) is None), None)
-    advice = f"--port {free}" if free else "another --port, or --host 127.0.0.1"
-    raise UsageError(f"port {port} on {host} cannot be used ({problem}); try {advice}")
-
-
-def _bind_error(host: str, port: int) -> str | None:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except (OSError, OverflowError) as error:
-        return getattr(error, "strerror", None) or str(error)
-    return None
-
-
-@contextlib.contextmanager
-def _server(
-    home: Path, tracking_uri: str, host: str, port: int, log: IO[bytes]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the server; stop it and everything it started on the way out, whatever the way."""
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--backend-store-uri", tracking_uri, "--host", host, "--port", str(port)]
-    command += ["--default-artifact-root", (home / "artifacts").absolute().as_uri()]
-    with signals_exit(), tempfile.TemporaryDirectory(prefix="sweeps-ui-") as folder:
-        server = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-            command,
-            cwd=folder,  # MLflow leaves files where it is started
-            env={**os.environ, **_SERVER_ENVIRONMENT},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C reaches us only; we stop the server in order
-        )
-        try:
-            yield server
-        finally:
-            _stop(server)
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        server.wait(STOP_TIMEOUT_SECONDS)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGKILL)  # what is left of its session
-    server.wait()
-
-
-@contextlib.contextmanager
-def signals_exit() -> Iterator[None]:
-    """Turn SIGTERM and a closed terminal into an exit that passes through `finally`."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(number: int, _frame: object) -> None:
-        sys.exit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _wait_until_healthy(server: subprocess.Popen[bytes], base: str) -> bool:
-    """Return True once the server answers, False if it has ended or does not answer in time."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), opener.open(f"{base}/health", timeout=5) as answer:
-            if answer.status == 200:
-                return True
-        time.sleep(0.2)
-    return False
-
-
-def name_in_url(host: str) -> str:
-    """Return how a host that is listened on is called in an address."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"[{reachable}]" if ":" in reachable else reachable
 
 
 def _announce(address: str, open_browser: bool) -> None:
     say(f"MLflow UI: {address}")
     if open_browser:
         open_page(address)
-
-
-def _tail(log: IO[bytes]) -> str:
-    log.seek(0)
-    return "\n".join(log.read().decode(errors="replace").splitlines()[-15:])

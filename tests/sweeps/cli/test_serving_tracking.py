@@ -1,0 +1,90 @@
+"""`sweeps serve-tracking`: what was made offline is published on it; a forged name is refused."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from mlflow.tracking import MlflowClient
+from typer.testing import CliRunner
+
+from sweeps.cli import app
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def server(tmp_path, port) -> Iterator[subprocess.Popen[str]]:
+    started = subprocess.Popen(
+        [sys.executable, "-m", "sweeps", "serve-tracking", str(tmp_path / "team"),
+         "--port", str(port), "--workers", "1"],
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert started.stdout is not None
+    for line in started.stdout:
+        if "Ctrl-C stops it" in line:
+            break
+    yield started
+    if started.poll() is None:
+        started.send_signal(signal.SIGINT)
+    started.communicate(timeout=60)
+
+
+@pytest.mark.slow
+def test_a_home_made_offline_is_published_and_nothing_is_left_of_the_server(
+    run_toy, make_home, server, port, monkeypatch
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run_toy(trials=3, workers=0)
+    uri = f"http://127.0.0.1:{port}"
+    words = ["sync", "--to", uri, "--home", str(make_home())]
+    first = CliRunner().invoke(app, words)
+    assert first.exit_code == 0, first.output
+    assert "3 of 3 runs were missing and are sent" in first.stdout
+    assert "all 3 runs are there" in CliRunner().invoke(app, words).stdout
+    client = MlflowClient(uri)
+    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(everywhere, "tags.kind = 'trial'")
+    assert len(runs) == 3
+    (parent,) = client.search_runs(everywhere, "tags.kind = 'sweep'")
+    assert (parent.info.status, parent.info.artifact_uri.split(":")[0]) == (
+        "FINISHED", "mlflow-artifacts",
+    )  # fmt: skip
+    assert "trials.csv" in {file.path for file in client.list_artifacts(parent.info.run_id)}
+
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    path = "/api/2.0/mlflow/experiments/search?max_results=1"
+    connection.request("GET", path, headers={"Host": "evil.example"})
+    assert connection.getresponse().status == 403
+    connection.close()
+
+    os.kill(server.pid, signal.SIGINT)
+    assert server.wait(60) == 0
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert f"--port {port}" not in listed.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--host", "0.0.0.0"], "--allowed-host NAME:5000"),
+        (["--store", "mysql://me:secret@db/x"], "mysql://me:***@db/x"),
+        (["--port", "0"], "from 1 to 65535"),
+    ],
+)
+def test_what_is_unsound_is_refused_and_creates_nothing(tmp_path, words, said):
+    result = CliRunner().invoke(app, ["serve-tracking", str(tmp_path / "team"), *words])
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+    assert "secret" not in result.stderr
+    assert not (tmp_path / "team").exists()
