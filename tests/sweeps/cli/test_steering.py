@@ -136,13 +136,13 @@ def test_watch_follows_until_the_end(steered):
 
 
 def test_what_was_asked_of_a_killed_sweep_does_not_bind_the_next_start(steered):
-    steered.start(seconds=3.0)  # long enough that it is paused before it is done, on any machine
+    steered.start(seconds=1.5)  # long enough that it is paused before it is done, on any machine
     steered.until(lambda: steered.recorded() >= 1)
     steered.call("pause", "toy")
     steered.running.until_said("paused")
     steered.running.kill()
     assert list(steered.home.glob("records/*/asked-to-*"))
-    assert steered.start(seconds=0.6).wait() == 0
+    assert steered.start(seconds=1.5).wait() == 0
     assert not list(steered.home.glob("records/*/asked-to-*"))
 
 
@@ -191,7 +191,7 @@ def test_a_request_that_is_killed_was_made_or_not(steered, command, step):
         steered.running.until_said("paused")
         assert steered.call("resume", "toy").exit_code == 0
         assert steered.running.wait() == 0
-    assert steered.start(seconds=0.6).wait() == 0
+    assert steered.start(seconds=1.5).wait() == 0
     assert_sound(steered.home, table(sweeps.load("toy", steered.home)))
 
 
