@@ -191,7 +191,7 @@ def test_a_request_that_is_killed_was_made_or_not(steered, command, step):
         steered.running.until_said("paused")
         assert steered.call("resume", "toy").exit_code == 0
         assert steered.running.wait() == 0
-    assert steered.start(seconds=1.5).wait() == 0
+    assert steered.start(seconds=0.6).wait() == 0
     assert_sound(steered.home, table(sweeps.load("toy", steered.home)))
 
 
