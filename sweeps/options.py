@@ -52,6 +52,8 @@ class RunOptions:
     ask_ahead: int | None = None
     order: str = "slots"
     workers: int | None = None
+    executor: str | None = None
+    trust_cluster: bool = False
     overrides: Sequence[str] = ()
     home: str | Path | None = None
     tracking_uri: str | None = None

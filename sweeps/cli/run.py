@@ -111,6 +111,14 @@ def run(
         int | None,
         typer.Option(help="Worker processes (default: one a core); 0 trains in this process."),
     ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="A Dask cluster: dask://HOST:8786, dask+tls://HOST:8786."),
+    ] = None,
+    trust_cluster: Annotated[
+        bool,
+        typer.Option("--trust-cluster", help="Send pickles over a network without encryption."),
+    ] = False,
     finalize: Annotated[
         bool | None,
         typer.Option(
@@ -153,6 +161,8 @@ def run(
         ask_ahead=ask_ahead,
         order=order,
         workers=workers,
+        executor=executor,
+        trust_cluster=trust_cluster,
         overrides=tuple(overrides or ()),
         home=home,
         tracking_uri=tracking_uri,
@@ -248,6 +258,9 @@ def command_line(asked: RunOptions) -> str:
         if field.name in _LEFT_OUT or value == _default(field):
             continue
         option = _OPTIONS.get(field.name, "--" + field.name.replace("_", "-"))
+        if value is True:
+            words.append(option)
+            continue
         if isinstance(value, Mapping):
             value = [f"{name}={entry}" for name, entry in value.items()]
         values = value if isinstance(value, list | tuple) else [value]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from search_spaces.counterparts import lies_in
 from sweeps.config import SweepConfig, resolve
+from sweeps.coordinator.choosing import find_cluster, start_executor
 from sweeps.coordinator.coordinator import Coordinator
 from sweeps.coordinator.deletions import finish_deletions
 from sweeps.coordinator.extending import describe_extension, newest_generation
@@ -22,9 +23,10 @@ from sweeps.coordinator.restoring import make_ledger
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
 from sweeps.databases import Patience
-from sweeps.executors import Executor, InProcessExecutor
+from sweeps.executors.cluster.connecting import Cluster, look_at
 from sweeps.home import Home
 from sweeps.options import RunOptions
+from sweeps.parallelism import Parallelism
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.provenance import code_state, environment
 from sweeps.records import Hunches, Record, SweepInfo, recover
@@ -56,6 +58,10 @@ def run_options(
         UsageError: Something asked for cannot be done; nothing was created.
     """
     config = resolve(asked)
+    cluster = find_cluster(asked)
+    if cluster is not None:
+        parallelism = Parallelism(look_at(cluster), config.ask_ahead)
+        config = dataclasses.replace(config, parallelism=parallelism)
     config.home.check_writable()
     tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
     away = check_store(tracking_uri)
@@ -76,6 +82,7 @@ def run_options(
             progress=shown,
             has_failed=has_failed,
             is_away=away is not None,
+            cluster=cluster,
         )
     finally:
         shown.close()
@@ -98,6 +105,7 @@ def run_sweep(
     progress: Progress,
     has_failed: Callable[[Summary], bool] = lambda summary: False,
     is_away: bool = False,
+    cluster: Cluster | None = None,
 ) -> RunResult:
     """Create or resume a sweep and run it to its end.
 
@@ -107,6 +115,7 @@ def run_sweep(
         progress: Who is told what happens.
         has_failed: Judges the end: the parent run of a sweep that missed its bound is FAILED.
         is_away: Whether the user knows already that the store cannot be reached.
+        cluster: What trains, in place of this machine.
 
     Raises:
         UsageError: Its name belongs to another sweep, or another process runs it.
@@ -125,7 +134,9 @@ def run_sweep(
             total = _hunches(config, info).total(config.limits.trials)
             store.ask(total)
             parent = ParentRun(config, info, tracking_uri, progress, is_away=is_away)
-            coordinator = _assemble(config, info, records, request, helm, progress, parent.project)
+            coordinator = _assemble(
+                config, info, records, request, helm, progress, parent.project, cluster
+            )
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))
             progress.started(info, total, records)
@@ -160,6 +171,7 @@ def _assemble(
     helm: Helm,
     progress: Progress,
     on_record: Callable[[Record], None],
+    cluster: Cluster | None,
 ) -> Coordinator:
     patience = Patience(progress.note, lambda: request.reason is not None)
     directions = [one.direction for one in info.objectives]
@@ -177,7 +189,7 @@ def _assemble(
         progress=progress,
         request=request,
         watch=watch,
-        start_executor=lambda: _start_executor(config, watch, progress.note),
+        start_executor=lambda: start_executor(config, watch, progress.note, cluster),
         environment=environment(),
         on_record=on_record,
     )
@@ -185,29 +197,6 @@ def _assemble(
 
 def _hunches(config: SweepConfig, info: SweepInfo) -> Hunches:
     return Hunches(config.home.store(info.id).folder, partial(lies_in, config.space))
-
-
-def _start_executor(config: SweepConfig, watch: Watch, note: Callable[[str], None]) -> Executor:
-    """Start what trains: workers get ready while this goes on, the calling process does it now."""
-    note("warming up")
-    if config.parallelism.workers == 0:
-        return InProcessExecutor(config.experiment, config.data, watch, watch.verdict_on)
-    from sweeps.executors.preloading import make_preload
-    from sweeps.executors.workers import WorkersExecutor
-
-    preload = make_preload(
-        config.space.experiment,
-        config.space.directory,
-        config.data,
-        modules=[] if config.pruner.name == "none" else ["sweeps.study.pruning"],
-    )
-    return WorkersExecutor(
-        config.parallelism.at_once,
-        preload,
-        watch,
-        note,
-        trial_timeout_seconds=config.failures.trial_timeout_seconds,
-    )
 
 
 def _summariser(

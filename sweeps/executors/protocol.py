@@ -52,9 +52,14 @@ def itself(attempt: Attempt) -> Attempt:
 class Executor(Protocol):
     """Runs attempts somewhere and returns them as values; writes nothing shared."""
 
-    capacity: int
-    """How many attempts it takes at once: those under way, and those that wait so that whoever
-    has finished one need not wait for the coordinator."""
+    @property
+    def capacity(self) -> int:
+        """How many attempts it takes at once.
+
+        Those under way, and those that wait so that whoever has finished one need not wait for the
+        coordinator.
+        """
+        ...
 
     def submit(
         self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself

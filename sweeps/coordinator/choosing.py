@@ -1,0 +1,55 @@
+"""What trains: this process, worker processes of this machine, or a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sweeps.config import SweepConfig
+from sweeps.coordinator.watch import Watch
+from sweeps.errors import UsageError
+from sweeps.executors import Executor, InProcessExecutor
+from sweeps.executors.cluster.connecting import Cluster, parse_cluster
+from sweeps.options import RunOptions
+
+
+def find_cluster(asked: RunOptions) -> Cluster | None:
+    """Return the cluster that is asked for, None for this machine.
+
+    Raises:
+        UsageError: Its address is none, or open to others.
+    """
+    if asked.executor is None:
+        return None
+    if asked.workers is not None:
+        raise UsageError("--workers and --executor: the cluster has the workers; give one of them")
+    return parse_cluster(asked.executor, trusted=asked.trust_cluster)
+
+
+def start_executor(
+    config: SweepConfig, watch: Watch, note: Callable[[str], None], cluster: Cluster | None
+) -> Executor:
+    """Start what trains: workers get ready while this goes on, the calling process does it now."""
+    note("warming up")
+    if config.parallelism.workers == 0:
+        return InProcessExecutor(config.experiment, config.data, watch, watch.verdict_on)
+    from sweeps.executors.preloading import make_preload
+    from sweeps.executors.workers import WorkersExecutor
+
+    preload = make_preload(
+        config.space.experiment,
+        config.space.directory,
+        config.data,
+        modules=[] if config.pruner.name == "none" else ["sweeps.study.pruning"],
+    )
+    if cluster is not None:
+        from sweeps.executors.cluster.executor import DaskExecutor
+
+        timeout = config.failures.trial_timeout_seconds
+        return DaskExecutor(cluster, preload, watch, trial_timeout_seconds=timeout)
+    return WorkersExecutor(
+        config.parallelism.at_once,
+        preload,
+        watch,
+        note,
+        trial_timeout_seconds=config.failures.trial_timeout_seconds,
+    )

@@ -1,0 +1,1 @@
+"""Attempts on a Dask cluster: who distributes work is Dask, who trains is ours."""

@@ -1,0 +1,153 @@
+"""Executor for `--executor dask://...`: Dask distributes the attempts, by value, and no files."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any, Final
+
+from distributed import KilledWorker
+
+from sweeps.clock import now_ms
+from sweeps.errors import WorkersError
+from sweeps.executors.attempt import Attempt
+from sweeps.executors.cluster import on_worker
+from sweeps.executors.cluster.connecting import Cluster
+from sweeps.executors.cluster.versions import versions
+from sweeps.executors.preloading import Preload
+from sweeps.executors.protocol import Judge, Keep, Listener, itself
+from sweeps.experiment import TrialSpec
+
+LOOK_SECONDS: Final = 2.0
+"""How often the workers are counted."""
+
+
+class DaskExecutor:
+    """Runs attempts on the workers of a Dask cluster, as many at once as these have threads.
+
+    A worker that dies has its attempt run by another one: Dask does that, and since an attempt is
+    a function of its spec, the first result that comes is the result.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        preload: Preload,
+        listener: Listener,
+        *,
+        trial_timeout_seconds: float | None = None,
+    ) -> None:
+        """Connect, and have the data sent once.
+
+        Args:
+            cluster: Where.
+            preload: What workers need; paths in it mean nothing there.
+            listener: Told of attempts under way, in a thread of Dask's.
+            trial_timeout_seconds: How long an attempt may take before its process is killed.
+
+        Raises:
+            UsageError: The scheduler does not answer.
+        """
+        began = time.monotonic()
+        self._listener = listener
+        self._asked = cluster.asked
+        self._timeout = trial_timeout_seconds
+        self._topic = f"sweeps-{secrets.token_hex(8)}"
+        self._digest = hashlib.sha256(preload.data).hexdigest()
+        self._versions = versions()
+        self._running: dict[str, tuple[TrialSpec, Future[Any]]] = {}
+        self._client = cluster.connect()
+        self._client.subscribe_topic(self._topic, self._hear)
+        self._preload = self._client.scatter(preload, hash=False)
+        self._threads, self._counted_at = self._count(), time.monotonic()
+        self._warm_up_seconds = time.monotonic() - began
+
+    @property
+    def capacity(self) -> int:
+        """Twice the threads of the workers there are now: some wait for whoever is free."""
+        if time.monotonic() - self._counted_at > LOOK_SECONDS:
+            self._threads, self._counted_at = self._count(), time.monotonic()
+        return 2 * max(self._threads, 1)
+
+    def submit(
+        self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
+    ) -> Future[Any]:
+        """Have Dask find a worker for an attempt. See `Executor.submit`."""
+        future: Future[Any] = Future()
+        self._running[spec.key] = (spec, future)
+        job = on_worker.Job(self._topic, spec, judge, self._digest, self._versions, self._timeout)
+        remote = self._client.submit(
+            on_worker.train,
+            job,
+            self._preload,
+            key=f"{self._topic}-{spec.key}",
+            pure=False,
+            priority=-spec.slot,  # in the order of the slots, also when one is run again
+        )
+        future.add_done_callback(lambda ended: remote.cancel() if ended.cancelled() else None)
+        remote.add_done_callback(lambda ended: self._end(ended, spec, future, keep))
+        return future
+
+    def stop(self, spec: TrialSpec, reason: str) -> None:
+        """Ask a running attempt to end after its current epoch, wherever it runs."""
+        with contextlib.suppress(OSError, TimeoutError):  # its worker has just gone
+            self._client.run(on_worker.stop, self._topic, spec, reason, on_error="ignore")
+
+    def close(self) -> None:
+        """End the worker processes of this executor; Dask's own go on."""
+        with contextlib.suppress(Exception):  # the scheduler may be gone: nothing to be ended there
+            self._client.run(on_worker.end, self._topic, on_error="ignore")
+        self._client.close()
+        for _, future in list(self._running.values()):
+            _fail(future, "the executor was closed")
+
+    def seconds(self) -> Mapping[str, float]:
+        """Return how long connecting and sending the data took."""
+        return {"warm_up": self._warm_up_seconds}
+
+    def _count(self) -> int:
+        return sum(self._client.nthreads().values())
+
+    def _hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        _, told = event
+        spec, future = self._running.get(told["key"], (None, None))
+        if spec is None or future is None or future.done():
+            return
+        if "epoch" in told:
+            self._listener.epoch(spec, told["epoch"], told["metrics"])
+        elif future.running() or future.set_running_or_notify_cancel():
+            self._listener.started(spec)
+
+    def _end(self, remote: Any, spec: TrialSpec, future: Future[Any], keep: Keep) -> None:
+        """Take the first result of an attempt, in a thread of Dask's."""
+        self._running.pop(spec.key, None)
+        if future.done() or not (future.running() or future.set_running_or_notify_cancel()):
+            return
+        try:
+            future.set_result(keep(self._attempt(remote, spec)))
+        except BaseException as error:
+            future.set_exception(error)
+
+    def _attempt(self, remote: Any, spec: TrialSpec) -> Attempt:
+        if remote.status == "finished":
+            attempt: Attempt = remote.result()
+            return attempt
+        if remote.status != "error":
+            raise WorkersError(f"the Dask scheduler at {self._asked} has gone")
+        error = remote.exception()
+        if isinstance(error, KilledWorker):
+            text = f"the workers that had it died, {error.allowed_failures + 1} in a row"
+            now = now_ms()
+            return Attempt(spec, None, text, now, now, "crash")
+        raise error
+
+
+def _fail(future: Future[Any], why: str) -> None:
+    if future.done():
+        return
+    if future.running() or future.set_running_or_notify_cancel():
+        future.set_exception(WorkersError(why))

@@ -1,0 +1,139 @@
+"""What runs inside a Dask worker: attempts are handed to worker processes of its own.
+
+So a cluster has what a single machine has: an attempt that crashes, hangs or is stopped ends alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from distributed import Worker, get_worker
+
+from sweeps.errors import WorkersError
+from sweeps.executors.attempt import Attempt
+from sweeps.executors.cluster.versions import differences
+from sweeps.executors.preloading import Preload
+from sweeps.executors.protocol import Judge
+from sweeps.executors.workers import WorkersExecutor
+from sweeps.experiment import TrialSpec
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a Dask worker needs of one attempt.
+
+    Attributes:
+        topic: Where its start and its epochs are told.
+        spec: The attempt.
+        judge: Asked after each of its epochs.
+        data_digest: SHA-256 (hex) of the data it is to be trained on.
+        versions: What the coordinator runs with; nothing else may train for it.
+        timeout_seconds: How long it may take.
+    """
+
+    topic: str
+    spec: TrialSpec
+    judge: Judge | None
+    data_digest: str
+    versions: Mapping[str, str]
+    timeout_seconds: float | None
+
+
+@dataclass(frozen=True)
+class _Teller:
+    """Listens to the worker processes and tells the coordinator, through the scheduler."""
+
+    worker: Worker
+    topic: str
+
+    def started(self, spec: TrialSpec) -> None:
+        self.worker.log_event(self.topic, {"key": spec.key})
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        told = {"key": spec.key, "epoch": epoch, "metrics": dict(metrics)}
+        self.worker.log_event(self.topic, told)
+
+
+@dataclass
+class _Here:
+    """The executors of this Dask worker, by topic: one a coordinator."""
+
+    executors: dict[str, WorkersExecutor] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_here = _Here()
+
+
+def train(job: Job, preload: Preload) -> Attempt:
+    """Train an attempt in a child process; called by Dask, in one of its worker's threads.
+
+    Raises:
+        WorkersError: These are not the coordinator's versions, or not its data.
+    """
+    found = differences(job.versions)
+    if found:
+        raise WorkersError(f"Dask worker {get_worker().address}: {'; '.join(found)}")
+    if hashlib.sha256(preload.data).hexdigest() != job.data_digest:
+        raise WorkersError(f"Dask worker {get_worker().address}: the data arrived damaged")
+    attempt: Attempt = _executor(job, preload).submit(job.spec, job.judge).result()
+    return attempt
+
+
+def stop(topic: str, spec: TrialSpec, reason: str) -> None:
+    """Ask a running attempt to end after its current epoch, if it runs here."""
+    executor = _here.executors.get(topic)
+    if executor is not None:
+        executor.stop(spec, reason)
+
+
+def end(topic: str) -> None:
+    """End the worker processes of a coordinator."""
+    with _here.lock:
+        executor = _here.executors.pop(topic, None)
+    if executor is not None:
+        executor.close()
+
+
+def _executor(job: Job, preload: Preload) -> WorkersExecutor:
+    worker = get_worker()
+    with _here.lock:
+        if job.topic not in _here.executors:
+            own = dataclasses.replace(preload, coordinator=os.getpid(), import_path=tuple(sys.path))
+            _here.executors[job.topic] = _start(
+                lambda: WorkersExecutor(
+                    worker.state.nthreads,
+                    own,
+                    _Teller(worker, job.topic),
+                    trial_timeout_seconds=job.timeout_seconds,
+                )
+            )
+        return _here.executors[job.topic]
+
+
+def _start(make: Any) -> WorkersExecutor:
+    """Make an executor in a thread that lives as long as this process: its children die with it."""
+    made: list[WorkersExecutor] = []
+    failed: list[BaseException] = []
+    ready = threading.Event()
+
+    def live() -> None:
+        try:
+            made.append(make())
+        except BaseException as error:
+            failed.append(error)
+        ready.set()
+        threading.Event().wait()
+
+    threading.Thread(target=live, name="sweeps-executor", daemon=True).start()
+    ready.wait()
+    if failed:
+        raise failed[0]
+    return made[0]
