@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,6 +14,7 @@ from sweeps.cli.reporting import DataOption
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
+    from sweeps.coordinator.run import RunResult
     from sweeps.finalizing.finalize import FinalizeOptions, FinalizeResult
     from sweeps.finalizing.testing import Tested
     from sweeps.finalizing.verdict import Verdict
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from sweeps.options import RunOptions
     from sweeps.progress import Mode
     from sweeps.records import SweepInfo, Telling
+
+FEWEST_TRIALS: Final = 15
+"""With fewer complete trials a space's word is not enough to have its sweep finalised."""
 
 
 def finalize(
@@ -101,6 +105,19 @@ def _finalize_all(
         if exit_code(results[-1][1]) not in WHOLE:
             break
     return results
+
+
+def is_to_be_finalized(result: RunResult, wanted: bool | None) -> bool:
+    """Whether finalising follows: all trials have an outcome, and it is asked for.
+
+    A quick look is not finalised by itself: with few trials there is little to decide.
+    """
+    summary = result.summary
+    if summary.stopped_by is not None or summary.done < summary.asked:
+        return False
+    says = result.info.space.get("defaults", {}).get("finalize") is not None
+    by_itself = says and summary.counts["COMPLETE"] >= FEWEST_TRIALS
+    return by_itself if wanted is None else wanted
 
 
 def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:

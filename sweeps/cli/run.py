@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from sweeps.cli.exit_codes import WHOLE, exit_code, failure
+from sweeps.cli.finalizing import finalize_after, is_to_be_finalized
 from sweeps.cli.options import (
     ExtendOption,
     HomeOption,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from sweeps.progress import Mode
     from sweeps.records.record import SweepInfo
 
-FEWEST_TRIALS: Final = 15
-"""With fewer complete trials a space's word is not enough to have its sweep finalised."""
 _LEFT_OUT: Final = frozenset(
     {"space", "trials", "home", "extend", "timeout_seconds", "target", "stop_after", "fail_under"}
 )
@@ -180,23 +179,8 @@ def run(
     _conclude(asked, result, failure(summary, strict, fail_under), show=not (json or quiet))
     code = exit_code(summary, strict=strict, fail_under=fail_under)
     if is_to_be_finalized(result, finalize) and code in WHOLE:
-        from sweeps.cli.finalizing import finalize_after
-
         code = finalize_after(result.info, asked, progress) or code
     raise typer.Exit(code)
-
-
-def is_to_be_finalized(result: RunResult, wanted: bool | None) -> bool:
-    """Whether finalising follows: all trials have an outcome, and it is asked for.
-
-    A quick look is not finalised by itself: with few trials there is little to decide.
-    """
-    summary = result.summary
-    if summary.stopped_by is not None or summary.done < summary.asked:
-        return False
-    says = result.info.space.get("defaults", {}).get("finalize") is not None
-    by_itself = says and summary.counts["COMPLETE"] >= FEWEST_TRIALS
-    return by_itself if wanted is None else wanted
 
 
 def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show: bool) -> None:

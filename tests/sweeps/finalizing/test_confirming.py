@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.cli.run import is_to_be_finalized
+from sweeps.cli.finalizing import is_to_be_finalized
 from sweeps.coordinator.run import RunResult
 from sweeps.finalizing.finalists import choose_finalists, confirming_space
 from sweeps.report.summary import summarize
