@@ -24,12 +24,13 @@ from sweeps.home import Home
 from sweeps.naming import free_name
 from sweeps.options import RunOptions
 from sweeps.progress import Mode
-from sweeps.records import SweepInfo
+from sweeps.records import SweepInfo, confirmed_by
 from sweeps.records.files import make_folder, write_atomically
 
 SPACE: Final = "space.yaml"
-LUCK, REFIT = "luck", "refit"
-"""Folders, in a confirmation's, of the spaces that measure luck and train the winner on all."""
+LUCK, REFIT, CONTROL_FOLDER = "luck", "refit", "finalists-0"
+"""Folders, in a confirmation's, of the spaces that measure luck and train the winner on all;
+and beside it, of that of the random trials."""
 
 
 @dataclass(frozen=True)
@@ -99,20 +100,44 @@ def plan_confirmation(
     experiment = blocks_experiment(info)
     text = confirming_space(experiment, finalists, blocks)
     sweep_folder = home.store(info.id).folder
-    begun = {Path(i.directory or ""): i for i in home.sweeps() if i.directory}
+    begun = _begun(home)
     folders = (sweep_folder / f"finalists-{number}" for number in itertools.count(1))
-    folder = next(f for f in folders if _space_in(f) in ({text} if f in begun else {text, None}))
-    name = f"{info.name}-final"
-    if folder in begun:
-        name = begun[folder].name
-    elif home.find(name) is not None:
-        name = free_name(name, [other.name for other in home.sweeps()])
+    folder = next(
+        f for f in folders if _space_in(f) in ({text} if _tail(f) in begun else {text, None})
+    )
+    name = name_for(home, folder, f"{info.name}-final")
     make_folder(folder / LUCK)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
     favourite = next((f for f in finalists if f.place == 1), finalists[0])
     luck = luck_space(experiment, favourite, blocks)
     write_atomically(folder / LUCK / SPACE, luck.encode(), "conclusion")
     return Confirmation(name, folder, finalists, blocks, experiment)
+
+
+def other_confirmations(home: Home, info: SweepInfo, confirmation: Confirmation) -> list[str]:
+    """Return the names of the other confirmations of a sweep."""
+    own = _tail(confirmation.folder)
+    return [
+        other.name
+        for tail, other in _begun(home).items()
+        if tail.parent.name == info.id and tail not in {own, own.parent / CONTROL_FOLDER}
+    ]
+
+
+def _begun(home: Home) -> dict[Path, SweepInfo]:
+    """Return the sweeps made for finalising, by the folder of their space below the records."""
+    return {
+        _tail(Path(info.directory)): info
+        for info in home.sweeps()
+        if info.directory and confirmed_by(info.directory)
+    }
+
+
+def _tail(folder: Path) -> Path:
+    """Return a folder without what is above the sweep it belongs to: a home may be moved."""
+    parts = folder.parts
+    at = next(n for n, part in enumerate(parts) if part.startswith("finalists-"))
+    return Path(*parts[at - 1 :])
 
 
 def _space_in(folder: Path) -> str | None:
@@ -156,7 +181,7 @@ def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) ->
 def run_again(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
     """Train the search's best again, on the search's split: as often as there are blocks."""
     folder = confirmation.folder / LUCK
-    name = _name_beside(confirmation, home, folder, LUCK)
+    name = name_for(home, folder, f"{confirmation.name.removesuffix('-final')}-{LUCK}")
     return _run(folder / SPACE, name, confirmation.blocks, home, how)
 
 
@@ -168,20 +193,21 @@ def run_refit(
     make_folder(folder)
     text = refit_space(confirmation.experiment, winner, epochs)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
-    return _run(folder / SPACE, _name_beside(confirmation, home, folder, "refit"), 1, home, how)
+    name = name_for(home, folder, f"{confirmation.name.removesuffix('-final')}-{REFIT}")
+    return _run(folder / SPACE, name, 1, home, how)
 
 
-def _name_beside(confirmation: Confirmation, home: Home, folder: Path, what: str) -> str:
-    """Return the name of a sweep beside a confirmation: its own if it was begun, or a free one."""
-    begun = next((i for i in home.sweeps() if i.directory == str(folder)), None)
-    name = begun.name if begun else f"{confirmation.name.removesuffix('-final')}-{what}"
-    if begun is None and home.find(name) is not None:
-        name = free_name(name, [other.name for other in home.sweeps()])
-    return name
+def name_for(home: Home, folder: Path, wanted: str) -> str:
+    """Return the name of the sweep whose space is in a folder: its own if begun, or a free one."""
+    begun = _begun(home).get(_tail(folder))
+    if begun is not None:
+        return begun.name
+    taken = [other.name for other in home.sweeps()]
+    return free_name(wanted, taken) if wanted in taken else wanted
 
 
 def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ran:
-    whole = next((i for i in home.sweeps() if i.directory == str(space.parent)), None)
+    whole = _begun(home).get(_tail(space.parent))
     if whole is not None:
         records = home.store(whole.id).read_all()
         if len({r.spec.slot for r in records if r.outcome == "complete"}) >= trials:

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from sweeps.coordinator.run import run_options
-from sweeps.finalizing.confirming import HowToTrain, Ran
+from sweeps.finalizing.confirming import CONTROL_FOLDER, HowToTrain, Ran, name_for
 from sweeps.finalizing.finalists import CONTROL, Finalist, choose_best
 from sweeps.home import Home
-from sweeps.naming import free_name
 from sweeps.options import RunOptions
 from sweeps.records import SweepInfo
 from sweeps.records.files import make_folder, write_atomically
-
-
-def _name(home: Home, info: SweepInfo, file: Path) -> str:
-    """Return what the random trials are called: what they were called before the sweep's renaming.
-
-    A stored space has no folder by which the two could know each other.
-    """
-    if not file.exists():
-        name = f"{info.name}-control"
-        taken = [other.name for other in home.sweeps()]
-        chosen = free_name(name, taken) if name in taken else name
-        write_atomically(file, chosen.encode(), "conclusion")
-    return file.read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -42,19 +27,20 @@ def run_control(home: Home, info: SweepInfo, trials: int, how: HowToTrain) -> Co
 
     Its proposals and the seeds of its trainings are others than the sweep's.
     """
-    folder = home.store(info.id).folder / "finalists-0"
+    folder = home.store(info.id).folder / CONTROL_FOLDER
     file = folder / "control.json"
     make_folder(folder)
     space = {**info.space, "baselines": []}
     write_atomically(file, json.dumps(space, indent=1).encode(), "conclusion")
     seed = int(info.fingerprint.get("seed", 0)) + 1
     asked = RunOptions(
-        str(file), name=_name(home, info, folder / "name"), trials=trials, seed=seed,
+        str(file), name=name_for(home, folder, f"{info.name}-control"), trials=trials, seed=seed,
         sampler="random", pruner="none", home=home.path, workers=how.workers,
         tracking_uri=how.tracking_uri, data=how.data,
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)
-    best = choose_best(result.info, home.store(result.info.id).read_all())
+    records = home.store(result.info.id).read_all()
+    best = choose_best(result.info, [r for r in records if r.spec.slot < trials])
     finalist = None if best is None else Finalist(
         f"{CONTROL}{best.slot}", best.slot, best.config, best.searched, 0
     )  # fmt: skip

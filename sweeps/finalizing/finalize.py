@@ -13,6 +13,7 @@ from sweeps.finalizing.confirming import (
     Ran,
     blocks_experiment,
     check_data,
+    other_confirmations,
     plan_confirmation,
     run_again,
     run_confirmation,
@@ -22,7 +23,7 @@ from sweeps.finalizing.controlling import run_control
 from sweeps.finalizing.finalists import choose_finalists
 from sweeps.finalizing.judging import Judged, judge
 from sweeps.finalizing.luck import measure_luck
-from sweeps.finalizing.telling import tell_luck, tell_verdict
+from sweeps.finalizing.telling import About, tell_luck, tell_verdict
 from sweeps.home import Home
 from sweeps.records import Conclusions, Finalized, Record, SweepInfo, Telling
 from sweeps.sync import sync_sweep
@@ -85,21 +86,29 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     if judged is None or ran[-1].stopped_by is not None:
         return _result(confirmation, judged, (), ran)
     again = home.store(ran[-1].info.id).read_all()
-    tellings = _tell(info, confirmation, judged, again)
+    tellings = _tell(home, info, confirmation, judged, again)
     winner = judged.verdict.recommended.finalist
-    # Fixed beforehand: block 0, whichever block scored best.
-    champion = judged.trainings.found[0, winner.label].spec
+    # Fixed beforehand: the first block, whichever scored best.
+    champion = judged.trainings.found[judged.blocks[0], winner.label]
+    confirmed_in = _of(ran, confirmation).info.id
+    conclusions = Conclusions(home.store(info.id).folder)
+    conclusions.keep(_finalized(confirmed_in, champion, winner.label, tellings))
     if options.refit:
         ran.append(run_refit(confirmation, home, options.how, winner, _epochs(judged)))
-        if ran[-1].stopped_by is not None:
+        refits = home.store(ran[-1].info.id).read_all()
+        whole = [record for record in refits if record.outcome == "complete"]
+        if not whole:
             return _result(confirmation, judged, (), ran)
-        champion = home.store(ran[-1].info.id).read_all()[-1].spec
-    confirmed_in = _of(ran, confirmation).info.id
-    finalized = Finalized(confirmed_in, champion.sweep, champion.key, winner.label, tellings)
-    Conclusions(home.store(info.id).folder).keep(finalized)
+        conclusions.keep(_finalized(confirmed_in, whole[-1], winner.label, tellings))
     tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
     pending = len(sync_sweep(home, info, tracking_uri).pending)
     return _result(confirmation, judged, tellings, ran, pending)
+
+
+def _finalized(
+    confirmed_in: str, champion: Record, winner: str, tellings: Sequence[Telling]
+) -> Finalized:
+    return Finalized(confirmed_in, champion.spec.sweep, champion.spec.key, winner, tellings)
 
 
 def _epochs(judged: Judged) -> int:
@@ -110,10 +119,17 @@ def _epochs(judged: Judged) -> int:
 
 
 def _tell(
-    info: SweepInfo, confirmation: Confirmation, judged: Judged, again: Sequence[Record]
+    home: Home,
+    info: SweepInfo,
+    confirmation: Confirmation,
+    judged: Judged,
+    again: Sequence[Record],
 ) -> list[Telling]:
     luck = measure_luck(judged, again)
-    told = tell_verdict(info.name, confirmation.name, judged.verdict)
+    trials = len({record.spec.slot for record in home.store(info.id).read_all()})
+    others = other_confirmations(home, info, confirmation)
+    about = About(info.name, trials, confirmation.name, confirmation.blocks, others)
+    told = tell_verdict(about, judged.verdict)
     return [told, *([tell_luck(luck)] if luck else [])]
 
 

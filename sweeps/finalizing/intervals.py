@@ -32,8 +32,8 @@ class Estimate:
 
     Attributes:
         value: A share.
-        of_images: What other images would make it vary by: a variance, which more blocks of the
-            same images do not reduce.
+        of_images: What other images would make it vary by, as a variance, noise included.
+        of_noise: The part of that which is noise of single outcomes: more blocks reduce it.
         of_blocks: What other seeds and splits would make it vary by, likewise.
         freedom: Degrees of freedom of the standard error (Satterthwaite 1946).
     """
@@ -42,6 +42,7 @@ class Estimate:
     of_images: float
     of_blocks: float
     freedom: float
+    of_noise: float = 0.0
 
     @property
     def error(self) -> float:
@@ -101,7 +102,8 @@ def crossed_estimate(values: NDArray[np.float64], images: NDArray[np.int64]) -> 
     uncertain += of_images**2 / (pool - 1)
     variance = of_images + of_blocks
     freedom = variance**2 / uncertain if uncertain else float("inf")
-    return Estimate(float(values.mean()), of_images, of_blocks, freedom)
+    of_noise = min(noise / (blocks * n), of_images)
+    return Estimate(float(values.mean()), of_images, of_blocks, freedom, of_noise)
 
 
 def corrected_t_difference(

@@ -12,6 +12,8 @@ from sweeps.finalizing.outcomes import Outcomes
 from sweeps.finalizing.verdict import Verdict, decide
 from sweeps.records import Record, RecordStore
 
+FOLDS = 4
+"""Blocks that judge every image once between them, see `Confirms`."""
 COST = "parameters"
 """What makes one of several equivalent finalists the cheapest."""
 
@@ -41,22 +43,18 @@ class Trainings:
         return [self.store.read(self.found[block, label].spec.key) for block in blocks]
 
     def whole_blocks(self, labels: Sequence[str], blocks: int) -> list[int]:
-        """Return the blocks everyone has, as far as they hold every image equally often.
+        """Return the blocks of those repeats that everyone has whole, two repeats at least.
 
-        Twice at least: an image that was judged once says nothing about noise.
+        A repeat judges every image once, and an image that was judged once says nothing about
+        noise. One with a training that failed is left out.
         """
-        ready = [b for b in range(blocks) if all((b, label) in self.found for label in labels)]
-        counts: dict[int, int] = {}
-        whole: list[int] = []
-        for number, block in enumerate(ready, 1):
-            result = self.of(labels[0], [block])[0].result
-            assert result is not None
-            for image in result.arrays["block_images"].tolist():
-                counts[image] = counts.get(image, 0) + 1
-            repeats = set(counts.values())
-            if len(repeats) == 1 and repeats.pop() >= 2:
-                whole = ready[:number]
-        return whole
+        repeats = [range(first, first + FOLDS) for first in range(0, blocks, FOLDS)]
+        whole = [
+            list(repeat)
+            for repeat in repeats
+            if all((block, label) in self.found for block in repeat for label in labels)
+        ]
+        return [block for repeat in whole for block in repeat] if len(whole) > 1 else []
 
 
 @dataclass(frozen=True)

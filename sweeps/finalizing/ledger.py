@@ -7,11 +7,10 @@ the same reading. Readings are counted over all sweeps of a home, by the test pa
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -102,6 +101,7 @@ class Ledger:
     def __init__(self, home: Home, digest: str) -> None:
         self._folder = home.path / "test" / digest[:16]
         self._digest = digest
+        self._records = home.records
 
     def readings(self) -> list[Reading]:
         """Return every reading, the first one first."""
@@ -120,17 +120,26 @@ class Ledger:
         make_folder(self._folder)
         with exclusive(self._folder):
             before = self.readings()
-            wanted = Reading(
-                len(before) + 1, self._digest, now_ms(), again if before else "", entries, questions
-            )
+            number = max(self._told() | {reading.number for reading in before}, default=0) + 1
+            reason = again if number > 1 else ""
+            wanted = Reading(number, self._digest, now_ms(), reason, entries, questions)
             same = [r for r in before if r.list_digest == wanted.list_digest]
-            if same:
-                return same[-1]
-            if before and not again.strip():
-                raise UsageError(_read_before(before))
-            content = json.dumps(dataclasses.asdict(wanted), indent=1, ensure_ascii=False)
+            if same:  # the same models, by their weights: trained again, perhaps, as another sweep
+                return replace(same[-1], entries=entries)
+            if number > 1 and not again.strip():
+                raise UsageError(_read_before(self._digest, number - 1, before))
+            content = json.dumps(asdict(wanted), indent=1, ensure_ascii=False)
             write_atomically(self._path(wanted, "json"), content.encode(), "conclusion")
         return wanted
+
+    def count(self) -> int:
+        """Return how often the test part was read, also before a sweep came into this home."""
+        return max(self._told() | {reading.number for reading in self.readings()}, default=0)
+
+    def _told(self) -> set[int]:
+        """Return the numbers of readings that sweeps of the home tell of."""
+        paths = self._records.glob(f"*/tested-{self._digest[:8]}-*.json")
+        return {int(path.stem.rpartition("-")[2]) for path in paths}
 
     def scores(self, reading: Reading) -> dict[str, np.ndarray] | None:
         """Return what was scored; None if that was interrupted.
@@ -156,11 +165,13 @@ def _reading(path: Path) -> Reading:
     return Reading(**{**found, "entries": [Entry(**entry) for entry in found["entries"]]})
 
 
-def _read_before(readings: Sequence[Reading]) -> str:
-    last = readings[-1]
-    names = ", ".join(dict.fromkeys(entry.name for entry in last.entries))
-    times = "once" if len(readings) == 1 else f"{len(readings)} times"
+def _read_before(digest: str, count: int, readings: Sequence[Reading]) -> str:
+    times = "once" if count == 1 else f"{count} times"
+    last = ""
+    if readings:
+        names = ", ".join(dict.fromkeys(entry.name for entry in readings[-1].entries))
+        last = f", last on {readings[-1].day} for {names}"
     return (
-        f"test part {last.digest[:8]} was read {times}, last on {last.day} for {names}: what is "
-        'chosen after it was seen is no longer tested by it. To read it all the same: --again "why"'
+        f"test part {digest[:8]} was read {times}{last}: what is chosen after it was seen is no "
+        'longer tested by it. To read it all the same: --again "why"'
     )

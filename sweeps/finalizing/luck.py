@@ -76,10 +76,12 @@ def measure_luck(judged: Judged, again: Sequence[Record]) -> Luck | None:
         return Luck(standing, total.part("all of it"), ())
     own = _mean(scores)
     seed = _Mean(searched - own.value, own.error, own.freedom)
-    epoch = _mean(_optimism(judged))
-    # What is left: the mean score on V0 over seeds, minus fresh blocks, minus the epoch's part.
-    error = math.sqrt(own.error**2 + fresh.error**2 + epoch.error**2)
-    images = _Mean(total.value - seed.value - epoch.value, error, len(scores) - 1)
+    inner, gaps = _inner(judged, standing.finalist.label)
+    epoch = _mean(gaps)
+    # What is left, own - fresh - epoch: the block's own images cancel out of it.
+    stopped = _mean(inner)
+    error = math.hypot(own.error, stopped.error)
+    images = _Mean(own.value - stopped.value, error, min(own.freedom, stopped.freedom))
     parts = [
         seed.part("its seed"),
         epoch.part("the choice of its epoch"),
@@ -88,17 +90,15 @@ def measure_luck(judged: Judged, again: Sequence[Record]) -> Luck | None:
     return Luck(standing, total.part("all of it"), parts)
 
 
-def _optimism(judged: Judged) -> list[float]:
-    """Return, block by block, how much better the images that chose the epoch look than others."""
-    labels = [standing.finalist.label for standing in judged.verdict.standings]
-    found = judged.trainings.found
-    gaps = []
-    for block in judged.blocks:
-        results = [found[block, label].result for label in labels]
-        metrics = [r.metrics for r in results if r is not None and SCORE in r.metrics]
-        if metrics:
-            gaps.append(float(np.mean([m[SCORE] - m["block_accuracy"] for m in metrics])))
-    return gaps
+def _inner(judged: Judged, label: str) -> tuple[list[float], list[float]]:
+    """Return its accuracies on the images that chose the epoch, and by how much others are worse.
+
+    Block by block; the others are the images that the block evaluates on.
+    """
+    results = [judged.trainings.found[block, label].result for block in judged.blocks]
+    metrics = [r.metrics for r in results if r is not None and SCORE in r.metrics]
+    gaps = [m[SCORE] - m["block_accuracy"] for m in metrics]
+    return [m[SCORE] for m in metrics], gaps
 
 
 def _mean(values: Sequence[float]) -> _Mean:

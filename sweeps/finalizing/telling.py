@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from sweeps.finalizing.luck import Luck, Part
 from sweeps.finalizing.verdict import Standing, Verdict
 from sweeps.records import Telling
 
 
-def tell_verdict(name: str, confirmation: str, verdict: Verdict) -> Telling:
-    """Return what a confirmation says.
+@dataclass(frozen=True)
+class About:
+    """What a verdict is about.
 
-    Args:
+    Attributes:
         name: Of the sweep.
+        trials: How many it had.
         confirmation: Name of the sweep that confirms it.
-        verdict: What it says.
+        blocks: On how many blocks it was to be confirmed.
+        others: Names of other confirmations of the same sweep.
     """
+
+    name: str
+    trials: int
+    confirmation: str
+    blocks: int
+    others: Sequence[str] = ()
+
+
+def tell_verdict(about: About, verdict: Verdict) -> Telling:
+    """Return what a confirmation says."""
+    name = about.name
     leader = verdict.standings[0]
     lines = []
     if verdict.is_settled:
@@ -29,13 +46,29 @@ def tell_verdict(name: str, confirmation: str, verdict: Verdict) -> Telling:
             f"{cheapest.finalist.label} is as good within half a point, and the cheapest: take it."
         )
     lines += _control_line(verdict)
+    lines.append(f"Registered as champion: {cheapest.finalist.label}.")
+    if verdict.blocks < about.blocks:
+        lines.append(
+            f"Only {verdict.blocks} of {about.blocks} blocks count: in each other repeat of four a "
+            "training is missing or failed."
+        )
+    others = ", ".join(about.others)
+    if others:
+        lines.append(
+            f"It was confirmed otherwise, too, on the same blocks ({others}): of several verdicts "
+            "the one that pleases is no verdict."
+        )
     lines.append(
         f"From {verdict.blocks} blocks, for new images and new seeds at this size of training set; "
         "other training sets are another question. P, the probability that the leader is the "
-        "better one (correlated Bayesian t-test), allows for those too."
+        "better one of that pair (correlated Bayesian t-test), allows for those too, but not for "
+        "the leader having been picked among all."
     )
-    columns = ["finalist", "fresh, %", "search", "behind", "95 % interval", "P", "so"]
-    note = f"From the sweep {confirmation}, made by `sweeps finalize`."
+    columns = ["finalist", "fresh, %", "search", "behind", "95 %", "P", "so"]
+    note = (
+        f"From the sweep {about.confirmation}, made by `sweeps finalize` when {name} had "
+        f"{about.trials} trials."
+    )
     rows = [_row(standing) for standing in verdict.standings]
     return Telling("confirmed", "Confirmed on fresh blocks", lead, columns, rows, lines, note)
 
@@ -64,7 +97,7 @@ def _what_would_settle(standing: Standing) -> str:
     if standing.word == "equivalent":
         return f"{label} is equivalent: within half a point."
     if standing.more_blocks is None:
-        return f"{label}: more blocks of these images alone will not settle it."
+        return f"{label}: no sensible number of blocks of these images will settle it."
     return f"{label}: about {standing.more_blocks} blocks might settle it (--blocks)."
 
 
@@ -78,7 +111,7 @@ def _control_line(verdict: Verdict) -> list[str]:
     return [
         f"Did searching pay? The search's best minus the best of random trials "
         f"({control.finalist.label}): {100 * gain.value:+.2f} points ({low:+.2f} to {high:+.2f}), "
-        f"{told}."
+        f"{told}; fair only if there were as many of both."
     ]
 
 
@@ -89,18 +122,20 @@ def tell_luck(luck: Luck) -> Telling:
     assert searched is not None
     lead = (
         f"The best of the search, {standing.finalist.label}, scored {100 * searched:.2f} there and "
-        f"{100 * standing.mean.value:.2f} on fresh blocks: {100 * total.value:+.2f} points "
-        f"({100 * total.low:+.2f} to {100 * total.high:+.2f}) were the winner's luck."
+        f"{100 * standing.mean.value:.2f} on fresh blocks: {-100 * total.value:+.2f} points "
+        f"({-100 * total.high:+.2f} to {-100 * total.low:+.2f})."
     )
     lines = [
         "Its seed: its score minus the mean of as many trainings on the search's own split. The "
         "epoch: how much better the images that chose it look than others, block by block (the "
         "inner part of a block is smaller than that of the search: at most this much). The images: "
-        "what is left, V0 and the size of the training set."
+        "what is left, that V0 suited it, and that a block trains on fewer images."
     ]
     rows = [_part(part) for part in (*luck.parts, total)]
     columns = ["due to", "points", "95 % interval"]
-    return Telling("luck", "The winner's luck", lead, columns, rows, lines if luck.parts else ())
+    return Telling(
+        "luck", "The luck of the search's best", lead, columns, rows, lines if luck.parts else ()
+    )
 
 
 def _part(part: Part) -> list[str]:

@@ -11,6 +11,7 @@ from sweeps.finalizing.ledger import CHAMPION, Reading
 from sweeps.finalizing.outcomes import Outcomes
 from sweeps.finalizing.telling import span
 from sweeps.records import Telling
+from sweeps.report.numbers import counted
 
 
 def tell_reading(
@@ -43,15 +44,20 @@ def tell_reading(
     baseline = next((k for k, entry in enumerate(entries) if entry.role == "baseline"), None)
     if baseline is not None:
         champion = files.get(CHAMPION, files["winner"])
-        lines.append(_mcnemar(champion, files["baseline"], winner, entries[baseline].label))
+        file = f"{winner}, trained on everything else," if CHAMPION in files else winner
+        lines.append(_mcnemar(champion, files["baseline"], file, entries[baseline].label))
+    if CHAMPION in files:
+        share = f"{100 * files[CHAMPION].mean():.2f}"
+        rows.append([CHAMPION, f"{winner}, refitted", share, "", ""])
     lines += [
         f"Means over {trainings} trainings each and {n} images; intervals are for new images and "
         "new seeds, all differences at once.",
         _count(reading, readings),
     ]
     columns = ["", "finalist", "test, %", "winner ahead by", "95 % interval"]
-    note = f"The list of models was frozen on {reading.day}, before anything was read; nothing was "
-    note += "chosen by it."
+    note = f"The list of models was frozen on {reading.day}, before anything was scored."
+    if reading.number > 1:
+        note += f" It was made after {counted(reading.number - 1, 'reading')} could have been seen."
     ordinal = "read once" if readings == 1 else f"reading {reading.number} of {readings}"
     title = f"The test part, {ordinal}"
     return Telling(f"tested-{reading.name}", title, lead, columns, rows, lines, note)
@@ -84,5 +90,5 @@ def _mcnemar(first: np.ndarray, second: np.ndarray, champion: str, baseline: str
 
 def _count(reading: Reading, readings: int) -> str:
     part = f"test part {reading.digest[:8]}"
-    counted = f"Reading {reading.number} of {readings} of {part} in this home"
-    return f"{counted}, because: {reading.reason}." if reading.reason else f"{counted}."
+    count = f"Reading {reading.number} of {readings} of {part} in this home"
+    return f"{count}, because: {reading.reason}." if reading.reason else f"{count}."

@@ -99,7 +99,7 @@ def _tell(home: Home, ledger: Ledger) -> dict[tuple[str, str], Telling]:
         for sweep in reading.sweeps:
             folder = home.store(sweep).folder
             if scores is not None and folder.exists():
-                told = tell_reading(reading, sweep, scores, len(readings))
+                told = tell_reading(reading, sweep, scores, ledger.count())
                 Conclusions(folder).keep_tested(reading.name, told)
                 written[sweep, reading.name] = told
     return written

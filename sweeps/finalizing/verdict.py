@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +20,9 @@ from sweeps.finalizing.outcomes import Outcomes
 MARGIN = 0.005
 """A difference that does not matter: half a point."""
 
+MOST_BLOCKS = 200
+"""More are not recommended: the pool of images is used 50 times by then."""
+
 Word = Literal["leads", "worse", "equivalent", "cannot tell yet"]
 
 
@@ -36,9 +38,11 @@ class Standing:
             settled, its own.
         high: Its upper end.
         word: `worse` if the interval is above 0, `equivalent` if it lies inside the margin.
-        more_blocks: How many would settle it in all; None if blocks alone will not.
+        more_blocks: How many would settle it in all, if it stays where it is; None if it is
+            settled, or more than `MOST_BLOCKS` would be needed.
         chance: Probability that the leader really is the better one of the two, by a correlated
-            Bayesian t-test, which answers for new training sets too; None of the leader, or where
+            Bayesian t-test, which answers for new training sets too, and for this pair alone: that
+            the leader was picked among several is not allowed for. None of the leader, or where
             the size of the training sets is not known.
         cost: What is compared among equivalent ones, such as the number of weights.
     """
@@ -90,7 +94,8 @@ class Verdict:
     def runner_up(self) -> Standing | None:
         """The best of the others that the search proposed; None if there is no other."""
         others = (s for s in self.standings if s is not self.recommended)
-        return next((s for s in others if not s.finalist.is_baseline), None)
+        own = (s for s in others if not (s.finalist.is_baseline or s.finalist.is_control))
+        return next(own, None)
 
     @property
     def baseline(self) -> Standing | None:
@@ -135,7 +140,7 @@ def decide(
         mean = crossed_mean(outcomes, number)
         cost = costs.get(finalist.label, 0.0)
         if number == leader:
-            made.append(Standing(finalist, mean, None, 0.0, 0.0, "leads", 0, cost))
+            made.append(Standing(finalist, mean, None, 0.0, 0.0, "leads", None, cost))
             continue
         lead = behind[number]
         low, high = lead.interval(compared)
@@ -144,7 +149,8 @@ def decide(
             word = "worse"
         elif is_enough and -margin < low and high < margin:
             word = "equivalent"
-        more = _blocks_needed(lead, outcomes.blocks, compared, margin)
+        is_open = word == "cannot tell yet"
+        more = _blocks_needed(lead, outcomes.blocks, compared, margin) if is_open else None
         chance = probability_better(outcomes, leader, number, train_size) if train_size else None
         made.append(Standing(finalist, mean, lead, low, high, word, more, cost, chance))
     order = sorted(made, key=lambda s: (s.word != "leads", -s.mean.value))
@@ -162,9 +168,11 @@ def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Est
 def _blocks_needed(behind: Estimate, blocks: int, compared: int, margin: float) -> int | None:
     """Return how many blocks would make the interval narrow enough, if it stays where it is."""
     wanted = max(abs(behind.value), margin - abs(behind.value))
-    goal = wanted / critical_value(compared, behind.freedom)
-    room = goal**2 - behind.of_images  # which more blocks of the same images do not reduce
-    if room <= 0:
-        return None
-    repeats = math.ceil(behind.of_blocks * blocks / room / 4)
-    return max(blocks, 4 * repeats)
+    fixed = behind.of_images - behind.of_noise
+    shrinking = (behind.of_blocks + behind.of_noise) * blocks
+    for count in range(blocks + 4, MOST_BLOCKS + 1, 4):
+        # Degrees of freedom grow with the blocks, at least while these are what matters.
+        critical = critical_value(compared, behind.freedom * count / blocks)
+        if critical**2 * (fixed + shrinking / count) < wanted**2:
+            return count
+    return None

@@ -7,8 +7,9 @@ from sweeps.coordinator.lock import SweepLock
 from sweeps.failpoints import reached
 from sweeps.home import Home
 from sweeps.locks import exclusive
-from sweeps.records import SweepInfo
+from sweeps.records import SweepInfo, confirmed_by
 from sweeps.records.files import sync_folder
+from sweeps.sync import sync_sweep
 from sweeps.tracking.removing import require_store
 
 
@@ -28,3 +29,6 @@ def delete_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
         sync_folder(home.records)
         reached("delete.done")
     finish_deletions(home, tracking_uri)
+    searched = home.find(confirmed_by(info.directory) or "")
+    if searched is not None:  # it is not confirmed any more: its champion is provisional again
+        sync_sweep(home, searched, tracking_uri)

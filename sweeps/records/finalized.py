@@ -78,10 +78,12 @@ class Conclusions:
         self._folder = folder
 
     def finalized(self) -> Finalized | None:
-        """Return what the newest confirmation came to; None without one."""
+        """Return what the newest confirmation came to; None without one, or if that was deleted."""
         try:
             found = json.loads((self._folder / FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:
+            return None
+        if not (self._folder.parent / found["confirmation"]).is_dir():
             return None
         return Finalized(**{**found, "tellings": [Telling(**told) for told in found["tellings"]]})
 

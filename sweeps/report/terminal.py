@@ -33,6 +33,11 @@ def _is_word(block: Table, number: int) -> bool:
     return number == 0 or all(" " not in w and len(w) <= MOST_UNBROKEN for w in words)
 
 
+def _longest_word(block: Table, number: int) -> int:
+    words = [word for row in block.rows for word in row[number].split()]
+    return min(max(map(len, words), default=1), MOST_UNBROKEN)
+
+
 def _render(block: Block) -> RenderableType | None:
     if isinstance(block, Text):
         return RichText(block.text, style="dim" if block.kind == "note" else "")
@@ -40,8 +45,12 @@ def _render(block: Block) -> RenderableType | None:
         return None
     table = rich_table.Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for number, column in enumerate(block.columns):
-        is_word = _is_word(block, number)
-        table.add_column(broken(column), overflow="fold", no_wrap=is_word)
+        table.add_column(
+            broken(column),
+            overflow="fold",
+            no_wrap=_is_word(block, number),
+            min_width=_longest_word(block, number),
+        )
     for row in block.rows:
         table.add_row(*map(RichText, row))
     return table

@@ -263,3 +263,7 @@ def test_as_many_random_trials_are_confirmed_beside_the_search(home, tmp_path):
     searched_rates = {r.params["learning_rate"] for r in home_store(home, "nets").read_all()}
     assert searched_rates.isdisjoint(r.params["learning_rate"] for r in sampled)
     assert call("doctor").exit_code == 0
+    confirmation = told["confirmation"]
+    assert call("delete", confirmation, "--yes").exit_code == 0
+    assert call("doctor").exit_code == 0, "the champion is provisional again"
+    assert "Confirmed" not in call("best", "netz").stdout

@@ -25,8 +25,9 @@ def ledger(tmp_path):
 def test_the_first_reading_needs_no_reason_and_the_same_list_is_the_same_reading(ledger):
     first = ledger.freeze([entry()], ["accuracy"], "")
     assert (first.number, first.reason) == (1, "")
-    same = ledger.freeze([dataclasses.replace(entry(), name="renamed")], ["accuracy"], "")
-    assert same == first, "its name does not matter"
+    again = dataclasses.replace(entry(), name="renamed", confirmation="20250101-dddddddd")
+    same = ledger.freeze([again], ["accuracy"], "")
+    assert same == dataclasses.replace(first, entries=[again]), "the models count, by weights"
     assert ledger.readings() == [first]
     assert ledger.scores(first) is None, "frozen, not scored yet: it counts already"
 
@@ -50,6 +51,16 @@ def test_another_list_is_another_reading_and_asks_for_a_reason(ledger, entries, 
     assert [reading.number for reading in ledger.readings()] == [1, 2]
     with pytest.raises(UsageError, match="was read 2 times"):
         ledger.freeze([entry(label="trial-9")], questions, "")
+
+
+def test_readings_that_came_with_an_imported_sweep_count_too(ledger, tmp_path):
+    folder = tmp_path / "records" / "20250101-aaaaaaaa"
+    folder.mkdir(parents=True)
+    (folder / f"tested-{DIGEST[:8]}-3.json").write_text("{}")
+    assert ledger.count() == 3
+    with pytest.raises(UsageError, match="was read 3 times: what is chosen"):
+        ledger.freeze([entry()], ["accuracy"], "")
+    assert ledger.freeze([entry()], ["accuracy"], "moved").number == 4
 
 
 def test_another_test_part_has_readings_of_its_own(ledger, tmp_path):
