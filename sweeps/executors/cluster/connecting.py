@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 from dataclasses import dataclass
 from typing import Any, Final
@@ -47,6 +48,7 @@ class Cluster:
             ) from None
         try:
             # Certificates come from Dask's own configuration (distributed.comm.tls).
+            _hush()
             dask: Any = distributed  # untyped
             security = dask.Security(require_encryption=True) if self.is_encrypted else None
             return dask.Client(
@@ -102,6 +104,13 @@ def look_at(cluster: Cluster) -> int:
     if wrong:
         raise UsageError(f"--executor {cluster.asked}: {wrong[0]}; install the same everywhere")
     return sum(threads.values())
+
+
+def _hush() -> None:
+    """Keep what Dask logs of lost connections from the terminal: we say it in one line."""
+    for name in [*logging.root.manager.loggerDict]:
+        if name.partition(".")[0] in {"distributed", "tornado"}:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _is_here(host: str) -> bool:
