@@ -95,8 +95,6 @@ class Sweep:
         """
         from sweeps.finalizing.finalize import FinalizeOptions, finalize
 
-        need_one_objective(self.info)
-
         options = FinalizeOptions(top, blocks, control)
         return list(finalize(self.home, self.info, options).tellings)
 

@@ -65,15 +65,11 @@ def finalize(
     from sweeps.finalizing.finalize import FinalizeOptions
     from sweeps.finalizing.testing import FinalizedSweep, read_test
     from sweeps.home import Home
-    from sweeps.records import need_one_objective
 
-    check_blocks(blocks)
     if again and not test:
         raise UsageError("--again says why --test reads a test part once more: give --test too")
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
-    for info in infos:
-        need_one_objective(info)
     how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto")
     options = FinalizeOptions(top, blocks, control, refit, how)
     results = _finalize_all(found, infos, options, show=not as_json)
@@ -126,9 +122,7 @@ def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
     from sweeps.finalizing.finalize import FinalizeOptions
     from sweeps.finalizing.finalize import finalize as run_it
     from sweeps.home import Home
-    from sweeps.records import need_one_objective
 
-    need_one_objective(info)
     says = info.space.get("defaults", {}).get("finalize") or {}
     if progress == "auto":
         print("\nThe best are now confirmed on fresh blocks (--no-finalize leaves that out).")
@@ -139,16 +133,6 @@ def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
     elif progress != "quiet":
         tell(result.tellings)
     return exit_code(result)
-
-
-def check_blocks(blocks: int) -> None:
-    """Refuse a number of blocks with which some images would count more often than others.
-
-    Raises:
-        UsageError: It is no multiple of four.
-    """
-    if blocks % 4:
-        raise UsageError(f"--blocks {blocks}: give a multiple of four, so that all images count")
 
 
 def worst_of(results: Sequence[tuple[SweepInfo, FinalizeResult]]) -> int:

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Final
 
 from sweeps.errors import UsageError
@@ -62,7 +62,7 @@ def _bind_error(host: str, port: int) -> str | None:
 
 
 @contextlib.contextmanager
-def server_process(
+def _server_process(
     options: Sequence[str], host: str, port: int, tracking_uri: str, log: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start `mlflow server`; stop it and everything it started on the way out, whatever the way.
@@ -85,6 +85,41 @@ def server_process(
             yield server
         finally:
             _stop(server)
+
+
+def serve(
+    options: Sequence[str],
+    host: str,
+    port: int,
+    tracking_uri: str,
+    announce: Callable[[], None],
+) -> int:
+    """Run an MLflow server until Ctrl-C.
+
+    Args:
+        options: More of `mlflow server`.
+        host: Interface to listen on.
+        port: Port to listen on.
+        tracking_uri: Its store.
+        announce: Called once it answers.
+
+    Returns:
+        Exit code: 0 after Ctrl-C, 1 if the server ended by itself.
+    """
+    with (
+        tempfile.TemporaryFile() as log,
+        _server_process(options, host, port, tracking_uri, log) as server,
+    ):
+        try:
+            if _wait_until_healthy(server, f"http://{name_in_url(host)}:{port}"):
+                announce()
+                say("Ctrl-C stops it")
+                server.wait()
+        except KeyboardInterrupt:
+            say("stopped")
+            return 0
+        say(f"error: the MLflow server ended; its last lines:\n{_tail(log)}", file=sys.stderr)
+        return 1
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
@@ -114,7 +149,7 @@ def signals_exit() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def wait_until_healthy(server: subprocess.Popen[bytes], base: str) -> bool:
+def _wait_until_healthy(server: subprocess.Popen[bytes], base: str) -> bool:
     """Return True once the server answers, False if it has ended or does not answer in time."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
@@ -132,7 +167,7 @@ def name_in_url(host: str) -> str:
     return f"[{reachable}]" if ":" in reachable else reachable
 
 
-def tail(log: IO[bytes]) -> str:
+def _tail(log: IO[bytes]) -> str:
     """Return the last lines of a server's log."""
     log.seek(0)
     return "\n".join(log.read().decode(errors="replace").splitlines()[-15:])

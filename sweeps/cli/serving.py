@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from sweeps.cli.mlflow_server import (
-    LOOPBACK,
-    check_port,
-    name_in_url,
-    say,
-    server_process,
-    tail,
-    wait_until_healthy,
-)
+from sweeps.cli.mlflow_server import LOOPBACK, check_port, name_in_url, say, serve
 from sweeps.errors import UsageError
 from sweeps.tracking.address import redacted
 
@@ -80,15 +70,9 @@ def _run(
         say(
             "anyone who can reach it can read and delete runs: put a proxy with passwords before it"
         )
-    with tempfile.TemporaryFile() as log, server_process(options, host, port, uri, log) as server:
-        try:
-            if wait_until_healthy(server, base):
-                say(f"MLflow server: {base}")
-                say(f"sweeps run SPACE --tracking-uri {base}; what exists: sweeps sync --to {base}")
-                say("Ctrl-C stops it")
-                server.wait()
-        except KeyboardInterrupt:
-            say("stopped")
-            return 0
-        say(f"error: the MLflow server ended; its last lines:\n{tail(log)}", file=sys.stderr)
-        return 1
+
+    def announce() -> None:
+        say(f"MLflow server: {base}")
+        say(f"sweeps run SPACE --tracking-uri {base}; what exists: sweeps sync --to {base}")
+
+    return serve(options, host, port, uri, announce)

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sweeps.cli.browsing import BrowserOption, open_page, wants_browser
-from sweeps.cli.mlflow_server import (
-    LOOPBACK,
-    check_port,
-    name_in_url,
-    say,
-    server_process,
-    tail,
-    wait_until_healthy,
-)
+from sweeps.cli.mlflow_server import LOOPBACK, check_port, name_in_url, say, serve
 from sweeps.cli.options import HomeOption, NewestSweepArgument
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import redacted
@@ -82,22 +72,13 @@ def run_ui(
         say(f"anyone who can reach {host}:{port} can read and delete runs: there is no password")
     artifacts = (home / "artifacts").absolute().as_uri()
     options = ["--workers", "1", "--default-artifact-root", artifacts]
-    with (
-        tempfile.TemporaryFile() as log,
-        server_process(options, host, port, tracking_uri, log) as server,
-    ):
-        try:
-            if wait_until_healthy(server, base):
-                _announce(view_address(base, experiment, sweep), open_browser)
-                if experiment and sweep:
-                    say(f"its charts: {charts_address(base, experiment, sweep)}")
-                say("Ctrl-C stops it")
-                server.wait()
-        except KeyboardInterrupt:
-            say("stopped")
-            return 0
-        say(f"error: the MLflow server ended; its last lines:\n{tail(log)}", file=sys.stderr)
-        return 1
+
+    def announce() -> None:
+        _announce(view_address(base, experiment, sweep), open_browser)
+        if experiment and sweep:
+            say(f"its charts: {charts_address(base, experiment, sweep)}")
+
+    return serve(options, host, port, tracking_uri, announce)
 
 
 def _announce(address: str, open_browser: bool) -> None:

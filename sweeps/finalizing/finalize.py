@@ -1,4 +1,4 @@
-"""Finalises a sweep: finalists on fresh blocks, the winner's luck, the verdict kept and shown."""
+"""Finalises a sweep: finalists on fresh blocks, the luck of its best, the verdict kept."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from sweeps.finalizing.confirming import (
 )
 from sweeps.finalizing.controlling import run_control
 from sweeps.finalizing.finalists import choose_finalists
-from sweeps.finalizing.judging import Judged, judge
+from sweeps.finalizing.judging import FOLDS, Judged, judge
 from sweeps.finalizing.luck import measure_luck
 from sweeps.finalizing.telling import About, tell_luck, tell_verdict
 from sweeps.home import Home
-from sweeps.records import Conclusions, Finalized, Record, SweepInfo, Telling
+from sweeps.records import Conclusions, Finalized, Record, SweepInfo, Telling, need_one_objective
 from sweeps.sync import sync_sweep
 from sweeps.tracking.address import resolve_tracking_uri
 
@@ -64,8 +64,14 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     """Train the finalists on fresh blocks, and keep what that says of them.
 
     Raises:
-        UsageError: There is nothing to compare, or nothing to compare it on; nothing was begun.
+        UsageError: There is nothing to compare, or nothing to compare it on, or images would count
+            unequally; nothing was begun.
     """
+    if options.blocks % FOLDS:
+        raise UsageError(
+            f"--blocks {options.blocks}: give a multiple of four, so that all images count"
+        )
+    need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
     blocks_experiment(info)
@@ -79,10 +85,11 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
             return _result(None, None, (), ran)
         finalists.append(control.finalist)
     confirmation = plan_confirmation(home, info, finalists, options.blocks)
-    ran.append(run_confirmation(confirmation, home, options.how))
-    if ran[-1].stopped_by is None:
+    confirmed = run_confirmation(confirmation, home, options.how)
+    ran.append(confirmed)
+    if confirmed.stopped_by is None:
         ran.append(run_again(confirmation, home, options.how))
-    judged = judge(home.store(_of(ran, confirmation).info.id), finalists, options.blocks)
+    judged = judge(home.store(confirmed.info.id), finalists, options.blocks)
     if judged is None or ran[-1].stopped_by is not None:
         return _result(confirmation, judged, (), ran)
     again = home.store(ran[-1].info.id).read_all()
@@ -90,16 +97,15 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     winner = judged.verdict.recommended.finalist
     # Fixed beforehand: the first block, whichever scored best.
     champion = judged.trainings.found[judged.blocks[0], winner.label]
-    confirmed_in = _of(ran, confirmation).info.id
     conclusions = Conclusions(home.store(info.id).folder)
-    conclusions.keep(_finalized(confirmed_in, champion, winner.label, tellings))
+    conclusions.keep(_finalized(confirmed.info.id, champion, winner.label, tellings))
     if options.refit:
         ran.append(run_refit(confirmation, home, options.how, winner, _epochs(judged)))
         refits = home.store(ran[-1].info.id).read_all()
         whole = [record for record in refits if record.outcome == "complete"]
         if not whole:
             return _result(confirmation, judged, (), ran)
-        conclusions.keep(_finalized(confirmed_in, whole[-1], winner.label, tellings))
+        conclusions.keep(_finalized(confirmed.info.id, whole[-1], winner.label, tellings))
     tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
     pending = len(sync_sweep(home, info, tracking_uri).pending)
     return _result(confirmation, judged, tellings, ran, pending)
@@ -131,10 +137,6 @@ def _tell(
     about = About(info.name, trials, confirmation.name, confirmation.blocks, others)
     told = tell_verdict(about, judged.verdict)
     return [told, *([tell_luck(luck)] if luck else [])]
-
-
-def _of(ran: Sequence[Ran], confirmation: Confirmation) -> Ran:
-    return next(result for result in ran if result.info.name == confirmation.name)
 
 
 def _result(

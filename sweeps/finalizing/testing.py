@@ -15,7 +15,7 @@ from sweeps.experiment_loading import load_experiment
 from sweeps.finalizing.confirming import HowToTrain
 from sweeps.finalizing.finalize import FinalizeResult
 from sweeps.finalizing.ledger import CHAMPION, Entry, Ledger, Reading
-from sweeps.finalizing.telling_test import tell_reading
+from sweeps.finalizing.telling_reading import tell_reading
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, RecordStore, SweepInfo, Telling
 from sweeps.sync import sync_sweep

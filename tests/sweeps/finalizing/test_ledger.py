@@ -7,7 +7,7 @@ import pytest
 
 from sweeps.errors import UsageError
 from sweeps.finalizing.ledger import Entry, Ledger
-from sweeps.finalizing.telling_test import tell_reading
+from sweeps.finalizing.telling_reading import tell_reading
 from sweeps.home import Home
 
 DIGEST = "ab" * 32
