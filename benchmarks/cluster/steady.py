@@ -27,12 +27,16 @@ def spans_of(home: Path, name: str) -> list[Span]:
 
 
 def steady_range(trials: int, workers: int) -> tuple[int, int]:
-    """Return two ends of trials, counted as they end, between which all workers have work.
+    """Return two ends of trials, counted as they end, between which the sweep is in full swing.
+
+    Before, the first trials in flight are proposed all at once: two a worker. After, those of the
+    last are worked off, and nothing is proposed any more.
 
     Raises:
         RuntimeError: There are too few trials.
     """
-    first, last = max(trials // 4, workers), trials - 1 - workers
+    in_flight = 2 * workers
+    first, last = max(trials // 4, in_flight), trials - 1 - in_flight
     if last <= first:
         raise RuntimeError(f"{trials} trials are too few for {workers} workers: more --trials")
     return first, last

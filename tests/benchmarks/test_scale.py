@@ -40,9 +40,9 @@ def test_a_slow_start_is_no_part_of_the_steady_state():
 
 
 def test_too_few_trials_are_refused():
-    assert steady_range(40, 4) == (10, 35)
-    with pytest.raises(RuntimeError, match="9 trials are too few for 4 workers"):
-        steady_range(9, 4)
+    assert steady_range(40, 4) == (10, 31)
+    with pytest.raises(RuntimeError, match="17 trials are too few for 4 workers"):
+        steady_range(17, 4)
 
 
 def test_ideal_is_a_core_each_for_training_and_all_workers_for_sleeping(monkeypatch):
