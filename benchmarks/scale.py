@@ -125,8 +125,8 @@ def _stages(rows: list[dict[str, Any]]) -> list[str]:
     stages = [stage for stage in many.STAGES if stage != "MLflow"]
     heads = [*stages, "coordinator", "an MLflow run", "scheduler", "workers", "loop", "no core"]
     lines = [
-        "ms of CPU a trial; `loop` is the wall time of the coordinator's main thread, in `no core` "
-        "of which it waited for one",
+        "ms of CPU a trial, means of the sweep; `loop` is the wall time of the coordinator's main "
+        "thread, in `no core` of which it waited for one",
         "",
         f"| sweep | {' | '.join(heads)} |",
         f"|---|{'---:|' * len(heads)}",

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from sweeps.executors.cluster.connecting import parse_cluster
 from sweeps.options import RunOptions
 from sweeps.parallelism import Parallelism
 from sweeps.progress.quiet import Quiet
-from sweeps.records import Record
+from sweeps.records import Record, SweepInfo
 
 SPACE = Path(__file__).with_name("sleeping.yaml")
 AWAY = "http://127.0.0.1:9"
@@ -34,24 +34,30 @@ class Rows(Quiet):
     """Progress that says nothing, and keeps a row a trial.
 
     Attributes:
-        rows: `at` (seconds since the epoch), `stages` (CPU seconds since the row before); so far:
-            `wall` (seconds spent in what is watched), `main_delay` and `runs` (in MLflow).
+        rows: `stages` (CPU seconds since the row before); since the sweep began: `seconds`, `wall`
+            (seconds spent in what is watched), `main_delay` and `runs` (in MLflow).
     """
 
     def __init__(self, clock: StageClock, watches: Mapping[str, Stopwatch]) -> None:
         super().__init__(sys.stderr)
         self._clock, self._watches = clock, watches
+        self._began, self._delay = 0.0, 0.0
         self.rows: list[dict[str, Any]] = []
+
+    def started(self, info: SweepInfo, total: int, done: Sequence[Record]) -> None:
+        """Forget what came before: imports, databases made."""
+        self._clock.end_trial()
+        self._began, self._delay = time.monotonic(), main_thread_delay()
 
     def trial_finished(self, record: Record) -> None:
         """Read the clocks."""
         self._clock.end_trial()
         self.rows.append(
             {
-                "at": time.time(),
+                "seconds": time.monotonic() - self._began,
                 "stages": self._clock.trials[-1],
                 "wall": {name: watch.seconds for name, watch in self._watches.items()},
-                "main_delay": main_thread_delay(),
+                "main_delay": main_thread_delay() - self._delay,
                 "runs": self._watches["MLflow"].calls,
             }
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster.processes import crowded_cluster
-from benchmarks.cluster.steady import spans_of, steady, steady_range
+from benchmarks.cluster.steady import spans_of, steady
 from benchmarks.process_tree import plain_environment, run_tree
 
 HOME = "home"
@@ -46,34 +46,36 @@ def measure(wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
         **kept,
         "ideal": workers / kept["mean_seconds"],
         "ratio": kept["per_second"] * kept["mean_seconds"] / workers,
-        **costs(watched["rows"], workers),
+        **costs(watched["rows"]),
         **{f"{role}_ms": 1000 * seconds / trials for role, seconds in used.items()},
         "pending": watched["pending"],
     }
 
 
-def costs(rows: list[dict[str, Any]], workers: int) -> dict[str, Any]:
-    """Return what a trial of the steady part cost the coordinator, in milliseconds.
+def costs(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what a trial cost the coordinator, in milliseconds: means of the whole sweep.
+
+    Of the whole, since its loop proposes hundreds of trials, then takes in as many results: any
+    part of a sweep may hold more of the one than of the other.
 
     Returns:
         `stages`: CPU by stage; `coordinator_ms`: all of it but MLflow's; `run_ms`: CPU of one run
         in MLflow, 0 if there was none; `runs_per_second`; `wall_ms`: what was waited for, too;
         `main_delay_ms`: how long the main thread waited for a core.
     """
-    first, last = steady_range(len(rows), workers)
-    trials, begin, end = last - first, rows[first], rows[last]
-    inside = [row["stages"] for row in rows[first + 1 : last + 1]]
+    trials, end = len(rows), rows[-1]
+    inside = [row["stages"] for row in rows]
     names = {name for stages in inside for name in stages}
     spent = {n: 1000 * sum(stages.get(n, 0.0) for stages in inside) / trials for n in names}
     process = spent.pop("process") - spent.pop("start", 0.0)
-    runs, mlflow = end["runs"] - begin["runs"], spent.get("MLflow", 0.0)
+    runs, mlflow = end["runs"], spent.get("MLflow", 0.0)
     return {
         "stages": {**spent, "rest": process - sum(spent.values())},
         "coordinator_ms": process - mlflow,
         "run_ms": mlflow * trials / runs if runs else 0.0,
-        "runs_per_second": runs / (end["at"] - begin["at"]),
-        "wall_ms": {n: 1000 * (s - begin["wall"][n]) / trials for n, s in end["wall"].items()},
-        "main_delay_ms": 1000 * (end["main_delay"] - begin["main_delay"]) / trials,
+        "runs_per_second": runs / end["seconds"],
+        "wall_ms": {name: 1000 * seconds / trials for name, seconds in end["wall"].items()},
+        "main_delay_ms": 1000 * end["main_delay"] / trials,
     }
 
 

@@ -57,14 +57,21 @@ def test_ideal_is_a_core_each_for_training_and_all_workers_for_sleeping(monkeypa
     assert [row["ideal"] for row in sleeping] == [2.0, 4.0, 8.0]
 
 
-def row(at, runs, wall):
+def row(seconds, runs, wall):
     stages = {"process": 0.05, "study": 0.01, "MLflow": 0.02, "start": 0.001}
     walls = dict.fromkeys(("propose", "tell", "submit"), wall)
-    return {"at": at, "stages": stages, "wall": walls, "main_delay": wall / 2, "runs": runs}
+    return {
+        "seconds": seconds,
+        "stages": stages,
+        "wall": walls,
+        "main_delay": wall / 2,
+        "runs": runs,
+    }
 
 
-def test_costs_are_means_of_the_steady_part_and_mlflows_are_a_runs():
-    found = many.costs([row(at=n / 10, runs=n // 2, wall=n / 50) for n in range(100)], workers=2)
+def test_costs_are_means_of_the_sweep_and_mlflows_are_a_runs():
+    rows = [row(seconds=n / 10, runs=n // 2, wall=n / 50) for n in range(1, 101)]
+    found = many.costs(rows)
     assert found["stages"]["study"] == pytest.approx(10)
     assert found["stages"]["rest"] == pytest.approx(19)
     assert found["coordinator_ms"] == pytest.approx(29)
