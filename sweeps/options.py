@@ -57,3 +57,4 @@ class RunOptions:
     overrides: Sequence[str] = ()
     home: str | Path | None = None
     tracking_uri: str | None = None
+    storage: str | None = field(default=None, repr=False)  # a password may stand in it

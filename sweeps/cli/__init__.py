@@ -19,6 +19,7 @@ from sweeps.cli.exporting import export
 from sweeps.cli.finalizing import finalize
 from sweeps.cli.init import init
 from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share
+from sweeps.cli.options import with_storage
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.replaying import replay
 from sweeps.cli.reporting import report
@@ -78,10 +79,10 @@ for _command in (
     *(init, schema, sync, doctor, serve_tracking),
     *(note, rename, archive, delete, gc, share),
 ):
-    app.command()(_command)
-app.command("list")(list_sweeps)
-app.command("try")(try_point)
-app.command("import")(import_)
+    app.command()(with_storage(_command))
+app.command("list")(with_storage(list_sweeps))
+app.command("try")(with_storage(try_point))
+app.command("import")(with_storage(import_))
 
 
 def _print_version(asked: bool) -> None:
