@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from sweeps.coordinator.lock import SweepLock
 from sweeps.databases import Patience
@@ -23,8 +23,8 @@ RENEW_SECONDS: Final = 3.0
 class Hold:
     """A sweep that nobody else works on; on this host only, nothing is left to be done."""
 
-    fence: Callable[[Any], None] | None = None
-    """Refuses a transaction of who has lost the sweep, where hosts share it."""
+    lease: Lease | None = None
+    """The right to write of it, where hosts share it."""
 
     def check(self) -> None:
         """Refuse to go on with a sweep that another host has taken over.
@@ -85,7 +85,6 @@ class SharedHold(Hold):
         self._shared, self._info = shared, info
         self._note, self._on_lost = note, on_lost
         self._prefix = f"records/{info.id}/"
-        self._lease: Lease | None = None
         self._unsent: set[str] = set()
         self._problem: Exception | None = None
         self._is_away = False
@@ -95,11 +94,10 @@ class SharedHold(Hold):
     def begin(self) -> None:
         """Take the lease and what others have written; wait if the database is away."""
         patience, shared = Patience(self._note), self._shared
-        self._lease = patience.run(
+        self.lease = patience.run(
             shared.server, lambda: shared.take(self._info.id, self._info.name, self._note)
         )
-        self.fence = self._lease.fence
-        patience.run(shared.server, lambda: shared.copy.sync(self._prefix, self._lease))
+        patience.run(shared.server, lambda: shared.copy.sync(self._prefix, self.lease))
         if not shared.has(self._info.id):
             raise UsageError(f"sweep {self._info.name!r} was deleted on another host")
         self._thread.start()
@@ -111,13 +109,13 @@ class SharedHold(Hold):
 
     def send(self, key: str) -> None:
         """See `Hold.send`; what cannot be sent now is sent as soon as the database is back."""
-        assert self._lease is not None
+        assert self.lease is not None
         paths = [f"{self._prefix}{key}{ending}" for ending in reversed(FIXED)]
         if self._is_away:
             self._unsent.update(paths)
             return
         try:
-            self._shared.copy.give(paths, self._lease)
+            self._shared.copy.give(paths, self.lease)
         except LeaseLost:
             raise
         except Exception as error:
@@ -127,8 +125,8 @@ class SharedHold(Hold):
 
     def forget(self) -> None:
         """See `Hold.forget`."""
-        assert self._lease is not None
-        self._shared.copy.forget(self._prefix, self._lease)
+        assert self.lease is not None
+        self._shared.copy.forget(self._prefix, self.lease)
 
     def end(self, *, failing: bool) -> None:
         """Send what is left, and let others have the sweep.
@@ -139,16 +137,16 @@ class SharedHold(Hold):
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self._lease is None:
+        if self.lease is None:
             return
         with contextlib.suppress(Exception) if failing else contextlib.nullcontext():
             self.check()
             Patience(self._note, lambda: failing).run(self._shared.server, self._hand_over)
 
     def _hand_over(self) -> None:
-        assert self._lease is not None
-        self._shared.copy.sync(self._prefix, self._lease)
-        self._lease.release()
+        assert self.lease is not None
+        self._shared.copy.sync(self._prefix, self.lease)
+        self.lease.release()
 
     def _live(self) -> None:
         while not self._over.wait(RENEW_SECONDS):
@@ -168,13 +166,13 @@ class SharedHold(Hold):
                     )
 
     def _renew(self) -> None:
-        assert self._lease is not None
-        self._lease.renew()
+        assert self.lease is not None
+        self.lease.renew()
         if self._is_away:
             self._is_away = False
             self._note(f"the shared storage {self._shared.server} is back")
         unsent = sorted(self._unsent, key=lambda path: path.endswith(".record"))
         if unsent:
-            self._shared.copy.give(unsent, self._lease)
+            self._shared.copy.give(unsent, self.lease)
             self._unsent.difference_update(unsent)
-        self._shared.copy.sync(self._prefix, self._lease, leave=lambda path: path.endswith(FIXED))
+        self._shared.copy.sync(self._prefix, self.lease, leave=lambda path: path.endswith(FIXED))

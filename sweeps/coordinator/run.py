@@ -179,7 +179,7 @@ def _assemble(
     request, note = watch.request, watch.progress.note
     patience = Patience(note, lambda: request.reason is not None)
     directions = [one.direction for one in info.objectives]
-    study = StudyStore(config.home.studies, info.study_name, directions, patience, held.fence)
+    study = StudyStore(config.home.studies, info.study_name, directions, patience, held.lease)
     study.end_open_slots_of(info.earlier_studies)
     hunches = _hunches(config, info)
     ledger = make_ledger(config, info, records, study, hunches.for_slot)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
@@ -43,6 +44,8 @@ _RENEW: Final = text(
 )
 FENCE: Final = "SELECT token FROM sweeps_lease WHERE sweep_id = %s AND token = %s FOR SHARE"
 """Asked within a transaction that writes: nobody takes over before it has ended."""
+
+_SETTLE: Final = text("SELECT token FROM sweeps_lease WHERE sweep_id = :sweep FOR UPDATE")
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,11 @@ class Lease:
             UsageError: It is renewed: somebody runs the sweep.
         """
         home = f"{home_id} on {socket.gethostname()}"
-        values = {"sweep": sweep_id, "home": home, "holder": f"process {os.getpid()}",
-                  "seconds": LEASE_SECONDS}  # fmt: skip
-        values["holder"] = f"process {os.getpid()} on {socket.gethostname()}"
+        holder = f"process {os.getpid()} on {socket.gethostname()}"
+        values = {"sweep": sweep_id, "home": home, "holder": holder, "seconds": LEASE_SECONDS}
         seen: Any = None
         while True:
-            with server.transaction() as connection:
-                taken = connection.execute(_TAKE, values).scalar()
-                held = connection.execute(_LOOK, {"sweep": sweep_id}).one()
+            taken, held = server.run(partial(_take, values))
             if taken is not None:
                 return cls(server, sweep_id, name, taken)
             if seen is None:
@@ -109,16 +109,17 @@ class Lease:
         Raises:
             LeaseLost: Somebody else has it.
         """
-        values = {"sweep": self._sweep, "token": self._token, "seconds": LEASE_SECONDS}
-        with self._server.transaction() as connection:
-            if connection.execute(_RENEW, values).scalar() is None:
-                raise self._lost()
+        if not self._hold_for(LEASE_SECONDS):
+            raise self._lost()
 
     def release(self) -> None:
         """Let others have it now."""
-        with self._server.transaction() as connection:
-            values = {"sweep": self._sweep, "token": self._token, "seconds": -1.0}
-            connection.execute(_RENEW, values)
+        self._hold_for(-1.0)
+
+    def _hold_for(self, seconds: float) -> bool:
+        values = {"sweep": self._sweep, "token": self._token, "seconds": seconds}
+        renewed = self._server.run(lambda connection: connection.execute(_RENEW, values).scalar())
+        return renewed is not None
 
     def fence(self, connection: Connection) -> None:
         """Refuse a transaction of who has lost the lease; until it ends, nobody takes it.
@@ -137,6 +138,14 @@ class Lease:
         finally:
             cursor.close()
 
+    def settle(self) -> None:
+        """Wait until no transaction of ours is under way, also one whose connection was cut.
+
+        Whether such a one was committed can be looked at only then.
+        """
+        values = {"sweep": self._sweep}
+        self._server.run(lambda connection: connection.execute(_SETTLE, values).scalar())
+
     def _lost(self) -> LeaseLost:
         return LeaseLost(
             f"sweep {self._name!r} was taken over by another process while this one could not be "
@@ -146,9 +155,13 @@ class Lease:
 
 def holder_of(server: StorageServer, sweep_id: str) -> Holder | None:
     """Return who has, or had, the lease of a sweep; None if nobody ever had."""
-    with server.transaction() as connection:
-        held = connection.execute(_LOOK, {"sweep": sweep_id}).one_or_none()
+    held = server.run(lambda connection: connection.execute(_LOOK, {"sweep": sweep_id}).first())
     return None if held is None else Holder(_described(held), held.is_held)
+
+
+def _take(values: Mapping[str, Any], connection: Connection) -> tuple[int | None, Any]:
+    taken = connection.execute(_TAKE, values).scalar()
+    return taken, connection.execute(_LOOK, {"sweep": values["sweep"]}).one()
 
 
 def _described(held: Any) -> str:

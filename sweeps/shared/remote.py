@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from sweeps.shared.lease import Lease
 from sweeps.shared.server import StorageServer
@@ -30,16 +31,15 @@ class RemoteFiles:
     def digests(self, prefix: str) -> dict[str, str]:
         """Return the SHA-256 (hex) of the files whose path begins so."""
         beyond = prefix + "\U0010ffff"
-        with self._server.transaction() as connection:
-            rows = connection.execute(_LIST, {"prefix": prefix, "beyond": beyond})
-            return {row.path: row.digest for row in rows}
+        asked = {"prefix": prefix, "beyond": beyond}
+        rows = self._server.run(lambda connection: connection.execute(_LIST, asked).all())
+        return {row.path: row.digest for row in rows}
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Yield the files, a few at a time; one that is gone meanwhile is left out."""
         for first in range(0, len(paths), FILES_AT_ONCE):
-            some = list(paths[first : first + FILES_AT_ONCE])
-            with self._server.transaction() as connection:
-                rows = connection.execute(_READ, {"paths": some}).all()
+            some = {"paths": list(paths[first : first + FILES_AT_ONCE])}
+            rows = self._server.run(partial(_read, some))
             yield from ((path, bytes(data)) for path, data in rows)
 
     def change(
@@ -58,10 +58,17 @@ class RemoteFiles:
         Raises:
             LeaseLost: Somebody else has it.
         """
-        with self._server.transaction() as connection:
+
+        def change(connection: Connection) -> None:
             if lease is not None:
                 lease.fence(connection)
             for path, (digest, data) in written.items():
                 connection.execute(_WRITE, {"path": path, "digest": digest, "data": data})
             if deleted:
                 connection.execute(_DELETE, {"paths": list(deleted)})
+
+        self._server.run(change)
+
+
+def _read(paths: Mapping[str, list[str]], connection: Connection) -> Sequence[Any]:
+    return connection.execute(_READ, paths).all()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeps.databases.waiting import Trouble
+from sweeps.databases.waiting import Patience, Trouble
 from sweeps.errors import StoreError, UsageError
 from sweeps.shared.address import parse_storage, shown
 from sweeps.shared.schema import TABLES, THERE
+
+T = TypeVar("T")
 
 CONNECT_SECONDS: Final = 5
 LONGEST_WAIT_SECONDS: Final = 600.0
@@ -30,10 +33,15 @@ ENGINE_OPTIONS: Final[dict[str, Any]] = {
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 30_000,
+        "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 "
+        "-c tcp_keepalives_count=3 -c idle_in_transaction_session_timeout=120000",
     },
 }
-_LOCK: Final = 7_337_203
-"""Key of the advisory lock for what only one process of all hosts may do."""
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(7337203)")
+"""The lock for what only one process of all hosts may do."""
+LONGEST_LOCK_SECONDS: Final = 120.0
+_BRIEFLY: Final = Patience(is_urgent=lambda: True)
+"""For connections that were cut: one that can be made is made, a server that is away is not."""
 _MISTAKES: Final = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|"
     r"(database|role) \".*\" does not exist|permission denied for database|"
@@ -54,35 +62,73 @@ class StorageServer:
 
     @cached_property
     def engine(self) -> sqlalchemy.Engine:
-        """The connections of this process."""
-        return sqlalchemy.create_engine(self.url, **ENGINE_OPTIONS)
+        """The connections of this process, closed when nobody needs them any more."""
+        engine = sqlalchemy.create_engine(self.url, **ENGINE_OPTIONS)
+        weakref.finalize(self, engine.dispose)
+        return engine
+
+    def run(self, action: Callable[[Connection], T]) -> T:
+        """Do something in one transaction, again if its connection was cut.
+
+        Args:
+            action: May be repeated: nobody knows whether a commit without an answer was one.
+
+        Raises:
+            StoreError: The server is away; who can wait for it does so with a `Patience`.
+        """
+
+        def once() -> T:
+            with self.engine.begin() as connection:
+                return action(connection)
+
+        return _BRIEFLY.run(self, once)
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Yield a connection; what is done with it is done as a whole, or not at all."""
-        with self.engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def alone(self) -> Iterator[Connection]:
+    def alone(self) -> Iterator[None]:
         """Wait until no other process of any host is inside, then keep others out."""
-        with self.transaction() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-            yield connection
+        connection = _BRIEFLY.run(self, self._locked)
+        try:
+            yield
+        finally:
+            with suppress(SQLAlchemyError):  # it was cut: then the lock is gone as well
+                connection.rollback()
+            connection.close()
+
+    def _locked(self) -> Connection:
+        connection = self.engine.connect()
+        try:
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LONGEST_LOCK_SECONDS:.0f}s'"))
+            connection.execute(_LOCK)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def identity(self) -> str | None:
         """Return the id of the storage, wherever it is; None if nobody has used it yet."""
-        with self.transaction() as connection:
+
+        def ask(connection: Connection) -> str | None:
             if connection.execute(text(THERE)).scalar() is None:
                 return None
             return str(connection.execute(text("SELECT id FROM sweeps_storage")).scalar_one())
 
-    def prepare(self) -> None:
-        """Make our tables where they are missing."""
-        with self.alone() as connection:
+        return self.run(ask)
+
+    def prepare(self) -> str:
+        """Make our tables where they are missing, and return the id of the storage."""
+
+        def make(connection: Connection) -> None:
+            connection.execute(_LOCK)
             if connection.execute(text(THERE)).scalar() is None:
                 for statement in TABLES:
                     connection.execute(text(statement))
+
+        found = self.identity()
+        if found is None:
+            self.run(make)
+            found = self.identity()
+        assert found is not None
+        return found
 
     def trouble(self, error: BaseException) -> Trouble | None:
         """Return what an error says of the server; None if it says nothing of it."""
@@ -96,10 +142,6 @@ class StorageServer:
         what = "cannot be reached" if passes else "cannot be used"
         message = f"{self}: {what} ({why}). Recorded trials are safe, and the same command goes on"
         return Trouble(passes, why, StoreError(message), LONGEST_WAIT_SECONDS)
-
-    def close(self) -> None:
-        """Close all connections."""
-        self.engine.dispose()
 
 
 def open_server(asked: str) -> StorageServer:
@@ -118,9 +160,8 @@ def open_server(asked: str) -> StorageServer:
         ) from None
     server = StorageServer(url)
     try:
-        with server.transaction() as connection:
-            connection.execute(text("SELECT 1"))
-    except SQLAlchemyError as error:
+        server.run(lambda connection: connection.execute(text("SELECT 1")))
+    except (SQLAlchemyError, StoreError) as error:
         trouble = server.trouble(error)
         why = trouble.why if trouble else _in_a_line(error)
         raise UsageError(

@@ -94,10 +94,7 @@ class SharedStorage:
     def _home_id(self) -> str:
         """The home's id, once all that is missing of home and database is made."""
         make_folder(self._home)
-        self.server.prepare()
-        identity = self.server.identity()
-        assert identity is not None
-        return self._manifest.bind(identity, str(self.server))
+        return self._manifest.bind(self.server.prepare(), str(self.server))
 
 
 def open_shared(home: Path, address: str) -> SharedStorage:

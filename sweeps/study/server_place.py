@@ -7,7 +7,7 @@ from typing import Final
 
 import optuna
 from optuna.storages import RDBStorage
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from sweeps.databases import Patience
 from sweeps.errors import StoreError
@@ -29,8 +29,8 @@ class ServerPlace:
 
     def exists(self) -> bool:
         """Whether Optuna has made its tables."""
-        with self._server.transaction() as connection:
-            return connection.execute(text(_THERE)).scalar() is not None
+        there = self._server.run(lambda connection: connection.execute(text(_THERE)).scalar())
+        return there is not None
 
     def prepare(self, patience: Patience) -> None:
         """Have Optuna make its tables where they are missing; one host does, the others wait.
@@ -76,9 +76,8 @@ class ServerPlace:
     def rename(self, names: Mapping[str, str]) -> None:
         """Give studies other names, all in one transaction."""
 
-        def rename() -> None:
-            with self._server.transaction() as connection:
-                for before, after in names.items():
-                    connection.execute(_RENAME, {"before": before, "after": after})
+        def rename(connection: Connection) -> None:
+            for before, after in names.items():
+                connection.execute(_RENAME, {"before": before, "after": after})
 
-        Patience().write(self._server, rename)
+        self._server.run(rename)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import optuna
-import sqlalchemy
 from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
@@ -15,10 +15,9 @@ from sweeps.databases import Patience
 from sweeps.failpoints import reached
 from sweeps.records import Record
 from sweeps.study.mirror import DIVERGED_CONSTRAINT, Told
+from sweeps.study.once import Guard, Once
 from sweeps.study.places import Database, place_of
 from sweeps.study.proposals import Proposal
-
-Fence = Callable[[sqlalchemy.Connection], None]  # refuses a transaction of who lost the sweep
 
 ATTEMPTS: Final = "attempts"
 """User attribute of a slot: number of its last attempt that was begun."""
@@ -37,7 +36,7 @@ class StudyStore:
         name: str,
         directions: Sequence[Direction],
         patience: Patience | None = None,
-        fence: Fence | None = None,
+        guard: Guard | None = None,
     ) -> None:
         """Open the study, creating database and study where they are missing.
 
@@ -46,7 +45,7 @@ class StudyStore:
             name: Of the study.
             directions: One an objective.
             patience: How to wait for the database.
-            fence: Asked in every transaction.
+            guard: Asked in every transaction, where hosts share the database.
 
         Raises:
             StoreError: The database is damaged, away for too long, or cannot be written.
@@ -56,8 +55,7 @@ class StudyStore:
         place = place_of(database)
         place.prepare(self._patience)
         self._storage = place.open()
-        if fence is not None:
-            sqlalchemy.event.listen(self._storage.engine, "begin", fence)
+        self._once = Once(self._storage.engine, guard)
         reached("study.named")
         self._study_id, self.slots = self._write(self._load, name, directions)
         """The slots that were stored when the study was opened, in order."""
@@ -140,34 +138,29 @@ class StudyStore:
 
     def _create(self, trial: FrozenTrial) -> None:
         """Store a slot; one whose answer was lost with the connection is not stored twice."""
-        number, asked = len(self._trial_ids), False
+        number = len(self._trial_ids)
 
         def create() -> int:
-            nonlocal asked
-            if asked:
-                try:
-                    return self._storage.get_trial_id_from_study_id_trial_number(
-                        self._study_id, number
-                    )
-                except KeyError:
-                    pass
-            asked = True
             return self._storage.create_new_trial(self._study_id, trial)
 
-        self._trial_ids.append(self._write(create))
+        def find() -> int | None:
+            with suppress(KeyError):
+                return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+            return None
+
+        self._trial_ids.append(self._write(self._once.write(create, find)))
 
     def _end(self, trial_id: int, outcome: Told) -> None:
         """Store an outcome; Optuna refuses to end a slot again, as when the answer was lost."""
-        asked = False
 
-        def end() -> None:
-            nonlocal asked
-            if asked and self._storage.get_trial(trial_id).state.is_finished():
-                return
-            asked = True
+        def end() -> bool:
             self._storage.set_trial_state_values(trial_id, outcome.state, outcome.values)
+            return True
 
-        self._write(end)
+        def find() -> bool | None:
+            return self._storage.get_trial(trial_id).state.is_finished() or None
+
+        self._write(self._once.write(end, find))
 
     def _write(self, method: Callable[..., Any], *values: Any, **named: Any) -> Any:
         """Call a method of the storage that is one transaction."""

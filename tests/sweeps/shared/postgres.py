@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -24,14 +25,15 @@ def _binaries() -> Path | None:
 
 
 class Postgres:
-    """Runs until `stop`; `kill` and `start` in between, as a server that crashes or is restarted."""
+    """Runs until `stop`, and again from `start`, as a server that crashes or is restarted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
+        # Not below pytest's folders: they are for their owner only.
+        folder = Path(tempfile.mkdtemp(prefix="sweeps-postgres-"))
         binaries = _binaries()
         assert binaries is not None
         self._binaries, self._data = binaries, folder / "data"
         self.port = _free_port()
-        folder.mkdir(parents=True, exist_ok=True)
         (folder / "password").write_text(PASSWORD)
         self._own(folder)
         self._run(
@@ -63,6 +65,12 @@ class Postgres:
         """End it; `immediate` is what a crash is: no goodbye, recovery at the next start."""
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
 
+    def remove(self) -> None:
+        """End it, as by a crash, and leave nothing."""
+        if self.is_running():
+            self.stop("immediate")
+        shutil.rmtree(self._data.parent)
+
     def is_running(self) -> bool:
         return (self._data / "postmaster.pid").exists()
 
@@ -70,20 +78,16 @@ class Postgres:
         command = [str(self._binaries / program), *options]
         ended = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            text=True, cwd=self._data.parent, **self._as_somebody(),
+            text=True, check=False, cwd=self._data.parent, **self._as_somebody(),
         )  # fmt: skip
         assert ended.returncode == 0, f"{program}: {ended.stderr}"
 
     def _own(self, folder: Path) -> None:
-        for key, name in self._as_somebody().items():
-            if key == "user":
-                for path in (folder, *folder.iterdir()):
-                    shutil.chown(path, user=str(name))
-                for parent in folder.parents:  # pytest's folders are for their owner only
-                    if parent.stat().st_uid == os.getuid() and parent != Path("/"):
-                        parent.chmod(parent.stat().st_mode | 0o011)
+        for name in self._as_somebody().values():
+            for path in (folder, *folder.iterdir()):
+                shutil.chown(path, user=name)
 
-    def _as_somebody(self) -> dict[str, object]:
+    def _as_somebody(self) -> dict[str, str]:
         """PostgreSQL refuses to be root."""
         if os.getuid() != 0:
             return {}
