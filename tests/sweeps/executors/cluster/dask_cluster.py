@@ -54,6 +54,13 @@ class DaskCluster:
         with Client(f"tcp://127.0.0.1:{self.port}", set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=PATIENCE_SECONDS)
 
+    def processing(self) -> int:
+        """Return how many attempts workers are at."""
+        from distributed import Client
+
+        with Client(f"tcp://127.0.0.1:{self.port}", set_as_default=False) as client:
+            return sum(len(keys) for keys in client.processing().values())
+
     def kill(self, name: str) -> None:
         process = self.processes.pop(name)
         with suppress(ProcessLookupError):
