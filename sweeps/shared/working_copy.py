@@ -15,6 +15,7 @@ from typing import Final
 
 from sweeps.records.files import make_folder, write_atomically
 from sweeps.records.format import FormatError, unseal
+from sweeps.shared.late import ENDING, late_records
 from sweeps.shared.lease import Lease
 from sweeps.shared.manifest import Common, Manifest
 from sweeps.shared.remote import FILES_AT_ONCE, RemoteFiles
@@ -24,7 +25,7 @@ ROOTS: Final = ("records", "test")
 FIXED: Final = (".record", ".weights")
 _OWN: Final = frozenset({"lock"})
 """Files of this host only; so is what begins with a dot, and what was put aside."""
-_OWN_ENDINGS: Final = (".torn", ".tmp")
+_OWN_ENDINGS: Final = (".torn", ".tmp", ENDING)
 
 
 @dataclass
@@ -109,6 +110,9 @@ class WorkingCopy:
             if _is_shared(path) and not leave(path):
                 before = None if self._is_lost(path) else common.get(path)
                 _settle(plan, path, here.get(path), there.get(path), before)
+        for path in late_records(plan.give, there):
+            del plan.give[path]
+            (self._home / path).rename(self._home / f"{path}{ENDING}")
         return plan
 
     def _is_lost(self, path: str) -> bool:
