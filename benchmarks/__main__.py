@@ -17,6 +17,7 @@ from benchmarks import (
     intervals,
     memory,
     same,
+    scale,
     search,
     smoke,
     startup,
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, ModuleType] = {
         same,
         search,
         tabular,
+        scale,
     )
 }
 RESULTS = Path(__file__).parent / "results"

@@ -33,6 +33,7 @@ class StageClock:
         self.trials: list[dict[str, float]] = []
         self._seconds: dict[str, float] = defaultdict(float)
         self._local = threading.local()
+        self._lock = threading.Lock()
         self._process = time.process_time()
 
     def watch(self, owner: type, method: str, stage: str) -> None:
@@ -52,8 +53,9 @@ class StageClock:
     def end_trial(self) -> None:
         """Keep what was added up since the last trial."""
         now = time.process_time()
-        self.trials.append({**self._seconds, "process": now - self._process})
-        self._seconds.clear()
+        with self._lock:
+            self.trials.append({**self._seconds, "process": now - self._process})
+            self._seconds.clear()
         self._process = now
 
     def _enter(self, stage: str) -> None:
@@ -69,7 +71,8 @@ class StageClock:
         now = time.thread_time()
         stages = self._local.__dict__.setdefault("stages", [])
         if stages:
-            self._seconds[stages[-1]] += now - self._local.since
+            with self._lock:
+                self._seconds[stages[-1]] += now - self._local.since
         self._local.since = now
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,10 +10,11 @@ from contextlib import contextmanager
 
 
 class TimeSplit(defaultdict[str, float]):
-    """Seconds by part: `training`, `proposals`, `records`, `study`, ..."""
+    """Seconds by part: `training`, `proposals`, `records`, `study`, ...; all threads together."""
 
     def __init__(self) -> None:
         super().__init__(float)
+        self._lock = threading.Lock()
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -21,4 +23,5 @@ class TimeSplit(defaultdict[str, float]):
         try:
             yield
         finally:
-            self[part] += time.monotonic() - start
+            with self._lock:
+                self[part] += time.monotonic() - start

@@ -7,7 +7,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from distributed import KilledWorker
@@ -24,6 +24,8 @@ from sweeps.experiment import TrialSpec
 
 LOOK_SECONDS: Final = 2.0
 """How often the workers are counted."""
+TAKERS: Final = 8
+"""How many results are fetched and kept at once: each waits for the network, then for the disk."""
 
 
 class DaskExecutor:
@@ -60,6 +62,7 @@ class DaskExecutor:
         self._digest = hashlib.sha256(preload.data).hexdigest()
         self._versions = versions()
         self._running: dict[str, tuple[TrialSpec, Future[Any]]] = {}
+        self._takers = ThreadPoolExecutor(TAKERS, "sweeps-taker")
         self._client = cluster.connect()
         self._client.subscribe_topic(self._topic, self._hear)
         self._preload = self._client.scatter(preload, hash=False)
@@ -89,7 +92,8 @@ class DaskExecutor:
             priority=-spec.slot,  # in the order of the slots, also when one is run again
         )
         future.add_done_callback(lambda ended: remote.cancel() if ended.cancelled() else None)
-        remote.add_done_callback(lambda ended: self._end(ended, spec, future, keep))
+        # Dask calls back in one thread for all: whoever waited there would hold up every result.
+        remote.add_done_callback(lambda ended: self._take(ended, spec, future, keep))
         return future
 
     def stop(self, spec: TrialSpec, reason: str) -> None:
@@ -101,6 +105,7 @@ class DaskExecutor:
         """End the worker processes of this executor; Dask's own go on."""
         with contextlib.suppress(Exception):  # the scheduler may be gone: nothing to be ended there
             self._client.run(on_worker.end, self._topic, on_error="ignore")
+        self._takers.shutdown(wait=False, cancel_futures=True)
         self._client.close()
         for _, future in list(self._running.values()):
             _fail(future, "the executor was closed")
@@ -117,13 +122,18 @@ class DaskExecutor:
         spec, future = self._running.get(told["key"], (None, None))
         if spec is None or future is None or future.done():
             return
-        if "epoch" in told:
-            self._listener.epoch(spec, told["epoch"], told["metrics"])
+        if "epochs" in told:
+            for epoch, metrics in told["epochs"]:
+                self._listener.epoch(spec, epoch, metrics)
         elif future.running() or future.set_running_or_notify_cancel():
             self._listener.started(spec)
 
+    def _take(self, remote: Any, spec: TrialSpec, future: Future[Any], keep: Keep) -> None:
+        with contextlib.suppress(RuntimeError):  # closed meanwhile
+            self._takers.submit(self._end, remote, spec, future, keep)
+
     def _end(self, remote: Any, spec: TrialSpec, future: Future[Any], keep: Keep) -> None:
-        """Take the first result of an attempt, in a thread of Dask's."""
+        """Fetch the first result of an attempt and have it kept, in a thread of ours."""
         self._running.pop(spec.key, None)
         if future.done() or not (future.running() or future.set_running_or_notify_cancel()):
             return

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from distributed import Worker, get_worker
+from distributed import get_worker
 
 from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt
+from sweeps.executors.cluster.telling import Teller
 from sweeps.executors.cluster.versions import differences
 from sweeps.executors.preloading import Preload
 from sweeps.executors.protocol import Judge
@@ -46,26 +47,12 @@ class Job:
     timeout_seconds: float | None
 
 
-@dataclass(frozen=True)
-class _Teller:
-    """Listens to the worker processes and tells the coordinator, through the scheduler."""
-
-    worker: Worker
-    topic: str
-
-    def started(self, spec: TrialSpec) -> None:
-        self.worker.log_event(self.topic, {"key": spec.key})
-
-    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        told = {"key": spec.key, "epoch": epoch, "metrics": dict(metrics)}
-        self.worker.log_event(self.topic, told)
-
-
 @dataclass
 class _Here:
     """The executors of this Dask worker, by topic: one a coordinator."""
 
     executors: dict[str, WorkersExecutor] = field(default_factory=dict)
+    tellers: dict[str, Teller] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -83,7 +70,11 @@ def train(job: Job, preload: Preload) -> Attempt:
         raise WorkersError(f"Dask worker {get_worker().address}: {'; '.join(found)}")
     if hashlib.sha256(preload.data).hexdigest() != job.data_digest:
         raise WorkersError(f"Dask worker {get_worker().address}: the data arrived damaged")
-    attempt: Attempt = _executor(job, preload).submit(job.spec, job.judge).result()
+    executor, teller = _executor(job, preload)
+    try:
+        attempt: Attempt = executor.submit(job.spec, job.judge).result()
+    finally:
+        teller.ended(job.spec)
     return attempt
 
 
@@ -98,24 +89,26 @@ def end(topic: str) -> None:
     """End the worker processes of a coordinator."""
     with _here.lock:
         executor = _here.executors.pop(topic, None)
+        _here.tellers.pop(topic, None)
     if executor is not None:
         executor.close()
 
 
-def _executor(job: Job, preload: Preload) -> WorkersExecutor:
+def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Teller]:
     worker = get_worker()
     with _here.lock:
         if job.topic not in _here.executors:
+            teller = _here.tellers[job.topic] = Teller(worker, job.topic)
             own = dataclasses.replace(preload, coordinator=os.getpid(), import_path=tuple(sys.path))
             _here.executors[job.topic] = _start(
                 lambda: WorkersExecutor(
                     worker.state.nthreads,
                     own,
-                    _Teller(worker, job.topic),
+                    teller,
                     trial_timeout_seconds=job.timeout_seconds,
                 )
             )
-        return _here.executors[job.topic]
+        return _here.executors[job.topic], _here.tellers[job.topic]
 
 
 def _start(make: Any) -> WorkersExecutor:

@@ -1,0 +1,1 @@
+"""The parts of `scale`: a Dask cluster on this machine, sleeping trials, a watched sweep."""

@@ -1,0 +1,167 @@
+"""A sweep on a crowded cluster, watched trial by trial: the process that `scale` starts.
+
+The CPU time of each stage (`benchmarks.stages`) is read whenever a trial has ended, and beside it
+the wall time of what a thread does one after another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cluster.here import ClusterHere
+from benchmarks.cluster.many import HOME, SWEEP
+from benchmarks.stages import StageClock
+from sweeps.executors.cluster.connecting import parse_cluster
+from sweeps.options import RunOptions
+from sweeps.parallelism import Parallelism
+from sweeps.progress.quiet import Quiet
+from sweeps.records import Record
+
+SPACE = Path(__file__).with_name("sleeping.yaml")
+AWAY = "http://127.0.0.1:9"
+"""A tracking server where nobody answers: the sweep goes on, and projects nothing."""
+
+
+class Rows(Quiet):
+    """Progress that says nothing, and keeps a row a trial.
+
+    Attributes:
+        rows: `at` (seconds since the epoch), `stages` (CPU seconds since the row before); so far:
+            `wall` (seconds spent in what is watched), `main_delay` and `runs` (in MLflow).
+    """
+
+    def __init__(self, clock: StageClock, watches: Mapping[str, Stopwatch]) -> None:
+        super().__init__(sys.stderr)
+        self._clock, self._watches = clock, watches
+        self.rows: list[dict[str, Any]] = []
+
+    def trial_finished(self, record: Record) -> None:
+        """Read the clocks."""
+        self._clock.end_trial()
+        self.rows.append(
+            {
+                "at": time.time(),
+                "stages": self._clock.trials[-1],
+                "wall": {name: watch.seconds for name, watch in self._watches.items()},
+                "main_delay": main_thread_delay(),
+                "runs": self._watches["MLflow"].calls,
+            }
+        )
+
+
+class Stopwatch:
+    """Adds up how long a method takes on the wall clock, and counts its calls."""
+
+    def __init__(self, owner: type, method: str) -> None:
+        self.seconds, self.calls = 0.0, 0
+        inner: Callable[..., Any] = getattr(owner, method)
+
+        def timed(*values: Any, **named: Any) -> Any:
+            began = time.monotonic()
+            try:
+                return inner(*values, **named)
+            finally:
+                self.seconds += time.monotonic() - began
+                self.calls += 1
+
+        setattr(owner, method, timed)
+
+
+def main_thread_delay() -> float:
+    """Return how many seconds the main thread has waited for a core so far (Linux)."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/self/task/{os.getpid()}/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
+
+
+def watch_cluster(clock: StageClock) -> None:
+    """Wrap what a trial on a cluster consists of, on the coordinator's side."""
+    import optuna
+
+    from sweeps.coordinator.ledger import Ledger
+    from sweeps.executors.cluster.executor import DaskExecutor
+    from sweeps.records import RecordStore
+    from sweeps.study.storage import StudyStore
+    from sweeps.tracking.projection import Projection
+    from sweeps.tracking.projector import Projector
+
+    for sampler in (optuna.samplers.RandomSampler, optuna.samplers.TPESampler):
+        for method in ("infer_relative_search_space", "sample_relative", "sample_independent"):
+            clock.watch(sampler, method, "sampler")
+    clock.watch(Ledger, "open_next", "proposals")
+    clock.watch(StudyStore, "add", "study")
+    clock.watch(StudyStore, "tell", "study")
+    clock.watch(RecordStore, "write", "records")
+    clock.watch(DaskExecutor, "submit", "Dask")
+    clock.watch(DaskExecutor, "_attempt", "Dask")
+    clock.watch(DaskExecutor, "_hear", "events")
+    clock.watch(Projector, "_project", "MLflow")
+    clock.watch(Projection, "start_sweep", "start")
+
+
+def stopwatches() -> dict[str, Stopwatch]:
+    """Return a watch on what each thread does one after another."""
+    from sweeps.coordinator.ledger import Ledger
+    from sweeps.executors.cluster.executor import DaskExecutor
+    from sweeps.records import RecordStore
+    from sweeps.tracking.projector import Projector
+
+    return {
+        "intake": Stopwatch(DaskExecutor, "_end"),
+        "fetch": Stopwatch(DaskExecutor, "_attempt"),
+        "record": Stopwatch(RecordStore, "write"),
+        "propose": Stopwatch(Ledger, "open_next"),
+        "tell": Stopwatch(Ledger, "tell_ended"),
+        "submit": Stopwatch(DaskExecutor, "submit"),
+        "MLflow": Stopwatch(Projector, "_project"),
+    }
+
+
+def main(wanted: dict[str, Any], output: Path) -> None:
+    """Run the sweep in the working folder and write its rows as JSON."""
+    from sweeps.config import resolve
+    from sweeps.coordinator.run import run_sweep
+    from sweeps.tracking.address import resolve_tracking_uri
+
+    clock = StageClock()
+    watch_cluster(clock)
+    rows = Rows(clock, stopwatches())
+    asked = RunOptions(
+        str(SPACE),
+        trials=wanted["trials"],
+        name=SWEEP,
+        sampler=wanted["sampler"],
+        ask_ahead=wanted["ask_ahead"],
+        overrides=[f"seconds={wanted['seconds']}"],
+        home=HOME,
+    )
+    config = resolve(asked)
+    config = dataclasses.replace(
+        config, parallelism=Parallelism(wanted["workers"], config.ask_ahead)
+    )
+    config.home.check_writable()
+    cluster = parse_cluster(wanted["executor"], trusted=True)
+    own = resolve_tracking_uri(config.home.path, None)
+    result = run_sweep(
+        config,
+        tracking_uri=own if wanted["tracking"] else AWAY,
+        progress=rows,
+        is_away=not wanted["tracking"],
+        cluster=ClusterHere(cluster.address, cluster.asked),
+    )
+    output.write_text(
+        json.dumps({"rows": rows.rows, "pending": result.summary.tracking_pending}),
+        encoding="utf-8",
+    )
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,78 @@
+"""A cluster whose workers run attempts themselves, without the child process that each has else.
+
+For sleeping trials only: two hundred workers with a child each would not fit into the memory of
+one machine. All else is as in a real sweep: `run_sweep` is given this in place of a `Cluster`, and
+what its executor submits to Dask is replaced on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import threading
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from distributed import get_worker
+
+from sweeps.errors import WorkersError
+from sweeps.executors.attempt import Attempt, run_attempt
+from sweeps.executors.cluster.connecting import Cluster
+from sweeps.executors.cluster.on_worker import Job
+from sweeps.executors.cluster.telling import Teller
+from sweeps.executors.cluster.versions import differences
+from sweeps.executors.preloading import Preload
+from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiment_loading import load_experiment
+
+_loaded: dict[str, tuple[Experiment, PreparedData]] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ClusterHere(Cluster):
+    """A scheduler whose workers train in their own processes."""
+
+    def connect(self) -> Any:
+        """Return a client that submits `train_here`, whatever it is asked to submit."""
+        return _Client(super().connect())
+
+
+class _Client:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def submit(self, function: Any, *values: Any, **options: Any) -> Any:
+        return self._client.submit(train_here, *values, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+def train_here(job: Job, preload: Preload) -> Attempt:
+    """Do what `on_worker.train` does, in the calling thread; nothing can stop or time it."""
+    worker = get_worker()
+    if differences(job.versions) or _digest(preload) != job.data_digest:
+        raise WorkersError(f"Dask worker {worker.address}: other versions, or other data")
+    experiment, data = _load(preload)
+
+    teller = Teller(worker, job.topic)
+    teller.started(job.spec)
+    tell = partial(teller.epoch, job.spec)
+    try:
+        return run_attempt(experiment, job.spec, data, tell, job.judge)
+    finally:
+        teller.ended(job.spec)
+
+
+def _load(preload: Preload) -> tuple[Experiment, PreparedData]:
+    with _lock:
+        if preload.experiment not in _loaded:
+            experiment = load_experiment(preload.experiment, preload.directory)
+            _loaded[preload.experiment] = experiment, pickle.loads(preload.data)
+        return _loaded[preload.experiment]
+
+
+def _digest(preload: Preload) -> str:
+    return hashlib.sha256(preload.data).hexdigest()

@@ -1,0 +1,156 @@
+"""Dask clusters: throughput with 1, 2, 4 workers against ideal, and what 200 workers ask for.
+
+A few workers are as users have them: a process each, whose child trains. Training trials have the
+cores of this machine, sleeping ones need none. Two hundred are several Dask workers a process and
+sleep in it, since as many children do not fit into the memory; coordinator, records, study and
+MLflow are the real ones, and results as large as those of the digits.
+
+From the CPU time that a trial costs follows how long trials must be for 1000 workers to be kept
+busy, if coordinator and scheduler had a core each: here they share two with everything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cluster import few, many
+from benchmarks.timing import at_least_one
+
+FEW = (1, 2, 4)
+SAMPLERS = ("random", "tpe")
+MANY = 1000
+"""Workers that the last column speaks of."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--few", type=at_least_one, nargs="*", default=FEW, metavar="WORKERS",
+                        help="(default 1 2 4; none: leave it out)")  # fmt: skip
+    parser.add_argument("--few-trials", type=at_least_one, default=40,
+                        help="that train; a worker gets 30 that sleep (default 40)")  # fmt: skip
+    parser.add_argument("--epochs", type=at_least_one, default=40, help="of them (default 40)")
+    parser.add_argument("--workers", type=at_least_one, default=200, help="many (default 200)")
+    parser.add_argument("--trials", type=at_least_one, default=1200, help="(default 1200)")
+    parser.add_argument("--seconds", type=float, nargs="*", default=(3.5, 20.0),
+                        help="mean of a trial (default 3.5 20; none: leave it out)")  # fmt: skip
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure few workers, then many."""
+    if find_spec("distributed") is None:
+        raise RuntimeError("scale: Dask is not installed: pip install 'digit-sweeps[cluster]'")
+    loads = [os.getloadavg()[0]]
+    rows: dict[str, list[dict[str, Any]]] = {"training": [], "sleeping": []}
+    crowds = []
+    with tempfile.TemporaryDirectory(prefix="scale-") as name:
+        folder = Path(name)
+        for kind, found in rows.items():
+            for workers in options.few:
+                trials = options.few_trials if kind == "training" else 30 * workers
+                setting = f"epochs={options.epochs}" if kind == "training" else "seconds=1"
+                place = folder / f"{kind}-{workers}"
+                found.append(few.measure(kind, workers, trials, setting, place))
+                _say(f"{workers} workers, {kind}: {found[-1]['per_second']:.2f} trials/s")
+        for number, wanted in enumerate(cases(options)):
+            crowds.append(many.measure(wanted, folder / f"many-{number}"))
+            loads.append(os.getloadavg()[0])
+            _say(f"{_name(crowds[-1])}: {crowds[-1]['per_second']:.1f} trials/s")
+    compared = {kind: few.against_ideal(kind, found) for kind, found in rows.items() if found}
+    return {"loads": [round(load, 1) for load in loads], "few": compared, "many": crowds}
+
+
+def cases(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the sweeps on many workers: each sampler and length, and one without MLflow."""
+    found = [
+        {"sampler": sampler, "seconds": seconds, "tracking": True}
+        for seconds in options.seconds
+        for sampler in options.samplers
+    ]
+    if found:
+        found.insert(1, {**found[0], "tracking": False})
+    size = {"workers": options.workers, "trials": options.trials, "ask_ahead": 2 * options.workers}
+    return [{**size, **case} for case in found]
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return Markdown: few workers, many workers, what a trial costs, what follows."""
+    lines = [f"load average, from start to end: {', '.join(str(x) for x in result['loads'])}"]
+    if result["few"]:
+        lines += ["", *_few(result["few"])]
+    if result["many"]:
+        lines += ["", *_many(result["many"]), "", *_stages(result["many"]), ""]
+        lines += [_verdict(row) for row in result["many"]]
+    return "\n".join(lines)
+
+
+def _few(kinds: dict[str, list[dict[str, Any]]]) -> list[str]:
+    lines = [
+        "| trials   | workers | trials/s | ideal | ratio | workers busy |",
+        "|----------|--------:|---------:|------:|------:|-------------:|",
+    ]
+    for kind, rows in kinds.items():
+        lines += [
+            f"| {kind} | {row['workers']:7} | {row['per_second']:8.2f} | {row['ideal']:5.2f} "
+            f"| {row['ratio']:5.2f} | {row['busy']:12.1%} |"
+            for row in rows
+        ]
+    return lines
+
+
+def _many(rows: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{rows[0]['workers']} workers, {rows[0]['trials']} trials, ask_ahead "
+        f"{rows[0]['ask_ahead']}; busy: in the steady part, and from first to last",
+        "",
+        "| sweep | trials/s | ideal | busy | overall | MLflow runs/s | runs left |",
+        "|-------|---------:|------:|-----:|--------:|--------------:|----------:|",
+        *(
+            f"| {_name(row)} | {row['per_second']:.1f} | {row['ideal']:.1f} | {row['busy']:.1%} "
+            f"| {row['busy_overall']:.1%} | {row['runs_per_second']:.1f} "
+            f"| {row['pending'] if row['tracking'] else '-'} |"
+            for row in rows
+        ),
+    ]
+
+
+def _stages(rows: list[dict[str, Any]]) -> list[str]:
+    """Return CPU by stage; MLflow's is a run's, since runs lag behind trials."""
+    stages = [stage for stage in many.STAGES if stage != "MLflow"]
+    heads = [*stages, "coordinator", "an MLflow run", "scheduler", "workers", "loop", "no core"]
+    lines = [
+        "ms of CPU a trial; `loop` is the wall time of the coordinator's main thread, in `no core` "
+        "of which it waited for one",
+        "",
+        f"| sweep | {' | '.join(heads)} |",
+        f"|---|{'---:|' * len(heads)}",
+    ]
+    for row in rows:
+        loop = sum(row["wall_ms"][part] for part in ("propose", "submit", "tell"))
+        cells = [row["stages"].get(stage, 0.0) for stage in stages]
+        cells += [row[f"{part}_ms"] for part in ("coordinator", "run", "scheduler", "workers")]
+        cells += [loop, row["main_delay_ms"]]
+        lines.append(f"| {_name(row)} | {' | '.join(f'{cell:.1f}' for cell in cells)} |")
+    return lines
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    parts = [
+        f"{part} {rate:.0f} trials/s ({MANY} workers: trials of {MANY / rate:.0f} s)"
+        for part, rate in many.capacities(row).items()
+    ]
+    return f"{_name(row)}: CPU for {'; '.join(parts)}"
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['sampler']}, {row['seconds']:g} s{'' if row['tracking'] else ', no MLflow'}"
+
+
+def _say(text: str) -> None:
+    print(f"{text} (load {os.getloadavg()[0]:.1f})", file=sys.stderr)

@@ -1,0 +1,46 @@
+"""How results of a cluster are taken in: side by side, so that a slow disk holds up none."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from sweeps.executors.cluster.connecting import parse_cluster
+from sweeps.executors.cluster.executor import DaskExecutor
+from sweeps.executors.preloading import make_preload
+from sweeps.experiment import TrialSpec
+from tests.sweeps.executors import misbehaving
+from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
+from tests.sweeps.executors.conftest import Listener
+
+WAIT_SECONDS = 60
+
+
+@pytest.fixture
+def executor(tmp_path):
+    cluster = DaskCluster(tmp_path)
+    try:
+        cluster.start_scheduler()
+        cluster.start_worker("one")
+        cluster.wait_for(1)
+        data = misbehaving.experiment.prepare(None, 0)
+        preload = make_preload(misbehaving.__name__ + ":experiment", None, data)
+        running = DaskExecutor(parse_cluster(cluster.uri, trusted=True), preload, Listener())
+        yield running
+        running.close()
+    finally:
+        cluster.close()
+
+
+@pytest.mark.slow
+def test_a_result_is_kept_while_another_one_still_is(executor):
+    both = threading.Barrier(2)
+
+    def keep(attempt):
+        both.wait(WAIT_SECONDS)
+        return attempt.result.stop_reason
+
+    specs = [TrialSpec("s", slot, 1, 0, {"act": "fine"}) for slot in (0, 1)]
+    futures = [executor.submit(spec, keep=keep) for spec in specs]
+    assert [future.result(WAIT_SECONDS) for future in futures] == ["fine", "fine"]

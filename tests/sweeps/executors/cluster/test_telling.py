@@ -1,0 +1,75 @@
+"""What a Dask worker tells of its attempts: everything, in order, and not too often."""
+
+from __future__ import annotations
+
+from sweeps.executors.cluster.telling import PACE_SECONDS, Teller
+from sweeps.experiment import TrialSpec
+
+
+class FakeWorker:
+    def __init__(self):
+        self.events = []
+
+    def log_event(self, topic, event):
+        assert topic == "topic"
+        self.events.append(event)
+
+
+class FakeClock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def spec(slot):
+    return TrialSpec("sweep", slot, 1, 0, {})
+
+
+def epochs_of(events, key):
+    return [
+        epoch
+        for event in events
+        if event["key"] == key
+        for epoch, metrics in event.get("epochs", [])
+        if metrics == {"loss": float(epoch)}
+    ]
+
+
+def test_epochs_are_told_once_a_second_and_none_is_lost():
+    worker, clock = FakeWorker(), FakeClock()
+    teller = Teller(worker, "topic", clock)
+    teller.started(spec(3))
+    assert worker.events == [{"key": "0003-1"}]
+    for epoch in range(100):
+        clock.now += PACE_SECONDS / 10
+        teller.epoch(spec(3), epoch, {"loss": float(epoch)})
+    assert 9 <= len(worker.events) - 1 <= 11
+    teller.ended(spec(3))
+    assert epochs_of(worker.events, "0003-1") == list(range(100))
+
+
+def test_slow_epochs_are_told_at_once_each():
+    worker, clock = FakeWorker(), FakeClock()
+    teller = Teller(worker, "topic", clock)
+    teller.started(spec(0))
+    for epoch in range(3):
+        clock.now += PACE_SECONDS
+        teller.epoch(spec(0), epoch, {"loss": float(epoch)})
+        assert epochs_of(worker.events[-1:], "0000-1") == [epoch]
+    teller.ended(spec(0))
+    assert len(worker.events) == 4
+
+
+def test_attempts_side_by_side_do_not_mix():
+    worker, clock = FakeWorker(), FakeClock()
+    teller = Teller(worker, "topic", clock)
+    for slot in (0, 1):
+        teller.started(spec(slot))
+    for epoch in range(5):
+        teller.epoch(spec(epoch % 2), epoch, {"loss": float(epoch)})
+    assert worker.events == [{"key": "0000-1"}, {"key": "0001-1"}]
+    for slot in (0, 1, 1):
+        teller.ended(spec(slot))
+    assert epochs_of(worker.events, "0000-1") == [0, 2, 4]
+    assert epochs_of(worker.events, "0001-1") == [1, 3]
