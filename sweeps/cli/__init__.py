@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sweeps.cli.cluster import app as cluster_app
 from sweeps.cli.comparing import compare
 from sweeps.cli.console import open_streams
 from sweeps.cli.dashboard import dashboard
@@ -82,6 +83,7 @@ for _command in (
 app.command("list")(list_sweeps)
 app.command("try")(try_point)
 app.command("import")(import_)
+app.add_typer(cluster_app, name="cluster")
 
 
 def _print_version(asked: bool) -> None:

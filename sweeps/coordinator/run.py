@@ -23,7 +23,7 @@ from sweeps.coordinator.restoring import make_ledger
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
 from sweeps.databases import Patience
-from sweeps.executors.cluster.connecting import Cluster, look_at
+from sweeps.executors.cluster.fleet import Fleet, look_at
 from sweeps.home import Home
 from sweeps.options import RunOptions
 from sweeps.parallelism import Parallelism
@@ -59,8 +59,9 @@ def run_options(
     """
     config = resolve(asked)
     cluster = find_cluster(asked)
-    if cluster is not None:
-        parallelism = Parallelism(look_at(cluster), config.ask_ahead)
+    fleet = look_at(cluster) if cluster is not None else None
+    if fleet is not None:
+        parallelism = Parallelism(fleet.places, config.ask_ahead)
         config = dataclasses.replace(config, parallelism=parallelism)
     config.home.check_writable()
     tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
@@ -71,6 +72,8 @@ def run_options(
     try:
         for baseline in config.dropped_baselines:
             shown.note(f"baseline {baseline!r} lies outside what --set allows: left out")
+        for line in fleet.notes if fleet is not None else ():
+            shown.note(line)
         if config.parallelism.idle:
             shown.note(f"workers: {config.parallelism}")
         _check_databases(config.home, tracking_uri, shown.note)
@@ -82,7 +85,7 @@ def run_options(
             progress=shown,
             has_failed=has_failed,
             is_away=away is not None,
-            cluster=cluster,
+            fleet=fleet,
         )
     finally:
         shown.close()
@@ -105,7 +108,7 @@ def run_sweep(
     progress: Progress,
     has_failed: Callable[[Summary], bool] = lambda summary: False,
     is_away: bool = False,
-    cluster: Cluster | None = None,
+    fleet: Fleet | None = None,
 ) -> RunResult:
     """Create or resume a sweep and run it to its end.
 
@@ -115,7 +118,7 @@ def run_sweep(
         progress: Who is told what happens.
         has_failed: Judges the end: the parent run of a sweep that missed its bound is FAILED.
         is_away: Whether the user knows already that the store cannot be reached.
-        cluster: What trains, in place of this machine.
+        fleet: What trains, in place of this machine.
 
     Raises:
         UsageError: Its name belongs to another sweep, or another process runs it.
@@ -135,7 +138,7 @@ def run_sweep(
             store.ask(total)
             parent = ParentRun(config, info, tracking_uri, progress, is_away=is_away)
             coordinator = _assemble(
-                config, info, records, request, helm, progress, parent.project, cluster
+                config, info, records, request, helm, progress, parent.project, fleet
             )
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))
@@ -171,7 +174,7 @@ def _assemble(
     helm: Helm,
     progress: Progress,
     on_record: Callable[[Record], None],
-    cluster: Cluster | None,
+    fleet: Fleet | None,
 ) -> Coordinator:
     patience = Patience(progress.note, lambda: request.reason is not None)
     directions = [one.direction for one in info.objectives]
@@ -189,7 +192,7 @@ def _assemble(
         progress=progress,
         request=request,
         watch=watch,
-        start_executor=lambda: start_executor(config, watch, progress.note, cluster),
+        start_executor=lambda: start_executor(config, watch, progress.note, fleet),
         environment=environment(),
         on_record=on_record,
     )
