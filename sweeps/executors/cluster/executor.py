@@ -114,8 +114,8 @@ class DaskExecutor:
         self._client.close()
         if self._repeats:
             self._note(
-                f"cluster: {self._repeats} times an attempt was begun again, since its worker had "
-                "gone; its first result counts"
+                f"cluster: attempts begun again since their worker had gone: {self._repeats}; the "
+                "first result of each counts"
             )
         for _, future in list(self._running.values()):
             _fail(future, "the executor was closed")

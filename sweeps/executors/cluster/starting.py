@@ -77,7 +77,7 @@ def local_cluster(plan: LocalPlan) -> Iterator[str]:
             cluster = dask.LocalCluster(
                 n_workers=plan.workers,
                 threads_per_worker=plan.threads,
-                host=plan.host,
+                host=f"[{plan.host}]" if ":" in plan.host else plan.host,
                 scheduler_port=plan.port,
                 security=_security(dask, plan.certificates),
                 # Read once, when the scheduler starts: no client can change it later. Its web

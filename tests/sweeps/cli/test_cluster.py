@@ -37,6 +37,7 @@ class Started:
             text=True,
             start_new_session=True,
         )
+        self.had: set[int] = set()
         self.said: list[str] = []
         while not self.said or "Ctrl-C stops it" not in self.said[-1]:
             self.said.append(self.process.stdout.readline())
@@ -44,28 +45,36 @@ class Started:
 
     def signal(self, number: signal.Signals) -> int:
         """Send it as a terminal would: SIGINT to all of the session, others to the command."""
+        self.had = descendants(self.process.pid)
         send = os.killpg if number == signal.SIGINT else os.kill
         send(self.process.pid, number)
         return self.process.wait(PATIENCE_SECONDS)
 
     def left(self) -> list[int]:
-        """Processes of its session that are still there after a while."""
+        """Processes that it had, and are still there after a while."""
         end = time.monotonic() + PATIENCE_SECONDS
-        while (alive := session(self.process.pid)) and time.monotonic() < end:
+        while (alive := self.had & parents().keys()) and time.monotonic() < end:
             time.sleep(0.1)
-        return alive
+        return sorted(alive)
 
 
-def session(number):
-    found = []
+def parents():
+    """Every process that lives, and its parent."""
+    found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _, _, of, *_ = stat.read_text().rpartition(")")[2].split()
+            state, parent, *_ = stat.read_text().rpartition(")")[2].split()
         except OSError:  # it has just gone
             continue
-        if int(of) == number and state != "Z":
-            found.append(int(stat.parent.name))
+        if state != "Z":
+            found[int(stat.parent.name)] = int(parent)
     return found
+
+
+def descendants(process):
+    """Its children, their children, ...: whatever sessions these have begun."""
+    children = {child for child, parent in parents().items() if parent == process}
+    return children.union(*map(descendants, children))
 
 
 def free_port():
@@ -84,8 +93,8 @@ def start():
 
     yield begin
     for one in running:
-        one.process.kill()
-        one.process.wait()
+        if one.process.poll() is None:
+            one.signal(signal.SIGKILL)
         one.process.stdout.close()
         assert one.left() == []
 
@@ -107,6 +116,7 @@ class TestClusterStart:
             assert sweep.is_alive(), sweep.stderr()
             time.sleep(0.1)
         assert cluster.signal(number) == code
+        assert len(cluster.had) > 4  # Dask's workers, our fork servers, and what these train in
         assert cluster.left() == []
         assert "Traceback" not in cluster.process.stdout.read()
         assert sweep.wait() == 1

@@ -40,6 +40,8 @@ def version(name, before=importlib.metadata.version):
 
 importlib.metadata.version = version
 """
+BUSY = ("--trials", "12", "--ask-ahead", "8")
+"""No worker of two waits for a slot before its own."""
 SECONDS = "longest_seconds=0.3"
 
 
@@ -174,15 +176,39 @@ class TestFleet:
         for name in ("one", "two"):
             cluster.start_worker(name)
         cluster.wait_for(2)
-        running = launch(cluster, "--trials", "12", seconds="longest_seconds=1")
+        running = launch(cluster, *BUSY, seconds="longest_seconds=1")
         while recorded(make_home()) < 3:
             assert running.is_alive(), running.stderr()
         cluster.kill("one")
         assert running.wait() == 0, running.stderr()
         assert "allowed-failures of its scheduler is 3" in running.stderr()
-        assert "1 times an attempt was begun again" in running.stderr()
-        options = {"trials": 12, "overrides": ("longest_seconds=1",)}
+        assert "attempts begun again since their worker had gone: 1;" in running.stderr()
+        options = {"trials": 12, "ask_ahead": 8, "overrides": ("longest_seconds=1",)}
         assert_sound(make_home(), table(run_toy("alone", workers=2, **options)))
+
+    def test_a_death_too_many_is_a_crash_that_we_try_again(
+        self, tmp_path, monkeypatch, launch, make_home, run_toy
+    ):
+        monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+        (tmp_path / "strict").mkdir()
+        strict = DaskCluster(tmp_path / "strict")
+        try:
+            strict.start_scheduler()
+            for name in ("one", "two"):
+                strict.start_worker(name)
+            strict.wait_for(2)
+            running = launch(strict, *BUSY, seconds="longest_seconds=1")
+            while recorded(make_home()) < 3:
+                assert running.is_alive(), running.stderr()
+            strict.kill("one")
+            assert running.wait() == 0, running.stderr()
+        finally:
+            strict.close()
+        options = {"trials": 12, "ask_ahead": 8, "overrides": ("longest_seconds=1",)}
+        crashed = [r for r in records(run_toy(**options)) if r.reason == "crash"]
+        assert crashed, running.stderr()
+        assert all("workers that had it died, 1 in a row" in r.error for r in crashed)
+        assert table(run_toy(**options)) == table(run_toy("alone", workers=2, **options))
 
     def test_in_free_order_it_trains_whatever_its_size(self, cluster, launch, make_home, run_toy):
         cluster.start_worker("one")
