@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -179,6 +180,7 @@ class TestFleet:
         running = launch(cluster, *BUSY, seconds="longest_seconds=1")
         while recorded(make_home()) < 3:
             assert running.is_alive(), running.stderr()
+        time.sleep(0.2)  # whoever has just ended a trial has told of the next
         cluster.kill("one")
         assert running.wait() == 0, running.stderr()
         assert "allowed-failures of its scheduler is 3" in running.stderr()
