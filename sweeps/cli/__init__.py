@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sweeps.cli.cluster import app as cluster_app
 from sweeps.cli.comparing import compare
 from sweeps.cli.console import open_streams
 from sweeps.cli.dashboard import dashboard
@@ -83,6 +84,7 @@ for _command in (
 app.command("list")(with_storage(list_sweeps))
 app.command("try")(with_storage(try_point))
 app.command("import")(with_storage(import_))
+app.add_typer(cluster_app, name="cluster")
 
 
 def _print_version(asked: bool) -> None:

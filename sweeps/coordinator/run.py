@@ -24,7 +24,7 @@ from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
 from sweeps.databases import Patience
 from sweeps.errors import LeaseLost
-from sweeps.executors.cluster.connecting import Cluster, look_at
+from sweeps.executors.cluster.fleet import Fleet, look_at
 from sweeps.home import Home
 from sweeps.options import RunOptions
 from sweeps.parallelism import Parallelism
@@ -61,8 +61,9 @@ def run_options(
     """
     config = resolve(asked)
     cluster = find_cluster(asked)
-    if cluster is not None:
-        parallelism = Parallelism(look_at(cluster), config.ask_ahead)
+    fleet = look_at(cluster) if cluster is not None else None
+    if fleet is not None:
+        parallelism = Parallelism(fleet.places, config.ask_ahead)
         config = dataclasses.replace(config, parallelism=parallelism)
     config.home.check_writable()
     tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
@@ -73,6 +74,8 @@ def run_options(
     try:
         for baseline in config.dropped_baselines:
             shown.note(f"baseline {baseline!r} lies outside what --set allows: left out")
+        for line in fleet.notes if fleet is not None else ():
+            shown.note(line)
         if config.parallelism.idle:
             shown.note(f"workers: {config.parallelism}")
         _check_databases(config.home, tracking_uri, shown.note)
@@ -84,7 +87,7 @@ def run_options(
             progress=shown,
             has_failed=has_failed,
             is_away=away is not None,
-            cluster=cluster,
+            fleet=fleet,
         )
     finally:
         shown.close()
@@ -107,7 +110,7 @@ def run_sweep(
     progress: Progress,
     has_failed: Callable[[Summary], bool] = lambda summary: False,
     is_away: bool = False,
-    cluster: Cluster | None = None,
+    fleet: Fleet | None = None,
 ) -> RunResult:
     """Create or resume a sweep and run it to its end.
 
@@ -117,7 +120,7 @@ def run_sweep(
         progress: Who is told what happens.
         has_failed: Judges the end: the parent run of a sweep that missed its bound is FAILED.
         is_away: Whether the user knows already that the store cannot be reached.
-        cluster: What trains, in place of this machine.
+        fleet: What trains, in place of this machine.
 
     Raises:
         UsageError: Its name belongs to another sweep, or another process runs it.
@@ -137,7 +140,7 @@ def run_sweep(
             store.ask(total)
             parent = ParentRun(config, info, tracking_uri, progress, is_away=is_away)
             watch = Watch(progress, request, helm)
-            coordinator = _assemble(config, info, records, watch, parent.project, cluster, held)
+            coordinator = _assemble(config, info, records, watch, parent.project, fleet, held)
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))
             progress.started(info, total, records)
@@ -173,7 +176,7 @@ def _assemble(
     records: Sequence[Record],
     watch: Watch,
     on_record: Callable[[Record], None],
-    cluster: Cluster | None,
+    fleet: Fleet | None,
     held: Hold,
 ) -> Coordinator:
     request, note = watch.request, watch.progress.note
@@ -192,7 +195,7 @@ def _assemble(
         progress=watch.progress,
         request=request,
         watch=watch,
-        start_executor=lambda: start_executor(config, watch, note, cluster),
+        start_executor=lambda: start_executor(config, watch, note, fleet),
         environment=environment(),
         on_record=on_record,
     )
