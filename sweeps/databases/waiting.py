@@ -39,7 +39,7 @@ class Trouble:
     passes: bool
     why: str
     error: StoreError
-    longest_seconds: float = LONGEST_WAIT_SECONDS
+    longest_seconds: float
 
 
 class Server(Protocol):
@@ -119,7 +119,7 @@ def _trouble(database: Path | Server, error: Exception) -> Trouble | None:
     if cause is None:
         return None
     why = "another process has locked it"
-    return Trouble(is_locked(cause), why, explained(cause, database))
+    return Trouble(is_locked(cause), why, explained(cause, database), LONGEST_WAIT_SECONDS)
 
 
 def sqlite_error(error: BaseException | None) -> sqlite3.Error | None:
