@@ -92,15 +92,18 @@ class DaskExecutor:
         future: Future[Any] = Future()
         self._running[spec.key] = (spec, future)
         job = on_worker.Job(self._topic, spec, judge, self._digest, self._versions, self._timeout)
-        remote = self._client.submit(
-            on_worker.train,
-            job,
-            self._preload,
-            key=f"{self._topic}-{spec.key}",
-            pure=False,
-            priority=-spec.slot,  # in the order of the slots, also when one is run again
-            resources=dict(self._cluster.resources) or None,
-        )
+        try:
+            remote = self._client.submit(
+                on_worker.train,
+                job,
+                self._preload,
+                key=f"{self._topic}-{spec.key}",
+                pure=False,
+                priority=-spec.slot,  # in the order of the slots, also when one is run again
+                resources=dict(self._cluster.resources) or None,
+            )
+        except Exception:  # such as: its client has noticed before we have
+            raise self._gone() from None
         future.add_done_callback(lambda ended: remote.cancel() if ended.cancelled() else None)
         # Dask calls back in one thread for all: whoever waited there would hold up every result.
         remote.add_done_callback(lambda ended: self._take(ended, spec, future, keep))
@@ -131,8 +134,12 @@ class DaskExecutor:
 
     def _count(self) -> None:
         """Look how many workers there are; say so if more than ever would have no work."""
-        now = sum(places(self._client, self._cluster.resources).values())
-        self._places, self._counted_at = now, time.monotonic()
+        self._counted_at = time.monotonic()
+        try:
+            now = sum(places(self._client, self._cluster.resources).values())
+        except Exception:  # the scheduler may be gone: that is for those to say who wait for it
+            return
+        self._places = now
         found = Parallelism(now, self._told.ask_ahead)
         if found.idle > self._told.idle:
             self._told = found
@@ -180,18 +187,24 @@ class DaskExecutor:
 
     def _attempt(self, remote: Any, spec: TrialSpec) -> Attempt:
         if remote.status == "finished":
-            result: Attempt | on_worker.Trouble = remote.result()
+            try:
+                result: Attempt | on_worker.Trouble = remote.result()
+            except Exception:  # while it was fetched; Dask has several words for it
+                raise self._gone() from None
             if isinstance(result, on_worker.Trouble):
                 raise WorkersError(result.text)
             return result
         if remote.status != "error":
-            raise WorkersError(f"the Dask scheduler at {self._cluster.asked} has gone")
+            raise self._gone()
         error = remote.exception()
         if isinstance(error, KilledWorker):
             text = f"the workers that had it died, {error.allowed_failures + 1} in a row"
             now = now_ms()
             return Attempt(spec, None, text, now, now, "crash")
         raise error
+
+    def _gone(self) -> WorkersError:
+        return WorkersError(f"the Dask scheduler at {self._cluster.asked} has gone")
 
 
 def _fail(future: Future[Any], why: str) -> None:
