@@ -17,7 +17,7 @@ NAME := startup smoke engine growth memory throughput
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test check faults equality benchmark data-check wheel-test constraints clean python
+.PHONY: help sweep test check cluster-test faults equality benchmark data-check wheel-test constraints clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -41,6 +41,10 @@ faults: $(VENV)/.installed-dev ## kill, fill, lock and unplug, long; more: make 
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && pytest="$(BIN)/python -m pytest -m faults --timeout 900" && \
 	{ $$pytest tests/sweeps >"$$log" 2>&1 & } && other=$$! && \
 	{ $$pytest tests/faults; cases=$$?; wait $$other; rest=$$?; cat "$$log"; [ $$cases$$rest = 00 ]; }
+
+cluster-test: export CLUSTER_TRIALS := $(or $(TRIALS),40)
+cluster-test: $(VENV)/.installed-dev ## PostgreSQL, MLflow, Dask and hosts, hurt in mid-sweep; shorter: TRIALS=16
+	$(BIN)/python -m pytest -m cluster -s tests/cluster
 
 check: $(VENV)/.installed-dev ## lint, format, types, layers
 	$(BIN)/ruff check .

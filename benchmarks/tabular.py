@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Build, or let every policy choose and judge what it chose."""
     folder = options.folder
     if options.build:
+        digits20.unpack(folder)
         bank.build(folder, options.build, options.processes)
     own = options.build or options.own or options.publish
     table = digits20.of_folder(folder) if own else digits20.published()

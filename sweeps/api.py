@@ -182,16 +182,21 @@ def run(
         raise SystemExit(143 if result.summary.stopped_by == "terminate" else 129)
     if result.summary.failure_cause:
         raise TrialsError(result.summary.failure_cause)
-    return Sweep(Home.resolve(home), result.info)
+    return Sweep(Home.resolve(home, asked.storage), result.info)
 
 
-def load(name: str, home: str | Path | None = None) -> Sweep:
+def load(name: str, home: str | Path | None = None, storage: str | None = None) -> Sweep:
     """Return an existing sweep by name or id.
+
+    Args:
+        name: Name or id.
+        home: Folder of records and databases; `mlruns` if None.
+        storage: The database that the home is a copy of, if it is; `SWEEPS_STORAGE` if None.
 
     Raises:
         UsageError: There is none of that name; the message lists those that exist.
     """
-    found = Home.resolve(home)
+    found = Home.resolve(home, storage)
     return Sweep(found, found.get(name))
 
 

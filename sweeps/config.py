@@ -95,7 +95,7 @@ def resolve(options: RunOptions) -> SweepConfig:
         UsageError: Anything is wrong; names what was received, what is allowed and the remedy.
     """
     order = check_options(options)
-    home = Home.resolve(options.home)
+    home = Home.resolve(options.home, options.storage)
     try:
         space = load_space(options.space)
         name = check_sweep_name(space.name if options.name is None else options.name)

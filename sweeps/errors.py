@@ -15,3 +15,7 @@ class TrialsError(RuntimeError):
 
 class StoreError(RuntimeError):
     """A database or a file of records cannot be used; says which, why, and how to go on."""
+
+
+class LeaseLost(StoreError):  # noqa: N818, what happened is the name of it
+    """Another host has taken the sweep over; nothing this process writes of it is taken now."""

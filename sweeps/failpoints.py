@@ -47,7 +47,7 @@ NAMES: Final = (
     *OF_A_SWEEP,
     *(
         f"{file}.{step}"
-        for file in ("hunch", "steering", "notes", "archived", "conclusion")
+        for file in ("hunch", "steering", "notes", "archived", "conclusion", "taken")
         for step in STEPS
     ),
     *("delete.begun", "delete.done", "delete.unregistered"),
@@ -58,8 +58,8 @@ NAMES: Final = (
     *("champion.done", "champion.renamed", "front.marked", "front.unmarked"),
 )
 """Every fail-point: also those of pictures and a champion's model, which not every experiment has,
-of a Pareto front, of hunches, of requests made and withdrawn, and of the commands that delete,
-free, pack and unpack."""
+of a Pareto front, of hunches, of requests made and withdrawn, of what another host wrote, and of
+the commands that delete, free, pack and unpack."""
 
 
 def reached(name: str) -> None:

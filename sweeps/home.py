@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweeps.errors import UsageError
+from sweeps.locks import exclusive, is_locked, owner_of
 from sweeps.naming import did_you_mean
 from sweeps.records import RecordError, RecordStore, Report, SweepInfo, warn
+
+if TYPE_CHECKING:
+    from sweeps.shared import SharedStorage, StorageServer
 
 
 @dataclass(frozen=True)
 class Home:
-    """A folder with `optuna.db`, `mlflow.db`, `records/` and `artifacts/`."""
+    """A folder with `optuna.db`, `mlflow.db`, `records/` and `artifacts/`.
+
+    Attributes:
+        path: The folder.
+        shared: What it shares with homes of other hosts; None for most.
+    """
 
     path: Path
+    shared: SharedStorage | None = field(default=None, compare=False)
 
     @classmethod
-    def resolve(cls, option: str | Path | None = None) -> Home:
+    def resolve(cls, option: str | Path | None = None, storage: str | None = None) -> Home:
         """Return the home: `option`, else `SWEEPS_HOME`, else `./mlruns`; absolute.
 
+        Args:
+            option: The folder.
+            storage: Address of the database that it shares with others, else `SWEEPS_STORAGE`.
+
         Raises:
-            UsageError: The path is a file.
+            UsageError: The path is a file, or the storage cannot be used.
         """
-        path = Path(option or os.environ.get("SWEEPS_HOME") or "mlruns").expanduser().resolve()
-        if set("%?{}") & set(str(path)):
-            raise UsageError(
-                f"home {path}: a path with %, ?, {{ or }} cannot stand in a database address; give "
-                "another folder with --home"
-            )
-        blocker = next((p for p in (path, *path.parents) if p.exists()), path)
-        if blocker.exists() and not blocker.is_dir():
-            raise UsageError(f"home {path}: {blocker} is a file; give a folder with --home")
-        return cls(path)
+        home = cls(_folder(option))
+        address = storage or os.environ.get("SWEEPS_STORAGE")
+        if not address:
+            return home
+        from sweeps.shared import open_shared
+
+        return cls(home.path, open_shared(home.path, address))
 
     def check_exists(self) -> None:
         """Refuse a folder that is not there, for what looks at everything in it.
@@ -60,6 +73,16 @@ class Home:
     def optuna_db(self) -> Path:
         """SQLite file of the studies."""
         return self.path / "optuna.db"
+
+    @property
+    def studies(self) -> Path | StorageServer:
+        """Where the studies are: that file, or the database it shares with others."""
+        return self.shared.server if self.shared else self.optuna_db
+
+    @property
+    def storage(self) -> str | None:
+        """Address of that database, with its password; never to be shown."""
+        return self.shared.server.url.render_as_string(hide_password=False) if self.shared else None
 
     @property
     def artifacts(self) -> Path:
@@ -129,16 +152,81 @@ class Home:
             )
         return info
 
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep others out while sweeps are made, named or deleted; also those of other hosts.
+
+        Raises:
+            UsageError: The home is a copy of a database, which was not given.
+            StoreError: Another one stays inside for too long.
+        """
+        self.check_storage()
+        with exclusive(self.records):
+            if self.shared is None:
+                yield
+            else:
+                with self.shared.alone():
+                    yield
+
+    def check_storage(self) -> None:
+        """Refuse to change a copy alone.
+
+        Raises:
+            UsageError: The home is a copy of a database, which was not given.
+        """
+        if self.shared is None and (self.path / "shared.db").exists():
+            from sweeps.shared import bound_to
+
+            raise UsageError(
+                f"home {self.path} is a copy of {bound_to(self.path)}; give it as --storage or "
+                "SWEEPS_STORAGE, or another folder with --home"
+            )
+
+    def publish(self, sweep_id: str) -> None:
+        """Let other hosts have what was left for a sweep without its lock: requests, notes.
+
+        Raises:
+            UsageError: The home is a copy of a database, which was not given.
+        """
+        self.check_storage()
+        if self.shared is not None:
+            self.shared.publish(f"records/{sweep_id}/")
+
+    def publish_readings(self) -> None:
+        """Let other hosts have what readings of test parts scored."""
+        if self.shared is not None:
+            self.shared.publish("test/")
+
+    def refresh(self, sweep_id: str | None = None) -> None:
+        """Take what other hosts have written since, of one sweep or of all."""
+        if self.shared is not None:
+            self.shared.refresh(f"records/{sweep_id}/" if sweep_id else "")
+
+    def owner(self, sweep_id: str) -> str:
+        """Return who works on a sweep, such as `process 7 on host since ...`."""
+        if self.shared is not None and (holder := self.shared.holder(sweep_id)) is not None:
+            return holder.described
+        return owner_of(self.records / sweep_id / "lock")
+
     def is_running(self, sweep_id: str) -> bool:
-        """Whether a coordinator holds the sweep's lock now."""
-        try:
-            descriptor = os.open(self.records / sweep_id / "lock", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        """Whether a coordinator works on the sweep now, here or on another host."""
+        return self.is_running_here(sweep_id) or (
+            self.shared is not None and self.shared.is_held(sweep_id)
+        )
+
+    def is_running_here(self, sweep_id: str) -> bool:
+        """Whether a process of this host holds the sweep's lock."""
+        return is_locked(self.records / sweep_id / "lock")
+
+
+def _folder(option: str | Path | None) -> Path:
+    path = Path(option or os.environ.get("SWEEPS_HOME") or "mlruns").expanduser().resolve()
+    if set("%?{}") & set(str(path)):
+        raise UsageError(
+            f"home {path}: a path with %, ?, {{ or }} cannot stand in a database address; give "
+            "another folder with --home"
+        )
+    blocker = next((p for p in (path, *path.parents) if p.exists()), path)
+    if blocker.exists() and not blocker.is_dir():
+        raise UsageError(f"home {path}: {blocker} is a file; give a folder with --home")
+    return path

@@ -1,8 +1,9 @@
-"""Locks of the kernel on a folder: the lock of a dead process is gone with it, no file is left."""
+"""Locks of the kernel on folders and files: the lock of a dead process is gone with it."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -29,6 +30,38 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_locked(file: Path) -> bool:
+    """Whether another process (or part of this one) holds the lock of a file."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def owner_of(path: Path) -> str:
+    """Return who says in a lock that it holds it, such as `process 7 on host since ...`."""
+    try:
+        return described(path.read_text(errors="replace"))
+    except FileNotFoundError:
+        return "nobody"
+
+
+def described(holder: str) -> str:
+    """Return what a holder wrote into its lock, in words."""
+    try:
+        owner = json.loads(holder)
+        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
 
 
 def _acquire(descriptor: int, folder: Path) -> None:

@@ -54,6 +54,8 @@ class RunOptions:
     workers: int | None = None
     executor: str | None = None
     trust_cluster: bool = False
+    resources: Mapping[str, float] = field(default_factory=dict)
     overrides: Sequence[str] = ()
     home: str | Path | None = None
     tracking_uri: str | None = None
+    storage: str | None = field(default=None, repr=False)  # a password may stand in it

@@ -8,6 +8,7 @@ import platform
 import re
 import socket
 import subprocess
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -70,6 +71,21 @@ def environment() -> dict[str, Any]:
         "cpu": _cpu(),
         "hostname": socket.gethostname(),
     }
+
+
+def cpu_features() -> list[str]:
+    """Return what this processor can, as far as numerical libraries choose their code by it."""
+    return list(_cpu()["features"])
+
+
+def is_mixed(environments: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether processors with different features had a part in it: the last bits depend on whose.
+
+    Args:
+        environments: Of recorded attempts; see `environment`.
+    """
+    processors = (e.get(key) for e in environments for key in ("cpu", "coordinator_cpu"))
+    return len({tuple(cpu.get("features", ())) for cpu in processors if cpu}) > 1
 
 
 def code_state(folder: Path) -> dict[str, Any]:

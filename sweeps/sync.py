@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sweeps.coordinator.lock import SweepLock
+from sweeps.coordinator.holding import hold
 from sweeps.coordinator.parent import draw, send_notes, sweep_note
 from sweeps.coordinator.parent_end import ending_of, finish
 from sweeps.experiment_loading import load_experiment
@@ -56,7 +56,7 @@ def sync_sweep(
         UsageError: Another process runs the sweep.
         RecordError: A record cannot be read.
     """
-    with SweepLock(home.store(info.id).folder / "lock", info.name):
+    with hold(home, info):
         return send(home, info, tracking_uri, on_written)
 
 

@@ -20,6 +20,7 @@ from benchmarks.cluster.here import ClusterHere
 from benchmarks.cluster.many import HOME, SWEEP
 from benchmarks.stages import StageClock
 from sweeps.executors.cluster.connecting import parse_cluster
+from sweeps.executors.cluster.fleet import Fleet
 from sweeps.options import RunOptions
 from sweeps.parallelism import Parallelism
 from sweeps.progress.quiet import Quiet
@@ -161,7 +162,7 @@ def main(wanted: dict[str, Any], output: Path) -> None:
         tracking_uri=own if wanted["tracking"] else AWAY,
         progress=rows,
         is_away=not wanted["tracking"],
-        cluster=ClusterHere(cluster.address, cluster.asked),
+        fleet=Fleet(ClusterHere(cluster.address, cluster.asked), wanted["workers"], False, ()),
     )
     output.write_text(
         json.dumps({"rows": rows.rows, "pending": result.summary.tracking_pending}),

@@ -64,7 +64,7 @@ def build(folder: Path, count: int, processes: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     points = draw(-(-count // ROWS) * ROWS)
     missing = [
-        first for first in range(0, len(points), ROWS) if not _part(folder, first).exists()
+        first for first in range(0, len(points), ROWS) if not part(folder, first).exists()
     ]  # fmt: skip
     todo = [(folder, first, points[first : first + ROWS]) for first in missing]
     with get_context("spawn").Pool(processes, maxtasksperchild=_PARTS_A_PROCESS) as pool:
@@ -72,15 +72,15 @@ def build(folder: Path, count: int, processes: int) -> None:
             print(f"{done} of {len(missing)} parts of {ROWS}", file=sys.stderr, flush=True)
 
 
-def _train_part(part: tuple[Path, int, Points]) -> None:
-    train_part(*part)
+def _train_part(todo: tuple[Path, int, Points]) -> None:
+    train_part(*todo)
 
 
 def train_part(folder: Path, first: int, points: Points) -> None:
     """Train some configurations, in order, and write their part."""
     rows = [train(first + offset, point) for offset, point in enumerate(points)]
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    save(_part(folder, first), arrays)
+    save(part(folder, first), arrays)
 
 
 def train(row: int, point: dict[str, Value]) -> dict[str, np.ndarray]:
@@ -114,7 +114,7 @@ def read(folder: Path) -> tuple[Points, dict[str, np.ndarray]]:
     A gap (processes finish their parts in any order) ends the table.
     """
     parts: list[dict[str, np.ndarray]] = []
-    while (path := _part(folder, len(parts) * ROWS)).exists():
+    while (path := part(folder, len(parts) * ROWS)).exists():
         parts.append(load(path))
     if not parts:
         raise RuntimeError(f"{folder}: no part is trained yet; --build trains them")
@@ -142,5 +142,6 @@ def _kept(result: TrialResult, images: int) -> dict[str, Any]:
     }
 
 
-def _part(folder: Path, first: int) -> Path:
+def part(folder: Path, first: int) -> Path:
+    """Return the file of the configurations from `first` on."""
     return folder / "rows" / f"{first:05d}.npz"

@@ -29,7 +29,7 @@ _ROWS_A_PROCESS = 100
 
 def train_missing(folder: Path, points: bank.Points, rows: Collection[int], processes: int) -> None:
     """Train on blocks what was chosen and is not in the folder yet."""
-    todo = [(folder, row, points[row]) for row in sorted(rows) if not _file(folder, row).exists()]
+    todo = [(folder, row, points[row]) for row in sorted(rows) if not part(folder, row).exists()]
     if not todo:
         return
     with get_context("spawn").Pool(processes, maxtasksperchild=_ROWS_A_PROCESS) as pool:
@@ -52,7 +52,7 @@ def train_row(folder: Path, row: int, point: dict[str, Value]) -> None:
         right.append(result.arrays["block_correct"] != 0)
         images.append(result.arrays["block_images"])
     ordered = np.argsort(np.concatenate(images), kind="stable")
-    files.save(_file(folder, row), {"right": np.packbits(np.concatenate(right)[ordered])})
+    files.save(part(folder, row), {"right": np.packbits(np.concatenate(right)[ordered])})
 
 
 def read(folder: Path) -> dict[int, NDArray[np.uint8]]:
@@ -105,5 +105,6 @@ def _pool() -> PreparedData:
     return load_experiment("digitexp.on_blocks:experiment", None).prepare(None, SPLIT_SEED)
 
 
-def _file(folder: Path, row: int) -> Path:
+def part(folder: Path, row: int) -> Path:
+    """Return the file of a configuration."""
     return folder / "blocks" / f"{row:05d}.npz"

@@ -169,6 +169,22 @@ def published() -> Digits20:
     return Digits20(headlines=headlines, judged=judged, **arrays)
 
 
+def unpack(folder: Path) -> None:
+    """Write what is published as parts of a folder that lacks them; a build goes on from there."""
+    table = published()
+    for first in range(0, len(table.columns), bank.ROWS):
+        rows = slice(first, first + bank.ROWS)
+        if not bank.part(folder, first).exists():
+            arrays = {
+                name: getattr(table, name)[rows]
+                for name in ("right", "val_loss", "headlines", "diverged", "early")
+            }
+            files.save(bank.part(folder, first), arrays)
+    for row, right in table.judged.items():
+        if not blocks.part(folder, row).exists():
+            files.save(blocks.part(folder, row), {"right": right})
+
+
 def digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     """Return the SHA-256 (hex) of named arrays: names, types, shapes and values."""
     found = hashlib.sha256()

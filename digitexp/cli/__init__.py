@@ -1,4 +1,4 @@
-"""The command `digitexp`: look at data, train one configuration."""
+"""The command `digitexp`: look at data, train one configuration, try its parts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from digitexp.cli import data, train
+from digitexp.cli import data, functions, train
 
 __all__ = ["app", "main"]
 
@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 app.command()(data.data)
 app.command()(train.train)
+app.command()(functions.softmax)
+app.command()(functions.activations)
 
 USER_ERRORS = (
     ValueError,

@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 __all__ = ["known_warnings_ignored", "memory_errors", "set_up_tensorflow", "start_tensorflow"]
 
@@ -57,7 +58,18 @@ def start_tensorflow() -> None:
     with _without_chatter():
         import tensorflow as tf
 
-        tf.constant(0.0)  # initialises the CPU device here, where its messages are held back
+        _share_gpus(tf)
+        tf.constant(0.0)  # initialises the devices here, where their messages are held back
+
+
+def _share_gpus(tf: Any) -> None:
+    """Take of a GPU what a training needs, not all: several processes may train on one.
+
+    Not in `set_up_tensorflow`: to look for GPUs starts CUDA, which no forked process could use.
+    """
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # raised when TensorFlow already uses it
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 @contextlib.contextmanager

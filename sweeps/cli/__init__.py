@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sweeps.cli.cluster import app as cluster_app
 from sweeps.cli.comparing import compare
 from sweeps.cli.console import open_streams
 from sweeps.cli.dashboard import dashboard
@@ -19,6 +20,7 @@ from sweeps.cli.exporting import export
 from sweeps.cli.finalizing import finalize
 from sweeps.cli.init import init
 from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share
+from sweeps.cli.options import with_storage
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.replaying import replay
 from sweeps.cli.reporting import report
@@ -78,10 +80,11 @@ for _command in (
     *(init, schema, sync, doctor, serve_tracking),
     *(note, rename, archive, delete, gc, share),
 ):
-    app.command()(_command)
-app.command("list")(list_sweeps)
-app.command("try")(try_point)
-app.command("import")(import_)
+    app.command()(with_storage(_command))
+app.command("list")(with_storage(list_sweeps))
+app.command("try")(with_storage(try_point))
+app.command("import")(with_storage(import_))
+app.add_typer(cluster_app, name="cluster")
 
 
 def _print_version(asked: bool) -> None:

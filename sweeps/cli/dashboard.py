@@ -38,6 +38,11 @@ def dashboard(
     from sweeps.report.numbers import counted
 
     found = Home.resolve(home)
+    if found.shared is not None:
+        raise UsageError(
+            f"the studies are in {found.shared.server}: open them with  optuna-dashboard ADDRESS"
+            "  (its buttons change them)"
+        )
     make_app = _dashboard_app()
     if not found.optuna_db.exists():
         raise UsageError(f"nothing to show: no sweep in {found.path}; begin with: sweeps run smoke")

@@ -160,6 +160,7 @@ def note(
     if subject != SWEEP and subject not in slots:
         raise UsageError(f"sweep {info.name!r} has no trial {subject}")
     notes.write(subject, given[0].strip())
+    found.publish(info.id)
     whom = f"sweep {info.name!r}" if subject == SWEEP else f"trial {subject} of {info.name!r}"
     print(f"noted of {whom}" if given[0].strip() else f"removed the note of {whom}")
     if not found.is_running(info.id):  # else it shows them when it ends

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 import yaml
@@ -81,6 +85,44 @@ TrackingOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="SWEEPS_STORAGE",
+        help="PostgreSQL database that homes of several hosts share.",
+        show_default=False,
+    ),
+]
+
+
+def with_storage(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that works on a home the option of what the home shares.
+
+    Whoever resolves a home finds it in the environment, where it is looked for anyway.
+    """
+    signature = inspect.signature(command)
+    if "home" not in signature.parameters:
+        return command
+    hints = get_type_hints(command, include_extras=True)
+
+    @functools.wraps(command)
+    def with_option(*args: Any, storage: str | None = None, **values: Any) -> Any:
+        if storage is not None:
+            os.environ["SWEEPS_STORAGE"] = storage
+        return command(*args, **values)
+
+    option = inspect.Parameter(
+        "storage", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=StorageOption
+    )
+    own = [p.replace(annotation=hints[name]) for name, p in signature.parameters.items()]
+    extended = signature.replace(parameters=[*own, option])
+    with_option.__signature__ = extended  # type: ignore[attr-defined]
+    with_option.__annotations__ = {**hints, "storage": StorageOption}
+    return with_option
 
 
 def parse_options(texts: list[str], option: str) -> dict[str, Any]:

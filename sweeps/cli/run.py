@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from sweeps.cli.cluster import ExecutorOption, ResourcesOption, TrustOption, parse_resources
 from sweeps.cli.exit_codes import WHOLE, exit_code, failure
 from sweeps.cli.finalizing import finalize_after, is_to_be_finalized
 from sweeps.cli.options import (
@@ -110,14 +111,9 @@ def run(
         int | None,
         typer.Option(help="Worker processes (default: one a core); 0 trains in this process."),
     ] = None,
-    executor: Annotated[
-        str | None,
-        typer.Option(metavar="URI", help="A Dask cluster: dask://HOST:8786, dask+tls://HOST:8786."),
-    ] = None,
-    trust_cluster: Annotated[
-        bool,
-        typer.Option("--trust-cluster", help="Send pickles over a network without encryption."),
-    ] = False,
+    executor: ExecutorOption = None,
+    trust_cluster: TrustOption = False,
+    resources: ResourcesOption = None,
     finalize: Annotated[
         bool | None,
         typer.Option(
@@ -162,6 +158,7 @@ def run(
         workers=workers,
         executor=executor,
         trust_cluster=trust_cluster,
+        resources=parse_resources(resources or []),
         overrides=tuple(overrides or ()),
         home=home,
         tracking_uri=tracking_uri,

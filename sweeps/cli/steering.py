@@ -30,7 +30,6 @@ def stop(
     home: HomeOption = None,
 ) -> None:
     """Stop a running sweep as Ctrl-C does, and wait until it has ended; it can be resumed."""
-    from sweeps.coordinator.lock import owner_of
     from sweeps.home import Home
 
     found = Home.resolve(home)
@@ -38,14 +37,15 @@ def stop(
     if not found.is_running(info.id):
         print(f"sweep {info.name!r} is not running")
         return
-    folder = found.store(info.id).folder
-    steering = Steering(folder)
+    steering = Steering(found.store(info.id).folder)
     steering.ask(STOP_NOW if now else STOP)
+    found.publish(info.id)
     if _wait(lambda: not found.is_running(info.id), LONGEST_STOP_SECONDS):
         steering.withdraw([STOP, STOP_NOW])  # it may have ended of itself meanwhile
+        found.publish(info.id)
         print(f"sweep {info.name!r} has stopped; the command that began it goes on")
         return
-    print(f"sweep {info.name!r} does not end: it is run by {owner_of(folder / 'lock')}")
+    print(f"sweep {info.name!r} does not end: it is run by {found.owner(info.id)}")
     raise typer.Exit(FAILED)
 
 
@@ -53,6 +53,7 @@ def pause(name: SweepArgument, home: HomeOption = None) -> None:
     """Let a running sweep begin no further trial; those that run end normally."""
     found, info = _running(name, home)
     Steering(found.store(info.id).folder).ask(PAUSE)
+    found.publish(info.id)
     print(f"sweep {info.name!r} begins no trial until `sweeps resume {info.name}`")
 
 
@@ -62,6 +63,7 @@ def resume(name: SweepArgument, home: HomeOption = None) -> None:
     steering = Steering(found.store(info.id).folder)
     was_paused = PAUSE in steering.asked()
     steering.withdraw([PAUSE])
+    found.publish(info.id)
     print(f"sweep {info.name!r} goes on" if was_paused else f"sweep {info.name!r} is not paused")
 
 
@@ -78,18 +80,20 @@ def cancel(
     store = found.store(info.id)
 
     def outcome() -> Record | None:
+        found.refresh(info.id)
         records = store.read_all(report=lambda line: None)
         return next((r for r in records if r.spec.slot == trial and r.ends_slot), None)
 
     ended = outcome()
     if ended is not None:
         raise UsageError(f"trial {trial} of sweep {info.name!r} has ended: {ended.reason}")
-    begun = {slot.number for slot in stored_slots(found.optuna_db, info.study_name)}
+    begun = {slot.number for slot in stored_slots(found.studies, info.study_name)}
     if trial not in begun:
         last = f"the last one is {max(begun)}" if begun else "there is none yet"
         raise UsageError(f"trial {trial} of sweep {info.name!r} was not begun; {last}")
     steering = Steering(store.folder)
     steering.ask(cancelling(trial))
+    found.publish(info.id)
     is_paused = PAUSE in steering.asked()
     _wait(lambda: outcome() is not None, 2.0 if is_paused else LONGEST_CANCEL_SECONDS)
     ended = outcome()

@@ -48,7 +48,6 @@ def try_point(
     """
     from sweeps.home import Home
     from sweeps.records import Hunches
-    from sweeps.study.proposals import point_key
 
     found = Home.resolve(home)
     info = found.get(name)
@@ -63,18 +62,24 @@ def try_point(
     known = _known(found, info, hunches)
     if not points:
         raise UsageError(f"none of them lies in the space of {info.name!r}; nothing was queued")
-    count = 0
-    for point in points:
-        shown = " ".join(f"{key}={value}" for key, value in point.params.items())
-        if point_key(point.params) in known:
-            print(f"{known[point_key(point.params)]}: {shown}")
-            continue
-        hunch = hunches.add(point.params, point.origin)
-        known[point_key(point.params)] = f"queued already, as hunch {hunch.number}"
-        count += 1
-        print(f"queued: {shown}")
+    with found.exclusive():  # hosts agree on the numbers of hunches
+        count = sum(_queue(hunches, point, known) for point in points)
+        found.publish(info.id)
     if count and not found.is_running(info.id):
         print(f"sweep {info.name!r} is not running: the next `sweeps run` tries what is queued")
+
+
+def _queue(hunches: Hunches, point: _Point, known: dict[str, str]) -> bool:
+    from sweeps.study.proposals import point_key
+
+    shown = " ".join(f"{key}={value}" for key, value in point.params.items())
+    key = point_key(point.params)
+    if key in known:
+        print(f"{known[key]}: {shown}")
+        return False
+    known[key] = f"queued already, as hunch {hunches.add(point.params, point.origin).number}"
+    print(f"queued: {shown}")
+    return True
 
 
 def _space_of(info: SweepInfo) -> tuple[Space, Experiment]:
@@ -182,7 +187,7 @@ def _known(home: Home, info: SweepInfo, hunches: Hunches) -> dict[str, str]:
 
     known = {
         point_key(slot.params): f"is trial {slot.number} already"
-        for slot in stored_slots(home.optuna_db, info.study_name)
+        for slot in stored_slots(home.studies, info.study_name)
     }
     for hunch in hunches.all():
         known.setdefault(point_key(hunch.params), f"queued already, as hunch {hunch.number}")

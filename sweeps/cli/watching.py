@@ -65,6 +65,7 @@ def watch(
         known = {record.spec.key for record in records}
         is_over = was_paused = False
         while not is_over:
+            found.refresh(info.id)
             is_over = not found.is_running(info.id)  # before looking, so that nothing is missed
             for key in sorted({path.stem for path in store.paths()} - known):
                 record = store.read(key)
@@ -100,7 +101,6 @@ def _tell_pause(steering: Steering, was_paused: bool, shown: Progress) -> bool:
 
 
 def _row(home: Home, info: SweepInfo) -> dict[str, object]:
-    from sweeps.coordinator.lock import owner_of
     from sweeps.report.slots import best_row, front_rows, slot_rows
     from sweeps.steering import PAUSE, Steering
 
@@ -116,6 +116,6 @@ def _row(home: Home, info: SweepInfo) -> dict[str, object]:
         "metric": info.metric,
         "best": best.objective if best else None,
         "front": len(front_rows(rows, info.objectives)) if info.has_front else None,
-        "owner": owner_of(store.folder / "lock"),
+        "owner": home.owner(info.id),
         "paused": PAUSE in Steering(store.folder).asked(),
     }

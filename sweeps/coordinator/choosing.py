@@ -9,6 +9,8 @@ from sweeps.coordinator.watch import Watch
 from sweeps.errors import UsageError
 from sweeps.executors import Executor, InProcessExecutor
 from sweeps.executors.cluster.connecting import Cluster, parse_cluster
+from sweeps.executors.cluster.fleet import Fleet
+from sweeps.executors.cluster.resources import check_resources
 from sweeps.options import RunOptions
 
 
@@ -19,14 +21,17 @@ def find_cluster(asked: RunOptions) -> Cluster | None:
         UsageError: Its address is none, or open to others.
     """
     if asked.executor is None:
+        if asked.resources:
+            raise UsageError("--resources: they are those of Dask workers; give --executor as well")
         return None
     if asked.workers is not None:
         raise UsageError("--workers and --executor: the cluster has the workers; give one of them")
-    return parse_cluster(asked.executor, trusted=asked.trust_cluster)
+    resources = check_resources(asked.resources)
+    return parse_cluster(asked.executor, trusted=asked.trust_cluster, resources=resources)
 
 
 def start_executor(
-    config: SweepConfig, watch: Watch, note: Callable[[str], None], cluster: Cluster | None
+    config: SweepConfig, watch: Watch, note: Callable[[str], None], fleet: Fleet | None
 ) -> Executor:
     """Start what trains: workers get ready while this goes on, the calling process does it now."""
     note("warming up")
@@ -41,11 +46,17 @@ def start_executor(
         config.data,
         modules=[] if config.pruner.name == "none" else ["sweeps.study.pruning"],
     )
-    if cluster is not None:
+    if fleet is not None:
         from sweeps.executors.cluster.executor import DaskExecutor
 
-        timeout = config.failures.trial_timeout_seconds
-        return DaskExecutor(cluster, preload, watch, trial_timeout_seconds=timeout)
+        return DaskExecutor(
+            fleet,
+            preload,
+            watch,
+            note,
+            ask_ahead=config.ask_ahead,
+            trial_timeout_seconds=config.failures.trial_timeout_seconds,
+        )
     return WorkersExecutor(
         config.parallelism.at_once,
         preload,

@@ -31,7 +31,7 @@ def finish_deletions(home: Home, tracking_uri: str) -> None:
             reached("delete.untracked")
             generations = [info.at(g.first_slot).study_name for g in info.generations]
             for name in {info.study_name, *generations}:
-                delete_study(home.optuna_db, name)
+                delete_study(home.studies, name)
             reached("delete.unstudied")
         # What says which sweep it was goes last.
         for path in sorted(folder.iterdir(), key=lambda path: path.name == "sweep.json"):

@@ -70,7 +70,7 @@ def next_generation(
     config: SweepConfig, info: SweepInfo, records: Sequence[Record], code: Mapping[str, Any]
 ) -> Generation:
     """Return what an extension writes; creates nothing."""
-    stored = stored_slots(config.home.optuna_db, info.study_name)
+    stored = stored_slots(config.home.studies, info.study_name)
     count = max(info.first_slot, len(stored), *(r.spec.slot + 1 for r in records), 0)
     return Generation(
         number=info.generation + 1,
@@ -92,7 +92,7 @@ def recalled(home: Home, info: SweepInfo, number: int) -> UnfinishedSlot:
         UsageError: The study lost it too, or its space is no longer what it was.
     """
     info = info.at(number)
-    slots = stored_slots(home.optuna_db, info.study_name)
+    slots = stored_slots(home.studies, info.study_name)
     if number >= len(slots):
         raise UsageError(
             f"sweep {info.name!r}: trial {number} is missing in records and study. Repeat the "

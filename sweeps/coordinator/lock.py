@@ -18,6 +18,7 @@ from types import TracebackType
 
 from sweeps.errors import UsageError
 from sweeps.failpoints import reached
+from sweeps.locks import described
 
 
 class SweepLock:
@@ -59,25 +60,9 @@ class SweepLock:
 
     def _refusal(self, holder: str) -> str:
         return (
-            f"sweep {self._name!r} is being run by {_described(holder)}; wait for it, stop it "
+            f"sweep {self._name!r} is being run by {described(holder)}; wait for it, stop it "
             f"(Ctrl-C there, or `sweeps stop {self._name}`), or begin another sweep with --name"
         )
-
-
-def owner_of(path: Path) -> str:
-    """Return who says in a lock that it holds it, such as `process 7 on host since ...`."""
-    try:
-        return _described(path.read_text(errors="replace"))
-    except FileNotFoundError:
-        return "nobody"
-
-
-def _described(holder: str) -> str:
-    try:
-        owner = json.loads(holder)
-        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
 
 
 def _acquired(descriptor: int) -> bool:

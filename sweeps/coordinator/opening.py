@@ -14,7 +14,6 @@ from sweeps.config import SweepConfig
 from sweeps.coordinator.recording import describe
 from sweeps.errors import UsageError
 from sweeps.failpoints import reached
-from sweeps.locks import exclusive
 from sweeps.naming import did_you_mean, free_name
 from sweeps.records import SweepInfo
 
@@ -30,7 +29,7 @@ def open_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
     """
     check_fingerprint(config)
     _make(config.home.records)
-    with exclusive(config.home.records):
+    with config.home.exclusive():
         # Once more under the lock: another process may just have taken the name.
         config.home.remove_unborn()
         existing = check_fingerprint(config)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sweeps.coordinator.champion import LoadExperiment, project_champion
 from sweeps.coordinator.parent_report import read_whole, report_files
 from sweeps.home import Home
+from sweeps.provenance import is_mixed
 from sweeps.records import (
     SWEEP,
     Conclusions,
@@ -69,8 +70,10 @@ def describe_end(
     )
     best = [r for r in records if summary.best and r.spec.slot == summary.best.slot]
     front = {"front_size": str(len(summary.front))} if info.has_front else {}
+    mixed = {"reproducible": "false"} if is_mixed(r.environment for r in records) else {}
     tags = {
         **front,
+        **mixed,
         "failed": str(summary.counts["FAILED"]),
         "done": str(summary.done),
         "asked": str(asked),

@@ -39,11 +39,19 @@ class Recorder:
             slot,
             metrics=[objective.metric for objective in self.config.space.objectives],
             data=self.config.data,
-            environment=self.environment,
+            environment=self._environment_of(attempt),
             retries=self.config.failures.retries,
         )
         with self.seconds.timed("records"):
             return self.store.write(record)
+
+    def _environment_of(self, attempt: Attempt) -> Mapping[str, Any]:
+        """Return who trained it; with our processor, which proposed it, if that one is another."""
+        trained, own = attempt.environment, self.environment["cpu"]
+        if trained is None:
+            return self.environment
+        is_alike = trained["cpu"]["features"] == own["features"]
+        return trained if is_alike else {**trained, "coordinator_cpu": own}
 
 
 def make_record(

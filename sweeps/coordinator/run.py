@@ -16,22 +16,24 @@ from sweeps.coordinator.coordinator import Coordinator
 from sweeps.coordinator.deletions import finish_deletions
 from sweeps.coordinator.extending import describe_extension, newest_generation
 from sweeps.coordinator.helm import Helm
-from sweeps.coordinator.lock import SweepLock
+from sweeps.coordinator.holding import Hold, hold
 from sweeps.coordinator.opening import open_sweep
 from sweeps.coordinator.parent import ParentRun, outage_note
 from sweeps.coordinator.restoring import make_ledger
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
 from sweeps.databases import Patience
-from sweeps.executors.cluster.connecting import Cluster, look_at
+from sweeps.errors import LeaseLost
+from sweeps.executors.cluster.fleet import Fleet, look_at
 from sweeps.home import Home
 from sweeps.options import RunOptions
 from sweeps.parallelism import Parallelism
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.provenance import code_state, environment
-from sweeps.records import Hunches, Record, SweepInfo, recover
+from sweeps.records import Hunches, Record, RecordStore, SweepInfo, recover
 from sweeps.report.summary import Summary, summarize
 from sweeps.steering import Steering
+from sweeps.study.places import place_of
 from sweeps.study.storage import StudyStore, prepare
 from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
 from sweeps.tracking.preflight import check_store
@@ -59,8 +61,9 @@ def run_options(
     """
     config = resolve(asked)
     cluster = find_cluster(asked)
-    if cluster is not None:
-        parallelism = Parallelism(look_at(cluster), config.ask_ahead)
+    fleet = look_at(cluster) if cluster is not None else None
+    if fleet is not None:
+        parallelism = Parallelism(fleet.places, config.ask_ahead)
         config = dataclasses.replace(config, parallelism=parallelism)
     config.home.check_writable()
     tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
@@ -71,6 +74,8 @@ def run_options(
     try:
         for baseline in config.dropped_baselines:
             shown.note(f"baseline {baseline!r} lies outside what --set allows: left out")
+        for line in fleet.notes if fleet is not None else ():
+            shown.note(line)
         if config.parallelism.idle:
             shown.note(f"workers: {config.parallelism}")
         _check_databases(config.home, tracking_uri, shown.note)
@@ -82,7 +87,7 @@ def run_options(
             progress=shown,
             has_failed=has_failed,
             is_away=away is not None,
-            cluster=cluster,
+            fleet=fleet,
         )
     finally:
         shown.close()
@@ -91,8 +96,8 @@ def run_options(
 def _check_databases(home: Home, tracking_uri: str, note: Callable[[str], None]) -> None:
     """Refuse databases that cannot be used before anything is created."""
     patience = Patience(note)
-    if home.optuna_db.exists():
-        prepare(home.optuna_db, patience)
+    if place_of(home.studies).exists():
+        prepare(home.studies, patience)
     runs = sqlite_path(tracking_uri)
     if runs is not None:
         check_database(runs, patience)
@@ -105,7 +110,7 @@ def run_sweep(
     progress: Progress,
     has_failed: Callable[[Summary], bool] = lambda summary: False,
     is_away: bool = False,
-    cluster: Cluster | None = None,
+    fleet: Fleet | None = None,
 ) -> RunResult:
     """Create or resume a sweep and run it to its end.
 
@@ -115,7 +120,7 @@ def run_sweep(
         progress: Who is told what happens.
         has_failed: Judges the end: the parent run of a sweep that missed its bound is FAILED.
         is_away: Whether the user knows already that the store cannot be reached.
-        cluster: What trains, in place of this machine.
+        fleet: What trains, in place of this machine.
 
     Raises:
         UsageError: Its name belongs to another sweep, or another process runs it.
@@ -126,7 +131,7 @@ def run_sweep(
         opened = open_sweep(config, code)
         store = config.home.store(opened.id)
         with (
-            SweepLock(store.folder / "lock", opened.name),
+            hold(config.home, opened, progress.note, request.ask) as held,
             Helm(Steering(store.folder), request, progress) as helm,
         ):
             records = recover(store, progress.note)
@@ -134,15 +139,17 @@ def run_sweep(
             total = _hunches(config, info).total(config.limits.trials)
             store.ask(total)
             parent = ParentRun(config, info, tracking_uri, progress, is_away=is_away)
-            coordinator = _assemble(
-                config, info, records, request, helm, progress, parent.project, cluster
-            )
+            watch = Watch(progress, request, helm)
+            coordinator = _assemble(config, info, records, watch, parent.project, fleet, held)
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))
             progress.started(info, total, records)
             parent.catch_up(records)
             try:
                 stopped_by = coordinator.run()
+                held.check()
+            except LeaseLost:
+                raise  # what runs show of the sweep is somebody else's matter now
             except BaseException as error:
                 parent.abandon(error)
                 raise
@@ -167,29 +174,28 @@ def _assemble(
     config: SweepConfig,
     info: SweepInfo,
     records: Sequence[Record],
-    request: StopRequest,
-    helm: Helm,
-    progress: Progress,
+    watch: Watch,
     on_record: Callable[[Record], None],
-    cluster: Cluster | None,
+    fleet: Fleet | None,
+    held: Hold,
 ) -> Coordinator:
-    patience = Patience(progress.note, lambda: request.reason is not None)
+    request, note = watch.request, watch.progress.note
+    patience = Patience(note, lambda: request.reason is not None)
     directions = [one.direction for one in info.objectives]
-    study = StudyStore(config.home.optuna_db, info.study_name, directions, patience)
+    study = StudyStore(config.home.studies, info.study_name, directions, patience, held.lease)
     study.end_open_slots_of(info.earlier_studies)
     hunches = _hunches(config, info)
     ledger = make_ledger(config, info, records, study, hunches.for_slot)
-    watch = Watch(progress, request, helm)
     return Coordinator(
         config=config,
         sweep_id=info.id,
         ledger=ledger,
         hunches=hunches,
-        store=config.home.store(info.id),
-        progress=progress,
+        store=RecordStore(config.home.store(info.id).folder, held.send),
+        progress=watch.progress,
         request=request,
         watch=watch,
-        start_executor=lambda: start_executor(config, watch, progress.note, cluster),
+        start_executor=lambda: start_executor(config, watch, note, fleet),
         environment=environment(),
         on_record=on_record,
     )

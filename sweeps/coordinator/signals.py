@@ -9,7 +9,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Final, NoReturn
 
-from sweeps.errors import StoreError
+from sweeps.errors import LeaseLost, StoreError
 
 REASONS: Final = {
     signal.SIGINT: "interrupt",
@@ -54,6 +54,8 @@ class StopRequest:
             signal.signal(number, handler)
         if self._previous:
             sys.unraisablehook = self._unraisable
+        if isinstance(error, LeaseLost):
+            return
         if isinstance(error, StoreError) and self.reason is not None:
             # Whoever asked for the end hears of that, not of a store that was waited for.
             self._end_at_once(_NUMBERS[self.reason])

@@ -19,8 +19,8 @@ class Watch:
     """Listens to the executor, in whichever thread it speaks."""
 
     def __init__(self, progress: Progress, request: StopRequest, helm: Helm) -> None:
-        self._progress = progress
-        self._request = request
+        self.progress = progress
+        self.request = request
         self.helm = helm
         self._params: dict[str, Mapping[str, Value]] = {}
         self._said = False
@@ -31,20 +31,20 @@ class Watch:
 
     def started(self, spec: TrialSpec) -> None:
         """Show an attempt that begins to run."""
-        self._progress.trial_started(spec, self._params.pop(spec.key, {}))
+        self.progress.trial_started(spec, self._params.pop(spec.key, {}))
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
         """Show one epoch."""
-        self._progress.epoch(spec, epoch, metrics)
+        self.progress.epoch(spec, epoch, metrics)
 
     def asked_to_stop(self) -> Stop | None:
         """Return what a signal asks of every running trial; None while there was none."""
-        if self._request.reason is None:
+        if self.request.reason is None:
             return None
         if not self._said:
             self._said = True
-            self._progress.note("stopping after this epoch; once more stops at once")
-        return Stop(self._request.reason)
+            self.progress.note("stopping after this epoch; once more stops at once")
+        return Stop(self.request.reason)
 
     def verdict_on(self, spec: TrialSpec) -> Stop | None:
         """Return what is asked of one running trial, by a signal or by `sweeps cancel`."""

@@ -1,4 +1,7 @@
-"""Errors of SQLite: a lock is waited for, the rest becomes one message that says what to do."""
+"""Trouble with a database: what passes is waited for, the rest becomes one message.
+
+A SQLite file may be locked by another process; a server may be restarted, or out of reach.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from sweeps.errors import StoreError
 
@@ -21,8 +25,32 @@ URGENT_WAIT_SECONDS: Final = 1.0
 """The same once somebody asked the sweep to stop: what is recorded is safe without it."""
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What is wrong with a database.
+
+    Attributes:
+        passes: Whether the same call may well succeed later.
+        why: In a few words, for who waits.
+        error: What is raised if it does not.
+        longest_seconds: How long to wait.
+    """
+
+    passes: bool
+    why: str
+    error: StoreError
+    longest_seconds: float
+
+
+class Server(Protocol):
+    """A database that is no file of ours."""
+
+    def trouble(self, error: BaseException) -> Trouble | None:
+        """Return what an error says of the database; None if it says nothing of it."""
+
+
 class Patience:
-    """Waits for a database that another process has locked; not for ever, and not silently."""
+    """Waits for a database that is locked or out of reach; not for ever, and not silently."""
 
     def __init__(
         self,
@@ -38,47 +66,60 @@ class Patience:
         self._note = note
         self._is_urgent = is_urgent
 
-    def run(self, database: Path, action: Callable[[], T]) -> T:
-        """Do something with a database, again and again while it is locked.
+    def run(self, database: Path | Server, action: Callable[[], T]) -> T:
+        """Do something with a database, again and again while it is locked or away.
 
         Args:
-            database: The file.
-            action: One transaction; may raise what SQLite, SQLAlchemy or Optuna raise.
+            database: The file, or the server.
+            action: One transaction, which can be repeated if nobody knows whether it was committed;
+                may raise what SQLite, psycopg, SQLAlchemy or Optuna raise.
 
         Raises:
-            StoreError: The database is locked for too long, or cannot be used.
+            StoreError: The database is not available for too long, or cannot be used.
         """
         began, noted = time.monotonic(), False
         while True:
             try:
                 return action()
             except Exception as error:
-                cause = sqlite_error(error)
-                if cause is None:
+                trouble = _trouble(database, error)
+                if trouble is None:
                     raise
                 waited = time.monotonic() - began
-                longest = URGENT_WAIT_SECONDS if self._is_urgent() else LONGEST_WAIT_SECONDS
-                if not is_locked(cause) or waited >= longest:
-                    raise explained(cause, database) from error
+                longest = URGENT_WAIT_SECONDS if self._is_urgent() else trouble.longest_seconds
+                if not trouble.passes or waited >= longest:
+                    raise trouble.error from error
             if waited >= NOTE_AFTER_SECONDS and not noted:
                 noted = True
-                self._note(f"waiting for {database}: another process has locked it")
+                self._note(f"waiting for {database}: {trouble.why}")
             time.sleep(0.1)
 
-    def write(self, database: Path, action: Callable[[], T]) -> T:
+    def write(self, database: Path | Server, action: Callable[[], T]) -> T:
         """Do something that writes, once the database can be written.
 
-        Optuna and MLflow wait in ways of their own, which no signal ends; so the lock is waited
-        for before they come.
+        Optuna and MLflow wait for SQLite's lock in ways of their own, which no signal ends; so it
+        is waited for before they come.
         """
 
-        def when_free() -> T:
-            with closing(connect(database, seconds=0.1)) as connection:
+        def when_free(file: Path) -> T:
+            with closing(connect(file, seconds=0.1)) as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("ROLLBACK")
             return action()
 
-        return self.run(database, when_free)
+        if isinstance(database, Path):
+            return self.run(database, lambda: when_free(database))
+        return self.run(database, action)
+
+
+def _trouble(database: Path | Server, error: Exception) -> Trouble | None:
+    if not isinstance(database, Path):
+        return database.trouble(error)
+    cause = sqlite_error(error)
+    if cause is None:
+        return None
+    why = "another process has locked it"
+    return Trouble(is_locked(cause), why, explained(cause, database), LONGEST_WAIT_SECONDS)
 
 
 def sqlite_error(error: BaseException | None) -> sqlite3.Error | None:

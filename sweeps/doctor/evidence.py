@@ -58,7 +58,7 @@ def gather(home: Home, info: SweepInfo, tracking_uri: str) -> Evidence:
     """
     damaged: list[str] = []
     records = home.store(info.id).read_all(arrays=True, report=damaged.append)
-    trials = read_study(home.optuna_db, info.study_name)
+    trials = read_study(home.studies, info.study_name)
     runs: list[StoredRun] = []
     champion: StoredChampion | None = None
     away = check_store(tracking_uri)

@@ -41,7 +41,9 @@ def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
     unreadable: list[str] = []
     home.sweeps(unreadable.append)
     problems = [Problem("records", what, Repair.BY_HAND) for what in unreadable]
-    problems += [*_damaged(home.optuna_db), *leftovers.check_home(home)]
+    problems += [*leftovers.check_home(home)]
+    if home.shared is None:
+        problems += _damaged(home.optuna_db)
     runs_database = sqlite_path(tracking_uri)
     if runs_database is not None:
         problems += _damaged(runs_database)

@@ -7,12 +7,11 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sweeps.coordinator.lock import SweepLock
+from sweeps.coordinator.holding import hold
 from sweeps.doctor.examining import Diagnosis, examine_home, examine_sweep
 from sweeps.doctor.leftovers import half_made
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.home import Home
-from sweeps.locks import exclusive
 from sweeps.records import SweepInfo, recover
 from sweeps.study.rebuilding import rebuild_study
 from sweeps.sync import send
@@ -33,11 +32,11 @@ def repair_home(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: 
         return
     with ExitStack() as locks:
         for info in infos:
-            locks.enter_context(SweepLock(home.store(info.id).folder / "lock", info.name))
+            locks.enter_context(hold(home, info))
         for problem in problems:
             if problem.repair == Repair.DATABASE:
                 _put_aside(Path(problem.key), say)
-        with exclusive(home.records):
+        with home.exclusive():
             home.remove_unborn()
         for path in half_made(home.path):
             path.unlink(missing_ok=True)
@@ -57,7 +56,7 @@ def repair_sweep(home: Home, info: SweepInfo, tracking_uri: str, say: Say) -> Di
         diagnosis = examine_sweep(home, info, tracking_uri)
         if diagnosis.agrees or home.is_running(info.id):
             return diagnosis
-        with SweepLock(home.store(info.id).folder / "lock", info.name):
+        with hold(home, info):
             _repair(home, info, tracking_uri, diagnosis.problems, say)
     return examine_sweep(home, info, tracking_uri)
 
@@ -74,7 +73,7 @@ def _repair(
             say(f"{weights} is kept as {weights.name}.torn")
     if Repair.STUDY in wanted:
         say(f"{info.name}: writing its study anew from {len(records)} records")
-        rebuild_study(home.optuna_db, info, records)
+        rebuild_study(home.studies, info, records)
     wrong = {problem.key for problem in problems if problem.repair == Repair.REPLACE}
     if wanted & {Repair.SEND, Repair.REPLACE, Repair.DISCARD}:
         again = {problem.key for problem in problems if problem.repair == Repair.SEND}

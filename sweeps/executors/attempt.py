@@ -28,6 +28,7 @@ class Attempt:
             died), `timeout` (it took too long); meaningless with a result.
         verdict: What it was told, None if it was never told to stop.
         notes: What its judge noted.
+        environment: Versions and machine of who trained it; None for the coordinator's own.
     """
 
     spec: TrialSpec
@@ -38,6 +39,7 @@ class Attempt:
     reason: FailureReason = "error"
     verdict: Stop | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] | None = None
 
 
 def run_attempt(

@@ -213,7 +213,8 @@ def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ra
         if len({r.spec.slot for r in records if r.outcome == "complete"}) >= trials:
             return Ran(whole)
     asked = RunOptions(
-        str(space), name=name, trials=trials, home=home.path, workers=how.workers,
+        str(space), name=name, trials=trials, home=home.path, storage=home.storage,
+        workers=how.workers,
         tracking_uri=how.tracking_uri, data=how.data,
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)

@@ -35,7 +35,8 @@ def run_control(home: Home, info: SweepInfo, trials: int, how: HowToTrain) -> Co
     seed = int(info.fingerprint.get("seed", 0)) + 1
     asked = RunOptions(
         str(file), name=name_for(home, folder, f"{info.name}-control"), trials=trials, seed=seed,
-        sampler="random", pruner="none", home=home.path, workers=how.workers,
+        sampler="random", pruner="none", home=home.path, storage=home.storage,
+        workers=how.workers,
         tracking_uri=how.tracking_uri, data=how.data,
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)

@@ -85,6 +85,7 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
             return _result(None, None, (), ran)
         finalists.append(control.finalist)
     confirmation = plan_confirmation(home, info, finalists, options.blocks)
+    home.publish(info.id)  # its space: another host goes on with the same confirmation
     confirmed = run_confirmation(confirmation, home, options.how)
     ran.append(confirmed)
     if confirmed.stopped_by is None:

@@ -20,7 +20,6 @@ import numpy as np
 from sweeps.clock import now_ms
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.locks import exclusive
 from sweeps.records.files import make_folder, write_atomically
 from sweeps.records.format import pack_arrays, unpack_arrays
 
@@ -101,7 +100,7 @@ class Ledger:
     def __init__(self, home: Home, digest: str) -> None:
         self._folder = home.path / "test" / digest[:16]
         self._digest = digest
-        self._records = home.records
+        self._home = home
 
     def readings(self) -> list[Reading]:
         """Return every reading, the first one first."""
@@ -118,7 +117,7 @@ class Ledger:
             StoreError: It cannot be written.
         """
         make_folder(self._folder)
-        with exclusive(self._folder):
+        with self._home.exclusive():
             before = self.readings()
             number = max(self._told() | {reading.number for reading in before}, default=0) + 1
             reason = again if number > 1 else ""
@@ -138,7 +137,7 @@ class Ledger:
 
     def _told(self) -> set[int]:
         """Return the numbers of readings that sweeps of the home tell of."""
-        paths = self._records.glob(f"*/tested-{self._digest[:8]}-*.json")
+        paths = self._home.records.glob(f"*/tested-{self._digest[:8]}-*.json")
         return {int(path.stem.rpartition("-")[2]) for path in paths}
 
     def scores(self, reading: Reading) -> dict[str, np.ndarray] | None:
@@ -155,6 +154,7 @@ class Ledger:
     def keep(self, reading: Reading, scores: Mapping[str, np.ndarray]) -> None:
         """Keep what was scored: all later questions are answered from it."""
         write_atomically(self._path(reading, "npz"), pack_arrays(scores), "conclusion")
+        self._home.publish_readings()
 
     def _path(self, reading: Reading, kind: str) -> Path:
         return self._folder / f"{reading.number:04d}.{kind}"

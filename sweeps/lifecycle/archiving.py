@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeps.coordinator.lock import SweepLock
+from sweeps.coordinator.holding import hold
 from sweeps.home import Home
 from sweeps.records import SweepInfo
 from sweeps.sync import SyncReport, send
@@ -21,7 +21,7 @@ def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> int:
     """
     require_store(tracking_uri)
     store = home.store(info.id)
-    with SweepLock(store.folder / "lock", info.name):
+    with hold(home, info):
         store.archive()
         return remove_runs(tracking_uri, info, with_files=False)
 
@@ -33,7 +33,7 @@ def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
         UsageError: Another process runs the sweep.
     """
     store = home.store(info.id)
-    with SweepLock(store.folder / "lock", info.name):
+    with hold(home, info):
         store.unarchive()
         # All, since the sweep may have been renamed meanwhile.
         keys = [record.spec.key for record in store.read_all()]

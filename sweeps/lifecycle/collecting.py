@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeps.coordinator.lock import SweepLock
+from sweeps.coordinator.holding import hold
 from sweeps.failpoints import reached
 from sweeps.home import Home
 from sweeps.records import SweepInfo, confirmed_by
@@ -32,7 +32,7 @@ def collect_garbage(
     Raises:
         UsageError: Another process runs the sweep.
     """
-    with SweepLock(home.store(info.id).folder / "lock", info.name):
+    with hold(home, info):
         removed = [(path, path.stat().st_size) for path in _garbage(home, info, keep_top)]
         for path, _ in [] if dry_run else removed:
             reached("gc.begun")

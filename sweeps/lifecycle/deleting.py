@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from sweeps.coordinator.deletions import DELETED, finish_deletions
-from sweeps.coordinator.lock import SweepLock
+from sweeps.coordinator.holding import hold
 from sweeps.failpoints import reached
 from sweeps.home import Home
-from sweeps.locks import exclusive
 from sweeps.records import SweepInfo, confirmed_by
 from sweeps.records.files import sync_folder
 from sweeps.sync import sync_sweep
@@ -23,10 +22,11 @@ def delete_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
     """
     require_store(tracking_uri)
     folder = home.store(info.id).folder
-    with exclusive(home.records), SweepLock(folder / "lock", info.name):
+    with home.exclusive(), hold(home, info) as held:
         reached("delete.begun")
         folder.rename(home.records / f"{DELETED}{info.id}")
         sync_folder(home.records)
+        held.forget()
         reached("delete.done")
     finish_deletions(home, tracking_uri)
     searched = home.find(confirmed_by(info.directory) or "")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from sweeps.coordinator.lock import SweepLock
+from sweeps.coordinator.holding import hold
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.locks import exclusive
 from sweeps.naming import check_sweep_name
 from sweeps.records import SweepInfo
 from sweeps.sync import SyncReport, send
@@ -23,8 +22,8 @@ def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> S
     """
     check_sweep_name(name)
     store = home.store(info.id)
-    with SweepLock(store.folder / "lock", info.name):
-        with exclusive(home.records):  # a start must not take the name meanwhile
+    with hold(home, info):
+        with home.exclusive():  # a start must not take the name meanwhile
             if home.find(name) is not None:
                 raise UsageError(f"there is a sweep {name!r} already; give another name")
             store.rename(name)

@@ -19,7 +19,6 @@ from typing import Final
 from sweeps.errors import UsageError
 from sweeps.failpoints import reached
 from sweeps.home import Home
-from sweeps.locks import exclusive
 from sweeps.naming import check_sweep_name
 from sweeps.records import RecordError, RecordStore, SweepInfo, recover
 from sweeps.study.rebuilding import rebuild_study
@@ -87,7 +86,7 @@ def import_sweep(
     is_new = not home.records.exists()
     home.records.mkdir(parents=True, exist_ok=True)
     part = home.records / f".import-{secrets.token_hex(4)}"
-    with exclusive(home.records):  # also from who removes what killed imports left
+    with home.exclusive():  # also from who removes what killed imports left
         try:
             store = RecordStore(part)
             info = _checked(store, _unpack(file, part), file)
@@ -106,7 +105,7 @@ def import_sweep(
                 _remove_empty(home)
     reached("import.done")
     arrived = home.get(info.id)
-    rebuild_study(home.optuna_db, arrived, recover(home.store(arrived.id), lambda line: None))
+    rebuild_study(home.studies, arrived, recover(home.store(arrived.id), lambda line: None))
     return arrived, sync_sweep(home, arrived, tracking_uri)
 
 

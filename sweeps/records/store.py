@@ -54,8 +54,8 @@ def warn(line: str) -> None:
 class RecordStore:
     """Reads and writes what one folder `records/<sweep id>` holds."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, on_written: Callable[[str], None] | None = None) -> None:
+        self.folder, self._on_written = folder, on_written  # told the key of each new record
 
     def create(self, info: SweepInfo) -> None:
         """Make the folder and write what is fixed for the life of the sweep.
@@ -162,6 +162,8 @@ class RecordStore:
             digest = hashlib.sha256(packed).hexdigest()
             record = dataclasses.replace(record, weights_sha256=digest)
         write_atomically(self._record_path(record.spec.key), encode(record), "record")
+        if self._on_written is not None:
+            self._on_written(record.spec.key)
         return record
 
     def read_all(self, *, arrays: bool = False, report: Report = warn) -> list[Record]:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
-
-from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import SQLAlchemyError
+
+from sweeps.study.places import Database, place_of
 
 
-def read_study(database: Path, name: str) -> list[FrozenTrial] | None:
+def read_study(database: Database, name: str) -> list[FrozenTrial] | None:
     """Return the slots of a study in order, None if there is no such study.
 
-    A database that cannot be read has no study; `sweeps.databases.check` says what ails it.
+    A file that cannot be read has no study; `sweeps.databases.check` says what ails it.
     """
-    if not database.exists():
+    place = place_of(database)
+    if not place.exists():
         return None
     try:
-        storage = RDBStorage(
-            f"sqlite:///file:{database}?mode=ro&uri=true",
-            skip_compatibility_check=True,
-            skip_table_creation=True,
-        )
-    except (StorageInternalError, SQLAlchemyError, sqlite3.Error):
+        storage = place.open_to_read()
+    except place.unreadable:
         return None
     try:
         return storage.get_all_trials(storage.get_study_id_from_name(name))
-    except (KeyError, StorageInternalError, SQLAlchemyError, sqlite3.Error):
+    except place.unreadable:
         return None
     finally:
         storage.remove_session()

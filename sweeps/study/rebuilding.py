@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import Final
 
 from optuna.trial import FrozenTrial
 
-from sweeps.databases import Patience, connect
 from sweeps.records import Record, SweepInfo
 from sweeps.study.mirror import told
+from sweeps.study.places import Database, place_of
 from sweeps.study.proposals import Proposal
 from sweeps.study.reading import read_study
 from sweeps.study.storage import (
@@ -26,7 +24,7 @@ _NEW: Final = "{} (new)"
 _OLD: Final = "{} (old)"
 
 
-def rebuild_study(database: Path, info: SweepInfo, records: Sequence[Record]) -> None:
+def rebuild_study(database: Database, info: SweepInfo, records: Sequence[Record]) -> None:
     """Replace the newest study of a sweep by one that says what the records say.
 
     Slots without a record are kept as they were proposed, and are open again. What lies behind a
@@ -34,7 +32,7 @@ def rebuild_study(database: Path, info: SweepInfo, records: Sequence[Record]) ->
     are changed in one transaction: whenever the process is killed, a whole study has the name.
 
     Args:
-        database: Optuna's SQLite file; created if it is missing.
+        database: Where the studies are; made if it is missing.
         info: The sweep; the caller holds its lock.
         records: Its records, ordered by slot and attempt.
 
@@ -54,7 +52,7 @@ def rebuild_study(database: Path, info: SweepInfo, records: Sequence[Record]) ->
             own = [r for r in records if r.spec.slot == slot]
             _settle(study, info, slot, stored.get(slot), own)
     study.close()
-    _rename(database, {info.study_name: old, new: info.study_name})
+    place_of(database).rename({info.study_name: old, new: info.study_name})
     delete_study(database, old)
 
 
@@ -92,14 +90,3 @@ def _settle(
     for record in records:
         if record.ends_slot:
             study.tell(slot, told(record, info.objectives))
-
-
-def _rename(database: Path, names: dict[str, str]) -> None:
-    def rename() -> None:
-        with closing(connect(database, seconds=0.1)) as connection, connection:
-            for before, after in names.items():
-                connection.execute(
-                    "UPDATE studies SET study_name = ? WHERE study_name = ?", (after, before)
-                )
-
-    Patience().write(database, rename)

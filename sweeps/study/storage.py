@@ -1,37 +1,23 @@
-"""The Optuna study of a sweep in the home's SQLite file: complete slots in, outcomes told."""
+"""The Optuna study of a sweep: complete slots in, outcomes told."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import Any, Final
 
 import optuna
-import sqlalchemy
 from optuna.distributions import distribution_to_json, json_to_distribution
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.objectives import Direction
-from sweeps.databases import (
-    Patience,
-    check,
-    created_whole,
-    enable_wal,
-    migrate,
-    relax_synchronous,
-    schema_version,
-)
-from sweeps.errors import StoreError
+from sweeps.databases import Patience
 from sweeps.failpoints import reached
-from sweeps.locks import exclusive
 from sweeps.records import Record
 from sweeps.study.mirror import DIVERGED_CONSTRAINT, Told
+from sweeps.study.once import Guard, Once
+from sweeps.study.places import Database, place_of
 from sweeps.study.proposals import Proposal
-
-BUSY_TIMEOUT_SECONDS: Final = 5
-"""For other sweeps of the same home, which write for milliseconds; `Patience` waits longer."""
 
 ATTEMPTS: Final = "attempts"
 """User attribute of a slot: number of its last attempt that was begun."""
@@ -46,20 +32,30 @@ class StudyStore:
 
     def __init__(
         self,
-        database: Path,
+        database: Database,
         name: str,
         directions: Sequence[Direction],
         patience: Patience | None = None,
+        guard: Guard | None = None,
     ) -> None:
-        """Open the study, creating file and study where they are missing.
+        """Open the study, creating database and study where they are missing.
+
+        Args:
+            database: The file, or the server.
+            name: Of the study.
+            directions: One an objective.
+            patience: How to wait for the database.
+            guard: Asked in every transaction, where hosts share the database.
 
         Raises:
-            StoreError: The database is damaged, locked for too long, or cannot be written.
+            StoreError: The database is damaged, away for too long, or cannot be written.
         """
         self._database = database
         self._patience = patience or Patience()
-        prepare(database, self._patience)
-        self._storage = _open(database)
+        place = place_of(database)
+        place.prepare(self._patience)
+        self._storage = place.open()
+        self._once = Once(self._storage.engine, guard)
         reached("study.named")
         self._study_id, self.slots = self._write(self._load, name, directions)
         """The slots that were stored when the study was opened, in order."""
@@ -89,14 +85,12 @@ class StudyStore:
                 ATTEMPTS: 1,  # begun as soon as it is stored
             },
         )
-        trial_id = self._write(self._storage.create_new_trial, self._study_id, trial)
-        self._trial_ids.append(trial_id)
+        self._create(trial)
         reached("slot.added")
 
     def copy(self, trial: FrozenTrial) -> None:
         """Store a slot of another study as it is there, with its outcome."""
-        trial_id = self._write(self._storage.create_new_trial, self._study_id, trial)
-        self._trial_ids.append(trial_id)
+        self._create(trial)
         if trial.state.is_finished():
             self._ended.add(trial.number)
 
@@ -123,8 +117,7 @@ class StudyStore:
                 self._storage.set_trial_system_attr, trial_id, DIVERGED_CONSTRAINT, violation
             )
         reached("tell.constrained")
-        ended = self._storage.set_trial_state_values
-        self._write(ended, trial_id, outcome.state, outcome.values)
+        self._end(trial_id, outcome)
         reached("tell.done")
         self._ended.add(slot)
 
@@ -143,43 +136,52 @@ class StudyStore:
         self._storage.remove_session()
         self._storage.engine.dispose()
 
+    def _create(self, trial: FrozenTrial) -> None:
+        """Store a slot; one whose answer was lost with the connection is not stored twice."""
+        number = len(self._trial_ids)
+
+        def create() -> int:
+            return self._storage.create_new_trial(self._study_id, trial)
+
+        def find() -> int | None:
+            with suppress(KeyError):
+                return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+            return None
+
+        self._trial_ids.append(self._write(self._once.write(create, find)))
+
+    def _end(self, trial_id: int, outcome: Told) -> None:
+        """Store an outcome; Optuna refuses to end a slot again, as when the answer was lost."""
+
+        def end() -> bool:
+            self._storage.set_trial_state_values(trial_id, outcome.state, outcome.values)
+            return True
+
+        def find() -> bool | None:
+            return self._storage.get_trial(trial_id).state.is_finished() or None
+
+        self._write(self._once.write(end, find))
+
     def _write(self, method: Callable[..., Any], *values: Any, **named: Any) -> Any:
         """Call a method of the storage that is one transaction."""
         return self._patience.write(self._database, lambda: method(*values, **named))
 
 
-def prepare(database: Path, patience: Patience) -> None:
-    """Make the database where it is missing; check it, and bring an older schema up to date.
-
-    A copy is kept before anything is changed. Nothing else is: of a damaged file, of another
-    program's, or of a newer Optuna's.
+def prepare(database: Database, patience: Patience) -> None:
+    """Check a database of studies, see `Place.prepare`.
 
     Raises:
         StoreError: It cannot be used; the message says why and what to do.
     """
-    with exclusive(database.parent):  # two processes must not both make it, or migrate it
-        if not database.exists():
-            patience.run(database, lambda: _create(database))
-        check(database, patience)
-        version = schema_version(database, patience, "version_info")
-        storage = None if version is None else _open(database)
-        known = [] if storage is None else storage.get_all_versions()  # the newest first
-        if version not in known:
-            raise StoreError(
-                f"{database}: its schema ({version or 'none'}) is not one of Optuna "
-                f"{optuna.__version__}. It was left as it is. Use the version that wrote it, or "
-                "move it away and repeat the command: the study is written anew from the records"
-            )
-        if storage is not None and version != known[0]:
-            storage.engine.dispose()
-            patience.run(database, lambda: migrate(database, _upgrade))
+    place_of(database).prepare(patience)
 
 
-def stored_slots(database: Path, name: str) -> list[FrozenTrial]:
+def stored_slots(database: Database, name: str) -> list[FrozenTrial]:
     """Return the slots of a study in order; none if there is no such study. Creates nothing."""
-    if not database.exists():
+    place = place_of(database)
+    if not place.exists():
         return []
-    storage = _open(database)
+    storage = place.open()
 
     def read() -> list[FrozenTrial]:
         return storage.get_all_trials(storage.get_study_id_from_name(name))
@@ -193,15 +195,16 @@ def stored_slots(database: Path, name: str) -> list[FrozenTrial]:
         storage.engine.dispose()
 
 
-def delete_study(database: Path, name: str) -> None:
+def delete_study(database: Database, name: str) -> None:
     """Delete a study with its slots, if it is there.
 
     Raises:
         StoreError: The database cannot be written.
     """
-    if not database.exists():
+    place = place_of(database)
+    if not place.exists():
         return
-    storage = _open(database)
+    storage = place.open()
     try:
         study_id = storage.get_study_id_from_name(name)
         Patience().write(database, lambda: storage.delete_study(study_id))
@@ -227,30 +230,3 @@ def proposal_of_record(record: Record) -> Proposal:
 def distributions_to_json(proposal: Proposal) -> dict[str, str]:
     """Return the distributions as a record keeps them."""
     return {n: distribution_to_json(d) for n, d in proposal.distributions.items()}
-
-
-def _create(database: Path) -> None:
-    reached("study.begun")
-    with created_whole(database) as new:
-        sqlite3.connect(new).close()
-        enable_wal(new)
-        RDBStorage(f"sqlite:///{new}").engine.dispose()
-        reached("study.made")
-
-
-def _upgrade(database: Path) -> None:
-    storage = _open(database)
-    storage.upgrade()
-    storage.engine.dispose()
-
-
-def _open(database: Path) -> RDBStorage:
-    storage = RDBStorage(
-        f"sqlite:///{database}",
-        engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}},
-        skip_compatibility_check=True,
-        skip_table_creation=True,
-    )
-    sqlalchemy.event.listen(storage.engine, "connect", relax_synchronous)
-    storage.engine.dispose()  # connections made before the listener was there
-    return storage

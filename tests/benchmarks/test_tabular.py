@@ -59,6 +59,17 @@ def test_a_table_is_the_same_after_it_is_published(table, tmp_path, monkeypatch)
         digits20.published()
 
 
+def test_a_build_goes_on_from_what_is_published(tmp_path):
+    digits20.unpack(tmp_path)
+    again, table = digits20.of_folder(tmp_path), digits20.published()
+    assert again.points == table.points
+    for name in ("right", "val_loss", "headlines", "diverged", "early"):
+        assert np.array_equal(getattr(again, name), getattr(table, name), equal_nan=name[-1] == "s")
+    assert {row: bits.tobytes() for row, bits in again.judged.items()} == {
+        row: bits.tobytes() for row, bits in table.judged.items()
+    }
+
+
 def test_what_is_published_is_whole_and_small():
     found = digits20.published()
     assert found.points == bank.draw(len(found.columns))

@@ -36,6 +36,8 @@ class Launched:
         words: Sequence[str],
         environment: Mapping[str, str] | None = None,
         before: Sequence[Callable[[], object]] = (),
+        *,
+        hears_all: bool = False,
     ) -> None:
         """Start it.
 
@@ -43,9 +45,10 @@ class Launched:
             words: Its arguments.
             environment: More variables.
             before: What it does to itself first; must be picklable.
+            hears_all: Whether `stderr` has what it prints on stdout, too.
         """
         heard, said = multiprocessing.Pipe(duplex=False)
-        arguments = (list(words), said, dict(environment or {}), list(before))
+        arguments = (list(words), said, dict(environment or {}), list(before), hears_all)
         self._process = _SERVER.Process(target=_command, args=arguments)
         self._process.start()
         said.close()
@@ -83,6 +86,10 @@ class Launched:
             assert self.is_alive(), self.stderr()
             time.sleep(0.02)
 
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
     def stderr(self) -> str:
         return self._heard.decode()
 
@@ -97,11 +104,13 @@ def _command(
     said: Connection,
     environment: dict[str, str],
     before: list[Callable[[], object]],
+    hears_all: bool,
 ) -> None:
     os.setsid()
     os.environ.update(environment)
     null = os.open(os.devnull, os.O_RDWR)
-    for descriptor, target in ((null, 0), (null, 1), (said.fileno(), 2)):
+    out = said.fileno() if hears_all else null
+    for descriptor, target in ((null, 0), (out, 1), (said.fileno(), 2)):
         os.dup2(descriptor, target)
     said.close()
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import sweeps
 from sweeps.doctor import examine_home, examine_sweep
+from sweeps.home import Home
+from sweeps.study.reading import read_study
 from tests.sweeps.conftest import table
 
 STATUSES = {
@@ -20,11 +22,14 @@ STATUSES = {
 _DATABASES = {f"{name}.db{end}" for name in ("optuna", "mlflow") for end in ("", "-wal", "-shm")}
 
 
-def assert_sound(home: Path, expected: list, name: str = "toy") -> None:
+def assert_sound(home: Path, expected: list, name: str = "toy", storage: str | None = None) -> None:
     """Assert that the sweep of that name has ended with the expected table, everywhere."""
-    sweep = sweeps.load(name, home)
+    sweep = sweeps.load(name, home, storage)
     assert table(sweep) == expected
-    assert slots(home, sweep.info.study_name) == [_slot(row) for row in expected]
+    stored = slots if storage is None else shared_slots
+    assert stored(sweep.home.path, sweep.info.study_name, storage) == [
+        _slot(row) for row in expected
+    ]
     records = sweep.home.store(sweep.info.id).read_all()
     wanted = {r.spec.key: STATUSES[r.outcome] for r in records}
     assert runs(home, "trial") == wanted
@@ -39,7 +44,7 @@ def assert_sound(home: Path, expected: list, name: str = "toy") -> None:
     assert examine_home(sweep.home, tracking).problems == []
 
 
-def slots(home: Path, study: str) -> list[tuple]:
+def slots(home: Path, study: str, _storage: None = None) -> list[tuple]:
     """Return number, state and value of every slot in the study."""
     with closing(sqlite3.connect(home / "optuna.db")) as database:
         return database.execute(
@@ -47,6 +52,12 @@ def slots(home: Path, study: str) -> list[tuple]:
             "LEFT JOIN trial_values USING (trial_id) WHERE study_name = ? ORDER BY number",
             (study,),
         ).fetchall()
+
+
+def shared_slots(home: Path, study: str, storage: str) -> list[tuple]:
+    """Return the same of a study that hosts share."""
+    trials = read_study(Home.resolve(home, storage).studies, study)
+    return [(trial.number, trial.state.name, trial.value) for trial in trials]
 
 
 def runs(home: Path, kind: str) -> dict[str, str]:
@@ -65,7 +76,7 @@ def runs(home: Path, kind: str) -> dict[str, str]:
 
 def strays(home: Path) -> list[str]:
     """Return what lies in a home and does not belong there."""
-    known = _DATABASES | {"records", "artifacts"}
+    known = _DATABASES | {"records", "artifacts", "shared.db"}
     hidden = [str(p.relative_to(home)) for p in home.rglob(".*")]
     temporary = [str(p.relative_to(home)) for p in home.rglob("*.tmp")]
     return sorted({*hidden, *temporary, *(p.name for p in home.iterdir() if p.name not in known)})

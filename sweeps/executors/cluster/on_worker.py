@@ -24,6 +24,7 @@ from sweeps.executors.preloading import Preload
 from sweeps.executors.protocol import Judge
 from sweeps.executors.workers import WorkersExecutor
 from sweeps.experiment import TrialSpec
+from sweeps.provenance import environment
 
 
 @dataclass(frozen=True)
@@ -59,23 +60,37 @@ class _Here:
 _here = _Here()
 
 
-def train(job: Job, preload: Preload) -> Attempt:
+@dataclass(frozen=True)
+class Trouble:
+    """Why a Dask worker cannot train, whatever the attempt."""
+
+    text: str
+
+
+def train(job: Job, preload: Preload) -> Attempt | Trouble:
     """Train an attempt in a child process; called by Dask, in one of its worker's threads.
 
-    Raises:
-        WorkersError: These are not the coordinator's versions, or not its data.
+    Raises nothing: an exception whose traceback cannot be pickled ends Dask's client, silently.
     """
+    try:
+        return _train(job, preload)
+    except Exception as error:
+        text = str(error) if isinstance(error, WorkersError) else f"{type(error).__name__}: {error}"
+        return Trouble(f"Dask worker {get_worker().address}: {text}")
+
+
+def _train(job: Job, preload: Preload) -> Attempt:
     found = differences(job.versions)
     if found:
-        raise WorkersError(f"Dask worker {get_worker().address}: {'; '.join(found)}")
+        raise WorkersError("; ".join(found))
     if hashlib.sha256(preload.data).hexdigest() != job.data_digest:
-        raise WorkersError(f"Dask worker {get_worker().address}: the data arrived damaged")
+        raise WorkersError("the data arrived damaged")
     executor, teller = _executor(job, preload)
     try:
         attempt: Attempt = executor.submit(job.spec, job.judge).result()
     finally:
         teller.ended(job.spec)
-    return attempt
+    return dataclasses.replace(attempt, environment=environment())
 
 
 def stop(topic: str, spec: TrialSpec, reason: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from distributed import Worker
 
 from sweeps.experiment import TrialSpec
+from sweeps.provenance import cpu_features
 
 PACE_SECONDS: Final = 1.0
 """How often an attempt's epochs are told, at most: an event each would be most of what the
@@ -45,7 +46,7 @@ class Teller:
         """Tell that an attempt begins."""
         with self._lock:
             self._epochs[spec.key] = _Epochs(self.clock())
-        self._tell({"key": spec.key})
+        self._tell({"key": spec.key, "features": cpu_features()})
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
         """Tell an epoch, or keep it until the next one that is a second after the last told."""
@@ -66,4 +67,4 @@ class Teller:
             self._tell({"key": spec.key, "epochs": epochs.waiting})
 
     def _tell(self, event: Mapping[str, Any]) -> None:
-        self.worker.log_event(self.topic, event)
+        self.worker.log_event(self.topic, {**event, "worker": self.worker.address})

@@ -1,13 +1,27 @@
-"""Whether another process would train the same: versions of what decides the numbers."""
+"""Whether another process would train the same: versions, and what its processor can."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypedDict
+
+from sweeps.provenance import cpu_features
 
 PACKAGES: Final = ("digit-sweeps", "tensorflow", "keras", "numpy", "optuna")
+
+
+class About(TypedDict):
+    """What a worker says of itself: what it has otherwise, and its CPU features."""
+
+    differences: list[str]
+    features: list[str]
+
+
+def about(wanted: Mapping[str, str]) -> About:
+    """Say what this process is; called inside Dask's workers."""
+    return {"differences": differences(wanted), "features": cpu_features()}
 
 
 def versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from sweeps.provenance import is_mixed
 from sweeps.report.blocks import Block, Code, Section, Table, Text
 from sweeps.report.data import SweepData
 
@@ -27,21 +28,31 @@ def reproduce_section(data: SweepData) -> Section:
         ["sweep", info.id],
         *([k, str(v)] for k, v in _environment(data).items()),
     ]
-    text = (
-        "The same seed gives the same trials, whatever the number of workers, interrupted or not; "
-        "to the bit with equal versions and CPU features."
-        if info.is_reproducible
-        else "The same seed gives other trials after the first: what the sampler sees depends on "
-        "time. Each trial by itself is reproducible: `sweeps replay`."
-    )
     space = json.dumps(dict(info.space), indent=1, ensure_ascii=False)
     blocks: list[Block] = [
-        Text(text),
+        Text(_promise(data)),
         Code("\n".join(lines), "Commands"),
         Table(["what", "which"], facts),
         Code(space, "The space, as the command above takes it", "space.json"),
     ]
     return Section("reproduce", "How to reproduce", blocks)
+
+
+def _promise(data: SweepData) -> str:
+    if not data.info.is_reproducible:
+        return (
+            "The same seed gives other trials after the first: what the sampler sees depends on "
+            "time. Each trial by itself is reproducible: `sweeps replay`."
+        )
+    if is_mixed(record.environment for record in data.records):
+        return (
+            "Processors with different CPU features had a part in this sweep, so that the last "
+            "bits of a trial depend on who trained it, and with them what the sampler tries next."
+        )
+    return (
+        "The same seed gives the same trials, whatever the number of workers, interrupted or not; "
+        "to the bit with equal versions and CPU features."
+    )
 
 
 def rerun_command(data: SweepData) -> str:

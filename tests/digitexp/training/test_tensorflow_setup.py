@@ -1,10 +1,12 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from digitexp.training.tensorflow_setup import (
+    _share_gpus,
     _without_chatter,
     memory_errors,
     set_up_tensorflow,
@@ -68,3 +70,18 @@ def test_a_tensor_too_large_for_the_memory_is_a_memory_error():
 
     with pytest.raises(MemoryError, match="OOM when allocating"), memory_errors():
         tf.zeros([10**7, 10**7])  # 400 TB
+
+
+def test_every_gpu_is_shared_but_one_that_is_in_use_already():
+    shared = []
+
+    def grow(gpu, wanted):
+        if gpu == "in use":
+            raise RuntimeError("Physical devices cannot be modified after being initialized")
+        shared.append((gpu, wanted))
+
+    experimental = SimpleNamespace(set_memory_growth=grow)
+    gpus = {"GPU": ["one", "in use", "two"]}
+    config = SimpleNamespace(list_physical_devices=gpus.__getitem__, experimental=experimental)
+    _share_gpus(SimpleNamespace(config=config))
+    assert shared == [("one", True), ("two", True)]

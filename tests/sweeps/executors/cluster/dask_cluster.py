@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,8 +19,9 @@ PATIENCE_SECONDS = 90
 
 
 class DaskCluster:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: Sequence[str] = ()) -> None:
         self.folder = folder
+        self.tls = list(tls)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -27,12 +29,16 @@ class DaskCluster:
 
     @property
     def uri(self) -> str:
-        return f"dask://127.0.0.1:{self.port}"
+        return f"{'dask+tls' if self.tls else 'dask'}://127.0.0.1:{self.port}"
+
+    @property
+    def address(self) -> str:
+        return f"{'tls' if self.tls else 'tcp'}://127.0.0.1:{self.port}"
 
     def start_scheduler(self) -> None:
         self._start(
             "scheduler", "dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port),
-            "--no-dashboard",
+            "--no-dashboard", *self.tls,
         )  # fmt: skip
         end = time.monotonic() + PATIENCE_SECONDS
         while True:
@@ -42,17 +48,24 @@ class DaskCluster:
             assert time.monotonic() < end, self.log("scheduler")
             time.sleep(0.05)
 
-    def start_worker(self, name: str) -> None:
+    def start_worker(self, name: str, *options: str) -> None:
         self._start(
-            name, "dask_worker", f"tcp://127.0.0.1:{self.port}", "--nthreads", "1",
-            "--no-dashboard", "--no-nanny", "--name", name,
+            name, "dask_worker", self.address, "--nthreads", "1", "--no-dashboard", "--no-nanny",
+            "--name", name, *self.tls, *options,
         )  # fmt: skip
 
     def wait_for(self, workers: int) -> None:
         from distributed import Client
 
-        with Client(f"tcp://127.0.0.1:{self.port}", set_as_default=False) as client:
+        with Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=PATIENCE_SECONDS)
+
+    def processing(self) -> int:
+        """Return how many attempts workers are at."""
+        from distributed import Client
+
+        with Client(f"tcp://127.0.0.1:{self.port}", set_as_default=False) as client:
+            return sum(len(keys) for keys in client.processing().values())
 
     def kill(self, name: str) -> None:
         process = self.processes.pop(name)

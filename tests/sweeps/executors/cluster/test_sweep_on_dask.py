@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sweeps.errors import UsageError
-from sweeps.executors.cluster import connecting
-from sweeps.executors.cluster.connecting import look_at, parse_cluster
+from sweeps.executors.cluster import connecting, fleet
+from sweeps.executors.cluster.connecting import parse_cluster
+from sweeps.executors.cluster.fleet import look_at
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
 from tests.sweeps.launching import Launched
@@ -94,8 +95,8 @@ class TestSweepOnDask:
         assert_sound(make_home(), alone)
 
     def test_other_versions_are_refused_by_name(self, cluster, run_toy, make_home, monkeypatch):
-        other = {**connecting.versions(), "keras": "1.0"}
-        monkeypatch.setattr(connecting, "versions", lambda: other)
+        other = {**fleet.versions(), "keras": "1.0"}
+        monkeypatch.setattr(fleet, "versions", lambda: other)
         with pytest.raises(UsageError, match=r"keras is 3\..*, the coordinator has 1\.0"):
             run_toy(trials=2, executor=cluster.uri)
         assert not (make_home() / "records").exists()
@@ -159,5 +160,6 @@ def test_options_of_a_cluster_are_part_of_the_command_that_goes_on():
     from sweeps.cli.run import command_line
     from sweeps.options import RunOptions
 
-    asked = RunOptions("mlp", executor="dask://h:1", trust_cluster=True)
-    assert command_line(asked) == "sweeps run mlp --executor dask://h:1 --trust-cluster"
+    asked = RunOptions("mlp", executor="dask://h:1", trust_cluster=True, resources={"GPU": 0.5})
+    said = "sweeps run mlp --executor dask://h:1 --trust-cluster --resources GPU=0.5"
+    assert command_line(asked) == said

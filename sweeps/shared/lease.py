@@ -1,0 +1,168 @@
+"""Who runs a sweep, among hosts: a lease that is renewed, and a token that fences off a late one.
+
+A kernel's lock ends with its process; of a process on another host only its silence is known. So a
+holder renews its lease, one that is silent for `LEASE_SECONDS` loses it, and the database refuses
+every write of a holder once another one has taken over (Kleppmann 2016, "How to do distributed
+locking": fencing tokens). Times are the database's own; no clock of a host decides.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from sweeps.errors import LeaseLost, UsageError
+from sweeps.shared.server import StorageServer
+
+LEASE_SECONDS: Final = 20.0
+LOOK_SECONDS: Final = 1.0
+
+_TAKE: Final = text(
+    """INSERT INTO sweeps_lease AS held (sweep_id, token, home, holder, since, expires)
+    VALUES (:sweep, 1, :home, :holder, clock_timestamp(),
+            clock_timestamp() + make_interval(secs => :seconds))
+    ON CONFLICT (sweep_id) DO UPDATE
+    SET token = held.token + 1, home = excluded.home, holder = excluded.holder,
+        since = excluded.since, expires = excluded.expires
+    WHERE held.expires < clock_timestamp() OR held.home = excluded.home
+    RETURNING token"""
+)
+_LOOK: Final = text(
+    "SELECT token, holder, since, expires, expires >= clock_timestamp() AS is_held "
+    "FROM sweeps_lease WHERE sweep_id = :sweep"
+)
+_RENEW: Final = text(
+    "UPDATE sweeps_lease SET expires = clock_timestamp() + make_interval(secs => :seconds) "
+    "WHERE sweep_id = :sweep AND token = :token RETURNING token"
+)
+FENCE: Final = "SELECT token FROM sweeps_lease WHERE sweep_id = %s AND token = %s FOR SHARE"
+"""Asked within a transaction that writes: nobody takes over before it has ended."""
+
+_SETTLE: Final = text("SELECT token FROM sweeps_lease WHERE sweep_id = :sweep FOR UPDATE")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who has a lease.
+
+    Attributes:
+        described: Such as `process 7 on host since 2026-11-26T01:02:03+00:00`.
+        is_held: Whether it has not run out.
+    """
+
+    described: str
+    is_held: bool
+
+
+class Lease:
+    """The right to write of one sweep."""
+
+    def __init__(self, server: StorageServer, sweep_id: str, name: str, token: int) -> None:
+        self._server = server
+        self._sweep, self._name, self._token = sweep_id, name, token
+
+    @classmethod
+    def take(
+        cls,
+        server: StorageServer,
+        sweep_id: str,
+        name: str,
+        home_id: str,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> Lease:
+        """Return the lease of a sweep; one that was left behind is waited for until it runs out.
+
+        A lease of this same home, whose kernel lock the caller holds, was left by a process that
+        is dead, and is taken over at once.
+
+        Raises:
+            UsageError: It is renewed: somebody runs the sweep.
+        """
+        home = f"{home_id} on {socket.gethostname()}"
+        holder = f"process {os.getpid()} on {socket.gethostname()}"
+        values = {"sweep": sweep_id, "home": home, "holder": holder, "seconds": LEASE_SECONDS}
+        seen: Any = None
+        while True:
+            taken, held = server.run(partial(_take, values))
+            if taken is not None:
+                return cls(server, sweep_id, name, taken)
+            if seen is None:
+                note(f"{_described(held)} had this sweep: waiting whether it is still there")
+            elif held.expires != seen.expires:
+                raise UsageError(
+                    f"sweep {name!r} is being run by {_described(held)}; wait for it, stop it "
+                    f"(`sweeps stop {name}`), or begin another sweep with --name"
+                )
+            seen = held
+            time.sleep(LOOK_SECONDS)
+
+    def renew(self) -> None:
+        """Hold it for `LEASE_SECONDS` from now.
+
+        Raises:
+            LeaseLost: Somebody else has it.
+        """
+        if not self._hold_for(LEASE_SECONDS):
+            raise self._lost()
+
+    def release(self) -> None:
+        """Let others have it now."""
+        self._hold_for(-1.0)
+
+    def _hold_for(self, seconds: float) -> bool:
+        values = {"sweep": self._sweep, "token": self._token, "seconds": seconds}
+        renewed = self._server.run(lambda connection: connection.execute(_RENEW, values).scalar())
+        return renewed is not None
+
+    def fence(self, connection: Connection) -> None:
+        """Refuse a transaction of who has lost the lease; until it ends, nobody takes it.
+
+        Also a listener for SQLAlchemy's `begin`: the cursor is the driver's own, since within that
+        event a statement of SQLAlchemy would begin another transaction.
+
+        Raises:
+            LeaseLost: Somebody else has it.
+        """
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(FENCE, (self._sweep, self._token))
+            if cursor.fetchone() is None:
+                raise self._lost()
+        finally:
+            cursor.close()
+
+    def settle(self) -> None:
+        """Wait until no transaction of ours is under way, also one whose connection was cut.
+
+        Whether such a one was committed can be looked at only then.
+        """
+        values = {"sweep": self._sweep}
+        self._server.run(lambda connection: connection.execute(_SETTLE, values).scalar())
+
+    def _lost(self) -> LeaseLost:
+        return LeaseLost(
+            f"sweep {self._name!r} was taken over by another process while this one could not be "
+            "heard; what this one trained since is kept in its own home only, and is not counted"
+        )
+
+
+def holder_of(server: StorageServer, sweep_id: str) -> Holder | None:
+    """Return who has, or had, the lease of a sweep; None if nobody ever had."""
+    held = server.run(lambda connection: connection.execute(_LOOK, {"sweep": sweep_id}).first())
+    return None if held is None else Holder(_described(held), held.is_held)
+
+
+def _take(values: Mapping[str, Any], connection: Connection) -> tuple[int | None, Any]:
+    taken = connection.execute(_TAKE, values).scalar()
+    return taken, connection.execute(_LOOK, {"sweep": values["sweep"]}).one()
+
+
+def _described(held: Any) -> str:
+    return f"{held.holder} since {held.since.isoformat(timespec='seconds')}"

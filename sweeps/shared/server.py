@@ -1,0 +1,198 @@
+"""A PostgreSQL server: connections that survive its restarts, and what its errors mean."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import Any, Final, TypeVar
+
+import sqlalchemy
+from sqlalchemy import URL, Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeps.databases.waiting import Patience, Trouble
+from sweeps.errors import StoreError, UsageError
+from sweeps.shared.address import parse_storage, shown
+from sweeps.shared.schema import TABLES, THERE
+
+T = TypeVar("T")
+
+CONNECT_SECONDS: Final = 5
+LONGEST_WAIT_SECONDS: Final = 600.0
+"""How long a server that is away is waited for: a restart takes seconds, a failover minutes."""
+ENGINE_OPTIONS: Final[dict[str, Any]] = {
+    "pool_pre_ping": True,  # a connection that a restart has cut is replaced unseen
+    "connect_args": {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": "sweeps",
+        # A host that vanished is noticed within half a minute, in both directions.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 "
+        "-c tcp_keepalives_count=3 -c idle_in_transaction_session_timeout=120000",
+    },
+}
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(7337203)")
+"""The lock for what only one process of all hosts may do."""
+LONGEST_LOCK_SECONDS: Final = 120.0
+_BRIEFLY: Final = Patience(is_urgent=lambda: True)
+"""For connections that were cut: one that can be made is made, a server that is away is not."""
+_MISTAKES: Final = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|"
+    r"(database|role) \".*\" does not exist|permission denied for database|"
+    r"could not translate host name|failed to resolve host|SSL"
+)
+_PASSING: Final = ("08", "40", "53300", "57P", "25006", "55P03")
+"""SQLSTATEs, or their beginnings, of what passes: no connection, a clash, a restart, a failover."""
+
+
+class StorageServer:
+    """The database that hosts share."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+
+    def __str__(self) -> str:
+        return shown(self.url)
+
+    @cached_property
+    def engine(self) -> sqlalchemy.Engine:
+        """The connections of this process, closed when nobody needs them any more."""
+        engine = sqlalchemy.create_engine(self.url, **ENGINE_OPTIONS)
+        weakref.finalize(self, engine.dispose)
+        return engine
+
+    def run(self, action: Callable[[Connection], T]) -> T:
+        """Do something in one transaction, again if its connection was cut.
+
+        Args:
+            action: May be repeated: nobody knows whether a commit without an answer was one.
+
+        Raises:
+            StoreError: The server is away; who can wait for it does so with a `Patience`.
+        """
+
+        def once() -> T:
+            with self.engine.begin() as connection:
+                return action(connection)
+
+        return _BRIEFLY.run(self, once)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other process of any host is inside, then keep others out."""
+        connection = _BRIEFLY.run(self, self._locked)
+        try:
+            yield
+        finally:
+            with suppress(SQLAlchemyError):  # it was cut: then the lock is gone as well
+                connection.rollback()
+            connection.close()
+
+    def _locked(self) -> Connection:
+        connection = self.engine.connect()
+        try:
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LONGEST_LOCK_SECONDS:.0f}s'"))
+            connection.execute(_LOCK)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def identity(self) -> str | None:
+        """Return the id of the storage, wherever it is; None if nobody has used it yet."""
+
+        def ask(connection: Connection) -> str | None:
+            if connection.execute(text(THERE)).scalar() is None:
+                return None
+            return str(connection.execute(text("SELECT id FROM sweeps_storage")).scalar_one())
+
+        return self.run(ask)
+
+    def prepare(self) -> str:
+        """Make our tables where they are missing, and return the id of the storage."""
+
+        def make(connection: Connection) -> None:
+            connection.execute(_LOCK)
+            if connection.execute(text(THERE)).scalar() is None:
+                for statement in TABLES:
+                    connection.execute(text(statement))
+
+        found = self.identity()
+        if found is None:
+            self.run(make)
+            found = self.identity()
+        assert found is not None
+        return found
+
+    def trouble(self, error: BaseException) -> Trouble | None:
+        """Return what an error says of the server; None if it says nothing of it."""
+        cause = _cause(error)
+        if cause is None:
+            return None
+        why = _in_a_line(cause)
+        code = getattr(cause, "sqlstate", None) or ""
+        is_mistake = bool(_MISTAKES.search(str(cause)))
+        passes = not is_mistake and (code.startswith(_PASSING) or (not code and _is_cut(cause)))
+        what = "cannot be reached" if passes else "cannot be used"
+        message = f"{self}: {what} ({why}). Recorded trials are safe, and the same command goes on"
+        return Trouble(passes, why, StoreError(message), LONGEST_WAIT_SECONDS)
+
+
+def open_server(asked: str) -> StorageServer:
+    """Return the server that `--storage` names, once it has answered; creates nothing.
+
+    Raises:
+        UsageError: It is no address, nobody answers, or the password is wrong.
+    """
+    url = parse_storage(asked)
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        raise UsageError(
+            f"--storage {shown(url)} needs the package psycopg: pip install "
+            "'digit-sweeps[postgresql]'"
+        ) from None
+    server = StorageServer(url)
+    try:
+        server.run(lambda connection: connection.execute(text("SELECT 1")))
+    except (SQLAlchemyError, StoreError) as error:
+        trouble = server.trouble(error)
+        why = trouble.why if trouble else _in_a_line(error)
+        raise UsageError(
+            f"--storage {server}: {why}; give an address that answers and its password "
+            "(PGPASSWORD, or ~/.pgpass)"
+        ) from None
+    return server
+
+
+def _cause(error: BaseException | None) -> Any:
+    """Return the error of psycopg that SQLAlchemy or Optuna have wrapped, if any."""
+    import psycopg
+
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, psycopg.Error):
+            return error
+        seen.add(id(error))
+        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
+    return None
+
+
+def _is_cut(error: BaseException) -> bool:
+    """Whether there is no connection: such errors have no SQLSTATE."""
+    import psycopg
+
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+
+
+def _in_a_line(error: BaseException) -> str:
+    """Return what the server said; libpq tells of several attempts on several lines."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    chosen = next((line for line in lines if _MISTAKES.search(line)), lines[0] if lines else "")
+    return chosen.removeprefix("connection failed: ").removeprefix("- ") or type(error).__name__

@@ -1,0 +1,246 @@
+"""A home as the working copy of a shared database: what changed here goes there, and back.
+
+Three states of a file are compared: here, there, and as both last had it (the manifest). Whoever
+changed it wins; if both did, the database does. Records and weights never change once they are
+written, so there the database always wins: a record that the disk has damaged comes back from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from sweeps.records.files import make_folder, write_atomically
+from sweeps.records.format import FormatError, unseal
+from sweeps.shared.late import ENDING, late_records
+from sweeps.shared.lease import Lease
+from sweeps.shared.manifest import Common, Manifest
+from sweeps.shared.remote import FILES_AT_ONCE, RemoteFiles
+
+ROOTS: Final = ("records", "test")
+"""Folders of a home that are shared; databases of MLflow and pictures are made from them."""
+FIXED: Final = (".record", ".weights")
+_OWN: Final = frozenset({"lock"})
+"""Files of this host only; so is what begins with a dot, and what was put aside."""
+_OWN_ENDINGS: Final = (".torn", ".tmp", ENDING)
+
+
+@dataclass
+class Plan:
+    """What has to be done so that here and there are equal.
+
+    Attributes:
+        take: Paths to be read from there.
+        drop: Paths to be deleted here.
+        give: Paths to be written there, with the digest of what is here.
+        withdraw: Paths to be deleted there.
+        known: What both have.
+        gone: What neither has any more.
+    """
+
+    take: list[str] = field(default_factory=list)
+    drop: list[str] = field(default_factory=list)
+    give: dict[str, Common] = field(default_factory=dict)
+    withdraw: list[str] = field(default_factory=list)
+    known: dict[str, Common] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+
+
+Leave = Callable[[str], bool]  # whether a path is left alone
+
+
+def nothing(_path: str) -> bool:
+    """Leave nothing alone."""
+    return False
+
+
+class WorkingCopy:
+    """A home, and the files of the database it is a copy of."""
+
+    def __init__(self, home: Path, manifest: Manifest, remote: RemoteFiles) -> None:
+        self._home, self._manifest, self._remote = home, manifest, remote
+
+    def pull(self, prefix: str = "", leave: Leave = nothing) -> None:
+        """Take what changed there and not here; nothing goes there.
+
+        Args:
+            prefix: How the paths begin; all without.
+            leave: What is left alone.
+        """
+        self._receive(self._plan(prefix, leave))
+
+    def sync(self, prefix: str, lease: Lease | None = None, leave: Leave = nothing) -> None:
+        """Make here and there equal.
+
+        Raises:
+            LeaseLost: Somebody else writes of the sweep now.
+            StoreError: Something cannot be written here.
+        """
+        plan = self._plan(prefix, leave)
+        self._receive(plan)
+        self._give(plan, lease)
+
+    def forget(self, prefix: str, lease: Lease) -> None:
+        """Delete there what lies under a path: here it is gone already."""
+        paths = list(self._remote.digests(prefix))
+        self._remote.change({}, paths, lease)
+        self._manifest.note({}, [*paths, *self._manifest.read(prefix)])
+
+    def give(self, paths: list[str], lease: Lease) -> None:
+        """Write new files there, at once.
+
+        Raises:
+            LeaseLost: Somebody else writes of the sweep now.
+        """
+        plan = Plan()
+        for path in paths:
+            here = self._here(path, None)
+            if here is not None:
+                plan.give[path] = here
+        self._give(plan, lease)
+
+    def _plan(self, prefix: str, leave: Leave) -> Plan:
+        there, common = self._remote.digests(prefix), self._manifest.read(prefix)
+        here = {path: self._here(path, common.get(path)) for path in self._paths(prefix)}
+        plan = Plan()
+        for path in sorted(there.keys() | common.keys() | here.keys(), key=_sweep_first):
+            if _is_shared(path) and not leave(path):
+                before = None if self._is_lost(path) else common.get(path)
+                _settle(plan, path, here.get(path), there.get(path), before)
+        for path in late_records(plan.give, there):
+            del plan.give[path]
+            (self._home / path).rename(self._home / f"{path}{ENDING}")
+        return plan
+
+    def _is_lost(self, path: str) -> bool:
+        """Whether somebody removed the folder: it is read again, deleting is a command."""
+        root, sweep, *_ = path.split("/")
+        return root == "records" and not (self._home / root / sweep / "sweep.json").exists()
+
+    def _receive(self, plan: Plan) -> None:
+        self._take(plan.take)
+        self._drop(plan.drop)
+        self._manifest.note(plan.known, plan.gone)
+
+    def _paths(self, prefix: str) -> Iterator[str]:
+        base = self._home / prefix
+        folders = [base] if prefix else [self._home / root for root in ROOTS]
+        for folder in folders:
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    yield path.relative_to(self._home).as_posix()
+
+    def _here(self, path: str, common: Common | None) -> Common | None:
+        """Return a file's digest, read only if it may have changed."""
+        file = self._home / path
+        try:
+            found = file.stat()
+            if common and (common.size, common.changed) == (found.st_size, found.st_mtime_ns):
+                return common
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return None
+        return Common(digest, found.st_size, found.st_mtime_ns)
+
+    def _take(self, paths: list[str]) -> None:
+        for path, data in self._remote.read(paths):
+            file = self._home / path
+            make_folder(file.parent)
+            write_atomically(file, data, "taken")
+            found = file.stat()
+            digest = hashlib.sha256(data).hexdigest()
+            self._manifest.note({path: Common(digest, found.st_size, found.st_mtime_ns)})
+
+    def _drop(self, paths: list[str]) -> None:
+        for path in paths:
+            (self._home / path).unlink(missing_ok=True)
+            self._manifest.note({}, [path])
+            _remove_if_empty((self._home / path).parent)
+
+    def _give(self, plan: Plan, lease: Lease | None) -> None:
+        whole = {path: one for path, one in plan.give.items() if self._may_go(path)}
+        paths = list(whole)
+        for first in range(0, max(len(paths), 1), FILES_AT_ONCE):
+            some = {path: whole[path] for path in paths[first : first + FILES_AT_ONCE]}
+            written = {path: (one.digest, self._read(path)) for path, one in some.items()}
+            withdrawn = plan.withdraw if first == 0 else []
+            if written or withdrawn:
+                self._remote.change(_unchanged(written), withdrawn, lease)
+                self._manifest.note(some, withdrawn)
+
+    def _may_go(self, path: str) -> bool:
+        """Whether a file is fit for others: a torn record stays here, where it is put aside."""
+        if path.endswith(".record"):
+            try:
+                unseal(self._read(path))
+            except FormatError:
+                return False
+        return True
+
+    def _read(self, path: str) -> bytes:
+        try:
+            return (self._home / path).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove the folder of a sweep that was deleted elsewhere."""
+    left = list(folder.iterdir()) if folder.is_dir() else None
+    if left is not None and {path.name for path in left} <= _OWN:
+        for path in left:
+            path.unlink()
+        folder.rmdir()
+
+
+def _unchanged(written: Mapping[str, tuple[str, bytes]]) -> dict[str, tuple[str, bytes]]:
+    """Leave out what was changed since it was looked at: the next time will have it."""
+    return {
+        path: (digest, data)
+        for path, (digest, data) in written.items()
+        if hashlib.sha256(data).hexdigest() == digest
+    }
+
+
+def _settle(
+    plan: Plan, path: str, here: Common | None, there: str | None, common: Common | None
+) -> None:
+    """Decide about one file."""
+    own = here.digest if here else None
+    before = common.digest if common else None
+    if own == there:
+        if here is None:
+            plan.gone.append(path)
+        elif here != common:
+            plan.known[path] = here
+    elif _database_wins(path, own, there, before):
+        plan.drop.append(path) if there is None else plan.take.append(path)
+    elif here is None:
+        plan.withdraw.append(path)
+    else:
+        plan.give[path] = here
+
+
+def _database_wins(path: str, own: str | None, there: str | None, before: str | None) -> bool:
+    if path.endswith(FIXED) and there is not None:
+        # Weights may be dropped, here as well; a record is never deleted but with its sweep.
+        return not (own is None and there == before and path.endswith(".weights"))
+    return there != before
+
+
+def _is_shared(path: str) -> bool:
+    root, *others = path.split("/")
+    hidden = any(part.startswith(".") for part in others)  # also `..`: no file lands elsewhere
+    return (
+        root in ROOTS
+        and bool(others)
+        and not (hidden or path.endswith(_OWN_ENDINGS) or others[-1] in _OWN)
+    )
+
+
+def _sweep_first(path: str) -> tuple[bool, str]:
+    """Order what says which sweep it is before all else, so that half a copy is a sweep."""
+    return not path.endswith("sweep.json"), path

@@ -1,0 +1,126 @@
+"""Studies in the SQLite file of a home."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import optuna
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeps.databases import (
+    Patience,
+    check,
+    connect,
+    created_whole,
+    enable_wal,
+    migrate,
+    relax_synchronous,
+    schema_version,
+)
+from sweeps.errors import StoreError
+from sweeps.failpoints import reached
+from sweeps.locks import exclusive
+
+BUSY_TIMEOUT_SECONDS: Final = 5
+"""For other sweeps of the same home, which write for milliseconds; `Patience` waits longer."""
+
+
+class SqlitePlace:
+    """The file, see `Place`."""
+
+    unreadable: tuple[type[Exception], ...] = (
+        KeyError, StorageInternalError, SQLAlchemyError, sqlite3.Error,
+    )  # fmt: skip
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self._database.exists()
+
+    def prepare(self, patience: Patience) -> None:
+        """Make the file where it is missing; check it, and bring an older schema up to date.
+
+        A copy is kept before anything is changed. Nothing else is: of a damaged file, of another
+        program's, or of a newer Optuna's.
+
+        Raises:
+            StoreError: It cannot be used; the message says why and what to do.
+        """
+        database = self._database
+        with exclusive(database.parent):  # two processes must not both make it, or migrate it
+            if not database.exists():
+                patience.run(database, lambda: _create(database))
+            check(database, patience)
+            version = schema_version(database, patience, "version_info")
+            storage = None if version is None else _open(database)
+            known = [] if storage is None else storage.get_all_versions()  # the newest first
+            if version not in known:
+                raise StoreError(
+                    f"{database}: its schema ({version or 'none'}) is not one of Optuna "
+                    f"{optuna.__version__}. It was left as it is. Use the version that wrote it, "
+                    "or move it away and repeat the command: the study is written anew from the "
+                    "records"
+                )
+            if storage is not None and version != known[0]:
+                storage.engine.dispose()
+                patience.run(database, lambda: migrate(database, _upgrade))
+
+    def open(self) -> RDBStorage:
+        """Open a file that is prepared."""
+        return _open(self._database)
+
+    def open_to_read(self) -> RDBStorage:
+        """Open it so that nothing is created, migrated or written."""
+        return RDBStorage(
+            f"sqlite:///file:{self._database}?mode=ro&uri=true",
+            skip_compatibility_check=True,
+            skip_table_creation=True,
+        )
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give studies other names, all in one transaction."""
+
+        def rename() -> None:
+            with closing(connect(self._database, seconds=0.1)) as connection, connection:
+                for before, after in names.items():
+                    connection.execute(
+                        "UPDATE studies SET study_name = ? WHERE study_name = ?", (after, before)
+                    )
+
+        Patience().write(self._database, rename)
+
+
+def _create(database: Path) -> None:
+    reached("study.begun")
+    with created_whole(database) as new:
+        sqlite3.connect(new).close()
+        enable_wal(new)
+        RDBStorage(f"sqlite:///{new}").engine.dispose()
+        reached("study.made")
+
+
+def _upgrade(database: Path) -> None:
+    storage = _open(database)
+    storage.upgrade()
+    storage.engine.dispose()
+
+
+def _open(database: Path) -> RDBStorage:
+    storage = RDBStorage(
+        f"sqlite:///{database}",
+        engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}},
+        skip_compatibility_check=True,
+        skip_table_creation=True,
+    )
+    sqlalchemy.event.listen(storage.engine, "connect", relax_synchronous)
+    storage.engine.dispose()  # connections made before the listener was there
+    return storage

@@ -1,0 +1,115 @@
+"""All that a team has: PostgreSQL, an MLflow server on it, a Dask scheduler, workers, two hosts.
+
+Each is a real process; a host is a folder that is HOME and working directory of what runs there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import tests.cluster
+from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
+from tests.sweeps.shared.postgres import Postgres
+
+ROOT = Path(tests.cluster.__file__).parents[2]
+STARTING_SECONDS = 180
+
+
+class Command:
+    """`sweeps ...` on a host."""
+
+    def __init__(self, host: Path, *words: str) -> None:
+        host.mkdir(exist_ok=True)
+        self.words = words
+        self._log = host / f"{words[0]}-{time.monotonic_ns()}.log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "sweeps", *words],
+                cwd=host,
+                env={**os.environ, "HOME": str(host), "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def wait(self, seconds: float = 600) -> int:
+        return self.process.wait(seconds)
+
+    def until(self, condition, seconds: float = STARTING_SECONDS) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < end, self.said()
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(30)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(60)
+        self.kill()
+
+
+class Fleet:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.postgres = Postgres()
+        self.storage = self.postgres.create("sweeps")
+        self.dask = DaskCluster(folder)
+        self.dask.start_scheduler()
+        for name in ("one", "two", "three"):
+            self.dask.start_worker(name)
+        self.tracking = self._serve(self.postgres.create("mlflow"))
+        self.dask.wait_for(3)
+
+    def run(self, host: str, *words: str) -> Command:
+        """Run a sweep on a host, on all of that."""
+        options = ("--executor", self.dask.uri, "--tracking-uri", self.tracking)
+        return Command(self.folder / host, "run", *words, *options, "--storage", self.storage)
+
+    def records(self, host: str, sweep: str) -> dict[str, bytes]:
+        """Return what a host has of one sweep: it has those of all, as every host."""
+        infos = (self.folder / host).glob("mlruns/records/*/sweep.json")
+        folders = [path.parent for path in infos if json.loads(path.read_text())["name"] == sweep]
+        return {
+            path.name: path.read_bytes() for folder in folders for path in folder.glob("*.record")
+        }
+
+    def close(self) -> None:
+        self._server.end()
+        self.dask.close()
+        self.postgres.remove()
+
+    def _serve(self, store: str) -> str:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        words = ("serve-tracking", "files", "--store", store, "--port", port)
+        self._server = Command(self.folder / "mlflow", *words)
+        address = f"http://127.0.0.1:{port}"
+        self._server.until(lambda: _answers(f"{address}/health"))
+        return address
+
+
+def _answers(address: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(address, timeout=5) as reply:
+        return bool(reply.status == 200)
+    return False
