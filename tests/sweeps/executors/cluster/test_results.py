@@ -8,6 +8,7 @@ import pytest
 
 from sweeps.executors.cluster.connecting import parse_cluster
 from sweeps.executors.cluster.executor import DaskExecutor
+from sweeps.executors.cluster.fleet import look_at
 from sweeps.executors.preloading import make_preload
 from sweeps.experiment import TrialSpec
 from tests.sweeps.executors import misbehaving
@@ -26,7 +27,8 @@ def executor(tmp_path):
         cluster.wait_for(1)
         data = misbehaving.experiment.prepare(None, 0)
         preload = make_preload(misbehaving.__name__ + ":experiment", None, data)
-        running = DaskExecutor(parse_cluster(cluster.uri, trusted=True), preload, Listener())
+        fleet = look_at(parse_cluster(cluster.uri, trusted=True))
+        running = DaskExecutor(fleet, preload, Listener(), ask_ahead=2)
         yield running
         running.close()
     finally:

@@ -7,11 +7,14 @@ from sweeps.experiment import TrialSpec
 
 
 class FakeWorker:
+    address = "tcp://there"
+
     def __init__(self):
         self.events = []
 
     def log_event(self, topic, event):
         assert topic == "topic"
+        assert event["worker"] == self.address
         self.events.append(event)
 
 
@@ -40,7 +43,7 @@ def test_epochs_are_told_once_a_second_and_none_is_lost():
     worker, clock = FakeWorker(), FakeClock()
     teller = Teller(worker, "topic", clock)
     teller.started(spec(3))
-    assert worker.events == [{"key": "0003-1"}]
+    assert [event["key"] for event in worker.events] == ["0003-1"]
     for epoch in range(100):
         clock.now += PACE_SECONDS / 10
         teller.epoch(spec(3), epoch, {"loss": float(epoch)})
@@ -68,7 +71,7 @@ def test_attempts_side_by_side_do_not_mix():
         teller.started(spec(slot))
     for epoch in range(5):
         teller.epoch(spec(epoch % 2), epoch, {"loss": float(epoch)})
-    assert worker.events == [{"key": "0000-1"}, {"key": "0001-1"}]
+    assert [event["key"] for event in worker.events] == ["0000-1", "0001-1"]
     for slot in (0, 1, 1):
         teller.ended(spec(slot))
     assert epochs_of(worker.events, "0000-1") == [0, 2, 4]
