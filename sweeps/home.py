@@ -14,6 +14,7 @@ from sweeps.errors import UsageError
 from sweeps.locks import exclusive, is_locked, owner_of
 from sweeps.naming import did_you_mean
 from sweeps.records import RecordError, RecordStore, Report, SweepInfo, warn
+from sweeps.records.files import make_folder
 
 if TYPE_CHECKING:
     from sweeps.shared import SharedStorage, StorageServer
@@ -161,6 +162,7 @@ class Home:
             StoreError: Another one stays inside for too long.
         """
         self.check_storage()
+        make_folder(self.records)
         with exclusive(self.records):
             if self.shared is None:
                 yield

@@ -28,13 +28,14 @@ ENGINE_OPTIONS: Final[dict[str, Any]] = {
     "connect_args": {
         "connect_timeout": CONNECT_SECONDS,
         "application_name": "sweeps",
-        # A host that vanished is noticed within half a minute, in both directions.
+        # A host that vanished is noticed within half a minute, in both directions; one that is
+        # stopped in the midst of a transaction keeps others waiting for twenty seconds at most.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 30_000,
         "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 "
-        "-c tcp_keepalives_count=3 -c idle_in_transaction_session_timeout=120000",
+        "-c tcp_keepalives_count=3 -c idle_in_transaction_session_timeout=20000",
     },
 }
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(7337203)")
@@ -47,7 +48,7 @@ _MISTAKES: Final = re.compile(
     r"(database|role) \".*\" does not exist|permission denied for database|"
     r"could not translate host name|failed to resolve host|SSL"
 )
-_PASSING: Final = ("08", "40", "53300", "57P", "25006", "55P03")
+_PASSING: Final = ("08", "40", "53300", "57P", "25006", "25P0", "55P03")
 """SQLSTATEs, or their beginnings, of what passes: no connection, a clash, a restart, a failover."""
 
 
@@ -97,7 +98,8 @@ class StorageServer:
     def _locked(self) -> Connection:
         connection = self.engine.connect()
         try:
-            connection.execute(text(f"SET LOCAL lock_timeout = '{LONGEST_LOCK_SECONDS:.0f}s'"))
+            for limit in ("lock_timeout", "idle_in_transaction_session_timeout"):
+                connection.execute(text(f"SET LOCAL {limit} = '{LONGEST_LOCK_SECONDS:.0f}s'"))
             connection.execute(_LOCK)
         except BaseException:
             connection.close()

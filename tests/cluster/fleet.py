@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import tests.cluster
+from sweeps.home import Home
 from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
 from tests.sweeps.shared.postgres import Postgres
 
@@ -92,6 +93,11 @@ class Fleet:
         return {
             path.name: path.read_bytes() for folder in folders for path in folder.glob("*.record")
         }
+
+    def records_there(self, sweep: str) -> dict[str, bytes]:
+        """Return what the database has of one sweep."""
+        Home.resolve(self.folder / "onlooker" / "mlruns", self.storage)
+        return self.records("onlooker", sweep)
 
     def close(self) -> None:
         self._server.end()
