@@ -1,0 +1,142 @@
+"""Holding a sweep that hosts share: renewed, away, lost; and addresses that are none."""
+
+import threading
+import time
+
+import pytest
+
+import sweeps
+from sweeps.coordinator.holding import hold
+from sweeps.errors import LeaseLost, StoreError, UsageError
+from sweeps.home import Home
+from sweeps.records import RecordStore
+from sweeps.shared.address import parse_storage
+from sweeps.shared.lease import Lease
+from sweeps.shared.server import StorageServer, open_server
+from sweeps.study.reading import read_study
+from sweeps.study.rebuilding import rebuild_study
+from sweeps.study.storage import delete_study, stored_slots
+from tests.sweeps.factories import make_record
+from tests.sweeps.shared.postgres import PASSWORD, wait_until
+
+
+@pytest.fixture
+def shared(toy_space, make_home, storage):
+    """A sweep of four trials, and two homes that have it."""
+    options = {"storage": storage, "progress": "quiet", "workers": 0}
+    sweep = sweeps.run(str(toy_space), trials=4, home=make_home("a"), **options)
+    return sweep.info, Home.resolve(make_home("a"), storage), Home.resolve(make_home("b"), storage)
+
+
+@pytest.mark.slow
+def test_a_lease_that_is_renewed_keeps_others_out(shared):
+    info, here, elsewhere = shared
+    notes = []
+    with hold(here, info):
+        assert elsewhere.is_running(info.id)
+        assert "process" in elsewhere.owner(info.id)
+        with (
+            pytest.raises(UsageError, match="is being run by process"),
+            hold(elsewhere, info, notes.append),
+        ):
+            pass
+    assert "waiting whether it is still there" in notes[0]
+    assert not elsewhere.is_running(info.id)
+    with hold(elsewhere, info):
+        assert here.is_running(info.id)
+
+
+@pytest.mark.slow
+def test_what_is_recorded_while_the_database_is_away_is_sent_when_it_is_back(shared, postgres):
+    info, here, elsewhere = shared
+    notes = []
+    with hold(here, info, notes.append) as held:
+        postgres.stop("fast")
+        wait_until(lambda: any("is away" in note for note in notes))
+        for attempt in (2, 3):
+            RecordStore(here.store(info.id).folder, held.send).write(make_record(0, attempt))
+        postgres.start()
+        wait_until(lambda: any("is back" in note for note in notes))
+        held.check()
+
+        def has_both():
+            elsewhere.refresh(info.id)
+            return {"0000-2", "0000-3"} <= {p.stem for p in elsewhere.store(info.id).paths()}
+
+        wait_until(has_both)
+
+
+def lose(info, here, elsewhere):
+    lost = threading.Event()
+    with hold(here, info, on_lost=lost.set) as held:
+        assert held.lease is not None
+        held.lease.release()  # as if nothing had been heard of it for too long
+        Lease.take(elsewhere.shared.server, info.id, info.name, "another home")
+        store = RecordStore(here.store(info.id).folder, held.send)
+        with pytest.raises(LeaseLost):
+            store.write(make_record(0, 9))
+        assert lost.wait(20)
+        held.check()
+
+
+@pytest.mark.slow
+def test_who_has_lost_a_sweep_hears_of_it_and_may_write_nothing_more(shared):
+    info, here, elsewhere = shared
+    with pytest.raises(LeaseLost, match="taken over"):
+        lose(info, here, elsewhere)
+    elsewhere.refresh()
+    assert "0000-9" not in {path.stem for path in elsewhere.store(info.id).paths()}
+
+
+def test_a_sweep_that_was_deleted_elsewhere_cannot_be_held(shared):
+    info, here, elsewhere = shared
+    lease = Lease.take(elsewhere.shared.server, info.id, info.name, "b")
+    elsewhere.shared.copy.forget(f"records/{info.id}/", lease)
+    lease.release()
+    with pytest.raises(UsageError, match="deleted on another host"), hold(here, info):
+        pass
+
+
+def test_a_study_is_written_anew_and_deleted_there_as_in_a_file(shared):
+    info, here, _ = shared
+    before = read_study(here.studies, info.study_name)
+    rebuild_study(here.studies, info, here.store(info.id).read_all())
+    after = read_study(here.studies, info.study_name)
+    assert [(t.number, t.state, t.value) for t in after] == [
+        (t.number, t.state, t.value) for t in before
+    ]
+    assert [t.number for t in stored_slots(here.studies, info.study_name)] == [0, 1, 2, 3]
+    delete_study(here.studies, info.study_name)
+    assert read_study(here.studies, info.study_name) is None
+    delete_study(here.studies, info.study_name)
+
+
+def test_a_server_that_goes_is_one_error_that_says_what_is_safe(storage, postgres):
+    server = open_server(storage)
+    postgres.stop("immediate")
+    began = time.monotonic()
+    with pytest.raises(StoreError, match=r"cannot be reached .* Recorded trials are safe"):
+        server.identity()
+    assert time.monotonic() - began < 20
+    assert PASSWORD not in str(server)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("nonsense", "not an address"),
+        ("sqlite:///x.db", "'sqlite' is not supported"),
+        ("postgresq://h/d", "did you mean 'postgresql'"),
+        ("postgresql://u:secret@host", "names no database"),
+        ("postgresql://u:secret@127.0.0.1:1/d", "127.0.0.1"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_its_password(address, said):
+    with pytest.raises(UsageError, match=said) as refused:
+        open_server(address)
+    assert "secret" not in str(refused.value)
+
+
+def test_both_spellings_of_an_address_are_the_same():
+    one, other = (parse_storage(f"{name}://u@h/d") for name in ("postgresql", "postgresql+psycopg"))
+    assert str(StorageServer(one)) == str(StorageServer(other)) == "postgresql+psycopg://u@h/d"
