@@ -86,6 +86,11 @@ class Fleet:
         options = ("--executor", self.dask.uri, "--tracking-uri", self.tracking)
         return Command(self.folder / host, "run", *words, *options, "--storage", self.storage)
 
+    def sync(self, host: str, sweep: str) -> Command:
+        """Send MLflow what it missed while its database was away."""
+        options = ("--tracking-uri", self.tracking, "--storage", self.storage)
+        return Command(self.folder / host, "sync", sweep, *options)
+
     def records(self, host: str, sweep: str) -> dict[str, bytes]:
         """Return what a host has of one sweep: it has those of all, as every host."""
         infos = (self.folder / host).glob("mlruns/records/*/sweep.json")

@@ -6,6 +6,7 @@ import time
 import pytest
 
 import sweeps
+from sweeps.cli.exit_codes import TRACKING_INCOMPLETE
 from sweeps.home import Home
 from sweeps.study.reading import read_study
 from tests.cluster.fleet import Fleet
@@ -73,7 +74,11 @@ def test_a_worker_dies_one_comes_and_the_database_is_away(fleet, undisturbed):
     fleet.postgres.stop()
     time.sleep(AWAY_SECONDS)
     fleet.postgres.start()
-    assert running.wait() == 0, running.said()
+    code = running.wait()
+    assert code in {0, TRACKING_INCOMPLETE}, running.said()
+    if code:  # so short a sweep ends before MLflow, whose database was away as well, is back
+        sent = fleet.sync("researcher", "mlp")
+        assert sent.wait() == 0, sent.said()
     assert_ended(fleet, "researcher", "mlp", undisturbed)
     print(f"\n{running.said()}")
 
