@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,8 +67,10 @@ def hold(
         try:
             shared.begin()
             yield shared
-        finally:
-            shared.end(failing=sys.exc_info()[0] is not None)
+        except BaseException:
+            shared.end(failing=True)
+            raise
+        shared.end(failing=False)
 
 
 class SharedHold(Hold):

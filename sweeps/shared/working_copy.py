@@ -39,6 +39,7 @@ class Plan:
         withdraw: Paths to be deleted there.
         known: What both have.
         gone: What neither has any more.
+        late: Records to be put aside here: another host has run those trials again.
     """
 
     take: list[str] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Plan:
     withdraw: list[str] = field(default_factory=list)
     known: dict[str, Common] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
 
 
 Leave = Callable[[str], bool]  # whether a path is left alone
@@ -80,6 +82,8 @@ class WorkingCopy:
             StoreError: Something cannot be written here.
         """
         plan = self._plan(prefix, leave)
+        for path in plan.late:
+            (self._home / path).rename(self._home / f"{path}{ENDING}")
         self._receive(plan)
         self._give(plan, lease)
 
@@ -110,9 +114,9 @@ class WorkingCopy:
             if _is_shared(path) and not leave(path):
                 before = None if self._is_lost(path) else common.get(path)
                 _settle(plan, path, here.get(path), there.get(path), before)
-        for path in late_records(plan.give, there):
+        plan.late = late_records(plan.give, there)
+        for path in plan.late:
             del plan.give[path]
-            (self._home / path).rename(self._home / f"{path}{ENDING}")
         return plan
 
     def _is_lost(self, path: str) -> bool:
