@@ -8,6 +8,18 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _tensorflow_as_trainings_have_it(request):
+    """Start TensorFlow with our settings before a test imports it: it reads them only once.
+
+    A test that came first without them would change the last bits of all later trainings.
+    """
+    if request.node.get_closest_marker("tensorflow"):
+        from digitexp.training.tensorflow_setup import start_tensorflow
+
+        start_tensorflow()
+
+
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory) -> Path:
     """A migrated SQLite store; MLflow's migrations take seconds, a copy takes milliseconds."""
