@@ -26,7 +26,7 @@ def draw_preview(images: NDArray[np.float32], labels: NDArray[np.int64], seed: i
     Returns:
         A PNG file, the same bytes for the same images and matplotlib.
     """
-    chosen = _choose(len(images), seed)
+    chosen = choose_images(len(images), seed)
     rows = -(-len(chosen) // SIDE)
     total_height = HEADER_INCHES + rows * CELL_INCHES * 1.2
     with styled():
@@ -48,7 +48,7 @@ def draw_preview(images: NDArray[np.float32], labels: NDArray[np.int64], seed: i
         return png(figure)
 
 
-def _choose(total: int, seed: int) -> NDArray[np.int64]:
+def choose_images(total: int, seed: int) -> NDArray[np.int64]:
     """Return up to 64 different indices below `total`, in random order."""
     keys = np.random.PCG64(seed).random_raw(total)
     return np.asarray(np.argsort(keys, kind="stable")[: SIDE * SIDE], np.int64)

@@ -62,6 +62,11 @@ class Sheet:
         whole = self._pixels.view(np.uint32)[..., 0]  # one number a pixel: ten times faster
         whole[slice(*y), slice(*x)] = np.array([*color, 255], np.uint8).view(np.uint32)[0]
 
+    def paste(self, x: int, y: int, shades: NDArray[np.uint8]) -> None:
+        """Put a grey picture (height, width), from 0 (black) to 255, with its upper left corner."""
+        height, width = shades.shape
+        self._pixels[y : y + height, x : x + width, :3] = shades[..., np.newaxis]
+
     def stroke(self, xs: ArrayLike, ys: ArrayLike, color: str, width: float, **look: Any) -> None:
         """Draw a line through points; NaN leaves a gap.
 

@@ -1,0 +1,168 @@
+"""Images with what they are and what they were taken for: a random sample, and the worst errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from digitexp.plots import colors
+from digitexp.plots.preview import SIDE, choose_images
+from digitexp.plots.sheet import Sheet, text_width
+
+__all__ = ["MOST_ERRORS", "draw_errors", "draw_predictions"]
+
+MOST_ERRORS = 24
+IMAGE, GAP, MARGIN, HEADER = 84, 14, 26, 84
+"""Pixels of the longer side of an image, between two of them, around and above them."""
+
+NARROWEST, WIDEST = IMAGE + 2 * GAP, 220
+"""Pixels of a column: as the longest text needs."""
+
+TEXT_SIZE, LINE = 8.0, 21
+CROSS = "\N{BALLOT X}"
+FRAME, THICK_FRAME = 1, 4
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line of text above an image."""
+
+    text: str
+    color: str
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One image with what stands above it; `stands_out` gives it a thick frame."""
+
+    image: np.ndarray
+    lines: tuple[_Line, ...]
+    stands_out: bool = False
+
+
+def draw_predictions(
+    images: np.ndarray,
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    class_names: Sequence[str],
+    part: str = "validation part",
+) -> bytes:
+    """Draw 64 images chosen at random, each under `actual | predicted`, as a PNG.
+
+    The same ones for every classifier of the same images, so that two can be compared. Wrong
+    answers have a cross, bold letters and a thick frame, and only then a colour of their own.
+
+    Args:
+        images: (n, height, width), from 0 (paper) to 1 (ink).
+        labels: (n,), integers from 0.
+        predicted: (n,), integers from 0.
+        class_names: Names in the order of the labels.
+        part: What the images are.
+    """
+    chosen = choose_images(len(images), seed=0)
+    pictures = []
+    for index in chosen:
+        true, said = int(labels[index]), int(predicted[index])
+        text, wrong = f"{class_names[true]} | {class_names[said]}", true != said
+        line = (
+            _Line(f"{CROSS} {text}", colors.WRONG, bold=True)
+            if wrong
+            else _Line(text, colors.LABEL)
+        )
+        pictures.append(_Picture(images[index], (line,), wrong))
+    errors = sum(picture.stands_out for picture in pictures)
+    total = len(images)
+    which = f"{len(chosen)} of {total}" if len(chosen) < total else f"All {total}"
+    random = ", at random" if len(chosen) < total else ""
+    right = len(chosen) - errors
+    title = f"{which} images of the {part}{random}: {right} right, {errors} wrong"
+    return _draw(pictures, title, f"actual | predicted;  {CROSS} and a thick frame: wrong")
+
+
+def draw_errors(
+    images: np.ndarray,
+    names: Sequence[tuple[str, str]],
+    probabilities: Sequence[float],
+    among: str,
+) -> bytes:
+    """Draw the most confident mistakes, each under `actual | predicted` and how sure, as a PNG.
+
+    Args:
+        images: (errors, height, width), all of them, the most confident mistake first.
+        names: Of each, its class and what it was taken for.
+        probabilities: Of what each was taken for.
+        among: What was looked at, such as `1000 images of the validation part`.
+    """
+    shown = list(zip(images, names, probabilities, strict=True))[:MOST_ERRORS]
+    if not shown:
+        return _draw([], f"No error among {among}", "")
+    pictures = [
+        _Picture(
+            image,
+            (
+                _Line(f"{true} | {said}", colors.WRONG, bold=True),
+                _Line(_percent(probability), colors.MUTED),
+            ),
+        )
+        for image, (true, said), probability in shown
+    ]
+    errors = f"{len(images)} error{'' if len(images) == 1 else 's'}"
+    counted = f"{len(shown)} of {errors}" if len(shown) < len(images) else errors
+    legend = "actual | predicted, and how probable that was said to be; the most confident first"
+    return _draw(pictures, f"{counted} among {among}", legend)
+
+
+def _percent(share: float) -> str:
+    """Return a share that is not 1 as something below 100%."""
+    return f"{share:.1%}" if share < 0.9995 else ">99.9%"
+
+
+def _draw(pictures: Sequence[_Picture], title: str, legend: str) -> bytes:
+    """Draw pictures eight in a row; without any, only the title."""
+    lines = [line for picture in pictures for line in picture.lines]
+    widest = max((text_width(line.text, TEXT_SIZE, bold=line.bold) for line in lines), default=0)
+    column = min(max(NARROWEST, widest + GAP), WIDEST)
+    text_height = LINE * max((len(picture.lines) for picture in pictures), default=0)
+    row = text_height + IMAGE + GAP
+    width = max(SIDE * column, text_width(title, 9.5, bold=True)) + 2 * MARGIN
+    height = HEADER + -(-len(pictures) // SIDE) * row + (MARGIN - GAP)
+    sheet = Sheet(width, height)
+    sheet.write(MARGIN, 30, title, 9.5, bold=True)
+    sheet.write(MARGIN, 57, legend, TEXT_SIZE, colors.MUTED)
+    for number, picture in enumerate(pictures):
+        left = MARGIN + number % SIDE * column
+        top = HEADER + number // SIDE * row
+        middle = left + column / 2
+        for place, line in enumerate(picture.lines):
+            natural = text_width(line.text, TEXT_SIZE, bold=line.bold)
+            size = TEXT_SIZE * min(1.0, (column - GAP / 2) / natural)
+            y = top + LINE * (place + 0.4)
+            sheet.write(middle, y, line.text, size, line.color, align="center", bold=line.bold)
+        _paste(sheet, picture, middle, top + text_height)
+    return sheet.png()
+
+
+def _paste(sheet: Sheet, picture: _Picture, middle: float, top: int) -> None:
+    """Put an image and its frame below its text."""
+    shades = _enlarged(picture.image)
+    height, width = shades.shape
+    left = round(middle - width / 2)
+    edge = THICK_FRAME if picture.stands_out else FRAME
+    color = colors.rgb(colors.WRONG if picture.stands_out else colors.FRAME)
+    sheet.fill((left - edge, left + width + edge), (top - edge, top + height + edge), color)
+    sheet.paste(left, top, shades)
+
+
+def _enlarged(image: np.ndarray) -> np.ndarray:
+    """Return an image as shades of grey, ink on paper, with whole pixels as near to 84 as can be.
+
+    One that is larger is thinned out.
+    """
+    longest = max(image.shape)
+    thinned = image[:: -(-longest // IMAGE), :: -(-longest // IMAGE)]
+    factor = IMAGE // max(thinned.shape)
+    shades = 255 - np.round(np.clip(thinned, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(shades.repeat(factor, axis=0).repeat(factor, axis=1))
