@@ -167,6 +167,15 @@ class DigitExperiment:
         arrays: TrainingData = data.payload
         return draw_sample(arrays.validation_images[index].reshape(data.info["image_shape"]))
 
+    def examine(
+        self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
+    ) -> Mapping[str, bytes]:
+        """Return what the trial gets wrong of the validation part, see `evaluate_trial`."""
+        from digitexp.diagnostics.trial import evaluate_trial
+
+        shape = data.info["image_shape"]
+        return evaluate_trial(data.payload, shape, result.arrays, result.metrics)
+
     def load_model(
         self,
         config: Mapping[str, Value],

@@ -34,7 +34,7 @@ __all__ = ["DigitsOnBlocks", "experiment"]
 BLOCK, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
 _OWN = (BLOCK, AGAIN, SEARCH_SPLIT, REFIT)
 _OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
-_KEPT = ("best_val_accuracy", *_OF_TRAINING)
+_KEPT = ("best_val_accuracy", "train_accuracy", *_OF_TRAINING)
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,26 @@ class DigitsOnBlocks:
         return self._digits.draw(
             TrialSpec(spec.sweep, spec.slot, spec.attempt, spec.seed, config), result
         )
+
+    def examine(
+        self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
+    ) -> Mapping[str, bytes]:
+        """Return what a training gets wrong of its block's own images, which no training saw.
+
+        Of one on the search's split, what it gets wrong of V0.
+
+        Raises:
+            ValueError: It was trained on everything, or diverged: there are no logits to judge.
+        """
+        from digitexp.diagnostics.trial import evaluate_block
+
+        pool, kept = data.payload, result.arrays
+        part, numbers = f"block {config.get(BLOCK) or 0}", kept.get("block_images")
+        logits = kept.get("block_logits")
+        if config.get(SEARCH_SPLIT):
+            part, numbers = "the validation part", pool.split.validation_indices
+            logits = kept.get("validation_logits")
+        return evaluate_block(pool.source, numbers, logits, part, result.metrics)
 
     def load_model(
         self,

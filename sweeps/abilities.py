@@ -13,9 +13,18 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from search_spaces.parameters import Value
-from sweeps.experiment import PreparedData
+from sweeps.experiment import PreparedData, TrialResult
 
-__all__ = ["Confirms", "Exports", "Samples", "Serves", "Signature", "TestPart", "Tests"]
+__all__ = [
+    "Confirms",
+    "Examines",
+    "Exports",
+    "Samples",
+    "Serves",
+    "Signature",
+    "TestPart",
+    "Tests",
+]
 
 
 class Confirms(Protocol):
@@ -97,6 +106,33 @@ class Samples(Protocol):
 
     def picture(self, data: PreparedData, index: int) -> bytes:
         """Return one validation sample as a PNG."""
+        ...
+
+
+@runtime_checkable
+class Examines(Protocol):
+    """An experiment that says what a trained trial gets wrong; optional.
+
+    `sweeps examine` shows it, and the runs of finalists in MLflow have it as `evaluation/`.
+    """
+
+    def examine(
+        self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
+    ) -> Mapping[str, bytes]:
+        """Return files by name, made from recorded arrays alone: the same ones each time.
+
+        Trains nothing and imports nothing that trains. Of the files, `summary.txt` (plain text,
+        the essentials in its first paragraph) is shown by the command, and `diagnostics.json` is
+        part of what its `--json` prints.
+
+        Args:
+            config: The trial's configuration.
+            data: What the trial was trained on, prepared again; digests were compared.
+            result: As recorded, with arrays and without weights.
+
+        Raises:
+            ValueError: Too little was kept of the trial; says what is missing.
+        """
         ...
 
 

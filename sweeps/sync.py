@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from sweeps.coordinator.attempt_files import AttemptFiles
 from sweeps.coordinator.holding import hold
-from sweeps.coordinator.parent import draw, send_notes, sweep_note
+from sweeps.coordinator.parent import send_notes, sweep_note
 from sweeps.coordinator.parent_end import ending_of, finish
+from sweeps.examining import Examiner
 from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
 from sweeps.records import SweepInfo
@@ -90,6 +92,7 @@ def send(
     directory = Path(info.directory) if info.directory else None
     load = partial(load_experiment, info.experiment, directory)
     records, written = store.read_all(), dict[str, None]()
+    files = AttemptFiles(info, store, load, Examiner(load))
 
     def drawing(key: str) -> Mapping[str, bytes]:
         if key not in written:
@@ -97,7 +100,7 @@ def send(
             on_written(key)
         # Imported only now: nothing is missing as a rule. If it cannot be imported, the run gets
         # its numbers and counts as pending.
-        return draw(load(), store, key)
+        return files(key)
 
     note = sweep_note(info, store.asked() or 0, is_running=False)
     projector = Projector(Projection(tracking_uri, home.artifacts, store.folder), info, note)

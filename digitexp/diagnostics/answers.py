@@ -21,7 +21,7 @@ class Answers:
         labels: (n,), integers from 0 to classes - 1.
         logits: (n, classes), finite.
         class_names: Name of each class, in the order of its label.
-        part: What these images are, such as `validation part`.
+        part: What these images are, such as `the validation part`.
         train_accuracy: Share right of the training part, from 0 to 1; None if it is not known.
         image_numbers: (n,), the number of each image in its source, from 0; None if not known.
 
@@ -33,7 +33,7 @@ class Answers:
     labels: np.ndarray = field(repr=False)
     logits: np.ndarray = field(repr=False)
     class_names: tuple[str, ...]
-    part: str = "validation part"
+    part: str = "the validation part"
     train_accuracy: float | None = None
     image_numbers: np.ndarray | None = field(default=None, repr=False)
 

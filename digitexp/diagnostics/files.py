@@ -44,7 +44,7 @@ def evaluation_files(answers: Answers) -> dict[str, bytes]:
             answers.images[worst],
             [(names[mistake.true], names[mistake.said]) for mistake in mistakes],
             [mistake.probability for mistake in mistakes],
-            f"{len(answers.labels)} images of the {answers.part}",
+            f"{len(answers.labels)} images of {answers.part}",
         ),
         "confused_pairs.png": draw_pairs(
             [(names[pair.first], names[pair.second]) for pair in pairs],

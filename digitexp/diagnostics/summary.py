@@ -25,7 +25,8 @@ def summarize(answers: Answers) -> str:
 def _accuracies(answers: Answers) -> Iterator[str]:
     total = len(answers.labels)
     right = int(np.trace(answers.confusion))
-    part = answers.part[0].upper() + answers.part[1:]
+    part = answers.part.removeprefix("the ")
+    part = part[0].upper() + part[1:]
     wrong = _counted(total - right, "error")
     yield f"{part}: {right} of {total} images right ({answers.accuracy:.1%}), {wrong}"
     if answers.train_accuracy is not None:

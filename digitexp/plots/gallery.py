@@ -48,7 +48,7 @@ def draw_predictions(
     labels: np.ndarray,
     predicted: np.ndarray,
     class_names: Sequence[str],
-    part: str = "validation part",
+    part: str = "the validation part",
 ) -> bytes:
     """Draw 64 images chosen at random, each under `actual | predicted`, as a PNG.
 
@@ -78,7 +78,7 @@ def draw_predictions(
     which = f"{len(chosen)} of {total}" if len(chosen) < total else f"All {total}"
     random = ", at random" if len(chosen) < total else ""
     right = len(chosen) - errors
-    title = f"{which} images of the {part}{random}: {right} right, {errors} wrong"
+    title = f"{which} images of {part}{random}: {right} right, {errors} wrong"
     return _draw(pictures, title, f"actual | predicted;  {CROSS} and a thick frame: wrong")
 
 

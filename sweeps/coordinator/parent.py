@@ -8,10 +8,11 @@ from functools import partial
 from typing import Final
 
 from sweeps.config import SweepConfig
+from sweeps.coordinator.attempt_files import AttemptFiles
 from sweeps.coordinator.failures import FAILURES
 from sweeps.coordinator.parent_end import finish
 from sweeps.coordinator.signals import INTERRUPTIONS, StopRequest
-from sweeps.experiment import Experiment
+from sweeps.examining import Examiner
 from sweeps.progress import Progress
 from sweeps.records import SWEEP, Ending, Notes, Record, RecordStore, SweepInfo, SweepStatus
 from sweeps.report.summary import Summary
@@ -41,6 +42,8 @@ class ParentRun:
     ) -> None:
         self._home, self._info, self._experiment = config.home, info, config.experiment
         self._store: RecordStore = config.home.store(info.id)
+        examiner = Examiner(lambda: config.experiment, config.data)
+        self._files = AttemptFiles(info, self._store, lambda: config.experiment, examiner)
 
         def warn(problem: str) -> None:
             if not is_away:  # the user has been told
@@ -109,7 +112,7 @@ class ParentRun:
         finish(self._projector, self._home, self._info, ending, lambda: self._experiment)
 
     def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
-        return partial(draw, self._experiment, self._store, key)
+        return partial(self._files, key)
 
 
 def sweep_note(info: SweepInfo, asked: int, *, is_running: bool) -> SweepNote:
@@ -125,14 +128,6 @@ def send_notes(projector: Projector, store: RecordStore) -> None:
         text = notes.get(str(record.spec.slot))
         if text is not None and record.ends_slot:
             projector.annotate(record.spec.key, text)
-
-
-def draw(experiment: Experiment, store: RecordStore, key: str) -> Mapping[str, bytes]:
-    """Return the pictures of an attempt by name."""
-    record = store.read(key)
-    if record.result is None or not record.result.history:
-        return {}
-    return experiment.draw(record.spec, record.result)
 
 
 def outage_note(tracking_uri: str, problem: str) -> str:

@@ -10,9 +10,8 @@ import yaml
 
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
-from sweeps.records import Record, SweepInfo, ranked
+from sweeps.records import BLOCK, FINALIST, Record, SweepInfo, ranked
 
-FINALIST, BLOCK = "finalist", "block"
 SEARCH_SPLIT, REFIT = "search_split", "refit_epochs"
 """What `Confirms.on_blocks` understands beside the parameters of the experiment."""
 METRIC = "block_accuracy"

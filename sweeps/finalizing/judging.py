@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sweeps.finalizing.finalists import BLOCK, FINALIST, Finalist
+from sweeps.finalizing.finalists import Finalist
 from sweeps.finalizing.outcomes import Outcomes
 from sweeps.finalizing.verdict import Verdict, decide
-from sweeps.records import Record, RecordStore
+from sweeps.records import BLOCK, FINALIST, Record, RecordStore
 
 FOLDS = 4
 """Blocks that judge every image once between them, see `Confirms`."""

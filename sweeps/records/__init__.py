@@ -1,7 +1,15 @@
 """Records: what is known of every attempt; written first, and all else is made from them."""
 
 from sweeps.records.ending import Ending, SweepStatus
-from sweeps.records.finalized import Conclusions, Finalized, Telling, confirmed_by
+from sweeps.records.finalized import (
+    BLOCK,
+    FINALIST,
+    Conclusions,
+    Finalized,
+    Telling,
+    confirmed_by,
+    is_finalist,
+)
 from sweeps.records.generations import Generation, UnfinishedSlot
 from sweeps.records.hunches import Hunch, Hunches
 from sweeps.records.notes import SWEEP, Notes
@@ -12,6 +20,8 @@ from sweeps.records.recovering import attempts_put_aside, recover
 from sweeps.records.store import DamagedRecordWarning, RecordError, RecordStore, Report, warn
 
 __all__ = [
+    "BLOCK",
+    "FINALIST",
     "SWEEP",
     "Conclusions",
     "DamagedRecordWarning",
@@ -32,6 +42,7 @@ __all__ = [
     "UnfinishedSlot",
     "attempts_put_aside",
     "confirmed_by",
+    "is_finalist",
     "leading",
     "need_one_objective",
     "pareto_front",

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweeps.records.files import write_atomically
+from sweeps.records.record import Record, SweepInfo
 
 FILE: Final = "finalized.json"
+FINALIST, BLOCK = "finalist", "block"
+"""What the space of a confirmation varies: whom it trains, and on which fresh block."""
 _TESTED: Final = "tested-*.json"
 _CONFIRMATION: Final = re.compile(r"([0-9]{8}-[0-9a-f]{8})/finalists-[0-9]+(/[a-z]+)?$")
 
@@ -69,6 +72,13 @@ def confirmed_by(directory: str | Path | None) -> str | None:
     """
     found = _CONFIRMATION.search(Path(directory or "").as_posix())
     return found[1] if found else None
+
+
+def is_finalist(info: SweepInfo, record: Record) -> bool:
+    """Whether an attempt is a finalist's training on block 0: the champion is one of these."""
+    if confirmed_by(info.directory) is None or record.outcome != "complete":
+        return False
+    return FINALIST in record.params and record.params.get(BLOCK) == 0
 
 
 class Conclusions:

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -124,3 +125,23 @@ def test_a_trial_that_diverged_at_once_has_only_curves(spec):
         info={"class_names": ["0", "1"], "image_shape": [1, 1]},
     )  # fmt: skip
     assert list(experiment.draw(spec, result)) == ["loss_curves.png"]
+
+
+@pytest.mark.tensorflow
+def test_what_it_gets_wrong_is_examined_from_the_result_alone(result, data):
+    files = experiment.examine(CONFIG, data, result)
+    found = json.loads(files["diagnostics.json"])
+    assert found["accuracy"] == pytest.approx(result.metrics["best_val_accuracy"])
+    assert found["train_accuracy"] == result.metrics["train_accuracy"]
+    best = int(result.metrics["best_epoch"])
+    assert found["confusion"] == result.arrays["confusion"][best - 1].tolist()
+    for one in found["classes"]:
+        assert one["accuracy"] == pytest.approx(result.metrics[f"recall_{one['name']}"])
+
+
+def test_a_trial_without_logits_cannot_be_examined(data):
+    from sweeps.experiment import TrialResult
+
+    diverged = TrialResult("diverged", "diverged", {}, {})
+    with pytest.raises(ValueError, match="kept no logits"):
+        experiment.examine(CONFIG, data, diverged)

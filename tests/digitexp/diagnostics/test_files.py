@@ -46,10 +46,10 @@ def test_where_training_accuracy_is_unknown_nothing_is_said_of_it():
 
 
 def test_a_classifier_without_error_has_all_files_too():
-    files = evaluation_files(answered({}, part="evaluation part of block 0"))
+    files = evaluation_files(answered({}, part="block 0"))
     assert set(files) == NAMES
     text = files["summary.txt"].decode()
-    assert text.startswith("Evaluation part of block 0: 100 of 100 images right (100.0%), no error")
+    assert text.startswith("Block 0: 100 of 100 images right (100.0%), no error")
     assert "No two classes were confused" in text
     assert "lowest" not in text
     assert json.loads(files["diagnostics.json"])["mistakes"] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,6 +142,28 @@ class TestFinalized:
             served = load_model(version.source)  # a folder: no tracking address is set for others
         shares = np.asarray(served.predict(np.full((2, 400), 0.5, np.float32)))
         assert shares.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+    def test_runs_of_finalists_have_what_they_get_wrong(self, home, told, tmp_path):
+        client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+        everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
+        examined = {}
+        for run in client.search_runs(everywhere, "tags.sweep = 'nets-final'"):
+            files = {file.path for file in client.list_artifacts(run.info.run_id, "evaluation")}
+            assert bool(files) is (run.data.params.get("block") == "0")
+            if files:
+                examined[run.data.params["finalist"]] = run
+        assert set(examined) == {standing["finalist"] for standing in told["standings"]}
+
+        shown = caller(home)("examine", "nets", "--finalists", "-o", tmp_path, "--json")
+        assert shown.exit_code == 0, shown.output
+        for one in json.loads(shown.stdout)["trials"]:
+            run, found = examined[one["label"]], one["diagnostics"]
+            assert found["part"] == "block 0"
+            assert found["accuracy"] == pytest.approx(run.data.metrics["block_accuracy"])
+            assert found["train_accuracy"] == run.data.metrics["train_accuracy"]
+            for file in one["files"]:
+                kept = client.download_artifacts(run.info.run_id, f"evaluation/{file}")
+                assert Path(kept).read_bytes() == (tmp_path / one["label"] / file).read_bytes()
 
     def test_the_test_part_is_read_once_for_a_frozen_list(self, home, told):
         call = caller(home)

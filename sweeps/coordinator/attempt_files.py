@@ -1,0 +1,50 @@
+"""The files of a run: what its experiment draws; of a finalist, what it gets wrong, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from sweeps.examining import Examiner
+from sweeps.experiment import Experiment
+from sweeps.records import Record, RecordStore, SweepInfo, is_finalist
+
+FOLDER: Final = "evaluation"
+"""Where, among the files of a run, that lies."""
+
+
+class AttemptFiles:
+    """Makes files from the records of one sweep; called in one thread, the projector's."""
+
+    def __init__(
+        self,
+        info: SweepInfo,
+        store: RecordStore,
+        load: Callable[[], Experiment],
+        examiner: Examiner,
+    ) -> None:
+        """Prepare; nothing is loaded yet.
+
+        Args:
+            info: The sweep.
+            store: Its records.
+            load: Returns its experiment.
+            examiner: Says what finalists get wrong.
+        """
+        self._info, self._store, self._load, self._examiner = info, store, load, examiner
+
+    def __call__(self, key: str) -> Mapping[str, bytes]:
+        """Return the files of an attempt by name; none if it trained no epoch."""
+        record = self._store.read(key)
+        if record.result is None or not record.result.history:
+            return {}
+        return {**self._load().draw(record.spec, record.result), **self._evaluation(record)}
+
+    def _evaluation(self, record: Record) -> dict[str, bytes]:
+        if not is_finalist(self._info, record):
+            return {}
+        try:
+            files = self._examiner.examine(record)
+        except Exception:  # whatever it is (data that are gone): a run without them is one, too
+            return {}
+        return {f"{FOLDER}/{name}": content for name, content in files.items()}

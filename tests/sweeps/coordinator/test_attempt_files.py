@@ -1,0 +1,110 @@
+"""The runs of finalists have what their models get wrong; with a real MLflow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+import sweeps
+from sweeps.home import Home
+from sweeps.sync import sync_sweep
+from tests.faults.mlflow_state import mlflow_state
+from tests.sweeps.examined_experiment import CONFIRMING
+
+EVALUATION = {
+    "evaluation/summary.txt", "evaluation/diagnostics.json", "evaluation/errors.png",
+}  # fmt: skip
+
+
+@pytest.fixture
+def confirm(tmp_path, make_home):
+    """Run what `finalize` would run for a sweep of which only the folder is there."""
+    folder = tmp_path / "20250101-ab12cd34" / "finalists-1"
+    folder.mkdir(parents=True)
+    (folder / "space.yaml").write_text(CONFIRMING)
+
+    def confirm(**options):
+        space, home = str(folder / "space.yaml"), make_home()
+        return sweeps.run(
+            space, name="toy-final", home=home, progress="quiet", workers=0, **options
+        )
+
+    return confirm
+
+
+def state(home, sweep):
+    return mlflow_state(f"sqlite:///{home / 'mlflow.db'}", sweep.info.id)
+
+
+def evaluations(home, sweep):
+    """Return the files in `evaluation/` of each attempt's run, by slot."""
+    return {
+        int(run["tags"]["trial"].partition("-")[0]): {
+            file for file in run["files"] if file.startswith("evaluation/")
+        }
+        for run in state(home, sweep)["runs"]
+        if "trial" in run["tags"]
+    }
+
+
+def send(home, sweep):
+    found = Home.resolve(home)
+    return sync_sweep(found, sweep.info, f"sqlite:///{home / 'mlflow.db'}")
+
+
+def lose_runs(home, migrated_database):
+    for file in home.glob("mlflow.db*"):
+        file.unlink()
+    shutil.rmtree(home / "artifacts")
+    shutil.copy(migrated_database, home / "mlflow.db")
+
+
+def test_finalists_on_block_0_have_them_and_nobody_else(confirm, make_home):
+    sweep = confirm()
+    blocks = {row.slot: row.params["block"] for row in sweep.rows()}
+    assert sorted(blocks.values()) == [0, 0, 1, 1]
+    found = evaluations(make_home(), sweep)
+    assert found == {slot: set() if block else EVALUATION for slot, block in blocks.items()}
+
+
+def test_sending_again_adds_nothing_and_a_lost_store_gets_them_again(
+    confirm, make_home, migrated_database
+):
+    sweep, home = confirm(), make_home()
+    before = state(home, sweep)
+    report = send(home, sweep)
+    assert (report.written, report.pending) == ([], [])
+    assert state(home, sweep) == before
+    lose_runs(home, migrated_database)
+    assert len(send(home, sweep).written) == 4
+    assert state(home, sweep) == before
+
+
+def test_where_data_are_gone_runs_are_whole_without_them(confirm, make_home, migrated_database):
+    sweep, home = confirm(data="other"), make_home()
+    assert EVALUATION in evaluations(home, sweep).values(), "made from the data at hand"
+    lose_runs(home, migrated_database)
+    report = send(home, sweep)  # knows only the experiment's own data, which are others
+    assert (len(report.written), report.pending, report.error) == (4, [], None)
+    assert set(map(frozenset, evaluations(home, sweep).values())) == {frozenset()}
+
+
+def test_a_search_has_none_whatever_its_parameters_are_called(tmp_path, make_home):
+    (tmp_path / "search.yaml").write_text(CONFIRMING)
+    space = str(tmp_path / "search.yaml")
+    sweep = sweeps.run(space, home=make_home(), progress="quiet", workers=0)
+    assert evaluations(make_home(), sweep) == {slot: set() for slot in range(4)}
+
+
+def test_they_say_what_the_record_says(confirm, make_home, tmp_path):
+    sweep, home = confirm(), make_home()
+    row = next(r for r in sweep.rows() if dict(r.params) == {"block": 0, "finalist": "trial-7"})
+    key = sweep.trial(row.slot).record.spec.key
+    runs = state(home, sweep)["runs"]
+    files = next(run["files"] for run in runs if run["tags"].get("trial") == key)
+    found = json.loads(files["evaluation/diagnostics.json"])
+    assert (found["x"], found["data"]) == (0.1, "toy")
+    logits = sweep.trial(row.slot).record.result.arrays["validation_logits"]
+    assert found["logits"] == logits.tolist()
