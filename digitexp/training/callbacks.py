@@ -56,8 +56,8 @@ def scheduled_rate(config: TrialConfig, epoch: int) -> float:
     share, way = config.final_learning_rate_share, epoch / max(config.epochs - 1, 1)
     if config.learning_rate_schedule == "cosine":
         share += (1 - share) * 0.5 * (1 + math.cos(math.pi * way))
-        return config.learning_rate * share
-    return config.learning_rate * share**way
+        return float(config.learning_rate * share)
+    return float(config.learning_rate * share**way)
 
 
 class EpochObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
