@@ -151,6 +151,9 @@ def test_a_folder_without_permission_is_refused(monkeypatch, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("text", "value"),
     [
+        ("32", 32), ("1e-3", 0.001), ("none", None), ("OFF", None), ("relu", "relu"), ("-1", -1),
+        ("True", True),
+    ],  # fmt: skip
         ("32", 32),
         ("1e-3", 0.001),
         ("none", None),
