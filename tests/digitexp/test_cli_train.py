@@ -153,16 +153,8 @@ def test_a_folder_without_permission_is_refused(monkeypatch, capsys, tmp_path):
     [
         ("32", 32), ("1e-3", 0.001), ("none", None), ("OFF", None), ("relu", "relu"), ("-1", -1),
         ("True", True),
-    ],  # fmt: skip
-        ("32", 32),
-        ("1e-3", 0.001),
-        ("none", None),
-        ("OFF", None),
-        ("relu", "relu"),
-        ("-1", -1),
-        ("True", True),
     ],
-)
+)  # fmt: skip
 def test_values_are_read_by_their_form(text, value):
     assert parse_value(text) == value
     assert type(parse_value(text)) is type(value)
