@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from digitexp.cli import data, evaluate, functions, train
+from digitexp.cli import data, evaluate, functions, parameters, robustness, train
 
 __all__ = ["app", "main"]
 
@@ -19,6 +19,8 @@ app = typer.Typer(
 app.command()(data.data)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.command()(parameters.parameters)
+app.command()(robustness.robustness)
 app.command()(functions.softmax)
 app.command()(functions.activations)
 

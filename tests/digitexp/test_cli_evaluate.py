@@ -82,13 +82,17 @@ class TestEvaluated:
         whole = (net / "weights.npz").read_bytes()
         (net / "weights.npz").write_bytes(whole[: len(whole) // 2])
         assert run(monkeypatch, "evaluate", net) == 2
-        assert "is damaged" in capsys.readouterr().err
+        assert "weights.npz cannot be read" in capsys.readouterr().err
 
 
 def write_training(folder, **about):
     folder.mkdir()
-    data = {"name": "sklearn-digits", "digest": "0" * 64, "split_seed": 0, "split_digest": "0" * 64}
+    data = {"name": "sklearn-digits", "digest": "0" * 64, "split_seed": 0, "split_digest": "0" * 64,
+            "image_shape": [8, 8], "class_names": list("0123456789")}  # fmt: skip
     document = {"parameters": {}, "data": {**data, **about}}
+    ended = {"outcome": "complete", "stop_reason": "max_epochs", "metrics": {}}
+    (folder / "metrics.json").write_text(json.dumps(ended))
+    (folder / "history.csv").write_text("epoch,loss\n1,0.5\n")
     (folder / "config.json").write_text(json.dumps(document))
     np.savez(folder / "weights.npz", a=np.zeros(1))
 
@@ -109,22 +113,30 @@ def test_data_that_are_no_known_source_are_to_be_named(monkeypatch, capsys, tmp_
 
 def test_a_folder_without_a_training_is_refused(monkeypatch, capsys, tmp_path):
     assert run(monkeypatch, "evaluate", tmp_path) == 2
-    assert "holds no config.json" in capsys.readouterr().err
+    assert "has no config.json" in capsys.readouterr().err
 
 
-def test_a_training_that_diverged_is_refused(monkeypatch, capsys, tmp_path):
-    write_training(tmp_path / "net")
-    (tmp_path / "net" / "weights.npz").unlink()
+@pytest.mark.tensorflow
+def test_a_training_that_diverged_is_refused(trained, monkeypatch, capsys, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "net")
+    (folder / "weights.npz").unlink()
     assert run(monkeypatch, "evaluate", tmp_path / "net") == 2
     assert "that training diverged" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"parameters": {}, "data": {}}'])
-def test_a_configuration_of_something_else_is_refused(monkeypatch, capsys, tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "config.json cannot be read"),
+        ("[]", "is not as `digitexp train` writes it"),
+        ('{"parameters": {}, "data": {}}', "is not as `digitexp train` writes it"),
+    ],
+)
+def test_a_configuration_of_something_else_is_refused(monkeypatch, capsys, tmp_path, text, said):
     write_training(tmp_path / "net")
     (tmp_path / "net" / "config.json").write_text(text)
     assert run(monkeypatch, "evaluate", tmp_path / "net") == 2
-    assert "is not as `digitexp train` writes it" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 def test_a_folder_in_use_is_refused_before_anything_slow(monkeypatch, capsys, tmp_path):

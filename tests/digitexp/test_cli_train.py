@@ -9,6 +9,7 @@ import pytest
 
 from digitexp.cli import main
 from digitexp.cli.train import parse_value
+from digitexp.parameters import PARAMETERS
 
 QUICK = ["--data", "sklearn-digits", "--epochs", "3", "--units", "12,8", "--batch-size", "64"]
 FILES = {
@@ -61,6 +62,21 @@ def test_the_folder_holds_everything(trained):
     with np.load(folder / "weights.npz", allow_pickle=False) as weights:
         assert weights["hidden_1/kernel"].shape == (64, 12)
     assert "hidden_2" in (folder / "model_summary.txt").read_text()
+
+
+@pytest.mark.tensorflow
+def test_it_names_the_engine_and_shows_what_targeted_augmentation_did(
+    monkeypatch, capsys, tmp_path
+):
+    turned = ["--set", "rotation=10", "--set", "augment_worst_classes=2"]
+    assert run(monkeypatch, *QUICK, *turned, "-o", tmp_path) in {0, None}
+    said = capsys.readouterr().out
+    assert said.startswith("Engine keras: images are augmented by Keras's layers.\nepoch 1/3")
+    table = said[said.index("Targeted augmentation of ") :].splitlines()
+    assert sum(line.endswith("augmented") for line in table) == 2
+    told = json.loads((tmp_path / "metrics.json").read_text())["info"]["targeted"]
+    share = told["right_before"][0] / told["images"][0]
+    assert table[1].split()[:2] == ["0", f"{share:.1%}"]
 
 
 @pytest.mark.tensorflow
@@ -135,8 +151,22 @@ def test_a_folder_without_permission_is_refused(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("32", 32), ("1e-3", 0.001), ("none", None), ("OFF", None), ("relu", "relu"), ("-1", -1)],
-)
+    [
+        ("32", 32), ("1e-3", 0.001), ("none", None), ("OFF", None), ("relu", "relu"), ("-1", -1),
+        ("True", True),
+    ],
+)  # fmt: skip
 def test_values_are_read_by_their_form(text, value):
     assert parse_value(text) == value
     assert type(parse_value(text)) is type(value)
+
+
+def test_all_parameters_are_listed_with_what_is_allowed(monkeypatch, capsys):
+    for option, told in (((), str), (("--json",), json.loads)):
+        monkeypatch.setattr(sys, "argv", ["digitexp", "parameters", *option])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code in {0, None}
+        listed = told(capsys.readouterr().out)
+        assert all(name in listed for name in PARAMETERS)
+    assert listed["batch_norm"]["default"] is False
