@@ -1,4 +1,4 @@
-"""The command `digitexp`: look at data, train one configuration, try its parts."""
+"""The command `digitexp`: look at data, train one configuration, check it, try its parts."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import sys
 
 import typer
 
-from digitexp.cli import data, functions, train
+from digitexp.cli import check, data, functions, train
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="digitexp",
-    help="Handwritten digits: look at a data set, train one configuration.",
+    help="Handwritten digits: look at a data set, train one configuration, check both.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.command()(data.data)
 app.command()(train.train)
+app.command()(check.check)
 app.command()(functions.softmax)
 app.command()(functions.activations)
 

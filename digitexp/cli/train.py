@@ -109,6 +109,7 @@ def _load(source: str, split_seed: int) -> tuple[TrainingData, dict[str, Any]]:
     split = split_source(loaded, split_seed)
     about = {
         "name": loaded.name,
+        "source": source,
         "digest": loaded.digest,
         "split_seed": split_seed,
         "split_digest": split.digest,
