@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from digitexp.cli.lettering import Font, Language
 from digitexp.cli.train_output import check_output_folder, print_outcome, write_outcome
 from digitexp.config import ConfigError, TrialConfig
 
@@ -41,6 +42,8 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
     ] = False,
+    language: Language = "en",
+    font: Font = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per epoch.")] = False,
 ) -> None:
     """Train one configuration; write curves, confusion matrix, weights and history to a folder."""
@@ -56,11 +59,14 @@ def train(
     params = {name: value for name, value in given.items() if value is not None}
     config = TrialConfig.from_params(_merged(params, settings or []))
     check_output_folder(output, overwrite=overwrite)
+    from digitexp.plots.lettering import choose_lettering
+
+    lettering = choose_lettering(language, font)
     arrays, about = _load(data, split_seed)
     from digitexp.training.train import train as train_config
 
     outcome = train_config(config, arrays, _silent if quiet else _epoch_printer(config.epochs))
-    write_outcome(output, config, outcome, arrays.class_names, about)
+    write_outcome(output, config, outcome, arrays.class_names, about, lettering)
     print_outcome(output, outcome, arrays.class_names)
     if outcome.outcome == "diverged":
         raise typer.Exit(1)
