@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from benchmarks import (
+    advice,
     diverging,
     engine,
     faults,
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, ModuleType] = {
         search,
         tabular,
         scale,
+        advice,
     )
 }
 RESULTS = Path(__file__).parent / "results"

@@ -8,17 +8,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from digitexp.contradictions import CNN_ONLY, refuse_contradictions
+from digitexp.limits import ConfigError, Scalar
 from digitexp.parameters import (
+    DEFAULT_FILTERS,
     DEFAULT_UNITS,
+    MAX_CONV_BLOCKS,
     MAX_HIDDEN_LAYERS,
     PARAMETERS,
-    ConfigError,
-    Scalar,
 )
 
 __all__ = ["ConfigError", "TrialConfig"]
 
-_NUMBERED = re.compile(r"(units|dropout)_([1-9][0-9]*)")
+_NUMBERED = re.compile(r"(units|dropout|filters)_([1-9][0-9]*)")
+_COUNTS = {"units": "hidden_layers", "filters": "conv_blocks"}
+"""What says how many values a series has."""
+_SERIES = ("units", "dropout", "filters")
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class TrialConfig:
     Limits, units and meanings of all fields stand in `digitexp.parameters.PARAMETERS`.
 
     Attributes:
+        architecture: `mlp`, or `cnn`: convolutional blocks before the hidden layers.
+        filters: Of each convolutional block; `conv_blocks`, `filters_1`, ... in flat form.
         units: Neurons of each hidden layer; `hidden_layers`, `units_1`, ... in flat form.
         dropout: One rate for all hidden layers, or one per layer (`dropout_1`, ...).
         clipnorm: Largest norm of each gradient tensor; None = no clipping.
@@ -39,6 +46,12 @@ class TrialConfig:
         ConfigError: A field is of the wrong kind or out of limits, or two fields contradict.
     """
 
+    architecture: str = "mlp"
+    filters: tuple[int, ...] = DEFAULT_FILTERS
+    kernel_size: int = 3
+    convs_per_block: int = 1
+    batch_norm: bool = False
+    conv_dropout: float = 0.0
     learning_rate: float = 0.001
     batch_size: int = 32
     units: tuple[int, ...] = DEFAULT_UNITS
@@ -47,28 +60,40 @@ class TrialConfig:
     activation: str = "relu"
     kernel_initializer: str = "glorot_uniform"
     clipnorm: float | None = None
+    label_smoothing: float = 0.0
+    rotation: float = 0.0
+    shift: float = 0.0
+    zoom: float = 0.0
+    augment_worst_classes: int | None = None
+    adversarial_epsilon: float = 0.0
     epochs: int = 40
     early_stopping_patience_epochs: int | None = 5
+    learning_rate_schedule: str = "plateau"
+    final_learning_rate_share: float = 0.01
     plateau_monitor: str = "val_loss"
     plateau_factor: float = 0.5
     plateau_patience_epochs: int | None = 3
     min_learning_rate: float = 1e-6
+    precision: str = "float32"
+    input_pipeline: str = "memory"
     engine: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name not in {"units", "dropout"}:
+            if field.name not in _SERIES:
                 value = PARAMETERS[field.name].check(field.name, getattr(self, field.name))
                 object.__setattr__(self, field.name, value)
-        object.__setattr__(self, "units", _checked_series("units", self.units))
-        PARAMETERS["hidden_layers"].check("hidden_layers", len(self.units))
+        for name, count in _COUNTS.items():
+            series = _checked_series(name, getattr(self, name))
+            object.__setattr__(self, name, series)
+            PARAMETERS[count].check(count, len(series))
         if isinstance(self.dropout, tuple | list):
             object.__setattr__(self, "dropout", _checked_series("dropout", self.dropout))
         else:
             rate = PARAMETERS["dropout"].check("dropout", self.dropout)
             object.__setattr__(self, "dropout", rate)
-        _refuse_contradictions(self)
+        refuse_contradictions(self)
 
     @property
     def hidden_layers(self) -> int:
@@ -82,10 +107,17 @@ class TrialConfig:
             return self.dropout
         return (self.dropout,) * len(self.units)
 
+    @property
+    def is_augmented(self) -> bool:
+        """Whether training images are turned, shifted or zoomed."""
+        return any((self.rotation, self.shift, self.zoom))
+
     def describe(self) -> str:
         """Say the essentials in one line, for titles and logs."""
         rates = self.dropout if isinstance(self.dropout, tuple) else (self.dropout,)
+        blocks = "-".join(map(str, self.filters))
         parts = [
+            f"filters {blocks}" if self.architecture == "cnn" else "",
             "-".join(map(str, self.units)) or "no hidden layer",
             f"learning rate {self.learning_rate:.3g}",
             f"batch {self.batch_size}",
@@ -106,7 +138,7 @@ class TrialConfig:
             ConfigError: A name is unknown or missing, or a value is refused.
         """
         plain: dict[str, Any] = {}
-        series: dict[str, dict[int, Any]] = {"units": {}, "dropout": {}}
+        series: dict[str, dict[int, Any]] = {name: {} for name in _SERIES}
         for name, value in params.items():
             if match := _NUMBERED.fullmatch(name):
                 series[match[1]][int(match[2])] = value
@@ -114,9 +146,10 @@ class TrialConfig:
                 plain[name] = value
             else:
                 raise ConfigError(_unknown(name))
-        layers = plain.pop("hidden_layers", None)
-        if layers is not None or series["units"]:
-            plain["units"] = _complete("units", series["units"], layers)
+        for name, count_name in _COUNTS.items():
+            count = plain.pop(count_name, None)
+            if count is not None or series[name]:
+                plain[name] = _complete(name, series[name], count)
         if series["dropout"]:
             if "dropout" in plain:
                 raise ConfigError(
@@ -128,12 +161,14 @@ class TrialConfig:
         return cls(**plain)
 
     def to_params(self) -> dict[str, Scalar]:
-        """Return the flat form, every parameter included; `from_params` takes it back."""
+        """Return the flat form, every parameter that matters; `from_params` takes it back."""
         params: dict[str, Scalar] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "units":
-                params["hidden_layers"] = len(value)
+            if field.name in CNN_ONLY and self.architecture != "cnn":
+                continue
+            if field.name in _COUNTS:
+                params[_COUNTS[field.name]] = len(value)
             if isinstance(value, tuple):
                 params |= {f"{field.name}_{i}": item for i, item in enumerate(value, 1)}
             else:
@@ -150,48 +185,28 @@ def _checked_series(name: str, values: Any) -> tuple[Any, ...]:
 
 def _complete(name: str, given: Mapping[int, Any], count: Any) -> tuple[Any, ...]:
     """Return name_1 ... name_count; a count of None means "as many as are given"."""
+    count_name = _COUNTS.get(name, "hidden_layers")
     if count is None:
         count = max(given)
-    count = PARAMETERS["hidden_layers"].check("hidden_layers", count)
+    count = PARAMETERS[count_name].check(count_name, count)
     assert isinstance(count, int)
-    layers = "is only 1 hidden layer" if count == 1 else f"are {count} hidden layers"
+    noun = count_name.replace("_", " ").replace("conv ", "convolutional ")
+    nouns = f"is only 1 {noun.removesuffix('s')}" if count == 1 else f"are {count} {noun}"
     if missing := [i for i in range(1, count + 1) if i not in given]:
-        raise ConfigError(f"{name}_{missing[0]} is missing: there {layers}.")
+        raise ConfigError(f"{name}_{missing[0]} is missing: there {nouns}.")
     if extra := [i for i in sorted(given) if i > count]:
         raise ConfigError(
-            f"{name}_{extra[0]} is given, but there {layers}; "
-            f"raise hidden_layers or leave {name}_{extra[0]} out."
+            f"{name}_{extra[0]} is given, but there {nouns}; "
+            f"raise {count_name} or leave {name}_{extra[0]} out."
         )
     return tuple(given[i] for i in range(1, count + 1))
-
-
-def _refuse_contradictions(config: TrialConfig) -> None:
-    if isinstance(config.dropout, tuple) and len(config.dropout) != len(config.units):
-        raise ConfigError(
-            f"dropout has {len(config.dropout)} values for {len(config.units)} hidden layers; "
-            "give one number, or one per layer."
-        )
-    plateau, stopping = config.plateau_patience_epochs, config.early_stopping_patience_epochs
-    if plateau is None:
-        return
-    if stopping is not None and config.plateau_monitor == "val_loss" and plateau >= stopping:
-        raise ConfigError(
-            f"plateau_patience_epochs is {plateau} and early_stopping_patience_epochs is "
-            f"{stopping}: training would stop before the learning rate can fall. Make "
-            f"plateau_patience_epochs smaller than {stopping}, or none to keep the rate."
-        )
-    if config.min_learning_rate > config.learning_rate:
-        raise ConfigError(
-            f"min_learning_rate is {config.min_learning_rate:g}, above the learning_rate of "
-            f"{config.learning_rate:g}, so the rate could never fall. Lower min_learning_rate, "
-            "or set plateau_patience_epochs to none to keep the rate."
-        )
 
 
 def _flat_names() -> Iterable[str]:
     for name in PARAMETERS:
         if "{i}" in name:
-            yield from (name.replace("{i}", str(i)) for i in range(1, MAX_HIDDEN_LAYERS + 1))
+            count = MAX_CONV_BLOCKS if name.startswith("filters") else MAX_HIDDEN_LAYERS
+            yield from (name.replace("{i}", str(i)) for i in range(1, count + 1))
         else:
             yield name
 

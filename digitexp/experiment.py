@@ -93,14 +93,14 @@ class DigitExperiment:
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
         """Count the network's weights."""
         arrays: TrainingData = data.payload
-        count = count_parameters(_trial_config(config), arrays.n_features, arrays.n_classes)
+        count = count_parameters(_trial_config(config), arrays.image_shape, arrays.n_classes)
         return {"parameters": count}
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine, the reason and about how many seconds all epochs take."""
         arrays: TrainingData = data.payload
         plan = plan_training(
-            _trial_config(config), len(arrays.train_labels), arrays.n_features, arrays.n_classes
+            _trial_config(config), len(arrays.train_labels), arrays.image_shape, arrays.n_classes
         )
         return EnginePlan(plan.engine, plan.reason, plan.seconds)
 
@@ -138,6 +138,7 @@ class DigitExperiment:
             info={
                 "class_names": list(arrays.class_names),
                 "image_shape": data.info["image_shape"],
+                **outcome.info,
             },
         )
 
@@ -188,7 +189,7 @@ class DigitExperiment:
 
         start_tensorflow()
         model = build_model(
-            _trial_config(config), math.prod(info["image_shape"]), len(info["class_names"])
+            _trial_config(config), tuple(info["image_shape"]), len(info["class_names"])
         )
         set_weights(model, weights)
         return model

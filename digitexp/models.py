@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -18,56 +19,148 @@ from digitexp.config import TrialConfig
 __all__ = ["build_model", "count_parameters", "describe_model", "model_weights", "set_weights"]
 
 
-def count_parameters(config: TrialConfig, n_features: int, n_classes: int) -> int:
+def count_parameters(config: TrialConfig, image_shape: tuple[int, ...], n_classes: int) -> int:
     """Return the number of trainable weights without building the model.
 
     Args:
-        config: The configuration; only its hidden layers matter.
-        n_features: Inputs, such as 400 for 20x20 images.
+        config: The configuration; only its layers matter.
+        image_shape: Height and width, such as (20, 20).
         n_classes: Outputs.
     """
-    widths = (n_features, *config.units, n_classes)
-    return sum((before + 1) * after for before, after in pairwise(widths))
+    convolutions, features = 0, math.prod(image_shape)
+    if config.architecture == "cnn":
+        channels, cells = 1, config.kernel_size**2
+        for filters in config.filters:
+            for _ in range(config.convs_per_block):
+                convolutions += channels * cells * filters + filters
+                convolutions += 2 * filters if config.batch_norm else 0
+                channels = filters
+        features = channels * math.prod(_pooled(side, config) for side in image_shape)
+    widths = (features, *config.units, n_classes)
+    return convolutions + sum((before + 1) * after for before, after in pairwise(widths))
 
 
-def build_model(config: TrialConfig, n_features: int, n_classes: int) -> Any:
-    """Build the compiled network: (batch, n_features) float32 -> (batch, n_classes) logits.
+def build_model(config: TrialConfig, image_shape: tuple[int, ...], n_classes: int) -> Any:
+    """Build the compiled network: (batch, pixels) float32 -> (batch, n_classes) logits.
 
     A Dropout layer stands only where its rate is above zero and a penalty only where `l2` is, so
     that the tutorial's nets come out exactly as written there. Weights are drawn from Keras's
     global seed: set it first.
+
+    Args:
+        config: The configuration.
+        image_shape: Height and width of the images, which come as rows of pixels.
+        n_classes: Number of logits.
     """
     import keras
 
-    penalty = keras.regularizers.L2(config.l2) if config.l2 else None
-    layers: list[Any] = [keras.layers.Input((n_features,), name="image")]
-    for i, (units, rate) in enumerate(zip(config.units, config.dropout_rates, strict=True), 1):
-        layers.append(
+    keras.config.set_dtype_policy(keras.dtype_policies.DTypePolicy(_policy(config)))
+    try:
+        layers = [
+            keras.layers.Input((math.prod(image_shape),), name="image"),
+            *(_convolutional(config, image_shape) if config.architecture == "cnn" else []),
+            *_dense(config),
+            # Logits are float32 whatever the precision: a softmax of 16 bits is too coarse.
             keras.layers.Dense(
-                units,
-                activation=config.activation,
+                n_classes,
                 kernel_initializer=config.kernel_initializer,
-                kernel_regularizer=penalty,
-                name=f"hidden_{i}",
-            )
+                dtype=keras.config.floatx(),
+                name="output",
+            ),
+        ]
+        model = keras.Sequential(layers, name="digits")
+        model.compile(
+            optimizer=keras.optimizers.Adam(config.learning_rate, clipnorm=config.clipnorm),
+            loss=_loss(config, n_classes),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            # XLA would compile anew for every trial: longer than training these nets takes.
+            jit_compile=False,
         )
-        if rate:
-            layers.append(keras.layers.Dropout(rate, name=f"dropout_{i}"))
-    output = keras.layers.Dense(
-        n_classes, kernel_initializer=config.kernel_initializer, name="output"
-    )
-    model = keras.Sequential([*layers, output], name="digits")
-    model.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate, clipnorm=config.clipnorm),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        # XLA would compile anew for every trial: longer than training these nets takes.
-        jit_compile=False,
-    )
+    finally:
+        keras.config.set_dtype_policy(keras.config.floatx())
     # Adam's variables and (above) the metric's are made here. Left to Keras they would be made
     # inside the first graph, which TensorFlow then never frees: 8 MB a trial.
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _policy(config: TrialConfig) -> str:
+    import keras
+
+    plain = config.precision == "float32"
+    return str(keras.config.floatx()) if plain else config.precision
+
+
+def _loss(config: TrialConfig, n_classes: int) -> Any:
+    import keras
+
+    if not config.label_smoothing:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def smoothed_cross_entropy(labels: Any, logits: Any) -> Any:
+        """Keras smooths one-hot labels only (Szegedy et al. 2016, section 7)."""
+        one_hot = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), n_classes, dtype=logits.dtype)
+        return keras.losses.categorical_crossentropy(
+            one_hot, logits, from_logits=True, label_smoothing=config.label_smoothing
+        )
+
+    return smoothed_cross_entropy
+
+
+def _dense(config: TrialConfig) -> Iterator[Any]:
+    import keras
+
+    for i, (units, rate) in enumerate(zip(config.units, config.dropout_rates, strict=True), 1):
+        yield keras.layers.Dense(
+            units,
+            activation=config.activation,
+            kernel_initializer=config.kernel_initializer,
+            kernel_regularizer=_penalty(config),
+            name=f"hidden_{i}",
+        )
+        if rate:
+            yield keras.layers.Dropout(rate, name=f"dropout_{i}")
+
+
+def _convolutional(config: TrialConfig, image_shape: tuple[int, ...]) -> Iterator[Any]:
+    """Yield the blocks: convolutions (with batch normalisation), 2x2 max-pooling, dropout."""
+    import keras
+
+    yield keras.layers.Reshape((*image_shape, 1), name="pixels")
+    for block, filters in enumerate(config.filters, 1):
+        for turn in range(1, config.convs_per_block + 1):
+            name = f"{block}_{turn}"
+            normalised = config.batch_norm
+            yield keras.layers.Conv2D(
+                filters,
+                config.kernel_size,
+                padding="same",
+                activation=None if normalised else config.activation,
+                kernel_initializer=config.kernel_initializer,
+                kernel_regularizer=_penalty(config),
+                name=f"conv_{name}",
+            )
+            if normalised:
+                # Means over about 10 steps, not 100: small data have few steps an epoch.
+                yield keras.layers.BatchNormalization(momentum=0.9, name=f"norm_{name}")
+                yield keras.layers.Activation(config.activation, name=f"activation_{name}")
+        # Sides are halved and rounded up: four blocks fit on the smallest image.
+        yield keras.layers.MaxPooling2D(2, padding="same", name=f"pool_{block}")
+        if config.conv_dropout:
+            yield keras.layers.Dropout(config.conv_dropout, name=f"conv_dropout_{block}")
+    yield keras.layers.Flatten(name="features")
+
+
+def _penalty(config: TrialConfig) -> Any:
+    import keras
+
+    return keras.regularizers.L2(config.l2) if config.l2 else None
+
+
+def _pooled(side: int, config: TrialConfig) -> int:
+    for _ in config.filters:
+        side = -(-side // 2)
+    return side
 
 
 def model_weights(model: Any) -> dict[str, np.ndarray]:

@@ -5,15 +5,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Literal
 
-Scalar = bool | int | float | str | None
-"""A flat value, as written in YAML, on a command line or in a record."""
+from digitexp.limits import Parameter
 
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid")
 INITIALIZERS = (
@@ -25,75 +20,17 @@ INITIALIZERS = (
     "lecun_normal",
 )
 ENGINES = ("auto", "fused", "keras")
+ARCHITECTURES = ("mlp", "cnn")
+SCHEDULES = ("plateau", "cosine", "exponential")
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+PIPELINES = ("memory", "tf_data")
 MAX_HIDDEN_LAYERS = 10
+MAX_CONV_BLOCKS = 4
 MAX_SEED = 2**32 - 1
 
 
-class ConfigError(ValueError):
-    """A hyperparameter is unknown, missing, of the wrong kind, out of limits or contradictory."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One hyperparameter.
-
-    Attributes:
-        kind: What its values are; an `int` is accepted where a `float` is expected.
-        meaning: One line, with the unit.
-        default: Value where nothing is given.
-        low: Smallest allowed number, inclusive.
-        high: Largest allowed number, inclusive.
-        choices: Allowed texts.
-        optional: Whether None ("off") is allowed.
-    """
-
-    kind: Literal["float", "int", "categorical"]
-    meaning: str
-    default: Scalar = None
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] | None = None
-    optional: bool = False
-
-    def check(self, name: str, value: Scalar) -> Scalar:
-        """Return `value` as a plain int, float, str or None.
-
-        Raises:
-            ConfigError: It is of another kind or outside the limits.
-        """
-        if value is None and self.optional:
-            return None
-        if self.kind == "categorical":
-            if isinstance(value, str) and value in (self.choices or ()):
-                return value
-            raise self._refused(name, value)
-        kind = Integral if self.kind == "int" else Real
-        if isinstance(value, bool) or not isinstance(value, kind):
-            raise self._refused(name, value)
-        number = int(value) if self.kind == "int" else float(value)
-        if not math.isfinite(number) or not self._within(number):
-            raise self._refused(name, value)
-        return number
-
-    def _within(self, number: float) -> bool:
-        above = self.low is None or number >= self.low
-        return above and (self.high is None or number <= self.high)
-
-    def _refused(self, name: str, value: object) -> ConfigError:
-        return ConfigError(f"{name} is {value!r}; it must be {self.allowed}.")
-
-    @property
-    def allowed(self) -> str:
-        """What is allowed, in words: `a number from 0 to 10`."""
-        if self.kind == "categorical":
-            words = "one of " + ", ".join(self.choices or ())
-        else:
-            noun = "an integer" if self.kind == "int" else "a number"
-            words = f"{noun} from {self.low:.15g} to {self.high:.15g}"
-        return f"{words}, or none (off)" if self.optional else words
-
-
 _UNITS = Parameter("int", "neurons of hidden layer i", low=1, high=4096)
+_FILTERS = Parameter("int", "filters of each convolution in block i", low=1, high=1024)
 _DROPOUT = Parameter(
     "float", "share of activations dropped in training", default=0.0, low=0.0, high=0.95
 )
@@ -102,6 +39,37 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
     {
         "learning_rate": Parameter(
             "float", "Adam's learning rate at the start", default=0.001, low=1e-8, high=10.0
+        ),
+        "architecture": Parameter(
+            "categorical",
+            "mlp (dense layers) or cnn (convolutional blocks before them)",
+            default="mlp",
+            choices=ARCHITECTURES,
+        ),
+        "conv_blocks": Parameter(
+            "int",
+            "cnn: blocks of convolutions, each ended by a 2x2 max-pooling; follows from filters_1,"
+            " filters_2, ... if not given",
+            default=2,
+            low=1,
+            high=MAX_CONV_BLOCKS,
+        ),
+        "filters_{i}": _FILTERS,
+        "kernel_size": Parameter(
+            "int", "cnn: side of the kernels, pixels", default=3, low=1, high=11
+        ),
+        "convs_per_block": Parameter(
+            "int", "cnn: convolutions in a block", default=1, low=1, high=4
+        ),
+        "batch_norm": Parameter(
+            "bool", "cnn: batch normalisation after each convolution", default=False
+        ),
+        "conv_dropout": Parameter(
+            "float",
+            "cnn: share of activations dropped after each block",
+            default=0.0,
+            low=0.0,
+            high=0.95,
         ),
         "batch_size": Parameter("int", "images per step", default=32, low=1, high=65536),
         "hidden_layers": Parameter(
@@ -117,7 +85,11 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             "float", "dropout after hidden layer i, in place of dropout", low=0.0, high=0.95
         ),
         "l2": Parameter(
-            "float", "L2 penalty on the hidden layers' kernels", default=0.0, low=0.0, high=10.0
+            "float",
+            "L2 penalty on the kernels of all but the last layer",
+            default=0.0,
+            low=0.0,
+            high=10.0,
         ),
         "activation": Parameter(
             "categorical", "of the hidden layers", default="relu", choices=ACTIVATIONS
@@ -132,6 +104,34 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             high=1e6,
             optional=True,
         ),
+        "label_smoothing": Parameter(
+            "float",
+            "share of the target spread over all classes in training",
+            default=0.0,
+            low=0.0,
+            high=0.9,
+        ),
+        "rotation": Parameter(
+            "float", "largest random turn of a training image, degrees", 0.0, low=0.0, high=180.0
+        ),
+        "shift": Parameter(
+            "float", "largest random shift, share of height and width", 0.0, low=0.0, high=0.5
+        ),
+        "zoom": Parameter("float", "largest random zoom in or out, share", 0.0, low=0.0, high=0.5),
+        "augment_worst_classes": Parameter(
+            "int",
+            "augment only so many classes: those a first training recognises worst; none = all",
+            low=1,
+            high=1000,
+            optional=True,
+        ),
+        "adversarial_epsilon": Parameter(
+            "float",
+            "each batch is trained once more after an attack (FGSM) of this size, in pixel values",
+            default=0.0,
+            low=0.0,
+            high=1.0,
+        ),
         "epochs": Parameter("int", "most passes over the training part", 40, low=1, high=10_000),
         "early_stopping_patience_epochs": Parameter(
             "int",
@@ -140,6 +140,19 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             low=1,
             high=10_000,
             optional=True,
+        ),
+        "learning_rate_schedule": Parameter(
+            "categorical",
+            "plateau (the plateau_* parameters), or cosine or exponential decay over all epochs",
+            default="plateau",
+            choices=SCHEDULES,
+        ),
+        "final_learning_rate_share": Parameter(
+            "float",
+            "cosine, exponential: the rate at the end, as a share of learning_rate",
+            default=0.01,
+            low=1e-6,
+            high=1.0,
         ),
         "plateau_monitor": Parameter(
             "categorical",
@@ -161,6 +174,18 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "min_learning_rate": Parameter(
             "float", "the rate never falls below it", default=1e-6, low=0.0, high=1.0
         ),
+        "precision": Parameter(
+            "categorical",
+            "of the arithmetic; mixed_* computes in 16 bits and keeps weights in 32",
+            default="float32",
+            choices=PRECISIONS,
+        ),
+        "input_pipeline": Parameter(
+            "categorical",
+            "memory (tensors) or tf_data (shuffled, batched and prefetched by tf.data)",
+            default="memory",
+            choices=PIPELINES,
+        ),
         "engine": Parameter(
             "categorical",
             "what trains: fused (a graph per epoch), keras (model.fit), auto (whatever is faster)",
@@ -176,3 +201,6 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
 
 DEFAULT_UNITS = (25, 15)
 """The tutorial's hidden layers."""
+
+DEFAULT_FILTERS = (32, 64)
+"""Of the convolutional blocks, as in Keras's example "Simple MNIST convnet"."""

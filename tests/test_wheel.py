@@ -58,6 +58,7 @@ def test_the_wheel_holds_what_a_sweep_needs_beside_its_code(contents):
         "digitexp/data/digits20/digits20.npz",
         "digitexp/data/digits20/ATTRIBUTION.md",
         "digitexp/data/digits20/LICENSE-CC-BY-SA-3.0.txt",
+        "search_spaces/catalogue/cnn.yaml",
         "search_spaces/catalogue/mlp.yaml",
         "search_spaces/catalogue/smoke.yaml",
         "search_spaces/catalogue/tutorial.yaml",

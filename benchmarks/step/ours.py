@@ -41,8 +41,9 @@ class EpochTimes(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is un
 def load(data: str) -> None:
     """Read the digits once."""
     with np.load(data) as found:
-        names = tuple(str(digit) for digit in range(10))
-        LOADED[:] = [TrainingData(**{name: found[name] for name in found}, class_names=names)]
+        names, shape = tuple(str(digit) for digit in range(10)), (20, 20)
+        arrays = {name: found[name] for name in found}
+        LOADED[:] = [TrainingData(**arrays, class_names=names, image_shape=shape)]
 
 
 def steps(widths: list[int], batch: int, epochs: int, images: int) -> list[float]:
@@ -51,7 +52,7 @@ def steps(widths: list[int], batch: int, epochs: int, images: int) -> list[float
     if len(data.train_labels) != images:
         raise ValueError(f"{images} images were asked for, {len(data.train_labels)} loaded")
     keras.utils.set_random_seed(0)
-    model = build_model(config, data.n_features, data.n_classes)
+    model = build_model(config, data.image_shape, data.n_classes)
     load_engine(engine(widths, batch)).fit(model, config, data, [times])
     return [seconds / -(-images // batch) * 1e6 for seconds in times.seconds[1:]]
 
@@ -67,7 +68,7 @@ def trial(widths: list[int], batch: int, epochs: int) -> dict[str, float]:
 def engine(widths: list[int], batch: int) -> str:
     """Return the name of the engine that is measured."""
     data, config = LOADED[0], _config(widths, batch, 30)
-    return plan_training(config, len(data.train_labels), data.n_features, data.n_classes).engine
+    return plan_training(config, len(data.train_labels), data.image_shape, data.n_classes).engine
 
 
 def _config(widths: list[int], batch: int, epochs: int) -> TrialConfig:

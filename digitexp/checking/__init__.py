@@ -4,12 +4,10 @@ from digitexp.checking.advice import advise
 from digitexp.checking.data import check_data, check_same_data
 from digitexp.checking.finding import Finding, Verdict, exit_code
 from digitexp.checking.model import check_model
-from digitexp.checking.run import TrainedRun, read_run
 from digitexp.checking.training import check_training
 
 __all__ = [
     "Finding",
-    "TrainedRun",
     "Verdict",
     "advise",
     "check_data",
@@ -17,5 +15,4 @@ __all__ = [
     "check_same_data",
     "check_training",
     "exit_code",
-    "read_run",
 ]

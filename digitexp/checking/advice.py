@@ -13,9 +13,9 @@ import numpy as np
 
 from digitexp.checking.command import training_command
 from digitexp.checking.finding import Finding, share
-from digitexp.checking.run import TrainedRun
 from digitexp.checking.training import worst_class
 from digitexp.parameters import PARAMETERS
+from digitexp.trained_run import TrainedRun
 
 __all__ = ["advise"]
 
@@ -177,10 +177,9 @@ def _on_epochs(run: TrainedRun) -> Iterator[Remedy]:
 
 def _on_over_fitting(run: TrainedRun, train_images: int) -> Iterator[Remedy]:
     config = run.config
-    augmentation = _augmentation()
-    if augmentation and not _augmented(run):
+    if not config.is_augmented:
         text = "Show each image a little turned, shifted and zoomed, anew in every epoch."
-        yield text, augmentation
+        yield text, AUGMENTATION
     if config.hidden_layers and config.l2 < USEFUL_L2 / 10:
         yield f"l2 is {config.l2:g}: have large weights cost something.", {"l2": USEFUL_L2}
     if config.hidden_layers and min(config.units) >= WIDE and not any(config.dropout_rates):
@@ -215,10 +214,9 @@ def _on_class(run: TrainedRun, train_sizes: Sequence[int]) -> Iterator[Remedy]:
             f"{np.mean(train_sizes):.0f} of a class on average: collect more of it."
         )
         yield text, None
-    augmentation = _augmentation()
-    if augmentation and "augment_classes" in PARAMETERS:
-        text = f"Turn, shift and zoom the images of {name} only."
-        yield text, {**augmentation, "augment_classes": name}
+    if not run.config.is_augmented:
+        text = f"Turn, shift and zoom the images of the worst class, {name}, only."
+        yield text, {**AUGMENTATION, "augment_worst_classes": 1}
     mistakes = run.counts[label].copy()
     mistakes[label] = 0
     if mistakes.any():
@@ -228,12 +226,3 @@ def _on_class(run: TrainedRun, train_sizes: Sequence[int]) -> Iterator[Remedy]:
             f"for {other}: wrong labels, or images that nobody could tell apart?"
         )
         yield text, None
-
-
-def _augmentation() -> dict[str, float]:
-    return {name: value for name, value in AUGMENTATION.items() if name in PARAMETERS}
-
-
-def _augmented(run: TrainedRun) -> bool:
-    params = run.config.to_params()
-    return any(params.get(name) for name in AUGMENTATION)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from digitexp.checking.run import TrainedRun
 from digitexp.config import TrialConfig
+from digitexp.trained_run import TrainedRun
 
 __all__ = ["training_command"]
 

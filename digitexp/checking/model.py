@@ -5,14 +5,14 @@ Shapes need the stored weights only; the last two rules rebuild the model, witho
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from digitexp.checking.finding import Finding, share
-from digitexp.checking.run import TrainedRun
 from digitexp.evaluation import accuracy
-from digitexp.models import build_model, set_weights
+from digitexp.trained_run import TrainedRun, logits_of
 
 if TYPE_CHECKING:
     from digitexp.data.source import Source
@@ -36,15 +36,14 @@ def check_model(run: TrainedRun, source: Source | None, split: Split | None) -> 
         return [Finding("model", "weights", "fail", "none were kept: no epoch had a finite loss")]
     findings = [_finite(run.weights), _outputs(run), _inputs(run), _parameters(run)]
     try:
-        model = _rebuild(run)
+        model = run.load_model()
     except ValueError as error:
         advice = "config.json and weights.npz are of two trainings: train again."
         return [*findings, Finding("model", "rebuilt", "fail", str(error), advice)]
     findings.append(check_last_layer(model.layers[-1], len(run.class_names)))
     if source is not None and split is not None:
         chosen = split.validation_indices
-        images = source.images[chosen].reshape(len(chosen), -1)
-        logits = np.asarray(model(images, training=False))
+        logits = logits_of(model, source.images[chosen])
         stored = run.metrics["best_val_accuracy"]
         findings.append(check_accuracy(accuracy(logits, source.labels[chosen]), stored))
     return findings
@@ -73,15 +72,6 @@ def check_accuracy(computed: float, stored: float) -> Finding:
                    "Weights, data or split are not those of this training.")  # fmt: skip
 
 
-def _rebuild(run: TrainedRun) -> Any:
-    from digitexp.training.tensorflow_setup import start_tensorflow
-
-    start_tensorflow()
-    model = build_model(run.config, run.n_features, len(run.class_names))
-    set_weights(model, run.weights or {})
-    return model
-
-
 def _finite(weights: Any) -> Finding:
     broken = [name for name, values in weights.items() if not np.isfinite(values).all()]
     if not broken:
@@ -106,8 +96,9 @@ def _inputs(run: TrainedRun) -> Finding:
     if first.ndim > 2:  # a convolution takes images of any size
         kernel = "x".join(map(str, first.shape[:2]))
         return Finding("model", "inputs", "ok", f"{kernel} kernels on {first.shape[2]} channel(s)")
-    seen = f"{first.shape[0]} for {run.n_features} pixels"
-    if first.shape[0] == run.n_features:
+    pixels = prod(run.about["image_shape"])
+    seen = f"{first.shape[0]} for {pixels} pixels"
+    if first.shape[0] == pixels:
         return Finding("model", "inputs", "ok", seen)
     return Finding("model", "inputs", "fail", seen, "Train with the data named in config.json.")
 

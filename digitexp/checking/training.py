@@ -10,7 +10,7 @@ from math import sqrt
 import numpy as np
 
 from digitexp.checking.finding import Finding, Verdict, share
-from digitexp.checking.run import TrainedRun
+from digitexp.trained_run import TrainedRun
 from digitexp.training.outcome import EPOCH_METRICS
 
 __all__ = ["check_training", "worst_class"]
@@ -90,13 +90,14 @@ def _loss_fell(run: TrainedRun) -> Finding:
 def _rate(run: TrainedRun) -> Finding:
     rates = run.history["learning_rate"]
     falls = int((np.diff(rates) < 0).sum())
+    on_plateaus = run.config.learning_rate_schedule == "plateau"
     seen = f"{rates[0]:.3g} all the time"
     if falls:
         times = "once" if falls == 1 else f"{falls} times"
         seen = f"fell {times}, from {rates[0]:.3g} to {rates[-1]:.3g}"
-    elif run.config.plateau_patience_epochs is not None:
+    elif on_plateaus and run.config.plateau_patience_epochs is not None:
         seen += "; no plateau was long enough"
-    at_floor = falls > 0 and rates[-1] <= 1.001 * run.config.min_learning_rate
+    at_floor = on_plateaus and falls > 0 and rates[-1] <= 1.001 * run.config.min_learning_rate
     advice = "It can fall no further: lower min_learning_rate if the loss still fell with it."
     return _finding("learning rate", "warn" if at_floor else "ok", seen, advice)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +12,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from digitexp.checking import Finding, TrainedRun
+    from digitexp.checking import Finding
     from digitexp.data import Source, Split
+    from digitexp.trained_run import TrainedRun
 
 WIDTH = 80
 
@@ -60,9 +62,10 @@ def check(
 def _check_folder(
     folder: Path, data: str | None, features: int | None, classes: int | None
 ) -> list[Finding]:
-    from digitexp.checking import advise, check_data, check_model, check_training, read_run
+    from digitexp.checking import advise, check_data, check_model, check_training
     from digitexp.data import DataError
     from digitexp.data.loading import find_source
+    from digitexp.trained_run import read_run
 
     run = read_run(folder)
     try:
@@ -73,7 +76,9 @@ def _check_folder(
         findings, source, split = [_no_data(error)], None, None
     else:
         findings = check_data(
-            found, n_features=features or run.n_features, n_classes=classes or len(run.class_names)
+            found,
+            n_features=features or prod(run.about["image_shape"]),
+            n_classes=classes or len(run.class_names),
         )
         same, source, split = _same_data(run, data or run.source)
         findings += same

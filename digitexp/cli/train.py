@@ -63,8 +63,12 @@ def train(
 
     lettering = choose_lettering(language, font)
     arrays, about = _load(data, split_seed)
+    from digitexp.training.engines import plan_training
     from digitexp.training.train import train as train_config
 
+    if not quiet:
+        plan = plan_training(config, len(arrays.train_labels), arrays.image_shape, arrays.n_classes)
+        print(f"Engine {plan.engine}: {plan.reason}.", flush=True)
     outcome = train_config(config, arrays, _silent if quiet else _epoch_printer(config.epochs))
     write_outcome(output, config, outcome, arrays.class_names, about, lettering)
     print_outcome(output, outcome, arrays.class_names)
@@ -95,10 +99,12 @@ def _merged(params: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
     return merged
 
 
-def parse_value(text: str) -> int | float | str | None:
-    """Read a value from the command line: `32`, `1e-3`, `none` or a word."""
+def parse_value(text: str) -> bool | int | float | str | None:
+    """Read a value from the command line: `32`, `1e-3`, `true`, `none` or a word."""
     if text.lower() in {"none", "null", "off"}:
         return None
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
     for kind in (int, float):
         try:
             return kind(text)

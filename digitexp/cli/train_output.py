@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ def write_outcome(
             "engine": outcome.engine,
             "metrics": dict(outcome.metrics),
             "timings": dict(outcome.timings),
+            **({"info": dict(outcome.info)} if outcome.info else {}),
         }
     )
     files["history.csv"] = _history_csv(outcome).encode()
@@ -116,7 +117,25 @@ def print_outcome(folder: Path, outcome: TrainingOutcome, class_names: Sequence[
             f"validation accuracy {metrics['best_val_accuracy']:.2%}, "
             f"training accuracy {metrics['train_accuracy']:.2%}."
         )
+    if targeted := outcome.info.get("targeted"):
+        _print_targeted(targeted, class_names)
     print(f"Written to {folder}")
+
+
+def _print_targeted(told: Mapping[str, Any], class_names: Sequence[str]) -> None:
+    """Print how each class was recognised without augmentation, and with that of the worst."""
+    if told["right_after"] is None:
+        return
+    print(f"\nTargeted augmentation of {', '.join(told['classes'])}; recall on validation images:")
+    columns = zip(
+        class_names, told["images"], told["right_before"], told["right_after"], strict=True
+    )
+    for name, images, before, after in columns:
+        if images:
+            mark = "  augmented" if name in told["classes"] else ""
+            change = f"{(after - before) / images:+7.1%}"
+            print(f"{name:>12}  {before / images:6.1%} -> {after / images:6.1%} {change}{mark}")
+    print()
 
 
 def _print_confusion(counts: np.ndarray, class_names: Sequence[str]) -> None:

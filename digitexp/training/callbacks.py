@@ -16,7 +16,7 @@ from digitexp.config import TrialConfig
 from digitexp.evaluation import accuracy, confusion_counts, cross_entropy
 from digitexp.training.outcome import EPOCH_METRICS, Forward, OnEpoch, TrainingData
 
-__all__ = ["EpochObserver", "early_stopping", "rate_reduction"]
+__all__ = ["EpochObserver", "early_stopping", "learning_rate_callbacks", "scheduled_rate"]
 
 
 def early_stopping(config: TrialConfig) -> Any:
@@ -30,8 +30,10 @@ def early_stopping(config: TrialConfig) -> Any:
     )
 
 
-def rate_reduction(config: TrialConfig) -> list[Any]:
-    """Return a fresh ReduceLROnPlateau in a list, empty if the learning rate stays."""
+def learning_rate_callbacks(config: TrialConfig) -> list[Any]:
+    """Return what moves the learning rate between epochs, fresh; empty if it stays."""
+    if config.learning_rate_schedule != "plateau":
+        return [keras.callbacks.LearningRateScheduler(lambda epoch: scheduled_rate(config, epoch))]
     if config.plateau_patience_epochs is None:
         return []
     return [
@@ -43,6 +45,19 @@ def rate_reduction(config: TrialConfig) -> list[Any]:
             min_lr=config.min_learning_rate,
         )
     ]
+
+
+def scheduled_rate(config: TrialConfig, epoch: int) -> float:
+    """Return the rate of an epoch (from 0) under cosine or exponential decay.
+
+    Both start at `learning_rate`; the last epoch has the final share of it. Cosine: Loshchilov &
+    Hutter (2017, "SGDR", equation 5), without restarts.
+    """
+    share, way = config.final_learning_rate_share, epoch / max(config.epochs - 1, 1)
+    if config.learning_rate_schedule == "cosine":
+        share += (1 - share) * 0.5 * (1 + math.cos(math.pi * way))
+        return float(config.learning_rate * share)
+    return float(config.learning_rate * share**way)
 
 
 class EpochObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from digitexp.config import TrialConfig
-from digitexp.models import count_parameters
+from digitexp.contradictions import only_keras
+from digitexp.training.estimates import estimate_seconds
 from digitexp.training.outcome import Forward, TrainingData
 
 __all__ = ["Engine", "TrainingPlan", "load_engine", "plan_training"]
@@ -52,21 +53,25 @@ class TrainingPlan:
 
 
 def plan_training(
-    config: TrialConfig, n_train: int, n_features: int, n_classes: int
+    config: TrialConfig, n_train: int, image_shape: tuple[int, ...], n_classes: int
 ) -> TrainingPlan:
     """Choose the engine and estimate the time.
 
     Args:
         config: What is to be trained; its `engine` may leave the choice to us.
         n_train: Number of training images.
-        n_features: Inputs of the network.
+        image_shape: Height and width of the images.
         n_classes: Outputs of the network.
     """
-    seconds = {"fused": _fused_seconds, "keras": _keras_seconds}
     engine, reason = config.engine, "asked for"
-    if engine == "auto":
+    if engine == "auto" and (needed := only_keras(config)):
+        engine, reason = "keras", needed
+    elif engine == "auto":
         engine, reason = "fused", "a multilayer perceptron: a whole epoch fits in one graph"
-    return TrainingPlan(engine, reason, seconds[engine](config, n_train, n_features, n_classes))
+    if config.precision != "float32":
+        reason += "; no CPU gains by it (python -m benchmarks advice)"
+    seconds = estimate_seconds(engine, config, n_train, image_shape, n_classes)
+    return TrainingPlan(engine, reason, seconds)
 
 
 def load_engine(name: str) -> Engine:
@@ -78,35 +83,3 @@ def load_engine(name: str) -> Engine:
     from digitexp.training import keras_engine
 
     return cast(Engine, keras_engine)
-
-
-def _fused_seconds(config: TrialConfig, n_train: int, n_features: int, n_classes: int) -> float:
-    """Return seconds for all epochs, TensorFlow's start not included.
-
-    Least-squares fit to 54 nets (4000 images of 400 pixels; 1 to 3 layers of 10 to 128 units, batch
-    16 to 128, with and without dropout) on one core: half are within 5 %, all within 40 %
-    (TensorFlow 2.21, x86 with AVX-512).
-    """
-    dropped = [u for u, rate in zip(config.units, config.dropout_rates, strict=True) if rate > 0]
-    weights = count_parameters(config, n_features, n_classes)
-    steps = -(-n_train // config.batch_size)
-    step = 36e-6 + 13e-6 * config.hidden_layers + 1.4e-6 * len(dropped) + 5.2e-10 * weights
-    epoch = 0.004 + steps * step + n_train * (5.1e-11 * weights + 3.7e-9 * sum(dropped))
-    return 0.05 + config.epochs * epoch
-
-
-def _keras_seconds(config: TrialConfig, n_train: int, n_features: int, n_classes: int) -> float:
-    """Return seconds for all epochs, TensorFlow's start not included.
-
-    Shape: least-squares fit to 24 nets (4000 images of 400 pixels; 1 to 3 layers of 15 to 128
-    units, batch 16 to 128, with and without dropout). Scale: 5 of them timed on an otherwise idle
-    core, where the estimate is within 15 % (TensorFlow 2.21, Keras 3.15, x86).
-    """
-    layers = config.hidden_layers + 1
-    dropouts = sum(rate > 0 for rate in config.dropout_rates)
-    weights = count_parameters(config, n_features, n_classes)
-    steps = -(-n_train // config.batch_size)
-    tracing = 0.5 + 0.12 * layers
-    step = 51e-6 + 41e-6 * layers + 33e-6 * dropouts + 2.0e-9 * weights
-    epoch = 0.022 + steps * step + 1.18e-10 * weights * n_train
-    return tracing + config.epochs * epoch

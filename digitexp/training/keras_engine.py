@@ -6,16 +6,20 @@ Import this after `set_up_tensorflow()`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
 
 from digitexp.config import TrialConfig
+from digitexp.training.batches import batch_changes, changed_batches
 from digitexp.training.outcome import Forward, TrainingData
 from digitexp.training.tensors import data_tensors
 
 __all__ = ["fit", "forward"]
+
+_CHUNK: Final = 1024
+"""Images at once in a convolutional net, whose activations are many times larger than they."""
 
 
 def fit(
@@ -42,19 +46,32 @@ def fit(
         shuffle: Whether each epoch sees the images in a new order.
     """
     model.steps_per_execution = -(-len(data.train_labels) // config.batch_size)
-    tensors = data_tensors(data)
+    if batch_changes(config):
+        change, step = changed_batches(model, config, data), model.train_step
+        # Keras's own step, on a batch that is changed first, in the same graph.
+        model.train_step = lambda batch: step(change(*batch))
     model.fit(
-        tensors.train_images,
-        tensors.train_labels,
-        batch_size=config.batch_size,
+        **_images(config, data, shuffle=shuffle),
         epochs=config.epochs,
-        shuffle=shuffle,
         callbacks=list(callbacks),
         verbose=0,
     )
 
 
-def forward(model: Any, _config: TrialConfig) -> Forward:
+def _images(config: TrialConfig, data: TrainingData, *, shuffle: bool) -> dict[str, Any]:
+    """Return what `model.fit` reads the training part from."""
+    tensors = data_tensors(data)
+    if config.input_pipeline == "memory":
+        x, y = tensors.train_images, tensors.train_labels
+        return {"x": x, "y": y, "batch_size": config.batch_size, "shuffle": shuffle}
+    dataset = tf.data.Dataset.from_tensor_slices((data.train_images, data.train_labels))
+    if shuffle:
+        dataset = dataset.shuffle(len(data.train_labels), seed=config.seed)
+    batches = dataset.batch(config.batch_size).prefetch(tf.data.AUTOTUNE)
+    return {"x": batches, "shuffle": False}
+
+
+def forward(model: Any, config: TrialConfig) -> Forward:
     """Return a function that answers the logits and the penalty of the model's present weights.
 
     One graph for all images: with it a trial takes a quarter to a third less time than with
@@ -68,7 +85,9 @@ def forward(model: Any, _config: TrialConfig) -> Forward:
     graph = tf.function(whole_part, autograph=False, reduce_retracing=True)
 
     def pass_forward(images: Any) -> tuple[np.ndarray, float]:
-        logits, penalty = graph(images)
-        return logits.numpy(), float(penalty)
+        size = _CHUNK if config.architecture == "cnn" else max(int(images.shape[0]), 1)
+        parts = [graph(images[i : i + size]) for i in range(0, int(images.shape[0]), size)]
+        logits = np.concatenate([logits.numpy() for logits, _ in parts])
+        return logits, float(parts[0][1])
 
     return pass_forward

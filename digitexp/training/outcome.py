@@ -29,6 +29,8 @@ class TrainingData:
         validation_images: (n_validation, features), float32 in [0, 1].
         validation_labels: (n_validation,), int32 from 0.
         class_names: Name of each class, in the order of its label.
+        image_shape: Height and width of an image, whose rows of pixels follow one another.
+        augmented_classes: Labels of the classes that augmentation is for; None = all.
     """
 
     train_images: np.ndarray = field(repr=False)
@@ -36,6 +38,8 @@ class TrainingData:
     validation_images: np.ndarray = field(repr=False)
     validation_labels: np.ndarray = field(repr=False)
     class_names: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    augmented_classes: tuple[int, ...] | None = None
 
     @classmethod
     def from_split(
@@ -55,12 +59,8 @@ class TrainingData:
             validation_images=flat[validation_indices],
             validation_labels=integers[validation_indices],
             class_names=tuple(class_names),
+            image_shape=tuple(int(side) for side in images.shape[1:]),
         )
-
-    @property
-    def n_features(self) -> int:
-        """Inputs of the network."""
-        return int(self.train_images.shape[1])
 
     @property
     def n_classes(self) -> int:
@@ -87,6 +87,7 @@ class TrainingOutcome:
         timings: Seconds by stage; names end in `_seconds`.
         summary: Keras's table of the model's layers.
         engine: What trained it.
+        info: JSON-compatible facts that no metric says.
     """
 
     outcome: Literal["complete", "stopped", "diverged"]
@@ -99,3 +100,4 @@ class TrainingOutcome:
     timings: Mapping[str, float]
     summary: str = field(repr=False)
     engine: str
+    info: Mapping[str, Any] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,7 @@ from digitexp.evaluation import accuracy, confusion_counts, cross_entropy, recal
 from digitexp.models import build_model, describe_model, model_weights
 from digitexp.training.engines import load_engine, plan_training
 from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
+from digitexp.training.targeting import find_worst_classes
 from digitexp.training.tensorflow_setup import known_warnings_ignored, start_tensorflow
 
 if TYPE_CHECKING:
@@ -41,8 +43,18 @@ def train(
         on_epoch: Called after each epoch, except the one that diverged; a text it returns ends
             the training and becomes the stop reason.
     """
-    plan = plan_training(config, len(data.train_labels), data.n_features, data.n_classes)
     start_tensorflow()
+    if config.augment_worst_classes is None:
+        return _train(config, data, on_epoch)
+    aim = find_worst_classes(config, data, _train)
+    if aim.classes is None:
+        return _train(config, data, on_epoch)
+    outcome = _train(config, replace(data, augmented_classes=aim.classes), on_epoch)
+    return replace(outcome, info={**outcome.info, "targeted": aim.told(outcome, data)})
+
+
+def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) -> TrainingOutcome:
+    plan = plan_training(config, len(data.train_labels), data.image_shape, data.n_classes)
     import keras
 
     from digitexp.training import callbacks
@@ -51,7 +63,7 @@ def train(
     started = perf_counter()
     keras.backend.clear_session()  # drops the graphs and layer names of earlier trainings
     keras.utils.set_random_seed(config.seed)
-    model = build_model(config, data.n_features, data.n_classes)
+    model = build_model(config, data.image_shape, data.n_classes)
     engine, tensors = load_engine(plan.engine), data_tensors(data)
     forward = engine.forward(model, config)
     observer = callbacks.EpochObserver(data, tensors.validation_images, on_epoch, forward)
@@ -59,7 +71,7 @@ def train(
     summary = describe_model(model)
     built = perf_counter()
     with known_warnings_ignored():
-        watchers = [observer, stopping, *callbacks.rate_reduction(config)]
+        watchers = [observer, stopping, *callbacks.learning_rate_callbacks(config)]
         engine.fit(model, config, data, watchers)
     trained = perf_counter()
     outcome, stop_reason = _how_it_ended(observer, stopped_early=stopping.stopped_epoch > 0)

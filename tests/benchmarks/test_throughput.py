@@ -83,7 +83,7 @@ def test_the_network_of_the_peers_is_that_of_digitexp():
 
     params = {"units": [16, 32], "dropout": 0.25, "l2": 1e-3, "learning_rate": 2e-3}
     config = TrialConfig(units=(16, 32), dropout=0.25, l2=1e-3, learning_rate=2e-3)
-    ours, theirs = build_model(config, 400, 10), build_network(params)
+    ours, theirs = build_model(config, (20, 20), 10), build_network(params)
     described = [
         [
             (type(layer).__name__, getattr(layer, "units", None), getattr(layer, "rate", None))

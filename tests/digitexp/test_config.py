@@ -17,7 +17,7 @@ def test_the_default_is_the_tutorials_net():
 
 
 def test_the_defaults_of_the_table_and_of_the_class_are_the_same():
-    params = TrialConfig().to_params()
+    params = {**TrialConfig(architecture="cnn").to_params(), "architecture": "mlp"}
     stated = {name: p.default for name, p in PARAMETERS.items() if "{i}" not in name}
     assert {name: params[name] for name in stated} == stated
 
@@ -48,11 +48,22 @@ configs = st.builds(
     early_stopping_patience_epochs=st.none() | st.integers(4, 20),
     plateau_monitor=st.sampled_from(["val_loss", "loss"]),
     plateau_patience_epochs=st.none() | st.integers(1, 3),
+    label_smoothing=st.floats(0, 0.5),
+    learning_rate_schedule=st.sampled_from(["plateau", "cosine"]),
     seed=st.integers(0, 2**32 - 1),
+)
+nets = st.builds(
+    TrialConfig,
+    architecture=st.just("cnn"),
+    filters=st.lists(st.integers(1, 64), min_size=1, max_size=4).map(tuple),
+    batch_norm=st.booleans(),
+    rotation=st.floats(0.1, 20),
+    augment_worst_classes=st.none() | st.integers(1, 9),
+    precision=st.sampled_from(["float32", "mixed_bfloat16"]),
 )
 
 
-@given(configs)
+@given(configs | nets)
 def test_the_flat_form_leads_back_to_the_same_configuration(config):
     assert TrialConfig.from_params(config.to_params()) == config
 
@@ -154,3 +165,39 @@ def test_a_configuration_describes_itself_in_one_line():
     full = TrialConfig(units=(8, 4), dropout=(0.3, 0.2), l2=0.01)
     assert full.describe().endswith("batch 32  ·  dropout 0.3-0.2  ·  l2 0.01")
     assert TrialConfig(units=()).describe().startswith("no hidden layer")
+
+
+def test_a_dense_net_says_nothing_of_convolutions():
+    params = TrialConfig().to_params()
+    assert not {"conv_blocks", "filters_1", "kernel_size", "batch_norm"} & set(params)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"kernel_size": 5}, "kernel_size is 5, but an mlp has no convolutions; set architecture"),
+        ({"filters_1": 8}, "filters is .8,., but an mlp has no convolutions"),
+        (
+            {"architecture": "cnn", "filters_2": 8},
+            "filters_1 is missing: there are 2 convolutional",
+        ),
+        (
+            {"architecture": "cnn", "conv_blocks": 1, "filters_1": 8, "filters_2": 8},
+            "filters_2 is given, but there is only 1 convolutional block; raise conv_blocks",
+        ),
+        ({"architecture": "cnn", "batch_norm": 1}, "batch_norm is 1; it must be true or false"),
+        ({"augment_worst_classes": 2}, "nothing is augmented; set rotation, shift or zoom above 0"),
+        ({"engine": "fused", "rotation": 5}, "trains no such net: images are augmented"),
+        ({"engine": "fused", "architecture": "cnn"}, "Set engine to auto or keras"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(params, said):
+    with pytest.raises(ConfigError, match=said):
+        TrialConfig.from_params(params)
+
+
+def test_only_a_plateau_minds_the_patience_and_the_smallest_rate():
+    late = {"plateau_patience_epochs": 9, "early_stopping_patience_epochs": 3}
+    with pytest.raises(ConfigError, match="plateau_patience_epochs is 9"):
+        TrialConfig(**late)
+    assert TrialConfig(**late, learning_rate_schedule="cosine").plateau_patience_epochs == 9

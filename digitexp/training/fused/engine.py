@@ -106,7 +106,7 @@ class _Trainer:
         )
         tensors = data_tensors(data)
         self._images = tf.cast(tensors.train_images, self._kind.dtype)
-        self._one_hot = tf.one_hot(tensors.train_labels, data.n_classes, dtype=self._kind.dtype)
+        self._targets = _targets(tensors.train_labels, data.n_classes, config, self._kind.dtype)
         self._count = len(data.train_labels)
         self._shuffling = np.random.default_rng((config.seed, _SHUFFLING)) if shuffle else None
         self._dropout = np.random.default_rng((config.seed, _DROPOUT))
@@ -119,7 +119,7 @@ class _Trainer:
             self._shuffling.shuffle(order)
         loss = right = 0.0
         for rows in self._parts():
-            data = Images(self._images, self._one_hot, tf.constant(order[rows]), self._masks(rows))
+            data = Images(self._images, self._targets, tf.constant(order[rows]), self._masks(rows))
             settings = self._settings()
             sums = epoch_graph(self._kind)(self._variables, data, settings)
             loss, right = loss + float(sums[0]), right + float(sums[1])
@@ -156,6 +156,14 @@ class _Trainer:
 
     def _number(self, value: float) -> Any:
         return tf.constant(value, self._kind.dtype)
+
+
+def _targets(labels: Any, n_classes: int, config: TrialConfig, dtype: str) -> Any:
+    """Return one-hot labels, a share of each spread over all classes (Szegedy et al. 2016)."""
+    one_hot = tf.one_hot(labels, n_classes, dtype=dtype)
+    if not config.label_smoothing:
+        return one_hot
+    return one_hot * (1 - config.label_smoothing) + config.label_smoothing / n_classes
 
 
 def _kind(model: Any, config: TrialConfig) -> NetKind:

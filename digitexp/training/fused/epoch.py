@@ -31,13 +31,13 @@ class Images(NamedTuple):
 
     Attributes:
         images: (n, features), of the weights' type.
-        one_hot: (n, classes), 1 at the image's class, else 0; of the weights' type.
+        targets: (n, classes), 1 at the image's class, else 0, or smoothed; of the weights' type.
         order: (rows,), int32: the images to train on, in batches from its start.
         masks: Dropout mask of each hidden layer, (rows, units); empty without dropout.
     """
 
     images: Any
-    one_hot: Any
+    targets: Any
     order: Any
     masks: list[Any]
 
@@ -73,7 +73,7 @@ def epoch_graph(kind: NetKind) -> Any:
 
     def train_epoch(variables: Variables, data: Images, settings: Settings) -> tuple[Any, Any]:
         rows = tf.size(data.order)
-        one_hot = tf.gather(data.one_hot, data.order)
+        targets = tf.gather(data.targets, data.order)
         count = (rows + settings.batch_size - 1) // settings.batch_size
 
         def train_step(i: Any, step: Any, penalties: Any, logits: Any) -> tuple[Any, ...]:
@@ -82,7 +82,7 @@ def epoch_graph(kind: NetKind) -> Any:
             step += 1
             batch = _Batch(
                 tf.gather(data.images, data.order[start:end]),
-                one_hot[start:end],
+                targets[start:end],
                 [mask[start:end] for mask in data.masks],
                 tf.cast(end - start, kind.dtype),
             )
@@ -98,7 +98,7 @@ def epoch_graph(kind: NetKind) -> Any:
             (0, settings.steps_before, tf.zeros([], kind.dtype), logits),
             parallel_iterations=1,
         )
-        return _judge(kind, logits.concat(), one_hot, penalties)
+        return _judge(kind, logits.concat(), targets, penalties)
 
     return _traced(train_epoch, _epoch_signature(kind))
 
@@ -121,7 +121,7 @@ def forward_graph(kind: NetKind) -> Any:
 
 class _Batch(NamedTuple):
     images: Any
-    one_hot: Any
+    targets: Any
     masks: list[Any]
     size: Any
 
@@ -132,7 +132,7 @@ def _train_batch(
     """Make one step and return its logits and its penalty, summed over the images."""
     weights = steps.read(variables.weights, kind.dtype)
     passed = steps.forward(kind, weights, batch.images, batch.masks)
-    delta = steps.output_delta(passed.logits, batch.one_hot, batch.size)
+    delta = steps.output_delta(passed.logits, batch.targets, batch.size)
     found = steps.gradients(kind, weights, passed, delta, batch.masks, settings.l2)
     if kind.clipping:
         found = [steps.clip(gradient, settings.clipnorm) for gradient in found]
@@ -143,9 +143,9 @@ def _train_batch(
     return passed.logits, penalty
 
 
-def _judge(kind: NetKind, logits: Any, one_hot: Any, penalties: Any) -> tuple[Any, Any]:
-    entropies = tf.nn.softmax_cross_entropy_with_logits(one_hot, logits)
-    right = tf.equal(tf.argmax(logits, 1), tf.argmax(one_hot, 1))
+def _judge(kind: NetKind, logits: Any, targets: Any, penalties: Any) -> tuple[Any, Any]:
+    entropies = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+    right = tf.equal(tf.argmax(logits, 1), tf.argmax(targets, 1))
     return tf.reduce_sum(entropies) + penalties, tf.reduce_sum(tf.cast(right, kind.dtype))
 
 

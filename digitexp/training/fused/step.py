@@ -3,12 +3,12 @@
 Import this after `set_up_tensorflow()`. With x_0 the images of a batch of n, layer j of L computes
 
     z_j = x_j W_j + b_j,    h_j = f(z_j),    x_{j+1} = h_j * m_j        (j < L - 1)
-    logits = z_{L-1},       loss = 1/n sum_i CE_i(logits, labels) + l2 sum_{j < L-1} |W_j|^2
+    logits = z_{L-1},       loss = 1/n sum_i CE_i(logits, targets) + l2 sum_{j < L-1} |W_j|^2
 
 where m_j is the dropout mask: 0 with probability `rate`, else 1 / (1 - rate). Let d_j be the
-derivative of the mean cross-entropy by z_j. At the output it is softmax minus one-hot, over n:
+derivative of the mean cross-entropy by z_j. At the output it is softmax minus targets, over n:
 
-    d_{L-1} = (softmax(logits) - onehot(labels)) / n
+    d_{L-1} = (softmax(logits) - targets) / n
 
 and the chain rule takes it down one layer at a time:
 
@@ -95,15 +95,15 @@ def forward(kind: NetKind, weights: Sequence[Any], images: Any, masks: Sequence[
     return Forward(inputs, sums, outputs, logits)
 
 
-def output_delta(logits: Any, one_hot: Any, size: Any) -> Any:
+def output_delta(logits: Any, targets: Any, size: Any) -> Any:
     """Return the derivative of the batch's mean cross-entropy by its logits, (batch, classes).
 
     Args:
         logits: (batch, classes).
-        one_hot: (batch, classes), 1 at the right class, else 0.
+        targets: (batch, classes), each row's shares add up to 1: 1 at the right class, or smoothed.
         size: Number of images in the batch, as a float scalar.
     """
-    return (tf.nn.softmax(logits) - one_hot) / size
+    return (tf.nn.softmax(logits) - targets) / size
 
 
 def penalty(kind: NetKind, weights: Sequence[Any], l2: Any) -> Any:

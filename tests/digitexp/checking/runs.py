@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from digitexp.checking.run import TrainedRun
 from digitexp.config import TrialConfig
 from digitexp.evaluation import recalls
+from digitexp.trained_run import TrainedRun
 
 CLASSES = [str(digit) for digit in range(10)]
 

@@ -8,11 +8,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from digitexp.checking import advise, check_training
-from digitexp.checking.advice import AUGMENTATION
 from digitexp.checking.command import training_command
 from digitexp.cli.train import _merged, _series, parse_value
 from digitexp.config import TrialConfig
-from digitexp.parameters import ACTIVATIONS, INITIALIZERS, PARAMETERS
+from digitexp.parameters import ACTIVATIONS, INITIALIZERS
 from tests.digitexp.checking.runs import history_of, make_run
 
 EVEN = [400] * 10
@@ -111,9 +110,8 @@ def test_over_fitting_is_answered_by_what_is_not_used_yet():
 
 
 def test_what_is_used_already_is_not_advised_again():
-    given = advice(train_accuracy=0.999, units_1=512, dropout=0.4, l2=0.01, train_sizes=[])
-    augmented = {name for name in AUGMENTATION if name in PARAMETERS}
-    assert all(augmented & set(shlex.split(one.command.replace("=", " "))) for one in given)
+    used = {"units_1": 512, "dropout": 0.4, "l2": 0.01, "rotation": 5.0}
+    assert advice(train_accuracy=0.999, train_sizes=[], **used) == []
 
 
 def test_narrow_layers_are_not_told_to_drop_neurons():
@@ -128,14 +126,15 @@ def test_a_poor_class_with_few_images_is_told_to_grow():
     assert "40 of 40 mistakes where 1 was taken for 3" in given[-1].advice
 
 
-def test_augmentation_is_advised_as_soon_as_there_is_such_a_parameter():
-    for name, value in AUGMENTATION.items():
-        if name in PARAMETERS:
-            PARAMETERS[name].check(name, value)
-    commands = " ".join(one.command for one in advice(train_accuracy=0.999))
-    assert {name for name in AUGMENTATION if f"{name}=" in commands} == {
-        name for name in AUGMENTATION if name in PARAMETERS
-    }
+def test_what_is_not_augmented_is_to_be_and_a_poor_class_alone():
+    given = advice(rights=(95, 70, *[95] * 8), train_accuracy=0.999)
+    whole, worst = (
+        config_of(next(one.command for one in given if one.name == name))
+        for name in ("over-fitting", "one class is poor")
+    )
+    assert (whole.rotation, whole.shift, whole.zoom) == (10, 0.1, 0.1)
+    assert (whole.augment_worst_classes, worst.augment_worst_classes) == (None, 1)
+    assert (worst.rotation, worst.shift, worst.zoom) == (10, 0.1, 0.1)
 
 
 def test_a_command_repeats_data_and_split_into_a_new_folder(tmp_path):
@@ -147,6 +146,12 @@ def test_a_command_repeats_data_and_split_into_a_new_folder(tmp_path):
         str(tmp_path / "a run-3"), "--data", "my data.npz", "--split-seed", "3", "--units", "9",
         "--l2", "0.5",
     ]  # fmt: skip
+
+
+def test_a_convolutional_net_is_repeated_whole():
+    params = {"architecture": "cnn", "filters_1": 8, "batch_norm": True, "conv_dropout": 0.2}
+    run = make_run(units_1=30, learning_rate_schedule="cosine", **params)
+    assert config_of(training_command(run, {})) == run.config
 
 
 @settings(phases=[Phase.generate], max_examples=100, deadline=None)

@@ -16,8 +16,32 @@ from digitexp.training.engines import plan_training
     ],
 )
 def test_the_plan_names_engine_and_reason(asked, engine, reason):
-    plan = plan_training(TrialConfig(engine=asked), 4000, 400, 10)
+    plan = plan_training(TrialConfig(engine=asked), 4000, (20, 20), 10)
     assert (plan.engine, plan.reason) == (engine, reason)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"architecture": "cnn"}, "a convolutional net"),
+        ({"zoom": 0.1}, "images are augmented by Keras's layers"),
+        ({"adversarial_epsilon": 0.1}, "each batch is attacked first"),
+        ({"precision": "mixed_bfloat16"}, "precision mixed_bfloat16; no CPU gains"),
+        ({"input_pipeline": "tf_data"}, "tf.data feeds the images"),
+    ],
+)
+def test_what_only_keras_trains_is_said(more, reason):
+    plan = plan_training(TrialConfig(**more), 4000, (20, 20), 10)
+    assert plan.engine == "keras"
+    assert plan.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"label_smoothing": 0.1}, {"learning_rate_schedule": "cosine"}, {"clipnorm": 1.0}],
+)
+def test_what_the_fused_engine_trains_it_is_given(more):
+    assert plan_training(TrialConfig(**more), 4000, (20, 20), 10).engine == "fused"
 
 
 def test_an_unknown_engine_is_refused():
@@ -37,13 +61,35 @@ def test_an_unknown_engine_is_refused():
     ],
 )
 def test_more_work_takes_longer(engine, more):
-    plain = plan_training(TrialConfig(engine=engine), 4000, 400, 10).seconds
-    assert plan_training(TrialConfig(engine=engine, **more), 4000, 400, 10).seconds > plain
+    plain = plan_training(TrialConfig(engine=engine), 4000, (20, 20), 10).seconds
+    assert plan_training(TrialConfig(engine=engine, **more), 4000, (20, 20), 10).seconds > plain
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"filters": (64, 64)},
+        {"kernel_size": 5},
+        {"convs_per_block": 2},
+        {"batch_norm": True},
+        {"rotation": 5.0},
+        {"adversarial_epsilon": 0.1},
+        {"rotation": 5.0, "augment_worst_classes": 2},
+    ],
+)
+def test_more_work_in_a_convolutional_net_takes_longer(more):
+    few = {name: value for name, value in more.items() if name != "augment_worst_classes"}
+    plain = TrialConfig(architecture="cnn", **(few if len(few) < len(more) else {}))
+    less, longer = (
+        plan_training(config, 4000, (20, 20), 10).seconds
+        for config in (plain, TrialConfig(architecture="cnn", **more))
+    )
+    assert longer > less
 
 
 @pytest.mark.parametrize(("engine", "low", "high"), [("fused", 0.1, 1), ("keras", 1, 10)])
 def test_a_default_trial_is_estimated_in_plausible_seconds(engine, low, high):
-    assert low < plan_training(TrialConfig(engine=engine), 4000, 400, 10).seconds < high
+    assert low < plan_training(TrialConfig(engine=engine), 4000, (20, 20), 10).seconds < high
 
 
 def test_planning_imports_no_tensorflow():

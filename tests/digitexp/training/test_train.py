@@ -7,6 +7,7 @@ import pytest
 
 from digitexp.config import TrialConfig
 from digitexp.evaluation import accuracy, confusion_counts
+from digitexp.models import count_parameters
 from digitexp.training.outcome import EPOCH_METRICS, TrainingData
 from digitexp.training.train import train
 from tests.digitexp.small_data import small_digits
@@ -87,7 +88,7 @@ def test_val_loss_and_logits_agree_with_keras_itself(busy):
     from digitexp.models import build_model, set_weights
 
     data = small_digits()
-    model = build_model(BUSY, data.n_features, data.n_classes)
+    model = build_model(BUSY, data.image_shape, data.n_classes)
     set_weights(model, busy.weights)
     loss, share = model.evaluate(data.validation_images, data.validation_labels, verbose=0)
     assert busy.metrics["best_val_loss"] == pytest.approx(loss, rel=1e-5)
@@ -148,7 +149,8 @@ def test_overflow_in_the_first_epoch_is_diverged_without_a_number():
     data = small_digits()
     loud = TrainingData(
         data.train_images * np.float32(1e38), data.train_labels,
-        data.validation_images * np.float32(1e38), data.validation_labels, data.class_names,
+        data.validation_images * np.float32(1e38), data.validation_labels,
+        data.class_names, data.image_shape,
     )  # fmt: skip
     calls = []
     config = TrialConfig(units=(8,), l2=1.0, epochs=4)
@@ -177,3 +179,61 @@ def test_a_later_divergence_keeps_the_best_epoch_before_it():
     assert outcome.metrics["best_epoch"] == np.nanargmin(outcome.history["val_loss"]) + 1
     assert all(map(math.isfinite, outcome.metrics.values()))
     assert all(np.isfinite(array).all() for array in outcome.weights.values())
+
+
+CNN = TrialConfig(architecture="cnn", filters=(6, 8), units=(16,), epochs=2, batch_size=50, seed=4)
+VARIANTS = {
+    "cnn": CNN,
+    "normalised": replace(CNN, batch_norm=True, conv_dropout=0.1, convs_per_block=2),
+    "augmented": replace(CNN, rotation=10.0, shift=0.1, zoom=0.1),
+    "attacked": TrialConfig(units=(16,), adversarial_epsilon=0.1, epochs=2, seed=4),
+    "mixed_bfloat16": TrialConfig(units=(16,), precision="mixed_bfloat16", epochs=2, seed=4),
+    "mixed_float16": TrialConfig(units=(16,), precision="mixed_float16", epochs=2, seed=4),
+    "tf_data": TrialConfig(units=(16,), input_pipeline="tf_data", epochs=2, seed=4),
+    "smoothed": TrialConfig(units=(16,), label_smoothing=0.1, epochs=2, seed=4),
+}
+
+
+@pytest.mark.parametrize("name", list(VARIANTS))
+def test_every_kind_of_training_learns_and_has_a_seed_that_decides_it(name):
+    config, data = replace(VARIANTS[name], learning_rate=0.01), small_digits()
+    outcome = train(replace(config, epochs=6), data)
+    assert outcome.engine == ("fused" if name == "smoothed" else "keras")
+    assert outcome.metrics["best_val_accuracy"] > 0.7
+    shape = (data.image_shape, data.n_classes)
+    assert outcome.metrics["parameters"] >= count_parameters(config, *shape)  # and means, variances
+    again = train(config, data)
+    for metric, values in again.history.items():
+        assert values == outcome.history[metric][:2]
+
+
+@pytest.mark.parametrize("engine", ["fused", "keras"])
+def test_the_rate_follows_its_schedule(engine):
+    config = TrialConfig(units=(8,), epochs=5, engine=engine, final_learning_rate_share=0.01)
+    cosine, exponential = (
+        train(replace(config, learning_rate_schedule=name), small_digits()).history["learning_rate"]
+        for name in ("cosine", "exponential")
+    )
+    turns = [0.5 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(5)]
+    expected = [0.001 * (0.01 + 0.99 * turn) for turn in turns]
+    np.testing.assert_allclose(cosine, expected, rtol=1e-5)
+    np.testing.assert_allclose(exponential, [1e-3 * 0.01 ** (e / 4) for e in range(5)], rtol=1e-5)
+
+
+def test_targeted_augmentation_is_for_the_classes_that_were_recognised_worst():
+    config = TrialConfig(
+        units=(12,), epochs=6, seed=1, rotation=10.0, shift=0.1, augment_worst_classes=2
+    )
+    outcome, data = train(config, small_digits()), small_digits()
+    plain = train(replace(config, rotation=0.0, shift=0.0, augment_worst_classes=None), data)
+    table = outcome.info["targeted"]
+    before = np.array(table["right_before"])
+    assert (
+        before.tolist() == np.diag(plain.confusion[int(plain.metrics["best_epoch"]) - 1]).tolist()
+    )
+    recalls = before / np.array(table["images"])
+    assert sorted(recalls[[int(name) for name in table["classes"]]]) == sorted(recalls)[:2]
+    best = int(outcome.metrics["best_epoch"]) - 1
+    assert table["right_after"] == np.diag(outcome.confusion[best]).tolist()
+    everywhere = train(replace(config, augment_worst_classes=None), data)
+    assert everywhere.history != outcome.history

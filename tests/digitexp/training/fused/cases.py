@@ -34,6 +34,7 @@ def configurations(draw, narrowest=1):
         activation=draw(st.sampled_from(ACTIVATIONS)),
         kernel_initializer=draw(st.sampled_from(INITIALIZERS)),
         clipnorm=draw(st.sampled_from([None, 2**-7, 1.0])),
+        label_smoothing=draw(st.sampled_from([0.0, 0.0, 0.125])),
         epochs=draw(st.integers(2, 12)),
         early_stopping_patience_epochs=draw(st.sampled_from([None, 3])),
         plateau_patience_epochs=plateau,
@@ -72,7 +73,7 @@ def build(config, dtype="float32"):
     keras.backend.clear_session()  # resets the type as well
     keras.utils.set_random_seed(config.seed)
     with floats(dtype):
-        model = build_model(config, small_digits().n_features, small_digits().n_classes)
+        model = build_model(config, small_digits().image_shape, small_digits().n_classes)
     adam = model.optimizer
     adam.beta_1, adam.beta_2 = float(np.float32(adam.beta_1)), float(np.float32(adam.beta_2))
     return model
@@ -114,6 +115,10 @@ def train_with(engine, config, dtype="float32"):
             lambda *_: None,
             module.forward(model, config),
         )
-        watchers = [observer, callbacks.early_stopping(config), *callbacks.rate_reduction(config)]
+        watchers = [
+            observer,
+            callbacks.early_stopping(config),
+            *callbacks.learning_rate_callbacks(config),
+        ]
         module.fit(model, config, data, watchers, shuffle=False)
     return Course(observer.history, model_weights(model))

@@ -1,0 +1,153 @@
+"""What usual advice on training brings here, in time and in accuracy: each piece against a base.
+
+Base and advised configuration take turns under the same seeds, on the digits' own split, so that a
+slow moment of the machine hits both. Time is that of an epoch; accuracy is the best epoch's on the
+validation part. Targeted augmentation is judged by the class that was recognised worst before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.timing import at_least_one
+from digitexp.config import TrialConfig
+from digitexp.data import load_source, split_source
+from digitexp.training.outcome import TrainingData, TrainingOutcome
+from digitexp.training.train import train
+
+CNN = {"architecture": "cnn", "units_1": 64, "filters_1": 16, "filters_2": 32, "hidden_layers": 1}
+KERAS = {"engine": "keras"}
+TURNED = {"rotation": 10.0, "shift": 0.1, "zoom": 0.1}
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One piece of advice.
+
+    Attributes:
+        name: What is advised.
+        advised: Parameters it changes.
+        base: Parameters of the base that are not the tutorial's.
+    """
+
+    name: str
+    advised: Mapping[str, Any]
+    base: Mapping[str, Any]
+
+
+ADVICE = (
+    Advice("mixed_float16, mlp", {"precision": "mixed_float16"}, KERAS),
+    Advice("mixed_bfloat16, mlp", {"precision": "mixed_bfloat16"}, KERAS),
+    Advice("mixed_float16, cnn", {"precision": "mixed_float16"}, CNN),
+    Advice("mixed_bfloat16, cnn", {"precision": "mixed_bfloat16"}, CNN),
+    Advice("tf.data shuffle, batch, prefetch", {"input_pipeline": "tf_data"}, KERAS),
+    Advice("batches of 64, not 32", {"batch_size": 64}, {}),
+    Advice("He initialisation", {"kernel_initializer": "he_normal"}, {}),
+    Advice("clipnorm 1", {"clipnorm": 1.0}, {}),
+    Advice("dropout 0.2 on the first layer", {"dropout_1": 0.2, "dropout_2": 0.0}, {}),
+    Advice("L2 0.01", {"l2": 0.01}, {}),
+    Advice("label smoothing 0.1", {"label_smoothing": 0.1}, {}),
+    Advice("cosine decay, not plateau", {"learning_rate_schedule": "cosine"}, {}),
+    Advice("a third hidden layer of 10", {"hidden_layers": 3, "units_3": 10}, {}),
+    Advice("50-20, not 25-15", {"units_1": 50, "units_2": 20}, {}),
+    Advice("augmentation, mlp", TURNED, KERAS),
+    Advice("augmentation, cnn", TURNED, CNN),
+    Advice("targeted augmentation, mlp", {**TURNED, "augment_worst_classes": 2}, KERAS),
+    Advice("targeted augmentation, cnn", {**TURNED, "augment_worst_classes": 2}, CNN),
+)
+TUTORIAL = {"hidden_layers": 2, "units_1": 25, "units_2": 15}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--seeds", type=at_least_one, default=10, help="of each (default 10)")
+    parser.add_argument("--epochs", type=at_least_one, default=40, help="at most (default 40)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="advice whose name has it")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure every piece of advice."""
+    chosen = [advice for advice in ADVICE if options.only in advice.name]
+    if not chosen:
+        raise RuntimeError(f"advice: nothing is named like {options.only!r}")
+    loaded = load_source("digits20")
+    split = split_source(loaded, 0)
+    data = TrainingData.from_split(
+        loaded.images, loaded.labels, split.train_indices, split.validation_indices,
+        loaded.class_names,
+    )  # fmt: skip
+    rows = []
+    for advice in chosen:
+        rows.append(_measured(advice, data, options))
+        print(_line(rows[-1]), flush=True) if not options.json else None
+    return {"seeds": options.seeds, "epochs": options.epochs, "rows": rows}
+
+
+def _measured(advice: Advice, data: TrainingData, options: argparse.Namespace) -> dict[str, Any]:
+    base = {**TUTORIAL, **advice.base, "epochs": options.epochs}
+    if base.get("architecture") == "cnn":
+        base.pop("units_2")
+    ratios, gains, worst = [], [], []
+    for seed in range(-1, options.seeds):
+        first, second = (
+            train(TrialConfig.from_params({**params, "seed": max(seed, 0)}), data)
+            for params in (base, {**base, **advice.advised})
+        )
+        if seed < 0:  # the first of a process builds graphs that later ones share
+            continue
+        ratios.append(_epoch_seconds(second) / _epoch_seconds(first))
+        accuracies = [outcome.metrics.get("best_val_accuracy", 0.0) for outcome in (first, second)]
+        gains.append(100 * (accuracies[1] - accuracies[0]))
+        if table := second.info.get("targeted"):
+            worst.append(_worst_class(table))
+    return {
+        "advice": advice.name,
+        "epoch_time": statistics.median(ratios),
+        "epoch_time_range": [min(ratios), max(ratios)],
+        "gain": _mean_and_half_width(gains),
+        "worst_class_gain": _mean_and_half_width(worst) if worst else None,
+    }
+
+
+def _worst_class(table: Mapping[str, Any]) -> float:
+    """Return what the recall of the class that was worst before has gained, points."""
+    images, before = np.array(table["images"]), np.array(table["right_before"])
+    label = int(np.argmin(before / images))
+    return float(100 * (table["right_after"][label] - before[label]) / images[label])
+
+
+def _epoch_seconds(outcome: TrainingOutcome) -> float:
+    return outcome.timings["train_seconds"] / len(outcome.history["loss"])
+
+
+def _mean_and_half_width(values: list[float]) -> list[float]:
+    """Return the mean and half of its 95 % interval (Student's t over seeds)."""
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return [statistics.fmean(values), float("inf")]
+    error = statistics.stdev(values) / len(values) ** 0.5
+    return [statistics.fmean(values), float(t.ppf(0.975, len(values) - 1)) * error]
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Return a Markdown table: time of an epoch as a multiple, gain in points."""
+    head = f"| advice ({result['seeds']} seeds) | an epoch takes | accuracy, points | worst class |"
+    return "\n".join([head, "|---|---|---|---|", *map(_line, result["rows"])])
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    low, high = row["epoch_time_range"]
+    gain, half = row["gain"]
+    worst = row["worst_class_gain"]
+    points = "" if worst is None else f"{worst[0]:+.2f} ± {worst[1]:.2f}"
+    return (
+        f"| {row['advice']} | {row['epoch_time']:.2f} times ({low:.2f} to {high:.2f}) | "
+        f"{gain:+.2f} ± {half:.2f} | {points} |"
+    )

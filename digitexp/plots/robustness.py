@@ -1,0 +1,58 @@
+"""Accuracy over the size of an attack, a line for each network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from digitexp.plots import colors
+from digitexp.plots.scale import Scale
+from digitexp.plots.sheet import Sheet
+
+__all__ = ["draw_robustness"]
+
+WIDTH, HEIGHT = 860, 481
+LEFT, RIGHT, TOP, BOTTOM = 77, 660, 75, 421
+HEADING_Y, TICK_Y, NAME_Y = 45, 434, 458
+LINES = (colors.TRAIN, colors.VALIDATION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+"""Of Okabe and Ito's palette; each line has its name at its end as well."""
+DASHES = ("solid", (0, (5, 2)), (0, (1, 1.65)))
+NEAREST = 15
+"""Pixels between two names."""
+
+
+def draw_robustness(epsilons: Sequence[float], accuracies: Mapping[str, Sequence[float]]) -> bytes:
+    """Draw the curves as a PNG.
+
+    Args:
+        epsilons: Sizes of the attack, in pixel values, ascending from 0.
+        accuracies: Name of a network -> accuracy at each size, from 0 to 1.
+    """
+    sheet = Sheet(WIDTH, HEIGHT)
+    x = Scale(0.0, max(epsilons) + 1e-9, LEFT, RIGHT)  # so that its last tick is drawn
+    y = Scale(0.0, 1.05, BOTTOM, TOP)
+    _frame(sheet, x, y)
+    ends = []
+    for number, (name, values) in enumerate(accuracies.items()):
+        color, dashes = LINES[number % len(LINES)], DASHES[number // len(LINES) % len(DASHES)]
+        sheet.stroke(x.pixels(epsilons), y.pixels(values), color, 1.8, linestyle=dashes)
+        ends.append((float(y.pixels(values[-1])), name, color))
+    last = float(-NEAREST)
+    for height, name, color in sorted(ends):
+        last = max(height, last + NEAREST)
+        sheet.write(RIGHT + 8, last, name, 9, color)
+    return sheet.png()
+
+
+def _frame(sheet: Sheet, x: Scale, y: Scale) -> None:
+    for value, label in x.ticks().items():
+        place = round(float(x.pixels(value)))
+        sheet.fill((place, place + 1), (TOP, BOTTOM), colors.rgb(colors.GRID))
+        sheet.write(place, TICK_Y, label, 8, colors.LABEL, align="center")
+    for value, label in y.ticks().items():
+        place = round(float(y.pixels(value)))
+        sheet.fill((LEFT, RIGHT), (place, place + 1), colors.rgb(colors.GRID))
+        sheet.write(LEFT - 7, place, label, 8, colors.LABEL, align="right")
+    sheet.fill((LEFT, LEFT + 1), (TOP, BOTTOM + 1), colors.rgb(colors.FRAME))
+    sheet.fill((LEFT, RIGHT), (BOTTOM, BOTTOM + 1), colors.rgb(colors.FRAME))
+    sheet.write(LEFT, HEADING_Y, "accuracy on attacked images", 10, bold=True)
+    sheet.write(LEFT, NAME_Y, "size of the attack (FGSM), in pixel values from 0 to 1", 9)
