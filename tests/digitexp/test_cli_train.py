@@ -9,6 +9,7 @@ import pytest
 
 from digitexp.cli import main
 from digitexp.cli.train import parse_value
+from digitexp.parameters import PARAMETERS
 
 QUICK = ["--data", "sklearn-digits", "--epochs", "3", "--units", "12,8", "--batch-size", "64"]
 FILES = {
@@ -158,3 +159,14 @@ def test_a_folder_without_permission_is_refused(monkeypatch, capsys, tmp_path):
 def test_values_are_read_by_their_form(text, value):
     assert parse_value(text) == value
     assert type(parse_value(text)) is type(value)
+
+
+def test_all_parameters_are_listed_with_what_is_allowed(monkeypatch, capsys):
+    for option, told in (((), str), (("--json",), json.loads)):
+        monkeypatch.setattr(sys, "argv", ["digitexp", "parameters", *option])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code in {0, None}
+        listed = told(capsys.readouterr().out)
+        assert all(name in listed for name in PARAMETERS)
+    assert listed["batch_norm"]["default"] is False
