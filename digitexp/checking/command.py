@@ -15,6 +15,9 @@ __all__ = ["training_command"]
 OPTIONS = ("learning_rate", "batch_size", "dropout", "l2", "epochs", "seed")
 """What `digitexp train` has an option for; the rest goes through --set."""
 
+COUNTS = {"hidden_layers": "units_", "conv_blocks": "filters_"}
+"""What says how many values a series has, and how their names begin."""
+
 
 def training_command(run: TrainedRun, changes: Mapping[str, Any]) -> str:
     """Return the `digitexp train` that repeats a run with some parameters changed.
@@ -39,19 +42,39 @@ def training_command(run: TrainedRun, changes: Mapping[str, Any]) -> str:
 
 
 def _options(params: Mapping[str, Any]) -> list[str]:
-    usual = TrialConfig().to_params()
-    units = [str(params[f"units_{i}"]) for i in range(1, params["hidden_layers"] + 1)]
-    words = [] if units == ["25", "15"] else ["--units", ",".join(units)]
-    if not units:
-        words = ["--set", "hidden_layers=0"]
+    usual = TrialConfig().to_params() | {
+        name: value
+        for name, value in TrialConfig(architecture="cnn").to_params().items()
+        if name != "architecture"
+    }
+    words = _series(params, usual)
     for name, value in params.items():
-        if name == "hidden_layers" or name.startswith("units_") or value == usual.get(name, ...):
+        in_series = name in COUNTS or name.startswith(tuple(COUNTS.values()))
+        if in_series or value == usual.get(name, ...):
             continue
         text = "none" if value is None else str(value)
         if name in OPTIONS:
             words += [f"--{name.replace('_', '-')}", text]
         else:
             words += ["--set", f"{name}={text}"]
+    return words
+
+
+def _series(params: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
+    """Return layers and blocks, each whole or not at all."""
+    words = []
+    for count, prefix in COUNTS.items():
+        mine, others = (
+            {name: value for name, value in one.items() if name.startswith(prefix)}
+            for one in (params, usual)
+        )
+        if count not in params or mine == others:
+            continue
+        if prefix == "units_" and mine:
+            words += ["--units", ",".join(map(str, mine.values()))]
+            continue
+        given = {count: params[count], **mine}
+        words += [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
     return words
 
 

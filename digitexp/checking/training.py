@@ -97,7 +97,8 @@ def _rate(run: TrainedRun) -> Finding:
         seen = f"fell {times}, from {rates[0]:.3g} to {rates[-1]:.3g}"
     elif on_plateaus and run.config.plateau_patience_epochs is not None:
         seen += "; no plateau was long enough"
-    at_floor = on_plateaus and falls > 0 and rates[-1] <= 1.001 * run.config.min_learning_rate
+    best = int(run.metrics.get("best_epoch", 1)) - 1  # what the rate does after it is no matter
+    at_floor = on_plateaus and falls > 0 and rates[best] <= 1.001 * run.config.min_learning_rate
     advice = "It can fall no further: lower min_learning_rate if the loss still fell with it."
     return _finding("learning rate", "warn" if at_floor else "ok", seen, advice)
 
@@ -159,7 +160,7 @@ def _worst_class(run: TrainedRun) -> Finding:
     mistakes[label] = 0
     if mistakes.any():
         other = int(mistakes.argmax())
-        seen += f"; taken for {names[other]} {mistakes[other]} times"
+        seen += f"; {mistakes[other]} taken for {names[other]}"
     others = run.counts.trace() - right
     seen += f"; the other classes {share(others / max(run.counts.sum() - images, 1))}"
     if right == 0:

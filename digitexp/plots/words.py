@@ -42,6 +42,11 @@ CHINESE: Mapping[str, str] = MappingProxyType(
         # activations
         "value": "函数值",
         "slope: what a gradient is multiplied by": "斜率：梯度所乘的因子",
+        # robustness
+        "accuracy on attacked images": "受攻击图像上的准确率",
+        "size of the attack (FGSM), in pixel values from 0 to 1": (
+            "攻击强度（FGSM），以 0 到 1 的像素值计"
+        ),
         # titles: parts of a configuration, and why a training ended
         "learning rate": "学习率",
         "batch": "批大小",

@@ -9,6 +9,7 @@ from digitexp.cli import main
 COMMANDS = {
     "activations": ["activations", "picture.png"],
     "data": ["data", "sklearn-digits", "--preview", "picture.png"],
+    "robustness": ["robustness", "run"],
     "train": ["train", "--output", "run", "--data", "sklearn-digits", "--epochs", "1", "--quiet"],
 }
 
@@ -56,7 +57,7 @@ def test_another_language_is_refused(run, tmp_path, command):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "robustness"])
 def test_with_a_font_pictures_differ_in_their_words_only(run, tmp_path, command):
     from digitexp.plots.fonts import find_chinese
 

@@ -148,10 +148,16 @@ def test_a_command_repeats_data_and_split_into_a_new_folder(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_convolutional_net_is_repeated_whole():
-    params = {"architecture": "cnn", "filters_1": 8, "batch_norm": True, "conv_dropout": 0.2}
-    run = make_run(units_1=30, learning_rate_schedule="cosine", **params)
-    assert config_of(training_command(run, {})) == run.config
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [({"filters_1": 8, "batch_norm": True}, 8), ({}, 2), ({"filters_1": 32, "filters_2": 8}, 8),
+     ({"kernel_size": 5, "units_1": 30}, 6)],
+)  # fmt: skip
+def test_a_convolutional_net_is_repeated_whole_and_no_default_is_named(params, words):
+    run = make_run(architecture="cnn", **params)
+    command = training_command(run, {})
+    assert config_of(command) == run.config
+    assert len(shlex.split(command)) == 4 + words
 
 
 @settings(phases=[Phase.generate], max_examples=100, deadline=None)

@@ -76,11 +76,23 @@ def test_a_best_epoch_at_an_end_is_worth_a_look(val_loss, stop_reason, verdict):
     ("rates", "seen", "verdict"),
     [([1e-3] * 3, "0.001 all the time; no plateau was long enough", "ok"),
      ([1e-3, 5e-4, 5e-4], "fell once, from 0.001 to 0.0005", "ok"),
-     ([2e-6, 1.5e-6, 1e-6], "fell 2 times, from 2e-06 to 1e-06", "warn")],
+     ([2e-6, 1.5e-6, 1e-6], "fell 2 times, from 2e-06 to 1e-06", "warn"),
+     ([2e-6, 1e-6, 1e-6], "fell once, from 2e-06 to 1e-06", "warn")],
 )  # fmt: skip
 def test_falls_of_the_rate_are_counted_and_its_floor_is_named(rates, seen, verdict):
     finding = found(history=history_of([3.0, 2.0, 1.0], rates))["learning rate"]
     assert (finding.seen, finding.verdict) == (seen, verdict)
+
+
+def test_a_floor_that_is_reached_after_the_best_epoch_is_no_matter():
+    history = history_of([3.0, 2.0, 2.5], [2e-6, 1.5e-6, 1e-6])
+    assert found(history=history)["learning rate"].verdict == "ok"
+
+
+def test_a_schedule_waits_for_no_plateau_and_knows_no_floor():
+    history = history_of([3.0, 2.0, 1.0], [1e-3, 1e-4, 1e-7])
+    finding = found(history=history, learning_rate_schedule="cosine")["learning rate"]
+    assert (finding.seen, finding.verdict) == ("fell 2 times, from 0.001 to 1e-07", "ok")
 
 
 def test_a_rate_that_may_not_fall_waits_for_no_plateau():
@@ -104,7 +116,9 @@ def test_a_gap_counts_where_it_is_more_than_its_noise(rights, train_accuracy, ve
 def test_the_worst_class_is_named_with_what_it_is_taken_for(right, verdict):
     finding = found(rights=(93, 93, right, *[93] * 7))["worst class"]
     assert finding.verdict == verdict
-    assert finding.seen.startswith(f"2: recall {right}.0%, {right} of 100; taken for 3")
+    assert finding.seen.startswith(
+        f"2: recall {right}.0%, {right} of 100; {100 - right} taken for 3"
+    )
 
 
 def test_a_class_that_is_poor_by_chance_is_called_so_in_one_sweep_of_twenty_at_most():

@@ -15,6 +15,7 @@ from digitexp.plots.curves import draw_curves
 from digitexp.plots.fonts import FAMILIES, find_chinese
 from digitexp.plots.lettering import ENGLISH, choose_lettering
 from digitexp.plots.preview import draw_preview
+from digitexp.plots.robustness import draw_robustness
 from digitexp.plots.sheet import text_width
 from digitexp.plots.trial import draw_trial
 from digitexp.plots.words import CHINESE
@@ -29,6 +30,7 @@ PICTURES = {
     "curves": lambda lettering: draw_curves(HISTORY, 4, TITLE, lettering=lettering),
     "confusion": lambda lettering: draw_confusion(COUNTS, DIGITS, "", lettering),
     "activations": draw_activations,
+    "robustness": lambda lettering: draw_robustness((0.0, 0.1), {"a": [0.9, 0.4]}, lettering),
     "preview": lambda lettering: draw_preview(
         np.zeros((3, 8, 8), "float32"), np.arange(3), lettering=lettering
     ),
