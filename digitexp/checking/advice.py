@@ -44,7 +44,7 @@ HEAVY_PENALTY = 0.5
 
 USEFUL_L2 = 0.001
 """On digits20 it raised the mean validation accuracy of six seeds of the 25-15 net from 91.7 to
-92.1 %, and of five 512-15 nets trained on 300 images from 84.1 to 84.4 %."""
+92.1 %, and of five nets of 512 hidden units, on 300 images, from 84.1 to 84.4 %."""
 
 USEFUL_DROPOUT, WIDE = 0.3, 64
 """Dropout is for layers that can spare neurons: 0.2 cost the 25-15 net 0.6 points (six seeds).
@@ -57,7 +57,12 @@ FEW = 0.5
 """A class with fewer training images than this share of the mean has too little weight."""
 
 AUGMENTATION = {"rotation": 10.0, "shift": 0.1, "zoom": 0.1}
-"""Degrees, share of the side, share of the size: they leave a digit what it is."""
+"""Degrees, share of the side, share of the size: they leave a digit what it is.
+
+Measured with three seeds on digits20, the 25-15 net: validation accuracy 92.0 % without, 93.9 %
+with all images augmented, 91.7 % with those of the worst class only; recall of the worst class
+84.3, 89.0 and 86.3 %. One layer of 512 on 400 images: 89.0 % without, 95.0 % with all.
+"""
 
 Changes = Mapping[str, Any]
 Remedy = tuple[str, Changes | None]
@@ -218,7 +223,8 @@ def _on_class(run: TrainedRun, train_sizes: Sequence[int]) -> Iterator[Remedy]:
         )
         yield text, None
     if not run.config.is_augmented:
-        text = f"Turn, shift and zoom the images of the worst class, {name}, only."
+        yield "Show all images a little turned, shifted and zoomed.", AUGMENTATION
+        text = f"Or only those of the worst class, {name}; the table it prints shows each class."
         yield text, {**AUGMENTATION, "augment_worst_classes": 1}
     mistakes = run.counts[label].copy()
     mistakes[label] = 0

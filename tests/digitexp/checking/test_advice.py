@@ -126,11 +126,14 @@ def test_a_poor_class_with_few_images_is_told_to_grow():
     assert "40 of 40 mistakes where 1 was taken for 3" in given[-1].advice
 
 
-def test_what_is_not_augmented_is_to_be_and_a_poor_class_alone():
+def test_for_a_poor_class_all_images_are_augmented_first_and_then_its_own():
     given = advice(rights=(95, 70, *[95] * 8), train_accuracy=0.999)
+    (over_fitting,) = (
+        one for one in given if "rotation" in one.command and one.name == "over-fitting"
+    )
+    assert config_of(over_fitting.command).augment_worst_classes is None
     whole, worst = (
-        config_of(next(one.command for one in given if one.name == name))
-        for name in ("over-fitting", "one class is poor")
+        config_of(one.command) for one in given if one.name == "one class is poor" and one.command
     )
     assert (whole.rotation, whole.shift, whole.zoom) == (10, 0.1, 0.1)
     assert (whole.augment_worst_classes, worst.augment_worst_classes) == (None, 1)
