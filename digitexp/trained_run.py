@@ -53,6 +53,11 @@ class TrainedRun:
         return list(self.about["class_names"])
 
     @property
+    def source(self) -> str:
+        """The data source as it was given; its name where an older folder has no more."""
+        return str(self.about.get("source", self.about["name"]))
+
+    @property
     def epochs(self) -> int:
         """Epochs in the history."""
         return len(next(iter(self.history.values()), ()))
@@ -61,14 +66,14 @@ class TrainedRun:
         """Load what it was trained on, and split it as it was.
 
         Args:
-            named: Where the data are, if their noted name alone does not say it.
+            named: Where the data are, if not where they were.
 
         Raises:
             ValueError: They cannot be loaded, or are not what the network was trained on.
         """
         about = self.about
         try:
-            source = load_source(named or about["name"])
+            source = load_source(named or self.source)
             split = split_source(source, about["split_seed"])
         except DataError as error:
             if named:

@@ -1,4 +1,4 @@
-"""The command `digitexp`: look at data, train one configuration, evaluate it, try its parts."""
+"""The command `digitexp`: look at data, train one configuration, judge it, try its parts."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import sys
 
 import typer
 
-from digitexp.cli import data, evaluate, functions, parameters, robustness, train
+from digitexp.cli import check, data, evaluate, functions, parameters, robustness, train
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="digitexp",
-    help="Handwritten digits: look at a data set, train one configuration, see what it gets wrong.",
+    help="Handwritten digits: look at a data set, train one configuration, judge what came out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.command()(data.data)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.command()(check.check)
 app.command()(parameters.parameters)
 app.command()(robustness.robustness)
 app.command()(functions.softmax)

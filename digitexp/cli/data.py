@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from digitexp.cli.lettering import Font, Language
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -29,19 +31,26 @@ def data(
     split_seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Decides which images validate.")
     ] = 0,
+    language: Language = "en",
+    font: Font = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show what a data source holds: sizes, classes, pixels, conversions, splits, digests."""
+    lettering = None
     if preview is not None:
         check_preview_path(preview)
+        from digitexp.plots.lettering import choose_lettering
+
+        lettering = choose_lettering(language, font)
     from digitexp.data import load_source, split_source
 
     loaded = load_source(source)
     facts = describe_source(loaded, split_source(loaded, split_seed), split_seed)
-    if preview is not None:
+    if preview is not None and lettering is not None:
         from digitexp.plots.preview import draw_preview
 
-        preview.write_bytes(draw_preview(loaded.images, loaded.labels))
+        picture = draw_preview(loaded.images, loaded.labels, lettering=lettering)
+        preview.write_bytes(picture)
         facts["preview"] = str(preview)
     if as_json:
         print(json.dumps(facts, indent=2))

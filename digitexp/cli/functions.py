@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from digitexp.cli.lettering import Font, Language
+
 
 def softmax(
     logits: Annotated[
@@ -32,9 +34,13 @@ def softmax(
 
 def activations(
     file: Annotated[Path, typer.Argument(help="The picture, a PNG.")] = Path("activations.png"),
+    language: Language = "en",
+    font: Font = None,
 ) -> None:
     """Draw ReLU and sigmoid, and their slopes."""
     from digitexp.plots.activations import draw_activations
+    from digitexp.plots.lettering import choose_lettering
 
-    file.write_bytes(draw_activations())
+    picture = draw_activations(choose_lettering(language, font))
+    file.write_bytes(picture)
     print(f"wrote {file}")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from digitexp.cli.lettering import Font, Language
+
 
 def robustness(
     folders: Annotated[
@@ -21,13 +23,18 @@ def robustness(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The picture, a PNG.")
     ] = Path("robustness.png"),
+    language: Language = "en",
+    font: Font = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Attack the validation images with each network's own gradients (FGSM); draw accuracy.
 
     The attack is one step against the very network: a stronger one would find more mistakes.
     """
+    from digitexp.plots.lettering import choose_lettering
     from digitexp.trained_run import read_run
+
+    lettering = choose_lettering(language, font)
 
     runs = {str(folder): read_run(folder) for folder in folders}
     loaded = {name: run.load_data(data) for name, run in runs.items()}
@@ -43,7 +50,7 @@ def robustness(
     found = {
         name: attacked_accuracies(model, images, labels).tolist() for name, model in models.items()
     }
-    output.write_bytes(draw_robustness(EPSILONS, found))
+    output.write_bytes(draw_robustness(EPSILONS, found, lettering))
     if as_json:
         print(json.dumps({"epsilons": EPSILONS, "images": len(labels), "accuracies": found}))
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from digitexp.cli.lettering import Font, Language
 from digitexp.cli.train_output import check_output_folder, print_outcome, write_outcome
 from digitexp.config import ConfigError, TrialConfig
 
@@ -41,6 +42,8 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
     ] = False,
+    language: Language = "en",
+    font: Font = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per epoch.")] = False,
 ) -> None:
     """Train one configuration; write curves, confusion matrix, weights and history to a folder."""
@@ -56,6 +59,9 @@ def train(
     params = {name: value for name, value in given.items() if value is not None}
     config = TrialConfig.from_params(_merged(params, settings or []))
     check_output_folder(output, overwrite=overwrite)
+    from digitexp.plots.lettering import choose_lettering
+
+    lettering = choose_lettering(language, font)
     arrays, about = _load(data, split_seed)
     from digitexp.training.engines import plan_training
     from digitexp.training.train import train as train_config
@@ -64,7 +70,7 @@ def train(
         plan = plan_training(config, len(arrays.train_labels), arrays.image_shape, arrays.n_classes)
         print(f"Engine {plan.engine}: {plan.reason}.", flush=True)
     outcome = train_config(config, arrays, _silent if quiet else _epoch_printer(config.epochs))
-    write_outcome(output, config, outcome, arrays.class_names, about)
+    write_outcome(output, config, outcome, arrays.class_names, about, lettering)
     print_outcome(output, outcome, arrays.class_names)
     if outcome.outcome == "diverged":
         raise typer.Exit(1)
@@ -115,6 +121,7 @@ def _load(source: str, split_seed: int) -> tuple[TrainingData, dict[str, Any]]:
     split = split_source(loaded, split_seed)
     about = {
         "name": loaded.name,
+        "source": source,
         "digest": loaded.digest,
         "split_seed": split_seed,
         "split_digest": split.digest,

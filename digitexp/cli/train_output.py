@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from digitexp.config import TrialConfig
+from digitexp.plots.lettering import ENGLISH, Lettering
+from digitexp.plots.words import SEPARATOR
 from digitexp.training.outcome import TrainingOutcome
 
 __all__ = ["check_output_folder", "print_outcome", "write_outcome"]
@@ -42,6 +44,7 @@ def write_outcome(
     outcome: TrainingOutcome,
     class_names: Sequence[str],
     about_data: dict[str, Any],
+    lettering: Lettering = ENGLISH,
 ) -> None:
     """Write everything a training left; files of an earlier training are replaced.
 
@@ -57,7 +60,10 @@ def write_outcome(
         outcome.confusion,
         class_names,
         None if best is None else int(best),
-        f"{config.describe()}  ·  {outcome.stop_reason.replace('_', ' ')}",
+        lettering.say_parts(
+            f"{config.describe()}{SEPARATOR}{outcome.stop_reason.replace('_', ' ')}"
+        ),
+        lettering,
     )
     files["config.json"] = _json({"parameters": config.to_params(), "data": about_data})
     files["metrics.json"] = _json(

@@ -55,19 +55,29 @@ def load_source(source: str | None = None) -> Source:
     Raises:
         DataError: If there is no such source, or it cannot be trained on.
     """
-    name = DEFAULT if source is None else source
+    return make_source(find_source(DEFAULT if source is None else source))
+
+
+def find_source(name: str) -> Found:
+    """Read a data set as its files have it, before anything is checked or converted.
+
+    Args:
+        name: As for `load_source`.
+
+    Raises:
+        DataError: If there is no such source, or its files cannot be read.
+    """
     if name in _NAMED:
-        return make_source(_NAMED[name][0]())
+        return _NAMED[name][0]()
     try:
         path = Path(name).expanduser()
         if not name.strip() or not path.exists():
             raise _unknown(name, path)
-        found = _read_folder(path) if path.is_dir() else _read_file(path)
+        return _read_folder(path) if path.is_dir() else _read_file(path)
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder of that user
         raise DataError.about(
             f"data source '{name}'", found=f"something unreadable ({error})", expected=PATHS
         ) from error
-    return make_source(found)
 
 
 def _read_file(path: Path) -> Found:

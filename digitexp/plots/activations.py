@@ -6,6 +6,7 @@ import numpy as np
 
 from digitexp.functions import relu, sigmoid
 from digitexp.plots import colors
+from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.scale import Scale
 from digitexp.plots.sheet import Sheet
 
@@ -18,13 +19,17 @@ REACH = 10.0
 LINES = (("ReLU", colors.TRAIN), ("sigmoid", colors.VALIDATION))
 
 
-def draw_activations() -> bytes:
-    """Draw both functions from -10 to 10, and their slopes, as a PNG."""
+def draw_activations(lettering: Lettering = ENGLISH) -> bytes:
+    """Draw both functions from -10 to 10, and their slopes, as a PNG.
+
+    Args:
+        lettering: Language and font of the words.
+    """
     z = np.linspace(-REACH, REACH, 401)
     small = sigmoid(z)
-    sheet = Sheet(WIDTH, HEIGHT)
+    sheet, say = Sheet(WIDTH, HEIGHT, lettering), lettering.say
     values = ((relu(z), small), ((z > 0).astype(float), small * (1 - small)))
-    panels = (("value", REACH), ("slope: what a gradient is multiplied by", 1.0))
+    panels = ((say("value"), REACH), (say("slope: what a gradient is multiplied by"), 1.0))
     for (left, right), (heading, top), lines in zip(PANELS, panels, values, strict=True):
         x, y = Scale(-REACH, REACH, left, right), Scale(0.0, 1.05 * top, BOTTOM, TOP)
         _frame(sheet, x, y, heading)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitexp.plots import colors
+from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.sheet import Sheet, text_width
 
 __all__ = ["draw_confusion"]
@@ -23,7 +24,12 @@ UPPER = RIGHT_OF = 97
 COUNT_SIZE = 8.0
 
 
-def draw_confusion(counts: np.ndarray, class_names: Sequence[str], title: str = "") -> bytes:
+def draw_confusion(
+    counts: np.ndarray,
+    class_names: Sequence[str],
+    title: str = "",
+    lettering: Lettering = ENGLISH,
+) -> bytes:
     """Draw a confusion matrix with its counts as a PNG.
 
     Right answers are blue, by the class's recall; mistakes are orange, by their share of the
@@ -33,10 +39,11 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str], title: str = 
         counts: (classes, classes), unsigned, [true, predicted].
         class_names: Names in the order of the labels.
         title: Line above the matrix.
+        lettering: Language and font of the words.
     """
-    matrix = _Matrix.of(class_names)
+    matrix = _Matrix.of(class_names, lettering)
     size = matrix.left + matrix.side + RIGHT_OF
-    sheet = Sheet(size, size)
+    sheet = Sheet(size, size, lettering)
     _fill_cells(sheet, matrix, counts)
     if len(class_names) <= MOST_CLASSES_WITH_COUNTS:
         _write_counts(sheet, matrix, counts)
@@ -56,10 +63,10 @@ class _Matrix:
     left: int
 
     @classmethod
-    def of(cls, class_names: Sequence[str]) -> _Matrix:
+    def of(cls, class_names: Sequence[str], lettering: Lettering) -> _Matrix:
         classes = len(class_names)
         side = min(max(CELL * classes, SMALLEST_SIDE), LARGEST_SIDE)
-        widest = max(text_width(name, 8) for name in class_names)
+        widest = max(text_width(name, 8, lettering=lettering) for name in class_names)
         return cls(classes, side // classes, widest, widest + 60)
 
     @property
@@ -135,14 +142,16 @@ def _write_names(sheet: Sheet, matrix: _Matrix, class_names: Sequence[str]) -> N
             sheet.write(x, bottom + 14, name, 8, colors.LABEL, align="center")
     middle = matrix.classes / 2
     below = bottom + (matrix.widest_name + 22 if upward else 38)
-    sheet.write(matrix.x(middle), below, "predicted", 9, colors.LABEL, align="center")
+    say = sheet.lettering.say
+    sheet.write(matrix.x(middle), below, say("predicted"), 9, colors.LABEL, align="center")
     beside = matrix.left - matrix.widest_name - 26
-    sheet.write(beside, matrix.y(middle), "true", 9, colors.LABEL, align="center", upward=True)
+    words = say("true")
+    sheet.write(beside, matrix.y(middle), words, 9, colors.LABEL, align="center", upward=True)
 
 
 def _write_recalls(sheet: Sheet, matrix: _Matrix, counts: np.ndarray) -> None:
     x = matrix.x(matrix.classes) + 12
-    sheet.write(x, matrix.y(0) - 19, "recall", 7.5, colors.MUTED)
+    sheet.write(x, matrix.y(0) - 19, sheet.lettering.say("recall"), 7.5, colors.MUTED)
     for true, recall in enumerate(_recalls(counts).tolist()):
         words = "-" if np.isnan(recall) else f"{recall:.1%}"
         sheet.write(x, matrix.y(true + 0.5), words, 7.5, colors.MUTED)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from digitexp.plots import colors
+from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.scale import Scale, epoch_scale, value_scale
 from digitexp.plots.sheet import Sheet, text_width
 
@@ -36,6 +37,7 @@ def draw_curves(
     title: str = "",
     *,
     beside: str | None = "accuracy",
+    lettering: Lettering = ENGLISH,
 ) -> bytes:
     """Draw the curves of the loss, and of one metric, of one training as a PNG.
 
@@ -45,8 +47,9 @@ def draw_curves(
         best_epoch: Epoch (from 1) whose weights were kept, marked in both; None = none was.
         title: Line above both.
         beside: The metric drawn beside the loss; None leaves its place empty.
+        lettering: Language and font of the words.
     """
-    sheet = Sheet(WIDTH, HEIGHT)
+    sheet = Sheet(WIDTH, HEIGHT, lettering)
     sheet.write(PANELS[0][0], TITLE_Y, title, 9, colors.MUTED)
     names = ["loss", *([beside] if beside else [])]
     for name, (left, right) in zip(names, PANELS, strict=False):
@@ -85,9 +88,14 @@ class _Panel:
             self.sheet.write(left - 7, place, label, 8, colors.LABEL, align="right")
         self.sheet.fill((left, left + 1), (TOP, BOTTOM + 1), colors.rgb(colors.FRAME))
         self.sheet.fill((left, right), (BOTTOM, BOTTOM + 1), colors.rgb(colors.FRAME))
-        heading = name.capitalize() + (" (logarithmic)" if self.y.logarithmic else "")
+        say = self.sheet.lettering.say
+        heading = say(name).capitalize()
+        if self.y.logarithmic:
+            heading = say("{name} (logarithmic)", name=heading)
         self.sheet.write(left, HEADING_Y, heading, 10, bold=True)
-        self.sheet.write((left + right) / 2, LEGEND_Y, "epoch", 9, colors.LABEL, align="center")
+        self.sheet.write(
+            (left + right) / 2, LEGEND_Y, say("epoch"), 9, colors.LABEL, align="center"
+        )
 
     def curve(self, values: Sequence[float], color: str) -> None:
         """Draw one value per epoch."""
@@ -113,9 +121,10 @@ class _Panel:
         place = float(self.x.pixels(epoch))
         self.sheet.stroke([place] * 2, [BOTTOM, TOP], colors.BEST, 0.9, alpha=0.55)
         _ring(self.sheet, place, float(self.y.pixels(value)))
-        text = f"best epoch {epoch}: {value:.4g}"
+        say = self.sheet.lettering.say
+        text = say("best epoch {epoch}: {value}", epoch=epoch, value=f"{value:.4g}")
         self.sheet.write(self.x.end, HEADING_Y, text, align="right")
-        _ring(self.sheet, self.x.end - text_width(text, 8) - 12, HEADING_Y)
+        _ring(self.sheet, self.x.end - self.sheet.width_of(text, 8) - 12, HEADING_Y)
 
 
 def _ring(sheet: Sheet, x: float, y: float) -> None:
@@ -128,14 +137,18 @@ def _ring(sheet: Sheet, x: float, y: float) -> None:
 def _write_legend(sheet: Sheet, *, with_drops: bool) -> None:
     """Say what the lines are, between the names of the two x axes."""
     line = {"marker": "o", "markersize": 3}
-    entries = [("training", colors.TRAIN, 1.8, line), ("validation", colors.VALIDATION, 1.8, line)]
+    say = sheet.lettering.say
+    entries = [
+        (say("training"), colors.TRAIN, 1.8, line),
+        (say("validation"), colors.VALIDATION, 1.8, line),
+    ]
     if with_drops:
-        entries.append(("learning rate falls", colors.RATE_DROP, 1.0, {"linestyle": DOTTED}))
+        entries.append((say("learning rate falls"), colors.RATE_DROP, 1.0, {"linestyle": DOTTED}))
     handle, gap = 38, 24
-    total = sum(handle + text_width(text, 8) + gap for text, *_ in entries) - gap
+    total = sum(handle + sheet.width_of(text, 8) + gap for text, *_ in entries) - gap
     x = sum(map(sum, PANELS)) / 4 - total / 2
     for text, color, width, look in entries:
         middle = {"markevery": [1]} if "marker" in look else {}
         sheet.stroke([x, x + 15, x + 30], [LEGEND_Y] * 3, color, width, **look, **middle)
         sheet.write(x + handle, LEGEND_Y, text)
-        x += handle + text_width(text, 8) + gap
+        x += handle + sheet.width_of(text, 8) + gap

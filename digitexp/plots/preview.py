@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from digitexp.plots.colors import MUTED, TRAIN
+from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.style import new_figure, png, styled
 
 SIDE = 8
@@ -15,13 +18,19 @@ CELL_INCHES = 0.95
 HEADER_INCHES = 0.65
 
 
-def draw_preview(images: NDArray[np.float32], labels: NDArray[np.int64], seed: int = 0) -> bytes:
+def draw_preview(
+    images: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    seed: int = 0,
+    lettering: Lettering = ENGLISH,
+) -> bytes:
     """Draw 64 images chosen at random, each with its label, or all if there are fewer.
 
     Args:
         images: (n, height, width), in [0, 1]; 0 is drawn as paper, 1 as ink.
         labels: (n,), the number written above each image.
         seed: Decides which images; the same choice on every machine.
+        lettering: Language and font of the caption.
 
     Returns:
         A PNG file, the same bytes for the same images and matplotlib.
@@ -43,8 +52,13 @@ def draw_preview(images: NDArray[np.float32], labels: NDArray[np.int64], seed: i
             axes.imshow(images[index], cmap="gray_r", vmin=-0.04, vmax=1, interpolation="nearest")
             axes.set_title(str(labels[index]), loc="center", fontsize=9, color=TRAIN, pad=2)
         height, width = images.shape[1:]
-        caption = f"{len(chosen)} of {len(images)} images, {height}x{width}"
-        figure.text(0.02, 1 - 0.12 / total_height, caption, va="top", fontsize=10, color=MUTED)
+        caption = lettering.say(
+            "{shown} of {total} images, {height}x{width}",
+            shown=len(chosen), total=len(images), height=height, width=width,
+        )  # fmt: skip
+        y, face = 1 - 0.12 / total_height, lettering.face(caption, bold=False)
+        look: dict[str, Any] = {"font": face.path} if face else {}
+        figure.text(0.02, y, caption, va="top", fontsize=10, color=MUTED, **look)
         return png(figure)
 
 

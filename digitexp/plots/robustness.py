@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from digitexp.plots import colors
+from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.scale import Scale
 from digitexp.plots.sheet import Sheet
 
@@ -20,14 +21,19 @@ NEAREST = 15
 """Pixels between two names."""
 
 
-def draw_robustness(epsilons: Sequence[float], accuracies: Mapping[str, Sequence[float]]) -> bytes:
+def draw_robustness(
+    epsilons: Sequence[float],
+    accuracies: Mapping[str, Sequence[float]],
+    lettering: Lettering = ENGLISH,
+) -> bytes:
     """Draw the curves as a PNG.
 
     Args:
         epsilons: Sizes of the attack, in pixel values, ascending from 0.
         accuracies: Name of a network -> accuracy at each size, from 0 to 1.
+        lettering: Language and font of the words.
     """
-    sheet = Sheet(WIDTH, HEIGHT)
+    sheet = Sheet(WIDTH, HEIGHT, lettering)
     x = Scale(0.0, max(epsilons) + 1e-9, LEFT, RIGHT)  # so that its last tick is drawn
     y = Scale(0.0, 1.05, BOTTOM, TOP)
     _frame(sheet, x, y)
@@ -54,5 +60,6 @@ def _frame(sheet: Sheet, x: Scale, y: Scale) -> None:
         sheet.write(LEFT - 7, place, label, 8, colors.LABEL, align="right")
     sheet.fill((LEFT, LEFT + 1), (TOP, BOTTOM + 1), colors.rgb(colors.FRAME))
     sheet.fill((LEFT, RIGHT), (BOTTOM, BOTTOM + 1), colors.rgb(colors.FRAME))
-    sheet.write(LEFT, HEADING_Y, "accuracy on attacked images", 10, bold=True)
-    sheet.write(LEFT, NAME_Y, "size of the attack (FGSM), in pixel values from 0 to 1", 9)
+    say = sheet.lettering.say
+    sheet.write(LEFT, HEADING_Y, say("accuracy on attacked images"), 10, bold=True)
+    sheet.write(LEFT, NAME_Y, say("size of the attack (FGSM), in pixel values from 0 to 1"), 9)

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from digitexp.plots.colors import INK, PAPER, rgb
+from digitexp.plots.fonts import Face
+from digitexp.plots.lettering import ENGLISH, Lettering
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -38,9 +40,11 @@ BEFORE: dict[Align, float] = {"left": 0.0, "center": 0.5, "right": 1.0}
 
 
 @lru_cache(maxsize=4096)
-def text_width(text: str, size: float, *, bold: bool = False) -> int:
+def text_width(
+    text: str, size: float, *, bold: bool = False, lettering: Lettering = ENGLISH
+) -> int:
     """Return the width in pixels of a line of text; `size` in points."""
-    return round(_font(size, bold).getlength(text))
+    return round(_font(size, bold, lettering.face(text, bold=bold)).getlength(text))
 
 
 class Sheet:
@@ -49,10 +53,11 @@ class Sheet:
     Widths of strokes and sizes of letters are points, as everywhere in matplotlib.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, lettering: Lettering = ENGLISH) -> None:
         from matplotlib.backends.backend_agg import RendererAgg
 
         self._height = height
+        self.lettering = lettering
         self._agg = RendererAgg(width, height, DPI)  # type: ignore[no-untyped-call]
         self._pixels = np.asarray(self._agg.buffer_rgba())  # type: ignore[no-untyped-call]
         self.fill((0, width), (0, height), rgb(PAPER))
@@ -107,14 +112,18 @@ class Sheet:
             bold: Use the bold face.
             upward: Turn by 90 degrees, to be read from below; `x` and `y` swap roles.
         """
-        ink, left, above = _letters(text, size, bold)
-        along = -BEFORE[align] * text_width(text, size, bold=bold) + left
+        ink, left, above = _letters(text, size, bold, self.lettering.face(text, bold=bold))
+        along = -BEFORE[align] * self.width_of(text, size, bold=bold) + left
         if upward:
             ink = np.rot90(ink)
             top, start = y - along - len(ink), x - above
         else:
             top, start = y - above, x + along
         self._blend(ink, round(start), round(top), rgb(color))
+
+    def width_of(self, text: str, size: float, *, bold: bool = False) -> int:
+        """Return the width in pixels of a line as `write` writes it; `size` in points."""
+        return text_width(text, size, bold=bold, lettering=self.lettering)
 
     def png(self) -> bytes:
         """Return the picture as a PNG file.
@@ -150,9 +159,13 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _font(size: float, bold: bool) -> FreeTypeFont:
+def _font(size: float, bold: bool, face: Face | None) -> FreeTypeFont:
     import matplotlib
     from PIL import ImageFont
+
+    if face is not None:
+        basic = ImageFont.Layout.BASIC
+        return ImageFont.truetype(face.path, size * DPI / 72, face.index, layout_engine=basic)
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", name)  # comes with matplotlib
@@ -160,9 +173,11 @@ def _font(size: float, bold: bool) -> FreeTypeFont:
 
 
 @lru_cache(maxsize=512)  # some MB at most: titles are new in every picture
-def _letters(text: str, size: float, bold: bool) -> tuple[NDArray[np.uint8], int, float]:
+def _letters(
+    text: str, size: float, bold: bool, face: Face | None
+) -> tuple[NDArray[np.uint8], int, float]:
     """Return how much ink is where (0 to 255), and how far that lies right of and above a text."""
-    font = _font(size, bold)
+    font = _font(size, bold, face)
     mask, (left, top) = font.getmask2(text, mode="L", anchor="ls")
     width, height = mask.size
     ink = np.frombuffer(bytes(mask), np.uint8).reshape(height, width)

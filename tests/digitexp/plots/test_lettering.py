@@ -1,0 +1,148 @@
+"""Words in another language: the catalogue, the font, and pictures that stay as they were."""
+
+import ast
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import get_data_path
+
+import digitexp.plots
+from digitexp.plots.activations import draw_activations
+from digitexp.plots.confusion import draw_confusion
+from digitexp.plots.curves import draw_curves
+from digitexp.plots.fonts import FAMILIES, find_chinese
+from digitexp.plots.lettering import ENGLISH, choose_lettering
+from digitexp.plots.preview import draw_preview
+from digitexp.plots.robustness import draw_robustness
+from digitexp.plots.sheet import text_width
+from digitexp.plots.trial import draw_trial
+from digitexp.plots.words import CHINESE
+from tests.digitexp.plots.pictures import pixels
+from tests.digitexp.plots.test_curves import HISTORY
+
+LATIN = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+COUNTS = np.diag([7] * 10).astype(np.uint32)
+DIGITS = [str(digit) for digit in range(10)]
+TITLE = "25-15  ·  learning rate 0.001  ·  batch 32  ·  early stopping"
+PICTURES = {
+    "curves": lambda lettering: draw_curves(HISTORY, 4, TITLE, lettering=lettering),
+    "confusion": lambda lettering: draw_confusion(COUNTS, DIGITS, "", lettering),
+    "activations": draw_activations,
+    "robustness": lambda lettering: draw_robustness((0.0, 0.1), {"a": [0.9, 0.4]}, lettering),
+    "preview": lambda lettering: draw_preview(
+        np.zeros((3, 8, 8), "float32"), np.arange(3), lettering=lettering
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def chinese():
+    try:
+        return choose_lettering("zh")
+    except ValueError:
+        pytest.skip("no font with Chinese letters on this system; .ci/run installs one")
+
+
+def said_in_the_code():
+    """Texts that our pictures pass to `say`, literally."""
+    folder = Path(digitexp.plots.__file__).parent
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and "say" in ast.unparse(node.func).split("."):
+                yield from (one.value for one in node.args if isinstance(one, ast.Constant))
+
+
+def test_every_word_of_a_picture_has_a_translation():
+    said = set(said_in_the_code())
+    assert {"predicted", "epoch", "value"} <= said
+    assert said - set(CHINESE) == set()
+
+
+def test_a_translation_takes_the_same_values():
+    for english, chinese in CHINESE.items():
+        names = {part.split("}")[0] for part in english.split("{")[1:]}
+        assert {part.split("}")[0] for part in chinese.split("{")[1:]} == names
+
+
+def test_english_says_what_stands_there():
+    assert ENGLISH.say("epoch") == "epoch"
+    assert ENGLISH.say("best epoch {epoch}: {value}", epoch=3, value=0.5) == "best epoch 3: 0.5"
+    assert ENGLISH.say_parts(TITLE) == TITLE
+    assert choose_lettering("en", Path("nowhere")) is ENGLISH
+
+
+def test_an_empty_folder_has_no_font_and_the_message_says_what_to_install(tmp_path):
+    with pytest.raises(ValueError, match="needs a font with Chinese letters") as refused:
+        choose_lettering("zh", tmp_path)
+    message = str(refused.value)
+    assert str(tmp_path) in message
+    assert "apt-get install fonts-noto-cjk (or fonts-wqy-microhei" in message.replace("`", "")
+    assert all(family in message for family in FAMILIES)
+
+
+def test_a_font_without_the_letters_and_a_file_that_is_none_are_no_fonts(tmp_path):
+    shutil.copy(LATIN, tmp_path / "wqy-microhei.ttf")
+    (tmp_path / "NotoSansCJK-Regular.otf").write_bytes(b"no font")
+    with pytest.raises(ValueError, match="there is none"):
+        find_chinese(tmp_path)
+    with pytest.raises(ValueError, match="there is none"):
+        find_chinese(LATIN)
+
+
+def test_a_font_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match="there is no font file or folder"):
+        find_chinese(tmp_path / "none.ttf")
+
+
+def test_a_language_we_do_not_have_is_refused_with_those_we_have():
+    with pytest.raises(ValueError, match="must be one of en, zh"):
+        choose_lettering("fr")
+
+
+def test_a_title_is_translated_part_by_part(chinese):
+    title = chinese.say_parts(TITLE + "  ·  learning rates  ·  dropout 0.1")
+    assert title == (
+        "25-15  ·  学习率 0.001  ·  批大小 32  ·  早停  ·  learning rates  ·  dropout 0.1"
+    )
+
+
+def test_numbers_stay_in_the_usual_font(chinese):
+    assert chinese.face("0.25 · dropout", bold=False) is None
+    assert chinese.face("损失", bold=False) == chinese.faces[0]
+    assert text_width("0.25", 8, lettering=chinese) == text_width("0.25", 8)
+
+
+def test_every_letter_is_drawn_as_itself(chinese):
+    # a font without a letter draws the same box for all of them
+    from digitexp.plots.sheet import _letters
+
+    letters = sorted({c for text in CHINESE.values() for c in text if "\u4e00" <= c <= "\u9fff"})
+    face = chinese.faces[0]
+    drawn = {_letters(letter, 20, bold=False, face=face)[0].tobytes() for letter in letters}
+    assert len(letters) > 50
+    assert len(drawn) == len(letters)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_in_chinese_has_the_size_of_the_english_one_and_other_words(chinese, name):
+    english, other = (pixels(PICTURES[name](one)) for one in (ENGLISH, chinese))
+    assert english.shape == other.shape
+    assert 0 < (english != other).any(axis=2).mean() < 0.05
+    assert PICTURES[name](chinese) == PICTURES[name](chinese)
+
+
+@pytest.mark.parametrize("name", ["confusion_matrix.png", "loss_curves.png"])
+def test_what_a_training_leaves_is_in_chinese_as_well_and_its_numbers_are_not(chinese, name):
+    confusion = np.stack([COUNTS] * len(HISTORY["loss"]))
+    english = draw_trial(HISTORY, confusion, DIGITS, 4, TITLE)
+    other = draw_trial(HISTORY, confusion, DIGITS, 4, TITLE, chinese)
+    assert english[name] != other[name]
+    assert english["confusion_matrix.json"] == other["confusion_matrix.json"]
+
+
+def test_a_drawing_in_english_after_one_in_chinese_is_what_it_was_before(chinese):
+    before = draw_curves(HISTORY, 4, TITLE)
+    draw_curves(HISTORY, 4, TITLE, lettering=chinese)
+    assert draw_curves(HISTORY, 4, TITLE) == before
