@@ -1,0 +1,34 @@
+"""Whether probabilities can be taken at their word, and the temperature that makes them so."""
+
+from digitexp.calibration.error import (
+    Reliability,
+    calibration_terms,
+    error_if_calibrated,
+    expected_calibration_error,
+    reliability,
+)
+from digitexp.calibration.judging import Comparison, Interval, compare, measured_terms
+from digitexp.calibration.temperature import (
+    HIGHEST,
+    LOWEST,
+    cross_fitted_temperatures,
+    fit_temperature,
+    temperature_to_serve,
+)
+
+__all__ = [
+    "HIGHEST",
+    "LOWEST",
+    "Comparison",
+    "Interval",
+    "Reliability",
+    "calibration_terms",
+    "compare",
+    "cross_fitted_temperatures",
+    "error_if_calibrated",
+    "expected_calibration_error",
+    "fit_temperature",
+    "measured_terms",
+    "reliability",
+    "temperature_to_serve",
+]
