@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from digitexp.calibration import HIGHEST, LOWEST, measured_terms
 from digitexp.data import load_source, split_source
 from digitexp.data.blocks import Block, Indices, make_block
 from digitexp.data.source import Source
@@ -16,7 +17,7 @@ from digitexp.data.splits import Split
 from digitexp.evaluation import accuracy, cross_entropy
 from digitexp.experiment import DigitExperiment
 from digitexp.training.outcome import TrainingData
-from sweeps.abilities import Signature, TestPart
+from sweeps.abilities import CalibrationTerms, Signature, TestPart
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -32,7 +33,8 @@ from sweeps.experiment import (
 __all__ = ["DigitsOnBlocks", "experiment"]
 
 BLOCK, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
-_OWN = (BLOCK, AGAIN, SEARCH_SPLIT, REFIT)
+TEMPERATURE = "temperature"
+_OWN = (BLOCK, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE)
 _OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
 _KEPT = ("best_val_accuracy", *_OF_TRAINING)
 
@@ -72,6 +74,7 @@ class DigitsOnBlocks:
     V0, and only its seed is new: what that says of luck is no verdict on the configuration. With
     `refit_epochs` it is trained on everything but the test part, that many epochs: nothing is left
     to judge it on, and of these epochs the one with the smallest loss on V0, trained on, is kept.
+    Nor to fit a temperature on: it answers at the `temperature` it is given.
     `best_val_accuracy` is of the images that stopped it early, on a block the inner part.
     """
 
@@ -87,6 +90,14 @@ class DigitsOnBlocks:
             default=None,
             optional=True,
             description="train on all images, this many epochs",
+        ),
+        TEMPERATURE: ParameterInfo(
+            "float",
+            low=LOWEST,
+            high=HIGHEST,
+            default=None,
+            optional=True,
+            description="of the probabilities of a network trained on all images",
         ),
         SEARCH_SPLIT: ParameterInfo("bool", default=False, description="train as the search"),
     }
@@ -152,7 +163,8 @@ class DigitsOnBlocks:
             return result
         if refit:
             of_training = {name: result.metrics[name] for name in _OF_TRAINING}
-            return TrialResult(**{**vars(result), "metrics": of_training})
+            info = {**result.info, TEMPERATURE: float(spec.config.get(TEMPERATURE) or 1.0)}
+            return TrialResult(**{**vars(result), "metrics": of_training, "info": info})
         model = self._digits.load_model(config, result.weights, data.info)
         logits = self.logits(model, _rows(pool.source.images[block.evaluation_indices]))
         labels = pool.source.labels[block.evaluation_indices].astype(np.int32)
@@ -164,6 +176,7 @@ class DigitsOnBlocks:
         judged = {
             "block_correct": (logits.argmax(axis=1) == labels).astype(np.uint8),
             "block_images": block.evaluation_indices.astype(np.int32),
+            "block_labels": labels,
             "block_logits": logits,
         }
         kept = {"confusion": result.arrays["confusion"], **judged}
@@ -208,6 +221,17 @@ class DigitsOnBlocks:
         """Return the test images of a source, a row each; None if it has none."""
         test = load_source(source).test
         return None if test is None else TestPart(test.digest, _rows(test.images), test.labels)
+
+    def calibration_terms(self, result: TrialResult) -> CalibrationTerms | None:
+        """Return what each image of the block adds to calibration error and cross-entropy.
+
+        The temperature was fitted on the images that stopped the training early.
+        """
+        if "block_labels" not in result.arrays or TEMPERATURE not in result.info:
+            return None  # trained before temperatures were fitted
+        temperature = float(result.info[TEMPERATURE])
+        logits, labels = result.arrays["block_logits"], result.arrays["block_labels"]
+        return CalibrationTerms(temperature, *measured_terms(logits, labels, temperature))
 
     def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
         """Return logits (n, classes), float32, of images (n, pixels)."""

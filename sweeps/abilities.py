@@ -13,9 +13,19 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from search_spaces.parameters import Value
-from sweeps.experiment import PreparedData
+from sweeps.experiment import PreparedData, TrialResult
 
-__all__ = ["Confirms", "Exports", "Samples", "Serves", "Signature", "TestPart", "Tests"]
+__all__ = [
+    "Calibrates",
+    "CalibrationTerms",
+    "Confirms",
+    "Exports",
+    "Samples",
+    "Serves",
+    "Signature",
+    "TestPart",
+    "Tests",
+]
 
 
 class Confirms(Protocol):
@@ -60,6 +70,33 @@ class Tests(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class CalibrationTerms:
+    """How far off a block's probabilities are, image by image.
+
+    Attributes:
+        temperature: What the logits are divided by afterwards; fitted on none of these images.
+        before: (n,) by the name of a measure: its mean over the block is the measure.
+        after: The same, afterwards.
+    """
+
+    temperature: float
+    before: Mapping[str, np.ndarray] = field(repr=False)
+    after: Mapping[str, np.ndarray] = field(repr=False)
+
+
+@runtime_checkable
+class Calibrates(Protocol):
+    """What `Confirms.on_blocks` names may offer: whether calibration helps; optional."""
+
+    def calibration_terms(self, result: TrialResult) -> CalibrationTerms | None:
+        """Return `ece` (expected calibration error) and `nll` (nats) of a training on a block.
+
+        In the order of `block_images`; None of a training that did not keep what this needs.
+        """
+        ...
+
+
 class Exports(Protocol):
     """An experiment whose models can leave the framework; optional."""
 
@@ -75,7 +112,7 @@ class Exports(Protocol):
         Args:
             config: The trial's configuration.
             weights: As in `TrialResult.weights`.
-            info: As in `PreparedData.info`.
+            info: As for `load_model`.
             folder: Empty; the framework adds configuration and README.
 
         Returns:
@@ -117,7 +154,7 @@ class Serves(Protocol):
     """An experiment whose best model is registered in MLflow, which can serve it; optional."""
 
     def signature(self, info: Mapping[str, Any]) -> Signature | None:
-        """Return what `predict` takes, by `PreparedData.info`; None if that does not say it."""
+        """Return what `predict` takes, by info as for `load_model`; None if that is silent."""
         ...
 
     def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:

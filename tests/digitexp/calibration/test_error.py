@@ -1,4 +1,4 @@
-"""The calibration error against a plain one, by hand, and on networks that are known to be right."""
+"""The calibration error against a plain one, by hand, and on networks known to be right."""
 
 import numpy as np
 import pytest
