@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -222,16 +222,19 @@ class DigitsOnBlocks:
         test = load_source(source).test
         return None if test is None else TestPart(test.digest, _rows(test.images), test.labels)
 
-    def calibration_terms(self, result: TrialResult) -> CalibrationTerms | None:
-        """Return what each image of the block adds to calibration error and cross-entropy.
+    def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
+        """Return what each image adds to calibration error and negative log-likelihood.
 
-        The temperature was fitted on the images that stopped the training early.
+        Temperatures were fitted on the images that stopped a training early. The bins of the
+        calibration error hold the answers of all trainings together.
         """
-        if "block_labels" not in result.arrays or TEMPERATURE not in result.info:
+        if any("block_labels" not in r.arrays or TEMPERATURE not in r.info for r in results):
             return None  # trained before temperatures were fitted
-        temperature = float(result.info[TEMPERATURE])
-        logits, labels = result.arrays["block_logits"], result.arrays["block_labels"]
-        return CalibrationTerms(temperature, *measured_terms(logits, labels, temperature))
+        temperatures = np.array([float(r.info[TEMPERATURE]) for r in results])
+        logits = np.stack([r.arrays["block_logits"] for r in results])
+        labels = np.stack([r.arrays["block_labels"] for r in results])
+        terms = measured_terms(logits, labels, temperatures[:, np.newaxis])
+        return CalibrationTerms(temperatures.tolist(), *terms)
 
     def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
         """Return logits (n, classes), float32, of images (n, pixels)."""

@@ -5,7 +5,7 @@ An experiment has one by having its methods; what needs an ability that is not t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -72,27 +72,34 @@ class Tests(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class CalibrationTerms:
-    """How far off a block's probabilities are, image by image.
+    """How far off the probabilities of one configuration's trainings are, image by image.
 
     Attributes:
-        temperature: What the logits are divided by afterwards; fitted on none of these images.
-        before: (n,) by the name of a measure: its mean over the block is the measure.
+        temperatures: Of each training, what its logits are divided by afterwards; fitted on none
+            of these images.
+        before: (trainings, n) by the name of a measure: the mean of all is the measure. `ece`:
+            expected calibration error; `nll`: negative log-likelihood, nats.
         after: The same, afterwards.
     """
 
-    temperature: float
+    temperatures: Sequence[float]
     before: Mapping[str, np.ndarray] = field(repr=False)
     after: Mapping[str, np.ndarray] = field(repr=False)
 
 
 @runtime_checkable
 class Calibrates(Protocol):
-    """What `Confirms.on_blocks` names may offer: whether calibration helps; optional."""
+    """What `Confirms.on_blocks` names may offer: whether calibration helps; optional.
 
-    def calibration_terms(self, result: TrialResult) -> CalibrationTerms | None:
-        """Return `ece` (expected calibration error) and `nll` (nats) of a training on a block.
+    It then takes a parameter `temperature` as well, for a network that is trained on all images
+    (`finalize --refit`): none is left to fit it on.
+    """
 
-        In the order of `block_images`; None of a training that did not keep what this needs.
+    def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
+        """Return what each image of each block adds; None if a training did not keep what it takes.
+
+        Args:
+            results: One configuration on several blocks; images in the order of `block_images`.
         """
         ...
 

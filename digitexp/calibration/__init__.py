@@ -1,5 +1,6 @@
 """Whether probabilities can be taken at their word, and the temperature that makes them so."""
 
+from digitexp.calibration.cross_fitting import FOLDS, CrossFitted, cross_fit
 from digitexp.calibration.error import (
     Reliability,
     calibration_terms,
@@ -17,13 +18,16 @@ from digitexp.calibration.temperature import (
 )
 
 __all__ = [
+    "FOLDS",
     "HIGHEST",
     "LOWEST",
     "Comparison",
+    "CrossFitted",
     "Interval",
     "Reliability",
     "calibration_terms",
     "compare",
+    "cross_fit",
     "cross_fitted_temperatures",
     "error_if_calibrated",
     "expected_calibration_error",

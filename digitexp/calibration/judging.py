@@ -86,25 +86,26 @@ def compare(
 def measured_terms(
     logits: ArrayLike, labels: ArrayLike, temperatures: ArrayLike, bins: int = BINS
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-    """Return what each image adds to `ece` and `nll`, before and after; (n,) each.
+    """Return what each image adds to `ece` and `nll`, before and after; shaped as the labels.
 
     Args:
-        logits: See `compare`.
-        labels: See `compare`.
-        temperatures: See `compare`.
+        logits: See `compare`; or (networks, n, classes): bins then hold the answers of all.
+        labels: See `compare`; or (networks, n).
+        temperatures: Above 0; as the labels, or what is broadcast to that.
         bins: See `compare`.
 
     Raises:
         ValueError: See `reliability`; or a temperature is not above 0.
     """
-    wide, numbers = checked_logits(logits, labels)
-    scale = np.broadcast_to(np.asarray(temperatures, np.float64), numbers.shape)
+    given, shape = np.asarray(logits), np.shape(labels)
+    wide, numbers = checked_logits(given.reshape(-1, given.shape[-1]), np.ravel(labels))
+    scale = np.broadcast_to(np.asarray(temperatures, np.float64), shape).ravel()
     if not (scale > 0).all():
         raise ValueError("temperatures: give numbers above 0")
     before, after = (
         {
-            "ece": calibration_terms(one, numbers, bins=bins),
-            "nll": sparse_cross_entropy(one, numbers),
+            "ece": calibration_terms(one, numbers, bins=bins).reshape(shape),
+            "nll": sparse_cross_entropy(one, numbers).reshape(shape),
         }
         for one in (wide, wide / scale[:, np.newaxis])
     )

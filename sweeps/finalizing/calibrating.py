@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweeps.abilities import Calibrates, CalibrationTerms
 from sweeps.experiment import Experiment
@@ -55,9 +56,8 @@ class Calibration:
 def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Calibration]:
     """Return what temperatures do to each finalist, by its label.
 
-    Every block has a network and a temperature of its own, as one that is served has. A measure is
-    the mean over blocks, and its error is that of accuracies: what images and blocks vary by,
-    crossed, here of what each image adds to the measure.
+    Every training has a temperature of its own, as one that is served has. A measure is a mean over
+    images and blocks, and its error is that of accuracies: what images and blocks vary by, crossed.
 
     Args:
         judged: The confirmation.
@@ -71,31 +71,34 @@ def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Cal
     found = {}
     for standing in judged.verdict.standings:
         label = standing.finalist.label
-        terms, images = [], []
-        for record in judged.trainings.of(label, judged.blocks):
-            assert record.result is not None  # it is complete
-            terms.append(experiment.calibration_terms(record.result))
-            images.append(record.result.arrays["block_images"])
-        whole = [one for one in terms if one is not None]
-        if len(whole) < len(terms):
+        records = judged.trainings.of(label, judged.blocks)
+        results = [record.result for record in records if record.result is not None]
+        terms = experiment.calibration_terms(results)
+        if terms is None:
             return {}
-        found[label] = _calibration(whole, np.array(images, np.int64))
+        images = np.array([result.arrays["block_images"] for result in results], np.int64)
+        found[label] = calibration(terms, images)
     return found
 
 
-def _calibration(terms: list[CalibrationTerms], images: np.ndarray) -> Calibration:
-    temperatures = [one.temperature for one in terms]
-    mean = math.exp(float(np.mean(np.log(temperatures))))
+def calibration(terms: CalibrationTerms, images: NDArray[np.int64]) -> Calibration:
+    """Return what temperatures do to one configuration.
+
+    Args:
+        terms: Of its trainings.
+        images: (trainings, n) which image each is of; every image in two trainings or more.
+    """
     measures = {}
-    for name in terms[0].before:
-        before = np.array([one.before[name] for one in terms])
-        after = np.array([one.after[name] for one in terms])
+    for name, before in terms.before.items():
+        after = terms.after[name]
         change = crossed_estimate(after - before, images)
-        word = _word(change, len(terms))
         measures[name] = Measure(
-            crossed_estimate(before, images), crossed_estimate(after, images), change, word
-        )
-    return Calibration(mean, min(temperatures), max(temperatures), measures)
+            crossed_estimate(before, images), crossed_estimate(after, images), change,
+            _word(change, len(images)),
+        )  # fmt: skip
+    heats = terms.temperatures
+    mean = math.exp(float(np.mean(np.log(heats))))
+    return Calibration(mean, min(heats), max(heats), measures)
 
 
 def _word(change: Estimate, blocks: int) -> Word:

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from sweeps.finalizing.calibrating import Calibration, Measure
 from sweeps.finalizing.verdict import Verdict
 from sweeps.records import Telling
 
-NAMES: Final = {"ece": "calibration error", "nll": "negative log-likelihood"}
-SCALES: Final = {"ece": (100, "points"), "nll": (1, "nats")}
-"""By what a measure is multiplied to be shown, and what it then counts."""
+
+@dataclass(frozen=True)
+class _Shown:
+    """How a measure is called and written."""
+
+    name: str
+    short: str
+    unit: str
+    scale: float
+    digits: int
+
+    def number(self, value: float, sign: str = "") -> str:
+        return f"{self.scale * value:{sign}.{self.digits}f}"
+
+    def span(self, measure: Measure, between: str) -> str:
+        return between.join(self.number(end, "+") for end in measure.change.interval())
+
+
+SHOWN: Final = {
+    "ece": _Shown("calibration error", "ECE, %", "points", 100, 2),
+    "nll": _Shown("negative log-likelihood", "NLL, nats", "nats", 1, 3),
+}
 SAYS: Final = {
     "lower": "is lower at the fitted temperature",
     "higher": "is higher at the fitted temperature",
@@ -20,7 +40,7 @@ SAYS: Final = {
 
 
 def tell_calibration(verdict: Verdict, measured: Mapping[str, Calibration]) -> Telling:
-    """Return whether calibration helps, the winner first.
+    """Return whether calibration helps, the leader first.
 
     Args:
         verdict: Who takes part.
@@ -28,52 +48,44 @@ def tell_calibration(verdict: Verdict, measured: Mapping[str, Calibration]) -> T
     """
     winner = verdict.recommended.finalist.label
     chosen = measured[winner]
-    lead = f"{winner}: " + "; ".join(
-        f"its {NAMES[name]} {SAYS[measure.word]} ({_change(name, measure)})"
-        for name, measure in chosen.measures.items()
-    )
+    said = "; ".join(_said(name, measure) for name, measure in chosen.measures.items())
     lines = [
         f"A network that is served answers softmax(logits / T). T is fitted on the images that "
         f"stopped its training early (for {winner} {chosen.temperature:.2f}, from "
         f"{chosen.lowest:.2f} to {chosen.highest:.2f}) and judged on the block's other images. The "
         "most likely class, and so the accuracy, stays.",
-        "Calibration error: the distance of confidence and share right, in 15 bins of equal width "
-        "(ECE), of one network on the images of one block; a perfect one would not have 0 on so "
-        "few. Mean over blocks; intervals for other images and other seeds, crossed, each for "
-        "itself.",
+        "ECE: how far the share right is from the confidence, in 15 bins of equal width, over the "
+        "answers of all its networks together: where one is too sure and another not enough, that "
+        "cancels, and the NLL counts it. Intervals of the change: 95 %, for other images and other "
+        "seeds, crossed, each for itself.",
     ]
-    columns = ["finalist", "T"]
-    for name in chosen.measures:
-        columns += [name.upper() + (", %" if name == "ece" else ", nats"), "at T", "change", "so"]
-    rows = [_row(s.finalist.label, measured[s.finalist.label]) for s in verdict.standings]
-    return Telling("calibration", "Are its probabilities right?", f"{lead}.", columns, rows, lines)
+    columns = ["finalist", "T", "measure", "T = 1", "at T", "change", "so"]
+    rows = [
+        row
+        for standing in verdict.standings
+        for row in _rows(standing.finalist.label, measured[standing.finalist.label])
+    ]
+    title = "Are its probabilities right?"
+    return Telling("calibration", title, f"{winner}: {said}.", columns, rows, lines)
 
 
-def _row(label: str, calibration: Calibration) -> list[str]:
-    cells = [label, f"{calibration.temperature:.2f}"]
-    for name, measure in calibration.measures.items():
-        scale, _ = SCALES[name]
-        digits = _digits(name)
-        low, high = measure.change.interval()
-        cells += [
-            f"{scale * measure.before.value:.{digits}f}",
-            f"{scale * measure.after.value:.{digits}f}",
-            f"{scale * low:+.{digits}f}..{scale * high:+.{digits}f}",
-            measure.word,
-        ]
-    return cells
-
-
-def _change(name: str, measure: Measure) -> str:
-    scale, unit = SCALES[name]
-    digits = _digits(name)
-    low, high = measure.change.interval()
+def _said(name: str, measure: Measure) -> str:
+    shown = SHOWN[name]
     return (
-        f"{scale * measure.before.value:.{digits}f} to {scale * measure.after.value:.{digits}f}, "
-        f"by {scale * measure.change.value:+.{digits}f} {unit} "
-        f"({scale * low:+.{digits}f} to {scale * high:+.{digits}f})"
+        f"its {shown.name} {SAYS[measure.word]}, {shown.number(measure.before.value)} to "
+        f"{shown.number(measure.after.value)} {shown.unit} ({shown.span(measure, ' to ')})"
     )
 
 
-def _digits(name: str) -> int:
-    return 2 if name == "ece" else 4
+def _rows(label: str, calibration: Calibration) -> Iterator[list[str]]:
+    for name, measure in calibration.measures.items():
+        shown = SHOWN[name]
+        yield [
+            label,
+            f"{calibration.temperature:.2f}",
+            shown.short,
+            shown.number(measure.before.value),
+            shown.number(measure.after.value),
+            shown.span(measure, ".."),
+            measure.word,
+        ]
