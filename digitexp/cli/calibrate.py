@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -73,7 +74,9 @@ def _read_training(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]
         raise PermissionError(f"{folder}: no permission to write {PICTURE} and {DATA} there")
     try:
         written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        with np.load(folder / "weights.npz", allow_pickle=False) as archive:
+        # From memory: numpy leaves a file open that is no whole archive.
+        content = io.BytesIO((folder / "weights.npz").read_bytes())
+        with np.load(content, allow_pickle=False) as archive:
             weights = {name: archive[name] for name in archive.files}
         known = {"digest", "split_digest", "split_seed", "image_shape", "class_names", "name"}
         if not known <= set(written["data"]) or not isinstance(written["parameters"], dict):
