@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from digitexp.calibration import temperature_to_serve
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import load_source, split_source
 from digitexp.headline_metrics import HEADLINE_METRICS
@@ -111,7 +111,10 @@ class DigitExperiment:
         set_up_tensorflow()
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
-        """Train one configuration with the seed of the spec; MemoryError if it needs too much."""
+        """Train one configuration with the seed of the spec; MemoryError if it needs too much.
+
+        The temperature of its probabilities is fitted on the logits of the validation part.
+        """
         from digitexp.training.tensorflow_setup import memory_errors
         from digitexp.training.train import train
 
@@ -122,9 +125,10 @@ class DigitExperiment:
         arrays: TrainingData = data.payload
         with memory_errors():
             outcome = train(_trial_config(spec.config, spec.seed), arrays, ask)
-        kept = {"confusion": outcome.confusion}
+        kept, info = {"confusion": outcome.confusion}, {**_info(arrays, data), **outcome.info}
         if outcome.validation_logits is not None:
-            kept["validation_logits"] = outcome.validation_logits
+            logits = kept["validation_logits"] = outcome.validation_logits
+            info["temperature"] = temperature_to_serve(logits, arrays.validation_labels)
         return TrialResult(
             outcome=outcome.outcome,
             stop_reason=outcome.stop_reason,
@@ -135,11 +139,7 @@ class DigitExperiment:
             timings=outcome.timings,
             summary=outcome.summary,
             engine=outcome.engine,
-            info={
-                "class_names": list(arrays.class_names),
-                "image_shape": data.info["image_shape"],
-                **outcome.info,
-            },
+            info=info,
         )
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
@@ -188,7 +188,8 @@ class DigitExperiment:
         Args:
             config: The trial's configuration.
             weights: As in `TrialResult.weights`.
-            info: `image_shape` and `class_names`, as in `TrialResult.info`.
+            info: `image_shape` and `class_names`, as in `TrialResult.info`, and the `temperature`
+                of `predict`'s answers: 1 where none was fitted. It stays beside the model.
 
         Raises:
             ValueError: The weights do not belong to this configuration.
@@ -201,6 +202,7 @@ class DigitExperiment:
             _trial_config(config), tuple(info["image_shape"]), len(info["class_names"])
         )
         set_weights(model, weights)
+        model.temperature = float(info.get("temperature", 1.0))
         return model
 
     def signature(self, info: Mapping[str, Any]) -> Signature:
@@ -211,11 +213,13 @@ class DigitExperiment:
     def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
         """Return class probabilities (n, classes), float32, of images (n, pixels).
 
+        They are at the temperature that was fitted on the validation part.
+
         Raises:
             ValueError: The inputs are no such images.
         """
         images = checked_images(inputs, model.input_shape[-1])
-        return probabilities(np.asarray(model(images, training=False)))
+        return probabilities(np.asarray(model(images, training=False)), model.temperature)
 
     def export(
         self,
@@ -224,28 +228,14 @@ class DigitExperiment:
         info: Mapping[str, Any],
         folder: Path,
     ) -> str:
-        """Write `model.keras` and `preprocessing.json`; return how to use them."""
-        from digitexp.training.tensorflow_setup import known_warnings_ignored
+        """Write the model for use elsewhere, see `digitexp.exporting`; return how to use it."""
+        from digitexp.exporting import write_model
 
-        model = self.load_model(config, weights, info)
-        with known_warnings_ignored():
-            model.save(folder / "model.keras")
-        shape = tuple(info["image_shape"])
-        about = {
-            "image_shape": list(shape),
-            "values": "float32 from 0 to 1, as the data source has them",
-            "layout": "each image as one row of pixels, row by row",
-            "class_names": list(info["class_names"]),
-            "policies": list(info["policies"]),
-        }
-        (folder / "preprocessing.json").write_text(json.dumps(about, indent=1) + "\n")
-        return f"""\
-import keras, numpy as np
-model = keras.saving.load_model("model.keras", compile=False)
-images = np.zeros((1, {", ".join(map(str, shape))}), "float32")  # yours: values from 0 to 1
-logits = model.predict(images.reshape(len(images), -1), verbose=0)
-print(logits.argmax(axis=1))
-"""
+        return write_model(self.load_model(config, weights, info), info, folder)
+
+
+def _info(arrays: TrainingData, data: PreparedData) -> dict[str, Any]:
+    return {"class_names": list(arrays.class_names), "image_shape": data.info["image_shape"]}
 
 
 def _trial_config(config: Mapping[str, Value], seed: int = 0) -> TrialConfig:

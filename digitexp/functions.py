@@ -71,12 +71,13 @@ def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
-def sparse_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Floats:
+def sparse_cross_entropy(logits: ArrayLike, labels: ArrayLike, temperature: float = 1.0) -> Floats:
     """Return the cross-entropy of each example in nats, from logits and class numbers.
 
     Args:
         logits: (m, n).
         labels: (m,), integers from 0 to n - 1.
+        temperature: See `softmax`.
 
     Returns:
         (m,), 0 or more.
@@ -84,7 +85,7 @@ def sparse_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Floats:
     Raises:
         ValueError: The shapes do not fit, or a label is no class.
     """
-    logs, numbers = log_softmax(logits), np.asarray(labels)
+    logs, numbers = log_softmax(logits, temperature), np.asarray(labels)
     if logs.ndim != 2 or numbers.shape != logs.shape[:1]:
         raise ValueError(f"logits {logs.shape} and labels {numbers.shape}: give (m, n) and (m,)")
     if (

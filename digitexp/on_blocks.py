@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from digitexp.calibration import HIGHEST, LOWEST, measured_terms
 from digitexp.data import load_source, split_source
-from digitexp.data.blocks import Block, Indices, make_block
-from digitexp.data.source import Source
-from digitexp.data.splits import Split
 from digitexp.evaluation import accuracy, cross_entropy
 from digitexp.experiment import DigitExperiment
-from digitexp.training.outcome import TrainingData
-from sweeps.abilities import Signature, TestPart
+from digitexp.pool import Pool
+from digitexp.trained_run import logits_of
+from sweeps.abilities import CalibrationTerms, Signature, TestPart
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -32,36 +30,10 @@ from sweeps.experiment import (
 __all__ = ["DigitsOnBlocks", "experiment"]
 
 BLOCK, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
-_OWN = (BLOCK, AGAIN, SEARCH_SPLIT, REFIT)
+TEMPERATURE = "temperature"
+_OWN = (BLOCK, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE)
 _OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
 _KEPT = ("best_val_accuracy", "train_accuracy", *_OF_TRAINING)
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Everything blocks are made of: the images of a source, and which scored the search."""
-
-    source: Source = field(repr=False)
-    split: Split
-
-    def block(self, number: int) -> Block:
-        """Return a block of it."""
-        return make_block(self.source.labels, self.split, number)
-
-    def arrays(self, part: Block | Split) -> TrainingData:
-        """Return the arrays of a block, or of the search's own split."""
-        stopping = part.inner_indices if isinstance(part, Block) else part.validation_indices
-        return self._arrays(part.train_indices, stopping)
-
-    def everything(self) -> TrainingData:
-        """Return all images to train on; V0, which is among them, is looked at every epoch."""
-        return self._arrays(np.arange(len(self.source.labels)), self.split.validation_indices)
-
-    def _arrays(self, train: Indices, validation: Indices) -> TrainingData:
-        source = self.source
-        return TrainingData.from_split(
-            source.images, source.labels, train, validation, source.class_names
-        )
 
 
 class DigitsOnBlocks:
@@ -72,6 +44,7 @@ class DigitsOnBlocks:
     V0, and only its seed is new: what that says of luck is no verdict on the configuration. With
     `refit_epochs` it is trained on everything but the test part, that many epochs: nothing is left
     to judge it on, and of these epochs the one with the smallest loss on V0, trained on, is kept.
+    Nor to fit a temperature on: it answers at the `temperature` it is given.
     `best_val_accuracy` is of the images that stopped it early, on a block the inner part.
     """
 
@@ -87,6 +60,14 @@ class DigitsOnBlocks:
             default=None,
             optional=True,
             description="train on all images, this many epochs",
+        ),
+        TEMPERATURE: ParameterInfo(
+            "float",
+            low=LOWEST,
+            high=HIGHEST,
+            default=None,
+            optional=True,
+            description="of the probabilities of a network trained on all images",
         ),
         SEARCH_SPLIT: ParameterInfo("bool", default=False, description="train as the search"),
     }
@@ -152,7 +133,8 @@ class DigitsOnBlocks:
             return result
         if refit:
             of_training = {name: result.metrics[name] for name in _OF_TRAINING}
-            return TrialResult(**{**vars(result), "metrics": of_training})
+            info = {**result.info, TEMPERATURE: float(spec.config.get(TEMPERATURE) or 1.0)}
+            return TrialResult(**{**vars(result), "metrics": of_training, "info": info})
         model = self._digits.load_model(config, result.weights, data.info)
         logits = self.logits(model, _rows(pool.source.images[block.evaluation_indices]))
         labels = pool.source.labels[block.evaluation_indices].astype(np.int32)
@@ -164,6 +146,7 @@ class DigitsOnBlocks:
         judged = {
             "block_correct": (logits.argmax(axis=1) == labels).astype(np.uint8),
             "block_images": block.evaluation_indices.astype(np.int32),
+            "block_labels": labels,
             "block_logits": logits,
         }
         kept = {"confusion": result.arrays["confusion"], **judged}
@@ -229,9 +212,23 @@ class DigitsOnBlocks:
         test = load_source(source).test
         return None if test is None else TestPart(test.digest, _rows(test.images), test.labels)
 
+    def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
+        """Return what each image adds to calibration error and negative log-likelihood.
+
+        Temperatures were fitted on the images that stopped a training early. The bins of the
+        calibration error hold the answers of all trainings together.
+        """
+        if any("block_labels" not in r.arrays or TEMPERATURE not in r.info for r in results):
+            return None  # trained before temperatures were fitted
+        temperatures = np.array([float(r.info[TEMPERATURE]) for r in results])
+        logits = np.stack([r.arrays["block_logits"] for r in results])
+        labels = np.stack([r.arrays["block_labels"] for r in results])
+        terms = measured_terms(logits, labels, temperatures[:, np.newaxis])
+        return CalibrationTerms(temperatures.tolist(), *terms)
+
     def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
         """Return logits (n, classes), float32, of images (n, pixels)."""
-        return np.asarray(model(inputs, training=False), np.float32)
+        return logits_of(model, inputs)
 
 
 def _rows(images: np.ndarray) -> np.ndarray:

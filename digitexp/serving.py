@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from digitexp.functions import softmax
+
 __all__ = ["checked_images", "probabilities"]
 
 
@@ -39,12 +41,11 @@ def checked_images(images: np.ndarray, n_features: int) -> np.ndarray:
     return checked
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
+def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return the softmax of logits (n, classes), as float32; each row adds up to 1.
 
-    Computed in float64 with the largest logit subtracted first, so large logits do no harm.
+    Args:
+        logits: Any size: computed in float64 with the largest subtracted first.
+        temperature: Logits are divided by it, see `digitexp.calibration`.
     """
-    wide = logits.astype(np.float64)
-    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return shares.astype(np.float32)
+    return softmax(logits, temperature).astype(np.float32)

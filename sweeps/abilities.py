@@ -5,7 +5,7 @@ An experiment has one by having its methods; what needs an ability that is not t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -16,6 +16,8 @@ from search_spaces.parameters import Value
 from sweeps.experiment import PreparedData, TrialResult
 
 __all__ = [
+    "Calibrates",
+    "CalibrationTerms",
     "Confirms",
     "Examines",
     "Exports",
@@ -69,6 +71,40 @@ class Tests(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class CalibrationTerms:
+    """How far off the probabilities of one configuration's trainings are, image by image.
+
+    Attributes:
+        temperatures: Of each training, what its logits are divided by afterwards; fitted on none
+            of these images.
+        before: (trainings, n) by the name of a measure: the mean of all is the measure. `ece`:
+            expected calibration error; `nll`: negative log-likelihood, nats.
+        after: The same, afterwards.
+    """
+
+    temperatures: Sequence[float]
+    before: Mapping[str, np.ndarray] = field(repr=False)
+    after: Mapping[str, np.ndarray] = field(repr=False)
+
+
+@runtime_checkable
+class Calibrates(Protocol):
+    """What `Confirms.on_blocks` names may offer: whether calibration helps; optional.
+
+    It then takes a parameter `temperature` as well, for a network that is trained on all images
+    (`finalize --refit`): none is left to fit it on.
+    """
+
+    def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
+        """Return what each image of each block adds; None if a training did not keep what it takes.
+
+        Args:
+            results: One configuration on several blocks; images in the order of `block_images`.
+        """
+        ...
+
+
 class Exports(Protocol):
     """An experiment whose models can leave the framework; optional."""
 
@@ -84,7 +120,7 @@ class Exports(Protocol):
         Args:
             config: The trial's configuration.
             weights: As in `TrialResult.weights`.
-            info: As in `PreparedData.info`.
+            info: As for `load_model`.
             folder: Empty; the framework adds configuration and README.
 
         Returns:
@@ -153,7 +189,7 @@ class Serves(Protocol):
     """An experiment whose best model is registered in MLflow, which can serve it; optional."""
 
     def signature(self, info: Mapping[str, Any]) -> Signature | None:
-        """Return what `predict` takes, by `PreparedData.info`; None if that does not say it."""
+        """Return what `predict` takes, by info as for `load_model`; None if that is silent."""
         ...
 
     def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:

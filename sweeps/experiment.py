@@ -132,7 +132,8 @@ class TrialResult:
         timings: Durations by name, each ending in `_seconds`.
         summary: Text that describes the trained model.
         engine: What trained it.
-        info: JSON-compatible facts that `draw` needs, such as class names.
+        info: JSON-compatible facts that `draw` needs, such as class names, and `load_model`, such
+            as the temperature of its probabilities.
     """
 
     outcome: Literal["complete", "stopped", "diverged"]
@@ -199,5 +200,8 @@ class Experiment(Protocol):
         weights: Mapping[str, np.ndarray],
         info: Mapping[str, Any],
     ) -> Any:
-        """Rebuild a trained model from a record's configuration, weights and data info."""
+        """Rebuild a trained model from a record's configuration and weights.
+
+        `info` is that of the data, with what the result's adds to it.
+        """
         ...

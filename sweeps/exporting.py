@@ -49,8 +49,9 @@ def export_trial(trial: Trial, folder: Path) -> list[Path]:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        info = record.data["info"]
-        code = cast(Exports, experiment).export(record.spec.config, weights, info, part)
+        code = cast(Exports, experiment).export(
+            record.spec.config, weights, record.model_info, part
+        )
         facts = _facts(trial)
         (part / "config.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         (part / "README.md").write_text(_readme(facts, code), encoding="utf-8")

@@ -65,4 +65,4 @@ class Trial:
         record = self.record
         weights = self.sweep.home.store(self.sweep.info.id).weights(record)
         experiment = load_experiment(self.sweep.info.experiment, self.sweep.directory)
-        return experiment.load_model(record.spec.config, weights, record.data["info"])
+        return experiment.load_model(record.spec.config, weights, record.model_info)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from digitexp.cli import check, data, evaluate, functions, parameters, robustness, train
+from digitexp.cli import calibrate, check, data, evaluate, functions, parameters, robustness, train
 
 __all__ = ["app", "main"]
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command()(data.data)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.command()(calibrate.calibrate)
 app.command()(check.check)
 app.command()(parameters.parameters)
 app.command()(robustness.robustness)

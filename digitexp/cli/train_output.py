@@ -19,6 +19,12 @@ from digitexp.training.outcome import TrainingOutcome
 
 __all__ = ["check_output_folder", "print_outcome", "write_outcome"]
 
+_LEFTOVERS = (
+    "weights.npz", "confusion_matrix.png", "confusion_matrix.json",
+    "calibration.json", "reliability.png",
+)  # fmt: skip
+"""What an earlier training, or `digitexp calibrate`, may have left and this one may not write."""
+
 
 def check_output_folder(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that cannot be filled, before anything slow is done; creates nothing.
@@ -83,7 +89,7 @@ def write_outcome(
         np.savez(stream, allow_pickle=False, **outcome.weights)
         files["weights.npz"] = stream.getvalue()
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in ("weights.npz", "confusion_matrix.png", "confusion_matrix.json"):
+    for leftover in _LEFTOVERS:
         (folder / leftover).unlink(missing_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)

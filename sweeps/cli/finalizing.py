@@ -15,6 +15,7 @@ from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
     from sweeps.coordinator.run import RunResult
+    from sweeps.finalizing.calibrating import Calibration
     from sweeps.finalizing.finalize import FinalizeOptions, FinalizeResult
     from sweeps.finalizing.testing import Tested
     from sweeps.finalizing.verdict import Verdict
@@ -173,6 +174,7 @@ def _document(info: SweepInfo, result: FinalizeResult, tested: Tested | None) ->
         "recommended": verdict.recommended.finalist.label if verdict else None,
         "gain_over_control": [gain.value, *gain.interval()] if gain else None,
         "standings": _standings(verdict) if verdict else [],
+        "calibration": {label: _calibration(one) for label, one in result.calibration.items()},
         "test": _test_document(tested, info) if tested else None,
         "told": [{"lead": told.lead, "lines": list(told.lines)} for told in result.tellings],
     }
@@ -188,6 +190,20 @@ def _test_document(tested: Tested, info: SweepInfo) -> dict[str, Any]:
         "rows": [list(row) for row in told.rows],
         "lines": list(told.lines),
     }
+
+
+def _calibration(calibration: Calibration) -> dict[str, Any]:
+    measures = {
+        name: {
+            "before": [measure.before.value, *measure.before.interval()],
+            "after": [measure.after.value, *measure.after.interval()],
+            "change": [measure.change.value, *measure.change.interval()],
+            "verdict": measure.word,
+        }
+        for name, measure in calibration.measures.items()
+    }
+    temperatures = [calibration.temperature, calibration.lowest, calibration.highest]
+    return {"temperature": temperatures, **measures}
 
 
 def _standings(verdict: Verdict) -> list[dict[str, Any]]:

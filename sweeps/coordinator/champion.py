@@ -111,5 +111,5 @@ def _files(
         return None  # another machine's experiment, or weights that were freed
     if not hasattr(experiment, "signature") or not hasattr(experiment, "predict"):
         return None
-    signature = cast(Serves, experiment).signature(record.data["info"])
+    signature = cast(Serves, experiment).signature(record.model_info)
     return model_files(info, record, weights, signature) if signature else None

@@ -68,14 +68,24 @@ def blocks_experiment(info: SweepInfo) -> str:
     return on_blocks
 
 
+def load_blocks_experiment(info: SweepInfo) -> Experiment:
+    """Return the experiment that trains a sweep's configurations on blocks.
+
+    Raises:
+        UsageError: Its experiment has no fresh blocks.
+    """
+    return load_experiment(
+        blocks_experiment(info), Path(info.directory) if info.directory else None
+    )
+
+
 def check_data(info: SweepInfo, source: str | None) -> None:
     """Refuse data that are not the sweep's: V0 would not be what scored its trials.
 
     Raises:
         UsageError: They are others, or unreadable.
     """
-    directory = Path(info.directory) if info.directory else None
-    experiment: Experiment = load_experiment(blocks_experiment(info), directory)
+    experiment = load_blocks_experiment(info)
     try:
         data = experiment.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
@@ -186,12 +196,18 @@ def run_again(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
 
 
 def run_refit(
-    confirmation: Confirmation, home: Home, how: HowToTrain, winner: Finalist, epochs: int
+    confirmation: Confirmation,
+    home: Home,
+    how: HowToTrain,
+    winner: Finalist,
+    *,
+    epochs: int,
+    temperature: float | None,
 ) -> Ran:
     """Train the winner on everything but the test part, once, for as many epochs as it needs."""
     folder = confirmation.folder / REFIT
     make_folder(folder)
-    text = refit_space(confirmation.experiment, winner, epochs)
+    text = refit_space(confirmation.experiment, winner, epochs, temperature)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
     name = name_for(home, folder, f"{confirmation.name.removesuffix('-final')}-{REFIT}")
     return _run(folder / SPACE, name, 1, home, how)

@@ -12,7 +12,7 @@ from search_spaces.parameters import Value
 from sweeps.errors import UsageError
 from sweeps.records import BLOCK, FINALIST, Record, SweepInfo, ranked
 
-SEARCH_SPLIT, REFIT = "search_split", "refit_epochs"
+SEARCH_SPLIT, REFIT, TEMPERATURE = "search_split", "refit_epochs", "temperature"
 """What `Confirms.on_blocks` understands beside the parameters of the experiment."""
 METRIC = "block_accuracy"
 CONTROL = "control-"
@@ -97,14 +97,24 @@ def luck_space(experiment: str, finalist: Finalist, seeds: int) -> str:
     return text
 
 
-def refit_space(experiment: str, winner: Finalist, epochs: int) -> str:
-    """Return a space, as YAML, that trains the winner once more, on all but the test part."""
+def refit_space(
+    experiment: str, winner: Finalist, epochs: int, temperature: float | None = None
+) -> str:
+    """Return a space, as YAML, that trains the winner once more, on all but the test part.
+
+    Args:
+        experiment: From `Confirms.on_blocks`.
+        winner: Who.
+        epochs: For how long.
+        temperature: Of its probabilities; None if its experiment has none.
+    """
+    heat = {} if temperature is None else {TEMPERATURE: temperature}
     document: dict[str, Any] = {
         "description": "The winner on everything but the test part",
         "experiment": experiment,
         "objective": {"metric": "epochs", "direction": "minimize"},
         "parameters": {BLOCK: {"type": "int", "low": 0, "high": 0}},
-        "fixed": {**winner.config, REFIT: epochs},
+        "fixed": {**winner.config, REFIT: epochs, **heat},
         "defaults": {"trials": 1, "sampler": "grid", "pruner": "none"},
     }
     text: str = yaml.safe_dump(document, sort_keys=False)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from sweeps.errors import UsageError
+from sweeps.finalizing.calibrating import Calibration, measure_calibration
 from sweeps.finalizing.confirming import (
     Confirmation,
     HowToTrain,
     Ran,
     blocks_experiment,
     check_data,
+    load_blocks_experiment,
     other_confirmations,
     plan_confirmation,
     run_again,
@@ -24,6 +27,7 @@ from sweeps.finalizing.finalists import choose_finalists
 from sweeps.finalizing.judging import FOLDS, Judged, judge
 from sweeps.finalizing.luck import measure_luck
 from sweeps.finalizing.telling import About, tell_luck, tell_verdict
+from sweeps.finalizing.telling_calibration import tell_calibration
 from sweeps.home import Home
 from sweeps.records import Conclusions, Finalized, Record, SweepInfo, Telling, need_one_objective
 from sweeps.sync import sync_sweep
@@ -51,6 +55,7 @@ class FinalizeResult:
         tellings: The same in words.
         stopped_by: What ended it early, None if it is whole.
         tracking_pending: Runs that MLflow lacks.
+        calibration: Of each finalist, by its label; empty where the trainings do not say.
     """
 
     confirmation: Confirmation | None
@@ -58,6 +63,7 @@ class FinalizeResult:
     tellings: Sequence[Telling]
     stopped_by: str | None
     tracking_pending: int
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
 
 
 def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeResult:
@@ -94,14 +100,22 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     if judged is None or ran[-1].stopped_by is not None:
         return _result(confirmation, judged, (), ran)
     again = home.store(ran[-1].info.id).read_all()
+    measured = measure_calibration(judged, load_blocks_experiment(info))
     tellings = _tell(home, info, confirmation, judged, again)
+    tellings += [tell_calibration(judged.verdict, measured)] if measured else []
     winner = judged.verdict.recommended.finalist
     # Fixed beforehand: the first block, whichever scored best.
     champion = judged.trainings.found[judged.blocks[0], winner.label]
     conclusions = Conclusions(home.store(info.id).folder)
     conclusions.keep(_finalized(confirmed.info.id, champion, winner.label, tellings))
     if options.refit:
-        ran.append(run_refit(confirmation, home, options.how, winner, _epochs(judged)))
+        warmth = measured[winner.label].temperature if measured else None
+        ran.append(
+            run_refit(
+                confirmation, home, options.how, winner,
+                epochs=_epochs(judged), temperature=warmth,
+            )
+        )  # fmt: skip
         refits = home.store(ran[-1].info.id).read_all()
         whole = [record for record in refits if record.outcome == "complete"]
         if not whole:
@@ -109,7 +123,8 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
         conclusions.keep(_finalized(confirmed.info.id, whole[-1], winner.label, tellings))
     tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
     pending = len(sync_sweep(home, info, tracking_uri).pending)
-    return _result(confirmation, judged, tellings, ran, pending)
+    result = _result(confirmation, judged, tellings, ran, pending)
+    return dataclasses.replace(result, calibration=measured)
 
 
 def _finalized(

@@ -175,7 +175,7 @@ def _score(home: Home, experiment: Any, part: TestPart, reading: Reading) -> dic
         for key in entry.trainings:
             record = store.read(key)
             weights = _weights(store, record)
-            model = experiment.load_model(record.spec.config, weights, record.data["info"])
+            model = experiment.load_model(record.spec.config, weights, record.model_info)
             logits.append(experiment.logits(model, part.inputs))
         stacked = np.stack(logits)
         scores[f"logits_{place}"] = stacked

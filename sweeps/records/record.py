@@ -60,6 +60,15 @@ class Record:
     pruner_attrs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def model_info(self) -> dict[str, Any]:
+        """What an experiment is told to rebuild the model, serve or export it.
+
+        The facts of the data, and what the result adds to them, such as a fitted `temperature`.
+        """
+        added = self.result.info if self.result else {}
+        return {**added, **self.data["info"]}
+
+    @property
     def seconds(self) -> float:
         """Wall time of the attempt in seconds."""
         return (self.finished_at - self.started_at) / 1000

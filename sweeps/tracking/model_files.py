@@ -41,7 +41,7 @@ def model_files(
         "experiment": info.experiment,
         "directory": info.directory,
         "config": dict(record.spec.config),
-        "info": dict(record.data["info"]),
+        "info": record.model_info,
     }
     example = signature.example.tolist()
     required = _requirements(record)

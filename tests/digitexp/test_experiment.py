@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 
+from digitexp.calibration import temperature_to_serve
 from digitexp.config import TrialConfig
 from digitexp.experiment import experiment
 from search_spaces.parameters import find_parameter
@@ -83,12 +84,16 @@ def test_a_result_holds_what_records_and_reports_need(result, data):
     assert (logits.shape, logits.dtype) == ((data.info["n_validation"], 10), np.float32)
     assert all(name.endswith("_seconds") for name in result.timings)
     assert "hidden_1" in result.summary
+    assert result.info["temperature"] == temperature_to_serve(
+        logits, data.payload.validation_labels
+    )
 
 
 @pytest.mark.tensorflow
 def test_the_seed_of_the_spec_decides(spec, data, result):
     again = experiment.train(spec, data, lambda _epoch, _metrics: None)
     assert again.history == result.history
+    assert again.info == result.info, "the temperature to the bit, too"
     other = TrialSpec("s", 7, 1, seed=12, config=CONFIG)
     assert experiment.train(other, data, lambda *_: None).history != result.history
 
@@ -106,6 +111,21 @@ def test_the_model_comes_back_from_configuration_weights_and_info(result, data):
     logits = model(data.payload.validation_images).numpy()
     np.testing.assert_allclose(logits, result.arrays["validation_logits"], atol=1e-5)
     assert experiment.load_model(CONFIG, result.weights, data.info).count_params() == 910
+
+
+@pytest.mark.tensorflow
+def test_probabilities_are_at_the_fitted_temperature_and_logits_as_they_are(result, data):
+    images = data.payload.validation_images[:20]
+    model = experiment.load_model(CONFIG, result.weights, {**data.info, "temperature": 2.5})
+    logits = model(images).numpy()
+    powers = np.exp(logits.astype(np.float64) / 2.5)
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(experiment.predict(model, images), expected, atol=1e-6)
+    earlier = experiment.load_model(CONFIG, result.weights, data.info)
+    assert np.array_equal(earlier(images).numpy(), logits)
+    powers = np.exp(logits.astype(np.float64))
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(experiment.predict(earlier, images), expected, atol=1e-6)
 
 
 @pytest.mark.tensorflow

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -30,11 +31,16 @@ def test_the_best_digits_model_works_as_its_readme_says(make_home, tmp_path):
     facts = json.loads((folder / "config.json").read_text())
     assert facts["config"] == dict(sweep.best().record.spec.config)
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-    assert len(code.splitlines()) == 5
+    assert len(code.splitlines()) == 6
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
     )
-    assert re.fullmatch(r"\[\d\]\n", ran.stdout)
+    (shares,) = json.loads(ran.stdout)
+    temperature = json.loads((folder / "preprocessing.json").read_text())["temperature"]
+    assert temperature == sweep.best().record.result.info["temperature"] != 1
+    logits = np.asarray(sweep.best().load_model()(np.zeros((1, 400), np.float32)), np.float64)
+    powers = np.exp(logits[0] / temperature)
+    assert shares == pytest.approx(powers / powers.sum(), abs=1e-6)
     again = export(make_home(), "smoke", folder)
     assert (again.exit_code, "is not empty" in again.stderr) == (2, True)
 

@@ -102,12 +102,39 @@ class TestFinalized:
         parts = ("its seed", "the choice of its epoch", "the images that scored it", "all of it")
         assert all(part in luck for part in parts)
 
+    def test_whether_calibration_helps_is_judged_on_images_that_did_not_fit_it(self, home, told):
+        store = home_store(home, "nets-final")
+        records = [store.read(record.spec.key) for record in store.read_all()]
+        labels = [standing["finalist"] for standing in told["standings"]]
+        assert list(told["calibration"]) == labels
+        for label in labels:
+            found = told["calibration"][label]
+            own = [r.result for r in records if r.params["finalist"] == label]
+            heats = [result.info["temperature"] for result in own]
+            assert found["temperature"][1:] == [min(heats), max(heats)]
+            plain = np.mean([result.metrics["block_cross_entropy"] for result in own])
+            assert found["nll"]["before"][0] == pytest.approx(plain)
+            after = []
+            for result, heat in zip(own, heats, strict=True):
+                scaled = result.arrays["block_logits"].astype(np.float64) / heat
+                scaled -= scaled.max(axis=1, keepdims=True)
+                chosen = scaled[np.arange(len(scaled)), result.arrays["block_labels"]]
+                after.append(np.mean(np.log(np.exp(scaled).sum(axis=1)) - chosen))
+            assert found["nll"]["after"][0] == pytest.approx(np.mean(after))
+            for name in ("ece", "nll"):
+                value, low, high = found[name]["change"]
+                assert low <= value <= high
+                assert (found[name]["verdict"] == "lower") is (high < 0)
+        page = sweeps.load("nets", home).report(home.parent / "heat.html").read_text()
+        assert "Are its probabilities right?" in page
+        assert "Are its probabilities right?" in caller(home)(*WORDS).stdout
+
     def test_doctor_finds_nothing_and_doing_it_again_trains_nothing(self, home):
         call = caller(home)
         again = call(*WORDS)
         assert again.exit_code == 0, again.output
         assert "Confirmed on fresh blocks: " in call("best", "nets").stdout
-        assert len(json.loads(call("best", "nets", "--json").stdout)["finalized"]) == 2
+        assert len(json.loads(call("best", "nets", "--json").stdout)["finalized"]) == 3
         assert "COMPLETE" not in again.output, "all of it is there"
         assert "The best of the search" in again.stdout
         examined = call("doctor")
@@ -142,6 +169,11 @@ class TestFinalized:
             served = load_model(version.source)  # a folder: no tracking address is set for others
         shares = np.asarray(served.predict(np.full((2, 400), 0.5, np.float32)))
         assert shares.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+        champion = sweeps.load("nets", home).champion()
+        heat = champion.record.result.info["temperature"]
+        logits = np.asarray(champion.load_model()(np.full((1, 400), 0.5, np.float32)), np.float64)
+        powers = np.exp(logits[0] / heat)
+        assert shares[0] == pytest.approx(powers / powers.sum(), abs=1e-6)
 
     def test_runs_of_finalists_have_what_they_get_wrong(self, home, told, tmp_path):
         client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
@@ -188,7 +220,9 @@ class TestFinalized:
         assert "The test part, read once" in page
         assert call("doctor").exit_code == 0
 
-    def test_a_refit_takes_all_but_the_test_part_and_becomes_the_champion(self, home, tmp_path):
+    def test_a_refit_takes_all_but_the_test_part_and_becomes_the_champion(
+        self, home, told, tmp_path
+    ):
         call = caller(home)
         assert call(*WORDS, "--refit", "--json").exit_code == 0
         sweep = sweeps.load("nets", home)
@@ -199,6 +233,10 @@ class TestFinalized:
         assert min(r.result.metrics["best_epoch"] for r in blocks) <= epochs <= 4
         assert set(champion.metrics) == {"best_epoch", "epochs", "train_seconds", "parameters"}
         assert champion.record.result.arrays["validation_logits"].shape == (1000, 10)
+        own = (r for r in blocks if r.params["finalist"] == told["recommended"])
+        heats = [r.result.info["temperature"] for r in own]
+        mean = np.exp(np.mean(np.log(heats)))
+        assert champion.record.result.info["temperature"] == pytest.approx(mean)
         exported = call("export", "nets", tmp_path / "model")
         assert exported.exit_code == 0, exported.output
         assert "of sweep 'nets-refit'" in exported.stdout

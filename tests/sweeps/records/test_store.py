@@ -223,3 +223,11 @@ def test_a_record_of_another_version_is_neither_left_out_nor_put_aside(store):
         with pytest.raises(RecordError, match="record format 2, but this version reads 1"):
             read()
     assert path.exists()
+
+
+def test_a_model_is_told_of_the_data_first_and_of_what_the_result_adds():
+    record = make_record()
+    result = dataclasses.replace(record.result, info={"temperature": 1.5, "n_train": 7})
+    told = dataclasses.replace(record, result=result, data={"info": {"n_train": 4000}}).model_info
+    assert told == {"temperature": 1.5, "n_train": 4000}
+    assert dataclasses.replace(record, result=None, data={"info": {"a": 1}}).model_info == {"a": 1}

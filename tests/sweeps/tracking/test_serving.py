@@ -12,13 +12,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow.tracking import MlflowClient
 
 import sweeps
-from digitexp.data import load_source
+from digitexp.data import load_source, split_source
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 120
@@ -100,8 +102,15 @@ def images():
     return digits.reshape(len(digits), -1).astype(np.float32)
 
 
-def expected(sweep, images):
-    logits = np.asarray(sweep.best().load_model()(images), np.float64)
+@pytest.fixture(scope="module")
+def temperature(sweep):
+    return sweep.best().record.result.info["temperature"]
+
+
+def expected(sweep, images, temperature=None):
+    """Return softmax(logits / T), T by default the one that the trial's validation part gave."""
+    heat = temperature or sweep.best().record.result.info["temperature"]
+    logits = np.asarray(sweep.best().load_model()(images), np.float64) / heat
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
@@ -114,6 +123,52 @@ def test_a_request_is_answered_by_the_champions_probabilities(sweep, server, ima
     assert [len(row) for row in answer["predictions"]] == [10] * count
     assert all(type(share) is float for row in answer["predictions"] for share in row)
     assert np.allclose(answer["predictions"], expected(sweep, images[:count]), atol=1e-6)
+
+
+def test_the_temperature_is_the_one_with_the_smallest_likelihood_and_is_seen(
+    sweep, server, images, temperature
+):
+    labels = load_source(None).labels
+    record = sweep.best().record
+    validation = split_source(load_source(None), 0).validation_indices
+    logits = record.result.arrays["validation_logits"].astype(np.float64)
+
+    def likelihood(heat):
+        scaled = logits / heat
+        scaled -= scaled.max(axis=1, keepdims=True)
+        chosen = scaled[np.arange(len(scaled)), labels[validation]]
+        return np.mean(np.log(np.exp(scaled).sum(axis=1)) - chosen)
+
+    near = temperature * np.array([0.97, 0.99, 1.0, 1.01, 1.03])
+    assert np.argmin([likelihood(heat) for heat in near]) == 2
+    assert abs(temperature - 1) > 0.01, "else this test could not fail"
+    answers = np.array(server.ask({"inputs": images.tolist()})[1]["predictions"])
+    assert not np.allclose(answers, expected(sweep, images, 1.0), atol=1e-4)
+
+
+def test_one_by_one_or_all_at_once_the_answers_are_the_same(server, images):
+    batch = server.ask({"inputs": images[:8].tolist()})[1]["predictions"]
+    single = [server.ask({"inputs": [image.tolist()]})[1]["predictions"][0] for image in images[:8]]
+    assert np.allclose(batch, single, atol=1e-6)
+
+
+def test_mlflow_in_this_process_and_our_own_loading_answer_as_the_server_does(
+    sweep, server, images
+):
+    from digitexp.experiment import experiment
+
+    client = MlflowClient(f"sqlite:///{sweep.home.path / 'mlflow.db'}")
+    name, _, alias = sweep.model_uri.removeprefix("models:/").partition("@")
+    with warnings.catch_warnings():  # of MLflow's own, while it is imported
+        warnings.simplefilter("ignore")
+        from mlflow.pyfunc import load_model
+
+        # A folder: no tracking address is set for others.
+        served = load_model(client.get_model_version_by_alias(name, alias).source)
+    answers = server.ask({"inputs": images[:8].tolist()})[1]["predictions"]
+    assert np.allclose(served.predict(images[:8]), answers, atol=1e-6)
+    own = experiment.predict(sweep.best().load_model(), images[:8])
+    assert np.allclose(own, answers, atol=1e-6)
 
 
 @pytest.mark.parametrize("one", [1, 1.0, True, "1"], ids=repr)

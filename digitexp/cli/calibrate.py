@@ -1,0 +1,103 @@
+"""`digitexp calibrate`: whether what `digitexp train` left says how sure it is, and is right."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from digitexp.calibration import CrossFitted, Interval
+    from digitexp.trained_run import TrainedRun
+
+PICTURE, DATA = "reliability.png", "calibration.json"
+SAYS = {
+    "lower": "lower when calibrated",
+    "higher": "higher when calibrated",
+    "cannot tell": "not to be told from no change",
+}
+
+
+def calibrate(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="What `digitexp train -o DIR` wrote.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="What it was trained on, if a file or a folder."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print calibration.json.")] = False,
+) -> None:
+    """Fit a temperature on the validation part; show calibration before and after.
+
+    Each validation image is judged at the temperature that four fifths of the others give. Writes
+    reliability.png and calibration.json into the folder. The test part is not looked at.
+    """
+    from digitexp.trained_run import read_run
+
+    run = read_run(folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder}: no permission to write {PICTURE} and {DATA} there")
+    logits, labels = _validation_logits(run, data)
+    from digitexp.calibration import cross_fit
+    from digitexp.plots.reliability import draw_reliability
+
+    found = cross_fit(logits, labels)
+    title = f"{found.images} validation images of {run.about['name']}  ·  {run.config.describe()}"
+    (folder / PICTURE).write_bytes(draw_reliability(found, title))
+    document = json.dumps(found.to_dict(), indent=1) + "\n"
+    (folder / DATA).write_text(document, encoding="utf-8")
+    if as_json:
+        print(document, end="")
+    else:
+        _print(found, folder)
+
+
+def _validation_logits(
+    run: TrainedRun, named: str | None
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Return logits and labels of the validation part it was stopped early on."""
+    from digitexp.trained_run import logits_of
+
+    source, split = run.load_data(named)
+    images = source.images[split.validation_indices]
+    labels = source.labels[split.validation_indices].astype(np.int32)
+    return logits_of(run.load_model(), images), labels
+
+
+def _print(found: CrossFitted, folder: Path) -> None:
+    lowest, highest = found.temperatures[0], found.temperatures[-1]
+    print(
+        f"Temperature {found.temperature:.3f}, fitted on {found.images} validation images "
+        f"({found.accuracy:.2%} right); below, each is judged at that of the other folds "
+        f"({lowest:.3f} to {highest:.3f})."
+    )
+    if found.accuracy == 1:
+        print("Every image is right: that says nothing about how often to expect a mistake.")
+    print()
+    _print_row("", "T = 1", "calibrated", "change")
+    for name, unit, scale, digits in (("ece", "%", 100, 2), ("nll", "nats", 1, 3)):
+        one = found.measures[name]
+        cells = (_cell(i, scale, digits) for i in (one.before, one.after, one.change))
+        _print_row(f"{name.upper()}, {unit}", *cells)
+    _print_row("ECE, bins of equal mass", *(f"{100 * value:.2f}" for value in found.equal_mass))
+    _print_row("ECE of a perfect network", *(f"{100 * v:.2f}" for v in found.if_calibrated))
+    said = (f"{name.upper()}: {SAYS[one.word]}" for name, one in found.measures.items())
+    print(f"\n{'; '.join(said)} (95 % intervals, for as many other images).")
+    print(f"Written to {folder}: {PICTURE}, {DATA}")
+
+
+def _print_row(name: str, *cells: str) -> None:
+    print((f"{name:26}" + "".join(f"{cell:25}" for cell in cells)).rstrip())
+
+
+def _cell(interval: Interval, scale: float, digits: int) -> str:
+    value, low, high = (f"{scale * v:.{digits}f}" for v in (interval.value, interval.low,
+                                                            interval.high))  # fmt: skip
+    return f"{value} ({low} to {high})"

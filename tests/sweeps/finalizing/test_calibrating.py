@@ -1,0 +1,116 @@
+"""Whether calibration helps, by the crossed error of images and blocks; and how it is told."""
+
+import numpy as np
+import pytest
+
+from digitexp.on_blocks import experiment as on_blocks
+from sweeps.experiment import TrialResult
+from sweeps.finalizing.calibrating import calibration
+from sweeps.finalizing.finalists import refit_space
+from sweeps.finalizing.telling_calibration import tell_calibration
+from tests.digitexp.calibration.drawn import drawn
+from tests.sweeps.finalizing.test_verdict import verdicts
+
+N, FOLDS = 100, 4
+
+
+def result(seed, temperature, told=None, kept=("block_logits", "block_labels")):
+    """Return a training on a block whose right temperature is known, and that served at another."""
+    logits, labels = drawn(N, temperature, seed)
+    arrays = {"block_logits": logits.astype(np.float32), "block_labels": labels.astype(np.int32)}
+    info = {} if told is None else {"temperature": told}
+    arrays = {name: arrays[name] for name in kept}
+    return TrialResult("complete", "max_epochs", {}, {}, arrays=arrays, info=info)
+
+
+def images_of(blocks, seed=0):
+    rng = np.random.default_rng(seed)
+    repeats = [rng.permutation(FOLDS * N).reshape(FOLDS, N) for _ in range(blocks // FOLDS)]
+    return np.concatenate(repeats)
+
+
+def decided():
+    return next(verdicts(3.0, 3, 20))
+
+
+def measured(right, told, blocks=20, first=0):
+    results = [result(first + seed, right, told) for seed in range(blocks)]
+    return calibration(on_blocks.calibration_terms(results), images_of(blocks))
+
+
+@pytest.mark.parametrize(
+    ("right", "told", "word"),
+    [(2.0, 2.0, "lower"), (1.0, 0.5, "higher"), (1.0, 1.0, "cannot tell")],
+)
+def test_a_temperature_that_is_right_lowers_and_a_wrong_one_raises_both(right, told, word):
+    found = measured(right, told)
+    assert {measure.word for measure in found.measures.values()} == {word}
+    assert found.temperature == found.lowest == found.highest == pytest.approx(told)
+    for measure in found.measures.values():
+        assert measure.change.value == pytest.approx(measure.after.value - measure.before.value)
+
+
+def test_values_are_those_of_all_answers_together():
+    results = [result(seed, 2.0, 1.5 + seed / 10) for seed in range(8)]
+    terms = on_blocks.calibration_terms(results)
+    logits = np.concatenate([r.arrays["block_logits"] for r in results]).astype(np.float64)
+    labels = np.concatenate([r.arrays["block_labels"] for r in results])
+    scaled = logits / np.repeat([1.5 + seed / 10 for seed in range(8)], N)[:, np.newaxis]
+    for given, one in ((terms.before, logits), (terms.after, scaled)):
+        shares = np.exp(one - one.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        chosen = shares[np.arange(len(labels)), labels]
+        assert given["nll"].mean() == pytest.approx(-np.log(chosen).mean())
+        sure, right = shares.max(axis=1), shares.argmax(axis=1) == labels
+        place = np.ceil(sure * 15).astype(int)
+        gaps = [abs((sure - right)[place == b].sum()) for b in range(1, 16)]
+        assert given["ece"].mean() == pytest.approx(sum(gaps) / len(labels))
+        assert given["ece"].shape == given["nll"].shape == (8, N)
+    assert calibration(terms, images_of(8)).temperature == pytest.approx(
+        np.prod(terms.temperatures) ** (1 / 8)
+    )
+
+
+def test_intervals_of_the_change_cover_what_other_blocks_measure():
+    found = [measured(1.3, 1.3, first=1000 * draw) for draw in range(60)]
+    for name in ("ece", "nll"):
+        changes = [one.measures[name].change for one in found]
+        truth = np.mean([change.value for change in changes])
+        covered = [low <= truth <= high for low, high in (c.interval() for c in changes)]
+        assert np.mean(covered) >= 0.86, name  # 95 less three standard errors
+
+
+def test_with_fewer_than_eight_blocks_nothing_is_called_lower():
+    assert {measure.word for measure in measured(2.0, 2.0, 8).measures.values()} == {"lower"}
+    four = [result(seed, 2.0, 2.0) for seed in range(4)]
+    twice = np.concatenate([images_of(4)[:2]] * 2)  # every image in two blocks
+    found = calibration(on_blocks.calibration_terms(four), twice)
+    assert {measure.word for measure in found.measures.values()} == {"cannot tell"}
+
+
+@pytest.mark.parametrize(
+    "earlier", [result(0, 2.0), result(0, 2.0, 2.0, kept=("block_logits",))],
+    ids=["no temperature", "no labels"],
+)  # fmt: skip
+def test_of_trainings_made_before_temperatures_were_kept_nothing_is_said(earlier):
+    assert on_blocks.calibration_terms([result(1, 2.0, 2.0), earlier]) is None
+
+
+def test_it_is_told_with_figures_and_in_words():
+    verdict = decided()
+    labels = [standing.finalist.label for standing in verdict.standings]
+    found = {label: measured(2.0, 2.0) for label in labels}
+    told = tell_calibration(verdict, found)
+    winner = verdict.recommended.finalist.label
+    ece = found[winner].measures["ece"]
+    assert told.lead.startswith(f"{winner}: its calibration error is lower at the fitted")
+    assert f"{100 * ece.before.value:.2f} to {100 * ece.after.value:.2f} points" in told.lead
+    assert [row[0] for row in told.rows] == [label for label in labels for _ in range(2)]
+    assert all(len(row) == len(told.columns) for row in told.rows)
+    assert {row[-1] for row in told.rows} == {"lower"}
+
+
+def test_a_refit_is_given_the_temperature_if_there_is_one():
+    finalist = decided().recommended.finalist
+    assert "temperature: 1.25" in refit_space("a.b:c", finalist, 7, 1.25)
+    assert "temperature" not in refit_space("a.b:c", finalist, 7)
