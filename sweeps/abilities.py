@@ -15,7 +15,7 @@ import numpy as np
 from search_spaces.parameters import Value
 from sweeps.experiment import PreparedData
 
-__all__ = ["Confirms", "Exports", "Samples", "Serves", "Signature", "TestPart", "Tests"]
+__all__ = ["Confirms", "Exports", "Samples", "Serves", "Signature", "TestPart", "Tests", "Votes"]
 
 
 class Confirms(Protocol):
@@ -29,6 +29,17 @@ class Confirms(Protocol):
     """
 
     on_blocks: str
+
+
+class Votes(Protocol):
+    """What `Confirms.on_blocks` names may offer: its trainings on a block can vote; optional.
+
+    Its results have one array more, `block_logits` (n, classes), in the order of `block_images`.
+    """
+
+    def labels(self, data: PreparedData) -> np.ndarray:
+        """Return (images,) the class of each image, at its number in `block_images`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from sweeps.cli.comparing import compare
 from sweeps.cli.console import open_streams
 from sweeps.cli.dashboard import dashboard
 from sweeps.cli.doctor import doctor
+from sweeps.cli.ensembles import ensemble
 from sweeps.cli.exporting import export
 from sweeps.cli.finalizing import finalize
 from sweeps.cli.init import init
@@ -75,7 +76,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(run, plan, finalize, best, trials, report, compare, replay, export, ui, dashboard),
+    *(run, plan, finalize, ensemble, best, trials, report, compare, replay, export, ui, dashboard),
     *(status, watch, stop, pause, resume, cancel),
     *(init, schema, sync, doctor, serve_tracking),
     *(note, rename, archive, delete, gc, share),

@@ -17,7 +17,7 @@ from sweeps.abilities import Confirms
 from sweeps.config import SPLIT_SEED
 from sweeps.coordinator.run import run_options
 from sweeps.errors import UsageError
-from sweeps.experiment import Experiment
+from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiment_loading import load_experiment
 from sweeps.finalizing.finalists import Finalist, confirming_space, luck_space, refit_space
 from sweeps.home import Home
@@ -68,8 +68,11 @@ def blocks_experiment(info: SweepInfo) -> str:
     return on_blocks
 
 
-def check_data(info: SweepInfo, source: str | None) -> None:
+def check_data(info: SweepInfo, source: str | None) -> tuple[Experiment, PreparedData]:
     """Refuse data that are not the sweep's: V0 would not be what scored its trials.
+
+    Returns:
+        What trains on blocks, and the data.
 
     Raises:
         UsageError: They are others, or unreadable.
@@ -85,6 +88,7 @@ def check_data(info: SweepInfo, source: str | None) -> None:
             f"sweep {info.name!r} was made on other data ({info.data.get('name')}); name them by "
             "--data, nothing was begun"
         )
+    return experiment, data
 
 
 def plan_confirmation(

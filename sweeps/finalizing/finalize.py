@@ -20,6 +20,7 @@ from sweeps.finalizing.confirming import (
     run_refit,
 )
 from sweeps.finalizing.controlling import run_control
+from sweeps.finalizing.ensembles import classes_of, tell_all_voting
 from sweeps.finalizing.finalists import choose_finalists
 from sweeps.finalizing.judging import FOLDS, Judged, judge
 from sweeps.finalizing.luck import measure_luck
@@ -75,7 +76,7 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
     blocks_experiment(info)
-    check_data(info, options.how.data)
+    classes = classes_of(*check_data(info, options.how.data))
     finalists = choose_finalists(info, home.store(info.id).read_all(), options.top)
     ran: list[Ran] = []
     if options.control:
@@ -95,6 +96,7 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
         return _result(confirmation, judged, (), ran)
     again = home.store(ran[-1].info.id).read_all()
     tellings = _tell(home, info, confirmation, judged, again)
+    tellings += tell_all_voting(info, judged, classes)
     winner = judged.verdict.recommended.finalist
     # Fixed beforehand: the first block, whichever scored best.
     champion = judged.trainings.found[judged.blocks[0], winner.label]
