@@ -195,8 +195,9 @@ def _lines(winners: Sequence[_Winner], best: _Winner) -> list[str]:
             "interval is for new images and new seeds, as those of single winners."
         )
     lines.append(
-        "A vote of all trainings exists once: its interval is for new images only, and does not "
-        "say how others, trained alike, would vote. Soft: the mean of probabilities, the vote "
-        "announced; hard: the majority, beside it. All differences at once."
+        "Trainings on different blocks saw different images: together they saw more than one "
+        "alone, which is a part of what they gain. A vote of all of them exists once: its interval "
+        "is for new images only, and does not say how others, trained alike, would vote. Soft: the "
+        "mean of probabilities, the vote to go by; hard: the majority. All differences at once."
     )
     return lines

@@ -16,7 +16,7 @@ VERBS: dict[Word, str] = {
     "better": "is better than",
     "worse": "is worse than",
     "equivalent": "is equivalent to",
-    "cannot tell yet": "cannot be told yet from",
+    "cannot tell yet": "cannot be told apart yet from",
 }
 
 
@@ -56,7 +56,7 @@ def tell_votes(names: Sequence[str], votes: Votes, winners: Sequence[str]) -> Te
         "start from the same weights, and differ less than an ensemble's members could.",
     ]
     note = "Made from the logits that finalising kept; nothing was trained, no test part read."
-    return Telling("ensembles", "Does an ensemble pay?", lead, COLUMNS, rows, lines, note)
+    return Telling("ensembles", "Votes on fresh blocks", lead, COLUMNS, rows, lines, note)
 
 
 def percent(mean: Estimate) -> str:
