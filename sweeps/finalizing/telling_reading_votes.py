@@ -14,11 +14,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.finalizing.intervals import Estimate, crossed_estimate, images_estimate
+from sweeps.finalizing.intervals import (
+    FEWEST_BLOCKS,
+    Estimate,
+    crossed_estimate,
+    images_estimate,
+)
 from sweeps.finalizing.ledger import Reading
 from sweeps.finalizing.telling import span
 from sweeps.finalizing.telling_votes import VERBS, percent
-from sweeps.finalizing.votes import KINDS, Kind, answers, word_of
+from sweeps.finalizing.votes import KINDS, Kind, Word, answers, word_of
 from sweeps.records import Telling
 from sweeps.report.numbers import counted
 
@@ -51,7 +56,10 @@ class _Winner:
 
 @dataclass(frozen=True)
 class _Compared:
-    """A row: an accuracy and what it is ahead of `of` by."""
+    """A row: an accuracy and what it is ahead of `of` by.
+
+    `ensembles` is how many were made, of trainings of their own; None of one that exists once.
+    """
 
     name: str
     members: int
@@ -59,6 +67,13 @@ class _Compared:
     mean: Estimate
     ahead: Estimate
     of: _Winner
+    ensembles: int | None = None
+
+    def interval(self, at_once: int) -> tuple[float, float, Word]:
+        """Return the ends of the interval, for so many compared at once, and what it says."""
+        low, high = self.ahead.interval(at_once)
+        is_enough = self.ensembles is None or self.ensembles >= FEWEST_BLOCKS
+        return low, high, word_of(low, high) if is_enough else "cannot tell yet"
 
 
 def tell_reading_votes(
@@ -141,7 +156,9 @@ def _across(
             for place in range(places)
         ]).astype(float)  # fmt: skip
         ahead = _crossed(right - best.correct[:places])
-        made.append(_Compared(f"winners, {kind}", len(winners), kind, _crossed(right), ahead, best))
+        mean = _crossed(right)
+        name = f"winners, {kind}"
+        made.append(_Compared(name, len(winners), kind, mean, ahead, best, places))
     return made
 
 
@@ -159,23 +176,23 @@ def _of_all(
 
 
 def _row(row: _Compared, at_once: int) -> list[str]:
-    low, high = row.ahead.interval(at_once)
+    low, high, word = row.interval(at_once)
     return [
         row.name,
         str(row.members),
         percent(row.mean),
         f"{100 * row.ahead.value:+.2f}",
         span(low, high),
-        word_of(low, high),
+        word,
     ]
 
 
 def _lead(compared: Sequence[_Compared], at_once: int) -> str:
     """Say what the widest soft vote came to: of all trainings there are."""
     row = next(row for row in reversed(compared) if row.kind == "soft")
-    low, high = row.ahead.interval(at_once)
+    low, high, word = row.interval(at_once)
     return (
-        f"On the test part the soft vote of {row.members} trainings {VERBS[word_of(low, high)]} "
+        f"On the test part the soft vote of {row.members} trainings {VERBS[word]} "
         f"one of {row.of.name} ({row.of.label}): {100 * row.mean.value:.2f} %, "
         f"{100 * row.ahead.value:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})."
     )
@@ -184,8 +201,8 @@ def _lead(compared: Sequence[_Compared], at_once: int) -> str:
 def _lines(winners: Sequence[_Winner], best: _Winner) -> list[str]:
     singles = (f"{w.name} is {w.label}, {counted(len(w.logits), 'training')}" for w in winners)
     lines = [
-        f"A row of 1 is the mean of single trainings ({'; '.join(singles)}). As many models as "
-        "`of` says answer as one, and a prediction needs each of them."
+        f"A row of 1 is the mean of single trainings ({'; '.join(singles)}). The column 'of' says "
+        "how many models answer as one; a prediction needs each of them."
     ]
     if len(winners) > 1:
         lines.append(

@@ -170,6 +170,7 @@ def test_of_several_sweeps_those_with_fewer_trainings_say_how_many_ensembles_the
     ]
     assert rows["winners, soft"][2].startswith(f"{100 * np.mean(right):.2f}±")
     assert (rows["winners, soft"][1], rows["all, soft"][1]) == ("2", "9")
+    assert (rows["winners, soft"][5], rows["all, soft"][5]) == ("cannot tell yet", "better")
 
 
 def soft_vote(*logits):
