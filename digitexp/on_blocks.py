@@ -207,6 +207,11 @@ class DigitsOnBlocks:
         """Return class probabilities, see `DigitExperiment.predict`."""
         return self._digits.predict(model, inputs)
 
+    def labels(self, data: PreparedData) -> np.ndarray:
+        """Return (images,) the class of each image of the source, V0 included."""
+        pool: Pool = data.payload
+        return pool.source.labels
+
     def test_part(self, source: str | None) -> TestPart | None:
         """Return the test images of a source, a row each; None if it has none."""
         test = load_source(source).test

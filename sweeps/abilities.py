@@ -26,6 +26,7 @@ __all__ = [
     "Signature",
     "TestPart",
     "Tests",
+    "Votes",
 ]
 
 
@@ -40,6 +41,17 @@ class Confirms(Protocol):
     """
 
     on_blocks: str
+
+
+class Votes(Protocol):
+    """What `Confirms.on_blocks` names may offer: its trainings on a block can vote; optional.
+
+    Its results have one array more, `block_logits` (n, classes), in the order of `block_images`.
+    """
+
+    def labels(self, data: PreparedData) -> np.ndarray:
+        """Return (images,) the class of each image, at its number in `block_images`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from sweeps.cli.comparing import compare
 from sweeps.cli.console import open_streams
 from sweeps.cli.dashboard import dashboard
 from sweeps.cli.doctor import doctor
+from sweeps.cli.ensembles import ensemble
 from sweeps.cli.examining import examine
 from sweeps.cli.exporting import export
 from sweeps.cli.finalizing import finalize
@@ -76,7 +77,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(run, plan, finalize, best, trials, report, compare, examine, replay, export, ui, dashboard),
+    *(run, plan, finalize, ensemble, best, trials, report, compare, examine, replay, export),
+    *(ui, dashboard),
     *(status, watch, stop, pause, resume, cancel),
     *(init, schema, sync, doctor, serve_tracking),
     *(note, rename, archive, delete, gc, share),

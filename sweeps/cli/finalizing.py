@@ -84,7 +84,7 @@ def finalize(
         documents = [_document(info, result, tested) for info, result in results]
         print(json.dumps(documents if len(infos) > 1 else documents[0], indent=1))
     elif tested:
-        tell(list(tested.tellings.values()))
+        tell([*tested.tellings.values(), *([tested.votes] if tested.votes else [])])
     raise typer.Exit(code)
 
 
@@ -189,6 +189,7 @@ def _test_document(tested: Tested, info: SweepInfo) -> dict[str, Any]:
         "columns": list(told.columns),
         "rows": [list(row) for row in told.rows],
         "lines": list(told.lines),
+        "votes": _votes_document(tested.votes) if tested.votes else None,
     }
 
 
@@ -204,6 +205,11 @@ def _calibration(calibration: Calibration) -> dict[str, Any]:
     }
     temperatures = [calibration.temperature, calibration.lowest, calibration.highest]
     return {"temperature": temperatures, **measures}
+
+
+def _votes_document(votes: Telling) -> dict[str, Any]:
+    rows = [list(row) for row in votes.rows]
+    return {"lead": votes.lead, "columns": list(votes.columns), "rows": rows, "note": votes.note}
 
 
 def _standings(verdict: Verdict) -> list[dict[str, Any]]:

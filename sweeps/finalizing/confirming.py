@@ -17,7 +17,7 @@ from sweeps.abilities import Confirms
 from sweeps.config import SPLIT_SEED
 from sweeps.coordinator.run import run_options
 from sweeps.errors import UsageError
-from sweeps.experiment import Experiment
+from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiment_loading import load_experiment
 from sweeps.finalizing.finalists import Finalist, confirming_space, luck_space, refit_space
 from sweeps.home import Home
@@ -68,24 +68,17 @@ def blocks_experiment(info: SweepInfo) -> str:
     return on_blocks
 
 
-def load_blocks_experiment(info: SweepInfo) -> Experiment:
-    """Return the experiment that trains a sweep's configurations on blocks.
-
-    Raises:
-        UsageError: Its experiment has no fresh blocks.
-    """
-    return load_experiment(
-        blocks_experiment(info), Path(info.directory) if info.directory else None
-    )
-
-
-def check_data(info: SweepInfo, source: str | None) -> None:
+def check_data(info: SweepInfo, source: str | None) -> tuple[Experiment, PreparedData]:
     """Refuse data that are not the sweep's: V0 would not be what scored its trials.
+
+    Returns:
+        What trains on blocks, and the data.
 
     Raises:
         UsageError: They are others, or unreadable.
     """
-    experiment = load_blocks_experiment(info)
+    directory = Path(info.directory) if info.directory else None
+    experiment = load_experiment(blocks_experiment(info), directory)
     try:
         data = experiment.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
@@ -95,6 +88,7 @@ def check_data(info: SweepInfo, source: str | None) -> None:
             f"sweep {info.name!r} was made on other data ({info.data.get('name')}); name them by "
             "--data, nothing was begun"
         )
+    return experiment, data
 
 
 def plan_confirmation(

@@ -13,9 +13,7 @@ from sweeps.finalizing.confirming import (
     Confirmation,
     HowToTrain,
     Ran,
-    blocks_experiment,
     check_data,
-    load_blocks_experiment,
     other_confirmations,
     plan_confirmation,
     run_again,
@@ -23,6 +21,7 @@ from sweeps.finalizing.confirming import (
     run_refit,
 )
 from sweeps.finalizing.controlling import run_control
+from sweeps.finalizing.ensembles import classes_of, tell_all_voting
 from sweeps.finalizing.finalists import choose_finalists
 from sweeps.finalizing.judging import FOLDS, Judged, judge
 from sweeps.finalizing.luck import measure_luck
@@ -80,8 +79,8 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
-    blocks_experiment(info)
-    check_data(info, options.how.data)
+    experiment, data = check_data(info, options.how.data)
+    classes = classes_of(experiment, data)
     finalists = choose_finalists(info, home.store(info.id).read_all(), options.top)
     ran: list[Ran] = []
     if options.control:
@@ -100,9 +99,10 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     if judged is None or ran[-1].stopped_by is not None:
         return _result(confirmation, judged, (), ran)
     again = home.store(ran[-1].info.id).read_all()
-    measured = measure_calibration(judged, load_blocks_experiment(info))
+    measured = measure_calibration(judged, experiment)
     tellings = _tell(home, info, confirmation, judged, again)
     tellings += [tell_calibration(judged.verdict, measured)] if measured else []
+    tellings += tell_all_voting(info, judged, classes)
     winner = judged.verdict.recommended.finalist
     # Fixed beforehand: the first block, whichever scored best.
     champion = judged.trainings.found[judged.blocks[0], winner.label]

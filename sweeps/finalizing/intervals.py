@@ -106,6 +106,24 @@ def crossed_estimate(values: NDArray[np.float64], images: NDArray[np.int64]) -> 
     return Estimate(float(values.mean()), of_images, of_blocks, freedom, of_noise)
 
 
+def images_estimate(values: NDArray[np.float64]) -> Estimate:
+    """Return the mean of values of which there is one an image, with the error of images alone.
+
+    For what is trained once, such as one ensemble of many trainings: how another one would do is
+    not in it.
+
+    Args:
+        values: (n,), two or more.
+
+    Raises:
+        ValueError: There are fewer.
+    """
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"values {values.shape}: needed are (n,), two or more")
+    n = len(values)
+    return Estimate(float(values.mean()), float(values.var(ddof=1)) / n, 0.0, n - 1)
+
+
 def corrected_t_difference(
     outcomes: Outcomes, first: int, second: int, train_size: int
 ) -> Estimate:

@@ -83,10 +83,14 @@ class Reading:
     @property
     def list_digest(self) -> str:
         """SHA-256 (hex) of what was frozen: models by their weights, and questions."""
+        return self.digest_asking(self.questions)
+
+    def digest_asking(self, questions: Sequence[str]) -> str:
+        """Return what `list_digest` were with other questions."""
         frozen = [
             [e.sweep, e.role, e.label, *e.trainings, *e.weights] for e in self.entries
         ]  # names may change
-        return hashlib.sha256(json.dumps([frozen, list(self.questions)]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([frozen, list(questions)]).encode()).hexdigest()
 
     @property
     def day(self) -> str:
@@ -106,8 +110,22 @@ class Ledger:
         """Return every reading, the first one first."""
         return [_reading(path) for path in sorted(self._folder.glob("[0-9]*.json"))]
 
-    def freeze(self, entries: Sequence[Entry], questions: Sequence[str], again: str) -> Reading:
+    def freeze(
+        self,
+        entries: Sequence[Entry],
+        questions: Sequence[str],
+        again: str,
+        *,
+        earlier: Sequence[Sequence[str]] = (),
+    ) -> Reading:
         """Write down who is to be scored on what, once.
+
+        Args:
+            entries: Who.
+            questions: What is asked.
+            again: Why a test part that was read is read again.
+            earlier: What was asked at other times, whose scores answer `questions` as well: that is
+                the same reading, with the questions that were asked then.
 
         Returns:
             The reading; an earlier one if that asked the same.
@@ -122,7 +140,8 @@ class Ledger:
             number = max(self._told() | {reading.number for reading in before}, default=0) + 1
             reason = again if number > 1 else ""
             wanted = Reading(number, self._digest, now_ms(), reason, entries, questions)
-            same = [r for r in before if r.list_digest == wanted.list_digest]
+            digests = {wanted.digest_asking(asked) for asked in (questions, *earlier)}
+            same = [r for r in before if r.list_digest in digests]
             if same:  # the same models, by their weights: trained again, perhaps, as another sweep
                 return replace(same[-1], entries=entries)
             if number > 1 and not again.strip():
@@ -158,6 +177,16 @@ class Ledger:
 
     def _path(self, reading: Reading, kind: str) -> Path:
         return self._folder / f"{reading.number:04d}.{kind}"
+
+
+def readings_of(home: Home, sweeps: Sequence[str]) -> list[tuple[Ledger, Reading]]:
+    """Return the readings that asked about all of these sweeps, by their ids, the first one first.
+
+    No test part is needed to know them, only what was frozen.
+    """
+    found = [_reading(path) for path in sorted((home.path / "test").glob("*/[0-9]*.json"))]
+    asked = [reading for reading in found if set(sweeps) <= set(reading.sweeps)]
+    return [(Ledger(home, reading.digest), reading) for reading in asked]
 
 
 def _reading(path: Path) -> Reading:

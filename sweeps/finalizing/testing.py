@@ -16,6 +16,7 @@ from sweeps.finalizing.confirming import HowToTrain
 from sweeps.finalizing.finalize import FinalizeResult
 from sweeps.finalizing.ledger import CHAMPION, Entry, Ledger, Reading
 from sweeps.finalizing.telling_reading import tell_reading
+from sweeps.finalizing.telling_reading_votes import VOTE_QUESTIONS, tell_reading_votes
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, RecordStore, SweepInfo, Telling
 from sweeps.sync import sync_sweep
@@ -25,7 +26,10 @@ QUESTIONS: Final = (
     "accuracy of winner, runner-up and baseline, over all trainings",
     "winner minus runner-up, winner minus baseline, over all trainings",
     "champion against the baseline's training on the same block (McNemar)",
+    *VOTE_QUESTIONS,
 )
+EARLIER_QUESTIONS: Final = (QUESTIONS[:3],)
+"""What readings asked that were made before there were votes; their scores answer these as well."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,13 @@ class Tested:
     Attributes:
         reading: Which.
         tellings: By the sweep's id.
+        votes: What votes of its trainings came to; None without logits.
         tracking_pending: Runs that MLflow lacks.
     """
 
     reading: Reading
     tellings: Mapping[str, Telling]
+    votes: Telling | None
     tracking_pending: int
 
 
@@ -75,7 +81,7 @@ def read_test(
     experiment, part = _test_part(finalized, how.data)
     entries = [entry for one in finalized for entry in _entries(home, one)]
     ledger = Ledger(home, part.digest)
-    reading = ledger.freeze(entries, QUESTIONS, again)
+    reading = ledger.freeze(entries, QUESTIONS, again, earlier=EARLIER_QUESTIONS)
     if ledger.scores(reading) is None:
         ledger.keep(reading, _score(home, experiment, part, reading))
     tellings = _tell(home, ledger)
@@ -83,7 +89,9 @@ def read_test(
     infos = [info for info in home.sweeps() if any(info.id == sweep for sweep, _ in tellings)]
     pending = sum(len(sync_sweep(home, info, tracking_uri).pending) for info in infos)
     own = {sweep: told for (sweep, name), told in tellings.items() if name == reading.name}
-    return Tested(reading, own, pending)
+    scores = ledger.scores(reading)
+    votes = tell_reading_votes(reading, scores, ledger.count()) if scores else None
+    return Tested(reading, own, votes, pending)
 
 
 def _tell(home: Home, ledger: Ledger) -> dict[tuple[str, str], Telling]:
@@ -96,11 +104,14 @@ def _tell(home: Home, ledger: Ledger) -> dict[tuple[str, str], Telling]:
     readings = ledger.readings()
     for reading in readings:
         scores = ledger.scores(reading)
+        if scores is None:
+            continue
+        votes = tell_reading_votes(reading, scores, ledger.count())
         for sweep in reading.sweeps:
             folder = home.store(sweep).folder
-            if scores is not None and folder.exists():
+            if folder.exists():
                 told = tell_reading(reading, sweep, scores, ledger.count())
-                Conclusions(folder).keep_tested(reading.name, told)
+                Conclusions(folder).keep_tested(reading.name, told, votes)
                 written[sweep, reading.name] = told
     return written
 

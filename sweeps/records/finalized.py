@@ -20,6 +20,7 @@ FILE: Final = "finalized.json"
 FINALIST, BLOCK = "finalist", "block"
 """What the space of a confirmation varies: whom it trains, and on which fresh block."""
 _TESTED: Final = "tested-*.json"
+_VOTED: Final = "voted-*.json"
 _CONFIRMATION: Final = re.compile(r"([0-9]{8}-[0-9a-f]{8})/finalists-[0-9]+(/[a-z]+)?$")
 
 
@@ -105,22 +106,27 @@ class Conclusions:
         """
         self._write(FILE, dataclasses.asdict(finalized))
 
-    def keep_tested(self, reading: str, telling: Telling) -> None:
+    def keep_tested(self, reading: str, telling: Telling, votes: Telling | None = None) -> None:
         """Keep what one reading of a test part said of the sweep.
 
         Args:
             reading: Its name, such as `1234abcd-1`: the same one is written over.
             telling: What it said.
+            votes: What votes of the models it scored came to.
 
         Raises:
             StoreError: It cannot be written.
         """
         self._write(_TESTED.replace("*", reading), dataclasses.asdict(telling))
+        if votes is not None:
+            self._write(_VOTED.replace("*", reading), dataclasses.asdict(votes))
 
     def tellings(self) -> list[Telling]:
         """Return everything there is to say, the confirmation first."""
         finalized = self.finalized()
-        paths = sorted(self._folder.glob(_TESTED))
+        paths = [path for kind in (_TESTED, _VOTED) for path in self._folder.glob(kind)]
+        # Reading by reading, its votes last: `tested-1234abcd-1`, then `voted-1234abcd-1`.
+        paths.sort(key=lambda path: (path.name.partition("-")[2], path.name))
         tested = [Telling(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
         return [*(finalized.tellings if finalized else ()), *tested]
 

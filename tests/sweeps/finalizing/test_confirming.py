@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
 import sweeps
+from digitexp.data import load_source
 from sweeps.cli import app
 from sweeps.cli.finalizing import is_to_be_finalized
 from sweeps.coordinator.run import RunResult
@@ -129,12 +130,39 @@ class TestFinalized:
         assert "Are its probabilities right?" in page
         assert "Are its probabilities right?" in caller(home)(*WORDS).stdout
 
+    def test_finalists_vote_on_the_images_of_their_blocks(self, home, told):
+        document = json.loads(caller(home)("ensemble", "nets", "--json").stdout)
+        best = max(told["standings"], key=lambda standing: standing["accuracy"])
+        assert document["single"]["accuracy"] == pytest.approx(best["accuracy"])
+        store = home_store(home, "nets-final")
+        classes = load_source(None).labels
+        votes = {}
+        for record in map(store.read, (record.spec.key for record in store.read_all())):
+            images = record.result.arrays["block_images"]
+            logits = record.result.arrays["block_logits"].astype(float)
+            shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            block = votes.setdefault(record.params["block"], [0, classes[images]])
+            block[0] = block[0] + shares
+        right = [shares.argmax(axis=1) == labels for shares, labels in votes.values()]
+        everyone = next(v for v in document["votes"] if v["announced"])
+        assert (everyone["ensemble"], everyone["vote"]) == ("all 3", "soft")
+        assert everyone["accuracy"] == pytest.approx(np.mean(right))
+        sizes = [record.result.metrics["parameters"] for record in store.read_all()]
+        assert everyone["parameters"] == 3 * sizes[0]
+
     def test_doctor_finds_nothing_and_doing_it_again_trains_nothing(self, home):
         call = caller(home)
         again = call(*WORDS)
         assert again.exit_code == 0, again.output
         assert "Confirmed on fresh blocks: " in call("best", "nets").stdout
-        assert len(json.loads(call("best", "nets", "--json").stdout)["finalized"]) == 3
+        told = json.loads(call("best", "nets", "--json").stdout)["finalized"]
+        titles = [telling["title"] for telling in told]
+        assert titles == [
+            "Confirmed on fresh blocks",
+            "The luck of the search's best",
+            "Are its probabilities right?",
+            "Votes on fresh blocks",
+        ]
         assert "COMPLETE" not in again.output, "all of it is there"
         assert "The best of the search" in again.stdout
         examined = call("doctor")
@@ -210,6 +238,12 @@ class TestFinalized:
             logits, correct, classes = scores["logits_0"], scores["correct_0"], scores["labels"]
         assert logits.shape == (8, 5000, 10)
         assert np.array_equal(logits.argmax(2) == classes, correct)
+        votes = tested["votes"]["rows"]
+        assert [row[0] for row in votes] == ["nets", "nets, soft", "nets, hard"]
+        assert [row[1] for row in votes] == ["1", "8", "8"]
+        powers = np.exp(logits.astype(float))
+        means = (powers / powers.sum(axis=2, keepdims=True)).mean(axis=0)
+        assert votes[1][2].startswith(f"{100 * (means.argmax(1) == classes).mean():.2f}±")
         assert tested["rows"][0][2].startswith(f"{100 * correct.mean():.2f}±")
 
         (folder / "0001.npz").unlink()  # as if it had been killed in between: the same reading

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from sweeps.errors import UsageError
-from sweeps.finalizing.ledger import Entry, Ledger
+from sweeps.finalizing.ledger import Entry, Ledger, Reading, readings_of
 from sweeps.finalizing.telling_reading import tell_reading
+from sweeps.finalizing.telling_reading_votes import tell_reading_votes
+from sweeps.finalizing.testing import EARLIER_QUESTIONS, QUESTIONS
 from sweeps.home import Home
 
 DIGEST = "ab" * 32
@@ -51,6 +53,35 @@ def test_another_list_is_another_reading_and_asks_for_a_reason(ledger, entries, 
     assert [reading.number for reading in ledger.readings()] == [1, 2]
     with pytest.raises(UsageError, match="was read 2 times"):
         ledger.freeze([entry(label="trial-9")], questions, "")
+
+
+def test_a_reading_that_asked_less_is_the_same_one_if_its_scores_answer_the_rest(ledger):
+    first = ledger.freeze([entry()], EARLIER_QUESTIONS[0], "")
+    same = ledger.freeze([entry()], QUESTIONS, "", earlier=EARLIER_QUESTIONS)
+    assert (same.number, same.list_digest) == (1, first.list_digest)
+    assert same.questions == list(EARLIER_QUESTIONS[0]), "what was asked then is not rewritten"
+    with pytest.raises(UsageError, match="was read once"):
+        ledger.freeze([entry(weights="other")], QUESTIONS, "", earlier=EARLIER_QUESTIONS)
+    with pytest.raises(UsageError, match="was read once"):
+        ledger.freeze([entry()], QUESTIONS, "")
+
+
+def test_the_digest_of_a_reading_made_before_there_were_votes_is_what_it_was():
+    reading = Reading(1, DIGEST, 0, "", [entry()], EARLIER_QUESTIONS[0])
+    was = "07985e56f9e33574494e747e0528c0f5d984eb151edfd656bc03fc6c411cad38"
+    assert reading.list_digest == was
+    assert dataclasses.replace(reading, questions=QUESTIONS).list_digest != was
+
+
+def test_the_readings_of_some_sweeps_are_those_that_asked_about_all_of_them(ledger, tmp_path):
+    other = "20250101-cccccccc"
+    first = ledger.freeze([entry()], ["accuracy"], "")
+    both = ledger.freeze([entry(), entry(sweep=other)], ["accuracy"], "both")
+    home = Home(tmp_path)
+    assert [reading for _, reading in readings_of(home, [entry().sweep])] == [first, both]
+    assert [reading for _, reading in readings_of(home, [other, entry().sweep])] == [both]
+    assert readings_of(home, ["20250101-dddddddd"]) == []
+    assert readings_of(Home(tmp_path / "empty"), [other]) == []
 
 
 def test_readings_that_came_with_an_imported_sweep_count_too(ledger, tmp_path):
@@ -114,3 +145,56 @@ def test_how_often_it_was_read_stands_with_every_reading(ledger):
     told = tell_reading(reading, entry().sweep, scores, readings=3)
     assert told.title == "The test part, reading 1 of 3"
     assert "Reading 1 of 3" in told.lines[-1]
+
+
+def voting(ledger, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
+    """Return a reading, and scores whose logits are the same up to noise of each training."""
+    random = np.random.default_rng(1)
+    classes = np.arange(n) % 3
+    scores = {"labels": classes}
+    for k in range(len(sweeps)):
+        logits = random.normal(0, 1, (trainings, n, 3)) + 1.5 * np.eye(3)[classes]
+        scores |= {f"logits_{k}": logits, f"correct_{k}": logits.argmax(axis=2) == classes}
+    entries = [entry(sweep=sweep, weights=sweep) for sweep in sweeps]
+    return ledger.freeze(entries, QUESTIONS, "once more"), scores
+
+
+def test_of_several_sweeps_those_with_fewer_trainings_say_how_many_ensembles_there_are(ledger):
+    reading, scores = voting(ledger, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
+    scores |= {name: scores[name][:3] for name in ("logits_1", "correct_1")}
+    told = tell_reading_votes(reading, scores, readings=1)
+    rows = {row[0]: row for row in told.rows}
+    right = [
+        soft_vote(scores["logits_0"][k], scores["logits_1"][k]) == scores["labels"]
+        for k in range(3)
+    ]
+    assert rows["winners, soft"][2].startswith(f"{100 * np.mean(right):.2f}±")
+    assert (rows["winners, soft"][1], rows["all, soft"][1]) == ("2", "9")
+    assert (rows["winners, soft"][5], rows["all, soft"][5]) == ("cannot tell yet", "better")
+
+
+def soft_vote(*logits):
+    """Return the class with the largest mean probability, of members (n, classes)."""
+    powers = [np.exp(one) for one in logits]
+    return sum(power / power.sum(axis=1, keepdims=True) for power in powers).argmax(axis=1)
+
+
+def test_the_vote_of_one_sweep_has_an_interval_of_images_alone(ledger):
+    reading, scores = voting(ledger)
+    told = tell_reading_votes(reading, scores, readings=2)
+    right = soft_vote(*scores["logits_0"]) == scores["labels"]
+    gain = right - scores["correct_0"].mean(axis=0)
+    low, high = map(float, told.rows[1][4].split(".."))
+    # The studentized range of 3 for many degrees of freedom, over root 2.
+    half = 3.32 / np.sqrt(2) * gain.std(ddof=1) / np.sqrt(len(gain))
+    assert (high - low) / 2 == pytest.approx(100 * half, abs=0.05)
+    assert told.title == "Votes on the test part, reading 1 of 2"
+    assert any("new images only" in line for line in told.lines)
+
+
+def test_without_logits_or_with_one_training_there_is_nothing_to_vote(ledger):
+    reading, scores = voting(ledger, trainings=1)
+    assert tell_reading_votes(reading, scores, readings=1) is None
+    reading, scores = voting(ledger)
+    del scores["logits_0"]
+    assert tell_reading_votes(reading, scores, readings=1) is None

@@ -1,0 +1,242 @@
+"""`sweeps ensemble` and votes in readings, on finalised sweeps whose answers are drawn."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.finalizing.ledger import readings_of
+from sweeps.finalizing.telling_reading_votes import VOTE_QUESTIONS
+from sweeps.finalizing.testing import EARLIER_QUESTIONS, QUESTIONS
+from tests.sweeps.voting_experiment import LABELS, SPACE, TEST_LABELS
+
+pytestmark = pytest.mark.slow
+FINALIZE = ("--top", 3, "--blocks", 8)
+
+
+def caller(home):
+    return lambda *words: CliRunner().invoke(app, [*map(str, words), "--home", str(home)])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Return a home with two finalised sweeps of the same data, and one that is not."""
+    folder = tmp_path_factory.mktemp("voting")
+    (folder / "space.yaml").write_text(SPACE)
+    call = caller(folder / "mlruns")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        for seed, name in enumerate(["one", "two", "bare"]):
+            words = ("--name", name, "--seed", seed, "--workers", 0)
+            ran = call("run", folder / "space.yaml", *words)
+            assert ran.exit_code == 0, ran.output
+            if name != "bare":
+                ran = call("finalize", name, *FINALIZE, "--workers", 0)
+                assert ran.exit_code == 0, ran.output
+                assert "Votes on fresh blocks" in ran.stdout
+        yield folder / "mlruns"
+
+
+def told(home, *words):
+    result = caller(home)("ensemble", *words, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def trainings(home, name):
+    """Return by finalist (8, n, classes) logits, and once (8, n) images, block by block."""
+    sweep = sweeps.load(f"{name}-final", home)
+    store = sweep.home.store(sweep.info.id)
+    records = [store.read(record.spec.key) for record in store.read_all()]
+    labels = {str(record.params["finalist"]): [] for record in records}
+    images = {}
+    for record in sorted(records, key=lambda record: record.params["block"]):
+        labels[str(record.params["finalist"])].append(record.result.arrays["block_logits"])
+        images[record.params["block"]] = record.result.arrays["block_images"]
+    return {k: np.array(v) for k, v in labels.items()}, np.array(list(images.values()))
+
+
+def shares(logits):
+    powers = np.exp(logits.astype(float))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def test_each_vote_is_what_counting_by_hand_gives(home):
+    document = told(home, "one")
+    logits, images = trainings(home, "one")
+    classes = LABELS[images]
+    accuracy = {k: (v.argmax(axis=2) == classes).mean() for k, v in logits.items()}
+    order = sorted(accuracy, key=accuracy.get, reverse=True)
+    assert document["single"]["finalist"] == order[0]
+    assert document["single"]["accuracy"] == pytest.approx(accuracy[order[0]])
+    assert document["blocks"] == 8
+    count = len(order)
+    names = [f"top {k}" for k in range(2, count)] + [f"all {count}"]
+    assert [vote["ensemble"] for vote in document["votes"]] == [n for n in names for _ in (0, 1)]
+    for vote in document["votes"]:
+        members = order[: int(vote["ensemble"].split()[1])]
+        assert vote["members"] == members
+        assert vote["parameters"] == 100 * len(members)
+        soft = np.mean([shares(logits[name]) for name in members], axis=0)
+        right = soft.argmax(axis=2) == classes
+        if vote["vote"] == "soft":
+            assert vote["accuracy"] == pytest.approx(right.mean())
+        assert vote["ahead_by"] == pytest.approx(vote["accuracy"] - accuracy[order[0]])
+        assert vote["interval"][0] < vote["ahead_by"] < vote["interval"][1]
+    best = max(document["votes"], key=lambda vote: vote["accuracy"])
+    assert best["verdict"] == "better", "their mistakes are unrelated"
+    (announced,) = [vote for vote in document["votes"] if vote["announced"]]
+    assert (announced["ensemble"], announced["vote"]) == (f"all {count}", "soft")
+    assert f"{100 * announced['accuracy']:.2f} against" in document["told"][0]["lead"]
+
+
+def test_top_asks_about_one_number_with_narrower_intervals(home):
+    everything = {(v["ensemble"], v["vote"]): v for v in told(home, "one")["votes"]}
+    document = told(home, "one", "--top", 2)
+    assert [vote["ensemble"] for vote in document["votes"]] == ["top 2", "top 2"]
+    soft = document["votes"][0]
+    assert soft["announced"]
+    among = everything["top 2", "soft"]
+    assert soft["ahead_by"] == among["ahead_by"]
+    assert among["interval"][0] < soft["interval"][0] < soft["interval"][1] < among["interval"][1]
+
+
+def test_finalists_of_two_sweeps_vote_together_and_what_both_have_counts_once(home):
+    document = told(home, "one", "two")
+    by_name = {vote["ensemble"]: vote for vote in document["votes"] if vote["vote"] == "soft"}
+    assert by_name["winners"]["announced"]
+    winners = by_name["winners"]["members"]
+    assert [name.partition(":")[0] for name in sorted(winners)] == ["one", "two"]
+    (everyone,) = [vote["members"] for name, vote in by_name.items() if name.startswith("all")]
+    own = [trainings(home, name) for name in ("one", "two")]
+    assert np.array_equal(own[0][1], own[1][1])
+    assert sum(name.endswith("baseline-dull") for name in everyone) == 1, "the same networks"
+    assert len(everyone) == sum(len(logits) for logits, _ in own) - 1
+    soft = np.mean([
+        shares(own[["one", "two"].index(sweep)][0][label])
+        for sweep, _, label in (name.partition(":") for name in winners)
+    ], axis=0)  # fmt: skip
+    right = soft.argmax(axis=2) == LABELS[own[0][1]]
+    assert by_name["winners"]["accuracy"] == pytest.approx(right.mean())
+    assert document["single"]["accuracy"] == max(
+        told(home, name)["single"]["accuracy"] for name in ("one", "two")
+    )
+
+
+def test_the_table_fits_eighty_columns(home, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = caller(home)("ensemble", "one", "two", "--top", 3)
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    lines = result.stdout.splitlines()
+    rows = [line for line in lines if re.match(r"(winners|top 3|all \d)", line)]
+    assert len(rows) == 6
+    assert all(re.search(r"[+-]\d+\.\d\d\.\.[+-]\d+\.\d\d", row) for row in rows), "never broken"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bare"], "'bare' is not finalised, so that nothing of it can vote; first: sweeps final"),
+        (["nothing"], "no sweep 'nothing'"),
+        (["one", "--top", 9], "--top 9: 4 different finalists can vote, give 2 to 4"),
+        (["one", "--data", "others"], "was made on other data"),
+    ],
+)
+def test_what_cannot_vote_is_said(home, words, said):
+    result = caller(home)("ensemble", *words)
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+
+
+def test_sweeps_of_different_data_do_not_vote_together(home, tmp_path):
+    call = caller(home)
+    (tmp_path / "space.yaml").write_text(SPACE)
+    words = ("--name", "elsewhere", "--data", "others", "--workers", 0)
+    assert call("run", tmp_path / "space.yaml", *words).exit_code == 0
+    words = ("finalize", "elsewhere", *FINALIZE, "--data", "others", "--workers", 0)
+    assert call(*words).exit_code == 0
+    refused = call("ensemble", "one", "elsewhere")
+    assert refused.exit_code == 2
+    assert (
+        "cannot vote together: they were made on different data (drawn, others)" in refused.stderr
+    )
+    assert call("ensemble", "elsewhere", "--data", "others").exit_code == 0
+
+
+class TestReading:
+    """In the order they stand here: a reading is made, seen, and taken for an older one."""
+
+    def test_votes_over_trainings_and_across_sweeps_are_told_from_stored_logits(self, home):
+        call = caller(home)
+        assert "test part" not in str(told(home, "one")["told"][1:]), "nothing was read yet"
+        assert not (home / "test").exists()
+        ran = call("finalize", "one", "two", *FINALIZE, "--workers", 0, "--test", "--json")
+        assert ran.exit_code == 0, ran.output
+        first, second = (document["test"]["votes"] for document in json.loads(ran.stdout))
+        assert first == second
+        assert "among the questions of reading 1" in first["note"]
+        (_, reading) = readings_of(sweeps.load("one", home).home, [])[0]
+        assert tuple(reading.questions) == QUESTIONS
+        rows = {row[0]: row for row in first["rows"]}
+        kinds = ["one", "two", *(f"{n}, {k}" for n in ("one", "two", "winners", "all")
+                                 for k in ("soft", "hard"))]  # fmt: skip
+        assert list(rows) == kinds
+        with np.load(next((home / "test").glob("*/0001.npz")), allow_pickle=False) as scores:
+            places = [k for k, e in enumerate(reading.entries) if e.role == "winner"]
+            logits = [scores[f"logits_{place}"] for place in places]
+            assert np.array_equal(scores["labels"], TEST_LABELS)
+        single = [(own.argmax(axis=2) == TEST_LABELS).mean() for own in logits]
+        by_hand = {
+            "one, soft": ([logits[0]], single[0], 8),
+            "two, soft": ([logits[1]], single[1], 8),
+            "winners, soft": ([np.stack(pair) for pair in zip(*logits, strict=True)],
+                              max(single), 2),
+            "all, soft": ([np.concatenate(logits)], max(single), 16),
+        }  # fmt: skip
+        for name, (ensembles, rival, members) in by_hand.items():
+            right = [shares(e).mean(axis=0).argmax(axis=1) == TEST_LABELS for e in ensembles]
+            share = np.mean(right)
+            assert rows[name][1] == str(members)
+            assert rows[name][2].startswith(f"{100 * share:.2f}±")
+            assert rows[name][3] == f"{100 * (share - rival):+.2f}"
+        assert rows["all, soft"][5] == "better"
+        assert "soft vote of 16 trainings is better" in first["lead"]
+
+    def test_ensemble_and_report_show_what_the_reading_said_without_another_one(self, home):
+        for names in (["one"], ["one", "two"]):
+            titles = [telling["title"] for telling in told(home, *names)["told"]]
+            assert titles == ["Votes on fresh blocks", "Votes on the test part, read once"]
+        assert len(list((home / "test").glob("*/*.json"))) == 1
+        page = sweeps.load("two", home).report(home.parent / "two.html").read_text()
+        assert page.index("Votes on fresh blocks") < page.index("The test part, read once")
+        assert page.index("The test part, read once") < page.index("Votes on the test part")
+        assert caller(home)("doctor").exit_code == 0
+
+    def test_a_reading_made_before_there_were_votes_is_the_same_one_and_tells_them(self, home):
+        (path,) = (home / "test").glob("*/0001.json")
+        before = json.loads(path.read_text())
+        assert tuple(before["questions"][3:]) == VOTE_QUESTIONS
+        path.write_text(json.dumps(before | {"questions": list(EARLIER_QUESTIONS[0])}))
+        scores = path.with_suffix(".npz").stat().st_mtime_ns
+        assert "Asked after the reading" in told(home, "one")["told"][1]["note"]
+        call = caller(home)
+        ran = call("finalize", "one", "two", *FINALIZE, "--workers", 0, "--test", "--json")
+        assert ran.exit_code == 0, ran.output
+        test = json.loads(ran.stdout)[0]["test"]
+        assert test["reading"] == 1
+        assert "Asked after the reading" in test["votes"]["note"]
+        assert json.loads(path.read_text())["questions"] == list(EARLIER_QUESTIONS[0])
+        assert path.with_suffix(".npz").stat().st_mtime_ns == scores, "nothing was scored again"
+        other = call("finalize", "one", *FINALIZE, "--workers", 0, "--test")
+        assert (other.exit_code, "--again" in other.stderr) == (2, True), "another list"
+
+    def test_a_sweep_that_was_sent_elsewhere_takes_its_votes_along(self, home, tmp_path):
+        assert caller(home)("share", "one", tmp_path / "one.sweep").exit_code == 0
+        there = caller(tmp_path / "there")
+        assert there("import", tmp_path / "one.sweep").exit_code == 0
+        page = sweeps.load("one", tmp_path / "there").report(tmp_path / "one.html").read_text()
+        assert "Votes on the test part" in page

@@ -1,0 +1,162 @@
+"""Votes on blocks where it is known how much better an ensemble is."""
+
+import numpy as np
+import pytest
+
+from benchmarks.finalists import simulated
+from sweeps.errors import UsageError
+from sweeps.finalizing.bank import Bank, Member
+from sweeps.finalizing.ensembles import choose_ensembles
+from sweeps.finalizing.votes import Ensemble, judge_votes, word_of
+
+DRAWS = 150
+CLASSES = 3
+
+
+def at_most(share):
+    """Return how often something of that chance happens in all draws, and hardly ever oftener."""
+    return DRAWS * share + 3 * np.sqrt(DRAWS * share * (1 - share))
+
+
+def bank(random, count, blocks=8, *, is_sure_alike, **world):
+    """Return finalists that are equally good, whose mistakes are all the same wrong class.
+
+    Args:
+        random: A generator.
+        count: How many.
+        blocks: How many.
+        is_sure_alike: Whether all are equally sure of every answer: a vote then is a majority.
+            Else they are more or less sure, whether they are right or not, so that the vote of
+            two, which goes with the surer one, is right as often as one alone.
+        world: See `simulated`.
+    """
+    outcomes = simulated(random, 0, count, blocks, **world)
+    shape = outcomes.correct.shape
+    sure = np.ones(shape) if is_sure_alike else random.exponential(1, shape)
+    classes = random.integers(0, CLASSES, outcomes.images.max() + 1)[outcomes.images]
+    said = np.where(outcomes.correct, classes, (classes + 1) % CLASSES)
+    logits = 3 * sure[..., None] * (said[..., None] == np.arange(CLASSES))
+    # The third class is as little probable as the mistaken one and cannot win by what is left.
+    logits -= 50 * ((classes[..., None] + 2) % CLASSES == np.arange(CLASSES))
+    members = [
+        Member(f"trial-{k}", k == 0, outcomes.correct[k], logits[k].astype(np.float32), 10.0, 1.0)
+        for k in range(count)
+    ]
+    return Bank(members, outcomes.images, classes)
+
+
+def all_of(found):
+    return [Ensemble("all", found.members, is_announced=True)]
+
+
+def test_an_ensemble_that_is_no_better_is_hardly_called_so_and_its_interval_covers_0():
+    random = np.random.default_rng(0)
+    called = missed = 0
+    for _ in range(DRAWS):
+        votes = judge_votes(found := bank(random, 2, is_sure_alike=False), all_of(found))
+        soft = votes.votes[0]
+        called += soft.word in {"better", "worse"}
+        low, high = soft.ahead.interval()
+        missed += not low <= 0 <= high
+    assert missed <= at_most(0.05)
+    assert called <= missed, "all differences at once: wider"
+
+
+def test_a_majority_of_three_with_mistakes_of_their_own_is_seen_and_its_gain_covered():
+    random = np.random.default_rng(1)
+    found = [bank(random, 3, is_sure_alike=True, own=2.0) for _ in range(60)]
+    judged = [judge_votes(one, all_of(one)).votes for one in found]
+    truth = np.mean([soft.ahead.value for soft, _ in judged])
+    assert truth > 0.01
+    assert all(soft.ahead == hard.ahead for soft, hard in judged), "equally sure: a majority"
+    assert sum(soft.word == "better" for soft, _ in judged) >= 0.8 * 60
+    intervals = [soft.ahead.interval() for soft, _ in judged]
+    missed = sum(not low <= truth <= high for low, high in intervals)
+    assert missed <= 60 * 0.05 + 3 * np.sqrt(60 * 0.05 * 0.95)
+
+
+def test_an_ensemble_of_almost_one_and_the_same_is_equivalent():
+    random = np.random.default_rng(2)
+    found = bank(random, 2, 20, is_sure_alike=False, own=0.05, block=0.01)
+    nearly = np.where(random.random(found.images.shape) < 0.98, *(m.correct for m in found.members))
+    first = found.members[0]
+    said = np.where(nearly, found.classes, (found.classes + 1) % CLASSES)
+    logits = 9.0 * (said[..., None] == np.arange(CLASSES)).astype(np.float32)
+    close = Member("close", False, nearly, logits, 10.0, 1.0)
+    votes = judge_votes(found, [Ensemble("two", [first, close], is_announced=True)]).votes
+    assert {vote.word for vote in votes} == {"equivalent"}
+    assert not any(vote.ahead.value == 0 for vote in votes)
+
+
+def test_a_vote_is_compared_with_the_single_best_on_the_same_blocks_and_costs_the_sum():
+    found = bank(np.random.default_rng(3), 3, is_sure_alike=True)
+    votes = judge_votes(found, all_of(found))
+    right = sum(member.correct.astype(int) for member in found.members) >= 2
+    assert votes.votes[1].mean.value == pytest.approx(right.mean())
+    gain = right.mean() - found.members[0].correct.mean()
+    assert votes.votes[1].ahead.value == pytest.approx(gain)
+    assert (votes.single.name, votes.blocks) == ("trial-0", 8)
+    assert (votes.votes[0].parameters, votes.votes[0].seconds) == (30.0, 3.0)
+
+
+def test_with_four_blocks_no_vote_is_called_better():
+    found = bank(np.random.default_rng(4), 3, is_sure_alike=True, own=3.0)
+    pooled = [
+        Member(m.name, False, m.correct.reshape(4, -1), m.logits.reshape(4, -1, CLASSES), 1.0, 1.0)
+        for m in found.members
+    ]
+    few = Bank(pooled, found.images.reshape(4, -1), found.classes.reshape(4, -1))
+    votes = judge_votes(few, all_of(few)).votes
+    assert votes[0].low > 0
+    assert {vote.word for vote in votes} == {"cannot tell yet"}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (0.001, 0.02, "better"),
+        (-0.02, -0.001, "worse"),
+        (-0.004, 0.004, "equivalent"),
+        (-0.006, 0.004, "cannot tell yet"),
+        (-0.004, 0.006, "cannot tell yet"),
+    ],
+)
+def test_what_an_interval_says(low, high, word):
+    assert word_of(low, high) == word
+
+
+def members(count, winners=1):
+    empty = np.zeros((8, 1, 2))
+    return [
+        Member(f"m{k}", k < winners, empty[..., 0] > 0, empty.astype(np.float32), 1.0, 1.0)
+        for k in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "winners", "top", "expected", "announced"),
+    [
+        (4, 1, None, ["top 2", "top 3", "all 4"], "all 4"),
+        (2, 1, None, ["all 2"], "all 2"),
+        (4, 1, 3, ["top 3"], "top 3"),
+        (4, 1, 4, ["all 4"], "all 4"),
+        (5, 2, None, ["winners", "all 5"], "winners"),
+        (5, 2, 3, ["winners", "top 3", "all 5"], "top 3"),
+        (5, 2, 5, ["winners", "all 5"], "all 5"),
+    ],
+)
+def test_which_ensembles_are_asked_about(count, winners, top, expected, announced):
+    whole = Bank(members(count, winners), np.zeros((8, 1), int), np.zeros((8, 1), int))
+    chosen = choose_ensembles(whole, top)
+    assert [ensemble.name for ensemble in chosen] == expected
+    assert [e.name for e in chosen if e.is_announced] == [announced]
+    sizes = {e.name: len(e.members) for e in chosen}
+    assert all(size == int(name.split()[1]) for name, size in sizes.items() if name != "winners")
+    assert sizes.get("winners", winners) == winners
+
+
+@pytest.mark.parametrize(("count", "top"), [(4, 5), (4, 1), (1, None), (1, 2)])
+def test_more_than_there_are_cannot_vote(count, top):
+    whole = Bank(members(count), np.zeros((8, 1), int), np.zeros((8, 1), int))
+    with pytest.raises(UsageError, match=r"can vote, give 2 to 4|alone cannot vote"):
+        choose_ensembles(whole, top)
