@@ -6,6 +6,7 @@ import numpy as np
 
 from digitexp.functions import relu, sigmoid
 from digitexp.plots import colors
+from digitexp.plots.axes import draw_axes
 from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.scale import Scale
 from digitexp.plots.sheet import Sheet
@@ -14,7 +15,7 @@ __all__ = ["draw_activations"]
 
 WIDTH, HEIGHT = 1248, 481
 PANELS = ((77, 617), (691, 1231))
-TOP, BOTTOM, HEADING_Y, TICK_Y, LEGEND_Y = 75, 421, 45, 434, 458
+TOP, BOTTOM, HEADING_Y, LEGEND_Y = 75, 421, 45, 458
 REACH = 10.0
 LINES = (("ReLU", colors.TRAIN), ("sigmoid", colors.VALIDATION))
 
@@ -43,15 +44,6 @@ def draw_activations(lettering: Lettering = ENGLISH) -> bytes:
 
 
 def _frame(sheet: Sheet, x: Scale, y: Scale, heading: str) -> None:
-    left, right = int(x.start), int(x.end)
-    for value, label in x.ticks().items():
-        place = round(float(x.pixels(value)))
-        sheet.fill((place, place + 1), (TOP, BOTTOM), colors.rgb(colors.GRID))
-        sheet.write(place, TICK_Y, label, 8, colors.LABEL, align="center")
-    for value, label in y.ticks().items():
-        place = round(float(y.pixels(value)))
-        sheet.fill((left, right), (place, place + 1), colors.rgb(colors.GRID))
-        sheet.write(left - 7, place, label, 8, colors.LABEL, align="right")
-    sheet.fill((left, left + 1), (TOP, BOTTOM + 1), colors.rgb(colors.FRAME))
-    sheet.fill((left, right), (BOTTOM, BOTTOM + 1), colors.rgb(colors.FRAME))
+    draw_axes(sheet, x, y)
+    left = int(x.start)
     sheet.write(left, HEADING_Y, heading, 10, bold=True)

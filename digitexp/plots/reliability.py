@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from digitexp.calibration import CrossFitted, Reliability
 from digitexp.plots import colors
+from digitexp.plots.axes import draw_axes
 from digitexp.plots.scale import Scale
 from digitexp.plots.sheet import Sheet
 
@@ -14,7 +15,7 @@ __all__ = ["draw_reliability"]
 
 WIDTH, HEIGHT = 1248, 731
 PANELS = ((77, 617), (691, 1231))
-TITLE_Y, HEADING_Y, FIGURES_Y, TOP, BOTTOM, TICK_Y = 20, 55, 79, 98, 598, 611
+TITLE_Y, HEADING_Y, FIGURES_Y, TOP, BOTTOM = 20, 55, 79, 98, 598
 COUNT_Y, NAME_Y, LEGEND_Y = 634, 664, 706
 Z = 1.959964
 """Of a 95 % interval."""
@@ -52,17 +53,8 @@ def draw_reliability(found: CrossFitted, title: str = "") -> bytes:
 
 
 def _frame(sheet: Sheet, x: Scale, y: Scale, heading: str) -> None:
+    draw_axes(sheet, x, y)
     left, right = int(x.start), int(x.end)
-    for value, label in x.ticks().items():
-        place = round(float(x.pixels(value)))
-        sheet.fill((place, place + 1), (TOP, BOTTOM), colors.rgb(colors.GRID))
-        sheet.write(place, TICK_Y, label, 8, colors.LABEL, align="center")
-    for value, label in y.ticks().items():
-        place = round(float(y.pixels(value)))
-        sheet.fill((left, right), (place, place + 1), colors.rgb(colors.GRID))
-        sheet.write(left - 7, place, label, 8, colors.LABEL, align="right")
-    sheet.fill((left, left + 1), (TOP, BOTTOM + 1), colors.rgb(colors.FRAME))
-    sheet.fill((left, right), (BOTTOM, BOTTOM + 1), colors.rgb(colors.FRAME))
     sheet.stroke(x.pixels([0, 1]), y.pixels([0, 1]), colors.BEST, 0.9, alpha=0.55)
     sheet.write(left, HEADING_Y, heading, 10, bold=True)
     sheet.write((left + right) / 2, NAME_Y, "confidence of the answer", 9, colors.LABEL,

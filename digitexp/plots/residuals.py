@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from digitexp.plots import colors
-from digitexp.plots.scale import Scale, value_scale
+from digitexp.plots.axes import draw_axes
+from digitexp.plots.scale import value_scale
 from digitexp.plots.sheet import Sheet
 
 __all__ = ["draw_residuals"]
@@ -50,7 +51,7 @@ def _draw(
     """Draw points on axes that show `xs` and `ys`, and the line where a right answer lies."""
     x = value_scale(xs, *place, may_be_logarithmic=False)  # type: ignore[arg-type]
     y = value_scale(ys, BOTTOM, TOP, may_be_logarithmic=False)  # type: ignore[arg-type]
-    _frame(sheet, x, y)
+    draw_axes(sheet, x, y)
     sheet.write(place[0], 55, f"{names[1].capitalize()}, by {names[0]}", 10, bold=True)
     ends = np.array([x.low, x.high])
     sheet.stroke(x.pixels(ends), y.pixels(line[0] + line[1] * ends), colors.BEST, 1.0, alpha=0.6)
@@ -59,17 +60,3 @@ def _draw(
         marker="o", markersize=3, markeredgewidth=0, alpha=0.6,
     )  # fmt: skip
     sheet.write(sum(place) / 2, HEIGHT - 30, names[0], 9, colors.LABEL, align="center")
-
-
-def _frame(sheet: Sheet, x: Scale, y: Scale) -> None:
-    left, right = int(x.start), int(x.end)
-    for value, label in x.ticks().items():
-        place = round(float(x.pixels(value)))
-        sheet.fill((place, place + 1), (TOP, BOTTOM), colors.rgb(colors.GRID))
-        sheet.write(place, BOTTOM + 14, label, 8, colors.LABEL, align="center")
-    for value, label in y.ticks().items():
-        place = round(float(y.pixels(value)))
-        sheet.fill((left, right), (place, place + 1), colors.rgb(colors.GRID))
-        sheet.write(left - 7, place, label, 8, colors.LABEL, align="right")
-    sheet.fill((left, left + 1), (TOP, BOTTOM + 1), colors.rgb(colors.FRAME))
-    sheet.fill((left, right), (BOTTOM, BOTTOM + 1), colors.rgb(colors.FRAME))

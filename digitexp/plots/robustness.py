@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from digitexp.plots import colors
+from digitexp.plots.axes import draw_axes
 from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.scale import Scale
 from digitexp.plots.sheet import Sheet
@@ -13,7 +14,7 @@ __all__ = ["draw_robustness"]
 
 WIDTH, HEIGHT = 860, 481
 LEFT, RIGHT, TOP, BOTTOM = 77, 660, 75, 421
-HEADING_Y, TICK_Y, NAME_Y = 45, 434, 458
+HEADING_Y, NAME_Y = 45, 458
 LINES = (colors.TRAIN, colors.VALIDATION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Of Okabe and Ito's palette; each line has its name at its end as well."""
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1.65)))
@@ -50,16 +51,7 @@ def draw_robustness(
 
 
 def _frame(sheet: Sheet, x: Scale, y: Scale) -> None:
-    for value, label in x.ticks().items():
-        place = round(float(x.pixels(value)))
-        sheet.fill((place, place + 1), (TOP, BOTTOM), colors.rgb(colors.GRID))
-        sheet.write(place, TICK_Y, label, 8, colors.LABEL, align="center")
-    for value, label in y.ticks().items():
-        place = round(float(y.pixels(value)))
-        sheet.fill((LEFT, RIGHT), (place, place + 1), colors.rgb(colors.GRID))
-        sheet.write(LEFT - 7, place, label, 8, colors.LABEL, align="right")
-    sheet.fill((LEFT, LEFT + 1), (TOP, BOTTOM + 1), colors.rgb(colors.FRAME))
-    sheet.fill((LEFT, RIGHT), (BOTTOM, BOTTOM + 1), colors.rgb(colors.FRAME))
+    draw_axes(sheet, x, y)
     say = sheet.lettering.say
     sheet.write(LEFT, HEADING_Y, say("accuracy on attacked images"), 10, bold=True)
     sheet.write(LEFT, NAME_Y, say("size of the attack (FGSM), in pixel values from 0 to 1"), 9)
