@@ -10,6 +10,7 @@ import typer
 
 from digitexp.cli.train_output import check_output_folder, print_outcome, write_outcome
 from digitexp.config import ConfigError, TrialConfig
+from digitexp.weights_files import check_initial_weights
 
 if TYPE_CHECKING:
     from digitexp.training.outcome import TrainingData
@@ -55,6 +56,7 @@ def train(
     }
     params = {name: value for name, value in given.items() if value is not None}
     config = TrialConfig.from_params(_merged(params, settings or []))
+    check_initial_weights(config)
     check_output_folder(output, overwrite=overwrite)
     arrays, about = _load(data, split_seed)
     from digitexp.training.train import train as train_config

@@ -67,6 +67,7 @@ def write_outcome(
             "engine": outcome.engine,
             "metrics": dict(outcome.metrics),
             "timings": dict(outcome.timings),
+            **({"info": dict(outcome.info)} if outcome.info else {}),
         }
     )
     files["history.csv"] = _history_csv(outcome).encode()
