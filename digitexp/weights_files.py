@@ -24,6 +24,7 @@ __all__ = [
     "check_initial_weights",
     "file_digest",
     "find_weights",
+    "holds_weights",
     "read_weights",
 ]
 
@@ -67,6 +68,17 @@ def find_weights(path: str | Path) -> Path:
     if place.suffix not in {".h5", ".npz", ".keras"}:
         raise ValueError(f"initial_weights {path}: received a {place.suffix} file; give {_FORMS}.")
     return place
+
+
+def holds_weights(path: str | Path) -> bool:
+    """Return whether a path is one of weights, and not one of images (`.npz` may be either)."""
+    place = Path(path).expanduser()
+    if place.is_dir():
+        return any((place / name).is_file() for name in FILES_IN_FOLDERS)
+    if place.suffix == ".npz" and zipfile.is_zipfile(place):
+        with zipfile.ZipFile(place) as archive:
+            return any("/" in name for name in archive.namelist())
+    return place.suffix in {".h5", ".keras"}
 
 
 def read_weights(file: Path) -> Layers:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from digitexp.cli import data, functions, train
+from digitexp.cli import data, functions, train, transfer
 
 __all__ = ["app", "main"]
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command()(data.data)
 app.command()(train.train)
+app.command()(transfer.transfer)
 app.command()(functions.softmax)
 app.command()(functions.activations)
 

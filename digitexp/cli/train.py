@@ -55,7 +55,7 @@ def train(
         **_series("dropout", dropout),
     }
     params = {name: value for name, value in given.items() if value is not None}
-    config = TrialConfig.from_params(_merged(params, settings or []))
+    config = TrialConfig.from_params(merged_settings(params, settings or []))
     check_initial_weights(config)
     check_output_folder(output, overwrite=overwrite)
     arrays, about = _load(data, split_seed)
@@ -78,7 +78,8 @@ def _series(name: str, text: str | None) -> dict[str, Any]:
     return {f"{name}_{i}": value for i, value in enumerate(values, 1)}
 
 
-def _merged(params: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
+def merged_settings(params: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
+    """Return parameters with those of `--set NAME=VALUE`; ConfigError if one is given twice."""
     merged = dict(params)
     for setting in settings:
         name, equals, text = setting.partition("=")
