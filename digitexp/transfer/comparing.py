@@ -20,10 +20,16 @@ __all__ = ["Comparison", "compare", "pretrain", "pretraining_data", "transfer_co
 
 Say = Callable[[str], None]
 
-_NET: Final = {"architecture": "cnn", "filters_1": 16, "filters_2": 32, "units_1": 64}
+_NET: Final = {
+    "architecture": "cnn",
+    "filters_1": 8,
+    "filters_2": 16,
+    "units_1": 32,
+    "learning_rate": 0.003,
+}
 """A small convolutional net, where nothing else is asked for."""
 
-_BUDGET: Final = {"epochs": 100, "early_stopping_patience_epochs": 10}
+_BUDGET: Final = {"epochs": 100, "early_stopping_patience_epochs": 8}
 """Few images make short epochs: training must not end because there were too few steps."""
 
 _OPTIONS: Final = MappingProxyType(
