@@ -159,27 +159,15 @@ def _facts(one: Comparison) -> dict[str, Any]:
 
 
 def _print_table(comparisons: Sequence[Comparison], start: str, name: str, seconds: float) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        title=f"{name}, started from {start}: accuracy on the validation part",
-        title_justify="left",
-        box=None,
-    )
-    headings = ("images a class", "frozen", "from nothing", "transferred", "gain, points")
-    for heading in (*headings, "95 % interval"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
+    print(f"{name}, started from {start}: accuracy on the validation part, gain in points")
+    print("images/class  frozen  from nothing  transferred   gain  95 % interval    verdict")
     for one in comparisons:
         gain = one.gain
-        means = [f"{sum(row) / len(row):.1%}" for row in (one.alone, one.started)]
+        alone, started = (sum(row) / len(row) for row in (one.alone, one.started))
         interval = f"{gain.low * 100:+.1f} to {gain.high * 100:+.1f}"
-        table.add_row(
-            str(one.images_per_class), str(one.frozen_layers), *means,
-            f"{gain.mean * 100:+.1f}", interval, gain.verdict,
-        )  # fmt: skip
-    console = Console(highlight=False, markup=False)
-    console.print(table)
+        print(
+            f"{one.images_per_class:12}  {one.frozen_layers:6}  {alone:12.1%}  {started:11.1%}"
+            f"  {gain.mean * 100:+5.1f}  {interval:15}  {gain.verdict}"
+        )
     pairs = len(comparisons[0].alone)
-    console.print(f"Intervals: over {pairs} pairs of seed and images. Took {seconds:.0f} s.")
+    print(f"Intervals: over {pairs} pairs of seed and images. Took {seconds:.0f} s.")

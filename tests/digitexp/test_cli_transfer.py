@@ -29,7 +29,7 @@ def test_it_pretrains_compares_and_says_what_came_of_it(monkeypatch, capsys, tmp
     captured = capsys.readouterr()
     assert "pretraining on digits20: 100 images, 8x8" in captured.err
     assert "12/12  10 a class, seed 1, from nothing: " in captured.err
-    assert "from nothing  transferred  gain, points" in captured.out
+    assert "from nothing  transferred   gain  95 % interval" in captured.out
     assert "Intervals: over 2 pairs of seed and images. Took " in captured.out
     told = json.loads((out / "transfer.json").read_text())
     assert told["from"]["weights_sha256"] == file_digest(out / "weights.npz")
