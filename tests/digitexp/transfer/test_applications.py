@@ -99,9 +99,7 @@ def test_every_net_is_built_and_answers_logits(net):
 
 
 @pytest.mark.tensorflow
-def test_the_example_space_is_swept_and_its_best_model_brought_back(
-    tmp_path, make_home, weights, monkeypatch
-):
+def test_the_example_space_is_swept_from_a_local_file(tmp_path, make_home, weights, monkeypatch):
     small = tmp_path / "small.npz"
     pixels, labels = images("sklearn-digits")
     np.savez(small, images=pixels[:150, ::4, ::4, 0], labels=labels[:150])
@@ -117,12 +115,11 @@ def test_the_example_space_is_swept_and_its_best_model_brought_back(
     options["home"] = make_home()
     sweep = sweeps.run(str(space), trials=2, workers=0, progress="quiet", **options)
     assert [row.state for row in sweep.rows()] == ["COMPLETE", "COMPLETE"]
-    assert sweep.best().load_model().output_shape == (None, 10)
 
 
 @pytest.mark.tensorflow
 def test_a_trained_net_can_be_served_and_exported(tmp_path):
-    config = {"alpha": 0.35, "epochs": 1, "image_side": 48}
+    config = {"alpha": 0.35, "image_side": 48}
     data = experiment.prepare("sklearn-digits", 0)
     parts = data.payload
     model = build_application({**DEFAULTS, **config})
