@@ -37,6 +37,8 @@ class TrialConfig:
         filters: Of each convolutional block; `conv_blocks`, `filters_1`, ... in flat form.
         units: Neurons of each hidden layer; `hidden_layers`, `units_1`, ... in flat form.
         dropout: One rate for all hidden layers, or one per layer (`dropout_1`, ...).
+        initial_weights: Where training starts; None = at random. Relative to the current folder.
+        frozen_layers: So many of the first layers do not train.
         clipnorm: Largest norm of each gradient tensor; None = no clipping.
         early_stopping_patience_epochs: None = train all epochs; the best weights are restored
             all the same.
@@ -59,6 +61,8 @@ class TrialConfig:
     l2: float = 0.0
     activation: str = "relu"
     kernel_initializer: str = "glorot_uniform"
+    initial_weights: str | None = None
+    frozen_layers: int = 0
     clipnorm: float | None = None
     label_smoothing: float = 0.0
     rotation: float = 0.0
@@ -101,6 +105,12 @@ class TrialConfig:
         return len(self.units)
 
     @property
+    def layers_before_output(self) -> int:
+        """Number of convolutions and hidden layers: those that can start from weights."""
+        is_cnn = self.architecture == "cnn"
+        return len(self.units) + (len(self.filters) * self.convs_per_block if is_cnn else 0)
+
+    @property
     def dropout_rates(self) -> tuple[float, ...]:
         """Dropout rate after each hidden layer."""
         if isinstance(self.dropout, tuple):
@@ -123,6 +133,8 @@ class TrialConfig:
             f"batch {self.batch_size}",
             f"dropout {'-'.join(f'{rate:.2g}' for rate in rates)}" if any(rates) else "",
             f"l2 {self.l2:.2g}" if self.l2 else "",
+            f"starts from {self.initial_weights}" if self.initial_weights else "",
+            f"{self.frozen_layers} frozen" if self.frozen_layers else "",
         ]
         return "  ·  ".join(part for part in parts if part)
 

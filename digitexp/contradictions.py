@@ -23,6 +23,7 @@ def refuse_contradictions(config: TrialConfig) -> None:
             "give one number, or one per layer."
         )
     _refuse_unused(config)
+    _refuse_frozen(config)
     if config.engine == "fused" and (reason := only_keras(config)):
         raise ConfigError(
             f"engine is 'fused', which trains no such net: {reason}. Set engine to auto or keras."
@@ -33,17 +34,18 @@ def refuse_contradictions(config: TrialConfig) -> None:
 
 def only_keras(config: TrialConfig) -> str | None:
     """Return why only Keras's own loop can train this, None if the fused engine can as well."""
-    if config.architecture == "cnn":
-        return "a convolutional net, whose arithmetic takes far longer than what is around it"
-    if config.is_augmented:
-        return "images are augmented by Keras's layers"
-    if config.adversarial_epsilon:
-        return "each batch is attacked first"
-    if config.precision != "float32":
-        return f"precision {config.precision}"
-    if config.input_pipeline != "memory":
-        return "tf.data feeds the images"
-    return None
+    reasons = (
+        (
+            config.architecture == "cnn",
+            "a convolutional net, whose arithmetic takes far longer than what is around it",
+        ),
+        (config.frozen_layers > 0, "layers are frozen"),
+        (config.is_augmented, "images are augmented by Keras's layers"),
+        (config.adversarial_epsilon > 0, "each batch is attacked first"),
+        (config.precision != "float32", f"precision {config.precision}"),
+        (config.input_pipeline != "memory", "tf.data feeds the images"),
+    )
+    return next((reason for is_so, reason in reasons if is_so), None)
 
 
 def _refuse_unused(config: TrialConfig) -> None:
@@ -58,6 +60,20 @@ def _refuse_unused(config: TrialConfig) -> None:
         raise ConfigError(
             f"augment_worst_classes is {config.augment_worst_classes}, but nothing is augmented; "
             "set rotation, shift or zoom above 0, or leave augment_worst_classes out."
+        )
+
+
+def _refuse_frozen(config: TrialConfig) -> None:
+    frozen, there = config.frozen_layers, config.layers_before_output
+    if frozen and config.initial_weights is None:
+        raise ConfigError(
+            f"frozen_layers is {frozen}, but initial_weights is not given: layers that start at "
+            "random would never learn. Give initial_weights, or set frozen_layers to 0."
+        )
+    if frozen > there:
+        raise ConfigError(
+            f"frozen_layers is {frozen}, but there are {there} layers before the output layer, "
+            f"which always trains; frozen_layers may be at most {there}."
         )
 
 

@@ -18,6 +18,7 @@ from digitexp.parameters import PARAMETERS
 from digitexp.serving import checked_images, probabilities
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
+from digitexp.weights_files import check_initial_weights
 from sweeps.abilities import Signature
 from sweeps.experiment import (
     EnginePlan,
@@ -58,8 +59,8 @@ class DigitExperiment:
     measures: Mapping[str, str] = {"parameters": "trainable weights of the network"}
 
     def check(self, config: Mapping[str, Value]) -> None:
-        """Raise ConfigError if the configuration is impossible."""
-        _trial_config(config)
+        """Raise ValueError if the configuration is impossible or its initial weights are away."""
+        check_initial_weights(_trial_config(config))
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
         """Load a source and split it into training and validation part, images flattened.

@@ -27,7 +27,7 @@ class Parameter:
         default: Value where nothing is given.
         low: Smallest allowed number, inclusive.
         high: Largest allowed number, inclusive.
-        choices: Allowed texts.
+        choices: Allowed texts; None = any text.
         optional: Whether None ("off") is allowed.
     """
 
@@ -48,7 +48,8 @@ class Parameter:
         if value is None and self.optional:
             return None
         if self.kind == "categorical":
-            if isinstance(value, str) and value in (self.choices or ()):
+            is_text = isinstance(value, str) and value.strip() != ""
+            if is_text and (self.choices is None or value in self.choices):
                 return value
             raise self._refused(name, value)
         if self.kind == "bool":
@@ -76,7 +77,7 @@ class Parameter:
         if self.kind == "bool":
             words = "true or false"
         elif self.kind == "categorical":
-            words = "one of " + ", ".join(self.choices or ())
+            words = "a text" if self.choices is None else "one of " + ", ".join(self.choices)
         else:
             noun = "an integer" if self.kind == "int" else "a number"
             words = f"{noun} from {self.low:.15g} to {self.high:.15g}"

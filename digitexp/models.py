@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -20,7 +20,7 @@ __all__ = ["build_model", "count_parameters", "describe_model", "model_weights",
 
 
 def count_parameters(config: TrialConfig, image_shape: tuple[int, ...], n_classes: int) -> int:
-    """Return the number of trainable weights without building the model.
+    """Return the number of trainable weights, frozen ones too, without building the model.
 
     Args:
         config: The configuration; only its layers matter.
@@ -68,6 +68,7 @@ def build_model(config: TrialConfig, image_shape: tuple[int, ...], n_classes: in
                 name="output",
             ),
         ]
+        _freeze(layers, config.frozen_layers)
         model = keras.Sequential(layers, name="digits")
         model.compile(
             optimizer=keras.optimizers.Adam(config.learning_rate, clipnorm=config.clipnorm),
@@ -82,6 +83,20 @@ def build_model(config: TrialConfig, image_shape: tuple[int, ...], n_classes: in
     # inside the first graph, which TensorFlow then never frees: 8 MB a trial.
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _freeze(layers: Iterable[Any], count: int) -> None:
+    """Keep the first layers from training: those up to the count-th convolution or dense one.
+
+    Batch normalisation that is frozen uses its stored means and variances (Keras, `trainable`).
+    """
+    import keras
+
+    seen = 0
+    for layer in layers:
+        seen += isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+        if 0 < seen <= count:
+            layer.trainable = False
 
 
 def _policy(config: TrialConfig) -> str:

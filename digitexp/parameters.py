@@ -26,6 +26,7 @@ PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 PIPELINES = ("memory", "tf_data")
 MAX_HIDDEN_LAYERS = 10
 MAX_CONV_BLOCKS = 4
+MAX_CONVS_PER_BLOCK = 4
 MAX_SEED = 2**32 - 1
 
 
@@ -59,7 +60,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             "int", "cnn: side of the kernels, pixels", default=3, low=1, high=11
         ),
         "convs_per_block": Parameter(
-            "int", "cnn: convolutions in a block", default=1, low=1, high=4
+            "int", "cnn: convolutions in a block", default=1, low=1, high=MAX_CONVS_PER_BLOCK
         ),
         "batch_norm": Parameter(
             "bool", "cnn: batch normalisation after each convolution", default=False
@@ -96,6 +97,20 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         ),
         "kernel_initializer": Parameter(
             "categorical", "of all kernels", default="glorot_uniform", choices=INITIALIZERS
+        ),
+        "initial_weights": Parameter(
+            "categorical",
+            "weights to start from: a .weights.h5, weights.npz or .keras file, or a folder with"
+            " one; the output layer starts anew all the same",
+            optional=True,
+        ),
+        "frozen_layers": Parameter(
+            "int",
+            "so many of the first layers keep their initial weights; a convolution and its batch"
+            " normalisation count as one",
+            default=0,
+            low=0,
+            high=MAX_CONV_BLOCKS * MAX_CONVS_PER_BLOCK + MAX_HIDDEN_LAYERS,
         ),
         "clipnorm": Parameter(
             "float",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -61,14 +61,18 @@ class SweepConfig:
         """Return what the experiment receives for sampled parameters."""
         return self.space.configuration(params)
 
-    def proposer(self) -> Proposer:
-        """Return what makes this sweep's proposals, before its first slot."""
+    def proposer(self, admissible: Callable[[Mapping[str, Value]], bool] | None = None) -> Proposer:
+        """Return what makes this sweep's proposals, before its first slot.
+
+        Args:
+            admissible: Stands in for `self.admissible`.
+        """
         return Proposer(
             self.space,
             seed=self.seed,
             sampler=self.sampler_factory,
             directions=[one.direction for one in self.space.objectives],
-            admissible=self.admissible,
+            admissible=admissible or self.admissible,
         )
 
     def admissible(self, params: Mapping[str, Value]) -> bool:
@@ -190,12 +194,22 @@ def _check_baselines(config: SweepConfig) -> None:
 
 def _check_feasible(config: SweepConfig) -> None:
     """Make the first sampled proposal, so that a space nothing fits into is refused now."""
-    proposer = config.proposer()
+    problems: list[str] = []
+
+    def admissible(params: Mapping[str, Value]) -> bool:
+        found = config.violations(params)
+        problems[:] = found or problems
+        return not found
+
+    proposer = config.proposer(admissible)
     for _ in range(len(config.space.baselines) + 1):
         try:
             proposer.propose()
         except Exhausted:
             return
+        except UsageError as error:
+            said = f"; the last one: {'; '.join(problems)}" if problems else ""
+            raise UsageError(f"{error}{said}") from error
 
 
 def _as_stored(choice: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,17 @@ import sys
 
 import typer
 
-from digitexp.cli import calibrate, check, data, evaluate, functions, parameters, robustness, train
+from digitexp.cli import (
+    calibrate,
+    check,
+    data,
+    evaluate,
+    functions,
+    parameters,
+    robustness,
+    train,
+    transfer,
+)
 
 __all__ = ["app", "main"]
 
@@ -21,8 +31,9 @@ app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(calibrate.calibrate)
 app.command()(check.check)
-app.command()(parameters.parameters)
 app.command()(robustness.robustness)
+app.command()(transfer.transfer)
+app.command()(parameters.parameters)
 app.command()(functions.softmax)
 app.command()(functions.activations)
 

@@ -11,6 +11,7 @@ import typer
 from digitexp.cli.lettering import Font, Language
 from digitexp.cli.train_output import check_output_folder, print_outcome, write_outcome
 from digitexp.config import ConfigError, TrialConfig
+from digitexp.weights_files import check_initial_weights
 
 if TYPE_CHECKING:
     from digitexp.training.outcome import TrainingData
@@ -57,7 +58,8 @@ def train(
         **_series("dropout", dropout),
     }
     params = {name: value for name, value in given.items() if value is not None}
-    config = TrialConfig.from_params(_merged(params, settings or []))
+    config = TrialConfig.from_params(merged_settings(params, settings or []))
+    check_initial_weights(config)
     check_output_folder(output, overwrite=overwrite)
     from digitexp.plots.lettering import choose_lettering
 
@@ -86,7 +88,8 @@ def _series(name: str, text: str | None) -> dict[str, Any]:
     return {f"{name}_{i}": value for i, value in enumerate(values, 1)}
 
 
-def _merged(params: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
+def merged_settings(params: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
+    """Return parameters with those of `--set NAME=VALUE`; ConfigError if one is given twice."""
     merged = dict(params)
     for setting in settings:
         name, equals, text = setting.partition("=")

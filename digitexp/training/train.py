@@ -14,6 +14,7 @@ from digitexp.evaluation import accuracy, confusion_counts, cross_entropy, recal
 from digitexp.models import build_model, describe_model, model_weights
 from digitexp.training.engines import load_engine, plan_training
 from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
+from digitexp.training.starting import start_from
 from digitexp.training.targeting import find_worst_classes
 from digitexp.training.tensorflow_setup import known_warnings_ignored, start_tensorflow
 
@@ -64,6 +65,7 @@ def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) 
     keras.backend.clear_session()  # drops the graphs and layer names of earlier trainings
     keras.utils.set_random_seed(config.seed)
     model = build_model(config, data.image_shape, data.n_classes)
+    info = start_from(model, config.initial_weights)
     engine, tensors = load_engine(plan.engine), data_tensors(data)
     forward = engine.forward(model, config)
     observer = callbacks.EpochObserver(data, tensors.validation_images, on_epoch, forward)
@@ -95,6 +97,7 @@ def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) 
         },
         summary=summary,
         engine=plan.engine,
+        info=info,
     )
 
 

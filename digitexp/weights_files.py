@@ -1,0 +1,149 @@
+"""Weights in a file: which file is meant, and what it holds, by layer. Nothing is ever unpickled.
+
+Read are `weights.npz` as `digitexp train` writes it, and what Keras 3 writes: `.weights.h5`
+(`model.save_weights`) and `.keras` (`model.save`), of which only the weights are looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from digitexp.config import TrialConfig
+from digitexp.data.arrays import check_size, read_npz_arrays
+
+__all__ = [
+    "FILES_IN_FOLDERS",
+    "Layers",
+    "check_initial_weights",
+    "file_digest",
+    "find_weights",
+    "holds_weights",
+    "read_weights",
+]
+
+Layers = Mapping[str, Mapping[str, np.ndarray]]
+"""Arrays by layer, then by name (`kernel`) or, where a file has no names, number (`0`)."""
+
+FILES_IN_FOLDERS: Final = ("weights.npz", "model.weights.h5", "model.keras")
+"""What a folder may hold, as `digitexp train`, Keras and `sweeps export` name it."""
+
+_FORMS: Final = (
+    "a .weights.h5 or .keras file of Keras 3, a weights.npz of `digitexp train`, or a folder with "
+    "one of them"
+)
+_INSIDE_KERAS: Final = "model.weights.h5"
+
+
+def check_initial_weights(config: TrialConfig) -> None:
+    """Raise ValueError unless the file a configuration starts from is there, if it names one."""
+    if config.initial_weights is not None:
+        find_weights(config.initial_weights)
+
+
+def find_weights(path: str | Path) -> Path:
+    """Return the file that is meant; it is not opened.
+
+    Args:
+        path: The file, or a folder that holds exactly one of `FILES_IN_FOLDERS`.
+
+    Raises:
+        ValueError: There is no such file, or another one than we read.
+    """
+    place = Path(path).expanduser()
+    if place.is_dir():
+        inside = [name for name in FILES_IN_FOLDERS if (place / name).is_file()]
+        if len(inside) != 1:
+            holds = " and ".join(inside) or "none of " + ", ".join(FILES_IN_FOLDERS)
+            raise ValueError(f"initial_weights {path}: the folder holds {holds}; give {_FORMS}.")
+        return place / inside[0]
+    if not place.is_file():
+        raise ValueError(f"initial_weights {path}: there is no such file; give {_FORMS}.")
+    if place.suffix not in {".h5", ".npz", ".keras"}:
+        raise ValueError(f"initial_weights {path}: received a {place.suffix} file; give {_FORMS}.")
+    return place
+
+
+def holds_weights(path: str | Path) -> bool:
+    """Return whether a path is one of weights, and not one of images (`.npz` may be either)."""
+    place = Path(path).expanduser()
+    if place.is_dir():
+        return any((place / name).is_file() for name in FILES_IN_FOLDERS)
+    if place.suffix == ".npz" and zipfile.is_zipfile(place):
+        with zipfile.ZipFile(place) as archive:
+            return any("/" in name for name in archive.namelist())
+    return place.suffix in {".h5", ".keras"}
+
+
+def read_weights(file: Path) -> Layers:
+    """Return all weights of a file by layer; layers without any are left out.
+
+    Args:
+        file: As `find_weights` returns it.
+
+    Raises:
+        ValueError: It is damaged, holds pickled objects, or is of another format.
+    """
+    if file.suffix == ".npz":
+        return _by_layer(read_npz_arrays(file), file)
+    try:
+        if file.suffix == ".h5":
+            return _read_h5(file, file)
+        with zipfile.ZipFile(file) as archive:
+            check_size(archive.getinfo(_INSIDE_KERAS).file_size, f"{file} ({_INSIDE_KERAS})")
+            return _read_h5(io.BytesIO(archive.read(_INSIDE_KERAS)), file)
+    except (OSError, KeyError, zipfile.BadZipFile, RuntimeError) as error:
+        raise ValueError(f"{file}: no weights can be read ({error}); give {_FORMS}.") from error
+
+
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 (hex) of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _by_layer(arrays: Mapping[str, np.ndarray], file: Path) -> Layers:
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        layer, slash, variable = name.rpartition("/")
+        if not slash:
+            raise ValueError(
+                f"{file}: the array {name!r} names no layer; give {_FORMS} (names such as "
+                "hidden_1/kernel)."
+            )
+        layers.setdefault(layer, {})[variable] = array
+    return layers
+
+
+def _read_h5(opened: Any, file: Path) -> Layers:
+    """Read Keras 3's layout: a group `vars` a layer, its name an attribute, its arrays numbered."""
+    import h5py
+
+    layers: dict[str, dict[str, np.ndarray]] = {}
+
+    def visit(path: str, entry: Any) -> None:
+        # The optimizer's variables and the generators of dropout are no weights of a layer.
+        is_layer = path.startswith("layers/") and "seed_generator" not in path
+        is_group = isinstance(entry, h5py.Group) and path.endswith("/vars")
+        if not (is_layer and is_group and len(entry)):
+            return
+        if "name" not in entry.attrs:
+            raise ValueError(
+                f"{file}: {path} has no name of its layer; load it with the Keras that wrote it, "
+                "and save it with Keras 3.10 or newer."
+            )
+        sizes = [dataset.nbytes for dataset in entry.values()]
+        check_size(sum(sizes), f"{file} ({path})")
+        layers[str(entry.attrs["name"])] = {key: np.asarray(entry[key]) for key in entry}
+
+    with h5py.File(opened, "r") as archive:
+        archive.visititems(visit)
+    if not layers:
+        raise ValueError(f"{file}: there are no weights of Keras 3's layout in it; give {_FORMS}.")
+    return layers
