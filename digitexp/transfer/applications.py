@@ -6,6 +6,7 @@ Nothing is ever downloaded: `weights="imagenet"`, which would, is refused.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -116,8 +117,11 @@ def _body(keras: Any, params: Mapping[str, Any], side: int) -> Any:
     )
     if path is not None:
         try:
-            body.load_weights(Path(path).expanduser())
-        except (ValueError, OSError, KeyError) as error:
+            with warnings.catch_warnings():
+                # Keras only warns of layers that the file has no weights for.
+                warnings.simplefilter("error", UserWarning)
+                body.load_weights(Path(path).expanduser())
+        except (ValueError, OSError, KeyError, UserWarning) as error:
             raise ValueError(
                 f"body_weights {path}: Keras cannot load it into {net} {width or ''} without its "
                 f"top ({str(error).splitlines()[0]}); give the weights of this net."
