@@ -85,17 +85,27 @@ class Sweep:
         Path(file).write_text(page, encoding="utf-8")
         return Path(file).resolve()
 
-    def finalize(self, *, top: int = 5, blocks: int = 20, control: int = 0) -> list[Telling]:
+    def finalize(
+        self, *, top: int = 5, blocks: int = 20, control: int = 0, progress: Mode = "auto"
+    ) -> list[Telling]:
         """Train the best again on fresh blocks, as `sweeps finalize` does; return what it says.
 
-        Empty if it was interrupted: the same call goes on.
+        Empty if it was interrupted (the same call goes on), or there are too few blocks.
+
+        Args:
+            top: How many of the best trials.
+            blocks: On how many blocks; a multiple of four, 8 at least for a verdict.
+            control: Random trials whose best is confirmed as well.
+            progress: `auto`, `plain`, `json` or `quiet`.
 
         Raises:
             UsageError: There is nothing to compare, or nothing to compare it on.
         """
+        from sweeps.finalizing.confirming import HowToTrain
         from sweeps.finalizing.finalize import FinalizeOptions, finalize
 
-        options = FinalizeOptions(top, blocks, control)
+        how = HowToTrain(progress=progress)
+        options = FinalizeOptions(top, blocks, control, how=how)
         return list(finalize(self.home, self.info, options).tellings)
 
     def best(self) -> Trial:

@@ -10,7 +10,7 @@ from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.scale import Scale
 from digitexp.plots.sheet import Sheet
 
-__all__ = ["draw_robustness"]
+__all__ = ["draw_robustness", "place_names"]
 
 WIDTH, HEIGHT = 860, 481
 LEFT, RIGHT, TOP, BOTTOM = 77, 660, 75, 421
@@ -20,6 +20,9 @@ LINES = (colors.TRAIN, colors.VALIDATION, "#009E73", "#CC79A7", "#56B4E9", "#E69
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1.65)))
 NEAREST = 15
 """Pixels between two names."""
+
+LOWEST_NAME = BOTTOM - 5
+"""Where the last tick of the axis does not touch it."""
 
 
 def draw_robustness(
@@ -43,11 +46,26 @@ def draw_robustness(
         color, dashes = LINES[number % len(LINES)], DASHES[number // len(LINES) % len(DASHES)]
         sheet.stroke(x.pixels(epsilons), y.pixels(values), color, 1.8, linestyle=dashes)
         ends.append((float(y.pixels(values[-1])), name, color))
-    last = float(-NEAREST)
-    for height, name, color in sorted(ends):
-        last = max(height, last + NEAREST)
-        sheet.write(RIGHT + 8, last, name, 9, color)
+    ends.sort()
+    for place, (_, name, color) in zip(place_names([e[0] for e in ends]), ends, strict=True):
+        sheet.write(RIGHT + 8, place, name, 9, color)
     return sheet.png()
+
+
+def place_names(heights: Sequence[float]) -> list[float]:
+    """Return where names are written, so that none covers another or a tick of the axis.
+
+    Args:
+        heights: Of the ends of the lines, in pixels from the top, ascending.
+    """
+    places: list[float] = []
+    for height in heights:
+        places.append(max(height, places[-1] + NEAREST) if places else height)
+    lowest = float(LOWEST_NAME)
+    for i in reversed(range(len(places))):
+        places[i] = min(places[i], lowest)
+        lowest = places[i] - NEAREST
+    return places
 
 
 def _frame(sheet: Sheet, x: Scale, y: Scale) -> None:
