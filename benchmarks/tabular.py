@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.tables import bank, blocks, digits20
 from benchmarks.tables.limits import limits
-from benchmarks.tables.policies import POLICIES, SHIPPED, Sweep, simulated
+from benchmarks.tables.policies import BASE, POLICIES, Sweep, simulated
 from benchmarks.timing import at_least_one
 
 AT = (20, 50, 100)
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
               "surprise": table.surprise()}  # fmt: skip
     if options.build:
         return result
-    names = dict.fromkeys([SHIPPED, *options.policies])
+    names = dict.fromkeys([BASE, *options.policies])
     sweeps = simulated(folder, table, names, options.trials, options.seeds)
     points = [at for at in AT if at <= options.trials]
     chosen = {
@@ -101,8 +101,8 @@ def judge(
 def compare(
     sweeps: dict[str, list[Sweep]], worths: dict[str, Any], point: int, trials: int
 ) -> list[dict[str, Any]]:
-    """Return a row a policy: accuracy, difference to what is shipped, epochs saved."""
-    reference = sum(sum(sweep.epochs[:trials]) for sweep in sweeps[SHIPPED])
+    """Return a row a policy: accuracy, difference to the base, epochs saved."""
+    reference = sum(sum(sweep.epochs[:trials]) for sweep in sweeps[BASE])
     rows = []
     for name, runs in sweeps.items():
         used = sum(sum(sweep.epochs[:trials]) for sweep in runs)
@@ -113,7 +113,7 @@ def compare(
                 "accuracy": float(worths[name][:, point].mean()),
                 "epochs_saved": 1 - used / reference,
                 "different_rows": float(np.mean([len(set(s.rows[:trials])) for s in runs])),
-                **limits(worths[name][:, point] - worths[SHIPPED][:, point]),
+                **limits(worths[name][:, point] - worths[BASE][:, point]),
             }
         )
     return rows
@@ -150,8 +150,8 @@ def decisions(rows: list[dict[str, Any]]) -> list[str]:
     """Return what the figures say of each policy at the largest number of trials."""
     most = max(row["trials"] for row in rows)
     lines = []
-    for row in (row for row in rows if row["trials"] == most and row["policy"] != SHIPPED):
+    for row in (row for row in rows if row["trials"] == most and row["policy"] != BASE):
         word = "better" if row["lower"] > 0 else "worse" if row["upper"] < 0 else "not different"
         saved = f", saves {row['epochs_saved']:.0%}" if "pruner" in row["policy"] else ""
-        lines.append(f"{row['policy']}: {word} than {SHIPPED!r} after {most} trials{saved}")
+        lines.append(f"{row['policy']}: {word} than {BASE!r} after {most} trials{saved}")
     return lines

@@ -15,6 +15,8 @@ from sweeps.records import BLOCK, FINALIST, Record, SweepInfo, ranked
 SEARCH_SPLIT, REFIT, TEMPERATURE = "search_split", "refit_epochs", "temperature"
 """What `Confirms.on_blocks` understands beside the parameters of the experiment."""
 METRIC = "block_accuracy"
+SCORE = "best_val_accuracy"
+"""Accuracy on the images that chose the epoch: V0 in a search, the inner part on a block."""
 CONTROL = "control-"
 """How labels of finalists begin that are of random trials."""
 
@@ -27,7 +29,7 @@ class Finalist:
         label: `trial-17`, or `baseline-tutorial`.
         slot: Its trial in the search.
         config: Everything its trial set.
-        searched: Its objective in the search, where that was an accuracy too; else None.
+        searched: Its accuracy on the images that scored the search; None where it has none.
         place: Its place there, from 1; 0 if it is of another search.
     """
 
@@ -60,7 +62,7 @@ def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> li
     for place, record in enumerate(best, 1):
         key = repr(sorted(record.spec.config.items()))
         if len(found) < top or record in baselines[:1]:
-            found.setdefault(key, _finalist(info, record, place))
+            found.setdefault(key, _finalist(record, place))
     if len(found) < 2:
         raise UsageError(
             f"sweep {info.name!r} has {len(found)} complete configurations; two or more can be "
@@ -72,14 +74,14 @@ def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> li
 def choose_best(info: SweepInfo, records: Sequence[Record]) -> Finalist | None:
     """Return the best of a sweep; None if no trial is complete."""
     best = ranked(records, info.direction)
-    return _finalist(info, best[0], 1) if best else None
+    return _finalist(best[0], 1) if best else None
 
 
-def _finalist(info: SweepInfo, record: Record, place: int) -> Finalist:
+def _finalist(record: Record, place: int) -> Finalist:
     kind, _, name = record.origin.partition(" ")
     slot = record.spec.slot
     label = f"baseline-{name}" if kind == "baseline" and name else f"trial-{slot}"
-    searched = record.objective if "accuracy" in info.metric else None
+    searched = record.result.metrics.get(SCORE) if record.result else None
     return Finalist(label, slot, dict(record.spec.config), searched, place)
 
 

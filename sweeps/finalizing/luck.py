@@ -14,13 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweeps.finalizing.finalists import SCORE
 from sweeps.finalizing.intervals import critical_value
 from sweeps.finalizing.judging import Judged
 from sweeps.finalizing.verdict import Standing
 from sweeps.records import Record
-
-SCORE = "best_val_accuracy"
-"""Accuracy on the images that chose the epoch: V0 in a search, the inner part on a block."""
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ class _Shown:
 
 
 SHOWN: Final = {
-    "ece": _Shown("calibration error", "ECE, %", "points", 100, 2),
-    "nll": _Shown("negative log-likelihood", "NLL, nats", "nats", 1, 3),
+    "ece": _Shown("calibration error", "ECE %", "points", 100, 2),
+    "nll": _Shown("negative log-likelihood", "NLL", "nats", 1, 3),
 }
 SAYS: Final = {
     "lower": "is lower at the fitted temperature",
@@ -59,7 +59,7 @@ def tell_calibration(verdict: Verdict, measured: Mapping[str, Calibration]) -> T
         "cancels, and the NLL counts it. Intervals of the change: 95 %, for other images and other "
         "seeds, crossed, each for itself.",
     ]
-    columns = ["finalist", "T", "measure", "T = 1", "at T", "change", "so"]
+    columns = ["finalist", "T", "", "T = 1", "at T", "change", "so"]
     rows = [
         row
         for standing in verdict.standings

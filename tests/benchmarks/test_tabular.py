@@ -111,12 +111,12 @@ def test_a_pruner_saves_epochs_and_never_has_its_pruned_trials_chosen(table):
 
 
 def test_sweeps_that_a_folder_holds_are_not_run_again(table, tmp_path):
-    names = ["as shipped", "pruner: median"]
+    names = ["accuracy, no pruner", "pruner: median"]
     first = policies.simulated(tmp_path, table, names, 12, 2)
     again = policies.simulated(tmp_path, table, names, 12, 2)  # without a table to look up in
     assert [s.rows for s in again["pruner: median"]] == [s.rows for s in first["pruner: median"]]
     kept = sorted(path.name for path in (tmp_path / "sweeps").rglob("*.npz"))
-    assert kept == [f"{name}-00{seed}.npz" for name in ("as-shipped", "pruner-median")
+    assert kept == [f"{name}-00{seed}.npz" for name in ("accuracy-no-pruner", "pruner-median")
                     for seed in (0, 1)]  # fmt: skip
 
 
@@ -136,14 +136,14 @@ def test_images_that_scored_a_trial_are_a_fifth_of_those_that_judge():
 def test_the_table_says_what_is_better_and_what_a_pruner_saves():
     row = {"trials": 100, "accuracy": 0.94, "different_rows": 60.0, "difference": 0.0}
     rows = [
-        {**row, "policy": "as shipped", "lower": 0.0, "upper": 0.0, "epochs_saved": 0.0},
+        {**row, "policy": "accuracy, no pruner", "lower": 0.0, "upper": 0.0, "epochs_saved": 0.0},
         {**row, "policy": "split: its own", "lower": 0.001, "upper": 0.01, "epochs_saved": 0.0},
         {**row, "policy": "pruner: asha", "lower": -0.01, "upper": -0.001, "epochs_saved": 0.5},
     ]
     result = {"configurations": 3000, "noise": 1.0, "surprise": 1.5, "seeds": 30, "judged": 9}
     text = tabular.table({**result, "rows": rows})
-    assert "split: its own: better than 'as shipped' after 100 trials" in text
-    assert "pruner: asha: worse than 'as shipped' after 100 trials, saves 50%" in text
+    assert "split: its own: better than 'accuracy, no pruner' after 100 trials" in text
+    assert "pruner: asha: worse than 'accuracy, no pruner' after 100 trials, saves 50%" in text
 
 
 @pytest.mark.slow

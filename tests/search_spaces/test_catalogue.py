@@ -33,7 +33,8 @@ def test_mlp_varies_what_the_issue_names():
         "dropout": "0..0.5",
         "l2": "1e-07..0.01 log",
     }
-    assert (space.objective.metric, space.objective.direction) == ("best_val_accuracy", "maximize")
+    objective = space.objective
+    assert (objective.metric, objective.direction) == ("best_val_cross_entropy", "minimize")
     assert (space.defaults.trials, space.defaults.pruner.name) == (20, "none")
     assert space.conditional
 
