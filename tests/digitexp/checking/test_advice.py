@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from digitexp.checking import advise, check_training
 from digitexp.checking.command import training_command
-from digitexp.cli.train import _merged, _series, parse_value
+from digitexp.cli.train import _series, merged_settings, parse_value
 from digitexp.config import TrialConfig
 from digitexp.parameters import ACTIVATIONS, INITIALIZERS
 from tests.digitexp.checking.runs import history_of, make_run
@@ -35,7 +35,7 @@ def config_of(command):
             params |= _series(name, text)
         elif name not in {"data", "split_seed"}:
             params[name] = parse_value(text)
-    return TrialConfig.from_params(_merged(params, settings_))
+    return TrialConfig.from_params(merged_settings(params, settings_))
 
 
 def test_a_sound_training_gets_no_advice():
