@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for advice in chosen:
         rows.append(_measured(advice, data, options))
-        print(_line(rows[-1]), flush=True) if not options.json else None
+        print(_line(rows[-1]), file=sys.stderr, flush=True)
     return {"seeds": options.seeds, "epochs": options.epochs, "rows": rows}
 
 

@@ -104,7 +104,9 @@ def _inputs(run: TrainedRun) -> Finding:
 
 
 def _parameters(run: TrainedRun) -> Finding:
-    stored = sum(array.size for array in (run.weights or {}).values())
+    # Means and variances of batch normalisation are measured, not trained.
+    trained = (a for name, a in (run.weights or {}).items() if "/moving_" not in name)
+    stored = sum(array.size for array in trained)
     said = int(run.metrics["parameters"])
     if stored == said:
         return Finding("model", "parameters", "ok", f"{stored}")

@@ -82,22 +82,37 @@ def transfer(
             config, target, str(weights), images_per_class=counts, frozen=frozen, seeds=seeds,
             split_seed=split_seed, say=_say,
         )  # fmt: skip
-    about: dict[str, Any] = {
-        "from": {"source": start, "digest": None if source is None else source.digest,
-                 "images": source_images, "weights_sha256": digest},
-        "data": {"name": target.name, "digest": target.digest, "split_seed": split_seed},
-        "parameters": {k: v for k, v in config.to_params().items() if k != "seed"},
-        "seeds": seeds,
-        "seconds": round(perf_counter() - began, 1),
-        "comparisons": [_facts(one) for one in comparisons],
-    }  # fmt: skip
+    seconds = round(perf_counter() - began, 1)
+    pretrained = {"source": start, "digest": None if source is None else source.digest,
+                  "images": source_images, "weights_sha256": digest}  # fmt: skip
+    learnt = {"name": target.name, "digest": target.digest, "split_seed": split_seed}
+    document = _document(config, pretrained, learnt, comparisons, seeds, seconds)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        (output / "transfer.json").write_text(json.dumps(about, indent=1) + "\n")
+        (output / "transfer.json").write_text(document + "\n")
     if as_json:
-        print(json.dumps(about, indent=1))
+        print(document)
     else:
-        _print_table(comparisons, start, target.name, about["seconds"])
+        _print_table(comparisons, start, target.name, seconds)
+
+
+def _document(
+    config: TrialConfig,
+    pretrained: dict[str, Any],
+    learnt: dict[str, Any],
+    comparisons: Sequence[Comparison],
+    seeds: int,
+    seconds: float,
+) -> str:
+    about = {
+        "from": pretrained,
+        "data": learnt,
+        "parameters": {k: v for k, v in config.to_params().items() if k != "seed"},
+        "seeds": seeds,
+        "seconds": seconds,
+        "comparisons": [_facts(one) for one in comparisons],
+    }
+    return json.dumps(about, indent=1)
 
 
 def whole_numbers(option: str, text: str, *, low: int) -> list[int]:

@@ -69,7 +69,7 @@ def plan_training(
     elif engine == "auto":
         engine, reason = "fused", "a multilayer perceptron: a whole epoch fits in one graph"
     if config.precision != "float32":
-        reason += "; no CPU gains by it (python -m benchmarks advice)"
+        reason += "; on CPUs it was no faster (docs/networks.md)"
     seconds = estimate_seconds(engine, config, n_train, image_shape, n_classes)
     return TrainingPlan(engine, reason, seconds)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,56 +10,51 @@ from digitexp.config import TrialConfig
 from digitexp.evaluation import confusion_counts
 from digitexp.training.outcome import TrainingData, TrainingOutcome
 
-__all__ = ["Aim", "find_worst_classes"]
+__all__ = ["told_with", "without_augmentation", "worst_classes"]
 
 
-@dataclass(frozen=True)
-class Aim:
-    """Which classes are to be augmented, and how they were recognised before.
-
-    Attributes:
-        classes: Their labels, the worst first; None if the first training diverged.
-        right: (classes,) right answers of the first training, on the validation part.
-    """
-
-    classes: tuple[int, ...] | None
-    right: np.ndarray
-
-    def told(self, after: TrainingOutcome, data: TrainingData) -> dict[str, Any]:
-        """Return the table before and after, JSON-compatible: counts of right answers by class."""
-        assert self.classes is not None
-        counts = _right(after, data)
-        return {
-            "classes": [data.class_names[label] for label in self.classes],
-            "images": np.bincount(data.validation_labels, minlength=data.n_classes).tolist(),
-            "right_before": self.right.tolist(),
-            "right_after": None if counts is None else counts.tolist(),
-        }
+def without_augmentation(config: TrialConfig) -> TrialConfig:
+    """Return the configuration of the first training."""
+    return replace(config, rotation=0.0, shift=0.0, zoom=0.0, augment_worst_classes=None)
 
 
-def find_worst_classes(
-    config: TrialConfig,
-    data: TrainingData,
-    train: Callable[[TrialConfig, TrainingData], TrainingOutcome],
-) -> Aim:
-    """Train the configuration without augmentation and take the classes of the lowest recall.
+def worst_classes(outcome: TrainingOutcome, data: TrainingData, count: int) -> tuple[int, ...]:
+    """Return the labels of the classes with the lowest recall on the validation part, worst first.
 
     Args:
-        config: Its `augment_worst_classes` says how many; a tie goes to the lower label.
-        data: Recall is that of the validation part.
-        train: Trains a configuration.
+        outcome: With validation logits.
+        data: What was trained on. A class without validation images comes last.
+        count: How many; a tie goes to the lower label.
     """
-    plain = replace(config, rotation=0.0, shift=0.0, zoom=0.0, augment_worst_classes=None)
-    right = _right(train(plain, data), data)
-    if right is None:
-        return Aim(None, np.zeros(data.n_classes, np.int64))
     images = np.bincount(data.validation_labels, minlength=data.n_classes)
-    recalls = np.where(images > 0, right / np.maximum(images, 1), np.inf)
-    order = np.argsort(recalls, kind="stable")[: config.augment_worst_classes]
-    return Aim(tuple(int(label) for label in order), right)
+    recalls = np.where(images > 0, _right(outcome, data) / np.maximum(images, 1), np.inf)
+    return tuple(int(label) for label in np.argsort(recalls, kind="stable")[:count])
 
 
-def _right(outcome: TrainingOutcome, data: TrainingData) -> np.ndarray | None:
-    if outcome.validation_logits is None:
-        return None
+def told_with(
+    before: TrainingOutcome, after: TrainingOutcome, data: TrainingData
+) -> TrainingOutcome:
+    """Return the second training's outcome with what both came to, class by class.
+
+    `data` names the classes that were augmented.
+
+    Its time is that of both; `info["targeted"]` counts right answers on the validation part, None
+    where the second training diverged at once.
+    """
+    table = {
+        "classes": [data.class_names[label] for label in data.augmented_classes or ()],
+        "images": np.bincount(data.validation_labels, minlength=data.n_classes).tolist(),
+        "right_before": _right(before, data).tolist(),
+        "right_after": None if after.validation_logits is None else _right(after, data).tolist(),
+    }
+    timings = {name: seconds + before.timings[name] for name, seconds in after.timings.items()}
+    metrics = dict(after.metrics)
+    if "train_seconds" in metrics:
+        metrics["train_seconds"] = timings["train_seconds"]
+    info = {**after.info, "targeted": table}
+    return replace(after, info=info, timings=timings, metrics=metrics)
+
+
+def _right(outcome: TrainingOutcome, data: TrainingData) -> np.ndarray:
+    assert outcome.validation_logits is not None
     return np.diag(confusion_counts(outcome.validation_logits, data.validation_labels))

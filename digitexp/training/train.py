@@ -11,11 +11,11 @@ import numpy as np
 
 from digitexp.config import TrialConfig
 from digitexp.evaluation import accuracy, confusion_counts, cross_entropy, recalls
-from digitexp.models import build_model, describe_model, model_weights
+from digitexp.models import build_model, count_parameters, describe_model, model_weights
 from digitexp.training.engines import load_engine, plan_training
 from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
 from digitexp.training.starting import start_from
-from digitexp.training.targeting import find_worst_classes
+from digitexp.training.targeting import told_with, without_augmentation, worst_classes
 from digitexp.training.tensorflow_setup import known_warnings_ignored, start_tensorflow
 
 if TYPE_CHECKING:
@@ -42,16 +42,18 @@ def train(
         config: The configuration.
         data: Training and validation part.
         on_epoch: Called after each epoch, except the one that diverged; a text it returns ends
-            the training and becomes the stop reason.
+            the training and becomes the stop reason. It hears nothing of the training that only
+            finds the worst classes, which therefore cannot be ended by it.
     """
     start_tensorflow()
     if config.augment_worst_classes is None:
         return _train(config, data, on_epoch)
-    aim = find_worst_classes(config, data, _train)
-    if aim.classes is None:
-        return _train(config, data, on_epoch)
-    outcome = _train(config, replace(data, augmented_classes=aim.classes), on_epoch)
-    return replace(outcome, info={**outcome.info, "targeted": aim.told(outcome, data)})
+    before = _train(without_augmentation(config), data)
+    if before.validation_logits is None:
+        return before  # it diverged at once: no class is known to be worst
+    worst = worst_classes(before, data, config.augment_worst_classes)
+    targeted = replace(data, augmented_classes=worst)
+    return told_with(before, _train(config, targeted, on_epoch), targeted)
 
 
 def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) -> TrainingOutcome:
@@ -80,7 +82,9 @@ def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) 
     has_best = bool(np.isfinite(observer.history["val_loss"]).any())
     logits, penalty = forward(tensors.validation_images)
     train_logits = _in_chunks(forward, tensors.train_images)
-    metrics = _headline(data, observer, logits, penalty, train_logits) if has_best else {}
+    parameters = count_parameters(config, data.image_shape, data.n_classes)
+    judged = (logits, penalty, train_logits, parameters)
+    metrics = _headline(data, observer, *judged) if has_best else {}
     evaluated = perf_counter()
     return TrainingOutcome(
         outcome=outcome,
@@ -117,6 +121,7 @@ def _headline(
     logits: np.ndarray,
     penalty: float,
     train_logits: np.ndarray,
+    parameters: int,
 ) -> dict[str, float]:
     """Return the headline metrics of the restored best weights, whose logits these are."""
     right = accuracy(logits, data.validation_labels)
@@ -130,7 +135,7 @@ def _headline(
         "accuracy_gap": train_accuracy - right,
         "best_epoch": float(np.nanargmin(observer.history["val_loss"]) + 1),
         "epochs": float(len(observer.history["loss"])),
-        "parameters": float(observer.model.count_params()),
+        "parameters": float(parameters),
         **recalls(confusion_counts(logits, data.validation_labels), data.class_names),
     }
 
