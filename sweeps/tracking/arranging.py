@@ -25,6 +25,8 @@ from sweeps.tracking.view import (
 )
 
 MAX_CURVES: Final = 4
+BESIDE: Final = ("best_val_accuracy", "best_epoch")
+"""Metrics that people look for whatever the objective is, as far as there are any."""
 COMPARED: Final = 3
 
 
@@ -60,11 +62,15 @@ def view_of(info: SweepInfo, records: Sequence[Record], best: Sequence[Record]) 
         image=KEY if plans else "",
         image_step=max((step for plan in plans.values() for step in plan.epochs), default=1),
         worst=any(confusion_of(record) is not None for record in best),
-        best_epoch=any(r.result is not None and "best_epoch" in r.result.metrics for r in records),
+        beside=[name for name in BESIDE if any(_has_metric(r, name) for r in records)],
         partial=frozenset(safe_key(name) for name in names if name not in shared),
     )
     params = [safe_key(name) for name in (*names, *dict.fromkeys(labels))]
     return view_tag(info, params, findings)
+
+
+def _has_metric(record: Record, name: str) -> bool:
+    return record.result is not None and name in record.result.metrics
 
 
 def running_note(info: SweepInfo, experiment_id: str) -> str:

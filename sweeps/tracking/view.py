@@ -48,7 +48,7 @@ class Findings:
         image: Key of the pictures, empty without any.
         image_step: Where the slider stands at first.
         worst: Whether runs name their worst mistakes.
-        best_epoch: Whether there is a metric of that name.
+        beside: Metrics that have a column beside the objective's.
         partial: Parameters that some complete trials lack: parallel coordinates would leave out
             those trials.
     """
@@ -57,7 +57,7 @@ class Findings:
     image: str = ""
     image_step: int = 1
     worst: bool = False
-    best_epoch: bool = True
+    beside: Sequence[str] = ("best_epoch",)
     partial: frozenset[str] = frozenset()
 
 
@@ -117,13 +117,13 @@ def compare_address(base: str, experiment_id: str, run_ids: Sequence[str]) -> st
 def _state(info: SweepInfo, names: list[str], findings: Findings, limit: int) -> dict[str, Any]:
     objective, *others = (f"metrics.`{safe_key(one.metric)}`" for one in info.objectives)
     varied = [name for name in names if not _is_label(name, names)][:limit]
-    epoch = ["metrics.`best_epoch`"] if findings.best_epoch else []
     others += [f"tags.`{ON_FRONT}`"] if info.has_front else []
+    beside = (f"metrics.`{name}`" for name in findings.beside)
+    others += [name for name in beside if name not in {objective, *others}]
     tags = ["why", *(["confusion_1"] if findings.worst else []), "state"]
     columns = [
         objective,
         *others,
-        *epoch,
         *(f"params.`{name}`" for name in varied),
         *(f"tags.`{name}`" for name in tags),
         "attributes.`Dataset`",

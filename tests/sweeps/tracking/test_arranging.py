@@ -64,6 +64,13 @@ def test_columns_follow_each_other_as_they_are_to_be_read() -> None:
     )
 
 
+def test_accuracy_has_a_column_beside_another_objective() -> None:
+    by_epoch = make_info(metric="best_epoch", direction="minimize", epoch_metric=None)
+    columns = state_of(by_epoch, RECORDS)["selectedColumns"]
+    assert columns[:2] == ["metrics.`best_epoch`", "metrics.`best_val_accuracy`"]
+    assert all(column.startswith("params.") for column in columns[2:4])  # none is shown twice
+
+
 def test_the_view_of_a_sweep_without_a_complete_trial_has_its_columns() -> None:
     state = state_of(INFO, [make_record(0, outcome="failed")])
     assert "params.`units_1`" in state["selectedColumns"]
