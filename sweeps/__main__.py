@@ -1,15 +1,38 @@
 """The command `sweeps`, also as `python -m sweeps`; Ctrl-C is quiet already while it starts."""
 
+import atexit
+import contextlib
+import os
 import sys
+import threading
 
 
 def main() -> None:
     """Run the command line."""
+    codes: list[int] = []
+    atexit.register(_leave, codes)  # the first registered: it runs last
     try:
         from sweeps.cli import main as run
     except KeyboardInterrupt:
         sys.exit(130)
-    run()
+    try:
+        run()
+    except SystemExit as ended:
+        codes += [ended.code] if isinstance(ended.code, int) else []
+        raise
+
+
+def _leave(codes: list[int]) -> None:
+    """End with this exit code at once if a thread is left, as one that waits for a server may be.
+
+    Before Python 3.14 the interpreter ends such a thread wherever it is; inside C++ code of a
+    library that aborts the whole process (SIGABRT) although all was said and done.
+    """
+    if codes and any(thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(codes[0])
 
 
 if __name__ == "__main__":
