@@ -16,10 +16,12 @@ from digitexp.headline_metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
 from digitexp.parameters import PARAMETERS
 from digitexp.serving import checked_images, probabilities
+from digitexp.showing import Illustrating, show_trial
+from digitexp.shown import ShownTrial
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
 from digitexp.weights_files import check_initial_weights
-from sweeps.abilities import Signature
+from sweeps.abilities import Signature, Trained
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -35,7 +37,7 @@ from sweeps.experiment import (
 __all__ = ["DigitExperiment", "experiment"]
 
 
-class DigitExperiment:
+class DigitExperiment(Illustrating):
     """Handwritten digits (or any small images) and a multilayer perceptron."""
 
     name = "digits"
@@ -60,7 +62,7 @@ class DigitExperiment:
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Raise ValueError if the configuration is impossible or its initial weights are away."""
-        check_initial_weights(_trial_config(config))
+        check_initial_weights(trial_config(config))
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
         """Load a source and split it into training and validation part, images flattened.
@@ -94,14 +96,14 @@ class DigitExperiment:
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
         """Count the network's weights."""
         arrays: TrainingData = data.payload
-        count = count_parameters(_trial_config(config), arrays.image_shape, arrays.n_classes)
+        count = count_parameters(trial_config(config), arrays.image_shape, arrays.n_classes)
         return {"parameters": count}
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine, the reason and about how many seconds all epochs take."""
         arrays: TrainingData = data.payload
         plan = plan_training(
-            _trial_config(config), len(arrays.train_labels), arrays.image_shape, arrays.n_classes
+            trial_config(config), len(arrays.train_labels), arrays.image_shape, arrays.n_classes
         )
         return EnginePlan(plan.engine, plan.reason, plan.seconds)
 
@@ -125,7 +127,7 @@ class DigitExperiment:
 
         arrays: TrainingData = data.payload
         with memory_errors():
-            outcome = train(_trial_config(spec.config, spec.seed), arrays, ask)
+            outcome = train(trial_config(spec.config, spec.seed), arrays, ask)
         kept, info = {"confusion": outcome.confusion}, {**_info(arrays, data), **outcome.info}
         if outcome.validation_logits is not None:
             logits = kept["validation_logits"] = outcome.validation_logits
@@ -148,7 +150,7 @@ class DigitExperiment:
         from digitexp.plots.trial import draw_trial
 
         best = result.metrics.get("best_epoch")
-        config = _trial_config(spec.config, spec.seed)
+        config = trial_config(spec.config, spec.seed)
         return draw_trial(
             result.history,
             result.arrays["confusion"],
@@ -178,6 +180,10 @@ class DigitExperiment:
         shape = data.info["image_shape"]
         return evaluate_trial(data.payload, shape, result.arrays, result.metrics)
 
+    def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
+        """Return a recorded trial as the interactive tools show it, on the validation part."""
+        return show_trial(data.payload, trained, trial_config(trained.config))
+
     def load_model(
         self,
         config: Mapping[str, Value],
@@ -200,7 +206,7 @@ class DigitExperiment:
 
         start_tensorflow()
         model = build_model(
-            _trial_config(config), tuple(info["image_shape"]), len(info["class_names"])
+            trial_config(config), tuple(info["image_shape"]), len(info["class_names"])
         )
         set_weights(model, weights)
         model.temperature = float(info.get("temperature", 1.0))
@@ -239,7 +245,8 @@ def _info(arrays: TrainingData, data: PreparedData) -> dict[str, Any]:
     return {"class_names": list(arrays.class_names), "image_shape": data.info["image_shape"]}
 
 
-def _trial_config(config: Mapping[str, Value], seed: int = 0) -> TrialConfig:
+def trial_config(config: Mapping[str, Value], seed: int = 0) -> TrialConfig:
+    """Return the configuration that a space's values and the seed of a trial make."""
     if "seed" in config:
         raise ConfigError("A space may not set seed: the sweep gives each trial its own (--seed).")
     return TrialConfig.from_params({**config, "seed": seed})

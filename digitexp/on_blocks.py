@@ -11,10 +11,12 @@ import numpy as np
 from digitexp.calibration import HIGHEST, LOWEST, measured_terms
 from digitexp.data import load_source, split_source
 from digitexp.evaluation import accuracy, cross_entropy
-from digitexp.experiment import DigitExperiment
+from digitexp.experiment import DigitExperiment, trial_config
 from digitexp.pool import Pool
+from digitexp.showing import Illustrating, show_of_pool
+from digitexp.shown import ShownTrial
 from digitexp.trained_run import logits_of
-from sweeps.abilities import CalibrationTerms, Signature, TestPart
+from sweeps.abilities import CalibrationTerms, Signature, TestPart, Trained
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -36,7 +38,7 @@ _OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
 _KEPT = ("best_val_accuracy", "train_accuracy", *_OF_TRAINING)
 
 
-class DigitsOnBlocks:
+class DigitsOnBlocks(Illustrating):
     """Digits, with parameters more: the block a trial is trained and judged on, and `again`.
 
     The seed of a trial follows from its block, so that every finalist meets it under the same;
@@ -179,6 +181,16 @@ class DigitsOnBlocks:
             part, numbers = "the validation part", pool.split.validation_indices
             logits = kept.get("validation_logits")
         return evaluate_block(pool.source, numbers, logits, part, result.metrics)
+
+    def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
+        """Return a training as the interactive tools show it, on its block's own images.
+
+        One on the search's split, or on all images, is shown V0: the latter was trained on it.
+        """
+        asked = trained.config
+        config = trial_config(_without_block(asked))
+        block = None if asked.get(SEARCH_SPLIT) else int(asked.get(BLOCK) or 0)
+        return show_of_pool(data.payload, trained, config, block, is_refit=bool(asked.get(REFIT)))
 
     def load_model(
         self,

@@ -21,11 +21,13 @@ __all__ = [
     "Confirms",
     "Examines",
     "Exports",
+    "Illustrates",
     "Samples",
     "Serves",
     "Signature",
     "TestPart",
     "Tests",
+    "Trained",
     "Votes",
 ]
 
@@ -180,6 +182,48 @@ class Examines(Protocol):
 
         Raises:
             ValueError: Too little was kept of the trial; says what is missing.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A recorded training with everything it left.
+
+    Attributes:
+        name: What people call it, such as `mlp, trial 12`.
+        config: Its configuration.
+        result: As recorded, with arrays.
+        weights: Of its best epoch, by name; None if it has none any more.
+    """
+
+    name: str
+    config: Mapping[str, Value]
+    result: TrialResult = field(repr=False)
+    weights: Mapping[str, np.ndarray] | None = field(repr=False)
+
+
+@runtime_checkable
+class Illustrates(Protocol):
+    """An experiment that draws pages of a training that people can play with; optional.
+
+    The run of a sweep's champion in MLflow has them as `interactive/`.
+    """
+
+    def illustrate(
+        self, data: PreparedData, trained: Trained, beside: Trained | None
+    ) -> Mapping[str, bytes]:
+        """Return files by name, such as self-contained HTML; the same ones each time.
+
+        Imports nothing that trains.
+
+        Args:
+            data: What it was trained on, prepared again; digests were compared.
+            trained: The champion.
+            beside: Another training on the same data, to be compared with; None without one.
+
+        Raises:
+            ValueError: Too little was kept; says what is missing.
         """
         ...
 

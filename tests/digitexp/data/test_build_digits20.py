@@ -11,13 +11,14 @@ import pytest
 from digitexp.data import DataError, build_digits20
 from digitexp.data.build_digits20 import (
     FILE_MD5,
+    SHAPE,
     build_arrays,
     choose_first,
-    crop_to_ink,
     main,
     read_files,
 )
 from digitexp.data.embedded import PATH, read_digits20
+from digitexp.data.framing import cut_and_centre
 
 MNIST = os.environ.get("MNIST_FILES")
 needs_mnist = pytest.mark.skipif(MNIST is None, reason="MNIST_FILES is not set")
@@ -42,13 +43,13 @@ def test_cropping_finds_every_digit_again_wherever_it_lies_in_28x28():
         top, left = number % 9, number // 9 % 9
         large = np.zeros((28, 28), np.uint8)
         large[top : top + 20, left : left + 20] = digit
-        assert np.array_equal(crop_to_ink(large), digit)
+        assert np.array_equal(cut_and_centre(large, SHAPE), digit)
 
 
 def test_the_smaller_margin_is_above_and_on_the_left():
     image = np.zeros((28, 28), np.uint8)
     image[3:8, 20:21] = 9
-    rows, columns = np.nonzero(crop_to_ink(image))
+    rows, columns = np.nonzero(cut_and_centre(image, SHAPE))
     assert (rows.min(), rows.max()) == (7, 11)
     assert (columns.min(), columns.max()) == (9, 9)
 
