@@ -100,7 +100,8 @@ class Network:
 
 
 def _elu(z: Floats) -> Floats:
-    return np.where(z > 0, z, np.expm1(np.minimum(z, np.float32(0))))
+    outputs: Floats = np.where(z > 0, z, np.expm1(np.minimum(z, np.float32(0))))
+    return outputs
 
 
 def _selu(z: Floats) -> Floats:
@@ -110,7 +111,7 @@ def _selu(z: Floats) -> Floats:
 
 
 def _sigmoid(z: Floats) -> Floats:
-    return 1 / (1 + np.exp(-z))
+    return np.float32(1) / (1 + np.exp(-z))
 
 
 def _gelu(z: Floats) -> Floats:
