@@ -1,0 +1,63 @@
+"use strict";
+/* What the tools share: arrays, digits as pictures, colours of the paper, charts. */
+
+const ARRAYS = {
+  uint8: Uint8Array, uint16: Uint16Array, int16: Int16Array, int32: Int32Array, float32: Float32Array,
+};
+
+/** Turns what `pack` made into a typed array, which knows its `shape`. */
+function unpack(packed) {
+  const bytes = Uint8Array.from(atob(packed.bytes), (c) => c.charCodeAt(0));
+  const array = new ARRAYS[packed.dtype](bytes.buffer);
+  array.shape = packed.shape;
+  return array;
+}
+
+/** Draws a digit: ink, 0 to 255, row by row, onto a canvas of height x width cells. */
+function drawDigit(canvas, ink, height, width) {
+  canvas.height = height;
+  canvas.width = width;
+  const context = canvas.getContext("2d");
+  const picture = context.createImageData(width, height);
+  for (let i = 0; i < height * width; i++) {
+    picture.data.set([255 - ink[i], 255 - ink[i], 255 - ink[i], 255], 4 * i);
+  }
+  context.putImageData(picture, 0, 0);
+}
+
+/** Returns softmax(logits / temperature), the largest logit subtracted first. */
+function softmax(logits, temperature) {
+  const scaled = logits.map((z) => z / temperature);
+  const largest = Math.max(...scaled);
+  const powers = scaled.map((z) => Math.exp(z - largest));
+  const sum = powers.reduce((a, b) => a + b, 0);
+  return powers.map((p) => p / sum);
+}
+
+const isDark = () => window.matchMedia("(prefers-color-scheme: dark)").matches;
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+/** Ten colours of classes, told apart with every common colour blindness as far as ten can be. */
+const CLASS_COLORS = [
+  "#0072B2", "#D55E00", "#00795A", "#B87A00", "#A4467C",
+  "#56B4E9", "#8A8A8A", "#C2185B", "#6A4C93", "#7A8B00",
+];
+const classColor = (k) => CLASS_COLORS[k % CLASS_COLORS.length];
+
+/** Merges the look of the paper into a layout of plotly.js. */
+function onPaper(layout) {
+  const axis = { gridcolor: color("grid"), zerolinecolor: color("rule"), linecolor: color("rule") };
+  const made = {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: color("ink"), size: 12, family: "system-ui, sans-serif" },
+    margin: { l: 48, r: 12, t: 28, b: 40 }, ...layout,
+  };
+  for (const name of Object.keys(made).filter((key) => /^[xy]axis\d*$/.test(key))) {
+    made[name] = { ...axis, automargin: true, ...made[name] };
+  }
+  return made;
+}
+
+const CHART = { displayModeBar: false, responsive: true };
+const byId = (id) => document.getElementById(id);
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());

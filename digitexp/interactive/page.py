@@ -1,0 +1,87 @@
+"""A tool's data -> one HTML page that needs nothing else: styles, scripts and plotly.js inside."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import numpy as np
+
+__all__ = ["PLOTLY", "pack", "render"]
+
+_HERE: Final = Path(__file__).parent
+PLOTLY: Final = "plotly.min.js"
+
+
+def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = None) -> str:
+    """Return the page of a tool.
+
+    Args:
+        tool: Names its files beside this one: `<tool>.html`, what the page holds, a template that
+            sees `data` (Jinja2; text is escaped), and `<tool>.js`, which finds the same as the
+            global `DATA`, with `common.js` before it.
+        title: Heading of the page.
+        data: JSON-compatible; arrays by `pack`. NaN and infinity become null.
+        plotly: Address of plotly.js on the server that serves the page; None: it is inside.
+    """
+    loader = jinja2.FileSystemLoader(_HERE)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["verbatim"] = lambda text: jinja2.utils.markupsafe.Markup(text)
+    return environment.get_template("page.html").render(
+        tool=tool,
+        title=title,
+        data=data,
+        json=_script_json(data),
+        style=(_HERE / "page.css").read_text(encoding="utf-8"),
+        scripts=[
+            (_HERE / name).read_text(encoding="utf-8") for name in ("common.js", f"{tool}.js")
+        ],
+        plotly=plotly_script() if plotly is None else None,
+        plotly_address=plotly,
+    )
+
+
+def pack(array: np.ndarray) -> dict[str, Any]:
+    """Return an array as `common.js` unpacks it: dtype, shape, and its bytes as base64.
+
+    Args:
+        array: uint8, uint16, int16, int32 or float32; written little-endian.
+    """
+    dtype = array.dtype.name
+    if dtype not in {"uint8", "uint16", "int16", "int32", "float32"}:
+        raise ValueError(
+            f"no array of {dtype} is packed; give uint8, uint16, int16, int32, float32"
+        )
+    raw = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    return {"dtype": dtype, "shape": list(array.shape), "bytes": base64.b64encode(raw).decode()}
+
+
+def plotly_script() -> str:
+    """Return plotly.js, from the package of its name, which itself takes long to import."""
+    found = importlib.util.find_spec("plotly")
+    assert found is not None
+    assert found.origin is not None
+    script = Path(found.origin).parent / "package_data" / PLOTLY
+    return script.read_text(encoding="utf-8").replace("</script", "<\\/script")
+
+
+def _script_json(value: Any) -> str:
+    """Return JSON that cannot end the script it stands in."""
+    return json.dumps(_finite(value), separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if abs(value) < float("inf") else None
+    return value
