@@ -16,6 +16,7 @@ __all__ = ["PLOTLY", "pack", "render"]
 
 _HERE: Final = Path(__file__).parent
 PLOTLY: Final = "plotly.min.js"
+PACKED: Final = ("uint8", "uint16", "int16", "int32", "float32")
 
 
 def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = None) -> str:
@@ -30,35 +31,33 @@ def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = 
         plotly: Address of plotly.js on the server that serves the page; None: it is inside.
     """
     loader = jinja2.FileSystemLoader(_HERE)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["verbatim"] = lambda text: jinja2.utils.markupsafe.Markup(text)
+    undefined = jinja2.StrictUndefined
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=undefined)
     return environment.get_template("page.html").render(
         tool=tool,
         title=title,
         data=data,
         json=_script_json(data),
-        style=(_HERE / "page.css").read_text(encoding="utf-8"),
-        scripts=[
-            (_HERE / name).read_text(encoding="utf-8") for name in ("common.js", f"{tool}.js")
-        ],
+        style=_read("page.css"),
+        scripts=[_read("common.js"), _read(f"{tool}.js")],
         plotly=plotly_script() if plotly is None else None,
         plotly_address=plotly,
     )
+
+
+def _read(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
 
 
 def pack(array: np.ndarray) -> dict[str, Any]:
     """Return an array as `common.js` unpacks it: dtype, shape, and its bytes as base64.
 
     Args:
-        array: uint8, uint16, int16, int32 or float32; written little-endian.
+        array: Of one of the dtypes `PACKED`; written little-endian.
     """
     dtype = array.dtype.name
-    if dtype not in {"uint8", "uint16", "int16", "int32", "float32"}:
-        raise ValueError(
-            f"no array of {dtype} is packed; give uint8, uint16, int16, int32, float32"
-        )
+    if dtype not in PACKED:
+        raise ValueError(f"no array of {dtype} is packed; give one of {', '.join(PACKED)}")
     raw = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
     return {"dtype": dtype, "shape": list(array.shape), "bytes": base64.b64encode(raw).decode()}
 
