@@ -111,7 +111,8 @@ def _selu(z: Floats) -> Floats:
 
 
 def _sigmoid(z: Floats) -> Floats:
-    return np.float32(1) / (1 + np.exp(-z))
+    outputs: Floats = 1 / (1 + np.exp(-z))
+    return outputs
 
 
 def _gelu(z: Floats) -> Floats:
