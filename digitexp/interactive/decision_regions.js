@@ -6,6 +6,7 @@ const LABELS = unpack(DATA.labels);
 const PREDICTED = unpack(DATA.predicted);
 const PROBABILITIES = unpack(DATA.probabilities);
 const N_PIXELS = DATA.height * DATA.width;
+const { positions, side } = DATA;
 const ARRAYS_OF_A_SPACE = ["mean", "components", "points", "low", "high", "classes", "probabilities"];
 const SPACES = Object.fromEntries(Object.entries(DATA.spaces).map(([key, space]) => {
   const arrays = ARRAYS_OF_A_SPACE.map((name) => [name, unpack(space[name])]);
@@ -13,6 +14,7 @@ const SPACES = Object.fromEntries(Object.entries(DATA.spaces).map(([key, space])
 }));
 const RIGHT = 0, WRONG = 1, CHOSEN = 2, PLANE = 3;
 const CORNER = { x: 1.35, y: -1.35, z: 0.85 };
+const CENTRE = { x: 0, y: 0, z: -0.12 };
 const DISTANCE = 2.1;
 
 const plot = byId("plot");
@@ -20,7 +22,7 @@ const value = (name) => document.querySelector(`input[name="${name}"]:checked`).
 const space = () => SPACES[value("space")];
 const axis = () => Number(byId("axis").value);
 const isWrong = (i) => LABELS[i] !== PREDICTED[i];
-const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
+const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}\u00a0%`;
 /** What plotly.js would read as markup is text. */
 const asText = (name) => name.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 let chosen = null;
@@ -56,7 +58,7 @@ function visible() {
 function dots(images) {
   const byClass = value("colour") === "class";
   const { points } = space();
-  const colorByAnswer = (i) => color(isWrong(i) ? "warn" : "accent");
+  const colorByAnswer = (i) => color(isWrong(i) ? "warn" : "muted");
   return {
     x: images.map((i) => points[3 * i]),
     y: images.map((i) => points[3 * i + 1]),
@@ -74,7 +76,7 @@ function dotTraces() {
   const images = visible();
   const looks = [
     { symbol: "circle", size: 4, line: { width: 0.5, color: color("paper") } },
-    { symbol: "diamond", size: 7, line: { width: 1.5, color: color("ink") } },
+    { symbol: "diamond", size: 5, line: { width: 1.5, color: color("ink") } },
   ];
   const kinds = [images.filter((i) => !isWrong(i)), images.filter(isWrong)];
   const traces = kinds.map((kind, trace) => {
@@ -95,12 +97,12 @@ const middle = (along, at, count) => {
   return low[along] + (at + 0.5) * ((high[along] - low[along]) / count);
 };
 
-/** Returns the slice as a mesh: four corners and two triangles a cell, so that no colours mix. */
-function planeTrace() {
-  const { low, high, side, positions, classes, probabilities } = space();
+/** Returns what changes of the mesh as it moves: four corners a cell, and two coloured triangles. */
+function planeAt() {
+  const { low, high, classes, probabilities } = space();
   const across = axis(), position = Number(byId("position").value);
   const [along, up] = [0, 1, 2].filter((other) => other !== across);
-  const corners = [[], [], []], triangles = { i: [], j: [], k: [], facecolor: [] };
+  const corners = [[], [], []], facecolor = [], paper = color("paper");
   const first = (across * positions + position) * side * side;
   const fewest = 1 / DATA.class_names.length;
   const edge = (a, at) => low[a] + (at / side) * (high[a] - low[a]);
@@ -111,35 +113,39 @@ function planeTrace() {
       corners[along].push(edge(along, column + right));
       corners[up].push(edge(up, row + above));
     }
-    triangles.i.push(4 * cell, 4 * cell);
-    triangles.j.push(4 * cell + 1, 4 * cell + 2);
-    triangles.k.push(4 * cell + 2, 4 * cell + 3);
     const certain = Math.max(0, (probabilities[first + cell] / 255 - fewest) / (1 - fewest));
-    const shade = mixed(colorOf(classes[first + cell]), color("paper"), 0.15 + 0.6 * certain);
-    triangles.facecolor.push(shade, shade);
+    const shade = mixed(colorOf(classes[first + cell]), paper, 0.15 + 0.6 * certain);
+    facecolor.push(shade, shade);
   }
-  return { x: corners[0], y: corners[1], z: corners[2], ...triangles };
+  return { x: corners[0], y: corners[1], z: corners[2], facecolor };
 }
 
+/** Returns the slice as a mesh: with corners of their own, no cells share a mixed colour. */
 function plane() {
+  const cells = Array.from({ length: side ** 2 }, (_, cell) => 4 * cell);
+  const triangles = {
+    i: cells.flatMap((corner) => [corner, corner]),
+    j: cells.flatMap((corner) => [corner + 1, corner + 2]),
+    k: cells.flatMap((corner) => [corner + 2, corner + 3]),
+  };
   const lighting = { ambient: 1, diffuse: 0, specular: 0, fresnel: 0 };
   return {
-    type: "mesh3d", ...planeTrace(), lighting, flatshading: true, opacity: 0.8, hoverinfo: "none",
+    type: "mesh3d", ...triangles, ...planeAt(), lighting, flatshading: true, opacity: 0.8, hoverinfo: "none",
     visible: byId("plane").checked,
   };
 }
 
 function layout() {
   const { low, high, shares } = space();
-  const side = (a) => ({
+  const along = (a) => ({
     title: { text: `component ${a + 1} (${percent(shares[a])})` },
     range: [low[a], high[a]], showspikes: false, showbackground: false,
     gridcolor: color("rule"), zerolinecolor: color("rule"), linecolor: color("rule"),
     tickfont: { color: color("muted"), size: 10 }, nticks: 5,
   });
   const scene = {
-    xaxis: side(0), yaxis: side(1), zaxis: side(2), aspectmode: "auto", dragmode: "orbit",
-    camera: plot._fullLayout?.scene?.camera ?? { eye: CORNER },
+    xaxis: along(0), yaxis: along(1), zaxis: along(2), aspectmode: "auto", dragmode: "orbit",
+    camera: plot._fullLayout?.scene?.camera ?? { eye: CORNER, center: CENTRE },
   };
   return onPaper({
     scene, margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false, uirevision: "same", hovermode: "closest",
@@ -148,7 +154,6 @@ function layout() {
 
 /** Draws everything anew. */
 function redraw() {
-  byId("position").max = space().positions - 1;
   const drawn = Plotly.react(plot, [...dotTraces(), plane()], layout(), CHART);
   writeLegend();
   writeStatus();
@@ -158,13 +163,13 @@ function redraw() {
 
 /** Moves the plane, and nothing else. */
 function movePlane() {
-  const moved = Object.fromEntries(Object.entries(planeTrace()).map(([key, list]) => [key, [list]]));
+  const moved = Object.fromEntries(Object.entries(planeAt()).map(([key, list]) => [key, [list]]));
   writePosition();
   return Plotly.restyle(plot, moved, [PLANE]);
 }
 
 function writePosition() {
-  byId("at").value = middle(axis(), Number(byId("position").value), space().positions).toFixed(2);
+  byId("at").value = middle(axis(), Number(byId("position").value), positions).toFixed(2);
   for (const id of ["axis", "position"]) byId(id).disabled = !byId("plane").checked;
 }
 
@@ -173,11 +178,11 @@ const inWords = (count, one) => `${count} ${count === 1 ? one : `${one}s`}`;
 function writeStatus() {
   const images = visible();
   const wrong = images.filter(isWrong).length;
-  let text = `${inWords(images.length, "image")} to be seen, ${wrong} of them wrong.`;
+  let text = `${inWords(images.length, "image")} shown, ${wrong} of them wrong.`;
   if (byId("pair").value !== "") {
     const { first, second, there, back } = DATA.pairs[Number(byId("pair").value)];
     const [a, b] = [DATA.class_names[first], DATA.class_names[second]];
-    text += ` Of all ${DATA.n_images} images, ${there} of ${a} were taken for ${b}, and ${back} of ${b} for ${a}.`;
+    text += ` Of all ${DATA.n_images} images: ${a} taken for ${b} ${there}×, ${b} taken for ${a} ${back}×.`;
   }
   byId("status").textContent = text;
 }
@@ -195,7 +200,7 @@ function writeLegend() {
   const classes = DATA.class_names.map((name, k) => entry(name, colorOf(k)));
   const dotsOf = byClass
     ? [entry("right", "", "right"), entry("wrong", "", "wrong")]
-    : [entry("right", color("accent")), entry("wrong", color("warn"), "wrong")];
+    : [entry("right", color("muted")), entry("wrong", color("warn"), "wrong")];
   const seen = byClass || byId("plane").checked;
   const about = byClass || !seen ? [] : ["the plane:"];
   byId("legend").replaceChildren(...dotsOf, ...about, ...(seen ? classes : []));
@@ -216,9 +221,11 @@ function say(entries) {
 }
 
 function showInk(ink, kind) {
-  byId("picture").hidden = ink === null;
-  byId("picture").dataset.kind = kind;
-  if (ink !== null) drawDigit(byId("picture"), ink, DATA.height, DATA.width);
+  const picture = byId("picture");
+  picture.classList.toggle("empty", ink === null);
+  picture.dataset.kind = kind;
+  if (ink === null) picture.getContext("2d").clearRect(0, 0, DATA.width, DATA.height);
+  else drawDigit(picture, ink, DATA.height, DATA.width);
 }
 
 function showImage(i) {
@@ -242,7 +249,7 @@ function inkAt(point) {
 }
 
 function showCell(cell) {
-  const { side, positions, classes, probabilities } = space();
+  const { classes, probabilities } = space();
   const across = axis(), position = Number(byId("position").value);
   const [along, up] = [0, 1, 2].filter((other) => other !== across);
   const point = [0, 0, 0];
@@ -256,7 +263,7 @@ function showCell(cell) {
     ["A point of the plane", `(${point.map((z) => z.toFixed(2)).join(", ")})`],
     ["The network says", DATA.class_names[classes[at]], classes[at]],
     ["Probability it gives that", percent(probabilities[at] / 255)],
-    ...(isOfPixels ? [] : [["Its image", "none: a point of the hidden layer is not made from one"]]),
+    ...(isOfPixels ? [] : [["Its image", "none: a hidden layer cannot be read backwards"]]),
   ]);
 }
 
@@ -285,7 +292,7 @@ function look(view) {
   const eyes = [{ x: DISTANCE, y: 0, z: 0 }, { x: 0, y: -DISTANCE, z: 0 }, { x: 0, y: 0, z: DISTANCE }];
   const eye = view === "corner" ? CORNER : eyes[Number(view)];
   const up = view === "2" ? { x: 0, y: 1, z: 0 } : { x: 0, y: 0, z: 1 };
-  Plotly.relayout(plot, { "scene.camera": { eye, up, center: { x: 0, y: 0, z: 0 } } });
+  Plotly.relayout(plot, { "scene.camera": { eye, up, center: view === "corner" ? CENTRE : { x: 0, y: 0, z: 0 } } });
 }
 
 /** Says once how much the spaces keep. */
@@ -298,14 +305,14 @@ function writeKept() {
     const each = shares.map((share) => percent(share)).join(" + ");
     return `Of the ${size} dimensions of ${names[key]}, three hold ${percent(sum(shares))} of the variance (${each}).`;
   }).join(" ");
-  byId("agreement").textContent = "Moved into the slice, that is with all other components at their mean, "
+  byId("agreement").textContent = "With all but these three components moved to their mean, "
     + keys.map((key) => `${percent(SPACES[key].agreement)} of the images shown`
-      + ` (by ${key === "pixels" ? "their pixels" : "the last hidden layer"})`).join(", and ")
-    + " are given the same class as before.";
+      + ` (${key === "pixels" ? "pixels" : "last hidden layer"})`).join(", and ")
+    + " are still given the class that they are given as they are.";
 }
 
-byId("position").max = space().positions - 1;
-byId("position").value = Math.floor(space().positions / 2);
+byId("position").max = positions - 1;
+byId("position").value = Math.floor(positions / 2);
 for (const input of document.querySelectorAll("input[type=radio], #pair, #wrong, #plane")) {
   input.addEventListener("change", redraw);
 }

@@ -20,23 +20,28 @@ __all__ = ["decision_regions_page"]
 
 MOST_SHOWN = 1000
 """Images on the page: more dots hide each other, and make the page large."""
-MOST_FITTED = 5000
-"""Training images the components are fitted on: what more of them would add is not seen."""
 MOST_PAIRS = 12
 MARGIN = 0.04
 """Beyond the outermost image, in parts of the way from one side to the other."""
 
 
 @dataclass(frozen=True)
-class Grid:
-    """How finely a slice is asked about: `side` x `side` cells, at `positions` on each axis."""
+class Effort:
+    """How much the network is asked.
 
+    Attributes:
+        most_fitted: Training images that the components are fitted on: three need no more.
+        positions: Slices across each axis.
+        side: A slice has side x side cells.
+    """
+
+    most_fitted: int
     positions: int
     side: int
 
 
-FINE = Grid(9, 33)
-COARSE = Grid(7, 21)
+FINE = Effort(5000, 9, 33)
+COARSE = Effort(2000, 7, 21)
 """For convolutions, which take about a hundred times as long as hidden layers."""
 
 Ask = Callable[[NDArray[np.floating]], NDArray[np.floating]]
@@ -57,7 +62,8 @@ def decision_regions_page(trial: ShownTrial, plotly: str | None = None) -> str:
     if not len(logits):
         raise ValueError(f"{trial.name} has no images to show")
     chosen = first_of_each_class(trial.labels, MOST_SHOWN)
-    fitted_on = _evenly(len(trial.train_images), MOST_FITTED)
+    effort = _effort(trial)
+    fitted_on = _evenly(len(trial.train_images), effort.most_fitted)
     train_images = trial.train_images[fitted_on]
     predicted = logits.argmax(axis=1)
     pixels = _space(
@@ -80,6 +86,8 @@ def decision_regions_page(trial: ShownTrial, plotly: str | None = None) -> str:
         "n_wrong": int((predicted != trial.labels).sum()),
         "n_fitted": len(train_images),
         "n_train": len(trial.train_images),
+        "positions": effort.positions,
+        "side": effort.side,
         "images": pack(np.round(trial.images[chosen].clip(0, 1) * 255).astype(np.uint8)),
         "labels": pack(_numbers(trial.labels[chosen], trial)),
         "predicted": pack(_numbers(predicted[chosen], trial)),
@@ -104,6 +112,10 @@ def first_of_each_class(labels: NDArray[np.integer], most: int) -> NDArray[np.in
         rank[of_class] = np.arange(len(of_class))
     quota = max(int(np.sort(rank)[most]), 1) if len(labels) > most else len(labels)
     return np.flatnonzero(rank < quota)
+
+
+def _effort(trial: ShownTrial) -> Effort:
+    return COARSE if trial.config.architecture == "cnn" else FINE
 
 
 def _evenly(count: int, most: int) -> NDArray[np.intp]:
@@ -144,11 +156,11 @@ def _space(
     margin = np.maximum((high - low) * MARGIN, 1e-3)
     # The page gets them in float32, and computes the grid from them: so does this.
     low, high = ((low - margin).astype(np.float32), (high + margin).astype(np.float32))
-    grid = COARSE if trial.config.architecture == "cnn" else FINE
-    slices = slice_points(low, high, grid)
+    effort = _effort(trial)
+    slices = slice_points(low, high, effort)
     shape = slices.shape[:-1]
     # slice by slice: the vectors of all of them might not fit the memory
-    by_slice = slices.reshape(-1, grid.side**2, COMPONENTS)
+    by_slice = slices.reshape(-1, effort.side**2, COMPONENTS)
     logits = np.concatenate([ask(_restored(projection, cells)) for cells in by_slice])
     classes = _numbers(logits.argmax(axis=1), trial)
     probabilities = np.round(_largest(logits, trial.temperature) * 255).astype(np.uint8)
@@ -161,8 +173,6 @@ def _space(
         "points": pack(points.astype(np.float32)),
         "low": pack(low),
         "high": pack(high),
-        "positions": grid.positions,
-        "side": grid.side,
         "classes": pack(classes.reshape(shape)),
         "probabilities": pack(probabilities.reshape(shape)),
         "agreement": float((in_slice == predicted).mean()),
@@ -174,7 +184,7 @@ def _restored(projection: Projection, points: NDArray[np.floating]) -> NDArray[n
 
 
 def slice_points(
-    low: NDArray[np.floating], high: NDArray[np.floating], grid: Grid
+    low: NDArray[np.floating], high: NDArray[np.floating], effort: Effort
 ) -> NDArray[np.float64]:
     """Return the middles of the cells of every slice, (axis, position, row, column, 3).
 
@@ -185,14 +195,14 @@ def slice_points(
     Args:
         low: (3,) one corner of the box.
         high: (3,) the opposite one.
-        grid: How many slices, and cells.
+        effort: How many slices, and cells.
     """
-    points = np.empty((COMPONENTS, grid.positions, grid.side, grid.side, COMPONENTS))
+    points = np.empty((COMPONENTS, effort.positions, effort.side, effort.side, COMPONENTS))
     for axis in range(COMPONENTS):
         along = [other for other in range(COMPONENTS) if other != axis]
-        points[axis, ..., axis] = _middles(low, high, axis, grid.positions)[:, None, None]
-        points[axis, ..., along[0]] = _middles(low, high, along[0], grid.side)
-        points[axis, ..., along[1]] = _middles(low, high, along[1], grid.side)[:, None]
+        points[axis, ..., axis] = _middles(low, high, axis, effort.positions)[:, None, None]
+        points[axis, ..., along[0]] = _middles(low, high, along[0], effort.side)
+        points[axis, ..., along[1]] = _middles(low, high, along[1], effort.side)[:, None]
     return points
 
 
@@ -200,7 +210,7 @@ def _middles(
     low: NDArray[np.floating], high: NDArray[np.floating], axis: int, count: int
 ) -> NDArray[np.float64]:
     start, end = float(low[axis]), float(high[axis])
-    return start + (np.arange(count) + 0.5) * ((end - start) / count)
+    return np.asarray(start + (np.arange(count) + 0.5) * ((end - start) / count), np.float64)
 
 
 def _largest(logits: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
