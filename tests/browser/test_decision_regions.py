@@ -6,6 +6,7 @@ WebGL is computed on the processor (SwiftShader), so that no graphics card is ne
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,8 +44,26 @@ def file(tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope="module")
+def many_names(tmp_path_factory):
+    """A page with 13 classes, whose names would be markup; the network gives each its share."""
+    trial, random = shown_digits(), np.random.default_rng(2)
+    weights = {
+        **trial.weights,
+        "output/kernel": random.normal(size=(15, 13)).astype(np.float32),
+        "output/bias": np.zeros(13, np.float32),
+    }
+    names = tuple(f"<img src=x onerror=document.title={number}>" for number in range(13))
+    named = replace(trial, class_names=names, weights=weights)
+    made = tmp_path_factory.mktemp("regions") / "many_names.html"
+    made.write_text(decision_regions_page(named), encoding="utf-8")
+    return made
+
+
 @pytest.fixture
-def opened(webgl, file):
+def opened(webgl, request, file):
+    if "many_names" in request.fixturenames:
+        file = request.getfixturevalue("many_names")
     page = webgl.new_page(viewport={"width": 1200, "height": 900})
     page.set_default_timeout(30_000)
     complaints, requests = [], []
@@ -226,3 +245,15 @@ def test_stepping_goes_through_what_is_shown_and_right_or_wrong_are_told_apart(o
     assert looks == [1, 1]
     colours = opened.evaluate(f"[{RIGHT}, {WRONG}].map((t) => plot.data[t].marker.color[0])")
     assert colours[0] != colours[1]
+
+
+def test_names_are_text_to_the_plot_as_well_and_more_than_ten_classes_differ(opened, many_names):
+    opened.uncheck("#plane")
+    pointed_at(opened, "image")
+    opened.wait_for_timeout(300)
+    label = opened.locator("#plot .hovertext").first
+    expect(label).to_contain_text("<img src=x onerror=document.title=")
+    assert opened.locator("img").count() == 0
+    expect(opened).to_have_title("Decision regions: small, trial 3")
+    expect(opened.locator("#said")).to_contain_text("<img src=x")
+    assert opened.evaluate("new Set(DATA.class_names.map((_, k) => colorOf(k))).size") == 13
