@@ -38,8 +38,6 @@ class Projection:
         Raises:
             ValueError: There is no vector, or d is below 3.
         """
-        from scipy.linalg import eigh
-
         count, size = vectors.shape
         if not count or size < COMPONENTS:
             raise ValueError(f"vectors of shape {vectors.shape}: give (1 or more, 3 or more)")
@@ -48,13 +46,12 @@ class Projection:
         for start in range(0, count, AT_ONCE):
             centred = vectors[start : start + AT_ONCE] - mean
             scatter += centred.T @ centred
-        # only the three that are wanted: with 2048 units all would take twice as long
-        values, found = eigh(scatter, subset_by_index=[size - COMPONENTS, size - 1])
-        components = found.T[::-1]
+        values, found = np.linalg.eigh(scatter)  # the smallest first
+        values, components = values[::-1][:COMPONENTS], found.T[::-1][:COMPONENTS]
         largest = np.abs(components).argmax(axis=1)[:, None]
         components = components * np.sign(np.take_along_axis(components, largest, axis=1))
         total = np.trace(scatter)
-        shares = np.maximum(values[::-1], 0) / total if total > 0 else np.zeros(COMPONENTS)
+        shares = np.maximum(values, 0) / total if total > 0 else np.zeros(COMPONENTS)
         return cls(mean, components, shares)
 
     def project(self, vectors: NDArray[np.floating]) -> Floats:
