@@ -65,7 +65,7 @@ def opened(webgl, request, file):
     if "many_names" in request.fixturenames:
         file = request.getfixturevalue("many_names")
     page = webgl.new_page(viewport={"width": 1200, "height": 900})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(120_000)  # the machine may be busy, and draws without a card
     complaints, requests = [], []
     page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
