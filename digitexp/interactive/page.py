@@ -38,8 +38,7 @@ def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = 
         title=title,
         data=data,
         json=_script_json(data),
-        style=_read("page.css")
-        + (_read(f"{tool}.css") if (_HERE / f"{tool}.css").exists() else ""),
+        style="".join(_read(n) for n in ("page.css", f"{tool}.css") if (_HERE / n).exists()),
         scripts=[_read("common.js"), _read(f"{tool}.js")],
         plotly=plotly_script() if plotly is None else None,
         plotly_address=plotly,

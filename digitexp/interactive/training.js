@@ -30,11 +30,12 @@ const RATES = logRange(["learning_rate"], 0.25);
 const SQUARE = window.matchMedia("(min-width: 980px)"); // as in training.css
 SQUARE.addEventListener("change", () => redraw());
 
-/** Returns ticks of a logarithmic axis: decades, and 2 and 5 of them where there is room. */
-function logTicks([low, high]) {
+/** Returns ticks of a logarithmic axis: decades, or 1, 2 and 5 of each if that makes no more than `most`. */
+function logTicks([low, high], most) {
+  const every = Math.ceil((high - low) / most);
+  const steps = 3 * (high - low) <= most ? [1, 2, 5] : [1];
   const decades = Array.from({ length: Math.floor(high) - Math.floor(low) + 1 }, (_, i) => Math.floor(low) + i);
-  const steps = high - low < 2.2 ? [1, 2, 5] : [1];
-  const tickvals = decades.flatMap((d) => steps.map((s) => Number(`${s}e${d}`)));
+  const tickvals = decades.filter((d) => d % every === 0).flatMap((d) => steps.map((s) => Number(`${s}e${d}`)));
   return { tickvals, ticktext: tickvals.map((value) => number(value, 1)) };
 }
 
@@ -51,7 +52,7 @@ const divergedAt = (trial) => {
 };
 
 function number(value, digits) {
-  if (value === null) return "not a number";
+  if (value === null) return "NaN";
   return value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
 }
 
@@ -112,8 +113,8 @@ function lossLayout(trial) {
       xanchor: e > 0.7 * DATA.epochs ? "right" : "left", font: { size: 11, color: color("ink") },
     })),
     xaxis: { range: [0.5, DATA.epochs + 0.5], title: { text: "epoch" }, fixedrange: true, anchor: "y2", zeroline: false },
-    yaxis: { type: "log", range: LOSSES, domain: [0.28, 1], fixedrange: true, ...logTicks(LOSSES), automargin: false },
-    yaxis2: { type: "log", range: RATES, domain: [0, 0.2], fixedrange: true, ...logTicks(RATES), automargin: false },
+    yaxis: { type: "log", range: LOSSES, domain: [0.28, 1], fixedrange: true, ...logTicks(LOSSES, 7), automargin: false },
+    yaxis2: { type: "log", range: RATES, domain: [0, 0.2], fixedrange: true, ...logTicks(RATES, 4), automargin: false },
   });
 }
 

@@ -72,13 +72,18 @@ def differences(trial: ShownTrial, beside: ShownTrial) -> list[dict[str, Any]]:
     one, other = trial.config.to_params(), beside.config.to_params()
     longer, shorter = sorted((one, other), key=len, reverse=True)
     middle = [name for name in {**longer, **shorter} if name not in (*_FIRST, "seed")]
-    values = {name: [_text(one, name), _text(other, name)] for name in (*_FIRST, *middle, "seed")}
-    return [{"name": name, "values": pair} for name, pair in values.items() if pair[0] != pair[1]]
+    found = []
+    for name in (*_FIRST, *middle, "seed"):
+        values = [_text(params, name, ".4g") for params in (one, other)]
+        if values[0] == values[1]:  # floats may differ further behind
+            values = [_text(params, name, ".17g") for params in (one, other)]
+        if values[0] != values[1]:
+            found.append({"name": name, "values": values})
+    return found
 
 
-def _text(params: Mapping[str, Scalar], name: str) -> str | None:
-    """Return a value as text, floats with all digits that tell them apart; None without one."""
+def _text(params: Mapping[str, Scalar], name: str, digits: str) -> str | None:
     if name not in params:
         return None
     value = params[name]
-    return repr(float(f"{value:.12g}")) if isinstance(value, float) else str(value)
+    return format(value, digits) if isinstance(value, float) else str(value)
