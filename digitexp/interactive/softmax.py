@@ -77,4 +77,6 @@ def _spread(indices: np.ndarray, count: int) -> np.ndarray:
     """Return at most `count` of them, evenly spread from the first to the last."""
     if len(indices) <= count:
         return indices
-    return indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
+    places = np.linspace(0, len(indices) - 1, count).round().astype(int)
+    spread: np.ndarray = indices[places]
+    return spread

@@ -5,6 +5,13 @@ const CLASSES = DATA.classes;
 const K = CLASSES.length;
 const TRIALS = DATA.trials.map((trial) => ({ ...trial, counts: unpack(trial.confusion), epochs: trial.confusion.shape[0] }));
 const TICKS = { tickvals: CLASSES.map((_, k) => k), ticktext: CLASSES.map((name) => plain(short(name))) };
+const LETTERS = Math.max(...CLASSES.map((name) => short(name).length));
+const isCrowded = K * LETTERS > 60; // names under the bars would run into each other
+/* Margins are said beforehand: plotly.js would measure all labels at every epoch. */
+const FIXED = { fixedrange: true, automargin: false };
+const CLASS_AXIS = { ...FIXED, ...TICKS, showgrid: false, zeroline: false };
+const BELOW = { ...CLASS_AXIS, tickangle: isCrowded ? -90 : 0 };
+const MARGIN = { left: 30 + 7 * LETTERS, below: isCrowded ? 22 + 7 * LETTERS : 34 };
 const state = { epoch: DATA.epochs, timer: null };
 
 /** Returns the counts after an epoch, from 1, as K rows of what the images of a class were taken for. */
@@ -81,7 +88,7 @@ function drawLosses(trial, i, epoch) {
   const x = Array.from({ length: epoch }, (_, e) => e + 1);
   const line = (name, metric, role, more) => ({
     type: "scatter", mode: "lines", name, x, y: x.map((e) => valueAt(trial, metric, e)), line: { color: color(role), width: 2.2 },
-    hovertemplate: `%{y:.4g}`, ...more,
+    hovertemplate: "%{y:.4g}", ...more,
   });
   const last = (metric, role) => ({
     type: "scatter", mode: "markers", x: [epoch], y: [valueAt(trial, metric, epoch)], showlegend: false, hoverinfo: "skip",
@@ -104,7 +111,7 @@ function lossLayout(trial) {
   const cuts = cutsOf(trial);
   const best = trial.best_epoch === null ? [] : [trial.best_epoch];
   return onPaper({
-    height: 380, hovermode: "x unified", dragmode: false, margin: { l: 56, r: 14, t: 44, b: 40 },
+    height: 380, hovermode: "x unified", dragmode: false, margin: { l: 64, r: 14, t: 44, b: 40 },
     hoverlabel: { bgcolor: color("paper"), bordercolor: color("rule"), font: { color: color("ink") } },
     legend: { orientation: "h", x: 0, y: 1.16 },
     shapes: [...best.map((e) => upright(e, "solid", "ink")), ...cuts.map((e) => upright(e - 0.5, "dot", "muted"))],
@@ -112,9 +119,9 @@ function lossLayout(trial) {
       x: e, y: 1, yref: "paper", text: `best: epoch ${e}`, showarrow: false, yanchor: "bottom",
       xanchor: e > 0.7 * DATA.epochs ? "right" : "left", font: { size: 11, color: color("ink") },
     })),
-    xaxis: { range: [0.5, DATA.epochs + 0.5], title: { text: "epoch" }, fixedrange: true, anchor: "y2", zeroline: false },
-    yaxis: { type: "log", range: LOSSES, domain: [0.28, 1], fixedrange: true, ...logTicks(LOSSES, 7), automargin: false },
-    yaxis2: { type: "log", range: RATES, domain: [0, 0.2], fixedrange: true, ...logTicks(RATES, 4), automargin: false },
+    xaxis: { range: [0.5, DATA.epochs + 0.5], title: { text: "epoch" }, ...FIXED, anchor: "y2", zeroline: false },
+    yaxis: { type: "log", range: LOSSES, domain: [0.28, 1], title: { text: "loss", standoff: 4 }, ...FIXED, ...logTicks(LOSSES, 7) },
+    yaxis2: { type: "log", range: RATES, domain: [0, 0.2], title: { text: "rate", standoff: 4 }, ...FIXED, ...logTicks(RATES, 4) },
   });
 }
 
@@ -129,10 +136,9 @@ function drawConfusion(trial, i, epoch) {
     texttemplate: "%{text}", showscale: false, xgap: 1, ygap: 1, hoverinfo: "text",
     hovertext: counts.map((row, t) => row.map((count, s) => `${plain(CLASSES[t])}, taken for ${plain(CLASSES[s])}: ${count}`)),
   };
-  const axis = { ...TICKS, fixedrange: true, showgrid: false, zeroline: false };
   const layout = onPaper({
-    height: TRIALS.length === 1 && SQUARE.matches ? 670 : 400, dragmode: false, margin: { l: 44, r: 10, t: 8, b: 44 },
-    xaxis: { ...axis, title: { text: "taken for" } }, yaxis: { ...axis, range: [K - 0.5, -0.5], title: { text: "true" } },
+    height: TRIALS.length === 1 && SQUARE.matches ? 670 : 400, dragmode: false, margin: { l: MARGIN.left, r: 10, t: 8, b: MARGIN.below + 16 },
+    xaxis: { ...BELOW, title: { text: "taken for", standoff: 4 } }, yaxis: { ...CLASS_AXIS, range: [K - 0.5, -0.5], title: { text: "true" } },
   });
   Plotly.react(`confusion-${i}`, [trace], layout, CHART);
 }
@@ -145,14 +151,20 @@ function drawRecalls(trial, i, epoch) {
     text: shares.map((share) => (share === null || K > 20 ? "" : (100 * share).toFixed(0))), textposition: "outside", cliponaxis: false,
   };
   const layout = onPaper({
-    height: 240, dragmode: false, margin: { l: 48, r: 10, t: 18, b: 30 }, bargap: 0.35,
-    xaxis: { ...TICKS, fixedrange: true, showgrid: false, zeroline: false, range: [-0.6, K - 0.4] },
-    yaxis: { range: [0, 1], tickformat: ".0%", fixedrange: true },
+    height: 240, dragmode: false, margin: { l: 48, r: 10, t: 18, b: MARGIN.below }, bargap: 0.35,
+    xaxis: { ...BELOW, range: [-0.6, K - 0.4] },
+    yaxis: { range: [0, 1], tickformat: ".0%", ...FIXED },
   });
   Plotly.react(`recalls-${i}`, [trace], layout, CHART);
 }
 
+/** Draws everything again, as other colours or sizes ask for. */
 function redraw() {
+  TRIALS.forEach((trial) => { trial.shown = null; });
+  draw();
+}
+
+function draw() {
   byId("epoch").value = state.epoch;
   byId("epoch-value").textContent = state.epoch;
   byId("play").textContent = state.timer ? "❚❚ pause" : "▶ play";
@@ -160,6 +172,8 @@ function redraw() {
   TRIALS.forEach((trial, i) => {
     const epoch = Math.min(state.epoch, trial.epochs);
     drawFacts(trial, i, epoch);
+    if (trial.shown === epoch) return; // it has ended, or only the button changed
+    trial.shown = epoch;
     drawLosses(trial, i, epoch);
     drawConfusion(trial, i, epoch);
     drawRecalls(trial, i, epoch);
@@ -168,13 +182,13 @@ function redraw() {
 
 function go(epoch) {
   state.epoch = Math.min(Math.max(epoch, 1), DATA.epochs);
-  redraw();
+  draw();
 }
 
 function pause() {
   clearTimeout(state.timer);
   state.timer = null;
-  redraw();
+  draw();
 }
 
 function play() {
@@ -221,4 +235,4 @@ document.addEventListener("keydown", (event) => {
 });
 
 drawOutcomes();
-redraw();
+draw();
