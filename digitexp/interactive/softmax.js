@@ -28,6 +28,7 @@ function ink(image) {
 }
 
 function makeSliders() {
+  byId("logits").style.setProperty("--letters", `${Math.max(...CLASSES.map((name) => short(name).length)) + 3}ch`);
   byId("logits").style.padding = `${EDGE.above}px 0 ${EDGE.below}px`;
   CLASSES.forEach((name, k) => {
     const row = document.createElement("div");
@@ -153,7 +154,9 @@ function drawProbabilities(now, plainly) {
     barmode: "overlay", showlegend: false, height: EDGE.above + K * ROW + EDGE.below, dragmode: false,
     margin: { l: 6, r: 66, t: EDGE.above, b: EDGE.below },
     xaxis: { range: [0, 1], tickformat: ".0%", fixedrange: true, automargin: false },
-    yaxis: { range: [K - 0.5, -0.5], showticklabels: false, showgrid: false, zeroline: false, fixedrange: true, automargin: false },
+    yaxis: {
+      range: [K - 0.5, -0.5], showticklabels: false, showgrid: false, zeroline: false, fixedrange: true, automargin: false,
+    },
   });
   Plotly.react("probabilities", traces, layout, CHART);
 }
@@ -184,8 +187,8 @@ function drawCurve() {
     },
     yaxis: { ...y, range: [0, 1.03], tickformat: ".0%", title: { text: "largest probability" } },
     yaxis2: {
-      ...y, range: [0, 1.03 * Math.log(Math.max(K, 2))], overlaying: "y", side: "right", showgrid: false, tickmode: "linear", dtick: 0.5,
-      title: { text: "entropy, nats" },
+      ...y, range: [0, 1.03 * Math.log(Math.max(K, 2))], overlaying: "y", side: "right", showgrid: false,
+      tickmode: "linear", dtick: 0.5, title: { text: "entropy, nats" },
     },
   });
   Plotly.react("curve", traces, layout, CHART);

@@ -11,7 +11,7 @@ const isCrowded = K * LETTERS > 60; // names under the bars would run into each 
 const FIXED = { fixedrange: true, automargin: false };
 const CLASS_AXIS = { ...FIXED, ...TICKS, showgrid: false, zeroline: false };
 const BELOW = { ...CLASS_AXIS, tickangle: isCrowded ? -90 : 0 };
-const MARGIN = { left: 30 + 7 * LETTERS, below: isCrowded ? 22 + 7 * LETTERS : 34 };
+const MARGIN = { left: 36 + 7.5 * LETTERS, below: isCrowded ? 22 + 7 * LETTERS : 34 };
 const state = { epoch: DATA.epochs, timer: null };
 
 /** Returns the counts after an epoch, from 1, as K rows of what the images of a class were taken for. */
@@ -60,13 +60,15 @@ const divergedAt = (trial) => {
 
 function number(value, digits) {
   if (value === null) return "NaN";
-  return value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
+  const isFar = value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5);
+  return isFar ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
 }
 
 function drawFacts(trial, i, epoch) {
+  const accuracy = valueAt(trial, "val_accuracy", epoch);
   const facts = [
     ["epoch", `${epoch} of ${trial.epochs}`],
-    ["validation accuracy", valueAt(trial, "val_accuracy", epoch) === null ? "–" : percent(valueAt(trial, "val_accuracy", epoch))],
+    ["validation accuracy", accuracy === null ? "–" : percent(accuracy)],
     ["validation loss", number(valueAt(trial, "val_loss", epoch), 4)],
     ["training loss", number(valueAt(trial, "loss", epoch), 4)],
     ["learning rate", number(valueAt(trial, "learning_rate", epoch), 3)],
@@ -94,11 +96,14 @@ function drawLosses(trial, i, epoch) {
     type: "scatter", mode: "markers", x: [epoch], y: [valueAt(trial, metric, epoch)], showlegend: false, hoverinfo: "skip",
     marker: { color: color(role), size: 8 },
   });
+  const inLegend = {
+    type: "scatter", mode: "lines", name: "rate cut", x: [null], y: [null], line: { color: color("muted"), dash: "dot" },
+  };
   const rate = { yaxis: "y2", showlegend: false, line: { color: color("muted"), width: 2, shape: "hvh" } };
   const traces = [
     line("training", "loss", "accent"), line("validation", "val_loss", "warn"),
     line("learning rate", "learning_rate", "muted", rate),
-    ...(cutsOf(trial).length ? [{ type: "scatter", mode: "lines", name: "rate cut", x: [null], y: [null], line: { color: color("muted"), dash: "dot" } }] : []),
+    ...(cutsOf(trial).length ? [inLegend] : []),
     last("loss", "accent"), last("val_loss", "warn"),
   ];
   Plotly.react(`loss-${i}`, traces, lossLayout(trial), CHART);
@@ -137,8 +142,10 @@ function drawConfusion(trial, i, epoch) {
     hovertext: counts.map((row, t) => row.map((count, s) => `${plain(CLASSES[t])}, taken for ${plain(CLASSES[s])}: ${count}`)),
   };
   const layout = onPaper({
-    height: TRIALS.length === 1 && SQUARE.matches ? 670 : 400, dragmode: false, margin: { l: MARGIN.left, r: 10, t: 8, b: MARGIN.below + 16 },
-    xaxis: { ...BELOW, title: { text: "taken for", standoff: 4 } }, yaxis: { ...CLASS_AXIS, range: [K - 0.5, -0.5], title: { text: "true" } },
+    height: TRIALS.length === 1 && SQUARE.matches ? 670 : 400, dragmode: false,
+    margin: { l: MARGIN.left, r: 10, t: 8, b: MARGIN.below + (isCrowded ? 24 : 16) },
+    xaxis: { ...BELOW, title: { text: "taken for", standoff: 4 } },
+    yaxis: { ...CLASS_AXIS, range: [K - 0.5, -0.5], title: { text: "true" } },
   });
   Plotly.react(`confusion-${i}`, [trace], layout, CHART);
 }
@@ -148,7 +155,8 @@ function drawRecalls(trial, i, epoch) {
   const trace = {
     type: "bar", x: TICKS.tickvals, y: shares, marker: { color: color("accent"), opacity: 0.85 }, hoverinfo: "text",
     hovertext: shares.map((share, k) => `${plain(CLASSES[k])}: ${share === null ? "no image" : percent(share)}`),
-    text: shares.map((share) => (share === null || K > 20 ? "" : (100 * share).toFixed(0))), textposition: "outside", cliponaxis: false,
+    text: shares.map((share) => (share === null || K > 20 ? "" : (100 * share).toFixed(0))),
+    textposition: "outside", cliponaxis: false,
   };
   const layout = onPaper({
     height: 240, dragmode: false, margin: { l: 48, r: 10, t: 18, b: MARGIN.below }, bargap: 0.35,

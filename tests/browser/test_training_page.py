@@ -82,10 +82,11 @@ def test_the_best_epoch_and_the_cut_of_the_rate_are_marked(page):
 
 
 def test_it_plays_to_the_end_and_stops_there(page):
+    page.evaluate("{ window.seen = []; const goes = go; go = (e) => { seen.push(e); goes(e); }; }")
     page.locator("#speed").select_option("10")
     page.get_by_role("button", name="play").click()
-    page.wait_for_function("state.epoch >= 2 && state.epoch < 8")
     page.wait_for_function("state.epoch === 8 && state.timer === null")
+    assert page.evaluate("seen") == list(range(1, 9))
     assert_shown(page, 0, make_trial(), 8)
     assert page.get_by_role("button", name="play").is_visible()
 
@@ -93,14 +94,15 @@ def test_it_plays_to_the_end_and_stops_there(page):
 def test_pausing_holds_the_epoch_and_playing_goes_on_from_there(page):
     page.locator("#speed").select_option("2")
     page.get_by_role("button", name="play").click()
-    page.wait_for_function("state.epoch === 2")
+    page.wait_for_function("state.epoch >= 2")
     page.get_by_role("button", name="pause").click()
     held = page.evaluate("state.epoch")
+    assert held < 8
     page.wait_for_timeout(1200)  # more than two epochs at this speed
     assert page.evaluate("state.epoch") == held
     assert_shown(page, 0, make_trial(), held)
     page.get_by_role("button", name="play").click()
-    page.wait_for_function(f"state.epoch === {held + 1}")
+    page.wait_for_function(f"state.epoch > {held}")
 
 
 def test_the_keyboard_plays_pauses_and_steps(page):
