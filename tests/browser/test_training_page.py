@@ -82,7 +82,9 @@ def test_the_best_epoch_and_the_cut_of_the_rate_are_marked(page):
 
 
 def test_it_plays_to_the_end_and_stops_there(page):
-    page.evaluate("{ window.seen = []; const goes = go; go = (e) => { seen.push(e); goes(e); }; }")
+    page.evaluate(
+        "() => { window.seen = []; const goes = go; go = (e) => { seen.push(e); goes(e); }; }"
+    )
     page.locator("#speed").select_option("10")
     page.get_by_role("button", name="play").click()
     page.wait_for_function("state.epoch === 8 && state.timer === null")
