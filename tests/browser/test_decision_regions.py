@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from digitexp.functions import softmax
 from digitexp.interactive.decision_regions import decision_regions_page
 from tests.browser.conftest import CHROMIUM, FLAGS
-from tests.digitexp.interactive.shown_digits import shown_digits
+from tests.digitexp.interactive.factories import make_trial
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -40,14 +40,14 @@ def webgl(browser):
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     made = tmp_path_factory.mktemp("regions") / "decision_regions.html"
-    made.write_text(decision_regions_page(shown_digits()), encoding="utf-8")
+    made.write_text(decision_regions_page(make_trial()), encoding="utf-8")
     return made
 
 
 @pytest.fixture(scope="module")
 def many_names(tmp_path_factory):
     """A page with 13 classes, whose names would be markup; the network gives each its share."""
-    trial, random = shown_digits(), np.random.default_rng(2)
+    trial, random = make_trial(), np.random.default_rng(2)
     weights = {
         **trial.weights,
         "output/kernel": random.normal(size=(15, 13)).astype(np.float32),
@@ -164,7 +164,7 @@ def test_a_confused_pair_is_isolated_its_mistakes_too_and_all_come_back(opened):
     opened.select_option("#pair", "0")
     assert classes_seen(opened) == {pair["first"], pair["second"]}
     shown = opened.evaluate(f"plot.data[{RIGHT}].x.length + plot.data[{WRONG}].x.length")
-    labels = shown_digits().labels
+    labels = make_trial().labels
     assert shown == ((labels == pair["first"]) | (labels == pair["second"])).sum()
     expect(opened.locator("#status")).to_contain_text(f"{shown} images shown")
     opened.check("#wrong")
@@ -211,7 +211,7 @@ def test_pointing_at_a_dot_shows_its_picture_and_at_the_plane_what_is_between(op
 
 
 def test_the_picture_of_a_cell_is_the_image_the_network_was_asked_about(opened):
-    trial = shown_digits()
+    trial = make_trial()
     asked = opened.evaluate(
         """() => {
           const across = axis(), position = Number(byId("position").value);
@@ -254,6 +254,6 @@ def test_names_are_text_to_the_plot_as_well_and_more_than_ten_classes_differ(ope
     label = opened.locator("#plot .hovertext").first
     expect(label).to_contain_text("<img src=x onerror=document.title=")
     assert opened.locator("img").count() == 0
-    expect(opened).to_have_title("Decision regions: small, trial 3")
+    expect(opened).to_have_title(f"Decision regions: {make_trial().name}")
     expect(opened.locator("#said")).to_contain_text("<img src=x")
     assert opened.evaluate("new Set(DATA.class_names.map((_, k) => colorOf(k))).size") == 13

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from digitexp.interactive.projection import AT_ONCE, Projection
-from tests.digitexp.interactive.shown_digits import shown_digits
+from tests.digitexp.interactive.factories import make_trial
 
 
 @pytest.fixture(scope="module")
 def vectors():
-    images = shown_digits().train_images
+    images = make_trial().train_images
     return images.reshape(len(images), -1)
 
 

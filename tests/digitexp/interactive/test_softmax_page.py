@@ -96,13 +96,16 @@ def test_pages_are_the_same_bytes_each_time_and_nothing_is_missing():
     first = interactive_pages(make_trial(), make_trial(0.02))
     make_trial.cache_clear()
     assert interactive_pages(make_trial(), make_trial(0.02)) == first
-    assert sorted(first) == ["softmax.html", "training.html"]
+    assert sorted(first) == ["decision_regions.html", "softmax.html", "training.html"]
     assert all(page.startswith(b"<!doctype html>") for page in first.values())
 
 
 def test_a_trial_without_history_has_no_page_of_its_training():
     silent = without_history(make_trial())
-    assert sorted(interactive_pages(silent, make_trial())) == ["softmax.html"]
+    assert sorted(interactive_pages(silent, make_trial())) == [
+        "decision_regions.html",
+        "softmax.html",
+    ]
     alone = interactive_pages(make_trial(), silent)["training.html"]
     assert alone == interactive_pages(make_trial())["training.html"]
 
