@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -174,10 +175,53 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+WEBGL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+
+
+@pytest.fixture(scope="session")
+def webgl(browser: Browser) -> Iterator[Browser]:
+    """Return a Chromium that draws in three dimensions, on the processor."""
+    flags = [flag for flag in FLAGS if flag != "--disable-gpu"]
+    chromium = browser.browser_type.launch(executable_path=CHROMIUM, args=[*flags, *WEBGL])
+    yield chromium
+    chromium.close()
+
+
 ONCE_OPENED = """
 try { localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true") } catch {}
 """
 """What the UI remembers of a visitor to whom it has shown its assistant, on a quarter of it."""
+
+
+HARMLESS = (
+    "ResizeObserver loop",  # of the UI's own layout
+    "Failed to load resource",  # with its address in `failed`
+)
+HALF_LAID_OUT = re.compile(r"^Error: <\w+> attribute \w+: ")
+"""MLflow's parallel coordinates are drawn once before their box has a size; `open_charts` waits
+until nothing of that is left."""
+UNKNOWN_TO_A_SERVER_WITHOUT_USERS = "/mlflow/users/current"
+
+
+def complaints_of(page: Page) -> list[str]:
+    """Return a list that will hold whatever the page complains of from now on."""
+    found: list[str] = []
+
+    def hear(text: str) -> None:
+        if not any(words in text for words in HARMLESS) and not HALF_LAID_OUT.match(text):
+            found.append(text)
+
+    page.on("console", lambda message: hear(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: hear(str(error)))
+    page.on(
+        "response",
+        lambda answer: (
+            hear(f"{answer.status} {answer.url}")
+            if answer.status >= 400 and UNKNOWN_TO_A_SERVER_WITHOUT_USERS not in answer.url
+            else None
+        ),
+    )
+    return found
 
 
 @pytest.fixture

@@ -14,12 +14,10 @@ from playwright.sync_api import expect
 
 from digitexp.functions import softmax
 from digitexp.interactive.decision_regions import decision_regions_page
-from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.digitexp.interactive.factories import make_trial
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-WEBGL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 DRAWN = "document.documentElement.dataset.drawn === 'true'"
 RIGHT, WRONG, CHOSEN, PLANE = range(4)
 INK = """() => {
@@ -27,14 +25,6 @@ INK = """() => {
   const pixels = picture.getContext("2d").getImageData(0, 0, width, height).data;
   return pixels.filter((_, i) => i % 4 === 0).reduce((sum, grey) => sum + 255 - grey, 0);
 }"""
-
-
-@pytest.fixture(scope="module")
-def webgl(browser):
-    flags = [flag for flag in FLAGS if flag != "--disable-gpu"]
-    chromium = browser.browser_type.launch(executable_path=CHROMIUM, args=[*flags, *WEBGL])
-    yield chromium
-    chromium.close()
 
 
 @pytest.fixture(scope="module")

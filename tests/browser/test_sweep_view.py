@@ -16,18 +16,10 @@ from playwright.sync_api import Locator, Page, expect
 import sweeps
 from sweeps.records.ranking import ranked
 from sweeps.report.slots import SlotRow
-from tests.browser.conftest import sweeps_ui
+from tests.browser.conftest import complaints_of, sweeps_ui
 from tests.sweeps.confusing_experiment import SPACE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-HARMLESS = (
-    "ResizeObserver loop",  # of the UI's own layout
-    "Failed to load resource",  # with its address in `failed`
-)
-HALF_LAID_OUT = re.compile(r"^Error: <\w+> attribute \w+: ")
-"""MLflow's parallel coordinates are drawn once before their box has a size; `open_charts` waits
-until nothing of that is left."""
-UNKNOWN_TO_A_SERVER_WITHOUT_USERS = "/mlflow/users/current"
 KEPT = "13"
 """The last step of the slider: twelve epochs, then the weights that were kept."""
 
@@ -69,22 +61,7 @@ def home_records(sweep: sweeps.Sweep) -> list[sweeps.records.Record]:
 @pytest.fixture
 def complaints(page: Page) -> Iterator[list[str]]:
     """Collect what the page complains of; a test that uses it fails if there is anything."""
-    found: list[str] = []
-
-    def hear(text: str) -> None:
-        if not any(words in text for words in HARMLESS) and not HALF_LAID_OUT.match(text):
-            found.append(text)
-
-    page.on("console", lambda message: hear(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: hear(str(error)))
-    page.on(
-        "response",
-        lambda answer: (
-            hear(f"{answer.status} {answer.url}")
-            if answer.status >= 400 and UNKNOWN_TO_A_SERVER_WITHOUT_USERS not in answer.url
-            else None
-        ),
-    )
+    found = complaints_of(page)
     yield found
     assert found == []
 

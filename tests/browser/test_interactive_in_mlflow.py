@@ -1,0 +1,91 @@
+"""The pages of a champion open inside MLflow's artifact viewer, and can be played with there."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+
+import pytest
+from playwright.sync_api import expect
+
+import sweeps
+from tests.browser.conftest import ONCE_OPENED, complaints_of, sweeps_ui
+
+pytestmark = [pytest.mark.browser, pytest.mark.tensorflow, pytest.mark.slow]
+
+PATIENCE = 120_000
+"""Milliseconds: the machine may be busy, and draws without a card."""
+
+
+@pytest.fixture(scope="module")
+def champion(tmp_path_factory):
+    """The address of the run of a real sweep's champion in a running MLflow UI."""
+    home = tmp_path_factory.mktemp("interactive") / "mlruns"
+    sweeps.run("smoke", trials=2, home=home, progress="quiet", workers=1)
+    (folder,) = home.glob("artifacts/*/*/artifacts/interactive")
+    run_id = folder.parents[1].name
+    with sweeps_ui(home) as address:
+        root = address.partition("/#")[0].rstrip("/")
+        asked = f"{root}/ajax-api/2.0/mlflow/runs/get?run_id={run_id}"
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            experiment = json.load(answer)["run"]["info"]["experiment_id"]
+        yield f"{root}/#/experiments/{experiment}/runs/{run_id}"
+
+
+@pytest.fixture
+def viewer(webgl, champion, screenshots):
+    """Opens a page of the champion's run as a visitor does who clicks on it."""
+    page = webgl.new_page(viewport={"width": 1600, "height": 1000})
+    page.add_init_script(ONCE_OPENED)
+    page.set_default_timeout(PATIENCE)
+    complaints, requests = complaints_of(page), []
+    page.on("request", lambda request: requests.append(request.url))
+
+    def open_page(name):
+        page.goto(f"{champion}/artifacts/interactive/{name}?workflowType=machine_learning")
+        frame = page.frame_locator("iframe")
+        expect(frame.locator("h1")).to_be_visible(timeout=PATIENCE)
+        return frame
+
+    yield open_page
+    page.wait_for_timeout(1000)
+    page.screenshot(path=screenshots / "in_mlflow.png")
+    page.close()
+    local = ("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:", "blob:null", "about:")
+    assert [url for url in requests if not url.startswith(local)] == []
+    assert complaints == []
+
+
+def test_a_temperature_is_moved_inside_mlflow(viewer):
+    frame = viewer("softmax.html")
+    sure = frame.locator("#largest")
+    before = sure.text_content()
+    frame.locator("#temperature").focus()
+    for _ in range(5):
+        frame.locator("#temperature").press("PageUp")
+    expect(sure).not_to_have_text(before, timeout=PATIENCE)
+    assert frame.locator("#probabilities .bars").count() > 0
+
+
+def test_a_training_is_played_inside_mlflow(viewer):
+    frame = viewer("training.html")
+    epoch = frame.locator("#epoch-value")
+    frame.locator("#back").click()
+    before = epoch.text_content()
+    frame.locator("#on").click()
+    expect(epoch).not_to_have_text(before, timeout=PATIENCE)
+    assert frame.locator("#confusion-0 .heatmaplayer").count() == 1
+    assert frame.locator(".trial").count() == 2  # a baseline is beside it
+
+
+def test_regions_are_drawn_inside_mlflow_and_the_plane_moves(viewer):
+    frame = viewer("decision_regions.html")
+    drawn = frame.locator("html[data-drawn='true']")
+    expect(drawn).to_have_count(1, timeout=PATIENCE)
+    assert frame.locator("#plot canvas").count() > 0
+    heights = "plot => [...new Set(plot.data[3].z)].map((z) => z.toFixed(3)).join()"
+    before = frame.locator("#plot").evaluate(heights)
+    slider = frame.locator("input[type=range]")
+    slider.focus()
+    slider.press("ArrowRight")
+    assert frame.locator("#plot").evaluate(heights) != before
