@@ -109,13 +109,19 @@ class Framing:
     def picture(self, ink: NDArray[np.floating]) -> NDArray[np.float32]:
         """Bring a picture of one digit (h, w), 0 paper and 1 ink, into the frame.
 
-        One that is no larger than MNIST's images beside these is taken pixel for pixel; any other
-        is scaled until its ink is as large as theirs.
+        One of the frame's own size stays as it is, as when the training images were read. One no
+        larger than MNIST's images beside these is taken pixel for pixel; any other is scaled until
+        its ink is as large as theirs.
         """
-        brightest = float(ink.max(initial=0.0))
-        box = cut(ink.astype(np.float32), INK * brightest)
-        is_small = max(ink.shape) <= 1.4 * max(self.shape) and max(box.shape) <= min(self.shape)
-        return self._placed(box if is_small else self._scaled(box))
+        pixels = ink.astype(np.float32)
+        if pixels.shape == self.shape:
+            return pixels
+        is_small = max(pixels.shape) <= 1.4 * max(self.shape)
+        if is_small and max((whole := cut(pixels)).shape) <= min(self.shape):
+            return self._placed(whole)  # the faintest pixel counts, as in `cut_and_centre`
+        box = cut(pixels, INK * float(pixels.max(initial=0.0)))
+        fits = is_small and max(box.shape) <= min(self.shape)
+        return self._placed(box if fits else self._scaled(box))
 
     def _scaled(self, box: Array) -> Array:
         """Scale the box of some ink until its longer side is that of the training images'."""
