@@ -36,7 +36,7 @@ def thinned(ink: np.ndarray) -> np.ndarray:
 
 
 def followed(skeleton: np.ndarray) -> list[list[tuple[int, int]]]:
-    """Return the pixels of a skeleton as strokes: from ends first, straight on where lines cross."""
+    """Return the pixels of a skeleton as strokes, from ends on, straight over crossings."""
     left = {(int(y), int(x)) for y, x in np.argwhere(skeleton)}
     everything = frozenset(left)
     strokes = []
