@@ -83,7 +83,8 @@ def test_what_is_no_picture_is_said_in_words(content, said):
 
 
 def test_pixels_are_limited_before_any_is_decoded(monkeypatch):
+    large = file_of(np.zeros((5000, 6000), np.uint8))
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     with pytest.raises(PictureError, match="6000x5000 pixels: at most 25 million"):
-        read_ink(file_of(np.zeros((5000, 6000), np.uint8)))
+        read_ink(large)
     assert pictures.MOST_PIXELS == 25_000_000
