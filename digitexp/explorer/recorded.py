@@ -68,8 +68,8 @@ class Recorded:
         self._source = source
         self._reading = threading.RLock()
         self._data: OrderedDict[tuple[str, int], PreparedData] = OrderedDict()
-        self._shown: OrderedDict[tuple[str, str], ShownTrial] = OrderedDict()
-        self._found: dict[tuple[str, str], tuple[str, str]] = {}  # what links mean, as last read
+        self._shown: OrderedDict[tuple[str, str, str], ShownTrial] = OrderedDict()
+        self._found: dict[tuple[str, str], tuple[str, str, str]] = {}  # what links mean by now
 
     @property
     def where(self) -> str:
@@ -126,7 +126,7 @@ class Recorded:
             if kept is None or kept not in self._shown:
                 trial, name = self._trial(self._sweep(sweep), key)
                 record = trial.record
-                kept = self._found[sweep, key] = (trial.sweep.info.id, record.spec.key)
+                kept = self._found[sweep, key] = (trial.sweep.info.id, record.spec.key, name)
                 if kept not in self._shown:
                     self._shown[kept] = self._show(trial, record, name)
             self._shown.move_to_end(kept)

@@ -33,7 +33,13 @@ def test_a_shown_trial_answers_as_it_did_when_it_was_trained(recorded, home):
     np.testing.assert_allclose(shown.logits, expected, atol=1e-4)
     assert shown.temperature == best.record.result.info["temperature"]
     assert len(shown.history["val_loss"]) == best.row.epochs
-    assert recorded.shown("smoke", str(best.slot)) is shown  # read once
+    assert recorded.shown("smoke", CHAMPION) is shown  # read once
+    by_number = recorded.shown("smoke", str(best.slot))
+    assert (shown.name, by_number.name) == (
+        f"smoke, champion (trial {best.slot})",
+        f"smoke, trial {best.slot}",
+    )
+    assert np.shares_memory(by_number.train_images, shown.train_images)
 
 
 def test_trials_that_are_recorded_later_are_there_when_asked_again(home, tmp_path):
