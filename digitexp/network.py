@@ -100,7 +100,7 @@ class Network:
 
 
 def _elu(z: Floats) -> Floats:
-    outputs: Floats = np.where(z > 0, z, np.expm1(np.minimum(z, np.float32(0))))
+    outputs: Floats = np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
     return outputs
 
 
@@ -111,7 +111,8 @@ def _selu(z: Floats) -> Floats:
 
 
 def _sigmoid(z: Floats) -> Floats:
-    return np.float32(1) / (1 + np.exp(-z))
+    outputs: Floats = np.reciprocal(1 + np.exp(-z))
+    return outputs
 
 
 def _gelu(z: Floats) -> Floats:

@@ -15,6 +15,7 @@ from sweeps.coordinator.parent_end import ending_of, finish
 from sweeps.examining import Examiner
 from sweeps.experiment_loading import load_experiment
 from sweeps.home import Home
+from sweeps.prepared_again import PreparedAgain
 from sweeps.records import SweepInfo
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import Projector
@@ -44,6 +45,7 @@ def sync_sweep(
     info: SweepInfo,
     tracking_uri: str,
     on_written: Callable[[str], None] = lambda key: None,
+    source: str | None = None,
 ) -> SyncReport:
     """Write the runs of a sweep that are missing or torn, and its parent run.
 
@@ -53,13 +55,14 @@ def sync_sweep(
         tracking_uri: From `resolve_tracking_uri`.
         on_written: Called with the key of each attempt that is about to be written; in another
             thread.
+        source: Where its data are to be had; None for the experiment's own.
 
     Raises:
         UsageError: Another process runs the sweep.
         RecordError: A record cannot be read.
     """
     with hold(home, info):
-        return send(home, info, tracking_uri, on_written)
+        return send(home, info, tracking_uri, on_written, source=source)
 
 
 def send(
@@ -71,6 +74,7 @@ def send(
     *,
     again: Collection[str] = (),
     replaced: Collection[str] = (),
+    source: str | None = None,
 ) -> SyncReport:
     """Do what `sync_sweep` does for who holds the sweep's lock.
 
@@ -85,6 +89,7 @@ def send(
             or is one of `replaced`; in another thread.
         again: Keys of attempts to be written even if their run looks complete.
         replaced: Keys of attempts whose run is to be deleted first.
+        source: See `sync_sweep`.
     """
     store = home.store(info.id)
     if store.is_archived:
@@ -92,7 +97,8 @@ def send(
     directory = Path(info.directory) if info.directory else None
     load = partial(load_experiment, info.experiment, directory)
     records, written = store.read_all(), dict[str, None]()
-    files = AttemptFiles(info, store, load, Examiner(load))
+    prepared = PreparedAgain(load, source=source)
+    files = AttemptFiles(info, store, Examiner(prepared))
 
     def drawing(key: str) -> Mapping[str, bytes]:
         if key not in written:
@@ -114,7 +120,7 @@ def send(
         projector.put(record, partial(drawing, key), only_if_missing=missing, read=read)
     send_notes(projector, store)
     ending = ending_of(store, records)
-    finish(projector, home, info, ending, load)
+    finish(projector, home, info, ending, prepared)
     report = projector.close(math.inf)
     keys = [key for key in written if key not in report.pending]
     return SyncReport(info.name, len(records), keys, report.pending, report.error)

@@ -58,6 +58,18 @@ function onPaper(layout) {
   return made;
 }
 
+/** Returns a text as plotly.js shows it letter by letter: it would take <b> for a tag. */
+const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
+/** Returns a name that fits beside an axis. */
+const short = (name) => (name.length > 12 ? `${name.slice(0, 11)}…` : name);
+
+/** Returns a share, 0 to 1, in percent; what is not quite 0 or 1 is not said to be. */
+function percent(share) {
+  if (share > 0 && share < 0.0005) return "< 0.1 %";
+  if (share < 1 && share > 0.9995) return "> 99.9 %";
+  return `${(100 * share).toFixed(1)} %`;
+}
+
 const CHART = { displayModeBar: false, responsive: true };
 const byId = (id) => document.getElementById(id);
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());

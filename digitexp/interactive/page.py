@@ -24,8 +24,8 @@ def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = 
 
     Args:
         tool: Names its files beside this one: `<tool>.html`, what the page holds, a template that
-            sees `data` (Jinja2; text is escaped), and `<tool>.js`, which finds the same as the
-            global `DATA`, with `common.js` before it.
+            sees `data` (Jinja2; text is escaped), `<tool>.js`, which finds the same as the
+            global `DATA`, with `common.js` before it, and, if there is one, `<tool>.css`.
         title: Heading of the page.
         data: JSON-compatible; arrays by `pack`. NaN and infinity become null.
         plotly: Address of plotly.js on the server that serves the page; None: it is inside.
@@ -38,7 +38,7 @@ def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = 
         title=title,
         data=data,
         json=_script_json(data),
-        style=_read("page.css"),
+        style="".join(_read(n) for n in ("page.css", f"{tool}.css") if (_HERE / n).exists()),
         scripts=[_read("common.js"), _read(f"{tool}.js")],
         plotly=plotly_script() if plotly is None else None,
         plotly_address=plotly,

@@ -57,6 +57,7 @@ def examine(
     from sweeps.examining import Examiner
     from sweeps.experiment_loading import load_experiment
     from sweeps.home import Home
+    from sweeps.prepared_again import PreparedAgain
 
     if finalists and trial is not None:
         raise UsageError(f"--finalists or trial {trial}: give one of them")
@@ -64,7 +65,8 @@ def examine(
     info = found.get(name)
     info, chosen = _choose(found, info, trial, output, finalists=finalists)
     directory = Path(info.directory) if info.directory else None
-    examiner = Examiner(partial(load_experiment, info.experiment, directory), source=data)
+    load = partial(load_experiment, info.experiment, directory)
+    examiner = Examiner(PreparedAgain(load, source=data))
     examined = [(one, examiner.examine(one.record)) for one in chosen]
     for one, files in examined:
         for file, content in files.items():

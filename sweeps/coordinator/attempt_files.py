@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from sweeps.examining import Examiner
-from sweeps.experiment import Experiment
 from sweeps.records import Record, RecordStore, SweepInfo, is_finalist
 
 FOLDER: Final = "evaluation"
@@ -20,7 +19,6 @@ class AttemptFiles:
         self,
         info: SweepInfo,
         store: RecordStore,
-        load: Callable[[], Experiment],
         examiner: Examiner,
     ) -> None:
         """Prepare; nothing is loaded yet.
@@ -28,17 +26,19 @@ class AttemptFiles:
         Args:
             info: The sweep.
             store: Its records.
-            load: Returns its experiment.
             examiner: Says what finalists get wrong.
         """
-        self._info, self._store, self._load, self._examiner = info, store, load, examiner
+        self._info, self._store, self._examiner = info, store, examiner
 
     def __call__(self, key: str) -> Mapping[str, bytes]:
         """Return the files of an attempt by name; none if it trained no epoch."""
         record = self._store.read(key)
         if record.result is None or not record.result.history:
             return {}
-        return {**self._load().draw(record.spec, record.result), **self._evaluation(record)}
+        return {
+            **self._examiner.experiment().draw(record.spec, record.result),
+            **self._evaluation(record),
+        }
 
     def _evaluation(self, record: Record) -> dict[str, bytes]:
         if not is_finalist(self._info, record):

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import cast
 
 from sweeps.abilities import Serves
+from sweeps.coordinator.illustrating import illustrate
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiment_loading import load_experiment
+from sweeps.prepared_again import PreparedAgain
 from sweeps.records import (
     Conclusions,
     Record,
@@ -33,7 +35,7 @@ def project_champion(
     store: RecordStore,
     info: SweepInfo,
     records: Sequence[Record],
-    load: LoadExperiment,
+    again: PreparedAgain,
 ) -> None:
     """Register the champion's model, if its experiment serves any.
 
@@ -42,15 +44,15 @@ def project_champion(
         store: The sweep's records.
         info: The sweep.
         records: All of them.
-        load: Returns its experiment; called only if the trial is not registered yet.
+        again: Its experiment, loaded only if the trial is not registered yet, and its data.
     """
-    champion = find_champion(store, info, records, load)
+    champion = find_champion(store, info, records, again)
     if champion is not None:
         projection.register(info, champion)
 
 
 def find_champion(
-    store: RecordStore, info: SweepInfo, records: Sequence[Record], load: LoadExperiment
+    store: RecordStore, info: SweepInfo, records: Sequence[Record], again: PreparedAgain
 ) -> Champion | None:
     """Return the winner's training on block 0 of a finalised sweep, the best trial of another one.
 
@@ -58,17 +60,17 @@ def find_champion(
     """
     if info.has_front or confirmed_by(info.directory):
         return None
-    confirmed = _confirmed(store)
+    confirmed = _confirmed(store, again.source)
     if confirmed is not None:
         return confirmed
     best = next(iter(ranked(records, info.direction)), None)
     if best is None or best.objective is None:
         return None
 
-    return _champion(store, info, best, load)
+    return _champion(store, info, best, again)
 
 
-def _confirmed(store: RecordStore) -> Champion | None:
+def _confirmed(store: RecordStore, source: str | None) -> Champion | None:
     """Return what a confirmation chose; None without one, or if that was deleted."""
     finalized = Conclusions(store.folder).finalized()
     if finalized is None:
@@ -82,20 +84,22 @@ def _confirmed(store: RecordStore) -> Champion | None:
     except RecordError:
         return None
     directory = Path(info.directory) if info.directory else None
-    champion = _champion(
-        trainings, info, record, lambda: load_experiment(info.experiment, directory)
-    )
+    again = PreparedAgain(lambda: load_experiment(info.experiment, directory), source=source)
+    champion = _champion(trainings, info, record, again)
     return dataclasses.replace(champion, confirmation=info)
 
 
 def _champion(
-    store: RecordStore, info: SweepInfo, record: Record, load: LoadExperiment
+    store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
 ) -> Champion:
     def files() -> Mapping[str, bytes] | None:
-        return _files(store, info, record, load)
+        return _files(store, info, record, again.load)
+
+    def pages() -> Mapping[str, bytes]:
+        return illustrate(store, info, record, again)
 
     digest = hashlib.sha256((store.folder / f"{record.spec.key}.record").read_bytes()).hexdigest()
-    return Champion(record.spec.key, digest, record.objective or 0.0, files)
+    return Champion(record.spec.key, digest, record.objective or 0.0, files, pages)
 
 
 def _files(

@@ -13,6 +13,7 @@ from sweeps.coordinator.failures import FAILURES
 from sweeps.coordinator.parent_end import finish
 from sweeps.coordinator.signals import INTERRUPTIONS, StopRequest
 from sweeps.examining import Examiner
+from sweeps.prepared_again import PreparedAgain
 from sweeps.progress import Progress
 from sweeps.records import SWEEP, Ending, Notes, Record, RecordStore, SweepInfo, SweepStatus
 from sweeps.report.summary import Summary
@@ -40,10 +41,10 @@ class ParentRun:
         *,
         is_away: bool = False,
     ) -> None:
-        self._home, self._info, self._experiment = config.home, info, config.experiment
+        self._home, self._info = config.home, info
         self._store: RecordStore = config.home.store(info.id)
-        examiner = Examiner(lambda: config.experiment, config.data)
-        self._files = AttemptFiles(info, self._store, lambda: config.experiment, examiner)
+        self._again = PreparedAgain(lambda: config.experiment, config.data)
+        self._files = AttemptFiles(info, self._store, Examiner(self._again))
 
         def warn(problem: str) -> None:
             if not is_away:  # the user has been told
@@ -109,7 +110,7 @@ class ParentRun:
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
         send_notes(self._projector, self._store)
-        finish(self._projector, self._home, self._info, ending, lambda: self._experiment)
+        finish(self._projector, self._home, self._info, ending, self._again)
 
     def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
         return partial(self._files, key)

@@ -9,9 +9,10 @@ import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sweeps.coordinator.champion import LoadExperiment, project_champion
+from sweeps.coordinator.champion import project_champion
 from sweeps.coordinator.parent_report import read_whole, report_files
 from sweeps.home import Home
+from sweeps.prepared_again import PreparedAgain
 from sweeps.provenance import is_mixed
 from sweeps.records import (
     SWEEP,
@@ -88,11 +89,11 @@ def describe_end(
 
 
 def finish(
-    projector: Projector, home: Home, info: SweepInfo, ending: Ending, load: LoadExperiment
+    projector: Projector, home: Home, info: SweepInfo, ending: Ending, again: PreparedAgain
 ) -> None:
     """Have the parent run ended, then what takes longer: the pictures of the best runs."""
     store = home.store(info.id)
-    projector.finish(lambda runs: end_parent(runs, home, info, ending, load))
+    projector.finish(lambda runs: end_parent(runs, home, info, ending, again))
 
     def show(client: Any, sweep: KnownSweep) -> None:
         best = best_whole(store, info, store.read_all())
@@ -102,13 +103,13 @@ def finish(
 
 
 def end_parent(
-    projection: Projection, home: Home, info: SweepInfo, ending: Ending, load: LoadExperiment
+    projection: Projection, home: Home, info: SweepInfo, ending: Ending, again: PreparedAgain
 ) -> None:
     """Write how a sweep ended into its parent run, and register its best model."""
     store = home.store(info.id)
     records = store.read_all()
     end = describe_end(info, records, store.asked() or 0, ending)
-    data = read_whole(store, info, load)
+    data = read_whole(store, info, again.load)
     told = "".join(map(render_telling, data.tellings))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
     finalized = Conclusions(store.folder).finalized()
@@ -138,7 +139,7 @@ def end_parent(
         finished_at=max((r.finished_at for r in records), default=info.created_at),
     )
     # After the parent has its status, and in one job with it: an error begins the parent anew.
-    project_champion(projection, store, info, records, load)
+    project_champion(projection, store, info, records, again)
 
 
 def best_whole(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:

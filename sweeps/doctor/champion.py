@@ -10,6 +10,7 @@ from sweeps.coordinator.champion import find_champion
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.experiment_loading import load_experiment
+from sweeps.prepared_again import PreparedAgain
 from sweeps.tracking.champion import FOLDER, model_name
 
 
@@ -18,7 +19,7 @@ def check(evidence: Evidence) -> Iterator[Problem]:
     info, found = evidence.info, evidence.champion
     directory = Path(info.directory) if info.directory else None
     load = partial(load_experiment, info.experiment, directory)
-    best = find_champion(evidence.store, info, evidence.records, load)
+    best = find_champion(evidence.store, info, evidence.records, PreparedAgain(load))
     runs = {run.key: run for run in evidence.runs if not run.is_deleted}
     is_elsewhere = best is not None and best.confirmation is not None
     if evidence.away is not None or best is None or not (is_elsewhere or best.key in runs):

@@ -122,7 +122,7 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
             return _result(confirmation, judged, (), ran)
         conclusions.keep(_finalized(confirmed.info.id, whole[-1], winner.label, tellings))
     tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
-    pending = len(sync_sweep(home, info, tracking_uri).pending)
+    pending = len(sync_sweep(home, info, tracking_uri, source=options.how.data).pending)
     result = _result(confirmation, judged, tellings, ran, pending)
     return dataclasses.replace(result, calibration=measured)
 

@@ -35,6 +35,7 @@ class Champion:
         value: Of its objective.
         files: Makes the model's files by name; None if there is no model: the experiment serves
             none, or the weights are gone. Asked only if the trial has no version yet.
+        pages: Makes other files about it, by their path in its run.
         confirmation: The sweep it was trained in, if that is a confirmation: the model is not
             provisional any more.
     """
@@ -43,6 +44,7 @@ class Champion:
     digest: str
     value: float
     files: Callable[[], Mapping[str, bytes] | None]
+    pages: Callable[[], Mapping[str, bytes]] = dict
     confirmation: SweepInfo | None = None
 
 
@@ -75,7 +77,7 @@ def register_champion(
             return
         reached("champion.begun")
         under = {f"{FOLDER}/{name}": content for name, content in files.items()}
-        log_files(client, run_id, under, scratch)
+        log_files(client, run_id, {**under, **champion.pages()}, scratch)
         reached("champion.filed")
     if kept is None:
         model = model or _create_model(client, info, _about(info, champion))

@@ -28,7 +28,8 @@ def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(tmp_path):
     # What sets up is run by .ci/run, the UI by tests/end_to_end/test_first_ten_minutes.py, a
     # confirmation, which is a hundred trainings, by tests/sweeps/finalizing/.
     elsewhere = re.compile(
-        r"^(make|python3 -m venv|pip|sweeps ui|sweeps finalize|sweeps ensemble)\b.*$", re.MULTILINE
+        r"^(make|python3 -m venv|pip|sweeps (ui|finalize|ensemble)|digitexp explore)\b.*$",
+        re.MULTILINE,
     )
     typed = [elsewhere.sub("", block) for block in blocks(DOCS.parent / "README.md")]
     fewer = [re.sub(r"--trials (\d+)0\b", r"--trials \1", block) for block in typed]

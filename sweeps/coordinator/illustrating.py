@@ -1,0 +1,75 @@
+"""The pages about a champion that people can play with, if its experiment draws any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sweeps.abilities import Illustrates, Trained
+from sweeps.errors import UsageError
+from sweeps.prepared_again import PreparedAgain
+from sweeps.records import BLOCK, FINALIST, Record, RecordError, RecordStore, SweepInfo, ranked
+
+FOLDER: Final = "interactive"
+"""Where, among the files of its run, they lie."""
+
+
+def illustrate(
+    store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
+) -> Mapping[str, bytes]:
+    """Return the pages by name; none if there are none to be had.
+
+    Args:
+        store: The records of the sweep it was trained in.
+        info: That sweep.
+        record: The champion.
+        again: The experiment it was trained by, and its data.
+    """
+    try:
+        experiment = again.load()
+        if not isinstance(experiment, Illustrates):
+            return {}
+        other = choose_beside(store.read_all(), record, info)
+        trained = trained_of(store, info, record)
+        beside = trained_of(store, info, other) if other else None
+        pages = experiment.illustrate(again.of(record), trained, beside)
+    except (UsageError, RecordError, ValueError):
+        return {}  # data or weights that are gone: a run without pages is one, too
+    return {f"{FOLDER}/{name}": content for name, content in pages.items()}
+
+
+def choose_beside(records: Sequence[Record], champion: Record, info: SweepInfo) -> Record | None:
+    """Return the trial to compare a champion with: a baseline, else the best of the others.
+
+    Of a confirmation it is one on the same block.
+    """
+    others = [
+        record
+        for record in ranked(records, info.direction)
+        if record.spec.slot != champion.spec.slot
+        and record.params.get(BLOCK) == champion.params.get(BLOCK)
+    ]
+    baselines = [record for record in others if _is_baseline(record)]
+    return next(iter(baselines or others), None)
+
+
+def trained_of(store: RecordStore, info: SweepInfo, record: Record) -> Trained:
+    """Return a recorded training with all that it left; one without weights has None.
+
+    Raises:
+        UsageError: It failed: there is nothing.
+    """
+    whole = store.read(record.spec.key)
+    if whole.result is None:
+        raise UsageError(f"trial {record.spec.slot} {record.outcome}: it has no result")
+    try:
+        weights = store.weights(record)
+    except (UsageError, RecordError):
+        weights = None
+    name = f"{info.name}, trial {record.spec.slot}"
+    return Trained(name, record.spec.config, whole.result, weights)
+
+
+def _is_baseline(record: Record) -> bool:
+    named = str(record.params.get(FINALIST, ""))
+    return record.origin.startswith("baseline ") or named.startswith("baseline")

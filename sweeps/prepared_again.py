@@ -1,0 +1,54 @@
+"""The data of recorded trials, prepared again: the same, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sweeps.errors import UsageError
+from sweeps.experiment import Experiment, PreparedData
+from sweeps.records import Record
+
+
+class PreparedAgain:
+    """An experiment and its data; each is loaded when it is first asked for."""
+
+    def __init__(
+        self,
+        load: Callable[[], Experiment],
+        data: PreparedData | None = None,
+        source: str | None = None,
+    ) -> None:
+        """Remember where things are.
+
+        Args:
+            load: Returns the experiment.
+            data: Its data, where they are prepared already.
+            source: Where they are to be had; None for the experiment's own.
+        """
+        self.load, self.source = load, source
+        self._data = data
+
+    def of(self, record: Record) -> PreparedData:
+        """Return what a trial was trained on.
+
+        Raises:
+            UsageError: They cannot be had, or these are others.
+        """
+        data = self._prepared(record)
+        found, recorded = (data.digest, data.split_digest), record.data
+        if found != (recorded.get("digest"), recorded.get("split_digest")):
+            raise UsageError(
+                f"trial {record.spec.slot} was trained on other data ({recorded.get('name')}, "
+                f"digest {recorded.get('digest')!s:.12}) than {data.name} ({data.digest:.12}); "
+                "name them by --data, nothing was written"
+            )
+        return data
+
+    def _prepared(self, record: Record) -> PreparedData:
+        if self._data is None:
+            seed = int(record.data.get("info", {}).get("split_seed", 0))
+            try:
+                self._data = self.load().prepare(self.source, seed)
+            except (ValueError, OSError) as error:
+                raise UsageError(f"its data: {error}") from None
+        return self._data
