@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-import importlib
-from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -123,15 +121,19 @@ def _tool_page(desk: Desk, name: str, chosen: Choice) -> str:
     Raises:
         ValueError: There is none, or it does not show that one.
     """
-    make: Callable[..., str]
-    make = getattr(importlib.import_module("digitexp.interactive"), f"{name}_page")
+    from digitexp.interactive.decision_regions import decision_regions_page
+    from digitexp.interactive.softmax import softmax_page
+    from digitexp.interactive.training import training_page
+
     trial = desk.chosen(chosen).trial
-    if name != "training":
-        return make(trial, plotly=PLOTLY_ADDRESS)
+    if name == "softmax":
+        return softmax_page(trial, PLOTLY_ADDRESS)
+    if name == "decision_regions":
+        return decision_regions_page(trial, PLOTLY_ADDRESS)
     other = None
     if chosen.beside not in {None, chosen.trial}:
         other = desk.chosen(Choice(chosen.sweep, chosen.beside, None)).trial
-    return make(trial, beside=other, plotly=PLOTLY_ADDRESS)
+    return training_page(trial, other, PLOTLY_ADDRESS)
 
 
 @cache

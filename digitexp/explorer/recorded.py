@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +18,8 @@ from digitexp.shown import ShownTrial
 
 if TYPE_CHECKING:
     from sweeps import Sweep, Trial
-    from sweeps.experiment import PreparedData
+    from sweeps.experiment import Experiment, PreparedData
+    from sweeps.prepared_again import PreparedAgain
     from sweeps.records import Record
 
 __all__ = ["CHAMPION", "Recorded", "TrialChoice"]
@@ -67,7 +68,7 @@ class Recorded:
             self._home.check_exists()
         self._source = source
         self._reading = threading.RLock()
-        self._data: OrderedDict[tuple[str, int], PreparedData] = OrderedDict()
+        self._data: OrderedDict[tuple[str, int], PreparedAgain] = OrderedDict()
         self._shown: OrderedDict[tuple[str, str, str], ShownTrial] = OrderedDict()
         self._found: dict[tuple[str, str], tuple[str, str, str]] = {}  # what links mean by now
 
@@ -166,45 +167,30 @@ class Recorded:
             raise ValueError(f"sweep {sweep.name!r} has no champion yet")
         return champion[1], f"{sweep.name}, champion ({champion[0]})"
 
-    def _prepared(
-        self, path: str, prepare: Callable[[str | None, int], PreparedData], seed: int
-    ) -> PreparedData:
-        """Return the data of an experiment, as split by a seed."""
-        key = (path, seed)
-        if key not in self._data:
-            try:
-                self._data[key] = prepare(self._source, seed)
-            except (ValueError, OSError) as error:
-                raise ValueError(f"data {self._source or 'digits20'}: {error}") from None
-            while len(self._data) > KEPT_DATA:
-                self._data.popitem(last=False)
-        self._data.move_to_end(key)
-        return self._data[key]
-
     def _show(self, trial: Trial, record: Record, name: str) -> ShownTrial:
         from digitexp.experiment import DigitExperiment
         from digitexp.on_blocks import DigitsOnBlocks
-        from sweeps.abilities import Trained
+        from sweeps.coordinator.illustrating import trained_of
 
-        store = self._home.store(trial.sweep.info.id)
-        if record.result is None or "confusion" not in record.result.arrays:
+        info = trial.sweep.info
+        trained = replace(trained_of(self._home.store(info.id), info, record), name=name)
+        if "confusion" not in trained.result.arrays:
             raise ValueError(f"{name} {record.outcome} ({record.reason}): it left nothing to show")
-        try:
-            weights = store.weights(record)
-        except ValueError:  # diverged, or freed: its course can be shown all the same
-            weights = None
-        is_search = trial.sweep.info.experiment == SEARCH  # else a confirmation's
+        is_search = info.experiment == SEARCH  # else a confirmation's
         experiment = DigitExperiment() if is_search else DigitsOnBlocks()
-        seed = int(record.data.get("info", {}).get("split_seed", 0))
-        data = self._prepared(trial.sweep.info.experiment, experiment.prepare, seed)
-        expected = record.data.get("digest"), record.data.get("split_digest")
-        if (data.digest, data.split_digest) != expected:
-            raise ValueError(
-                f"{name} was trained on other data ({record.data.get('name')}, digest "
-                f"{record.data.get('digest')!s:.12}) than {data.name} ({data.digest:.12}): start "
-                "the explorer with them, as --data SOURCE"
-            )
-        return experiment.show(data, Trained(name, record.spec.config, record.result, weights))
+        return experiment.show(self._prepared(experiment, record), trained)
+
+    def _prepared(self, experiment: Experiment, record: Record) -> PreparedData:
+        """Return the data a trial was trained on; ValueError if those at hand are others."""
+        from sweeps.prepared_again import PreparedAgain
+
+        key = experiment.name, int(record.data.get("info", {}).get("split_seed", 0))
+        if key not in self._data:
+            self._data[key] = PreparedAgain(lambda: experiment, source=self._source)
+        self._data.move_to_end(key)
+        while len(self._data) > KEPT_DATA:
+            self._data.popitem(last=False)
+        return self._data[key].of(record)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-import digitexp.interactive
 import sweeps
 from digitexp.explorer.layout import TOOLS
 from tests.digitexp.explorer.build_outside import FILE
@@ -211,8 +210,6 @@ def test_a_picture_on_the_pad_is_answered_and_what_is_none_is_said(watched, pict
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_tool_opens_on_the_chosen_trial(watched, explorer, screenshots, tool):
-    if not hasattr(digitexp.interactive, f"{tool}_page"):
-        pytest.skip(f"{tool} is not there yet")
     watched.get_by_role("tab", name=TOOLS[tool]).click()
     frame = watched.frame_locator(f"#frame-{tool}")
     expect(frame.locator("h1")).to_be_visible()

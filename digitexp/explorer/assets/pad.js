@@ -6,7 +6,7 @@
 "use strict";
 
 window.explorerPad = (() => {
-  const PAUSE_MS = 60; // between two questions while the pen moves
+  const PAUSE_MS = 40; // between two questions while the pen moves
   const PATIENCE_MS = 1500; // an answer that has not come by then never will
   const PEN = 0.075; // width of the line that is shown, in sides of the pad
   const MOST_BYTES = 10 * 1024 * 1024; // of a picture: base64 must fit into one request

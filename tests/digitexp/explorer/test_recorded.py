@@ -69,9 +69,9 @@ def test_a_trial_whose_weights_were_freed_shows_its_course_only(home, tmp_path):
 
 
 def test_other_data_than_it_was_trained_on_are_refused(home):
-    with pytest.raises(ValueError, match=r"other data \(digits20.*--data SOURCE"):
+    with pytest.raises(ValueError, match=r"other data \(digits20.*by --data"):
         Recorded(home, None, "sklearn-digits").shown("smoke", CHAMPION)
-    with pytest.raises(ValueError, match="data nowhere"):
+    with pytest.raises(ValueError, match=r"its data: .*nowhere"):
         Recorded(home, None, "nowhere").shown("smoke", CHAMPION)
 
 
