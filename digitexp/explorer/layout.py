@@ -85,7 +85,9 @@ def _head(where: str) -> html.Header:
 
 
 def _choice(name: str, title: str, **options: Any) -> html.Div:
-    dropdown = dcc.Dropdown(id=name, options=[], optionHeight="auto", className="choice", **options)
+    dropdown = dcc.Dropdown(
+        id=name, options=[], optionHeight="auto", maxHeight=420, className="choice", **options
+    )
     return html.Div([html.Label(title, htmlFor=name), dropdown], className=f"chooser {name}")
 
 

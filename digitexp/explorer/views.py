@@ -32,10 +32,12 @@ def aria(**attributes: str) -> dict[str, Any]:
 
 
 def percent(probability: float) -> str:
-    """Return a probability as people read it; never 100 % unless it is 1."""
+    """Return a probability as people read it; what is not quite 0 or 1 is not said to be."""
     if 0.9995 <= probability < 1:
-        return "> 99.9 %"
-    return f"{100 * probability:.1f} %"
+        return "> 99.9\u00a0%"
+    if 0 < probability < 0.0005:
+        return "< 0.1\u00a0%"
+    return f"{100 * probability:.1f}\u00a0%"
 
 
 def message(text: str) -> html.Div:

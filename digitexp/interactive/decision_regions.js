@@ -22,7 +22,7 @@ const value = (name) => document.querySelector(`input[name="${name}"]:checked`).
 const space = () => SPACES[value("space")];
 const axis = () => Number(byId("axis").value);
 const isWrong = (i) => LABELS[i] !== PREDICTED[i];
-const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}\u00a0%`;
+const inPercent = (share, digits = 0) => `${(100 * share).toFixed(digits)}\u00a0%`;
 /** What plotly.js would read as markup is text. */
 const asText = (name) => name.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 let chosen = null;
@@ -138,7 +138,7 @@ function plane() {
 function layout() {
   const { low, high, shares } = space();
   const along = (a) => ({
-    title: { text: `component ${a + 1} (${percent(shares[a])})` },
+    title: { text: `component ${a + 1} (${inPercent(shares[a])})` },
     range: [low[a], high[a]], showspikes: false, showbackground: false,
     gridcolor: color("rule"), zerolinecolor: color("rule"), linecolor: color("rule"),
     tickfont: { color: color("muted"), size: 10 }, nticks: 5,
@@ -233,7 +233,7 @@ function showImage(i) {
   say([
     ["It is", DATA.class_names[LABELS[i]], LABELS[i]],
     [isWrong(i) ? "The network says, wrongly" : "The network says", DATA.class_names[PREDICTED[i]], PREDICTED[i]],
-    ["Probability it gives that", percent(PROBABILITIES[i], 1)],
+    ["Probability it gives that", inPercent(PROBABILITIES[i], 1)],
   ]);
 }
 
@@ -262,7 +262,7 @@ function showCell(cell) {
   say([
     ["A point of the plane", `(${point.map((z) => z.toFixed(2)).join(", ")})`],
     ["The network says", DATA.class_names[classes[at]], classes[at]],
-    ["Probability it gives that", percent(probabilities[at] / 255)],
+    ["Probability it gives that", inPercent(probabilities[at] / 255)],
     ...(isOfPixels ? [] : [["Its image", "none: a hidden layer cannot be read backwards"]]),
   ]);
 }
@@ -302,11 +302,11 @@ function writeKept() {
   const sum = (list) => list.reduce((a, b) => a + b, 0);
   byId("kept").textContent = keys.map((key) => {
     const { shares, size } = SPACES[key];
-    const each = shares.map((share) => percent(share)).join(" + ");
-    return `Of the ${size} dimensions of ${names[key]}, three hold ${percent(sum(shares))} of the variance (${each}).`;
+    const each = shares.map((share) => inPercent(share)).join(" + ");
+    return `Of the ${size} dimensions of ${names[key]}, three hold ${inPercent(sum(shares))} of the variance (${each}).`;
   }).join(" ");
   byId("agreement").textContent = "With all but these three components moved to their mean, "
-    + keys.map((key) => `${percent(SPACES[key].agreement)} of the images shown`
+    + keys.map((key) => `${inPercent(SPACES[key].agreement)} of the images shown`
       + ` (${key === "pixels" ? "pixels" : "last hidden layer"})`).join(", and ")
     + " are still given the class that they are given as they are.";
 }

@@ -117,7 +117,7 @@ def test_two_trials_answer_and_the_link_keeps_which(watched, explorer):
     watched.get_by_role("tab", name="Draw").click()
     draw(watched, ONE)
     expect(watched.locator("#answer")).to_contain_text("mlp, trial 1")
-    expect(watched.locator("#answer")).to_contain_text("mlp, trial 0: 1")
+    expect(watched.locator("#answer")).to_contain_text("mlp, trial 0: 1,")
 
 
 def test_answers_keep_up_with_the_pen(watched):
