@@ -53,9 +53,13 @@ def explore(
             f"no sweep of digits with a trial in {recorded.where}; begin with: sweeps run smoke"
         )
     listening = listen(port)
+    from threadpoolctl import threadpool_limits
+
     from digitexp.explorer.app import make_app
     from digitexp.explorer.desk import Desk
 
+    # Products of one image are small: threads that wait for each other take longer than one.
+    threadpool_limits(1, "blas")
     desk = Desk(recorded, sweep)
     app = make_app(desk, port)
     address = f"http://127.0.0.1:{port}/"

@@ -16,8 +16,8 @@ from digitexp.shown import ShownTrial
 __all__ = ["Answer", "Asked", "Neighbour"]
 
 SURE: Final = 0.7
-"""Below it an answer is called unsure: of such answers the champion of `mlp_wide` has about four in
-ten wrong, of all others one in fifty."""
+"""Below it an answer is called unsure: on 1000 images it was not trained on, the champion of
+`mlp_wide` gave 44 such answers, half of them wrong; of all others one in forty was."""
 NEIGHBOURS: Final = 8
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from digitexp.data.framing import Framing
 from digitexp.explorer.answers import Answer, Asked, Neighbour
 from digitexp.explorer.recorded import Recorded, TrialChoice
 
@@ -143,12 +144,16 @@ class Desk:
         if not image.any():
             return Reply(image, trial.class_names, trial.name, None, None, [])
         (answer,) = asked.answers(image[None])
-        beside, trouble = self._beside(chosen, drawing)
+        beside, trouble = self._beside(chosen, drawing, asked.framing, image)
         nearest = asked.neighbours(image)
         return Reply(image, trial.class_names, trial.name, answer, beside, nearest, trouble)
 
     def _beside(
-        self, chosen: Choice, drawing: Mapping[str, Any] | None
+        self,
+        chosen: Choice,
+        drawing: Mapping[str, Any] | None,
+        framing: Framing,
+        image: NDArray[np.float32],
     ) -> tuple[tuple[Answer, str] | None, str]:
         """Return what the trial beside it says, or why it says nothing."""
         from digitexp.explorer.pad import framed
@@ -157,7 +162,9 @@ class Desk:
             return None, ""
         try:
             other = self.chosen(Choice(chosen.sweep, chosen.beside, None))
-            (said,) = other.answers(framed(drawing, other.framing)[None])
+            is_same = other.framing == framing
+            own = image if is_same else framed(drawing, other.framing)
+            (said,) = other.answers(own[None])
         except ValueError as error:  # the answer of the other one stands without it
             return None, str(error)
         return (said, other.trial.name), ""
