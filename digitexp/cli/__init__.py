@@ -11,6 +11,7 @@ from digitexp.cli import (
     check,
     data,
     evaluate,
+    explore,
     functions,
     parameters,
     robustness,
@@ -34,6 +35,7 @@ app.command()(check.check)
 app.command()(robustness.robustness)
 app.command()(transfer.transfer)
 app.command()(parameters.parameters)
+app.command()(explore.explore)
 app.command()(functions.softmax)
 app.command()(functions.activations)
 

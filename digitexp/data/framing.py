@@ -103,19 +103,24 @@ class Framing:
         for stroke in strokes:
             path = ((np.array(stroke, float) - low) * scale + pen) * FINE
             _draw(draw, path, pen * FINE)
-        fine = np.asarray(drawing, np.float32) / 255
-        return self._placed(self._scaled(cut(fine)))
+        return self._placed(_averaged(cut(np.asarray(drawing)), self.side))
 
     def picture(self, ink: NDArray[np.floating]) -> NDArray[np.float32]:
         """Bring a picture of one digit (h, w), 0 paper and 1 ink, into the frame.
 
-        One that is no larger than MNIST's images beside these is taken pixel for pixel; any other
-        is scaled until its ink is as large as theirs.
+        One of the frame's own size stays as it is, as when the training images were read. One no
+        larger than MNIST's images beside these is taken pixel for pixel; any other is scaled until
+        its ink is as large as theirs.
         """
-        brightest = float(ink.max(initial=0.0))
-        box = cut(ink.astype(np.float32), INK * brightest)
-        is_small = max(ink.shape) <= 1.4 * max(self.shape) and max(box.shape) <= min(self.shape)
-        return self._placed(box if is_small else self._scaled(box))
+        pixels = ink.astype(np.float32)
+        if pixels.shape == self.shape:
+            return pixels
+        is_small = max(pixels.shape) <= 1.4 * max(self.shape)
+        if is_small and max((whole := cut(pixels)).shape) <= min(self.shape):
+            return self._placed(whole)  # the faintest pixel counts, as in `cut_and_centre`
+        box = cut(pixels, INK * float(pixels.max(initial=0.0)))
+        fits = is_small and max(box.shape) <= min(self.shape)
+        return self._placed(box if fits else self._scaled(box))
 
     def _scaled(self, box: Array) -> Array:
         """Scale the box of some ink until its longer side is that of the training images'."""
@@ -145,6 +150,18 @@ def _off_centre(image: Array) -> NDArray[np.floating]:
         for axis in (0, 1)
     ]
     return np.array(centres) - (np.array(mass.shape) - 1) / 2
+
+
+def _averaged(fine: Array, side: int) -> Array:
+    """Average a drawing over squares of `FINE` pixels, what is over lying evenly on both sides."""
+    for axis in (0, 1):
+        over = max(fine.shape[axis] - side * FINE, 0)  # a pen's edge may be rounded up
+        fine = np.take(fine, range(over // 2, fine.shape[axis] - (over - over // 2)), axis)
+    lacking = [-length % FINE for length in fine.shape]
+    whole = np.pad(fine, [(number // 2, number - number // 2) for number in lacking])
+    height, width = (length // FINE for length in whole.shape)
+    squares = whole.reshape(height, FINE, width, FINE).astype(np.float32)
+    return np.asarray(squares.mean(axis=(1, 3)) / 255)
 
 
 def _both_off(image: Array, boxed: Array) -> tuple[float, float]:

@@ -1,0 +1,92 @@
+"""`digitexp explore`: draw digits for recorded networks, in a browser, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def explore(
+    sweep: Annotated[
+        str | None, typer.Argument(help="Which is shown first (default: the newest).")
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Folder of sweeps (default: $SWEEPS_HOME, else mlruns)."),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Database that homes of several hosts share."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="The sweeps' data, if not the embedded digits."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port to listen on, on this machine only.")] = 8052,
+    browser: Annotated[
+        bool | None,
+        typer.Option(
+            "--browser/--no-browser",
+            help="Open the page (default: in a terminal on a machine with a screen).",
+        ),
+    ] = None,
+) -> None:
+    """Draw digits, and see what recorded networks say of them and why; needs no TensorFlow.
+
+    Also whole folders of pictures, and the interactive tools, on any trial of any sweep of digits.
+    """
+    from digitexp.explorer.recorded import Recorded
+    from digitexp.explorer.server import listen, serve
+
+    _need_dash()
+    recorded = Recorded(home, storage, data)
+    if sweep is not None:
+        recorded.trials(sweep)
+    elif not recorded.sweeps():
+        raise ValueError(
+            f"no sweep of digits with a trial in {recorded.where}; begin with: sweeps run smoke"
+        )
+    listening = listen(port)
+    from threadpoolctl import threadpool_limits
+
+    from digitexp.explorer.app import make_app
+    from digitexp.explorer.desk import Desk
+
+    # Products of one image are small: threads that wait for each other take longer than one.
+    threadpool_limits(1, "blas")
+    desk = Desk(recorded, sweep)
+    app = make_app(desk, port)
+    address = f"http://127.0.0.1:{port}/"
+
+    def announce() -> None:
+        print(f"explorer: {address}  (Ctrl-C stops it)", flush=True)
+        threading.Thread(target=desk.warm_up, name="explorer-warm-up", daemon=True).start()
+        if _wants_browser() if browser is None else browser:
+            webbrowser.open(address)
+
+    serve(app, listening, announce)
+    print("stopped", flush=True)
+
+
+def _need_dash() -> None:
+    try:
+        import dash  # noqa: F401 - whether it is there
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "dash":
+            raise
+        raise ValueError(
+            "the explorer needs Dash, which is not installed: pip install 'digit-sweeps[explorer]'"
+        ) from None
+
+
+def _wants_browser() -> bool:
+    has_screen = sys.platform in {"darwin", "win32"} or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+    return has_screen and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ

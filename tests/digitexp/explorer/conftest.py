@@ -1,0 +1,35 @@
+"""One small sweep that was really run, and the explorer on it."""
+
+from pathlib import Path
+
+import pytest
+
+import sweeps
+from digitexp.explorer.app import make_app
+from digitexp.explorer.desk import Desk
+from digitexp.explorer.recorded import Recorded
+
+PORT = 8052
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("explored") / "mlruns"
+    options = {"home": folder, "workers": 0, "progress": "quiet"}
+    sweeps.run("smoke", trials=3, overrides=("epochs=4",), **options)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recorded(home) -> Recorded:
+    return Recorded(home, None, None)
+
+
+@pytest.fixture(scope="session")
+def desk(recorded) -> Desk:
+    return Desk(recorded)
+
+
+@pytest.fixture(scope="session")
+def client(desk):
+    return make_app(desk, PORT).test_client()
