@@ -40,7 +40,7 @@ class PreparedAgain:
             raise UsageError(
                 f"trial {record.spec.slot} was trained on other data ({recorded.get('name')}, "
                 f"digest {recorded.get('digest')!s:.12}) than {data.name} ({data.digest:.12}); "
-                "name them by --data, nothing was written"
+                "name them by --data"
             )
         return data
 
