@@ -51,6 +51,15 @@ def project_champion(
         projection.register(info, champion)
 
 
+def project_pages(
+    projection: Projection, store: RecordStore, info: SweepInfo, again: PreparedAgain
+) -> None:
+    """Log pages about the champion, if its experiment draws any; arguments as above."""
+    champion = find_champion(store, info, store.read_all(), again)
+    if champion is not None:
+        projection.register(info, champion, pages=True)
+
+
 def find_champion(
     store: RecordStore, info: SweepInfo, records: Sequence[Record], again: PreparedAgain
 ) -> Champion | None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from sweeps.abilities import Illustrates, Trained
 from sweeps.errors import UsageError
 from sweeps.prepared_again import PreparedAgain
 from sweeps.records import BLOCK, FINALIST, Record, RecordError, RecordStore, SweepInfo, ranked
-
-FOLDER: Final = "interactive"
-"""Where, among the files of its run, they lie."""
 
 
 def illustrate(
@@ -32,10 +28,9 @@ def illustrate(
         other = choose_beside(store.read_all(), record, info)
         trained = trained_of(store, info, record)
         beside = trained_of(store, info, other) if other else None
-        pages = experiment.illustrate(again.of(record), trained, beside)
+        return experiment.illustrate(again.of(record), trained, beside)
     except (UsageError, RecordError, ValueError):
         return {}  # data or weights that are gone: a run without pages is one, too
-    return {f"{FOLDER}/{name}": content for name, content in pages.items()}
 
 
 def choose_beside(records: Sequence[Record], champion: Record, info: SweepInfo) -> Record | None:

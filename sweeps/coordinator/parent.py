@@ -110,7 +110,8 @@ class ParentRun:
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
         send_notes(self._projector, self._store)
-        finish(self._projector, self._home, self._info, ending, self._again)
+        is_hurried = bool(ending.error) or ending.stopped_by in INTERRUPTIONS
+        finish(self._projector, self._home, self._info, ending, self._again, is_hurried=is_hurried)
 
     def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
         return partial(self._files, key)

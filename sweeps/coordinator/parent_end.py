@@ -9,7 +9,7 @@ import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sweeps.coordinator.champion import project_champion
+from sweeps.coordinator.champion import project_champion, project_pages
 from sweeps.coordinator.parent_report import read_whole, report_files
 from sweeps.home import Home
 from sweeps.prepared_again import PreparedAgain
@@ -89,9 +89,18 @@ def describe_end(
 
 
 def finish(
-    projector: Projector, home: Home, info: SweepInfo, ending: Ending, again: PreparedAgain
+    projector: Projector,
+    home: Home,
+    info: SweepInfo,
+    ending: Ending,
+    again: PreparedAgain,
+    *,
+    is_hurried: bool = False,
 ) -> None:
-    """Have the parent run ended, then what takes longer: the pictures of the best runs."""
+    """Have the parent run ended, then what takes longer: pictures of the best runs, pages.
+
+    Pages take seconds to draw: somebody in a hurry does not wait for them.
+    """
     store = home.store(info.id)
     projector.finish(lambda runs: end_parent(runs, home, info, ending, again))
 
@@ -100,6 +109,8 @@ def finish(
         show_pictures(client, sweep, info, best, store.folder)
 
     projector.finish(lambda runs: runs.arrange(info, show))
+    if not is_hurried:
+        projector.finish(lambda runs: project_pages(runs, store, info, again))
 
 
 def end_parent(

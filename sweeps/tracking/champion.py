@@ -21,6 +21,8 @@ from sweeps.tracking.writing import log_files
 ALIAS: Final = "champion"
 FOLDER: Final = "model"
 """Folder of the model's files in the run of its trial."""
+PAGES: Final = "interactive"
+"""Folder of what people can play with, beside the model."""
 DIGEST: Final = "record_digest"
 """Tag by which a version is known."""
 
@@ -35,7 +37,7 @@ class Champion:
         value: Of its objective.
         files: Makes the model's files by name; None if there is no model: the experiment serves
             none, or the weights are gone. Asked only if the trial has no version yet.
-        pages: Makes other files about it, by their path in its run.
+        pages: Makes what people can play with, by name. Asked only if its run has none yet.
         confirmation: The sweep it was trained in, if that is a confirmation: the model is not
             provisional any more.
     """
@@ -77,7 +79,7 @@ def register_champion(
             return
         reached("champion.begun")
         under = {f"{FOLDER}/{name}": content for name, content in files.items()}
-        log_files(client, run_id, {**under, **champion.pages()}, scratch)
+        log_files(client, run_id, under, scratch)
         reached("champion.filed")
     if kept is None:
         model = model or _create_model(client, info, _about(info, champion))
@@ -90,6 +92,14 @@ def register_champion(
     for duplicate in made:
         if duplicate.version != kept.version:
             client.delete_model_version(duplicate.name, duplicate.version)
+
+
+def log_pages(client: Any, run_id: str, champion: Champion, scratch: Path | None = None) -> None:
+    """Log the pages about a champion to its run, unless it has them; see `register_champion`."""
+    if not client.list_artifacts(run_id, PAGES):
+        pages = {f"{PAGES}/{name}": content for name, content in champion.pages().items()}
+        if pages:
+            log_files(client, run_id, pages, scratch)
 
 
 def find_model(client: Any, info: SweepInfo) -> Any | None:

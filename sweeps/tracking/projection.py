@@ -15,7 +15,7 @@ from sweeps.failpoints import reached
 from sweeps.records.ending import SweepStatus
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.arranging import running_note
-from sweeps.tracking.champion import Champion, register_champion
+from sweeps.tracking.champion import Champion, log_pages, register_champion
 from sweeps.tracking.content import (
     NOTE,
     RunContent,
@@ -132,11 +132,13 @@ class Projection:
             if known is not None:
                 self._client().set_tag(known[0], NOTE, text)
 
-    def register(self, info: SweepInfo, champion: Champion) -> None:
-        """Have the model of an attempt in MLflow's registry; see `register_champion`."""
+    def register(self, info: SweepInfo, champion: Champion, *, pages: bool = False) -> None:
+        """Have a champion's model in MLflow's registry, or else pages about it in its run."""
         with quiet(), self._forgetting(info):
             known = self._sweep(champion.confirmation or info).children.get(champion.key)
-            if known is not None:  # else the attempt itself is reported as missing
+            if known is not None and pages:
+                log_pages(self._client(), known[0], champion, self._scratch)
+            elif known is not None:  # else the attempt itself is reported as missing
                 register_champion(self._client(), known[0], info, champion, self._scratch)
 
     def discard(self, info: SweepInfo, wrong: Callable[[str], bool]) -> list[str]:

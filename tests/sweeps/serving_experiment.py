@@ -1,4 +1,4 @@
-"""The toy experiment, whose models answer the sum of their inputs times their only weight."""
+"""The toy experiment, whose models answer the sum of inputs times a weight, and have a page."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.abilities import Signature
-from sweeps.experiment import Experiment
+from sweeps.abilities import Signature, Trained
+from sweeps.experiment import Experiment, PreparedData
 from tests.sweeps.toy_experiment import ToyExperiment
 
 
@@ -22,6 +22,11 @@ class ServingExperiment(ToyExperiment):
         if (inputs < 0).any():
             raise ValueError("inputs below 0")
         return (inputs.sum(axis=1, keepdims=True) * model).astype(np.float32)
+
+    def illustrate(
+        self, data: PreparedData, trained: Trained, beside: Trained | None
+    ) -> Mapping[str, bytes]:
+        return {"page.html": f"{trained.name}, beside {beside.name if beside else None}".encode()}
 
 
 experiment: Experiment = ServingExperiment()

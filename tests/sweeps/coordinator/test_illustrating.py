@@ -59,7 +59,7 @@ def test_a_page_is_told_of_the_champion_and_a_baseline(store):
     pages = illustrated(store, champion, Illustrating())
     name = make_info().name
     told = f"{champion.data['name']}: {name}, trial 2 ['kernel'], {name}, trial 0"
-    assert pages == {"interactive/page.html": told.encode()}
+    assert pages == {"page.html": told.encode()}
 
 
 def test_an_experiment_without_pages_gets_none(store):

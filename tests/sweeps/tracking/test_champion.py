@@ -129,6 +129,19 @@ def test_a_better_trial_becomes_a_new_version_and_the_alias_moves(serving):
     assert serving.registry() == {name_of(sweep): ({1: "0000-1", 2: better}, better)}
 
 
+def test_the_run_of_a_champion_has_its_pages_and_sync_sends_what_it_lacks(serving):
+    serving.run()
+    (page,) = serving.home.glob("artifacts/*/*/artifacts/interactive/page.html")
+    said = page.read_text()
+    assert said.startswith(f"toy, trial {serving.best().slot}, beside toy, trial ")
+    shutil.rmtree(page.parent)
+    assert serving.call("sync").exit_code == 0
+    assert page.read_text() == said
+    page.write_text("looked at")
+    assert serving.call("sync").exit_code == 0
+    assert page.read_text() == "looked at"  # drawn once: it takes seconds
+
+
 def test_an_experiment_that_serves_nothing_has_no_registered_model(run_toy, make_home, serving):
     run_toy(trials=2)
     assert serving.registry() == {}
