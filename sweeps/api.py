@@ -86,15 +86,20 @@ class Sweep:
         return Path(file).resolve()
 
     def finalize(
-        self, *, top: int = 5, blocks: int = 20, control: int = 0, progress: Mode = "auto"
+        self,
+        *,
+        top: int | None = None,
+        blocks: int | None = None,
+        control: int = 0,
+        progress: Mode = "auto",
     ) -> list[Telling]:
         """Train the best again on fresh blocks, as `sweeps finalize` does; return what it says.
 
         Empty if it was interrupted (the same call goes on), or there are too few blocks.
 
         Args:
-            top: How many of the best trials.
-            blocks: On how many blocks; a multiple of four, 8 at least for a verdict.
+            top: How many of the best trials; None: as it was finalised before, at first 5.
+            blocks: On how many blocks, a multiple of four, 8 at least; None: likewise, at first 20.
             control: Random trials whose best is confirmed as well.
             progress: `auto`, `plain`, `json` or `quiet`.
 

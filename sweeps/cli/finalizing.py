@@ -30,10 +30,22 @@ FEWEST_TRIALS: Final = 15
 
 def finalize(
     names: SweepNamesArgument,
-    top: Annotated[int, typer.Option(help="Best distinct configurations.", min=1)] = 5,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Best distinct configurations (default: as before, at first 5).",
+            min=1,
+        ),
+    ] = None,
     blocks: Annotated[
-        int, typer.Option(help="Fresh blocks, a multiple of four; 8 at least for a verdict.", min=8)
-    ] = 20,
+        int | None,
+        typer.Option(
+            metavar="S",
+            help="Fresh blocks, a multiple of four, 8 or more (default: as before, at first 20).",
+            min=8,
+        ),
+    ] = None,
     control: Annotated[
         int,
         typer.Option(metavar="N", help="Run N random trials too, and confirm their best.", min=0),

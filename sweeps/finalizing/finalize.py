@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Final
 
 from sweeps.errors import UsageError
 from sweeps.finalizing.calibrating import Calibration, measure_calibration
@@ -32,13 +33,20 @@ from sweeps.records import Conclusions, Finalized, Record, SweepInfo, Telling, n
 from sweeps.sync import sync_sweep
 from sweeps.tracking.address import resolve_tracking_uri
 
+TOP: Final = 5
+BLOCKS: Final = 20
+
 
 @dataclass(frozen=True)
 class FinalizeOptions:
-    """What is asked for; see `sweeps finalize --help`."""
+    """What is asked for; see `sweeps finalize --help`.
 
-    top: int = 5
-    blocks: int = 20
+    `top` and `blocks` that are None are as the sweep was finalised before: what is trained is used
+    again. If it was not, they are `TOP` and `BLOCKS`.
+    """
+
+    top: int | None = None
+    blocks: int | None = None
     control: int = 0
     refit: bool = False
     how: HowToTrain = field(default_factory=HowToTrain)
@@ -72,16 +80,17 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
         UsageError: There is nothing to compare, or nothing to compare it on, or images would count
             unequally; nothing was begun.
     """
-    if options.blocks % FOLDS:
-        raise UsageError(
-            f"--blocks {options.blocks}: give a multiple of four, so that all images count"
-        )
+    before = Conclusions(home.store(info.id).folder).finalized()
+    top = options.top or (before.top if before else None) or TOP
+    blocks = options.blocks or (before.blocks if before else None) or BLOCKS
+    if blocks % FOLDS:
+        raise UsageError(f"--blocks {blocks}: give a multiple of four, so that all images count")
     need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
     experiment, data = check_data(info, options.how.data)
     classes = classes_of(experiment, data)
-    finalists = choose_finalists(info, home.store(info.id).read_all(), options.top)
+    finalists = choose_finalists(info, home.store(info.id).read_all(), top)
     ran: list[Ran] = []
     if options.control:
         control = run_control(home, info, options.control, options.how)
@@ -89,13 +98,13 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
         if control.ran.stopped_by or control.finalist is None:
             return _result(None, None, (), ran)
         finalists.append(control.finalist)
-    confirmation = plan_confirmation(home, info, finalists, options.blocks)
+    confirmation = plan_confirmation(home, info, finalists, blocks)
     home.publish(info.id)  # its space: another host goes on with the same confirmation
     confirmed = run_confirmation(confirmation, home, options.how)
     ran.append(confirmed)
     if confirmed.stopped_by is None:
         ran.append(run_again(confirmation, home, options.how))
-    judged = judge(home.store(confirmed.info.id), finalists, options.blocks)
+    judged = judge(home.store(confirmed.info.id), finalists, blocks)
     if judged is None or ran[-1].stopped_by is not None:
         return _result(confirmation, judged, (), ran)
     again = home.store(ran[-1].info.id).read_all()
@@ -107,7 +116,16 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     # Fixed beforehand: the first block, whichever scored best.
     champion = judged.trainings.found[judged.blocks[0], winner.label]
     conclusions = Conclusions(home.store(info.id).folder)
-    conclusions.keep(_finalized(confirmed.info.id, champion, winner.label, tellings))
+    concluded = Finalized(
+        confirmed.info.id,
+        champion.spec.sweep,
+        champion.spec.key,
+        winner.label,
+        tellings,
+        top,
+        blocks,
+    )
+    conclusions.keep(concluded)
     if options.refit:
         warmth = measured[winner.label].temperature if measured else None
         ran.append(
@@ -120,17 +138,12 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
         whole = [record for record in refits if record.outcome == "complete"]
         if not whole:
             return _result(confirmation, judged, (), ran)
-        conclusions.keep(_finalized(confirmed.info.id, whole[-1], winner.label, tellings))
+        spec = whole[-1].spec
+        conclusions.keep(dataclasses.replace(concluded, trained_in=spec.sweep, champion=spec.key))
     tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
     pending = len(sync_sweep(home, info, tracking_uri, source=options.how.data).pending)
     result = _result(confirmation, judged, tellings, ran, pending)
     return dataclasses.replace(result, calibration=measured)
-
-
-def _finalized(
-    confirmed_in: str, champion: Record, winner: str, tellings: Sequence[Telling]
-) -> Finalized:
-    return Finalized(confirmed_in, champion.spec.sweep, champion.spec.key, winner, tellings)
 
 
 def _epochs(judged: Judged) -> int:

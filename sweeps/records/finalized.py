@@ -57,6 +57,8 @@ class Finalized:
         champion: The training whose model is the champion, `<slot>-<attempt>`.
         winner: Whom it found the one to take, such as `trial-17`.
         tellings: What it says.
+        top: How many of the best were finalists; None where that was not kept yet.
+        blocks: On how many blocks; None likewise.
     """
 
     confirmation: str
@@ -64,6 +66,8 @@ class Finalized:
     champion: str
     winner: str
     tellings: Sequence[Telling]
+    top: int | None = None
+    blocks: int | None = None
 
 
 def confirmed_by(directory: str | Path | None) -> str | None:

@@ -152,7 +152,7 @@ class TestFinalized:
 
     def test_doctor_finds_nothing_and_doing_it_again_trains_nothing(self, home):
         call = caller(home)
-        again = call(*WORDS)
+        again = call("finalize", "nets")  # the best two on eight blocks, as before
         assert again.exit_code == 0, again.output
         assert "Confirmed on fresh blocks: " in call("best", "nets").stdout
         told = json.loads(call("best", "nets", "--json").stdout)["finalized"]
