@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from digitexp.cli.lettering import Font, Language
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -33,14 +35,18 @@ def calibrate(
         typer.Option(metavar="SOURCE", help="What it was trained on, if a file or a folder."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print calibration.json.")] = False,
+    language: Language = "en",
+    font: Font = None,
 ) -> None:
     """Fit a temperature on the validation part; show calibration before and after.
 
     Each validation image is judged at the temperature that four fifths of the others give. Writes
     reliability.png and calibration.json into the folder. The test part is not looked at.
     """
+    from digitexp.plots.lettering import choose_lettering
     from digitexp.trained_run import read_run
 
+    lettering = choose_lettering(language, font)
     run = read_run(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"{folder}: no permission to write {PICTURE} and {DATA} there")
@@ -49,8 +55,10 @@ def calibrate(
     from digitexp.plots.reliability import draw_reliability
 
     found = cross_fit(logits, labels)
-    title = f"{found.images} validation images of {run.about['name']}  ·  {run.config.describe()}"
-    (folder / PICTURE).write_bytes(draw_reliability(found, title))
+    told = "{images} validation images of {name}"
+    images = lettering.say(told, images=found.images, name=run.about["name"])
+    title = f"{images}  ·  {run.config.describe()}"
+    (folder / PICTURE).write_bytes(draw_reliability(found, title, lettering))
     document = json.dumps(found.to_dict(), indent=1) + "\n"
     (folder / DATA).write_text(document, encoding="utf-8")
     if as_json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from digitexp.cli.lettering import Font, Language
 from digitexp.cli.train_output import check_output_folder
 
 if TYPE_CHECKING:
@@ -32,21 +33,25 @@ def evaluate(
         bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    language: Language = "en",
+    font: Font = None,
 ) -> None:
     """Show what a trained network gets wrong; the test part is not looked at.
 
     Classification report, accuracy by class, the pairs of classes confused most, and pictures:
     a random sample as `actual | predicted`, and the most confident errors.
     """
+    from digitexp.plots.lettering import choose_lettering
     from digitexp.trained_run import read_run
 
+    lettering = choose_lettering(language, font)
     target = output or folder / EVALUATION
     run = read_run(folder)
     check_output_folder(target, overwrite=overwrite or output is None)
     source, split = run.load_data(data)
     from digitexp.diagnostics import evaluation_files
 
-    files = evaluation_files(answer(run.load_model(), source, split))
+    files = evaluation_files(answer(run.load_model(), source, split), lettering)
     target.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (target / name).write_bytes(content)

@@ -15,17 +15,22 @@ from digitexp.diagnostics.mistakes import Mistake, find_mistakes
 from digitexp.diagnostics.pairs import confused_pairs
 from digitexp.diagnostics.summary import summarize
 from digitexp.plots.gallery import draw_errors, draw_predictions
+from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.pairs import draw_pairs
 
 __all__ = ["evaluation_files"]
 
 
-def evaluation_files(answers: Answers) -> dict[str, bytes]:
+def evaluation_files(answers: Answers, lettering: Lettering = ENGLISH) -> dict[str, bytes]:
     """Return the files of an evaluation by name; the same bytes for the same answers.
 
     `summary.txt` (what a terminal shows), `classification_report.txt` (scikit-learn's),
     `diagnostics.json` (all numbers, every mistake), `predictions.png` (64 images at random),
     `errors.png` (the most confident mistakes), `confused_pairs.png`.
+
+    Args:
+        answers: Of one network.
+        lettering: Language and font of the words in pictures.
     """
     mistakes = find_mistakes(answers)
     pairs = confused_pairs(answers.confusion)
@@ -38,17 +43,23 @@ def evaluation_files(answers: Answers) -> dict[str, bytes]:
         "classification_report.txt": report.encode(),
         "diagnostics.json": document.encode(),
         "predictions.png": draw_predictions(
-            answers.images, answers.labels, answers.predicted, names, answers.part
+            answers.images, answers.labels, answers.predicted, names, answers.part, lettering
         ),
         "errors.png": draw_errors(
             answers.images[worst],
             [(names[mistake.true], names[mistake.said]) for mistake in mistakes],
             [mistake.probability for mistake in mistakes],
-            f"{len(answers.labels)} images of {answers.part}",
+            lettering.say(
+                "{count} images of {part}",
+                count=len(answers.labels),
+                part=lettering.say(answers.part),
+            ),
+            lettering,
         ),
         "confused_pairs.png": draw_pairs(
             [(names[pair.first], names[pair.second]) for pair in pairs],
             [(pair.there, pair.back) for pair in pairs],
+            lettering,
         ),
     }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from digitexp.plots import colors
+from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.preview import SIDE, choose_images
 from digitexp.plots.sheet import Sheet, text_width
 
@@ -49,6 +50,7 @@ def draw_predictions(
     predicted: np.ndarray,
     class_names: Sequence[str],
     part: str = "the validation part",
+    lettering: Lettering = ENGLISH,
 ) -> bytes:
     """Draw 64 images chosen at random, each under `actual | predicted`, as a PNG.
 
@@ -61,6 +63,7 @@ def draw_predictions(
         predicted: (n,), integers from 0.
         class_names: Names in the order of the labels.
         part: What the images are.
+        lettering: Language and font of the words.
     """
     chosen = choose_images(len(images), seed=0)
     pictures = []
@@ -75,11 +78,18 @@ def draw_predictions(
         pictures.append(_Picture(images[index], (line,), wrong))
     errors = sum(picture.stands_out for picture in pictures)
     total = len(images)
-    which = f"{len(chosen)} of {total}" if len(chosen) < total else f"All {total}"
-    random = ", at random" if len(chosen) < total else ""
-    right = len(chosen) - errors
-    title = f"{which} images of {part}{random}: {right} right, {errors} wrong"
-    return _draw(pictures, title, f"actual | predicted;  {CROSS} and a thick frame: wrong")
+    title = lettering.say(
+        "{shown} of {total} images of {part}, at random: {right} right, {wrong} wrong"
+        if len(chosen) < total
+        else "All {total} images of {part}: {right} right, {wrong} wrong",
+        shown=len(chosen),
+        total=total,
+        part=lettering.say(part),
+        right=len(chosen) - errors,
+        wrong=errors,
+    )
+    legend = lettering.say("actual | predicted;  {cross} and a thick frame: wrong", cross=CROSS)
+    return _draw(pictures, title, legend, lettering)
 
 
 def draw_errors(
@@ -87,6 +97,7 @@ def draw_errors(
     names: Sequence[tuple[str, str]],
     probabilities: Sequence[float],
     among: str,
+    lettering: Lettering = ENGLISH,
 ) -> bytes:
     """Draw the most confident mistakes, each under `actual | predicted` and how sure, as a PNG.
 
@@ -95,10 +106,11 @@ def draw_errors(
         names: Of each, its class and what it was taken for.
         probabilities: Of what each was taken for.
         among: What was looked at, such as `1000 images of the validation part`.
+        lettering: Language and font of the words.
     """
     shown = list(zip(images, names, probabilities, strict=True))[:MOST_ERRORS]
     if not shown:
-        return _draw([], f"No error among {among}", "")
+        return _draw([], lettering.say("No error among {among}", among=among), "", lettering)
     pictures = [
         _Picture(
             image,
@@ -109,10 +121,13 @@ def draw_errors(
         )
         for image, (true, said), probability in shown
     ]
-    errors = f"{len(images)} error{'' if len(images) == 1 else 's'}"
-    counted = f"{len(shown)} of {errors}" if len(shown) < len(images) else errors
+    if len(shown) < len(images):
+        title = "{shown} of {errors} errors among {among}"
+    else:
+        title = "1 error among {among}" if len(shown) == 1 else "{errors} errors among {among}"
+    title = lettering.say(title, shown=len(shown), errors=len(images), among=among)
     legend = "actual | predicted, and how probable that was said to be; the most confident first"
-    return _draw(pictures, f"{counted} among {among}", legend)
+    return _draw(pictures, title, lettering.say(legend), lettering)
 
 
 def _percent(share: float) -> str:
@@ -120,16 +135,17 @@ def _percent(share: float) -> str:
     return f"{share:.1%}" if share < 0.9995 else ">99.9%"
 
 
-def _draw(pictures: Sequence[_Picture], title: str, legend: str) -> bytes:
+def _draw(pictures: Sequence[_Picture], title: str, legend: str, lettering: Lettering) -> bytes:
     """Draw pictures eight in a row; without any, only the title."""
     lines = [line for picture in pictures for line in picture.lines]
     widest = max((text_width(line.text, TEXT_SIZE, bold=line.bold) for line in lines), default=0)
     column = min(max(NARROWEST, widest + GAP), WIDEST)
     text_height = LINE * max((len(picture.lines) for picture in pictures), default=0)
     row = text_height + IMAGE + GAP
-    width = max(SIDE * column, text_width(title, 9.5, bold=True)) + 2 * MARGIN
+    heading = text_width(title, 9.5, bold=True, lettering=lettering)
+    width = max(SIDE * column, heading) + 2 * MARGIN
     height = HEADER + -(-len(pictures) // SIDE) * row + (MARGIN - GAP)
-    sheet = Sheet(width, height)
+    sheet = Sheet(width, height, lettering)
     sheet.write(MARGIN, 30, title, 9.5, bold=True)
     sheet.write(MARGIN, 57, legend, TEXT_SIZE, colors.MUTED)
     for number, picture in enumerate(pictures):

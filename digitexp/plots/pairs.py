@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from digitexp.plots import colors
+from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.sheet import Sheet, text_width
 
 __all__ = ["MOST_PAIRS", "draw_pairs"]
@@ -18,24 +19,31 @@ BACK = (THERE[0] // 2 + 128, THERE[1] // 2 + 128, THERE[2] // 2 + 128)
 """A lighter colour for the rarer direction."""
 
 
-def draw_pairs(names: Sequence[tuple[str, str]], counts: Sequence[tuple[int, int]]) -> bytes:
+def draw_pairs(
+    names: Sequence[tuple[str, str]],
+    counts: Sequence[tuple[int, int]],
+    lettering: Lettering = ENGLISH,
+) -> bytes:
     """Draw how often classes were taken for each other, a bar a pair, as a PNG.
 
     Args:
         names: Of every pair that was confused, the most confused first: a class, and what it was
             taken for more often than the other way round.
         counts: How often each pair was confused so, and the other way round.
+        lettering: Language and font of the words.
     """
     errors = sum(map(sum, counts))
     rows = list(zip(names, counts, strict=True))[:MOST_PAIRS]
-    notes = [_note(pair, count, errors) for pair, count in rows]
+    notes = [_note(pair, count, errors, lettering) for pair, count in rows]
     labels = [f"{first} / {second}" for first, second in names[:MOST_PAIRS]]
     left = MARGIN + max((text_width(label, 9, bold=True) for label in labels), default=0) + 14
     longest = max((sum(count) for _, count in rows), default=1)
-    title, legend = _title(len(rows), len(counts), sum(sum(c) for _, c in rows), errors)
-    widest = max((text_width(note, 8) for note in notes), default=0)
-    width = max(left + LONGEST + 14 + widest, MARGIN + text_width(title, 9.5, bold=True)) + MARGIN
-    sheet = Sheet(width, HEADER + ROW * len(rows) + (MARGIN - ROW + BAR))
+    drawn = sum(sum(count) for _, count in rows)
+    title, legend = _title(len(rows), len(counts), drawn, errors, lettering)
+    widest = max((text_width(note, 8, lettering=lettering) for note in notes), default=0)
+    heading = text_width(title, 9.5, bold=True, lettering=lettering)
+    width = max(left + LONGEST + 14 + widest, MARGIN + heading) + MARGIN
+    sheet = Sheet(width, HEADER + ROW * len(rows) + (MARGIN - ROW + BAR), lettering)
     sheet.write(MARGIN, 30, title, 9.5, bold=True)
     sheet.write(MARGIN, 57, legend, 8, colors.MUTED)
     for number, ((_, (there, back)), label, note) in enumerate(
@@ -50,14 +58,22 @@ def draw_pairs(names: Sequence[tuple[str, str]], counts: Sequence[tuple[int, int
     return sheet.png()
 
 
-def _title(shown: int, pairs: int, shown_errors: int, errors: int) -> tuple[str, str]:
+def _title(
+    shown: int, pairs: int, shown_errors: int, errors: int, lettering: Lettering
+) -> tuple[str, str]:
     if not pairs:
-        return "No two classes were confused", ""
-    title = f"Most confused: {shown} of {pairs} pairs, {shown_errors} of {errors} errors"
-    return title, "a pair is counted both ways: the more frequent one first, then the other, paler"
+        return lettering.say("No two classes were confused"), ""
+    title = lettering.say(
+        "Most confused: {shown} of {pairs} pairs, {drawn} of {errors} errors",
+        shown=shown, pairs=pairs, drawn=shown_errors, errors=errors,
+    )  # fmt: skip
+    legend = "a pair is counted both ways: the more frequent one first, then the other, paler"
+    return title, lettering.say(legend)
 
 
-def _note(pair: tuple[str, str], count: tuple[int, int], errors: int) -> str:
+def _note(pair: tuple[str, str], count: tuple[int, int], errors: int, lettering: Lettering) -> str:
     (first, second), (there, back) = pair, count
-    share = f"{sum(count) / errors:.1%} of all errors"
-    return f"{first} as {second}: {there},  {second} as {first}: {back}   ({share})"
+    return lettering.say(
+        "{first} as {second}: {there},  {second} as {first}: {back}   ({share} of all errors)",
+        first=first, second=second, there=there, back=back, share=f"{sum(count) / errors:.1%}",
+    )  # fmt: skip

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from digitexp.calibration import CrossFitted, Reliability
 from digitexp.plots import colors
 from digitexp.plots.axes import draw_axes
+from digitexp.plots.lettering import ENGLISH, Lettering
 from digitexp.plots.scale import Scale
 from digitexp.plots.sheet import Sheet
 
@@ -21,7 +22,7 @@ Z = 1.959964
 """Of a 95 % interval."""
 
 
-def draw_reliability(found: CrossFitted, title: str = "") -> bytes:
+def draw_reliability(found: CrossFitted, title: str = "", lettering: Lettering = ENGLISH) -> bytes:
     """Draw both diagrams as a PNG, with the errors and how many images each bin holds.
 
     Bars are 95 % intervals of the share right (Wilson 1927).
@@ -29,23 +30,25 @@ def draw_reliability(found: CrossFitted, title: str = "") -> bytes:
     Args:
         found: Of one network.
         title: Line above both.
+        lettering: Language and font of the words.
     """
-    sheet = Sheet(WIDTH, HEIGHT)
-    sheet.write(PANELS[0][0], TITLE_Y, title, 9, colors.MUTED)
+    sheet, say = Sheet(WIDTH, HEIGHT, lettering), lettering.say
+    sheet.write(PANELS[0][0], TITLE_Y, lettering.say_parts(title), 9, colors.MUTED)
     lowest, highest = min(found.temperatures), max(found.temperatures)
-    spread = f"T = {lowest:.2f}" + (f" to {highest:.2f}" if highest > lowest else "")
+    spread = f"{lowest:.2f}"
+    if highest > lowest:
+        spread = say("{low} to {high}", low=spread, high=f"{highest:.2f}")
     panels = (
-        ("As the network says it, T = 1", found.before, "before"),
-        (f"Fitted on other images, {spread}", found.after, "after"),
+        (say("As the network says it, T = 1"), found.before, "before"),
+        (say("Fitted on other images, T = {spread}", spread=spread), found.after, "after"),
     )
     for (left, right), (heading, shown, when) in zip(PANELS, panels, strict=True):
         x, y = Scale(0.0, 1.0, left, right), Scale(0.0, 1.0, BOTTOM, TOP)
         _frame(sheet, x, y, heading)
         ece, nll = (getattr(found.measures[name], when) for name in ("ece", "nll"))
-        figures = (
-            f"ECE {ece.value:.2%} ({ece.low:.2%} to {ece.high:.2%})  ·  "
-            f"NLL {nll.value:.3f} nats ({nll.low:.3f} to {nll.high:.3f})"
-        )
+        shares = say("{low} to {high}", low=f"{ece.low:.2%}", high=f"{ece.high:.2%}")
+        nats = say("{low} to {high}", low=f"{nll.low:.3f}", high=f"{nll.high:.3f}")
+        figures = f"ECE {ece.value:.2%} ({shares})  ·  NLL {nll.value:.3f} nats ({nats})"
         sheet.write(left, FIGURES_Y, figures, 8, colors.LABEL)
         _bins(sheet, x, y, shown)
     _legend(sheet)
@@ -57,8 +60,8 @@ def _frame(sheet: Sheet, x: Scale, y: Scale, heading: str) -> None:
     left, right = int(x.start), int(x.end)
     sheet.stroke(x.pixels([0, 1]), y.pixels([0, 1]), colors.BEST, 0.9, alpha=0.55)
     sheet.write(left, HEADING_Y, heading, 10, bold=True)
-    sheet.write((left + right) / 2, NAME_Y, "confidence of the answer", 9, colors.LABEL,
-                align="center")  # fmt: skip
+    name = sheet.lettering.say("confidence of the answer")
+    sheet.write((left + right) / 2, NAME_Y, name, 9, colors.LABEL, align="center")
 
 
 def _bins(sheet: Sheet, x: Scale, y: Scale, shown: Reliability) -> None:
@@ -89,13 +92,13 @@ def wilson(
 
 
 def _legend(sheet: Sheet) -> None:
-    x = PANELS[0][0]
+    x, say = PANELS[0][0], sheet.lettering.say
     sheet.stroke([x, x + 30], [LEGEND_Y] * 2, colors.TRAIN, 1.2)
     sheet.stroke([x + 15], [LEGEND_Y], colors.TRAIN, 0, marker="o", markersize=5)
-    sheet.write(x + 38, LEGEND_Y, "share right, 95 % interval")
+    sheet.write(x + 38, LEGEND_Y, say("share right, 95 % interval"))
     sheet.stroke([x + 290, x + 320], [LEGEND_Y] * 2, colors.WRONG, 5.0, alpha=0.45,
                  solid_capstyle="butt")  # fmt: skip
-    sheet.write(x + 328, LEGEND_Y, "its distance from the confidence")
+    sheet.write(x + 328, LEGEND_Y, say("its distance from the confidence"))
     sheet.stroke([x + 640, x + 670], [LEGEND_Y] * 2, colors.BEST, 0.9, alpha=0.55)
-    sheet.write(x + 678, LEGEND_Y, "as often right as sure")
-    sheet.write(x + 890, LEGEND_Y, "small numbers: images in each bin", color=colors.MUTED)
+    sheet.write(x + 678, LEGEND_Y, say("as often right as sure"))
+    sheet.write(x + 890, LEGEND_Y, say("small numbers: images in each bin"), color=colors.MUTED)

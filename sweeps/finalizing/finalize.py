@@ -80,9 +80,7 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
         UsageError: There is nothing to compare, or nothing to compare it on, or images would count
             unequally; nothing was begun.
     """
-    before = Conclusions(home.store(info.id).folder).finalized()
-    top = options.top or (before.top if before else None) or TOP
-    blocks = options.blocks or (before.blocks if before else None) or BLOCKS
+    top, blocks = _as_before(home, info, options)
     if blocks % FOLDS:
         raise UsageError(f"--blocks {blocks}: give a multiple of four, so that all images count")
     need_one_objective(info)
@@ -116,15 +114,8 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     # Fixed beforehand: the first block, whichever scored best.
     champion = judged.trainings.found[judged.blocks[0], winner.label]
     conclusions = Conclusions(home.store(info.id).folder)
-    concluded = Finalized(
-        confirmed.info.id,
-        champion.spec.sweep,
-        champion.spec.key,
-        winner.label,
-        tellings,
-        top,
-        blocks,
-    )
+    where = confirmed.info.id, champion.spec.sweep, champion.spec.key
+    concluded = Finalized(*where, winner.label, tellings, top, blocks)
     conclusions.keep(concluded)
     if options.refit:
         warmth = measured[winner.label].temperature if measured else None
@@ -144,6 +135,13 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     pending = len(sync_sweep(home, info, tracking_uri, source=options.how.data).pending)
     result = _result(confirmation, judged, tellings, ran, pending)
     return dataclasses.replace(result, calibration=measured)
+
+
+def _as_before(home: Home, info: SweepInfo, options: FinalizeOptions) -> tuple[int, int]:
+    """Return how many of the best are trained on how many blocks."""
+    before = Conclusions(home.store(info.id).folder).finalized()
+    top, blocks = (before.top, before.blocks) if before else (None, None)
+    return options.top or top or TOP, options.blocks or blocks or BLOCKS
 
 
 def _epochs(judged: Judged) -> int:

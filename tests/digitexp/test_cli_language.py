@@ -8,7 +8,9 @@ from digitexp.cli import main
 
 COMMANDS = {
     "activations": ["activations", "picture.png"],
+    "calibrate": ["calibrate", "run"],
     "data": ["data", "sklearn-digits", "--preview", "picture.png"],
+    "evaluate": ["evaluate", "run"],
     "robustness": ["robustness", "run"],
     "train": ["train", "--output", "run", "--data", "sklearn-digits", "--epochs", "1", "--quiet"],
 }
@@ -57,7 +59,7 @@ def test_another_language_is_refused(run, tmp_path, command):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "robustness"])
+@pytest.mark.parametrize("command", ["activations", "data", "train"])
 def test_with_a_font_pictures_differ_in_their_words_only(run, tmp_path, command):
     from digitexp.plots.fonts import find_chinese
 
@@ -73,6 +75,28 @@ def test_with_a_font_pictures_differ_in_their_words_only(run, tmp_path, command)
     changed = {name for name in english if english[name] != chinese[name]}
     assert english.keys() == chinese.keys()
     assert {name for name in english if name.endswith(".png")} == changed - {"metrics.json"}
+
+
+@pytest.mark.tensorflow
+def test_what_is_drawn_of_a_training_differs_in_its_words_only(run, tmp_path):
+    from digitexp.plots.fonts import find_chinese
+
+    try:
+        find_chinese()
+    except ValueError:
+        pytest.skip("no font with Chinese letters on this system; .ci/run installs one")
+    assert run(*COMMANDS["train"])[0] == 0
+    for command in ("calibrate", "evaluate"):
+        assert run(*COMMANDS[command])[0] == 0
+        english = contents(tmp_path)
+        assert run(*COMMANDS[command], "--language", "zh")[0] == 0
+        chinese = contents(tmp_path)
+        changed = {name for name in english if english[name] != chinese[name]}
+        drawn = {
+            "calibrate": {"reliability.png"},
+            "evaluate": {"predictions.png", "errors.png", "confused_pairs.png"},
+        }
+        assert changed == drawn[command]
 
 
 def contents(folder):
