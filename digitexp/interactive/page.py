@@ -62,6 +62,7 @@ def pack(array: np.ndarray) -> dict[str, Any]:
     return {"dtype": dtype, "shape": list(array.shape), "bytes": base64.b64encode(raw).decode()}
 
 
+# Like the page of a report (sweeps/report/page), which no package of ours but sweeps may import.
 def plotly_script() -> str:
     """Return plotly.js, from the package of its name, which itself takes long to import."""
     found = importlib.util.find_spec("plotly")

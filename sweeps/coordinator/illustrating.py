@@ -29,8 +29,8 @@ def illustrate(
         trained = trained_of(store, info, record)
         beside = trained_of(store, info, other) if other else None
         return experiment.illustrate(again.of(record), trained, beside)
-    except (UsageError, RecordError, ValueError):
-        return {}  # data or weights that are gone: a run without pages is one, too
+    except Exception:  # whatever it is (data that are gone): a run without pages is one, too
+        return {}
 
 
 def choose_beside(records: Sequence[Record], champion: Record, info: SweepInfo) -> Record | None:

@@ -76,6 +76,16 @@ def test_other_data_or_too_little_left_make_no_page(store):
     assert illustrated(store, champion, Illustrating()) == {}
 
 
+@pytest.mark.parametrize("error", [KeyError("confusion"), ImportError("plotly"), OSError("full")])
+def test_an_experiment_that_fails_to_draw_costs_the_run_its_pages_only(store, error):
+    class Failing(Illustrating):
+        def illustrate(self, data, trained, beside):
+            raise error
+
+    (champion,) = written(store, record(0))
+    assert illustrated(store, champion, Failing()) == {}
+
+
 def test_beside_stands_a_baseline_else_the_next_best_of_the_same_block():
     info = make_info()
     searched = [record(0, 0.4, "baseline plain"), record(1, 0.9), record(2, 0.8)]
