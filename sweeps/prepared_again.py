@@ -1,12 +1,13 @@
-"""The data of recorded trials, prepared again: the same, or none."""
+"""What a recorded trial was trained on, prepared again: the same, or none; and what it left."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from sweeps.abilities import Trained
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
-from sweeps.records import Record
+from sweeps.records import Record, RecordError, RecordStore, SweepInfo
 
 
 class PreparedAgain:
@@ -52,3 +53,20 @@ class PreparedAgain:
             except (ValueError, OSError) as error:
                 raise UsageError(f"its data: {error}") from None
         return self._data
+
+
+def trained_of(store: RecordStore, info: SweepInfo, record: Record) -> Trained:
+    """Return a recorded training with all that it left; one without weights has None.
+
+    Raises:
+        UsageError: It failed: there is nothing.
+    """
+    whole = store.read(record.spec.key)
+    if whole.result is None:
+        raise UsageError(f"trial {record.spec.slot} {record.outcome}: it has no result")
+    try:
+        weights = store.weights(record)
+    except (UsageError, RecordError):
+        weights = None
+    name = f"{info.name}, trial {record.spec.slot}"
+    return Trained(name, record.spec.config, whole.result, weights)

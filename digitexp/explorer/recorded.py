@@ -170,7 +170,7 @@ class Recorded:
     def _show(self, trial: Trial, record: Record, name: str) -> ShownTrial:
         from digitexp.experiment import DigitExperiment
         from digitexp.on_blocks import DigitsOnBlocks
-        from sweeps.coordinator.illustrating import trained_of
+        from sweeps.prepared_again import trained_of
 
         info = trial.sweep.info
         trained = replace(trained_of(self._home.store(info.id), info, record), name=name)

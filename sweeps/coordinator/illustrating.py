@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sweeps.abilities import Illustrates, Trained
-from sweeps.errors import UsageError
-from sweeps.prepared_again import PreparedAgain
-from sweeps.records import BLOCK, FINALIST, Record, RecordError, RecordStore, SweepInfo, ranked
+from sweeps.abilities import Illustrates
+from sweeps.prepared_again import PreparedAgain, trained_of
+from sweeps.records import BLOCK, FINALIST, Record, RecordStore, SweepInfo, ranked
 
 
 def illustrate(
@@ -46,23 +45,6 @@ def choose_beside(records: Sequence[Record], champion: Record, info: SweepInfo) 
     ]
     baselines = [record for record in others if _is_baseline(record)]
     return next(iter(baselines or others), None)
-
-
-def trained_of(store: RecordStore, info: SweepInfo, record: Record) -> Trained:
-    """Return a recorded training with all that it left; one without weights has None.
-
-    Raises:
-        UsageError: It failed: there is nothing.
-    """
-    whole = store.read(record.spec.key)
-    if whole.result is None:
-        raise UsageError(f"trial {record.spec.slot} {record.outcome}: it has no result")
-    try:
-        weights = store.weights(record)
-    except (UsageError, RecordError):
-        weights = None
-    name = f"{info.name}, trial {record.spec.slot}"
-    return Trained(name, record.spec.config, whole.result, weights)
 
 
 def _is_baseline(record: Record) -> bool:

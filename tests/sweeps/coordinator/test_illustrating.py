@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sweeps.coordinator.illustrating import choose_beside, illustrate, trained_of
+from sweeps.coordinator.illustrating import choose_beside, illustrate
 from sweeps.errors import UsageError
 from sweeps.experiment import PreparedData
-from sweeps.prepared_again import PreparedAgain
+from sweeps.prepared_again import PreparedAgain, trained_of
 from sweeps.records import BLOCK, FINALIST, RecordStore
 from tests.sweeps.factories import make_info, make_record
 from tests.sweeps.toy_experiment import ToyExperiment
