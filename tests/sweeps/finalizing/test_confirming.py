@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from digitexp.data import load_source
+from digitexp.explorer.recorded import CHAMPION, Recorded
 from sweeps.cli import app
 from sweeps.cli.finalizing import is_to_be_finalized
 from sweeps.coordinator.run import RunResult
@@ -149,6 +150,23 @@ class TestFinalized:
         assert everyone["accuracy"] == pytest.approx(np.mean(right))
         sizes = [record.result.metrics["parameters"] for record in store.read_all()]
         assert everyone["parameters"] == 3 * sizes[0]
+
+    def test_the_explorer_shows_the_champion_on_images_it_was_judged_on(self, home):
+        shown = Recorded(home, None, None).shown("nets", CHAMPION)
+        assert shown.part == "the images of block 0"
+        champion = sweeps.load("nets", home).champion().record
+        assert champion.params["block"] == 0
+        right = shown.logits.argmax(axis=1) == shown.labels
+        assert right.mean() == pytest.approx(champion.result.metrics["block_accuracy"])
+        np.testing.assert_allclose(
+            shown.logits, champion.result.arrays["block_logits"], rtol=1e-4, atol=1e-4
+        )
+        pages = home.glob("artifacts/digits-on-blocks*/*/artifacts/interactive/*.html")
+        assert sorted(page.name for page in pages) == [
+            "decision_regions.html",
+            "softmax.html",
+            "training.html",
+        ]
 
     def test_doctor_finds_nothing_and_doing_it_again_trains_nothing(self, home):
         call = caller(home)
