@@ -74,7 +74,22 @@ def _scores(recipe: str, seeds: int, only: str | None) -> list[Score]:
         subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
         if not file.exists():
             raise RuntimeError(f"faults: no case of {recipe} has run; see above")
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return _read(file, recipe)
+
+
+def _read(file: Path, recipe: str) -> list[Score]:
+    """Return the last score of every case and seed.
+
+    Raises:
+        RuntimeError: One was begun, or was to be, and has none.
+    """
+    lines = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    scores = {(score["case"], score["seed"]): score for score in lines}
+    missing = [s for s in scores.values() if not s["ended"]]
+    if missing:
+        named = "; ".join(f"case {s['case']} ({s['title']}), seed {s['seed']}" for s in missing)
+        raise RuntimeError(f"faults: of {recipe} left no score: {named}; see above")
+    return list(scores.values())
 
 
 def _cell(scores: list[Score]) -> str:

@@ -38,8 +38,8 @@ class Confirms(Protocol):
     `on_blocks` is the import path of an experiment that takes the same parameters and one more,
     `block`: the trial is then trained on that block with a seed that follows from it, and judged
     on images that scored no trial of a search. Its results have the metric `block_accuracy` and the
-    arrays `block_correct` (n,), 0 or 1, and `block_images` (n,), which images these are; blocks
-    0 to 3 judge every image once, 4 to 7 again, and so on.
+    arrays `block_correct` (n,), 0 or 1, and `block_images` (n,), which images these are, as many on
+    each block; blocks 0 to 3 judge every image once, 4 to 7 again, and so on.
     """
 
     on_blocks: str

@@ -106,7 +106,9 @@ class Home:
             report: Told of each sweep that cannot be read any more, which is left out.
         """
         infos = []
-        for folder in sorted(self.records.glob("[!.]*")):
+        # Not by `glob`: to that a folder that cannot be read is an empty one.
+        folders = self.records.iterdir() if self.records.is_dir() else ()
+        for folder in sorted(path for path in folders if not path.name.startswith(".")):
             try:
                 info = RecordStore(folder).info() if folder.is_dir() else None
             except RecordError as error:

@@ -65,6 +65,22 @@ def sync_sweep(
         return send(home, info, tracking_uri, on_written, source=source)
 
 
+def show_conclusions(
+    home: Home, info: SweepInfo, tracking_uri: str, source: str | None = None
+) -> int:
+    """Have MLflow show what was concluded of a sweep; whoever runs it now does that at its end.
+
+    Arguments and errors are those of `sync_sweep`.
+
+    Returns:
+        How many runs MLflow lacks.
+    """
+    if home.is_running(info.id):
+        home.publish(info.id)
+        return 0
+    return len(sync_sweep(home, info, tracking_uri, source=source).pending)
+
+
 def send(
     home: Home,
     info: SweepInfo,

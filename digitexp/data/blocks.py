@@ -3,7 +3,8 @@
 V0 are the images whose scores chose the finalists. A block never evaluates on one of them: the
 other images are split into four stratified folds, anew for each repeat, and each fold is evaluated
 on once, by networks that were trained on the rest and V0 and stopped early on a part of their own
-(Cawley & Talbot 2010; repeated cross-validation: Bouckaert & Frank 2004).
+(Cawley & Talbot 2010; repeated cross-validation: Bouckaert & Frank 2004). Folds are of one size, so
+that images count alike: up to three images, always the same, are only trained on.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def make_block(labels: Labels, split: Split, number: int) -> Block:
     Args:
         labels: (n,) of all images of the source.
         split: Of the search: its validation part is V0.
-        number: From 0; blocks 0 to 3 evaluate each image outside V0 once, 4 to 7 again, and so on.
+        number: From 0; blocks 0 to 3 evaluate each image outside V0 once, but for what four does
+            not divide; 4 to 7 again, and so on.
 
     Raises:
         DataError: A class has too few images outside V0, or the number is below 0.
@@ -58,7 +60,9 @@ def make_block(labels: Labels, split: Split, number: int) -> Block:
     repeat, fold = divmod(number, FOLDS)
     pool = split.train_indices
     key = int(split.digest[:8], 16)  # another V0, other blocks
-    folds = _stratified_folds(labels[pool], np.random.SeedSequence([key, repeat]))
+    divided = _divisible(labels[pool])
+    folds = np.full(len(pool), -1)  # of what is left over: never evaluated on
+    folds[divided] = _stratified_folds(labels[pool[divided]], np.random.SeedSequence([key, repeat]))
     evaluated = pool[folds == fold]
     rest = pool[folds != fold]
     draw = np.random.SeedSequence([key, repeat, fold, 1])
@@ -66,6 +70,15 @@ def make_block(labels: Labels, split: Split, number: int) -> Block:
     train = np.sort(np.concatenate([np.setdiff1d(rest, inner), split.validation_indices]))
     seed = int(np.random.SeedSequence([number, 2]).generate_state(1)[0])
     return Block(train, inner, evaluated, seed)
+
+
+def _divisible(labels: Labels) -> Indices:
+    """Return the places of all images, less up to three of the largest classes: a multiple of 4."""
+    places: Indices = np.arange(len(labels))
+    for _ in range(len(labels) % FOLDS):
+        largest = np.bincount(labels[places]).argmax()
+        places = np.delete(places, np.flatnonzero(labels[places] == largest)[-1])
+    return places
 
 
 def _stratified_folds(labels: Labels, seed: np.random.SeedSequence) -> Indices:

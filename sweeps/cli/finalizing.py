@@ -76,13 +76,15 @@ def finalize(
     """
     from sweeps.finalizing.confirming import HowToTrain
     from sweeps.finalizing.finalize import FinalizeOptions
-    from sweeps.finalizing.testing import FinalizedSweep, read_test
+    from sweeps.finalizing.testing import FinalizedSweep, check_one_part, read_test
     from sweeps.home import Home
 
     if again and not test:
         raise UsageError("--again says why --test reads a test part once more: give --test too")
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
+    if test:
+        check_one_part(infos)
     how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto")
     options = FinalizeOptions(top, blocks, control, refit, how)
     results = _finalize_all(found, infos, options, show=not as_json)
@@ -104,8 +106,11 @@ def _finalize_all(
     home: Home, infos: Sequence[SweepInfo], options: FinalizeOptions, *, show: bool
 ) -> list[tuple[SweepInfo, FinalizeResult]]:
     """Finalise one sweep after the other, until one is interrupted or fails."""
+    from sweeps.finalizing.finalize import check
     from sweeps.finalizing.finalize import finalize as run_it
 
+    for info in infos[1:]:  # not after the first was trained for hours
+        check(home, info, options)
     results = []
     for info in infos:
         results.append((info, run_it(home, info, options)))

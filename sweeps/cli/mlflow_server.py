@@ -20,6 +20,10 @@ from sweeps.errors import UsageError
 START_TIMEOUT_SECONDS: Final = 180
 STOP_TIMEOUT_SECONDS: Final = 10
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_OWN_NAMES: Final = (
+    *("127.0.0.1", "localhost", "[::1]"),
+    *("127.0.0.1:*", "localhost:*", "[[]::1]:*"),  # any port: it may be forwarded
+)
 _ENVIRONMENT: Final = {
     # Its job runner starts seven more processes, needs 15 s and outlives a Ctrl-C.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -32,6 +36,15 @@ _ENVIRONMENT: Final = {
 def say(text: str, file: IO[str] | None = None) -> None:
     """Print at once, also into a pipe."""
     print(text, file=file, flush=True)
+
+
+def answering_to(names: Sequence[str] = ()) -> list[str]:
+    """Return options of `mlflow server`: it answers to this machine's own names, and to these.
+
+    By default it answers to all that begins like an address of a private network, and so to names
+    of anybody's, such as `10.example.com`, by which a page in a browser here can get at it.
+    """
+    return ["--allowed-hosts", ",".join([*_OWN_NAMES, *names])]
 
 
 def check_port(host: str, port: int) -> None:

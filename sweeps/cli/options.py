@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 import yaml
 
-from sweeps.errors import UsageError
+from sweeps.errors import StoreError, UsageError
 from sweeps.failure_policy import DEFAULT_RETRIES
 
 
@@ -23,10 +23,14 @@ def _complete_space(incomplete: str) -> list[str]:
     return [name for name in (*catalogue(), *files) if name.startswith(incomplete)]
 
 
-def _complete_sweep(incomplete: str) -> list[str]:
+def _complete_sweep(context: typer.Context, incomplete: str) -> list[str]:
     from sweeps.home import Home
 
-    return [i.name for i in Home.resolve().sweeps() if i.name.startswith(incomplete)]
+    try:
+        infos = Home.resolve(context.params.get("home")).sweeps(lambda _line: None)
+    except (UsageError, StoreError, OSError):
+        return []  # what is wrong would be said into the line that is being typed
+    return [info.name for info in infos if info.name.startswith(incomplete)]
 
 
 HomeOption = Annotated[

@@ -7,7 +7,14 @@ from typing import Annotated, Final
 
 import typer
 
-from sweeps.cli.mlflow_server import LOOPBACK, check_port, name_in_url, say, serve
+from sweeps.cli.mlflow_server import (
+    LOOPBACK,
+    answering_to,
+    check_port,
+    name_in_url,
+    say,
+    serve,
+)
 from sweeps.errors import UsageError
 from sweeps.tracking.address import redacted
 
@@ -61,9 +68,7 @@ def _run(
 ) -> int:
     options = ["--workers", str(workers), "--serve-artifacts"]
     options += ["--artifacts-destination", (folder / "artifacts").as_uri()]
-    if allowed_hosts:
-        own = [f"{name}:{port}" for name in LOOPBACK]
-        options += ["--allowed-hosts", ",".join([*own, *allowed_hosts])]
+    options += answering_to(allowed_hosts)
     base = f"http://{name_in_url(host)}:{port}"
     say(f"starting an MLflow server on {redacted(uri)}, about 20 s ...")
     if host not in LOOPBACK:

@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from sweeps.cli.browsing import BrowserOption, open_page, wants_browser
-from sweeps.cli.mlflow_server import LOOPBACK, check_port, name_in_url, say, serve
+from sweeps.cli.mlflow_server import (
+    LOOPBACK,
+    answering_to,
+    check_port,
+    name_in_url,
+    say,
+    serve,
+)
 from sweeps.cli.options import HomeOption, NewestSweepArgument
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import redacted
@@ -68,10 +75,13 @@ def run_ui(
     check_port(host, port)
     base = f"http://{name_in_url(host)}:{port}"
     say(f"starting the MLflow UI on {redacted(tracking_uri)}, about 20 s ...")
-    if host not in LOOPBACK:
+    options = ["--workers", "1"]
+    if host in LOOPBACK:
+        options += answering_to()
+    else:
         say(f"anyone who can reach {host}:{port} can read and delete runs: there is no password")
     artifacts = (home / "artifacts").absolute().as_uri()
-    options = ["--workers", "1", "--default-artifact-root", artifacts]
+    options += ["--default-artifact-root", artifacts]
 
     def announce() -> None:
         _announce(view_address(base, experiment, sweep), open_browser)

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Final
 
 from sweeps.errors import UsageError
+from sweeps.experiment import Experiment, PreparedData
 from sweeps.finalizing.calibrating import Calibration, measure_calibration
 from sweeps.finalizing.confirming import (
     Confirmation,
@@ -23,14 +24,14 @@ from sweeps.finalizing.confirming import (
 )
 from sweeps.finalizing.controlling import run_control
 from sweeps.finalizing.ensembles import classes_of, tell_all_voting
-from sweeps.finalizing.finalists import choose_finalists
+from sweeps.finalizing.finalists import Finalist, choose_finalists
 from sweeps.finalizing.judging import FOLDS, Judged, judge
 from sweeps.finalizing.luck import measure_luck
 from sweeps.finalizing.telling import About, tell_luck, tell_verdict
 from sweeps.finalizing.telling_calibration import tell_calibration
 from sweeps.home import Home
 from sweeps.records import Conclusions, Finalized, Record, SweepInfo, Telling, need_one_objective
-from sweeps.sync import sync_sweep
+from sweeps.sync import show_conclusions
 from sweeps.tracking.address import resolve_tracking_uri
 
 TOP: Final = 5
@@ -73,12 +74,17 @@ class FinalizeResult:
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
 
 
-def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeResult:
-    """Train the finalists on fresh blocks, and keep what that says of them.
+def check(
+    home: Home, info: SweepInfo, options: FinalizeOptions
+) -> tuple[Experiment, PreparedData, list[Finalist]]:
+    """Refuse a sweep that cannot be finalised, before anything is begun.
+
+    Returns:
+        What trains on blocks, the data, and who is trained.
 
     Raises:
-        UsageError: There is nothing to compare, or nothing to compare it on, or images would count
-            unequally; nothing was begun.
+        UsageError: It is running, there is nothing to compare, or nothing to compare it on, or
+            images would count unequally.
     """
     top, blocks = _as_before(home, info, options)
     if blocks % FOLDS:
@@ -87,8 +93,18 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
     experiment, data = check_data(info, options.how.data)
+    return experiment, data, choose_finalists(info, home.store(info.id).read_all(), top)
+
+
+def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeResult:
+    """Train the finalists on fresh blocks, and keep what that says of them.
+
+    Raises:
+        UsageError: See `check`; nothing was begun.
+    """
+    experiment, data, finalists = check(home, info, options)
     classes = classes_of(experiment, data)
-    finalists = choose_finalists(info, home.store(info.id).read_all(), top)
+    top, blocks = _as_before(home, info, options)
     ran: list[Ran] = []
     if options.control:
         control = run_control(home, info, options.control, options.how)
@@ -132,7 +148,7 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
         spec = whole[-1].spec
         conclusions.keep(dataclasses.replace(concluded, trained_in=spec.sweep, champion=spec.key))
     tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
-    pending = len(sync_sweep(home, info, tracking_uri, source=options.how.data).pending)
+    pending = show_conclusions(home, info, tracking_uri, options.how.data)
     result = _result(confirmation, judged, tellings, ran, pending)
     return dataclasses.replace(result, calibration=measured)
 

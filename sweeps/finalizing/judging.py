@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sweeps.errors import UsageError
 from sweeps.finalizing.finalists import Finalist
 from sweeps.finalizing.outcomes import Outcomes
 from sweeps.finalizing.verdict import Verdict, decide
@@ -79,6 +80,9 @@ def judge(store: RecordStore, finalists: Sequence[Finalist], blocks: int) -> Jud
         store: The confirmation's records.
         finalists: Who takes part.
         blocks: On how many blocks.
+
+    Raises:
+        UsageError: Blocks judge different numbers of images.
     """
     trainings = Trainings.read(store)
     labels = [finalist.label for finalist in finalists]
@@ -86,6 +90,12 @@ def judge(store: RecordStore, finalists: Sequence[Finalist], blocks: int) -> Jud
     if not whole:
         return None
     arrays = {label: _arrays(trainings.of(label, whole)) for label in labels}
+    sizes = {len(a["block_images"]) for judged in arrays.values() for a in judged}
+    if len(sizes) > 1:
+        raise UsageError(
+            f"blocks judge {min(sizes)} to {max(sizes)} images: their experiment is to judge as "
+            "many on each, so that images count alike (see `Confirms` in sweeps/abilities.py)"
+        )
     outcomes = Outcomes(
         np.array([[a["block_correct"] != 0 for a in arrays[label]] for label in labels]),
         np.array([a["block_images"] for a in arrays[labels[0]]], np.int64),

@@ -19,7 +19,7 @@ from sweeps.finalizing.telling_reading import tell_reading
 from sweeps.finalizing.telling_reading_votes import VOTE_QUESTIONS, tell_reading_votes
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, RecordStore, SweepInfo, Telling
-from sweeps.sync import sync_sweep
+from sweeps.sync import show_conclusions
 from sweeps.tracking.address import resolve_tracking_uri
 
 QUESTIONS: Final = (
@@ -78,6 +78,7 @@ def read_test(
     Raises:
         UsageError: There is no test part, weights are gone, or it was read before.
     """
+    check_one_part([one.info for one in finalized])
     experiment, part = _test_part(finalized, how.data)
     entries = [entry for one in finalized for entry in _entries(home, one)]
     ledger = Ledger(home, part.digest)
@@ -87,7 +88,7 @@ def read_test(
     tellings = _tell(home, ledger)
     tracking_uri = resolve_tracking_uri(home.path, how.tracking_uri)
     infos = [info for info in home.sweeps() if any(info.id == sweep for sweep, _ in tellings)]
-    pending = sum(len(sync_sweep(home, info, tracking_uri).pending) for info in infos)
+    pending = sum(show_conclusions(home, info, tracking_uri) for info in infos)
     own = {sweep: told for (sweep, name), told in tellings.items() if name == reading.name}
     scores = ledger.scores(reading)
     votes = tell_reading_votes(reading, scores, ledger.count()) if scores else None
@@ -116,11 +117,19 @@ def _tell(home: Home, ledger: Ledger) -> dict[tuple[str, str], Telling]:
     return written
 
 
-def _test_part(finalized: Sequence[FinalizedSweep], source: str | None) -> tuple[Any, TestPart]:
-    names = {one.info.experiment for one in finalized}
-    datas = {(one.info.data.get("digest"), one.info.data.get("name")) for one in finalized}
+def check_one_part(infos: Sequence[SweepInfo]) -> None:
+    """Refuse sweeps that have no test part in common.
+
+    Raises:
+        UsageError: Their experiments or their data differ.
+    """
+    names = {info.experiment for info in infos}
+    datas = {(info.data.get("digest"), info.data.get("name")) for info in infos}
     if len(names) > 1 or len(datas) > 1:
         raise UsageError("--test reads one test part: name sweeps of one experiment and one source")
+
+
+def _test_part(finalized: Sequence[FinalizedSweep], source: str | None) -> tuple[Any, TestPart]:
     first = finalized[0]
     confirmation = first.result.confirmation
     assert confirmation is not None  # of what was finalised

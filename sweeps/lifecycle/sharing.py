@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -83,7 +84,7 @@ def import_sweep(
         is_there = file.exists()
         why = "not a shared sweep, or damaged" if is_there else "there is no such file"
         raise UsageError(f"{file}: {why}")
-    is_new = not home.records.exists()
+    made = [path for path in (home.records, *home.records.parents) if not path.exists()]
     home.records.mkdir(parents=True, exist_ok=True)
     part = home.records / f".import-{secrets.token_hex(4)}"
     with home.exclusive():  # also from who removes what killed imports left
@@ -101,17 +102,16 @@ def import_sweep(
             part.rename(home.store(info.id).folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-            if is_new:
-                _remove_empty(home)
+            _remove_empty(made)
     reached("import.done")
     arrived = home.get(info.id)
     rebuild_study(home.studies, arrived, recover(home.store(arrived.id), lambda line: None))
     return arrived, sync_sweep(home, arrived, tracking_uri)
 
 
-def _remove_empty(home: Home) -> None:
+def _remove_empty(made: Sequence[Path]) -> None:
     """Take back the folders that were made for what was then refused."""
-    for folder in (home.records, home.path):
+    for folder in made:
         with contextlib.suppress(OSError):  # not empty
             folder.rmdir()
 
