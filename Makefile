@@ -12,12 +12,20 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_inf
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	"$$p" -c '$(SUITABLE)' >/dev/null 2>&1 && echo "$$p" && break; done)
 
+# One process more than cores: much of what tests do is to wait.
+PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --dist worksteal
+MINUTES_TEST := 4 minutes
+MINUTES_TEST_ALL := 19 minutes
+HOURS_NIGHTLY := two hours
+
 # The benchmarks that `make benchmark` runs.
 NAME := startup smoke engine growth memory throughput
 
+EXTRAS := dashboard,cluster,postgresql,explorer,dev,bench
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test check cluster-test faults equality benchmark data-check wheel-test constraints clean python
+.PHONY: help sweep test test-all nightly check extras-check cluster-test faults equality benchmark data-check wheel-test constraints clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -26,12 +34,26 @@ help: ## list the targets
 sweep: $(VENV)/.installed ## run the default sweep (20 trials of mlp) with live progress
 	@$(BIN)/sweeps run mlp
 
-test: $(VENV)/.installed-dev ## run all tests; branch coverage must reach 90 %
-	@command -v chromium >/dev/null || \
-		echo "chromium is not installed: the browser tests are skipped"
-	$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-branch --cov-report=term --cov-fail-under=90
+test: $(VENV)/.installed-dev ## a first answer: real sweeps, one of each kind; five minutes at most
+	@echo "The first tier of the tests: $(MINUTES_TEST) on two cores. All of them: make test-all"
+	$(PYTEST) --tier first
 
-equality: $(VENV)/.installed-dev ## compare the fused engine with Keras on 200 examples (make test: 20)
+test-all: $(VENV)/.installed-dev ## everything but the nightly; branch coverage must reach 90 %
+	@echo "The tests of make test and the dearer ones: $(MINUTES_TEST_ALL) on two cores"
+	$(PYTEST) --tier all --cov --cov-branch --cov-report=term --cov-fail-under=90
+
+nightly: $(VENV)/.installed-bench ## test-all and all that takes longer: hours
+	@echo "Everything there is, one after the other: about $(HOURS_NIGHTLY) on two cores"
+	$(MAKE) check
+	$(PYTEST) --tier nightly -m "not faults and not cluster" --timeout 3600 \
+		--cov --cov-branch --cov-report=term --cov-fail-under=90
+	$(MAKE) faults
+	$(MAKE) cluster-test
+	$(MAKE) equality
+	$(MAKE) data-check
+	$(MAKE) wheel-test
+
+equality: $(VENV)/.installed-dev ## compare the fused engine with Keras on 200 examples (make test-all: 10)
 	EQUALITY_EXAMPLES=200 $(BIN)/python -m pytest --timeout 3000 -s tests/digitexp/training/fused
 
 faults: export FAULT_SEEDS := $(or $(FAULT_SEEDS),1)
@@ -45,6 +67,9 @@ faults: $(VENV)/.installed-dev ## kill, fill, lock and unplug, long; more: make 
 cluster-test: export CLUSTER_TRIALS := $(or $(TRIALS),40)
 cluster-test: $(VENV)/.installed-dev ## PostgreSQL, MLflow, Dask and hosts, hurt in mid-sweep; shorter: TRIALS=16
 	$(BIN)/python -m pytest -m cluster -s tests/cluster
+
+extras-check: $(VENV)/.installed-dev ## resolve every extra against the pins, without installing it
+	$(PIP) install -q --dry-run -e '.[$(EXTRAS)]' -c constraints.txt
 
 check: $(VENV)/.installed-dev ## lint, format, types, layers
 	$(BIN)/ruff check .
@@ -64,13 +89,14 @@ wheel-test: $(VENV)/.installed-dev ## install the wheel into empty venvs elsewhe
 constraints: ## pin the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory VENV=build/pins build/pins/.python
 	@build/pins/bin/python -m pip --disable-pip-version-check install -q -e '.[dev,bench]'
-	@build/pins/bin/python -m pip freeze --all --exclude-editable --exclude pip | sed "s/+.*//" > constraints.txt
+	@build/pins/bin/python -m pip freeze --all --exclude-editable --exclude pip > build/pins/frozen
+	@sed "s/+.*//" build/pins/frozen > constraints.txt
 	@rm -rf build/pins
 
 clean: ## remove caches and build products; .venv and mlruns stay
-	rm -rf build dist .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 		.import_linter_cache
-	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+	find . -path ./$(VENV) -prune -o -path ./mlruns -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 python: # the Python that a new .venv would use
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with its venv module is needed" \

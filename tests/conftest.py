@@ -1,11 +1,51 @@
-"""What several packages' tests share: a migrated MLflow store, made once and copied."""
+"""Shared by all tests: the tiers; a migrated MLflow store, made once and copied."""
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+pytest_plugins = ("tests.tiers",)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _imported(request):
+    """Import once what most tests need: no single one of a whole tier is to pay for it."""
+    if request.config.getoption("tier") is not None:
+        import sklearn.model_selection  # noqa: F401
+
+        from sweeps.tracking.quiet import quiet
+
+        with quiet():  # imports MLflow
+            pass
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured_children():
+    """Take what has child processes measured for coverage out of the environment, and return it.
+
+    Measuring all of them would double the time of the suite; `measure_children` is for tests that
+    are about processes.
+    """
+    name = "COVERAGE_PROCESS_CONFIG"
+    return {name: os.environ.pop(name)} if name in os.environ else {}
+
+
+@pytest.fixture
+def measure_children(measured_children, monkeypatch):
+    """Have the lines that child processes run count as covered."""
+    for name, value in measured_children.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def started_tensorflow():
+    from digitexp.training.tensorflow_setup import start_tensorflow
+
+    start_tensorflow()
 
 
 @pytest.fixture(autouse=True)
@@ -15,9 +55,7 @@ def _tensorflow_as_trainings_have_it(request):
     A test that came first without them would change the last bits of all later trainings.
     """
     if request.node.get_closest_marker("tensorflow"):
-        from digitexp.training.tensorflow_setup import start_tensorflow
-
-        start_tensorflow()
+        request.getfixturevalue("started_tensorflow")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,27 @@
+"""Homes that are made once and copied: MLflow notes absolute addresses, which move with them."""
+
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def copy_home(source: Path, target: Path) -> None:
+    """Copy a home that nothing writes to; whatever lies at the target already is overwritten."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    if mlflow := sys.modules.get("mlflow.tracking._tracking_service.utils"):
+        mlflow._artifact_repos_cache.clear()  # of a run of that id, in another home
+    with closing(sqlite3.connect(target / "mlflow.db")) as connection, connection:
+        for table, column in ADDRESSES:
+            connection.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                (f"file://{source}/", f"file://{target}/"),
+            )

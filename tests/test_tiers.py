@@ -1,0 +1,115 @@
+"""The tiers hold: which tests they have, what a test may take, and that a missing tool is red."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests import tiers, tools
+
+pytest_plugins = ("pytester",)
+
+BUSY = """
+import subprocess, sys, time
+import pytest
+
+LIVING = []
+SPIN = "import time\\nwhile time.process_time() < 0.4: pass"
+
+@pytest.fixture(scope="module")
+def shared():
+    subprocess.run([sys.executable, "-c", SPIN])
+
+@pytest.fixture(scope="module", autouse=True)
+def ended():
+    yield
+    for child in LIVING:
+        child.communicate(bytes([10]))
+
+@pytest.fixture
+def own():
+    subprocess.run([sys.executable, "-c", SPIN])
+
+def test_with_a_shared_fixture(shared): pass
+def test_with_its_own_fixture(own): pass
+def test_with_a_child_that_lives():
+    child = subprocess.Popen([sys.executable, "-c", SPIN + "\\nprint(1, flush=True)\\ninput()"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child.stdout.readline()
+    LIVING.append(child)
+@pytest.mark.cpu_seconds(4)
+def test_that_may_take_more(own): pass
+@pytest.mark.slow
+def test_dear(own): pass
+@pytest.mark.nightly
+def test_dearest(own): pass
+"""
+
+
+@pytest.fixture
+def run(pytester, monkeypatch):
+    monkeypatch.setattr(tiers, "LIMITS", {"first": 0.3, "all": 4.0})
+    pytester.makeini("[pytest]\nmarkers =\n  slow: s\n  nightly: n\n  cpu_seconds: c\n")
+    pytester.makepyfile(BUSY)
+
+    def run(*words):
+        done = pytester.inline_run("-p", "tests.tiers", "-p", "no:xdist", "-p", "no:dash", *words)
+        passed, _, failed = done.listoutcomes()
+        ran = {one.nodeid.partition("::")[2] for one in passed}
+        over = {one.nodeid.partition("::")[2] for one in failed if "CPU time" in str(one.longrepr)}
+        return ran, over
+
+    return run
+
+
+FIRST = {
+    "test_with_a_shared_fixture",
+    "test_with_its_own_fixture",
+    "test_with_a_child_that_lives",
+    "test_that_may_take_more",
+}
+
+
+def test_what_takes_more_than_its_tier_allows_fails_by_name_but_for_what_is_shared(run):
+    ran, over = run("--tier", "first")
+    assert ran == FIRST
+    assert over == {"test_with_its_own_fixture", "test_with_a_child_that_lives"}
+
+
+@pytest.mark.parametrize(
+    ("tier", "more"), [("all", {"test_dear"}), ("nightly", {"test_dear", "test_dearest"})]
+)
+def test_a_tier_has_the_tests_of_those_before_it(run, tier, more):
+    ran, over = run("--tier", tier)
+    assert ran == FIRST | more
+    assert "test_dear" not in over
+
+
+def test_without_a_tier_everything_runs_and_nothing_is_held_against_it(run):
+    ran, over = run()
+    assert (ran, over) == (FIRST | {"test_dear", "test_dearest"}, set())
+
+
+@pytest.mark.parametrize(
+    ("required", "outcome"), [("1", "failed"), ("", "skipped")], ids=["required", "not required"]
+)
+def test_a_missing_tool_fails_where_tools_are_required_and_is_a_skip_elsewhere(
+    monkeypatch, required, outcome
+):
+    monkeypatch.setenv("REQUIRE_TOOLS", required)
+    monkeypatch.setitem(tools.TOOLS, "a pony", tools.Tool(lambda: None, "feed it"))
+    exception = {"failed": pytest.fail.Exception, "skipped": pytest.skip.Exception}[outcome]
+    with pytest.raises(exception, match="a pony is missing: feed it"):
+        tools.need("a pony")
+
+
+def test_every_skip_is_printed_with_its_reason(tmp_path):
+    (tmp_path / "test_it.py").write_text("import pytest\ndef test_it(): pytest.skip('no pony')\n")
+    command = [sys.executable, "-m", "pytest", "-c", str(tools.ROOT / "pyproject.toml")]
+    ran = subprocess.run(
+        [*command, "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path)],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tools.ROOT)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "no pony" in ran.stdout

@@ -1,0 +1,155 @@
+"""The tiers of the tests, and how much CPU time a test of each may take.
+
+`make test` runs the first tier: tests without a tier's marker. `make test-all` adds those marked
+`slow`, `make nightly` those marked `nightly` (and `faults` and `cluster`, by commands of their
+own). A run that names its tier (`--tier`) fails every test that takes more CPU time than its own
+tier allows, and ends with a table.
+
+CPU time is that of the test's process and of all that descends from it; fixtures wider than a test
+are shared by many and counted apart. CPU time depends on the machine much less than the time a
+clock shows, which says more about what else runs there.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections import defaultdict
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+
+TIERS: Final = ("first", "all", "nightly")
+LIMITS: Final = {"first": 4.0, "all": 40.0}
+"""CPU seconds of a test by its tier; the nightly ones have time limits only."""
+COVERAGE_FACTOR: Final = 2.0
+"""Measuring coverage costs this much at the most."""
+DEAREST: Final = 25
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_shared = SimpleNamespace(seconds=0.0)
+"""CPU seconds of what was made for many tests, so far."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--tier`."""
+    parser.addoption("--tier", choices=TIERS, help="run tests up to this tier, and hold its limits")
+
+
+def tier_of(item: pytest.Item) -> str:
+    """Return the tier a test's markers put it into."""
+    if item.get_closest_marker("nightly"):
+        return "nightly"
+    return "all" if item.get_closest_marker("slow") else "first"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the dearer tiers out, and deal modules to workers so that each begins with dear ones.
+
+    A worker gets one stretch of the list and, when it is done, takes from the end of another's.
+    """
+    if (tier := config.getoption("tier")) is None:
+        return
+    wanted = TIERS[: TIERS.index(tier) + 1]
+    left_out = [item for item in items if tier_of(item) not in wanted]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+    modules: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if tier_of(item) in wanted:
+            modules[item.nodeid.partition("::")[0]].append(item)
+    dearest = sorted(modules.values(), key=_weight, reverse=True)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = [item for n in range(workers) for module in dearest[n::workers] for item in module]
+
+
+def _weight(module: list[pytest.Item]) -> float:
+    return sum({"first": 1, "all": 20, "nightly": 400}[tier_of(item)] for item in module)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any) -> Generator[None, Any, Any]:
+    """Count what fixtures wider than a test take, to leave it out of the test's account."""
+    with nullcontext() if fixturedef.scope == "function" else made_for_many():
+        return (yield)
+
+
+@contextmanager
+def made_for_many() -> Iterator[None]:
+    """Count the CPU time of what is made in here as shared, not as the test's that asks first."""
+    before, began = _shared.seconds, cpu_seconds()
+    try:
+        yield
+    finally:  # what was made within is counted once
+        _shared.seconds = before + cpu_seconds() - began
+
+
+@pytest.fixture(autouse=True)
+def _cpu_account(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Measure the test with its own fixtures: this one is the first made and the last undone."""
+    shared, began = _shared.seconds, cpu_seconds()
+    yield
+    taken = cpu_seconds() - began - (_shared.seconds - shared)
+    request.node.user_properties.append(("cpu_seconds", taken))
+    tier = tier_of(request.node)
+    request.node.user_properties.append(("tier", tier))
+    own = request.node.get_closest_marker("cpu_seconds")
+    limit = own.args[0] if own else LIMITS.get(tier)
+    if limit is None or request.config.getoption("tier") is None:
+        return
+    if request.config.pluginmanager.hasplugin("_cov"):
+        limit *= COVERAGE_FACTOR
+    if taken > limit:
+        pytest.fail(
+            f"took {taken:.1f} s of CPU time; its tier ({tier!r}) allows {limit:g}. Make it "
+            "cheaper, or put it into the next tier (CONTRIBUTING.md, Tests)",
+            pytrace=False,
+        )
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process, of its children that ended, and of all that live."""
+    ended = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    total = sum(usage.ru_utime + usage.ru_stime for usage in ended)
+    return total + sum(_seconds_of(process) for process in _descendants(str(os.getpid())))
+
+
+def _descendants(process: str) -> Iterator[str]:
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):  # it has ended
+            for child in children.read_text("ascii").split():
+                yield child
+                yield from _descendants(child)
+
+
+def _seconds_of(process: str) -> float:
+    try:
+        fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:  # it has ended
+        return 0.0
+    return sum(map(int, fields[11:15])) / _TICKS  # its own, and that of its ended children
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the tests of each tier with their CPU time, and the dearest."""
+    if config.getoption("tier") is None:
+        return
+    rows = []
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "teardown":
+                found = dict(report.user_properties)
+                if "tier" in found:  # it is missing where the set-up has failed
+                    rows.append((found["cpu_seconds"], found["tier"], report.nodeid))
+    terminalreporter.section("CPU time")
+    for tier in TIERS:
+        taken = [seconds for seconds, its_tier, _ in rows if its_tier == tier]
+        if taken:
+            terminalreporter.line(f"{tier}: {len(taken)} tests, {sum(taken):.0f} s")
+    for seconds, tier, name in sorted(rows, reverse=True)[:DEAREST]:
+        terminalreporter.line(f"{seconds:6.1f} s  {tier:7}  {name}")
