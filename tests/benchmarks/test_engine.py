@@ -9,6 +9,7 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks import engine
 from benchmarks.step.server import Part
+from tests.tools import need
 
 CORE = max(os.sched_getaffinity(0))
 
@@ -67,10 +68,10 @@ def test_a_part_that_fails_says_why():
         part.ask("steps", widths="nonsense", batch=4, images=10, epochs=3)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.tensorflow
 def test_engine_measures_a_shape_and_both_trainings_learn(capsys):
-    pytest.importorskip("jax", reason="the extra [bench] is not installed")
+    need("jax")
     arguments = ["--rounds", "1", "--epochs", "1", "--trials", "1", "--trial-epochs", "4"]
     options = program._parser().parse_args(["engine", "--shapes", "1", *arguments])
     result = engine.run(options)

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+
 from benchmarks import faults
+from benchmarks.__main__ import main
+
+# In pytest's place at case 28: seed 1 passes, then the process dies as if it had been killed.
+KILLED_AT_SEED_2 = """
+import os
+from tests.faults.score import Score, save
+
+def pytest_runtest_protocol(item):
+    if item.callspec.params["seed"] == 2:
+        os._exit(137)
+    save(Score(28, "malicious files", 1, ended=True, passed=True))
+    return True
+"""
 
 
 def score(case, seed, passed, **counts):
@@ -24,3 +41,27 @@ def test_a_case_passes_if_every_seed_does():
     assert "|    1 | kill" in text
     assert "| 2 of 2 | 1 of 2 |" in text
     assert "| 1 of 1 | -      |" in text
+
+
+@pytest.fixture
+def _killed_at_seed_2(tmp_path, monkeypatch):
+    (tmp_path / "killed_at_seed_2.py").write_text(KILLED_AT_SEED_2)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p killed_at_seed_2 -p no:cacheprovider")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_killed_at_seed_2")
+def test_a_case_that_left_no_score_fails_and_is_named(capfd):
+    assert main(["faults", "--seeds", "3", "--only", "malicious"]) == 1
+    out, err = capfd.readouterr()
+    assert "faults" not in out, "no table of those that did"
+    missing = "; ".join(f"case 28 (malicious files), seed {seed}" for seed in (2, 3))
+    assert err.splitlines()[-1] == f"faults: of ours left no score: {missing}; see above"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_killed_at_seed_2")
+def test_cases_that_all_left_a_score_make_the_table(capfd):
+    assert main(["faults", "--seeds", "1", "--only", "malicious"]) == 0
+    assert "ours: 1 of 1 faults" in capfd.readouterr().out

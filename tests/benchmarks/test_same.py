@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 
 from benchmarks import same
 
 
+@pytest.mark.slow
 def test_equals_are_hardly_ever_called_different():
     random = np.random.default_rng(0)
     images = np.array([np.arange(1000).reshape(4, 250)[b % 4] for b in range(20)])

@@ -100,6 +100,7 @@ def test_a_sleeping_trial_returns_as_much_as_one_of_the_digits():
     assert {"loss_curves.png", "confusion_matrix.png"} <= set(pictures)
 
 
+@pytest.mark.slow
 def test_listing_the_benchmarks_does_not_need_dask():
     code = (
         "import sys; sys.modules['distributed'] = None; import benchmarks.__main__ as m;"
@@ -108,7 +109,7 @@ def test_listing_the_benchmarks_does_not_need_dask():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_small_one_for_real(capsys):
     small = ["--workers", "4", "--trials", "24", "--seconds", "0.3", "--samplers", "tpe"]
     assert main(["scale", "--few", *small]) == 0
@@ -125,7 +126,7 @@ def test_a_small_one_for_real(capsys):
     assert "1000 workers: trials of" in output
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_few_workers_for_real(tmp_path):
     found = few.measure("sleeping", 1, 8, "seconds=0.2", tmp_path)
     assert found["mean_seconds"] == pytest.approx(0.2, rel=0.5)

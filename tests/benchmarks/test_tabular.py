@@ -59,6 +59,7 @@ def test_a_table_is_the_same_after_it_is_published(table, tmp_path, monkeypatch)
         digits20.published()
 
 
+@pytest.mark.slow
 def test_a_build_goes_on_from_what_is_published(tmp_path):
     digits20.unpack(tmp_path)
     again, table = digits20.of_folder(tmp_path), digits20.published()
@@ -70,6 +71,7 @@ def test_a_build_goes_on_from_what_is_published(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_what_is_published_is_whole_and_small():
     found = digits20.published()
     assert found.points == bank.draw(len(found.columns))

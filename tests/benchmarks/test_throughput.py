@@ -10,6 +10,7 @@ from benchmarks.recipes.command import Search
 from benchmarks.recipes.search import NumberedRandom, suggest
 from sweeps.config import resolve
 from sweeps.options import RunOptions
+from tests.tools import need
 
 
 def rows(*finished: float) -> list[dict]:
@@ -106,12 +107,12 @@ def digits(tmp_path_factory):
     return throughput.save_digits(tmp_path_factory.mktemp("digits"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", throughput.RECIPES)
 def test_a_recipe_trains_and_notes_its_trials(name, digits, tmp_path):
     if name == "tuner":
-        pytest.importorskip("keras_tuner", reason="the extra [bench] is not installed")
+        need("keras_tuner")
     run = throughput.run_recipe(name, Search(2, 2, 0, digits), tmp_path / name)
     assert run["trials"] == 2
     assert run["epochs_per_trial"] == 2

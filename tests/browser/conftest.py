@@ -26,8 +26,10 @@ from sweeps.records.record import Record
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
 from tests.sweeps.factories import make_info, make_record
+from tests.tools import need
 
-CHROMIUM = "/usr/bin/chromium"
+pytest.register_assert_rewrite("tests.browser.playing")
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -167,10 +169,9 @@ class sweeps_ui:  # noqa: N801 - used like a function
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists() and "CI" not in os.environ:
-        pytest.skip(f"{CHROMIUM} is not installed (in CI this would fail)")
+    executable = need("chromium")
     with warnings.catch_warnings(), sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield chromium
         chromium.close()
 
@@ -182,7 +183,7 @@ WEBGL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu
 def webgl(browser: Browser) -> Iterator[Browser]:
     """Return a Chromium that draws in three dimensions, on the processor."""
     flags = [flag for flag in FLAGS if flag != "--disable-gpu"]
-    chromium = browser.browser_type.launch(executable_path=CHROMIUM, args=[*flags, *WEBGL])
+    chromium = browser.browser_type.launch(executable_path=need("chromium"), args=[*flags, *WEBGL])
     yield chromium
     chromium.close()
 

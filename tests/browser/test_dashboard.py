@@ -11,7 +11,7 @@ import pytest
 
 from tests.browser.test_sweep_view import sweep_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import socket
 import statistics
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ from playwright.sync_api import expect
 
 import sweeps
 from digitexp.explorer.layout import TOOLS
+from tests.browser.playing import HEADINGS, PATIENCE, play
 from tests.digitexp.explorer.build_outside import FILE
 
-pytestmark = [pytest.mark.browser, pytest.mark.tensorflow]
+pytestmark = [pytest.mark.browser, pytest.mark.tensorflow, pytest.mark.slow]
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +50,24 @@ def explorer(explored):
 
 @pytest.fixture
 def watched(page, explorer):
-    """Return the page, opened; in the end it has told of no error and asked no other host."""
+    with watching(page, explorer):
+        yield page
+
+
+@pytest.fixture
+def drawing(webgl, explorer):
+    """Return the page in a browser that draws in three dimensions, too."""
+    page = webgl.new_page()
+    expect.set_options(timeout=30_000)
+    page.set_default_timeout(PATIENCE)
+    with watching(page, explorer):
+        yield page
+    page.close()
+
+
+@contextmanager
+def watching(page, explorer):
+    """Open the page; in the end it has told of no error and asked no other host."""
     told, asked = [], []
     page.on("console", lambda one: told.append(one.text) if one.type == "error" else None)
     page.on("pageerror", lambda error: told.append(str(error)))
@@ -56,7 +75,7 @@ def watched(page, explorer):
     page.set_viewport_size({"width": 1400, "height": 900})
     page.goto(explorer)
     page.locator(".bars").wait_for()
-    yield page
+    yield
     elsewhere = [u for u in asked if not u.startswith((explorer, "data:", "blob:"))]
     assert (told, elsewhere) == ([], [])
 
@@ -211,13 +230,19 @@ def test_a_picture_on_the_pad_is_answered_and_what_is_none_is_said(watched, pict
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_tool_opens_on_the_chosen_trial(watched, explorer, screenshots, tool):
-    watched.get_by_role("tab", name=TOOLS[tool]).click()
-    frame = watched.frame_locator(f"#frame-{tool}")
-    expect(frame.locator("h1")).to_be_visible()
-    assert frame.locator("h1").inner_text()
-    watched.wait_for_timeout(1500)
-    watched.screenshot(path=screenshots / f"explorer-{tool}.png")
+def test_a_tool_opens_on_the_chosen_trial(drawing, explored, screenshots, tool):
+    sweep = sweeps.load("mlp", explored)
+    best, heading = sweep.best().slot, HEADINGS[tool]
+    other = next(row.slot for row in sweep.rows() if row.slot != best)
+    drawing.get_by_role("tab", name=TOOLS[tool]).click()
+    frame = drawing.frame_locator(f"#frame-{tool}")
+    expect(frame.locator("h1")).to_have_text(f"{heading}: mlp, champion (trial {best})")
+    play(tool, frame, sweep.trial(best).record)
+    drawing.locator("#trial").click()
+    drawing.get_by_role("option", name=f"trial {other} ·").click()
+    expect(frame.locator("h1")).to_have_text(f"{heading}: mlp, trial {other}")
+    play(tool, frame, sweep.trial(other).record)
+    drawing.screenshot(path=screenshots / f"explorer-{tool}.png")
 
 
 def test_all_can_be_reached_by_keys(watched):

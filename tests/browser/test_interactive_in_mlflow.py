@@ -10,18 +10,16 @@ from playwright.sync_api import expect
 
 import sweeps
 from tests.browser.conftest import ONCE_OPENED, complaints_of, sweeps_ui
+from tests.browser.playing import HEADINGS, PATIENCE, play
 
 pytestmark = [pytest.mark.browser, pytest.mark.tensorflow, pytest.mark.slow]
-
-PATIENCE = 120_000
-"""Milliseconds: the machine may be busy, and draws without a card."""
 
 
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory):
-    """The address of the run of a real sweep's champion in a running MLflow UI."""
+    """Return the address of the run of a real sweep's champion in a running UI, and its record."""
     home = tmp_path_factory.mktemp("interactive") / "mlruns"
-    sweeps.run("smoke", trials=2, home=home, progress="quiet", workers=1)
+    sweep = sweeps.run("smoke", trials=2, home=home, progress="quiet", workers=1)
     (folder,) = home.glob("artifacts/*/*/artifacts/interactive")
     run_id = folder.parents[1].name
     with sweeps_ui(home) as address:
@@ -29,7 +27,7 @@ def champion(tmp_path_factory):
         asked = f"{root}/ajax-api/2.0/mlflow/runs/get?run_id={run_id}"
         with urllib.request.urlopen(asked, timeout=60) as answer:
             experiment = json.load(answer)["run"]["info"]["experiment_id"]
-        yield f"{root}/#/experiments/{experiment}/runs/{run_id}"
+        yield f"{root}/#/experiments/{experiment}/runs/{run_id}", sweep.best().record
 
 
 @pytest.fixture
@@ -41,11 +39,13 @@ def viewer(webgl, champion, screenshots):
     complaints, requests = complaints_of(page), []
     page.on("request", lambda request: requests.append(request.url))
 
-    def open_page(name):
-        page.goto(f"{champion}/artifacts/interactive/{name}?workflowType=machine_learning")
+    address, record = champion
+
+    def open_page(tool):
+        page.goto(f"{address}/artifacts/interactive/{tool}.html?workflowType=machine_learning")
         frame = page.frame_locator("iframe")
-        expect(frame.locator("h1")).to_be_visible(timeout=PATIENCE)
-        return frame
+        expect(frame.locator("h1")).to_contain_text(f"{HEADINGS[tool]}: ", timeout=PATIENCE)
+        return frame, record
 
     yield open_page
     page.wait_for_timeout(1000)
@@ -57,35 +57,16 @@ def viewer(webgl, champion, screenshots):
 
 
 def test_a_temperature_is_moved_inside_mlflow(viewer):
-    frame = viewer("softmax.html")
-    sure = frame.locator("#largest")
-    before = sure.text_content()
-    frame.locator("#temperature").focus()
-    for _ in range(5):
-        frame.locator("#temperature").press("PageUp")
-    expect(sure).not_to_have_text(before, timeout=PATIENCE)
-    assert frame.locator("#probabilities .bars").count() > 0
+    frame, record = viewer("softmax")
+    play("softmax", frame, record)
 
 
 def test_a_training_is_played_inside_mlflow(viewer):
-    frame = viewer("training.html")
-    epoch = frame.locator("#epoch-value")
-    frame.locator("#back").click()
-    before = epoch.text_content()
-    frame.locator("#on").click()
-    expect(epoch).not_to_have_text(before, timeout=PATIENCE)
-    assert frame.locator("#confusion-0 .heatmaplayer").count() == 1
+    frame, record = viewer("training")
+    play("training", frame, record)
     assert frame.locator(".trial").count() == 2  # a baseline is beside it
 
 
 def test_regions_are_drawn_inside_mlflow_and_the_plane_moves(viewer):
-    frame = viewer("decision_regions.html")
-    drawn = frame.locator("html[data-drawn='true']")
-    expect(drawn).to_have_count(1, timeout=PATIENCE)
-    assert frame.locator("#plot canvas").count() > 0
-    heights = "plot => [...new Set(plot.data[3].z)].map((z) => z.toFixed(3)).join()"
-    before = frame.locator("#plot").evaluate(heights)
-    slider = frame.locator("input[type=range]")
-    slider.focus()
-    slider.press("ArrowRight")
-    assert frame.locator("#plot").evaluate(heights) != before
+    frame, record = viewer("decision_regions")
+    play("decision_regions", frame, record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -70,12 +71,29 @@ def test_a_run_shows_its_metrics_over_the_epochs(
 ) -> None:
     run = f"{base(served)}/#/experiments/{experiment(served)}/runs/{served.run_ids[2]}"
     page.goto(f"{run}/model-metrics?workflowType=machine_learning")
-    expect(page.locator(".js-plotly-plot .scatterlayer").first).to_be_visible()
-    page.wait_for_timeout(1500)
+    history = served.records[2].result.history
+    charts = page.locator(".js-plotly-plot:has(.scatterlayer .trace path.point)")
+    expect(charts).to_have_count(len(history))
+    page.wait_for_timeout(1500)  # the charts fade in
     page.screenshot(path=screenshots / "run_metrics.png")
-    assert "val_accuracy" in page.inner_text("body")
-    points = page.locator(".js-plotly-plot .scatterlayer .trace").first.locator("path.point")
-    assert points.count() in {0, EPOCHS}  # drawn as markers or as a line only
+    drawn = {curve["metric"]: curve for curve in charts.evaluate_all(CURVES)}
+    assert drawn.keys() == history.keys()
+    for metric, values in history.items():
+        curve = drawn[metric]
+        assert curve["x"] == list(range(1, EPOCHS + 1))
+        assert curve["y"] == pytest.approx(values)
+        heights = [-down for down in curve["points"]]
+        assert len(heights) == EPOCHS, metric
+        assert np.corrcoef(heights, values)[0, 1] > 0.9999, metric
+
+
+CURVES = """charts => charts.map((chart) => {
+  const { metricKey, x, y } = chart.data.find((trace) => trace.mode === "lines+markers");
+  const points = [...chart.querySelectorAll("path.point")].map(
+    (point) => Number(/,(.+)\\)/.exec(point.getAttribute("transform"))[1]));
+  return { metric: metricKey, x: [...x], y: [...y], points };
+})"""
+"""What plotly.js was given of each chart, and how far down it drew each point."""
 
 
 def test_the_confusion_matrix_of_a_run_is_shown_as_an_image(

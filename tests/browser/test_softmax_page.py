@@ -44,6 +44,7 @@ def expected_logits(number_in_gallery):
     return trial.logits[chosen[number_in_gallery]]
 
 
+@pytest.mark.slow
 def test_an_images_logits_become_probabilities_at_every_temperature(page, screenshots):
     page.locator(".gallery button").nth(23).click()
     logits = expected_logits(23)
@@ -67,6 +68,7 @@ def test_a_moved_slider_makes_the_logits_ones_own(page):
     assert page.locator('.gallery button[aria-pressed="true"]').count() == 0
 
 
+@pytest.mark.slow
 def test_a_slider_is_moved_by_the_keyboard(page):
     before = page.evaluate("state.logits[2]")
     page.locator("#logit-2").focus()
@@ -77,6 +79,7 @@ def test_a_slider_is_moved_by_the_keyboard(page):
     np.testing.assert_allclose(shown(page)[0], softmax(after), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_entropy_and_the_largest_probability_are_said_and_drawn(page):
     logits = page.evaluate("state.logits")
     page.get_by_role("button", name="T = 1.3, fitted").click()
@@ -98,6 +101,7 @@ def test_entropy_and_the_largest_probability_are_said_and_drawn(page):
     np.testing.assert_allclose(*shown(page))
 
 
+@pytest.mark.slow
 def test_what_is_said_of_a_mistake_is_true(page):
     trial = make_trial()
     chosen, n_mistakes = choose_images(trial.logits, trial.labels)
@@ -120,6 +124,7 @@ def test_what_is_said_of_a_mistake_is_true(page):
     np.testing.assert_allclose(drawn, trial.images[chosen[0]], atol=0.51 / 255)
 
 
+@pytest.mark.slow
 def test_sliders_stand_beside_their_bars(page):
     chart = page.locator("#probabilities .bars").first.locator(".point")
     for k in range(10):
@@ -128,6 +133,7 @@ def test_sliders_stand_beside_their_bars(page):
         assert abs(middles[0] - middles[1]) < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_without_a_network_own_logits_work_for_any_number_of_classes(browser, tmp_path, n_classes):
     names = ("<b>bold</b>", "</script><i>", "a name that is much too long")[:n_classes]

@@ -9,7 +9,7 @@ from digitexp.interactive.training import training_page
 from tests.browser.opened import opened
 from tests.digitexp.interactive.factories import diverged, make_trial
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SHOWN = "id => document.getElementById(id).data"
 

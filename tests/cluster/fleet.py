@@ -20,6 +20,7 @@ import tests.cluster
 from sweeps.home import Home
 from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
 from tests.sweeps.shared.postgres import Postgres
+from tests.tools import need
 
 ROOT = Path(tests.cluster.__file__).parents[2]
 STARTING_SECONDS = 180
@@ -72,7 +73,7 @@ class Command:
 class Fleet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.postgres = Postgres()
+        self.postgres = Postgres(need("postgresql"))
         self.storage = self.postgres.create("sweeps")
         self.dask = DaskCluster(folder)
         self.dask.start_scheduler()

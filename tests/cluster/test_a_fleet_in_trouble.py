@@ -11,7 +11,6 @@ from sweeps.home import Home
 from sweeps.study.reading import read_study
 from tests.cluster.fleet import Fleet
 from tests.sweeps.conftest import table
-from tests.sweeps.shared.postgres import is_installed
 
 WHOLE = 40
 """Trials of the whole form; `.ci/run` runs a shorter one."""
@@ -24,8 +23,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory):
-    if not is_installed():
-        pytest.fail("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     running = Fleet(tmp_path_factory.mktemp("fleet"))
     yield running
     running.close()

@@ -1,19 +1,24 @@
-"""What the nets of the accuracy table reach, so that it is noticed if they no longer do.
+"""The nets of the accuracy table still reach on fresh blocks what it says.
 
-A bound is the mean over 20 fresh blocks minus three standard deviations of a single training's
-accuracy on one (docs/networks.md); here the first block is trained on.
+docs/networks.md has of each net its mean over 20 blocks and the standard deviation of one training
+(under the table). Here it is trained on the first of the same blocks, and the mean of these may lie
+three of its standard errors below the table's. Blocks come in fours that judge each image once.
 """
+
+import math
+import statistics
 
 import pytest
 
 from digitexp.on_blocks import experiment
 from sweeps.experiment import TrialSpec
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.nightly]
 
 TUTORIAL = {
-    "hidden_layers": 2, "units_1": 25, "units_2": 15, "learning_rate": 0.001, "batch_size": 32,
-    "epochs": 40, "early_stopping_patience_epochs": None, "plateau_patience_epochs": None,
+    "hidden_layers": 2, "units_1": 25, "units_2": 15, "dropout_1": 0.2, "dropout_2": 0.0,
+    "learning_rate": 0.001, "batch_size": 32, "epochs": 40,
+    "early_stopping_patience_epochs": None, "plateau_patience_epochs": None,
 }  # fmt: skip
 WIDE = {
     "hidden_layers": 2, "units_1": 365, "units_2": 263, "learning_rate": 0.0014536839234074754,
@@ -42,15 +47,20 @@ def data():
 
 
 @pytest.mark.parametrize(
-    ("config", "bound"),
+    ("config", "mean", "deviation", "blocks"),
     [
-        pytest.param(TUTORIAL, 0.8908, id="the tutorial's net"),
-        pytest.param(WIDE, 0.9422, id="the best dense net"),
-        pytest.param(ATTACKED, 0.9327, id="trained on attacked images"),
-        pytest.param(AUGMENTED, 0.9772, id="convolutions and augmentation"),
+        pytest.param(TUTORIAL, 0.922, 0.0075, 20, id="the tutorial's net"),
+        pytest.param(WIDE, 0.960, 0.0064, 20, id="the best dense net"),
+        pytest.param(ATTACKED, 0.958, 0.0083, 20, id="trained on attacked images"),
+        # A training takes a minute and a half of CPU time, those above one to five seconds.
+        pytest.param(AUGMENTED, 0.986, 0.0026, 4, id="convolutions and augmentation"),
     ],
 )
-def test_a_net_reaches_what_the_table_says(config, bound, data):
-    spec = TrialSpec("accuracies", 0, 1, 0, {**config, "block": 0})
-    result = experiment.train(spec, data, lambda epoch, values: None)
-    assert result.metrics["block_accuracy"] >= bound
+def test_a_net_reaches_what_the_table_says(config, mean, deviation, blocks, data):
+    reached = statistics.mean(accuracy(config, block, data) for block in range(blocks))
+    assert reached >= mean - 3 * deviation / math.sqrt(blocks)
+
+
+def accuracy(config, block, data):
+    spec = TrialSpec("accuracies", block, 1, 0, {**config, "block": block})
+    return experiment.train(spec, data, lambda epoch, values: None).metrics["block_accuracy"]

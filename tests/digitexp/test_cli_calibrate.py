@@ -74,6 +74,7 @@ def test_twice_gives_the_same_files(folder):
     assert [(folder / name).read_bytes() for name in files] == once
 
 
+@pytest.mark.slow
 def test_another_training_in_the_folder_takes_its_calibration_away(folder):
     assert run("calibrate", folder).exit_code == 0
     assert run(*TRAIN, folder, "--overwrite", "--seed", 5).exit_code == 0

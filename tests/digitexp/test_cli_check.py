@@ -86,6 +86,7 @@ def test_a_good_training_fails_nowhere_and_fits_a_terminal(good):
     assert found["training", "loss falls"]["verdict"] == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_rate_of_ten_fails_and_is_advised_to_be_lowered(tmp_path):
     folder = tmp_path / "run"
@@ -99,6 +100,7 @@ def test_a_rate_of_ten_fails_and_is_advised_to_be_lowered(tmp_path):
     assert advice["command"].startswith(f"digitexp train --output {folder}-2 --data sklearn-digits")
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_wide_net_on_few_images_is_over_fitted(tmp_path):
     source = load_source("digits20")
@@ -112,6 +114,7 @@ def test_a_wide_net_on_few_images_is_over_fitted(tmp_path):
     assert found["advice", "over-fitting"]["advice"]
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_class_with_few_images_is_found_in_data_and_training(tmp_path, digits):
     images, labels = digits
@@ -140,6 +143,7 @@ def test_other_data_than_trained_on_is_told(good, tmp_path, digits):
     assert ("model", "rebuilt") not in found
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_data_that_is_gone_is_a_warning_and_the_rest_is_checked(tmp_path, digits):
     own = save(tmp_path / "own.npz", *digits)

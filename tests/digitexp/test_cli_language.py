@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from digitexp.cli import main
+from tests.tools import need
 
 COMMANDS = {
     "activations": ["activations", "picture.png"],
@@ -58,15 +59,11 @@ def test_another_language_is_refused(run, tmp_path, command):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("command", ["activations", "data", "train"])
 def test_with_a_font_pictures_differ_in_their_words_only(run, tmp_path, command):
-    from digitexp.plots.fonts import find_chinese
-
-    try:
-        find_chinese()
-    except ValueError:
-        pytest.skip("no font with Chinese letters on this system; .ci/run installs one")
+    need("a Chinese font")
     assert run(*COMMANDS[command])[0] == 0
     english = contents(tmp_path)
     more = ["--language", "zh", *(["--overwrite"] if command == "train" else [])]
@@ -77,14 +74,10 @@ def test_with_a_font_pictures_differ_in_their_words_only(run, tmp_path, command)
     assert {name for name in english if name.endswith(".png")} == changed - {"metrics.json"}
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_what_is_drawn_of_a_training_differs_in_its_words_only(run, tmp_path):
-    from digitexp.plots.fonts import find_chinese
-
-    try:
-        find_chinese()
-    except ValueError:
-        pytest.skip("no font with Chinese letters on this system; .ci/run installs one")
+    need("a Chinese font")
     assert run(*COMMANDS["train"])[0] == 0
     for command in ("calibrate", "evaluate"):
         assert run(*COMMANDS[command])[0] == 0

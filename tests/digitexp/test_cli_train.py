@@ -64,6 +64,7 @@ def test_the_folder_holds_everything(trained):
     assert "hidden_2" in (folder / "model_summary.txt").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_it_names_the_engine_and_shows_what_targeted_augmentation_did(
     monkeypatch, capsys, tmp_path

@@ -21,6 +21,7 @@ def run(monkeypatch, command, *arguments):
     return left.value.code
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_it_pretrains_compares_and_says_what_came_of_it(monkeypatch, capsys, tmp_path):
     out = tmp_path / "out"
@@ -49,6 +50,7 @@ def test_it_pretrains_compares_and_says_what_came_of_it(monkeypatch, capsys, tmp
     assert again["from"]["weights_sha256"] == told["from"]["weights_sha256"]
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_training_starts_from_the_folder_of_another_one(monkeypatch, capsys, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"

@@ -89,6 +89,7 @@ def test_a_result_holds_what_records_and_reports_need(result, data):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_seed_of_the_spec_decides(spec, data, result):
     again = experiment.train(spec, data, lambda _epoch, _metrics: None)
@@ -98,6 +99,7 @@ def test_the_seed_of_the_spec_decides(spec, data, result):
     assert experiment.train(other, data, lambda *_: None).history != result.history
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_stop_ends_the_trial_with_its_reason(spec, data):
     result = experiment.train(spec, data, lambda epoch, _: Stop("pruned") if epoch else None)

@@ -13,6 +13,7 @@ VALUES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("z", VALUES, ids=["edges", "matrix", "empty"])
 @pytest.mark.parametrize("name", ["relu", "sigmoid"])

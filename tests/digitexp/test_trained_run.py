@@ -10,7 +10,7 @@ import pytest
 from digitexp.evaluation import accuracy
 from digitexp.trained_run import logits_of, read_run
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 NETS = {
     "mlp": ["--units", "12,8"],
     "cnn": ["--units", "12", "--set", "architecture=cnn", "--set", "filters_1=4"],

@@ -10,21 +10,40 @@ from pathlib import Path
 
 import pytest
 
+from tests.warm import Warm
+
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def warm():
+    answering = Warm()
+    yield answering
+    answering.close()
 
 
 def blocks(page):
     return re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.mark.cpu_seconds(15)  # seven trials of digits: what a newcomer sees first
+def test_the_first_commands_of_the_tutorial_work_with_half_of_their_trials(tmp_path, warm):
+    plan, run, more, look, *_ = blocks(DOCS / "tutorial.md")
+    assert ("sweeps plan" in plan, "--trials 6" in run, "--trials 8" in more) == (True,) * 3
+    fewer = run.replace("--trials 6", "--trials 3"), more.replace("--trials 8", "--trials 4")
+    type_all([plan, *fewer, look], tmp_path, warm)
+
+
+@pytest.mark.slow
+@pytest.mark.cpu_seconds(200)  # the how-to confirms a sweep: some fifty trainings
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda page: page.stem)
-def test_every_command_works(tmp_path, page):
-    type_all(blocks(page), tmp_path)
+def test_every_command_works(tmp_path, page, warm):
+    type_all(blocks(page), tmp_path, warm)
 
 
-def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(tmp_path):
+@pytest.mark.slow
+def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(tmp_path, warm):
     # What sets up is run by .ci/run, the UI by tests/end_to_end/test_first_ten_minutes.py, a
     # confirmation, which is a hundred trainings, by tests/sweeps/finalizing/.
     elsewhere = re.compile(
@@ -33,17 +52,18 @@ def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(tmp_path):
     )
     typed = [elsewhere.sub("", block) for block in blocks(DOCS.parent / "README.md")]
     fewer = [re.sub(r"--trials (\d+)0\b", r"--trials \1", block) for block in typed]
-    type_all([re.sub(r"run mlp$", "run mlp --trials 2", block) for block in fewer], tmp_path)
+    type_all([re.sub(r"run mlp$", "run mlp --trials 2", block) for block in fewer], tmp_path, warm)
 
 
-def type_all(blocks, folder):
+def type_all(blocks, folder, warm):
     left_out = {"MLFLOW_TRACKING_URI", "SWEEPS_HOME", "GITHUB_STEP_SUMMARY"}
     kept = {name: value for name, value in os.environ.items() if name not in left_out}
-    script = f'set -eux\npython() {{ {sys.executable} "$@"; }}\n'
-    for command in ("sweeps", "digitexp"):
-        script += f'{command}() {{ {sys.executable} -m {command} "$@"; }}\n'
+    script = f'set -eux\npython() {{ {sys.executable} "$@"; }}\n{warm.functions()}'
+    typed = "\n".join(blocks)
+    # The same trials; workers, each of which imports TensorFlow anew, are tested elsewhere.
+    typed = re.sub(r"^(sweeps run (?!.*--workers)[^#\n]*)", r"\1 --workers 0 ", typed, flags=re.M)
     ran = subprocess.run(
-        ["bash", "-c", script + "\n".join(blocks)],
+        ["bash", "-c", script + typed],
         cwd=folder, env=kept, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-3000:]

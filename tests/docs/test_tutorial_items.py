@@ -1,7 +1,10 @@
-"""The table of the tutorial's items: whatever it names exists."""
+"""The table of the tutorial's items: whatever it names exists, and its tests are run."""
 
 import ast
+import json
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,6 +51,86 @@ def defined_in(path):
     }
 
 
+SAMPLE = """
+import pytest
+def test_fine(): ...
+@pytest.mark.parametrize("x", [1, pytest.param(2, marks=pytest.mark.skip)])
+def test_some(x): ...
+@pytest.mark.skip(reason="slow")
+def test_skipped(): ...
+@pytest.mark.skipif(True, reason="slow")
+def test_skipped_if(): ...
+@pytest.mark.xfail
+def test_may_fail(): ...
+def test_leaves():
+    pytest.skip("later")
+def helper():
+    def test_inside(): ...
+"""
+COLLECT = """
+import json, sys
+from pathlib import Path
+import pytest
+
+class Collected:
+    def pytest_collection_finish(self, session):
+        found = {}
+        for item in session.items:
+            name = f"{item.path}::{item.originalname}"
+            found[name] = found.get(name, False) or not any(map(is_off, item.iter_markers()))
+        Path(sys.argv[1]).write_text(json.dumps(found))
+
+def is_off(mark):
+    is_certain = mark.args[:1] in {(), (True,)}
+    return mark.name == "skip" or mark.name in {"skipif", "xfail"} and is_certain
+
+sys.exit(pytest.main(sys.argv[2:], plugins=[Collected()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    """Every test in a named file, and in a sample, as pytest collects it: whether it is run."""
+    folder = tmp_path_factory.mktemp("collected")
+    sample, answer = folder / "test_sample.py", folder / "answer.json"
+    sample.write_text(SAMPLE)
+    files = {name.partition("::")[0] for row in BUILT for name in CODE.findall(row[2])}
+    options = ["-c", "pyproject.toml", "--collect-only", "-q", "-m", "", "--assert=plain"]
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECT, str(answer), *options, "-p", "no:cacheprovider",
+         "-p", "no:xdist", str(sample), *sorted(files)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(answer.read_text())
+    return {
+        name.replace(f"{ROOT}/", "").replace(f"{folder}/", ""): is_run and not skips(name)
+        for name, is_run in found.items()
+    }
+
+
+def skips(name):
+    """Whether a test's body skips it whatever happens."""
+    path, _, function = name.partition("::")
+    return any(
+        ast.unparse(statement).startswith(("pytest.skip(", "pytest.xfail("))
+        for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name == function
+        for statement in node.body
+    )
+
+
+def test_a_test_that_is_not_collected_or_skipped_is_noticed(collected):
+    assert {name: is_run for name, is_run in collected.items() if "test_sample" in name} == {
+        "test_sample.py::test_fine": True,
+        "test_sample.py::test_some": True,
+        "test_sample.py::test_skipped": False,
+        "test_sample.py::test_skipped_if": False,
+        "test_sample.py::test_may_fail": False,
+        "test_sample.py::test_leaves": False,
+    }
+
+
 def test_the_table_has_every_part_of_the_tutorial():
     assert len(rows()) >= 60
     assert all(len(row) == 3 and all(row) for row in rows())
@@ -59,7 +142,7 @@ def test_no_item_stands_there_twice():
 
 
 @pytest.mark.parametrize("row", BUILT, ids=lambda row: row[0])
-def test_what_is_named_exists(row):
+def test_what_is_named_exists_and_its_tests_are_run(row, collected):
     _, here, test = row
     for name in CODE.findall(here):
         if name.split()[0] in {"digitexp", "sweeps"}:
@@ -72,9 +155,8 @@ def test_what_is_named_exists(row):
     names = CODE.findall(test)
     assert names
     for name in names:
-        path, _, function = name.partition("::")
-        assert function.startswith("test_"), name
-        assert function in defined_in(ROOT / path), name
+        assert name in collected, f"{name} is not collected"
+        assert collected[name], f"{name} is skipped"
 
 
 def check_command(text):

@@ -12,7 +12,7 @@ from tests.sweeps.conftest import table
 
 SPACE = Path(__file__).parents[2] / "examples" / "sklearn_digits.yaml"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("measure_children")]
 
 
 def start(home):

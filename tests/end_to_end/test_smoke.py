@@ -10,7 +10,7 @@ import pytest
 
 from sweeps.tracking.store import open_client
 
-pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
+pytestmark = pytest.mark.tensorflow
 
 OURS = re.compile(
     r"""sweep\ smoke:\ \d\ of\ \d\ trials\ done.*
@@ -47,10 +47,12 @@ def command(home, *words):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, measured_children):
     """A two-trial sweep in CI mode, in a home that did not exist before."""
     folder = tmp_path_factory.mktemp("smoke")
-    environment = os.environ | {"GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+    environment = (
+        os.environ | measured_children | {"GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+    )
     environment.pop("MLFLOW_TRACKING_URI", None)
     done = subprocess.run(
         command(folder / "home", "--trials", "2", "--strict", "--fail-under", "0.6"),
@@ -117,6 +119,7 @@ def test_every_child_has_its_files(runs):
         assert names >= ARTIFACTS
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_run_at_the_next_epoch_and_the_same_command_finishes_it(tmp_path):
     line = command(tmp_path / "home", "--trials", "4", "--workers", "2", "--set", "epochs=30")
     with subprocess.Popen(
@@ -137,6 +140,7 @@ def test_ctrl_c_ends_the_run_at_the_next_epoch_and_the_same_command_finishes_it(
     assert "4 of 4 trials: 4 COMPLETE" in again.stderr
 
 
+@pytest.mark.slow
 def test_the_best_model_loads_and_predicts_as_recorded(finished):
     program = """
 import sys

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.faults.lab import Lab
-from tests.faults.score import save, summary
+from tests.faults.score import Score, save, summary
 
 SCORES = pytest.StashKey[list]()
 
@@ -49,11 +49,19 @@ def run_case(make_lab, request):
             score.reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise
         finally:
-            score.seconds = time.monotonic() - start
+            score.ended, score.seconds = True, time.monotonic() - start
             save(score)
             request.config.stash.setdefault(SCORES, []).append(score)
 
     return run
+
+
+def pytest_collection_finish(session):
+    """Enter the cases that are to be run: one that never comes to an end is missed then."""
+    for item in session.items:
+        if "run_case" in getattr(item, "fixturenames", ()):
+            case, seed = item.callspec.params["case"], item.callspec.params["seed"]
+            save(Score(case.number, case.title, seed))
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -19,6 +19,7 @@ class Score:
     """What one case with one seed came to.
 
     Attributes:
+        ended: Whether it was run to an end; each is saved without one before the first is run.
         violations: What the oracle found, or the error that ended the case before.
         lost: Finished trials that were lost or changed.
         running: Slots and MLflow runs left RUNNING.
@@ -31,6 +32,7 @@ class Score:
     case: int = 0
     title: str = ""
     seed: int = 0
+    ended: bool = False
     passed: bool = False
     reason: str = ""
     violations: list[str] = field(default_factory=list)
@@ -57,7 +59,7 @@ class Score:
 
 
 def save(score: Score) -> None:
-    """Append a score to the file that the environment names, if it names one."""
+    """Append a score to the file that the environment names, if any; of several the last holds."""
     if path := os.environ.get(SCORE_FILE):
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(score)) + "\n")

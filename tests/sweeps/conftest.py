@@ -1,10 +1,15 @@
 """Sweeps of the toy experiment, each in a home of its own."""
 
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import sweeps
+from tests.homes import copy_home
+from tests.tiers import made_for_many
 
 TOY = """
 description: the toy experiment of the framework's tests
@@ -30,14 +35,65 @@ def toy_space(tmp_path) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def empty_study(tmp_path_factory) -> Path:
+    """A database of studies without any: making one takes as long as training two toys."""
+    from sweeps.databases import Patience
+    from sweeps.study.sqlite_place import SqlitePlace
+
+    database = tmp_path_factory.mktemp("study") / "optuna.db"
+    SqlitePlace(database).prepare(Patience())
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return database
+
+
 @pytest.fixture
-def run_toy(toy_space, make_home):
+def run_toy(toy_space, make_home, empty_study):
     """Run the toy sweep quietly in the home of the given name."""
 
     def run(home="home", **options):
-        return sweeps.run(str(toy_space), home=make_home(home), progress="quiet", **options)
+        folder = make_home(home)
+        if {path.name for path in folder.iterdir()} == {"mlflow.db"}:
+            shutil.copy(empty_study, folder)
+        return sweeps.run(str(toy_space), home=folder, progress="quiet", **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def _finished_toys(tmp_path_factory, migrated_database):
+    """Toy sweeps that have ended, by their options, in homes that are copied only."""
+    made = {}
+
+    def finished(options):
+        key = repr(sorted(options.items()))
+        if key not in made:
+            folder = tmp_path_factory.mktemp("finished")
+            space, home = folder / "toy.yaml", folder / "home"
+            space.write_text(TOY)
+            home.mkdir()
+            shutil.copy(migrated_database, home / "mlflow.db")
+            with made_for_many():
+                sweeps.run(str(space), home=home, workers=0, progress="quiet", **options)
+            made[key] = home
+        return made[key]
+
+    return finished
+
+
+@pytest.fixture
+def finished_toy(tmp_path, _finished_toys):
+    """Return a toy sweep that has ended, as `run_toy` with no worker leaves it, in an empty home.
+
+    For tests of what comes after a sweep: it ran once for all of them, and was copied.
+    """
+
+    def finish(home="home", **options):
+        copy_home(_finished_toys(options), tmp_path / home)
+        return sweeps.load(options.get("name", "toy"), tmp_path / home)
+
+    return finish
 
 
 def table(sweep):

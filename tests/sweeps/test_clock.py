@@ -39,6 +39,7 @@ def test_a_stopwatch_goes_on_when_the_clock_is_set(jump):
     assert 0 <= readings[-1] - watch.started_at <= 1000 * (time.monotonic() - began) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_jumping_clock_changes_no_trial_and_no_duration(run_toy, jump, tmp_path, workers):
     def options(name):

@@ -19,6 +19,7 @@ def export(home, *words):
     return CliRunner().invoke(app, ["export", *map(str, words), "--home", str(home)])
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_best_digits_model_works_as_its_readme_says(make_home, tmp_path):
     sweep = sweeps.run("smoke", trials=2, workers=0, home=make_home(), progress="quiet")

@@ -40,6 +40,7 @@ def marked(name):
     return name if name in SHORT else pytest.param(name, marks=pytest.mark.faults)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [marked(name) for name in failpoints.OF_A_SWEEP])
 def test_killed_at_any_point_and_resumed_it_ends_as_if_left_alone(
     undisturbed, tmp_path, migrated_database, name
@@ -69,6 +70,7 @@ def test_killed_at_any_point_and_resumed_it_ends_as_if_left_alone(
     assert_sound(home, tables[kind == "generation"])
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written_ends_the_sweep_with_one_message(run_toy, monkeypatch):
     expected = table(run_toy("alone", trials=5))
     monkeypatch.setenv(failpoints.VARIABLE, "record.written:3:raise")

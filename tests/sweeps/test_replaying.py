@@ -21,8 +21,8 @@ def call(make_home, monkeypatch):
 
 
 @pytest.fixture
-def toy(run_toy):
-    return run_toy(trials=4, workers=0)
+def toy(finished_toy):
+    return finished_toy(trials=4)
 
 
 def again(record, **changes):
@@ -60,12 +60,14 @@ def test_with_other_versions_a_tolerance_holds_and_what_changed_is_named(toy, of
     assert replayed.succeeded == succeeded
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_trial(toy):
     record = toy.trial(2).record
     spec = dataclasses.replace(record.spec, seed=record.spec.seed + 1)
     assert not again(record, spec=spec).is_bit_equal
 
 
+@pytest.mark.slow
 def test_pruned_and_diverged_trials_are_replayed_to_where_they_ended(make_home, tmp_path, call):
     space = tmp_path / "confusing.yaml"
     space.write_text(SPACE)
@@ -115,7 +117,25 @@ def test_weights_that_were_dropped_can_be_had_again(toy, call):
     assert all((before[name] == after[name]).all() for name in before)
 
 
-def test_a_failed_trial_has_nothing_to_compare(run_toy, call):
-    run_toy(trials=1, workers=0, overrides=("mode=raise",))
+def test_weights_are_kept_if_that_is_asked_for_and_they_are_the_same_only(toy, call, monkeypatch):
+    store, record = toy.home.store(toy.info.id), toy.trial(2).record
+    file = store.folder / f"{record.spec.key}.weights"
+    store.drop_weights(record.spec.key)
+    assert call("replay", "toy", 2).exit_code == 0
+    assert not file.exists(), "nobody asked"
+    trained = toy_experiment.ToyExperiment.train
+
+    def otherwise(*arguments):
+        result = trained(*arguments)
+        return dataclasses.replace(result, weights={"w": result.weights["w"] + 1e-9})
+
+    monkeypatch.setattr(toy_experiment.ToyExperiment, "train", otherwise)
+    result = call("replay", "toy", 2, "--restore", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["restored"]) == (1, False)
+    assert not file.exists()
+
+
+def test_a_failed_trial_has_nothing_to_compare(finished_toy, call):
+    finished_toy(trials=1, overrides=("mode=raise",))
     result = call("replay", "toy", 0)
     assert (result.exit_code, "no epoch to be compared" in result.stderr) == (2, True)

@@ -52,6 +52,7 @@ def run(experiment, config=None, on_epoch=lambda epoch, metrics: None, source=No
     return experiment.train(spec, experiment.prepare(source, 0), on_epoch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_shell_script_is_swept_as_any_experiment(space, make_home, workers):
     sweep = sweeps.run(str(space), home=make_home(), workers=workers, progress="quiet")

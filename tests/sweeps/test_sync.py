@@ -69,8 +69,8 @@ def test_a_lost_store_is_written_again_field_by_field(
     assert state(make_home()) == before
 
 
-def test_a_sweep_that_was_killed_is_ended_as_killed(run_toy, call, make_home):
-    sweep = run_toy(trials=2, workers=0)
+def test_a_sweep_that_was_killed_is_ended_as_killed(finished_toy, call, make_home):
+    sweep = finished_toy(trials=2)
     store = Home(make_home()).store(sweep.info.id)
     store.ask(5)  # as the next start does; then it is killed
     assert call("sync", "toy").exit_code == 0
@@ -80,8 +80,11 @@ def test_a_sweep_that_was_killed_is_ended_as_killed(run_toy, call, make_home):
     assert parent["tags"]["done"] == "2"
 
 
-def test_json_tells_what_was_sent_and_what_was_left_out(run_toy, call, make_home, tmp_path):
-    run_toy(trials=2, workers=0)
+@pytest.mark.slow
+def test_json_tells_what_was_sent_and_what_was_left_out(
+    run_toy, finished_toy, call, make_home, tmp_path
+):
+    finished_toy(trials=2)
     busy = run_toy(trials=2, workers=0, name="busy")
     with SweepLock(Home(make_home()).store(busy.info.id).folder / "lock", "busy"):
         elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
@@ -103,8 +106,8 @@ def test_json_tells_what_was_sent_and_what_was_left_out(run_toy, call, make_home
         assert "is being run by process" in result.stderr
 
 
-def test_a_server_that_is_away_leaves_it_incomplete(run_toy, call):
-    run_toy(trials=2, workers=0)
+def test_a_server_that_is_away_leaves_it_incomplete(finished_toy, call):
+    finished_toy(trials=2)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     result = call("sync", "--tracking-uri", f"http://127.0.0.1:{port}")

@@ -7,6 +7,7 @@ seed how each image is mistaken. Mistakes of two trainings are unrelated, so tha
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,10 @@ TEST_LABELS = np.arange(TESTED) % CLASSES
 
 
 class VotingExperiment:
-    """Its own experiment on blocks: with `block` it is judged on a quarter of the images."""
+    """Its own experiment on blocks: with `block` it is judged on a quarter of the images.
+
+    How many epochs it takes follows from the block, or is `refit_epochs`.
+    """
 
     name = "voting"
     on_blocks = "tests.sweeps.voting_experiment:experiment"
@@ -48,10 +52,13 @@ class VotingExperiment:
         "skill": ParameterInfo("float", 0.0, 10.0, required=True),
         "block": ParameterInfo("int", 0, 9999, default=None, optional=True),
         "search_split": ParameterInfo("bool", default=False),
+        "refit_epochs": ParameterInfo("int", 1, 9999, default=None, optional=True),
+        "seconds": ParameterInfo("float", 0.0, 100.0, default=0.0),
     }
     metrics: Mapping[str, MetricInfo] = {
         "best_val_accuracy": MetricInfo("maximize", "val_accuracy"),
         "block_accuracy": MetricInfo("maximize"),
+        "epochs": MetricInfo("minimize"),
     }
     measures: Mapping[str, str] = {}
 
@@ -79,6 +86,8 @@ class VotingExperiment:
         metrics = {"best_val_accuracy": float(right.mean()), "parameters": 100.0}
         arrays = {}
         block = spec.config.get("block")
+        if block is None:  # a trial of a search
+            time.sleep(float(spec.config.get("seconds") or 0.0))
         if block is not None and not spec.config.get("search_split"):
             repeat, fold = divmod(int(block), FOLDS)
             order = np.random.default_rng(repeat).permutation(IMAGES)
@@ -89,10 +98,12 @@ class VotingExperiment:
                 "block_images": images,
                 "block_logits": logits[images],
             }
+        epochs = float(spec.config.get("refit_epochs") or 1 + int(block or 0) ** 2)
+        metrics |= {"best_epoch": epochs, "epochs": epochs, "train_seconds": 0.5}
         return TrialResult(
             outcome="complete",
             stop_reason="max_epochs",
-            metrics={**metrics, "best_epoch": 1.0, "train_seconds": 0.5},
+            metrics=metrics,
             history={"val_accuracy": [metrics["best_val_accuracy"]]},
             arrays=arrays,
             weights=weights,

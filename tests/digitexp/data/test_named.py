@@ -34,6 +34,7 @@ print(json.dumps(facts))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_keras_data_sets_are_read_and_a_failed_download_names_the_other_way(parts, tmp_path):
     for name in ("train_images", "test_images"):

@@ -16,6 +16,8 @@ from digitexp.explorer.recorded import CHAMPION, Recorded
 from tests.digitexp.explorer.build_outside import FILE
 from tests.digitexp.explorer.tracing import traced
 
+pytestmark = pytest.mark.slow
+
 OUTSIDE = np.load(FILE)
 IMAGES, LABELS = OUTSIDE["images"], OUTSIDE["labels"]
 LOADED = np.stack([cut_and_centre(one, (20, 20)) for one in IMAGES]).astype(np.float32) / 255
@@ -69,7 +71,6 @@ def test_strokes_have_as_much_ink_as_the_digits_they_trace(strokes):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.slow
 def test_pictures_get_the_class_of_the_loaders_images(framing, tmp_path):
     asked = champion_of(tmp_path, "mlp", 3, ())
     expected = classes(asked, LOADED)
@@ -81,7 +82,6 @@ def test_pictures_get_the_class_of_the_loaders_images(framing, tmp_path):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.slow
 def test_strokes_get_the_class_of_the_digits_they_trace(strokes, tmp_path):
     asked = champion_of(tmp_path, "augment", 1, SMALLER)
     expected = classes(asked, LOADED)

@@ -20,6 +20,7 @@ def go_on(epoch, metrics):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_convolutional_net_is_trained_judged_and_brought_back():
     data = cnn.prepare(None, split_seed=0)
@@ -40,6 +41,7 @@ def test_a_convolutional_net_is_trained_judged_and_brought_back():
     assert right == pytest.approx(result.metrics["best_val_accuracy"])
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_same_seed_gives_the_same_bits_and_another_one_does_not():
     data = cnn.prepare(None, split_seed=0)
@@ -50,6 +52,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_does_not():
         np.testing.assert_array_equal(array, again.weights[name])
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_regression_is_judged_by_its_residuals():
     data = regression.prepare(None, split_seed=0)
@@ -61,6 +64,7 @@ def test_a_regression_is_judged_by_its_residuals():
     assert set(regression.draw(SPEC, result)) == {"loss_curves.png", "residuals.png"}
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_datasets_are_made_anew_where_they_are_needed():
     data = streamed.prepare(None, split_seed=0)
@@ -70,6 +74,7 @@ def test_datasets_are_made_anew_where_they_are_needed():
     assert result.metrics["best_val_accuracy"] > 0.85
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_verdict_ends_it_and_the_best_epoch_counts():
     data = cnn.prepare(None, split_seed=0)
@@ -78,6 +83,7 @@ def test_a_verdict_ends_it_and_the_best_epoch_counts():
     assert len(result.history["loss"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_training_that_diverges_says_so():
     data = cnn.prepare(None, split_seed=0)
@@ -114,6 +120,7 @@ def without_input(params):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("build", "said"),
@@ -176,6 +183,7 @@ baselines:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("name", "metric", "direction", "pictures", "bound"),

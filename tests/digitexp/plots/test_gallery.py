@@ -32,6 +32,7 @@ def test_wrong_answers_stand_out_by_their_frame_as_well(source):
     assert changed.mean() > 0.02
 
 
+@pytest.mark.slow
 def test_the_images_are_drawn_as_they_are(source):
     picture = pixels(predictions(source))
     assert min(picture.shape[:2]) > 900

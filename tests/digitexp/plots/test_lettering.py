@@ -21,6 +21,7 @@ from digitexp.plots.trial import draw_trial
 from digitexp.plots.words import CHINESE
 from tests.digitexp.plots.pictures import pixels
 from tests.digitexp.plots.test_curves import HISTORY
+from tests.tools import need
 
 LATIN = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 COUNTS = np.diag([7] * 10).astype(np.uint32)
@@ -39,10 +40,8 @@ PICTURES = {
 
 @pytest.fixture(scope="module")
 def chinese():
-    try:
-        return choose_lettering("zh")
-    except ValueError:
-        pytest.skip("no font with Chinese letters on this system; .ci/run installs one")
+    need("a Chinese font")
+    return choose_lettering("zh")
 
 
 def said_in_the_code():

@@ -24,12 +24,14 @@ def test_the_preview_is_a_readable_picture_on_white(source):
     assert 0.05 < (picture[..., :3].max(axis=2) < 0.3).mean() < 0.5  # ink
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_picture_and_another_seed_another(source):
     first = draw_preview(source.images, source.labels, seed=1)
     assert draw_preview(source.images, source.labels, seed=1) == first
     assert draw_preview(source.images, source.labels, seed=2) != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 8, 11])
 def test_fewer_images_make_a_smaller_picture(source, count):
     few = read(draw_preview(source.images[:count], source.labels[:count]))

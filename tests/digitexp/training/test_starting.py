@@ -49,6 +49,7 @@ def weights_at_the_start(config):
     return train(still, small_digits()).weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "config"),
     [("mlp.npz", MLP), ("mlp.weights.h5", MLP), ("cnn.npz", CNN), ("cnn.weights.h5", CNN),
@@ -67,6 +68,7 @@ def test_all_layers_but_the_output_are_taken_over_by_name(files, name, config):
     assert not np.allclose(fresh["hidden_1/kernel"], expected["hidden_1/kernel"], atol=1e-2)
 
 
+@pytest.mark.slow
 def test_what_was_used_is_recorded_with_its_digest(files):
     config = start(files, "mlp.weights.h5", MLP)
     told = train(config, small_digits()).info["initial_weights"]
@@ -78,6 +80,7 @@ def test_what_was_used_is_recorded_with_its_digest(files):
     assert train(MLP, small_digits()).info == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["fused", "keras"])
 def test_a_start_works_with_both_engines_and_helps_at_once(files, engine):
     started = train(start(files, "mlp.npz", MLP, engine=engine, epochs=1), small_digits())
@@ -86,6 +89,7 @@ def test_a_start_works_with_both_engines_and_helps_at_once(files, engine):
     assert started.history["loss"][0] < alone.history["loss"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "config", "frozen", "still"),
     [
@@ -106,6 +110,7 @@ def test_frozen_layers_stay_the_same_to_the_bit_while_all_others_move(
     assert same == {key for key in before if key.split("/")[0] in still}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits(files):
     config = start(files, "cnn.npz", CNN, frozen_layers=1)
     first, again = train(config, small_digits()), train(config, small_digits())
@@ -168,6 +173,7 @@ fixed: {{hidden_layers: 2, units_1: 12, units_2: 8, epochs: 2}}
 """
 
 
+@pytest.mark.slow
 def test_a_sweep_searches_where_to_start_and_how_much_to_freeze(files, tmp_path, make_home):
     starts = [str(files / name) for name in ("mlp.npz", "mlp.keras")]
     space = tmp_path / "start.yaml"

@@ -35,6 +35,7 @@ def test_nothing_is_held_back_when_the_import_fails(capfd):
     assert capfd.readouterr().err == CHATTER.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_new_process_starts_quietly_with_one_thread():
     code = (
@@ -53,6 +54,7 @@ def test_a_new_process_starts_quietly_with_one_thread():
     assert (done.stdout, done.stderr) == ("1\n1\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_tensorflow_that_already_runs_is_accepted():
     code = (

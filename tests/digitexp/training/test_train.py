@@ -34,6 +34,7 @@ def assert_equal_to_the_bit(first, second):
         np.testing.assert_array_equal(array, second.weights[name])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_whatever_was_trained_before(busy):
     train(TrialConfig(units=(9,), dropout=0.5, epochs=2, seed=1), small_digits())
     assert_equal_to_the_bit(train(BUSY, small_digits()), busy)
@@ -163,6 +164,7 @@ def test_overflow_in_the_first_epoch_is_diverged_without_a_number():
     assert calls == []
 
 
+@pytest.mark.slow
 def test_a_later_divergence_keeps_the_best_epoch_before_it():
     config = TrialConfig(
         units=(64,) * 10, activation="leaky_relu", learning_rate=10.0, batch_size=600,
@@ -194,6 +196,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(VARIANTS))
 def test_every_kind_of_training_learns_and_has_a_seed_that_decides_it(name):
     config, data = replace(VARIANTS[name], learning_rate=0.01), small_digits()
@@ -207,6 +210,7 @@ def test_every_kind_of_training_learns_and_has_a_seed_that_decides_it(name):
         assert values == outcome.history[metric][:2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["fused", "keras"])
 def test_the_rate_follows_its_schedule(engine):
     config = TrialConfig(units=(8,), epochs=5, engine=engine, final_learning_rate_share=0.01)
@@ -220,6 +224,7 @@ def test_the_rate_follows_its_schedule(engine):
     np.testing.assert_allclose(exponential, [1e-3 * 0.01 ** (e / 4) for e in range(5)], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_targeted_augmentation_is_for_the_classes_that_were_recognised_worst():
     config = TrialConfig(
         units=(12,), epochs=6, seed=1, rotation=10.0, shift=0.1, augment_worst_classes=2

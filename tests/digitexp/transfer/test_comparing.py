@@ -56,6 +56,7 @@ def test_a_source_is_learnt_in_the_targets_size_and_from_its_own_training_part()
 MLP = TrialConfig(units=(10,), epochs=3, learning_rate=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_pairs_have_the_same_images_and_seeds(tmp_path):
     said = []
@@ -87,6 +88,7 @@ def test_pairs_have_the_same_images_and_seeds(tmp_path):
     assert train(started, data).metrics["best_val_accuracy"] == found[3].started[1]
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_training_that_diverges_ends_the_comparison(tmp_path):
     data = pretraining_data(load_source("sklearn-digits"), (8, 8), 100, split_seed=0)

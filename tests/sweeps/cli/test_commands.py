@@ -1,6 +1,8 @@
 """The commands as a user types them, in this process: fast, and counted by coverage."""
 
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -41,6 +43,7 @@ def test_json_lines_tell_the_whole_run(call):
     assert events[-1]["summary"]["counts"]["COMPLETE"] == 3
 
 
+@pytest.mark.slow
 def test_quiet_says_failures_only(call):
     assert call("run", "TOY", "--trials", 2, "--quiet").output == ""
     failing = ("run", "TOY", "--trials", 2, "--quiet", "--name", "failing", "--set", "mode=raise")
@@ -57,8 +60,20 @@ def test_ci_mode_writes_a_summary_and_fails_loudly(call, tmp_path, monkeypatch, 
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     result = call("run", "TOY", "--trials", 2, "--strict", "--fail-under", bound)
     assert result.exit_code == code
-    assert ("failed: best score" in result.stderr) == bool(code)
-    assert "| trial |" in summary.read_text() or "best observed" in summary.read_text()
+    best = json.loads(call("best", "toy", "--json").output)["best"]
+    score = f"{best['objective']:.4f}"
+    assert best["origin"] == "baseline first"
+    said = f"failed: best score {score} is below the bound {bound} (--fail-under)\n"
+    assert [line for line in result.stderr.splitlines(True) if "failed" in line] == [said] * code
+    written = summary.read_text().splitlines()
+    assert written[0] == "### Sweep toy"
+    assert written[2].startswith("2 of 2 trials: 2 COMPLETE (")
+    assert written[4].startswith(f"**best observed, not confirmed: score {score} (trial 0)")
+    assert "| trial | origin | score | best minus this | epochs | seconds |" in written
+    (row,) = [line for line in written if line.startswith("| 0 |")]
+    assert row.startswith(f"| 0 | baseline first, best observed | {score} |  | 3 |")
+    for name, value in best["params"].items():
+        assert f"| {name} | {value} |" in written
 
 
 def test_strict_fails_when_a_trial_failed(call):
@@ -77,6 +92,7 @@ def test_an_interrupted_run_exits_130_and_the_same_command_goes_on(call, tmp_pat
     assert "3 of 3 trials: 3 COMPLETE" in second.output
 
 
+@pytest.mark.slow
 def test_results_are_listed_shown_and_exported(call, tmp_path):
     call("run", "TOY", "--trials", 4)
     assert "4/4" in call("list").output
@@ -132,6 +148,7 @@ def test_a_plan_says_how_many_trials_are_trained_at_once(call, workers, expected
     assert f"workers     {expected}\n" in result.output
 
 
+@pytest.mark.slow
 def test_a_run_says_which_workers_will_never_have_work(call):
     result = call("run", "TOY", "--trials", 1, "--workers", 2, "--ask-ahead", 1)
     assert "workers: 2, 1 at once (1 idle: --ask-ahead is 1)" in result.stderr
@@ -149,6 +166,13 @@ def test_a_baseline_that_set_shuts_out_is_left_out_and_named(call):
     assert "left out" in result.output
     run = call("run", "TOY", "--trials", 1, "--set", "x=-1..0")
     assert "baseline 'first' lies outside what --set allows" in run.stderr
+
+
+def test_the_version_is_that_of_the_distribution():
+    project = Path(__file__).parents[3] / "pyproject.toml"
+    result = CliRunner().invoke(app, ["--version"])
+    version = tomllib.loads(project.read_text("utf-8"))["project"]["version"]
+    assert (result.exit_code, result.output) == (0, f"{version}\n")
 
 
 def test_the_schema_of_a_space_is_json(call):

@@ -19,8 +19,8 @@ from tests.sweeps.soundness import assert_sound
 
 
 @pytest.fixture
-def dashboard(run_toy, make_home):
-    before = run_toy(trials=6, workers=0)
+def dashboard(finished_toy, make_home):
+    before = finished_toy(trials=6)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     running = Launched(["dashboard", "--home", str(make_home()), "--port", str(port)])
@@ -61,6 +61,7 @@ def test_deleting_and_telling_there_changes_nothing_here(dashboard, make_home):
     assert_sound(make_home(), table(sweep))
 
 
+@pytest.mark.slow
 def test_the_copy_follows_a_sweep_that_goes_on(dashboard, run_toy):
     _, base = dashboard
     more = run_toy(trials=9, workers=0)

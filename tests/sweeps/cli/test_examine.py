@@ -99,12 +99,13 @@ def test_what_cannot_be_examined_is_said_and_nothing_is_written(run, call, tmp_p
     assert not (tmp_path / "there").exists()
 
 
-def test_an_experiment_without_the_ability_is_refused(run_toy, call):
-    run_toy(trials=1, workers=0)
+def test_an_experiment_without_the_ability_is_refused(finished_toy, call):
+    finished_toy(trials=1)
     result = call("toy")
     assert (result.exit_code, "give it a method `examine`" in result.stderr) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "said"),
     [

@@ -39,6 +39,7 @@ def widen(toy_space):
     toy_space.write_text(toy_space.read_text().replace("low: -1, high: 1", "low: -1, high: 2"))
 
 
+@pytest.mark.slow
 def test_a_widened_space_is_refused_planned_and_extended(call, toy_space):
     assert call("run", "TOY", "--trials", 4, "--workers", 0).exit_code == 0
     widen(toy_space)

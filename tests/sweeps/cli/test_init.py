@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ def files(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_trials_pass_where_it_was_written(tmp_path, kind):
     folder = tmp_path / "new one"
@@ -26,13 +26,11 @@ def test_two_trials_pass_where_it_was_written(tmp_path, kind):
     assert result.exit_code == 0, result.output
     own = "train.py" if kind == "script" else "experiment.py"
     assert files(folder) == sorted(["space.yaml", own, "test_experiment.py"])
-    began = time.monotonic()
     words = ["-m", "sweeps", "run", "space.yaml", "--trials", "2", "--strict", "--workers", "2"]
     ran = subprocess.run(
         [sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
-    assert time.monotonic() - began < 60
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=folder, capture_output=True, text=True, check=False,

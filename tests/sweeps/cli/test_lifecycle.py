@@ -16,6 +16,7 @@ import sweeps
 from sweeps.cli import app
 from sweeps.coordinator.lock import SweepLock
 from sweeps.home import Home
+from sweeps.lifecycle import sharing
 from tests.faults.mlflow_state import mlflow_state
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
@@ -41,8 +42,17 @@ def studies(home):
         return [name for (name,) in database.execute("SELECT study_name FROM studies")]
 
 
-def test_another_name_reaches_records_and_runs_and_the_sweep_goes_on(run_toy, call, make_home):
-    before = run_toy(trials=2, workers=0)
+def files(folder):
+    """Return size and time of change of every file but locks, which are signed and cleared."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
+    found = ((path, path.stat()) for path in paths)
+    return {path: (status.st_size, status.st_mtime_ns) for path, status in found}
+
+
+def test_another_name_reaches_records_and_runs_and_the_sweep_goes_on(
+    run_toy, finished_toy, call, make_home
+):
+    before = finished_toy(trials=2)
     result = call("rename", "toy", "better")
     assert (result.exit_code, result.stdout) == (0, "sweep 'toy' is called 'better' now\n")
     runs = tracked(make_home(), before.info.id)
@@ -54,8 +64,8 @@ def test_another_name_reaches_records_and_runs_and_the_sweep_goes_on(run_toy, ca
     assert call("rename", "toy", "x").exit_code == 2
 
 
-def test_a_name_that_is_taken_or_none_is_refused(run_toy, call, make_home):
-    run_toy(trials=1, workers=0)
+def test_a_name_that_is_taken_or_none_is_refused(run_toy, finished_toy, call, make_home):
+    finished_toy(trials=1)
     run_toy(trials=1, workers=0, name="other")
     for new, said in (("other", "there is a sweep 'other' already"), ("a b", "use 1 to 80")):
         result = call("rename", "toy", new)
@@ -67,8 +77,9 @@ def test_a_name_that_is_taken_or_none_is_refused(run_toy, call, make_home):
             assert (result.exit_code, "is being run by" in result.stderr) == (2, True)
 
 
-def test_deleted_it_is_gone_everywhere_and_the_others_stay(run_toy, call, make_home):
-    gone = run_toy(trials=2, workers=0)
+@pytest.mark.slow
+def test_deleted_it_is_gone_everywhere_and_the_others_stay(run_toy, finished_toy, call, make_home):
+    gone = finished_toy(trials=2)
     run_toy(trials=4, workers=0, extend=True, overrides=("x=-1..0.9",))
     other = run_toy(trials=2, workers=0, name="other")
     result = call("delete", "toy", "--yes")
@@ -80,8 +91,8 @@ def test_deleted_it_is_gone_everywhere_and_the_others_stay(run_toy, call, make_h
     assert_sound(make_home(), table(other), "other")
 
 
-def test_nothing_is_deleted_without_a_word(run_toy, call, make_home):
-    run_toy(trials=1, workers=0)
+def test_nothing_is_deleted_without_a_word(finished_toy, call, make_home):
+    finished_toy(trials=1)
     result = call("delete", "toy")
     assert (result.exit_code, "say --yes; nothing was deleted" in result.stderr) == (2, True)
     assert len(sweeps.load("toy", make_home()).rows()) == 1
@@ -93,11 +104,12 @@ DELETION = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", DELETION)
 def test_a_deletion_that_is_killed_is_undone_or_finished_by_the_next_start(
-    run_toy, call, make_home, toy_space, point
+    run_toy, finished_toy, call, make_home, toy_space, point
 ):
-    gone = run_toy(trials=2, workers=0)
+    gone = finished_toy(trials=2)
     other = run_toy(trials=2, workers=0, name="other")
     words = ["delete", "toy", "--yes", "--home", str(make_home())]
     assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
@@ -112,8 +124,9 @@ def test_a_deletion_that_is_killed_is_undone_or_finished_by_the_next_start(
     assert_sound(make_home(), table(other), "other")
 
 
-def test_shared_and_imported_it_is_the_same_sweep(run_toy, call, make_home, tmp_path):
-    sweep = run_toy(trials=3, workers=0)
+@pytest.mark.slow
+def test_shared_and_imported_it_is_the_same_sweep(run_toy, finished_toy, call, make_home, tmp_path):
+    sweep = finished_toy(trials=3)
     file = tmp_path / "toy.sweep"
     assert call("share", "toy", file).exit_code == 0
     assert call("share", "toy", file).exit_code == 2, "an existing file is not overwritten"
@@ -127,8 +140,8 @@ def test_shared_and_imported_it_is_the_same_sweep(run_toy, call, make_home, tmp_
     assert "is here already" in call("import", file, home="elsewhere").stderr
 
 
-def test_it_can_be_imported_under_another_name(run_toy, call, make_home, tmp_path):
-    run_toy(trials=2, workers=0)
+def test_it_can_be_imported_under_another_name(run_toy, finished_toy, call, make_home, tmp_path):
+    finished_toy(trials=2)
     run_toy("elsewhere", trials=1, workers=0)
     call("share", "toy", tmp_path / "f")
     taken = call("import", tmp_path / "f", home="elsewhere")
@@ -171,9 +184,9 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_what_is_no_whole_sweep_is_refused_and_leaves_nothing(
-    run_toy, call, make_home, tmp_path, attack
+    finished_toy, call, make_home, tmp_path, attack
 ):
-    run_toy(trials=1, workers=0)
+    finished_toy(trials=1)
     file = tmp_path / "toy.sweep"
     call("share", "toy", file)
     act, said = ATTACKS[attack]
@@ -185,11 +198,59 @@ def test_what_is_no_whole_sweep_is_refused_and_leaves_nothing(
     assert not (tmp_path / "evil").exists()
 
 
+def saying_more(file):
+    """Write an archive whose directory says of a small member that it is 21 GB."""
+    content = {"format": "sweeps-share 1", "name": "toy", "id": "x", "files": {"asked": "0"}}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", json.dumps(content))
+        archive.writestr("asked", "7\n")
+        archive.getinfo("asked").file_size = 21 * 2**30  # written when the archive is closed
+
+
+def saying_less(file):
+    """Write an archive whose directory says 2 bytes of a member that unpacks to a million."""
+    content = {"format": "sweeps-share 1", "name": "toy", "id": "x", "files": {"asked": "0"}}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", json.dumps(content))
+        archive.writestr("asked", b"7" * 10**6)
+        archive.getinfo("asked").file_size = 2
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [(saying_more, "holds more than 20 GB; refused"), (saying_less, "not a shared sweep, or dama")],
+)
+def test_an_archive_that_unpacks_to_more_than_it_may_is_refused_and_leaves_nothing(
+    tmp_path, write, said
+):
+    write(tmp_path / "bomb.sweep")
+    words = ["import", str(tmp_path / "bomb.sweep"), "--home", str(tmp_path / "new" / "home")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"error: {tmp_path / 'bomb.sweep'}: {said}")
+    assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["bomb.sweep"]
+
+
+@pytest.mark.parametrize(("beyond", "code"), [(0, 0), (1, 2)])
+def test_the_limit_is_of_all_members_together(
+    finished_toy, call, make_home, tmp_path, monkeypatch, beyond, code
+):
+    finished_toy(trials=1)
+    call("share", "toy", tmp_path / "toy.sweep")
+    with zipfile.ZipFile(tmp_path / "toy.sweep") as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    monkeypatch.setattr(sharing, "MOST_BYTES", size - beyond)
+    assert call("import", tmp_path / "toy.sweep", home="elsewhere").exit_code == code
+    assert len(Home(make_home("elsewhere")).sweeps()) == (1 if code == 0 else 0)
+
+
 @pytest.mark.parametrize("point", ["import.unpacked", "import.done"])
 def test_an_import_that_is_killed_is_undone_or_finished(
-    run_toy, call, make_home, tmp_path, migrated_database, point
+    finished_toy, call, make_home, tmp_path, migrated_database, point
 ):
-    sweep = run_toy(trials=2, workers=0)
+    sweep = finished_toy(trials=2)
     file = tmp_path / "toy.sweep"
     call("share", "toy", file)
     shutil.copy(migrated_database, make_home("elsewhere") / "mlflow.db")
@@ -202,11 +263,12 @@ def test_an_import_that_is_killed_is_undone_or_finished(
     assert_sound(make_home("elsewhere"), table(sweep))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["share.begun", "share.packed"])
 def test_a_sharing_that_is_killed_leaves_no_file_and_can_be_repeated(
-    run_toy, call, make_home, tmp_path, point
+    finished_toy, call, make_home, tmp_path, point
 ):
-    sweep = run_toy(trials=2, workers=0)
+    sweep = finished_toy(trials=2)
     file = tmp_path / "toy.sweep"
     words = ["share", "toy", str(file), "--home", str(make_home())]
     assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
@@ -219,9 +281,9 @@ def test_a_sharing_that_is_killed_leaves_no_file_and_can_be_repeated(
 
 @pytest.mark.parametrize("point", ["gc.begun", "gc.done:2"])
 def test_a_gc_that_is_killed_has_freed_some_and_the_next_frees_the_rest(
-    run_toy, call, make_home, point
+    finished_toy, call, make_home, point
 ):
-    sweep = run_toy(trials=6, workers=0)
+    sweep = finished_toy(trials=6)
     folder = Home(make_home()).store(sweep.info.id).folder
     before = len(list(folder.glob("*.weights")))
     words = ["gc", "--keep-top", "1", "--home", str(make_home())]
@@ -237,9 +299,9 @@ def test_a_gc_that_is_killed_has_freed_some_and_the_next_frees_the_rest(
 
 @pytest.mark.parametrize("point", ["run.filed:2", "end.valued"])
 def test_an_archived_sweep_whose_return_is_killed_returns_with_the_next(
-    run_toy, call, make_home, point
+    finished_toy, call, make_home, point
 ):
-    sweep = run_toy(trials=2, workers=0)
+    sweep = finished_toy(trials=2)
     call("archive", "toy")
     words = ["archive", "toy", "--undo", "--home", str(make_home())]
     assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
@@ -248,8 +310,8 @@ def test_an_archived_sweep_whose_return_is_killed_returns_with_the_next(
     assert_sound(make_home(), table(sweep))
 
 
-def test_archived_it_is_hidden_and_comes_back_as_it_was(run_toy, call, make_home):
-    sweep = run_toy(trials=2, workers=0)
+def test_archived_it_is_hidden_and_comes_back_as_it_was(finished_toy, call, make_home):
+    sweep = finished_toy(trials=2)
     before = tracked(make_home(), sweep.info.id)
     assert call("archive", "toy").exit_code == 0
     assert "no sweeps in" in call("list").stdout
@@ -263,8 +325,9 @@ def test_archived_it_is_hidden_and_comes_back_as_it_was(run_toy, call, make_home
     assert call("doctor").stdout == "all is well with 1 sweep\n"
 
 
-def test_running_an_archived_sweep_brings_it_back(run_toy, call, make_home):
-    run_toy(trials=2, workers=0)
+@pytest.mark.slow
+def test_running_an_archived_sweep_brings_it_back(run_toy, finished_toy, call, make_home):
+    finished_toy(trials=2)
     call("archive", "toy")
     sweep = run_toy(trials=3, workers=0)
     assert_sound(make_home(), table(sweep))
@@ -272,8 +335,8 @@ def test_running_an_archived_sweep_brings_it_back(run_toy, call, make_home):
 
 
 @pytest.mark.parametrize("point", [f"archived.{step}" for step in ("begun", "renamed", "done")])
-def test_an_archiving_that_is_killed_is_undone_or_finished(run_toy, call, make_home, point):
-    sweep = run_toy(trials=2, workers=0)
+def test_an_archiving_that_is_killed_is_undone_or_finished(finished_toy, call, make_home, point):
+    sweep = finished_toy(trials=2)
     words = ["archive", "toy", "--home", str(make_home())]
     assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
     assert call("doctor", "--fix").exit_code == 0
@@ -281,15 +344,19 @@ def test_an_archiving_that_is_killed_is_undone_or_finished(run_toy, call, make_h
     assert_sound(make_home(), table(sweep))
 
 
-def test_gc_frees_the_weights_of_all_but_the_best_and_says_what(run_toy, call, make_home):
-    sweep = run_toy(trials=6, workers=0)
+def test_gc_frees_the_weights_of_all_but_the_best_and_says_what(finished_toy, call, make_home):
+    sweep = finished_toy(trials=6)
     folder = Home(make_home()).store(sweep.info.id).folder
-    (folder / "0001-1.record.torn").write_text("torn")
-    before = sorted(path.name for path in folder.glob("*.weights"))
+    (folder / "0001-1.record.torn").write_bytes(bytes(2_000_000))
+    before = files(make_home())
     dry = call("gc", "--keep-top", "1", "--dry-run")
-    assert sorted(path.name for path in folder.glob("*.weights")) == before
+    assert files(make_home()) == before, "only said"
     result = call("gc", "--keep-top", "1")
     assert result.stdout == dry.stdout.replace("would free", "freed")
+    removed = before.keys() - files(make_home()).keys()
+    assert sum(before[path][0] for path in removed) == pytest.approx(2e6, abs=5e4)
+    assert result.stdout == f"toy: {len(removed)} files, 2.0 MB\nfreed 2.0 MB\n"
+    assert {path.suffix for path in removed} == {".weights", ".torn"}
     left = {path.stem for path in folder.glob("*.weights")}
     assert left == {"0000-1", sweep.best().record.spec.key}, "the baseline and the best"
     assert not list(folder.glob("*.torn"))
@@ -297,10 +364,11 @@ def test_gc_frees_the_weights_of_all_but_the_best_and_says_what(run_toy, call, m
     assert_sound(make_home(), table(sweep))
 
 
+@pytest.mark.slow
 def test_notes_are_shown_by_mlflow_and_survive_a_lost_store(
-    run_toy, call, make_home, migrated_database
+    run_toy, finished_toy, call, make_home, migrated_database
 ):
-    sweep = run_toy(trials=2, workers=0)
+    sweep = finished_toy(trials=2)
     assert call("note", "toy", "the first try").exit_code == 0
     assert call("note", "toy", "1", "looks odd").exit_code == 0
     assert call("note", "toy").stdout == "the first try\ntrial 1: looks odd\n"
@@ -326,9 +394,10 @@ def test_notes_are_shown_by_mlflow_and_survive_a_lost_store(
     assert notes()[2] == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["sweep.begun", "sweep.renamed", "run.filed:2", "end.valued"])
-def test_a_renaming_that_is_killed_is_undone_or_finished(run_toy, call, make_home, point):
-    sweep = run_toy(trials=3, workers=0)
+def test_a_renaming_that_is_killed_is_undone_or_finished(finished_toy, call, make_home, point):
+    sweep = finished_toy(trials=3)
     words = ["rename", "toy", "better", "--home", str(make_home())]
     assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
     assert call("doctor", "--fix").exit_code == 0
@@ -339,8 +408,8 @@ def test_a_renaming_that_is_killed_is_undone_or_finished(run_toy, call, make_hom
 
 
 @pytest.mark.parametrize("step", ["begun", "renamed", "done"])
-def test_a_note_that_is_killed_is_there_or_not(run_toy, call, make_home, step):
-    sweep = run_toy(trials=1, workers=0)
+def test_a_note_that_is_killed_is_there_or_not(finished_toy, call, make_home, step):
+    sweep = finished_toy(trials=1)
     words = ["note", "toy", "0", "odd", "--home", str(make_home())]
     assert Launched(words, {"SWEEPS_FAILPOINT": f"notes.{step}"}).wait() == -signal.SIGKILL
     assert call("sync").exit_code == 0
@@ -352,8 +421,8 @@ def test_a_note_that_is_killed_is_there_or_not(run_toy, call, make_home, step):
 
 
 @pytest.mark.parametrize("words", [("delete", "toy", "--yes"), ("archive", "toy")])
-def test_while_the_server_is_away_nothing_is_removed(run_toy, call, make_home, words):
-    sweep = run_toy(trials=1, workers=0)
+def test_while_the_server_is_away_nothing_is_removed(finished_toy, call, make_home, words):
+    sweep = finished_toy(trials=1)
     result = call(*words, "--tracking-uri", "http://127.0.0.1:9")
     assert result.exit_code == 1
     assert "cannot be reached" in result.stderr
@@ -362,16 +431,19 @@ def test_while_the_server_is_away_nothing_is_removed(run_toy, call, make_home, w
     assert "toy" in call("list").stdout
 
 
-def test_renamed_while_archived_it_comes_back_under_its_new_name(run_toy, call, make_home):
-    sweep = run_toy(trials=2, workers=0)
+def test_renamed_while_archived_it_comes_back_under_its_new_name(finished_toy, call, make_home):
+    sweep = finished_toy(trials=2)
     call("archive", "toy")
     assert call("rename", "toy", "better").exit_code == 0
     assert call("archive", "better", "--undo").exit_code == 0
     assert_sound(make_home(), table(sweep), "better")
 
 
-def test_a_killed_deletion_is_finished_by_a_start_from_python_too(run_toy, call, make_home):
-    gone = run_toy(trials=1, workers=0)
+@pytest.mark.slow
+def test_a_killed_deletion_is_finished_by_a_start_from_python_too(
+    run_toy, finished_toy, call, make_home
+):
+    gone = finished_toy(trials=1)
     words = ["delete", "toy", "--yes", "--home", str(make_home())]
     assert Launched(words, {"SWEEPS_FAILPOINT": "delete.done"}).wait() == -signal.SIGKILL
     other = run_toy(trials=1, workers=0, name="other")

@@ -24,8 +24,8 @@ def call(make_home, toy_space, monkeypatch):
     return call
 
 
-def test_one_trial_is_shown_whole_with_its_error(run_toy, call):
-    run_toy(trials=2, workers=0, overrides=("mode=raise",))
+def test_one_trial_is_shown_whole_with_its_error(finished_toy, call):
+    finished_toy(trials=2, overrides=("mode=raise",))
     result = call("trials", "toy", 1)
     assert result.exit_code == 0
     assert "FAILED, error" in result.stdout
@@ -41,8 +41,8 @@ def test_the_end_of_a_run_says_how_to_see_the_whole_error(call):
     assert "the whole error: sweeps trials toy 0" in result.stdout
 
 
-def test_tables_agree_whatever_their_format(run_toy, call, tmp_path):
-    sweep = run_toy(trials=6, workers=0)
+def test_tables_agree_whatever_their_format(finished_toy, call, tmp_path):
+    sweep = finished_toy(trials=6)
     call("trials", "toy", "--csv", tmp_path / "toy.csv")
     call("trials", "toy", "--parquet", tmp_path / "toy.parquet")
     frame = sweep.trials()
@@ -56,8 +56,9 @@ def test_tables_agree_whatever_their_format(run_toy, call, tmp_path):
     assert (refused.exit_code, "cannot be written" in refused.stderr) == (2, True)
 
 
-def test_history_is_one_row_an_epoch_and_metric(run_toy, make_home):
-    sweep = run_toy(trials=3, workers=0)
+@pytest.mark.slow
+def test_history_is_one_row_an_epoch_and_metric(finished_toy, make_home):
+    sweep = finished_toy(trials=3)
     history = sweeps.history("toy", make_home())
     assert list(history) == ["slot", "epoch", "metric", "value"]
     assert set(history["slot"]) == {0, 1, 2}
@@ -68,14 +69,15 @@ def test_history_is_one_row_an_epoch_and_metric(run_toy, make_home):
         assert chosen["value"].tolist() == values
 
 
-def test_confusion_of_what_does_not_classify_is_refused(run_toy, make_home):
-    run_toy(trials=1, workers=0)
+def test_confusion_of_what_does_not_classify_is_refused(finished_toy, make_home):
+    finished_toy(trials=1)
     with pytest.raises(UsageError, match="does not classify"):
         sweeps.confusion("toy", 0, make_home())
 
 
-def test_what_exists_is_planned_as_it_would_go_on(run_toy, call, make_home):
-    run_toy(trials=4, workers=0)
+@pytest.mark.slow
+def test_what_exists_is_planned_as_it_would_go_on(run_toy, finished_toy, call, make_home):
+    finished_toy(trials=4)
     planned = call("plan", "TOY", "--trials", 9)
     assert "4 of 9 trials are done" in planned.stdout
     assert "Next trials" in planned.stdout
@@ -90,8 +92,8 @@ def test_what_exists_is_planned_as_it_would_go_on(run_toy, call, make_home):
     assert (refused.exit_code, "exists with other options" in refused.stderr) == (2, True)
 
 
-def test_an_archived_sweep_is_marked_as_one(run_toy, call):
-    run_toy(trials=1, workers=0)
+def test_an_archived_sweep_is_marked_as_one(finished_toy, call):
+    finished_toy(trials=1)
     call("archive", "toy")
     (row,) = json.loads(call("list", "--all", "--json").stdout)
     assert row["state"] == "ARCHIVED"
@@ -104,8 +106,8 @@ def test_a_home_that_is_not_there_is_no_home_in_order(tmp_path, command):
 
 
 @pytest.mark.parametrize("words", [("seven", "x"), ("1", "two", "words")])
-def test_a_note_that_might_overwrite_another_one_is_refused(run_toy, call, words):
-    run_toy(trials=2, workers=0)
+def test_a_note_that_might_overwrite_another_one_is_refused(finished_toy, call, words):
+    finished_toy(trials=2)
     call("note", "toy", "of the sweep")
     result = call("note", "toy", *words)
     assert (result.exit_code, "nothing was noted" in result.stderr) == (2, True)
@@ -121,8 +123,8 @@ def test_a_refused_import_creates_nothing(tmp_path, content):
     assert not home.exists()
 
 
-def test_trials_are_compared_by_what_differs(run_toy, call, tmp_path):
-    sweep = run_toy(trials=6, workers=0)
+def test_trials_are_compared_by_what_differs(finished_toy, call, tmp_path):
+    sweep = finished_toy(trials=6)
     result = call("compare", "toy:0", "toy")
     assert result.exit_code == 0, result.stderr
     assert "Parameters that differ" in result.stdout
@@ -147,7 +149,7 @@ def test_trials_are_compared_by_what_differs(run_toy, call, tmp_path):
         (["toy", "tyo"], "did you mean 'toy'"),
     ],
 )
-def test_what_cannot_be_compared_is_said(run_toy, call, names, said):
-    run_toy(trials=2, workers=0)
+def test_what_cannot_be_compared_is_said(finished_toy, call, names, said):
+    finished_toy(trials=2)
     result = call("compare", *names)
     assert (result.exit_code, said in result.stderr) == (2, True), result.stderr

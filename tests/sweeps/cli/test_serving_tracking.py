@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
 from sweeps.cli import app
+from tests.sweeps.cli.answering import answer
 
 
 @pytest.fixture
@@ -25,10 +25,12 @@ def port() -> int:
 
 
 @pytest.fixture
-def server(tmp_path, port) -> Iterator[subprocess.Popen[str]]:
+def server(tmp_path, port, request) -> Iterator[subprocess.Popen[str]]:
+    """Start it; a test's parameter is of more options, in which PORT stands for the port."""
+    more = [word.replace("PORT", str(port)) for word in getattr(request, "param", [])]
     started = subprocess.Popen(
         [sys.executable, "-m", "sweeps", "serve-tracking", str(tmp_path / "team"),
-         "--port", str(port), "--workers", "1"],
+         "--port", str(port), "--workers", "1", *more],
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert started.stdout is not None
@@ -63,16 +65,30 @@ def test_a_home_made_offline_is_published_and_nothing_is_left_of_the_server(
     )  # fmt: skip
     assert "trials.csv" in {file.path for file in client.list_artifacts(parent.info.run_id)}
 
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    path = "/api/2.0/mlflow/experiments/search?max_results=1"
-    connection.request("GET", path, headers={"Host": "evil.example"})
-    assert connection.getresponse().status == 403
-    connection.close()
+    forwarded = f"localhost:{port + 1}"  # as by `ssh -L`
+    for called in (f"127.0.0.1:{port}", f"[::1]:{port}", "localhost", forwarded):
+        assert answer(port, called) == 200, called
+    for called in ("evil.example", f"10.evil.example:{port}", f"192.168.1.1:{port}"):
+        assert answer(port, called) == 403, called
 
     os.kill(server.pid, signal.SIGINT)
     assert server.wait(60) == 0
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     assert f"--port {port}" not in listed.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "server",
+    [["--host", "0.0.0.0", "--allowed-host", "team.example:PORT", "--allowed-host", "box:PORT"]],
+    indirect=True,
+)
+def test_beyond_this_machine_it_answers_to_the_names_it_was_given_and_to_its_own(server, port):
+    for name in ("team.example", "box", "127.0.0.1", "localhost", "[::1]"):
+        assert answer(port, f"{name}:{port}") == 200, name
+    foreign = ("evil.example", f"evil.example:{port}", "team.example", f"team.example.evil:{port}")
+    for called in (*foreign, f"10.evil.example:{port}"):
+        assert answer(port, called) == 403, called
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def test_a_plan_shows_all_objectives(call):
     }
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_the_front_and_the_same_command_goes_on(call):
     result = call("run", "TRADING", "--trials", 12, "--workers", 0)
     assert result.exit_code == 0, result.output
@@ -52,6 +53,7 @@ def test_a_run_ends_with_the_front_and_the_same_command_goes_on(call):
     assert len(sweeps.load("trading", call.home).rows()) == 14
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_the_same_trials(call, make_home, tmp_path):
     words = ["run", str(call.file), "--trials", "14", "--set", "longest_seconds=0.3"]
     launched = Launched([*words, "--workers", "2", "--home", str(call.home)])
@@ -67,6 +69,7 @@ def test_a_killed_run_goes_on_with_the_same_trials(call, make_home, tmp_path):
     assert call("doctor", "trading").exit_code == 0
 
 
+@pytest.mark.slow
 def test_best_and_trials_and_list_tell_the_front(call, swept):
     front = [trial.slot for trial in swept.pareto_front()]
     text = call("best", "trading").stdout
@@ -83,6 +86,7 @@ def test_best_and_trials_and_list_tell_the_front(call, swept):
     assert header[-3:] == ["on_front", "seconds", "error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("finalize",), ("export", "folder"), ("try", "--like", "best")])
 def test_who_needs_a_best_trial_is_refused_and_told_where_to_look(call, swept, tmp_path, words):
     command, *more = (str(tmp_path / w) if w == "folder" else w for w in words)
@@ -93,6 +97,7 @@ def test_who_needs_a_best_trial_is_refused_and_told_where_to_look(call, swept, t
     assert "sweeps best trading" in line
 
 
+@pytest.mark.slow
 def test_a_trial_of_the_front_is_tried_first_elsewhere(call, swept):
     line = ("run", "TRADING", "--name", "next", "--trials", 1, "--workers", 0, "--seed", 5)
     assert call(*line, "--quiet").exit_code == 0
@@ -102,6 +107,7 @@ def test_a_trial_of_the_front_is_tried_first_elsewhere(call, swept):
     assert f"x={first.params['x']}" in result.stdout
 
 
+@pytest.mark.slow
 def test_gc_keeps_the_weights_of_the_front(call, swept):
     assert call("gc", "trading", "--keep-top", 1).exit_code == 0
     folder = swept.home.store(swept.info.id).folder

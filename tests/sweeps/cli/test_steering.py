@@ -70,6 +70,7 @@ def steered(make_home, migrated_database, tmp_path):
         made.running.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "words"), [(2, []), (0, []), (2, ["--now"]), (0, ["--now"])])
 def test_stop_ends_it_as_ctrl_c_does_and_the_same_command_goes_on(steered, workers, words):
     steered.start(workers=workers)
@@ -83,6 +84,7 @@ def test_stop_ends_it_as_ctrl_c_does_and_the_same_command_goes_on(steered, worke
     assert steered.start(workers=workers).wait() == 0
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_ends_as_if_left_alone(steered, run_toy, make_home):
     options = {"trials": TRIALS, "workers": 0}
     expected = table(run_toy("alone", **options, overrides=("longest_seconds=0.2", "epochs=6")))
@@ -93,6 +95,7 @@ def test_a_stopped_sweep_ends_as_if_left_alone(steered, run_toy, make_home):
     assert table(sweeps.load("toy", steered.home)) == expected
 
 
+@pytest.mark.slow
 def test_paused_it_begins_no_trial_and_resumed_it_finishes(steered):
     steered.start(seconds=0.6)
     steered.until(lambda: steered.recorded() >= 2)
@@ -109,6 +112,7 @@ def test_paused_it_begins_no_trial_and_resumed_it_finishes(steered):
     assert_sound(steered.home, table(sweeps.load("toy", steered.home)))
 
 
+@pytest.mark.slow
 def test_a_paused_sweep_can_be_stopped(steered):
     steered.start(seconds=0.6)
     steered.until(lambda: steered.recorded() >= 1)
@@ -118,6 +122,7 @@ def test_a_paused_sweep_can_be_stopped(steered):
     assert steered.running.wait() == 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 0])
 def test_a_cancelled_trial_counts_as_pruned_and_the_others_go_on(steered, workers):
     steered.start(seconds=3.0, epochs=30, workers=workers, trials=3)
@@ -130,6 +135,7 @@ def test_a_cancelled_trial_counts_as_pruned_and_the_others_go_on(steered, worker
     assert steered.call("doctor").exit_code == 0
 
 
+@pytest.mark.slow
 def test_watch_follows_until_the_end(steered):
     steered.start(seconds=0.1)
     steered.until(lambda: steered.recorded() >= 1)
@@ -142,6 +148,7 @@ def test_watch_follows_until_the_end(steered):
     assert steered.running.wait() == 0
 
 
+@pytest.mark.slow
 def test_what_was_asked_of_a_killed_sweep_does_not_bind_the_next_start(steered):
     steered.start(seconds=1.5)  # long enough that it is paused before it is done, on any machine
     steered.until(lambda: steered.recorded() >= 1)
@@ -153,8 +160,8 @@ def test_what_was_asked_of_a_killed_sweep_does_not_bind_the_next_start(steered):
     assert not list(steered.home.glob("records/*/asked-to-*"))
 
 
-def test_who_does_not_run_cannot_be_steered(run_toy, make_home):
-    run_toy(trials=2, workers=0)
+def test_who_does_not_run_cannot_be_steered(finished_toy, make_home):
+    finished_toy(trials=2)
 
     def call(*words):
         return CliRunner().invoke(app, [*words, "--home", str(make_home())])
@@ -170,6 +177,7 @@ def test_who_does_not_run_cannot_be_steered(run_toy, make_home):
     assert call("stop", "nothing").exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_stopped_by_the_kernel_is_named(steered, monkeypatch):
     monkeypatch.setattr("sweeps.cli.steering.LONGEST_STOP_SECONDS", 1.0)
     running = steered.start()
@@ -182,6 +190,7 @@ def test_a_sweep_that_is_stopped_by_the_kernel_is_named(steered, monkeypatch):
     assert running.wait() == 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["stop", "pause"])
 @pytest.mark.parametrize("step", ["begun", "renamed", "done"])
 def test_a_request_that_is_killed_was_made_or_not(steered, command, step):
@@ -202,6 +211,7 @@ def test_a_request_that_is_killed_was_made_or_not(steered, command, step):
     assert_sound(steered.home, table(sweeps.load("toy", steered.home)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["begun", "done"])
 def test_a_resume_that_is_killed_goes_on_or_can_be_repeated(steered, step):
     steered.start(seconds=0.6)
@@ -219,6 +229,7 @@ def test_a_resume_that_is_killed_goes_on_or_can_be_repeated(steered, step):
     assert_sound(steered.home, table(sweeps.load("toy", steered.home)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["begun", "renamed", "done"])
 def test_a_cancel_that_is_killed_has_ended_that_trial_or_none(steered, step):
     steered.start(seconds=3.0, epochs=30, trials=3)

@@ -16,6 +16,7 @@ import pytest
 from sweeps.cli.ui import run_ui
 from sweeps.errors import UsageError
 from sweeps.tracking.projection import Projection
+from tests.sweeps.cli.answering import answer
 from tests.sweeps.factories import make_info, make_record
 
 
@@ -106,27 +107,33 @@ def test_a_server_that_cannot_start_shows_its_last_lines_and_fails(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
-def test_a_signal_stops_the_server_and_leaves_no_process(
+def test_it_answers_to_its_own_name_only_and_a_signal_leaves_no_process(
     real_home: Path, number: signal.Signals, code: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
-    def signal_when_it_listens() -> None:
+    answers: list[int] = []
+
+    def ask_and_signal_when_it_listens() -> None:
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    os.kill(os.getpid(), number)
-                    return
+                    break
             time.sleep(0.1)
+        try:
+            answers.extend(answer(port, f"{name}:{port}") for name in ("localhost", "10.evil.eu"))
+        finally:
+            os.kill(os.getpid(), number)
 
-    threading.Thread(target=signal_when_it_listens, daemon=True).start()
+    threading.Thread(target=ask_and_signal_when_it_listens, daemon=True).start()
     try:
         ended = run_ui(real_home, store(real_home), "127.0.0.1", port, open_browser=False)
     except SystemExit as leaving:
         ended = leaving.code
     assert ended == code
+    assert answers == [200, 403]
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)

@@ -87,6 +87,7 @@ def test_a_python_call_that_was_interrupted_says_so(run_toy, make_home, tmp_path
     assert sweeps.load("toy", make_home()).rows()[0].state == "RUNNING"
 
 
+@pytest.mark.slow
 def test_a_signal_shortens_the_wait_for_a_store_that_never_answers(toy_space, tmp_path):
     import socket
 

@@ -76,6 +76,7 @@ def runs_of(sweep):
     return sorted(found, key=lambda run: run.data.tags.get("trial", ""))
 
 
+@pytest.mark.slow
 def test_a_widened_sweep_goes_on_with_its_trials_in_the_joint_space(run_space):
     before = run_space(trials=12)
     rows = table(before)
@@ -118,6 +119,7 @@ def test_without_extending_the_widened_space_is_refused_with_three_ways_out(run_
     assert "--extend" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "kept"),
     [({"seed": 1}, "seed"), ({"data": "other"}, "data"), ({"order": "free"}, "order")],
@@ -146,6 +148,7 @@ def test_only_an_existing_sweep_is_extended(run_space, make_home):
         run_space(trials=2, extend=True, name="toi")
 
 
+@pytest.mark.slow
 def test_extending_twice_with_the_same_options_is_extending_once(run_space):
     run_space(trials=5)
     once = table(run_space(trials=9, high=2, extend=True))
@@ -161,6 +164,7 @@ def test_extending_twice_with_the_same_options_is_extending_once(run_space):
     assert table(third)[:9] == once
 
 
+@pytest.mark.slow
 def test_with_nothing_changed_a_sweep_just_goes_on(run_space):
     run_space("plain", trials=4)
     plain = run_space("plain", trials=8)
@@ -170,6 +174,7 @@ def test_with_nothing_changed_a_sweep_just_goes_on(run_space):
     assert extended.info.generation == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -189,6 +194,7 @@ def test_an_extension_is_the_same_in_one_go_or_in_steps_with_or_without_workers(
     assert table(run_space("workers", workers=2, extend=True, **options)) == at_once
 
 
+@pytest.mark.slow
 def test_trials_outside_a_narrowed_space_stay_in_the_table_and_out_of_the_study(run_space):
     before = table(run_space(trials=12))
     after = run_space(trials=20, low=0, high=0.6, extend=True)
@@ -206,6 +212,7 @@ def test_trials_outside_a_narrowed_space_stay_in_the_table_and_out_of_the_study(
     assert after.best().value == max(row.objective for row in after.rows())
 
 
+@pytest.mark.slow
 def test_a_parameter_that_is_gone_keeps_the_trials_that_had_its_default(run_space):
     kept = {"more": LAYERS, "first": "0.5, kind: a, layers: 0"}
     before = run_space(trials=14, **kept).rows()
@@ -218,6 +225,7 @@ def test_a_parameter_that_is_gone_keeps_the_trials_that_had_its_default(run_spac
     assert all(row.params.keys() == {"x", "kind"} for row in after.rows()[14:])
 
 
+@pytest.mark.slow
 def test_new_baselines_are_tried_first_and_old_ones_not_again(run_space):
     run_space(trials=4)
     more = "  second: {x: 1.5, kind: b}\n"
@@ -225,6 +233,7 @@ def test_new_baselines_are_tried_first_and_old_ones_not_again(run_space):
     assert [row.origin for row in after.rows()][4:] == ["baseline second", "sampled", "sampled"]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_did_not_improve_may_try_again_in_another_space(run_space):
     # The baseline is at the optimum: whatever follows it brings no improvement.
     options = {"trials": 20, "stop_after": 3, "workers": 0, "first": "0.3, kind: a"}
@@ -233,6 +242,7 @@ def test_a_sweep_that_did_not_improve_may_try_again_in_another_space(run_space):
     assert len(run_space(high=2, **options).rows()) == 7
 
 
+@pytest.mark.slow
 def test_runs_know_their_generation(run_space):
     before = run_space(trials=3)
     unchanged = {
@@ -251,6 +261,7 @@ def test_runs_know_their_generation(run_space):
         assert run.data.tags == unchanged[run.info.run_id]
 
 
+@pytest.mark.slow
 def test_an_unfinished_trial_is_finished_as_it_was_proposed(run_space, tmp_path):
     flag = tmp_path / "flag"
     fixed = f", mode: sigint, signal_file: {flag}"

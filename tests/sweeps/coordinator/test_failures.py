@@ -84,6 +84,7 @@ def outcomes(sweep):
     return [(row.state, row.reason, row.attempts) for row in sweep.rows()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_slot_that_is_tried_again_leaves_no_trace_in_the_table(run_failing, workers):
     # Errors only: with --workers 0 a crash would be ours.
@@ -97,6 +98,7 @@ def without_acts(rows):
     return [(*row[:5], {k: v for k, v in row[5].items() if k != "acts"}, row[6]) for row in rows]
 
 
+@pytest.mark.slow
 def test_every_reason_is_tried_again_as_often_as_it_may_and_no_more(run_failing):
     sweep = run_failing(
         "home",
@@ -153,6 +155,7 @@ def forget_end_of_slot(sweep, number):
         database.execute("UPDATE trials SET state = 'RUNNING' WHERE number = ?", [number])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_sweep_whose_trials_all_fail_stops_and_goes_on_once_it_is_mended(
     run_failing, make_home, workers
@@ -181,6 +184,7 @@ def test_diverged_trials_do_not_count_as_failures_in_a_row(run_toy):
     assert [row.reason for row in sweep.rows()] == ["diverged"] * 12
 
 
+@pytest.mark.slow
 def test_no_configuration_that_failed_or_diverged_is_ever_proposed_again(run_failing, toy_space):
     text = toy_space.read_text()
     finite = text.replace("low: -1, high: 1}", "low: -1, high: 1, step: 0.25}")

@@ -73,6 +73,7 @@ def wait_for_record(home, key):
     return next(home.glob(f"records/*/{key}.record")).parent
 
 
+@pytest.mark.slow
 def test_a_coordinator_that_is_stopped_keeps_its_sweep(toy_space, make_home):
     with start(toy_space, make_home(), "--set", "longest_seconds=1") as process:
         for line in process.stderr:

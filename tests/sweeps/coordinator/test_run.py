@@ -22,12 +22,14 @@ def test_a_sweep_ends_with_as_many_outcomes_as_were_asked_for(run_toy):
     assert [row.state for row in sweep.rows()] == ["COMPLETE"] * 7
 
 
+@pytest.mark.slow
 def test_the_same_command_twice_adds_nothing(run_toy):
     once = table(run_toy(trials=6))
     assert table(run_toy(trials=6)) == once
     assert table(run_toy(trials=3)) == once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"sampler": "qmc"}, {"pruner": "median"}])
 def test_five_trials_raised_to_ten_equal_ten_at_once(run_toy, options):
     run_toy("stepwise", trials=5, **options)
@@ -35,6 +37,7 @@ def test_five_trials_raised_to_ten_equal_ten_at_once(run_toy, options):
     assert table(stepwise) == table(run_toy("at once", trials=10, **options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal", ["sigint", "sigterm"])
 def test_an_interrupted_sweep_that_is_resumed_equals_the_undisturbed_one(
     run_toy, make_home, tmp_path, signal
@@ -68,6 +71,7 @@ def test_an_error_fails_its_trial_only_and_is_recorded(run_toy):
     assert rows[0].error.startswith("RuntimeError: told to raise")
 
 
+@pytest.mark.slow
 def test_a_diverged_trial_is_failed_for_us_and_a_warning_to_the_sampler(run_toy):
     sweep = run_toy(trials=30, overrides=("bad_above=0",))
     rows = sweep.rows()
@@ -93,6 +97,7 @@ def test_the_study_holds_every_slot_with_all_its_parameters(run_toy):
     assert all(t.state.is_finished() for t in study.trials)
 
 
+@pytest.mark.slow
 def test_a_study_that_lost_its_last_commits_is_rebuilt_from_records(run_toy):
     sweep = run_toy(trials=6)
     with closing(sqlite3.connect(sweep.home.optuna_db)) as database, database:
@@ -109,6 +114,7 @@ def test_a_study_that_lost_its_last_commits_is_rebuilt_from_records(run_toy):
     assert table(run_toy(trials=9)) == table(run_toy("other", trials=9))
 
 
+@pytest.mark.slow
 def test_a_median_pruner_ends_bad_trials_early(run_toy):
     rows = run_toy(trials=40, pruner="median").rows()
     pruned = [row for row in rows if row.state == "PRUNED"]
@@ -116,6 +122,7 @@ def test_a_median_pruner_ends_bad_trials_early(run_toy):
     assert all(row.epochs < 3 and row.objective is None for row in pruned)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["asha", "hyperband"])
 def test_rungs_survive_an_interruption(run_toy, toy_space, pruner):
     # Lengths differ, so that a pruner that learns its resources from the first trials shows.
@@ -132,6 +139,7 @@ def test_rungs_survive_an_interruption(run_toy, toy_space, pruner):
     assert any(row[1] == "PRUNED" for row in at_once)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -160,6 +168,7 @@ def test_grid_tries_every_point_and_then_ends(run_toy):
     assert [row.params["kind"] for row in rows] == ["a", "b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "reproducible"), [("slots", "true"), ("free", "false")])
 def test_the_parent_run_says_whether_the_order_is_reproducible(run_toy, order, reproducible):
     sweep = run_toy(trials=12, order=order)
@@ -170,6 +179,7 @@ def test_the_parent_run_says_whether_the_order_is_reproducible(run_toy, order, r
     assert parent.data.tags["reproducible"] == reproducible
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "expected"),
     [
@@ -189,6 +199,7 @@ def test_the_same_name_with_other_options_is_refused_naming_the_difference(
     assert table(run_toy(trials=2)) == before
 
 
+@pytest.mark.slow
 def test_a_second_coordinator_is_refused_and_told_who_the_first_is(run_toy):
     sweep = run_toy(trials=2)
     folder = sweep.home.records / sweep.info.id
@@ -200,6 +211,7 @@ def test_a_second_coordinator_is_refused_and_told_who_the_first_is(run_toy):
     assert len(run_toy(trials=3).rows()) == 3
 
 
+@pytest.mark.slow
 def test_weights_are_kept_for_baselines_and_the_best_twenty(run_toy):
     sweep = run_toy(trials=30)
     ranked = sorted(sweep.rows()[1:], key=lambda row: -row.objective)
@@ -208,6 +220,7 @@ def test_weights_are_kept_for_baselines_and_the_best_twenty(run_toy):
     assert {int(path.name[:4]) for path in folder.glob("*.weights")} == keep
 
 
+@pytest.mark.slow
 def test_a_killed_attempt_never_gives_its_number_to_another(run_toy):
     sweep = run_toy(trials=3)
     # As a kill leaves it: the slot is stored and its second attempt was begun, nothing recorded.

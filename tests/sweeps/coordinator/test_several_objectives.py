@@ -44,6 +44,7 @@ def study_of(sweep):
     return optuna.load_study(study_name=sweep.info.study_name, storage=storage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, NSGA2, {"sampler": "qmc"}], ids=["tpe", "nsga2", "qmc"])
 def test_in_one_go_in_steps_or_by_workers_the_trials_are_the_same(run_trading, options):
     undisturbed = run_trading("undisturbed", trials=18, workers=0, **options)
@@ -54,6 +55,7 @@ def test_in_one_go_in_steps_or_by_workers_the_trials_are_the_same(run_trading, o
     assert values(stepwise) == values(workers) == values(undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, NSGA2], ids=["tpe", "nsga2"])
 def test_interrupted_and_resumed_it_equals_the_undisturbed_one(run_trading, tmp_path, options):
     flag = tmp_path / "flag"
@@ -67,11 +69,13 @@ def test_interrupted_and_resumed_it_equals_the_undisturbed_one(run_trading, tmp_
     assert table(run_trading("disturbed", **more)) == table(undisturbed)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_trials(run_trading):
     one, other = (run_trading(f"seed {seed}", trials=4, workers=0, seed=seed) for seed in (1, 2))
     assert table(one)[1:] != table(other)[1:]
 
 
+@pytest.mark.slow
 def test_both_objectives_steer_tpe_towards_the_front(run_trading):
     sweep = run_trading(trials=60, workers=0, overrides=("layers=0", "kind=a"))
     front = sweep.pareto_front()
@@ -80,6 +84,7 @@ def test_both_objectives_steer_tpe_towards_the_front(run_trading):
     assert sum(x < 0.35 for x in late) > 0.75 * len(late), "of uniform draws it were two thirds"
 
 
+@pytest.mark.slow
 def test_the_study_holds_every_value_and_its_best_trials_are_the_front(run_trading):
     sweep = run_trading(trials=30, workers=0)
     study = study_of(sweep)
@@ -91,6 +96,7 @@ def test_the_study_holds_every_value_and_its_best_trials_are_the_front(run_tradi
     assert len(front) > 1
 
 
+@pytest.mark.slow
 def test_a_trial_of_which_one_objective_is_no_number_has_diverged(run_trading):
     sweep = run_trading(trials=25, workers=0)
     diverged = [row for row in sweep.rows() if row.reason == "diverged"]
@@ -128,6 +134,7 @@ def test_with_one_objective_the_front_is_the_best_trial(run_toy):
     assert "on_front" not in sweep.trials().columns
 
 
+@pytest.mark.slow
 def test_the_frame_has_a_column_for_each_and_who_is_on_the_front(run_trading):
     sweep = run_trading(trials=20, workers=0)
     frame = sweep.trials()
@@ -151,11 +158,13 @@ def test_stop_after_counts_trials_that_do_not_change_the_front():
         assert rules.reason() == expected
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_front_stands_still_ends(run_trading):
     sweep = run_trading(trials=60, workers=0, stop_after=6, overrides=("x=0.3",))
     assert 6 < len(sweep.rows()) < 60
 
 
+@pytest.mark.slow
 def test_weights_of_the_front_are_kept_however_many_are_better_in_the_first(run_trading):
     sweep = run_trading(trials=45, workers=0)
     store = sweep.home.store(sweep.info.id)
@@ -176,6 +185,7 @@ def test_a_clock_among_the_objectives_is_marked(run_trading, text, expected):
     assert parent.data.tags["reproducible"] == expected
 
 
+@pytest.mark.slow
 def test_a_study_written_anew_from_the_records_is_the_same(run_trading, make_home):
     sweep = run_trading(trials=12, workers=0)
     records = sweep.home.store(sweep.info.id).read_all()
@@ -187,6 +197,7 @@ def test_a_study_written_anew_from_the_records_is_the_same(run_trading, make_hom
     assert table(run_trading(trials=16, workers=0)) == table(run_trading("other", trials=16))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"), [(ONE, TWO), (TWO, ONE), (TWO, TWO.replace("cost", "loss"))]
 )
@@ -197,6 +208,7 @@ def test_an_extension_cannot_change_the_objectives(run_trading, before, after):
         run_trading(text=second, trials=4, workers=0, extend=True)
 
 
+@pytest.mark.slow
 def test_an_extended_sweep_goes_on_with_both(run_trading):
     run_trading(trials=5, workers=0)
     wider = TRADING.replace("low: -1", "low: -0.9")

@@ -1,6 +1,5 @@
 """Databases and records that are locked, full, read-only, damaged or lost: no result is lost."""
 
-import ctypes
 import resource
 import shutil
 import signal
@@ -18,7 +17,7 @@ from sweeps.home import Home
 from sweeps.records import RecordError
 from tests.sweeps.conftest import table
 from tests.sweeps.databases.locking import locked
-from tests.sweeps.launching import Launched
+from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 from tests.sweeps.soundness import assert_sound, slots
 
 TRIALS = 8
@@ -63,6 +62,7 @@ def lose_records(sweep, kept):
             path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lose", [lose_slots, lose_outcomes])
 def test_a_study_that_lost_its_last_commits_is_rebuilt(run_toy, make_home, undisturbed, lose):
     for kept in range(TRIALS + 1):
@@ -80,6 +80,7 @@ def replace_tracking(home, empty):
     shutil.copy(empty / "mlflow.db", home / "mlflow.db")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", range(1, 5))  # ask_ahead is 4: so many may be in flight
 def test_slots_that_were_asked_but_not_recorded_run_again(run_toy, make_home, undisturbed, missing):
     sweep = run_toy(trials=TRIALS - 2)
@@ -93,6 +94,7 @@ def test_slots_that_were_asked_but_not_recorded_run_again(run_toy, make_home, un
     assert attempts == [1] * kept + [2] * missing + [1] * 2
 
 
+@pytest.mark.slow
 def test_without_its_study_a_sweep_goes_on_from_its_records(run_toy, make_home, undisturbed):
     run_toy(trials=TRIALS - 3)
     for path in make_home().glob("optuna.db*"):
@@ -101,6 +103,7 @@ def test_without_its_study_a_sweep_goes_on_from_its_records(run_toy, make_home, 
     assert_sound(make_home(), undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["optuna.db", "mlflow.db"])
 @pytest.mark.parametrize("contents", [b"", b"no database at all"])
 def test_a_damaged_database_is_refused_until_it_is_moved_away(
@@ -123,6 +126,7 @@ def test_a_damaged_database_is_refused_until_it_is_moved_away(
     assert_sound(make_home(), undisturbed)
 
 
+@pytest.mark.slow
 def test_a_torn_record_is_put_aside_and_its_trial_runs_again(run_toy, make_home, undisturbed):
     sweep = run_toy(trials=TRIALS)
     torn = sweep.home.store(sweep.info.id).folder / "0003-1.record"
@@ -136,6 +140,7 @@ def test_a_torn_record_is_put_aside_and_its_trial_runs_again(run_toy, make_home,
     assert len(slots(make_home(), sweep.info.id)) == TRIALS
 
 
+@pytest.mark.slow
 def test_a_sweep_that_cannot_be_read_any_more_hides_no_other(run_toy, make_home):
     first = run_toy(trials=1)
     second = run_toy(trials=1, name="second")
@@ -145,6 +150,7 @@ def test_a_sweep_that_cannot_be_read_any_more_hides_no_other(run_toy, make_home)
         run_toy(trials=1)
 
 
+@pytest.mark.slow
 def test_a_database_that_is_locked_for_a_while_holds_the_sweep_up(
     run_toy, make_home, undisturbed, monkeypatch
 ):
@@ -157,6 +163,7 @@ def test_a_database_that_is_locked_for_a_while_holds_the_sweep_up(
     assert_sound(make_home(), undisturbed)
 
 
+@pytest.mark.slow
 def test_a_database_that_stays_locked_ends_the_sweep_and_what_ran_is_safe(
     run_toy, make_home, undisturbed, monkeypatch
 ):
@@ -200,6 +207,7 @@ def run_with(on_record, run_toy, monkeypatch):
     monkeypatch.undo()
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_sweep_that_waits_for_a_database(
     toy_space, make_home, tmp_path, undisturbed
 ):
@@ -215,6 +223,7 @@ def test_sigterm_ends_a_sweep_that_waits_for_a_database(
     assert_sound(make_home(), undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "fragment"),
     [
@@ -243,6 +252,7 @@ def no_file_beyond(size):
     return partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "fragment"), [(0, "mlflow.db"), (1000, "mlflow.db"), (40_000, "optuna.db")]
 )
@@ -260,6 +270,7 @@ def test_without_room_for_a_new_sweep_there_is_none_or_an_empty_one(
     assert_sound(make_home(), undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["optuna.db", "mlflow.db", "."])
 def test_what_is_read_only_is_refused_and_left_as_it_is(toy_space, make_home, undisturbed, what):
     words = ["run", str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
@@ -276,14 +287,3 @@ def test_what_is_read_only_is_refused_and_left_as_it_is(toy_space, make_home, un
     assert "Traceback" not in refused.stderr()
     assert Launched(words).wait() == 0
     assert_sound(make_home(), undisturbed)
-
-
-def give_up_the_rights_of_root():
-    """Let the modes of files count for root too: drop CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this process
-    sets = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable, twice 32 bits
-    assert libc.capget(header, sets) == 0
-    for position in range(2):
-        sets[position] &= ~0b110
-    assert libc.capset(header, sets) == 0

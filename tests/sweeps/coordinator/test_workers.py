@@ -72,6 +72,7 @@ def test_neither_the_number_of_workers_nor_their_speed_changes_any_trial(run_toy
     assert states == ({"COMPLETE"} if pruner == "none" else {"COMPLETE", "PRUNED"})
 
 
+@pytest.mark.slow
 def test_a_crashed_trial_fails_for_that_reason_and_the_sweep_goes_on(run_toy, tmp_path):
     kill = ("mode=sigkill", f"signal_file={tmp_path / 'flag'}")
     rows = run_toy(trials=4, workers=2, overrides=kill, retries={"crash": 0}).rows()
@@ -103,6 +104,7 @@ def until_first_trial(process):
     return started
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_coordinator_is_killed(toy_space, make_home):
     with start(toy_space, make_home(), "--set", "longest_seconds=2") as process:
         started = until_first_trial(process)
@@ -127,6 +129,7 @@ def slow_start(toy_space, tmp_path):
     return toy_space
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_server_that_still_warms_up_ends_with_its_coordinator(slow_start, make_home, number):
     with start(slow_start, make_home()) as process:
@@ -141,6 +144,7 @@ def test_a_server_that_still_warms_up_ends_with_its_coordinator(slow_start, make
     assert eventually(lambda: not is_alive(server), 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_running_trials_at_their_next_epoch(toy_space, make_home, number, code):
     words = ("--set", "longest_seconds=2", "--set", "epochs=100")
@@ -157,6 +161,7 @@ def test_a_signal_stops_running_trials_at_their_next_epoch(toy_space, make_home,
     assert 1 <= states.count("RUNNING") <= 2
 
 
+@pytest.mark.slow
 def test_a_trial_that_never_hears_of_a_signal_is_ended_after_a_while(toy_space, make_home):
     words = ("--set", "longest_seconds=100", "--set", "epochs=1", "--set", "mode=quick_first")
     with start(toy_space, make_home(), *words) as process:
@@ -168,6 +173,7 @@ def test_a_trial_that_never_hears_of_a_signal_is_ended_after_a_while(toy_space, 
     assert len(sweeps.load("toy", make_home()).rows()) == 1
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_everything_at_once(toy_space, make_home):
     words = ("--set", "longest_seconds=100", "--set", "epochs=1", "--set", "mode=quick_first")
     with start(toy_space, make_home(), *words) as process:

@@ -60,9 +60,9 @@ class Patient:
 
 
 @pytest.fixture
-def patient(run_toy, make_home, monkeypatch):
+def patient(finished_toy, make_home, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    run_toy(trials=4, workers=0)
+    finished_toy(trials=4)
     return Patient(make_home())
 
 
@@ -191,6 +191,7 @@ def test_all_is_well_with_a_sweep_that_was_left_alone(patient):
     assert patient.state() == patient.healthy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
 def test_trouble_is_found_and_mended(patient, trouble):
     part, what = trouble(patient)
@@ -205,6 +206,7 @@ def test_trouble_is_found_and_mended(patient, trouble):
     assert patient.doctor("--fix").stderr == "", "nothing is left to do"
 
 
+@pytest.mark.slow
 def test_a_torn_record_is_put_aside_with_its_run_and_the_trial_runs_again(patient, run_toy):
     record = patient.store.folder / "0002-1.record"
     record.write_bytes(record.read_bytes()[:-1])
@@ -222,6 +224,7 @@ def test_a_torn_record_is_put_aside_with_its_run_and_the_trial_runs_again(patien
     assert table(sweeps.load("toy", patient.path)) == patient.healthy[2]
 
 
+@pytest.mark.slow
 def test_damaged_weights_are_put_aside_and_their_trial_stays(patient):
     weights = patient.store.folder / "0001-1.weights"
     weights.write_bytes(weights.read_bytes()[:-1])
@@ -232,6 +235,7 @@ def test_damaged_weights_are_put_aside_and_their_trial_stays(patient):
     assert patient.state() == patient.healthy
 
 
+@pytest.mark.slow
 def test_a_doubled_run_is_told_and_reduced_to_one(patient):
     from mlflow.tracking import MlflowClient
 
@@ -253,6 +257,7 @@ def test_a_sweep_that_is_running_is_left_alone(patient):
     assert len(patient.problems()) == 1
 
 
+@pytest.mark.slow
 def test_an_extended_sweep_is_compared_and_mended_in_its_newest_study(patient, run_toy):
     run_toy(trials=6, workers=0, extend=True, overrides=("x=-1..0.9",))
     patient.info = sweeps.load("toy", patient.path).info
@@ -266,6 +271,7 @@ def test_an_extended_sweep_is_compared_and_mended_in_its_newest_study(patient, r
     assert patient.state() == patient.healthy
 
 
+@pytest.mark.slow
 def test_a_study_without_its_earlier_generations_needs_the_space(patient, run_toy):
     run_toy(trials=6, workers=0, extend=True, overrides=("x=-1..0.9",))
     whole_study(patient)

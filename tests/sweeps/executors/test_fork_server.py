@@ -8,6 +8,8 @@ from sweeps.executors.workers import WorkersExecutor
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import WAIT_SECONDS, Listener, eventually, is_alive, pids
 
+pytestmark = pytest.mark.usefixtures("measure_children")
+
 
 def test_workers_are_forked_from_a_process_without_threads(bench, tmp_path):
     assert bench.result("fine").result

@@ -17,6 +17,8 @@ from tests.sweeps.executors.conftest import (
     pids,
 )
 
+pytestmark = pytest.mark.usefixtures("measure_children")
+
 
 def test_every_attempt_comes_back_and_every_epoch_is_heard_of(bench):
     futures = [bench.submit("fine") for _ in range(10)]

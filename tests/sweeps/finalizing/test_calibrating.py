@@ -8,10 +8,11 @@ from sweeps.experiment import TrialResult
 from sweeps.finalizing.calibrating import calibration
 from sweeps.finalizing.finalists import refit_space
 from sweeps.finalizing.telling_calibration import tell_calibration
-from tests.digitexp.calibration.drawn import drawn
+from tests.chance import at_least
+from tests.digitexp.calibration.drawn import drawn, true_changes
 from tests.sweeps.finalizing.test_verdict import verdicts
 
-N, FOLDS = 100, 4
+N, FOLDS, DRAWS = 100, 4, 200
 
 
 def result(seed, temperature, told=None, kept=("block_logits", "block_labels")):
@@ -71,13 +72,14 @@ def test_values_are_those_of_all_answers_together():
     )
 
 
-def test_intervals_of_the_change_cover_what_other_blocks_measure():
-    found = [measured(1.3, 1.3, first=1000 * draw) for draw in range(60)]
-    for name in ("ece", "nll"):
+def test_intervals_of_the_change_cover_what_it_truly_is():
+    found = [measured(1.3, 1.3, first=1000 * draw) for draw in range(DRAWS)]
+    for name, truth in true_changes(20 * N, 1.3).items():
         changes = [one.measures[name].change for one in found]
-        truth = np.mean([change.value for change in changes])
-        covered = [low <= truth <= high for low, high in (c.interval() for c in changes)]
-        assert np.mean(covered) >= 0.86, name  # 95 less three standard errors
+        covered = sum(low <= truth <= high for low, high in (c.interval() for c in changes))
+        assert covered >= at_least(0.95, DRAWS), name
+        values = [change.value for change in changes]
+        assert abs(np.mean(values) - truth) <= 3 * np.std(values) / DRAWS**0.5, name
 
 
 def test_with_fewer_than_eight_blocks_nothing_is_called_lower():

@@ -168,6 +168,7 @@ class TestFinalized:
             "training.html",
         ]
 
+    @pytest.mark.slow
     def test_doctor_finds_nothing_and_doing_it_again_trains_nothing(self, home):
         call = caller(home)
         again = call("finalize", "nets")  # the best two on eight blocks, as before
@@ -243,6 +244,7 @@ class TestFinalized:
                 kept = client.download_artifacts(run.info.run_id, f"evaluation/{file}")
                 assert Path(kept).read_bytes() == (tmp_path / one["label"] / file).read_bytes()
 
+    @pytest.mark.slow
     def test_the_test_part_is_read_once_for_a_frozen_list(self, home, told):
         call = caller(home)
         first = call(*WORDS, "--test", "--json")
@@ -272,6 +274,7 @@ class TestFinalized:
         assert "The test part, read once" in page
         assert call("doctor").exit_code == 0
 
+    @pytest.mark.slow
     def test_a_refit_takes_all_but_the_test_part_and_becomes_the_champion(
         self, home, told, tmp_path
     ):
@@ -352,7 +355,7 @@ def test_finalists_are_distinct_and_the_best_baseline_is_among_them():
     assert all(finalist.label in text for finalist in chosen)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.tensorflow
 def test_as_many_random_trials_are_confirmed_beside_the_search(home, tmp_path):
     shutil.copytree(home, tmp_path / "mlruns")  # a home may be moved; the others go on with theirs

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.coordinator.lock import SweepLock
 from sweeps.finalizing.ledger import readings_of
 from sweeps.finalizing.telling_reading_votes import VOTE_QUESTIONS
 from sweeps.finalizing.testing import EARLIER_QUESTIONS, QUESTIONS
@@ -233,6 +234,15 @@ class TestReading:
         assert path.with_suffix(".npz").stat().st_mtime_ns == scores, "nothing was scored again"
         other = call("finalize", "one", *FINALIZE, "--workers", 0, "--test")
         assert (other.exit_code, "--again" in other.stderr) == (2, True), "another list"
+
+    def test_a_reading_is_told_while_a_sweep_of_an_earlier_one_is_run_again(self, home):
+        two = sweeps.load("two", home)
+        lock = two.home.store(two.info.id).folder / "lock"
+        words = ("finalize", "one", *FINALIZE, "--workers", 0, "--test", "--again", "two goes on")
+        with SweepLock(lock, "two"):  # as `sweeps run` does with more trials
+            ran = caller(home)(*words, "--json")
+        assert ran.exit_code == 0, ran.output
+        assert json.loads(ran.stdout)["test"]["reading"] == 2
 
     def test_a_sweep_that_was_sent_elsewhere_takes_its_votes_along(self, home, tmp_path):
         assert caller(home)("share", "one", tmp_path / "one.sweep").exit_code == 0

@@ -1,4 +1,4 @@
-"""Intervals against simulations with a known truth; bounds are those promised plus chance."""
+"""Intervals against simulations with a known truth; bounds are those promised, and chance's."""
 
 import numpy as np
 import pytest
@@ -12,15 +12,13 @@ from sweeps.finalizing.intervals import (
     crossed_mean,
 )
 from sweeps.finalizing.outcomes import Outcomes
+from tests.chance import at_least, at_most
 
-DRAWS = 400
-
-
-def at_most(share):
-    """Return how often something of that chance happens in all draws, and hardly ever oftener."""
-    return DRAWS * share + 3 * np.sqrt(DRAWS * share * (1 - share))
+DRAWS = {8: 1000, 20: 600}
+"""By blocks: as many as two seconds have time for."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "world", [{}, {"unequal": True}, {"block": 0.25}, {"own": 0.3, "block": 0.05}]
 )
@@ -28,35 +26,37 @@ def at_most(share):
 def test_no_difference_is_called_one_in_five_of_a_hundred_at_most(blocks, world):
     random = np.random.default_rng(blocks)
     false = 0
-    for _ in range(DRAWS):
+    for _ in range(DRAWS[blocks]):
         outcomes = simulated(random, 0, 2, blocks, **world)
         low, _ = crossed_difference(outcomes, outcomes.leader, 1 - outcomes.leader).interval()
         false += low > 0
-    assert false <= at_most(0.05)
+    assert false <= at_most(0.05, DRAWS[blocks])
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_mean_and_of_a_difference_covers_the_truth():
     random = np.random.default_rng(1)
     missed = [0, 0]
-    for _ in range(DRAWS):
+    for _ in range(DRAWS[20]):
         outcomes = simulated(random, 0, 2, 20)
         for place, (estimate, truth) in enumerate(
             [(crossed_difference(outcomes, 0, 1), 0.0), (crossed_mean(outcomes, 0), ACCURACY)]
         ):
             low, high = estimate.interval()
             missed[place] += not low <= truth <= high
-    assert max(missed) <= at_most(0.05)
+    assert max(missed) <= at_most(0.05, DRAWS[20])
 
 
+@pytest.mark.slow
 def test_a_point_is_seen_by_twenty_blocks_where_the_corrected_t_hardly_sees_it():
     random = np.random.default_rng(2)
     seen = [0, 0]
-    for _ in range(DRAWS):
+    for _ in range(DRAWS[20]):
         outcomes = simulated(random, 1.0, 2, 20)
         seen[0] += crossed_difference(outcomes, 0, 1).interval()[0] > 0
         seen[1] += corrected_t_difference(outcomes, 0, 1, 3600).interval()[0] > 0
-    assert seen[0] >= 0.75 * DRAWS
-    assert seen[1] <= 0.4 * DRAWS
+    assert seen[0] >= at_least(0.8, DRAWS[20])
+    assert seen[1] <= at_most(0.3, DRAWS[20])
 
 
 def test_what_only_images_vary_by_more_blocks_do_not_reduce():

@@ -173,6 +173,24 @@ def test_of_several_sweeps_those_with_fewer_trainings_say_how_many_ensembles_the
     assert (rows["winners, soft"][5], rows["all, soft"][5]) == ("cannot tell yet", "better")
 
 
+def test_a_sweep_with_one_training_votes_with_others_only(ledger):
+    reading, scores = voting(ledger, n=3000, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
+    named = [dataclasses.replace(e, name=n) for e, n in zip(reading.entries, "ab", strict=True)]
+    reading = dataclasses.replace(reading, entries=named)
+    scores |= {name: scores[name][:1] for name in ("logits_1", "correct_1")}
+    told = tell_reading_votes(reading, scores, readings=1)
+    rows = {row[0]: row for row in told.rows}
+    names = [f"{name}, {kind}" for name in ("a", "winners", "all") for kind in ("soft", "hard")]
+    assert list(rows) == ["a", "b", *names]
+    right = soft_vote(scores["logits_0"][0], scores["logits_1"][0]) == scores["labels"]
+    assert rows["winners, soft"][2].startswith(f"{100 * right.mean():.2f}±")
+    right = soft_vote(*scores["logits_0"], scores["logits_1"][0]) == scores["labels"]
+    assert rows["all, soft"][2].startswith(f"{100 * right.mean():.2f}±")
+    assert (rows["winners, soft"][1], rows["all, soft"][1]) == ("2", "7")
+    assert float(rows["winners, soft"][4].split("..")[0]) > 0
+    assert rows["winners, soft"][5] == "cannot tell yet", "of votes like it there is one"
+
+
 def soft_vote(*logits):
     """Return the class with the largest mean probability, of members (n, classes)."""
     powers = [np.exp(one) for one in logits]

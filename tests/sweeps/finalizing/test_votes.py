@@ -8,14 +8,10 @@ from sweeps.errors import UsageError
 from sweeps.finalizing.bank import Bank, Member
 from sweeps.finalizing.ensembles import choose_ensembles
 from sweeps.finalizing.votes import Ensemble, judge_votes, word_of
+from tests.chance import at_most
 
 DRAWS = 150
 CLASSES = 3
-
-
-def at_most(share):
-    """Return how often something of that chance happens in all draws, and hardly ever oftener."""
-    return DRAWS * share + 3 * np.sqrt(DRAWS * share * (1 - share))
 
 
 def bank(random, count, blocks=8, *, is_sure_alike, **world):
@@ -49,6 +45,7 @@ def all_of(found):
     return [Ensemble("all", found.members, is_announced=True)]
 
 
+@pytest.mark.slow
 def test_an_ensemble_that_is_no_better_is_hardly_called_so_and_its_interval_covers_0():
     random = np.random.default_rng(0)
     called = missed = 0
@@ -58,10 +55,11 @@ def test_an_ensemble_that_is_no_better_is_hardly_called_so_and_its_interval_cove
         called += soft.word in {"better", "worse"}
         low, high = soft.ahead.interval()
         missed += not low <= 0 <= high
-    assert missed <= at_most(0.05)
+    assert missed <= at_most(0.05, DRAWS)
     assert called <= missed, "all differences at once: wider"
 
 
+@pytest.mark.slow
 def test_a_majority_of_three_with_mistakes_of_their_own_is_seen_and_its_gain_covered():
     random = np.random.default_rng(1)
     found = [bank(random, 3, is_sure_alike=True, own=2.0) for _ in range(60)]

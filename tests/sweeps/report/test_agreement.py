@@ -14,6 +14,8 @@ from sweeps.report.numbers import format_metric, format_value
 from sweeps.tracking.store import close_client, open_client
 from tests.sweeps.report.test_report import run_confusing
 
+pytestmark = pytest.mark.slow
+
 STUDY_STATES = {"COMPLETE": "COMPLETE", "PRUNED": "PRUNED", "FAILED": "FAIL"}
 
 

@@ -19,6 +19,8 @@ from sweeps.report.reporting import render_report
 from sweeps.report.sections import report_sections
 from tests.sweeps.trading_experiment import SMALL
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):

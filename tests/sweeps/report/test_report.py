@@ -105,6 +105,7 @@ def test_the_space_in_it_is_the_space_that_was_run(swept, page, tmp_path):
     assert space == json.loads(json.dumps(dict(swept.info.space)))
 
 
+@pytest.mark.slow
 def test_the_command_in_it_continues_the_same_sweep(swept, page, tmp_path):
     line = re.search(r"sweeps run space\.json --name confusing --trials[^\n<]+", page)[0]
     (content,) = re.findall(r'download="space.json" href="data:text/plain;base64,([^"]+)"', page)
@@ -120,6 +121,7 @@ def test_it_is_the_same_page_each_time(swept, tmp_path):
     assert one == other
 
 
+@pytest.mark.slow
 def test_charts_are_written_as_pngs(swept, tmp_path):
     words = ["report", "confusing", "-o", tmp_path / "x.html", "--figures", tmp_path / "charts"]
     result = CliRunner().invoke(app, [*map(str, words), "--home", str(swept.home.path)])
@@ -129,8 +131,9 @@ def test_charts_are_written_as_pngs(swept, tmp_path):
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in (tmp_path / "charts").iterdir())
 
 
-def test_a_regression_is_reported_without_what_it_has_not(run_toy, tmp_path):
-    sweep = run_toy(trials=12, workers=0)
+@pytest.mark.slow
+def test_a_regression_is_reported_without_what_it_has_not(finished_toy, tmp_path):
+    sweep = finished_toy(trials=12)
     page = sweep.report(tmp_path / "toy.html").read_text(encoding="utf-8")
     found = re.findall(r'<section id="(\w+)">', page)
     assert found == [name for name in SECTIONS if name not in {"confusion", "mistakes"}]
@@ -138,8 +141,8 @@ def test_a_regression_is_reported_without_what_it_has_not(run_toy, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["raise", "diverge"])
-def test_a_sweep_without_a_complete_trial_is_reported_too(run_toy, tmp_path, mode):
-    sweep = run_toy(trials=2, workers=0, overrides=(f"mode={mode}",))
+def test_a_sweep_without_a_complete_trial_is_reported_too(finished_toy, tmp_path, mode):
+    sweep = finished_toy(trials=2, overrides=(f"mode={mode}",))
     page = sweep.report(tmp_path / "toy.html").read_text(encoding="utf-8")
     assert "no trial completed" in page
 

@@ -4,16 +4,15 @@ import itertools
 
 import pytest
 
-from tests.sweeps.shared.postgres import Postgres, is_installed
+from tests.sweeps.shared.postgres import Postgres
+from tests.tools import need
 
 _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
 def running_postgres():
-    if not is_installed():
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    server = Postgres()
+    server = Postgres(need("postgresql"))
     yield server
     server.remove()
 

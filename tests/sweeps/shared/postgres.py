@@ -12,26 +12,15 @@ import time
 from pathlib import Path
 
 PASSWORD = "right-horse"
-_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-
-
-def is_installed() -> bool:
-    return _binaries() is not None
-
-
-def _binaries() -> Path | None:
-    found = shutil.which("initdb")
-    return _FOLDERS[0] if _FOLDERS else Path(found).parent if found else None
 
 
 class Postgres:
     """Runs until `stop`, and again from `start`, as a server that crashes or is restarted."""
 
-    def __init__(self) -> None:
+    def __init__(self, binaries: Path) -> None:
+        """Make it of the programs in a folder, and start it."""
         # Not below pytest's folders: they are for their owner only.
         folder = Path(tempfile.mkdtemp(prefix="sweeps-postgres-"))
-        binaries = _binaries()
-        assert binaries is not None
         self._binaries, self._data = binaries, folder / "data"
         self.port = _free_port()
         (folder / "password").write_text(PASSWORD)

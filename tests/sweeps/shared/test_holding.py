@@ -97,6 +97,7 @@ def test_a_sweep_that_was_deleted_elsewhere_cannot_be_held(shared):
         pass
 
 
+@pytest.mark.slow
 def test_a_study_is_written_anew_and_deleted_there_as_in_a_file(shared):
     info, here, _ = shared
     before = read_study(here.studies, info.study_name)

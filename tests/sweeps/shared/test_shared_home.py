@@ -70,6 +70,7 @@ def nothing_runs(home, storage):
     return True
 
 
+@pytest.mark.slow
 def test_a_sweep_begun_on_one_host_goes_on_on_another(host, run_toy, storage):
     a, b = host("a"), host("b")
     done(a.run("--trials", "5"))
@@ -104,6 +105,7 @@ def test_a_coordinator_killed_on_one_host_is_resumed_from_another_and_nothing_is
     assert table(a.sweep()) == table(b.sweep())
 
 
+@pytest.mark.slow
 def test_a_killed_coordinator_is_resumed_from_its_own_home_at_once(host, storage):
     a = host("a")
     killed = a.run("--trials", "8", *SLOWLY)
@@ -199,6 +201,7 @@ def test_requests_hunches_and_notes_reach_the_host_that_runs_the_sweep(host):
     assert "is not running" in done(b.do("stop", "toy")).stderr()
 
 
+@pytest.mark.slow
 def test_a_name_is_taken_on_every_host(host, toy_space, storage):
     a, b = host("a"), host("b")
     done(a.run("--trials", "2"))
@@ -212,6 +215,7 @@ def test_a_name_is_taken_on_every_host(host, toy_space, storage):
     assert read_study(Home.resolve(a.home, storage).studies, "other") is None
 
 
+@pytest.mark.slow
 def test_a_record_that_a_disk_damaged_comes_back_from_the_database(host):
     a = host("a")
     done(a.run("--trials", "4"))
@@ -223,6 +227,7 @@ def test_a_record_that_a_disk_damaged_comes_back_from_the_database(host):
     assert a.records() == whole
 
 
+@pytest.mark.slow
 def test_a_folder_that_somebody_removed_is_read_again_and_not_deleted_elsewhere(host):
     a = host("a")
     done(a.run("--trials", "4"))
@@ -234,6 +239,7 @@ def test_a_folder_that_somebody_removed_is_read_again_and_not_deleted_elsewhere(
     assert host("b").sweep().rows()
 
 
+@pytest.mark.slow
 def test_a_copy_is_read_without_its_database_and_not_changed_without_it(host, toy_space):
     a = host("a")
     done(a.run("--trials", "3"))
@@ -243,6 +249,7 @@ def test_a_copy_is_read_without_its_database_and_not_changed_without_it(host, to
     assert "is a copy of postgresql+psycopg://sweeper:***@" in refused.stderr()
 
 
+@pytest.mark.slow
 def test_a_copy_of_one_database_is_not_mixed_with_another(host, postgres, toy_space):
     a = host("a")
     done(a.run("--trials", "2"))
@@ -274,6 +281,7 @@ def test_a_mistake_in_the_address_is_one_line_without_the_password(
     assert not home.exists()
 
 
+@pytest.mark.slow
 def test_no_password_is_written_anywhere(host, storage):
     a = host("a")
     ended = done(a.run("--trials", "2"))
@@ -282,6 +290,7 @@ def test_no_password_is_written_anywhere(host, storage):
         assert not path.is_file() or PASSWORD.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.slow
 def test_python_calls_share_as_commands_do(host, toy_space, storage, make_home):
     options = {"storage": storage, "progress": "quiet", "trials": 4}
     first = sweeps.run(str(toy_space), home=make_home("a"), **options)

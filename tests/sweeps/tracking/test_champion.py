@@ -120,6 +120,7 @@ def test_its_address_is_that_of_the_alias(serving):
     assert sweep.model_uri == f"models:/{name_of(sweep)}@champion"
 
 
+@pytest.mark.slow
 def test_a_better_trial_becomes_a_new_version_and_the_alias_moves(serving):
     sweep = serving.run(trials=1)
     assert serving.registry() == {name_of(sweep): ({1: "0000-1"}, "0000-1")}
@@ -202,6 +203,7 @@ def test_the_description_is_what_mlflow_itself_would_write(serving, tmp_path, mo
     assert json.loads((made / "config.json").read_text())["config"]["epochs"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", KILLED)
 @pytest.mark.parametrize("cure", ["run", "sync"])
 def test_killed_between_any_two_steps_it_is_completed_without_a_double(serving, point, cure):
@@ -216,6 +218,7 @@ def test_killed_between_any_two_steps_it_is_completed_without_a_double(serving, 
     assert serving.call("doctor").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_renamed_takes_its_registered_model_along(serving):
     sweep, best = serving.run(), key_of(serving.best())
     serving.killed("champion.renamed", "rename", "toy", "better")
@@ -226,6 +229,7 @@ def test_a_sweep_that_is_renamed_takes_its_registered_model_along(serving):
     assert serving.call("doctor", "better").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_deleted_takes_its_registered_model_along_and_no_other(serving):
     serving.run()
     other = serving.run(name="other")
@@ -235,6 +239,7 @@ def test_a_sweep_that_is_deleted_takes_its_registered_model_along_and_no_other(s
     assert len(list(serving.home.glob("artifacts/*/*/artifacts/model"))) == 1
 
 
+@pytest.mark.slow
 def test_an_archived_sweep_keeps_its_registered_model(serving):
     serving.run()
     before = serving.registry()
@@ -302,6 +307,7 @@ def another_name(client, name):
     client.rename_registered_model(name, "mine")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hurt", "said"),
     [

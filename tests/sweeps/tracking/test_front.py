@@ -80,6 +80,7 @@ def test_the_runs_on_the_front_are_marked_and_no_others(run_trading):
     assert 1 < len(store.marked()) < 12
 
 
+@pytest.mark.slow
 def test_a_run_that_is_beaten_later_loses_its_mark(run_trading):
     before = run_trading(3).marked()
     store = run_trading(25)
@@ -110,6 +111,7 @@ def test_a_model_that_could_be_served_is_not_registered(tmp_path, make_home):
     close_client(client)
 
 
+@pytest.mark.slow
 def test_a_lost_store_is_written_again_with_its_marks(run_trading, migrated_database):
     store = run_trading(9)
     before = mlflow_state(store.uri, store.sweep().info.id)
@@ -123,6 +125,7 @@ def test_a_lost_store_is_written_again_with_its_marks(run_trading, migrated_data
     assert mlflow_state(store.uri, store.sweep().info.id) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_on_front", [True, False])
 def test_doctor_finds_a_wrong_mark_and_mends_it(run_trading, is_on_front):
     store = run_trading(9)

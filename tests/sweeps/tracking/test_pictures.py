@@ -114,6 +114,7 @@ def test_showing_again_adds_nothing_and_a_lost_store_gets_the_same(
     assert pictures(home) == first
 
 
+@pytest.mark.slow
 def test_a_run_that_is_no_longer_among_the_best_loses_its_pictures(
     home: Path, projection: Projection
 ) -> None:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 FIRST_USE = """
 import logging, sys
 logging.getLogger().addHandler(handler := logging.NullHandler())
@@ -62,6 +64,7 @@ def run(script: str, *arguments: str, folder: Path) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.slow
 def test_the_first_use_with_its_migrations_prints_nothing_and_keeps_the_hosts_logging(
     tmp_path: Path,
 ) -> None:
@@ -70,12 +73,14 @@ def test_the_first_use_with_its_migrations_prints_nothing_and_keeps_the_hosts_lo
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
+@pytest.mark.slow
 def test_only_foreign_chatter_of_our_own_calls_is_dropped(tmp_path: Path) -> None:
     done = run(CHATTER, folder=tmp_path)
     lines = [line[line.index("shown") :] for line in done.stderr.splitlines()]
     assert lines == ["shown: ours", "shown: another thread", "shown: outside"], done.stderr
 
 
+@pytest.mark.slow
 def test_mlflow_does_not_retry_phone_home_or_unpickle_and_the_users_settings_stay(
     tmp_path: Path,
 ) -> None:

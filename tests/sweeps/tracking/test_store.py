@@ -13,6 +13,7 @@ from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import close_client, open_client
 
 
+@pytest.mark.slow
 def test_a_first_use_that_is_killed_half_way_leaves_no_broken_store(tmp_path):
     program = """
 import sys, threading, time, os, pathlib

@@ -13,7 +13,7 @@ from digitexp.config import TrialConfig
 from digitexp.parameters import ACTIVATIONS, INITIALIZERS
 from tests.digitexp.small_data import small_digits
 
-EXAMPLES = int(os.environ.get("EQUALITY_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("EQUALITY_EXAMPLES", "10"))
 """`make equality` asks for 200."""
 
 sampled = settings(

@@ -27,11 +27,13 @@ def weights(model):
     return [variable.numpy() for variable in model.trainable_variables]
 
 
+@pytest.mark.slow
 def test_auto_takes_the_fused_engine_and_the_outcome_names_it():
     assert train(PLAIN, small_digits()).engine == "fused"
     assert train(replace(PLAIN, engine="keras", epochs=1), small_digits()).engine == "keras"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"dropout": 0.4}, {"l2": 0.01, "clipnorm": 0.5}])
 def test_the_same_seed_gives_the_same_bits(more):
     config = replace(PLAIN, **more)
@@ -39,6 +41,7 @@ def test_the_same_seed_gives_the_same_bits(more):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_the_seed_decides_order_and_dropout():
     config = replace(PLAIN, dropout=0.4)
     model = fit(config)
@@ -46,6 +49,7 @@ def test_the_seed_decides_order_and_dropout():
         assert not np.array_equal(weights(model)[0], weights(other)[0])
 
 
+@pytest.mark.slow
 def test_nets_of_one_kind_share_one_trace():
     from digitexp.training.fused.epoch import epoch_graph
 
@@ -82,6 +86,7 @@ def recorder(calls):
     return callback
 
 
+@pytest.mark.slow
 def test_any_callback_sees_what_keras_shows_and_acts_as_in_keras():
     import keras
 
@@ -104,6 +109,7 @@ def test_any_callback_sees_what_keras_shows_and_acts_as_in_keras():
         np.testing.assert_allclose(histories[0].history[name], values, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_epoch_in_parts_trains_like_one_in_a_piece(monkeypatch):
     from digitexp.training.fused import engine
 
@@ -114,6 +120,7 @@ def test_an_epoch_in_parts_trains_like_one_in_a_piece(monkeypatch):
         np.testing.assert_array_equal(in_parts, at_once)
 
 
+@pytest.mark.slow
 def test_a_rate_of_zero_in_one_layer_drops_nothing_there():
     config = TrialConfig(units=(40, 40), dropout=(0.0, 0.5), epochs=1)
     from digitexp.training.fused.masks import draw_masks

@@ -48,12 +48,14 @@ def assert_close(ours, theirs, tolerance):
         assert np.abs(our - their).max() <= tolerance * largest
 
 
+@pytest.mark.slow
 @sampled
 @given(config=configurations(narrowest=4))  # one or two entries may cancel to nothing in float32
 def test_gradients_are_those_of_automatic_differentiation_in_float32(config):
     compare_gradients(config, "float32")
 
 
+@pytest.mark.slow
 @sampled
 @given(config=configurations())
 def test_gradients_are_those_of_automatic_differentiation_in_float64(config):
@@ -74,6 +76,7 @@ def compare_gradients(config, dtype):
     assert_close(our_gradients(config, weights, dtype), theirs, TOLERANCE[dtype])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gradients_are_right_under_dropout_masks(activation):
     import tensorflow as tf
@@ -100,6 +103,7 @@ def test_gradients_are_right_under_dropout_masks(activation):
     assert_close(ours, theirs, 1e-10)
 
 
+@pytest.mark.slow
 @sampled
 @given(config=configurations(), steps=st.integers(1, 4), scale=st.floats(-3, 3))
 def test_adam_updates_as_keras_does(config, steps, scale):

@@ -41,6 +41,17 @@ def version(name, before=importlib.metadata.version):
 
 importlib.metadata.version = version
 """
+DAMAGED_DATA = """
+from sweeps.executors.preloading import Preload
+
+
+def damaged(self, state):
+    assert b"n_train" in state["data"]
+    self.__dict__.update(state, data=state["data"].replace(b"n_train", b"n_trail"))
+
+
+Preload.__setstate__ = damaged
+"""
 BUSY = ("--trials", "12", "--ask-ahead", "8")
 """No worker of two waits for a slot before its own."""
 SECONDS = "longest_seconds=0.3"
@@ -86,6 +97,7 @@ def tag(sweep, name):
 
 @pytest.mark.slow
 class TestFleet:
+    @pytest.mark.slow
     def test_a_mixed_one_is_said_in_one_line_and_tagged(
         self, cluster, another_processor, run_toy, capfd
     ):
@@ -102,6 +114,7 @@ class TestFleet:
         assert len(features) == 2
         assert tag(sweep, "reproducible") == "false"
 
+    @pytest.mark.slow
     def test_one_that_becomes_mixed_is_said_when_it_does(
         self, cluster, another_processor, launch, make_home, run_toy
     ):
@@ -117,6 +130,7 @@ class TestFleet:
         assert tag(run_toy(**options), "reproducible") == "false"
         assert table(run_toy(**options)) == table(run_toy("alone", workers=2, **options))
 
+    @pytest.mark.slow
     def test_a_worker_that_comes_with_other_versions_is_named(
         self, cluster, tmp_path, launch, make_home
     ):
@@ -131,6 +145,28 @@ class TestFleet:
         last = running.stderr().splitlines()[-1]
         assert re.search(r"error: Dask worker tcp://.*: keras is 1.0, the coordinator has 3", last)
 
+    def test_one_whose_data_are_damaged_is_named_and_records_nothing(
+        self, cluster, another_processor, tmp_path, launch, make_home, run_toy
+    ):
+        (tmp_path / "damaged_data.py").write_text(DAMAGED_DATA)
+        damaged = ("--preload", str(tmp_path / "damaged_data.py"), *another_processor)
+        cluster.start_worker("like us")
+        cluster.start_worker("damaged", *damaged)
+        cluster.wait_for(2)
+        running = launch(cluster, "--trials", "8")
+        assert running.wait() == 1, running.stderr()
+        last = running.stderr().splitlines()[-1]
+        assert re.fullmatch(r"error: Dask worker tcp://\S+: the data arrived damaged", last)
+        assert "Traceback" not in running.stderr()
+        assert recorded(make_home()) < 8
+        cluster.kill("damaged")  # and the same command goes on
+        options = {"trials": 8, "overrides": (SECONDS,)}
+        sweep = run_toy(executor=cluster.uri, **options)
+        features = {tuple(r.environment["cpu"]["features"]) for r in records(sweep)}
+        assert features == {tuple(cpu_features())}, "none is of the damaged one"
+        assert_sound(make_home(), table(run_toy("alone", workers=0, **options)))
+
+    @pytest.mark.slow
     def test_one_of_equal_machines_is_reproducible(self, cluster, run_toy):
         cluster.start_worker("like us")
         cluster.wait_for(1)
@@ -138,6 +174,7 @@ class TestFleet:
         assert tag(sweep, "reproducible") == "true"
         assert not is_mixed(r.environment for r in records(sweep))
 
+    @pytest.mark.slow
     def test_resources_bound_what_a_worker_trains_at_once(self, cluster, run_toy):
         cluster.start_worker("without")
         cluster.start_worker("with", "--nthreads", "4", "--resources", "GPU=1")
@@ -158,6 +195,7 @@ class TestFleet:
             run_toy(trials=2, executor=cluster.uri, resources={"GPU": 2})
         assert not (make_home() / "records").exists()
 
+    @pytest.mark.slow
     def test_idle_workers_are_named_with_the_option_that_gives_them_work(
         self, cluster, launch, make_home
     ):
@@ -171,6 +209,7 @@ class TestFleet:
         assert running.wait() == 0, running.stderr()
         assert "workers: 4, 2 at once (2 idle: --ask-ahead is 2)" in running.stderr()
 
+    @pytest.mark.slow
     def test_what_began_again_since_its_worker_died_is_counted(
         self, cluster, launch, make_home, run_toy
     ):
@@ -188,6 +227,7 @@ class TestFleet:
         options = {"trials": 12, "ask_ahead": 8, "overrides": ("longest_seconds=1",)}
         assert_sound(make_home(), table(run_toy("alone", workers=2, **options)))
 
+    @pytest.mark.slow
     def test_a_death_too_many_is_a_crash_that_we_try_again(
         self, tmp_path, monkeypatch, launch, make_home, run_toy
     ):
@@ -212,16 +252,17 @@ class TestFleet:
         assert all("workers that had it died, 1 in a row" in r.error for r in crashed)
         assert table(run_toy(**options)) == table(run_toy("alone", workers=2, **options))
 
+    @pytest.mark.slow
     def test_in_free_order_it_trains_whatever_its_size(self, cluster, launch, make_home, run_toy):
         cluster.start_worker("one")
         cluster.wait_for(1)
-        running = launch(cluster, "--trials", "16", "--order", "free")
+        running = launch(cluster, "--trials", "16", "--order", "free", seconds="longest_seconds=1")
         while recorded(make_home()) < 2:
             assert running.is_alive(), running.stderr()
         cluster.start_worker("two", "--nthreads", "2")
         cluster.wait_for(2)
         assert running.wait() == 0, running.stderr()
-        sweep = run_toy(trials=16, order="free", overrides=(SECONDS,))
+        sweep = run_toy(trials=16, order="free", overrides=("longest_seconds=1",))
         assert [row.state for row in sweep.rows()] == ["COMPLETE"] * 16
         assert len({r.environment["cpu"]["count"] for r in records(sweep)}) == 1
         assert most_at_once(records(sweep)) > 1

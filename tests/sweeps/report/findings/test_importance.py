@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from sweeps.report.findings.importance import FEWEST, importances
 from tests.sweeps.report.findings.builders import sweep_data
@@ -35,6 +36,7 @@ def test_what_matters_stands_out_from_noise_and_the_rest_does_not():
     assert found["noise (reference)"].is_reference
 
 
+@pytest.mark.slow
 def test_of_noise_alone_hardly_anything_stands_out():
     claims = 0
     for seed in range(10):

@@ -1,0 +1,144 @@
+"""Who votes with whom: pools that differ, blocks that not all have, sizes that are not one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sweeps.errors import UsageError
+from sweeps.experiment import TrialSpec
+from sweeps.finalizing.bank import Confirmed, gather
+from sweeps.finalizing.ensembles import ensemble
+from sweeps.finalizing.judging import Trainings
+from sweeps.home import Home
+from sweeps.records import Conclusions, Finalized
+from tests.sweeps.factories import make_info, make_record
+from tests.sweeps.voting_experiment import LABELS, experiment
+
+DATA = experiment.prepare(None, 0)
+EXPERIMENT = "tests.sweeps.voting_experiment:experiment"
+SKILLS = {"trial-1": 1.6, "trial-2": 1.4}
+
+
+def as_it_is(arrays):
+    return arrays
+
+
+def trained(home, name, blocks=8, missing=(), change=as_it_is):
+    """Return a sweep with the real trainings of its finalists on blocks, as finalising leaves it.
+
+    Args:
+        home: Where it goes.
+        name: Of the sweep; its letters decide the seeds.
+        blocks: How many.
+        missing: Blocks on which the second finalist was not trained.
+        change: What becomes of the arrays of each training.
+    """
+    number = sum(name.encode())
+    ids = [f"20250101-{number:08x}", f"20250102-{number:08x}"]
+    data = {**make_info().data, "digest": DATA.digest, "split_digest": DATA.split_digest}
+    for id_, called in zip(ids, (name, f"{name}-final"), strict=True):
+        home.store(id_).create(make_info(id=id_, name=called, experiment=EXPERIMENT, data=data))
+    store = home.store(ids[1])
+    for block in range(blocks):
+        for place, (label, skill) in enumerate(SKILLS.items()):
+            if place and block in missing:
+                continue
+            slot = block * len(SKILLS) + place
+            config = {"skill": skill, "block": block}
+            spec = TrialSpec(ids[1], slot, 1, 100 * number + slot, config)
+            result = experiment.train(spec, DATA, lambda epoch, metrics: None)
+            size = {"parameters": 100.0 * (place + 1)}
+            result = dataclasses.replace(
+                result, arrays=change(result.arrays), metrics={**result.metrics, **size}
+            )
+            params = {"block": block, "finalist": label}
+            store.write(make_record(slot, spec=spec, params=params, result=result))
+    finalized = Finalized(ids[1], ids[1], "0000-1", "trial-1", [], 2, blocks)
+    Conclusions(home.store(ids[0]).folder).keep(finalized)
+    return home.get(name)
+
+
+def confirmed(home, info):
+    finalized = Conclusions(home.store(info.id).folder).finalized()
+    return Confirmed(info.name, Trainings.read(home.store(finalized.confirmation)), "trial-1")
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path)
+
+
+def of_another_pool(arrays):
+    return {**arrays, "block_images": (arrays["block_images"] + 1) % len(LABELS)}
+
+
+def of_a_smaller_pool(arrays):
+    return {name: array[:-1] for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("change", [of_another_pool, of_a_smaller_pool])
+def test_finalists_of_different_pools_do_not_vote_together(home, change):
+    both = [trained(home, "one"), trained(home, "two", change=change)]
+    said = "two:trial-1 was judged on other images: only finalists of one pool vote"
+    with pytest.raises(UsageError, match=said):
+        gather([confirmed(home, info) for info in both], range(8), LABELS)
+    with pytest.raises(UsageError, match=said):
+        ensemble(home, both)
+
+
+@pytest.mark.parametrize("classes", [np.roll(LABELS, 1), LABELS[:-1]], ids=["others", "fewer"])
+def test_classes_that_are_not_those_of_the_images_are_refused(home, classes):
+    one = confirmed(home, trained(home, "one"))
+    with pytest.raises(UsageError, match="trial-1 was judged by other classes than `labels`"):
+        gather([one], range(8), classes)
+
+
+def test_a_sweep_that_kept_no_logits_cannot_vote_with_one_that_did(home):
+    def without_logits(arrays):
+        return {name: array for name, array in arrays.items() if name != "block_logits"}
+
+    both = [trained(home, "one"), trained(home, "two", change=without_logits)]
+    with pytest.raises(UsageError, match="keeps no logits on blocks"):
+        ensemble(home, both)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "counts"),
+    [
+        ({"blocks": 8}, {"blocks": 12}, range(8)),
+        ({"blocks": 12}, {"blocks": 12, "missing": [5]}, [*range(4), *range(8, 12)]),
+        ({"blocks": 12, "missing": [0, 3]}, {"blocks": 16, "missing": [15]}, range(4, 12)),
+    ],
+)
+def test_those_vote_on_the_repeats_that_all_of_them_have_whole(home, first, second, counts):
+    infos = [trained(home, "one", **first), trained(home, "two", **second)]
+    votes = ensemble(home, infos).votes
+    assert votes.blocks == len(counts) == 8
+    shares = []
+    for info in infos:
+        one = confirmed(home, info)
+        for label in SKILLS:
+            results = [record.result for record in one.trainings.of(label, list(counts))]
+            powers = np.exp([result.arrays["block_logits"].astype(float) for result in results])
+            shares.append(powers / powers.sum(axis=2, keepdims=True))
+            images = np.array([result.arrays["block_images"] for result in results])
+    right = np.mean(shares, axis=0).argmax(axis=2) == LABELS[images]
+    everyone = next(vote for vote in votes.votes if vote.ensemble.name == "all 4")
+    assert everyone.mean.value == pytest.approx(right.mean())
+
+
+def test_with_one_repeat_in_common_nobody_votes(home):
+    infos = [trained(home, "one", 8), trained(home, "two", 12, missing=[4])]
+    with pytest.raises(UsageError, match="one, two: 4 blocks are whole for all finalists, 8 are"):
+        ensemble(home, infos)
+
+
+def test_members_of_unequal_size_cost_the_sum_of_theirs(home):
+    found = ensemble(home, [trained(home, "one")])
+    single, (soft, hard) = found.votes.single, found.votes.votes
+    assert {soft.parameters, hard.parameters} == {300.0}
+    sizes = [row[5] for row in found.tellings[0].rows]
+    assert sizes == ["1.0x", *[f"{300 / single.parameters:.1f}x"] * 2]

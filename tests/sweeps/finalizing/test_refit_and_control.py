@@ -1,0 +1,96 @@
+"""`sweeps finalize --refit` and `--control N`, on a sweep whose trainings are drawn."""
+
+import json
+import shutil
+from statistics import mean, median
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from tests.sweeps.voting_experiment import SPACE
+
+pytestmark = pytest.mark.slow
+FINALIZE = ("finalize", "drawn", "--top", 1, "--blocks", 8, "--workers", 0, "--json")
+
+
+def caller(home):
+    return lambda *words: CliRunner().invoke(app, [*map(str, words), "--home", str(home)])
+
+
+@pytest.fixture(scope="module")
+def finalized(tmp_path_factory, migrated_database):
+    """Return a home with a sweep that was finalised, and what that said."""
+    folder = tmp_path_factory.mktemp("drawn")
+    (folder / "drawn.yaml").write_text(SPACE)
+    (folder / "mlruns").mkdir()
+    shutil.copy(migrated_database, folder / "mlruns" / "mlflow.db")
+    call = caller(folder / "mlruns")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        ran = call("run", folder / "drawn.yaml", "--workers", 0)
+        assert ran.exit_code == 0, ran.output
+        told = call(*FINALIZE)
+        assert told.exit_code == 0, told.output
+        yield folder / "mlruns", json.loads(told.stdout)
+
+
+@pytest.fixture
+def home(finalized, tmp_path):
+    shutil.copytree(finalized[0], tmp_path / "mlruns")  # a home may be moved
+    return tmp_path / "mlruns"
+
+
+def records(home, name):
+    sweep = sweeps.load(name, home)
+    return sweep.home.store(sweep.info.id).read_all()
+
+
+def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_champion(
+    finalized, home
+):
+    call = caller(home)
+    recommended = finalized[1]["recommended"]
+    before = sweeps.load("drawn", home).champion()
+    assert before.sweep.name == "drawn-final"
+    result = call(*FINALIZE, "--refit")
+    assert result.exit_code == 0, result.output
+    (refit,) = records(home, "drawn-refit")
+    blocks = [r for r in records(home, "drawn-final") if r.params["finalist"] == recommended]
+    took = median(r.result.metrics["best_epoch"] for r in blocks)
+    assert refit.spec.config["refit_epochs"] == round(took) == 14
+    (winner,) = [r for r in records(home, "drawn") if f"trial-{r.spec.slot}" == recommended]
+    assert refit.spec.config["skill"] == winner.params["skill"]
+    champion = sweeps.load("drawn", home).champion()
+    assert (champion.sweep.name, champion.record.spec) == ("drawn-refit", refit.spec)
+    assert call(*FINALIZE, "--refit").exit_code == 0
+    assert len(records(home, "drawn-refit")) == 1, "what was trained is not trained again"
+    assert call("doctor").exit_code == 0
+
+
+def test_the_best_of_as_many_random_trials_is_confirmed_beside_the_best_of_the_search(home):
+    call = caller(home)
+    result = call(*FINALIZE, "--control", 3)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    sampled = records(home, "drawn-control")
+    assert len(sampled) == 3
+    assert {record.origin for record in sampled} == {"sampled"}, "no baseline among them"
+    searched = {record.params["skill"] for record in records(home, "drawn")}
+    assert searched.isdisjoint(record.params["skill"] for record in sampled)
+    best = max(sampled, key=lambda record: record.objective)
+    labels = [standing["finalist"] for standing in told["standings"]]
+    (control,) = [label for label in labels if label.startswith("control-")]
+    assert control == f"control-{best.spec.slot}"
+    (found,) = [label for label in labels if label.startswith("trial-")]
+    judged = records(home, told["confirmation"])
+    means = {
+        label: mean(r.objective for r in judged if r.params["finalist"] == label)
+        for label in (found, control)
+    }
+    gain, low, high = told["gain_over_control"]
+    assert gain == pytest.approx(means[found] - means[control])
+    assert low < gain < high
+    assert any("Did searching pay?" in line for line in told["told"][0]["lines"])
+    assert call("doctor").exit_code == 0
