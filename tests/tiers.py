@@ -24,7 +24,7 @@ from typing import Any, Final
 import pytest
 
 TIERS: Final = ("first", "all", "nightly")
-LIMITS: Final = {"first": 4.0, "all": 40.0}
+LIMITS: Final = {"first": 6.0, "all": 60.0}
 """CPU seconds of a test by its tier; the nightly ones have time limits only."""
 COVERAGE_FACTOR: Final = 2.0
 """Measuring coverage costs this much at the most."""

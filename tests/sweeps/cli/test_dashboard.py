@@ -51,6 +51,7 @@ def asked(address, method="GET", body=None):
     return json.loads(text) if text else None
 
 
+@pytest.mark.slow
 def test_deleting_and_telling_there_changes_nothing_here(dashboard, make_home):
     sweep, base = dashboard
     (study,) = asked(f"{base}/api/studies")["study_summaries"]
