@@ -14,9 +14,9 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 
 # One process more than cores: much of what tests do is to wait.
 PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --dist worksteal
-MINUTES_TEST := 4 minutes
-MINUTES_TEST_ALL := 19 minutes
-HOURS_NIGHTLY := two hours
+MINUTES_TEST := four to six minutes
+MINUTES_TEST_ALL := half an hour
+HOURS_NIGHTLY := two hours or more
 
 # The benchmarks that `make benchmark` runs.
 NAME := startup smoke engine growth memory throughput
@@ -34,7 +34,7 @@ help: ## list the targets
 sweep: $(VENV)/.installed ## run the default sweep (20 trials of mlp) with live progress
 	@$(BIN)/sweeps run mlp
 
-test: $(VENV)/.installed-dev ## a first answer: real sweeps, one of each kind; five minutes at most
+test: $(VENV)/.installed-dev ## a first answer: real sweeps of each kind, about five minutes
 	@echo "The first tier of the tests: $(MINUTES_TEST) on two cores. All of them: make test-all"
 	$(PYTEST) --tier first
 
