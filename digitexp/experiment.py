@@ -18,6 +18,7 @@ from digitexp.parameters import PARAMETERS
 from digitexp.serving import checked_images, probabilities
 from digitexp.showing import Illustrating, show_trial
 from digitexp.shown import ShownTrial
+from digitexp.trained_run import logits_of
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
 from digitexp.weights_files import check_initial_weights
@@ -41,6 +42,7 @@ class DigitExperiment(Illustrating):
     """Handwritten digits (or any small images) and a multilayer perceptron."""
 
     name = "digits"
+    revision = 1  # to be raised when the same configuration and seed give other numbers
     parameters: Mapping[str, ParameterInfo] = {
         name: ParameterInfo(
             type=parameter.kind,
@@ -211,6 +213,13 @@ class DigitExperiment(Illustrating):
         set_weights(model, weights)
         model.temperature = float(info.get("temperature", 1.0))
         return model
+
+    def recomputed(
+        self, model: Any, config: Mapping[str, Value], data: PreparedData
+    ) -> Mapping[str, np.ndarray]:
+        """Return the logits of the validation part as a model answers now."""
+        arrays: TrainingData = data.payload
+        return {"validation_logits": logits_of(model, arrays.validation_images)}
 
     def signature(self, info: Mapping[str, Any]) -> Signature:
         """Return one grey image as the example of (n, pixels), and that each class gets a share."""

@@ -51,6 +51,7 @@ class DigitsOnBlocks(Illustrating):
     """
 
     name = "digits-on-blocks"
+    revision = DigitExperiment.revision
     parameters: Mapping[str, ParameterInfo] = {
         **DigitExperiment.parameters,
         BLOCK: ParameterInfo("int", low=0, high=9999, default=0, description="fresh block"),
@@ -210,6 +211,19 @@ class DigitsOnBlocks(Illustrating):
     ) -> str:
         """Write the model for use elsewhere, see `DigitExperiment.export`."""
         return self._digits.export(_without_block(config), weights, info, folder)
+
+    def recomputed(
+        self, model: Any, config: Mapping[str, Value], data: PreparedData
+    ) -> Mapping[str, np.ndarray]:
+        """Return the logits of its block's own images, of one on the search's split those of V0."""
+        pool: Pool = data.payload
+        if config.get(REFIT):
+            return {}
+        if config.get(SEARCH_SPLIT):
+            images = pool.source.images[pool.split.validation_indices]
+            return {"validation_logits": logits_of(model, images)}
+        block = pool.block(int(config.get(BLOCK) or 0))
+        return {"block_logits": logits_of(model, pool.source.images[block.evaluation_indices])}
 
     def signature(self, info: Mapping[str, Any]) -> Signature:
         """Return what `predict` takes, see `DigitExperiment.signature`."""

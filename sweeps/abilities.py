@@ -25,6 +25,7 @@ __all__ = [
     "Samples",
     "Serves",
     "Signature",
+    "SupportsVerification",
     "TestPart",
     "Tests",
     "Trained",
@@ -139,6 +140,26 @@ class Exports(Protocol):
 
         Returns:
             A few lines of Python that, run in the folder, load the model and predict.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsVerification(Protocol):
+    """An experiment whose rebuilt models can be compared with what was recorded; optional.
+
+    `sweeps export` then writes no model that answers otherwise than the one that was trained.
+    """
+
+    def recomputed(
+        self, model: Any, config: Mapping[str, Value], data: PreparedData
+    ) -> Mapping[str, np.ndarray]:
+        """Return recorded arrays of logits, by name, as a model of `load_model` answers now.
+
+        Args:
+            model: Rebuilt from the trial's configuration and weights.
+            config: The trial's configuration.
+            data: What the trial was trained on, prepared again; digests were compared.
         """
         ...
 

@@ -14,6 +14,7 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiment_code import code_of
 from sweeps.experiment_loading import asking, load_experiment
 from sweeps.failure_policy import FailurePolicy, failure_policy
 from sweeps.home import Home
@@ -21,6 +22,7 @@ from sweeps.naming import check_sweep_name
 from sweeps.option_checks import check_bounds, check_options, check_pruner
 from sweeps.options import Limits, RunOptions
 from sweeps.parallelism import Parallelism, how_many_workers
+from sweeps.records import ExperimentCode
 from sweeps.study.proposals import Exhausted, Proposer, point_key
 from sweeps.study.samplers import Choice, SamplerFactory, sampler_factory
 
@@ -36,7 +38,9 @@ class SweepConfig:
         fingerprint: Everything that decides the trials, by name.
         sampler_factory: None for `grid`.
         dropped_baselines: Baselines that overrides shut out.
+        code: What the experiment consists of; None where that cannot be told.
         extend: Whether the sweep of that name may go on in another space.
+        same_code: Whether code that was edited is declared to be what it was.
     """
 
     name: str
@@ -55,7 +59,9 @@ class SweepConfig:
     failures: FailurePolicy
     dropped_baselines: tuple[str, ...]
     fingerprint: Mapping[str, Any]
+    code: ExperimentCode | None = None
     extend: bool = False
+    same_code: bool = False
 
     def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return what the experiment receives for sampled parameters."""
@@ -115,6 +121,7 @@ def resolve(options: RunOptions) -> SweepConfig:
     check_bounds(options, space)
     data = asking(experiment.prepare, options.data, SPLIT_SEED)
     ask_ahead = options.ask_ahead or space.defaults.ask_ahead
+    code = code_of(space.experiment, experiment)
     workers = how_many_workers(options.workers, space.experiment, space.source)
     config = SweepConfig(
         name=name,
@@ -152,8 +159,11 @@ def resolve(options: RunOptions) -> SweepConfig:
             "pruner": _as_stored(pruner.to_dict()),
             "ask_ahead": ask_ahead,
             "order": order,
+            **({"code": code.digest} if code is not None else {}),
         },
+        code=code,
         extend=options.extend,
+        same_code=options.same_code,
     )
     _check_baselines(config)
     _check_feasible(config)

@@ -6,17 +6,27 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from sweeps.abilities import Exports
+import numpy as np
+
+from sweeps.abilities import Exports, SupportsVerification
 from sweeps.errors import UsageError
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiment import Experiment
+from sweeps.experiment_code import load_same
+from sweeps.prepared_again import PreparedAgain
+from sweeps.records import Record
 
 if TYPE_CHECKING:
     from sweeps.trial import Trial
 
 
-def export_trial(trial: Trial, folder: Path) -> list[Path]:
+TOLERANCE: Final = 1e-3
+"""How far logits of the rebuilt model may be off the recorded ones, as a share of the largest:
+another engine or processor rounds otherwise, another network is off by far more."""
+
+
+def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[Path]:
     """Write a trial's model, configuration and a README that says how to use them.
 
     The folder appears whole or not at all.
@@ -24,18 +34,22 @@ def export_trial(trial: Trial, folder: Path) -> list[Path]:
     Args:
         trial: One whose weights are kept.
         folder: Must not exist, or be empty.
+        source: Where the data are to be had that the trial was trained on; None for the
+            experiment's own. The model's answers are compared on them.
 
     Returns:
         What was written.
 
     Raises:
-        UsageError: The folder is taken, or the experiment exports nothing.
+        UsageError: The folder is taken, the experiment exports nothing, its code has changed, or
+            the rebuilt model answers otherwise than the one that was trained.
         RecordError: The trial's weights were dropped, or are damaged.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty; give another folder, nothing was written")
     sweep, record = trial.sweep, trial.record
-    experiment = load_experiment(sweep.info.experiment, sweep.directory)
+    store = sweep.home.store(sweep.info.id)
+    experiment = load_same(store, sweep.info, record)
     if sweep.info.experiment.startswith("script:"):
         raise UsageError("a script keeps its own models: look where it saved them")
     if not hasattr(experiment, "export"):
@@ -43,7 +57,8 @@ def export_trial(trial: Trial, folder: Path) -> list[Path]:
             f"experiment {sweep.info.experiment!r} exports nothing; give it a method `export` "
             "(see sweeps/abilities.py)"
         )
-    weights = sweep.home.store(sweep.info.id).weights(record)
+    weights = store.weights(record)
+    checked = _verify(experiment, record, weights, source)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -52,7 +67,7 @@ def export_trial(trial: Trial, folder: Path) -> list[Path]:
         code = cast(Exports, experiment).export(
             record.spec.config, weights, record.model_info, part
         )
-        facts = _facts(trial)
+        facts = {**_facts(trial), "checked": checked}
         (part / "config.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         (part / "README.md").write_text(_readme(facts, code), encoding="utf-8")
         if folder.exists():
@@ -74,8 +89,49 @@ def _facts(trial: Trial) -> dict[str, Any]:
         "config": dict(record.spec.config),
         "metrics": trial.metrics,
         "data": record.data,
-        "versions": record.environment.get("versions", {}),
+        "versions": {
+            "python": record.environment.get("python", ""),
+            **record.environment.get("packages", {}),
+        },
     }
+
+
+def _verify(
+    experiment: Experiment,
+    record: Record,
+    weights: Mapping[str, np.ndarray],
+    source: str | None,
+) -> str:
+    """Compare what the rebuilt model answers with what was recorded.
+
+    Returns:
+        What was compared, or why nothing was, in a sentence.
+
+    Raises:
+        UsageError: It answers otherwise.
+    """
+    recorded = record.result.arrays if record.result else {}
+    if not isinstance(experiment, SupportsVerification):
+        return "Unchecked: its experiment cannot recompute what was recorded."
+    try:
+        data = PreparedAgain(lambda: experiment, source=source).of(record)
+    except UsageError as error:
+        return f"Unchecked: {error}."
+    model = experiment.load_model(record.spec.config, weights, record.model_info)
+    now = experiment.recomputed(model, record.spec.config, data)
+    compared = [name for name in now if name in recorded]
+    if not compared:
+        return "Unchecked: the trial kept no answers to compare with."
+    for name in compared:
+        before = np.asarray(recorded[name], np.float64)
+        off = np.abs(before - now[name]).max() if before.shape == now[name].shape else np.inf
+        if not off <= TOLERANCE * max(1.0, float(np.abs(before).max())):
+            raise UsageError(
+                f"the model rebuilt from trial {record.spec.slot} is not the one that was trained: "
+                f"its {name} are off by up to {off:.3g}. Nothing was written"
+            )
+    samples = len(recorded[compared[0]])
+    return f"Its answers to {samples} samples equal those of the model that was trained."
 
 
 def _readme(facts: Mapping[str, Any], code: str) -> str:
@@ -87,5 +143,5 @@ def _readme(facts: Mapping[str, Any], code: str) -> str:
         f"```python\n{code.strip()}\n```\n\n"
         "Measured on the validation part, by which the trial may have been chosen: on new data, "
         "expect a little less.\n\n"
-        f"| metric | value |\n|---|---|\n{metrics}"
+        f"| metric | value |\n|---|---|\n{metrics}\n{facts['checked']}\n"
     )

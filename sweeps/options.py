@@ -36,6 +36,7 @@ class RunOptions:
     trials: int | None = None
     name: str | None = None
     extend: bool = False
+    same_code: bool = False
     seed: int = 0
     sampler: str | None = None
     sampler_options: Mapping[str, Any] = field(default_factory=dict)

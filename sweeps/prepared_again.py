@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sweeps.abilities import Trained
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiment_code import check_same_code
 from sweeps.records import Record, RecordError, RecordStore, SweepInfo
 
 
@@ -28,6 +29,21 @@ class PreparedAgain:
         """
         self.load, self.source = load, source
         self._data = data
+
+    def experiment_of(self, store: RecordStore, info: SweepInfo, record: Record) -> Experiment:
+        """Return the experiment that trained a trial.
+
+        Args:
+            store: The records of the sweep it was trained in.
+            info: That sweep.
+            record: The trial.
+
+        Raises:
+            UsageError: It cannot be loaded, or its code has changed since.
+        """
+        experiment = self.load()
+        check_same_code(store, record, info.experiment, experiment)
+        return experiment
 
     def of(self, record: Record) -> PreparedData:
         """Return what a trial was trained on.

@@ -22,7 +22,7 @@ PACKAGES: Final = (
     "numpy",
     "scikit-learn",
 )
-"""Distributions whose version can change a trial's numbers."""
+"""Distributions whose version can change the numbers of a trial of what is shipped here."""
 
 DIFF_BYTES: Final = 200_000
 _GIT_TIMEOUT_SECONDS: Final = 10
@@ -62,11 +62,16 @@ _LINE_MARK: Final = "[line left out: it looks like a secret]"
 _FILE_MARK: Final = "[changes left out: the file may hold secrets]"
 
 
-def environment() -> dict[str, Any]:
-    """Return versions, processor and host, JSON-compatible; imports none of the packages."""
+def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
+    """Return versions, processor and host, JSON-compatible; imports none of the packages.
+
+    Args:
+        packages: Distributions beyond those that can change the numbers of what is shipped here.
+    """
+    names = dict.fromkeys((*PACKAGES, *packages))
     return {
         "python": platform.python_version(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": {name: version for name in names if (version := _version(name))},
         "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
         "cpu": _cpu(),
         "hostname": socket.gethostname(),
@@ -76,6 +81,24 @@ def environment() -> dict[str, Any]:
 def cpu_features() -> list[str]:
     """Return what this processor can, as far as numerical libraries choose their code by it."""
     return list(_cpu()["features"])
+
+
+def changed_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return, one line each, the packages and the Python that are of another version now.
+
+    Args:
+        before: An environment, as recorded.
+        now: A later one; what only one of both names is not compared.
+    """
+    then, packages = before.get("packages", {}), now["packages"]
+    lines = [
+        f"{name} {then[name]} then, {version} now"
+        for name, version in packages.items()
+        if name in then and then[name] != version
+    ]
+    if before.get("python", now["python"]) != now["python"]:
+        lines.append(f"Python {before['python']} then, {now['python']} now")
+    return lines
 
 
 def is_mixed(environments: Iterable[Mapping[str, Any]]) -> bool:
@@ -135,6 +158,12 @@ def filter_secrets(diff: str) -> str:
             kept.append(line[:1] + _LINE_MARK if in_key else _clean_line(line))
             in_key = in_key and not _KEY_END.search(line)
     return "".join(f"{line}\n" for line in kept)
+
+
+def filter_secret_lines(text: str) -> str:
+    """Return a text without the lines that look like keys, passwords or tokens."""
+    marked = "".join(f" {line}\n" for line in text.splitlines())
+    return "".join(f"{line[1:]}\n" for line in filter_secrets(marked).splitlines())
 
 
 def _clean_line(line: str) -> str:

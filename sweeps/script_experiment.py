@@ -101,6 +101,11 @@ class ScriptExperiment:
         digest = sha256(content).hexdigest()
         return PreparedData(source or self.name, digest, digest, {"source": source}, None)
 
+    def files(self) -> list[Path]:
+        """Return the files that the command names, in its order."""
+        folder = (self._directory or Path()).resolve()
+        return [path for word in self._words if (path := folder / word).is_file()]
+
     def _check_files(self) -> None:
         program, folder = self._words[0], self._directory or Path()
         if shutil.which(program) is None and not (folder / program).exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiment_code import load_same
 from sweeps.records import Record
 from sweeps.report.slots import SlotRow
 
@@ -59,10 +59,11 @@ class Trial:
         """Return the trained model with its best-epoch weights.
 
         Raises:
-            UsageError: Its weights are not kept any more.
+            UsageError: Its weights are not kept any more, or its experiment's code has changed.
             RecordError: They are damaged.
         """
         record = self.record
-        weights = self.sweep.home.store(self.sweep.info.id).weights(record)
-        experiment = load_experiment(self.sweep.info.experiment, self.sweep.directory)
+        store = self.sweep.home.store(self.sweep.info.id)
+        experiment = load_same(store, self.sweep.info, record)
+        weights = store.weights(record)
         return experiment.load_model(record.spec.config, weights, record.model_info)

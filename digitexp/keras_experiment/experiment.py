@@ -67,6 +67,7 @@ class KerasExperiment:
     """
 
     measures: Mapping[str, str] = {}
+    revision = 1  # to be raised when the same model, configuration and seed give other numbers
 
     def __init__(
         self,

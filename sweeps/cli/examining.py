@@ -66,7 +66,10 @@ def examine(
     info, chosen = _choose(found, info, trial, output, finalists=finalists)
     directory = Path(info.directory) if info.directory else None
     load = partial(load_experiment, info.experiment, directory)
-    examiner = Examiner(PreparedAgain(load, source=data))
+    again = PreparedAgain(load, source=data)
+    for one in chosen:
+        again.experiment_of(found.store(info.id), info, one.record)
+    examiner = Examiner(again)
     examined = [(one, examiner.examine(one.record)) for one in chosen]
     for one, files in examined:
         for file, content in files.items():

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sweeps.cli.options import HomeOption, SweepArgument
+from sweeps.cli.reporting import DataOption
 
 
 def export(
@@ -19,15 +20,19 @@ def export(
             help="Number of the trial (default: the confirmed winner, or the best).", min=0
         ),
     ] = None,
+    data: DataOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Write a model with configuration and a README that loads it and predicts."""
+    """Write a model with configuration and a README that loads it and predicts.
+
+    The model is written only if it answers as the one that was trained, where that can be told.
+    """
     from sweeps.api import load
     from sweeps.exporting import export_trial
 
     sweep = load(name, home)
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
-    written = export_trial(chosen, folder)
+    written = export_trial(chosen, folder, data)
     print(f"trial {chosen.slot} of sweep {chosen.sweep.name!r}:")
     for path in written:
         print(f"  {path}")

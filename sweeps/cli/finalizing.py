@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE, WHOLE
-from sweeps.cli.options import HomeOption, JsonOption, SweepNamesArgument, TrackingOption
+from sweeps.cli.options import (
+    HomeOption,
+    JsonOption,
+    SameCodeOption,
+    SweepNamesArgument,
+    TrackingOption,
+)
 from sweeps.cli.reporting import DataOption
 from sweeps.errors import UsageError
 
@@ -62,6 +68,7 @@ def finalize(
     ] = "",
     workers: Annotated[int | None, typer.Option(help="Worker processes.", min=0)] = None,
     data: DataOption = None,
+    same_code: SameCodeOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
@@ -85,7 +92,7 @@ def finalize(
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     if test:
         check_one_part(infos)
-    how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto")
+    how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto", same_code)
     options = FinalizeOptions(top, blocks, control, refit, how)
     results = _finalize_all(found, infos, options, show=not as_json)
     code = worst_of(results)
@@ -144,7 +151,7 @@ def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
     says = info.space.get("defaults", {}).get("finalize") or {}
     if progress == "auto":
         print("\nThe best are now confirmed on fresh blocks (--no-finalize leaves that out).")
-    how = HowToTrain(asked.workers, asked.tracking_uri, asked.data, progress)
+    how = HowToTrain(asked.workers, asked.tracking_uri, asked.data, progress, asked.same_code)
     result = run_it(Home.resolve(asked.home), info, FinalizeOptions(**says, how=how))
     if progress == "json":
         print(json.dumps({"event": "finalized", **_document(info, result, None)}))

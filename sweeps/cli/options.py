@@ -59,6 +59,13 @@ ExtendOption = Annotated[
         "--extend", help="Let an existing sweep go on in another space or with another sampler."
     ),
 ]
+SameCodeOption = Annotated[
+    bool,
+    typer.Option(
+        "--same-code",
+        help="The experiment's code was edited and is still the same (a comment): go on.",
+    ),
+]
 SweepNamesArgument = Annotated[
     list[str],
     typer.Argument(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,14 +39,13 @@ def replay(
 
     With equal versions and processor it must be the same to the bit; else within a tolerance.
     """
-    from sweeps.experiment_loading import load_experiment
+    from sweeps.experiment_code import load_same
     from sweeps.home import Home
     from sweeps.replaying import replay as train_again
 
     found = Home.resolve(home)
     info, record = _find(found, name, trial, tracking_uri)
-    directory = Path(info.directory) if info.directory else None
-    experiment = load_experiment(info.experiment, directory)
+    experiment = load_same(found.store(info.id), info, record)
     try:
         prepared = experiment.prepare(data, int(record.data["info"].get("split_seed", 0)))
     except (ValueError, OSError) as error:

@@ -18,6 +18,7 @@ from sweeps.cli.finalizing import finalize_after, is_to_be_finalized
 from sweeps.cli.options import (
     ExtendOption,
     HomeOption,
+    SameCodeOption,
     SpaceArgument,
     TrackingOption,
     parse_options,
@@ -31,7 +32,17 @@ if TYPE_CHECKING:
     from sweeps.records.record import SweepInfo
 
 _LEFT_OUT: Final = frozenset(
-    {"space", "trials", "home", "extend", "timeout_seconds", "target", "stop_after", "fail_under"}
+    {
+        "space",
+        "trials",
+        "home",
+        "extend",
+        "same_code",
+        "timeout_seconds",
+        "target",
+        "stop_after",
+        "fail_under",
+    }
 )
 _OPTIONS: Final = {
     "overrides": "--set",
@@ -49,6 +60,7 @@ def run(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Its name (default: the space's).")] = None,
     extend: ExtendOption = False,
+    same_code: SameCodeOption = False,
     seed: Annotated[int, typer.Option(help="Decides every trial.")] = 0,
     overrides: Annotated[
         list[str] | None,
@@ -140,6 +152,7 @@ def run(
         trials=trials,
         name=name,
         extend=extend,
+        same_code=same_code,
         seed=seed,
         sampler=sampler,
         sampler_options=parse_options(sampler_option or [], "--sampler-option"),

@@ -15,6 +15,7 @@ from sweeps.experiment import Experiment
 from sweeps.experiment_loading import load_experiment
 from sweeps.prepared_again import PreparedAgain
 from sweeps.records import (
+    CodeHistory,
     Conclusions,
     Record,
     RecordError,
@@ -102,7 +103,7 @@ def _champion(
     store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
 ) -> Champion:
     def files() -> Mapping[str, bytes] | None:
-        return _files(store, info, record, again.load)
+        return _files(store, info, record, again)
 
     def pages() -> Mapping[str, bytes]:
         return illustrate(store, info, record, again)
@@ -112,17 +113,21 @@ def _champion(
 
 
 def _files(
-    store: RecordStore, info: SweepInfo, record: Record, load: LoadExperiment
+    store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
 ) -> Mapping[str, bytes] | None:
     """Return the model's files, or None where none can be made of the trial."""
     if info.experiment.startswith("__main__:"):
         return None  # defined in a notebook, where no server can import it
     try:
-        experiment = load()
+        experiment = again.experiment_of(store, info, record)
         weights = store.weights(record)
     except (UsageError, RecordError):
         return None  # another machine's experiment, or weights that were freed
     if not hasattr(experiment, "signature") or not hasattr(experiment, "predict"):
         return None
     signature = cast(Serves, experiment).signature(record.model_info)
-    return model_files(info, record, weights, signature) if signature else None
+    if signature is None:
+        return None
+    recorded = record.environment.get("code")
+    code = CodeHistory(store.folder).same_as(recorded) if recorded else ()
+    return model_files(info, record, weights, signature, code)

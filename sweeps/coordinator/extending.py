@@ -20,7 +20,7 @@ from search_spaces.space import Space
 from sweeps.clock import now_ms
 from sweeps.config import SweepConfig
 from sweeps.coordinator.carrying import Carried, describe_carried
-from sweeps.coordinator.opening import check_fingerprint
+from sweeps.coordinator.opening import check_fingerprint, differing
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import Generation, Record, SweepInfo, UnfinishedSlot
@@ -50,7 +50,7 @@ def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, A
             be carried over.
     """
     info = check_fingerprint(config) or info
-    if info.fingerprint == config.fingerprint:
+    if not differing(info, config):
         return info
     store = config.home.store(info.id)
     generation = next_generation(config, info, store.read_all(), code)

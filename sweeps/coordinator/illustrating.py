@@ -21,7 +21,7 @@ def illustrate(
         again: The experiment it was trained by, and its data.
     """
     try:
-        experiment = again.load()
+        experiment = again.experiment_of(store, info, record)
         if not isinstance(experiment, Illustrates):
             return {}
         other = choose_beside(store.read_all(), record, info)

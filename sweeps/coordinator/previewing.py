@@ -11,7 +11,7 @@ from sweeps.config import SweepConfig
 from sweeps.coordinator.carrying import describe_carried
 from sweeps.coordinator.extending import next_generation
 from sweeps.coordinator.ledger import Ledger
-from sweeps.coordinator.opening import check_fingerprint
+from sweeps.coordinator.opening import check_fingerprint, differing
 from sweeps.coordinator.restoring import make_ledger
 from sweeps.records import SweepInfo
 from sweeps.study.mirror import Told
@@ -73,7 +73,7 @@ def preview(config: SweepConfig) -> Preview | None:
     if info is None:
         return None
     records = config.home.store(info.id).read_all()
-    begins = info.fingerprint != config.fingerprint
+    begins = bool(differing(info, config))
     if begins:
         info = info.extended(next_generation(config, info, records, code={}))
     return Preview(config, info, make_ledger(config, info, records, _NoStudy()), begins)

@@ -50,6 +50,8 @@ class Recorder:
         trained, own = attempt.environment, self.environment["cpu"]
         if trained is None:
             return self.environment
+        code = {"code": self.environment["code"]} if "code" in self.environment else {}
+        trained = {**trained, **code}
         is_alike = trained["cpu"]["features"] == own["features"]
         return trained if is_alike else {**trained, "coordinator_cpu": own}
 

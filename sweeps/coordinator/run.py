@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from search_spaces.counterparts import lies_in
 from sweeps.config import SweepConfig, resolve
@@ -17,7 +18,7 @@ from sweeps.coordinator.deletions import finish_deletions
 from sweeps.coordinator.extending import describe_extension, newest_generation
 from sweeps.coordinator.helm import Helm
 from sweeps.coordinator.holding import Hold, hold
-from sweeps.coordinator.opening import open_sweep
+from sweeps.coordinator.opening import keep_code, open_sweep
 from sweeps.coordinator.parent import ParentRun, outage_note
 from sweeps.coordinator.restoring import make_ledger
 from sweeps.coordinator.signals import StopRequest
@@ -29,7 +30,7 @@ from sweeps.home import Home
 from sweeps.options import RunOptions
 from sweeps.parallelism import Parallelism
 from sweeps.progress import Mode, Progress, make_progress
-from sweeps.provenance import code_state, environment
+from sweeps.provenance import changed_versions, code_state, environment
 from sweeps.records import Hunches, Record, RecordStore, SweepInfo, recover
 from sweeps.report.summary import Summary, summarize
 from sweeps.steering import Steering
@@ -136,11 +137,16 @@ def run_sweep(
         ):
             records = recover(store, progress.note)
             info = newest_generation(config, opened, code)
+            surroundings = _environment(config)
+            for line in _said_of_the_start(config, info, records, surroundings):
+                progress.note(line)
             total = _hunches(config, info).total(config.limits.trials)
             store.ask(total)
             parent = ParentRun(config, info, tracking_uri, progress, is_away=is_away)
             watch = Watch(progress, request, helm)
-            coordinator = _assemble(config, info, records, watch, parent.project, fleet, held)
+            coordinator = _assemble(
+                config, info, records, watch, parent.project, fleet, held, surroundings
+            )
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))
             progress.started(info, total, records)
@@ -178,6 +184,7 @@ def _assemble(
     on_record: Callable[[Record], None],
     fleet: Fleet | None,
     held: Hold,
+    surroundings: Mapping[str, Any],
 ) -> Coordinator:
     request, note = watch.request, watch.progress.note
     patience = Patience(note, lambda: request.reason is not None)
@@ -196,9 +203,33 @@ def _assemble(
         request=request,
         watch=watch,
         start_executor=lambda: start_executor(config, watch, note, fleet),
-        environment=environment(),
+        environment=surroundings,
         on_record=on_record,
     )
+
+
+def _environment(config: SweepConfig) -> dict[str, Any]:
+    """Return what the records of this start say of versions, machine and code."""
+    if config.code is None:
+        return environment()
+    return {**environment(config.code.packages), "code": config.code.digest}
+
+
+def _said_of_the_start(
+    config: SweepConfig,
+    info: SweepInfo,
+    records: Sequence[Record],
+    surroundings: Mapping[str, Any],
+) -> Iterator[str]:
+    """Keep the code the sweep goes on with; yield what has changed since its last trial."""
+    said = keep_code(config, info)
+    if said is not None and records:
+        yield said
+    if records:
+        last = records[-1]
+        changed = "; ".join(changed_versions(last.environment, surroundings))
+        if changed:
+            yield f"not as it was when trial {last.spec.slot} was trained: {changed}"
 
 
 def _hunches(config: SweepConfig, info: SweepInfo) -> Hunches:

@@ -18,13 +18,14 @@ from sweeps.config import SPLIT_SEED
 from sweeps.coordinator.run import run_options
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiment_code import load_same
 from sweeps.experiment_loading import load_experiment
 from sweeps.finalizing.finalists import Finalist, confirming_space, luck_space, refit_space
 from sweeps.home import Home
 from sweeps.naming import free_name
 from sweeps.options import RunOptions
 from sweeps.progress import Mode
-from sweeps.records import SweepInfo, confirmed_by
+from sweeps.records import RecordStore, SweepInfo, confirmed_by, ranked
 from sweeps.records.files import make_folder, write_atomically
 
 SPACE: Final = "space.yaml"
@@ -89,6 +90,16 @@ def check_data(info: SweepInfo, source: str | None) -> tuple[Experiment, Prepare
             "--data, nothing was begun"
         )
     return experiment, data
+
+
+def check_code(store: RecordStore, info: SweepInfo) -> None:
+    """Refuse an experiment that was edited since: who is confirmed would not be who was found.
+
+    Raises:
+        UsageError: It was; says what differs and the ways out.
+    """
+    for record in ranked(store.read_all(), info.direction)[:1]:
+        load_same(store, info, record)
 
 
 def plan_confirmation(
@@ -159,6 +170,7 @@ class HowToTrain:
     tracking_uri: str | None = None
     data: str | None = None
     progress: Mode = "auto"
+    same_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,7 +236,7 @@ def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ra
             return Ran(whole)
     asked = RunOptions(
         str(space), name=name, trials=trials, home=home.path, storage=home.storage,
-        workers=how.workers,
+        workers=how.workers, same_code=how.same_code,
         tracking_uri=how.tracking_uri, data=how.data,
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)

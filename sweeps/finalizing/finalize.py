@@ -15,6 +15,7 @@ from sweeps.finalizing.confirming import (
     Confirmation,
     HowToTrain,
     Ran,
+    check_code,
     check_data,
     other_confirmations,
     plan_confirmation,
@@ -83,8 +84,8 @@ def check(
         What trains on blocks, the data, and who is trained.
 
     Raises:
-        UsageError: It is running, there is nothing to compare, or nothing to compare it on, or
-            images would count unequally.
+        UsageError: It is running, its experiment was edited since, there is nothing to compare, or
+            nothing to compare it on, or images would count unequally.
     """
     top, blocks = _as_before(home, info, options)
     if blocks % FOLDS:
@@ -92,6 +93,7 @@ def check(
     need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
+    check_code(home.store(info.id), info)
     experiment, data = check_data(info, options.how.data)
     return experiment, data, choose_finalists(info, home.store(info.id).read_all(), top)
 

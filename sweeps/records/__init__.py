@@ -1,5 +1,6 @@
 """Records: what is known of every attempt; written first, and all else is made from them."""
 
+from sweeps.records.code import CodeHistory, ExperimentCode, SourceFile
 from sweeps.records.ending import Ending, SweepStatus
 from sweeps.records.finalized import (
     BLOCK,
@@ -23,9 +24,11 @@ __all__ = [
     "BLOCK",
     "FINALIST",
     "SWEEP",
+    "CodeHistory",
     "Conclusions",
     "DamagedRecordWarning",
     "Ending",
+    "ExperimentCode",
     "Finalized",
     "Generation",
     "Hunch",
@@ -36,6 +39,7 @@ __all__ = [
     "RecordError",
     "RecordStore",
     "Report",
+    "SourceFile",
     "SweepInfo",
     "SweepStatus",
     "Telling",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,11 @@ _OURS: Final = "digit-sweeps"
 
 
 def model_files(
-    info: SweepInfo, record: Record, weights: Mapping[str, np.ndarray], signature: Signature
+    info: SweepInfo,
+    record: Record,
+    weights: Mapping[str, np.ndarray],
+    signature: Signature,
+    code: Iterable[str] = (),
 ) -> dict[str, bytes]:
     """Return the model's folder: content by name.
 
@@ -36,12 +40,14 @@ def model_files(
         record: The trial.
         weights: Of its best epoch, by name.
         signature: What the model takes and answers.
+        code: Digests of the code that may rebuild it; none if that is not known.
     """
     told = {
         "experiment": info.experiment,
         "directory": info.directory,
         "config": dict(record.spec.config),
         "info": record.model_info,
+        **({"code": sorted(code)} if code else {}),
     }
     example = signature.example.tolist()
     required = _requirements(record)

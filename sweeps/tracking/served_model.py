@@ -16,6 +16,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel
 
+from sweeps.experiment_code import code_of
 from sweeps.experiment_loading import load_experiment
 
 
@@ -29,6 +30,12 @@ class TrainedModel(PythonModel):  # type: ignore[misc]  # MLflow is untyped
             weights = {name: archive[name] for name in archive.files}
         directory = Path(told["directory"]) if told["directory"] else None
         self._experiment: Any = load_experiment(told["experiment"], directory)
+        code = code_of(told["experiment"], self._experiment)
+        if code is not None and code.digest not in told.get("code", [code.digest]):
+            raise MlflowException(
+                f"the code of {told['experiment']} is not what trained this model: bring that code "
+                "back, or train and register anew"
+            )
         self._model = self._experiment.load_model(told["config"], weights, told["info"])
 
     def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> list[Any]:

@@ -1,0 +1,146 @@
+"""The code of a sweep's experiment, kept beside its records: to notice that it was edited.
+
+Each state that the sweep was run with has a file (`code-1.json`, `code-2.json`, ...) with the text
+of the experiment's own files; records name the state by its digest. A state that somebody declared
+to be the same code as another one (`--same-code`: only a comment was edited) says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from sweeps.errors import StoreError
+from sweeps.records.files import write_atomically
+
+_FILE: Final = "code-{}.json"
+_SHOWN_LINES: Final = 6
+_LINE_CHARACTERS: Final = 100
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of an experiment.
+
+    Attributes:
+        sha256: Of its bytes (hex).
+        text: Its lines, those that look like secrets replaced; None if it is long or no text.
+    """
+
+    sha256: str
+    text: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class ExperimentCode:
+    """The code an experiment consists of.
+
+    Attributes:
+        files: Its own files by name: beside its space, or under its package.
+        revision: Number of an experiment that is shipped, which is raised when its numbers change;
+            None for anybody's own.
+        packages: Names of the distributions that it imports.
+        same_as: Digest of the state that somebody declared this one to equal; None as a rule.
+    """
+
+    files: Mapping[str, SourceFile]
+    revision: int | None = None
+    packages: tuple[str, ...] = ()
+    same_as: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of names, contents and revision; of no packages."""
+        parts = [self.revision, sorted((name, f.sha256) for name, f in self.files.items())]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def changes(self, now: ExperimentCode) -> list[str]:
+        """Return what differs in a later state, as lines: file by file, the first lines of each."""
+        lines = []
+        if self.revision != now.revision:
+            lines.append(f"revision of the experiment: {self.revision} then, {now.revision} now")
+        for name in sorted({*self.files, *now.files}):
+            before, after = self.files.get(name), now.files.get(name)
+            if before is None or after is None:
+                lines.append(f"{name}: {'new' if before is None else 'gone, or not imported'}")
+            elif before.sha256 != after.sha256:
+                lines += [f"{name}:", *_changed_lines(before, after)]
+        return lines
+
+
+def _changed_lines(before: SourceFile, after: SourceFile) -> list[str]:
+    if before.text is None or after.text is None:
+        return ["  changed (too long, or no text: its lines are not kept)"]
+    then, now = before.text.splitlines(), after.text.splitlines()
+    diff = list(difflib.unified_diff(then, now, n=0, lineterm=""))[2:]
+    changed = [line[:_LINE_CHARACTERS] for line in diff if not line.startswith("@@")]
+    more = len(changed) - _SHOWN_LINES
+    shown = [f"  {line}" for line in changed[:_SHOWN_LINES]]
+    return [*(shown or ["  white space only"]), *([f"  and {more} lines more"] if more > 0 else [])]
+
+
+class CodeHistory:
+    """The states of the code that one sweep was run with, in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def all(self) -> list[ExperimentCode]:
+        """Return every state, the first one first.
+
+        Raises:
+            StoreError: A file is damaged.
+        """
+        return list(self._read())
+
+    def find(self, digest: str) -> ExperimentCode | None:
+        """Return a state by its digest; None if it was not kept."""
+        return next((code for code in self.all() if code.digest == digest), None)
+
+    def same_as(self, digest: str) -> set[str]:
+        """Return the digests of the same code: this one, and those declared to be equal to it."""
+        group, pairs = {digest}, [(code.digest, code.same_as) for code in self.all()]
+        for _ in pairs:  # a chain is no longer than that
+            for pair in pairs:
+                if pair[1] is not None and group & {*pair}:
+                    group |= {pair[0], pair[1]}
+        return group
+
+    def keep(self, code: ExperimentCode) -> None:
+        """Keep a state, if it is not kept yet; only for who keeps others out.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        kept = self.all()
+        if any((k.digest, k.same_as) == (code.digest, code.same_as) for k in kept):
+            return
+        content = json.dumps(dataclasses.asdict(code), indent=1, ensure_ascii=False).encode()
+        write_atomically(self._folder / _FILE.format(len(kept) + 1), content, "code")
+
+    def path(self, code: ExperimentCode) -> Path:
+        """Return the file of a kept state."""
+        return self._folder / _FILE.format(self.all().index(code) + 1)
+
+    def _read(self) -> Iterator[ExperimentCode]:
+        for number in itertools.count(1):
+            path = self._folder / _FILE.format(number)
+            try:
+                found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+                files = {name: SourceFile(**file) for name, file in found.pop("files").items()}
+                packages = tuple(found.pop("packages"))
+                yield ExperimentCode(files, packages=packages, **found)
+            except FileNotFoundError:
+                return
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise StoreError(
+                    f"{path}: damaged ({error}); move it away: the sweep then takes the code of "
+                    "its next start for that of its trials"
+                ) from None

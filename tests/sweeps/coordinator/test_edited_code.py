@@ -1,0 +1,191 @@
+"""An experiment whose code was edited: its sweep does not go on as if nothing had happened."""
+
+import importlib
+import json
+import sys
+
+import pytest
+
+import sweeps
+from sweeps.errors import UsageError
+from sweeps.records.code import CodeHistory
+from tests.sweeps.conftest import TOY
+
+NET = """\
+from net_parts import scale
+from tests.sweeps.toy_experiment import ToyExperiment
+
+
+class Net(ToyExperiment):
+    def train(self, spec, data, on_epoch):
+        import net_late
+        return super().train(spec, data, on_epoch)
+
+
+experiment = Net()
+"""
+
+
+@pytest.fixture
+def net(tmp_path, monkeypatch):
+    """A space beside an experiment of one's own, which two more files belong to."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "net.py").write_text(NET)
+    (folder / "net_parts.py").write_text('def scale():\n    return "relu"\n')
+    (folder / "net_late.py").write_text("late = 1\n")
+    (folder / "unrelated.py").write_text("nothing = 0\n")
+    space = folder / "net.yaml"
+    space.write_text(TOY.replace("tests.sweeps.toy_experiment:", "net:"))
+    monkeypatch.syspath_prepend(str(folder))
+    forget()
+    yield space
+    forget()
+
+
+def forget():
+    """Have modules imported anew, as the next command does."""
+    for name in [name for name in sys.modules if name.partition("_")[0] == "net"]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+def edit(space, name, old, new):
+    file = space.parent / name
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    forget()
+
+
+def run(space, make_home, **options):
+    return sweeps.run(
+        str(space), home=make_home(), progress="quiet", workers=0, **{"trials": 2, **options}
+    )
+
+
+def history(sweep):
+    return CodeHistory(sweep.home.store(sweep.info.id).folder)
+
+
+def test_an_edited_file_is_refused_with_its_lines_and_the_ways_out(net, make_home):
+    run(net, make_home)
+    edit(net, "net_parts.py", "relu", "tanh")
+    with pytest.raises(UsageError) as refused:
+        run(net, make_home, trials=3)
+    said = str(refused.value)
+    assert "net_parts.py" in said
+    assert '-    return "relu"' in said
+    assert '+    return "tanh"' in said
+    assert "net.py" not in said.replace("net_parts.py", "")
+    for way in ("--extend", "--name", "--same-code"):
+        assert way in said
+    assert len(sweeps.load("net", make_home()).rows()) == 2
+
+
+@pytest.mark.parametrize("name", ["net.py", "net_parts.py", "net_late.py"])
+def test_every_file_it_imports_counts_at_once_or_late(net, make_home, name):
+    run(net, make_home)
+    (net.parent / name).write_text((net.parent / name).read_text() + "\nmore = 1\n")
+    forget()
+    with pytest.raises(UsageError, match=name):
+        run(net, make_home, trials=3)
+
+
+def test_files_beside_it_that_it_does_not_import_do_not_count(net, make_home):
+    run(net, make_home)
+    edit(net, "unrelated.py", "0", "1")
+    assert len(run(net, make_home, trials=3).rows()) == 3
+
+
+def test_a_changed_comment_is_the_same_code_when_somebody_says_so(net, make_home):
+    run(net, make_home)
+    edit(net, "net.py", "experiment = Net()", "experiment = Net()  # mine")
+    sweep = run(net, make_home, trials=3, same_code=True)
+    digests = [record.environment["code"] for record in records(sweep)]
+    assert len(digests) == 3
+    assert len(set(digests)) == 2
+    assert len(history(sweep).all()) == 2
+    assert history(sweep).all()[1].same_as == digests[0]
+    assert len(run(net, make_home, trials=4).rows()) == 4  # from now on without saying it again
+
+
+def test_extended_it_goes_on_as_another_generation(net, make_home):
+    run(net, make_home)
+    edit(net, "net_parts.py", "relu", "tanh")
+    sweep = run(net, make_home, trials=3, extend=True)
+    assert sweep.info.generation == 2
+    assert len(run(net, make_home, trials=4).rows()) == 4
+    edit(net, "net_parts.py", "tanh", "relu")
+    with pytest.raises(UsageError, match=r"net_parts\.py"):
+        run(net, make_home, trials=5)
+
+
+def test_a_sweep_without_a_digest_goes_on_and_has_one_then(net, make_home, capsys):
+    sweep = run(net, make_home)
+    folder = sweep.home.store(sweep.info.id).folder
+    for file in folder.glob("code-*.json"):
+        file.unlink()
+    document = json.loads((folder / "sweep.json").read_text())
+    del document["fingerprint"]["code"]
+    (folder / "sweep.json").write_text(json.dumps(document))
+    edit(net, "net_parts.py", "relu", "tanh")
+    sweeps.run(str(net), home=make_home(), progress="plain", workers=0, trials=3)
+    assert "its code was not recorded" in capsys.readouterr().err
+    sweeps.run(str(net), home=make_home(), progress="plain", workers=0, trials=4)
+    assert "its code was not recorded" not in capsys.readouterr().err
+    edit(net, "net_parts.py", "tanh", "elu")
+    with pytest.raises(UsageError, match=r"net_parts\.py"):
+        run(net, make_home, trials=5)
+
+
+def test_a_script_counts_with_what_it_imports_and_with_files_its_command_names(tmp_path, make_home):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "train.py").write_text(
+        'import helper\nprint(\'{"result": {"score": 1}}\')\nhelper.x\n'
+    )
+    (folder / "helper.py").write_text("x = 1\n")
+    (folder / "settings.json").write_text("{}")
+    space = folder / "script.yaml"
+    space.write_text(
+        f"command: {sys.executable} train.py settings.json {{lr}}\n"
+        "objective: {metric: score, direction: maximize}\n"
+        "parameters:\n  lr: {type: float, low: 0, high: 1}\n"
+    )
+    run(space, make_home)
+    for name in ("train.py", "helper.py", "settings.json"):
+        before = (folder / name).read_text()
+        (folder / name).write_text(before + "\n")
+        with pytest.raises(UsageError, match=name):
+            run(space, make_home, trials=3)
+        (folder / name).write_text(before)
+    assert len(run(space, make_home, trials=3).rows()) == 3
+
+
+def test_what_is_shipped_here_counts_by_its_number(tmp_path, make_home, monkeypatch):
+    from digitexp.experiment import experiment
+
+    sweep = sweeps.run("smoke", trials=1, home=make_home(), progress="quiet", workers=0)
+    (code,) = history(sweep).all()
+    assert code.revision == experiment.revision
+    assert not code.files
+    monkeypatch.setattr(type(experiment), "revision", experiment.revision + 1)
+    with pytest.raises(UsageError, match="revision"):
+        sweeps.run("smoke", trials=2, home=make_home(), progress="quiet", workers=0)
+
+
+def test_another_version_of_a_package_is_said_and_not_refused(net, make_home, monkeypatch, capsys):
+    run(net, make_home)
+    import sweeps.provenance
+
+    real = sweeps.provenance._version
+    monkeypatch.setattr(
+        sweeps.provenance, "_version", lambda name: "99" if name == "numpy" else real(name)
+    )
+    sweeps.run(str(net), home=make_home(), progress="plain", workers=0, trials=3)
+    assert "numpy" in capsys.readouterr().err
+
+
+def records(sweep):
+    return sweep.home.store(sweep.info.id).read_all()
