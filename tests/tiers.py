@@ -21,6 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
+import coverage
 import pytest
 
 TIERS: Final = ("first", "all", "nightly")
@@ -29,6 +30,8 @@ LIMITS: Final = {"first": 6.0, "all": 60.0}
 COVERAGE_FACTOR: Final = 2.0
 """Measuring coverage costs this much at the most."""
 DEAREST: Final = 25
+UNMEASURED: Final = ("tests/sweeps/coordinator/", "tests/sweeps/shared/")
+"""The dear tests below run lines that the first tier covers: tracing them would only cost time."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _shared = SimpleNamespace(seconds=0.0)
@@ -87,6 +90,20 @@ def made_for_many() -> Iterator[None]:
         yield
     finally:  # what was made within is counted once
         _shared.seconds = before + cpu_seconds() - began
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Measure no coverage where it would only cost time."""
+    tracing = coverage.Coverage.current()
+    is_dear = tier_of(item) != "first" and item.nodeid.startswith(UNMEASURED)
+    if tracing is None or not is_dear:
+        return (yield)
+    tracing.stop()
+    try:
+        return (yield)
+    finally:
+        tracing.start()
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from sweeps.records.ranking import ranked
 from tests.browser.conftest import sweeps_ui
 from tests.browser.test_sweep_view import home_records, open_charts, section, shown_images, sweep_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.nightly]  # two minutes of CPU
 
 
 def test_view_and_report_of_five_hundred_trials(tmp_path, page, screenshots):

@@ -14,7 +14,7 @@ import urllib.request
 
 import pytest
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.nightly]  # two minutes of CPU
 SWEEPS = [sys.executable, "-m", "sweeps"]
 
 

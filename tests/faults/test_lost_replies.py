@@ -75,7 +75,7 @@ def lose_replies(bench: Bench, choose: Callable[[list[str]], list[int]]) -> None
         assert bench.proxy.has_lost
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_reply_to_each_kind_of_write_is_lost_without_a_trace(bench: Bench) -> None:
     def first_of_each_kind(asked: list[str]) -> list[int]:
         kinds = [re.sub(r" HTTP.*|\?.*|/\d+/.*", "", request) for request in asked]

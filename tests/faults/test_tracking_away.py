@@ -110,7 +110,7 @@ def test_an_outage_in_mid_sweep_leaves_no_trace(proxy, run, undisturbed, fault, 
     assert state(proxy, disturbed) == expected
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_slow_server_slows_no_trial(proxy, run):
     def hurry():
         time.sleep(3)
@@ -155,7 +155,7 @@ def command(*words, **environment):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_server_away_for_the_whole_sweep_gets_it_all_by_sync(
     proxy, mlflow_server, run, toy_space, tmp_path
 ):

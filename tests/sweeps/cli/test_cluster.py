@@ -99,9 +99,9 @@ def start():
         assert one.left() == []
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 class TestClusterStart:
-    @pytest.mark.slow
+    @pytest.mark.nightly
     @pytest.mark.parametrize(
         ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
     )
@@ -123,7 +123,7 @@ class TestClusterStart:
         assert sweep.wait() == 1
         assert "has gone" in sweep.stderr().splitlines()[-1]
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_it_says_what_to_run_and_sets_what_only_the_scheduler_reads(self, start, run_toy):
         cluster = start("--workers", "1", "--threads", "2", "--resources", "GPU=1")
         uri = f"dask://127.0.0.1:{cluster.port}"

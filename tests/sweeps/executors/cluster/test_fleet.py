@@ -95,9 +95,9 @@ def tag(sweep, name):
     return parent.data.tags[name]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 class TestFleet:
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_a_mixed_one_is_said_in_one_line_and_tagged(
         self, cluster, another_processor, run_toy, capfd
     ):
@@ -114,7 +114,7 @@ class TestFleet:
         assert len(features) == 2
         assert tag(sweep, "reproducible") == "false"
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_one_that_becomes_mixed_is_said_when_it_does(
         self, cluster, another_processor, launch, make_home, run_toy
     ):
@@ -130,7 +130,7 @@ class TestFleet:
         assert tag(run_toy(**options), "reproducible") == "false"
         assert table(run_toy(**options)) == table(run_toy("alone", workers=2, **options))
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_a_worker_that_comes_with_other_versions_is_named(
         self, cluster, tmp_path, launch, make_home
     ):
@@ -166,7 +166,7 @@ class TestFleet:
         assert features == {tuple(cpu_features())}, "none is of the damaged one"
         assert_sound(make_home(), table(run_toy("alone", workers=0, **options)))
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_one_of_equal_machines_is_reproducible(self, cluster, run_toy):
         cluster.start_worker("like us")
         cluster.wait_for(1)
@@ -174,7 +174,7 @@ class TestFleet:
         assert tag(sweep, "reproducible") == "true"
         assert not is_mixed(r.environment for r in records(sweep))
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_resources_bound_what_a_worker_trains_at_once(self, cluster, run_toy):
         cluster.start_worker("without")
         cluster.start_worker("with", "--nthreads", "4", "--resources", "GPU=1")
@@ -195,7 +195,7 @@ class TestFleet:
             run_toy(trials=2, executor=cluster.uri, resources={"GPU": 2})
         assert not (make_home() / "records").exists()
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_idle_workers_are_named_with_the_option_that_gives_them_work(
         self, cluster, launch, make_home
     ):
@@ -209,7 +209,7 @@ class TestFleet:
         assert running.wait() == 0, running.stderr()
         assert "workers: 4, 2 at once (2 idle: --ask-ahead is 2)" in running.stderr()
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_what_began_again_since_its_worker_died_is_counted(
         self, cluster, launch, make_home, run_toy
     ):
@@ -227,7 +227,7 @@ class TestFleet:
         options = {"trials": 12, "ask_ahead": 8, "overrides": ("longest_seconds=1",)}
         assert_sound(make_home(), table(run_toy("alone", workers=2, **options)))
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_a_death_too_many_is_a_crash_that_we_try_again(
         self, tmp_path, monkeypatch, launch, make_home, run_toy
     ):
@@ -252,7 +252,7 @@ class TestFleet:
         assert all("workers that had it died, 1 in a row" in r.error for r in crashed)
         assert table(run_toy(**options)) == table(run_toy("alone", workers=2, **options))
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_in_free_order_it_trains_whatever_its_size(self, cluster, launch, make_home, run_toy):
         cluster.start_worker("one")
         cluster.wait_for(1)

@@ -49,21 +49,21 @@ def recorded(home):
     return len(list(home.glob("records/*/*.record")))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 class TestSweepOnDask:
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_the_trials_are_those_of_one_machine_and_epochs_stream(self, cluster, run_toy, alone):
         sweep = run_toy(trials=TRIALS, executor=cluster.uri, overrides=(SECONDS,))
         assert table(sweep) == alone
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_a_pruner_decides_there_as_here(self, cluster, run_toy):
         options = {"trials": TRIALS, "pruner": "median", "overrides": ("epochs=8",)}
         here = table(run_toy("here", workers=0, **options))
         assert table(run_toy(executor=cluster.uri, **options)) == here
         assert any(row[1] == "PRUNED" for row in here)
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_a_worker_is_killed_and_another_one_added(self, cluster, launch, make_home, alone):
         running = launch(cluster.uri)
         while recorded(make_home()) < 4:
@@ -73,7 +73,7 @@ class TestSweepOnDask:
         assert running.wait() == 0, running.stderr()
         assert_sound(make_home(), alone)
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_what_crashes_or_hangs_there_ends_alone(self, cluster, run_toy):
         options = {
             "trials": 12,
@@ -86,7 +86,7 @@ class TestSweepOnDask:
         assert table(sweep) == table(here)
         assert {"FAILED", "COMPLETE"} == {row.state for row in sweep.rows()}
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_it_is_stopped_in_the_middle_and_goes_on_elsewhere(
         self, cluster, launch, make_home, run_toy, alone
     ):
@@ -106,7 +106,7 @@ class TestSweepOnDask:
             run_toy(trials=2, executor=cluster.uri)
         assert not (make_home() / "records").exists()
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_the_scheduler_goes_in_mid_sweep_and_what_is_there_is_kept(
         self, cluster, launch, make_home, run_toy, alone
     ):
