@@ -54,6 +54,8 @@ class PreparedData:
         split_digest: SHA-256 (hex) of the training and validation indices.
         info: JSON-compatible facts: sizes, shapes, class names, policies applied.
         payload: What `train` needs; opaque to the framework.
+        irreproducible: Why the same seed may give another trial on these data; None as a rule.
+            A sweep on them says so when it starts, and is tagged `reproducible=false`.
     """
 
     name: str
@@ -61,6 +63,7 @@ class PreparedData:
     split_digest: str
     info: Mapping[str, Any]
     payload: Any = field(repr=False)
+    irreproducible: str | None = None
 
 
 @dataclass(frozen=True)

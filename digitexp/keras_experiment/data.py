@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Parts", "Task", "read_parts"]
+__all__ = ["Parts", "Task", "check_part", "classes_of", "described", "digest_of", "read_parts"]
 
 Task = Literal["classification", "regression"]
 
@@ -33,6 +33,10 @@ class Parts:
         inputs: Shape and dtype of one x.
         digest: SHA-256 (hex) of the arrays; of a dataset, of its validation part.
         split_digest: SHA-256 (hex) of which example lies where.
+        examples: Digest of the validation examples whatever their order; None of arrays.
+        dataset_seed: Under which seed datasets are built; None: under that of each trial, for
+            none of them decides which examples validate.
+        irreproducible: Why the same seed may train another trial on them; None as a rule.
     """
 
     train: Any
@@ -43,6 +47,9 @@ class Parts:
     inputs: Mapping[str, Any]
     digest: str
     split_digest: str
+    examples: str | None = None
+    dataset_seed: int | None = None
+    irreproducible: str | None = None
 
     @property
     def is_dataset(self) -> bool:
@@ -62,7 +69,7 @@ def read_parts(data: Any, task: Task, split_seed: int) -> Parts:
     """Check what was given, and split it if it is one part.
 
     Args:
-        data: See `FORMS`; no function any more.
+        data: Arrays, see `FORMS`; no function any more. Of datasets see `read_datasets`.
         task: What is learnt; decides which targets are right.
         split_seed: Decides the split.
 
@@ -72,55 +79,35 @@ def read_parts(data: Any, task: Task, split_seed: int) -> Parts:
     if not (isinstance(data, tuple | list) and len(data) == 2):
         raise ValueError(f"data: received {type(data).__name__}; {FORMS}")
     first, second = data
-    if _is_dataset(first) and _is_dataset(second):
-        return _dataset_parts(first, second, task)
     if isinstance(first, tuple | list) and isinstance(second, tuple | list):
-        train, validation = _checked(first, task), _checked(second, task)
+        train, validation = check_part(first, task), check_part(second, task)
         indices = np.arange(len(train[1]))
     else:
-        train, validation, indices = _split(_checked(data, task), task, split_seed)
+        train, validation, indices = _split(check_part(data, task), task, split_seed)
     targets = np.concatenate([train[1], validation[1]])
     return Parts(
         train,
         validation,
         len(train[1]),
         len(validation[1]),
-        _classes(targets, task),
-        _described(train[0]),
-        _digest(*train, *validation),
+        classes_of(targets, task),
+        described(train[0]),
+        digest_of(*train, *validation),
         sha256(indices.tobytes()).hexdigest(),
     )
 
 
-def _described(x: np.ndarray) -> dict[str, Any]:
+def described(x: np.ndarray) -> dict[str, Any]:
+    """Return what records note of the inputs."""
     return {"shape": list(x.shape[1:]), "dtype": str(x.dtype)}
 
 
-def _is_dataset(data: Any) -> bool:
-    return hasattr(data, "element_spec") and hasattr(data, "cardinality")
+def check_part(part: Any, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Return one part as arrays.
 
-
-def _dataset_parts(train: Any, validation: Any, task: Task) -> Parts:
-    batches = [(np.asarray(x), np.asarray(y)) for x, y in validation]
-    if not batches:
-        raise ValueError("data: the validation dataset is empty")
-    x, y = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    _checked((x, y), task)
-    steps = int(train.cardinality())
-    return Parts(
-        train,
-        validation,
-        None,
-        len(y),
-        _classes(y, task),
-        _described(x),
-        _digest(x, y),
-        sha256(str(steps).encode()).hexdigest(),
-    )
-
-
-def _checked(part: Any, task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Return one part as arrays, or say what is wrong with it."""
+    Raises:
+        ValueError: Says what is wrong with it.
+    """
     if len(part) != 2:
         raise ValueError(f"data: a part has {len(part)} members; {FORMS}")
     x, y = np.asarray(part[0]), np.asarray(part[1])
@@ -144,7 +131,8 @@ def _checked(part: Any, task: Task) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _classes(y: np.ndarray, task: Task) -> int | None:
+def classes_of(y: np.ndarray, task: Task) -> int | None:
+    """Return the number of classes; None for a regression."""
     if task == "regression":
         return None
     return int(y.max()) + 1 if y.ndim == 1 else max(2, y.shape[1])
@@ -163,7 +151,8 @@ def _split(
     return (x[train], y[train]), (x[validation], y[validation]), np.concatenate([train, validation])
 
 
-def _digest(*arrays: np.ndarray) -> str:
+def digest_of(*arrays: np.ndarray) -> str:
+    """Return SHA-256 (hex) of arrays with their types and shapes."""
     found = sha256()
     for array in arrays:
         found.update(f"{array.dtype.str}{array.shape}".encode())

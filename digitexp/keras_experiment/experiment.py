@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from digitexp.keras_experiment.data import Parts, Task, read_parts
+from digitexp.keras_experiment.datasets import are_datasets, built_with, read_datasets
 from digitexp.keras_experiment.parameters import TRAINING, described, training_parameters
 from digitexp.keras_experiment.serving import answer, signature_of
+from digitexp.training.tensorflow_setup import without_chatter
 from sweeps.abilities import Signature
 from sweeps.experiment import (
     EnginePlan,
@@ -86,7 +90,10 @@ class KerasExperiment:
                 classification with one score a class and the metric `accuracy`.
             data: (x, y), of which a fifth becomes the validation part; ((x, y), (x_val, y_val));
                 a pair of batched `tf.data` datasets; or a function that returns one of these,
-                of the source given by `--data` if it takes an argument.
+                of the source given by `--data` if it takes an argument. Datasets are best built
+                by a function: it is called for every trial, under the seed of the trial, so that
+                no trial depends on another one, and a shuffle needs no seed. A sweep on datasets
+                that shuffle and are given as objects is tagged `reproducible=false`.
             parameters: What `build` reads, by name: a default value, which also says the type, or
                 a `ParameterInfo` with limits.
             task: `classification` (accuracy, confusion matrix) or `regression` (mean absolute
@@ -124,7 +131,12 @@ class KerasExperiment:
         Raises:
             ValueError: They are not what a `KerasExperiment` takes.
         """
-        parts = read_parts(self._load(source), self._task, split_seed)
+        parts = self._read(source, split_seed)
+        of_datasets = (
+            {"validation_examples": parts.examples, "dataset_seed": parts.dataset_seed}
+            if parts.is_dataset
+            else {}
+        )
         return PreparedData(
             name=source or self.name,
             digest=parts.digest,
@@ -136,8 +148,10 @@ class KerasExperiment:
                 "classes": parts.classes,
                 "inputs": parts.inputs,
                 "source": source,
+                **of_datasets,
             },
-            payload=None if parts.is_dataset else parts,  # a process makes its own datasets
+            payload=None if parts.is_dataset else parts,  # every trial builds its own datasets
+            irreproducible=parts.irreproducible,
         )
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
@@ -167,7 +181,7 @@ class KerasExperiment:
 
             return run_trial(
                 lambda: self._build(self._params(spec.config)),
-                data.payload or self._datasets(data),
+                data.payload or self._built_anew(data, spec.seed),
                 self._params(spec.config),
                 seed=spec.seed,
                 on_epoch=on_epoch,
@@ -241,19 +255,37 @@ print(model.predict(inputs, verbose=0))
             if source is not None:
                 raise ValueError(f"data {source!r}: this experiment has its own; leave --data out")
             return self._data
-        if inspect.signature(self._data).parameters:
-            return self._data(source)
-        if source is not None:
-            raise ValueError(
-                f"data {source!r}: the data function takes no source; leave --data out"
-            )
-        return self._data()
+        with without_chatter():  # it may import TensorFlow, or be the first to use it
+            if inspect.signature(self._data).parameters:
+                return self._data(source)
+            if source is not None:
+                raise ValueError(
+                    f"data {source!r}: the data function takes no source; leave --data out"
+                )
+            return self._data()
 
-    def _datasets(self, data: PreparedData) -> Parts:
-        if self._made is None or self._made[0] != data.digest:
-            info = data.info
-            parts = read_parts(self._load(info["source"]), self._task, info["split_seed"])
-            self._made = (parts.digest, parts)
-        return self._made[1]
+    def _read(self, source: str | None, split_seed: int) -> Parts:
+        has_tensorflow = "tensorflow" in sys.modules  # with our settings, it may want a seed
+        with built_with(split_seed, split_seed) if has_tensorflow else nullcontext():
+            data = self._load(source)
+        if are_datasets(data):  # built once more, as for a trial: under a seed, by our settings
+            return read_datasets(lambda: self._load(source), self._task, split_seed)
+        return read_parts(data, self._task, split_seed)
 
-    _made: tuple[str, Parts] | None = None
+    def _built_anew(self, data: PreparedData, seed: int) -> Parts:
+        """Return the datasets of one trial, whose state no other trial has touched."""
+        info = data.info
+        fixed = info["dataset_seed"]
+        with built_with(seed if fixed is None else fixed, info["split_seed"]):
+            train, validation = self._load(info["source"])
+        return Parts(
+            train=train,
+            validation=validation,
+            n_train=None,
+            n_validation=info["n_validation"],
+            classes=info["classes"],
+            inputs=info["inputs"],
+            digest=data.digest,
+            split_digest=data.split_digest,
+            examples=info["validation_examples"],
+        )

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from digitexp.keras_experiment.data import Parts
+from digitexp.keras_experiment.datasets import ExamplesDigest
 from digitexp.training.tensorflow_setup import known_warnings_ignored
 
 __all__ = ["Trained", "predict", "train_model"]
@@ -81,11 +82,21 @@ def train_model(
 
 
 def predict(model: Any, parts: Parts) -> tuple[np.ndarray, np.ndarray]:
-    """Return predictions and targets of the validation part, in the same order."""
-    found = [
-        (np.asarray(model.predict(x, batch_size=1024, verbose=0)), y)
-        for x, y in parts.validation_batches()
-    ]
+    """Return predictions and targets of the validation part, in the same order.
+
+    Raises:
+        ValueError: A dataset holds other examples than when the sweep began.
+    """
+    found, examples = [], ExamplesDigest()
+    for x, y in parts.validation_batches():
+        found.append((np.asarray(model.predict(x, batch_size=1024, verbose=0)), y))
+        if parts.examples is not None:
+            examples.add(x, y)
+    if parts.examples is not None and examples.hexdigest() != parts.examples:
+        raise ValueError(
+            "the data function gave other validation examples than the sweep began with; "
+            "no two trials could be compared; have it build the same set each time"
+        )
     predictions, targets = (np.concatenate(column) for column in zip(*found, strict=True))
     return predictions, targets
 

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.abc
+import importlib.util
 import os
 import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
-__all__ = ["known_warnings_ignored", "memory_errors", "set_up_tensorflow", "start_tensorflow"]
+__all__ = [
+    "known_warnings_ignored",
+    "memory_errors",
+    "quiet_when_imported",
+    "set_up_tensorflow",
+    "start_tensorflow",
+    "without_chatter",
+]
 
 _CHATTER = re.compile(
     rb"[IWE]\d{4} .*\b\w+\.cc:\d+\]|WARNING: All log messages before absl::InitializeLog"
@@ -32,11 +43,8 @@ def set_up_tensorflow() -> None:
 
     Runs nothing yet: a process without TensorFlow's threads can be forked, and the import shared.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    # oneDNN picks kernels by CPU and announces itself; without it these nets are no slower.
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-    with _without_chatter():
+    _set_environment()
+    with without_chatter():
         import keras  # noqa: F401  # here, where its messages are held back
         import tensorflow as tf
 
@@ -51,11 +59,53 @@ def set_up_tensorflow() -> None:
     gc.freeze()
 
 
+def _set_environment() -> None:
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # oneDNN picks kernels by CPU and announces itself; without it these nets are no slower.
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+
+
+def quiet_when_imported() -> None:
+    """Have TensorFlow find our settings, and its log lines held back, whoever imports it first.
+
+    For modules of users, which may import it before anything here does.
+    """
+    if "tensorflow" not in sys.modules:
+        _set_environment()
+        if not any(isinstance(finder, _QuietFinder) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _QuietFinder())
+
+
+class _QuietFinder(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow as it would be found anyway, and has it imported quietly; once."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return how TensorFlow is imported, None of everything else."""
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            setattr(spec.loader, "exec_module", _quietly(spec.loader.exec_module))  # noqa: B010
+        return spec
+
+
+def _quietly(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+    def execute_quietly(module: ModuleType) -> None:
+        with without_chatter():
+            execute(module)
+
+    return execute_quietly
+
+
 @lru_cache(maxsize=1)
 def start_tensorflow() -> None:
     """Set TensorFlow up and start its threads and devices, once per process."""
     set_up_tensorflow()
-    with _without_chatter():
+    with without_chatter():
         import tensorflow as tf
 
         _share_gpus(tf)
@@ -97,7 +147,7 @@ def memory_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
+def without_chatter() -> Iterator[None]:
     """Hold back what is written to file descriptor 2, then pass on what is not TensorFlow's.
 
     Its C++ libraries log a few lines before they read TF_CPP_MIN_LOG_LEVEL, past `sys.stderr`.

@@ -101,12 +101,13 @@ def make_record(
 
 def describe(data: PreparedData) -> dict[str, Any]:
     """Return what records and sweeps keep of the data they were trained on."""
-    return {
+    described = {
         "name": data.name,
         "digest": data.digest,
         "split_digest": data.split_digest,
         "info": dict(data.info),
     }
+    return described | ({"irreproducible": data.irreproducible} if data.irreproducible else {})
 
 
 def _judge(attempt: Attempt, metrics: Sequence[str]) -> tuple[Outcome, str, str | None]:

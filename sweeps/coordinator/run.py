@@ -75,6 +75,8 @@ def run_options(
     try:
         for baseline in config.dropped_baselines:
             shown.note(f"baseline {baseline!r} lies outside what --set allows: left out")
+        if config.data.irreproducible:
+            shown.note(f"reproducible=false: {config.data.irreproducible}")
         for line in fleet.notes if fleet is not None else ():
             shown.note(line)
         if config.parallelism.idle:

@@ -143,9 +143,13 @@ class SweepInfo:
 
     @property
     def is_reproducible(self) -> bool:
-        """Whether the same seed gives the same trials: not with what a clock has a say in."""
+        """Whether the same seed gives the same trials: not with what a clock has a say in.
+
+        Nor with data that may come differently, see `sweeps.experiment.PreparedData`.
+        """
         in_order = self.fingerprint.get("order", "slots") == "slots"
-        return in_order and not any(one.is_measured_by_clock for one in self.objectives)
+        by_clock = any(one.is_measured_by_clock for one in self.objectives)
+        return in_order and not by_clock and not self.data.get("irreproducible")
 
     @property
     def generation(self) -> int:

@@ -39,6 +39,8 @@ def reproduce_section(data: SweepData) -> Section:
 
 
 def _promise(data: SweepData) -> str:
+    if why := data.info.data.get("irreproducible"):
+        return f"The same seed may give other trials: {why}."
     if not data.info.is_reproducible:
         return (
             "The same seed gives other trials after the first: what the sampler sees depends on "

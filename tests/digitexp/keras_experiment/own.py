@@ -86,3 +86,24 @@ def datasets():
 
 
 streamed = KerasExperiment(build_cnn, datasets, {"filters": 8, "learning_rate": 1e-2})
+
+
+def shuffled_datasets():
+    return _shuffled(seed=None)
+
+
+def seeded_datasets():
+    return _shuffled(seed=1)
+
+
+def _shuffled(seed):
+    import tensorflow as tf
+
+    x, y = images()
+    training = tf.data.Dataset.from_tensor_slices((x[300:900], y[300:900]))
+    validation = tf.data.Dataset.from_tensor_slices((x[:300], y[:300]))
+    return training.shuffle(1000, seed=seed).batch(32), validation.batch(64)
+
+
+shuffled = KerasExperiment(build_cnn, shuffled_datasets, {"filters": 8, "learning_rate": 1e-2})
+seeded = KerasExperiment(build_cnn, seeded_datasets, {"filters": 8, "learning_rate": 1e-2})

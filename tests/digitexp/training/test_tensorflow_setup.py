@@ -7,9 +7,9 @@ import pytest
 
 from digitexp.training.tensorflow_setup import (
     _share_gpus,
-    _without_chatter,
     memory_errors,
     set_up_tensorflow,
+    without_chatter,
 )
 
 CHATTER = (
@@ -19,14 +19,14 @@ CHATTER = (
 
 
 def test_only_tensorflows_own_lines_are_held_back(capfd):
-    with _without_chatter():
+    with without_chatter():
         os.write(2, CHATTER + b"ours\n")
     assert capfd.readouterr().err == "ours\n"
 
 
 def test_nothing_is_held_back_when_the_import_fails(capfd):
     def fail():
-        with _without_chatter():
+        with without_chatter():
             os.write(2, CHATTER)
             raise ImportError
 

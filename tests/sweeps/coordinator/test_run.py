@@ -1,3 +1,4 @@
+import dataclasses
 import fcntl
 import os
 import sqlite3
@@ -14,7 +15,7 @@ from sweeps.coordinator.lock import SweepLock
 from sweeps.errors import UsageError
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import TOY, table
-from tests.sweeps.toy_experiment import experiment
+from tests.sweeps.toy_experiment import ToyExperiment, experiment
 
 
 def test_a_sweep_ends_with_as_many_outcomes_as_were_asked_for(run_toy):
@@ -177,6 +178,33 @@ def test_the_parent_run_says_whether_the_order_is_reproducible(run_toy, order, r
     experiments = [e.experiment_id for e in client.search_experiments()]
     (parent,) = client.search_runs(experiments, "tags.kind = 'sweep'")
     assert parent.data.tags["reproducible"] == reproducible
+
+
+class Drifting(ToyExperiment):
+    """Its data come differently each time."""
+
+    def prepare(self, source, split_seed):
+        data = super().prepare(source, split_seed)
+        return dataclasses.replace(data, irreproducible="the data drift; nail them down")
+
+
+drifting = Drifting()
+
+
+def test_data_that_may_come_differently_are_said_at_the_start_and_tagged(
+    toy_space, make_home, capsys
+):
+    toy_space.write_text(
+        TOY.replace("tests.sweeps.toy_experiment:experiment", f"{__name__}:drifting")
+    )
+    options = {"home": make_home(), "workers": 0, "trials": 2, "progress": "plain"}
+    sweep = sweeps.run(str(toy_space), **options)
+    assert "reproducible=false: the data drift; nail them down" in capsys.readouterr().err
+    client = open_client(f"sqlite:///{sweep.home.path / 'mlflow.db'}")
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    (parent,) = client.search_runs(experiments, "tags.kind = 'sweep'")
+    assert parent.data.tags["reproducible"] == "false"
+    assert not sweeps.load("toy", sweep.home.path).info.is_reproducible
 
 
 @pytest.mark.slow
