@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from sweeps.cli.cluster import app as cluster_app
 from sweeps.cli.comparing import compare
-from sweeps.cli.console import open_streams
+from sweeps.cli.console import complaining_of_damage, open_streams
 from sweeps.cli.dashboard import dashboard
 from sweeps.cli.doctor import doctor
 from sweeps.cli.ensembles import ensemble
@@ -44,7 +44,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with complaining_of_damage():
+                return super().invoke(ctx)
         except UsageError as error:
             raise _exit(2, f"error: {error}") from None
         except (RecordError, StoreError, WorkersError) as error:

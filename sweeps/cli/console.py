@@ -5,8 +5,14 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
+
+from sweeps.records import DamagedRecordWarning
 
 
 def open_streams() -> None:
@@ -26,6 +32,25 @@ def open_streams() -> None:
 def complain(line: str) -> None:
     """Say one thing that is wrong, and go on."""
     print(line, file=sys.stderr)
+
+
+@contextmanager
+def complaining_of_damage() -> Iterator[None]:
+    """Say of each damaged file that is left out which one it is, once; in any thread."""
+    said = set[str]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DamagedRecordWarning)
+        show = warnings.showwarning
+
+        def hear(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+            if not issubclass(category, DamagedRecordWarning):
+                show(message, category, *rest, **named)
+            elif str(message) not in said:
+                said.add(str(message))
+                complain(str(message))
+
+        warnings.showwarning = hear
+        yield
 
 
 class Terminal(Console):

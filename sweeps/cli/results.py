@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
-from sweeps.cli.console import complain
 from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
 from sweeps.errors import UsageError
 
@@ -34,11 +33,9 @@ def list_sweeps(
     from sweeps.report.listing import listing_rows, render_listing
 
     found = Home.resolve(home)
-    infos = [
-        info for info in found.sweeps(complain) if show_all or not found.store(info.id).is_archived
-    ]
+    infos = [info for info in found.sweeps() if show_all or not found.store(info.id).is_archived]
     rows = listing_rows(
-        [(info, found.store(info.id).read_all(report=complain)) for info in infos],
+        [(info, found.store(info.id).read_all()) for info in infos],
         asked={i.id: n for i in infos if (n := found.store(i.id).asked()) is not None},
         running={i.id for i in infos if found.is_running(i.id)},
         archived={i.id for i in infos if found.store(i.id).is_archived},
@@ -61,7 +58,7 @@ def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = Fal
 
     found = Home.resolve(home)
     info = found.get(name)
-    records = found.store(info.id).read_all(report=complain)
+    records = found.store(info.id).read_all()
     asked = found.store(info.id).asked() or 0
     summary = summarize(info, records, asked=asked, seconds=0.0, stopped_by=None)
     tellings = Conclusions(found.store(info.id).folder).tellings()
@@ -92,7 +89,7 @@ def trials(
 
     found = Home.resolve(home)
     info = found.get(name)
-    rows = slot_rows(found.store(info.id).read_all(report=complain))
+    rows = slot_rows(found.store(info.id).read_all())
     front = {row.slot for row in front_rows(rows, info.objectives)}
     if trial is not None:
         rows = [row for row in rows if row.slot == trial]

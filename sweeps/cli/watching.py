@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sweeps.cli.console import complain
 from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from sweeps.report.numbers import counted
 
     found = Home.resolve(home)
-    rows = [_row(found, i) for i in found.sweeps(complain) if found.is_running(i.id)]
+    rows = [_row(found, i) for i in found.sweeps() if found.is_running(i.id)]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
@@ -58,7 +57,7 @@ def watch(
     info = found.get(name)
     store = found.store(info.id)
     shown = make_progress("json" if as_json else "quiet" if quiet else "auto")
-    records = store.read_all(report=complain)
+    records = store.read_all()
     began = time.monotonic()
     try:
         shown.started(info, store.asked() or 0, records)
@@ -105,7 +104,7 @@ def _row(home: Home, info: SweepInfo) -> dict[str, object]:
     from sweeps.steering import PAUSE, Steering
 
     store = home.store(info.id)
-    records = store.read_all(report=complain)
+    records = store.read_all()
     rows = slot_rows(records)
     best = None if info.has_front else best_row(rows, info.direction)
     return {

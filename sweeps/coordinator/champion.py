@@ -23,6 +23,7 @@ from sweeps.records import (
     SweepInfo,
     confirmed_by,
     ranked,
+    warn,
 )
 from sweeps.tracking.champion import Champion
 from sweeps.tracking.model_files import model_files
@@ -66,11 +67,16 @@ def find_champion(
 ) -> Champion | None:
     """Return the winner's training on block 0 of a finalised sweep, the best trial of another one.
 
-    None if no trial is complete, several objectives count, or the sweep only confirms another one.
+    None if no trial is complete, several objectives count, or the sweep only confirms another one;
+    also if what a confirmation chose is damaged: then whatever is registered stays.
     """
     if info.has_front or confirmed_by(info.directory):
         return None
-    confirmed = _confirmed(store, again.source)
+    try:
+        confirmed = _confirmed(store, again.source)
+    except RecordError as error:
+        warn(str(error))
+        return None
     if confirmed is not None:
         return confirmed
     best = next(iter(ranked(records, info.direction)), None)
@@ -81,7 +87,11 @@ def find_champion(
 
 
 def _confirmed(store: RecordStore, source: str | None) -> Champion | None:
-    """Return what a confirmation chose; None without one, or if that was deleted."""
+    """Return what a confirmation chose; None without one, or if that was deleted.
+
+    Raises:
+        RecordError: That, or the record of its training, is damaged.
+    """
     finalized = Conclusions(store.folder).finalized()
     if finalized is None:
         return None
@@ -89,10 +99,7 @@ def _confirmed(store: RecordStore, source: str | None) -> Champion | None:
     info = trainings.info()
     if info is None:
         return None
-    try:
-        record = trainings.read(finalized.champion)
-    except RecordError:
-        return None
+    record = trainings.read(finalized.champion)
     directory = Path(info.directory) if info.directory else None
     again = PreparedAgain(lambda: load_experiment(info.experiment, directory), source=source)
     champion = _champion(trainings, info, record, again)

@@ -15,7 +15,16 @@ from sweeps.coordinator.signals import INTERRUPTIONS, StopRequest
 from sweeps.examining import Examiner
 from sweeps.prepared_again import PreparedAgain
 from sweeps.progress import Progress
-from sweeps.records import SWEEP, Ending, Notes, Record, RecordStore, SweepInfo, SweepStatus
+from sweeps.records import (
+    SWEEP,
+    Ending,
+    Notes,
+    Record,
+    RecordStore,
+    SweepInfo,
+    SweepStatus,
+    heard,
+)
 from sweeps.report.summary import Summary
 from sweeps.tracking.address import redacted
 from sweeps.tracking.content import SweepNote
@@ -124,8 +133,8 @@ def sweep_note(info: SweepInfo, asked: int, *, is_running: bool) -> SweepNote:
 
 
 def send_notes(projector: Projector, store: RecordStore) -> None:
-    """Have what people noted about trials shown by MLflow."""
-    notes = Notes(store.folder).all()
+    """Have what people noted about trials shown by MLflow; notes that are damaged are reported."""
+    notes = heard(Notes(store.folder).all) or {}
     for record in store.read_all() if notes.keys() - {SWEEP} else []:
         text = notes.get(str(record.spec.slot))
         if text is not None and record.ends_slot:

@@ -22,6 +22,7 @@ from sweeps.records import (
     Record,
     RecordStore,
     SweepInfo,
+    heard,
     leading,
 )
 from sweeps.report.briefing import render_briefing
@@ -123,8 +124,8 @@ def end_parent(
     data = read_whole(store, info, again.load)
     told = "".join(map(render_telling, data.tellings))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
-    finalized = Conclusions(store.folder).finalized()
-    noted = Notes(store.folder).all().get(SWEEP)
+    finalized = heard(Conclusions(store.folder).finalized)
+    noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)
     rows = slot_rows(records)
     table = io.StringIO(newline="")
     write_csv(rows, table, objectives=info.objectives)

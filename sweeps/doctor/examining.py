@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.databases import Patience, check
-from sweeps.doctor import champion, leftovers, runs, study
+from sweeps.doctor import champion, leftovers, runs, side_files, study
 from sweeps.doctor.evidence import gather
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.errors import StoreError
@@ -41,7 +41,7 @@ def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
     unreadable: list[str] = []
     home.sweeps(unreadable.append)
     problems = [Problem("records", what, Repair.BY_HAND) for what in unreadable]
-    problems += [*leftovers.check_home(home)]
+    problems += [*leftovers.check_home(home), *side_files.check_home(home)]
     if home.shared is None:
         problems += _damaged(home.optuna_db)
     runs_database = sqlite_path(tracking_uri)
@@ -62,7 +62,7 @@ def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
         note = "is running now: its study and its runs follow its records, and are not compared"
         return Diagnosis(info.name, [], [note])
     evidence = gather(home, info, tracking_uri)
-    problems = [*leftovers.check(evidence), *study.check(evidence)]
+    problems = [*leftovers.check(evidence), *side_files.check(evidence), *study.check(evidence)]
     if not home.store(info.id).is_archived:  # its runs are hidden
         problems += [*runs.check(evidence), *champion.check(evidence)]
     slots = study.unfinished(evidence)

@@ -15,10 +15,12 @@ class Repair(Enum):
     REPLACE = "`sweeps doctor --fix` deletes the run and sends it anew from the record"
     DISCARD = "`sweeps doctor --fix` deletes the run; MLflow keeps it in its bin"
     WEIGHTS = "`sweeps doctor --fix` puts the weights aside; the trial's record stays"
+    ASIDE = "`sweeps doctor --fix` writes the file anew from the records, or puts it aside"
     CLEAN = "`sweeps doctor --fix` or the next `sweeps run` clears it away"
     RUN = "the next `sweeps run` with the options of the sweep repairs it"
     WAIT = "try again when the store answers"
     BY_HAND = "bring the file back from a backup, or move it away"
+    AS_SAID = "do what the line about the file says"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Makes study and MLflow agree with the records again; what is put aside is kept."""
+"""Makes study, MLflow and the files beside the records agree with them; nothing is thrown away."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sweeps.coordinator.holding import hold
+from sweeps.doctor import side_files
 from sweeps.doctor.examining import Diagnosis, examine_home, examine_sweep
 from sweeps.doctor.leftovers import half_made
 from sweeps.doctor.problem import Problem, Repair
@@ -38,6 +39,7 @@ def repair_home(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: 
                 _put_aside(Path(problem.key), say)
         with home.exclusive():
             home.remove_unborn()
+            side_files.mend(problems, say)
         for path in half_made(home.path):
             path.unlink(missing_ok=True)
             say(f"removed {path}")
@@ -65,7 +67,10 @@ def _repair(
     home: Home, info: SweepInfo, tracking_uri: str, problems: Sequence[Problem], say: Say
 ) -> None:
     wanted = {problem.repair for problem in problems}
+    lost = side_files.mend(problems, say)
     records = recover(home.store(info.id), say)
+    if lost:
+        side_files.write_anew(home, info, records, lost, say)
     for problem in problems:
         if problem.repair == Repair.WEIGHTS:
             weights = Path(problem.key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from sweeps.finalizing.telling_reading_votes import VOTED, tell_reading_votes
 from sweeps.finalizing.telling_votes import tell_votes
 from sweeps.finalizing.votes import Ensemble, Votes, judge_votes
 from sweeps.home import Home
-from sweeps.records import Conclusions, SweepInfo, Telling
+from sweeps.records import Conclusions, SweepInfo, Telling, heard
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _tested(home: Home, sweeps: Sequence[str]) -> list[Telling]:
     """Return what readings said that asked about all these sweeps; the test part is not read."""
     told: list[Telling] = []
     for ledger, reading in readings_of(home, sweeps):
-        scores = ledger.scores(reading)
+        scores = heard(partial(ledger.scores, reading))
         telling = tell_reading_votes(reading, scores, ledger.count()) if scores else None
         told += [telling] if telling else []
     kept = [_kept(home, sweep) for sweep in sweeps]  # of a home a sweep was imported from, too

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from sweeps.finalizing.intervals import Estimate, crossed_difference, crossed_mean
-from sweeps.finalizing.ledger import CHAMPION, Reading
 from sweeps.finalizing.outcomes import Outcomes
 from sweeps.finalizing.telling import span
 from sweeps.records import Telling
+from sweeps.records.readings import CHAMPION, Reading
 from sweeps.report.numbers import counted
 
 

@@ -20,11 +20,11 @@ from sweeps.finalizing.intervals import (
     crossed_estimate,
     images_estimate,
 )
-from sweeps.finalizing.ledger import Reading
 from sweeps.finalizing.telling import span
 from sweeps.finalizing.telling_votes import VERBS, percent
 from sweeps.finalizing.votes import KINDS, Kind, Word, answers, word_of
 from sweeps.records import Telling
+from sweeps.records.readings import Reading
 from sweeps.report.numbers import counted
 
 VOTED: Final = "voted-"

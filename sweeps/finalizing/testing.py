@@ -14,11 +14,12 @@ from sweeps.errors import UsageError
 from sweeps.experiment_loading import load_experiment
 from sweeps.finalizing.confirming import HowToTrain
 from sweeps.finalizing.finalize import FinalizeResult
-from sweeps.finalizing.ledger import CHAMPION, Entry, Ledger, Reading
+from sweeps.finalizing.ledger import Ledger
 from sweeps.finalizing.telling_reading import tell_reading
 from sweeps.finalizing.telling_reading_votes import VOTE_QUESTIONS, tell_reading_votes
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, RecordStore, SweepInfo, Telling
+from sweeps.records.readings import CHAMPION, Entry, Reading
 from sweeps.sync import show_conclusions
 from sweeps.tracking.address import resolve_tracking_uri
 

@@ -22,6 +22,7 @@ from sweeps.failpoints import reached
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
 from sweeps.records import RecordError, RecordStore, SweepInfo, recover
+from sweeps.records.side_files import unreadable_files
 from sweeps.study.rebuilding import rebuild_study
 from sweeps.sync import SyncReport, sync_sweep
 
@@ -43,10 +44,13 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
 
     Raises:
         UsageError: The file exists already.
+        RecordError: A file beside the records is damaged.
     """
     if file.exists():
         raise UsageError(f"{file} exists; give another name, nothing was written")
     folder = home.store(info.id).folder
+    for error in unreadable_files(folder):
+        raise error
     part = file.with_name(f".{file.name}.part")
     digests: dict[str, str] = {}
     reached("share.begun")
@@ -151,6 +155,7 @@ def _checked(store: RecordStore, files: dict[str, str], file: Path) -> SweepInfo
         info = store.info()
         damaged: list[str] = []
         records = store.read_all(report=damaged.append)
+        damaged += map(str, unreadable_files(store.folder))
     except RecordError as error:
         raise UsageError(f"{file}: {error}") from None
     if info is None or damaged:

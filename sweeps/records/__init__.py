@@ -1,6 +1,16 @@
 """Records: what is known of every attempt; written first, and all else is made from them."""
 
 from sweeps.records.code import CodeHistory, ExperimentCode, SourceFile
+from sweeps.records.documents import (
+    DamagedFileError,
+    DamagedRecordWarning,
+    RecordError,
+    Report,
+    heard,
+    listed,
+    put_aside,
+    warn,
+)
 from sweeps.records.ending import Ending, SweepStatus
 from sweeps.records.finalized import (
     BLOCK,
@@ -18,7 +28,7 @@ from sweeps.records.pareto import leading, need_one_objective, pareto_front, val
 from sweeps.records.ranking import ranked
 from sweeps.records.record import Outcome, Record, SweepInfo
 from sweeps.records.recovering import attempts_put_aside, recover
-from sweeps.records.store import DamagedRecordWarning, RecordError, RecordStore, Report, warn
+from sweeps.records.store import RecordStore
 
 __all__ = [
     "BLOCK",
@@ -26,6 +36,7 @@ __all__ = [
     "SWEEP",
     "CodeHistory",
     "Conclusions",
+    "DamagedFileError",
     "DamagedRecordWarning",
     "Ending",
     "ExperimentCode",
@@ -46,10 +57,13 @@ __all__ = [
     "UnfinishedSlot",
     "attempts_put_aside",
     "confirmed_by",
+    "heard",
     "is_finalist",
     "leading",
+    "listed",
     "need_one_objective",
     "pareto_front",
+    "put_aside",
     "ranked",
     "recover",
     "values_of",

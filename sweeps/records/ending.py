@@ -33,12 +33,3 @@ class Ending:
     def to_json(self) -> bytes:
         """Return it as a JSON document."""
         return json.dumps(asdict(self), ensure_ascii=False).encode()
-
-    @classmethod
-    def from_json(cls, document: bytes) -> Ending:
-        """Rebuild it from its JSON document.
-
-        Raises:
-            ValueError, TypeError: The document is no ending's.
-        """
-        return cls(**json.loads(document))

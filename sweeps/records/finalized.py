@@ -8,11 +8,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from sweeps.records.documents import (
+    DamagedFileError,
+    Report,
+    heard,
+    listed,
+    put_aside,
+    read_document,
+    shaped,
+    warn,
+)
 from sweeps.records.files import write_atomically
 from sweeps.records.record import Record, SweepInfo
 
@@ -21,6 +32,14 @@ FINALIST, BLOCK = "finalist", "block"
 """What the space of a confirmation varies: whom it trains, and on which fresh block."""
 _TESTED: Final = "tested-*.json"
 _VOTED: Final = "voted-*.json"
+_REMEDY: Final = (
+    "`sweeps doctor --fix` puts it aside; `sweeps finalize` with --top and --blocks as before then "
+    "makes it again, and trains nothing twice"
+)
+_TESTED_REMEDY: Final = (
+    "`sweeps doctor --fix` puts it aside; `sweeps finalize --test` makes it again from what was "
+    "scored"
+)
 _CONFIRMATION: Final = re.compile(r"([0-9]{8}-[0-9a-f]{8})/finalists-[0-9]+(/[a-z]+)?$")
 
 
@@ -93,14 +112,15 @@ class Conclusions:
         self._folder = folder
 
     def finalized(self) -> Finalized | None:
-        """Return what the newest confirmation came to; None without one, or if that was deleted."""
-        try:
-            found = json.loads((self._folder / FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        """Return what the newest confirmation came to; None without one, or if that was deleted.
+
+        Raises:
+            RecordError: That is damaged.
+        """
+        found = read_document(self._folder / FILE, partial(shaped, Finalized), _REMEDY)
+        if found is None or not (self._folder.parent / found.confirmation).is_dir():
             return None
-        if not (self._folder.parent / found["confirmation"]).is_dir():
-            return None
-        return Finalized(**{**found, "tellings": [Telling(**told) for told in found["tellings"]]})
+        return found
 
     def keep(self, finalized: Finalized) -> None:
         """Keep what a confirmation came to, in place of an earlier one's.
@@ -121,19 +141,41 @@ class Conclusions:
         Raises:
             StoreError: It cannot be written.
         """
-        self._write(_TESTED.replace("*", reading), dataclasses.asdict(telling))
+        self._keep_telling(_TESTED.replace("*", reading), telling)
         if votes is not None:
-            self._write(_VOTED.replace("*", reading), dataclasses.asdict(votes))
+            self._keep_telling(_VOTED.replace("*", reading), votes)
 
-    def tellings(self) -> list[Telling]:
-        """Return everything there is to say, the confirmation first."""
-        finalized = self.finalized()
-        paths = [path for kind in (_TESTED, _VOTED) for path in self._folder.glob(kind)]
-        # Reading by reading, its votes last: `tested-1234abcd-1`, then `voted-1234abcd-1`.
-        paths.sort(key=lambda path: (path.name.partition("-")[2], path.name))
-        tested = [Telling(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    def tellings(self, report: Report = warn) -> list[Telling]:
+        """Return everything there is to say, the confirmation first.
+
+        Args:
+            report: Told of each damaged file, which is left out.
+        """
+        finalized = heard(self.finalized, report)
+        tested = [told for read in self._tested() if (told := heard(read, report)) is not None]
         return [*(finalized.tellings if finalized else ()), *tested]
+
+    def readers(self) -> list[Callable[[], object]]:
+        """Return what reads each of the files; one that is damaged is an error of its reader."""
+        return [self.finalized, *self._tested()]
+
+    def _tested(self) -> Iterator[Callable[[], Telling | None]]:
+        paths = [path for kind in (_TESTED, _VOTED) for path in listed(self._folder, kind)]
+        # Reading by reading, its votes last: `tested-1234abcd-1`, then `voted-1234abcd-1`.
+        for path in sorted(paths, key=lambda path: (path.name.partition("-")[2], path.name)):
+            yield partial(_read_telling, path)
+
+    def _keep_telling(self, name: str, telling: Telling) -> None:
+        try:
+            _read_telling(self._folder / name)
+        except DamagedFileError as error:  # it is made again; nothing is written over unseen
+            warn(f"{error}: kept as {put_aside(error.path)}")
+        self._write(name, dataclasses.asdict(telling))
 
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
         content = json.dumps(document, indent=1, ensure_ascii=False).encode()
         write_atomically(self._folder / name, content, "conclusion")
+
+
+def _read_telling(path: Path) -> Telling | None:
+    return read_document(path, partial(shaped, Telling), _TESTED_REMEDY)

@@ -13,7 +13,10 @@ import dataclasses
 import hashlib
 import io
 import json
+import struct
 import threading
+import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,6 +28,11 @@ from sweeps.records.record import Record
 FORMAT_VERSION: Final = 1
 _MAGIC: Final = b"sweeps-record"
 _JSON_MEMBER: Final = "record.json"
+_GARBLED: Final = (
+    ValueError, TypeError, AttributeError, KeyError, OSError, EOFError, NotImplementedError,
+    SyntaxError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy and zipfile raise for bytes that are no archive, or a torn one."""
 _READING: Final = threading.Lock()
 """One thread at a time reads arrays: NumPy parses their headers by `ast`, whose recursion counter
 is shared by all threads in CPython 3.11 (gh-106905), so that two at once raise a SystemError."""
@@ -72,9 +80,16 @@ def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def unpack_arrays(data: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of `pack_arrays`."""
-    with _READING, _open_archive(data) as archive:
-        return {name: archive[name] for name in archive.files}
+    """Return the arrays of `pack_arrays`.
+
+    Raises:
+        FormatError: The bytes are torn or altered.
+    """
+    try:
+        with _READING, _open_archive(data) as archive:
+            return {name: archive[name] for name in archive.files}
+    except _GARBLED as error:
+        raise FormatError(f"no whole archive of arrays: {error or 'it ends too early'}") from None
 
 
 def seal(payload: bytes) -> bytes:

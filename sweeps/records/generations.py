@@ -64,17 +64,6 @@ class Generation:
     directory: str | None
     unfinished: tuple[UnfinishedSlot, ...] = ()
 
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Generation:
-        """Rebuild a generation from its JSON document.
-
-        Raises:
-            TypeError, KeyError: The document is no generation's.
-        """
-        unfinished = tuple(UnfinishedSlot(**slot) for slot in stored["unfinished"])
-        baselines = tuple(stored["baselines"])
-        return cls(**{**stored, "baselines": baselines, "unfinished": unfinished})
-
 
 def generation_at(generations: Sequence[Generation], slot: int) -> Generation:
     """Return the generation that proposed a slot; the list begins with the first."""

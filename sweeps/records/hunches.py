@@ -10,16 +10,24 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from search_spaces.parameters import Value
+from sweeps.records.documents import listed, read_document, shaped
 from sweeps.records.files import sync_folder, write_atomically
 
 _HUNCH: Final = "hunch-{:04d}.json"
 _SLOT: Final = "hunch-{:04d}.slot"
+_NUMBER: Final = re.compile(r"hunch-([0-9]{4,})\.(json|slot).*")
+_REMEDY: Final = "`sweeps doctor --fix` writes it anew from its trial, or puts it aside"
+
+
+Tried = tuple[Mapping[str, Value], str]  # parameters and origin of a trial that tried a hunch
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,14 @@ class Hunch:
     slot: int | None = None
 
 
+@dataclass(frozen=True)
+class _Point:
+    """What its file says of a hunch."""
+
+    params: Mapping[str, Value]
+    origin: str
+
+
 class Hunches:
     """The hunches about one sweep, in its folder."""
 
@@ -55,22 +71,72 @@ class Hunches:
         self._folder, self._fits = folder, fits
 
     def add(self, params: Mapping[str, Value], origin: str) -> Hunch:
-        """Leave a point to be tried; safe when this returns."""
+        """Leave a point to be tried; safe when this returns.
+
+        It gets a number beyond those in use, also by hunches whose file was lost or put aside.
+        """
         new = self._folder / f".hunch.{os.getpid()}.tmp"
         try:
             with new.open("w", encoding="utf-8") as file:
                 json.dump({"params": dict(params), "origin": origin}, file)
                 file.flush()
                 os.fsync(file.fileno())
-            number = next(n for n in itertools.count(1) if self._takes(n, new))
+            free = itertools.count(max(self._numbers("*"), default=0) + 1)
+            number = next(n for n in free if self._takes(n, new))
             sync_folder(self._folder)
         finally:
             new.unlink(missing_ok=True)
         return Hunch(number, params, origin)
 
     def all(self) -> list[Hunch]:
-        """Return every hunch in order."""
-        return list(self._read())
+        """Return every hunch in order.
+
+        Raises:
+            RecordError: One of them is damaged.
+        """
+        found = (self._read(number) for number in self._numbers("json"))
+        return [hunch for hunch in found if hunch is not None]
+
+    def readers(self) -> list[Callable[[], object]]:
+        """Return what reads each of the files; one that is damaged is an error of its reader."""
+        slots = [partial(self._slot, number) for number in self._numbers("slot")]
+        return [*(partial(self._point, number) for number in self._numbers("json")), *slots]
+
+    def write_anew(self, path: Path, tried: Mapping[int, Tried]) -> bool:
+        """Write a file of a hunch again that was put aside, if the trial that tried it is known.
+
+        Args:
+            path: Of its point, or of its slot.
+            tried: Parameters and origin of the trials that tried a hunch, by their numbers.
+
+        Returns:
+            Whether it is known. If not, a lost point has to be asked for again, and a point that
+            lost its slot waits.
+        """
+        match = _NUMBER.fullmatch(path.name)
+        if match is None:
+            return False
+        number = int(match[1])
+        content = self._point_of(number, tried) if match[2] == "json" else self._turn(number, tried)
+        if content is not None:
+            write_atomically(path, content.encode(), "hunch")
+        return content is not None
+
+    def _point_of(self, number: int, tried: Mapping[int, Tried]) -> str | None:
+        slot = self._slot(number)
+        if slot is None or slot not in tried:
+            return None
+        params, origin = tried[slot]
+        return json.dumps({"params": dict(params), "origin": origin})
+
+    def _turn(self, number: int, tried: Mapping[int, Tried]) -> str | None:
+        point = self._point(number)
+        if point is None:
+            return None
+        taken = {self._slot(other) for other in self._numbers("slot")}
+        same = (n for n, made in tried.items() if made == (point.params, point.origin))
+        slot = next((n for n in same if n not in taken), None)
+        return None if slot is None else f"{slot}\n"
 
     def total(self, asked: int, opened: int = 0) -> int:
         """Return how many trials there are to be in all.
@@ -104,16 +170,21 @@ class Hunches:
             return False
         return True
 
-    def _read(self) -> Iterator[Hunch]:
-        for number in itertools.count(1):
-            try:
-                text = (self._folder / _HUNCH.format(number)).read_text(encoding="utf-8")
-            except FileNotFoundError:
-                return
-            yield Hunch(number, **json.loads(text), slot=self._slot(number))
+    def _numbers(self, kind: str) -> list[int]:
+        """Return the numbers for which there is a file, in order."""
+        found = (_NUMBER.fullmatch(p.name) for p in listed(self._folder, f"hunch-*.{kind}"))
+        return sorted({int(match[1]) for match in found if match})
+
+    def _read(self, number: int) -> Hunch | None:
+        point = self._point(number)
+        if point is None:
+            return None
+        return Hunch(number, point.params, point.origin, self._slot(number))
+
+    def _point(self, number: int) -> _Point | None:
+        path = self._folder / _HUNCH.format(number)
+        return read_document(path, partial(shaped, _Point), _REMEDY)
 
     def _slot(self, number: int) -> int | None:
-        try:
-            return int((self._folder / _SLOT.format(number)).read_text(encoding="ascii"))
-        except FileNotFoundError:
-            return None
+        path = self._folder / _SLOT.format(number)
+        return read_document(path, partial(shaped, int), _REMEDY)

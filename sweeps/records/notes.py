@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from sweeps.locks import exclusive
+from sweeps.records.documents import read_document, shaped
 from sweeps.records.files import write_atomically
 
 _FILE: Final = "notes.json"
+_REMEDY: Final = "mend it by hand, or have `sweeps doctor --fix` put it aside"
 SWEEP: Final = "sweep"
 """What the sweep's own note is kept under; those of trials under their numbers."""
 
@@ -21,17 +24,18 @@ class Notes:
         self._folder = folder
 
     def all(self) -> dict[str, str]:
-        """Return every note, by `SWEEP` or the number of the trial; empty where it was removed."""
-        try:
-            notes: dict[str, str] = json.loads((self._folder / _FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        return notes
+        """Return every note, by `SWEEP` or the number of the trial; empty where it was removed.
+
+        Raises:
+            RecordError: They are damaged.
+        """
+        return read_document(self._folder / _FILE, partial(shaped, dict[str, str]), _REMEDY) or {}
 
     def write(self, subject: str, text: str) -> None:
         """Note something; an empty text removes the note, also where it is shown.
 
         Raises:
+            RecordError: The notes that are there are damaged; nothing is written over them.
             StoreError: It cannot be written.
         """
         with exclusive(self._folder):

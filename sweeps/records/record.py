@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
 from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.records.generations import Generation, UnfinishedSlot, generation_at
+
+VERSION: Final = 1
+"""Of `sweep.json`."""
 
 Outcome = Literal["complete", "pruned", "diverged", "failed", "interrupted"]
 
@@ -116,20 +119,9 @@ class SweepInfo:
     baselines: tuple[str, ...]
     code: Mapping[str, Any]
     directory: str | None = None
-    version: int = 1
+    version: int = VERSION
     generations: tuple[Generation, ...] = ()
     other_objectives: tuple[Objective, ...] = ()
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> SweepInfo:
-        """Rebuild a sweep of one generation from its JSON document.
-
-        Raises:
-            TypeError, KeyError: The document is no sweep's.
-        """
-        others = tuple(Objective(**one) for one in stored.get("other_objectives", ()))
-        baselines = tuple(stored["baselines"])
-        return cls(**{**stored, "baselines": baselines, "other_objectives": others})
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

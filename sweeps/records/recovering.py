@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
+from sweeps.records.documents import TORN, DamagedFileError, Report, listed, put_aside
 from sweeps.records.files import remove_temporary
 from sweeps.records.record import Record
-from sweeps.records.store import RecordStore, Report
-
-_TORN: Final = ".torn"
+from sweeps.records.store import RecordStore
 
 
 def recover(store: RecordStore, report: Report) -> list[Record]:
     """Take away what was left half done; only for who holds the sweep's lock.
 
     A record that is torn or altered was never acknowledged, or is lost: it is kept under another
-    name, and its trial runs again.
+    name, and its trial runs again. So is what the start before noted, if it is damaged: the next
+    one notes it anew.
 
     Args:
         store: The records of the sweep.
-        report: Told of each record put aside.
+        report: Told of each file put aside.
 
     Returns:
         Every whole record, ordered by slot and attempt.
@@ -29,15 +28,18 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
         RecordError: One of them is of another format version.
     """
 
-    def put_aside(path: Path, problem: str) -> None:
-        aside = path.with_name(path.name + _TORN)
-        path.replace(aside)
-        report(f"{path.name}: {problem}; kept as {aside}, this trial runs again")
+    def spare(path: Path, problem: str) -> None:
+        report(f"{path.name}: {problem}; kept as {put_aside(path)}, this trial runs again")
 
     remove_temporary(store.folder)
-    records = store.scan(put_aside)
+    for read in (store.read_asked, store.read_ending):
+        try:
+            read()
+        except DamagedFileError as error:
+            report(f"{error}: kept as {put_aside(error.path)}")
+    records = store.scan(spare)
     known = {record.spec.key for record in records}
-    for weights in store.folder.glob("[0-9]*.weights"):
+    for weights in listed(store.folder, "[0-9]*.weights"):
         if weights.stem not in known:
             weights.unlink(missing_ok=True)
     return records
@@ -46,7 +48,7 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
 def attempts_put_aside(store: RecordStore) -> dict[int, int]:
     """Return the last attempt at each slot whose record was put aside: its number is used up."""
     last: dict[int, int] = {}
-    for path in sorted(store.folder.glob(f"[0-9]*.record{_TORN}")):
+    for path in listed(store.folder, f"[0-9]*.record*{TORN}"):
         slot, _, attempt = path.name.partition(".")[0].partition("-")
         last[int(slot)] = max(last.get(int(slot), 0), int(attempt))
     return last

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
-import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from sweeps.errors import UsageError
 from sweeps.failpoints import reached
+from sweeps.records.documents import RecordError, Report, heard, listed, read_document, shaped, warn
 from sweeps.records.ending import Ending
 from sweeps.records.files import make_folder, write_atomically
 from sweeps.records.format import (
@@ -26,29 +26,19 @@ from sweeps.records.format import (
     unpack_arrays,
 )
 from sweeps.records.generations import Generation
-from sweeps.records.record import Record, SweepInfo
+from sweeps.records.record import VERSION, Record, SweepInfo
 
 _INFO_FILE: Final = "sweep.json"
+_GENERATIONS: Final = "generation-*.json"
 _ASKED_FILE: Final = "asked"
 _RECORDS: Final = "[0-9]*.record"
 _ARCHIVED_FILE: Final = "archived"
 _ENDING_FILE: Final = "ending.json"
 
 
-class RecordError(Exception):
-    """A record or a weights file is missing or damaged; the message names the file."""
-
-
-class DamagedRecordWarning(UserWarning):
-    """A record is torn or altered; it was left out, and the next start runs its trial again."""
-
-
-Report = Callable[[str], None]  # takes one line about a damaged record
-
-
-def warn(line: str) -> None:
-    """Report a damaged record as a warning of Python."""
-    warnings.warn(line, DamagedRecordWarning, stacklevel=4)
+_FIXED: Final = "put a copy of it there, or move its folder away"
+_NOTED: Final = "the next `sweeps run`, or `sweeps doctor --fix`, puts it aside"
+"""The ways out: what is fixed for the life of a sweep; what each start notes anew."""
 
 
 class RecordStore:
@@ -70,42 +60,40 @@ class RecordStore:
 
     def rename(self, name: str) -> None:
         """Give the sweep another name: the one thing of it that may change."""
-        document = self._read_json(self.folder / _INFO_FILE)
+        path = self.folder / _INFO_FILE
+        document = read_document(path, partial(shaped, dict[str, Any]), _FIXED)
         assert document is not None
-        self._write_json(self.folder / _INFO_FILE, {**document, "name": name}, "sweep")
+        self._write_json(path, {**document, "name": name}, "sweep")
 
     def write_generation(self, generation: Generation) -> None:
         """Begin the next generation: from this write on it is the newest, before it never was."""
-        path = self._generation_path(generation.number)
-        self._write_json(path, dataclasses.asdict(generation), "generation")
+        document = dataclasses.asdict(generation)
+        self._write_json(self._generation_path(generation.number), document, "generation")
 
     def info(self) -> SweepInfo | None:
         """Return what is fixed, as the newest generation has it; None if there is no sweep here.
 
         Raises:
-            RecordError: A file is damaged, or not a sweep's.
+            RecordError: A file is damaged, missing, or not a sweep's.
         """
-        document = self._read_json(self.folder / _INFO_FILE)
-        if document is None:
+        path = self.folder / _INFO_FILE
+        info = read_document(path, partial(shaped, SweepInfo), _FIXED)
+        if info is None:
             return None
-        try:
-            info = SweepInfo.from_dict(document)
-        except (TypeError, KeyError) as error:
-            raise RecordError(f"{self.folder / _INFO_FILE}: not a sweep's, {error!r}") from None
+        if info.version != VERSION:
+            raise RecordError(f"{path}: version {info.version}; use the one that wrote it")
         for generation in self._later_generations():
             info = info.extended(generation)
         return info
 
     def _later_generations(self) -> Iterator[Generation]:
-        for number in itertools.count(2):
+        newest = len(listed(self.folder, _GENERATIONS)) + 1
+        for number in range(2, newest + 1):
             path = self._generation_path(number)
-            document = self._read_json(path)
-            if document is None:
-                return
-            try:
-                yield Generation.from_dict(document)
-            except (TypeError, KeyError) as error:
-                raise RecordError(f"{path}: not a generation's, {error!r}") from None
+            generation = read_document(path, partial(shaped, Generation), _FIXED)
+            if generation is None:
+                raise RecordError(f"{path}: missing, and there is a later one; {_FIXED}")
+            yield generation
 
     @property
     def is_archived(self) -> bool:
@@ -124,25 +112,44 @@ class RecordStore:
         """Note that a start begins, and how many trials it was asked for."""
         self.unarchive()  # whoever runs it wants to see it
         (self.folder / _ENDING_FILE).unlink(missing_ok=True)
-        write_atomically(self.folder / _ASKED_FILE, f"{trials}\n".encode(), "asked")
+        self.note_asked(trials)
 
-    def asked(self) -> int | None:
-        """Return how many trials were asked for last, None if nobody asked yet."""
-        try:
-            return int((self.folder / _ASKED_FILE).read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
-            return None
+    @property
+    def asked_file(self) -> Path:
+        """Where it is noted how many trials were asked for."""
+        return self.folder / _ASKED_FILE
+
+    def note_asked(self, trials: int) -> None:
+        """Note how many trials the sweep was asked for."""
+        write_atomically(self.asked_file, f"{trials}\n".encode(), "asked")
+
+    def asked(self, report: Report = warn) -> int | None:
+        """Return how many trials were asked for last; None if nobody asked, or that is damaged."""
+        return heard(self.read_asked, report)
+
+    def read_asked(self) -> int | None:
+        """Return the same, None if nobody asked yet.
+
+        Raises:
+            RecordError: It is damaged.
+        """
+        return read_document(self.asked_file, partial(shaped, int), _NOTED)
 
     def end(self, ending: Ending) -> None:
         """Note how the start that goes on has ended."""
         write_atomically(self.folder / _ENDING_FILE, ending.to_json(), "ending")
 
-    def ending(self) -> Ending | None:
-        """Return how the last start ended; None of one that was killed, or goes on."""
-        try:
-            return Ending.from_json((self.folder / _ENDING_FILE).read_bytes())
-        except (FileNotFoundError, ValueError, TypeError):  # not worth refusing a whole sweep
-            return None
+    def ending(self, report: Report = warn) -> Ending | None:
+        """Return how the last start ended; None of one that was killed, goes on, or is damaged."""
+        return heard(self.read_ending, report)  # not worth refusing a whole sweep
+
+    def read_ending(self) -> Ending | None:
+        """Return the same, None of one that was killed, or goes on.
+
+        Raises:
+            RecordError: It is damaged.
+        """
+        return read_document(self.folder / _ENDING_FILE, partial(shaped, Ending), _NOTED)
 
     def write(self, record: Record) -> Record:
         """Make an attempt safe: weights first, then the record that names their digest.
@@ -180,8 +187,12 @@ class RecordStore:
         return self.scan(lambda path, why: report(f"{path}: {why}; {again}"), arrays=arrays)
 
     def paths(self) -> list[Path]:
-        """Return the files of the attempts recorded so far, in order."""
-        return sorted(self.folder.glob(_RECORDS))
+        """Return the files of the attempts recorded so far, in order; none without a folder.
+
+        Raises:
+            RecordError: The folder cannot be read.
+        """
+        return listed(self.folder, _RECORDS)
 
     def read(self, key: str) -> Record:
         """Return one record with its arrays, by `<slot>-<attempt>`."""
@@ -247,14 +258,3 @@ class RecordStore:
 
     def _write_json(self, path: Path, document: Mapping[str, Any], what: str) -> None:
         write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False).encode(), what)
-
-    def _read_json(self, path: Path) -> dict[str, Any] | None:
-        try:
-            document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise RecordError(
-                f"{path}: damaged ({error}); put a copy of it there, or move its folder away"
-            ) from None
-        return document

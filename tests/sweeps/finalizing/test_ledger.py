@@ -11,6 +11,7 @@ from sweeps.finalizing.telling_reading import tell_reading
 from sweeps.finalizing.telling_reading_votes import tell_reading_votes
 from sweeps.finalizing.testing import EARLIER_QUESTIONS, QUESTIONS
 from sweeps.home import Home
+from sweeps.records import RecordError, put_aside
 
 DIGEST = "ab" * 32
 
@@ -101,11 +102,50 @@ def test_another_test_part_has_readings_of_its_own(ledger, tmp_path):
 
 def test_scores_come_back_as_they_were_kept(ledger):
     reading = ledger.freeze([entry()], ["accuracy"], "")
-    scores = {"labels": np.arange(3), "logits_0": np.ones((1, 3, 2), np.float32)}
+    scores = {
+        "labels": np.arange(3),
+        "correct_0": np.ones((1, 3), bool),
+        "logits_0": np.ones((1, 3, 2), np.float32),
+    }
     ledger.keep(reading, scores)
     kept = ledger.scores(reading)
     assert kept is not None
     assert all(np.array_equal(kept[name], scores[name]) for name in scores)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"labels": np.ones((3, 1))}, "it has no labels"),
+        ({"correct_0": np.ones((2, 3), bool)}, r"correct_0 of trial-1 .* shape \(1, 3\)"),
+        ({"logits_0": np.ones((1, 4, 2))}, r"logits_0 of trial-1 has the shape \(1, 4, 2\)"),
+        ({}, "no whole archive of arrays"),
+    ],
+)
+def test_damaged_scores_name_their_file_and_the_way_out(ledger, tmp_path, change, said):
+    reading = ledger.freeze([entry()], ["accuracy"], "")
+    whole = {"labels": np.arange(3), "correct_0": np.ones((1, 3), bool)}
+    ledger.keep(reading, whole | change)
+    (path,) = tmp_path.glob("test/*/0001.npz")
+    if not change:
+        path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(RecordError, match=rf"0001\.npz: damaged \({said}.*as the same reading"):
+        ledger.scores(reading)
+
+
+def test_a_damaged_list_is_not_read_past_and_counts_when_it_was_put_aside(ledger, tmp_path):
+    ledger.freeze([entry()], ["accuracy"], "")
+    (path,) = tmp_path.glob("test/*/0001.json")
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(RecordError, match=r"0001\.json: damaged .*it counts as a reading"):
+        ledger.freeze([entry()], ["accuracy"], "")
+    told = []
+    assert readings_of(Home(tmp_path), [], told.append) == []
+    assert len(told) == 1
+    put_aside(path)
+    assert ledger.count() == 1
+    with pytest.raises(UsageError, match="was read once"):
+        ledger.freeze([entry()], ["accuracy"], "")
 
 
 def scored(ledger, shares, trainings=6, n=400):

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 from statistics import mean, median
 
 import pytest
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.records.format import encode
 from tests.sweeps.voting_experiment import SPACE
 
 pytestmark = pytest.mark.slow
@@ -66,7 +69,37 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
     assert (champion.sweep.name, champion.record.spec) == ("drawn-refit", refit.spec)
     assert call(*FINALIZE, "--refit").exit_code == 0
     assert len(records(home, "drawn-refit")) == 1, "what was trained is not trained again"
+    again = call(*FINALIZE)
+    assert again.exit_code == 0, again.output
+    champion = sweeps.load("drawn", home).champion()
+    assert champion.sweep.name == "drawn-refit", "it is not forgotten where it is not asked for"
+    lines = json.loads(again.stdout)["told"][0]["lines"]
+    said = f"Registered as champion: {recommended}, trained on all but the test part (drawn-refit)."
+    assert said in lines
     assert call("doctor").exit_code == 0
+
+
+def test_a_refit_of_another_winner_is_not_taken_for_this_ones(finalized, home):
+    call = caller(home)
+    assert call(*FINALIZE, "--refit").exit_code == 0
+    sweep = sweeps.load("drawn-refit", home)
+    folder = Path(sweep.info.directory)
+    own = home / "records" / Path(*folder.parts[-3:])
+    winner = sweeps.load("drawn", home).champion().record.spec.config
+    other = {**winner, "skill": 9.5}
+    store = sweep.home.store(sweep.info.id)
+    (record,) = store.read_all(arrays=True)
+    record = replace(record, spec=replace(record.spec, config=other))
+    (store.folder / "0000-1.record").write_bytes(encode(record))
+    assert own.is_dir()
+    assert call(*FINALIZE).exit_code == 0
+    assert sweeps.load("drawn", home).champion().sweep.name == "drawn-final"
+    result = call(*FINALIZE, "--refit")
+    assert result.exit_code == 0, result.output
+    champion = sweeps.load("drawn", home).champion()
+    assert champion.sweep.name == "drawn-refit-2"
+    assert champion.record.spec.config["skill"] == winner["skill"]
+    assert len(records(home, "drawn-refit")) == 1
 
 
 def test_the_best_of_as_many_random_trials_is_confirmed_beside_the_best_of_the_search(home):

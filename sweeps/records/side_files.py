@@ -1,0 +1,23 @@
+"""Which of the files beside a sweep's records are damaged: each is read as its readers read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweeps.records.documents import RecordError
+from sweeps.records.finalized import Conclusions
+from sweeps.records.hunches import Hunches
+from sweeps.records.notes import Notes
+from sweeps.records.store import RecordStore
+
+
+def unreadable_files(folder: Path) -> Iterator[RecordError]:
+    """Yield what is wrong with each of them; `sweep.json` and generations are the sweep itself."""
+    store, conclusions, hunches = RecordStore(folder), Conclusions(folder), Hunches(folder)
+    readers = [store.read_asked, store.read_ending, Notes(folder).all]
+    for read in (*readers, *conclusions.readers(), *hunches.readers()):
+        try:
+            read()
+        except RecordError as error:
+            yield error

@@ -1,0 +1,208 @@
+"""Files beside the records that are torn, garbled or of a newer version: said, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.finalizing.ledger import Ledger
+from sweeps.home import Home
+from sweeps.records import Conclusions, Finalized, Hunches, Notes, Telling, put_aside
+from tests.sweeps.launching import Launched, give_up_the_rights_of_root
+
+DIGEST = "ab" * 32
+TELLING = Telling("confirmed", "Confirmed on fresh blocks", "It is trial 1.", ["a"], [["b"]])
+READING = {
+    "number": 1,
+    "digest": DIGEST,
+    "frozen_at": 1,
+    "reason": "",
+    "entries": [],
+    "questions": ["accuracy"],
+}
+DAMAGES = {
+    "empty": b"",
+    "torn": b'{"anchor": "confirmed", "tit',
+    "zeroed": bytes(40),
+    "garbled": b"\xff\xfe\x00garbage",
+    "another type": b'[["no such thing"]]',
+    "a member of another type": b'{"origin": 3, "params": 7, "sweep": 1, "status": "GONE"}',
+    "nested": b"[" * 100_000,
+}
+WHOLE_SWEEP = ("sweep.json", "generation-2.json")
+READERS = {
+    "sweep.json": ["best toy", "run", "list"],
+    "generation-2.json": ["best toy", "run", "list"],
+    "asked": ["best toy", "list", "report toy"],
+    "ending.json": ["report toy", "sync toy"],
+    "notes.json": ["note toy", "note toy 1 new", "share toy toy.sweep", "sync toy"],
+    "finalized.json": [
+        "best toy", "examine toy --finalists", "ensemble toy", "finalize toy", "report toy",
+        "sync toy",
+    ],
+    "tested-abababab-1.json": ["best toy", "report toy"],
+    "voted-abababab-1.json": ["best toy", "report toy"],
+    "hunch-0001.json": ["try toy x=0.25 layers=0 kind=b", "run"],
+    "hunch-0001.slot": ["try toy x=0.25 layers=0 kind=b", "run"],
+}  # fmt: skip
+GO_ON = {"best", "list", "report", "sync"}
+"""Commands that say it and go on, but if the sweep itself is what cannot be read."""
+
+
+class Hurt:
+    """A sweep of two trials with everything that can lie beside its records."""
+
+    def __init__(self, home, space):
+        self.home, self.space = Home(home), space
+        self.info = sweeps.load("toy", home).info
+        self.store = self.home.store(self.info.id)
+        folder = self.store.folder
+        Notes(folder).write("1", "a remarkable trial")
+        Hunches(folder).add({"x": 0.125, "layers": 0, "kind": "c"}, "tried")
+        (folder / "hunch-0001.slot").write_text("7\n")
+        conclusions = Conclusions(folder)
+        where = self.info.id, self.info.id, "0001-1"
+        conclusions.keep(Finalized(*where, "trial-1", [TELLING], 2, 8))
+        conclusions.keep_tested("abababab-1", TELLING, TELLING)
+
+    def path(self, name):
+        return self.store.folder / name
+
+    def call(self, words):
+        command, *options = words.split()
+        if command == "run":
+            options = [str(self.space), "--trials", "3", "--workers", "0", *options]
+        if command == "report":
+            options += ["-o", str(self.home.path.parent / "toy.html")]
+        if command == "share":
+            options[-1] = str(self.home.path.parent / options[-1])
+        return CliRunner().invoke(app, [command, *options, "--home", str(self.home.path)])
+
+
+@pytest.fixture
+def hurt(finished_toy, make_home, toy_space, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    finished_toy(trials=2)
+    return Hurt(make_home(), toy_space)
+
+
+def check(hurt, path, words):
+    """Run a command, which is to name the file once and leave it as it is."""
+    before = path.read_bytes()
+    result = hurt.call(words)
+    assert isinstance(result.exception, SystemExit | None), (words, result.exception)
+    about = [line for line in result.stderr.splitlines() if str(path) in line]
+    assert len(about) == 1, (words, result.output)
+    assert f"{path}: damaged (" in about[0]
+    goes_on = words.split()[0] in GO_ON and (path.name not in WHOLE_SWEEP or words == "list")
+    assert (result.exit_code == 0) == goes_on, (words, result.output)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_damaged_file_is_one_message_that_names_it_and_is_not_written_over(hurt, name):
+    path = hurt.path(name)
+    for damage in DAMAGES.values():
+        path.write_bytes(damage)
+        check(hurt, path, READERS[name][0])
+    path.write_bytes(b"{")
+    for words in READERS[name][1:]:
+        check(hurt, path, words)
+
+
+def test_a_file_of_a_newer_version_is_no_damaged_one(hurt):
+    path = hurt.path("hunch-0001.json")
+    newer = json.loads(path.read_text()) | {"mood": "hopeful"}
+    path.write_text(json.dumps(newer))
+    result = hurt.call("try toy x=0.25 layers=0 kind=b")
+    said = f"{path}: it has mood, which this version does not know; use the version that wrote it"
+    assert (result.exit_code, result.stderr) == (1, f"error: {said}\n")
+    result = hurt.call("doctor toy --fix")
+    assert (result.exit_code, said in result.stdout) == (1, True)
+    assert json.loads(path.read_text()) == newer
+
+
+def test_a_generation_that_is_missing_between_others_is_not_taken_for_the_end(hurt):
+    hurt.path("generation-3.json").write_text("{}")
+    result = hurt.call("best toy")
+    path = hurt.path("generation-2.json")
+    assert (result.exit_code, f"{path}: missing, and there is a later" in result.stderr) == (
+        1,
+        True,
+    )
+
+
+@pytest.mark.parametrize("name", ["asked", "ending.json"])
+def test_what_each_start_notes_anew_the_next_one_puts_aside(hurt, name, run_toy):
+    for path in hurt.store.folder.glob("hunch-*"):
+        path.unlink()
+    hurt.path(name).write_bytes(b"\0\0")
+    assert hurt.call("run").exit_code == 0
+    assert hurt.path(f"{name}.torn").read_bytes() == b"\0\0"
+    assert hurt.store.asked() == 3
+    assert hurt.store.ending().status == "FINISHED"
+
+
+def test_doctor_names_every_damaged_file_and_puts_it_aside(hurt):
+    names = [name for name in READERS if name not in WHOLE_SWEEP]
+    whole = {name: hurt.path(name).read_bytes() for name in names}
+    test = hurt.home.path / "test" / DIGEST[:16]
+    test.mkdir(parents=True)
+    (test / "0001.json").write_text(json.dumps(READING))
+    damaged = [*map(hurt.path, names), test / "0001.json", test / "0002.npz"]
+    for path in damaged[:-1]:
+        path.write_bytes(b"{")
+    (test / "0002.json").write_text(json.dumps(READING | {"number": 2}))
+    (test / "0002.npz").write_bytes(b"PK torn")
+    told = json.loads(hurt.call("doctor toy --json").stdout)
+    found = [
+        p["what"] for one in told["diagnoses"] for p in one["problems"] if p["part"] == "files"
+    ]
+    assert sorted(what.partition(": damaged")[0] for what in found) == sorted(map(str, damaged))
+    result = hurt.call("doctor toy --fix")
+    assert result.exit_code == 0, result.output
+    for path in damaged:
+        assert path.with_name(f"{path.name}.torn").exists(), path
+    assert hurt.path("asked").read_bytes() == whole["asked"], "as many as there are trials"
+    assert Ledger(hurt.home, DIGEST).count() == 2, "a reading counts whatever became of its list"
+    assert hurt.call("doctor").exit_code == 0
+    assert "queued: x=0.25" in hurt.call("try toy x=0.25 layers=0 kind=b").stdout
+    assert hurt.path("hunch-0002.json").exists(), "a number is not given twice"
+
+
+@pytest.mark.parametrize("name", ["hunch-0001.json", "hunch-0001.slot"])
+def test_doctor_writes_a_hunch_anew_from_the_trial_that_tried_it(hurt, name):
+    hurt.path("hunch-0001.slot").unlink()
+    assert hurt.call("run").exit_code == 0
+    whole = Hunches(hurt.store.folder).all()
+    assert [hunch.slot for hunch in whole] == [2]
+    hurt.path(name).write_bytes(b"")
+    result = hurt.call("doctor toy --fix")
+    assert result.exit_code == 0, result.output
+    assert "written anew from the trial that tried it" in result.stderr
+    assert Hunches(hurt.store.folder).all() == whole
+
+
+def test_what_was_put_aside_is_not_written_over_by_the_next_that_is_damaged(tmp_path):
+    for content in ("first", "second", "third"):
+        (tmp_path / "notes.json").write_text(content)
+        put_aside(tmp_path / "notes.json")
+    kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    names = ("notes.json.torn", "notes.json.2.torn", "notes.json.3.torn")
+    assert kept == dict(zip(names, ("first", "second", "third"), strict=True))
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(hurt):
+    folder = hurt.store.folder
+    words = ["trials", "toy", "--home", str(hurt.home.path)]
+    folder.chmod(0o300)  # names in it can be opened, not listed
+    try:
+        running = Launched(words, before=[give_up_the_rights_of_root], hears_all=True)
+        code, said = running.wait(), running.stderr()
+    finally:
+        folder.chmod(0o755)
+    assert (code, f"{folder}: cannot be read (Permission denied)" in said) == (1, True), said
