@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweeps.progress import Mode
+    from sweeps.report.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,28 @@ class Sweep:
         options = FinalizeOptions(top, blocks, control, how=how)
         return list(finalize(self.home, self.info, options).tellings)
 
+    def retry(self, *trials: int, progress: Mode = "auto", **options: Any) -> Sweep:
+        """Run failed trials again, once their cause is mended, as `sweeps retry` does.
+
+        Args:
+            *trials: Their numbers; none for all that failed.
+            progress: `auto`, `plain`, `json` or `quiet`.
+            **options: What runs them, of the fields of `sweeps.options.RunOptions`: `workers`,
+                `data`, `retries`, `trial_timeout_seconds`, `max_failures_in_row`, `tracking_uri`.
+
+        Raises:
+            UsageError: One of them did not fail, or the sweep is running.
+            TrialsError: So many trials in a row failed again that it was stopped.
+            KeyboardInterrupt: Ctrl-C stopped it; the same call goes on.
+            SystemExit: SIGTERM or SIGHUP stopped it.
+        """
+        from sweeps.coordinator.retrying import retry
+
+        asked = RunOptions(self.name, **options)
+        retried = retry(self.home, self.info, trials, asked, progress=progress)
+        _raise_what_stopped(retried.result.summary)
+        return self
+
     def best(self) -> Trial:
         """Return the best trial observed (not confirmed).
 
@@ -191,13 +214,18 @@ def run(
         space, trials=trials, name=name, seed=seed, overrides=overrides, home=home, **options
     )
     result = run_options(asked, progress=progress)
-    if result.summary.stopped_by == "interrupt":
-        raise KeyboardInterrupt
-    if result.summary.stopped_by in {"terminate", "hangup"}:
-        raise SystemExit(143 if result.summary.stopped_by == "terminate" else 129)
-    if result.summary.failure_cause:
-        raise TrialsError(result.summary.failure_cause)
+    _raise_what_stopped(result.summary)
     return Sweep(Home.resolve(home, asked.storage), result.info)
+
+
+def _raise_what_stopped(summary: Summary) -> None:
+    """Raise what ended a run before it was done; see `run`."""
+    if summary.stopped_by == "interrupt":
+        raise KeyboardInterrupt
+    if summary.stopped_by in {"terminate", "hangup"}:
+        raise SystemExit(143 if summary.stopped_by == "terminate" else 129)
+    if summary.failure_cause:
+        raise TrialsError(summary.failure_cause)
 
 
 def load(name: str, home: str | Path | None = None, storage: str | None = None) -> Sweep:

@@ -41,6 +41,8 @@ class SweepConfig:
         code: What the experiment consists of; None where that cannot be told.
         extend: Whether the sweep of that name may go on in another space.
         same_code: Whether code that was edited is declared to be what it was.
+        retry: Trials of the sweep of that name that failed and are to be run again, and nothing
+            else; empty for all of them, None for a sweep that goes on.
     """
 
     name: str
@@ -62,6 +64,7 @@ class SweepConfig:
     code: ExperimentCode | None = None
     extend: bool = False
     same_code: bool = False
+    retry: tuple[int, ...] | None = None
 
     def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return what the experiment receives for sampled parameters."""
@@ -98,8 +101,12 @@ class SweepConfig:
         return self.space.feasible({**config, **params, **measures})
 
 
-def resolve(options: RunOptions) -> SweepConfig:
+def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     """Validate everything a sweep needs.
+
+    Args:
+        options: What is asked for.
+        recorded: The space of a sweep that exists; None to load the one that `options` name.
 
     Raises:
         UsageError: Anything is wrong; names what was received, what is allowed and the remedy.
@@ -107,7 +114,7 @@ def resolve(options: RunOptions) -> SweepConfig:
     order = check_options(options)
     home = Home.resolve(options.home, options.storage)
     try:
-        space = load_space(options.space)
+        space = recorded or load_space(options.space)
         name = check_sweep_name(space.name if options.name is None else options.name)
         experiment = load_experiment(space.experiment, space.directory)
         space, dropped = apply_overrides(space, options.overrides, experiment.parameters)

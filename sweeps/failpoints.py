@@ -47,7 +47,7 @@ NAMES: Final = (
     *OF_A_SWEEP,
     *(
         f"{file}.{step}"
-        for file in ("hunch", "steering", "notes", "archived", "conclusion", "taken")
+        for file in ("hunch", "steering", "notes", "archived", "conclusion", "taken", "retry")
         for step in STEPS
     ),
     *("delete.begun", "delete.done", "delete.unregistered"),
@@ -56,10 +56,11 @@ NAMES: Final = (
     *("import.unpacked", "import.done", "picture.begun", "picture.filed"),
     *("champion.begun", "champion.filed", "champion.named", "champion.versioned"),
     *("champion.done", "champion.renamed", "front.marked", "front.unmarked"),
+    *("reopen.begun", "reopen.done"),
 )
-"""Every fail-point: also those of pictures and a champion's model, which not every experiment has,
-of a Pareto front, of hunches, of requests made and withdrawn, of what another host wrote, and of
-the commands that delete, free, pack and unpack."""
+"""Every fail-point: also those of failed trials that are run again, of pictures and a champion's
+model, which not every experiment has, of a Pareto front, of hunches, of requests made and
+withdrawn, of what another host wrote, and of the commands that delete, free, pack and unpack."""
 
 
 def reached(name: str) -> None:

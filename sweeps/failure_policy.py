@@ -14,10 +14,13 @@ from typing import Final, Literal, get_args
 from sweeps.errors import UsageError
 from sweeps.naming import did_you_mean
 
-FailureReason = Literal["crash", "oom", "timeout", "error"]
-"""Why an attempt has no result: its process died, memory ran out, it took too long, it raised."""
+FailureReason = Literal["crash", "oom", "timeout", "error", "invalid"]
+"""Why an attempt has no result: its process died, memory ran out, it took too long, it raised, or
+it did what it does again whenever it is repeated, such as a mistake of the code."""
 
-DEFAULT_RETRIES: Final[Mapping[str, int]] = {"crash": 2, "oom": 1, "timeout": 1, "error": 1}
+DEFAULT_RETRIES: Final[Mapping[str, int]] = {
+    "crash": 2, "oom": 1, "timeout": 1, "error": 1, "invalid": 0,
+}  # fmt: skip
 DEFAULT_MAX_FAILURES_IN_ROW: Final = 5
 
 

@@ -27,6 +27,7 @@ from sweeps.cli.plan import plan, schema
 from sweeps.cli.replaying import replay
 from sweeps.cli.reporting import report
 from sweeps.cli.results import best, list_sweeps, trials
+from sweeps.cli.retrying import retry
 from sweeps.cli.run import run
 from sweeps.cli.serving import serve_tracking
 from sweeps.cli.steering import cancel, pause, resume, stop
@@ -78,7 +79,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(run, plan, finalize, ensemble, best, trials, report, compare, examine, replay, export),
+    *(run, retry, plan, finalize, ensemble, best, trials, report, compare, examine, replay, export),
     *(ui, dashboard),
     *(status, watch, stop, pause, resume, cancel),
     *(init, schema, sync, doctor, serve_tracking),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from sweeps.report.summary import Summary
@@ -32,12 +33,9 @@ def exit_code(summary: Summary, *, strict: bool, fail_under: float | None) -> in
 
 
 def failure(summary: Summary, strict: bool, fail_under: float | None) -> str | None:
-    """Return why the run has failed: too many failures in a row, `--strict`, `--fail-under`."""
-    if summary.failure_cause:
-        return (
-            f"{summary.failure_cause}; mend the cause and repeat the command to go on "
-            "(--max-failures-in-row N allows more, 0 any number)"
-        )
+    """Return why the run has failed: too many trials did, `--strict`, `--fail-under`."""
+    if summary.failure_cause or summary.all_failed:
+        return _too_many(summary)
     failed = summary.counts["FAILED"]
     if strict and failed:
         return f"{failed} of {summary.done} trials failed (--strict)"
@@ -51,3 +49,21 @@ def failure(summary: Summary, strict: bool, fail_under: float | None) -> str | N
         return None
     side = "below" if summary.direction == "maximize" else "above"
     return f"best {summary.metric} {best:.4g} is {side} the bound {fail_under:g} (--fail-under)"
+
+
+def _too_many(summary: Summary) -> str:
+    """Say that too many trials failed in a row, or all, and what to do."""
+    again = f"`sweeps retry {shlex.quote(summary.name)}`"
+    if summary.failure_cause:
+        return (
+            f"{summary.failure_cause}; mend the cause, have them run again ({again}), and repeat "
+            "the command to go on (--max-failures-in-row N allows more, 0 any number)"
+        )
+    reasons = ", ".join(f"{reason} {count}" for reason, count in summary.failures.items())
+    some = "the only trial" if summary.done == 1 else f"all {summary.done} trials"
+    if summary.first_error is None:
+        return f"{some} failed ({reasons})"
+    return (
+        f"{some} failed ({reasons}), the first with: {summary.first_error}; mend the cause, then "
+        f"{again}"
+    )

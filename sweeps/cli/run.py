@@ -100,7 +100,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="REASON=N,...",
-            help="Try failed trials again, by reason (default crash=2,oom=1,timeout=1,error=1).",
+            help="Try failed trials again, by reason (default "
+            "crash=2,oom=1,timeout=1,error=1,invalid=0).",
         ),
     ] = None,
     max_failures_in_row: Annotated[

@@ -44,7 +44,7 @@ def is_tried_again(
         earlier: Those before.
         retries: How often each reason may be tried again.
     """
-    if failure.reason == "error" and failure in earlier:
+    if failure.reason in {"error", "invalid"} and failure in earlier:
         return False
     return sum(e.reason == failure.reason for e in earlier) < retries.get(failure.reason, 0)
 

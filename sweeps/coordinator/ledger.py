@@ -7,7 +7,7 @@ proposal sees exactly their outcomes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -71,6 +71,10 @@ class SlotStore(Protocol):
         """Store how a slot ended."""
         ...
 
+    def reopen(self, slots: Collection[int]) -> None:
+        """Store that slots which failed are run again."""
+        ...
+
     def close(self) -> None:
         """Let go of the database."""
         ...
@@ -88,6 +92,9 @@ class Ledger:
         carried: Slots of earlier generations by number.
         hunches: Says what somebody wants tried in a slot, None as a rule.
         used_up: The last attempt at a slot whose record was put aside, by slot.
+        retried: Slots that failed and are, or were, run again: how many slots were opened before.
+            The proposals of those saw the failure.
+        retried_attempts: Keys of their attempts that no longer end them.
         slots: Every slot opened so far.
     """
 
@@ -101,8 +108,11 @@ class Ledger:
     carried: Mapping[int, Carried] = field(default_factory=dict)
     hunches: Callable[[int], Hunch | None] = lambda slot: None
     used_up: Mapping[int, int] = field(default_factory=dict)
+    retried: Mapping[int, int] = field(default_factory=dict)
+    retried_attempts: Collection[str] = ()
     slots: list[Slot] = field(default_factory=list)
     _shown: set[int] = field(default_factory=set)
+    _shown_failed: set[int] = field(default_factory=set)  # and to be shown again
     _shown_before: int = 0  # every slot below is shown; `_shown` holds those beyond
     _told: int = 0
 
@@ -112,9 +122,10 @@ class Ledger:
 
     def may_open(self) -> bool:
         """Whether everything the next proposal must see has ended, and few enough are in flight."""
-        waiting_for = len(self.slots) - self.ask_ahead
+        number, last = len(self.slots), len(self.slots) - self.ask_ahead
         if self.in_order:
-            return waiting_for < 0 or self.slots[waiting_for].outcome is not None
+            seen = [last, *(slot for slot in self.retried if slot < last)] if last >= 0 else []
+            return all(self._seen(self.slots[slot], number) is not None for slot in seen)
         return sum(s.outcome is None for s in self.slots) < self.ask_ahead
 
     def next_needs_training(self) -> bool:
@@ -162,13 +173,32 @@ class Ledger:
         """Bring the mirror to the view that the proposal of slot `before` must have."""
         visible = max(0, before - self.ask_ahead + 1) if self.in_order else before
         for slot in self.slots[self._shown_before : visible]:
-            if slot.number not in self._shown and slot.outcome is not None:
+            outcome = self._seen(slot, before)
+            if slot.number not in self._shown and outcome is not None:
                 if not slot.is_outside:
-                    self.proposer.tell(slot.number, slot.outcome)
+                    self.proposer.tell(slot.number, outcome)
                 self._shown.add(slot.number)
+                if outcome is not slot.outcome:
+                    self._shown_failed.add(slot.number)
+        self._show_again(before)
         while self._shown_before in self._shown:
             self._shown.remove(self._shown_before)
             self._shown_before += 1
+
+    def _show_again(self, before: int) -> None:
+        """Show how slots ended that were shown as failed, and have been run again."""
+        for number in sorted(self._shown_failed):
+            slot = self.slots[number]
+            outcome = self._seen(slot, before)
+            if outcome is not None and outcome is slot.outcome:
+                if not slot.is_outside:
+                    self.proposer.tell_again(number, outcome)
+                self._shown_failed.remove(number)
+
+    def _seen(self, slot: Slot, before: int) -> Told | None:
+        """Return the outcome that the proposal of slot `before` is to see; None if it must wait."""
+        has_seen_it_fail = before < self.retried.get(slot.number, 0)
+        return Told(TrialState.FAIL) if has_seen_it_fail else slot.outcome
 
     def _attempts(self, number: int, record: Record | None) -> int:
         """Return the number of the last attempt that was begun, recorded or killed before."""
@@ -185,8 +215,14 @@ class Ledger:
         if record is not None and record.ends_slot:
             slot.outcome = self._outcome(slot, record)
         else:
-            slot.failures = failures_before([r for r in self.records if r.spec.slot == number])
+            slot.failures = failures_before(self._since_retried(number))
         return slot
+
+    def _since_retried(self, number: int) -> list[Record]:
+        """Return the attempts at a slot, without those before its cause of failing was mended."""
+        own = [record for record in self.records if record.spec.slot == number]
+        marked = [i for i, record in enumerate(own, 1) if record.spec.key in self.retried_attempts]
+        return own[max(marked, default=0) :]
 
     def _carried(self, number: int) -> Slot | None:
         carried = self.carried.get(number)

@@ -122,7 +122,7 @@ def _refusal(info: SweepInfo, config: SweepConfig, kept: Sequence[str]) -> str:
             f"sweep {config.name!r} was made by other code: {differences}\n"
             f"Four ways out: undo the edit; begin another sweep: --name {new_name}; let this one "
             "go on with the new code, its trials kept: --extend; or, if its numbers stay the same "
-            "(a comment, a docstring): --same-code"
+            "(a comment, or a cure for trials that failed): --same-code"
         )
     text = f"sweep {config.name!r} exists with other options ({differences}). "
     repeat = "repeat the options it was made with to continue it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial
@@ -92,6 +92,9 @@ class _NoStudy:
         pass
 
     def tell(self, slot: int, outcome: Told) -> None:
+        pass
+
+    def reopen(self, slots: Collection[int]) -> None:
         pass
 
     def close(self) -> None:

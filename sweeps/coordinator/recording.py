@@ -124,7 +124,7 @@ def _judge(attempt: Attempt, metrics: Sequence[str]) -> tuple[Outcome, str, str 
 def _stopped(verdict: Stop | None) -> tuple[Outcome, str, str | None]:
     """Judge by what we said, not by the experiment's word for it."""
     if verdict is None:
-        return "failed", "error", "the experiment says `stopped`, but nobody told it to stop"
+        return "failed", "invalid", "the experiment says `stopped`, but nobody told it to stop"
     interrupted = verdict.reason in INTERRUPTIONS
     return ("interrupted" if interrupted else "pruned"), verdict.reason, None
 
@@ -133,7 +133,8 @@ def _completed(result: TrialResult, metrics: Sequence[str]) -> tuple[Outcome, st
     missing = [metric for metric in metrics if metric not in result.metrics]
     if missing:
         known = ", ".join(result.metrics)
-        return "failed", "error", f"the experiment returned no metric {missing[0]!r}, only {known}"
+        said = f"the experiment returned no metric {missing[0]!r}, only {known or 'nothing'}"
+        return "failed", "invalid", said
     if not all(math.isfinite(result.metrics[metric]) for metric in metrics):
         return "diverged", "diverged", None
     return "complete", result.stop_reason, None

@@ -18,7 +18,7 @@ from sweeps.coordinator.deletions import finish_deletions
 from sweeps.coordinator.extending import describe_extension, newest_generation
 from sweeps.coordinator.helm import Helm
 from sweeps.coordinator.holding import Hold, hold
-from sweeps.coordinator.opening import keep_code, open_sweep
+from sweeps.coordinator.opening import check_fingerprint, keep_code, open_sweep
 from sweeps.coordinator.parent import ParentRun, outage_note
 from sweeps.coordinator.restoring import make_ledger
 from sweeps.coordinator.signals import StopRequest
@@ -31,11 +31,11 @@ from sweeps.options import RunOptions
 from sweeps.parallelism import Parallelism
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.provenance import changed_versions, code_state, environment
-from sweeps.records import Hunches, Record, RecordStore, SweepInfo, recover
+from sweeps.records import Hunches, Record, RecordStore, SweepInfo, recover, trials_to_retry
 from sweeps.report.summary import Summary, summarize
 from sweeps.steering import Steering
 from sweeps.study.places import place_of
-from sweeps.study.storage import StudyStore, prepare
+from sweeps.study.storage import StudyStore, prepare, stored_slots
 from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.store import check_database
@@ -60,7 +60,21 @@ def run_options(
     Raises:
         UsageError: Something asked for cannot be done; nothing was created.
     """
-    config = resolve(asked)
+    return run_config(resolve(asked), asked, progress=progress, has_failed=has_failed)
+
+
+def run_config(
+    config: SweepConfig,
+    asked: RunOptions,
+    *,
+    progress: Mode,
+    has_failed: Callable[[Summary], bool] = lambda summary: False,
+) -> RunResult:
+    """Run what was validated: where its trials are trained, and what its runs are shown by.
+
+    Raises:
+        UsageError: Something asked for cannot be done; nothing was created.
+    """
     cluster = find_cluster(asked)
     fleet = look_at(cluster) if cluster is not None else None
     if fleet is not None:
@@ -131,7 +145,7 @@ def run_sweep(
     start = time.monotonic()
     with StopRequest() as request:
         code = code_state(Path.cwd())
-        opened = open_sweep(config, code)
+        opened = _existing(config) if config.retry is not None else open_sweep(config, code)
         store = config.home.store(opened.id)
         with (
             hold(config.home, opened, progress.note, request.ask) as held,
@@ -142,8 +156,10 @@ def run_sweep(
             surroundings = _environment(config)
             for line in _said_of_the_start(config, info, records, surroundings):
                 progress.note(line)
+            if config.retry is not None:
+                config, records = _marked(config, info, records)
             total = _hunches(config, info).total(config.limits.trials)
-            store.ask(total)
+            _ask(config, store, total)
             parent = ParentRun(config, info, tracking_uri, progress, is_away=is_away)
             watch = Watch(progress, request, helm)
             coordinator = _assemble(
@@ -163,7 +179,7 @@ def run_sweep(
                 raise
             finally:
                 coordinator.ledger.study.close()
-            store.ask(coordinator.total())  # hunches may have added to it
+            _ask(config, store, coordinator.total())  # hunches may have added to it
             summarise = _summariser(config, info, start, coordinator)
             ended = summarise(stopped_by)
             report = parent.finish(ended, failed=has_failed(ended), request=request)
@@ -234,8 +250,42 @@ def _said_of_the_start(
             yield f"not as it was when trial {last.spec.slot} was trained: {changed}"
 
 
+def _existing(config: SweepConfig) -> SweepInfo:
+    check_fingerprint(config)
+    return config.home.get(config.name)
+
+
+def _marked(
+    config: SweepConfig, info: SweepInfo, records: Sequence[Record]
+) -> tuple[SweepConfig, list[Record]]:
+    """Mark the failed trials that are to be run again: from this write on they have no outcome.
+
+    Returns:
+        The sweep with as many trials as were begun, and its records, as they are from now on.
+
+    Raises:
+        UsageError: One of the trials did not fail.
+    """
+    store = config.home.store(info.id)
+    waiting = store.retries.waiting(records)
+    stored = stored_slots(config.home.studies, info.study_name)
+    begun = max(info.first_slot, len(stored), *(record.spec.slot + 1 for record in records), 0)
+    failed = trials_to_retry(info.name, records, waiting, config.retry or ())
+    if failed:
+        store.retries.add([record.spec.key for record in failed], begun)
+    limits = dataclasses.replace(config.limits, trials=begun)
+    return dataclasses.replace(config, limits=limits), store.read_all()
+
+
+def _ask(config: SweepConfig, store: RecordStore, total: int) -> None:
+    """Note how many trials are asked for; whoever has some run again asks for no others."""
+    store.ask(total if config.retry is None else max(total, store.asked() or 0))
+
+
 def _hunches(config: SweepConfig, info: SweepInfo) -> Hunches:
-    return Hunches(config.home.store(info.id).folder, partial(lies_in, config.space))
+    """Return the hunches that this start tries: none of those that wait, if it only runs again."""
+    fits = partial(lies_in, config.space) if config.retry is None else lambda params: False
+    return Hunches(config.home.store(info.id).folder, fits)
 
 
 def _summariser(
@@ -244,13 +294,14 @@ def _summariser(
     start: float,
     coordinator: Coordinator,
 ) -> Callable[[str | None], Summary]:
-    records = config.home.store(info.id).read_all()
+    store = config.home.store(info.id)
+    records = store.read_all()
 
     def summarise(stopped_by: str | None) -> Summary:
         return summarize(
             info,
             records,
-            asked=coordinator.total(),
+            asked=store.asked() or 0,
             seconds=time.monotonic() - start,
             stopped_by=stopped_by,
             failure_cause=coordinator.failure_cause(),

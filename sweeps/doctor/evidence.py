@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,6 +42,11 @@ class Evidence:
     def store(self) -> RecordStore:
         """Its records."""
         return self.home.store(self.info.id)
+
+    @cached_property
+    def retried(self) -> Collection[int]:
+        """The trials that failed and are, or were, run again."""
+        return self.store.retries.opened_by().keys()
 
     @cached_property
     def final(self) -> Mapping[int, Record]:

@@ -23,6 +23,7 @@ _COMPARED_TAGS = (
     "state",
     "reason",
     "why",
+    "retried",
     *(f"confusion_{rank}" for rank in range(1, WORST + 1)),
     "slot",
     "attempt",

@@ -30,7 +30,11 @@ def check(evidence: Evidence) -> Iterator[Problem]:
     for slot, trial in known.items():
         # An extended sweep holds earlier trials as they lie in its new space.
         if slot >= info.first_slot:
-            yield from _disagreements(info, trial, evidence.final.get(slot))
+            # Of a trial that is to be run again the study may say still that it failed.
+            is_retried = slot in evidence.retried and trial.state == TrialState.FAIL
+            record = evidence.final.get(slot)
+            if record is not None or not is_retried:
+                yield from _disagreements(info, trial, record)
 
 
 def unfinished(evidence: Evidence) -> list[int]:

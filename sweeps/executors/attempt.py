@@ -14,6 +14,12 @@ from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResu
 from sweeps.failure_policy import FailureReason
 
 _TRACEBACK_CHARACTERS: Final = 4000
+_MISTAKES: Final = frozenset({
+    AttributeError, ImportError, IndexError, IndentationError, KeyError, ModuleNotFoundError,
+    NameError, NotImplementedError, SyntaxError, TabError, TypeError, UnboundLocalError, ValueError,
+})  # fmt: skip
+"""What the same code raises again with the same parameters, data and seed. These types themselves:
+a kind of ValueError may tell of half a file, or of an answer that was cut off."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,8 @@ class Attempt:
         error: What was raised, or how its process ended; None with a result.
         started_at: Milliseconds since the epoch (UTC).
         finished_at: Milliseconds since the epoch (UTC), never before `started_at`.
-        reason: Why there is no result: `error` or `oom` (it raised), `crash` or `oom` (its process
-            died), `timeout` (it took too long); meaningless with a result.
+        reason: Why there is no result: `error`, `invalid` or `oom` (it raised), `crash` or `oom`
+            (its process died), `timeout` (it took too long); meaningless with a result.
         verdict: What it was told, None if it was never told to stop.
         notes: What its judge noted.
         environment: Versions and machine of who trained it; None for the coordinator's own.
@@ -71,7 +77,7 @@ def run_attempt(
     try:
         result = checked(experiment.train(spec, data, ask))
     except Exception as failure:
-        reason = "oom" if isinstance(failure, MemoryError) else "error"
+        reason = reason_of(failure)
         tail = "".join(traceback.format_exception(failure))[-_TRACEBACK_CHARACTERS:]
         error = f"{type(failure).__name__}: {failure}\n\n{tail}"
     finished_at = watch.now_ms()
@@ -85,3 +91,15 @@ def run_attempt(
         verdict=verdicts[0] if verdicts else None,
         notes=judge.notes if judge else {},
     )
+
+
+def reason_of(failure: BaseException) -> FailureReason:
+    """Return why an attempt failed that raised: a mistake only if nothing else was behind it."""
+    if isinstance(failure, MemoryError):
+        return "oom"
+    step: BaseException | None = failure
+    while step is not None:
+        if type(step) not in _MISTAKES:
+            return "error"
+        step = step.__cause__ or (None if step.__suppress_context__ else step.__context__)
+    return "invalid"

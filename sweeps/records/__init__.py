@@ -28,6 +28,7 @@ from sweeps.records.pareto import leading, need_one_objective, pareto_front, val
 from sweeps.records.ranking import ranked
 from sweeps.records.record import Outcome, Record, SweepInfo
 from sweeps.records.recovering import attempts_put_aside, recover
+from sweeps.records.retries import Retries, Retry, trials_to_retry
 from sweeps.records.store import RecordStore
 
 __all__ = [
@@ -50,6 +51,8 @@ __all__ = [
     "RecordError",
     "RecordStore",
     "Report",
+    "Retries",
+    "Retry",
     "SourceFile",
     "SweepInfo",
     "SweepStatus",
@@ -66,6 +69,7 @@ __all__ = [
     "put_aside",
     "ranked",
     "recover",
+    "trials_to_retry",
     "values_of",
     "warn",
 ]

@@ -14,10 +14,11 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sweeps.errors import StoreError
+from sweeps.records.documents import read_document, shaped
 from sweeps.records.files import write_atomically
 
 _FILE: Final = "code-{}.json"
@@ -96,7 +97,7 @@ class CodeHistory:
         """Return every state, the first one first.
 
         Raises:
-            StoreError: A file is damaged.
+            RecordError: A file is damaged.
         """
         return list(self._read())
 
@@ -132,15 +133,7 @@ class CodeHistory:
     def _read(self) -> Iterator[ExperimentCode]:
         for number in itertools.count(1):
             path = self._folder / _FILE.format(number)
-            try:
-                found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-                files = {name: SourceFile(**file) for name, file in found.pop("files").items()}
-                packages = tuple(found.pop("packages"))
-                yield ExperimentCode(files, packages=packages, **found)
-            except FileNotFoundError:
+            code = read_document(path, partial(shaped, ExperimentCode), "put a copy of it there")
+            if code is None:
                 return
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                raise StoreError(
-                    f"{path}: damaged ({error}); move it away: the sweep then takes the code of "
-                    "its next start for that of its trials"
-                ) from None
+            yield code

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ from sweeps.records.format import (
 )
 from sweeps.records.generations import Generation
 from sweeps.records.record import VERSION, Record, SweepInfo
+from sweeps.records.retries import Retries
 
 _INFO_FILE: Final = "sweep.json"
 _GENERATIONS: Final = "generation-*.json"
@@ -107,6 +108,11 @@ class RecordStore:
     def unarchive(self) -> None:
         """Show the sweep again."""
         (self.folder / _ARCHIVED_FILE).unlink(missing_ok=True)
+
+    @property
+    def retries(self) -> Retries:
+        """The trials that failed and are to be run again."""
+        return Retries(self.folder)
 
     def ask(self, trials: int) -> None:
         """Note that a start begins, and how many trials it was asked for."""
@@ -225,11 +231,12 @@ class RecordStore:
 
     def scan(self, on_damage: Callable[[Path, str], None], *, arrays: bool = False) -> list[Record]:
         """Return every whole record in order, and hand over the files that are none; see above."""
+        retried = self.retries.attempts()
 
         def read() -> Iterator[Record]:
             for path in self.paths():
                 try:
-                    yield decode(path.read_bytes(), arrays=arrays)
+                    yield _as_marked(decode(path.read_bytes(), arrays=arrays), retried)
                 except FileNotFoundError:
                     continue  # put aside meanwhile
                 except VersionError as error:
@@ -241,7 +248,8 @@ class RecordStore:
 
     def _read(self, path: Path, *, arrays: bool) -> Record:
         try:
-            return decode(path.read_bytes(), arrays=arrays)
+            record = decode(path.read_bytes(), arrays=arrays)
+            return _as_marked(record, self.retries.attempts())
         except FileNotFoundError:
             raise RecordError(f"no record {path.name} in {path.parent}") from None
         except FormatError as error:
@@ -258,3 +266,9 @@ class RecordStore:
 
     def _write_json(self, path: Path, document: Mapping[str, Any], what: str) -> None:
         write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False).encode(), what)
+
+
+def _as_marked(record: Record, retried: Collection[str]) -> Record:
+    """Return a record as the marks of `sweeps retry` have it: such an attempt ends nothing."""
+    is_retried = record.spec.key in retried
+    return dataclasses.replace(record, ends_slot=False) if is_retried else record

@@ -19,6 +19,8 @@ def next_commands(
 ) -> tuple[str, str, str]:
     """Return three commands: look at the runs, list the trials, go on.
 
+    Where every trial failed: see the whole error, run them again once it is mended, go on.
+
     Args:
         summary: Of the sweep that has just ended.
         home_option: As it is to be pasted (`--home elsewhere`); empty for the default home.
@@ -35,5 +37,8 @@ def next_commands(
     else:
         more = f"sweeps best {name}"
     home = f" {home_option}" if home_option else ""
+    if summary.all_failed and summary.first_failed is not None:
+        whole = f"sweeps trials {name} {summary.first_failed}{home}"
+        return whole, f"sweeps retry {name}{home}", f"{more}{home}"
     ui = ui_address or f"sweeps ui {name}{home} {ui_option}".rstrip()
     return ui, f"sweeps trials {name}{home}", f"{more}{home}"

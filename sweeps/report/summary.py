@@ -99,6 +99,11 @@ class Summary:
         return sum(self.counts.values()) - self.counts["RUNNING"]
 
     @property
+    def all_failed(self) -> bool:
+        """Whether there are outcomes, and not one that says anything."""
+        return self.done > 0 and self.counts["FAILED"] == self.done
+
+    @property
     def reference(self) -> SlotRow | None:
         """The best COMPLETE baseline, which the best trial is compared with."""
         return best_row(self.baselines, self.direction)

@@ -75,7 +75,10 @@ def render_text(
         ui_address=ui_address,
     )
     last = "the Pareto front" if summary.has_front else "the best"
-    hints = ("compare the runs in MLflow", "every trial", "go on" if run_command else last)
+    last = "go on" if run_command else last
+    hints = ("compare the runs in MLflow", "every trial", last)
+    if summary.all_failed and summary.first_failed is not None:
+        hints = ("the whole error", "once its cause is mended", last)
     return Group(*parts, Text(), _commands(dict(zip(commands, hints, strict=True))))
 
 
@@ -158,7 +161,7 @@ def _remarks(summary: Summary) -> list[tuple[str, str]]:
     remarks = []
     if summary.failures:
         remarks.append((failure_line(summary.failures, summary.first_error), "bold red"))
-        if summary.first_failed is not None:
+        if summary.first_failed is not None and not summary.all_failed:
             whole = f"sweeps trials {shlex.quote(summary.name)} {summary.first_failed}"
             remarks.append((f"the whole error: {whole}", "dim"))
     if summary.retried:

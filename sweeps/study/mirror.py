@@ -122,6 +122,28 @@ class Mirror:
             self._storage.set_trial_system_attr(trial_id, DIVERGED_CONSTRAINT, violation)
         self.study.tell(slot, outcome.values, state=outcome.state)
 
+    def reopen(self, slot: int) -> None:
+        """Forget how a slot ended, for it was run again; whatever else is known stays.
+
+        Optuna changes no ended trial, so this is a study anew, with the same trials.
+        """
+        trials = self._storage.get_all_trials(self._study_id)
+        ended = trials[slot]
+        trials[slot] = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=ended.params,
+            distributions=ended.distributions,
+            system_attrs=ended.system_attrs,
+        )
+        before, before_id = self._storage, self._study_id
+        self._storage = InMemoryStorage()
+        directions = before.get_study_directions(before_id)
+        self._study_id = self._storage.create_new_study(directions, "mirror")
+        for key, value in before.get_study_system_attrs(before_id).items():
+            self._storage.set_study_system_attr(self._study_id, key, value)
+        self._trial_ids = [self._storage.create_new_trial(self._study_id, t) for t in trials]
+        self.study = optuna.load_study(study_name="mirror", storage=self._storage)
+
     def finished(self) -> list[FrozenTrial]:
         """Return the slots told so far: what a pruner of the slot opened last may see."""
         return self.study.get_trials(

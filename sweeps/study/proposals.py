@@ -169,6 +169,11 @@ class Proposer:
         if outcome.state != TrialState.FAIL:
             self._diverged.tell(self._points[slot], diverged=outcome.diverged)
 
+    def tell_again(self, slot: int, outcome: Told) -> None:
+        """Let later proposals see how a slot ended that they have seen fail, and was run again."""
+        self.mirror.reopen(slot)
+        self.tell(slot, outcome)
+
     def _accept(self, proposal: Proposal) -> None:
         has_state = self._sampler is not None and not self._sampler.stateless
         self.mirror.accept(proposal.params, proposal.distributions, keep_notes=has_state)

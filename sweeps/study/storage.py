@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 import optuna
+import sqlalchemy
 from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
@@ -120,6 +121,28 @@ class StudyStore:
         self._end(trial_id, outcome)
         reached("tell.done")
         self._ended.add(slot)
+
+    def reopen(self, slots: Collection[int]) -> None:
+        """Have slots that failed RUNNING again, all in one transaction.
+
+        Optuna itself changes no ended trial, for the sake of caches that other processes keep; the
+        one writer of this study keeps none.
+        """
+        ended = [slot for slot in slots if slot in self._ended]
+        if not ended:
+            return
+        reached("reopen.begun")
+        self._write(self._reopen, [self._trial_ids[slot] for slot in ended])
+        reached("reopen.done")
+        self._ended.difference_update(ended)
+
+    def _reopen(self, trial_ids: Sequence[int]) -> None:
+        trials = sqlalchemy.text(
+            "UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE trial_id = :id"
+        )
+        with self._storage.engine.begin() as connection:
+            for trial_id in trial_ids:
+                connection.execute(trials, {"id": trial_id})
 
     def end_open_slots_of(self, names: Iterable[str]) -> None:
         """End, as failed, what earlier generations' studies still hold open: it goes on in this."""

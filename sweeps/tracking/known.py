@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -44,4 +45,9 @@ def status_of(run: Any, parent_id: str) -> str:
     if run.data.tags.get(UNDRAWN) == "true":
         return UNDRAWN
     is_child = run.data.tags.get("mlflow.parentRunId") == parent_id
-    return str(run.info.status) if is_child else ORPHANED
+    return standing(str(run.info.status), run.data.tags) if is_child else ORPHANED
+
+
+def standing(status: str, tags: Mapping[str, str]) -> str:
+    """Return a run's status; of an attempt that was tried again also that."""
+    return f"{status}, retried" if tags.get("retried") else status

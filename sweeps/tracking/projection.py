@@ -37,7 +37,7 @@ from sweeps.tracking.finding import (
     keep_one,
     search,
 )
-from sweeps.tracking.known import UNDRAWN, ForgetOnError, KnownSweep, status_of
+from sweeps.tracking.known import UNDRAWN, ForgetOnError, KnownSweep, standing, status_of
 from sweeps.tracking.limits import MAX_TAG_CHARACTERS, fit
 from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import close_client, open_client
@@ -114,7 +114,7 @@ class Projection:
                 self._client().delete_tag(run_id, UNDRAWN)
             self._client().set_terminated(run_id, content.status, content.end_time)
             reached("run.ended")
-            status = UNDRAWN if files is None else content.status
+            status = UNDRAWN if files is None else standing(content.status, content.tags)
             sweep.children[record.spec.key] = (run_id, status)
             return run_id
 
@@ -123,7 +123,8 @@ class Projection:
         with quiet(), self._forgetting(info):
             sweep = self._sweep(info)
             content = trial_run(info, record, sweep.parent_id)
-            return sweep.children.get(record.spec.key, ("", ""))[1] == content.status
+            wanted = standing(content.status, content.tags)
+            return sweep.children.get(record.spec.key, ("", ""))[1] == wanted
 
     def annotate(self, info: SweepInfo, key: str, text: str) -> None:
         """Show what somebody noted about a trial on the page of its run; empty removes it."""

@@ -21,7 +21,11 @@ def why(record: Record) -> str:
     if record.outcome == "failed":
         lines = (line.strip() for line in (record.error or "").splitlines())
         message = next((line for line in lines if line), "")
-        text = message if record.reason == "error" and message else f"{record.reason} {message}"
+        text = (
+            message
+            if record.reason in {"error", "invalid"} and message
+            else f"{record.reason} {message}"
+        )
         clean = "".join(c if c.isprintable() else "?" for c in text.strip())
         return clean if len(clean) <= WHY_CHARACTERS else f"{clean[: WHY_CHARACTERS - 3]}..."
     return f"{record.reason.replace('_', ' ')}{at}"

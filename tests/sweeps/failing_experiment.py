@@ -2,7 +2,8 @@
 
 `acts: "2-1=crash 2-2=error 5=hang"`: the first attempt at slot 2 crashes, the second raises, and
 every attempt at slot 5 hangs; `all=error` stands for all others. What is not named trains as the
-toy does.
+toy does. With `acts_file` the acts are what that file says when an attempt begins: emptied, it has
+mended their cause.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sweeps.experiment import ParameterInfo
@@ -21,18 +23,23 @@ class FailingExperiment(ToyExperiment):
     parameters: Mapping[str, ParameterInfo] = {
         **ToyExperiment.parameters,
         "acts": ParameterInfo("categorical", optional=True),
+        "acts_file": ParameterInfo("categorical", optional=True),
         "pid_file": ParameterInfo("categorical", optional=True),
     }
 
     def train(self, spec, data, on_epoch):
-        acts = dict(word.split("=") for word in str(spec.config.get("acts") or "").split())
+        told = str(spec.config.get("acts") or "")
+        if spec.config.get("acts_file"):
+            told = Path(str(spec.config["acts_file"])).read_text()
+        acts = dict(word.split("=") for word in told.split())
         names = (f"{spec.slot}-{spec.attempt}", str(spec.slot), "all")
         act = next((acts[name] for name in names if name in acts), None)
         if act is not None:
             if spec.config.get("pid_file"):
                 Path(str(spec.config["pid_file"])).write_text(str(os.getpid()))
             fail(act, spec)
-        return super().train(spec, data, on_epoch)
+        result = super().train(spec, data, on_epoch)
+        return replace(result, metrics={"other": 1.0}) if act == "unnamed" else result
 
 
 def fail(act, spec):
@@ -41,6 +48,8 @@ def fail(act, spec):
             os.kill(os.getpid(), signal.SIGKILL)
         case "error":
             raise RuntimeError("told to raise")
+        case "mistake":
+            raise KeyError("units")
         case "errors":
             raise RuntimeError(f"another error in attempt {spec.attempt}")
         case "oom":

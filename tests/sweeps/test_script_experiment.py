@@ -124,7 +124,7 @@ def test_a_script_that_hangs_ends_with_its_trial(space, make_home):
     (space.parent / "train.sh").write_text("echo waiting >&2; sleep 600")
     words = ["run", str(space), "--trials", "1", "--workers", "1", "--trial-timeout", "1"]
     options = ["--retries", "0", "--home", str(make_home()), "--quiet"]
-    assert CliRunner().invoke(app, [*words, *options]).exit_code == 0
+    assert CliRunner().invoke(app, [*words, *options]).exit_code == 1
     (row,) = sweeps.load("script", make_home()).rows()
     assert (row.state, row.reason) == ("FAILED", "timeout")
 

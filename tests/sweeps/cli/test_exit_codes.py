@@ -44,6 +44,14 @@ def summary(**changes):
 
 
 FAILED = {"counts": {"COMPLETE": 1, "PRUNED": 0, "FAILED": 1, "RUNNING": 0}}
+ALL_FAILED = {
+    "counts": {"COMPLETE": 0, "PRUNED": 0, "FAILED": 2, "RUNNING": 0},
+    "failures": {"error": 1, "diverged": 1},
+    "first_error": "RuntimeError: no data",
+    "first_failed": 0,
+    "best": None,
+}
+NONE_DONE = {"counts": {"COMPLETE": 0, "PRUNED": 0, "FAILED": 0, "RUNNING": 1}, "best": None}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +61,8 @@ FAILED = {"counts": {"COMPLETE": 1, "PRUNED": 0, "FAILED": 1, "RUNNING": 0}}
         ({}, False, None, 0),
         (FAILED, False, None, 0),
         (FAILED, True, None, 1),
+        (ALL_FAILED, False, None, 1),
+        (NONE_DONE, False, None, 0),
         ({}, False, 0.71, 1),
         ({"direction": "minimize"}, False, 0.6, 1),
         ({"direction": "minimize"}, False, 0.7, 0),
@@ -73,3 +83,11 @@ def test_the_reason_of_a_failed_run_names_figures_and_option():
     text = failure(summary(), False, 0.9)
     assert text == "best score 0.7 is below the bound 0.9 (--fail-under)"
     assert failure(summary(**FAILED), True, None) == ("1 of 2 trials failed (--strict)")
+
+
+def test_all_trials_that_failed_are_named_with_their_first_error():
+    said = failure(summary(**ALL_FAILED), False, None)
+    assert said == (
+        "all 2 trials failed (error 1, diverged 1), the first with: RuntimeError: no data; mend "
+        "the cause, then `sweeps retry x`"
+    )

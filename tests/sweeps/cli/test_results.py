@@ -38,7 +38,12 @@ def test_one_trial_is_shown_whole_with_its_error(finished_toy, call):
 
 def test_the_end_of_a_run_says_how_to_see_the_whole_error(call):
     result = call("run", "TOY", "--trials", 1, "--set", "mode=raise", "--workers", 0)
-    assert "the whole error: sweeps trials toy 0" in result.stdout
+    assert result.exit_code == 1
+    assert "failed: the only trial failed (error 1), the first with: RuntimeError" in result.stderr
+    advice = result.stdout[result.stdout.index("\n  sweeps ") :].splitlines()[1:]
+    assert advice[0].startswith("  sweeps trials toy 0 --home ")
+    assert advice[0].endswith("the whole error")
+    assert advice[1].startswith("  sweeps retry toy --home ")
 
 
 def test_tables_agree_whatever_their_format(finished_toy, call, tmp_path):

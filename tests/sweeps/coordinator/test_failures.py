@@ -10,6 +10,7 @@ from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import table
 
 CRASH, OOM, TIMEOUT = (Failure(reason, "") for reason in ("crash", "oom", "timeout"))
+INVALID = Failure("invalid", "KeyError: 'units'")
 ERROR, OTHER = Failure("error", "ValueError: deep"), Failure("error", "ValueError: wide")
 
 
@@ -29,6 +30,9 @@ ERROR, OTHER = Failure("error", "ValueError: deep"), Failure("error", "ValueErro
         (ERROR, [OTHER], {"error": 3}, True),
         (ERROR, [ERROR], {"error": 3}, False),  # the same again is no accident
         (ERROR, [ERROR, OTHER], {"error": 3}, False),
+        (INVALID, [], {}, False),
+        (INVALID, [], {"invalid": 2}, True),
+        (INVALID, [INVALID], {"invalid": 2}, False),
     ],
 )
 def test_a_failure_is_tried_again_as_often_as_its_reason_allows(
@@ -123,6 +127,17 @@ def test_every_reason_is_tried_again_as_often_as_it_may_and_no_more(run_failing)
         assert [r.spec.attempt for r in attempts] == list(range(1, len(attempts) + 1))
         assert [r.ends_slot for r in attempts] == [False] * (len(attempts) - 1) + [True]
         assert len({(r.spec.seed, str(r.params)) for r in attempts}) == 1
+
+
+def test_what_no_repetition_mends_is_tried_once(run_failing):
+    sweep = run_failing("home", "1=mistake 2=unnamed 3=error", trials=4, workers=0)
+    assert outcomes(sweep)[1:] == [
+        ("FAILED", "invalid", 1),
+        ("FAILED", "invalid", 1),
+        ("FAILED", "error", 2),
+    ]
+    asked = run_failing("asked", "1=mistake", trials=2, workers=0, retries={"invalid": 1})
+    assert outcomes(asked)[1] == ("FAILED", "invalid", 2)
 
 
 def test_an_attempt_that_was_tried_again_is_a_failed_run_that_says_so(run_failing):

@@ -17,6 +17,16 @@ def test_a_finished_sweep_proposes_twice_as_many_trials():
     assert proposed == ("sweeps ui mlp", "sweeps trials mlp", "sweeps run mlp --seed 3 --trials 2")
 
 
+def test_where_every_trial_failed_the_error_comes_first():
+    failed = [record(slot, outcome="failed", error="boom") for slot in range(2)]
+    summary = summarize(sweep_info(), failed, asked=2, seconds=1.0, stopped_by=None)
+    assert next_commands(summary, run_command="sweeps run mlp", home_option="--home h") == (
+        f"sweeps trials {summary.name} 0 --home h",
+        f"sweeps retry {summary.name} --home h",
+        "sweeps run mlp --trials 4 --home h",
+    )
+
+
 def test_an_unfinished_sweep_proposes_to_finish():
     assert commands(asked=20, run_command="sweeps run mlp")[2] == "sweeps run mlp --trials 20"
 

@@ -1,0 +1,135 @@
+"""Failed trials that are to be run again (`sweeps retry`), marked beside their records.
+
+One file a command, whole or not there, never changed. A mark says that some attempts, which
+failed, no longer end their trials; whoever reads the records sees them so, and a later attempt
+does. It says too how many trials had been proposed by then: those saw the failure, and see it
+whenever their proposals are made again; later ones see the new outcome.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from sweeps.errors import UsageError
+from sweeps.records.documents import read_document, shaped
+from sweeps.records.files import write_atomically
+from sweeps.records.record import Record
+
+_FILE: Final = "retry-{:04d}.json"
+
+
+@dataclass(frozen=True)
+class Retry:
+    """What one command asked for.
+
+    Attributes:
+        attempts: Keys (`<slot>-<attempt>`) of the failed attempts that no longer end their trials.
+        opened: How many trials had been proposed by then.
+    """
+
+    attempts: tuple[str, ...]
+    opened: int
+
+
+class Retries:
+    """The marks of one sweep, in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def add(self, attempts: Sequence[str], opened: int) -> None:
+        """Mark attempts; only for who holds the sweep's lock.
+
+        Raises:
+            StoreError: It cannot be written; nothing of it is left.
+        """
+        path = self._folder / _FILE.format(len(self.all()) + 1)
+        document = asdict(Retry(tuple(attempts), opened))
+        write_atomically(path, json.dumps(document).encode(), "retry")
+
+    def all(self) -> list[Retry]:
+        """Return every mark in order.
+
+        Raises:
+            RecordError: One is damaged.
+        """
+        return list(self._read())
+
+    def attempts(self) -> frozenset[str]:
+        """Return the keys of the attempts that no longer end their trials."""
+        return frozenset(key for mark in self.all() for key in mark.attempts)
+
+    def opened_by(self) -> dict[int, int]:
+        """Return, by trial, how many had been proposed when it was last to be run again."""
+        return {slot_of(key): mark.opened for mark in self.all() for key in mark.attempts}
+
+    def waiting(self, records: Sequence[Record]) -> list[int]:
+        """Return the trials that were marked and have no new outcome yet."""
+        ended = {record.spec.slot for record in records if record.ends_slot}
+        return sorted(self.opened_by().keys() - ended)
+
+    def _read(self) -> Iterator[Retry]:
+        for number in itertools.count(1):
+            path = self._folder / _FILE.format(number)
+            mark = read_document(path, partial(shaped, Retry), "put a copy of it there")
+            if mark is None:
+                return
+            yield mark
+
+
+def slot_of(key: str) -> int:
+    """Return the trial of an attempt, by its key."""
+    return int(key.partition("-")[0])
+
+
+def trials_to_retry(
+    sweep: str, records: Sequence[Record], waiting: Sequence[int], asked: Sequence[int]
+) -> list[Record]:
+    """Return the failed attempts that are to end their trials no longer.
+
+    Args:
+        sweep: Its name.
+        records: All of its records, ordered by slot and attempt.
+        waiting: Trials that were marked before and have no new outcome yet; they are run again
+            without another mark.
+        asked: Numbers of trials; none for all that failed.
+
+    Raises:
+        UsageError: One of them did not fail; says which did.
+    """
+    final = {record.spec.slot: record for record in records if record.ends_slot}
+    failed = {slot: record for slot, record in final.items() if record.outcome == "failed"}
+    known = sorted({*failed, *waiting})
+    which = f"failed are {', '.join(map(str, known))}" if known else "no trial failed"
+    if not known and not asked:
+        raise UsageError(f"sweep {sweep!r} has no failed trial to be run again")
+    others = sorted({*asked} - {*known})
+    if others:
+        reason = _refusal(sweep, others, final, {record.spec.slot for record in records})
+        raise UsageError(f"{reason}; {which}")
+    return [failed[slot] for slot in sorted({*asked} or known) if slot in failed]
+
+
+def _refusal(sweep: str, others: Sequence[int], final: dict[int, Record], begun: set[int]) -> str:
+    """Say why the first of these trials, and those like it, cannot be run again."""
+    absent = [slot for slot in others if slot not in begun]
+    if absent:
+        return f"sweep {sweep!r} has no trial {absent[0]}"
+    open_slots = [slot for slot in others if slot not in final]
+    if open_slots:
+        return f"trial {open_slots[0]} has no outcome yet: `sweeps run` goes on with it"
+    diverged = [slot for slot in others if final[slot].outcome == "diverged"]
+    if diverged:
+        return (
+            f"trial {diverged[0]} diverged (its numbers became NaN or infinite): that is an "
+            "outcome, which samplers learn from"
+        )
+    state = final[others[0]].outcome.upper()
+    alike = [str(slot) for slot in others if final[slot].outcome.upper() == state]
+    return f"trials {', '.join(alike)} are {state}" if alike[1:] else f"trial {alike[0]} is {state}"
