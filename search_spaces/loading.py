@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_spaces.bodies.importing import import_object
+from search_spaces.bodies.importing import folder_of, import_object
 from search_spaces.errors import SpaceError, did_you_mean, listing
 from search_spaces.reading.yaml_reader import parse, read_text
 from search_spaces.space import Space
@@ -113,7 +113,7 @@ def _load_function(source: str, search_path: Sequence[Path]) -> Space:
     if header is None:
         name = source.partition(":")[2]
         raise SpaceError(f"{source}: the function says no objective; {HELP.replace('NAME', name)}")
-    return python_space(header, PythonBody(source, function))
+    return python_space(header, PythonBody(source, function), folder_of(source.partition(":")[0]))
 
 
 def _unknown(source: str) -> str:

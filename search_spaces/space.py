@@ -38,7 +38,8 @@ class Space:
         defaults: Options of a sweep.
         body: The parameters: declared in a file, or a Python function.
         source: What it was loaded from, for messages.
-        directory: Folder of the file; None for the catalogue, functions and stored spaces.
+        directory: Folder of the file, or of the function's module; None for the catalogue and for
+            functions that are installed.
         lines: Line of each place in the file, for messages.
     """
 

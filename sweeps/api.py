@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import TrialsError, UsageError
+from sweeps.experiment_loading import experiment_folder
 from sweeps.home import Home
 from sweeps.options import RunOptions
 from sweeps.records import Conclusions, SweepInfo, Telling, need_one_objective
@@ -36,9 +37,8 @@ class Sweep:
 
     @property
     def directory(self) -> Path | None:
-        """Folder of the space file it was made from, where its experiment is looked up."""
-        folder = self.info.directory
-        return Path(folder) if folder else None
+        """Folder in which its experiment is looked up first; see `experiment_folder`."""
+        return experiment_folder(self.info, self.home.records)
 
     @property
     def model_uri(self) -> str:

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiment_loading import recorded_experiment
 from sweeps.provenance import filter_secret_lines
 from sweeps.records import CodeHistory, ExperimentCode, Record, RecordStore, SourceFile, SweepInfo
 from sweeps.script_experiment import ScriptExperiment
@@ -64,8 +64,7 @@ def load_same(store: RecordStore, info: SweepInfo, record: Record) -> Experiment
     Raises:
         UsageError: It cannot be loaded, or is other code; says what differs and the ways out.
     """
-    directory = Path(info.directory) if info.directory else None
-    experiment = load_experiment(info.experiment, directory)
+    experiment = recorded_experiment(info, store.folder.parent)
     check_same_code(store, record, info.experiment, experiment)
     return experiment
 

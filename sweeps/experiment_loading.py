@@ -1,10 +1,16 @@
-"""From an import path in a space to an experiment object; its mistakes become one message."""
+"""From an import path in a space to an experiment object; its mistakes become one message.
+
+A sweep remembers the folder of its experiment. `recorded_experiment` finds the experiment of a
+recorded sweep there, or where it lies now.
+"""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -12,7 +18,8 @@ from search_spaces.objectives import Objective
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.naming import did_you_mean
-from sweeps.script_experiment import ScriptExperiment
+from sweeps.records import RecordError, RecordStore, SweepInfo, confirmed_by
+from sweeps.script_experiment import ScriptExperiment, script_files
 
 _MEMBERS = ("name", "parameters", "metrics", "measures", "check", "prepare", "measure", "plan")
 _CALLED_IN_A_TRIAL = ("warm_up", "train", "draw", "load_model")
@@ -43,6 +50,11 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
         module = importlib.import_module(module_name)
     except ImportError as error:
         where = f" (looked in {directory} first)" if directory else ""
+        if directory is not None and not directory.is_dir():
+            where = (
+                f" (looked in {directory}, which is not there any more; run the command in the "
+                "folder where it lies now)"
+            )
         raise UsageError(f"experiment {path!r} cannot be imported{where}: {error}") from None
     except Exception as error:
         raise UsageError(
@@ -59,6 +71,80 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
             "experiment has"
         )
     return cast(Experiment, found)
+
+
+def recorded_experiment(info: SweepInfo, records: Path) -> Experiment:
+    """Import the experiment of a recorded sweep; arguments as for `experiment_folder`.
+
+    Raises:
+        UsageError: It cannot be imported.
+    """
+    return load_experiment(info.experiment, experiment_folder(info, records))
+
+
+def experiment_folder(info: SweepInfo, records: Path) -> Path | None:
+    """Return the folder in which the experiment of a recorded sweep is looked up first.
+
+    It is the one that the sweep remembers; of a confirmation, that of the sweep it confirms. If the
+    experiment is not there and is not installed, because folders were moved, it is looked for
+    beside the home, then in the current folder.
+
+    Args:
+        info: The sweep.
+        records: Folder of the home's records, where it lies now.
+
+    Returns:
+        None if the experiment is installed, or nowhere to be found.
+    """
+    remembered = _remembered_folder(info, records)
+    if remembered is not None and _lies_in(remembered, info.experiment):
+        return remembered
+    if _is_installed(info.experiment):
+        return remembered
+    places = (place for place in _moved_to(remembered, records.parent.parent))
+    return next((place for place in places if _lies_in(place, info.experiment)), remembered)
+
+
+def _remembered_folder(info: SweepInfo, records: Path) -> Path | None:
+    searched = confirmed_by(info.directory)
+    if searched is None:
+        return Path(info.directory) if info.directory else None
+    try:
+        confirmed = RecordStore(records / searched).info()
+    except RecordError:
+        confirmed = None
+    return (
+        Path(info.directory or "") if confirmed is None else _remembered_folder(confirmed, records)
+    )
+
+
+def _moved_to(remembered: Path | None, project: Path) -> Iterator[Path]:
+    """Yield where a folder may lie now, if the project that the home lies in was moved."""
+    if remembered is not None:
+        yield from (
+            project.joinpath(*remembered.parts[n:]) for n in range(1, len(remembered.parts))
+        )
+    yield project
+    yield Path.cwd()
+
+
+def _lies_in(folder: Path, experiment: str) -> bool:
+    if experiment.startswith("script:"):
+        files = script_files(shlex.split(experiment.split(":", 3)[3]))
+        return folder.is_dir() and all((folder / file).exists() for file in files)
+    module = experiment.partition(":")[0].partition(".")[0]
+    return (folder / f"{module}.py").exists() or (folder / module).is_dir()
+
+
+def _is_installed(experiment: str) -> bool:
+    """Whether an experiment can be imported without its folder."""
+    module = experiment.partition(":")[0].partition(".")[0]
+    if experiment.startswith("script:"):
+        return False
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # `__main__`, which has no spec
+        return True
 
 
 def _look_first_in(directory: Path, module: str) -> None:

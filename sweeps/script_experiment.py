@@ -110,8 +110,8 @@ class ScriptExperiment:
         program, folder = self._words[0], self._directory or Path()
         if shutil.which(program) is None and not (folder / program).exists():
             raise ValueError(f"command: there is no program {program!r}")
-        for word in self._words:
-            if word.endswith(_SCRIPTS) and "{" not in word and not (folder / word).exists():
+        for word in script_files(self._words):
+            if not (folder / word).exists():
                 raise ValueError(f"command: there is no file {word!r} in {folder.resolve()}")
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
@@ -175,6 +175,11 @@ class ScriptExperiment:
         values = {name: _text(value) for name, value in config.items()}
         values |= {SEED: str(seed), DATA: str(source)}
         return [word.format_map(values) for word in self._words]
+
+
+def script_files(words: Sequence[str]) -> list[str]:
+    """Return the words of a command that name a script's file."""
+    return [word for word in words if word.endswith(_SCRIPTS) and "{" not in word]
 
 
 def _placeholders(word: str) -> Iterator[str]:

@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from sweeps.coordinator.attempt_files import AttemptFiles
 from sweeps.coordinator.holding import hold
 from sweeps.coordinator.parent import send_notes, sweep_note
 from sweeps.coordinator.parent_end import ending_of, finish
 from sweeps.examining import Examiner
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiment_loading import recorded_experiment
 from sweeps.home import Home
 from sweeps.prepared_again import PreparedAgain
 from sweeps.records import SweepInfo
@@ -110,8 +109,7 @@ def send(
     store = home.store(info.id)
     if store.is_archived:
         return SyncReport(info.name, 0, [], [], None)  # its runs are hidden
-    directory = Path(info.directory) if info.directory else None
-    load = partial(load_experiment, info.experiment, directory)
+    load = partial(recorded_experiment, info, home.records)
     records, written = store.read_all(), dict[str, None]()
     prepared = PreparedAgain(load, source=source)
     files = AttemptFiles(info, store, Examiner(prepared))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -43,3 +44,21 @@ def import_object(path: str, folders: Iterable[Path] = ()) -> Any:
             f"{path}: {module_name} has no {attribute!r}{did_you_mean(attribute, names)}"
         )
     return getattr(module, attribute)
+
+
+def folder_of(module_name: str) -> Path | None:
+    """Return the folder from which an imported module can be imported again.
+
+    Returns:
+        None for one that is installed: it is found from everywhere. Of what a notebook defines, the
+        current folder.
+    """
+    module = sys.modules[module_name]
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return Path.cwd()
+    package = getattr(module, "__package__", None) or ""
+    levels = len(package.split(".")) if package else 0
+    folder = Path(file).resolve().parents[levels]
+    installed = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")}
+    return None if any(folder.is_relative_to(Path(p).resolve()) for p in installed) else folder

@@ -71,8 +71,8 @@ def declared_space(
     return _space(shape, body, problems, lines=lines, name=name, source=source, directory=directory)
 
 
-def python_space(header: Mapping[str, Any], body: PythonBody) -> Space:
-    """Build the space of a decorated function from its header.
+def python_space(header: Mapping[str, Any], body: PythonBody, directory: FilePath | None) -> Space:
+    """Build the space of a decorated function from its header; `directory` is its module's folder.
 
     Raises:
         SpaceError: The header is wrong, or the function fails.
@@ -81,7 +81,7 @@ def python_space(header: Mapping[str, Any], body: PythonBody) -> Space:
     shape = _validated(Header, header, problems)
     _ = body.domains  # a function that fails does so here, before anything is created
     name = body.path.partition(":")[2]
-    return _space(shape, body, problems, lines={}, name=name, source=body.path, directory=None)
+    return _space(shape, body, problems, lines={}, name=name, source=body.path, directory=directory)
 
 
 def _experiment(shape: Header, problems: Problems) -> str:

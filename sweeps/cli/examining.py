@@ -55,7 +55,7 @@ def examine(
     By the name of a confirmation (NAME-final), its finalists are examined.
     """
     from sweeps.examining import Examiner
-    from sweeps.experiment_loading import load_experiment
+    from sweeps.experiment_loading import recorded_experiment
     from sweeps.home import Home
     from sweeps.prepared_again import PreparedAgain
 
@@ -64,8 +64,7 @@ def examine(
     found = Home.resolve(home)
     info = found.get(name)
     info, chosen = _choose(found, info, trial, output, finalists=finalists)
-    directory = Path(info.directory) if info.directory else None
-    load = partial(load_experiment, info.experiment, directory)
+    load = partial(recorded_experiment, info, found.records)
     again = PreparedAgain(load, source=data)
     for one in chosen:
         again.experiment_of(found.store(info.id), info, one.record)

@@ -53,7 +53,7 @@ def try_point(
     info = found.get(name)
     if (source is None) == (not values and like is None):
         raise UsageError("give a point (name=value ...) or --from SWEEP, one of both")
-    space, experiment = _space_of(info)
+    space, experiment = _space_of(found, info)
     if source is None:
         points = [_given(found, info, space, experiment, values or [], like)]
     else:
@@ -82,13 +82,11 @@ def _queue(hunches: Hunches, point: _Point, known: dict[str, str]) -> bool:
     return True
 
 
-def _space_of(info: SweepInfo) -> tuple[Space, Experiment]:
-    from pathlib import Path
-
+def _space_of(home: Home, info: SweepInfo) -> tuple[Space, Experiment]:
     from search_spaces.space import Space
-    from sweeps.experiment_loading import load_experiment
+    from sweeps.experiment_loading import experiment_folder, load_experiment
 
-    directory = Path(info.directory) if info.directory else None
+    directory = experiment_folder(info, home.records)
     return (
         Space.from_dict(info.space, directory=directory),
         load_experiment(info.experiment, directory),

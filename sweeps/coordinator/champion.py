@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import cast
 
 from sweeps.abilities import Serves
 from sweeps.coordinator.illustrating import illustrate
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiment_loading import experiment_folder, recorded_experiment
 from sweeps.prepared_again import PreparedAgain
 from sweeps.records import (
     CodeHistory,
@@ -100,8 +100,8 @@ def _confirmed(store: RecordStore, source: str | None) -> Champion | None:
     if info is None:
         return None
     record = trainings.read(finalized.champion)
-    directory = Path(info.directory) if info.directory else None
-    again = PreparedAgain(lambda: load_experiment(info.experiment, directory), source=source)
+    load = partial(recorded_experiment, info, store.folder.parent)
+    again = PreparedAgain(load, source=source)
     champion = _champion(trainings, info, record, again)
     return dataclasses.replace(champion, confirmation=info)
 
@@ -137,4 +137,5 @@ def _files(
         return None
     recorded = record.environment.get("code")
     code = CodeHistory(store.folder).same_as(recorded) if recorded else ()
-    return model_files(info, record, weights, signature, code)
+    folder = experiment_folder(info, store.folder.parent)
+    return model_files(info, record, weights, signature, folder, code)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -22,6 +21,7 @@ from sweeps.config import SweepConfig
 from sweeps.coordinator.carrying import Carried, describe_carried
 from sweeps.coordinator.opening import check_fingerprint, differing
 from sweeps.errors import UsageError
+from sweeps.experiment_loading import experiment_folder
 from sweeps.home import Home
 from sweeps.records import Generation, Record, SweepInfo, UnfinishedSlot
 from sweeps.study.proposals import Proposal
@@ -100,7 +100,7 @@ def recalled(home: Home, info: SweepInfo, number: int) -> UnfinishedSlot:
         )
     proposal = proposal_of_trial(slots[number])
     attempts = int(slots[number].user_attrs.get(ATTEMPTS, 0))
-    return _kept(number, attempts, proposal, _configuration(info, number, proposal))
+    return _kept(number, attempts, proposal, _configuration(home, info, number, proposal))
 
 
 def _unfinished(
@@ -141,11 +141,10 @@ def _kept(
     )
 
 
-def _configuration(info: SweepInfo, slot: int, proposal: Proposal) -> dict[str, Value]:
+def _configuration(home: Home, info: SweepInfo, slot: int, proposal: Proposal) -> dict[str, Value]:
     """Expand a slot in the space it was proposed in, if that still exists."""
-    directory = Path(info.directory) if info.directory else None
     try:
-        space = Space.from_dict(info.space, directory=directory)
+        space = Space.from_dict(info.space, directory=experiment_folder(info, home.records))
         if space.digest() == info.fingerprint["space"]:
             return space.configuration(proposal.params)
         problem = f"{info.space['body'].get('function', 'the space')} has changed since"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from sweeps.coordinator.champion import find_champion
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.problem import Problem, Repair
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiment_loading import recorded_experiment
 from sweeps.prepared_again import PreparedAgain
 from sweeps.tracking.champion import FOLDER, model_name
 
@@ -17,8 +16,7 @@ from sweeps.tracking.champion import FOLDER, model_name
 def check(evidence: Evidence) -> Iterator[Problem]:
     """Yield what is wrong with the registered model of a sweep."""
     info, found = evidence.info, evidence.champion
-    directory = Path(info.directory) if info.directory else None
-    load = partial(load_experiment, info.experiment, directory)
+    load = partial(recorded_experiment, info, evidence.store.folder.parent)
     best = find_champion(evidence.store, info, evidence.records, PreparedAgain(load))
     runs = {run.key: run for run in evidence.runs if not run.is_deleted}
     is_elsewhere = best is not None and best.confirmation is not None

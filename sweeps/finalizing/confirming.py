@@ -19,7 +19,7 @@ from sweeps.coordinator.run import run_options
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiment_code import load_same
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiment_loading import experiment_folder, load_experiment, recorded_experiment
 from sweeps.finalizing.finalists import Finalist, confirming_space, luck_space, refit_space
 from sweeps.home import Home
 from sweeps.naming import free_name
@@ -53,14 +53,13 @@ class Confirmation:
     experiment: str
 
 
-def blocks_experiment(info: SweepInfo) -> str:
+def blocks_experiment(home: Home, info: SweepInfo) -> str:
     """Return the import path of the experiment that trains a sweep's configurations on blocks.
 
     Raises:
         UsageError: Its experiment has no fresh blocks.
     """
-    directory = Path(info.directory) if info.directory else None
-    on_blocks = getattr(load_experiment(info.experiment, directory), "on_blocks", None)
+    on_blocks = getattr(recorded_experiment(info, home.records), "on_blocks", None)
     if not isinstance(on_blocks, str):
         raise UsageError(
             f"experiment {info.experiment!r} has no fresh blocks to confirm on; give it "
@@ -69,7 +68,7 @@ def blocks_experiment(info: SweepInfo) -> str:
     return on_blocks
 
 
-def check_data(info: SweepInfo, source: str | None) -> tuple[Experiment, PreparedData]:
+def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experiment, PreparedData]:
     """Refuse data that are not the sweep's: V0 would not be what scored its trials.
 
     Returns:
@@ -78,8 +77,8 @@ def check_data(info: SweepInfo, source: str | None) -> tuple[Experiment, Prepare
     Raises:
         UsageError: They are others, or unreadable.
     """
-    directory = Path(info.directory) if info.directory else None
-    experiment = load_experiment(blocks_experiment(info), directory)
+    folder = experiment_folder(info, home.records)
+    experiment = load_experiment(blocks_experiment(home, info), folder)
     try:
         data = experiment.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
@@ -112,7 +111,7 @@ def plan_confirmation(
     Raises:
         UsageError: The experiment has no fresh blocks.
     """
-    experiment = blocks_experiment(info)
+    experiment = blocks_experiment(home, info)
     text = confirming_space(experiment, finalists, blocks)
     sweep_folder = home.store(info.id).folder
     begun = _begun(home)

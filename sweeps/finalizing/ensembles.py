@@ -54,7 +54,7 @@ def ensemble(
     """
     confirmed = [_confirmed(home, info) for info in infos]
     _check_same_data(infos)
-    classes = classes_of(*check_data(infos[0], source))
+    classes = classes_of(*check_data(home, infos[0], source))
     bank = None if classes is None else gather(confirmed, _shared_blocks(confirmed), classes)
     if bank is None:
         raise UsageError(

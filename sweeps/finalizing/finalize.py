@@ -94,7 +94,7 @@ def check(
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
     check_code(home.store(info.id), info)
-    experiment, data = check_data(info, options.how.data)
+    experiment, data = check_data(home, info, options.how.data)
     return experiment, data, choose_finalists(info, home.store(info.id).read_all(), top)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from sweeps.abilities import TestPart
 from sweeps.errors import UsageError
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiment_loading import experiment_folder, load_experiment
 from sweeps.finalizing.confirming import HowToTrain
 from sweeps.finalizing.finalize import FinalizeResult
 from sweeps.finalizing.ledger import Ledger
@@ -80,7 +79,7 @@ def read_test(
         UsageError: There is no test part, weights are gone, or it was read before.
     """
     check_one_part([one.info for one in finalized])
-    experiment, part = _test_part(finalized, how.data)
+    experiment, part = _test_part(home, finalized, how.data)
     entries = [entry for one in finalized for entry in _entries(home, one)]
     ledger = Ledger(home, part.digest)
     reading = ledger.freeze(entries, QUESTIONS, again, earlier=EARLIER_QUESTIONS)
@@ -130,12 +129,14 @@ def check_one_part(infos: Sequence[SweepInfo]) -> None:
         raise UsageError("--test reads one test part: name sweeps of one experiment and one source")
 
 
-def _test_part(finalized: Sequence[FinalizedSweep], source: str | None) -> tuple[Any, TestPart]:
+def _test_part(
+    home: Home, finalized: Sequence[FinalizedSweep], source: str | None
+) -> tuple[Any, TestPart]:
     first = finalized[0]
     confirmation = first.result.confirmation
     assert confirmation is not None  # of what was finalised
-    directory = Path(first.info.directory) if first.info.directory else None
-    experiment: Any = load_experiment(confirmation.experiment, directory)
+    folder = experiment_folder(first.info, home.records)
+    experiment: Any = load_experiment(confirmation.experiment, folder)
     has_one = hasattr(experiment, "test_part") and hasattr(experiment, "logits")
     part = experiment.test_part(source) if has_one else None
     if part is None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from sweeps.abilities import Samples
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiment_loading import recorded_experiment
 from sweeps.records import RecordStore, SweepInfo
 from sweeps.report.data import LoadedSamples, SweepData
 
@@ -32,15 +31,15 @@ def read_sweep(
     Raises:
         UsageError: `source` is given, and is not what the sweep was made with.
     """
-    return SweepData.read(info, store, _samples(info, source, complain))
+    return SweepData.read(info, store, _samples(info, store, source, complain))
 
 
 def _samples(
-    info: SweepInfo, source: str | None, complain: Callable[[str], None]
+    info: SweepInfo, store: RecordStore, source: str | None, complain: Callable[[str], None]
 ) -> LoadedSamples | None:
     try:
-        directory = Path(info.directory) if info.directory else None
-        samples = load_samples(load_experiment(info.experiment, directory), info, source)
+        experiment = recorded_experiment(info, store.folder.parent)
+        samples = load_samples(experiment, info, source)
     except (UsageError, ValueError, OSError) as error:
         if source is not None:
             raise UsageError(f"--data {source}: {error}") from None

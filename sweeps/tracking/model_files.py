@@ -31,6 +31,7 @@ def model_files(
     record: Record,
     weights: Mapping[str, np.ndarray],
     signature: Signature,
+    directory: Path | None,
     code: Iterable[str] = (),
 ) -> dict[str, bytes]:
     """Return the model's folder: content by name.
@@ -40,11 +41,12 @@ def model_files(
         record: The trial.
         weights: Of its best epoch, by name.
         signature: What the model takes and answers.
+        directory: Where its experiment is looked up first.
         code: Digests of the code that may rebuild it; none if that is not known.
     """
     told = {
         "experiment": info.experiment,
-        "directory": info.directory,
+        "directory": str(directory) if directory else None,
         "config": dict(record.spec.config),
         "info": record.model_info,
         **({"code": sorted(code)} if code else {}),

@@ -1,0 +1,172 @@
+"""Experiments of one's own, found again by what comes after the sweep: replay, export, report."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.home import Home
+from tests.sweeps import voting_experiment
+
+OWN = """
+
+def _export(self, config, weights, info, folder):
+    (folder / "skill.txt").write_text(str(weights["skill"][0]))
+    return "print(open('skill.txt').read())"
+
+
+def _examine(self, config, data, result):
+    return {"summary.txt": b"it votes"}
+
+
+VotingExperiment.export, VotingExperiment.examine = _export, _examine
+VotingExperiment.validation_labels = VotingExperiment.labels
+VotingExperiment.picture = lambda self, data, index: b""
+"""
+SPACES = """
+from search_spaces.python_space import space
+
+@space(
+    experiment="ownnet:experiment",
+    objective={"metric": "best_val_accuracy", "direction": "maximize"},
+    baselines={"dull": {"skill": 1.0}},
+    defaults={"trials": 4, "sampler": "random", "pruner": "none"},
+)
+def skills(trial):
+    return {"skill": trial.suggest_float("skill", 1.0, 2.0)}
+"""
+AFTERWARDS = {
+    "replay": ("replay", "skills", "1"),
+    "export": ("export", "skills", "OUT"),
+    "report": ("report", "skills", "--output", "OUT.html"),
+    "examine": ("examine", "skills", "1", "--output", "OUT"),
+    "try": ("try", "skills", "skill=1.25"),
+}
+
+
+@pytest.fixture
+def anew(monkeypatch):
+    """Return what makes the next command start as a new process does: nothing of ours imported."""
+
+    def forget():
+        for name in ("ownnet", "ownspaces"):
+            sys.modules.pop(name, None)
+        sys.path[:] = path
+
+    path = list(sys.path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield forget
+    forget()
+
+
+@pytest.fixture
+def project(tmp_path, make_home) -> Path:
+    """A folder with an experiment and a space of one's own, and a home in it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    source = Path(voting_experiment.__file__).read_text("utf-8")
+    own = source.replace("tests.sweeps.voting_experiment:", "ownnet:")
+    (folder / "ownnet.py").write_text(own + OWN, "utf-8")
+    (folder / "ownspaces.py").write_text(SPACES, "utf-8")
+    make_home("project/mlruns")
+    return folder
+
+
+def call(home, *words):
+    return CliRunner().invoke(app, [*map(str, words), "--home", str(home)])
+
+
+def run_in(folder, monkeypatch, *words):
+    monkeypatch.chdir(folder)
+    result = call(folder / "mlruns", "run", "ownspaces:skills", "--workers", 0, *words)
+    assert result.exit_code == 0, result.output
+
+
+def test_a_function_beside_its_experiment_is_found_by_what_comes_after_the_sweep(
+    project, anew, monkeypatch, tmp_path
+):
+    run_in(project, monkeypatch)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for command, given in AFTERWARDS.items():
+        anew()
+        words = [word.replace("OUT", str(elsewhere / command)) for word in given]
+        result = call(project / "mlruns", *words)
+        assert result.exit_code == 0, (command, result.output)
+        assert "cannot be shown" not in result.output, command
+    assert (elsewhere / "export" / "skill.txt").exists()
+
+
+@pytest.mark.slow
+def test_a_confirmation_finds_the_experiment_of_the_sweep_that_it_confirms(
+    project, anew, monkeypatch, tmp_path
+):
+    run_in(project, monkeypatch)
+    home = project / "mlruns"
+    words = ("finalize", "skills", "--top", 1, "--blocks", 8, "--workers", 0)
+    assert call(home, *words).exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    for command, words in {
+        "replay": ("replay", "skills-final", 1),
+        "export": ("export", "skills-final", tmp_path / "final", "--trial", 1),
+        "the champion": ("export", "skills", tmp_path / "champion"),
+        "examine": ("examine", "skills", "--finalists", "--output", tmp_path / "examined"),
+    }.items():
+        anew()
+        result = call(home, *words)
+        assert result.exit_code == 0, (command, result.output)
+    anew()
+    assert sweeps.load("skills", home).champion().load_model()
+
+
+def test_a_project_that_was_moved_with_its_home_is_found_where_it_lies_now(
+    project, anew, monkeypatch, tmp_path
+):
+    run_in(project, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    moved = tmp_path / "moved"
+    shutil.move(project, moved)
+    anew()
+    result = call(moved / "mlruns", "replay", "skills", 1)
+    assert result.exit_code == 0, result.output
+
+
+def test_a_home_that_was_moved_away_finds_the_experiment_in_the_current_folder(
+    project, anew, monkeypatch, tmp_path
+):
+    run_in(project, monkeypatch)
+    home, code = tmp_path / "archive" / "mlruns", tmp_path / "code"
+    shutil.copytree(project / "mlruns", home)
+    shutil.move(project, code)
+    monkeypatch.chdir(code)
+    anew()
+    result = call(home, "replay", "skills", 1)
+    assert result.exit_code == 0, result.output
+    monkeypatch.chdir(tmp_path)
+    anew()
+    refused = call(home, "replay", "skills", 1)
+    assert refused.exit_code == 2
+    assert f"looked in {project}" in refused.stderr
+    assert "run the command in the folder where it lies now" in refused.stderr
+
+
+def test_a_sweep_that_remembers_no_folder_finds_its_experiment_in_the_current_one(
+    project, anew, monkeypatch
+):
+    """As sweeps of functions were recorded before."""
+    run_in(project, monkeypatch)
+    home = Home(project / "mlruns")
+    file = home.store(home.get("skills").id).folder / "sweep.json"
+    text = file.read_text("utf-8")
+    file.write_text(text.replace(f'"directory": "{project}"', '"directory": null'), "utf-8")
+    assert home.get("skills").directory is None
+    anew()
+    result = call(home.path, "replay", "skills", 1)
+    assert result.exit_code == 0, result.output
