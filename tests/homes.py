@@ -14,8 +14,14 @@ ADDRESSES = (
 )
 
 
-def copy_home(source: Path, target: Path) -> None:
-    """Copy a home that nothing writes to; whatever lies at the target already is overwritten."""
+def copy_home(source: Path, target: Path, made_at: Path | None = None) -> None:
+    """Copy a home that nothing writes to; whatever lies at the target already is overwritten.
+
+    Args:
+        source: The home.
+        target: Where the copy is to lie.
+        made_at: Where the home lay when it was made, if that was elsewhere.
+    """
     shutil.copytree(source, target, dirs_exist_ok=True)
     if mlflow := sys.modules.get("mlflow.tracking._tracking_service.utils"):
         mlflow._artifact_repos_cache.clear()  # of a run of that id, in another home
@@ -23,5 +29,5 @@ def copy_home(source: Path, target: Path) -> None:
         for table, column in ADDRESSES:
             connection.execute(
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
-                (f"file://{source}/", f"file://{target}/"),
+                (f"file://{made_at or source}/", f"file://{target}/"),
             )

@@ -40,7 +40,7 @@ def sync(
     """
     from sweeps.errors import UsageError
     from sweeps.home import Home
-    from sweeps.records import RecordError
+    from sweeps.records import RecordError, confirmed_by
     from sweeps.sync import sync_sweep
     from sweeps.tracking.address import redacted, resolve_tracking_uri
     from sweeps.tracking.preflight import check_store
@@ -49,6 +49,8 @@ def sync(
     found.check_exists()
     uri = resolve_tracking_uri(found.path, tracking_uri)
     shown = [info for info in found.sweeps() if not found.store(info.id).is_archived]
+    # A confirmed champion is registered from the run that its confirmation has.
+    shown.sort(key=lambda info: confirmed_by(info.directory) is None)
     infos = [found.get(name)] if name is not None else shown
     away = check_store(uri)
     if away is not None:

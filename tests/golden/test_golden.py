@@ -1,0 +1,146 @@
+"""A home that an earlier version wrote is opened, gone on with and built upon by this one."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.home import Home
+from tests.golden.make import CONTINUED, RUN_DIGITS, RUN_TRADE, RUN_WIDER
+from tests.homes import copy_home
+
+HERE = Path(__file__).parent
+MADE_AT = Path("/golden")
+TOLERANCE = 0.05
+"""How far trainings of another processor or version may be off: that of `sweeps replay`."""
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("golden")
+    with tarfile.open(HERE / "home-b7e3d90.tar.xz") as packed:
+        packed.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def expected():
+    return json.loads((HERE / "home-b7e3d90.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def home(unpacked, tmp_path, monkeypatch):
+    """The golden home and its spaces in a place of their own, which is the current folder."""
+    copy_home(unpacked / "home", tmp_path / "home", MADE_AT / "home")
+    shutil.copytree(unpacked / "spaces", tmp_path / "spaces")
+    for pattern in ("sweep.json", "generation-*.json"):
+        for file in (tmp_path / "home" / "records").glob(f"*/{pattern}"):
+            text = file.read_text(encoding="utf-8")
+            file.write_text(text.replace(f'"{MADE_AT}/', f'"{tmp_path}/'), encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "spaces")
+    monkeypatch.syspath_prepend(str(tmp_path / "spaces"))
+    return tmp_path / "home"
+
+
+def command(home, *words, code=0):
+    ran = CliRunner().invoke(app, [*map(str, words), "--home", str(home)])
+    assert ran.exit_code == code, ran.output
+    return ran.stdout
+
+
+def rows_of(home, name):
+    told = [
+        "state",
+        "reason",
+        "attempts",
+        "origin",
+        "seed",
+        "params",
+        "metrics",
+        "objective",
+        "epochs",
+    ]
+    rows = sweeps.load(name, home).rows()
+    return [{"trial": r.slot, **{n: getattr(r, n) for n in told}} for r in rows]
+
+
+def as_stored(rows):
+    """Return rows as JSON gives them back, without durations."""
+    stored = json.loads(json.dumps(rows))
+    for row in stored:
+        row["metrics"] = {k: v for k, v in row["metrics"].items() if not k.endswith("_seconds")}
+    return stored
+
+
+def test_every_sweep_opens_with_its_numbers(home, expected):
+    assert [info.name for info in Home.resolve(home).sweeps()] == list(expected["sweeps"])
+    for name, rows in expected["sweeps"].items():
+        assert as_stored(rows_of(home, name)) == as_stored(rows)
+
+
+def test_each_kind_of_trial_is_in_it(expected):
+    states = {row["state"] for rows in expected["sweeps"].values() for row in rows}
+    reasons = {row["reason"] for rows in expected["sweeps"].values() for row in rows}
+    assert states >= {"COMPLETE", "PRUNED", "FAILED"}
+    assert "diverged" in reasons
+
+
+def test_notes_and_verdict_are_shown(home, expected, tmp_path):
+    for name, notes in expected["notes"].items():
+        assert command(home, "note", name) == notes
+    command(home, "report", "digits", "--output", tmp_path / "digits.html")
+    page = (tmp_path / "digits.html").read_text(encoding="utf-8")
+    assert expected["finalized"]["recommended"] in page
+    assert sweeps.load("digits", home).champion().params["finalist"] == "trial-7"
+
+
+def test_the_doctor_finds_nothing_that_numbers_depend_on(home):
+    assert "all is well" in command(home, "doctor")
+
+
+@pytest.mark.slow
+def test_a_lost_store_of_runs_is_filled_again(home):
+    (home / "mlflow.db").unlink()
+    command(home, "sync")
+    assert "all is well" in command(home, "doctor")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "words"), [("bowl", RUN_WIDER), ("trade", RUN_TRADE)])
+def test_a_sweep_goes_on_with_the_same_trials(home, expected, name, words):
+    command(home, *words, "--trials", CONTINUED[name])
+    assert as_stored(rows_of(home, name)) == as_stored(expected["continued"][name])
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+class TestTrained:
+    """What is trained or built anew by TensorFlow."""
+
+    def test_it_goes_on_with_the_same_trials(self, home, expected):
+        command(home, *RUN_DIGITS, "--trials", CONTINUED["digits"])
+        found, wanted = as_stored(rows_of(home, "digits")), expected["continued"]["digits"]
+        for row, golden in zip(found, as_stored(wanted), strict=True):
+            for exact in ("state", "seed", "params", "origin"):
+                assert row[exact] == golden[exact]
+            if golden["objective"] is not None:
+                assert math.isclose(row["objective"], golden["objective"], abs_tol=TOLERANCE)
+
+    def test_a_trial_is_replayed(self, home):
+        told = json.loads(command(home, "replay", "digits", "0", "--json"))
+        assert told["succeeded"]
+        assert told["bit_equal"] or told["surroundings"]
+
+    def test_the_champion_is_exported_and_answers_as_recorded(self, home, tmp_path):
+        command(home, "export", "digits", tmp_path / "model")
+        facts = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+        assert facts["checked"].startswith("Its answers to ")
+        assert (tmp_path / "model" / "model.keras").exists()
