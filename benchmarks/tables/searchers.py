@@ -6,7 +6,7 @@ A searcher is told what a trial shows as soon as it may know it; nothing is trai
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -40,6 +40,9 @@ class Unstored:
         """Keep nothing."""
 
     def tell(self, slot: int, outcome: Told) -> None:
+        """Keep nothing."""
+
+    def reopen(self, slots: Collection[int]) -> None:
         """Keep nothing."""
 
     def close(self) -> None:

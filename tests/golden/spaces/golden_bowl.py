@@ -1,4 +1,4 @@
-"""An experiment as somebody wrote it against the contract of its day: how high a bowl is at a point."""
+"""An experiment as somebody wrote it against the contract of its day: how high a bowl is."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ class Bowl:
         return TrialResult(
             outcome=outcome,
             stop_reason=why,
-            metrics={"height": last, "cost": 3 + float(spec.config["x"])} if last == last else {},
+            metrics={}
+            if math.isnan(last)
+            else {"height": last, "cost": 3 + float(spec.config["x"])},
             history={"val_height": heights},
             arrays={"path": np.array(heights, np.float32)},
             weights={"height": np.array([last])} if outcome == "complete" else None,
