@@ -157,16 +157,12 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         ),
         dropped_baselines=dropped,
         fingerprint={
-            "experiment": space.experiment,
-            "space": space.digest(),
-            "data": data.digest,
-            "split": data.split_digest,
+            **_fingerprint_of(space, data, code),
             "seed": options.seed,
             "sampler": _as_stored(sampler.to_dict()),
             "pruner": _as_stored(pruner.to_dict()),
             "ask_ahead": ask_ahead,
             "order": order,
-            **({"code": code.digest} if code is not None else {}),
         },
         code=code,
         extend=options.extend,
@@ -175,6 +171,19 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     _check_baselines(config)
     _check_feasible(config)
     return config
+
+
+def _fingerprint_of(
+    space: Space, data: PreparedData, code: ExperimentCode | None
+) -> dict[str, str]:
+    """Return what a fingerprint says of what is trained, and on what."""
+    return {
+        "experiment": space.experiment,
+        "space": space.digest(),
+        "data": data.digest,
+        "split": data.split_digest,
+        **({"code": code.digest} if code is not None else {}),
+    }
 
 
 def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choice:

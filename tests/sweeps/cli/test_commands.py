@@ -76,10 +76,19 @@ def test_ci_mode_writes_a_summary_and_fails_loudly(call, tmp_path, monkeypatch, 
         assert f"| {name} | {value} |" in written
 
 
-def test_strict_fails_when_a_trial_failed(call):
-    result = call("run", "TOY", "--trials", 2, "--strict", "--set", "mode=raise")
+def test_strict_fails_when_a_trial_failed(call, tmp_path):
+    once = ("--set", "mode=sigkill", "--set", f"signal_file={tmp_path / 'flag'}")
+    line = ("run", "TOY", "--trials", 2, "--workers", 1, "--retries", "crash=0", *once)
+    result = call(*line, "--strict")
     assert result.exit_code == 1
-    assert "2 of 2 trials failed (--strict)" in result.stderr
+    assert "1 of 2 trials failed (--strict)" in result.stderr
+    assert call(*line).exit_code == 0
+
+
+def test_a_run_whose_trials_all_failed_fails_with_their_error(call):
+    result = call("run", "TOY", "--trials", 2, "--set", "mode=raise")
+    assert result.exit_code == 1
+    assert "all 2 trials failed" in result.stderr
     assert "RuntimeError: told to raise" in result.output
 
 
