@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure few workers, then many."""
     if find_spec("distributed") is None:
-        raise RuntimeError("scale: Dask is not installed: pip install 'digit-sweeps[cluster]'")
+        raise RuntimeError("scale: Dask is not installed: pip install -e '.[cluster]'")
     loads = [os.getloadavg()[0]]
     rows: dict[str, list[dict[str, Any]]] = {"training": [], "sleeping": []}
     crowds = []

@@ -37,10 +37,11 @@ class Confirms(Protocol):
     """An experiment whose best trials can be judged again, on fresh blocks of its data; optional.
 
     `on_blocks` is the import path of an experiment that takes the same parameters and one more,
-    `block`: the trial is then trained on that block with a seed that follows from it, and judged
-    on images that scored no trial of a search. Its results have the metric `block_accuracy` and the
-    arrays `block_correct` (n,), 0 or 1, and `block_images` (n,), which images these are, as many on
-    each block; blocks 0 to 3 judge every image once, 4 to 7 again, and so on.
+    `block`: the trial is then judged on the samples of that block, which scored no trial of a
+    search, after training on the others, with a seed that follows from the block. Its results have
+    the metric `block_accuracy` and the arrays `block_correct` (n,), 0 or 1, and `block_images`
+    (n,), which images these are, as many on each block; blocks 0 to 3 judge every image once, 4 to
+    7 again, and so on.
     """
 
     on_blocks: str

@@ -81,7 +81,7 @@ def _need_dash() -> None:
         if (error.name or "").partition(".")[0] != "dash":
             raise
         raise ValueError(
-            "the explorer needs Dash, which is not installed: pip install 'digit-sweeps[explorer]'"
+            "the explorer needs Dash, which is not installed: pip install -e '.[explorer]'"
         ) from None
 
 

@@ -66,7 +66,7 @@ def _dashboard_app() -> Callable[[Path], Any]:
         from optuna_dashboard import wsgi
     except ImportError:
         raise UsageError(
-            "Optuna Dashboard is not installed: pip install 'digit-sweeps[dashboard]'"
+            "Optuna Dashboard is not installed: pip install -e '.[dashboard]'"
         ) from None
     return lambda copy: wsgi(f"sqlite:///{copy}")
 

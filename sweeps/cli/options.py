@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -134,6 +135,20 @@ def with_storage(command: Callable[..., Any]) -> Callable[..., Any]:
     with_option.__signature__ = extended  # type: ignore[attr-defined]
     with_option.__annotations__ = {**hints, "storage": StorageOption}
     return with_option
+
+
+def duration(text: str) -> float:
+    """Return the seconds that `90`, `90s`, `3m`, `1h30m` or `1.5h` stand for."""
+    written = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", text.strip())
+    try:
+        assert written is not None
+        assert any(written.groups())
+        hours, minutes, seconds = (float(part or 0) for part in written.groups())
+    except (AssertionError, ValueError):
+        raise typer.BadParameter(
+            f"{text!r} is no duration: write seconds (90) or 90s, 3m, 1h30m"
+        ) from None
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def parse_options(texts: list[str], option: str) -> dict[str, Any]:

@@ -100,8 +100,10 @@ def _tell(info: SweepInfo, replayed: Replayed, kept: bool) -> None:
     for line in replayed.surroundings:
         print(f"not as it was: {line}")
     if replayed.is_bit_equal:
-        arrays = ", ".join(record.result.arrays) if record.result else ""
-        print(f"{what}, every metric, {arrays or 'no arrays'} and weights: the same to the bit")
+        kept_of_it = [*record.result.arrays] if record.result else []
+        kept_of_it += ["weights"] if record.weights_sha256 is not None else []
+        compared = ", ".join(["every metric", *kept_of_it])
+        print(f"{what}, {compared}: the same to the bit")
     else:
         from sweeps.replaying import TOLERANCE
 

@@ -15,6 +15,7 @@ from sweeps.cli.options import (
     SameCodeOption,
     SweepArgument,
     TrackingOption,
+    duration,
     parse_retries,
 )
 from sweeps.cli.reporting import DataOption
@@ -40,7 +41,11 @@ def retry(
     resources: ResourcesOption = None,
     trial_timeout: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="End a trial that takes longer; needs workers."),
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="End a trial that takes longer (90, 3m, 1h30m); needs workers.",
+        ),
     ] = None,
     retries: Annotated[
         list[str] | None,

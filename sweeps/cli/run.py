@@ -21,6 +21,7 @@ from sweeps.cli.options import (
     SameCodeOption,
     SpaceArgument,
     TrackingOption,
+    duration,
     parse_options,
     parse_retries,
 )
@@ -84,7 +85,11 @@ def run(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Begin no trial after this time, start-up included."),
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="Begin no trial after this time (90, 3m, 1h30m), start-up included.",
+        ),
     ] = None,
     target: Annotated[
         float | None, typer.Option(help="End when the objective reaches this value.")
@@ -94,7 +99,11 @@ def run(
     ] = None,
     trial_timeout: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="End a trial that takes longer; needs workers."),
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="End a trial that takes longer (90, 3m, 1h30m); needs workers.",
+        ),
     ] = None,
     retries: Annotated[
         list[str] | None,

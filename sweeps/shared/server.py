@@ -157,8 +157,7 @@ def open_server(asked: str) -> StorageServer:
         import psycopg  # noqa: F401
     except ImportError:
         raise UsageError(
-            f"--storage {shown(url)} needs the package psycopg: pip install "
-            "'digit-sweeps[postgresql]'"
+            f"--storage {shown(url)} needs the package psycopg: pip install -e '.[postgresql]'"
         ) from None
     server = StorageServer(url)
     try:

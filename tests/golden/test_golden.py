@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
+from sweeps.records import Conclusions
 from tests.golden.make import CONTINUED, RUN_DIGITS, RUN_TRADE, RUN_WIDER
 from tests.homes import copy_home
 
@@ -104,6 +105,27 @@ def test_notes_and_verdict_are_shown(home, expected, tmp_path):
 
 def test_the_doctor_finds_nothing_that_numbers_depend_on(home):
     assert "all is well" in command(home, "doctor")
+
+
+def test_a_flipped_bit_does_not_demote_the_confirmed_champion(home):
+    finalized = Conclusions(Home.resolve(home).store(sweeps.load("digits", home).info.id).folder)
+    chosen = finalized.finalized()
+    record = home / "records" / chosen.trained_in / f"{chosen.champion}.record"
+    content = bytearray(record.read_bytes())
+    content[len(content) // 2] ^= 1
+    record.write_bytes(content)
+    before = champions(home)
+    ran = CliRunner().invoke(app, ["sync", "--home", str(home)])
+    assert str(record) in ran.stderr
+    assert champions(home) == before
+    assert str(record) in command(home, "doctor", code=1)
+
+
+def champions(home):
+    from sweeps.tracking.store import open_client
+
+    client = open_client(f"sqlite:///{home}/mlflow.db")
+    return {model.name: dict(model.aliases) for model in client.search_registered_models()}
 
 
 @pytest.mark.slow

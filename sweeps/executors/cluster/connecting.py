@@ -51,7 +51,7 @@ class Cluster:
         except ImportError:
             raise UsageError(
                 f"--executor {self.asked} needs the package distributed: pip install "
-                "'digit-sweeps[cluster]'"
+                "-e '.[cluster]'"
             ) from None
         dask: Any = distributed  # untyped
         security = self._security(dask)

@@ -69,7 +69,7 @@ def local_cluster(plan: LocalPlan) -> Iterator[str]:
         import distributed
     except ImportError:
         raise UsageError(
-            "sweeps cluster needs the package distributed: pip install 'digit-sweeps[cluster]'"
+            "sweeps cluster needs the package distributed: pip install -e '.[cluster]'"
         ) from None
     dask: Any = distributed  # untyped
     with tempfile.TemporaryDirectory(prefix="sweeps-cluster-") as folder:

@@ -31,7 +31,7 @@ def refused(monkeypatch, capsys, tmp_path):
 
 def test_without_dash_it_says_what_to_install(refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "dash", None)
-    assert "pip install 'digit-sweeps[explorer]'" in refused()
+    assert "pip install -e '.[explorer]'" in refused()
 
 
 def test_without_a_home_it_says_how_to_name_one(refused, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
+from sweeps.cli.options import duration
 
 
 @pytest.fixture
@@ -202,3 +203,19 @@ def test_tab_completes_spaces_and_sweeps(call, monkeypatch, words, expected):
     }
     result = CliRunner().invoke(app, [], prog_name="sweeps", env=environment)
     assert result.stdout.strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("3m", 180), ("1h30m", 5400), ("1.5h", 5400), ("0.5", 0.5)],
+)
+def test_a_duration_is_written_as_people_do(text, seconds):
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "3x", "m", "1m1h", "1.2.3", "-3"])
+def test_what_is_no_duration_is_refused_with_an_example(call, text):
+    refused = call("run", "TOY", f"--timeout={text}")
+    assert refused.exit_code == 2
+    assert "1h30m" in refused.output
+    assert "Traceback" not in refused.output
