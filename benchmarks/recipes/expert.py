@@ -91,7 +91,7 @@ def train(params: dict[str, Any], digits: Any, epochs: int) -> dict[str, list[fl
 
     images, labels, validation_images, validation_labels = digits
     steps = -(-len(labels) // params["batch_size"])
-    # XLA, Keras's default, compiles anew for every trial: 5 s and more with whole epochs.
+    # Without XLA, which compiles anew for every trial: 5 s and more with whole epochs.
     model = build_network(params, steps_per_execution=steps, jit_compile=False)
     fitted = model.fit(
         images,
