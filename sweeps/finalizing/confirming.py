@@ -8,7 +8,7 @@ other whatever people call them; the same command goes on with it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from sweeps.home import Home
 from sweeps.naming import free_name
 from sweeps.options import RunOptions
 from sweeps.progress import Mode
-from sweeps.records import RecordStore, SweepInfo, confirmed_by, ranked
+from sweeps.records import Record, RecordStore, SweepInfo, confirmed_by, ranked
 from sweeps.records.files import make_folder, write_atomically
 
 SPACE: Final = "space.yaml"
@@ -209,13 +209,37 @@ def run_refit(
     epochs: int,
     temperature: float | None,
 ) -> Ran:
-    """Train the winner on everything but the test part, once, for as many epochs as it needs."""
-    folder = confirmation.folder / REFIT
-    make_folder(folder)
+    """Train the winner on everything but the test part, once, for as many epochs as it needs.
+
+    Another winner of the same confirmation has another folder, and another sweep.
+    """
     text = refit_space(confirmation.experiment, winner, epochs, temperature)
+    begun = _begun(home)
+    folder = next(f for f in _refits(confirmation) if _tail(f) not in begun or _space_in(f) == text)
+    make_folder(folder)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
     name = name_for(home, folder, f"{confirmation.name.removesuffix('-final')}-{REFIT}")
     return _run(folder / SPACE, name, 1, home, how)
+
+
+def find_refit(
+    home: Home, confirmation: Confirmation, winner: Finalist
+) -> tuple[SweepInfo, Record] | None:
+    """Return the training of the winner on everything but the test part, with its sweep, if any."""
+    begun = _begun(home)
+    for folder in itertools.takewhile(lambda f: _tail(f) in begun, _refits(confirmation)):
+        info = begun[_tail(folder)]
+        for record in home.store(info.id).read_all():
+            is_own = all(record.spec.config.get(n) == v for n, v in winner.config.items())
+            if record.outcome == "complete" and is_own:
+                return info, record
+    return None
+
+
+def _refits(confirmation: Confirmation) -> Iterator[Path]:
+    """Yield the folders of the refits of a confirmation's winners, and those still free."""
+    yield confirmation.folder / REFIT
+    yield from (confirmation.folder / f"{REFIT}-{number}" for number in itertools.count(2))
 
 
 def name_for(home: Home, folder: Path, wanted: str) -> str:

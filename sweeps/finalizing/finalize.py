@@ -17,6 +17,7 @@ from sweeps.finalizing.confirming import (
     Ran,
     check_code,
     check_data,
+    find_refit,
     other_confirmations,
     plan_confirmation,
     run_again,
@@ -125,17 +126,23 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
         return _result(confirmation, judged, (), ran)
     again = home.store(ran[-1].info.id).read_all()
     measured = measure_calibration(judged, experiment)
-    tellings = _tell(home, info, confirmation, judged, again)
-    tellings += [tell_calibration(judged.verdict, measured)] if measured else []
-    tellings += tell_all_voting(info, judged, classes)
+    others = [tell_calibration(judged.verdict, measured)] if measured else []
+    others += tell_all_voting(info, judged, classes)
     winner = judged.verdict.recommended.finalist
-    # Fixed beforehand: the first block, whichever scored best.
-    champion = judged.trainings.found[judged.blocks[0], winner.label]
-    conclusions = Conclusions(home.store(info.id).folder)
-    where = confirmed.info.id, champion.spec.sweep, champion.spec.key
-    concluded = Finalized(*where, winner.label, tellings, top, blocks)
-    conclusions.keep(concluded)
-    if options.refit:
+
+    def conclude() -> list[Telling]:
+        refit = find_refit(home, confirmation, winner)  # also of an earlier command
+        # Else fixed beforehand: the first block, whichever scored best.
+        spec = (refit[1] if refit else judged.trainings.found[judged.blocks[0], winner.label]).spec
+        about = _about(home, info, confirmation, refit[0].name if refit else None)
+        tellings = [*_tell(about, judged, again), *others]
+        where = confirmed.info.id, spec.sweep, spec.key
+        concluded = Finalized(*where, winner.label, tellings, top, blocks)
+        Conclusions(home.store(info.id).folder).keep(concluded)
+        return tellings
+
+    tellings = conclude()
+    if options.refit and find_refit(home, confirmation, winner) is None:
         warmth = measured[winner.label].temperature if measured else None
         ran.append(
             run_refit(
@@ -143,12 +150,9 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
                 epochs=_epochs(judged), temperature=warmth,
             )
         )  # fmt: skip
-        refits = home.store(ran[-1].info.id).read_all()
-        whole = [record for record in refits if record.outcome == "complete"]
-        if not whole:
+        if find_refit(home, confirmation, winner) is None:
             return _result(confirmation, judged, (), ran)
-        spec = whole[-1].spec
-        conclusions.keep(dataclasses.replace(concluded, trained_in=spec.sweep, champion=spec.key))
+        tellings = conclude()
     tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
     pending = show_conclusions(home, info, tracking_uri, options.how.data)
     result = _result(confirmation, judged, tellings, ran, pending)
@@ -169,19 +173,15 @@ def _epochs(judged: Judged) -> int:
     return round(median(r.metrics["best_epoch"] for r in results if r is not None))
 
 
-def _tell(
-    home: Home,
-    info: SweepInfo,
-    confirmation: Confirmation,
-    judged: Judged,
-    again: Sequence[Record],
-) -> list[Telling]:
-    luck = measure_luck(judged, again)
+def _about(home: Home, info: SweepInfo, confirmation: Confirmation, refit: str | None) -> About:
     trials = len({record.spec.slot for record in home.store(info.id).read_all()})
     others = other_confirmations(home, info, confirmation)
-    about = About(info.name, trials, confirmation.name, confirmation.blocks, others)
-    told = tell_verdict(about, judged.verdict)
-    return [told, *([tell_luck(luck)] if luck else [])]
+    return About(info.name, trials, confirmation.name, confirmation.blocks, others, refit)
+
+
+def _tell(about: About, judged: Judged, again: Sequence[Record]) -> list[Telling]:
+    luck = measure_luck(judged, again)
+    return [tell_verdict(about, judged.verdict), *([tell_luck(luck)] if luck else [])]
 
 
 def _result(

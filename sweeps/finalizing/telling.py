@@ -20,6 +20,7 @@ class About:
         confirmation: Name of the sweep that confirms it.
         blocks: On how many blocks it was to be confirmed.
         others: Names of other confirmations of the same sweep.
+        refit: Name of the sweep that trained the winner on all but the test part; None without.
     """
 
     name: str
@@ -27,6 +28,7 @@ class About:
     confirmation: str
     blocks: int
     others: Sequence[str] = ()
+    refit: str | None = None
 
 
 def tell_verdict(about: About, verdict: Verdict) -> Telling:
@@ -46,7 +48,8 @@ def tell_verdict(about: About, verdict: Verdict) -> Telling:
             f"{cheapest.finalist.label} is as good within half a point, and the cheapest: take it."
         )
     lines += _control_line(verdict)
-    lines.append(f"Registered as champion: {cheapest.finalist.label}.")
+    refit = f", trained on all but the test part ({about.refit})" if about.refit else ""
+    lines.append(f"Registered as champion: {cheapest.finalist.label}{refit}.")
     if verdict.blocks < about.blocks:
         lines.append(
             f"Only {verdict.blocks} of {about.blocks} blocks count: in each other repeat of four a "

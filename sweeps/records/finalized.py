@@ -40,7 +40,7 @@ _TESTED_REMEDY: Final = (
     "`sweeps doctor --fix` puts it aside; `sweeps finalize --test` makes it again from what was "
     "scored"
 )
-_CONFIRMATION: Final = re.compile(r"([0-9]{8}-[0-9a-f]{8})/finalists-[0-9]+(/[a-z]+)?$")
+_CONFIRMATION: Final = re.compile(r"([0-9]{8}-[0-9a-f]{8})/finalists-[0-9]+(/[a-z]+(-[0-9]+)?)?$")
 
 
 @dataclass(frozen=True)

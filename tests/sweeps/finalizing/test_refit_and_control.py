@@ -83,15 +83,14 @@ def test_a_refit_of_another_winner_is_not_taken_for_this_ones(finalized, home):
     call = caller(home)
     assert call(*FINALIZE, "--refit").exit_code == 0
     sweep = sweeps.load("drawn-refit", home)
-    folder = Path(sweep.info.directory)
-    own = home / "records" / Path(*folder.parts[-3:])
+    space = home / "records" / Path(*Path(sweep.info.directory).parts[-3:]) / "space.yaml"
     winner = sweeps.load("drawn", home).champion().record.spec.config
     other = {**winner, "skill": 9.5}
     store = sweep.home.store(sweep.info.id)
     (record,) = store.read_all(arrays=True)
     record = replace(record, spec=replace(record.spec, config=other))
     (store.folder / "0000-1.record").write_bytes(encode(record))
-    assert own.is_dir()
+    space.write_text(space.read_text().replace(f"skill: {winner['skill']}", "skill: 9.5"))
     assert call(*FINALIZE).exit_code == 0
     assert sweeps.load("drawn", home).champion().sweep.name == "drawn-final"
     result = call(*FINALIZE, "--refit")
