@@ -21,7 +21,7 @@ from typing import Final
 from sweeps.errors import UsageError
 
 VARIABLE: Final = "SWEEPS_FAILPOINT"
-FILES: Final = ("sweep", "generation", "asked", "weights", "record", "ending")
+FILES: Final = ("sweep", "code", "generation", "asked", "weights", "record", "ending")
 STEPS: Final = ("begun", "opened", "written", "synced", "renamed", "done")
 """Of a file that is written atomically: nothing yet, an empty temporary file, its contents,
 fsynced, under its own name, and the folder fsynced."""

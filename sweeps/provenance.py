@@ -83,21 +83,20 @@ def cpu_features() -> list[str]:
     return list(_cpu()["features"])
 
 
-def changed_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def changed_versions(before: Mapping[str, Any]) -> list[str]:
     """Return, one line each, the packages and the Python that are of another version now.
 
     Args:
         before: An environment, as recorded.
-        now: A later one; what only one of both names is not compared.
     """
-    then, packages = before.get("packages", {}), now["packages"]
+    then = before.get("packages", {})
     lines = [
-        f"{name} {then[name]} then, {version} now"
-        for name, version in packages.items()
-        if name in then and then[name] != version
+        f"{name} {then.get(name, 'absent')} then, {now or 'absent'} now"
+        for name in dict.fromkeys((*PACKAGES, *then))
+        if (now := _version(name)) != then.get(name)
     ]
-    if before.get("python", now["python"]) != now["python"]:
-        lines.append(f"Python {before['python']} then, {now['python']} now")
+    if before.get("python") != platform.python_version():
+        lines.append(f"Python {before.get('python')} then, {platform.python_version()} now")
     return lines
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult
-from sweeps.provenance import environment
+from sweeps.provenance import changed_versions, cpu_features
 from sweeps.records import Record
 from sweeps.records.format import pack_arrays
 
@@ -147,16 +147,9 @@ def _is_beyond(difference: Difference) -> bool:
 
 def _surroundings(record: Record) -> list[str]:
     """Return what bit-equality depends on and is not as it was."""
-    before, now = record.environment, environment()
-    lines = [
-        f"{name} {before.get('packages', {}).get(name, 'absent')} then, {version} now"
-        for name, version in now["packages"].items()
-        if before.get("packages", {}).get(name) != version
-    ]
-    if before.get("python") != now["python"]:
-        lines.append(f"Python {before.get('python')} then, {now['python']} now")
-    features: Any = (set(e.get("cpu", {}).get("features", ())) for e in (before, now))
-    then, today = features
+    lines = changed_versions(record.environment)
+    then = set(record.environment.get("cpu", {}).get("features", ()))
+    today = set(cpu_features())
     if then != today:
         changed = ", ".join(sorted(then ^ today))
         lines.append(f"another processor: it differs in {changed}")

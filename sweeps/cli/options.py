@@ -54,6 +54,27 @@ SpaceArgument = Annotated[
 SweepArgument = Annotated[
     str, typer.Argument(help="Name or id of the sweep.", autocompletion=_complete_sweep)
 ]
+
+
+def duration(text: str) -> float:
+    """Return the seconds that `90`, `90s`, `3m`, `1h30m` or `1.5h` stand for."""
+    number = r"(\d+\.?\d*|\.\d+)"
+    written = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip())
+    if written is None or not any(written.groups()):
+        raise typer.BadParameter(f"{text!r} is no duration: write seconds (90) or 90s, 3m, 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in written.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+TrialTimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--trial-timeout",
+        parser=duration,
+        metavar="TIME",
+        help="End a trial that takes longer (90, 3m, 1h30m); needs workers.",
+    ),
+]
 ExtendOption = Annotated[
     bool,
     typer.Option(
@@ -67,6 +88,22 @@ SameCodeOption = Annotated[
         help="The experiment's code was edited and is still the same (a comment): go on.",
     ),
 ]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help="Worker processes (default: one a core); 0 trains in this process."
+    ),
+]
+MaxFailuresOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-failures-in-row",
+        metavar="N",
+        help="Stop after N failed trials in a row (default 5; 0: never).",
+    ),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say failures only.")]
+EventsOption = Annotated[bool, typer.Option("--json", help="One JSON object per event.")]
 SweepNamesArgument = Annotated[
     list[str],
     typer.Argument(
@@ -135,20 +172,6 @@ def with_storage(command: Callable[..., Any]) -> Callable[..., Any]:
     with_option.__signature__ = extended  # type: ignore[attr-defined]
     with_option.__annotations__ = {**hints, "storage": StorageOption}
     return with_option
-
-
-def duration(text: str) -> float:
-    """Return the seconds that `90`, `90s`, `3m`, `1h30m` or `1.5h` stand for."""
-    written = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", text.strip())
-    try:
-        assert written is not None
-        assert any(written.groups())
-        hours, minutes, seconds = (float(part or 0) for part in written.groups())
-    except (AssertionError, ValueError):
-        raise typer.BadParameter(
-            f"{text!r} is no duration: write seconds (90) or 90s, 3m, 1h30m"
-        ) from None
-    return 3600 * hours + 60 * minutes + seconds
 
 
 def parse_options(texts: list[str], option: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sweeps.cli.options import ExtendOption, HomeOption, JsonOption, SpaceArgument
+from sweeps.cli.options import ExtendOption, HomeOption, JsonOption, SameCodeOption, SpaceArgument
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,6 +65,7 @@ def plan(
         str | None, typer.Option(help="Name of the sweep (default: the space's).")
     ] = None,
     extend: ExtendOption = False,
+    same_code: SameCodeOption = False,
     seed: Annotated[int, typer.Option(help="Decides every trial.")] = 0,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Fix or narrow.")
@@ -88,6 +89,7 @@ def plan(
         trials=trials,
         name=name,
         extend=extend,
+        same_code=same_code,
         seed=seed,
         overrides=tuple(overrides or ()),
         sampler=sampler,

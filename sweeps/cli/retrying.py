@@ -11,11 +11,15 @@ import typer
 from sweeps.cli.cluster import ExecutorOption, ResourcesOption, TrustOption, parse_resources
 from sweeps.cli.exit_codes import FAILED, INTERRUPTED, exit_code
 from sweeps.cli.options import (
+    EventsOption,
     HomeOption,
+    MaxFailuresOption,
+    QuietOption,
     SameCodeOption,
     SweepArgument,
     TrackingOption,
-    duration,
+    TrialTimeoutOption,
+    WorkersOption,
     parse_retries,
 )
 from sweeps.cli.reporting import DataOption
@@ -32,37 +36,22 @@ def retry(
         list[int] | None,
         typer.Argument(metavar="[TRIAL]...", help="Their numbers (default: all that failed)."),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Worker processes (default: one a core); 0 trains in this process."),
-    ] = None,
+    workers: WorkersOption = None,
     executor: ExecutorOption = None,
     trust_cluster: TrustOption = False,
     resources: ResourcesOption = None,
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(
-            parser=duration,
-            metavar="TIME",
-            help="End a trial that takes longer (90, 3m, 1h30m); needs workers.",
-        ),
-    ] = None,
+    trial_timeout: TrialTimeoutOption = None,
     retries: Annotated[
         list[str] | None,
         typer.Option(metavar="REASON=N,...", help="As for `sweeps run`, counted from now on."),
     ] = None,
-    max_failures_in_row: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Stop after N failed trials in a row (default 5; 0: never)."
-        ),
-    ] = None,
+    max_failures_in_row: MaxFailuresOption = None,
     data: DataOption = None,
     same_code: SameCodeOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say failures only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
+    quiet: QuietOption = False,
+    as_json: EventsOption = False,
 ) -> None:
     """Run failed trials again, once their cause is mended; exit 1 if one fails again.
 

@@ -16,11 +16,16 @@ from sweeps.cli.cluster import ExecutorOption, ResourcesOption, TrustOption, par
 from sweeps.cli.exit_codes import WHOLE, exit_code, failure
 from sweeps.cli.finalizing import finalize_after, is_to_be_finalized
 from sweeps.cli.options import (
+    EventsOption,
     ExtendOption,
     HomeOption,
+    MaxFailuresOption,
+    QuietOption,
     SameCodeOption,
     SpaceArgument,
     TrackingOption,
+    TrialTimeoutOption,
+    WorkersOption,
     duration,
     parse_options,
     parse_retries,
@@ -97,14 +102,7 @@ def run(
     stop_after: Annotated[
         int | None, typer.Option(metavar="N", help="End after N trials without improvement.")
     ] = None,
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(
-            parser=duration,
-            metavar="TIME",
-            help="End a trial that takes longer (90, 3m, 1h30m); needs workers.",
-        ),
-    ] = None,
+    trial_timeout: TrialTimeoutOption = None,
     retries: Annotated[
         list[str] | None,
         typer.Option(
@@ -113,12 +111,7 @@ def run(
             "crash=2,oom=1,timeout=1,error=1,invalid=0).",
         ),
     ] = None,
-    max_failures_in_row: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Stop after N failed trials in a row (default 5; 0: never)."
-        ),
-    ] = None,
+    max_failures_in_row: MaxFailuresOption = None,
     data: Annotated[
         str | None,
         typer.Option(metavar="SOURCE", help="Name or path (default: the experiment's)."),
@@ -129,10 +122,7 @@ def run(
     order: Annotated[
         str, typer.Option(help="slots: reproducible; free: as trials finish.")
     ] = "slots",
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Worker processes (default: one a core); 0 trains in this process."),
-    ] = None,
+    workers: WorkersOption = None,
     executor: ExecutorOption = None,
     trust_cluster: TrustOption = False,
     resources: ResourcesOption = None,
@@ -150,8 +140,8 @@ def run(
         float | None,
         typer.Option(metavar="VALUE", help="Exit 1 if the best objective is worse than this."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say failures only.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
+    quiet: QuietOption = False,
+    json: EventsOption = False,
 ) -> None:
     """Launch a sweep, or finish the one of that name.
 

@@ -20,6 +20,7 @@ from sweeps.records import (
     Record,
     RecordError,
     RecordStore,
+    Report,
     SweepInfo,
     confirmed_by,
     ranked,
@@ -63,19 +64,30 @@ def project_pages(
 
 
 def find_champion(
-    store: RecordStore, info: SweepInfo, records: Sequence[Record], again: PreparedAgain
+    store: RecordStore,
+    info: SweepInfo,
+    records: Sequence[Record],
+    again: PreparedAgain,
+    report: Report = warn,
 ) -> Champion | None:
     """Return the winner's training on block 0 of a finalised sweep, the best trial of another one.
 
     None if no trial is complete, several objectives count, or the sweep only confirms another one;
     also if what a confirmation chose is damaged: then whatever is registered stays.
+
+    Args:
+        store: The sweep's records.
+        info: The sweep.
+        records: All of them.
+        again: Its experiment and its data.
+        report: Told of what is damaged: a record, or the weights its files are made of.
     """
     if info.has_front or confirmed_by(info.directory):
         return None
     try:
-        confirmed = _confirmed(store, again.source)
+        confirmed = _confirmed(store, again.source, report)
     except RecordError as error:
-        warn(str(error))
+        report(str(error))
         return None
     if confirmed is not None:
         return confirmed
@@ -83,10 +95,10 @@ def find_champion(
     if best is None or best.objective is None:
         return None
 
-    return _champion(store, info, best, again)
+    return _champion(store, info, best, again, report)
 
 
-def _confirmed(store: RecordStore, source: str | None) -> Champion | None:
+def _confirmed(store: RecordStore, source: str | None, report: Report) -> Champion | None:
     """Return what a confirmation chose; None without one, or if that was deleted.
 
     Raises:
@@ -102,15 +114,19 @@ def _confirmed(store: RecordStore, source: str | None) -> Champion | None:
     record = trainings.read(finalized.champion)
     load = partial(recorded_experiment, info, store.folder.parent)
     again = PreparedAgain(load, source=source)
-    champion = _champion(trainings, info, record, again)
+    champion = _champion(trainings, info, record, again, report)
     return dataclasses.replace(champion, confirmation=info)
 
 
 def _champion(
-    store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
+    store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain, report: Report
 ) -> Champion:
     def files() -> Mapping[str, bytes] | None:
-        return _files(store, info, record, again)
+        try:
+            return _files(store, info, record, again)
+        except RecordError as error:
+            report(str(error))
+            return None
 
     def pages() -> Mapping[str, bytes]:
         return illustrate(store, info, record, again)
@@ -122,14 +138,18 @@ def _champion(
 def _files(
     store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
 ) -> Mapping[str, bytes] | None:
-    """Return the model's files, or None where none can be made of the trial."""
+    """Return the model's files, or None where none can be made of the trial.
+
+    Raises:
+        RecordError: Its weights are damaged.
+    """
     if info.experiment.startswith("__main__:"):
         return None  # defined in a notebook, where no server can import it
     try:
         experiment = again.experiment_of(store, info, record)
         weights = store.weights(record)
-    except (UsageError, RecordError):
-        return None  # another machine's experiment, or weights that were freed
+    except UsageError:
+        return None  # another machine's experiment, edited code, or weights that were freed
     if not hasattr(experiment, "signature") or not hasattr(experiment, "predict"):
         return None
     signature = cast(Serves, experiment).signature(record.model_info)

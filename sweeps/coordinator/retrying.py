@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from search_spaces.errors import SpaceError
 from search_spaces.space import Space
 from sweeps.config import SweepConfig, resolve
 from sweeps.coordinator.run import RunResult, run_config
 from sweeps.errors import UsageError
+from sweeps.experiment_loading import experiment_folder
 from sweeps.home import Home
 from sweeps.options import RunOptions
 from sweeps.progress import Mode
@@ -93,7 +93,7 @@ def _as_recorded(
     Raises:
         UsageError: Its space or its data are no longer what they were.
     """
-    directory = Path(info.directory) if info.directory else None
+    directory = experiment_folder(info, home.records)
     fixed = info.fingerprint
     options = dataclasses.replace(
         asked,

@@ -154,7 +154,7 @@ def run_sweep(
             records = recover(store, progress.note)
             info = newest_generation(config, opened, code)
             surroundings = _environment(config)
-            for line in _said_of_the_start(config, info, records, surroundings):
+            for line in _said_of_the_start(config, info, records):
                 progress.note(line)
             if config.retry is not None:
                 config, records = _marked(config, info, records)
@@ -237,7 +237,6 @@ def _said_of_the_start(
     config: SweepConfig,
     info: SweepInfo,
     records: Sequence[Record],
-    surroundings: Mapping[str, Any],
 ) -> Iterator[str]:
     """Keep the code the sweep goes on with; yield what has changed since its last trial."""
     said = keep_code(config, info)
@@ -245,7 +244,7 @@ def _said_of_the_start(
         yield said
     if records:
         last = records[-1]
-        changed = "; ".join(changed_versions(last.environment, surroundings))
+        changed = "; ".join(changed_versions(last.environment))
         if changed:
             yield f"not as it was when trial {last.spec.slot} was trained: {changed}"
 

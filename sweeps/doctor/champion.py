@@ -10,14 +10,25 @@ from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.experiment_loading import recorded_experiment
 from sweeps.prepared_again import PreparedAgain
-from sweeps.tracking.champion import FOLDER, model_name
+from sweeps.tracking.champion import FOLDER, Champion, model_name
 
 
 def check(evidence: Evidence) -> Iterator[Problem]:
     """Yield what is wrong with the registered model of a sweep."""
-    info, found = evidence.info, evidence.champion
+    info = evidence.info
     load = partial(recorded_experiment, info, evidence.store.folder.parent)
-    best = find_champion(evidence.store, info, evidence.records, PreparedAgain(load))
+    damaged: list[str] = []
+    again = PreparedAgain(load)
+    best = find_champion(evidence.store, info, evidence.records, again, damaged.append)
+    yield from _compared(evidence, best)
+    remedy = f"the champion is of no use until it is trained again: sweeps finalize {info.name}"
+    for what in damaged:
+        yield Problem("records", f"{what}; {remedy}", Repair.AS_SAID)
+
+
+def _compared(evidence: Evidence, best: Champion | None) -> Iterator[Problem]:
+    """Yield how the registered model differs from the champion's."""
+    info, found = evidence.info, evidence.champion
     runs = {run.key: run for run in evidence.runs if not run.is_deleted}
     is_elsewhere = best is not None and best.confirmation is not None
     if evidence.away is not None or best is None or not (is_elsewhere or best.key in runs):

@@ -30,7 +30,8 @@ _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = "sweeps-share 1"
 _ALLOWED: Final = re.compile(
     r"sweep\.json|generation-\d+\.json|asked|ending\.json|\d{4,}-\d+\.(record|weights)"
-    r"|hunch-\d{4,}\.(json|slot)|retry-\d{4,}\.json|notes\.json|finalized\.json|(tested|voted)-[0-9a-f]{8}-\d+\.json"
+    r"|hunch-\d{4,}\.(json|slot)|(retry|code)-\d+\.json|notes\.json|finalized\.json"
+    r"|(tested|voted)-[0-9a-f]{8}-\d+\.json"
 )
 MOST_BYTES: Final = 20 * 2**30
 """An archive that says it holds more is refused before anything is unpacked."""

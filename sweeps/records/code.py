@@ -10,15 +10,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
-import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sweeps.records.documents import read_document, shaped
+from sweeps.records.documents import read_numbered
 from sweeps.records.files import write_atomically
 
 _FILE: Final = "code-{}.json"
@@ -99,7 +97,7 @@ class CodeHistory:
         Raises:
             RecordError: A file is damaged.
         """
-        return list(self._read())
+        return list(read_numbered(self._folder, _FILE, ExperimentCode, "put a copy of it there"))
 
     def find(self, digest: str) -> ExperimentCode | None:
         """Return a state by its digest; None if it was not kept."""
@@ -129,11 +127,3 @@ class CodeHistory:
     def path(self, code: ExperimentCode) -> Path:
         """Return the file of a kept state."""
         return self._folder / _FILE.format(self.all().index(code) + 1)
-
-    def _read(self) -> Iterator[ExperimentCode]:
-        for number in itertools.count(1):
-            path = self._folder / _FILE.format(number)
-            code = read_document(path, partial(shaped, ExperimentCode), "put a copy of it there")
-            if code is None:
-                return
-            yield code

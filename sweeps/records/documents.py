@@ -11,9 +11,9 @@ import itertools
 import json
 import types
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -95,6 +95,32 @@ def read_document(path: Path, parse: Callable[[Any], T], remedy: str) -> T | Non
         raise DamagedFileError(path, "nested without an end", remedy) from None
     except ValueError as error:
         raise DamagedFileError(path, str(error), remedy) from None
+
+
+def read_numbered(
+    folder: Path, name: str, kind: type[T], remedy: str, first: int = 1
+) -> Iterator[T]:
+    """Yield what numbered JSON files say, in order.
+
+    Args:
+        folder: Where they lie.
+        name: Of each, with `{}` for its number.
+        kind: See `shaped`.
+        remedy: The way out where one is damaged or missing: none of them can be put aside.
+        first: The first number.
+
+    Raises:
+        RecordError: One is damaged, or missing before a later one.
+    """
+    for number in range(first, first + len(listed(folder, name.replace("{}", "*")))):
+        path = folder / name.format(number)
+        try:
+            found = read_document(path, partial(shaped, kind), remedy)
+        except DamagedFileError as error:
+            raise RecordError(str(error)) from None
+        if found is None:
+            raise RecordError(f"{path}: missing, and there is a later one; {remedy}")
+        yield found
 
 
 def listed(folder: Path, pattern: str = "*") -> list[Path]:

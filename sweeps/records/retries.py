@@ -8,25 +8,23 @@ whenever their proposals are made again; later ones see the new outcome.
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from sweeps.errors import UsageError
-from sweeps.records.documents import read_document, shaped
+from sweeps.records.documents import read_numbered
 from sweeps.records.files import write_atomically
 from sweeps.records.record import Record
 
-_FILE: Final = "retry-{:04d}.json"
+_FILE: Final = "retry-{}.json"
 
 
 @dataclass(frozen=True)
 class Retry:
-    """What one command asked for.
+    """The mark that one command left.
 
     Attributes:
         attempts: Keys (`<slot>-<attempt>`) of the failed attempts that no longer end their trials.
@@ -59,7 +57,7 @@ class Retries:
         Raises:
             RecordError: One is damaged.
         """
-        return list(self._read())
+        return list(read_numbered(self._folder, _FILE, Retry, "put a copy of it there"))
 
     def attempts(self) -> frozenset[str]:
         """Return the keys of the attempts that no longer end their trials."""
@@ -73,14 +71,6 @@ class Retries:
         """Return the trials that were marked and have no new outcome yet."""
         ended = {record.spec.slot for record in records if record.ends_slot}
         return sorted(self.opened_by().keys() - ended)
-
-    def _read(self) -> Iterator[Retry]:
-        for number in itertools.count(1):
-            path = self._folder / _FILE.format(number)
-            mark = read_document(path, partial(shaped, Retry), "put a copy of it there")
-            if mark is None:
-                return
-            yield mark
 
 
 def slot_of(key: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sweeps.records.code import CodeHistory
 from sweeps.records.documents import RecordError
 from sweeps.records.finalized import Conclusions
 from sweeps.records.hunches import Hunches
@@ -15,7 +16,7 @@ from sweeps.records.store import RecordStore
 def unreadable_files(folder: Path) -> Iterator[RecordError]:
     """Yield what is wrong with each of them; `sweep.json` and generations are the sweep itself."""
     store, conclusions, hunches = RecordStore(folder), Conclusions(folder), Hunches(folder)
-    readers = [store.read_asked, store.read_ending, Notes(folder).all]
+    readers = [store.read_asked, store.read_ending, Notes(folder).all, CodeHistory(folder).all]
     for read in (*readers, *conclusions.readers(), *hunches.readers()):
         try:
             read()

@@ -14,7 +14,16 @@ import numpy as np
 
 from sweeps.errors import UsageError
 from sweeps.failpoints import reached
-from sweeps.records.documents import RecordError, Report, heard, listed, read_document, shaped, warn
+from sweeps.records.documents import (
+    RecordError,
+    Report,
+    heard,
+    listed,
+    read_document,
+    read_numbered,
+    shaped,
+    warn,
+)
 from sweeps.records.ending import Ending
 from sweeps.records.files import make_folder, write_atomically
 from sweeps.records.format import (
@@ -30,7 +39,7 @@ from sweeps.records.record import VERSION, Record, SweepInfo
 from sweeps.records.retries import Retries
 
 _INFO_FILE: Final = "sweep.json"
-_GENERATIONS: Final = "generation-*.json"
+_GENERATIONS: Final = "generation-{}.json"
 _ASKED_FILE: Final = "asked"
 _RECORDS: Final = "[0-9]*.record"
 _ARCHIVED_FILE: Final = "archived"
@@ -88,13 +97,7 @@ class RecordStore:
         return info
 
     def _later_generations(self) -> Iterator[Generation]:
-        newest = len(listed(self.folder, _GENERATIONS)) + 1
-        for number in range(2, newest + 1):
-            path = self._generation_path(number)
-            generation = read_document(path, partial(shaped, Generation), _FIXED)
-            if generation is None:
-                raise RecordError(f"{path}: missing, and there is a later one; {_FIXED}")
-            yield generation
+        return read_numbered(self.folder, _GENERATIONS, Generation, _FIXED, first=2)
 
     @property
     def is_archived(self) -> bool:
@@ -262,7 +265,7 @@ class RecordStore:
         return self.folder / f"{key}.weights"
 
     def _generation_path(self, number: int) -> Path:
-        return self.folder / f"generation-{number}.json"
+        return self.folder / _GENERATIONS.format(number)
 
     def _write_json(self, path: Path, document: Mapping[str, Any], what: str) -> None:
         write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False).encode(), what)

@@ -108,24 +108,44 @@ def test_the_doctor_finds_nothing_that_numbers_depend_on(home):
 
 
 def test_a_flipped_bit_does_not_demote_the_confirmed_champion(home):
-    finalized = Conclusions(Home.resolve(home).store(sweeps.load("digits", home).info.id).folder)
-    chosen = finalized.finalized()
-    record = home / "records" / chosen.trained_in / f"{chosen.champion}.record"
-    content = bytearray(record.read_bytes())
-    content[len(content) // 2] ^= 1
-    record.write_bytes(content)
+    record = flip_a_bit_of_the_champions(home, "record")
     before = champions(home)
     ran = CliRunner().invoke(app, ["sync", "--home", str(home)])
-    assert str(record) in ran.stderr
+    assert record in ran.stderr
     assert champions(home) == before
-    assert str(record) in command(home, "doctor", code=1)
+    for words in (("doctor",), ("doctor", "digits")):
+        assert record in command(home, *words, code=1)
+
+
+def test_damaged_weights_of_the_champion_are_said_where_they_are_needed(home):
+    weights = flip_a_bit_of_the_champions(home, "weights")
+    client = mlflow_client(home)
+    for model in client.search_registered_models("name LIKE 'digits%'"):
+        client.delete_registered_model(model.name)
+    ran = CliRunner().invoke(app, ["sync", "digits", "--home", str(home)])
+    assert weights in ran.stderr
+    assert weights in command(home, "doctor", "digits", code=1)
+
+
+def flip_a_bit_of_the_champions(home, kind):
+    info = sweeps.load("digits", home).info
+    chosen = Conclusions(Home.resolve(home).store(info.id).folder).finalized()
+    file = home / "records" / chosen.trained_in / f"{chosen.champion}.{kind}"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    return str(file)
+
+
+def mlflow_client(home):
+    from sweeps.tracking.store import open_client
+
+    return open_client(f"sqlite:///{home}/mlflow.db")
 
 
 def champions(home):
-    from sweeps.tracking.store import open_client
-
-    client = open_client(f"sqlite:///{home}/mlflow.db")
-    return {model.name: dict(model.aliases) for model in client.search_registered_models()}
+    found = mlflow_client(home).search_registered_models()
+    return {model.name: dict(model.aliases) for model in found}
 
 
 @pytest.mark.slow

@@ -8,6 +8,9 @@ import pytest
 
 import sweeps
 from sweeps.errors import UsageError
+from sweeps.home import Home
+from sweeps.lifecycle.sharing import import_sweep, share_sweep
+from sweeps.records import RecordError
 from sweeps.records.code import CodeHistory
 from tests.sweeps.conftest import TOY
 
@@ -185,6 +188,32 @@ def test_another_version_of_a_package_is_said_and_not_refused(net, make_home, mo
     )
     sweeps.run(str(net), home=make_home(), progress="plain", workers=0, trials=3)
     assert "numpy" in capsys.readouterr().err
+
+
+def test_what_was_declared_goes_with_a_shared_sweep(net, make_home, tmp_path):
+    run(net, make_home)
+    edit(net, "net.py", "experiment = Net()", "experiment = Net()  # mine")
+    sweep = run(net, make_home, trials=3, same_code=True)
+    share_sweep(sweep.home, sweep.info, tmp_path / "net.sweep")
+    other = Home.resolve(make_home("other"))
+    import_sweep(other, tmp_path / "net.sweep", f"sqlite:///{other.path}/mlflow.db")
+    brought = sweeps.load("net", other.path)
+    assert [code.digest for code in history(brought).all()] == [
+        code.digest for code in history(sweep).all()
+    ]
+    assert (
+        len(sweeps.run(str(net), home=other.path, trials=4, workers=0, progress="quiet").rows())
+        == 4
+    )
+
+
+def test_a_state_that_was_lost_is_not_passed_over(net, make_home):
+    run(net, make_home)
+    edit(net, "net.py", "experiment = Net()", "experiment = Net()  # mine")
+    sweep = run(net, make_home, trials=3, same_code=True)
+    (sweep.home.store(sweep.info.id).folder / "code-1.json").unlink()
+    with pytest.raises(RecordError, match=r"code-1\.json: missing"):
+        history(sweep).all()
 
 
 def records(sweep):
