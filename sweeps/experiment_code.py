@@ -9,6 +9,7 @@ counts by its version. What is shipped here counts by a number, `revision`.
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import inspect
 import os
@@ -134,10 +135,15 @@ def _distributions(modules: Iterable[str]) -> set[str]:
             found.add(metadata.distribution(module).metadata["Name"])
         except (metadata.PackageNotFoundError, ValueError):
             unknown.add(module)
-    if unknown:  # such as sklearn, which scikit-learn brings: takes a tenth of a second
-        by_module: Mapping[str, Sequence[str]] = metadata.packages_distributions()
-        found |= {name for module in unknown for name in by_module.get(module, ())}
+    if unknown:  # such as sklearn, which scikit-learn brings
+        found |= {name for module in unknown for name in _by_module().get(module, ())}
     return found
+
+
+@functools.cache
+def _by_module() -> Mapping[str, Sequence[str]]:
+    """Return the distributions that bring each top-level module; takes a fifth of a second."""
+    return metadata.packages_distributions()
 
 
 @dataclass

@@ -166,6 +166,7 @@ def test_a_script_counts_with_what_it_imports_and_with_files_its_command_names(t
     assert len(run(space, make_home, trials=3).rows()) == 3
 
 
+@pytest.mark.tensorflow
 def test_what_is_shipped_here_counts_by_its_number(tmp_path, make_home, monkeypatch):
     from digitexp.experiment import experiment
 
