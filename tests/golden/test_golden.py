@@ -107,6 +107,7 @@ def test_the_doctor_finds_nothing_that_numbers_depend_on(home):
     assert "all is well" in command(home, "doctor")
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_does_not_demote_the_confirmed_champion(home):
     record = flip_a_bit_of_the_champions(home, "record")
     before = champions(home)
@@ -117,6 +118,7 @@ def test_a_flipped_bit_does_not_demote_the_confirmed_champion(home):
         assert record in command(home, *words, code=1)
 
 
+@pytest.mark.slow
 def test_damaged_weights_of_the_champion_are_said_where_they_are_needed(home):
     weights = flip_a_bit_of_the_champions(home, "weights")
     client = mlflow_client(home)
