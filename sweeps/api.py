@@ -13,7 +13,9 @@ from sweeps.home import Home
 from sweeps.options import RunOptions
 from sweeps.records import Conclusions, SweepInfo, Telling, need_one_objective
 from sweeps.report.slots import SlotRow, best_row, front_rows, slot_rows
-from sweeps.tracking.champion import ALIAS, model_name
+from sweeps.tracking.address import resolve_tracking_uri
+from sweeps.tracking.champion import ALIAS
+from sweeps.tracking.locating import registered_model
 from sweeps.trial import Trial
 
 if TYPE_CHECKING:
@@ -44,13 +46,23 @@ class Sweep:
     def model_uri(self) -> str:
         """Address of the best trial's model in MLflow's registry, for `mlflow models serve -m`.
 
-        It is registered when the sweep ends or is sent, if its experiment serves models.
+        It is registered when the sweep ends or is sent, if its experiment serves models; the
+        registry is that of `MLFLOW_TRACKING_URI`, else the home's own.
 
         Raises:
-            UsageError: The sweep has several objectives: no model of it is the best.
+            UsageError: No model of the sweep is registered there, or it has several objectives: no
+                model of it is the best.
         """
         need_one_objective(self.info)
-        return f"models:/{model_name(self.info)}@{ALIAS}"
+        tracking_uri = resolve_tracking_uri(self.home.path, None)
+        name = registered_model(tracking_uri, self.info)
+        if name is None:
+            raise UsageError(
+                f"no model of sweep {self.name!r} is registered: a sweep registers its best when "
+                f"it ends, if its experiment serves models (`Serves` in sweeps/abilities.py); "
+                f"`sweeps sync {self.name}` sends what is missing"
+            )
+        return f"models:/{name}@{ALIAS}"
 
     def rows(self) -> list[SlotRow]:
         """Return one row a slot."""
@@ -60,7 +72,7 @@ class Sweep:
         """Return one typed row a slot."""
         from sweeps.report.table import to_frame
 
-        return to_frame(self.rows(), objectives=self.info.objectives)
+        return to_frame(self.rows(), objectives=self.info.objectives, space=self.info.space)
 
     def history(self) -> pd.DataFrame:
         """Return per-epoch metrics in long form; see `sweeps.history`."""

@@ -14,9 +14,14 @@ from sweeps.records import Record
 class Examiner:
     """Examines trials of one sweep; data are prepared once, when the first one is examined."""
 
-    def __init__(self, again: PreparedAgain) -> None:
-        """Remember the experiment and its data; nothing is loaded yet."""
-        self._again = again
+    def __init__(self, again: PreparedAgain, experiment: str) -> None:
+        """Remember the experiment and its data; nothing is loaded yet.
+
+        Args:
+            again: Loads them.
+            experiment: Its import path, for messages.
+        """
+        self._again, self._name = again, experiment
 
     def experiment(self) -> Experiment:
         """Return the experiment."""
@@ -36,7 +41,7 @@ class Examiner:
         trial = f"trial {record.spec.slot}"
         if not isinstance(experiment, Examines):
             raise UsageError(
-                f"experiment {experiment.name!r} does not say what its trials get wrong; give it a "
+                f"experiment {self._name!r} does not say what its trials get wrong; give it a "
                 f"method `examine` (see `{Examines.__name__}` in sweeps/abilities.py)"
             )
         if record.result is None:

@@ -112,7 +112,7 @@ def send(
     load = partial(recorded_experiment, info, home.records)
     records, written = store.read_all(), dict[str, None]()
     prepared = PreparedAgain(load, source=source)
-    files = AttemptFiles(info, store, Examiner(prepared))
+    files = AttemptFiles(info, store, Examiner(prepared, info.experiment))
 
     def drawing(key: str) -> Mapping[str, bytes]:
         if key not in written:

@@ -68,7 +68,7 @@ def examine(
     again = PreparedAgain(load, source=data)
     for one in chosen:
         again.experiment_of(found.store(info.id), info, one.record)
-    examiner = Examiner(again)
+    examiner = Examiner(again, info.experiment)
     examined = [(one, examiner.examine(one.record)) for one in chosen]
     for one, files in examined:
         for file, content in files.items():

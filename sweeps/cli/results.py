@@ -16,7 +16,7 @@ from sweeps.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from search_spaces.objectives import Objective
+    from sweeps.records import SweepInfo
     from sweeps.report.slots import SlotRow
 
 
@@ -96,13 +96,13 @@ def trials(
         if not rows:
             raise UsageError(f"sweep {info.name!r} has no trial {trial}")
     if parquet is not None:
-        _write_parquet(rows, info.objectives, parquet)
+        _write_parquet(rows, info, parquet)
     elif csv is not None and str(csv) != "-":
         with _csv_file(csv) as file:
-            write_csv(rows, file, objectives=info.objectives)
+            write_csv(rows, file, objectives=info.objectives, space=info.space)
         print(f"{len(rows)} trials written to {csv}")
     elif csv is not None:
-        write_csv(rows, sys.stdout, objectives=info.objectives)
+        write_csv(rows, sys.stdout, objectives=info.objectives, space=info.space)
     elif as_json:
         marks = [{"on_front": row.slot in front} if info.has_front else {} for row in rows]
         documents = [row.to_dict() | mark for row, mark in zip(rows, marks, strict=True)]
@@ -110,7 +110,7 @@ def trials(
     elif trial is not None:
         _console().print(render_trial(rows[0]), crop=False)
     else:
-        _console().print(render_trials(rows, info.objectives), crop=False)
+        _console().print(render_trials(rows, info.objectives, info.space), crop=False)
 
 
 def _console() -> Console:
@@ -119,11 +119,11 @@ def _console() -> Console:
     return Terminal()
 
 
-def _write_parquet(rows: Sequence[SlotRow], objectives: Sequence[Objective], path: Path) -> None:
+def _write_parquet(rows: Sequence[SlotRow], info: SweepInfo, path: Path) -> None:
     from sweeps.report.table import to_frame
 
     try:
-        to_frame(rows, objectives=objectives).to_parquet(path)
+        to_frame(rows, objectives=info.objectives, space=info.space).to_parquet(path)
     except ImportError:
         raise UsageError("--parquet needs pyarrow: pip install pyarrow") from None
     except OSError as error:

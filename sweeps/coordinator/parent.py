@@ -53,7 +53,7 @@ class ParentRun:
         self._home, self._info = config.home, info
         self._store: RecordStore = config.home.store(info.id)
         self._again = PreparedAgain(lambda: config.experiment, config.data)
-        self._files = AttemptFiles(info, self._store, Examiner(self._again))
+        self._files = AttemptFiles(info, self._store, Examiner(self._again, info.experiment))
 
         def warn(problem: str) -> None:
             if not is_away:  # the user has been told

@@ -128,10 +128,10 @@ def end_parent(
     noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)
     rows = slot_rows(records)
     table = io.StringIO(newline="")
-    write_csv(rows, table, objectives=info.objectives)
+    write_csv(rows, table, objectives=info.objectives, space=info.space)
     files = {
         "trials.csv": table.getvalue().encode(),
-        TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives)),
+        TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives, space=info.space)),
         **report_files(data, ending),
     }
 

@@ -167,7 +167,7 @@ def run_sweep(
             )
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))
-            progress.started(info, total, records)
+            progress.started(info, total, records, config.limits.timeout_seconds)
             parent.catch_up(records)
             try:
                 stopped_by = coordinator.run()

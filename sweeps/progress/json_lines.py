@@ -44,10 +44,16 @@ class JsonLines:
         self._aside = contextlib.ExitStack()
         self._tally: Tally | None = None
 
-    def started(self, info: SweepInfo, total: int, done: Sequence[Record]) -> None:
+    def started(
+        self,
+        info: SweepInfo,
+        total: int,
+        done: Sequence[Record],
+        longest_seconds: float | None = None,
+    ) -> None:
         """Write `started`."""
         self._aside.enter_context(contextlib.redirect_stdout(sys.stderr))
-        self._tally = Tally(info, total, done)
+        self._tally = Tally(info, total, done, longest_seconds=longest_seconds)
         self._event(
             "started",
             id=info.id,

@@ -43,9 +43,15 @@ class LiveDisplay:
         self._live: Live | None = None
         self._ended = False
 
-    def started(self, info: SweepInfo, total: int, done: Sequence[Record]) -> None:
+    def started(
+        self,
+        info: SweepInfo,
+        total: int,
+        done: Sequence[Record],
+        longest_seconds: float | None = None,
+    ) -> None:
         """Begin to draw."""
-        self._tally = Tally(info, total, done)
+        self._tally = Tally(info, total, done, longest_seconds=longest_seconds)
         if self._tally.done:
             self.note(f"{info.name}: {self._tally.done} of {total} trials done, going on")
         self._live = Live(

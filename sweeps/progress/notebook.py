@@ -35,10 +35,16 @@ class NotebookDisplay:
         self._notes: list[str] = []
         self._drawn_at = 0.0
 
-    def started(self, info: SweepInfo, total: int, done: Sequence[Record]) -> None:
+    def started(
+        self,
+        info: SweepInfo,
+        total: int,
+        done: Sequence[Record],
+        longest_seconds: float | None = None,
+    ) -> None:
         """Show how much is done already."""
         with self._lock:
-            self._tally = Tally(info, total, done)
+            self._tally = Tally(info, total, done, longest_seconds=longest_seconds)
             self._draw()
 
     def note(self, text: str) -> None:

@@ -35,9 +35,15 @@ class PlainLines:
         self._lock = threading.Lock()  # trials begin in a thread of the executor
         self._tally: Tally | None = None
 
-    def started(self, info: SweepInfo, total: int, done: Sequence[Record]) -> None:
+    def started(
+        self,
+        info: SweepInfo,
+        total: int,
+        done: Sequence[Record],
+        longest_seconds: float | None = None,
+    ) -> None:
         """Say what is run, and how much of it is done already."""
-        self._tally = Tally(info, total, done)
+        self._tally = Tally(info, total, done, longest_seconds=longest_seconds)
         self._out.line(
             f"sweep {info.name}: {self._tally.done} of {total} trials done; "
             f"{in_words(info.objectives)}"
@@ -85,7 +91,7 @@ def _trial_line(tally: Tally, row: SlotRow) -> str:
         if row.error
         else row.reason
     )
-    is_retried = row.state == "RUNNING" and row.error is not None
+    is_retried = row.state == "WAITING" and row.error is not None
     state = "to be tried again after" if is_retried else row.state
     parts = [
         f"[{tally.done}/{tally.total}] trial {row.slot} {state} {result}",

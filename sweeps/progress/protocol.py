@@ -21,13 +21,20 @@ class Progress(Protocol):
     sweep.
     """
 
-    def started(self, info: SweepInfo, total: int, done: Sequence[Record]) -> None:
+    def started(
+        self,
+        info: SweepInfo,
+        total: int,
+        done: Sequence[Record],
+        longest_seconds: float | None = None,
+    ) -> None:
         """A sweep begins or resumes.
 
         Args:
             info: The sweep.
             total: Number of trials asked for.
             done: Every attempt recorded earlier.
+            longest_seconds: After so long no trial begins; None for no such limit.
         """
         ...
 

@@ -21,7 +21,13 @@ class Quiet:
     def __init__(self, stream: TextIO) -> None:
         self._out = LossyStream(stream)
 
-    def started(self, info: SweepInfo, total: int, done: Sequence[Record]) -> None:
+    def started(
+        self,
+        info: SweepInfo,
+        total: int,
+        done: Sequence[Record],
+        longest_seconds: float | None = None,
+    ) -> None:
         """Say nothing."""
 
     def note(self, text: str) -> None:

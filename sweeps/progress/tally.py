@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
+from sweeps.records.finalized import confirmed_by
 from sweeps.report.numbers import first_line
 from sweeps.report.slots import SlotRow, best_row, front_rows, slot_row, slot_rows
 
@@ -37,7 +38,8 @@ class Tally:
     Attributes:
         info: The sweep.
         total: Number of trials asked for.
-        best: Best COMPLETE slot so far, baselines included; None with several objectives.
+        best: Best COMPLETE slot so far, baselines included; None with several objectives, and in a
+            confirmation: no single training of it is the answer.
         front: COMPLETE slots on the Pareto front of several objectives so far, the best by the
             first one first; empty with one.
         baselines: Slots that tried a baseline.
@@ -53,24 +55,28 @@ class Tally:
         total: int,
         done: Sequence[Record],
         *,
+        longest_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.info = info
         self.total = total
+        self._longest_seconds = longest_seconds
+        self._began = clock()
+        self._has_best = not (info.has_front or confirmed_by(info.directory))
         self.running: dict[str, RunningTrial] = {}
         self._clock = clock
         self._rows = {row.slot: row for row in slot_rows(done)}
         by_end = sorted(self._rows.values(), key=lambda row: row.finished_at)
         self.recent: deque[SlotRow] = deque(by_end, maxlen=RECENT)
         self.front = front_rows(by_end, info.objectives) if info.has_front else []
-        self.best = None if info.has_front else best_row(by_end, info.direction)
+        self.best = best_row(by_end, info.direction) if self._has_best else None
         self._first_start: float | None = None
         self._ended_here = 0
 
     @property
     def done(self) -> int:
         """Number of slots with an outcome."""
-        return sum(row.state != "RUNNING" for row in self._rows.values())
+        return sum(row.state != "WAITING" for row in self._rows.values())
 
     @property
     def baselines(self) -> list[SlotRow]:
@@ -109,9 +115,9 @@ class Tally:
         self.recent.append(row)
         if self.info.has_front:
             self.front = front_rows([row, *self.front], self.info.objectives)
-        else:
+        elif self._has_best:
             self.best = best_row([row, *([self.best] if self.best else [])], self.info.direction)
-        self._ended_here += row.state != "RUNNING"
+        self._ended_here += row.state != "WAITING"
         return row
 
     def elapsed(self, trial: RunningTrial) -> float:
@@ -128,9 +134,9 @@ class Tally:
         """Estimate from the median of the recorded trials, and how many run at once.
 
         None before a trial is recorded. Failed trials, which are short, count only if there are no
-        others.
+        others. After `longest_seconds` no trial begins: those under way by then end.
         """
-        ended = [row for row in self._rows.values() if row.state != "RUNNING"]
+        ended = [row for row in self._rows.values() if row.state != "WAITING"]
         usual = [row.seconds for row in ended if row.state != "FAILED"]
         seconds = usual or [row.seconds for row in ended]
         if not seconds:
@@ -138,4 +144,8 @@ class Tally:
         typical = median(seconds)
         under_way = sum(min(self.elapsed(t), typical) for t in self.running.values())
         work = max(self.total - len(ended), 0) * typical - under_way
-        return max(work, 0.0) / max(len(self.running), 1)
+        left = max(work, 0.0) / max(len(self.running), 1)
+        if self._longest_seconds is None:
+            return left
+        until_late = max(self._began + self._longest_seconds - self._clock(), 0.0)
+        return min(left, until_late + typical)

@@ -130,8 +130,12 @@ class SweepData:
     @cached_property
     def varied(self) -> list[str]:
         """Parameters that differ between trials, in the order of the space."""
-        names = parameter_names(self.rows)
+        names = parameter_names(self.rows, self.info.space)
         return [n for n in names if len({repr(row.params.get(n)) for row in self.rows}) > 1]
+
+    def keeps_model(self, slot: int) -> bool:
+        """Whether the weights of a trial were kept, so that `sweeps export` may write its model."""
+        return self.finals[slot].weights_sha256 is not None
 
     @property
     def is_higher_better(self) -> bool:

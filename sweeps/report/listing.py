@@ -87,7 +87,7 @@ def _row(
 ) -> ListingRow:
     rows = slot_rows(records)
     best = None if info.has_front else best_row(rows, info.direction)
-    done = sum(row.state != "RUNNING" for row in rows)
+    done = sum(row.state != "WAITING" for row in rows)
     state: ListingState = "FINISHED"
     if running:
         state = "RUNNING"

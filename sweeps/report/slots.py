@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.records.record import Outcome, Record
 
-SlotState = Literal["COMPLETE", "PRUNED", "FAILED", "RUNNING"]
+SlotState = Literal["COMPLETE", "PRUNED", "FAILED", "WAITING"]
 
-STATES: tuple[SlotState, ...] = ("COMPLETE", "PRUNED", "FAILED", "RUNNING")
-"""Every state of a slot; the first three are outcomes, after RUNNING the slot is run again."""
+STATES: tuple[SlotState, ...] = ("COMPLETE", "PRUNED", "FAILED", "WAITING")
+"""Every state of a slot; the first three are outcomes, after WAITING the slot is run again."""
 
 BASELINE_PREFIX = "baseline "
 
@@ -25,7 +25,7 @@ _STATE_OF: Mapping[Outcome, SlotState] = {
     "pruned": "PRUNED",
     "diverged": "FAILED",
     "failed": "FAILED",
-    "interrupted": "RUNNING",
+    "interrupted": "WAITING",
 }
 
 
@@ -35,9 +35,9 @@ class SlotRow:
 
     Attributes:
         slot: Number of the trial in its sweep, from 0.
-        state: How the slot ended; RUNNING while it has no outcome.
+        state: How the slot ended; WAITING while it has no outcome.
         reason: Why, in one word: `early_stopping`, `diverged`, `error`, `interrupted`, ...; of a
-            RUNNING slot why its last attempt gave it none.
+            WAITING slot why its last attempt gave it none.
         attempts: Number of the last recorded attempt, from 1.
         origin: `baseline <name>`, `sampled`, `random` or `grid`.
         seed: Decides everything random in the trial.
@@ -87,7 +87,7 @@ def slot_rows(records: Sequence[Record]) -> list[SlotRow]:
     """Return one row a slot, ordered by slot.
 
     The last final attempt decides a slot. A slot whose attempts were interrupted, or failed and are
-    to be tried again, has no outcome yet: it is RUNNING, and its last attempt is shown.
+    to be tried again, has no outcome yet: it is WAITING, and its last attempt is shown.
     """
     attempts: dict[int, list[Record]] = {}
     for record in records:
@@ -107,7 +107,7 @@ def slot_row(attempts: Sequence[Record]) -> SlotRow:
     history = result.history if result else {}
     return SlotRow(
         slot=deciding.spec.slot,
-        state=_STATE_OF[deciding.outcome] if deciding.ends_slot else "RUNNING",
+        state=_STATE_OF[deciding.outcome] if deciding.ends_slot else "WAITING",
         reason=_reason(deciding),
         attempts=last.spec.attempt,
         origin=deciding.origin,

@@ -96,7 +96,7 @@ class Summary:
     @property
     def done(self) -> int:
         """Number of slots with an outcome."""
-        return sum(self.counts.values()) - self.counts["RUNNING"]
+        return sum(self.counts.values()) - self.counts["WAITING"]
 
     @property
     def all_failed(self) -> bool:

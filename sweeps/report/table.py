@@ -11,8 +11,8 @@ A parameter named like a column before it becomes `param.<name>`, a metric `metr
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 from sweeps.report.numbers import first_line
 from sweeps.report.slots import STATES, SlotRow, front_rows
@@ -38,15 +38,25 @@ _DTYPES = {
 }
 
 
-def parameter_names(rows: Iterable[SlotRow], order: Sequence[str] = ()) -> list[str]:
+def parameter_names(rows: Iterable[SlotRow], space: Mapping[str, Any] | None = None) -> list[str]:
     """Return the parameters of all rows in the order of the space.
 
     Args:
         rows: Each with its active parameters in the order of the space.
-        order: Names known to come first in this order; those no row has are left out.
+        space: As the sweep's records have it. Without it, and of a space that is a function, which
+            no table calls, the order is merged from the rows: branches of it come as they appear.
     """
-    found = merge_orders(row.params for row in rows)
-    return [name for name in order if name in found] + [n for n in found if n not in order]
+    names = merge_orders(row.params for row in rows)
+    declared = (space or {}).get("body", {}).get("parameters", ())
+    place = {parameter["name"]: number for number, parameter in enumerate(declared)}
+
+    def place_of(name: str) -> tuple[int, int]:
+        repeated, _, layer = name.rpartition("_")  # units_2 is declared as units, once
+        if name in place or repeated not in place or not layer.isdigit():
+            return place.get(name, len(place)), 0
+        return place[repeated], int(layer)
+
+    return sorted(names, key=place_of)
 
 
 def metric_names(rows: Iterable[SlotRow], objectives: Sequence[Objective] = ()) -> list[str]:
@@ -74,17 +84,19 @@ def merge_orders(orders: Iterable[Iterable[str]]) -> list[str]:
 
 
 def trial_table(
-    rows: Sequence[SlotRow], *, objectives: Sequence[Objective] = (), order: Sequence[str] = ()
+    rows: Sequence[SlotRow],
+    *,
+    objectives: Sequence[Objective] = (),
+    space: Mapping[str, Any] | None = None,
 ) -> tuple[list[str], list[list[Value]]]:
     """Return column names and one list of cells a slot.
 
     Args:
         rows: From `slot_rows`.
         objectives: Of the sweep; their columns come first among the metrics.
-        order: Parameter names in the order of the space, where it is known; by default the order
-            is merged from the rows.
+        space: See `parameter_names`.
     """
-    params, metrics = parameter_names(rows, order), metric_names(rows, objectives)
+    params, metrics = parameter_names(rows, space), metric_names(rows, objectives)
     last = last_columns(objectives)
     front = {row.slot for row in front_rows(rows, objectives)} if ON_FRONT in last else set()
     taken = {*FIRST_COLUMNS, *last}
@@ -115,7 +127,7 @@ def write_csv(
     file: TextIO,
     *,
     objectives: Sequence[Objective] = (),
-    order: Sequence[str] = (),
+    space: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the table as CSV with a header; floats keep every digit, missing cells are empty.
 
@@ -123,16 +135,19 @@ def write_csv(
         rows: From `slot_rows`.
         file: Text file opened with `newline=""`.
         objectives: See `trial_table`.
-        order: See `trial_table`.
+        space: See `parameter_names`.
     """
-    columns, cells = trial_table(rows, objectives=objectives, order=order)
+    columns, cells = trial_table(rows, objectives=objectives, space=space)
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(cells)
 
 
 def to_frame(
-    rows: Sequence[SlotRow], *, objectives: Sequence[Objective] = (), order: Sequence[str] = ()
+    rows: Sequence[SlotRow],
+    *,
+    objectives: Sequence[Objective] = (),
+    space: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Return the table as a typed DataFrame, one row a slot.
 
@@ -141,7 +156,7 @@ def to_frame(
     """
     import pandas as pd
 
-    columns, cells = trial_table(rows, objectives=objectives, order=order)
+    columns, cells = trial_table(rows, objectives=objectives, space=space)
     first_metric = len(columns) - len(metric_names(rows)) - len(last_columns(objectives))
     series: dict[str, pd.Series] = {}
     for index, name in enumerate(columns):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -124,10 +124,12 @@ def render_trial(row: SlotRow) -> RenderableType:
 
 
 def render_trials(
-    rows: Sequence[SlotRow], objectives: Sequence[Objective], *, order: Sequence[str] = ()
+    rows: Sequence[SlotRow],
+    objectives: Sequence[Objective],
+    space: Mapping[str, Any] | None = None,
 ) -> RenderableType:
     """Return what `sweeps trials` prints: one line a slot. See `TrialsView` for the arguments."""
-    return TrialsView(rows, objectives, order)
+    return TrialsView(rows, objectives, space)
 
 
 def _front(summary: Summary) -> list[RenderableType]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
@@ -25,7 +25,7 @@ STATE_STYLES: Mapping[SlotState, str] = {
     "COMPLETE": "green",
     "PRUNED": "yellow",
     "FAILED": "bold red",
-    "RUNNING": "cyan",
+    "WAITING": "cyan",
 }
 
 
@@ -39,16 +39,16 @@ class TrialsView:
     Attributes:
         rows: From `slot_rows`.
         objectives: Of the sweep.
-        order: Parameter names in the order of the space, where it is known.
+        space: See `parameter_names`.
     """
 
     rows: Sequence[SlotRow]
     objectives: Sequence[Objective]
-    order: Sequence[str] = ()
+    space: Mapping[str, Any] | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the widest layout that fits."""
-        varied = [n for n in parameter_names(self.rows, self.order) if self._varies(n)]
+        varied = [n for n in parameter_names(self.rows, self.space) if self._varies(n)]
         errors = ("error",) if any(row.error for row in self.rows) else ()
         layouts = (("epochs", "seconds", "why"), errors, ())
         tables = [*(self._table(varied, more) for more in layouts), self._compact_table(varied)]

@@ -33,7 +33,7 @@ def summary(**changes):
         metric="score",
         direction="maximize",
         asked=2,
-        counts={"COMPLETE": 2, "PRUNED": 0, "FAILED": 0, "RUNNING": 0},
+        counts={"COMPLETE": 2, "PRUNED": 0, "FAILED": 0, "WAITING": 0},
         failures={},
         first_error=None,
         best=row(0.7),
@@ -43,15 +43,15 @@ def summary(**changes):
     return dataclasses.replace(plain, **changes)
 
 
-FAILED = {"counts": {"COMPLETE": 1, "PRUNED": 0, "FAILED": 1, "RUNNING": 0}}
+FAILED = {"counts": {"COMPLETE": 1, "PRUNED": 0, "FAILED": 1, "WAITING": 0}}
 ALL_FAILED = {
-    "counts": {"COMPLETE": 0, "PRUNED": 0, "FAILED": 2, "RUNNING": 0},
+    "counts": {"COMPLETE": 0, "PRUNED": 0, "FAILED": 2, "WAITING": 0},
     "failures": {"error": 1, "diverged": 1},
     "first_error": "RuntimeError: no data",
     "first_failed": 0,
     "best": None,
 }
-NONE_DONE = {"counts": {"COMPLETE": 0, "PRUNED": 0, "FAILED": 0, "RUNNING": 1}, "best": None}
+NONE_DONE = {"counts": {"COMPLETE": 0, "PRUNED": 0, "FAILED": 0, "WAITING": 1}, "best": None}
 
 
 @pytest.mark.parametrize(

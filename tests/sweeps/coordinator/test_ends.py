@@ -84,7 +84,7 @@ def test_a_python_call_that_was_interrupted_says_so(run_toy, make_home, tmp_path
     with pytest.raises(KeyboardInterrupt):
         run_toy(trials=2, workers=0, overrides=("mode=sigint", f"signal_file={flag}"))
     assert parent_of(make_home()).info.status == "KILLED"
-    assert sweeps.load("toy", make_home()).rows()[0].state == "RUNNING"
+    assert sweeps.load("toy", make_home()).rows()[0].state == "WAITING"
 
 
 @pytest.mark.slow

@@ -163,7 +163,7 @@ def test_between_mark_and_outcome_nothing_disagrees(failed, make_home):
     words = ["retry", "toy", "--workers", "0", "--home", str(make_home())]
     for point in ("retry.done", "reopen.done"):
         assert Launched(words, {VARIABLE: point}).wait() == -signal.SIGKILL
-        assert [state for state, _ in outcomes(sweep)].count("RUNNING") == 2
+        assert [state for state, _ in outcomes(sweep)].count("WAITING") == 2
         (folder := sweep.home.store(sweep.info.id).folder / "lock").write_text("")
         diagnosis = examine_sweep(sweep.home, sweep.info, f"sqlite:///{make_home()}/mlflow.db")
         study = [problem for problem in diagnosis.problems if problem.part == "study"]

@@ -51,7 +51,7 @@ def test_an_interrupted_sweep_that_is_resumed_equals_the_undisturbed_one(
     with pytest.raises(KeyboardInterrupt if signal == "sigint" else SystemExit):
         run_toy("disturbed", trials=12, overrides=fixed, workers=0)
     interrupted = sweeps.load("toy", make_home("disturbed"))
-    assert [row.state for row in interrupted.rows()] == ["RUNNING"]
+    assert [row.state for row in interrupted.rows()] == ["WAITING"]
     resumed = run_toy("disturbed", trials=12, overrides=fixed, workers=0)
     assert table(resumed) == table(undisturbed)
     assert resumed.rows()[0].attempts == 2

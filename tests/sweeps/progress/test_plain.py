@@ -1,5 +1,6 @@
 import io
 import os
+from pathlib import Path
 
 from sweeps.progress.plain import PlainLines
 from tests.sweeps.progress.events import play
@@ -46,6 +47,16 @@ def test_a_baseline_is_named_and_no_best_is_claimed_without_a_complete_trial():
     line = stream.getvalue().splitlines()[-1]
     assert "baseline tutorial" in line
     assert "best" not in line
+
+
+def test_a_training_of_a_confirmation_is_not_called_the_best_observed():
+    stream = io.StringIO()
+    plain = PlainLines(stream)
+    plain.started(sweep_info(directory=Path("records/20261127-1a2b3c4d/finalists-1")), 1, [])
+    plain.trial_finished(record(0, 0.9))
+    line = stream.getvalue().splitlines()[-1]
+    assert "trial 0 COMPLETE" in line
+    assert "best observed" not in line
 
 
 def test_a_closed_pipe_does_not_end_the_sweep():

@@ -90,6 +90,15 @@ def test_time_left_is_shared_by_trials_that_run_at_once(clock):
     assert tally.seconds_left() == pytest.approx(20)
 
 
+def test_time_left_ends_when_the_time_that_was_given_is_up_and_the_last_trials_are_done(clock):
+    done = [record(0, 0.9, seconds=10)]
+    tally = Tally(sweep_info(), 1000, done, longest_seconds=60, clock=clock)
+    assert tally.seconds_left() == pytest.approx(60 + 10)
+    clock.now += 45
+    assert tally.seconds_left() == pytest.approx(15 + 10)
+    assert Tally(sweep_info(), 3, done, longest_seconds=60, clock=clock).seconds_left() == 20
+
+
 def test_quick_failures_do_not_shorten_the_estimate(clock):
     failed = [record(slot, outcome="failed", seconds=0.1) for slot in range(3)]
     assert Tally(sweep_info(), 5, failed, clock=clock).seconds_left() == pytest.approx(0.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import re
 
@@ -13,6 +14,7 @@ import sweeps
 from sweeps.cli import app
 from sweeps.report.reading import read_sweep
 from sweeps.report.sections import report_sections
+from sweeps.report.sections.verdict import verdict_section
 from tests.sweeps.confusing_experiment import SPACE
 
 SECTIONS = [
@@ -53,6 +55,18 @@ def test_it_is_one_file_that_asks_for_nothing_else(page):
     assert "default-src 'none'" in page, "the browser would refuse anything from elsewhere"
     before_plotly = page[: page.index("<script>")]
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", before_plotly)
+
+
+def test_export_is_advised_where_the_best_kept_its_weights(swept):
+    data = read_sweep(swept.info, swept.home.store(swept.info.id))
+    dropped = tuple(dataclasses.replace(one, weights_sha256=None) for one in data.records)
+    with_weights, without = (
+        verdict_section(one, []).blocks[-1].text
+        for one in (data, dataclasses.replace(data, records=dropped))
+    )
+    assert "sweeps export confusing model" in with_weights
+    assert "sweeps export" not in without
+    assert "sweeps ui confusing" in without
 
 
 def test_every_section_is_there_in_its_order(sections, page):

@@ -16,7 +16,7 @@ def test_rows_come_in_slot_order_whatever_the_order_of_records():
         ("pruned", "PRUNED", "pruned"),
         ("diverged", "FAILED", "diverged"),
         ("failed", "FAILED", "error"),
-        ("interrupted", "RUNNING", "interrupted"),
+        ("interrupted", "WAITING", "interrupted"),
     ],
 )
 def test_an_outcome_gives_a_state_and_a_reason(outcome, state, reason):
@@ -45,7 +45,7 @@ def test_the_last_final_attempt_decides_a_slot():
 def test_a_slot_with_interrupted_attempts_only_is_running():
     attempts = [record(0, outcome="interrupted", attempt=n) for n in (1, 2)]
     (row,) = slot_rows(attempts)
-    assert (row.state, row.reason, row.attempts) == ("RUNNING", "interrupted", 2)
+    assert (row.state, row.reason, row.attempts) == ("WAITING", "interrupted", 2)
 
 
 def test_a_slot_whose_failed_attempt_is_to_be_tried_again_is_running():
@@ -54,7 +54,7 @@ def test_a_slot_whose_failed_attempt_is_to_be_tried_again_is_running():
     crashed = replace(record(0, outcome="failed", error="boom"), reason="crash", ends_slot=False)
     assert is_retried(crashed)
     (row,) = slot_rows([crashed])
-    assert (row.state, row.reason, row.error, row.attempts) == ("RUNNING", "crash", "boom", 1)
+    assert (row.state, row.reason, row.error, row.attempts) == ("WAITING", "crash", "boom", 1)
     (row,) = slot_rows([crashed, record(0, 0.9, attempt=2)])
     assert (row.state, row.reason, row.error, row.attempts) == (
         "COMPLETE",

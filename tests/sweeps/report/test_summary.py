@@ -23,7 +23,7 @@ def summary_of(records=RECORDS, **changes):
 
 def test_slots_are_counted_by_state():
     summary = summary_of()
-    assert summary.counts == {"COMPLETE": 2, "PRUNED": 1, "FAILED": 3, "RUNNING": 1}
+    assert summary.counts == {"COMPLETE": 2, "PRUNED": 1, "FAILED": 3, "WAITING": 1}
     assert (summary.done, summary.asked) == (6, 10)
 
 

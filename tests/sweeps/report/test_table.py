@@ -21,10 +21,18 @@ def test_parameters_at_the_end_and_contradicting_orders_are_kept_once_each():
     assert merge_orders([["a", "b"], ["a", "c"], ["b", "a"], []]) == ["a", "b", "c"]
 
 
-def test_a_known_order_of_the_space_wins_and_other_parameters_follow():
-    rows = slot_rows([record(0, 0.9, params=SHALLOW)])
-    names = parameter_names(rows, order=["dropout", "units_9", "learning_rate"])
-    assert names == ["dropout", "learning_rate", "units_1"]
+def test_branches_stand_in_the_order_of_the_space_whichever_was_tried_first():
+    names = "model", "gamma", "depth", "units", "rate"
+    space = {"body": {"parameters": [{"name": name} for name in names]}}
+    tried = [
+        {"model": "tree", "depth": 3, "rate": 0.1},
+        {"model": "svm", "gamma": 0.5, "rate": 1.0},
+        {"model": "net", "units_2": 3, "units_1": 4, "rate": 1.0, "own": 1},
+    ]
+    rows = slot_rows([record(slot, 0.9, params=params) for slot, params in enumerate(tried)])
+    expected = ["model", "gamma", "depth", "units_1", "units_2", "rate", "own"]
+    assert parameter_names(rows, space) == expected
+    assert list(to_frame(rows, space=space).columns)[6:13] == expected
 
 
 def test_columns_are_stable_and_the_objective_comes_first_among_metrics():
@@ -97,7 +105,7 @@ def test_a_frame_is_typed_column_by_column():
         "error": "string",
     }
     assert list(frame["state"]) == ["COMPLETE", "FAILED"]
-    assert list(frame["state"].cat.categories) == ["COMPLETE", "PRUNED", "FAILED", "RUNNING"]
+    assert list(frame["state"].cat.categories) == ["COMPLETE", "PRUNED", "FAILED", "WAITING"]
     assert list(frame["size"]) == ["16", "auto"]
     assert frame[["units", "act", METRIC]].isna().to_numpy().tolist() == [[False] * 3, [True] * 3]
 

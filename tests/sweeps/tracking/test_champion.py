@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps import failpoints
 from sweeps.cli import app
+from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import close_client
@@ -118,6 +119,13 @@ def test_the_best_trial_is_registered_once_however_often_it_is_projected(serving
 def test_its_address_is_that_of_the_alias(serving):
     sweep = serving.run()
     assert sweep.model_uri == f"models:/{name_of(sweep)}@champion"
+
+
+def test_no_address_is_given_of_what_is_not_registered(serving):
+    serving.space.write_text(TOY)  # whose experiment serves no model
+    sweep = serving.run(trials=1)
+    with pytest.raises(UsageError, match="no model of sweep 'toy' is registered"):
+        _ = sweep.model_uri
 
 
 @pytest.mark.slow
