@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sweeps.cli.options import ExtendOption, HomeOption, JsonOption, SameCodeOption, SpaceArgument
+from sweeps.cli.options import (
+    ExtendOption,
+    HomeOption,
+    JsonOption,
+    SameCodeOption,
+    SpaceArgument,
+    duration,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,21 +49,40 @@ class SweepPlan:
         trials: The next configurations, as far as they can be known.
         left: How many trials would be run in all.
         goes_on: From what an existing sweep would go on, in a line; empty for a new one.
+        measured_seconds: What a trial of it took so far, typically; None before one has ended.
     """
 
     config: SweepConfig
     trials: list[PlannedTrial]
     left: int
     goes_on: str = ""
+    measured_seconds: float | None = None
+
+    @property
+    def trial_seconds(self) -> float | None:
+        """About how long a trial takes: as measured so far, else the mean of the planned ones."""
+        known = [p.plan.seconds for p in self.trials if p.plan.seconds is not None]
+        if self.measured_seconds is not None or not known:
+            return self.measured_seconds
+        return sum(known) / len(known)
 
     @property
     def seconds(self) -> float | None:
-        """About how long all trials take: the mean of the planned ones, so many at once."""
-        known = [p.plan.seconds for p in self.trials if p.plan.seconds is not None]
-        if self.trials and not known:
+        """About how long all trials take, so many at once; None if that is not known."""
+        if not self.left:
+            return 0.0
+        one = self.trial_seconds
+        return None if one is None else one * self.left / self.config.parallelism.at_once
+
+    @property
+    def in_time(self) -> int | None:
+        """About how many trials begin before `--timeout`; None if all of them do, or none knows."""
+        limit, seconds = self.config.limits.timeout_seconds, self.seconds
+        if limit is None or seconds is None or seconds <= limit:
             return None
-        mean = sum(known) / max(len(known), 1)
-        return mean * self.left / self.config.parallelism.at_once
+        assert self.trial_seconds is not None
+        at_once = self.config.parallelism.at_once
+        return min(self.left, at_once * math.ceil(limit / self.trial_seconds))
 
 
 def plan(
@@ -74,6 +101,10 @@ def plan(
     pruner: Annotated[str | None, typer.Option(help="See sweeps run.")] = None,
     data: Annotated[str | None, typer.Option(metavar="SOURCE")] = None,
     ask_ahead: Annotated[int | None, typer.Option(help="Trials in flight at most.")] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="What fits into it, such as 1h30m."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Worker processes (default: one a core).")
     ] = None,
@@ -96,6 +127,7 @@ def plan(
         pruner=pruner,
         data=data,
         ask_ahead=ask_ahead,
+        timeout_seconds=timeout,
         workers=workers,
         home=home,
     )
@@ -124,15 +156,17 @@ def make_plan(config: SweepConfig) -> SweepPlan:
         from sweeps.coordinator.previewing import preview
 
         existing = preview(config)
+    measured = None
     if existing is not None:
         proposals, left, goes_on = existing.proposals(), existing.left, existing.text
+        measured = existing.typical_seconds
     else:
         proposals, left, goes_on = _first_proposals(config), config.limits.trials, ""
     trials = []
     for proposal in itertools.islice(proposals, len(config.space.baselines) + SHOWN_SAMPLES):
         engine = config.experiment.plan(config.configuration(proposal.params), config.data)
         trials.append(PlannedTrial(proposal.origin, proposal.params, engine))
-    return SweepPlan(config, trials, left, goes_on)
+    return SweepPlan(config, trials, left, goes_on, measured)
 
 
 def _first_proposals(config: SweepConfig) -> Iterator[Proposal]:
@@ -175,6 +209,10 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
             for p in plan.trials
         ],
         "estimated_seconds": plan.seconds,
+        "measured_seconds": plan.measured_seconds,
+        "timeout_seconds": config.limits.timeout_seconds,
+        "in_time": plan.in_time,
+        "pruner_sees": what_a_pruner_sees(config) or None,
     }
 
 
@@ -192,6 +230,7 @@ def _print(plan: SweepPlan) -> None:
         "constraints": ", ".join(str(c) for c in space.constraints) or "none",
         "trials": f"{config.limits.trials}, seed {config.seed}",
         "sampler": f"{config.sampler.name}, pruner {config.pruner.name}",
+        "pruner": what_a_pruner_sees(config),
         "workers": str(config.parallelism),
         "goes on": plan.goes_on,
         "left out": ", ".join(f"baseline {name}" for name in config.dropped_baselines),
@@ -214,7 +253,35 @@ def _print(plan: SweepPlan) -> None:
     elif plan.seconds is None:
         print("How long a trial takes shows once the first has ended. Nothing was created.")
     else:
-        print(f"About {format_seconds(plan.seconds)} for {which}. Nothing was created.")
+        of_trials = ", as its trials took so far" if plan.measured_seconds is not None else ""
+        print(f"About {format_seconds(plan.seconds)} for {which}{of_trials}.")
+        if plan.in_time is not None:
+            assert config.limits.timeout_seconds is not None
+            limit = format_seconds(config.limits.timeout_seconds)
+            print(f"In the {limit} of --timeout about {plan.in_time} of them begin.")
+        print("Nothing was created.")
+
+
+def what_a_pruner_sees(config: SweepConfig) -> str:
+    """Return by which trials a pruner judges another one, in a line; empty without a pruner.
+
+    Reproducible pruning knows what was told when a trial was proposed, and not what ended since.
+    """
+    if config.pruner.name == "none":
+        return ""
+    ahead, trials = config.ask_ahead, config.limits.trials
+    if config.order != "slots":
+        return "judges a trial by those that had ended when it was proposed"
+    if trials <= ahead:
+        return (
+            f"ends nothing: trial n is judged by trials 0 to n - {ahead} (--ask-ahead {ahead}), "
+            f"and there are {trials}"
+        )
+    return (
+        f"judges trial n by trials 0 to n - {ahead} (--ask-ahead {ahead}): the first {ahead} of "
+        f"{trials} by none, the last by {trials - ahead}"
+        + ("; a smaller --ask-ahead lets it end more" if ahead > 1 else "")
+    )
 
 
 def _parameter_table(config: SweepConfig) -> Table:

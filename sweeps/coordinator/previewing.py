@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from optuna.trial import FrozenTrial
 
@@ -49,6 +50,16 @@ class Preview:
             return f"nothing: generation {self.info.generation} has these options already"
         begins = f"generation {self.info.generation} from trial {self.info.first_slot} on"
         return f"{begins}; {describe_carried(self.ledger.carried)}"
+
+    @property
+    def typical_seconds(self) -> float | None:
+        """Median time of its trials so far; None before one has ended without a failure.
+
+        The first of each worker, which start it up as well, count if there are no others.
+        """
+        ended = [r for r in self.ledger.records if r.outcome in {"complete", "pruned"}]
+        seconds = [r.seconds for r in sorted(ended, key=lambda r: r.started_at)]
+        return median(seconds[self.config.parallelism.at_once :] or seconds) if seconds else None
 
     def proposals(self) -> Iterator[Proposal]:
         """Yield the next proposals, up to the first that must wait for an outcome."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pandas as pd
 import pytest
@@ -78,6 +79,32 @@ def test_confusion_of_what_does_not_classify_is_refused(finished_toy, make_home)
     finished_toy(trials=1)
     with pytest.raises(UsageError, match="does not classify"):
         sweeps.confusion("toy", 0, make_home())
+
+
+def test_a_plan_knows_the_trials_measured_so_far_and_what_fits_into_a_timeout(finished_toy, call):
+    finished_toy(trials=4)
+    words = "plan", "TOY", "--trials", 1000, "--workers", 2
+    plan = json.loads(call(*words, "--timeout", "0.01s", "--json").stdout)
+    one = plan["measured_seconds"]
+    assert plan["estimated_seconds"] == pytest.approx(996 * one / 2)
+    assert plan["in_time"] == min(2 * math.ceil(0.01 / one), 996)
+    assert "as its trials took so far." in call(*words).stdout
+    in_time = call(*words, "--timeout", 0.0001).stdout
+    assert in_time.endswith("of --timeout about 2 of them begin.\nNothing was created.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((8, "--ask-ahead", 8), "ends nothing: trial n is judged by trials 0 to n - 8 "),
+        ((10, "--ask-ahead", 8), "the first 8 of 10 by none, the last by 2; a smaller"),
+        ((10, "--ask-ahead", 1), "the first 1 of 10 by none, the last by 9\n"),
+    ],
+)
+def test_a_plan_says_what_a_pruner_sees(call, words, said):
+    planned = call("plan", "TOY", "--pruner", "asha", "--trials", *words).stdout
+    assert said in planned
+    assert "judge" not in call("plan", "TOY", "--trials", *words).stdout
 
 
 @pytest.mark.slow
