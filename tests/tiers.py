@@ -30,8 +30,13 @@ LIMITS: Final = {"first": 6.0, "all": 60.0}
 COVERAGE_FACTOR: Final = 2.0
 """Measuring coverage costs this much at the most."""
 DEAREST: Final = 25
-UNMEASURED: Final = ("tests/sweeps/coordinator/", "tests/sweeps/shared/")
-"""The dear tests below run lines that the first tier covers: tracing them would only cost time."""
+MEASURED: Final = (
+    "tests/digitexp/explorer/",
+    "tests/sweeps/cli/test_steering.py",
+    "tests/sweeps/finalizing/",
+    "tests/sweeps/report/",
+)
+"""The dear tests that run lines the first tier leaves out: tracing others would only cost time."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _shared = SimpleNamespace(seconds=0.0)
@@ -96,8 +101,7 @@ def made_for_many() -> Iterator[None]:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Measure no coverage where it would only cost time."""
     tracing = coverage.Coverage.current()
-    is_dear = tier_of(item) != "first" and item.nodeid.startswith(UNMEASURED)
-    if tracing is None or not is_dear:
+    if tracing is None or tier_of(item) == "first" or item.nodeid.startswith(MEASURED):
         return (yield)
     tracing.stop()
     try:
