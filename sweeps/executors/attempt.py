@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sweeps.clock import Stopwatch
-from sweeps.executors.checking import checked
+from sweeps.executors.checking import checked, text
 from sweeps.executors.protocol import Judge
 from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.failure_policy import FailureReason
@@ -55,7 +55,7 @@ def run_attempt(
     on_epoch: OnEpoch,
     judge: Judge | None,
 ) -> Attempt:
-    """Train one attempt; only KeyboardInterrupt and SystemExit pass through.
+    """Train one attempt; only KeyboardInterrupt passes through.
 
     Args:
         experiment: What trains.
@@ -76,10 +76,13 @@ def run_attempt(
 
     try:
         result = checked(experiment.train(spec, data, ask))
-    except Exception as failure:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failure:  # `sys.exit` in a training ends that training
         reason = reason_of(failure)
         tail = "".join(traceback.format_exception(failure))[-_TRACEBACK_CHARACTERS:]
-        error = f"{type(failure).__name__}: {failure}\n\n{tail}"
+        said = text(failure, _TRACEBACK_CHARACTERS)
+        error = text(f"{type(failure).__name__}: {said}\n\n{tail}")
     finished_at = watch.now_ms()
     return Attempt(
         spec,

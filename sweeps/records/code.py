@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sweeps.records.documents import read_numbered
+from sweeps.records.documents import json_bytes, read_numbered
 from sweeps.records.files import write_atomically
 
 _FILE: Final = "code-{}.json"
@@ -121,7 +121,7 @@ class CodeHistory:
         kept = self.all()
         if any((k.digest, k.same_as) == (code.digest, code.same_as) for k in kept):
             return
-        content = json.dumps(dataclasses.asdict(code), indent=1, ensure_ascii=False).encode()
+        content = json_bytes(dataclasses.asdict(code), indent=1)
         write_atomically(self._folder / _FILE.format(len(kept) + 1), content, "code")
 
     def path(self, code: ExperimentCode) -> Path:

@@ -61,6 +61,12 @@ def heard(read: Callable[[], T], report: Report = warn) -> T | None:
         return None
 
 
+def json_bytes(document: Any, indent: int | None = None) -> bytes:
+    """Return a JSON document as it is stored; any text can be, half a surrogate pair escaped."""
+    said = json.dumps(document, indent=indent, ensure_ascii=False)
+    return said.encode("utf-8", "backslashreplace")
+
+
 class _NewerError(ValueError):
     """A document has members that this version does not know."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
+
+from sweeps.records.documents import json_bytes
 
 SweepStatus = Literal["FINISHED", "KILLED", "FAILED"]
 
@@ -32,4 +33,4 @@ class Ending:
 
     def to_json(self) -> bytes:
         """Return it as a JSON document."""
-        return json.dumps(asdict(self), ensure_ascii=False).encode()
+        return json_bytes(asdict(self))

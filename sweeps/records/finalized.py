@@ -6,7 +6,6 @@ Made from the records of other sweeps (its confirmations): the same command make
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from sweeps.records.documents import (
     DamagedFileError,
     Report,
     heard,
+    json_bytes,
     listed,
     put_aside,
     read_document,
@@ -173,7 +173,7 @@ class Conclusions:
         self._write(name, dataclasses.asdict(telling))
 
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
-        content = json.dumps(document, indent=1, ensure_ascii=False).encode()
+        content = json_bytes(document, indent=1)
         write_atomically(self._folder / name, content, "conclusion")
 
 

@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 
 from sweeps.experiment import TrialResult, TrialSpec
+from sweeps.records.documents import json_bytes
 from sweeps.records.record import Record
 
 FORMAT_VERSION: Final = 1
@@ -49,7 +50,7 @@ class VersionError(FormatError):
 def encode(record: Record) -> bytes:
     """Return a record as bytes; weights are left out."""
     arrays = dict(record.result.arrays) if record.result else {}
-    document = json.dumps(_to_json(record), allow_nan=True, ensure_ascii=False).encode()
+    document = json_bytes(_to_json(record))
     members = {_JSON_MEMBER: np.frombuffer(document, np.uint8)}
     members |= {f"arrays/{name}": array for name, array in arrays.items()}
     return seal(pack_arrays(members))
@@ -73,9 +74,16 @@ def decode(data: bytes, *, arrays: bool = True) -> Record:
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return named arrays as a compressed npz archive."""
+    """Return named arrays as a compressed npz archive.
+
+    As `np.savez_compressed` makes it, which has arguments of its own named `file` and
+    `allow_pickle`.
+    """
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **dict(arrays))
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
     return buffer.getvalue()
 
 

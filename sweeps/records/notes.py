@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from sweeps.locks import exclusive
-from sweeps.records.documents import read_document, shaped
+from sweeps.records.documents import json_bytes, read_document, shaped
 from sweeps.records.files import write_atomically
 
 _FILE: Final = "notes.json"
@@ -40,5 +39,5 @@ class Notes:
         """
         with exclusive(self._folder):
             notes = self.all() | {subject: text}
-            content = json.dumps(notes, indent=1, ensure_ascii=False).encode()
+            content = json_bytes(notes, indent=1)
             write_atomically(self._folder / _FILE, content, "notes")

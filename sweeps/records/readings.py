@@ -22,6 +22,7 @@ from sweeps.records.documents import (
     RecordError,
     Report,
     heard,
+    json_bytes,
     listed,
     read_document,
     shaped,
@@ -172,8 +173,8 @@ class Readings:
         Raises:
             StoreError: It cannot be written.
         """
-        content = json.dumps(asdict(reading), indent=1, ensure_ascii=False)
-        write_atomically(self._path(reading.number, "json"), content.encode(), "conclusion")
+        content = json_bytes(asdict(reading), indent=1)
+        write_atomically(self._path(reading.number, "json"), content, "conclusion")
 
     def keep(self, reading: Reading, scores: Mapping[str, np.ndarray]) -> None:
         """Keep what was scored."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from sweeps.records.documents import (
     RecordError,
     Report,
     heard,
+    json_bytes,
     listed,
     read_document,
     read_numbered,
@@ -268,7 +268,7 @@ class RecordStore:
         return self.folder / _GENERATIONS.format(number)
 
     def _write_json(self, path: Path, document: Mapping[str, Any], what: str) -> None:
-        write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False).encode(), what)
+        write_atomically(path, json_bytes(document, indent=1), what)
 
 
 def _as_marked(record: Record, retried: Collection[str]) -> Record:

@@ -23,10 +23,22 @@ class Misbehaving(ToyExperiment):
             return large(act, argument)
         if act == "sockets":
             return result("complete", str(count_sockets()))
+        if act == "return":
+            return TrialResult(**argument)
+        if act == "raise odd":
+            raise Odd(argument)
         if act == "pid":
             return result("complete", str(os.getpid()))
         misbehave(act, argument)
         return result("complete", "fine")
+
+
+class Odd(BaseException):
+    """Raised with anything; what it says of itself may be no text at all."""
+
+    def __str__(self):
+        (said,) = self.args
+        return said
 
 
 def count_sockets():
@@ -44,6 +56,8 @@ def misbehave(act, argument):
             ctypes.string_at(0)
         case "exit":
             sys.exit(argument)
+        case "leave":
+            os._exit(argument)
         case "raise":
             raise RuntimeError("told to raise")
         case "grandchild":

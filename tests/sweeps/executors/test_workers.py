@@ -33,8 +33,8 @@ def test_every_attempt_comes_back_and_every_epoch_is_heard_of(bench):
     [
         ("kill", None, "was killed by SIGKILL (out of memory?)"),
         ("segfault", None, "was killed by SIGSEGV"),
-        ("exit", 3, "ended with exit code 3"),
-        ("exit", None, "ended with exit code 0"),
+        ("leave", 3, "ended with exit code 3"),
+        ("leave", 0, "ended with exit code 0"),
     ],
 )
 def test_a_worker_that_dies_ends_its_attempt_only(bench, act, argument, expected):
