@@ -138,11 +138,19 @@ def _read_h5(opened: Any, file: Path) -> Layers:
                 f"{file}: {path} has no name of its layer; load it with the Keras that wrote it, "
                 "and save it with Keras 3.10 or newer."
             )
+        for key, dataset in entry.items():
+            if dataset.external or dataset.is_virtual:
+                raise ValueError(f"{file}: {path}/{key} lies in another file, which is not read.")
         sizes = [dataset.nbytes for dataset in entry.values()]
         check_size(sum(sizes), f"{file} ({path})")
         layers[str(entry.attrs["name"])] = {key: np.asarray(entry[key]) for key in entry}
 
     with h5py.File(opened, "r") as archive:
+        away = archive.visititems_links(
+            lambda path, link: None if isinstance(link, h5py.HardLink) else str(path)
+        )
+        if away is not None:
+            raise ValueError(f"{file}: {away} is a link to somewhere else, which is not followed.")
         archive.visititems(visit)
     if not layers:
         raise ValueError(f"{file}: there are no weights of Keras 3's layout in it; give {_FORMS}.")

@@ -24,7 +24,7 @@ _ORDER: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-_COMPARISON = re.compile(rf"\s*({_NAME})\s*(<=|>=|==|!=|<(?!=)|>(?!=)|\bin\b)\s*(.+?)\s*")
+_LEFT = re.compile(rf"({_NAME})\s*(<=|>=|==|!=|<(?!=)|>(?!=)|\bin\b)")
 _BARE = re.compile(r"[^\s<>=!,\[\]'\"&|()*/]+")
 
 
@@ -102,10 +102,12 @@ def parse_expression(text: str) -> Expression:
 
 
 def _comparison(text: str) -> Comparison:
-    match = _COMPARISON.fullmatch(text)
-    if match is None:
-        raise SpaceError(f"received {show(text.strip())}, which is not a comparison; {HELP}")
-    left, symbol, right = match.groups()
+    text = text.strip()
+    match = _LEFT.match(text)
+    right = text[match.end() :].strip() if match else ""
+    if match is None or not right:
+        raise SpaceError(f"received {show(text)}, which is not a comparison; {HELP}")
+    left, symbol = match.groups()
     if symbol == "in":
         return Comparison(left, symbol, _members(right))
     value = _operand(right)

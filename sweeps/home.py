@@ -225,6 +225,14 @@ class Home:
 
 def _folder(option: str | Path | None) -> Path:
     path = Path(option or os.environ.get("SWEEPS_HOME") or "mlruns").expanduser().resolve()
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise UsageError(
+            f"home {shown}: a path that is not UTF-8 cannot stand in a database address; give "
+            "another folder with --home"
+        ) from None
     if set("%?{}") & set(str(path)):
         raise UsageError(
             f"home {path}: a path with %, ?, {{ or }} cannot stand in a database address; give "

@@ -94,7 +94,7 @@ class Recorded:
         """
         with self._reading, _in_words():
             found = self._sweep(sweep)
-            rows = [row for row in found.rows() if row.epochs and row.state != "RUNNING"]
+            rows = [row for row in found.rows() if row.epochs and row.state != "WAITING"]
             sign = 1.0 if found.info.direction == "minimize" else -1.0
             rows.sort(key=lambda r: (r.objective is None, sign * (r.objective or 0), r.slot))
             folder = self._home.store(found.info.id).folder

@@ -34,12 +34,16 @@ def parse_scalar(text: str) -> Value:
         return _WORDS[text]
     if _NOT_FINITE.fullmatch(text):
         raise SpaceError(f"received {text}; only finite numbers are allowed")
-    if _FLOAT.fullmatch(text) and len(text) > _MAX_DIGITS:
+    is_written_as_number = _FLOAT.fullmatch(text) or _HEXADECIMAL.fullmatch(text)
+    if is_written_as_number and len(text) > _MAX_DIGITS:
         raise SpaceError(f"received a number of {len(text)} characters; at most {_MAX_DIGITS}")
     if _INTEGER.fullmatch(text):
         return int(text)
     if _HEXADECIMAL.fullmatch(text):
-        return int(text, 16)
+        number: int | float = int(text, 16)
+        if not is_number(number):
+            raise SpaceError(f"received {text[:20]}...; only numbers up to 1e308 are allowed")
+        return number
     if _FLOAT.fullmatch(text):
         number = float(text)
         if not math.isfinite(number):
@@ -50,7 +54,12 @@ def parse_scalar(text: str) -> Value:
 
 def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value is a finite int or float; a bool is neither."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond what a float can hold
+        return False
 
 
 def same(left: object, right: object) -> bool:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import typer
 
 from sweeps.cli.browsing import BrowserOption, open_page, wants_browser
-from sweeps.cli.mlflow_server import check_port, name_in_url, say, signals_exit
+from sweeps.cli.mlflow_server import LOOPBACK, check_port, name_in_url, say, signals_exit
 from sweeps.cli.options import HomeOption
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
     from sweeps.home import Home
 
 REFRESH_SECONDS: Final = 3.0
@@ -50,7 +53,8 @@ def dashboard(
     with signals_exit(), tempfile.TemporaryDirectory(prefix="sweeps-dashboard-") as folder:
         copy = Path(folder) / "optuna.db"
         count = _refresh(found, copy)
-        server = make_server(host, port, make_app(copy), _Server, _Silent)
+        app = _for_own_pages(make_app(copy), {*LOOPBACK, host})
+        server = make_server(host, port, app, _Server, _Silent)
         with server, _refreshing(found, copy), contextlib.suppress(KeyboardInterrupt):
             address = f"http://{name_in_url(host)}:{port}/dashboard"
             say(f"Optuna Dashboard, on a copy of {counted(count, 'study', 'studies')}: {address}")
@@ -69,6 +73,32 @@ def _dashboard_app() -> Callable[[Path], Any]:
             "Optuna Dashboard is not installed: pip install -e '.[dashboard]'"
         ) from None
     return lambda copy: wsgi(f"sqlite:///{copy}")
+
+
+def _for_own_pages(app: WSGIApplication, names: Collection[str]) -> WSGIApplication:
+    """Answer only what is asked by these names, and by pages from here.
+
+    A page of anybody's in a browser here can send requests to this port, and a name of anybody's
+    can be made to lead to it (DNS rebinding).
+    """
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        asked = [f"//{environ.get('HTTP_HOST', '')}"]
+        if "HTTP_ORIGIN" in environ:
+            asked.append(environ["HTTP_ORIGIN"])
+        if all(_name_of(address) in names for address in asked):
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [f"this page is for {', '.join(sorted(names))} only\n".encode()]
+
+    return answer
+
+
+def _name_of(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
 
 
 def _refresh(home: Home, copy: Path) -> int:

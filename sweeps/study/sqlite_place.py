@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import optuna
 import sqlalchemy
@@ -80,8 +81,9 @@ class SqlitePlace:
 
     def open_to_read(self) -> RDBStorage:
         """Open it so that nothing is created, migrated or written."""
+        file = f"file:{quote(quote(str(self._database)))}"  # SQLAlchemy reads one, SQLite the other
         return RDBStorage(
-            f"sqlite:///file:{self._database}?mode=ro&uri=true",
+            f"sqlite:///{file}?mode=ro&uri=true",
             skip_compatibility_check=True,
             skip_table_creation=True,
         )

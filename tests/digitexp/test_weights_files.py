@@ -3,6 +3,7 @@
 import pickle
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -110,3 +111,50 @@ def test_hdf5_files_of_other_programs_are_refused(tmp_path):
 def test_contradictions_are_refused_before_any_file_is_looked_for(params, message):
     with pytest.raises(ConfigError, match=message):
         TrialConfig.from_params(params)
+
+
+def keras_layout(file):
+    group = file.create_group("layers/dense/vars")
+    group.attrs["name"] = "dense"
+    return group
+
+
+def outside(tmp_path, kind):
+    """Make a file of weights whose values lie elsewhere."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(np.arange(4.0).tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["kernel"] = np.arange(4.0)
+    path = tmp_path / "model.weights.h5"
+    with h5py.File(path, "w") as file:
+        group = keras_layout(file)
+        match kind:
+            case "storage":
+                group.create_dataset("0", (4,), "f8", external=[(str(secret), 0, 32)])
+            case "virtual":
+                layout = h5py.VirtualLayout((4,), "f8")
+                layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "kernel", (4,))
+                group.create_virtual_dataset("0", layout)
+            case "external link":
+                group["0"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "kernel")
+            case "soft link":
+                file["kernel"] = np.arange(4.0)
+                group["0"] = h5py.SoftLink("/kernel")
+            case "group link":
+                file["layers/more"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("storage", "layers/dense/vars/0 lies in another file"),
+        ("virtual", "layers/dense/vars/0 lies in another file"),
+        ("external link", "layers/dense/vars/0 is a link to somewhere else"),
+        ("soft link", "layers/dense/vars/0 is a link to somewhere else"),
+        ("group link", "layers/more is a link to somewhere else"),
+    ],
+)
+def test_weights_that_lie_in_another_file_are_not_read(tmp_path, kind, said):
+    with pytest.raises(ValueError, match=said):
+        read_weights(outside(tmp_path, kind))

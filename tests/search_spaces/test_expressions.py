@@ -82,3 +82,25 @@ def test_written_out_it_is_read_back_as_the_same(text):
 def test_anything_else_is_refused_with_how_to_write_it(text, fragment):
     with pytest.raises(SpaceError, match=fragment):
         parse_expression(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x <= 0x" + "f" * 290,  # 290 digits: beyond what a float holds
+        "x <= 0x" + "f" * 400,
+        "x <= " + "9" * 5000,
+        "x <= " + " " * 20_000 + "\n1\nb",  # took minutes: the pattern went back and forth
+        "x " + " " * 20_000 + "y",
+        "x <= ",
+    ],
+    ids=["large", "longer", "decimal", "spaces", "no operator", "nothing"],
+)
+def test_huge_numbers_and_much_space_are_refused_at_once(text):
+    with pytest.raises(SpaceError, match="received"):
+        parse_expression(text)
+
+
+def test_space_around_and_between_does_not_matter():
+    written = "\t x  <=\n 3  and\ty in [ 1,2 ] "
+    assert parse_expression(written) == parse_expression("x <= 3 and y in [1, 2]")

@@ -7,12 +7,15 @@ import signal
 import socket
 import sqlite3
 import time
+import urllib.error
 import urllib.request
 from contextlib import closing
 
 import pytest
 
 import sweeps
+from sweeps.cli.dashboard import _for_own_pages
+from sweeps.cli.mlflow_server import LOOPBACK
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
@@ -71,3 +74,35 @@ def test_the_copy_follows_a_sweep_that_goes_on(dashboard, run_toy):
         assert time.monotonic() < end
         time.sleep(0.3)
     assert len(sweeps.load("toy", more.home.path).rows()) == 9
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "answered"),
+    [
+        ("127.0.0.1:8080", None, True),
+        ("localhost:8080", "http://localhost:8080", True),
+        ("[::1]:8080", None, True),
+        ("box.lan:8080", None, True),  # what --host names
+        ("evil.example", None, False),
+        ("127.0.0.1.evil.example", None, False),
+        ("127.0.0.1:8080", "https://evil.example", False),
+        ("127.0.0.1:8080", "null", False),
+        ("[", None, False),
+        ("", None, False),
+    ],
+)
+def test_only_pages_from_here_are_answered(host, origin, answered):
+    app = _for_own_pages(lambda environ, start: [b"studies"], {*LOOPBACK, "box.lan"})
+    environ = {"HTTP_HOST": host} | ({"HTTP_ORIGIN": origin} if origin else {})
+    said = []
+    body = b"".join(app(environ, lambda status, headers: said.append(status)))
+    assert (body == b"studies") == answered
+    assert said == ([] if answered else ["403 Forbidden"])
+
+
+@pytest.mark.slow
+def test_a_name_of_anybodys_gets_nothing(dashboard):
+    _, base = dashboard
+    request = urllib.request.Request(f"{base}/api/studies", headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(request, timeout=10)

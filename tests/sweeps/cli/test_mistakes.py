@@ -175,7 +175,7 @@ def test_a_home_that_is_a_file_is_refused(tmp_path):
     assert_refused(["run", "smoke"], tmp_path, "is a file")
 
 
-@pytest.mark.parametrize("name", ["a%20b", "what?", "{x}"])
+@pytest.mark.parametrize("name", ["a%20b", "what?", "{x}", "caf\udce9"])
 def test_a_home_that_no_address_can_hold_is_refused(tmp_path, name):
     result = CliRunner().invoke(app, ["run", "smoke", "--home", str(tmp_path / name)])
     assert result.exit_code == 2

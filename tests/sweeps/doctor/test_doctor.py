@@ -311,3 +311,10 @@ def test_a_home_without_sweeps_is_well_and_stays_empty(tmp_path):
     result = CliRunner().invoke(app, ["doctor", "--home", str(tmp_path)])
     assert (result.exit_code, result.stdout) == (0, "all is well with 0 sweeps\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a#b", "café & more"])
+def test_a_home_with_an_odd_name_is_examined_as_any_other(run_toy, tmp_path, name):
+    patient = Patient(run_toy(home=name, trials=2, workers=0).home.path)
+    assert patient.problems() == []
+    assert not list(tmp_path.glob("**/a")), "the address was cut at the sign"
