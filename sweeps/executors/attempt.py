@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,15 +75,20 @@ def run_attempt(
             verdicts.append(stop)
         return stop
 
+    process = os.getpid()
     try:
         result = checked(experiment.train(spec, data, ask))
     except KeyboardInterrupt:
+        if os.getpid() != process:
+            os._exit(0)
         raise
     except BaseException as failure:  # `sys.exit` in a training ends that training
         reason = reason_of(failure)
         tail = "".join(traceback.format_exception(failure))[-_TRACEBACK_CHARACTERS:]
         said = text(failure, _TRACEBACK_CHARACTERS)
         error = text(f"{type(failure).__name__}: {said}\n\n{tail}")
+    if os.getpid() != process:  # a copy that the training forked, and that came back from it
+        os._exit(0)
     finished_at = watch.now_ms()
     return Attempt(
         spec,

@@ -16,6 +16,7 @@ from sweeps.executors.protocol import Judge
 from sweeps.experiment import Stop, TrialSpec
 
 _LENGTH: Final = struct.Struct("!Q")
+_MOST_BYTES: Final = 1 << 36
 CHUNK_BYTES: Final = 1 << 20
 
 
@@ -85,6 +86,10 @@ def pack(message: Any) -> bytes:
     return _LENGTH.pack(len(payload)) + payload
 
 
+class MessageError(Exception):
+    """What arrived is no message: something else wrote to the socket."""
+
+
 class Inbox:
     """Puts frames together from whatever pieces arrive."""
 
@@ -92,12 +97,23 @@ class Inbox:
         self._bytes = bytearray()
 
     def feed(self, piece: bytes) -> Iterator[Any]:
-        """Take a piece and yield the messages that are complete with it."""
+        """Take a piece and yield the messages that are complete with it.
+
+        Raises:
+            MessageError: There is something else among them.
+        """
         self._bytes += piece
         while len(self._bytes) >= _LENGTH.size:
-            end = _LENGTH.size + _LENGTH.unpack_from(self._bytes)[0]
+            size = _LENGTH.unpack_from(self._bytes)[0]
+            if size > _MOST_BYTES:
+                raise MessageError(f"it began with {bytes(self._bytes[:40])!r}")
+            end = _LENGTH.size + size
             if len(self._bytes) < end:
                 return
             frame = bytes(memoryview(self._bytes)[_LENGTH.size : end])
             del self._bytes[:end]
-            yield pickle.loads(frame)  # noqa: S301 - from a process of our own
+            try:
+                message = pickle.loads(frame)  # noqa: S301 - from a process of our own
+            except Exception as error:
+                raise MessageError(f"{type(error).__name__}: {error}") from None
+            yield message

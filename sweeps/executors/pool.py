@@ -16,7 +16,17 @@ from functools import partial
 from typing import Any, Final
 
 from sweeps.executors.attempt import Attempt
-from sweeps.executors.messages import Ended, Epochs, Failed, Preloaded, Started, StopTask, pack
+from sweeps.executors.messages import (
+    Ended,
+    Epochs,
+    Failed,
+    Hello,
+    MessageError,
+    Preloaded,
+    Started,
+    StopTask,
+    pack,
+)
 from sweeps.executors.preloading import Preload
 from sweeps.executors.protocol import Listener
 from sweeps.executors.seat import Job, Seat
@@ -183,13 +193,19 @@ class Pool:
             # The server says how it ended, and soon.
             self._forget_channel(channel)
             seat.shut()
+        except MessageError as error:
+            said = f"the worker process sent what is no message ({error}){seat.last_lines()}"
+            pid = seat.pid
+            self._lose(seat, said, "crash")
+            if pid is not None:
+                self._server.end_worker(pid)
 
     def _take(self, seat: Seat, message: Any) -> None:
         if isinstance(message, Attempt):
             self._finish(seat, message)
         elif isinstance(message, Epochs):
             self._show(seat, message)
-        else:
+        elif isinstance(message, Hello):
             self.warm_up_seconds = self.warm_up_seconds or time.monotonic() - self._began
             seat.rest()
 
@@ -201,7 +217,8 @@ class Pool:
 
     def _finish(self, seat: Seat, attempt: Attempt) -> None:
         job = seat.job
-        assert job is not None
+        if job is None or job.spec.key != attempt.spec.key:
+            return  # something else in that process wrote it
         seat.rest()
         if seat.tasks >= self._tasks_per_worker:
             self._forget_channel(seat.channel)
@@ -213,7 +230,7 @@ class Pool:
 
     def _bury(self, seat: Seat, code: int) -> None:
         """Take what a dead worker had still sent, and let its seat have another."""
-        with contextlib.suppress(EOFError):
+        with contextlib.suppress(EOFError, MessageError):
             for message in seat.receive():
                 self._take(seat, message)
         if seat.channel is not None:  # not replaced after its last result

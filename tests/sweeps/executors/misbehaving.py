@@ -3,9 +3,11 @@
 import ctypes
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,11 @@ class Misbehaving(ToyExperiment):
             return TrialResult(**argument)
         if act == "raise odd":
             raise Odd(argument)
+        if act == "forked":
+            if os.fork() == 0:
+                return result("complete", "forked")  # a second one
+            os.wait()
+            return result("complete", "fine")
         if act == "pid":
             return result("complete", str(os.getpid()))
         misbehave(act, argument)
@@ -45,6 +52,15 @@ def count_sockets():
     descriptors = Path("/proc/self/fd")
     links = [link for link in descriptors.iterdir() if link.is_symlink()]
     return sum("socket" in str(link.readlink()) for link in links)
+
+
+def worker_socket():
+    """Return the number of the descriptor on which this worker answers."""
+    for number in (int(link.name) for link in Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):
+            if number > 2 and stat.S_ISSOCK(os.fstat(number).st_mode):
+                return number
+    raise AssertionError("there is no socket")
 
 
 def misbehave(act, argument):
@@ -84,6 +100,9 @@ def hang(act, argument):
         case "stop":
             Path(argument).write_text(known)
             os.kill(os.getpid(), signal.SIGSTOP)
+        case "written":
+            os.write(worker_socket(), argument)
+            time.sleep(600)
         case "killed once told":
             Path(argument).write_text(known)
             while not Path(argument).with_name("go").exists():

@@ -131,6 +131,11 @@ def test_a_training_that_exits_fails_and_ends_nothing_else(bench, stored, code):
     assert bench.result("return", PLAIN).result.metrics == {"score": 0.5}
 
 
+@both
+def test_a_copy_that_a_training_forked_does_not_come_back_from_it(bench):
+    assert [bench.result("forked").result.stop_reason for _ in range(4)] == ["fine"] * 4
+
+
 texts = st.text(st.characters(exclude_categories=()), max_size=30)
 numbers = st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), texts, st.binary())
 arrays = st.dictionaries(texts, st.one_of(numbers, st.lists(numbers, max_size=3)), max_size=3)

@@ -123,6 +123,18 @@ def test_what_a_dead_worker_had_started_ends_and_does_not_hide_its_death(bench, 
     assert eventually(lambda: not any(is_alive(pid) for pid in pids(tmp_path / "pids")), 5)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [b"what a training printed to the wrong place", (5).to_bytes(8) + b"words"],
+    ids=["length", "pickle"],
+)
+def test_bytes_on_a_workers_socket_end_its_attempt_only(bench, written):
+    died = bench.result("written", written)
+    assert (died.result, died.reason) == (None, "crash")
+    assert "sent what is no message" in died.error
+    assert bench.result("fine").result
+
+
 def test_a_crashed_fork_server_is_replaced(bench, tmp_path):
     future = bench.submit("sleep", str(tmp_path / "pids"))
     _, server, _ = pids(tmp_path / "pids")
