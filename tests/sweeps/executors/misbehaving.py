@@ -29,14 +29,12 @@ class Misbehaving(ToyExperiment):
             return TrialResult(**argument)
         if act == "raise odd":
             raise Odd(argument)
-        if act == "forked":
-            if os.fork() == 0:
-                return result("complete", "forked")  # a second one
-            os.wait()
-            return result("complete", "fine")
         if act == "pid":
             return result("complete", str(os.getpid()))
-        misbehave(act, argument)
+        if act == "forked" and (child := os.fork()):
+            os.waitpid(child, 0)  # which returns a second result
+        else:
+            misbehave(act, argument)
         return result("complete", "fine")
 
 
