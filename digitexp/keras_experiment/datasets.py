@@ -29,7 +29,7 @@ from digitexp.keras_experiment.data import (
 )
 from digitexp.training.tensorflow_setup import start_tensorflow
 
-__all__ = ["ExamplesDigest", "are_datasets", "built_with", "read_datasets"]
+__all__ = ["ExamplesDigest", "are_datasets", "built_with", "read_datasets", "reading_digest"]
 
 _ENDLESS = -1  # what `cardinality` says of a set that never ends
 
@@ -50,6 +50,12 @@ class ExamplesDigest:
     def hexdigest(self) -> str:
         """Return it, of all examples so far."""
         return f"{self._sum % 2**256:064x}"
+
+
+def reading_digest(parts: Parts) -> str:
+    """Return a digest of the validation examples in the order in which they come this time."""
+    batches = [_as_arrays(batch) for batch in parts.validation_batches()]
+    return digest_of(*(array for batch in batches for array in named_arrays(*batch)))
 
 
 def are_datasets(data: Any) -> bool:

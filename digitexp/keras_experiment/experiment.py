@@ -14,7 +14,12 @@ from typing import Any, Literal
 import numpy as np
 
 from digitexp.keras_experiment.data import Parts, Task, Tasks, arrays_of, read_parts, tasks_of
-from digitexp.keras_experiment.datasets import are_datasets, built_with, read_datasets
+from digitexp.keras_experiment.datasets import (
+    are_datasets,
+    built_with,
+    read_datasets,
+    reading_digest,
+)
 from digitexp.keras_experiment.parameters import TRAINING, described, training_parameters
 from digitexp.keras_experiment.serving import answer, is_single, signature_of
 from digitexp.training.tensorflow_setup import without_chatter
@@ -227,6 +232,24 @@ class KerasExperiment:
         model = checked(self._build(self._params(config)))
         give_weights(model, weights)
         return model
+
+    def recomputed(
+        self, model: Any, config: Mapping[str, Value], data: PreparedData
+    ) -> Mapping[str, np.ndarray]:
+        """Return what the model answers to the validation part now, as trials record it.
+
+        Nothing of a dataset that gives its examples in another order each time, nor of a model
+        whose answers are random: they cannot be compared one by one.
+        """
+        from digitexp.keras_experiment.trial import answers
+
+        seed = data.info["split_seed"]
+        parts = data.payload or self._built_anew(data, seed)
+        if parts.is_dataset:
+            again = (parts, self._built_anew(data, seed), self._built_anew(data, seed + 1))
+            if len({reading_digest(one) for one in (parts, *again)}) > 1:
+                return {}
+        return answers(model, parts, self._task)
 
     def signature(self, info: Mapping[str, Any]) -> Signature | None:
         """Return the shape and dtype of the data, as what a served model takes."""

@@ -18,7 +18,7 @@ from digitexp.keras_experiment.models import check_fits, checked, named_weights,
 from digitexp.keras_experiment.training import Trained, predict, train_model
 from sweeps.experiment import OnEpoch, TrialResult
 
-__all__ = ["run_trial"]
+__all__ = ["answers", "run_trial"]
 
 
 def run_trial(
@@ -70,8 +70,7 @@ def run_trial(
     arrays: dict[str, np.ndarray] = {}
     weights = None
     if trained.best_epoch is not None:
-        gives = getattr(model, "output_names", None) or ()
-        judged, arrays = judge(*predict(model, parts), task, parts.classes, gives)
+        judged, arrays = _judged(model, parts, task)
         weights = named_weights(model)
         metrics = (
             judged
@@ -93,6 +92,24 @@ def run_trial(
         engine="keras",
         info=dict(info),
     )
+
+
+def answers(model: Any, parts: Parts, task: Tasks) -> dict[str, np.ndarray]:
+    """Return what a trained model answers to the validation part, by the names of the arrays.
+
+    Nothing if it answers otherwise each time it is asked.
+    """
+    first, again = (_judged(model, parts, task)[1] for _ in range(2))
+    found = {name: array for name, array in first.items() if name.startswith("predicted")}
+    is_steady = all(np.array_equal(array, again[name]) for name, array in found.items())
+    return found if is_steady else {}
+
+
+def _judged(
+    model: Any, parts: Parts, task: Tasks
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    gives = getattr(model, "output_names", None) or ()
+    return judge(*predict(model, parts), task, parts.classes, gives)
 
 
 def _headline(trained: Trained, best_epoch: int, more: Mapping[str, str]) -> dict[str, float]:

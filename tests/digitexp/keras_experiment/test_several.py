@@ -89,6 +89,7 @@ def test_they_are_swept_replayed_and_exported(tmp_path, make_home, name):
     assert replay(record, experiment, experiment.prepare(None, 0)).is_bit_equal
     written = export_trial(sweep.best(), tmp_path / "model")
     readme = next(path for path in written if path.name == "README.md").read_text()
+    assert f"Its answers to {sweep.info.data['info']['n_validation']} samples equal" in readme
     code = readme.split("```python\n")[1].split("```")[0]
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "model", capture_output=True, check=True
