@@ -19,7 +19,7 @@ from sweeps.experiment_loading import asking, load_experiment
 from sweeps.failure_policy import FailurePolicy, failure_policy
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
-from sweeps.option_checks import check_bounds, check_options, check_pruner
+from sweeps.option_checks import check_below_seconds, check_bounds, check_options, check_pruner
 from sweeps.options import Limits, RunOptions
 from sweeps.parallelism import Parallelism, how_many_workers
 from sweeps.records import ExperimentCode
@@ -41,6 +41,8 @@ class SweepConfig:
         code: What the experiment consists of; None where that cannot be told.
         extend: Whether the sweep of that name may go on in another space.
         same_code: Whether code that was edited is declared to be what it was.
+        check_below_seconds: The first trial is trained a second time, to be compared, if it took
+            less; 0: none is.
         retry: Trials of the sweep of that name that failed and are to be run again, and nothing
             else; empty for all of them, None for a sweep that goes on.
     """
@@ -64,6 +66,7 @@ class SweepConfig:
     code: ExperimentCode | None = None
     extend: bool = False
     same_code: bool = False
+    check_below_seconds: float = 0.0
     retry: tuple[int, ...] | None = None
 
     def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
@@ -167,6 +170,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         code=code,
         extend=options.extend,
         same_code=options.same_code,
+        check_below_seconds=check_below_seconds(options, space, experiment, data, workers),
     )
     _check_baselines(config)
     _check_feasible(config)

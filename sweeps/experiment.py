@@ -73,7 +73,7 @@ class TrialSpec:
     Attributes:
         sweep: Identifier of the sweep, constant for its life.
         slot: Number of the trial in its study, from 0.
-        attempt: Which try at this slot, from 1.
+        attempt: Which try at this slot, from 1; 0 of one that only checks whether it is the same.
         seed: Decides everything random in the attempt; 32 bits; the same for every attempt.
         config: Every parameter of the experiment that the space sets (sampled, fixed, expanded).
     """

@@ -47,11 +47,31 @@ def code_of(path: str, experiment: object) -> ExperimentCode | None:
     if module == "__main__":
         return _of_notebook(experiment, revision)
     # Of one that is made by a class shipped here, only what is beyond that class is its own.
-    shipped = type(experiment).__module__.partition(".")[0] if revision is not None else ""
+    shipped = _who_ships(experiment)
     source = getattr(sys.modules.get(module), "__file__", None)
-    if source is None or module.partition(".")[0] == shipped:
+    if source is None or is_shipped(path, experiment):
         return ExperimentCode({}, revision)
     return _collected(_Walk.of_module(module, Path(source), shipped), revision)
+
+
+def is_shipped(path: str, experiment: object) -> bool:
+    """Whether an experiment is one of those that count by a `revision`, and nobody's own.
+
+    Args:
+        path: Its import path, as in its space.
+        experiment: What `load_experiment` returned.
+    """
+    return path.partition(":")[0].partition(".")[0] == _who_ships(experiment)
+
+
+def _who_ships(experiment: object) -> str:
+    """Return the package whose class states the `revision`; empty if there is none.
+
+    A class of somebody's own that builds upon it inherits the number, and is not meant by it.
+    """
+    stating = (kind for kind in type(experiment).__mro__ if "revision" in vars(kind))
+    kind = next(stating, type(experiment) if hasattr(experiment, "revision") else None)
+    return "" if kind is None else kind.__module__.partition(".")[0]
 
 
 def load_same(store: RecordStore, info: SweepInfo, record: Record) -> Experiment:

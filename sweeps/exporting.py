@@ -121,7 +121,7 @@ def _verify(
     now = experiment.recomputed(model, record.spec.config, data)
     compared = [name for name in now if name in recorded]
     if not compared:
-        return "Unchecked: the trial kept no answers to compare with."
+        return "Unchecked: the trial kept no answers that could be compared."
     for name in compared:
         before = np.asarray(recorded[name], np.float64)
         off = np.abs(before - now[name]).max() if before.shape == now[name].shape else np.inf
@@ -131,6 +131,7 @@ def _verify(
                 f"its {name} are off by up to {off:.3g}. Nothing was written"
             )
     samples = len(recorded[compared[0]])
+    samples = min(samples, data.info.get("n_validation", samples))  # each may have several answers
     return f"Its answers to {samples} samples equal those of the model that was trained."
 
 

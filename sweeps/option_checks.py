@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Final, Literal
 
 from search_spaces.objectives import in_words
 from search_spaces.space import Space
 from sweeps.errors import UsageError
-from sweeps.experiment import Experiment
+from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiment_code import is_shipped
 from sweeps.options import RunOptions
+from sweeps.script_experiment import ScriptExperiment
 from sweeps.study.samplers import Choice, make_pruner
+
+QUICK_SECONDS: Final = 10.0
+"""A trial that takes longer is not trained a second time unasked."""
 
 
 def check_options(options: RunOptions) -> Literal["slots", "free"]:
@@ -63,6 +69,31 @@ def check_bounds(options: RunOptions, space: Space) -> None:
             "defaults.finalize: several objectives leave no best trial to confirm; leave it "
             "out, or leave one objective in the space"
         )
+
+
+def check_below_seconds(
+    options: RunOptions, space: Space, experiment: Experiment, data: PreparedData, workers: int
+) -> float:
+    """Return how long a trial may have taken that is trained a second time; 0 for none.
+
+    Raises:
+        UsageError: That is asked for where it cannot be.
+    """
+    why_not = None
+    if isinstance(experiment, ScriptExperiment):
+        why_not = "what a script writes while it trains would be written twice"
+    elif options.executor is not None:
+        why_not = "processors of a cluster may differ, and with them the last bits of a trial"
+    elif workers == 0:
+        why_not = "there is no worker process (--workers 0)"
+    if options.check_determinism is None:
+        is_own = not is_shipped(space.experiment, experiment)
+        return QUICK_SECONDS if is_own and not why_not and not data.irreproducible else 0.0
+    if options.check_determinism and why_not:
+        raise UsageError(
+            f"--check-determinism: {why_not}; leave it out, or compare a trial by `sweeps replay`"
+        )
+    return math.inf if options.check_determinism else 0.0
 
 
 def _at_least(option: str, value: int | None, least: int) -> None:

@@ -37,6 +37,7 @@ class RunOptions:
     name: str | None = None
     extend: bool = False
     same_code: bool = False
+    check_determinism: bool | None = None
     seed: int = 0
     sampler: str | None = None
     sampler_options: Mapping[str, Any] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -33,6 +34,14 @@ class Difference:
     what: str
     recorded: float | None = None
     now: float | None = None
+
+    @property
+    def size(self) -> float:
+        """How far the numbers are apart; infinite where one of them is none, NaN of arrays."""
+        if self.recorded is None or self.now is None:
+            return math.nan
+        apart = abs(self.recorded - self.now)
+        return math.inf if math.isnan(apart) else apart
 
     def __str__(self) -> str:
         if self.recorded is None or self.now is None:
@@ -95,9 +104,20 @@ def replay(record: Record, experiment: Experiment, data: PreparedData) -> Replay
         return stop if epoch >= last else None
 
     result = experiment.train(record.spec, data, on_epoch)
-    differences = [*_numbers(recorded, result), *_arrays(record, result)]
+    differences = compare(record, result)
     beyond = [difference for difference in differences if _is_beyond(difference)]
     return Replayed(record, result, _surroundings(record), differences, beyond)
+
+
+def compare(record: Record, now: TrialResult) -> list[Difference]:
+    """Return what a second training of a recorded trial gave otherwise; durations aside.
+
+    Args:
+        record: With its arrays and a result.
+        now: How it came out now.
+    """
+    assert record.result is not None
+    return [*_numbers(record.result, now), *_arrays(record, now)]
 
 
 def _numbers(recorded: TrialResult, now: TrialResult) -> Iterator[Difference]:
@@ -105,6 +125,8 @@ def _numbers(recorded: TrialResult, now: TrialResult) -> Iterator[Difference]:
         ends = (f"{r.outcome} ({r.stop_reason})" for r in (recorded, now))
         yield Difference("the end, recorded {}, now {},".format(*ends))
     for name in dict.fromkeys([*recorded.history, *now.history]):
+        if name.endswith("_seconds"):
+            continue
         before, after = recorded.history.get(name, []), now.history.get(name, [])
         if len(before) != len(after):
             yield Difference(f"epochs of {name}", len(before), len(after))

@@ -1,21 +1,42 @@
-"""What a user gives as data -> a training and a validation part, checked."""
+"""What a user gives as data -> a training and a validation part, checked.
+
+Inputs and targets are arrays, or several of them: a list, a tuple or a dict, as Keras takes them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Parts", "Task", "check_part", "classes_of", "described", "digest_of", "read_parts"]
+__all__ = [
+    "Parts",
+    "Task",
+    "Tasks",
+    "arrays_of",
+    "by_output",
+    "check_arrays",
+    "classes_of",
+    "described",
+    "digest_of",
+    "joined",
+    "mapped",
+    "named_arrays",
+    "read_parts",
+    "tasks_of",
+]
 
 Task = Literal["classification", "regression"]
+Tasks = Task | Mapping[str, Task]
+"""Of the only output, or of each by its name."""
 
 FORMS = (
     "give (x, y), of which a fifth becomes the validation part, or ((x, y), (x_val, y_val)), or a "
-    "pair of batched tf.data datasets, or a function that returns one of these"
+    "pair of batched tf.data datasets, or a function that returns one of these; x and y are "
+    "arrays, or dicts or lists of arrays where the model has several inputs or outputs"
 )
 VALIDATION_SHARE = 0.2
 
@@ -29,8 +50,8 @@ class Parts:
         validation: The same.
         n_train: Number of training examples; None if a dataset does not say.
         n_validation: Number of validation examples.
-        classes: Number of classes; None for regression.
-        inputs: Shape and dtype of one x.
+        classes: Number of classes, None for regression; of several outputs, by name.
+        inputs: Shape and dtype of one x; of several inputs, by name or in their order.
         digest: SHA-256 (hex) of the arrays; of a dataset, of its validation part.
         split_digest: SHA-256 (hex) of which example lies where.
         examples: Digest of the validation examples whatever their order; None of arrays.
@@ -43,8 +64,8 @@ class Parts:
     validation: Any
     n_train: int | None
     n_validation: int
-    classes: int | None
-    inputs: Mapping[str, Any]
+    classes: int | Mapping[str, int | None] | None
+    inputs: Mapping[str, Any] | list[Any]
     digest: str
     split_digest: str
     examples: str | None = None
@@ -56,16 +77,48 @@ class Parts:
         """Whether the parts are datasets, which no other process can be given."""
         return not isinstance(self.train, tuple)
 
-    def validation_batches(self) -> Iterator[tuple[Any, np.ndarray]]:
+    def validation_batches(self) -> Iterator[tuple[Any, Any]]:
         """Yield the validation part as (x, y), in one order for both."""
         if not self.is_dataset:
             yield self.validation
             return
         for x, y in self.validation:
-            yield x, np.asarray(y)
+            yield x, mapped(np.asarray, y)
 
 
-def read_parts(data: Any, task: Task, split_seed: int) -> Parts:
+def arrays_of(value: Any) -> dict[str, Any]:
+    """Return inputs or targets one by one, under their name or number; a single one under ''."""
+    if isinstance(value, Mapping):
+        return {str(key): value[key] for key in sorted(value, key=str)}
+    if isinstance(value, list | tuple):
+        return {str(number): one for number, one in enumerate(value)}
+    return {"": value}
+
+
+def mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """Return inputs or targets, each of them changed."""
+    if isinstance(value, Mapping):
+        return {key: function(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return _like(value, [function(one) for one in value])
+    return function(value)
+
+
+def joined(batches: Sequence[Any]) -> Any:
+    """Return batches of inputs, targets or predictions as one."""
+    first = batches[0]
+    if isinstance(first, Mapping):
+        return {key: np.concatenate([batch[key] for batch in batches]) for key in first}
+    if isinstance(first, list | tuple):
+        return _like(first, [np.concatenate(column) for column in zip(*batches, strict=True)])
+    return np.concatenate(batches)
+
+
+def _like(first: Any, values: Iterable[Any]) -> Any:
+    return list(values) if isinstance(first, list) else tuple(values)
+
+
+def read_parts(data: Any, task: Tasks, split_seed: int) -> Parts:
     """Check what was given, and split it if it is one part.
 
     Args:
@@ -78,31 +131,134 @@ def read_parts(data: Any, task: Task, split_seed: int) -> Parts:
     """
     if not (isinstance(data, tuple | list) and len(data) == 2):
         raise ValueError(f"data: received {type(data).__name__}; {FORMS}")
-    first, second = data
-    if isinstance(first, tuple | list) and isinstance(second, tuple | list):
-        train, validation = check_part(first, task), check_part(second, task)
-        indices = np.arange(len(train[1]))
+    if _are_parts(data[0], data[1], task):
+        train, validation = (_check_part(part, task) for part in data)
+        indices = np.arange(_rows(train[1]))
     else:
-        train, validation, indices = _split(check_part(data, task), task, split_seed)
-    targets = np.concatenate([train[1], validation[1]])
+        train, validation, indices = _split(_check_part(data, task), task, split_seed)
     return Parts(
         train,
         validation,
-        len(train[1]),
-        len(validation[1]),
-        classes_of(targets, task),
+        _rows(train[1]),
+        _rows(validation[1]),
+        classes_of(joined([train[1], validation[1]]), task),
         described(train[0]),
-        digest_of(*train, *validation),
+        digest_of(*named_arrays(*train, *validation)),
         sha256(indices.tobytes()).hexdigest(),
     )
 
 
-def described(x: np.ndarray) -> dict[str, Any]:
+def described(x: Any) -> Any:
     """Return what records note of the inputs."""
-    return {"shape": list(x.shape[1:]), "dtype": str(x.dtype)}
+    found = mapped(lambda one: {"shape": list(one.shape[1:]), "dtype": str(one.dtype)}, x)
+    return list(found) if isinstance(found, tuple) else found
 
 
-def check_part(part: Any, task: Task) -> tuple[np.ndarray, np.ndarray]:
+def check_arrays(x: Any, y: Any, task: Tasks) -> tuple[Any, Any]:
+    """Return inputs and targets as they are learnt: those of regressions in float32.
+
+    Raises:
+        ValueError: Says what is wrong with them.
+    """
+    arrays = (*arrays_of(x).values(), *arrays_of(y).values())
+    if any(one.dtype.hasobject for one in arrays):
+        raise ValueError("data: inputs and targets must be arrays of numbers")
+    if any(one.ndim == 0 for one in arrays):
+        raise ValueError(f"data: inputs and targets must have rows, one an example; {FORMS}")
+    rows = {len(one) for one in arrays}
+    if len(rows) > 1 or not rows or 0 in rows:
+        raise ValueError(
+            f"data: {_sizes(x)} inputs and {_sizes(y)} targets; give as many, and some"
+        )
+    for name, one in arrays_of(x).items():
+        if one.dtype.kind == "f" and not np.isfinite(one).all():
+            raise ValueError(f"data:{_of(name)} some inputs are NaN or infinite; fill or drop them")
+    learnt = {
+        name: _check_targets(one, tasks_of(task)[name], _of(name))
+        for name, one in by_output(y, task).items()
+    }
+    if isinstance(y, Mapping):
+        return x, {key: learnt[str(key)] if isinstance(task, Mapping) else learnt[""] for key in y}
+    if isinstance(y, list | tuple):
+        return x, _like(y, learnt.values())
+    return x, learnt[""]
+
+
+def tasks_of(task: Tasks) -> Mapping[str, Task]:
+    """Return the task of each output; of the only one under ''."""
+    return task if isinstance(task, Mapping) else {"": task}
+
+
+def by_output(y: Any, task: Tasks) -> dict[str, Any]:
+    """Return targets by the name of their output; the only ones under ''.
+
+    Raises:
+        ValueError: They are not those of the outputs that `task` names.
+    """
+    found = arrays_of(y)
+    if not isinstance(task, Mapping):
+        if len(found) != 1:
+            names = list(found) if isinstance(y, Mapping) else ["first", "second"]
+            example = ", ".join(f"{name!r}: 'classification'" for name in names)
+            raise ValueError(
+                f"data: targets of {len(found)} outputs; say what each of them is, by the names of "
+                f"the model's outputs: KerasExperiment(..., task={{{example}}})"
+            )
+        return {"": next(iter(found.values()))}
+    wanted = ", ".join(task)
+    if isinstance(y, Mapping) and found.keys() != task.keys():
+        raise ValueError(f"data: targets of {', '.join(found)}; `task` names the outputs {wanted}")
+    if not isinstance(y, Mapping | list | tuple) or len(found) != len(task):
+        given = "one array" if "" in found else f"{len(found)} arrays"
+        raise ValueError(
+            f"data: targets are {given}, and `task` names the outputs {wanted}; give a dict of "
+            "arrays by these names, or a list in this order"
+        )
+    return (
+        {name: found[name] for name in task}
+        if isinstance(y, Mapping)
+        else dict(zip(task, y, strict=True))
+    )
+
+
+def classes_of(y: Any, task: Tasks) -> Any:
+    """Return the number of classes, None for a regression; of several outputs by name."""
+    tasks = tasks_of(task)
+    found = {name: _classes(one, tasks[name]) for name, one in by_output(y, task).items()}
+    return found if isinstance(task, Mapping) else found[""]
+
+
+def _classes(y: np.ndarray, task: Task) -> int | None:
+    if task == "regression":
+        return None
+    return int(y.max()) + 1 if y.ndim == 1 else max(2, y.shape[1])
+
+
+def _are_parts(first: Any, second: Any, task: Tasks) -> bool:
+    """Whether data are a training and a validation part, and not inputs and targets.
+
+    Two lists or tuples may be both. Targets of several outputs are several arrays themselves.
+    """
+    if not all(isinstance(one, tuple | list) and len(one) > 0 for one in (first, second)):
+        return isinstance(first, tuple | list) and isinstance(second, tuple | list)
+    if isinstance(task, Mapping):
+        return all(len(one) == 2 and _may_be_several(one[1]) for one in (first, second))
+    return len(second) > 1 and not _is_number(second[0])
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, Mapping | list | tuple) and np.ndim(value) == 0
+
+
+def _may_be_several(value: Any) -> bool:
+    """Whether these are several arrays: a dict, or a list of what has rows itself."""
+    if isinstance(value, Mapping):
+        return True
+    is_list = isinstance(value, list | tuple) and len(value) > 0
+    return is_list and all(len(getattr(one, "shape", ())) > 0 for one in value)
+
+
+def _check_part(part: Any, task: Tasks) -> tuple[Any, Any]:
     """Return one part as arrays.
 
     Raises:
@@ -110,45 +266,96 @@ def check_part(part: Any, task: Task) -> tuple[np.ndarray, np.ndarray]:
     """
     if len(part) != 2:
         raise ValueError(f"data: a part has {len(part)} members; {FORMS}")
-    x, y = np.asarray(part[0]), np.asarray(part[1])
-    if len(x) != len(y) or not len(x):
-        raise ValueError(f"data: {len(x)} inputs and {len(y)} targets; give as many, and some")
-    if x.dtype.hasobject or y.dtype.hasobject:
-        raise ValueError("data: inputs and targets must be arrays of numbers")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise ValueError("data: some inputs are NaN or infinite; fill or drop them")
+    x, y = _as_arrays(part[0], part[1], task)
+    return check_arrays(x, y, task)
+
+
+def _as_arrays(x: Any, y: Any, task: Tasks) -> tuple[Any, Any]:
+    """Tell a list of arrays, one an input or output, from an array written as a list of its rows.
+
+    It is the latter if there are as many as the other side has rows.
+    """
+    several = _may_be_several(x), _may_be_several(y)
+    may_be_rows = (
+        not isinstance(x, Mapping),
+        not isinstance(y, Mapping) and not isinstance(task, Mapping),
+    )
+    for as_several in ((False, False), (True, False), (False, True), (True, True)):
+        fits = [s if a else r for a, s, r in zip(as_several, several, may_be_rows, strict=True)]
+        if not all(fits):
+            continue
+        rows = {
+            len(one)
+            for side, a in zip((x, y), as_several, strict=True)
+            for one in (arrays_of(side).values() if a else [side])
+            if hasattr(one, "__len__")
+        }
+        if len(rows) == 1:
+            several = as_several
+            break
+    try:
+        return _side(x, several[0]), _side(y, several[1])
+    except ValueError:  # rows of different lengths
+        raise ValueError("data: inputs and targets must be arrays of numbers") from None
+
+
+def _side(value: Any, is_several: bool) -> Any:
+    return mapped(np.asarray, value) if is_several else np.asarray(value)
+
+
+def _check_targets(y: np.ndarray, task: Task, of: str) -> np.ndarray:
     if task == "regression":
         y = y.astype(np.float32)
         if not np.isfinite(y).all():
-            raise ValueError("data: some targets are NaN or infinite; drop them")
+            raise ValueError(f"data:{of} some targets are NaN or infinite; drop them")
     elif y.dtype.kind not in "iu" and y.ndim == 1:
+        way_out = "KerasExperiment(..., task='regression')" if not of else "the task 'regression'"
         raise ValueError(
-            f"data: targets of type {y.dtype} in a classification; give integers from 0 on, or "
-            "KerasExperiment(..., task='regression')"
+            f"data:{of} targets of type {y.dtype} in a classification; give integers from 0 on, or "
+            f"{way_out}"
         )
     elif y.ndim == 1 and y.min() < 0:
-        raise ValueError(f"data: class {y.min()}; give integers from 0 on")
-    return x, y
+        raise ValueError(f"data:{of} class {y.min()}; give integers from 0 on")
+    return y
 
 
-def classes_of(y: np.ndarray, task: Task) -> int | None:
-    """Return the number of classes; None for a regression."""
-    if task == "regression":
-        return None
-    return int(y.max()) + 1 if y.ndim == 1 else max(2, y.shape[1])
+def _of(name: str) -> str:
+    return f" {name}:" if name else ""
 
 
-def _split(
-    part: tuple[np.ndarray, np.ndarray], task: Task, split_seed: int
-) -> tuple[Any, Any, np.ndarray]:
+def _rows(value: Any) -> int:
+    return len(next(iter(arrays_of(value).values())))
+
+
+def _sizes(value: Any) -> str:
+    return " and ".join(dict.fromkeys(str(len(one)) for one in arrays_of(value).values()))
+
+
+def _split(part: tuple[Any, Any], task: Tasks, split_seed: int) -> tuple[Any, Any, np.ndarray]:
+    """Split one part at random; with the shares of the (first) classes kept."""
     from sklearn.model_selection import train_test_split
 
     x, y = part
-    labels = None if task == "regression" else y if y.ndim == 1 else y.argmax(axis=1)
+    tasks = tasks_of(task)
+    classes = [one for name, one in by_output(y, task).items() if tasks[name] == "classification"]
+    labels = next((one if one.ndim == 1 else one.argmax(axis=1) for one in classes), None)
     train, validation = train_test_split(
-        np.arange(len(y)), test_size=VALIDATION_SHARE, stratify=labels, random_state=split_seed
+        np.arange(_rows(y)), test_size=VALIDATION_SHARE, stratify=labels, random_state=split_seed
     )
-    return (x[train], y[train]), (x[validation], y[validation]), np.concatenate([train, validation])
+    indices = np.concatenate([train, validation])
+    return _taken(x, y, train), _taken(x, y, validation), indices
+
+
+def _taken(x: Any, y: Any, rows: np.ndarray) -> tuple[Any, Any]:
+    return mapped(lambda one: one[rows], x), mapped(lambda one: one[rows], y)
+
+
+def named_arrays(*values: Any) -> Iterable[np.ndarray]:
+    """Yield arrays; before each of several, its name."""
+    for value in values:
+        for name, one in arrays_of(value).items():
+            yield from ([np.asarray(name)] if name else [])
+            yield one
 
 
 def digest_of(*arrays: np.ndarray) -> str:

@@ -15,10 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from digitexp.keras_experiment.data import Parts, Task, check_part, classes_of, described, digest_of
+from digitexp.keras_experiment.data import (
+    Parts,
+    Tasks,
+    arrays_of,
+    check_arrays,
+    classes_of,
+    described,
+    digest_of,
+    joined,
+    mapped,
+    named_arrays,
+)
 from digitexp.training.tensorflow_setup import start_tensorflow
 
-__all__ = ["ExamplesDigest", "are_datasets", "built_with", "read_datasets"]
+__all__ = ["ExamplesDigest", "are_datasets", "built_with", "read_datasets", "reading_digest"]
 
 _ENDLESS = -1  # what `cardinality` says of a set that never ends
 
@@ -31,13 +42,20 @@ class ExamplesDigest:
 
     def add(self, x: Any, y: Any) -> None:
         """Take a batch."""
-        for one in zip(np.asarray(x), np.asarray(y), strict=True):
+        arrays = [np.asarray(one) for side in (x, y) for one in arrays_of(side).values()]
+        for one in zip(*arrays, strict=True):
             content = b"".join(np.ascontiguousarray(array).tobytes() for array in one)
             self._sum += int.from_bytes(sha256(content).digest())
 
     def hexdigest(self) -> str:
         """Return it, of all examples so far."""
         return f"{self._sum % 2**256:064x}"
+
+
+def reading_digest(parts: Parts) -> str:
+    """Return a digest of the validation examples in the order in which they come this time."""
+    batches = [_as_arrays(batch) for batch in parts.validation_batches()]
+    return digest_of(*(array for batch in batches for array in named_arrays(*batch)))
 
 
 def are_datasets(data: Any) -> bool:
@@ -72,7 +90,7 @@ def built_with(seed: int, split_seed: int) -> Iterator[None]:
         np.random.set_state(states[1])
 
 
-def read_datasets(build: Callable[[], Any], task: Task, split_seed: int) -> Parts:
+def read_datasets(build: Callable[[], Any], task: Tasks, split_seed: int) -> Parts:
     """Look at datasets: can trials be trained on them, and compared by them?
 
     The validation set is read once as a rule; of the training set one batch.
@@ -94,11 +112,11 @@ def read_datasets(build: Callable[[], Any], task: Task, split_seed: int) -> Part
     train, validation = pair(split_seed)
     _check(train, "training")
     _check(validation, "validation")
-    batches = [(np.asarray(x), np.asarray(y)) for x, y in validation]
+    batches = [_as_arrays(batch) for batch in validation]
     if not batches:
         raise ValueError("data: the validation dataset is empty")
-    x, y = (np.concatenate(column) for column in zip(*batches, strict=True))
-    check_part((x, y), task)
+    x, y = (joined(column) for column in zip(*batches, strict=True))
+    check_arrays(x, y, task)
     examples = _examples(batches)
     if not _holds_the_same(validation, batches[0], examples):
         raise ValueError(
@@ -115,7 +133,7 @@ def read_datasets(build: Callable[[], Any], task: Task, split_seed: int) -> Part
         n_validation=len(y),
         classes=classes_of(y, task),
         inputs=described(x),
-        digest=digest_of(x, y),
+        digest=digest_of(*named_arrays(x, y)),
         split_digest=sha256(str(steps).encode()).hexdigest(),
         examples=examples,
         dataset_seed=split_seed if is_split_by_seed else None,
@@ -135,7 +153,8 @@ def _check(dataset: Any, which: str) -> None:
         raise ValueError(
             f"data: the {which} dataset gives batches of {members} members; give (x, y)"
         )
-    if getattr(spec[1], "shape", None) is not None and spec[1].shape.rank == 0:
+    shapes = [getattr(one, "shape", None) for one in arrays_of(spec[1]).values()]
+    if any(shape is not None and shape.rank == 0 for shape in shapes):
         raise ValueError(f"data: the {which} dataset has no batches; call .batch(32) on it")
 
 
@@ -155,13 +174,21 @@ def _why_irreproducible(first: Any, train: Any) -> str | None:
     )
 
 
-def _first(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
-    ((x, y),) = itertools.islice(dataset, 1)
-    return np.asarray(x), np.asarray(y)
+def _as_arrays(batch: Any) -> tuple[Any, Any]:
+    x, y = (mapped(np.asarray, side) for side in batch)
+    if any(one.dtype.hasobject and one.ndim == 0 for one in named_arrays(x, y)):
+        raise ValueError("data: inputs or targets within others; give one dict, list or tuple each")
+    return x, y
+
+
+def _first(dataset: Any) -> tuple[Any, Any]:
+    (batch,) = itertools.islice(dataset, 1)
+    return _as_arrays(batch)
 
 
 def _same(first: Any, second: Any) -> bool:
-    return all(np.array_equal(*pair) for pair in zip(first, second, strict=True))
+    pairs = zip(named_arrays(*first), named_arrays(*second), strict=True)
+    return all(np.array_equal(*pair) for pair in pairs)
 
 
 def _examples(batches: Any) -> str:

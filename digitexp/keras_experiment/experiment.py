@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from digitexp.keras_experiment.data import Parts, Task, read_parts
-from digitexp.keras_experiment.datasets import are_datasets, built_with, read_datasets
+from digitexp.keras_experiment.data import Parts, Task, Tasks, arrays_of, read_parts, tasks_of
+from digitexp.keras_experiment.datasets import (
+    are_datasets,
+    built_with,
+    read_datasets,
+    reading_digest,
+)
 from digitexp.keras_experiment.parameters import TRAINING, described, training_parameters
-from digitexp.keras_experiment.serving import answer, signature_of
+from digitexp.keras_experiment.serving import answer, is_single, signature_of
 from digitexp.training.tensorflow_setup import without_chatter
 from sweeps.abilities import Signature
 from sweeps.experiment import (
@@ -57,6 +64,12 @@ class KerasExperiment:
     `load_model` brings the trained model back. Keras is best imported inside the functions:
     looking at sweeps need not wait for it.
 
+    A model may have several inputs and outputs: x and y are then dicts of arrays by their names (or
+    lists or tuples, in the model's order), datasets yield such structures, and `task` says what
+    each output is. Each output then has metrics of its own (`best_val_<output>_accuracy`,
+    `best_val_<output>_mae`, ...) and a picture of its own; `best_val_loss` is the loss of all.
+    Tables of confusions in reports, and a server of MLflow, know single outputs (and inputs) only.
+
     Example:
         def build(params):
             import keras
@@ -79,7 +92,7 @@ class KerasExperiment:
         data: Any,
         parameters: Mapping[str, Value | ParameterInfo],
         *,
-        task: Task = "classification",
+        task: Tasks = "classification",
         metrics: Mapping[str, Literal["maximize", "minimize"]] | None = None,
         name: str | None = None,
     ) -> None:
@@ -87,7 +100,8 @@ class KerasExperiment:
 
         Args:
             build: Takes every parameter by name, returns a compiled `keras.Model`; for
-                classification with one score a class and the metric `accuracy`.
+                classification with one score a class and the metric `accuracy`. Losses, loss
+                weights and metrics of several outputs are dicts or lists, as Keras takes them.
             data: (x, y), of which a fifth becomes the validation part; ((x, y), (x_val, y_val));
                 a pair of batched `tf.data` datasets; or a function that returns one of these,
                 of the source given by `--data` if it takes an argument. Datasets are best built
@@ -97,17 +111,18 @@ class KerasExperiment:
             parameters: What `build` reads, by name: a default value, which also says the type, or
                 a `ParameterInfo` with limits.
             task: `classification` (accuracy, confusion matrix) or `regression` (mean absolute
-                error, residuals).
+                error, residuals); of several outputs which one each is, by the names of their
+                layers: `{"kind": "classification", "price": "regression"}`.
             metrics: More metrics the model is compiled with, and which way is better; `auc`
-                becomes the headline metric `best_val_auc`.
+                becomes the headline metric `best_val_auc`, and `kind_auc`, of an output `kind`
+                among several, `best_val_kind_auc`.
             name: Short name; that of the function if None.
 
         Raises:
             ValueError: A parameter has the name of one that every experiment has, or a default
-                that no space could write.
+                that no space could write; or `task` is none of those above.
         """
-        if task not in _METRICS:
-            raise ValueError(f"task {task!r}: write {' or '.join(map(repr, _METRICS))}")
+        of_task = _metrics_of(task)
         taken = sorted({*TRAINING, "seed"} & parameters.keys())
         if taken:
             raise ValueError(f"parameters {', '.join(taken)}: every experiment has them already")
@@ -119,7 +134,7 @@ class KerasExperiment:
             f"best_val_{key}": MetricInfo(direction, f"val_{key}")
             for key, direction in (metrics or {}).items()
         }
-        self.metrics: Mapping[str, MetricInfo] = {**_METRICS[task], **_COMMON, **asked}
+        self.metrics: Mapping[str, MetricInfo] = {**of_task, **_COMMON, **asked}
         self._build, self._data, self._task = build, data, task
 
     def check(self, config: Mapping[str, Value]) -> None:
@@ -218,6 +233,24 @@ class KerasExperiment:
         give_weights(model, weights)
         return model
 
+    def recomputed(
+        self, model: Any, config: Mapping[str, Value], data: PreparedData
+    ) -> Mapping[str, np.ndarray]:
+        """Return what the model answers to the validation part now, as trials record it.
+
+        Nothing of a dataset that gives its examples in another order each time, nor of a model
+        whose answers are random: they cannot be compared one by one.
+        """
+        from digitexp.keras_experiment.trial import answers
+
+        seed = data.info["split_seed"]
+        parts = data.payload or self._built_anew(data, seed)
+        if parts.is_dataset:
+            again = (parts, self._built_anew(data, seed), self._built_anew(data, seed + 1))
+            if len({reading_digest(one) for one in (parts, *again)}) > 1:
+                return {}
+        return answers(model, parts, self._task)
+
     def signature(self, info: Mapping[str, Any]) -> Signature | None:
         """Return the shape and dtype of the data, as what a served model takes."""
         return signature_of(info)
@@ -239,11 +272,10 @@ class KerasExperiment:
         model = self.load_model(config, weights, info)
         with known_warnings_ignored():
             model.save(folder / "model.keras")
-        shape = ", ".join(str(size) for size in model.input_shape[1:])
         return f"""\
 import keras, numpy as np
 model = keras.saving.load_model("model.keras", compile=False)
-inputs = np.zeros((1, {shape}), "float32")  # yours, prepared as the training data were
+inputs = {_zeros(model, info.get("inputs"))}  # yours, prepared as the training data were
 print(model.predict(inputs, verbose=0))
 """
 
@@ -289,3 +321,34 @@ print(model.predict(inputs, verbose=0))
             split_digest=data.split_digest,
             examples=info["validation_examples"],
         )
+
+
+def _metrics_of(task: Tasks) -> dict[str, MetricInfo]:
+    """Return the metrics that a task brings; raise ValueError if there is no such task."""
+    found: dict[str, MetricInfo] = {}
+    for name, kind in tasks_of(task).items():
+        if kind not in _METRICS:
+            of = f" of output {name!r}" if name else ""
+            raise ValueError(f"task {kind!r}{of}: write {' or '.join(map(repr, _METRICS))}")
+        if isinstance(task, Mapping) and not re.fullmatch(r"[\w.-]+", name):
+            raise ValueError(f"output {name!r}: its name needs letters, digits, '_', '.', '-' only")
+        prefix = f"val_{name}_" if name else "val_"
+        for metric, info in _METRICS[kind].items():
+            epoch_metric = info.epoch_metric and info.epoch_metric.replace("val_", prefix)
+            found[metric.replace("val_", prefix)] = replace(info, epoch_metric=epoch_metric)
+    if not found:
+        raise ValueError("task {}: name the outputs of the model and what each of them is")
+    return found
+
+
+def _zeros(model: Any, inputs: Any) -> str:
+    """Return Python that makes one example of what a model takes."""
+    if inputs is None or is_single(inputs):
+        return f'np.zeros({(1, *model.input_shape[1:])}, "float32")'
+    texts = {
+        name: f'np.zeros({(1, *one["shape"])}, "{one["dtype"]}")'
+        for name, one in arrays_of(inputs).items()
+    }
+    if isinstance(inputs, Mapping):
+        return "{" + ", ".join(f'"{name}": {text}' for name, text in texts.items()) + "}"
+    return f"[{', '.join(texts.values())}]"

@@ -2,36 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
 import numpy as np
 
 from digitexp.evaluation import confusion_counts
-from digitexp.keras_experiment.data import Task
+from digitexp.keras_experiment.data import Task, Tasks, by_output, tasks_of
 
 __all__ = ["judge"]
 
+KEPT_NUMBERS: Final = 100_000
+"""Of longer predictions of a classification, those of the first examples are kept."""
+
 
 def judge(
-    predictions: np.ndarray, targets: np.ndarray, task: Task, classes: int | None
+    predictions: Any, targets: Any, task: Tasks, classes: Any, gives: Sequence[str] = ()
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return metrics and what a picture is drawn from.
+    """Return metrics and what a picture is drawn from, and what `export` compares.
 
     Args:
         predictions: (n, classes) scores, or (n,) or (n, 1) probabilities of class 1; for
-            regression (n,) or (n, outputs).
+            regression (n,) or (n, outputs). Of several outputs a list or dict of these.
         targets: (n,) classes or (n, classes) one-hot; for regression as the predictions.
-        task: Which of both.
-        classes: Their number.
+        task: Which of both; of several outputs by name.
+        classes: Their number; of several outputs by name.
+        gives: Names of several outputs in the model's order, where it knows them.
 
     Returns:
-        `best_val_accuracy` and `confusion` (1, classes, classes) [true, predicted]; or
-        `best_val_mae`, `best_val_rmse`, `best_val_r2` and both `predicted` and `true`.
+        `best_val_accuracy`, `confusion` (1, classes, classes) [true, predicted] and `predicted`,
+        the predictions of the first examples; or `best_val_mae`, `best_val_rmse`, `best_val_r2`
+        and both `predicted` and `true`. Of an output `a` among several `best_val_a_accuracy`,
+        `confusion_a` and so on.
     """
+    if not isinstance(task, Mapping):
+        (only,) = by_output(targets, task).values()
+        return _judge(_only(predictions), only, task, classes)
+    if not isinstance(predictions, Mapping):
+        names = gives if set(task) <= {*gives} else [*task]
+        predictions = dict(zip(names, predictions, strict=True))
+    metrics: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
+    for name, its_targets in by_output(targets, task).items():
+        kind = tasks_of(task)[name]
+        judged, kept = _judge(predictions[name], its_targets, kind, classes[name])
+        metrics |= {key.replace("best_val_", f"best_val_{name}_"): v for key, v in judged.items()}
+        arrays |= {f"{key}_{name}": array for key, array in kept.items()}
+    return metrics, arrays
+
+
+def _only(predictions: Any) -> np.ndarray:
+    """Return the predictions of a model whose only output may stand in a list or a dict."""
+    if isinstance(predictions, Mapping):
+        (predictions,) = predictions.values()
+    elif isinstance(predictions, list | tuple):
+        (predictions,) = predictions
+    found: np.ndarray = predictions
+    return found
+
+
+def _judge(
+    predictions: np.ndarray, targets: np.ndarray, task: Task, classes: int | None
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     if task == "classification":
         scores, labels = _scores(predictions), _labels(targets)
         right = float(np.mean(scores.argmax(axis=1) == labels))
         wide = np.zeros((len(scores), max(classes or 0, scores.shape[1])), scores.dtype)
         wide[:, : scores.shape[1]] = scores
-        return {"best_val_accuracy": right}, {"confusion": confusion_counts(wide, labels)[None]}
+        first = max(1, KEPT_NUMBERS // (predictions.size // len(predictions)))
+        kept = predictions[:first].astype(np.float32)
+        return {"best_val_accuracy": right}, {
+            "confusion": confusion_counts(wide, labels)[None],
+            "predicted": kept,
+        }
     predicted, true = predictions.astype(float).ravel(), targets.astype(float).ravel()
     residuals = predicted - true
     spread = float(np.sum((true - true.mean()) ** 2))

@@ -9,20 +9,27 @@ import numpy as np
 
 from sweeps.abilities import Signature
 
-__all__ = ["answer", "signature_of"]
+__all__ = ["answer", "is_single", "signature_of"]
 
 
 def signature_of(info: Mapping[str, Any]) -> Signature | None:
     """Return the signature by the data's facts; None of a sweep that did not note them yet.
 
-    How wide an answer is, only the model knows.
+    None, too, of several inputs or outputs: a request is one array, and so is an answer. How wide
+    one is, only the model knows.
     """
-    if "inputs" not in info:
+    has_several = isinstance(info.get("classes"), Mapping)
+    if "inputs" not in info or has_several or not is_single(info["inputs"]):
         return None
     shape, dtype = info["inputs"]["shape"], np.dtype(info["inputs"]["dtype"])
     if dtype.kind not in "fiub":
         return None
     return Signature(np.zeros((1, *shape), dtype), (-1,))
+
+
+def is_single(inputs: Any) -> bool:
+    """Whether these are the facts of a single input."""
+    return isinstance(inputs, Mapping) and isinstance(inputs.get("shape"), list)
 
 
 def answer(model: Any, inputs: np.ndarray) -> np.ndarray:

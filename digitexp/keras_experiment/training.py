@@ -13,7 +13,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from digitexp.keras_experiment.data import Parts
+from digitexp.keras_experiment.data import Parts, joined, mapped
 from digitexp.keras_experiment.datasets import ExamplesDigest
 from digitexp.training.tensorflow_setup import known_warnings_ignored
 
@@ -60,7 +60,7 @@ def train_model(
         steps, arguments = int(parts.train.cardinality()), {"x": parts.train, "shuffle": False}
     else:
         x, y = parts.train
-        steps = math.ceil(len(y) / params["batch_size"])
+        steps = math.ceil((parts.n_train or 0) / params["batch_size"])
         arguments = {"x": x, "y": y, "batch_size": params["batch_size"]}
     model.steps_per_execution = max(1, steps)  # below 0: a dataset that does not know its length
     with known_warnings_ignored():
@@ -81,15 +81,15 @@ def train_model(
     return Trained("complete", reason, reporter.history, best)
 
 
-def predict(model: Any, parts: Parts) -> tuple[np.ndarray, np.ndarray]:
-    """Return predictions and targets of the validation part, in the same order.
+def predict(model: Any, parts: Parts) -> tuple[Any, Any]:
+    """Return predictions and targets of the validation part, in the same order; of every output.
 
     Raises:
         ValueError: A dataset holds other examples than when the sweep began.
     """
     found, examples = [], ExamplesDigest()
     for x, y in parts.validation_batches():
-        found.append((np.asarray(model.predict(x, batch_size=1024, verbose=0)), y))
+        found.append((mapped(np.asarray, model.predict(x, batch_size=1024, verbose=0)), y))
         if parts.examples is not None:
             examples.add(x, y)
     if parts.examples is not None and examples.hexdigest() != parts.examples:
@@ -97,7 +97,7 @@ def predict(model: Any, parts: Parts) -> tuple[np.ndarray, np.ndarray]:
             "the data function gave other validation examples than the sweep began with; "
             "no two trials could be compared; have it build the same set each time"
         )
-    predictions, targets = (np.concatenate(column) for column in zip(*found, strict=True))
+    predictions, targets = (joined(column) for column in zip(*found, strict=True))
     return predictions, targets
 
 

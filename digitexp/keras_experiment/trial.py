@@ -12,15 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from digitexp.keras_experiment.data import Parts, Task
+from digitexp.keras_experiment.data import Parts, Tasks, tasks_of
 from digitexp.keras_experiment.judging import judge
-from digitexp.keras_experiment.models import checked, named_weights, summary_of
+from digitexp.keras_experiment.models import check_fits, checked, named_weights, summary_of
 from digitexp.keras_experiment.training import Trained, predict, train_model
 from sweeps.experiment import OnEpoch, TrialResult
 
-__all__ = ["run_trial"]
-
-_NEEDED: Mapping[Task, list[str]] = {"classification": ["val_accuracy"], "regression": []}
+__all__ = ["answers", "run_trial"]
 
 
 def run_trial(
@@ -30,7 +28,7 @@ def run_trial(
     *,
     seed: int,
     on_epoch: OnEpoch,
-    task: Task,
+    task: Tasks,
     more: Mapping[str, str],
     info: Mapping[str, Any],
 ) -> TrialResult:
@@ -42,7 +40,7 @@ def run_trial(
         params: Of training and callbacks.
         seed: Decides everything random.
         on_epoch: The framework's.
-        task: How predictions are judged.
+        task: How predictions are judged; of several outputs by name.
         more: Further headline metrics, each by the per-epoch metric it is taken from.
         info: Of the data.
 
@@ -58,14 +56,21 @@ def run_trial(
     keras.backend.clear_session()  # drops the graphs and layer names of earlier trainings
     keras.utils.set_random_seed(seed)
     model = checked(build())
+    inputs, targets = parts.train.element_spec if parts.is_dataset else parts.train
+    check_fits(model, inputs, targets, task)
     built = perf_counter()
-    trained = train_model(model, parts, params, ask, [*_NEEDED[task], *more.values()])
+    needed = [
+        f"val_{name}_accuracy" if name else "val_accuracy"
+        for name, kind in tasks_of(task).items()
+        if kind == "classification"
+    ]
+    trained = train_model(model, parts, params, ask, [*needed, *more.values()])
     seconds = {"build_seconds": built - started, "train_seconds": perf_counter() - built}
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     weights = None
     if trained.best_epoch is not None:
-        judged, arrays = judge(*predict(model, parts), task, parts.classes)
+        judged, arrays = _judged(model, parts, task)
         weights = named_weights(model)
         metrics = (
             judged
@@ -87,6 +92,24 @@ def run_trial(
         engine="keras",
         info=dict(info),
     )
+
+
+def answers(model: Any, parts: Parts, task: Tasks) -> dict[str, np.ndarray]:
+    """Return what a trained model answers to the validation part, by the names of the arrays.
+
+    Nothing if it answers otherwise each time it is asked.
+    """
+    first, again = (_judged(model, parts, task)[1] for _ in range(2))
+    found = {name: array for name, array in first.items() if name.startswith("predicted")}
+    is_steady = all(np.array_equal(array, again[name]) for name, array in found.items())
+    return found if is_steady else {}
+
+
+def _judged(
+    model: Any, parts: Parts, task: Tasks
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    gives = getattr(model, "output_names", None) or ()
+    return judge(*predict(model, parts), task, parts.classes, gives)
 
 
 def _headline(trained: Trained, best_epoch: int, more: Mapping[str, str]) -> dict[str, float]:

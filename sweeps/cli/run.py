@@ -133,6 +133,16 @@ def run(
             "the space says, from 15 complete trials on)."
         ),
     ] = None,
+    check_determinism: Annotated[
+        bool | None,
+        typer.Option(
+            "--check-determinism/--no-check-determinism",
+            help="Train the first complete trial a second time, on an idle worker or after the "
+            "last trial, and say if it comes out differently (default: of your own experiment, if "
+            "it took less than 10 s; not of scripts, on clusters or with --workers 0).",
+            show_default=False,
+        ),
+    ] = None,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a trial failed.")] = False,
@@ -153,6 +163,7 @@ def run(
         name=name,
         extend=extend,
         same_code=same_code,
+        check_determinism=check_determinism,
         seed=seed,
         sampler=sampler,
         sampler_options=parse_options(sampler_option or [], "--sampler-option"),
@@ -252,8 +263,8 @@ def command_line(asked: RunOptions) -> str:
         if field.name in _LEFT_OUT or value == _default(field):
             continue
         option = _OPTIONS.get(field.name, "--" + field.name.replace("_", "-"))
-        if value is True:
-            words.append(option)
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
             continue
         if isinstance(value, Mapping):
             value = [f"{name}={entry}" for name, entry in value.items()]

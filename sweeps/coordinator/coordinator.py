@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sweeps.config import SweepConfig
 from sweeps.coordinator.attempts import pruner_of, spec_of
+from sweeps.coordinator.determinism import DeterminismCheck
 from sweeps.coordinator.failures import FAILURES, Breaker, failure_of
 from sweeps.coordinator.ledger import Ledger, Slot
 from sweeps.coordinator.recording import Recorder
@@ -67,6 +68,9 @@ class Coordinator:
         for record in self.ledger.records:
             self._weights.add(record)
         self._recorder = Recorder(self.config, self.store, self.environment, self.seconds)
+        self._check = DeterminismCheck(
+            self.config.check_below_seconds, self.store, self.progress.note
+        )
         self._space_left = True
         self._stop_by: float | None = None
         self._trouble: StoreError | None = None
@@ -84,14 +88,17 @@ class Coordinator:
         """
         try:
             while self._fill() or self._running or self._is_pausing():
+                self._check_if_idle()
                 # Wakes now and then: signals ask for the end at any time.
                 done, _ = wait(self._running, WAKE_SECONDS, return_when=FIRST_COMPLETED)
                 if not self._running:
                     time.sleep(WAKE_SECONDS)  # paused
                 for future in done:
                     self._collect(self._running.pop(future), future.result())
+                self._check.conclude()
                 if not self._end_those_that_should():
                     break
+            self._finish_check()
         except StoreError as error:  # a record cannot be written, so training is in vain
             self._trouble = error
         finally:
@@ -113,6 +120,23 @@ class Coordinator:
     def failure_cause(self) -> str | None:
         """Return why so many trials in a row failed that the sweep had to end, None otherwise."""
         return self._breaker.cause()
+
+    def _check_if_idle(self) -> None:
+        """Begin the check if a worker has nothing to do, now that all that may begin has begun."""
+        is_busy = len(self._running) >= self.config.parallelism.at_once
+        is_asked = self.watch.helm.paused or self.request.reason is not None
+        if self._executor is not None and not is_busy and not is_asked:
+            self._check.begin(self._executor)
+
+    def _finish_check(self) -> None:
+        """Have the check made that found no idle worker; whoever wants the end does not wait."""
+        if self._executor is None or self._trouble is not None or self._rules.is_late():
+            return
+        if self.request.reason is None:
+            self._check.begin(self._executor)
+        while self._check.future is not None and self.request.reason is None:
+            wait([self._check.future], WAKE_SECONDS)
+            self._check.conclude()
 
     def _end_those_that_should(self) -> bool:
         """Withdraw waiting attempts once the sweep ends; after a signal, stop running ones too.
@@ -242,6 +266,7 @@ class Coordinator:
         elif record.outcome == "failed":
             self._again.append(slot)
         self._weights.add(record)
+        self._check.consider(record)
         self.progress.trial_finished(record)
         self.on_record(record)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -119,6 +120,7 @@ class ParentRun:
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
         send_notes(self._projector, self._store)
+        self._info = dataclasses.replace(self._info, checked=self._store.checked())
         is_hurried = bool(ending.error) or ending.stopped_by in INTERRUPTIONS
         finish(self._projector, self._home, self._info, ending, self._again, is_hurried=is_hurried)
 

@@ -72,7 +72,8 @@ def describe_end(
     )
     best = [r for r in records if summary.best and r.spec.slot == summary.best.slot]
     front = {"front_size": str(len(summary.front))} if info.has_front else {}
-    mixed = {"reproducible": "false"} if is_mixed(r.environment for r in records) else {}
+    is_same = info.is_reproducible and not is_mixed(r.environment for r in records)
+    mixed = {} if is_same else {"reproducible": "false"}
     tags = {
         **front,
         **mixed,

@@ -191,7 +191,7 @@ def run_sweep(
                 tracking_error=report.error,
             )
     progress.finished(summary)
-    return RunResult(info, summary)
+    return RunResult(dataclasses.replace(info, checked=store.checked()), summary)
 
 
 def _assemble(

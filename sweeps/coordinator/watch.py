@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from search_spaces.parameters import Value
+from sweeps.coordinator.determinism import is_check
 from sweeps.coordinator.helm import Helm
 from sweeps.coordinator.signals import StopRequest
 from sweeps.experiment import Stop, TrialSpec
@@ -30,11 +31,15 @@ class Watch:
         self._params[spec.key] = params
 
     def started(self, spec: TrialSpec) -> None:
-        """Show an attempt that begins to run."""
+        """Show an attempt that begins to run; a check is not shown."""
+        if is_check(spec):
+            return
         self.progress.trial_started(spec, self._params.pop(spec.key, {}))
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
         """Show one epoch."""
+        if is_check(spec):
+            return
         self.progress.epoch(spec, epoch, metrics)
 
     def asked_to_stop(self) -> Stop | None:

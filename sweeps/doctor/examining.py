@@ -69,7 +69,15 @@ def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
     names = ", ".join(str(slot) for slot in slots[:10]) + (", ..." if len(slots) > 10 else "")
     count = "1 trial has" if len(slots) == 1 else f"{len(slots)} trials have"
     note = f"{count} no outcome yet ({names}); `sweeps run` goes on with the sweep"
-    return Diagnosis(info.name, problems, [note] if slots else [])
+    notes = [note] if slots else []
+    return Diagnosis(info.name, problems, [*notes, *_reproducible(info)])
+
+
+def _reproducible(info: SweepInfo) -> Iterator[str]:
+    if info.irreproducible:
+        yield f"not reproducible: {info.irreproducible}"
+    elif info.checked is not None:
+        yield f"checked: trial {info.checked.trial}, trained a second time, is the same to the bit"
 
 
 def _damaged(database: Path) -> Iterator[Problem]:

@@ -259,7 +259,7 @@ def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ra
             return Ran(whole)
     asked = RunOptions(
         str(space), name=name, trials=trials, home=home.path, storage=home.storage,
-        workers=how.workers, same_code=how.same_code,
+        workers=how.workers, same_code=how.same_code, check_determinism=False,
         tracking_uri=how.tracking_uri, data=how.data,
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)

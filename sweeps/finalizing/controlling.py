@@ -36,7 +36,7 @@ def run_control(home: Home, info: SweepInfo, trials: int, how: HowToTrain) -> Co
     asked = RunOptions(
         str(file), name=name_for(home, folder, f"{info.name}-control"), trials=trials, seed=seed,
         sampler="random", pruner="none", home=home.path, storage=home.storage,
-        workers=how.workers,
+        workers=how.workers, check_determinism=False,
         tracking_uri=how.tracking_uri, data=how.data,
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)

@@ -26,7 +26,7 @@ from sweeps.records.hunches import Hunch, Hunches
 from sweeps.records.notes import SWEEP, Notes
 from sweeps.records.pareto import leading, need_one_objective, pareto_front, values_of
 from sweeps.records.ranking import ranked
-from sweeps.records.record import Outcome, Record, SweepInfo
+from sweeps.records.record import Checked, Outcome, Record, SweepInfo
 from sweeps.records.recovering import attempts_put_aside, recover
 from sweeps.records.retries import Retries, Retry, trials_to_retry
 from sweeps.records.store import RecordStore
@@ -35,6 +35,7 @@ __all__ = [
     "BLOCK",
     "FINALIST",
     "SWEEP",
+    "Checked",
     "CodeHistory",
     "Conclusions",
     "DamagedFileError",

@@ -78,6 +78,29 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """A trial that was trained a second time, to see whether its seed decides it.
+
+    Attributes:
+        trial: Which.
+        found: What came out differently, in words; None if it was the same to the bit.
+    """
+
+    trial: int
+    found: str | None = None
+
+    @property
+    def differs(self) -> str | None:
+        """Why the sweep is not reproducible, in one line; None if nothing speaks against it."""
+        if self.found is None:
+            return None
+        return (
+            f"trial {self.trial}, trained a second time with the same seed, came out differently: "
+            f"{self.found}; some of its random numbers do not follow from the seed of the trial"
+        )
+
+
+@dataclass(frozen=True)
 class SweepInfo:
     """What is fixed when a sweep is created; one `sweep.json` per sweep.
 
@@ -103,6 +126,7 @@ class SweepInfo:
         version: Version of this format.
         generations: Empty unless the sweep was extended; then all, beginning with the first.
         other_objectives: Those beyond the first; empty as a rule.
+        checked: What a second training of a trial came to (a file beside); None without one.
     """
 
     id: str
@@ -122,6 +146,7 @@ class SweepInfo:
     version: int = VERSION
     generations: tuple[Generation, ...] = ()
     other_objectives: tuple[Objective, ...] = ()
+    checked: Checked | None = None
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -137,11 +162,18 @@ class SweepInfo:
     def is_reproducible(self) -> bool:
         """Whether the same seed gives the same trials: not with what a clock has a say in.
 
-        Nor with data that may come differently, see `sweeps.experiment.PreparedData`.
+        Nor with data that may come differently, see `sweeps.experiment.PreparedData`, or if a trial
+        came out differently the second time.
         """
         in_order = self.fingerprint.get("order", "slots") == "slots"
         by_clock = any(one.is_measured_by_clock for one in self.objectives)
-        return in_order and not by_clock and not self.data.get("irreproducible")
+        return in_order and not by_clock and not self.irreproducible
+
+    @property
+    def irreproducible(self) -> str | None:
+        """Why the same seed may give another trial, in one line; None as a rule."""
+        why: str | None = self.data.get("irreproducible")
+        return why or (self.checked.differs if self.checked else None)
 
     @property
     def generation(self) -> int:

@@ -32,7 +32,7 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
         report(f"{path.name}: {problem}; kept as {put_aside(path)}, this trial runs again")
 
     remove_temporary(store.folder)
-    for read in (store.read_asked, store.read_ending):
+    for read in (store.read_asked, store.read_ending, store.read_checked):
         try:
             read()
         except DamagedFileError as error:

@@ -16,7 +16,13 @@ from sweeps.records.store import RecordStore
 def unreadable_files(folder: Path) -> Iterator[RecordError]:
     """Yield what is wrong with each of them; `sweep.json` and generations are the sweep itself."""
     store, conclusions, hunches = RecordStore(folder), Conclusions(folder), Hunches(folder)
-    readers = [store.read_asked, store.read_ending, Notes(folder).all, CodeHistory(folder).all]
+    readers = [
+        store.read_asked,
+        store.read_ending,
+        store.read_checked,
+        Notes(folder).all,
+        CodeHistory(folder).all,
+    ]
     for read in (*readers, *conclusions.readers(), *hunches.readers()):
         try:
             read()

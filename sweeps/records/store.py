@@ -35,7 +35,7 @@ from sweeps.records.format import (
     unpack_arrays,
 )
 from sweeps.records.generations import Generation
-from sweeps.records.record import VERSION, Record, SweepInfo
+from sweeps.records.record import VERSION, Checked, Record, SweepInfo
 from sweeps.records.retries import Retries
 
 _INFO_FILE: Final = "sweep.json"
@@ -44,6 +44,7 @@ _ASKED_FILE: Final = "asked"
 _RECORDS: Final = "[0-9]*.record"
 _ARCHIVED_FILE: Final = "archived"
 _ENDING_FILE: Final = "ending.json"
+_CHECKED_FILE: Final = "checked.json"
 
 
 _FIXED: Final = "put a copy of it there, or move its folder away"
@@ -65,7 +66,7 @@ class RecordStore:
         """
         make_folder(self.folder)
         document = dataclasses.asdict(info)
-        del document["generations"]  # each has a file of its own
+        del document["generations"], document["checked"]  # each has a file of its own
         self._write_json(self.folder / _INFO_FILE, document, "sweep")
 
     def rename(self, name: str) -> None:
@@ -94,10 +95,26 @@ class RecordStore:
             raise RecordError(f"{path}: version {info.version}; use the one that wrote it")
         for generation in self._later_generations():
             info = info.extended(generation)
-        return info
+        return dataclasses.replace(info, checked=self.checked())
 
     def _later_generations(self) -> Iterator[Generation]:
         return read_numbered(self.folder, _GENERATIONS, Generation, _FIXED, first=2)
+
+    def note_checked(self, checked: Checked) -> None:
+        """Note what the second training of a trial came to."""
+        self._write_json(self.folder / _CHECKED_FILE, dataclasses.asdict(checked), "checked")
+
+    def checked(self, report: Report = warn) -> Checked | None:
+        """Return what the second training of a trial came to; None if none was, or is damaged."""
+        return heard(self.read_checked, report)
+
+    def read_checked(self) -> Checked | None:
+        """Return the same, None if no trial was trained a second time.
+
+        Raises:
+            RecordError: It is damaged.
+        """
+        return read_document(self.folder / _CHECKED_FILE, partial(shaped, Checked), _NOTED)
 
     @property
     def is_archived(self) -> bool:

@@ -39,7 +39,7 @@ def reproduce_section(data: SweepData) -> Section:
 
 
 def _promise(data: SweepData) -> str:
-    if why := data.info.data.get("irreproducible"):
+    if why := data.info.irreproducible:
         return f"The same seed may give other trials: {why}."
     if not data.info.is_reproducible:
         return (
@@ -53,8 +53,14 @@ def _promise(data: SweepData) -> str:
         )
     return (
         "The same seed gives the same trials, whatever the number of workers, interrupted or not; "
-        "to the bit with equal versions and CPU features."
+        f"to the bit with equal versions and CPU features.{_checked(data)}"
     )
+
+
+def _checked(data: SweepData) -> str:
+    if (checked := data.info.checked) is None:
+        return ""
+    return f" Checked: trial {checked.trial}, trained a second time, is the same to the bit."
 
 
 def rerun_command(data: SweepData) -> str:

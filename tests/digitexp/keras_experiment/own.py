@@ -107,3 +107,64 @@ def _shuffled(seed):
 
 shuffled = KerasExperiment(build_cnn, shuffled_datasets, {"filters": 8, "learning_rate": 1e-2})
 seeded = KerasExperiment(build_cnn, seeded_datasets, {"filters": 8, "learning_rate": 1e-2})
+
+
+def build_several(params):
+    """Two inputs, two outputs."""
+    import keras
+
+    pixels = keras.layers.Input((8, 8), name="pixels")
+    ink = keras.layers.Input((1,), name="ink")
+    flat = keras.layers.Flatten()(pixels)
+    hidden = keras.layers.Dense(params["units"], "relu")(keras.layers.Concatenate()([flat, ink]))
+    digit = keras.layers.Dense(10, name="digit")(hidden)
+    half = keras.layers.Dense(1, name="half")(hidden)
+    by_name = params["form"] == "dict"
+    model = keras.Model(
+        {"pixels": pixels, "ink": ink} if by_name else [pixels, ink],
+        {"digit": digit, "half": half} if by_name else [digit, half],
+    )
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        keras.optimizers.Adam(params["learning_rate"]),
+        loss={"digit": cross_entropy, "half": "mse"},
+        loss_weights={"digit": 1.0, "half": 0.1},
+        metrics={"digit": ["accuracy"], "half": ["mae"]},
+    )
+    return model
+
+
+def several_arrays(form):
+    """Digits and their mean ink; which digit it is, and the ink of the upper half."""
+    x, y = images()
+    x, y = x[:600, ..., 0], y[:600]
+    ink, half = x.mean(axis=(1, 2))[:, None], x[:, :4].mean(axis=(1, 2))[:, None] * 10
+    if form == "dict":
+        return {"pixels": x, "ink": ink}, {"half": half, "digit": y}
+    return form_of(form)([x, ink]), form_of(form)([y, half])
+
+
+def form_of(name):
+    return {"list": list, "tuple": tuple}[name]
+
+
+def several_datasets():
+    import tensorflow as tf
+
+    whole = tf.data.Dataset.from_tensor_slices(several_arrays("dict"))
+    return whole.skip(200).shuffle(400).batch(32), whole.take(200).batch(64)
+
+
+def several_of(data, form):
+    return KerasExperiment(
+        build_several,
+        data,
+        {"units": 16, "learning_rate": 1e-2, "form": form},
+        task={"digit": "classification", "half": "regression"},
+        metrics={"half_mae": "minimize"},
+        name="several",
+    )
+
+
+several = several_of(lambda: several_arrays("dict"), "dict")
+several_streamed = several_of(several_datasets, "dict")

@@ -9,8 +9,11 @@ import pytest
 
 import sweeps
 from digitexp.keras_experiment import KerasExperiment
+from sweeps.errors import UsageError
 from sweeps.executors.checking import checked
 from sweeps.experiment import ParameterInfo, Stop, TrialSpec
+from sweeps.exporting import export_trial
+from tests.digitexp.keras_experiment import own
 from tests.digitexp.keras_experiment.own import build_cnn, cnn, images, regression, streamed
 
 SPEC = TrialSpec("s", slot=3, attempt=1, seed=7, config={"epochs": 4})
@@ -206,3 +209,65 @@ def test_it_is_swept_by_workers_and_in_this_process_alike(
     assert found == {"loss_curves.png"} | pictures
     alone = sweeps.run(str(space), home=make_home("alone"), workers=0, **options)
     assert [row.objective for row in alone.rows()] == [row.objective for row in sweep.rows()]
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", ["wine", "regression", "seeded"])
+def test_an_export_answers_as_the_trial_that_was_recorded(tmp_path, make_home, monkeypatch, name):
+    space = tmp_path / f"{name}.yaml"
+    metric, direction = "best_val_loss", "minimize"
+    text = SPACE.format(name=name, metric=metric, direction=direction).replace("20}", "2}")
+    space.write_text(text.replace("units", "filters") if name == "seeded" else text)
+    sweep = sweeps.run(str(space), home=make_home(), workers=0, trials=1, progress="quiet")
+    count = sweep.info.data["info"]["n_validation"]
+    export_trial(sweep.best(), tmp_path / "model")
+    said = (tmp_path / "model" / "README.md").read_text()
+    assert f"Its answers to {count} samples equal" in said
+    experiment = getattr(own, name)
+    built = experiment._build
+
+    def edited(params):
+        model = built(params)
+        model.layers[0].activation = keras.activations.tanh
+        return model
+
+    monkeypatch.setattr(experiment, "_build", edited)
+    import keras
+
+    with pytest.raises(UsageError, match="is not the one that was trained: its predicted"):
+        export_trial(sweep.best(), tmp_path / "other")
+
+
+def shuffled_validation():
+    import tensorflow as tf
+
+    x, y = images()
+    whole = tf.data.Dataset.from_tensor_slices((x[:300], y[:300]))
+    return whole.batch(32), whole.take(100).shuffle(100).batch(50)
+
+
+def build_restless(params):
+    import keras
+
+    class Noise(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs + keras.random.normal(keras.ops.shape(inputs), stddev=1.0)
+
+    model = build_cnn(params)
+    model = keras.Sequential([keras.layers.Input((8, 8, 1)), Noise(), *model.layers])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("build", "data"), [(build_cnn, shuffled_validation), (build_restless, images)]
+)
+def test_answers_that_cannot_be_compared_are_not(build, data):
+    experiment = KerasExperiment(build, data, {"filters": 2, "learning_rate": 0.01})
+    prepared = experiment.prepare(None, 0)
+    result = experiment.train(replace(SPEC, config={"epochs": 1}), prepared, go_on)
+    model = experiment.load_model({}, result.weights, prepared.info)
+    assert experiment.recomputed(model, {}, prepared) == {}
