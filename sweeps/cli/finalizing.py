@@ -20,6 +20,7 @@ from sweeps.cli.reporting import DataOption
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
+    from sweeps.config import SweepConfig
     from sweeps.coordinator.run import RunResult
     from sweeps.finalizing.calibrating import Calibration
     from sweeps.finalizing.finalize import FinalizeOptions, FinalizeResult
@@ -139,6 +140,16 @@ def is_to_be_finalized(result: RunResult, wanted: bool | None) -> bool:
     says = result.info.space.get("defaults", {}).get("finalize") is not None
     by_itself = says and summary.counts["COMPLETE"] >= FEWEST_TRIALS
     return by_itself if wanted is None else wanted
+
+
+def check_finalizing(config: SweepConfig, asked: RunOptions, wanted: bool | None) -> None:
+    """Refuse a sweep that finalising will follow, and cannot: before anything is created."""
+    by_itself = config.space.defaults.finalize is not None and config.limits.trials >= FEWEST_TRIALS
+    if by_itself if wanted is None else wanted:
+        from sweeps.finalizing.confirmable import check_run
+
+        option = "--finalize" if wanted else "`finalize` of the space (--no-finalize leaves it out)"
+        check_run(config, asked.data, option)
 
 
 def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:

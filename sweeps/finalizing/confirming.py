@@ -13,19 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sweeps.abilities import Confirms
-from sweeps.config import SPLIT_SEED
 from sweeps.coordinator.run import run_options
-from sweeps.errors import UsageError
-from sweeps.experiment import Experiment, PreparedData
-from sweeps.experiment_code import load_same
-from sweeps.experiment_loading import experiment_folder, load_experiment, recorded_experiment
+from sweeps.finalizing.confirmable import blocks_experiment
 from sweeps.finalizing.finalists import Finalist, confirming_space, luck_space, refit_space
 from sweeps.home import Home
 from sweeps.naming import free_name
 from sweeps.options import RunOptions
 from sweeps.progress import Mode
-from sweeps.records import Record, RecordStore, SweepInfo, confirmed_by, ranked
+from sweeps.records import Record, SweepInfo, confirmed_by
 from sweeps.records.files import make_folder, write_atomically
 
 SPACE: Final = "space.yaml"
@@ -51,54 +46,6 @@ class Confirmation:
     finalists: Sequence[Finalist]
     blocks: int
     experiment: str
-
-
-def blocks_experiment(home: Home, info: SweepInfo) -> str:
-    """Return the import path of the experiment that trains a sweep's configurations on blocks.
-
-    Raises:
-        UsageError: Its experiment has no fresh blocks.
-    """
-    on_blocks = getattr(recorded_experiment(info, home.records), "on_blocks", None)
-    if not isinstance(on_blocks, str):
-        raise UsageError(
-            f"experiment {info.experiment!r} has no fresh blocks to confirm on; give it "
-            f"`on_blocks` (see `{Confirms.__name__}` in sweeps/abilities.py)"
-        )
-    return on_blocks
-
-
-def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experiment, PreparedData]:
-    """Refuse data that are not the sweep's: V0 would not be what scored its trials.
-
-    Returns:
-        What trains on blocks, and the data.
-
-    Raises:
-        UsageError: They are others, or unreadable.
-    """
-    folder = experiment_folder(info, home.records)
-    experiment = load_experiment(blocks_experiment(home, info), folder)
-    try:
-        data = experiment.prepare(source, SPLIT_SEED)
-    except (ValueError, OSError) as error:
-        raise UsageError(f"data of the confirmation: {error}") from None
-    if (data.digest, data.split_digest) != (info.data.get("digest"), info.data.get("split_digest")):
-        raise UsageError(
-            f"sweep {info.name!r} was made on other data ({info.data.get('name')}); name them by "
-            "--data, nothing was begun"
-        )
-    return experiment, data
-
-
-def check_code(store: RecordStore, info: SweepInfo) -> None:
-    """Refuse an experiment that was edited since: who is confirmed would not be who was found.
-
-    Raises:
-        UsageError: It was; says what differs and the ways out.
-    """
-    for record in ranked(store.read_all(), info.direction)[:1]:
-        load_same(store, info, record)
 
 
 def plan_confirmation(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.finalizing.bank import Bank, Confirmed, gather
-from sweeps.finalizing.confirming import check_data
+from sweeps.finalizing.confirmable import check_data
 from sweeps.finalizing.judging import FOLDS, Judged, Trainings
 from sweeps.finalizing.ledger import readings_of
 from sweeps.finalizing.telling_reading_votes import VOTED, tell_reading_votes

@@ -11,12 +11,11 @@ from typing import Final
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.finalizing.calibrating import Calibration, measure_calibration
+from sweeps.finalizing.confirmable import check_code, check_data, check_offers, tells_luck
 from sweeps.finalizing.confirming import (
     Confirmation,
     HowToTrain,
     Ran,
-    check_code,
-    check_data,
     find_refit,
     other_confirmations,
     plan_confirmation,
@@ -86,7 +85,8 @@ def check(
 
     Raises:
         UsageError: It is running, its experiment was edited since, there is nothing to compare, or
-            nothing to compare it on, or images would count unequally.
+            nothing to compare it on, images would count unequally, or what trains on blocks lacks
+            what it is asked for.
     """
     top, blocks = _as_before(home, info, options)
     if blocks % FOLDS:
@@ -96,7 +96,10 @@ def check(
         raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
     check_code(home.store(info.id), info)
     experiment, data = check_data(home, info, options.how.data)
-    return experiment, data, choose_finalists(info, home.store(info.id).read_all(), top)
+    finalists = choose_finalists(info, home.store(info.id).read_all(), top)
+    names = {name for finalist in finalists for name in finalist.config}
+    check_offers(info.experiment, experiment, names, blocks, refit=options.refit)
+    return experiment, data, finalists
 
 
 def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeResult:
@@ -119,12 +122,13 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     home.publish(info.id)  # its space: another host goes on with the same confirmation
     confirmed = run_confirmation(confirmation, home, options.how)
     ran.append(confirmed)
-    if confirmed.stopped_by is None:
+    again: list[Record] = []
+    if confirmed.stopped_by is None and tells_luck(experiment):
         ran.append(run_again(confirmation, home, options.how))
+        again = home.store(ran[-1].info.id).read_all()
     judged = judge(home.store(confirmed.info.id), finalists, blocks)
     if judged is None or ran[-1].stopped_by is not None:
         return _result(confirmation, judged, (), ran)
-    again = home.store(ran[-1].info.id).read_all()
     measured = measure_calibration(judged, experiment)
     others = [tell_calibration(judged.verdict, measured)] if measured else []
     others += tell_all_voting(info, judged, classes)
