@@ -14,6 +14,7 @@ from sweeps.abilities import Calibrates, CalibrationTerms
 from sweeps.experiment import Experiment
 from sweeps.finalizing.intervals import FEWEST_BLOCKS, Estimate, crossed_estimate
 from sweeps.finalizing.judging import Judged
+from sweeps.finalizing.outcomes import NO_IMAGE, stacked
 
 Word = Literal["lower", "higher", "cannot tell"]
 
@@ -76,8 +77,8 @@ def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Cal
         terms = experiment.calibration_terms(results)
         if terms is None:
             return {}
-        images = np.array([result.arrays["block_images"] for result in results], np.int64)
-        found[label] = calibration(terms, images)
+        images = [result.arrays["block_images"] for result in results]
+        found[label] = calibration(terms, stacked(images, np.int64, NO_IMAGE))
     return found
 
 
@@ -86,7 +87,8 @@ def calibration(terms: CalibrationTerms, images: NDArray[np.int64]) -> Calibrati
 
     Args:
         terms: Of its trainings.
-        images: (trainings, n) which image each is of; every image in two trainings or more.
+        images: (trainings, n) which image each is of, or `NO_IMAGE`; every image in two trainings
+            or more.
     """
     measures = {}
     for name, before in terms.before.items():
