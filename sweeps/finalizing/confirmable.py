@@ -6,8 +6,10 @@ data it prepares. What its trainings keep is seen when there is one (judging.py)
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Collection, Iterator
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from search_spaces.defaults import Finalizing
 from search_spaces.parameters import find_parameter
@@ -175,6 +177,27 @@ def _missing(
             yield f"would {info.direction} the metric {metric!r} (needed is {direction})"
     if refit and REFIT not in known:
         yield f"lacks the parameter {REFIT!r}, which --refit sets"
+
+
+def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:
+    """Call what an experiment on blocks offers beyond its trainings.
+
+    Raises:
+        UsageError: It raised; says what, and in which line of the experiment.
+    """
+    try:
+        return getattr(experiment, ability)(*arguments)
+    except Exception as error:
+        raise failed(experiment, ability, error) from error
+
+
+def failed(experiment: Experiment, ability: str, error: Exception) -> UsageError:
+    """Return how it is said that what an experiment answered, or failed to, is of no use."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return UsageError(
+        f"`{ability}` of experiment {experiment.name!r}: {type(error).__name__}: {error} "
+        f"({Path(where.filename).name}, line {where.lineno})"
+    )
 
 
 def tells_luck(on_blocks: Experiment) -> bool:

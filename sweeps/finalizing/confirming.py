@@ -75,6 +75,27 @@ def plan_confirmation(
     return Confirmation(name, folder, finalists, blocks, experiment)
 
 
+def is_trained(
+    home: Home, info: SweepInfo, finalists: Sequence[Finalist], blocks: int, *, with_luck: bool
+) -> bool:
+    """Whether nothing of a confirmation is left to be trained: it is judged by what is recorded."""
+    text = confirming_space(blocks_experiment(home, info), finalists, blocks)
+    begun = _begun(home)
+    for tail, sweep in begun.items():
+        if tail.parent.name == info.id and _space_in(home.records / tail) == text:
+            luck = begun.get(tail / LUCK)
+            is_whole = _complete(home, sweep) >= blocks * len(finalists)
+            luck_is = not with_luck or (luck is not None and _complete(home, luck) >= blocks)
+            return is_whole and luck_is
+    return False
+
+
+def _complete(home: Home, info: SweepInfo) -> int:
+    """Return how many trials are complete."""
+    records = home.store(info.id).read_all()
+    return len({record.spec.slot for record in records if record.outcome == "complete"})
+
+
 def other_confirmations(home: Home, info: SweepInfo, confirmation: Confirmation) -> list[str]:
     """Return the names of the other confirmations of a sweep."""
     own = _tail(confirmation.folder)
@@ -200,10 +221,8 @@ def name_for(home: Home, folder: Path, wanted: str) -> str:
 
 def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ran:
     whole = _begun(home).get(_tail(space.parent))
-    if whole is not None:
-        records = home.store(whole.id).read_all()
-        if len({r.spec.slot for r in records if r.outcome == "complete"}) >= trials:
-            return Ran(whole)
+    if whole is not None and _complete(home, whole) >= trials:
+        return Ran(whole)
     asked = RunOptions(
         str(space), name=name, trials=trials, home=home.path, storage=home.storage,
         workers=how.workers, same_code=how.same_code,

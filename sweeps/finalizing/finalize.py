@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -17,6 +18,7 @@ from sweeps.finalizing.confirming import (
     HowToTrain,
     Ran,
     find_refit,
+    is_trained,
     other_confirmations,
     plan_confirmation,
     run_again,
@@ -94,9 +96,13 @@ def check(
     need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
-    check_code(home.store(info.id), info)
+    store = home.store(info.id)
     experiment, data = check_data(home, info, options.how.data)
-    finalists = choose_finalists(info, home.store(info.id).read_all(), top)
+    finalists = choose_finalists(info, store.read_all(), top)
+    luck = tells_luck(experiment)
+    trains = options.control or options.refit
+    if trains or not is_trained(home, info, finalists, blocks, with_luck=luck):
+        check_code(store, info)
     names = {name for finalist in finalists for name in finalist.config}
     check_offers(info.experiment, experiment, names, blocks, refit=options.refit)
     return experiment, data, finalists
@@ -126,12 +132,15 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     if confirmed.stopped_by is None and tells_luck(experiment):
         ran.append(run_again(confirmation, home, options.how))
         again = home.store(ran[-1].info.id).read_all()
-    judged = judge(home.store(confirmed.info.id), finalists, blocks)
-    if judged is None or ran[-1].stopped_by is not None:
-        return _result(confirmation, judged, (), ran)
-    measured = measure_calibration(judged, experiment)
-    others = [tell_calibration(judged.verdict, measured)] if measured else []
-    others += tell_all_voting(info, judged, classes)
+    try:
+        judged = judge(home.store(confirmed.info.id), finalists, blocks)
+        if judged is None or ran[-1].stopped_by is not None:
+            return _result(confirmation, judged, (), ran)
+        measured = measure_calibration(judged, experiment)
+        others = [tell_calibration(judged.verdict, measured)] if measured else []
+        others += tell_all_voting(info, judged, classes)
+    except UsageError as error:
+        raise UsageError(f"{error}\n{_kept(confirmed.info)}") from error
     winner = judged.verdict.recommended.finalist
 
     def conclude() -> list[Telling]:
@@ -161,6 +170,15 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     pending = show_conclusions(home, info, tracking_uri, options.how.data)
     result = _result(confirmation, judged, tellings, ran, pending)
     return dataclasses.replace(result, calibration=measured)
+
+
+def _kept(confirmation: SweepInfo) -> str:
+    name = shlex.quote(confirmation.name)
+    return (
+        f"No verdict, but its trainings are kept (sweep {confirmation.name!r}): once the "
+        "experiment is mended, the same command judges them, and trains nothing. Only if what they kept is "
+        f"wrong, have them made anew: sweeps delete {name}"
+    )
 
 
 def _as_before(home: Home, info: SweepInfo, options: FinalizeOptions) -> tuple[int, int]:

@@ -1,12 +1,16 @@
-"""What cannot be confirmed is refused before anything is created or trained."""
+"""Experiments of one's own: what cannot be confirmed is refused, what was trained is judged."""
 
 from __future__ import annotations
 
 import itertools
+import json
+import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
 from tests.sweeps.voting_experiment import SPACE
@@ -125,3 +129,63 @@ def test_what_finalize_asks_of_blocks_is_looked_for_before_a_training(own, tmp_p
     assert "The best of the search" in told.stdout
     assert "its seed" not in told.stdout
     assert [info.name for info in Home(tmp_path / "home").sweeps()] == ["one", "one-final"]
+
+
+UNEQUAL = """def train(self, spec, data, on_epoch):
+        # One image is never judged: blocks of 60, 60, 60 and 59.
+        result = super().train(spec, data, on_epoch)
+        kept = result.arrays.get("block_images", np.arange(0)) < 239
+        return replace(result, arrays={n: a[kept] for n, a in result.arrays.items()})
+
+    def calibration_terms(self, results):
+        return results[0].missing
+"""
+
+
+@pytest.mark.slow
+def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp_path):
+    home = ("--workers", 0, "--home", tmp_path / "home")
+    space = own(UNEQUAL)
+    module = next(tmp_path.glob("own_blocks_*.py"))
+    text = "import numpy as np\nfrom dataclasses import replace\n" + module.read_text()
+    module.write_text(text)
+    assert run("run", space, "--trials", 4, "--name", "one", *home).exit_code == 0
+    words = ("finalize", "one", "--top", 2, "--blocks", 8, *home)
+    failed = run(*words)
+    assert failed.exit_code == 2, failed.output
+    assert "`calibration_terms`" in failed.stderr
+    assert "has no attribute 'missing'" in failed.stderr
+    assert f"{module.name}, line " in failed.stderr
+    assert "its trainings are kept (sweep 'one-final')" in failed.stderr
+    trained = sorted(str(path) for path in (tmp_path / "home" / "records").glob("*/*.record"))
+
+    module.write_text(text.replace("results[0].missing", "None"))
+    sys.modules.pop(module.stem)
+    told = run(*words)
+    assert told.exit_code == 0, told.output
+    assert "The best of the search" in told.stdout
+    assert "COMPLETE" not in told.stdout, "nothing was trained"
+    assert trained == sorted(map(str, (tmp_path / "home" / "records").glob("*/*.record")))
+    votes = json.loads(run("ensemble", "one", "--json", *home[2:]).stdout)
+    found = sweeps.load("one-final", tmp_path / "home")
+    store = found.home.store(found.info.id)
+    kept = [store.read(record.spec.key) for record in store.read_all()]
+    assert {len(record.result.arrays["block_images"]) for record in kept} == {59, 60}
+    own_mean = {}
+    for record in kept:
+        correct = record.result.arrays["block_correct"]
+        own_mean.setdefault(record.params["finalist"], []).extend(correct)
+    best = max(own_mean, key=lambda label: np.mean(own_mean[label]))
+    assert votes["single"]["accuracy"] == pytest.approx(np.mean(own_mean[best]))
+
+
+@pytest.mark.slow
+def test_an_edited_experiment_trains_no_finalist_beside_others(own, tmp_path):
+    home = ("--workers", 0, "--home", tmp_path / "home")
+    assert run("run", own(), "--trials", 4, "--name", "one", *home).exit_code == 0
+    assert run("finalize", "one", "--top", 1, "--blocks", 8, *home).exit_code == 0
+    module = next(tmp_path.glob("own_blocks_*.py"))
+    module.write_text(module.read_text() + "# edited\n")
+    assert run("finalize", "one", *home).exit_code == 0, "all of it is there"
+    refused = run("finalize", "one", "--top", 2, *home)
+    assert (refused.exit_code, "other code" in refused.stderr) == (2, True), refused.output
