@@ -176,8 +176,8 @@ def _kept(confirmation: SweepInfo) -> str:
     name = shlex.quote(confirmation.name)
     return (
         f"No verdict, but its trainings are kept (sweep {confirmation.name!r}): once the "
-        "experiment is mended, the same command judges them, and trains nothing. Only if what they kept is "
-        f"wrong, have them made anew: sweeps delete {name}"
+        "experiment is mended, the same command judges them, and trains nothing. Only if what "
+        f"they kept is wrong, have them made anew: sweeps delete {name}"
     )
 
 
