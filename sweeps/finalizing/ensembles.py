@@ -131,7 +131,7 @@ def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
             f"sweep {info.name!r} is not finalised, so that nothing of it can vote; first: sweeps "
             f"finalize {info.name}"
         )
-    trainings = Trainings.read(home.store(finalized.confirmation))
+    trainings = Trainings.read(home.store(finalized.confirmation), finalized.left_out)
     return Confirmed(info.name, trainings, finalized.winner)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,12 +34,11 @@ class Trainings:
     found: Mapping[tuple[int, str], Record] = field(repr=False)
 
     @classmethod
-    def read(cls, store: RecordStore) -> Trainings:
-        """Read what is recorded."""
+    def read(cls, store: RecordStore, left_out: Collection[str] = ()) -> Trainings:
+        """Read what is recorded, but for some finalists."""
         complete = (record for record in store.read_all() if record.outcome == "complete")
-        return cls(
-            store, {(int(str(r.params[BLOCK])), str(r.params[FINALIST])): r for r in complete}
-        )
+        found = {(int(str(r.params[BLOCK])), str(r.params[FINALIST])): r for r in complete}
+        return cls(store, {key: r for key, r in found.items() if key[1] not in left_out})
 
     def of(self, label: str, blocks: Sequence[int]) -> list[Record]:
         """Return a finalist's trainings on some blocks, with their arrays."""
@@ -75,18 +74,24 @@ class Judged:
     verdict: Verdict
 
 
-def judge(store: RecordStore, finalists: Sequence[Finalist], blocks: int) -> Judged | None:
+def judge(
+    store: RecordStore,
+    finalists: Sequence[Finalist],
+    blocks: int,
+    left_out: Collection[str] = (),
+) -> Judged | None:
     """Return what the blocks say that every finalist has been trained on; None before two repeats.
 
     Args:
         store: The confirmation's records.
         finalists: Who takes part.
         blocks: On how many blocks.
+        left_out: Labels of others that may have been trained.
 
     Raises:
         UsageError: What a training kept cannot be judged; says which, and what is the matter.
     """
-    trainings = Trainings.read(store)
+    trainings = Trainings.read(store, left_out)
     labels = [finalist.label for finalist in finalists]
     whole = trainings.whole_blocks(labels, blocks)
     if not whole:

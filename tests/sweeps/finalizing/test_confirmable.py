@@ -113,8 +113,8 @@ def test_finalize_of_what_has_no_blocks_or_no_best_is_refused(tmp_path, space, s
 
 
 @pytest.mark.slow
-def test_what_finalize_asks_of_blocks_is_looked_for_before_a_training(own, tmp_path):
-    home = ("--workers", 0, "--home", tmp_path / "home")
+def test_what_finalize_asks_of_blocks_is_looked_for_before_a_training(own, tmp_path, make_home):
+    home = ("--workers", 0, "--home", make_home())
     space = own("parameters = {n: p for n, p in Base.parameters.items() if 'split' not in n}\n"
                 "    metrics = {'block_accuracy': Base.metrics['block_accuracy']}")  # fmt: skip
     ran = run("run", space, "--trials", 4, "--name", "one", *home)
@@ -143,8 +143,8 @@ UNEQUAL = """def train(self, spec, data, on_epoch):
 
 
 @pytest.mark.slow
-def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp_path):
-    home = ("--workers", 0, "--home", tmp_path / "home")
+def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp_path, make_home):
+    home = ("--workers", 0, "--home", make_home())
     space = own(UNEQUAL)
     module = next(tmp_path.glob("own_blocks_*.py"))
     text = "import numpy as np\nfrom dataclasses import replace\n" + module.read_text()
@@ -180,8 +180,8 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
 
 
 @pytest.mark.slow
-def test_an_edited_experiment_trains_no_finalist_beside_others(own, tmp_path):
-    home = ("--workers", 0, "--home", tmp_path / "home")
+def test_an_edited_experiment_trains_no_finalist_beside_others(own, tmp_path, make_home):
+    home = ("--workers", 0, "--home", make_home())
     assert run("run", own(), "--trials", 4, "--name", "one", *home).exit_code == 0
     assert run("finalize", "one", "--top", 1, "--blocks", 8, *home).exit_code == 0
     module = next(tmp_path.glob("own_blocks_*.py"))
