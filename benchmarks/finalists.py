@@ -6,10 +6,12 @@ images in repeats of four folds, an accuracy of about 93.5 %, as the digits have
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import stats
 
-from sweeps.finalizing.outcomes import Outcomes
+from sweeps.finalizing.outcomes import NO_IMAGE, Outcomes
 
 FOLDS, IMAGES, ACCURACY = 4, 4000, 0.935
 
@@ -23,6 +25,7 @@ def simulated(
     own: float = 1.0,
     block: float = 0.1,
     unequal: bool = False,
+    sizes: Sequence[int] = (IMAGES // FOLDS,) * FOLDS,
 ) -> Outcomes:
     """Return outcomes in which the first finalist is better than the others by so many points.
 
@@ -34,22 +37,25 @@ def simulated(
         own: Spread of what is easy for one finalist and hard for another.
         block: Spread of the luck of a block.
         unequal: Whether that luck differs between finalists, up to fourfold.
+        sizes: Images of each of the four folds.
     """
     image, noise = 2.2, 0.9
     total = np.sqrt(image**2 + own**2 + block**2 + noise**2)
     at = stats.norm.ppf(ACCURACY)
     effect = np.zeros(finalists)
     effect[0] = points / 100 * total / stats.norm.pdf(at)
-    images = random.normal(0, image, IMAGES)
-    owns = random.normal(0, own, (finalists, IMAGES))
+    images = random.normal(0, image, sum(sizes))
+    owns = random.normal(0, own, (finalists, sum(sizes)))
     luck = np.linspace(0.5, 2, finalists) if unequal else np.ones(finalists)
-    correct = np.zeros((finalists, blocks, IMAGES // FOLDS), bool)
-    places = np.zeros((blocks, IMAGES // FOLDS), np.int64)
+    correct = np.zeros((finalists, blocks, max(sizes)), bool)
+    places = np.full((blocks, max(sizes)), NO_IMAGE)
     for repeat in range(blocks // FOLDS):
-        for fold, chosen in enumerate(random.permutation(IMAGES).reshape(FOLDS, -1)):
+        order = random.permutation(sum(sizes))
+        for fold, chosen in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
             number = repeat * FOLDS + fold
-            places[number] = chosen
+            places[number, : len(chosen)] = chosen
             level = at * total + effect + luck * random.normal(0, block, finalists)
             drawn = random.normal(0, noise, (finalists, len(chosen)))
-            correct[:, number] = level[:, None] + images[chosen] + owns[:, chosen] + drawn > 0
+            found = level[:, None] + images[chosen] + owns[:, chosen] + drawn > 0
+            correct[:, number, : len(chosen)] = found
     return Outcomes(correct, places)

@@ -37,11 +37,17 @@ class Confirms(Protocol):
     """An experiment whose best trials can be judged again, on fresh blocks of its data; optional.
 
     `on_blocks` is the import path of an experiment that takes the same parameters and one more,
-    `block`: the trial is then judged on the samples of that block, which scored no trial of a
-    search, after training on the others, with a seed that follows from the block. Its results have
-    the metric `block_accuracy` and the arrays `block_correct` (n,), 0 or 1, and `block_images`
-    (n,), which images these are, as many on each block; blocks 0 to 3 judge every image once, 4 to
-    7 again, and so on.
+    `block` (int, from 0): the trial is then judged on the samples of that block, which scored no
+    trial of a search, after training on the others, with a seed that follows from the block. It
+    prepares the same data, with the same digests. Its results have the metric `block_accuracy`
+    (maximize) and the arrays `block_correct` (n,), 0 or 1, and `block_images` (n,), which images
+    these are, numbers from 0. Blocks 0 to 3 judge every image once, 4 to 7 again, and so on; they
+    need not be of one size.
+
+    If it also takes `search_split` (bool: train and score as the search does, with another seed)
+    and has the metric `best_val_accuracy`, the luck of the search's best is told in its parts. If
+    it takes `refit_epochs` (int: train on everything, so many epochs) and has the metric `epochs`
+    (minimize), `finalize --refit` works; its results then say `best_epoch`.
     """
 
     on_blocks: str
@@ -95,7 +101,8 @@ class CalibrationTerms:
         temperatures: Of each training, what its logits are divided by afterwards; fitted on none
             of these images.
         before: (trainings, n) by the name of a measure: the mean of all is the measure. `ece`:
-            expected calibration error; `nll`: negative log-likelihood, nats.
+            expected calibration error; `nll`: negative log-likelihood, nats. n is that of the
+            largest block; what stands at the end of a smaller one counts for nothing.
         after: The same, afterwards.
     """
 

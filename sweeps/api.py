@@ -104,27 +104,34 @@ class Sweep:
         top: int | None = None,
         blocks: int | None = None,
         control: int = 0,
+        leave_out: Sequence[int] | None = None,
         progress: Mode = "auto",
     ) -> list[Telling]:
         """Train the best again on fresh blocks, as `sweeps finalize` does; return what it says.
 
-        Empty if it was interrupted (the same call goes on), or there are too few blocks.
+        Empty if it was interrupted; the same call goes on.
 
         Args:
             top: How many of the best trials; None: as it was finalised before, at first 5.
             blocks: On how many blocks, a multiple of four, 8 at least; None: likewise, at first 20.
             control: Random trials whose best is confirmed as well.
+            leave_out: Trials that take no part; None: as before, unless `top` is given.
             progress: `auto`, `plain`, `json` or `quiet`.
 
         Raises:
             UsageError: There is nothing to compare, or nothing to compare it on.
+            TrialsError: Trainings failed, so that there is no verdict; says whose, and the ways
+                out.
         """
         from sweeps.finalizing.confirming import HowToTrain
         from sweeps.finalizing.finalize import FinalizeOptions, finalize
 
         how = HowToTrain(progress=progress)
-        options = FinalizeOptions(top, blocks, control, how=how)
-        return list(finalize(self.home, self.info, options).tellings)
+        options = FinalizeOptions(top, blocks, control, how=how, leave_out=leave_out)
+        result = finalize(self.home, self.info, options)
+        if result.failure:
+            raise TrialsError(result.failure)
+        return list(result.tellings)
 
     def retry(self, *trials: int, progress: Mode = "auto", **options: Any) -> Sweep:
         """Run failed trials again, once their cause is mended, as `sweeps retry` does.

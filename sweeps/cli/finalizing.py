@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -20,6 +21,7 @@ from sweeps.cli.reporting import DataOption
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
+    from sweeps.config import SweepConfig
     from sweeps.coordinator.run import RunResult
     from sweeps.finalizing.calibrating import Calibration
     from sweeps.finalizing.finalize import FinalizeOptions, FinalizeResult
@@ -66,6 +68,14 @@ def finalize(
     again: Annotated[
         str, typer.Option(metavar="WHY", help="Read a test part that was read before.")
     ] = "",
+    leave_out: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="TRIAL",
+            help="A finalist that takes no part, such as one whose trainings fail; may be repeated "
+            "(default: as before, unless --top is given).",
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes.", min=0)] = None,
     data: DataOption = None,
     same_code: SameCodeOption = False,
@@ -93,7 +103,7 @@ def finalize(
     if test:
         check_one_part(infos)
     how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto", same_code)
-    options = FinalizeOptions(top, blocks, control, refit, how)
+    options = FinalizeOptions(top, blocks, control, refit, how, leave_out or None)
     results = _finalize_all(found, infos, options, show=not as_json)
     code = worst_of(results)
     tested = None
@@ -122,7 +132,9 @@ def _finalize_all(
     for info in infos:
         results.append((info, run_it(home, info, options)))
         if show:
-            tell(results[-1][1].tellings)
+            _show(results[-1][1])
+        elif results[-1][1].failure:
+            print(f"failed: {results[-1][1].failure}", file=sys.stderr)
         if exit_code(results[-1][1]) not in WHOLE:
             break
     return results
@@ -141,6 +153,16 @@ def is_to_be_finalized(result: RunResult, wanted: bool | None) -> bool:
     return by_itself if wanted is None else wanted
 
 
+def check_finalizing(config: SweepConfig, asked: RunOptions, wanted: bool | None) -> None:
+    """Refuse a sweep that finalising will follow, and cannot: before anything is created."""
+    by_itself = config.space.defaults.finalize is not None and config.limits.trials >= FEWEST_TRIALS
+    if by_itself if wanted is None else wanted:
+        from sweeps.finalizing.confirmable import check_run
+
+        option = "--finalize" if wanted else "`finalize` of the space (--no-finalize leaves it out)"
+        check_run(config, asked.data, option)
+
+
 def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
     """Finalise a sweep that has just become whole, as its space says; return the exit code."""
     from sweeps.finalizing.confirming import HowToTrain
@@ -156,7 +178,7 @@ def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
     if progress == "json":
         print(json.dumps({"event": "finalized", **_document(info, result, None)}))
     elif progress != "quiet":
-        tell(result.tellings)
+        _show(result)
     return exit_code(result)
 
 
@@ -170,9 +192,17 @@ def exit_code(result: FinalizeResult) -> int:
     """Return how the command ends: a confirmation that is not whole has failed."""
     if result.stopped_by in INTERRUPTED:
         return INTERRUPTED[result.stopped_by]
-    if not result.tellings:
+    if not result.tellings or result.failure:
         return FAILED
     return TRACKING_INCOMPLETE if result.tracking_pending else OK
+
+
+def _show(result: FinalizeResult) -> None:
+    """Print what finalising found out, and why it found out no more."""
+    if result.tellings or not result.failure:
+        tell(result.tellings)
+    if result.failure:
+        print(f"failed: {result.failure}", file=sys.stderr)
 
 
 def tell(tellings: Sequence[Telling]) -> None:
@@ -200,6 +230,7 @@ def _document(info: SweepInfo, result: FinalizeResult, tested: Tested | None) ->
         "standings": _standings(verdict) if verdict else [],
         "calibration": {label: _calibration(one) for label, one in result.calibration.items()},
         "test": _test_document(tested, info) if tested else None,
+        "failure": result.failure,
         "told": [{"lead": told.lead, "lines": list(told.lines)} for told in result.tellings],
     }
 

@@ -14,7 +14,7 @@ import typer
 
 from sweeps.cli.cluster import ExecutorOption, ResourcesOption, TrustOption, parse_resources
 from sweeps.cli.exit_codes import WHOLE, exit_code, failure
-from sweeps.cli.finalizing import finalize_after, is_to_be_finalized
+from sweeps.cli.finalizing import check_finalizing, finalize_after, is_to_be_finalized
 from sweeps.cli.options import (
     EventsOption,
     ExtendOption,
@@ -188,10 +188,14 @@ def run(
         tracking_uri=tracking_uri,
     )
     # Here and not above: `sweeps --help` need not wait for Optuna's storages.
-    from sweeps.coordinator.run import run_options
+    from sweeps.config import resolve
+    from sweeps.coordinator.run import run_config
 
     progress: Mode = "json" if json else "quiet" if quiet else "auto"
-    result = run_options(
+    config = resolve(asked)
+    check_finalizing(config, asked, finalize)
+    result = run_config(
+        config,
         asked,
         progress=progress,
         has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
@@ -233,9 +237,9 @@ def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show:
         print(f"failed: {reason}", file=sys.stderr)
     if summary.tracking_pending:
         print(
-            f"tracking incomplete: {counted(summary.tracking_pending, 'run')} missing in MLflow "
-            f"({summary.tracking_error or 'it was not ready yet'}); nothing is lost, `sweeps sync` "
-            "or the same command sends them",
+            f"tracking incomplete: {counted(summary.tracking_pending, 'run')} missing or "
+            f"incomplete in MLflow ({summary.tracking_error or 'it was not ready yet'}); nothing "
+            "is lost, `sweeps sync` or the same command sends them",
             file=sys.stderr,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sweeps.errors import UsageError
 from sweeps.finalizing.judging import COST, Trainings
+from sweeps.finalizing.outcomes import NO_IMAGE, stacked
 
 SECONDS = "train_seconds"
 
@@ -42,7 +43,7 @@ class Member:
     Attributes:
         name: Its label; of several sweeps, `mlp:trial-17`.
         is_winner: Whether finalising says to take it.
-        correct: (blocks, n) whether an image was recognised.
+        correct: (blocks, n) whether an image was recognised; not where there is none.
         logits: (blocks, n, classes).
         parameters: Number of weights.
         seconds: That a training took, mean over blocks.
@@ -62,8 +63,8 @@ class Bank:
 
     Attributes:
         members: The best mean over blocks first; of those that answer alike to the bit, one.
-        images: (blocks, n) which image stands at each place.
-        classes: (blocks, n) of which class it is.
+        images: (blocks, n) which image stands at each place, or `NO_IMAGE`.
+        classes: (blocks, n) of which class it is; -1 where there is none.
     """
 
     members: Sequence[Member]
@@ -92,13 +93,14 @@ def gather(
             results = [record.result for record in records if record.result is not None]
             if not all("block_logits" in result.arrays for result in results):
                 return None
-            own = np.array([result.arrays["block_images"] for result in results], np.int64)
+            arrays = [result.arrays for result in results]
+            own = stacked([kept["block_images"] for kept in arrays], np.int64, NO_IMAGE)
             images = own if images is None else images
             member = Member(
                 f"{one.name}:{label}" if len(confirmed) > 1 else label,
                 label == one.winner,
-                np.array([result.arrays["block_correct"] != 0 for result in results]),
-                np.array([result.arrays["block_logits"] for result in results]),
+                stacked([kept["block_correct"] != 0 for kept in arrays], bool),
+                _logits(one, label, blocks, arrays),
                 float(np.mean([result.metrics.get(COST, 0.0) for result in results])),
                 float(np.mean([result.metrics.get(SECONDS, 0.0) for result in results])),
             )
@@ -109,7 +111,22 @@ def gather(
                 found[key] = member
     assert images is not None  # a sweep that was finalised has finalists
     members = sorted(found.values(), key=lambda member: -float(member.correct.mean()))
-    return Bank(members, images, classes[images])
+    return Bank(members, images, np.where(images == NO_IMAGE, -1, classes[images]))
+
+
+def _logits(
+    one: Confirmed, label: str, blocks: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]
+) -> NDArray[np.float32]:
+    """Return (blocks, n, classes) the logits of a finalist's trainings."""
+    logits = [arrays["block_logits"] for arrays in kept]
+    for block, own, arrays in zip(blocks, logits, kept, strict=True):
+        if own.shape != (len(arrays["block_images"]), *logits[0].shape[1:]) or own.ndim != 2:
+            raise UsageError(
+                f"the training of {label} of {one.name} on block {block} kept 'block_logits' "
+                f"{own.shape} for {len(arrays['block_images'])} images: needed are (n, classes), "
+                "as many classes on each block"
+            )
+    return stacked(logits, logits[0].dtype)
 
 
 def _check(
@@ -119,8 +136,9 @@ def _check(
         raise UsageError(
             f"{member.name} was judged on other images: only finalists of one pool vote"
         )
-    is_known = own.max() < len(classes)
-    if not (is_known and np.array_equal(member.logits.argmax(2) == classes[own], member.correct)):
+    is_known, present = own.max() < len(classes), own != NO_IMAGE
+    right = is_known and (member.logits.argmax(2) == classes[own]) & present
+    if not (is_known and np.array_equal(right, member.correct)):
         raise UsageError(
             f"{member.name} was judged by other classes than `labels` of its experiment returns: "
             "they are to be in the order of the numbers in `block_images`"

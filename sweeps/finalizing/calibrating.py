@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from sweeps.abilities import Calibrates, CalibrationTerms
 from sweeps.experiment import Experiment
+from sweeps.finalizing.confirmable import ask, failed
 from sweeps.finalizing.intervals import FEWEST_BLOCKS, Estimate, crossed_estimate
 from sweeps.finalizing.judging import Judged
+from sweeps.finalizing.outcomes import NO_IMAGE, stacked
 
 Word = Literal["lower", "higher", "cannot tell"]
 
@@ -65,6 +67,9 @@ def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Cal
 
     Returns:
         Nothing if the experiment has no such ability, or a training did not keep what it needs.
+
+    Raises:
+        UsageError: The experiment failed to say.
     """
     if not isinstance(experiment, Calibrates):
         return {}
@@ -73,11 +78,14 @@ def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Cal
         label = standing.finalist.label
         records = judged.trainings.of(label, judged.blocks)
         results = [record.result for record in records if record.result is not None]
-        terms = experiment.calibration_terms(results)
+        terms = ask(experiment, "calibration_terms", results)
         if terms is None:
             return {}
-        images = np.array([result.arrays["block_images"] for result in results], np.int64)
-        found[label] = calibration(terms, images)
+        images = [result.arrays["block_images"] for result in results]
+        try:
+            found[label] = calibration(terms, stacked(images, np.int64, NO_IMAGE))
+        except Exception as error:  # such as shapes that are not those of its images
+            raise failed(experiment, "calibration_terms", error) from error
     return found
 
 
@@ -86,7 +94,8 @@ def calibration(terms: CalibrationTerms, images: NDArray[np.int64]) -> Calibrati
 
     Args:
         terms: Of its trainings.
-        images: (trainings, n) which image each is of; every image in two trainings or more.
+        images: (trainings, n) which image each is of, or `NO_IMAGE`; every image in two trainings
+            or more.
     """
     measures = {}
     for name, before in terms.before.items():

@@ -13,19 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sweeps.abilities import Confirms
-from sweeps.config import SPLIT_SEED
+from sweeps.coordinator.failures import FAILURES
 from sweeps.coordinator.run import run_options
-from sweeps.errors import UsageError
-from sweeps.experiment import Experiment, PreparedData
-from sweeps.experiment_code import load_same
-from sweeps.experiment_loading import experiment_folder, load_experiment, recorded_experiment
+from sweeps.finalizing.confirmable import blocks_experiment
 from sweeps.finalizing.finalists import Finalist, confirming_space, luck_space, refit_space
 from sweeps.home import Home
 from sweeps.naming import free_name
 from sweeps.options import RunOptions
 from sweeps.progress import Mode
-from sweeps.records import Record, RecordStore, SweepInfo, confirmed_by, ranked
+from sweeps.records import Record, SweepInfo, confirmed_by
 from sweeps.records.files import make_folder, write_atomically
 
 SPACE: Final = "space.yaml"
@@ -41,7 +37,7 @@ class Confirmation:
     Attributes:
         name: Of its sweep.
         folder: With its space.
-        finalists: Who takes part.
+        finalists: Who is trained: who takes part, and who was left out when it had begun.
         blocks: On how many blocks.
         experiment: Import path of what trains on blocks.
     """
@@ -53,66 +49,24 @@ class Confirmation:
     experiment: str
 
 
-def blocks_experiment(home: Home, info: SweepInfo) -> str:
-    """Return the import path of the experiment that trains a sweep's configurations on blocks.
-
-    Raises:
-        UsageError: Its experiment has no fresh blocks.
-    """
-    on_blocks = getattr(recorded_experiment(info, home.records), "on_blocks", None)
-    if not isinstance(on_blocks, str):
-        raise UsageError(
-            f"experiment {info.experiment!r} has no fresh blocks to confirm on; give it "
-            f"`on_blocks` (see `{Confirms.__name__}` in sweeps/abilities.py)"
-        )
-    return on_blocks
-
-
-def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experiment, PreparedData]:
-    """Refuse data that are not the sweep's: V0 would not be what scored its trials.
-
-    Returns:
-        What trains on blocks, and the data.
-
-    Raises:
-        UsageError: They are others, or unreadable.
-    """
-    folder = experiment_folder(info, home.records)
-    experiment = load_experiment(blocks_experiment(home, info), folder)
-    try:
-        data = experiment.prepare(source, SPLIT_SEED)
-    except (ValueError, OSError) as error:
-        raise UsageError(f"data of the confirmation: {error}") from None
-    if (data.digest, data.split_digest) != (info.data.get("digest"), info.data.get("split_digest")):
-        raise UsageError(
-            f"sweep {info.name!r} was made on other data ({info.data.get('name')}); name them by "
-            "--data, nothing was begun"
-        )
-    return experiment, data
-
-
-def check_code(store: RecordStore, info: SweepInfo) -> None:
-    """Refuse an experiment that was edited since: who is confirmed would not be who was found.
-
-    Raises:
-        UsageError: It was; says what differs and the ways out.
-    """
-    for record in ranked(store.read_all(), info.direction)[:1]:
-        load_same(store, info, record)
-
-
 def plan_confirmation(
-    home: Home, info: SweepInfo, finalists: Sequence[Finalist], blocks: int
+    home: Home,
+    info: SweepInfo,
+    finalists: Sequence[Finalist],
+    blocks: int,
+    left_out: Sequence[Finalist] = (),
 ) -> Confirmation:
     """Write the space of a confirmation, or find it.
 
-    One that was begun with the same finalists goes on; with others, another one begins.
+    One that was begun with the same finalists, or with them and those left out, goes on; with
+    others, another one begins.
 
     Raises:
         UsageError: The experiment has no fresh blocks.
     """
     experiment = blocks_experiment(home, info)
-    text = confirming_space(experiment, finalists, blocks)
+    trained = trained_with(home, info, finalists, blocks, left_out)
+    text = confirming_space(experiment, trained, blocks)
     sweep_folder = home.store(info.id).folder
     begun = _begun(home)
     folders = (sweep_folder / f"finalists-{number}" for number in itertools.count(1))
@@ -122,10 +76,54 @@ def plan_confirmation(
     name = name_for(home, folder, f"{info.name}-final")
     make_folder(folder / LUCK)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
-    favourite = next((f for f in finalists if f.place == 1), finalists[0])
+    favourite = next((f for f in trained if f.place == 1), trained[0])
     luck = luck_space(experiment, favourite, blocks)
     write_atomically(folder / LUCK / SPACE, luck.encode(), "conclusion")
-    return Confirmation(name, folder, finalists, blocks, experiment)
+    return Confirmation(name, folder, trained, blocks, experiment)
+
+
+def trained_with(
+    home: Home,
+    info: SweepInfo,
+    finalists: Sequence[Finalist],
+    blocks: int,
+    left_out: Sequence[Finalist],
+) -> list[Finalist]:
+    """Return whom the confirmation of some finalists trains.
+
+    That is themselves; or, if one was begun with others who are left out now, all of these: what
+    was trained is not trained again in another one.
+    """
+    if left_out:
+        everyone = sorted([*finalists, *left_out], key=lambda f: (f.is_control, f.place))
+        if _find(home, info, everyone, blocks) is not None:
+            return everyone
+    return list(finalists)
+
+
+def is_trained(
+    home: Home, info: SweepInfo, finalists: Sequence[Finalist], blocks: int, *, with_luck: bool
+) -> bool:
+    """Whether nothing of a confirmation is left to be trained: it is judged by what is recorded."""
+    tail = _find(home, info, finalists, blocks)
+    if tail is None:
+        return False
+    begun = _begun(home)
+    luck = begun.get(tail / LUCK)
+    luck_is = not with_luck or (luck is not None and _ended(home, luck) >= blocks)
+    return luck_is and _ended(home, begun[tail]) >= blocks * len(finalists)
+
+
+def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], blocks: int) -> Path | None:
+    """Return the folder, below the records, of a confirmation that was begun; None without one."""
+    text = confirming_space(blocks_experiment(home, info), finalists, blocks)
+    own = (tail for tail in _begun(home) if tail.parent.name == info.id)
+    return next((tail for tail in own if _space_in(home.records / tail) == text), None)
+
+
+def _ended(home: Home, info: SweepInfo) -> int:
+    """Return how many trials have an outcome: repeating what asks for them trains none of these."""
+    return len({r.spec.slot for r in home.store(info.id).read_all() if r.ends_slot})
 
 
 def other_confirmations(home: Home, info: SweepInfo, confirmation: Confirmation) -> list[str]:
@@ -178,13 +176,18 @@ class Ran:
 
     Attributes:
         info: The sweep.
-        stopped_by: What ended it early; None if it is whole.
+        stopped_by: What ended it early, None if it is whole: every trial has an outcome.
         tracking_pending: Runs that MLflow lacks.
     """
 
     info: SweepInfo
     stopped_by: str | None = None
     tracking_pending: int = 0
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the same command goes on with it: trials that fail did not end it."""
+        return self.stopped_by not in {None, FAILURES}
 
 
 def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
@@ -253,10 +256,8 @@ def name_for(home: Home, folder: Path, wanted: str) -> str:
 
 def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ran:
     whole = _begun(home).get(_tail(space.parent))
-    if whole is not None:
-        records = home.store(whole.id).read_all()
-        if len({r.spec.slot for r in records if r.outcome == "complete"}) >= trials:
-            return Ran(whole)
+    if whole is not None and _ended(home, whole) >= trials:
+        return Ran(whole)
     asked = RunOptions(
         str(space), name=name, trials=trials, home=home.path, storage=home.storage,
         workers=how.workers, same_code=how.same_code, check_determinism=False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.finalizing.bank import Bank, Confirmed, gather
-from sweeps.finalizing.confirming import check_data
+from sweeps.finalizing.confirmable import ask, check_data, failed
 from sweeps.finalizing.judging import FOLDS, Judged, Trainings
 from sweeps.finalizing.ledger import readings_of
 from sweeps.finalizing.telling_reading_votes import VOTED, tell_reading_votes
@@ -68,9 +67,19 @@ def ensemble(
 
 
 def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] | None:
-    """Return (images,) the class of each image by its number; None without the ability `Votes`."""
-    able: Any = experiment
-    return np.asarray(able.labels(data), np.int64) if hasattr(able, "labels") else None
+    """Return (images,) the class of each image by its number; None without the ability `Votes`.
+
+    Raises:
+        UsageError: The experiment failed to say.
+    """
+    if not hasattr(experiment, "labels"):
+        return None
+    found = ask(experiment, "labels", data)
+    try:
+        classes: NDArray[np.int64] = np.asarray(found, np.int64)
+    except (TypeError, ValueError) as error:
+        raise failed(experiment, "labels", error) from None
+    return classes
 
 
 def tell_all_voting(
@@ -122,7 +131,7 @@ def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
             f"sweep {info.name!r} is not finalised, so that nothing of it can vote; first: sweeps "
             f"finalize {info.name}"
         )
-    trainings = Trainings.read(home.store(finalized.confirmation))
+    trainings = Trainings.read(home.store(finalized.confirmation), finalized.left_out)
     return Confirmed(info.name, trainings, finalized.winner)
 
 

@@ -71,6 +71,30 @@ def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> li
     return list(found.values())
 
 
+def leave_out(
+    info: SweepInfo, finalists: Sequence[Finalist], trials: Sequence[int]
+) -> list[Finalist]:
+    """Return the finalists without some trials.
+
+    Raises:
+        UsageError: One of these is no finalist, or fewer than two are left.
+    """
+    known = {finalist.slot: finalist.label for finalist in finalists}
+    unknown = [trial for trial in trials if trial not in known]
+    if unknown:
+        raise UsageError(
+            f"--leave-out {unknown[0]}: finalists of {info.name!r} are the trials "
+            f"{', '.join(map(str, known))}"
+        )
+    left = [finalist for finalist in finalists if finalist.slot not in trials]
+    if len(left) < 2:
+        raise UsageError(
+            f"--leave-out {' '.join(map(str, trials))}: {len(left)} of {len(finalists)} finalists "
+            "are left; two or more can be compared (--top)"
+        )
+    return left
+
+
 def choose_best(info: SweepInfo, records: Sequence[Record]) -> Finalist | None:
     """Return the best of a sweep; None if no trial is complete."""
     best = ranked(records, info.direction)

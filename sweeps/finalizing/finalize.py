@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -11,22 +12,29 @@ from typing import Final
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.finalizing.calibrating import Calibration, measure_calibration
+from sweeps.finalizing.confirmable import check_code, check_data, check_offers, tells_luck
 from sweeps.finalizing.confirming import (
     Confirmation,
     HowToTrain,
     Ran,
-    check_code,
-    check_data,
     find_refit,
+    is_trained,
     other_confirmations,
     plan_confirmation,
     run_again,
     run_confirmation,
     run_refit,
+    trained_with,
 )
 from sweeps.finalizing.controlling import run_control
 from sweeps.finalizing.ensembles import classes_of, tell_all_voting
-from sweeps.finalizing.finalists import Finalist, choose_finalists
+from sweeps.finalizing.failing import (
+    why_no_control,
+    why_no_parts,
+    why_no_refit,
+    why_no_verdict,
+)
+from sweeps.finalizing.finalists import Finalist, choose_finalists, leave_out
 from sweeps.finalizing.judging import FOLDS, Judged, judge
 from sweeps.finalizing.luck import measure_luck
 from sweeps.finalizing.telling import About, tell_luck, tell_verdict
@@ -45,7 +53,8 @@ class FinalizeOptions:
     """What is asked for; see `sweeps finalize --help`.
 
     `top` and `blocks` that are None are as the sweep was finalised before: what is trained is used
-    again. If it was not, they are `TOP` and `BLOCKS`.
+    again. If it was not, they are `TOP` and `BLOCKS`. `leave_out`, trials that take no part, is
+    likewise as before if neither it nor `top` is given.
     """
 
     top: int | None = None
@@ -53,6 +62,7 @@ class FinalizeOptions:
     control: int = 0
     refit: bool = False
     how: HowToTrain = field(default_factory=HowToTrain)
+    leave_out: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,8 @@ class FinalizeResult:
         stopped_by: What ended it early, None if it is whole.
         tracking_pending: Runs that MLflow lacks.
         calibration: Of each finalist, by its label; empty where the trainings do not say.
+        failure: Why something asked for is not there, and does not come by asking again; with the
+            ways out. None if nothing is missing, or it was interrupted.
     """
 
     confirmation: Confirmation | None
@@ -74,114 +86,208 @@ class FinalizeResult:
     stopped_by: str | None
     tracking_pending: int
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    failure: str | None = None
 
 
-def check(
-    home: Home, info: SweepInfo, options: FinalizeOptions
-) -> tuple[Experiment, PreparedData, list[Finalist]]:
+@dataclass(frozen=True)
+class Checked:
+    """What can be finalised.
+
+    Attributes:
+        experiment: What trains on blocks.
+        data: The data.
+        finalists: Who takes part.
+        left_out: Who would, but for `leave_out`.
+        top: How many of the best were chosen from.
+        blocks: On how many blocks they are trained.
+    """
+
+    experiment: Experiment
+    data: PreparedData
+    finalists: Sequence[Finalist]
+    left_out: Sequence[Finalist]
+    top: int
+    blocks: int
+
+    def tells_luck(self) -> bool:
+        """Whether the luck of the search's best can be told: it takes part, and is trained so."""
+        return tells_luck(self.experiment) and any(f.place == 1 for f in self.finalists)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the trainings of a confirmation say.
+
+    Attributes:
+        confirmation: What was run.
+        sweep: As which sweep.
+        judged: The verdict.
+        again: Trainings on the search's own split.
+        others: What else there is to tell.
+    """
+
+    confirmation: Confirmation
+    sweep: SweepInfo
+    judged: Judged
+    again: Sequence[Record]
+    others: Sequence[Telling]
+
+    @property
+    def winner(self) -> Finalist:
+        return self.judged.verdict.recommended.finalist
+
+
+def check(home: Home, info: SweepInfo, options: FinalizeOptions) -> Checked:
     """Refuse a sweep that cannot be finalised, before anything is begun.
-
-    Returns:
-        What trains on blocks, the data, and who is trained.
 
     Raises:
         UsageError: It is running, its experiment was edited since, there is nothing to compare, or
-            nothing to compare it on, or images would count unequally.
+            nothing to compare it on, images would count unequally, or what trains on blocks lacks
+            what it is asked for.
     """
-    top, blocks = _as_before(home, info, options)
+    before = Conclusions(home.store(info.id).folder).finalized()
+    top = options.top or (before and before.top) or TOP
+    blocks = options.blocks or (before and before.blocks) or BLOCKS
     if blocks % FOLDS:
         raise UsageError(f"--blocks {blocks}: give a multiple of four, so that all images count")
     need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
-    check_code(home.store(info.id), info)
+    store = home.store(info.id)
     experiment, data = check_data(home, info, options.how.data)
-    return experiment, data, choose_finalists(info, home.store(info.id).read_all(), top)
+    best = choose_finalists(info, store.read_all(), top)
+    trials = options.leave_out
+    if trials is None:
+        as_before = before.left_out if before and options.top is None else ()
+        trials = [finalist.slot for finalist in best if finalist.label in as_before]
+    finalists = leave_out(info, best, trials) if trials else best
+    left_out = [finalist for finalist in best if finalist not in finalists]
+    checked = Checked(experiment, data, finalists, left_out, top, blocks)
+    trained = trained_with(home, info, finalists, blocks, left_out)
+    luck = checked.tells_luck()
+    trains = options.control or options.refit
+    if trains or not is_trained(home, info, trained, blocks, with_luck=luck):
+        check_code(store, info)
+    names = {name for finalist in finalists for name in finalist.config}
+    check_offers(info.experiment, experiment, names, blocks, refit=options.refit)
+    return checked
 
 
 def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeResult:
     """Train the finalists on fresh blocks, and keep what that says of them.
 
     Raises:
-        UsageError: See `check`; nothing was begun.
+        UsageError: See `check`; nothing was begun. Or what was trained cannot be judged; it is
+            kept.
     """
-    experiment, data, finalists = check(home, info, options)
-    classes = classes_of(experiment, data)
-    top, blocks = _as_before(home, info, options)
+    checked = check(home, info, options)
+    classes = classes_of(checked.experiment, checked.data)
+    finalists, blocks = list(checked.finalists), checked.blocks
     ran: list[Ran] = []
     if options.control:
         control = run_control(home, info, options.control, options.how)
         ran.append(control.ran)
         if control.ran.stopped_by or control.finalist is None:
-            return _result(None, None, (), ran)
+            failure = None if control.ran.is_interrupted else why_no_control(home, control.ran.info)
+            return _result(None, None, (), ran, failure=failure)
         finalists.append(control.finalist)
-    confirmation = plan_confirmation(home, info, finalists, blocks)
+    confirmation = plan_confirmation(home, info, finalists, blocks, checked.left_out)
     home.publish(info.id)  # its space: another host goes on with the same confirmation
     confirmed = run_confirmation(confirmation, home, options.how)
     ran.append(confirmed)
-    if confirmed.stopped_by is None:
+    again: list[Record] = []
+    if confirmed.stopped_by is None and checked.tells_luck():
         ran.append(run_again(confirmation, home, options.how))
-    judged = judge(home.store(confirmed.info.id), finalists, blocks)
-    if judged is None or ran[-1].stopped_by is not None:
-        return _result(confirmation, judged, (), ran)
-    again = home.store(ran[-1].info.id).read_all()
-    measured = measure_calibration(judged, experiment)
-    others = [tell_calibration(judged.verdict, measured)] if measured else []
-    others += tell_all_voting(info, judged, classes)
-    winner = judged.verdict.recommended.finalist
-
-    def conclude() -> list[Telling]:
-        refit = find_refit(home, confirmation, winner)  # also of an earlier command
-        # Else fixed beforehand: the first block, whichever scored best.
-        spec = (refit[1] if refit else judged.trainings.found[judged.blocks[0], winner.label]).spec
-        about = _about(home, info, confirmation, refit[0].name if refit else None)
-        tellings = [*_tell(about, judged, again), *others]
-        where = confirmed.info.id, spec.sweep, spec.key
-        concluded = Finalized(*where, winner.label, tellings, top, blocks)
-        Conclusions(home.store(info.id).folder).keep(concluded)
-        return tellings
-
-    tellings = conclude()
-    if options.refit and find_refit(home, confirmation, winner) is None:
-        warmth = measured[winner.label].temperature if measured else None
-        ran.append(
-            run_refit(
-                confirmation, home, options.how, winner,
-                epochs=_epochs(judged), temperature=warmth,
-            )
-        )  # fmt: skip
-        if find_refit(home, confirmation, winner) is None:
+        again = home.store(ran[-1].info.id).read_all()
+    store = home.store(confirmed.info.id)
+    try:
+        judged = judge(store, finalists, blocks, [f.label for f in checked.left_out])
+        if judged is None or confirmed.stopped_by or ran[-1].is_interrupted:
+            failure = None if any(one.is_interrupted for one in ran) else why_no_verdict(
+                info.name, confirmed.info.name, store.read_all(), finalists,
+                is_whole=confirmed.stopped_by is None,
+            )  # fmt: skip
+            return _result(confirmation, judged, (), ran, failure=failure)
+        measured = measure_calibration(judged, checked.experiment)
+        others = [tell_calibration(judged.verdict, measured)] if measured else []
+        others += tell_all_voting(info, judged, classes)
+    except UsageError as error:
+        raise UsageError(f"{error}\n{_kept(confirmed.info)}") from error
+    found = _Found(confirmation, confirmed.info, judged, again, others)
+    tellings, failure = _conclude(home, info, checked, found), None
+    if options.refit and find_refit(home, confirmation, found.winner) is None:
+        warmth = measured[found.winner.label].temperature if measured else None
+        ran.append(_refit(home, found, options.how, warmth))
+        if find_refit(home, confirmation, found.winner) is not None:
+            tellings = _conclude(home, info, checked, found)
+        elif ran[-1].is_interrupted:
             return _result(confirmation, judged, (), ran)
-        tellings = conclude()
+        else:
+            failure = why_no_refit(home, ran[-1].info, found.winner.label)
     tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
     pending = show_conclusions(home, info, tracking_uri, options.how.data)
-    result = _result(confirmation, judged, tellings, ran, pending)
+    result = _result(confirmation, judged, tellings, ran, pending, failure)
     return dataclasses.replace(result, calibration=measured)
 
 
-def _as_before(home: Home, info: SweepInfo, options: FinalizeOptions) -> tuple[int, int]:
-    """Return how many of the best are trained on how many blocks."""
-    before = Conclusions(home.store(info.id).folder).finalized()
-    top, blocks = (before.top, before.blocks) if before else (None, None)
-    return options.top or top or TOP, options.blocks or blocks or BLOCKS
+def _conclude(home: Home, info: SweepInfo, checked: Checked, found: _Found) -> list[Telling]:
+    """Keep what a confirmation came to; return what it says."""
+    judged, winner = found.judged, found.winner
+    refit = find_refit(home, found.confirmation, winner)  # also of an earlier command
+    # Else fixed beforehand: the first block, whichever scored best.
+    spec = (refit[1] if refit else judged.trainings.found[judged.blocks[0], winner.label]).spec
+    about = _about(home, info, found, refit[0].name if refit else None, checked.left_out)
+    luck = measure_luck(judged, found.again)
+    tellings = [tell_verdict(about, judged.verdict)]
+    if luck is not None:
+        tellings.append(tell_luck(luck, why_no_parts(home, found.again) if found.again else ""))
+    tellings += found.others
+    labels = [finalist.label for finalist in checked.left_out]
+    where = found.sweep.id, spec.sweep, spec.key
+    concluded = Finalized(*where, winner.label, tellings, checked.top, checked.blocks, labels)
+    Conclusions(home.store(info.id).folder).keep(concluded)
+    return tellings
+
+
+def _refit(home: Home, found: _Found, how: HowToTrain, temperature: float | None) -> Ran:
+    epochs = _epochs(found.judged)
+    return run_refit(
+        found.confirmation, home, how, found.winner, epochs=epochs, temperature=temperature
+    )
+
+
+def _kept(confirmation: SweepInfo) -> str:
+    name = shlex.quote(confirmation.name)
+    return (
+        f"No verdict, but its trainings are kept (sweep {confirmation.name!r}): once the "
+        "experiment is mended, the same command judges them, and trains nothing. Only if what "
+        f"they kept is wrong, have them made anew: sweeps delete {name}"
+    )
 
 
 def _epochs(judged: Judged) -> int:
     """Return the median best epoch of the winner over blocks."""
     label = judged.verdict.recommended.finalist.label
     results = [judged.trainings.found[block, label].result for block in judged.blocks]
-    return round(median(r.metrics["best_epoch"] for r in results if r is not None))
+    epochs = [r.metrics.get("best_epoch") for r in results if r is not None]
+    known = [epoch for epoch in epochs if epoch is not None]
+    if not known:
+        raise UsageError(
+            f"--refit: the trainings of {label} do not say 'best_epoch', for how long to train "
+            "(see `Confirms` in sweeps/abilities.py); the verdict is kept"
+        )
+    return round(median(known))
 
 
-def _about(home: Home, info: SweepInfo, confirmation: Confirmation, refit: str | None) -> About:
+def _about(
+    home: Home, info: SweepInfo, found: _Found, refit: str | None, left_out: Sequence[Finalist]
+) -> About:
     trials = len({record.spec.slot for record in home.store(info.id).read_all()})
+    confirmation = found.confirmation
     others = other_confirmations(home, info, confirmation)
-    return About(info.name, trials, confirmation.name, confirmation.blocks, others, refit)
-
-
-def _tell(about: About, judged: Judged, again: Sequence[Record]) -> list[Telling]:
-    luck = measure_luck(judged, again)
-    return [tell_verdict(about, judged.verdict), *([tell_luck(luck)] if luck else [])]
+    labels = [finalist.label for finalist in left_out]
+    names = info.name, trials, confirmation.name
+    return About(*names, confirmation.blocks, others, refit, labels)
 
 
 def _result(
@@ -190,7 +296,8 @@ def _result(
     tellings: Sequence[Telling],
     ran: Sequence[Ran],
     pending: int = 0,
+    failure: str | None = None,
 ) -> FinalizeResult:
-    stopped = next((r.stopped_by for r in ran if r.stopped_by), None)
+    stopped = next((r.stopped_by for r in ran if r.is_interrupted), None)
     missing = sum(result.tracking_pending for result in ran) + pending
-    return FinalizeResult(confirmation, judged, tellings, stopped, missing)
+    return FinalizeResult(confirmation, judged, tellings, stopped, missing, failure=failure)

@@ -9,6 +9,12 @@ taken as mu + image_i + block_s + noise, so that the mean of all has the varianc
 
 for N images, S blocks of n images. The first and the third are what the means of single images
 vary by; the second is what the means of blocks vary by beyond what their images explain.
+
+Of blocks that judge n_s images, T = sum n_s together, the mean is that of all T outcomes, and their
+luck adds block^2 sum n_s^2 / T^2: as much as that of S* = T^2 / sum n_s^2 blocks of one size. By
+how much the mean of a block is off is weighted by n_s^2 likewise, so that the noise in it is that
+of blocks of n* = sum n_s^2 / T images, and its degrees of freedom are those of
+(sum n_s^2)^2 / sum n_s^4 blocks (Satterthwaite 1946). Where all n_s are n, these are S, n and S.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.finalizing.outcomes import Outcomes
+from sweeps.finalizing.outcomes import NO_IMAGE, Outcomes, effective, mean_over_blocks, sizes_of
 
 FEWEST_BLOCKS = 8
 """With fewer, nobody is ever called better: the variance between blocks is hardly known."""
@@ -76,34 +82,44 @@ def crossed_estimate(values: NDArray[np.float64], images: NDArray[np.int64]) -> 
     """Return the mean of values that images and blocks have in common.
 
     Args:
-        values: (blocks, n).
-        images: (blocks, n) which image each is of; every image in as many blocks, two or more.
+        values: (blocks, n); what stands where there is no image counts for nothing.
+        images: (blocks, n) which image each is of, or `NO_IMAGE`; every image in as many blocks,
+            two or more.
 
     Raises:
         ValueError: An image is in fewer than two blocks.
     """
-    blocks, n = values.shape
-    per_image, counts = _means_by_image(values, images)
+    present = images != NO_IMAGE
+    values = np.array(values)
+    values[~present] = 0.0
+    sizes = sizes_of(images)
+    total, squares = int(sizes.sum()), sizes**2
+    blocks, size = effective(sizes), int(squares.sum()) / total  # S* and n*
+    per_image, counts = _means_by_image(values[present], images[present])
     pool = int((counts > 0).sum())
-    repeats = blocks * n / pool
+    repeats = total / pool
     if counts[counts > 0].min() < 2:
         raise ValueError("every image is needed in two blocks or more")
     of_images = float(per_image[counts > 0].var(ddof=1)) / pool
 
     # What is left of a block once its images' means are taken away is its own luck, and noise.
     rest = values - per_image[images]
+    rest[~present] = 0.0
     noise = float((rest**2).sum()) / (pool * (repeats - 1))
-    between = float((rest.mean(axis=1) ** 2).mean())
-    kept = 1 - 1 / repeats  # an image's mean takes a part of the block's luck with it
-    scale = kept**2 + kept / (blocks / repeats) / repeats - kept / n
-    of_blocks = max(between - kept * noise / n, 0.0) / scale / blocks
+    between = float(np.average((rest.sum(axis=1) / sizes) ** 2, weights=squares / size**2))
+    # An image's mean takes a part of the block's luck with it, and one of the luck of the blocks
+    # of other repeats: those share its images in proportion to their sizes.
+    kept = 1 - 1 / repeats
+    scale = kept**2 + kept / (blocks / repeats) / repeats - kept / size
+    of_blocks = max(between - kept * noise / size, 0.0) / scale / blocks
 
-    uncertain = (between / scale / blocks) ** 2 / max(blocks - blocks / repeats, 1)
+    independent = effective(squares)
+    uncertain = (between / scale / blocks) ** 2 / max(independent - independent / repeats, 1)
     uncertain += of_images**2 / (pool - 1)
     variance = of_images + of_blocks
     freedom = variance**2 / uncertain if uncertain else float("inf")
-    of_noise = min(noise / (blocks * n), of_images)
-    return Estimate(float(values.mean()), of_images, of_blocks, freedom, of_noise)
+    of_noise = min(noise / total, of_images)
+    return Estimate(float(values.sum()) / total, of_images, of_blocks, freedom, of_noise)
 
 
 def images_estimate(values: NDArray[np.float64]) -> Estimate:
@@ -133,12 +149,11 @@ def corrected_t_difference(
     s^2 (1/S + n_eval/n_train) for the variance s^2 between blocks.
     """
     accuracies = outcomes.accuracies
-    by_block = accuracies[first] - accuracies[second]
-    blocks, n = outcomes.images.shape
+    by_block, sizes = accuracies[first] - accuracies[second], outcomes.sizes
     variance = float(by_block.var(ddof=1))
-    return Estimate(
-        float(by_block.mean()), variance * n / train_size, variance / blocks, blocks - 1
-    )
+    mean = float(mean_over_blocks(by_block, sizes))
+    of_training_sets = variance * float(sizes.mean()) / train_size
+    return Estimate(mean, of_training_sets, variance / effective(sizes), outcomes.blocks - 1)
 
 
 def probability_better(outcomes: Outcomes, first: int, second: int, train_size: int) -> float:
@@ -157,11 +172,11 @@ def probability_better(outcomes: Outcomes, first: int, second: int, train_size: 
 
 
 def _means_by_image(
-    difference: NDArray[np.float64], images: NDArray[np.int64]
+    values: NDArray[np.float64], images: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return for each image of the pool its mean over blocks, and how many had it."""
-    counts = np.bincount(images.ravel())
-    sums = np.bincount(images.ravel(), weights=difference.ravel())
+    """Return for each image of the pool its mean over blocks, and how many had it; all (n,)."""
+    counts = np.bincount(images)
+    sums = np.bincount(images, weights=values)
     means: NDArray[np.float64] = sums / np.maximum(counts, 1)
     return means, counts
 

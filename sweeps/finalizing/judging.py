@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweeps.errors import UsageError
 from sweeps.finalizing.finalists import Finalist
-from sweeps.finalizing.outcomes import Outcomes
+from sweeps.finalizing.outcomes import NO_IMAGE, Outcomes, stacked
 from sweeps.finalizing.verdict import Verdict, decide
 from sweeps.records import BLOCK, FINALIST, Record, RecordStore
 
 FOLDS = 4
 """Blocks that judge every image once between them, see `Confirms`."""
+_SEE = "see `Confirms` in sweeps/abilities.py"
 COST = "parameters"
 """What makes one of several equivalent finalists the cheapest."""
 
@@ -32,12 +34,11 @@ class Trainings:
     found: Mapping[tuple[int, str], Record] = field(repr=False)
 
     @classmethod
-    def read(cls, store: RecordStore) -> Trainings:
-        """Read what is recorded."""
+    def read(cls, store: RecordStore, left_out: Collection[str] = ()) -> Trainings:
+        """Read what is recorded, but for some finalists."""
         complete = (record for record in store.read_all() if record.outcome == "complete")
-        return cls(
-            store, {(int(str(r.params[BLOCK])), str(r.params[FINALIST])): r for r in complete}
-        )
+        found = {(int(str(r.params[BLOCK])), str(r.params[FINALIST])): r for r in complete}
+        return cls(store, {key: r for key, r in found.items() if key[1] not in left_out})
 
     def of(self, label: str, blocks: Sequence[int]) -> list[Record]:
         """Return a finalist's trainings on some blocks, with their arrays."""
@@ -73,32 +74,34 @@ class Judged:
     verdict: Verdict
 
 
-def judge(store: RecordStore, finalists: Sequence[Finalist], blocks: int) -> Judged | None:
+def judge(
+    store: RecordStore,
+    finalists: Sequence[Finalist],
+    blocks: int,
+    left_out: Collection[str] = (),
+) -> Judged | None:
     """Return what the blocks say that every finalist has been trained on; None before two repeats.
 
     Args:
         store: The confirmation's records.
         finalists: Who takes part.
         blocks: On how many blocks.
+        left_out: Labels of others that may have been trained.
 
     Raises:
-        UsageError: Blocks judge different numbers of images.
+        UsageError: What a training kept cannot be judged; says which, and what is the matter.
     """
-    trainings = Trainings.read(store)
+    trainings = Trainings.read(store, left_out)
     labels = [finalist.label for finalist in finalists]
     whole = trainings.whole_blocks(labels, blocks)
     if not whole:
         return None
-    arrays = {label: _arrays(trainings.of(label, whole)) for label in labels}
-    sizes = {len(a["block_images"]) for judged in arrays.values() for a in judged}
-    if len(sizes) > 1:
-        raise UsageError(
-            f"blocks judge {min(sizes)} to {max(sizes)} images: their experiment is to judge as "
-            "many on each, so that images count alike (see `Confirms` in sweeps/abilities.py)"
-        )
+    kept = {label: [_kept(record) for record in trainings.of(label, whole)] for label in labels}
+    images = [own.images for own in kept[labels[0]]]
+    _check_images(whole, kept, images)
     outcomes = Outcomes(
-        np.array([[a["block_correct"] != 0 for a in arrays[label]] for label in labels]),
-        np.array([a["block_images"] for a in arrays[labels[0]]], np.int64),
+        np.array([stacked([own.correct for own in kept[label]], bool) for label in labels]),
+        stacked(images, np.int64, NO_IMAGE),
     )
     costs = {label: _cost(trainings.of(label, whole)) for label in labels}
     first = trainings.of(labels[0], whole[:1])[0].result
@@ -106,8 +109,55 @@ def judge(store: RecordStore, finalists: Sequence[Finalist], blocks: int) -> Jud
     return Judged(trainings, whole, decide(outcomes, finalists, costs, train_size=train_size))
 
 
-def _arrays(records: Sequence[Record]) -> list[Mapping[str, np.ndarray]]:
-    return [record.result.arrays for record in records if record.result is not None]
+@dataclass(frozen=True)
+class _Kept:
+    """What a training says of the images of its block: (n,) which, and whether it was right."""
+
+    images: NDArray[np.int64]
+    correct: NDArray[np.bool_]
+
+
+def _kept(record: Record) -> _Kept:
+    arrays = record.result.arrays if record.result else {}
+    missing = [name for name in ("block_correct", "block_images") if name not in arrays]
+    if missing:
+        raise _unusable(record, f"kept no {' and no '.join(map(repr, missing))}")
+    correct, images = arrays["block_correct"], arrays["block_images"]
+    if correct.ndim != 1 or correct.shape != images.shape or not len(images):
+        shapes = f"'block_correct' {correct.shape} and 'block_images' {images.shape}"
+        raise _unusable(record, f"kept {shapes}, not one of both for each image")
+    if images.dtype.kind not in "iu" or images.min() < 0:
+        raise _unusable(record, "kept 'block_images' that are no whole numbers from 0")
+    if not np.isin(correct, (0, 1)).all():
+        raise _unusable(record, "kept 'block_correct' that are not 0 or 1")
+    return _Kept(images.astype(np.int64), correct != 0)
+
+
+def _check_images(
+    blocks: Sequence[int],
+    kept: Mapping[str, Sequence[_Kept]],
+    images: Sequence[NDArray[np.int64]],
+) -> None:
+    """Refuse blocks that are not the same for every finalist, or judge an image more than once."""
+    for label, own in kept.items():
+        for block, judged, other in zip(blocks, images, own, strict=True):
+            if not np.array_equal(judged, other.images):
+                names = f"{next(iter(kept))} and {label}"
+                raise UsageError(f"block {block}: {names} were judged on different images ({_SEE})")
+    pool = np.unique(np.concatenate(images))
+    for first in range(0, len(blocks), FOLDS):
+        found = np.sort(np.concatenate(images[first : first + FOLDS]))
+        if not np.array_equal(found, pool):
+            four = ", ".join(str(block) for block in blocks[first : first + FOLDS])
+            raise UsageError(
+                f"blocks {four} judge {len(np.unique(found))} of {len(pool)} images, "
+                f"{len(found)} times in all: each is to be judged once by four blocks ({_SEE})"
+            )
+
+
+def _unusable(record: Record, reason: str) -> UsageError:
+    who = f"the training of {record.params[FINALIST]} on block {record.params[BLOCK]}"
+    return UsageError(f"{who} (trial {record.spec.slot}) {reason} ({_SEE})")
 
 
 def _cost(records: Sequence[Record]) -> float:

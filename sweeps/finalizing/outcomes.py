@@ -1,11 +1,41 @@
-"""Which images each finalist got right, block by block."""
+"""Which images each finalist got right, block by block.
+
+Blocks may judge different numbers of images. Arrays are as wide as the largest block; where a
+smaller one has no image, the image's number is `NO_IMAGE`, and the place counts for nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+NO_IMAGE: Final = -1
+
+
+def stacked(arrays: Sequence[ArrayLike], dtype: DTypeLike, filled: Any = 0) -> NDArray[Any]:
+    """Return arrays of blocks as one, (blocks, n, ...); what is missing at their ends is filled."""
+    blocks = [np.asarray(array) for array in arrays]
+    widest = max(len(block) for block in blocks)
+    whole = np.full((len(blocks), widest, *blocks[0].shape[1:]), filled, dtype)
+    for place, block in zip(whole, blocks, strict=True):
+        place[: len(block)] = block
+    return whole
+
+
+def sizes_of(images: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (blocks,) how many images each judges."""
+    sizes: NDArray[np.int64] = (images != NO_IMAGE).sum(axis=1)
+    return sizes
+
+
+def effective(weights: NDArray[np.int64]) -> float:
+    """Return how many equal weights say as much as these: (sum w)^2 / sum w^2 (Kish 1965)."""
+    whole = [int(weight) for weight in weights]  # exact, however many images there are
+    return sum(whole) ** 2 / sum(weight**2 for weight in whole)
 
 
 @dataclass(frozen=True)
@@ -13,8 +43,9 @@ class Outcomes:
     """Finalists trained on the same blocks, and judged on the same images of each.
 
     Attributes:
-        correct: (finalists, blocks, n) whether an image was recognised.
-        images: (blocks, n) which image stands at each place, as its number in the pool.
+        correct: (finalists, blocks, n) whether an image was recognised; not where there is none.
+        images: (blocks, n) which image stands at each place, as its number in the pool, or
+            `NO_IMAGE`.
     """
 
     correct: NDArray[np.bool_] = field(repr=False)
@@ -26,6 +57,8 @@ class Outcomes:
                 f"correct {self.correct.shape}, images {self.images.shape}: needed are "
                 "(finalists, blocks, n) and (blocks, n)"
             )
+        if self.correct[:, self.images == NO_IMAGE].any():
+            raise ValueError("no image, and recognised")
 
     @property
     def finalists(self) -> int:
@@ -40,16 +73,26 @@ class Outcomes:
     @property
     def accuracies(self) -> NDArray[np.float64]:
         """(finalists, blocks) share of each block's images that were recognised."""
-        shares: NDArray[np.float64] = self.correct.mean(axis=2)
+        shares: NDArray[np.float64] = self.correct.sum(axis=2) / self.sizes
         return shares
 
     @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(blocks,) how many images each judges."""
+        return sizes_of(self.images)
+
+    @property
     def means(self) -> NDArray[np.float64]:
-        """(finalists,) mean accuracy over blocks."""
-        means: NDArray[np.float64] = self.accuracies.mean(axis=1)
-        return means
+        """(finalists,) mean accuracy over images of blocks: all of them count alike."""
+        return mean_over_blocks(self.accuracies, self.sizes)
 
     @property
     def leader(self) -> int:
         """The finalist with the best mean; the first of equal ones."""
         return int(self.means.argmax())
+
+
+def mean_over_blocks(shares: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the means of (..., blocks) shares of images, each block as heavy as it has images."""
+    means: NDArray[np.float64] = np.average(shares, axis=-1, weights=sizes / sizes.mean())
+    return means

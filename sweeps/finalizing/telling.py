@@ -21,6 +21,7 @@ class About:
         blocks: On how many blocks it was to be confirmed.
         others: Names of other confirmations of the same sweep.
         refit: Name of the sweep that trained the winner on all but the test part; None without.
+        left_out: Labels of finalists that were not to take part.
     """
 
     name: str
@@ -29,6 +30,7 @@ class About:
     blocks: int
     others: Sequence[str] = ()
     refit: str | None = None
+    left_out: Sequence[str] = ()
 
 
 def tell_verdict(about: About, verdict: Verdict) -> Telling:
@@ -54,6 +56,10 @@ def tell_verdict(about: About, verdict: Verdict) -> Telling:
         lines.append(
             f"Only {verdict.blocks} of {about.blocks} blocks count: in each other repeat of four a "
             "training is missing or failed."
+        )
+    if about.left_out:
+        lines.append(
+            f"Left out by --leave-out, so that nothing is said of: {', '.join(about.left_out)}."
         )
     others = ", ".join(about.others)
     if others:
@@ -118,8 +124,8 @@ def _control_line(verdict: Verdict) -> list[str]:
     ]
 
 
-def tell_luck(luck: Luck) -> Telling:
-    """Return what the search's best owed to luck."""
+def tell_luck(luck: Luck, missing: str = "") -> Telling:
+    """Return what the search's best owed to luck, and why its parts are missing if they are."""
     standing, total = luck.standing, luck.total
     searched = standing.finalist.searched
     assert searched is not None
@@ -137,7 +143,12 @@ def tell_luck(luck: Luck) -> Telling:
     rows = [_part(part) for part in (*luck.parts, total)]
     columns = ["due to", "points", "95 % interval"]
     return Telling(
-        "luck", "The luck of the search's best", lead, columns, rows, lines if luck.parts else ()
+        "luck",
+        "The luck of the search's best",
+        lead,
+        columns,
+        rows,
+        lines if luck.parts else [missing] if missing else (),
     )
 
 

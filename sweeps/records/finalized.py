@@ -78,6 +78,7 @@ class Finalized:
         tellings: What it says.
         top: How many of the best were finalists; None where that was not kept yet.
         blocks: On how many blocks; None likewise.
+        left_out: Labels of those of the best that were not to take part.
     """
 
     confirmation: str
@@ -87,6 +88,7 @@ class Finalized:
     tellings: Sequence[Telling]
     top: int | None = None
     blocks: int | None = None
+    left_out: Sequence[str] = ()
 
 
 def confirmed_by(directory: str | Path | None) -> str | None:

@@ -114,7 +114,7 @@ def test_a_server_that_is_away_leaves_it_incomplete(finished_toy, call):
     assert result.exit_code == 3, result.output
     assert result.stderr.count("cannot be reached") == 1
     assert "0 runs sent, 3 of 2 are missing still" not in result.stdout
-    assert "the parent run and 2 of 2 runs are missing still" in result.stdout
+    assert "the parent run and 2 of 2 runs are missing or incomplete" in result.stdout
 
 
 def test_pictures_that_cannot_be_drawn_any_more_do_not_cost_the_numbers(

@@ -11,7 +11,7 @@ from sweeps.finalizing.intervals import (
     crossed_estimate,
     crossed_mean,
 )
-from sweeps.finalizing.outcomes import Outcomes
+from sweeps.finalizing.outcomes import NO_IMAGE, Outcomes, stacked
 from tests.chance import at_least, at_most
 
 DRAWS = {8: 1000, 20: 600}
@@ -73,6 +73,100 @@ def test_what_only_blocks_vary_by_is_theirs():
     estimate = crossed_estimate(values, images)
     assert estimate.of_images == pytest.approx(0.0, abs=1e-12)
     assert estimate.of_blocks == pytest.approx(0.25 / 8, rel=0.35)
+
+
+UNEQUAL = (170, 100, 90, 40)
+
+
+def drawn(random, sizes, repeats, luck, noise, width=0):
+    """Return values that consist of the luck of their block and noise, and the images they are of.
+
+    Args:
+        random: A generator.
+        sizes: Images of each block of a repeat.
+        repeats: How many.
+        luck: Standard deviation of the former.
+        noise: Of the latter.
+        width: Of the arrays, at least.
+    """
+    shape = repeats * len(sizes), max(width, *sizes)
+    values, images = np.full(shape, 99.0), np.full(shape, NO_IMAGE)
+    for repeat in range(repeats):
+        order = random.permutation(sum(sizes))
+        for fold, own in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
+            place = repeat * len(sizes) + fold, slice(len(own))
+            images[place] = own
+            values[place] = random.normal(0, luck) + random.normal(0, noise, len(own))
+    return values, images
+
+
+@pytest.mark.parametrize("n", [7, 100, 181])
+def test_blocks_of_one_size_give_what_the_formula_for_them_gives_to_the_bit(n):
+    random = np.random.default_rng(n)
+    values, images = drawn(random, [n] * 4, 3, 1.0, 2.0)
+    per_image = np.bincount(images.ravel(), values.ravel()) / 3
+    rest = values - per_image[images]
+    noise = float((rest**2).sum()) / (4 * n * 2)
+    between, kept = float((rest.mean(axis=1) ** 2).mean()), 1 - 1 / 3.0
+    scale = kept**2 + kept / (12 / 3.0) / 3.0 - kept / n
+    estimate = crossed_estimate(values, images)
+    assert estimate.value == float(values.mean())
+    assert estimate.of_images == float(per_image.var(ddof=1)) / (4 * n)
+    assert estimate.of_blocks == max(between - kept * noise / n, 0.0) / scale / 12
+    uncertain = (between / scale / 12) ** 2 / (12 - 12 / 3.0) + estimate.of_images**2 / (4 * n - 1)
+    assert estimate.freedom == (estimate.of_images + estimate.of_blocks) ** 2 / uncertain
+
+
+def test_what_stands_where_there_is_no_image_counts_for_nothing():
+    estimates = []
+    for width in (0, 200):
+        values, images = drawn(np.random.default_rng(3), UNEQUAL, 2, 1.0, 1.0, width)
+        estimates.append(crossed_estimate(values, images))
+    assert estimates[1].value == pytest.approx(values[images >= 0].mean())
+    for name in ("value", "of_images", "of_blocks", "of_noise", "freedom"):
+        first, second = (getattr(estimate, name) for estimate in estimates)
+        assert first == pytest.approx(second)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", [UNEQUAL, (280, 40, 40, 40)])
+def test_the_luck_of_unequal_blocks_is_neither_over_nor_underestimated(sizes):
+    random = np.random.default_rng(4)
+    draws = [crossed_estimate(*drawn(random, sizes, 5, 1.0, 0.5)) for _ in range(DRAWS[20])]
+    truth = sum(size**2 for size in sizes) / sum(sizes) ** 2 / 5
+    found = [draw.of_blocks for draw in draws]
+    # Four standard errors of a mean of so many estimates; that of the mean's variance likewise.
+    assert np.mean(found) == pytest.approx(truth, abs=4 * np.std(found) / np.sqrt(len(found)))
+    spread = np.var([draw.value for draw in draws])
+    assert spread == pytest.approx(truth, rel=4 * np.sqrt(2 / len(found)))
+    freedom = 2 * np.mean(found) ** 2 / np.var(found)
+    assert np.median([draw.freedom for draw in draws]) == pytest.approx(freedom, rel=0.25)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", [(1700, 1000, 900, 400), (2800, 400, 400, 400)])
+@pytest.mark.parametrize("blocks", [8, 20])
+def test_intervals_from_unequal_blocks_cover_the_truth(sizes, blocks):
+    random = np.random.default_rng(blocks)
+    missed = [0, 0]
+    for _ in range(DRAWS[20]):
+        outcomes = simulated(random, 0, 2, blocks, block=0.25, sizes=sizes)
+        for place, (estimate, truth) in enumerate(
+            [(crossed_difference(outcomes, 0, 1), 0.0), (crossed_mean(outcomes, 0), ACCURACY)]
+        ):
+            low, high = estimate.interval()
+            missed[place] += not low <= truth <= high
+    assert max(missed) <= at_most(0.05, DRAWS[20])
+
+
+def test_outcomes_of_unequal_blocks_count_by_their_images():
+    images = stacked([[0, 1, 2], [3], [3, 1], [0, 2]], np.int64, NO_IMAGE)
+    correct = images == 0
+    outcomes = Outcomes(np.array([correct, ~correct & (images != NO_IMAGE)]), images)
+    assert outcomes.sizes.tolist() == [3, 1, 2, 2]
+    assert outcomes.means == pytest.approx([2 / 8, 6 / 8])
+    with pytest.raises(ValueError, match="no image, and recognised"):
+        Outcomes(np.array([~correct]), images)
 
 
 def test_shapes_that_do_not_fit_are_refused():

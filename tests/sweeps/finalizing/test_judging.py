@@ -39,15 +39,29 @@ def test_a_repeat_with_a_missing_training_is_left_out(missing, counts):
     assert blocks_of(missing) == counts
 
 
-def stored(folder, sizes):
-    """Return a store with a training of each finalist on blocks that judge so many images."""
+FINALISTS = [Finalist(label, place, {}, 0.9, place + 1) for place, label in enumerate(LABELS)]
+
+
+def stored(folder, sizes, right=lambda place, images: np.ones(len(images), np.uint8), **changed):
+    """Return a store with a training of each finalist on blocks that judge so many images.
+
+    Args:
+        folder: Where.
+        sizes: Of each block; each repeat of four judges the same images in another order.
+        right: Which images the finalist at a place gets right.
+        changed: By the name of an array, what the training of the second finalist on block 5 kept
+            in its place; None for nothing.
+    """
     store = RecordStore(folder)
     folder.mkdir()
     for block, size in enumerate(sizes):
         for place, label in enumerate(LABELS):
-            # Each repeat judges the images in another order.
-            images = (np.arange(size) + sum(sizes[:block])) % sum(sizes[:4])
-            arrays = {"block_images": images, "block_correct": np.ones(size, np.uint8)}
+            order = np.random.default_rng(block // 4).permutation(sum(sizes[:4]))
+            first = sum(sizes[block - block % 4 : block])
+            images = order[first : first + size]
+            arrays = {"block_images": images, "block_correct": right(place, images)}
+            if place == 1 and block == 5:
+                arrays = {n: a for n, a in (arrays | changed).items() if a is not None}
             result = make_result(np.random.default_rng(block), "complete", 1)
             result = dataclasses.replace(result, arrays=arrays)
             params = {"block": block, "finalist": label}
@@ -55,15 +69,34 @@ def stored(folder, sizes):
     return store
 
 
+@pytest.mark.parametrize("sizes", [[6] * 8, [7, 6, 6, 5] * 2, [9, 1, 2, 3, 2, 3, 9, 1]])
+def test_images_count_alike_whatever_the_size_of_their_block(tmp_path, sizes):
+    store = stored(tmp_path / "all", sizes, lambda place, images: images % (place + 2) != 0)
+    judged = judge(store, FINALISTS, 8)
+    pool = np.arange(sum(sizes[:4]))
+    means = {s.finalist.label: s.mean.value for s in judged.verdict.standings}
+    by_hand = {label: np.mean(pool % (place + 2) != 0) for place, label in enumerate(LABELS)}
+    assert means == pytest.approx(by_hand)
+
+
 @pytest.mark.parametrize(
-    ("sizes", "said"),
-    [([6] * 8, None), ([7, 6, 6, 6] * 2, "6 to 7 images"), ([6, 6] * 2 + [5] * 4, "5 to 6")],
+    ("changed", "said"),
+    [
+        ({"block_images": None}, r"baseline-slow on block 5 \(trial 11\) kept no 'block_images'"),
+        ({"block_correct": np.ones(5)}, r"'block_correct' \(5,\) and 'block_images' \(6,\)"),
+        ({"block_correct": np.ones((6, 1))}, r"'block_correct' \(6, 1\)"),
+        ({"block_correct": np.full(6, 0.5)}, "'block_correct' that are not 0 or 1"),
+        ({"block_images": np.arange(6) / 2}, "'block_images' that are no whole numbers"),
+        ({"block_images": np.arange(-1, 5)}, "'block_images' that are no whole numbers from 0"),
+        ({"block_images": np.arange(6)}, "block 5: trial-1 and baseline-slow were judged on"),
+    ],
 )
-def test_blocks_that_judge_unequal_numbers_of_images_are_refused(tmp_path, sizes, said):
-    store = stored(tmp_path / "confirmation", sizes)
-    finalists = [Finalist(label, place, {}, 0.9, place + 1) for place, label in enumerate(LABELS)]
-    if said is None:
-        assert judge(store, finalists, 8).verdict.standings[0].mean.value == 1.0
-        return
-    with pytest.raises(UsageError, match=f"blocks judge {said}"):
-        judge(store, finalists, 8)
+def test_what_a_training_kept_and_cannot_be_judged_is_said(tmp_path, changed, said):
+    with pytest.raises(UsageError, match=said):
+        judge(stored(tmp_path / "one", [6] * 8, **changed), FINALISTS, 8)
+
+
+def test_a_repeat_that_does_not_judge_every_image_once_is_refused(tmp_path):
+    said = "blocks 4, 5, 6, 7 judge 20 of 24 images, 20 times in all"
+    with pytest.raises(UsageError, match=said):
+        judge(stored(tmp_path / "fewer", [6] * 4 + [5] * 4), FINALISTS, 8)

@@ -1,0 +1,191 @@
+"""Experiments of one's own: what cannot be confirmed is refused, what was trained is judged."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.home import Home
+from tests.sweeps.voting_experiment import SPACE
+
+OWN = """
+from tests.sweeps.voting_experiment import VotingExperiment as Base
+
+class Searched(Base):
+    on_blocks = "{module}:on_blocks"
+
+class OnBlocks(Base):
+    {changed}
+
+experiment, on_blocks = Searched(), OnBlocks()
+"""
+LACKING = {
+    "no such object": ("on_blocks = 1\n\ndel OnBlocks\nclass OnBlocks: pass", "lacks name, param"),
+    "no parameter block": (
+        "parameters = {n: p for n, p in Base.parameters.items() if n != 'block'}",
+        "lacks the parameter 'block' (int, 0 to 7)",
+    ),
+    "too few blocks": (
+        "parameters = Base.parameters | {'block': Base.parameters['skill']}",
+        "takes 'block' as float, 0 to 10 (needed is int, 0 to 7)",
+    ),
+    "lacks what is swept": (
+        "parameters = {n: p for n, p in Base.parameters.items() if n != 'skill'}",
+        "lacks the parameter 'skill'",
+    ),
+    "no metric": (
+        "metrics = {n: m for n, m in Base.metrics.items() if n != 'block_accuracy'}",
+        "lacks the metric 'block_accuracy' (maximize)",
+    ),
+    "the other way round": (
+        "metrics = Base.metrics | {'block_accuracy': Base.metrics['epochs']}",
+        "would minimize the metric 'block_accuracy' (needed is maximize)",
+    ),
+    "other data": (
+        "def prepare(self, source, split_seed): return super().prepare('others', split_seed)",
+        "prepares other data than the search: others, not drawn",
+    ),
+}
+numbers = itertools.count()
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Return what writes an experiment of one's own, and the space that names it."""
+
+    def write(changed="pass", space=SPACE):
+        module = f"own_blocks_{next(numbers)}"
+        text = OWN.format(module=module, changed=changed)
+        (tmp_path / f"{module}.py").write_text(text)
+        file = tmp_path / "own.yaml"
+        file.write_text(
+            space.replace("tests.sweeps.voting_experiment:", f"{module}:").replace(
+                "trials: 5", "trials: 15, finalize: {blocks: 8}"
+            )
+        )
+        return file
+
+    return write
+
+
+def run(*words):
+    return CliRunner().invoke(app, [*map(str, words)])
+
+
+@pytest.mark.parametrize(("changed", "said"), LACKING.values(), ids=LACKING)
+@pytest.mark.parametrize("asked", [["--finalize"], []])
+def test_it_is_refused_before_a_sweep_that_is_to_be_finalised(own, tmp_path, changed, said, asked):
+    space = own(changed)
+    result = run("run", space, *asked, "--workers", 0, "--home", tmp_path / "home")
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert said in result.stderr
+    assert "nothing was begun" in result.stderr
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ("experiment: tests.sweeps.toy_experiment:experiment\n"
+         "objective: {metric: score, direction: maximize}\n"
+         "parameters:\n  x: {type: float, low: -1, high: 1}\n", "has no fresh blocks"),
+        ("experiment: tests.sweeps.trading_experiment:experiment\n"
+         "objective: [{metric: score, direction: maximize}, {metric: cost, direction: minimize}]\n"
+         "parameters:\n  x: {type: float, low: 0, high: 1}\n", "--finalize: several objectives"),
+        ("command: python none.py {x}\nobjective: {metric: score, direction: maximize}\n"
+         "parameters:\n  x: {type: float, low: -1, high: 1}\n", "a script has no fresh blocks"),
+    ],
+)  # fmt: skip
+def test_finalize_of_what_has_no_blocks_or_no_best_is_refused(tmp_path, space, said):
+    (tmp_path / "none.py").write_text("")
+    (tmp_path / "own.yaml").write_text(space)
+    result = run("run", tmp_path / "own.yaml", "--finalize", "--home", tmp_path / "home")
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert said in result.stderr
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.slow
+def test_what_finalize_asks_of_blocks_is_looked_for_before_a_training(own, tmp_path, make_home):
+    home = ("--workers", 0, "--home", make_home())
+    space = own("parameters = {n: p for n, p in Base.parameters.items() if 'split' not in n}\n"
+                "    metrics = {'block_accuracy': Base.metrics['block_accuracy']}")  # fmt: skip
+    ran = run("run", space, "--trials", 4, "--name", "one", *home)
+    assert ran.exit_code == 0, ran.output
+    refused = run("finalize", "one", "--refit", "--blocks", 8, *home)
+    assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
+    assert "lacks the metric 'epochs' (minimize)" in refused.stderr
+    assert not list((tmp_path / "home" / "records").glob("*/finalists-*"))
+    # It cannot train on the search's own split: the luck of the best is told without its parts.
+    told = run("finalize", "one", "--top", 2, "--blocks", 8, *home)
+    assert told.exit_code == 0, told.output
+    assert "The best of the search" in told.stdout
+    assert "its seed" not in told.stdout
+    assert [info.name for info in Home(tmp_path / "home").sweeps()] == ["one", "one-final"]
+
+
+UNEQUAL = """def train(self, spec, data, on_epoch):
+        # One image is never judged: blocks of 60, 60, 60 and 59.
+        result = super().train(spec, data, on_epoch)
+        kept = result.arrays.get("block_images", np.arange(0)) < 239
+        return replace(result, arrays={n: a[kept] for n, a in result.arrays.items()})
+
+    def calibration_terms(self, results):
+        return results[0].missing
+"""
+
+
+@pytest.mark.slow
+def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp_path, make_home):
+    home = ("--workers", 0, "--home", make_home())
+    space = own(UNEQUAL)
+    module = next(tmp_path.glob("own_blocks_*.py"))
+    text = "import numpy as np\nfrom dataclasses import replace\n" + module.read_text()
+    module.write_text(text)
+    assert run("run", space, "--trials", 4, "--name", "one", *home).exit_code == 0
+    words = ("finalize", "one", "--top", 2, "--blocks", 8, *home)
+    failed = run(*words)
+    assert failed.exit_code == 2, failed.output
+    assert "`calibration_terms`" in failed.stderr
+    assert "has no attribute 'missing'" in failed.stderr
+    assert f"{module.name}, line " in failed.stderr
+    assert "its trainings are kept (sweep 'one-final')" in failed.stderr
+    trained = sorted(str(path) for path in (tmp_path / "home" / "records").glob("*/*.record"))
+
+    module.write_text(text.replace("results[0].missing", "None"))
+    sys.modules.pop(module.stem)
+    told = run(*words)
+    assert told.exit_code == 0, told.output
+    assert "The best of the search" in told.stdout
+    assert "COMPLETE" not in told.stdout, "nothing was trained"
+    assert trained == sorted(map(str, (tmp_path / "home" / "records").glob("*/*.record")))
+    votes = json.loads(run("ensemble", "one", "--json", *home[2:]).stdout)
+    found = sweeps.load("one-final", tmp_path / "home")
+    store = found.home.store(found.info.id)
+    kept = [store.read(record.spec.key) for record in store.read_all()]
+    assert {len(record.result.arrays["block_images"]) for record in kept} == {59, 60}
+    own_mean = {}
+    for record in kept:
+        correct = record.result.arrays["block_correct"]
+        own_mean.setdefault(record.params["finalist"], []).extend(correct)
+    best = max(own_mean, key=lambda label: np.mean(own_mean[label]))
+    assert votes["single"]["accuracy"] == pytest.approx(np.mean(own_mean[best]))
+
+
+@pytest.mark.slow
+def test_an_edited_experiment_trains_no_finalist_beside_others(own, tmp_path, make_home):
+    home = ("--workers", 0, "--home", make_home())
+    assert run("run", own(), "--trials", 4, "--name", "one", *home).exit_code == 0
+    assert run("finalize", "one", "--top", 1, "--blocks", 8, *home).exit_code == 0
+    module = next(tmp_path.glob("own_blocks_*.py"))
+    module.write_text(module.read_text() + "# edited\n")
+    assert run("finalize", "one", *home).exit_code == 0, "all of it is there"
+    refused = run("finalize", "one", "--top", 2, *home)
+    assert (refused.exit_code, "other code" in refused.stderr) == (2, True), refused.output

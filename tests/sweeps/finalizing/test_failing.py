@@ -1,0 +1,181 @@
+"""Confirmations whose trainings fail, diverge or end others: said, with ways out that lead out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.errors import TrialsError
+from sweeps.finalizing.failing import why_no_verdict
+from sweeps.finalizing.finalists import Finalist
+from sweeps.home import Home
+from tests.sweeps.factories import make_record
+from tests.sweeps.voting_experiment import SPACE
+
+EXPERIMENT = '''
+from dataclasses import replace
+from pathlib import Path
+from tests.sweeps.voting_experiment import VotingExperiment as Base
+
+BAD = Path(__file__).with_name("bad.txt")
+
+class OnBlocks(Base):
+    on_blocks = "MODULE:experiment"
+
+    def train(self, spec, data, on_epoch):
+        """Fails, or diverges, as a file says: with which skill, and how it is trained."""
+        skill, when, how = BAD.read_text().split()
+        config = spec.config
+        kind = "search" if config.get("block") is None else "block"
+        kind = "luck" if config.get("search_split") else kind
+        kind = "refit" if config.get("refit_epochs") else kind
+        result = super().train(spec, data, on_epoch)
+        if kind != when or skill not in ("any", str(config["skill"])):
+            return result
+        if how == "diverge":
+            return replace(result, outcome="diverged", stop_reason="diverged", metrics={})
+        raise RuntimeError(f"no luck with {config['skill']}")
+
+experiment = OnBlocks()
+'''
+
+
+@pytest.fixture
+def confirm(tmp_path, make_home, request):
+    """Return what finalises a sweep of four trials, and the folder of what says how it fails."""
+    module = f"failing_blocks_{abs(hash(request.node.name)) % 10**8}"
+    (tmp_path / f"{module}.py").write_text(EXPERIMENT.replace("MODULE", module))
+    (tmp_path / "bad.txt").write_text("none none none")
+    space = tmp_path / "one.yaml"
+    space.write_text(SPACE.replace("tests.sweeps.voting_experiment:", f"{module}:"))
+
+    def call(*words):
+        home = ("--home", make_home())
+        return CliRunner().invoke(app, [*map(str, (*words, *home))])
+
+    ran = call("run", space, "--trials", 4, "--workers", 0)
+    assert ran.exit_code == 0, ran.output
+    return call, tmp_path / "bad.txt"
+
+
+WORDS = ("finalize", "one", "--blocks", 8, "--workers", 0)
+
+
+@pytest.mark.slow
+def test_a_finalist_that_fails_every_time_is_named_and_can_be_left_out(confirm, tmp_path):
+    call, bad = confirm
+    best = sweeps.load("one", tmp_path / "home").best()
+    slot = best.slot
+    bad.write_text(f"{best.params['skill']} block raise")
+    for _ in range(2):
+        failed = call(*WORDS, "--top", 3)
+        assert failed.exit_code == 1, failed.output
+        assert "no verdict, and the same command brings none" in failed.stderr
+        assert f"trial-{slot}: of 8 trainings 8 failed, the first with: " in failed.stderr
+        assert "RuntimeError: no luck with" in failed.stderr
+        assert "sweeps retry one-final 0 4 8 12 16 20 24 28" in failed.stderr
+        assert f"sweeps finalize one --leave-out {slot}" in failed.stderr
+        assert "goes on" not in failed.output
+    with pytest.raises(TrialsError, match="no verdict"):
+        sweeps.load("one", tmp_path / "home").finalize(top=3, blocks=8, progress="quiet")
+
+    records = sorted((tmp_path / "home" / "records").glob("*/*.record"))
+    told = call(*WORDS, "--top", 3, "--leave-out", slot, "--json")
+    assert told.exit_code == 0, told.output
+    assert sorted((tmp_path / "home" / "records").glob("*/*.record")) == records, "none is new"
+    document = json.loads(told.stdout)
+    assert (document["confirmation"], document["failure"]) == ("one-final", None)
+    assert f"trial-{slot}" not in [s["finalist"] for s in document["standings"]]
+    assert any(f"so that nothing is said of: trial-{slot}" in line
+               for line in document["told"][0]["lines"])  # fmt: skip
+    assert call(*WORDS).exit_code == 0, "as before"
+    votes = call("ensemble", "one", "--json")
+    assert votes.exit_code == 0, votes.output
+    assert f"trial-{slot}" not in votes.stdout
+
+    bad.write_text("none none none")
+    retried = call("retry", "one-final", "--workers", 0)
+    assert retried.exit_code == 0, retried.output
+    whole = call(*WORDS, "--top", 3)
+    assert whole.exit_code == 0, whole.output
+    assert f"trial-{slot}" in whole.stdout
+
+
+@pytest.mark.slow
+def test_a_finalist_that_diverges_can_only_be_left_out(confirm, tmp_path):
+    call, bad = confirm
+    best = sweeps.load("one", tmp_path / "home").best()
+    bad.write_text(f"{best.params['skill']} block diverge")
+    failed = call(*WORDS, "--top", 1)
+    assert failed.exit_code == 1, failed.output
+    assert f"trial-{best.slot}: of 8 trainings 8 diverged" in failed.stderr
+    assert "sweeps retry" not in failed.stderr
+    assert f"sweeps finalize one --top 3 --leave-out {best.slot}" in failed.stderr
+    left = call("finalize", "one", "--top", 3, "--leave-out", best.slot, *WORDS[2:])
+    assert left.exit_code == 0, left.output
+    assert f"trial-{best.slot}  " not in left.stdout
+
+
+@pytest.mark.slow
+def test_trainings_that_fail_one_after_another_are_said_to_do_so(confirm):
+    call, bad = confirm
+    bad.write_text("any block raise")
+    failed = call(*WORDS, "--top", 2)
+    assert failed.exit_code == 1, failed.output
+    assert "one-final was ended, for its trainings failed one after another" in failed.stderr
+    assert "sweeps retry one-final 0 1 2" in failed.stderr
+
+
+@pytest.mark.slow
+def test_a_luck_or_a_refit_that_fails_does_not_take_the_verdict_along(confirm, tmp_path):
+    call, bad = confirm
+    bad.write_text("any luck raise")
+    told = call(*WORDS, "--top", 2)
+    assert told.exit_code == 0, told.output
+    assert "Confirmed on fresh blocks" in told.stdout
+    assert "Its parts are not known" in told.stdout
+    assert "sweeps retry one-luck" in " ".join(told.stdout.split())
+    bad.write_text("any refit raise")
+    refit = call(*WORDS, "--top", 2, "--refit")
+    assert refit.exit_code == 1, refit.output
+    assert "Confirmed on fresh blocks" in refit.stdout
+    assert "is not there as trained on everything: of 1 training 1 failed" in refit.stderr
+    assert "sweeps retry one-refit" in refit.stderr
+    bad.write_text("none none none")
+    assert call("retry", "one-refit", "--workers", 0).exit_code == 0
+    assert call("retry", "one-luck", "--workers", 0).exit_code == 0
+    whole = call(*WORDS, "--top", 2, "--refit")
+    assert whole.exit_code == 0, whole.output
+    assert "its seed" in whole.stdout
+    assert [info.name for info in Home(tmp_path / "home").sweeps()] == [
+        "one", "one-final", "one-luck", "one-refit"
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--leave-out", "40"], "--leave-out 40: finalists of 'one' are the trials "),
+        (["--top", "1", "--leave-out", "0"], "1 of 2 finalists are left"),
+    ],
+)
+def test_who_cannot_be_left_out_is_said(confirm, tmp_path, words, said):
+    call, _ = confirm
+    refused = call(*WORDS, *words)
+    assert (refused.exit_code, said in refused.stderr) == (2, True), refused.output
+    assert not list((tmp_path / "home" / "records").glob("*/finalists-*"))
+
+
+def test_random_trials_that_fail_are_left_out_by_leaving_the_control_out():
+    finalists = [Finalist("trial-0", 0, {}, 0.9, 1), Finalist("control-4", 4, {}, 0.8, 0)]
+    records = [make_record(n, outcome="failed", params={"block": n, "finalist": "control-4"})
+               for n in range(8)]  # fmt: skip
+    said = why_no_verdict("one", "one-final", records, finalists, is_whole=True)
+    assert "control-4: of 8 trainings 8 failed" in said
+    assert "no --control" in said
+    assert "--leave-out" not in said
