@@ -10,6 +10,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Final
 
 from sweeps.errors import WorkersError
@@ -40,6 +41,7 @@ class WorkersExecutor:
         *,
         tasks_per_worker: int = TASKS_PER_WORKER,
         trial_timeout_seconds: float | None = None,
+        folders: Path | None = None,
     ) -> None:
         """Start the fork server; returns at once.
 
@@ -50,7 +52,9 @@ class WorkersExecutor:
             note: Told, in that thread, if workers cannot be forked.
             tasks_per_worker: After how many attempts a worker is replaced.
             trial_timeout_seconds: How long an attempt may take before its worker is killed.
+            folders: Where each attempt has a folder of its own; None without.
         """
+        self._folders = folders
         self.capacity = 2 * workers
         self._listener = listener
         self._waiting: deque[Job] = deque()
@@ -82,7 +86,8 @@ class WorkersExecutor:
 
         It is kept in this executor's thread. See `Executor.submit`.
         """
-        job = Job(spec, pack(Task(spec, judge, self._trial_timeout)), keep)
+        folder = self._folders / spec.key if self._folders is not None else None
+        job = Job(spec, pack(Task(spec, judge, self._trial_timeout, folder)), keep, folder)
         if not self._call(lambda: self._waiting.append(job)):
             self._fail([job])
         return job.future

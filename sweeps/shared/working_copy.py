@@ -22,7 +22,7 @@ from sweeps.shared.remote import FILES_AT_ONCE, RemoteFiles
 
 ROOTS: Final = ("records", "test")
 """Folders of a home that are shared; databases of MLflow and pictures are made from them."""
-FIXED: Final = (".record", ".weights")
+FIXED: Final = (".record", ".weights", ".files")
 _OWN: Final = frozenset({"lock"})
 """Files of this host only; so is what begins with a dot, and what was put aside."""
 _OWN_ENDINGS: Final = (".torn", ".tmp", ENDING)

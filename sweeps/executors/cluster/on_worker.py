@@ -8,10 +8,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from distributed import get_worker
@@ -107,6 +109,12 @@ def end(topic: str) -> None:
         _here.tellers.pop(topic, None)
     if executor is not None:
         executor.close()
+        shutil.rmtree(_folders(topic), ignore_errors=True)
+
+
+def _folders(topic: str) -> Path:
+    """Return where attempts have their folders here: what is in them goes with their results."""
+    return Path(get_worker().local_directory, topic)
 
 
 def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Teller]:
@@ -114,6 +122,7 @@ def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Teller]:
     with _here.lock:
         if job.topic not in _here.executors:
             teller = _here.tellers[job.topic] = Teller(worker, job.topic)
+            folders = _folders(job.topic) if preload.writes_files else None
             own = dataclasses.replace(preload, coordinator=os.getpid(), import_path=tuple(sys.path))
             _here.executors[job.topic] = _start(
                 lambda: WorkersExecutor(
@@ -121,6 +130,7 @@ def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Teller]:
                     own,
                     teller,
                     trial_timeout_seconds=job.timeout_seconds,
+                    folders=folders,
                 )
             )
         return _here.executors[job.topic], _here.tellers[job.topic]
