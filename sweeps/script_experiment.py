@@ -172,7 +172,7 @@ class ScriptExperiment:
                 history, metrics, stop = listen(script.lines(), on_epoch)
                 code = script.end() if stop else script.wait()
             if stop is None:
-                self._check(code, metrics)
+                self._check(code, metrics, _printed(folder))
         except OutputError as error:
             raise _failed(str(error), shown, folder, is_final=True) from None
         except _EndError as error:
@@ -187,15 +187,21 @@ class ScriptExperiment:
             engine="script",
         )
 
-    def _check(self, code: int, metrics: Mapping[str, float] | None) -> None:
+    def _check(
+        self, code: int, metrics: Mapping[str, float] | None, printed: Mapping[str, bytes]
+    ) -> None:
         """Refuse how a script ended that nobody told to end."""
         if code:
-            name = signal.Signals(-code).name if code < 0 else ""
-            raise _EndError(f"killed by {name}" if code < 0 else f"exit code {code}")
+            hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+            killed = f"killed by {signal.Signals(-code).name}{hint}" if code < 0 else ""
+            raise _EndError(killed or f"exit code {code}")
         example = json.dumps({"result": dict.fromkeys(self.metrics, 0.93)})
         if metrics is None:
+            lines = printed.get("stdout.txt", b"").decode(errors="replace").splitlines()
+            meant = [line for line in lines if line.startswith("{") and "result" in line]
+            but = f" ({meant[-1][:60]} is no JSON)" if meant else ""
             raise OutputError(
-                f'no line {{"result": {{...}}}}; print one at the end, such as {example}'
+                f'no line {{"result": {{...}}}}{but}; print one at the end, such as {example}'
             )
         missing = [name for name in self.metrics if name not in metrics]
         if missing:
@@ -243,15 +249,16 @@ class _EndError(Exception):
 
 def _failed(problem: str, command: str, folder: Path, *, is_final: bool) -> ScriptError:
     """Say what went wrong, what was run, and the last that it printed."""
-    printed = {
-        name: path.read_bytes()
-        for name in ("stdout.txt", "stderr.txt")
-        if (path := folder / name).exists()
-    }
+    printed = _printed(folder)
     # What people look for stands in the first line, which is all that a terminal shows.
-    lines = (printed.get("stderr.txt") or b"").decode(errors="replace").strip().splitlines()
+    lines = printed.get("stderr.txt", b"").decode(errors="replace").strip().splitlines()
     first = problem if is_final or not lines else f"{problem}: {lines[-1]}"
     return ScriptError(f"{first}\n\nCommand: {command}{last_lines(printed)}", is_final=is_final)
+
+
+def _printed(folder: Path) -> dict[str, bytes]:
+    paths = (folder / name for name in ("stdout.txt", "stderr.txt"))
+    return {path.name: path.read_bytes() for path in paths if path.exists()}
 
 
 def _text(value: Value) -> str:

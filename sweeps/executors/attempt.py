@@ -100,7 +100,7 @@ def run_attempt(
             result = checked(cast(SupportsFiles, experiment).train_in(folder, spec, data, ask))
     except ScriptError as failure:
         reason = "invalid" if failure.is_final else "error"
-        error = f"{type(failure).__name__}: {failure}"
+        error = str(failure)
     except Exception as failure:
         reason = reason_of(failure)
         tail = "".join(traceback.format_exception(failure))[-_TRACEBACK_CHARACTERS:]

@@ -128,7 +128,7 @@ def test_what_a_script_prints_and_writes_is_kept_and_becomes_artifacts(writing, 
         shown = artifacts(sweep.home, sweep.info, key)
         assert {name: shown[name] for name in files} == files
     error = records(sweep)["0001-1"].error
-    assert error.startswith("ScriptError: exit code 1: too much\n\nCommand: ")
+    assert error.startswith("exit code 1: too much\n\nCommand: ")
     assert "The last lines of its stdout:\nlearning at 0.75" in error
     assert "Traceback" not in error
     assert not list(sweep.home.store(sweep.info.id).running.iterdir())
@@ -229,6 +229,7 @@ def test_a_failure_says_exit_code_and_the_end_of_stderr(tmp_path):
             'print(\'{"result": {"acc": 1}}\')',
             "its result has no 'score', only acc; print it such as",
         ),
+        ("print({'result': {'score': 1}})", r"\(\{'result': \{'score': 1\}\} is no JSON\); print"),
         ("print('{\"result\": 3}')", "not a number for each name"),
         ('print(\'{"epoch": 1, "a": "b"}\')', "not a number for each name"),
         ('print(\'{"epoch": 1, "a": 1}\\n{"epoch": 2, "b": 1}\')', "epoch 2 has b, those before a"),
