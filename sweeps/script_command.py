@@ -79,8 +79,9 @@ class ScriptCommand:
         return [word for word in self._words if word.endswith(_SCRIPTS) and "{" not in word]
 
     def named(self) -> list[str]:
-        """Return everything that may name a file, also in a line that is written for a shell."""
-        return [name for word in self._words for name in (word, *_BETWEEN_WORDS.split(word))]
+        """Return the words that may name a file; of a line that is for a shell, its scripts."""
+        inner = (name for word in self._words for name in _BETWEEN_WORDS.split(word))
+        return [*self._words, *(name for name in inner if name.endswith(_SCRIPTS))]
 
     def check_no_shell(self) -> None:
         """Refuse what only a shell understands.

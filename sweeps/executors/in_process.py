@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,9 @@ class InProcessExecutor:
 
     def close(self) -> None:
         """Nothing runs between two submits."""
+        if self._folders is not None:
+            with suppress(OSError):  # there is none, or it holds what could not be recorded
+                self._folders.rmdir()
 
     def seconds(self) -> Mapping[str, float]:
         """Return how long warming up took."""

@@ -104,6 +104,9 @@ class WorkersExecutor:
         self._selector.close()
         self._woken.close()
         self._wake.close()
+        if self._folders is not None:
+            with contextlib.suppress(OSError):  # there is none, or it holds what was cut off
+                self._folders.rmdir()
 
     def seconds(self) -> Mapping[str, float]:
         """Return how long the first worker took to be ready, and how long workers were idle."""

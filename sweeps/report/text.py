@@ -33,6 +33,8 @@ from sweeps.report.verdict import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from search_spaces.objectives import Objective
 
 
@@ -103,8 +105,16 @@ def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> Renderabl
     return Group(*parts)
 
 
-def render_trial(row: SlotRow) -> RenderableType:
-    """Return what `sweeps trials NAME TRIAL` prints: all of one trial, its whole error included."""
+def render_trial(
+    row: SlotRow, written: Mapping[str, bytes] | None = None, where: Path | None = None
+) -> RenderableType:
+    """Return what `sweeps trials NAME TRIAL` prints: all of one trial, its whole error included.
+
+    Args:
+        row: The trial.
+        written: Files that its last attempt wrote, by name.
+        where: The archive that holds them.
+    """
     facts = {
         "state": f"{row.state}, {row.reason}",
         "origin": row.origin,
@@ -120,6 +130,10 @@ def render_trial(row: SlotRow) -> RenderableType:
         parts += [Text("Metrics:"), _pairs(metrics)]
     if row.error:
         parts += [Text("Error:", style="bold red"), Text(row.error)]
+    if written:
+        sizes = {name: f"{len(content):,} bytes" for name, content in sorted(written.items())}
+        parts += [Text("Printed and written:"), _pairs(sizes)]
+        parts += [Text(f"They are artifacts of its run, and in {where} (zip)")]
     return Group(*parts)
 
 

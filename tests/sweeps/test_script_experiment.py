@@ -127,11 +127,16 @@ def test_what_a_script_prints_and_writes_is_kept_and_becomes_artifacts(writing, 
     for key, files in (("0000-1", good), ("0001-1", bad)):
         shown = artifacts(sweep.home, sweep.info, key)
         assert {name: shown[name] for name in files} == files
+    assert sweep.trial(0).files == good
     error = records(sweep)["0001-1"].error
     assert error.startswith("exit code 1: too much\n\nCommand: ")
     assert "The last lines of its stdout:\nlearning at 0.75" in error
     assert "Traceback" not in error
-    assert not list(sweep.home.store(sweep.info.id).running.iterdir())
+    assert not sweep.home.store(sweep.info.id).running.exists()
+    shown = CliRunner().invoke(app, ["trials", "writing", "1", "--home", str(make_home())]).stdout
+    assert "exit code 1: too much" in shown
+    assert "output/model/weights.bin   1,003 bytes" in shown
+    assert "0001-2.files" in shown.replace("\n", "")
 
 
 def test_the_same_failure_twice_is_not_tried_a_third_time_whatever_its_folder(writing, make_home):
@@ -387,9 +392,10 @@ def test_a_list_of_words_may_have_a_shell_and_its_files_count(tmp_path, make_hom
     (row,) = sweep.rows()
     assert row.objective == row.params["x"]
     assert (tmp_path / "log.txt").read_bytes() == kept(sweep, "0000-1")["stdout.txt"]
+    sweeps.run(space, home=make_home(), trials=2, workers=0, progress="quiet")  # with a new log
     (tmp_path / "train.sh").write_text(SHELL + "# edited\n")
     with pytest.raises(UsageError, match=r"train\.sh"):
-        sweeps.run(space, home=make_home(), trials=2, workers=0, progress="quiet")
+        sweeps.run(space, home=make_home(), trials=3, workers=0, progress="quiet")
 
 
 def test_what_a_script_started_ends_when_its_trial_is_told_to(tmp_path):
