@@ -103,7 +103,7 @@ def _experiment(shape: Header, problems: Problems) -> str:
     metrics = ",".join(objective.metric for objective in shape.objectives)
     directions = ",".join(objective.direction for objective in shape.objectives)
     command = shape.command
-    words = command if isinstance(command, str) or command is None else shlex.join(command)
+    words = shlex.join(map(str, command)) if isinstance(command, list) else command
     return f"{SCRIPT}:{metrics}:{directions}:{words}"
 
 

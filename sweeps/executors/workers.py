@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import selectors
 import socket
 import threading
@@ -54,7 +55,7 @@ class WorkersExecutor:
             trial_timeout_seconds: How long an attempt may take before its worker is killed.
             folders: Where each attempt has a folder of its own; None without.
         """
-        self._folders = folders
+        self._folders, self._numbers = folders, itertools.count(1)
         self.capacity = 2 * workers
         self._listener = listener
         self._waiting: deque[Job] = deque()
@@ -86,7 +87,7 @@ class WorkersExecutor:
 
         It is kept in this executor's thread. See `Executor.submit`.
         """
-        folder = self._folders / spec.key if self._folders is not None else None
+        folder = self._folder_of(spec)
         job = Job(spec, pack(Task(spec, judge, self._trial_timeout, folder)), keep, folder)
         if not self._call(lambda: self._waiting.append(job)):
             self._fail([job])
@@ -112,6 +113,12 @@ class WorkersExecutor:
         """Return how long the first worker took to be ready, and how long workers were idle."""
         idle = sum(seat.idle_seconds for seat in self._pool.seats)
         return {"warm_up": self._pool.warm_up_seconds, "idle": idle}
+
+    def _folder_of(self, spec: TrialSpec) -> Path | None:
+        """Return a folder for an attempt, new each time: a cluster may begin one twice."""
+        if self._folders is None:
+            return None
+        return self._folders / f"{spec.key}.{next(self._numbers)}"
 
     def _call(self, call: Callable[[], None]) -> bool:
         """Have the thread do something; return False if it has ended."""

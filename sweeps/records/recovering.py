@@ -52,11 +52,12 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
 def _keep_unrecorded(store: RecordStore, known: Collection[str], report: Report) -> None:
     """Keep what attempts had written whose end nobody lived to record."""
     for folder in listed(store.running, "[0-9]*"):
-        files = {} if folder.name in known else collect_files(folder)
+        key = folder.name.partition(".")[0]
+        files = {} if key in known else collect_files(folder)
         if files:
-            store.write_files(folder.name, files)
-            where = store.files_path(folder.name)
-            report(f"what attempt {folder.name} wrote before it was cut off is in {where} (zip)")
+            store.write_files(key, files)
+            where = store.files_path(key)
+            report(f"what attempt {key} wrote before it was cut off is in {where} (zip)")
     shutil.rmtree(store.running, ignore_errors=True)
 
 

@@ -385,7 +385,7 @@ def test_a_parameter_that_a_condition_left_out_is_left_out_of_the_command(tmp_pa
 
 def test_a_list_of_words_may_have_a_shell_and_its_files_count(tmp_path, make_home):
     (tmp_path / "train.sh").write_text(SHELL)
-    text = SPACE.replace("sh train.sh {x}", "[bash, -c, 'sh train.sh {x} | tee log.txt']")
+    text = SPACE.replace("sh train.sh {x}", "[bash, -c, 'sh train.sh {x} | tee log.txt', 5]")
     (tmp_path / "piped.yaml").write_text(text)
     space = str(tmp_path / "piped.yaml")
     sweep = sweeps.run(space, home=make_home(), trials=1, workers=0, progress="quiet")
