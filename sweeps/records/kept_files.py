@@ -118,10 +118,11 @@ def last_lines(files: Mapping[str, bytes]) -> str:
     """Return the last lines of what an attempt printed, as paragraphs; empty if it did not."""
     told = ""
     for name in ("stderr.txt", "stdout.txt"):
-        text = files.get(name, b"").decode(errors="replace")
-        lines = text.strip().splitlines()[-_LAST_LINES:]
-        if lines:
-            tail = "\n".join(lines)[-_LAST_CHARACTERS:]
+        text = files.get(name, b"").decode(errors="replace").strip()
+        # Of a progress bar only what a terminal would show.
+        lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+        tail = "\n".join(lines[-_LAST_LINES:])[-_LAST_CHARACTERS:]
+        if tail:
             told += f"\n\nThe last lines of its {name.removesuffix('.txt')}:\n{tail}"
     return told
 

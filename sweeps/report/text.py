@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -31,6 +31,9 @@ from sweeps.report.verdict import (
     retry_line,
     verdict_line,
 )
+
+_MOST_FILES: Final = 20
+"""So many that an attempt wrote are named."""
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +134,10 @@ def render_trial(
     if row.error:
         parts += [Text("Error:", style="bold red"), Text(row.error)]
     if written:
-        sizes = {name: f"{len(content):,} bytes" for name, content in sorted(written.items())}
+        shown = sorted(written)[:_MOST_FILES]
+        sizes = {name: f"{len(written[name]):,} bytes" for name in shown}
+        if more := len(written) - len(shown):
+            sizes[f"and {more} more"] = ""
         parts += [Text("Printed and written:"), _pairs(sizes)]
         parts += [Text(f"They are artifacts of its run, and in {where} (zip)")]
     return Group(*parts)

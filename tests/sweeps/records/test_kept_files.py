@@ -110,3 +110,4 @@ def test_the_last_lines_are_those_of_both_streams():
     assert told.endswith("\n98\n99")
     assert "\n79\n" not in told
     assert last_lines({"output/x": b"x"}) == ""
+    assert last_lines({"stderr.txt": b"1%\r2%\r3%\ndone"}).endswith("stderr:\n3%\ndone")
