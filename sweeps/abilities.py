@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from search_spaces.parameters import Value
-from sweeps.experiment import PreparedData, TrialResult
+from sweeps.experiment import OnEpoch, PreparedData, TrialResult, TrialSpec
 
 __all__ = [
     "Calibrates",
@@ -25,6 +25,7 @@ __all__ = [
     "Samples",
     "Serves",
     "Signature",
+    "SupportsFiles",
     "SupportsVerification",
     "TestPart",
     "Tests",
@@ -148,6 +149,27 @@ class Exports(Protocol):
 
         Returns:
             A few lines of Python that, run in the folder, load the model and predict.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsFiles(Protocol):
+    """An experiment whose attempts write files, which become artifacts of their runs; optional."""
+
+    def train_in(
+        self, folder: Path, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
+    ) -> TrialResult:
+        """Do what `Experiment.train` does; called in its place.
+
+        Args:
+            folder: Empty, and of this attempt alone. When the attempt ends, however it does, what
+                lies there is kept with its record: regular files, 64 MB and 1000 of them at most.
+                The last lines of `stdout.txt` and `stderr.txt` stand in the error of an attempt
+                whose process was killed.
+            spec: The attempt.
+            data: What it is trained on.
+            on_epoch: Called after each epoch.
         """
         ...
 

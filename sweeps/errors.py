@@ -13,6 +13,15 @@ class TrialsError(RuntimeError):
     """Too many trials in a row failed; the message says why. The same call goes on."""
 
 
+class ScriptError(RuntimeError):
+    """A script failed; the message says it all, so that a traceback of ours adds nothing."""
+
+    def __init__(self, text: str, *, is_final: bool) -> None:
+        """Take what to say, and whether it would fail again however often it is repeated."""
+        super().__init__(text)
+        self.is_final = is_final
+
+
 class StoreError(RuntimeError):
     """A database or a file of records cannot be used; says which, why, and how to go on."""
 

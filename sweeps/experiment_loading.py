@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +18,8 @@ from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.naming import did_you_mean
 from sweeps.records import RecordError, RecordStore, SweepInfo, confirmed_by
-from sweeps.script_experiment import ScriptExperiment, script_files
+from sweeps.script_command import ScriptCommand
+from sweeps.script_experiment import ScriptExperiment
 
 _MEMBERS = ("name", "parameters", "metrics", "measures", "check", "prepare", "measure", "plan")
 _CALLED_IN_A_TRIAL = ("warm_up", "train", "draw", "load_model")
@@ -130,7 +130,7 @@ def _moved_to(remembered: Path | None, project: Path) -> Iterator[Path]:
 
 def _lies_in(folder: Path, experiment: str) -> bool:
     if experiment.startswith("script:"):
-        files = script_files(shlex.split(experiment.split(":", 3)[3]))
+        files = ScriptCommand(experiment.split(":", 3)[3]).scripts()
         return folder.is_dir() and all((folder / file).exists() for file in files)
     module = experiment.partition(":")[0].partition(".")[0]
     return (folder / f"{module}.py").exists() or (folder / module).is_dir()

@@ -47,7 +47,9 @@ NAMES: Final = (
     *OF_A_SWEEP,
     *(
         f"{file}.{step}"
-        for file in ("hunch", "steering", "notes", "archived", "conclusion", "taken", "retry")
+        for file in (
+            *("hunch", "steering", "notes", "archived", "conclusion", "taken", "retry", "files"),
+        )
         for step in STEPS
     ),
     *("delete.begun", "delete.done", "delete.unregistered"),

@@ -5,27 +5,30 @@ The script prints JSON, one object a line, among whatever else it prints:
     {"epoch": 1, "loss": 0.52, "val_accuracy": 0.81}     after each epoch, if it has any
     {"result": {"accuracy": 0.93}}                       once, at its end
 
-`{name}` stands for a parameter, `{seed}` for the trial's seed, `{data}` for what `--data` says. No
-shell is involved: each word of the command stays one argument, whatever the value.
+How its command is written: `sweeps/script_command.py`. What it prints is kept with the attempt, as
+is what it writes into the folder `{output}` (`SWEEPS_OUTPUT` in its environment).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shlex
 import shutil
-import string
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from search_spaces.objectives import Objective
+from sweeps.errors import ScriptError
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,
@@ -36,11 +39,22 @@ from sweeps.experiment import (
     TrialSpec,
     Value,
 )
-from sweeps.script_output import listen
+from sweeps.records.kept_files import last_lines
+from sweeps.script_command import (
+    ATTEMPT,
+    DATA,
+    OUTPUT,
+    OWN,
+    PARAMS,
+    SEED,
+    TRIAL,
+    ScriptCommand,
+)
+from sweeps.script_output import OutputError, Streams, listen
 
-SEED, DATA = "seed", "data"
-_SCRIPTS = (".py", ".sh", ".R")
-TAIL_CHARACTERS: Final = 3000
+OUTPUT_VARIABLE: Final = "SWEEPS_OUTPUT"
+_OF_ONE_ATTEMPT: Final = {OUTPUT: "{output}", TRIAL: "{trial}", ATTEMPT: "{attempt}"}
+"""What messages show in their place, so that two attempts that fail alike say the same."""
 _DEAF_TO_CTRL_C: Final = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
 PATIENCE_SECONDS: Final = 3.0
 """How long a script that is told to end may take, before it is killed."""
@@ -68,16 +82,18 @@ class ScriptExperiment:
         Raises:
             ValueError: The command cannot be split into words, or a placeholder has no name.
         """
-        self._words, self._directory = shlex.split(command), directory
-        if not self._words:
-            raise ValueError("command: is empty; write it as python train.py --lr {learning_rate}")
-        self._names = {name for word in self._words for name in _placeholders(word)}
-        self.name = next((Path(w).stem for w in self._words if w.endswith(_SCRIPTS)),
-                         Path(self._words[0]).name)  # fmt: skip
-        self.parameters: Mapping[str, ParameterInfo] = {
-            name: ParameterInfo("any", required=True, description=f"{{{name}}} of the command")
-            for name in sorted(self._names - {SEED, DATA})
+        self._command, self._directory = ScriptCommand(command), directory
+        script = next(iter(self._command.scripts()), self._command.program)
+        self.name = Path(script).stem
+        required, optional = self._command.required, self._command.optional
+        known = {
+            name: ParameterInfo(
+                "any", required=name in required, description=f"{{{name}}} of the command"
+            )
+            for name in sorted((required | optional) - OWN)
         }
+        is_any = PARAMS in required | optional
+        self.parameters: Mapping[str, ParameterInfo] = _Any(known) if is_any else known
         self.metrics: Mapping[str, MetricInfo] = {
             one.metric: MetricInfo(one.direction, one.metric) for one in objectives
         }
@@ -92,9 +108,12 @@ class ScriptExperiment:
             ValueError: A source is given or missing, and the command says otherwise; or there is
                 no such program or script.
         """
+        self._command.check_no_shell()
         self._check_files()
-        if (source is not None) != (DATA in self._names):
-            said = "has no {data}" if source is not None else "has {data}; say which with --data"
+        is_needed = DATA in self._command.required
+        is_taken = is_needed or DATA in self._command.optional
+        if is_needed if source is None else not is_taken:
+            said = "has {data}; say which with --data" if source is None else "has no {data}"
             raise ValueError(f"data {source!r}: the command {said}")
         path = None if source is None else (self._directory or Path()) / source
         content = path.read_bytes() if path and path.is_file() else str(source).encode()
@@ -104,13 +123,14 @@ class ScriptExperiment:
     def files(self) -> list[Path]:
         """Return the files that the command names, in its order."""
         folder = (self._directory or Path()).resolve()
-        return [path for word in self._words if (path := folder / word).is_file()]
+        paths = (folder / word for word in self._command.named() if word)
+        return list(dict.fromkeys(path for path in paths if path.is_file()))
 
     def _check_files(self) -> None:
-        program, folder = self._words[0], self._directory or Path()
+        program, folder = self._command.program, self._directory or Path()
         if shutil.which(program) is None and not (folder / program).exists():
             raise ValueError(f"command: there is no program {program!r}")
-        for word in script_files(self._words):
+        for word in self._command.scripts():
             if not (folder / word).exists():
                 raise ValueError(f"command: there is no file {word!r} in {folder.resolve()}")
 
@@ -120,39 +140,75 @@ class ScriptExperiment:
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Show the command; how long it takes is not known before."""
-        return EnginePlan("script", shlex.join(self._command(config, 0, data.name)), None)
+        values = {**self._values(config, 0, data.info["source"]), **_OF_ONE_ATTEMPT}
+        return EnginePlan("script", shlex.join(self._command.words(values)), None)
 
     def warm_up(self) -> None:
         """Nothing to import."""
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
-        """Run the script once.
+        """Run the script once, in a folder that nobody keeps; see `train_in`."""
+        with tempfile.TemporaryDirectory(prefix="sweeps-") as folder:
+            return self.train_in(Path(folder), spec, data, on_epoch)
+
+    def train_in(
+        self, folder: Path, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
+    ) -> TrialResult:
+        """Run the script once; what it prints and writes lies in the folder.
 
         Raises:
-            RuntimeError: It ended with another exit code than 0, or without a result; the message
-                has the end of what it wrote to stderr.
+            ScriptError: It ended with another exit code than 0, or without a result; the message
+                has the end of what it printed.
         """
-        command = self._command(spec.config, spec.seed, data.info["source"])
+        output = folder / "output"
+        output.mkdir()
+        values = self._values(spec.config, spec.seed, data.info["source"])
+        own = {OUTPUT: str(output), TRIAL: str(spec.slot), ATTEMPT: str(spec.attempt)}
+        command = self._command.words({**values, **own})
+        shown = shlex.join(self._command.words({**values, **_OF_ONE_ATTEMPT}))
         began = time.perf_counter()
-        with tempfile.TemporaryFile() as errors, _running(command, self._directory, errors) as ran:
-            history, metrics, stop = listen(ran.stdout, on_epoch)
-            code = _end(ran) if stop else ran.wait()
-            if stop is None and (code or metrics is None):
-                problem = f"exit code {code}" if code else 'no line {"result": {...}}'
-                tail = _tail(errors)
-                last = tail.strip().splitlines()[-1:]  # what people look for, in the first line
-                said = ": ".join([shlex.join(command), problem, *last])
-                raise RuntimeError(f"{said}\n{tail}")
-        seconds = {"train_seconds": time.perf_counter() - began}
+        try:
+            with _Running(command, self._directory, folder, output) as script:
+                history, metrics, stop = listen(script.lines(), on_epoch)
+                code = script.end() if stop else script.wait()
+            if stop is None:
+                self._check(code, metrics, _printed(folder))
+        except OutputError as error:
+            raise _failed(str(error), shown, folder, is_final=True) from None
+        except _EndError as error:
+            raise _failed(str(error), shown, folder, is_final=False) from None
         return TrialResult(
             outcome="stopped" if stop else "complete",
             stop_reason=stop.reason if stop else "finished",
             metrics=metrics or {},
             history=history,
-            timings=seconds,
-            summary=shlex.join(command),
+            timings={"train_seconds": time.perf_counter() - began},
+            summary=shown,
             engine="script",
         )
+
+    def _check(
+        self, code: int, metrics: Mapping[str, float] | None, printed: Mapping[str, bytes]
+    ) -> None:
+        """Refuse how a script ended that nobody told to end."""
+        if code:
+            hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+            killed = f"killed by {signal.Signals(-code).name}{hint}" if code < 0 else ""
+            raise _EndError(killed or f"exit code {code}")
+        example = json.dumps({"result": dict.fromkeys(self.metrics, 0.93)})
+        if metrics is None:
+            lines = printed.get("stdout.txt", b"").decode(errors="replace").splitlines()
+            meant = [line for line in lines if line.startswith("{") and "result" in line]
+            but = f" ({meant[-1][:60]} is no JSON)" if meant else ""
+            raise OutputError(
+                f'no line {{"result": {{...}}}}{but}; print one at the end, such as {example}'
+            )
+        missing = [name for name in self.metrics if name not in metrics]
+        if missing:
+            raise OutputError(
+                f"its result has no {missing[0]!r}, only {', '.join(metrics) or 'nothing'}; print "
+                f"it such as {example}"
+            )
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw nothing: MLflow shows the curves."""
@@ -169,67 +225,106 @@ class ScriptExperiment:
         Raises:
             ValueError: Always.
         """
-        raise ValueError("a script keeps its own models; look where it saved them")
+        raise ValueError("a script keeps its own models: look at output/ among its run's artifacts")
 
-    def _command(self, config: Mapping[str, Value], seed: int, source: str | None) -> list[str]:
-        values = {name: _text(value) for name, value in config.items()}
-        values |= {SEED: str(seed), DATA: str(source)}
-        return [word.format_map(values) for word in self._words]
-
-
-def script_files(words: Sequence[str]) -> list[str]:
-    """Return the words of a command that name a script's file."""
-    return [word for word in words if word.endswith(_SCRIPTS) and "{" not in word]
+    def _values(self, config: Mapping[str, Value], seed: int, source: str | None) -> dict[str, str]:
+        values = {name: _text(value) for name, value in config.items() if name not in OWN}
+        values |= {SEED: str(seed), PARAMS: json.dumps(dict(config))}
+        return values if source is None else {**values, DATA: source}
 
 
-def _placeholders(word: str) -> Iterator[str]:
-    for _, name, _, _ in string.Formatter().parse(word):
-        if name is not None and not name.isidentifier():
-            raise ValueError(
-                f"command: {{{name}}} is no placeholder; write {{parameter}}, or {{{{ and }}}} "
-                "for braces of its own"
-            )
-        if name is not None:
-            yield name
+class _Any(dict[str, ParameterInfo]):
+    """Parameters of a command that takes them all as `{params_json}`: any name is one."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> ParameterInfo:
+        return ParameterInfo("any", description="part of {params_json}")
+
+
+class _EndError(Exception):
+    """A script ended as one that failed."""
+
+
+def _failed(problem: str, command: str, folder: Path, *, is_final: bool) -> ScriptError:
+    """Say what went wrong, what was run, and the last that it printed."""
+    printed = _printed(folder)
+    # What people look for stands in the first line, which is all that a terminal shows.
+    lines = printed.get("stderr.txt", b"").decode(errors="replace").strip().splitlines()
+    first = problem if is_final or not lines else f"{problem}: {lines[-1]}"
+    return ScriptError(f"{first}\n\nCommand: {command}{last_lines(printed)}", is_final=is_final)
+
+
+def _printed(folder: Path) -> dict[str, bytes]:
+    paths = (folder / name for name in ("stdout.txt", "stderr.txt"))
+    return {path.name: path.read_bytes() for path in paths if path.exists()}
 
 
 def _text(value: Value) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
-class _running:  # noqa: N801 - a context manager that is called like a function
+class _Running:
     """A script that does not outlive its trial, and hears no Ctrl-C meant for the sweep."""
 
-    def __init__(self, command: Sequence[str], directory: Path | None, errors: IO[bytes]) -> None:
-        self._command, self._directory, self._errors = command, directory, errors
+    def __init__(
+        self, command: Sequence[str], directory: Path | None, folder: Path, output: Path
+    ) -> None:
+        self._command, self._directory = command, directory
+        self._folder = folder
+        self._environment = {
+            "PYTHONUNBUFFERED": "1",  # each line at once: epochs are heard, a kill loses none
+            **os.environ,
+            OUTPUT_VARIABLE: str(output),
+        }
 
-    def __enter__(self) -> subprocess.Popen[str]:
+    def __enter__(self) -> _Running:
         self._process = subprocess.Popen(  # noqa: S603 - the command of the user's own space
             [*_DEAF_TO_CTRL_C, *self._command],
             cwd=self._directory,
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
+            stderr=subprocess.PIPE,
+            bufsize=0,
         )
-        return self._process
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._streams = Streams(self._process.stdout, self._process.stderr, self._folder)
+        return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        if self._process.poll() is None:
+            _signal_all(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._streams.finish()
+
+    def lines(self) -> Iterator[str]:
+        """Yield what may be a line of JSON, until it has ended."""
+        return self._streams.lines(lambda: self._process.poll() is not None)
+
+    def wait(self) -> int:
+        """Return its exit code."""
+        return self._process.wait()
+
+    def end(self) -> int:
+        """Tell it to end, and what it started; kill them if they do not; return the exit code."""
+        _signal_all(self._process.pid, signal.SIGTERM)
+        try:
+            return self._process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            _signal_all(self._process.pid, signal.SIGKILL)
+            return self._process.wait()
 
 
-def _end(process: subprocess.Popen[str]) -> int:
-    process.terminate()
-    try:
-        return process.wait(PATIENCE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
-
-
-def _tail(errors: IO[bytes]) -> str:
-    errors.seek(0)
-    return errors.read().decode(errors="replace")[-TAIL_CHARACTERS:]
+def _signal_all(pid: int, number: signal.Signals) -> None:
+    """Signal a process and, where Linux says which they are, all that descend from it."""
+    found = [pid]
+    for one in found:
+        for children in Path(f"/proc/{one}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += map(int, children.read_text().split())
+    for one in reversed(found):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(one, number)

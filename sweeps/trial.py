@@ -55,6 +55,15 @@ class Trial:
         deciding = [r for r in attempts if r.ends_slot] or attempts
         return store.read(deciding[-1].spec.key)
 
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What it printed (`stdout.txt`) and wrote (`output/...`) by name, if it is a script.
+
+        Raises:
+            RecordError: They are damaged.
+        """
+        return self.sweep.home.store(self.sweep.info.id).files(self.record)
+
     def load_model(self) -> Any:
         """Return the trained model with its best-epoch weights.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path as FilePath
@@ -101,7 +102,9 @@ def _experiment(shape: Header, problems: Problems) -> str:
             problems.add(("objective", place, "metric"), text)
     metrics = ",".join(objective.metric for objective in shape.objectives)
     directions = ",".join(objective.direction for objective in shape.objectives)
-    return f"{SCRIPT}:{metrics}:{directions}:{shape.command}"
+    command = shape.command
+    words = shlex.join(map(str, command)) if isinstance(command, list) else command
+    return f"{SCRIPT}:{metrics}:{directions}:{words}"
 
 
 def _objectives(shape: Header, problems: Problems) -> tuple[Objective, ...]:

@@ -169,9 +169,10 @@ class Header(Strict):
         description="Import path of the experiment, `package.module:object`.",
         pattern=IMPORT_PATH,
     )
-    command: str | None = Field(
+    command: str | list[str | int | float] | None = Field(
         None,
-        description="In place of an experiment: a script, with a `{name}` for each parameter.",
+        description="In place of an experiment: a script, with a `{name}` for each parameter; "
+        "or the list of its words, such as `[bash, -c, 'a | b']`.",
     )
     objective: ObjectiveModels = Field(
         description="Metric to optimise, and which way; a list of up to four: their Pareto front."

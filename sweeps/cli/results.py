@@ -89,7 +89,9 @@ def trials(
 
     found = Home.resolve(home)
     info = found.get(name)
-    rows = slot_rows(found.store(info.id).read_all())
+    store = found.store(info.id)
+    records = store.read_all()
+    rows = slot_rows(records)
     front = {row.slot for row in front_rows(rows, info.objectives)}
     if trial is not None:
         rows = [row for row in rows if row.slot == trial]
@@ -108,7 +110,10 @@ def trials(
         documents = [row.to_dict() | mark for row, mark in zip(rows, marks, strict=True)]
         print(json.dumps(documents, indent=1))
     elif trial is not None:
-        _console().print(render_trial(rows[0]), crop=False)
+        attempts = [r for r in records if r.spec.slot == trial and r.files_sha256]
+        written = store.files(attempts[-1]) if attempts else {}
+        where = store.files_path(attempts[-1].spec.key) if attempts else None
+        _console().print(render_trial(rows[0], written, where), crop=False)
     else:
         _console().print(render_trials(rows, info.objectives, info.space), crop=False)
 

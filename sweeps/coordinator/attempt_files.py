@@ -1,4 +1,4 @@
-"""The files of a run: what its experiment draws; of a finalist, what it gets wrong, too."""
+"""The files of a run: what it wrote and what is drawn; of a finalist, what it gets wrong, too."""
 
 from __future__ import annotations
 
@@ -33,16 +33,17 @@ class AttemptFiles:
         self._info, self._store, self._examiner = info, store, examiner
 
     def __call__(self, key: str) -> Mapping[str, bytes]:
-        """Return the files of an attempt by name; none if it trained no epoch.
+        """Return the files of an attempt by name; only what it wrote if it trained no epoch.
 
         Raises:
             IncompleteError: What a finalist gets wrong could not be said, such as where its data
                 are gone; has the other files.
         """
         record = self._store.read(key)
+        written = self._store.files(record)
         if record.result is None or not record.result.history:
-            return {}
-        files = dict(self._examiner.experiment().draw(record.spec, record.result))
+            return written
+        files = {**written, **self._examiner.experiment().draw(record.spec, record.result)}
         try:
             return {**files, **self._evaluation(record)}
         except Exception as error:

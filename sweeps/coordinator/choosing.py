@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+from sweeps.abilities import SupportsFiles
 from sweeps.config import SweepConfig
 from sweeps.coordinator.watch import Watch
 from sweeps.errors import UsageError
@@ -31,12 +33,26 @@ def find_cluster(asked: RunOptions) -> Cluster | None:
 
 
 def start_executor(
-    config: SweepConfig, watch: Watch, note: Callable[[str], None], fleet: Fleet | None
+    config: SweepConfig,
+    watch: Watch,
+    note: Callable[[str], None],
+    fleet: Fleet | None,
+    running: Path,
 ) -> Executor:
-    """Start what trains: workers get ready while this goes on, the calling process does it now."""
+    """Start what trains: workers get ready while this goes on, the calling process does it now.
+
+    Args:
+        config: What to train.
+        watch: Told of attempts under way.
+        note: Told what is worth a line.
+        fleet: What trains, in place of this machine.
+        running: Where attempts have a folder each, if their experiment writes files.
+    """
     note("warming up")
+    writes_files = isinstance(config.experiment, SupportsFiles)
+    folders = running if writes_files else None
     if config.parallelism.workers == 0:
-        return InProcessExecutor(config.experiment, config.data, watch, watch.verdict_on)
+        return InProcessExecutor(config.experiment, config.data, watch, watch.verdict_on, folders)
     from sweeps.executors.preloading import make_preload
     from sweeps.executors.workers import WorkersExecutor
 
@@ -45,6 +61,7 @@ def start_executor(
         config.space.directory,
         config.data,
         modules=[] if config.pruner.name == "none" else ["sweeps.study.pruning"],
+        writes_files=writes_files,
     )
     if fleet is not None:
         from sweeps.executors.cluster.executor import DaskExecutor
@@ -63,4 +80,5 @@ def start_executor(
         watch,
         note,
         trial_timeout_seconds=config.failures.trial_timeout_seconds,
+        folders=folders,
     )

@@ -43,7 +43,7 @@ class Recorder:
             retries=self.config.failures.retries,
         )
         with self.seconds.timed("records"):
-            return self.store.write(record)
+            return self.store.write(record, attempt.files)
 
     def _environment_of(self, attempt: Attempt) -> Mapping[str, Any]:
         """Return who trained it; with our processor, which proposed it, if that one is another."""

@@ -210,17 +210,18 @@ def _assemble(
     study = StudyStore(config.home.studies, info.study_name, directions, patience, held.lease)
     study.end_open_slots_of(info.earlier_studies)
     hunches = _hunches(config, info)
+    store = RecordStore(config.home.store(info.id).folder, held.send)
     ledger = make_ledger(config, info, records, study, hunches.for_slot)
     return Coordinator(
         config=config,
         sweep_id=info.id,
         ledger=ledger,
         hunches=hunches,
-        store=RecordStore(config.home.store(info.id).folder, held.send),
+        store=store,
         progress=watch.progress,
         request=request,
         watch=watch,
-        start_executor=lambda: start_executor(config, watch, note, fleet),
+        start_executor=lambda: start_executor(config, watch, note, fleet, store.running),
         environment=surroundings,
         on_record=on_record,
     )

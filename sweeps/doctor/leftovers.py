@@ -10,6 +10,7 @@ from pathlib import Path
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.home import Home
+from sweeps.records import RecordError
 
 _HALF_MADE = (".*.tmp", ".*.new", ".*.new-wal", ".*.new-shm", ".*.new-journal")
 
@@ -27,6 +28,12 @@ def check(evidence: Evidence) -> Iterator[Problem]:
     for path in damaged_weights(evidence):
         what = f"{path} is damaged, its checksum does not fit its record"
         yield Problem("records", what, Repair.WEIGHTS, str(path))
+    for record in evidence.records:
+        try:
+            evidence.store.files(record)
+        except RecordError as error:
+            path = evidence.store.files_path(record.spec.key)
+            yield Problem("records", str(error), Repair.WEIGHTS, str(path))
     for path in leftovers(evidence):
         yield Problem("files", f"{path} belongs to nothing", Repair.CLEAN)
     if lock_text(evidence):

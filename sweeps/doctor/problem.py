@@ -14,7 +14,7 @@ class Repair(Enum):
     SEND = "`sweeps sync` or `sweeps doctor --fix` sends it"
     REPLACE = "`sweeps doctor --fix` deletes the run and sends it anew from the record"
     DISCARD = "`sweeps doctor --fix` deletes the run; MLflow keeps it in its bin"
-    WEIGHTS = "`sweeps doctor --fix` puts the weights aside; the trial's record stays"
+    WEIGHTS = "`sweeps doctor --fix` puts the file aside; the trial's record stays"
     ASIDE = "`sweeps doctor --fix` writes the file anew from the records, or puts it aside"
     CLEAN = "`sweeps doctor --fix` or the next `sweeps run` clears it away"
     RUN = "the next `sweeps run` with the options of the sweep repairs it"

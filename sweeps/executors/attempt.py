@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, cast
 
+from sweeps.abilities import SupportsFiles
 from sweeps.clock import Stopwatch
+from sweeps.errors import ScriptError
 from sweeps.executors.checking import checked, text
 from sweeps.executors.protocol import Judge
 from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.failure_policy import FailureReason
+from sweeps.records.kept_files import collect_files, last_lines
 
 _TRACEBACK_CHARACTERS: Final = 4000
 _MISTAKES: Final = frozenset({
@@ -36,6 +40,7 @@ class Attempt:
         verdict: What it was told, None if it was never told to stop.
         notes: What its judge noted.
         environment: Versions and machine of who trained it; None for the coordinator's own.
+        files: What it wrote into its folder, by name; see `SupportsFiles`.
     """
 
     spec: TrialSpec
@@ -47,6 +52,17 @@ class Attempt:
     verdict: Stop | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def with_files_of(self, folder: Path | None) -> Attempt:
+        """Return it with what lies in its folder; called where it ran, by who outlives it."""
+        if folder is None:
+            return self
+        files = collect_files(folder)
+        # Whoever was killed could not say what was printed last.
+        is_cut = self.result is None and self.reason in {"crash", "oom", "timeout"}
+        error = f"{self.error}{last_lines(files)}" if is_cut else self.error
+        return replace(self, files=files, error=error)
 
 
 def run_attempt(
@@ -55,6 +71,7 @@ def run_attempt(
     data: PreparedData,
     on_epoch: OnEpoch,
     judge: Judge | None,
+    folder: Path | None = None,
 ) -> Attempt:
     """Train one attempt; only KeyboardInterrupt passes through.
 
@@ -64,6 +81,7 @@ def run_attempt(
         data: What it is trained on.
         on_epoch: Told of each epoch first; its `Stop` wins.
         judge: Asked at each epoch that `on_epoch` lets pass.
+        folder: Made for it, if its experiment `SupportsFiles`; what lies there is not taken yet.
     """
     watch = Stopwatch()
     result, error, verdicts = None, None, list[Stop]()
@@ -77,11 +95,18 @@ def run_attempt(
 
     process = os.getpid()
     try:
-        result = checked(experiment.train(spec, data, ask))
+        if folder is None:
+            result = checked(experiment.train(spec, data, ask))
+        else:
+            folder.mkdir(parents=True)
+            result = checked(cast(SupportsFiles, experiment).train_in(folder, spec, data, ask))
     except KeyboardInterrupt:
         if os.getpid() != process:
             os._exit(0)
         raise
+    except ScriptError as failure:
+        reason = "invalid" if failure.is_final else "error"
+        error = text(failure)
     except BaseException as failure:  # `sys.exit` in a training ends that training
         reason = reason_of(failure)
         tail = "".join(traceback.format_exception(failure))[-_TRACEBACK_CHARACTERS:]

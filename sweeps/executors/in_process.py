@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from sweeps.executors.attempt import run_attempt
@@ -23,6 +26,7 @@ class InProcessExecutor:
         data: PreparedData,
         listener: Listener,
         verdict_on: Callable[[TrialSpec], Stop | None],
+        folders: Path | None = None,
     ) -> None:
         """Warm up.
 
@@ -31,11 +35,13 @@ class InProcessExecutor:
             data: What it trains on.
             listener: Told of attempts.
             verdict_on: Asked after each epoch: whoever submits is busy training.
+            folders: Where each attempt has a folder of its own; None without.
         """
         self._experiment = experiment
         self._data = data
         self._listener = listener
         self._verdict_on = verdict_on
+        self._folders = folders
         began = time.monotonic()
         experiment.warm_up()
         self._warm_up_seconds = time.monotonic() - began
@@ -51,7 +57,11 @@ class InProcessExecutor:
 
         future: Future[Any] = Future()
         self._listener.started(spec)
-        future.set_result(keep(run_attempt(self._experiment, spec, self._data, on_epoch, judge)))
+        folder = self._folders / spec.key if self._folders is not None else None
+        attempt = run_attempt(self._experiment, spec, self._data, on_epoch, judge, folder)
+        future.set_result(keep(attempt.with_files_of(folder)))
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
         return future
 
     def stop(self, spec: TrialSpec, reason: str) -> None:
@@ -59,6 +69,9 @@ class InProcessExecutor:
 
     def close(self) -> None:
         """Nothing runs between two submits."""
+        if self._folders is not None:
+            with suppress(OSError):  # there is none, or it holds what could not be recorded
+                self._folders.rmdir()
 
     def seconds(self) -> Mapping[str, float]:
         """Return how long warming up took."""

@@ -10,6 +10,7 @@ import pickle
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from sweeps.executors.protocol import Judge
@@ -28,6 +29,8 @@ class Task:
     judge: Judge | None
     timeout_seconds: float | None = None
     """When to print where it is: the coordinator is about to end it."""
+    folder: Path | None = None
+    """A folder for this attempt, to be made; None if its experiment writes no files."""
 
 
 @dataclass(frozen=True)

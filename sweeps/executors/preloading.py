@@ -43,6 +43,7 @@ class Preload:
         directory: Folder of the space file.
         modules: Modules to import beforehand, such as what judges are made of.
         data: The pickled `PreparedData`.
+        writes_files: Whether its attempts have folders, see `SupportsFiles`.
     """
 
     coordinator: int
@@ -51,6 +52,7 @@ class Preload:
     directory: Path | None
     modules: Sequence[str]
     data: bytes
+    writes_files: bool = False
 
     def to_file(self) -> BinaryIO:
         """Return an unnamed file that holds it."""
@@ -71,11 +73,17 @@ class Preload:
 
 
 def make_preload(
-    experiment: str, directory: Path | None, data: PreparedData, modules: Sequence[str] = ()
+    experiment: str,
+    directory: Path | None,
+    data: PreparedData,
+    modules: Sequence[str] = (),
+    *,
+    writes_files: bool = False,
 ) -> Preload:
     """Return what workers of this process need; see `Preload`."""
     pickled = pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL)
-    return Preload(os.getpid(), tuple(sys.path), experiment, directory, tuple(modules), pickled)
+    path = tuple(sys.path)
+    return Preload(os.getpid(), path, experiment, directory, tuple(modules), pickled, writes_files)
 
 
 def read_preload(descriptor: int) -> Preload:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from sweeps.clock import Stopwatch
@@ -32,22 +34,26 @@ class Job:
     Attributes:
         frame: Its packed task.
         keep: Makes it safe once it has ended.
+        folder: Its own; None if its experiment writes no files.
         watch: Times it from its begin on.
     """
 
     spec: TrialSpec
     frame: bytes
     keep: Keep
+    folder: Path | None = None
     future: Future[Any] = field(default_factory=Future)
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     def end(self, attempt: Attempt) -> bool:
-        """Keep the attempt and hand it out; return whether it is kept."""
+        """Keep the attempt with its files and hand it out; return whether it is kept."""
         try:
-            kept = self.keep(attempt)
+            kept = self.keep(attempt.with_files_of(self.folder))
         except Exception as error:
             self.future.set_exception(error)
             return False
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
         self.future.set_result(kept)
         return True
 

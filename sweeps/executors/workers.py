@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import selectors
 import socket
 import threading
@@ -10,6 +11,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Final
 
 from sweeps.errors import WorkersError
@@ -40,6 +42,7 @@ class WorkersExecutor:
         *,
         tasks_per_worker: int = TASKS_PER_WORKER,
         trial_timeout_seconds: float | None = None,
+        folders: Path | None = None,
     ) -> None:
         """Start the fork server; returns at once.
 
@@ -50,7 +53,9 @@ class WorkersExecutor:
             note: Told, in that thread, if workers cannot be forked.
             tasks_per_worker: After how many attempts a worker is replaced.
             trial_timeout_seconds: How long an attempt may take before its worker is killed.
+            folders: Where each attempt has a folder of its own; None without.
         """
+        self._folders, self._numbers = folders, itertools.count(1)
         self.capacity = 2 * workers
         self._listener = listener
         self._waiting: deque[Job] = deque()
@@ -82,7 +87,8 @@ class WorkersExecutor:
 
         It is kept in this executor's thread. See `Executor.submit`.
         """
-        job = Job(spec, pack(Task(spec, judge, self._trial_timeout)), keep)
+        folder = self._folder_of(spec)
+        job = Job(spec, pack(Task(spec, judge, self._trial_timeout, folder)), keep, folder)
         if not self._call(lambda: self._waiting.append(job)):
             self._fail([job])
         return job.future
@@ -99,11 +105,20 @@ class WorkersExecutor:
         self._selector.close()
         self._woken.close()
         self._wake.close()
+        if self._folders is not None:
+            with contextlib.suppress(OSError):  # there is none, or it holds what was cut off
+                self._folders.rmdir()
 
     def seconds(self) -> Mapping[str, float]:
         """Return how long the first worker took to be ready, and how long workers were idle."""
         idle = sum(seat.idle_seconds for seat in self._pool.seats)
         return {"warm_up": self._pool.warm_up_seconds, "idle": idle}
+
+    def _folder_of(self, spec: TrialSpec) -> Path | None:
+        """Return a folder for an attempt, new each time: a cluster may begin one twice."""
+        if self._folders is None:
+            return None
+        return self._folders / f"{spec.key}.{next(self._numbers)}"
 
     def _call(self, call: Callable[[], None]) -> bool:
         """Have the thread do something; return False if it has ended."""

@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ from sweeps.sync import SyncReport, sync_sweep
 _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = "sweeps-share 1"
 _ALLOWED: Final = re.compile(
-    r"sweep\.json|generation-\d+\.json|asked|ending\.json|\d{4,}-\d+\.(record|weights)"
+    r"sweep\.json|generation-\d+\.json|asked|ending\.json|\d{4,}-\d+\.(record|weights|files)"
     r"|hunch-\d{4,}\.(json|slot)|(retry|code)-\d+\.json|notes\.json|finalized\.json"
     r"|(tested|voted)-[0-9a-f]{8}-\d+\.json"
 )
@@ -57,8 +57,9 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
     reached("share.begun")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            for path in sorted(folder.iterdir()):
-                if _ALLOWED.fullmatch(path.name):
+            paths = {path.name: path for path in sorted(folder.iterdir())}
+            for path in paths.values():
+                if _ALLOWED.fullmatch(path.name) and not _is_of_no_record(path.name, paths):
                     content = path.read_bytes()
                     digests[path.name] = hashlib.sha256(content).hexdigest()
                     archive.writestr(path.name, content)
@@ -133,6 +134,7 @@ def _unpack(file: Path, part: Path) -> dict[str, str]:
             files: dict[str, str] = manifest["files"]
             strange = {*archive.namelist()} ^ {*files, _MANIFEST}
             strange |= {member for member in files if not _ALLOWED.fullmatch(member)}
+            strange |= {name for name in files if _is_of_no_record(name, files)}
             if strange:
                 raise UsageError(f"{file}: {sorted(strange)[0]!r} does not belong in it; refused")
             part.mkdir()
@@ -150,6 +152,12 @@ def _unpack(file: Path, part: Path) -> dict[str, str]:
     return files
 
 
+def _is_of_no_record(name: str, names: Container[str]) -> bool:
+    """Whether it is what an attempt wrote whose end was never recorded: it stays at home."""
+    key, _, ending = name.partition(".")
+    return ending == "files" and f"{key}.record" not in names
+
+
 def _checked(store: RecordStore, files: dict[str, str], file: Path) -> SweepInfo:
     """Read everything once, so that what arrives is whole."""
     try:
@@ -157,6 +165,8 @@ def _checked(store: RecordStore, files: dict[str, str], file: Path) -> SweepInfo
         damaged: list[str] = []
         records = store.read_all(report=damaged.append)
         damaged += map(str, unreadable_files(store.folder))
+        for record in records:
+            store.files(record)  # which refuses what is damaged, or leads out of its folder
     except RecordError as error:
         raise UsageError(f"{file}: {error}") from None
     if info is None or damaged:

@@ -43,6 +43,7 @@ class Record:
         environment: Versions, CPU features, host, and the code's commit.
         started_at: Start, milliseconds since the epoch (UTC).
         finished_at: End, milliseconds since the epoch (UTC), never before `started_at`.
+        files_sha256: Digest of the archive of files that it wrote, None if it wrote none.
     """
 
     spec: TrialSpec
@@ -61,6 +62,7 @@ class Record:
     started_at: int
     finished_at: int
     pruner_attrs: Mapping[str, Any] = field(default_factory=dict)
+    files_sha256: str | None = None
 
     @property
     def model_info(self) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from sweeps.records.documents import TORN, DamagedFileError, Report, listed, put_aside
 from sweeps.records.files import remove_temporary
+from sweeps.records.kept_files import collect_files
 from sweeps.records.record import Record
 from sweeps.records.store import RecordStore
 
@@ -42,7 +45,20 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
     for weights in listed(store.folder, "[0-9]*.weights"):
         if weights.stem not in known:
             weights.unlink(missing_ok=True)
+    _keep_unrecorded(store, known, report)
     return records
+
+
+def _keep_unrecorded(store: RecordStore, known: Collection[str], report: Report) -> None:
+    """Keep what attempts had written whose end nobody lived to record."""
+    for folder in listed(store.running, "[0-9]*"):
+        key = folder.name.partition(".")[0]
+        files = {} if key in known else collect_files(folder)
+        if files:
+            store.write_files(key, files)
+            where = store.files_path(key)
+            report(f"what attempt {key} wrote before it was cut off is in {where} (zip)")
+    shutil.rmtree(store.running, ignore_errors=True)
 
 
 def attempts_put_aside(store: RecordStore) -> dict[int, int]:

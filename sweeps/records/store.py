@@ -1,4 +1,4 @@
-"""The records of one sweep as files: `<slot>-<attempt>.record` and `.weights` beside it."""
+"""The records of one sweep as files: `<slot>-<attempt>.record`, beside it `.weights`, `.files`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from sweeps.records.format import (
     unpack_arrays,
 )
 from sweeps.records.generations import Generation
+from sweeps.records.kept_files import LEFT_OUT, pack_files, unpack_files
 from sweeps.records.record import VERSION, Checked, Record, SweepInfo
 from sweeps.records.retries import Retries
 
@@ -42,6 +43,7 @@ _INFO_FILE: Final = "sweep.json"
 _GENERATIONS: Final = "generation-{}.json"
 _ASKED_FILE: Final = "asked"
 _RECORDS: Final = "[0-9]*.record"
+_RUNNING: Final = ".running"
 _ARCHIVED_FILE: Final = "archived"
 _ENDING_FILE: Final = "ending.json"
 _CHECKED_FILE: Final = "checked.json"
@@ -117,6 +119,11 @@ class RecordStore:
         return read_document(self.folder / _CHECKED_FILE, partial(shaped, Checked), _NOTED)
 
     @property
+    def running(self) -> Path:
+        """Where attempts under way have a folder each, of their own."""
+        return self.folder / _RUNNING
+
+    @property
     def is_archived(self) -> bool:
         """Whether the sweep is to be hidden."""
         return (self.folder / _ARCHIVED_FILE).exists()
@@ -177,15 +184,19 @@ class RecordStore:
         """
         return read_document(self.folder / _ENDING_FILE, partial(shaped, Ending), _NOTED)
 
-    def write(self, record: Record) -> Record:
-        """Make an attempt safe: weights first, then the record that names their digest.
+    def write(self, record: Record, files: Mapping[str, bytes] | None = None) -> Record:
+        """Make an attempt safe: weights and files first, then the record that names their digests.
+
+        Args:
+            record: The attempt.
+            files: What it wrote, by name.
 
         Returns:
-            The record as a reader will see it, with the digest of its weights.
+            The record as a reader will see it, with the digests of its weights and files.
 
         Raises:
             RecordError: The attempt is recorded already: what is recorded never changes.
-            StoreError: It cannot be written; nothing of it is left but, perhaps, the weights.
+            StoreError: It cannot be written; nothing of it is left but, perhaps, weights and files.
         """
         if self._record_path(record.spec.key).exists():
             raise RecordError(f"{self._record_path(record.spec.key)}: recorded already")
@@ -194,6 +205,9 @@ class RecordStore:
             write_atomically(self._weights_path(record.spec.key), packed, "weights")
             digest = hashlib.sha256(packed).hexdigest()
             record = dataclasses.replace(record, weights_sha256=digest)
+        if files:
+            digest = self.write_files(record.spec.key, files)
+            record = dataclasses.replace(record, files_sha256=digest)
         write_atomically(self._record_path(record.spec.key), encode(record), "record")
         if self._on_written is not None:
             self._on_written(record.spec.key)
@@ -242,6 +256,38 @@ class RecordStore:
         if hashlib.sha256(packed).hexdigest() != record.weights_sha256:
             raise RecordError(f"{path}: damaged, the checksum does not fit its record")
         return unpack_arrays(packed)
+
+    def write_files(self, key: str, files: Mapping[str, bytes]) -> str:
+        """Keep what an attempt wrote; return the digest of the archive."""
+        packed = pack_files(files)
+        write_atomically(self.files_path(key), packed, "files")
+        return hashlib.sha256(packed).hexdigest()
+
+    def files(self, record: Record) -> dict[str, bytes]:
+        """Return what an attempt wrote, by name; empty if it wrote nothing.
+
+        Where it is not kept any more, or was put aside, a single file says so.
+
+        Raises:
+            RecordError: It is damaged.
+        """
+        if record.files_sha256 is None:
+            return {}
+        path = self.files_path(record.spec.key)
+        try:
+            packed = path.read_bytes()
+        except FileNotFoundError:
+            return {LEFT_OUT: f"What it wrote is not kept any more ({path.name}).\n".encode()}
+        if hashlib.sha256(packed).hexdigest() != record.files_sha256:
+            raise RecordError(f"{path}: damaged, the checksum does not fit its record")
+        try:
+            return unpack_files(packed)
+        except FormatError as error:
+            raise RecordError(f"{path}: {error}") from None
+
+    def files_path(self, key: str) -> Path:
+        """Return where what an attempt wrote is kept."""
+        return self.folder / f"{key}.files"
 
     def drop_weights(self, key: str) -> None:
         """Delete the weights of one attempt, if they are there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -32,7 +32,12 @@ from sweeps.report.verdict import (
     verdict_line,
 )
 
+_MOST_FILES: Final = 20
+"""So many that an attempt wrote are named."""
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from search_spaces.objectives import Objective
 
 
@@ -103,8 +108,16 @@ def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> Renderabl
     return Group(*parts)
 
 
-def render_trial(row: SlotRow) -> RenderableType:
-    """Return what `sweeps trials NAME TRIAL` prints: all of one trial, its whole error included."""
+def render_trial(
+    row: SlotRow, written: Mapping[str, bytes] | None = None, where: Path | None = None
+) -> RenderableType:
+    """Return what `sweeps trials NAME TRIAL` prints: all of one trial, its whole error included.
+
+    Args:
+        row: The trial.
+        written: Files that its last attempt wrote, by name.
+        where: The archive that holds them.
+    """
     facts = {
         "state": f"{row.state}, {row.reason}",
         "origin": row.origin,
@@ -120,6 +133,13 @@ def render_trial(row: SlotRow) -> RenderableType:
         parts += [Text("Metrics:"), _pairs(metrics)]
     if row.error:
         parts += [Text("Error:", style="bold red"), Text(row.error)]
+    if written:
+        shown = sorted(written)[:_MOST_FILES]
+        sizes = {name: f"{len(written[name]):,} bytes" for name in shown}
+        if more := len(written) - len(shown):
+            sizes[f"and {more} more"] = ""
+        parts += [Text("Printed and written:"), _pairs(sizes)]
+        parts += [Text(f"They are artifacts of its run, and in {where} (zip)")]
     return Group(*parts)
 
 

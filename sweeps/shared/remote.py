@@ -22,6 +22,21 @@ _WRITE: Final = text(
 _DELETE: Final = text("DELETE FROM sweeps_file WHERE path = ANY(:paths)")
 
 
+def few_at_once(paths: Sequence[str]) -> Iterator[list[str]]:
+    """Yield paths in their order, so many together as memory takes: `.files` may be large."""
+    some: list[str] = []
+    for path in paths:
+        if some and (path.endswith(".files") or len(some) == FILES_AT_ONCE):
+            yield some
+            some = []
+        some.append(path)
+        if path.endswith(".files"):
+            yield some
+            some = []
+    if some:
+        yield some
+
+
 class RemoteFiles:
     """Reads and writes the files; each call is one transaction, or a few."""
 
@@ -37,9 +52,8 @@ class RemoteFiles:
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Yield the files, a few at a time; one that is gone meanwhile is left out."""
-        for first in range(0, len(paths), FILES_AT_ONCE):
-            some = {"paths": list(paths[first : first + FILES_AT_ONCE])}
-            rows = self._server.run(partial(_read, some))
+        for some in few_at_once(paths):
+            rows = self._server.run(partial(_read, {"paths": some}))
             yield from ((path, bytes(data)) for path, data in rows)
 
     def change(

@@ -18,11 +18,11 @@ from sweeps.records.format import FormatError, unseal
 from sweeps.shared.late import ENDING, late_records
 from sweeps.shared.lease import Lease
 from sweeps.shared.manifest import Common, Manifest
-from sweeps.shared.remote import FILES_AT_ONCE, RemoteFiles
+from sweeps.shared.remote import RemoteFiles, few_at_once
 
 ROOTS: Final = ("records", "test")
 """Folders of a home that are shared; databases of MLflow and pictures are made from them."""
-FIXED: Final = (".record", ".weights")
+FIXED: Final = (".record", ".weights", ".files")
 _OWN: Final = frozenset({"lock"})
 """Files of this host only; so is what begins with a dot, and what was put aside."""
 _OWN_ENDINGS: Final = (".torn", ".tmp", ENDING)
@@ -166,11 +166,10 @@ class WorkingCopy:
 
     def _give(self, plan: Plan, lease: Lease | None) -> None:
         whole = {path: one for path, one in plan.give.items() if self._may_go(path)}
-        paths = list(whole)
-        for first in range(0, max(len(paths), 1), FILES_AT_ONCE):
-            some = {path: whole[path] for path in paths[first : first + FILES_AT_ONCE]}
+        for number, paths in enumerate([*few_at_once(list(whole))] or [[]]):
+            some = {path: whole[path] for path in paths}
             written = {path: (one.digest, self._read(path)) for path, one in some.items()}
-            withdrawn = plan.withdraw if first == 0 else []
+            withdrawn = plan.withdraw if number == 0 else []
             if written or withdrawn:
                 self._remote.change(_unchanged(written), withdrawn, lease)
                 self._manifest.note(some, withdrawn)

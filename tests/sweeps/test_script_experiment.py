@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -13,8 +16,14 @@ from search_spaces.objectives import Objective
 from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.experiment import Stop, TrialSpec
+from sweeps.home import Home
+from sweeps.lifecycle.sharing import import_sweep, share_sweep
+from sweeps.records import RecordError
 from sweeps.script_experiment import ScriptExperiment
+from sweeps.script_output import HEAD_BYTES, TAIL_BYTES
 from tests.sweeps.conftest import table
+from tests.sweeps.executors.conftest import eventually, is_alive
+from tests.sweeps.launching import Launched
 
 SHELL = """
 echo "a line of its own"
@@ -37,6 +46,136 @@ def space(tmp_path):
     file = tmp_path / "script.yaml"
     file.write_text(SPACE)
     return file
+
+
+WRITING = """
+import json, os, sys, time
+from pathlib import Path
+
+x, output, named = sys.argv[1:4]
+assert Path(output).samefile(os.environ["SWEEPS_OUTPUT"])
+(Path(output) / "model").mkdir()
+(Path(output) / "model" / "weights.bin").write_bytes(bytes(1000) + named.encode())
+(Path(output) / "link").symlink_to("/etc/passwd")
+(Path(output) / "out").symlink_to("/etc")
+print("learning at", x)
+print("careful", file=sys.stderr)
+if float(x) > 0.5:
+    sys.exit("too much")
+print(json.dumps({"epoch": 1, "score": float(x)}))
+print(json.dumps({"result": {"score": float(x)}}))
+"""
+
+WRITING_SPACE = f"""
+command: {sys.executable} train.py {{x}} {{output}} {{trial}}-{{attempt}}
+objective: {{metric: score, direction: maximize}}
+parameters:
+  x: {{type: float, low: 0, high: 1}}
+baselines:
+  good: {{x: 0.25}}
+  bad: {{x: 0.75}}
+defaults: {{trials: 2, sampler: random, pruner: none, ask_ahead: 2}}
+"""
+
+
+@pytest.fixture
+def writing(tmp_path):
+    (tmp_path / "train.py").write_text(WRITING)
+    file = tmp_path / "writing.yaml"
+    file.write_text(WRITING_SPACE)
+    return file
+
+
+def records(sweep):
+    return {r.spec.key: r for r in sweep.home.store(sweep.info.id).read_all()}
+
+
+def kept(sweep, key):
+    return sweep.home.store(sweep.info.id).files(records(sweep)[key])
+
+
+def artifacts(home, info, key):
+    """Return the files of an attempt's run, as an MLflow client downloads them."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{home.path}/mlflow.db")
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    asked = f"tags.trial = '{key}' and tags.sweep_id = '{info.id}'"
+    (run,) = client.search_runs(ids, asked)
+    folder = Path(client.download_artifacts(run.info.run_id, ""))
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_a_script_prints_and_writes_is_kept_and_becomes_artifacts(writing, make_home, workers):
+    sweep = sweeps.run(str(writing), home=make_home(), workers=workers, progress="quiet")
+    good = kept(sweep, "0000-1")
+    assert good.keys() == {
+        *("stdout.txt", "stderr.txt", "output/model/weights.bin", "left_out.txt")
+    }
+    assert good["stdout.txt"].startswith(b"learning at 0.25\n")
+    assert good["stderr.txt"] == b"careful\n"
+    assert good["output/model/weights.bin"] == bytes(1000) + b"0-1"
+    assert good["left_out.txt"] == b"Left out:\noutput/link: a link\noutput/out: a link\n"
+    bad = kept(sweep, "0001-1")
+    assert bad["stderr.txt"] == b"careful\ntoo much\n"
+    assert bad["output/model/weights.bin"].endswith(b"1-1")
+    for key, files in (("0000-1", good), ("0001-1", bad)):
+        shown = artifacts(sweep.home, sweep.info, key)
+        assert {name: shown[name] for name in files} == files
+    assert sweep.trial(0).files == good
+    error = records(sweep)["0001-1"].error
+    assert error.startswith("exit code 1: too much\n\nCommand: ")
+    assert "The last lines of its stdout:\nlearning at 0.75" in error
+    assert "Traceback" not in error
+    assert not sweep.home.store(sweep.info.id).running.exists()
+    shown = CliRunner().invoke(app, ["trials", "writing", "1", "--home", str(make_home())]).stdout
+    assert "exit code 1: too much" in shown
+    assert "output/model/weights.bin   1,003 bytes" in shown
+    assert "0001-2.files" in shown.replace("\n", "")
+
+
+def test_the_same_failure_twice_is_not_tried_a_third_time_whatever_its_folder(writing, make_home):
+    options = {"retries": {"error": 5}, "workers": 0, "progress": "quiet"}
+    sweep = sweeps.run(str(writing), home=make_home(), **options)
+    assert [key for key in records(sweep) if key.startswith("0001")] == ["0001-1", "0001-2"]
+
+
+def test_a_later_sync_and_another_home_have_the_files_as_well(writing, make_home, tmp_path):
+    sweep = sweeps.run(str(writing), home=make_home(), trials=1, workers=0, progress="quiet")
+    files = kept(sweep, "0000-1")
+    share_sweep(sweep.home, sweep.info, tmp_path / "writing.sweep")
+    other = Home.resolve(make_home("other"))
+    import_sweep(other, tmp_path / "writing.sweep", f"sqlite:///{other.path}/mlflow.db")
+    brought = sweeps.load("writing", other.path)
+    assert kept(brought, "0000-1") == files
+    shown = artifacts(other, brought.info, "0000-1")  # its runs were made from the records
+    assert {name: shown[name] for name in files} == files
+
+
+def test_damaged_files_are_refused_on_their_way(writing, make_home, tmp_path):
+    sweep = sweeps.run(str(writing), home=make_home(), trials=1, workers=0, progress="quiet")
+    path = sweep.home.store(sweep.info.id).files_path("0000-1")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RecordError, match=r"0000-1\.files: damaged"):
+        kept(sweep, "0000-1")
+    share_sweep(sweep.home, sweep.info, tmp_path / "writing.sweep")
+    other = Home.resolve(make_home("other"))
+    with pytest.raises(UsageError, match=r"0000-1\.files: damaged"):
+        import_sweep(other, tmp_path / "writing.sweep", f"sqlite:///{other.path}/mlflow.db")
+    assert other.sweeps() == []
+    examined = CliRunner().invoke(app, ["doctor", "writing", "--home", str(make_home())])
+    assert "0000-1.files: damaged" in examined.stdout
+    assert "puts the file aside" in examined.stdout
+    mended = CliRunner().invoke(app, ["doctor", "writing", "--fix", "--home", str(make_home())])
+    assert mended.exit_code == 0, mended.stdout
+    assert kept(sweep, "0000-1") == {
+        "left_out.txt": b"What it wrote is not kept any more (0000-1.files).\n"
+    }
 
 
 SCORE = Objective("score", "maximize")
@@ -77,14 +216,25 @@ def test_each_word_stays_one_argument_whatever_the_value(tmp_path):
 
 def test_a_failure_says_exit_code_and_the_end_of_stderr(tmp_path):
     experiment = script(tmp_path, "import sys\nsys.exit('no such layer')")
-    with pytest.raises(RuntimeError, match=r"train.py 0.5: exit code 1: no such layer"):
+    said = r"^exit code 1: no such layer\n\nCommand: .*train.py 0.5"
+    with pytest.raises(RuntimeError, match=said):
         run(experiment)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("print(3)", r"no line \{\"result\""),
+        (
+            "print(3)",
+            r'^no line \{"result": \{...\}\}; print one at the end, such as '
+            r'\{"result": \{"score": 0.93\}\}\n\nCommand: .*\n\n'
+            r"The last lines of its stdout:\n3$",
+        ),
+        (
+            'print(\'{"result": {"acc": 1}}\')',
+            "its result has no 'score', only acc; print it such as",
+        ),
+        ("print({'result': {'score': 1}})", r"\(\{'result': \{'score': 1\}\} is no JSON\); print"),
         ("print('{\"result\": 3}')", "not a number for each name"),
         ('print(\'{"epoch": 1, "a": "b"}\')', "not a number for each name"),
         ('print(\'{"epoch": 1, "a": 1}\\n{"epoch": 2, "b": 1}\')', "epoch 2 has b, those before a"),
@@ -121,12 +271,16 @@ def test_nan_is_a_trial_that_diverged(space, make_home):
 
 
 def test_a_script_that_hangs_ends_with_its_trial(space, make_home):
-    (space.parent / "train.sh").write_text("echo waiting >&2; sleep 600")
+    (space.parent / "train.sh").write_text("echo begun; echo waiting >&2; sleep 600")
     words = ["run", str(space), "--trials", "1", "--workers", "1", "--trial-timeout", "1"]
     options = ["--retries", "0", "--home", str(make_home()), "--quiet"]
     assert CliRunner().invoke(app, [*words, *options]).exit_code == 1
-    (row,) = sweeps.load("script", make_home()).rows()
+    sweep = sweeps.load("script", make_home())
+    (row,) = sweep.rows()
     assert (row.state, row.reason) == ("FAILED", "timeout")
+    assert kept(sweep, "0000-1") == {"stdout.txt": b"begun\n", "stderr.txt": b"waiting\n"}
+    assert "The last lines of its stderr:\nwaiting" in row.error
+    assert "The last lines of its stdout:\nbegun" in row.error
 
 
 @pytest.mark.parametrize(
@@ -141,6 +295,12 @@ def test_a_script_that_hangs_ends_with_its_trial(space, make_home):
         ("sh train", "nosuchshell train", "there is no program 'nosuchshell'"),
         ("command:", "experiment: a.b:c\ncommand:", "write one of both"),
         ("{x}", "{x} {data}", "say which with --data"),
+        ("{x}", "{x} | cat", "command: [bash, -c, 'set -o pipefail; sh train.sh {x} | cat']"),
+        ("{x}", "{x} > log", "'>' is for a shell, and none is involved"),
+        ("{x}", "{x} 2>&1", "'2>&1' is for a shell"),
+        ("{x}", "{x} && echo 'ok'", "[bash, -c, 'sh train.sh {x} && echo ''ok''']"),
+        ("{x}", "{x:.2f}", "{x:.2f} is no placeholder"),
+        ("{x}", "{x} {?y}", "is no optional part; write {?name --option {name}}"),
     ],
 )
 def test_a_mistake_in_the_space_is_said_before_anything_runs(space, make_home, before, after, said):
@@ -184,3 +344,104 @@ def test_a_script_may_be_optimised_for_several_of_its_numbers(space, make_home):
     sweep = sweeps.run(str(space), home=make_home(), workers=0, progress="quiet")
     assert [trial.values["size"] for trial in sweep.pareto_front()] == [7.0]
     assert sweep.trials()["size"].tolist() == [7.0] * 4
+
+
+OPTIONAL = f"""
+command: >-
+  {sys.executable} train.py --lr {{lr}} {{?momentum --momentum {{momentum}}}}
+  --json={{params_json}}
+objective: {{metric: score, direction: maximize}}
+parameters:
+  lr: {{type: float, low: 0, high: 1}}
+  optimizer: {{type: categorical, choices: [sgd, adam]}}
+  momentum: {{type: float, low: 0, high: 1, when: optimizer == "sgd"}}
+baselines:
+  with: {{lr: 0.1, optimizer: sgd, momentum: 0.5}}
+  without: {{lr: 0.1, optimizer: adam}}
+defaults: {{trials: 2, sampler: random, pruner: none, ask_ahead: 2}}
+"""
+
+ECHOING = """
+import argparse, json
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+parser.add_argument("--momentum", type=float, default=-1)
+parser.add_argument("--json", type=json.loads)
+asked = parser.parse_args()
+assert asked.json.get("momentum", -1) == asked.momentum
+assert asked.json["lr"] == asked.lr
+print(json.dumps({"result": {"score": asked.momentum, "names": len(asked.json)}}))
+"""
+
+
+def test_a_parameter_that_a_condition_left_out_is_left_out_of_the_command(tmp_path, make_home):
+    (tmp_path / "train.py").write_text(ECHOING)
+    (tmp_path / "optional.yaml").write_text(OPTIONAL)
+    space = str(tmp_path / "optional.yaml")
+    sweep = sweeps.run(space, home=make_home(), workers=0, progress="quiet")
+    assert [row.objective for row in sweep.rows()] == [0.5, -1]
+    assert [row.metrics["names"] for row in sweep.rows()] == [3, 2]
+
+
+def test_a_list_of_words_may_have_a_shell_and_its_files_count(tmp_path, make_home):
+    (tmp_path / "train.sh").write_text(SHELL)
+    text = SPACE.replace("sh train.sh {x}", "[bash, -c, 'sh train.sh {x} | tee log.txt', 5]")
+    (tmp_path / "piped.yaml").write_text(text)
+    space = str(tmp_path / "piped.yaml")
+    sweep = sweeps.run(space, home=make_home(), trials=1, workers=0, progress="quiet")
+    (row,) = sweep.rows()
+    assert row.objective == row.params["x"]
+    assert (tmp_path / "log.txt").read_bytes() == kept(sweep, "0000-1")["stdout.txt"]
+    sweeps.run(space, home=make_home(), trials=2, workers=0, progress="quiet")  # with a new log
+    (tmp_path / "train.sh").write_text(SHELL + "# edited\n")
+    with pytest.raises(UsageError, match=r"train\.sh"):
+        sweeps.run(space, home=make_home(), trials=3, workers=0, progress="quiet")
+
+
+def test_what_a_script_started_ends_when_its_trial_is_told_to(tmp_path):
+    (tmp_path / "train.py").write_text(ENDLESS.format(deaf=False))
+    command = f"bash -c 'sleep 600 & echo $! > pid; {sys.executable} train.py | cat'"
+    experiment = ScriptExperiment(command, [SCORE], tmp_path)
+    assert run(experiment, {}, on_epoch=lambda epoch, _: Stop("pruned")).outcome == "stopped"
+    assert eventually(lambda: not is_alive(int((tmp_path / "pid").read_text())))
+
+
+def test_what_a_script_leaves_behind_does_not_hold_up_its_trial(tmp_path):
+    leaving = "import subprocess\nsubprocess.Popen(['sleep', '30'])\n"
+    text = leaving + 'print(\'{"result": {"score": 1}}\')'
+    assert run(script(tmp_path, text)).metrics == {"score": 1.0}
+
+
+def test_of_a_long_output_head_and_tail_are_kept(tmp_path):
+    text = "for n in range(100_000): print('line', n)\nprint('{\"result\": {\"score\": 1}}')"
+    spec = TrialSpec("s", 0, 1, seed=5, config={"x": 0.5})
+    experiment = script(tmp_path, text)
+    folder = tmp_path / "attempt"
+    folder.mkdir()
+    experiment.train_in(folder, spec, experiment.prepare(None, 0), lambda epoch, metrics: None)
+    printed = (folder / "stdout.txt").read_text()
+    assert len(printed) <= HEAD_BYTES + 2 * TAIL_BYTES + 100
+    marks = re.findall(r"\n\.\.\. (\d+) bytes are left out here \.\.\.\n", printed)
+    head, tail = printed.split(f"\n... {marks[0]} bytes are left out here ...\n")
+    whole = "".join(f"line {n}\n" for n in range(100_000)) + '{"result": {"score": 1}}\n'
+    assert whole.startswith(head)
+    assert whole.endswith(tail)
+    assert len(whole) == len(head) + int(marks[0]) + len(tail)
+    assert len(tail) >= TAIL_BYTES
+
+
+def test_what_a_killed_coordinator_had_running_is_kept_by_the_next_start(space, make_home):
+    (space.parent / "train.sh").write_text("echo as far as this; touch begun; sleep 600")
+    words = ["run", str(space), "--trials", "1", "--workers", "1", "--home", str(make_home())]
+    running = Launched(words)
+    assert eventually((space.parent / "begun").exists)
+    running.kill()
+    (space.parent / "train.sh").write_text(SHELL)
+    result = CliRunner().invoke(app, [*words, "--same-code"])
+    assert result.exit_code == 0, result.stderr
+    (archive,) = make_home().glob("records/*/0000-1.files")
+    assert f"what attempt 0000-1 wrote before it was cut off is in {archive}" in result.stderr
+    with zipfile.ZipFile(archive) as held:
+        assert held.read("stdout.txt") == b"as far as this\n"
+    sweep = sweeps.load("script", make_home())
+    assert list(records(sweep)) == ["0000-2"]

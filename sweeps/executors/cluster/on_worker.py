@@ -8,10 +8,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from distributed import get_worker
@@ -50,10 +52,11 @@ class Job:
 
 @dataclass
 class _Here:
-    """The executors of this Dask worker, by topic: one a coordinator."""
+    """The executors of this Dask worker, by topic: one a coordinator; where attempts write."""
 
     executors: dict[str, WorkersExecutor] = field(default_factory=dict)
     tellers: dict[str, Teller] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -105,8 +108,11 @@ def end(topic: str) -> None:
     with _here.lock:
         executor = _here.executors.pop(topic, None)
         _here.tellers.pop(topic, None)
+        folder = _here.folders.pop(topic, None)
     if executor is not None:
         executor.close()
+    if folder is not None:  # what attempts wrote went with their results
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Teller]:
@@ -114,6 +120,8 @@ def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Teller]:
     with _here.lock:
         if job.topic not in _here.executors:
             teller = _here.tellers[job.topic] = Teller(worker, job.topic)
+            if preload.writes_files:
+                _here.folders[job.topic] = Path(worker.local_directory, job.topic)
             own = dataclasses.replace(preload, coordinator=os.getpid(), import_path=tuple(sys.path))
             _here.executors[job.topic] = _start(
                 lambda: WorkersExecutor(
@@ -121,6 +129,7 @@ def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Teller]:
                     own,
                     teller,
                     trial_timeout_seconds=job.timeout_seconds,
+                    folders=_here.folders.get(job.topic),
                 )
             )
         return _here.executors[job.topic], _here.tellers[job.topic]

@@ -81,6 +81,21 @@ def test_a_sweep_begun_on_one_host_goes_on_on_another(host, run_toy, storage):
 
 
 @pytest.mark.slow
+def test_another_host_has_what_a_script_wrote(tmp_path, make_home, storage):
+    (tmp_path / "train.sh").write_text('echo $1 > $2/x; echo \'{"result": {"score": 1}}\'')
+    (tmp_path / "script.yaml").write_text(
+        "command: sh train.sh {x} {output}\nobjective: {metric: score, direction: maximize}\n"
+        "parameters:\n  x: {type: float, low: 0, high: 1}\n"
+    )
+    options = {"trials": 2, "workers": 0, "progress": "quiet", "storage": storage}
+    sweep = sweeps.run(str(tmp_path / "script.yaml"), home=make_home("a"), **options)
+    there = sweeps.load("script", make_home("b"), storage)
+    for trial in (0, 1):
+        assert there.trial(trial).files == sweep.trial(trial).files
+        assert there.trial(trial).files.keys() == {"output/x", "stdout.txt"}
+
+
+@pytest.mark.slow
 def test_a_coordinator_killed_on_one_host_is_resumed_from_another_and_nothing_is_lost(
     host, run_toy, storage
 ):

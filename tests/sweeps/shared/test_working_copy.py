@@ -5,6 +5,7 @@ import pytest
 from sweeps.errors import LeaseLost
 from sweeps.records.format import seal
 from sweeps.shared import Lease, SharedStorage
+from sweeps.shared.remote import few_at_once
 from sweeps.shared.server import open_server
 
 SWEEP = "records/20261126-00000000/"
@@ -37,7 +38,7 @@ class Host:
 def hosts(tmp_path, storage):
     a, b = Host(tmp_path / "a", storage), Host(tmp_path / "b", storage)
     a.write(sweep_json=b"{}", notes_json=b"1", asked=b"5")
-    a.write(**{"0000__1_record": WHOLE, "0000__1_weights": b"w"})
+    a.write(**{"0000__1_record": WHOLE, "0000__1_weights": b"w", "0000__1_files": b"f"})
     a.sync()
     b.sync()
     assert b.files() == a.files()
@@ -74,7 +75,7 @@ def test_what_both_changed_is_as_the_first_one_told_the_database(hosts):
     assert a.files()["asked"] == b.files()["asked"] == b"7"
 
 
-@pytest.mark.parametrize("name", ["0000-1.record", "0000-1.weights"])
+@pytest.mark.parametrize("name", ["0000-1.record", "0000-1.weights", "0000-1.files"])
 def test_a_file_that_never_changes_is_healed(hosts, name):
     a, _ = hosts
     before = a.files()
@@ -145,3 +146,11 @@ def test_hidden_files_and_paths_that_lead_elsewhere_stay_where_they_are(hosts, t
     b.shared.refresh()
     assert not (tmp_path / "stolen").exists()
     assert {path.name for path in b.folder.iterdir()} == {"records", "shared.db"}
+
+
+def test_files_of_attempts_travel_alone_and_in_order():
+    paths = ["sweep.json", "0000-1.files", *(f"{n:04d}-1.record" for n in range(40))]
+    groups = list(few_at_once(paths))
+    assert [path for group in groups for path in group] == paths
+    assert [len(group) for group in groups] == [1, 1, 32, 8]
+    assert list(few_at_once([])) == []

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import sweeps
 from sweeps.errors import UsageError
 from sweeps.executors.cluster import connecting, fleet
 from sweeps.executors.cluster.connecting import parse_cluster
 from sweeps.executors.cluster.fleet import look_at
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
+from tests.sweeps.executors.conftest import eventually
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
 
 TRIALS = 24
 SECONDS = "longest_seconds=0.3"
+
+
+SCRIPT = """
+echo learning at $1
+printf $1 > $2/model
+echo $2 > $2/where
+if [ $1 = 0.75 ]; then sleep 600; fi
+echo '{"result": {"score": 1}}'
+"""
+
+SCRIPT_SPACE = """
+command: sh train.sh {x} {output}
+objective: {metric: score, direction: maximize}
+parameters:
+  x: {type: float, low: 0, high: 1}
+baselines:
+  good: {x: 0.25}
+  slow: {x: 0.75}
+defaults: {trials: 2, sampler: random, pruner: none, ask_ahead: 2}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +109,30 @@ class TestSweepOnDask:
         here = run_toy("here", workers=2, **options)
         assert table(sweep) == table(here)
         assert {"FAILED", "COMPLETE"} == {row.state for row in sweep.rows()}
+
+    @pytest.mark.nightly
+    def test_what_scripts_write_there_comes_back_also_of_one_that_is_ended(
+        self, cluster, tmp_path, make_home
+    ):
+        (tmp_path / "train.sh").write_text(SCRIPT)
+        (tmp_path / "script.yaml").write_text(SCRIPT_SPACE)
+        sweep = sweeps.run(
+            str(tmp_path / "script.yaml"),
+            home=make_home(),
+            executor=cluster.uri,
+            trial_timeout_seconds=3,
+            retries={"timeout": 0},
+            progress="quiet",
+        )
+        assert [row.reason for row in sweep.rows()] == ["finished", "timeout"]
+        for trial, x in ((0, "0.25"), (1, "0.75")):
+            files = sweep.trial(trial).files
+            assert files["stdout.txt"].startswith(f"learning at {x}\n".encode())
+            assert files["output/model"].decode() == x
+            (where,) = files["output/where"].decode().split()
+            assert not Path(where).is_relative_to(make_home())  # but where its Dask worker works
+            assert eventually(lambda where=where: not Path(where).parents[1].exists())
+        assert "The last lines of its stdout:\nlearning at 0.75" in sweep.rows()[1].error
 
     @pytest.mark.nightly
     def test_it_is_stopped_in_the_middle_and_goes_on_elsewhere(

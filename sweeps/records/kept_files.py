@@ -1,0 +1,156 @@
+"""What an attempt wrote into its folder, taken as it is: no link is followed, none leads out.
+
+It lies beside the record as `<slot>-<attempt>.files`, a zip archive. Of a folder that holds more
+than `MOST_BYTES` or `MOST_FILES` the smallest files are kept, and `left_out.txt` names the others.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from sweeps.records.format import FormatError
+
+MOST_BYTES: Final = 64 * 2**20
+"""Of one attempt's files, together."""
+MOST_FILES: Final = 1000
+LEFT_OUT: Final = "left_out.txt"
+_NAMED: Final = 200
+"""How many of the files that were left out are named."""
+_LAST_LINES: Final = 20
+_LAST_CHARACTERS: Final = 2000
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # so that the same files are the same archive
+
+
+def collect_files(folder: Path) -> dict[str, bytes]:
+    """Return the regular files below a folder by name; none if there is no such folder."""
+    left_out: list[str] = []
+    sizes = dict(_sizes(folder, left_out))
+    files: dict[str, bytes] = {}
+    room = MOST_BYTES
+    with suppress(FileNotFoundError):
+        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in sorted(sizes, key=lambda name: ("/" in name, sizes[name], name)):
+                if len(files) >= MOST_FILES or sizes[name] > room:
+                    most = f"more than {MOST_BYTES // 2**20} MB or {MOST_FILES} files together"
+                    left_out.append(f"{name}: {sizes[name]} bytes; {most}")
+                    continue
+                try:
+                    files[name] = _read(root, name, room)
+                except OSError as error:
+                    left_out.append(f"{name}: cannot be read ({error.strerror})")
+                else:
+                    room -= len(files[name])
+        finally:
+            os.close(root)
+    if left_out:
+        more = [f"and {len(left_out) - _NAMED} more"] if len(left_out) > _NAMED else []
+        said = ["Left out:", *sorted(left_out)[:_NAMED], *more]
+        files[LEFT_OUT] = "".join(f"{line}\n" for line in said).encode()
+    return files
+
+
+def _sizes(folder: Path, left_out: list[str]) -> Iterator[tuple[str, int]]:
+    """Yield name and size of each regular file; note what else there is."""
+
+    def unreadable(error: OSError) -> None:
+        if Path(error.filename) != folder:
+            left_out.append(f"{_shown(folder, error.filename)}: cannot be read ({error.strerror})")
+
+    for above, folders, names in os.walk(folder, onerror=unreadable):
+        links = [name for name in folders if Path(above, name).is_symlink()]
+        for name in [*names, *links]:
+            path = Path(above, name)
+            shown = _shown(folder, path)
+            try:
+                found = path.lstat()
+            except OSError:
+                continue  # gone meanwhile
+            if not stat.S_ISREG(found.st_mode):
+                left_out.append(f"{shown}: {'a link' if path.is_symlink() else 'no file'}")
+            elif not is_plain(path.relative_to(folder).as_posix()):
+                left_out.append(f"{shown}: a name that cannot be kept")
+            else:
+                yield shown, found.st_size
+
+
+def _shown(folder: Path, path: str | Path) -> str:
+    name = Path(path).relative_to(folder).as_posix()
+    return name if is_plain(name) else ascii(name)
+
+
+def is_plain(name: str) -> bool:
+    """Whether a file of that name lies below its folder, wherever it is written."""
+    parts = name.split("/")
+    is_below = not {"", ".", ".."} & {*parts}
+    return is_below and "\\" not in name and name.isprintable()
+
+
+def _read(root: int, name: str, most: int) -> bytes:
+    """Read a file below an open folder without following any link on the way."""
+    *folders, last = PurePosixPath(name).parts
+    opened = os.dup(root)
+    try:
+        for part in folders:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+            below = os.open(part, flags, dir_fd=opened)
+            os.close(opened)
+            opened = below
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        with os.fdopen(os.open(last, flags, dir_fd=opened), "rb") as file:
+            content = file.read(most + 1)
+    finally:
+        os.close(opened)
+    if len(content) > most:
+        raise OSError(0, "it grew")
+    return content
+
+
+def last_lines(files: Mapping[str, bytes]) -> str:
+    """Return the last lines of what an attempt printed, as paragraphs; empty if it did not."""
+    told = ""
+    for name in ("stderr.txt", "stdout.txt"):
+        text = files.get(name, b"").decode(errors="replace").strip()
+        # Of a progress bar only what a terminal would show.
+        lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+        tail = "\n".join(lines[-_LAST_LINES:])[-_LAST_CHARACTERS:]
+        if tail:
+            told += f"\n\nThe last lines of its {name.removesuffix('.txt')}:\n{tail}"
+    return told
+
+
+def pack_files(files: Mapping[str, bytes]) -> bytes:
+    """Return files as a zip archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in sorted(files.items()):
+            member = zipfile.ZipInfo(name, _EPOCH)
+            archive.writestr(member, content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def unpack_files(data: bytes) -> dict[str, bytes]:
+    """Return the files of `pack_files`.
+
+    Raises:
+        FormatError: It is no such archive, or holds a name that leads out of it.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            if sum(one.file_size for one in members) > 2 * MOST_BYTES:
+                raise FormatError("it holds more than is ever kept")
+            strange = [one.filename for one in members if not is_plain(one.filename)]
+            if strange:
+                raise FormatError(f"{strange[0]!r} leads out of it")
+            return {one.filename: archive.read(one) for one in members}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise FormatError(f"no whole archive of files: {error}") from None

@@ -1,0 +1,156 @@
+"""The command of a script: its words, its placeholders, and parts that are there only sometimes.
+
+`{name}` stands for a parameter or one of `OWN`. `{?momentum --momentum {momentum}}` is left out of
+the command where a trial has no `momentum`, because of its `when:`. No shell is involved: each word
+stays one argument, whatever the value.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+ATTEMPT, DATA, OUTPUT, PARAMS, SEED, TRIAL = (
+    "attempt", "data", "output", "params_json", "seed", "trial",
+)  # fmt: skip
+OWN: Final = frozenset({ATTEMPT, DATA, OUTPUT, PARAMS, SEED, TRIAL})
+"""Placeholders that are no parameters."""
+_SCRIPTS: Final = (".py", ".sh", ".R")
+_PART: Final = re.compile(r"\{\?\s*([^\W\d]\w*)\s*:?\s+(.*\S)\s*\}", re.DOTALL)
+_FIRST: Final = 0xE000  # of the characters that stand for parts while the words are told apart
+_QUOTED: Final = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
+_OPERATOR: Final = re.compile(r"\|\|?|&&|;|[\d&]?>>?(?:&\d)?|<<?|(?<!\S)&(?!\S)")
+_BETWEEN_WORDS: Final = re.compile(r"[\s|&;<>()'\"]+")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part that is there only if a trial has every parameter of it."""
+
+    text: str
+    needs: frozenset[str]
+
+
+class ScriptCommand:
+    """A command with placeholders, read once; see the module.
+
+    Attributes:
+        text: As it was written.
+        required: Names that it cannot be run without.
+        optional: Names in parts that may be left out.
+    """
+
+    def __init__(self, text: str) -> None:
+        """Read it.
+
+        Raises:
+            ValueError: It is empty, cannot be split into words, or a placeholder has no name.
+        """
+        self.text = text
+        self._parts: list[_Part] = []
+        self._words = shlex.split(self._without_parts(text))
+        if not self._words:
+            raise ValueError("command: is empty; write it as python train.py --lr {learning_rate}")
+        self.required = frozenset(name for word in self._words for name in _placeholders(word))
+        self.optional = frozenset(name for part in self._parts for name in part.needs)
+
+    @property
+    def program(self) -> str:
+        """What is run."""
+        return self._words[0]
+
+    def words(self, values: Mapping[str, str]) -> list[str]:
+        """Return the words of the command for these values; a name that has none is left out."""
+        found: list[str] = []
+        for word in self._words:
+            part = self._part(word) if len(word) == 1 else None
+            if part is None:
+                found.append("".join(self._filled(word, values)))
+            elif part.needs <= values.keys():
+                found += [one.format_map(values) for one in shlex.split(part.text)]
+        return found
+
+    def scripts(self) -> list[str]:
+        """Return the words that name a script's file."""
+        return [word for word in self._words if word.endswith(_SCRIPTS) and "{" not in word]
+
+    def named(self) -> list[str]:
+        """Return the words that may name a file; of a line that is for a shell, its scripts."""
+        inner = (name for word in self._words for name in _BETWEEN_WORDS.split(word))
+        return [*self._words, *(name for name in inner if name.endswith(_SCRIPTS))]
+
+    def check_no_shell(self) -> None:
+        """Refuse what only a shell understands.
+
+        Raises:
+            ValueError: There is a pipe, a redirection or another operator outside of quotes.
+        """
+        found = _OPERATOR.search(_QUOTED.sub(lambda quoted: "_" * len(quoted[0]), self.text))
+        if found is None:
+            return
+        line = f"set -o pipefail; {self.text}" if found[0] == "|" else self.text
+        quoted = line.replace("'", "''")
+        raise ValueError(
+            f"command: {found[0]!r} is for a shell, and none is involved. Write "
+            f"command: [bash, -c, '{quoted}'] to have one, or put it in quotes if it is an "
+            "argument. All that a script prints is kept anyway: no `tee` and no `>` is needed"
+        )
+
+    def _without_parts(self, text: str) -> str:
+        """Return a command with one character in place of each part, and note the parts."""
+        found, place = [], 0
+        while (begin := text.find("{", place)) >= 0:
+            found.append(text[place:begin])
+            if not text.startswith("{?", begin):
+                place = begin + (2 if text.startswith("{{", begin) else 1)
+                found.append(text[begin:place])
+                continue
+            place = _end(text, begin)
+            found.append(chr(_FIRST + len(self._parts)))
+            self._parts.append(_part(text[begin:place]))
+        return "".join([*found, text[place:]])
+
+    def _part(self, character: str) -> _Part | None:
+        number = ord(character) - _FIRST
+        return self._parts[number] if 0 <= number < len(self._parts) else None
+
+    def _filled(self, word: str, values: Mapping[str, str]) -> Iterator[str]:
+        """Yield the pieces of a word; a part within it stays within it."""
+        for piece in re.split(r"([\ue000-\uf8ff])", word):
+            part = self._part(piece) if len(piece) == 1 else None
+            if part is None:
+                yield piece.format_map(values)
+            elif part.needs <= values.keys():
+                yield part.text.format_map(values)
+
+
+def _end(text: str, begin: int) -> int:
+    """Return where the braces that open at `begin` have closed."""
+    depth = 0
+    for place in range(begin, len(text)):
+        depth += (text[place] == "{") - (text[place] == "}")
+        if depth == 0:
+            return place + 1
+    raise ValueError(f"command: {text[begin:]} is not closed; write {{?name --option {{name}}}}")
+
+
+def _part(text: str) -> _Part:
+    found = _PART.fullmatch(text)
+    if found is None or "{?" in found[2]:
+        raise ValueError(f"command: {text} is no optional part; write {{?name --option {{name}}}}")
+    return _Part(found[2], frozenset({found[1], *_placeholders(found[2])}))
+
+
+def _placeholders(word: str) -> Iterator[str]:
+    for _, name, form, conversion in string.Formatter().parse(word):
+        if name is not None and (not name.isidentifier() or form or conversion):
+            raise ValueError(
+                f"command: {{{name}{':' + form if form else ''}}} is no placeholder; write "
+                "{parameter}, or {{ and }} for braces of its own"
+            )
+        if name is not None:
+            yield name
