@@ -19,6 +19,7 @@ from sweeps.trial import Trial
 if TYPE_CHECKING:
     import pandas as pd
 
+    from search_spaces.loading import SpaceSource
     from sweeps.progress import Mode
     from sweeps.report.summary import Summary
 
@@ -180,7 +181,7 @@ class Sweep:
 
 
 def run(
-    space: str,
+    space: SpaceSource,
     *,
     trials: int | None = None,
     name: str | None = None,
@@ -193,7 +194,10 @@ def run(
     """Run a sweep, or continue the one of that name.
 
     Args:
-        space: Name in the catalogue, path of a YAML file, or `module:function`.
+        space: Name in the catalogue, path of a YAML file, a function decorated with
+            `search_spaces.python_space.space` or its `module:function`, or a `Space`. Workers need
+            no function of a space, but they import the experiment: one that a notebook defines is
+            trained with `workers=0`.
         trials: Slots with an outcome in total; the space's default if None.
         name: Of the sweep; the space's name if None.
         seed: Decides every trial.
@@ -208,8 +212,15 @@ def run(
         KeyboardInterrupt: Ctrl-C stopped it; the same call goes on.
         SystemExit: SIGTERM or SIGHUP stopped it.
     """
+    from search_spaces.bodies.importing import being_imported
     from sweeps.coordinator.run import run_options
 
+    module = being_imported()
+    if module is not None:
+        raise UsageError(
+            f"{module} runs a sweep while it is imported for one, which would never end; put what "
+            'runs under `if __name__ == "__main__":`'
+        )
     asked = RunOptions(
         space, trials=trials, name=name, seed=seed, overrides=overrides, home=home, **options
     )

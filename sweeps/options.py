@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search_spaces.loading import SpaceSource
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class RunOptions:
     Attributes are those of `sweeps run`, see `sweeps run --help`.
     """
 
-    space: str
+    space: SpaceSource
     trials: int | None = None
     name: str | None = None
     extend: bool = False

@@ -246,7 +246,7 @@ def _ui_address(asked: RunOptions, info: SweepInfo) -> str:
 
 def command_line(asked: RunOptions) -> str:
     """Return the command that continues this sweep, without `--trials` and `--home`."""
-    words = ["sweeps", "run", asked.space]
+    words = ["sweeps", "run", str(asked.space)]
     for field in dataclasses.fields(asked):
         value = getattr(asked, field.name)
         if field.name in _LEFT_OUT or value == _default(field):
