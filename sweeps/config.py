@@ -19,7 +19,12 @@ from sweeps.experiment_loading import asking, load_experiment
 from sweeps.failure_policy import FailurePolicy, failure_policy
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
-from sweeps.option_checks import check_bounds, check_options, check_pruner
+from sweeps.option_checks import (
+    check_bounds,
+    check_options,
+    check_pruner,
+    seconds_above_zero,
+)
 from sweeps.options import Limits, RunOptions
 from sweeps.parallelism import Parallelism, how_many_workers
 from sweeps.records import ExperimentCode
@@ -145,13 +150,13 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         parallelism=Parallelism(workers, ask_ahead),
         limits=Limits(
             trials=options.trials or space.defaults.trials,
-            timeout_seconds=options.timeout_seconds,
+            timeout_seconds=seconds_above_zero("--timeout", options.timeout),
             target=options.target,
             stop_after=options.stop_after,
         ),
         failures=failure_policy(
             options.retries,
-            options.trial_timeout_seconds,
+            seconds_above_zero("--trial-timeout", options.trial_timeout),
             options.max_failures_in_row,
             workers=workers,
         ),

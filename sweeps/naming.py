@@ -33,3 +33,15 @@ def free_name(name: str, taken: Iterable[str]) -> str:
     """Return `name-2`, `name-3`, ...: the first that is not taken."""
     used = set(taken)
     return next(c for n in range(2, len(used) + 3) if (c := f"{name}-{n}") not in used)
+
+
+def trial_of(text: str) -> tuple[str, int | None]:
+    """Return the sweep and the trial that `NAME` or `NAME:7` means; None: the best.
+
+    Raises:
+        UsageError: What follows the colon is no number.
+    """
+    name, colon, number = text.partition(":")
+    if colon and not number.isdecimal():
+        raise UsageError(f"compare {text!r}: write NAME, or NAME:7 for trial 7 of it")
+    return name, int(number) if colon else None

@@ -6,7 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -43,7 +43,7 @@ class SweepPlan:
         goes_on: From what an existing sweep would go on, in a line; empty for a new one.
     """
 
-    config: SweepConfig
+    config: SweepConfig = field(repr=False)
     trials: list[PlannedTrial]
     left: int
     goes_on: str = ""
