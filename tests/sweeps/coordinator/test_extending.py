@@ -115,8 +115,8 @@ def test_without_extending_the_widened_space_is_refused_with_three_ways_out(run_
     message = str(caught.value)
     assert "space, x: -1..1 there, -1..2 asked" in message
     assert "repeat the options" in message
-    assert "--name toy-2" in message
-    assert "--extend" in message
+    assert "begin another: name='toy-2'" in message
+    assert "its trials kept: extend=True" in message
 
 
 @pytest.mark.slow
