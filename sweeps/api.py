@@ -117,7 +117,7 @@ def plan(space: SpaceSource, **options: Any) -> SweepPlan:
 
 @python_words()
 def compare(
-    *trials: str | Sweep | Trial, data: str | None = None, home: str | Path | None = None
+    *trials: str | Sweep | Trial, data: str | Path | None = None, home: str | Path | None = None
 ) -> Comparison:
     """Compare sweeps (each by its best trial) or trials: what differs, by how much, how surely.
 
@@ -135,7 +135,7 @@ def compare(
     found = []
     for sweep, number in (_side(one, home) for one in trials):
         found.append((sweep.info, sweep.home.store(sweep.info.id), number))
-    return put_side_by_side(found, data)
+    return put_side_by_side(found, _source(data))
 
 
 def _side(given: str | Sweep | Trial, home: str | Path | None) -> tuple[Sweep, int | None]:
@@ -143,7 +143,7 @@ def _side(given: str | Sweep | Trial, home: str | Path | None) -> tuple[Sweep, i
         return given.sweep, given.slot
     if isinstance(given, Sweep):
         return given, None
-    name, number = trial_of(given)
+    name, number = trial_of(given) if isinstance(given, str) else (given, None)
     return load(name, home), number
 
 
@@ -153,7 +153,7 @@ def export(
     folder: str | Path,
     *,
     trial: int | None = None,
-    data: str | None = None,
+    data: str | Path | None = None,
     home: str | Path | None = None,
 ) -> list[Path]:
     """Write a model with its configuration and a README, as `sweeps export` does.
@@ -177,7 +177,7 @@ def export(
 
     sweep = _sweep(name, home)
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
-    return export_trial(chosen, Path(folder), data)
+    return export_trial(chosen, Path(folder), _source(data))
 
 
 @python_words()
@@ -186,7 +186,7 @@ def replay(
     trial: int | None = None,
     *,
     restore: bool = False,
-    data: str | None = None,
+    data: str | Path | None = None,
     home: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> Replayed:
@@ -212,7 +212,8 @@ def replay(
     found = name.home if isinstance(name, Sweep) else Home.resolve(home)
     wanted = name.info.id if isinstance(name, Sweep) else name
     info, record = find_trained(found, wanted, trial, tracking_uri)
-    return replay_recorded(found.store(info.id), info, record, data, restore=restore)
+    store = found.store(info.id)
+    return replay_recorded(store, info, record, _source(data), restore=restore)
 
 
 @python_words()
@@ -245,9 +246,15 @@ def enqueue(
     sweep = _sweep(name, home)
     if (from_sweep is None) == (not params and like is None):
         raise UsageError("enqueue: give a point (params, like) or from_sweep, one of both")
+    if params is not None and not isinstance(params, Mapping):
+        raise UsageError(f"params {params!r}: give a dict of values by name")
     if from_sweep is None:
         return enqueue_point(sweep, params or {}, like)
     return enqueue_best_of(sweep, _sweep(from_sweep, home).info, top)
+
+
+def _source(data: str | Path | None) -> str | None:
+    return None if data is None else str(data)
 
 
 def _sweep(name: str | Sweep, home: str | Path | None) -> Sweep:
@@ -266,6 +273,8 @@ def load(name: str, home: str | Path | None = None, storage: str | None = None) 
     Raises:
         UsageError: There is none of that name; the message lists those that exist.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"sweep {name!r}: received {type(name).__name__}; give its name or id")
     found = Home.resolve(home, storage)
     return Sweep(found, found.get(name))
 

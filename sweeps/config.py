@@ -131,7 +131,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     pruner = _choice(options.pruner, options.pruner_options, space.defaults.pruner)
     check_pruner(pruner, experiment, space)
     check_bounds(options, space)
-    data = asking(experiment.prepare, options.data, SPLIT_SEED)
+    data = asking(experiment.prepare, options.source, SPLIT_SEED)
     ask_ahead = options.ask_ahead or space.defaults.ask_ahead
     code = code_of(space.experiment, experiment)
     workers = how_many_workers(options.workers, space.experiment, options.executor)

@@ -45,3 +45,13 @@ def trial_of(text: str) -> tuple[str, int | None]:
     if colon and not number.isdecimal():
         raise UsageError(f"compare {text!r}: write NAME, or NAME:7 for trial 7 of it")
     return name, int(number) if colon else None
+
+
+def check_trial(trial: object) -> None:
+    """Refuse what cannot be the number of a trial.
+
+    Raises:
+        UsageError: It is no whole number.
+    """
+    if not isinstance(trial, int) or isinstance(trial, bool):
+        raise UsageError(f"trial {trial!r}: give a whole number from 0 on")

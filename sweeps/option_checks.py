@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from os import PathLike
 from typing import Final, Literal
 
 from search_spaces.objectives import in_words
@@ -15,7 +16,9 @@ from sweeps.options import RunOptions
 from sweeps.study.samplers import Choice, make_pruner
 
 _KINDS: Final = (
-    (str, "a text", ("name", "sampler", "pruner", "data", "executor", "tracking_uri")),
+    (str, "a text", ("name", "sampler", "pruner", "executor", "tracking_uri")),
+    (str | PathLike, "the path of a folder", ("home",)),
+    (str | PathLike, "a text", ("data",)),
     (bool, "True or False", ("extend", "same_code", "trust_cluster")),
     (Mapping, "a dict", ("sampler_options", "pruner_options", "retries", "resources")),
 )

@@ -109,7 +109,7 @@ class RunOptions:
     retries: Mapping[str, int] = field(default_factory=dict)
     trial_timeout: float | str | None = None
     max_failures_in_row: int | None = None
-    data: str | None = None
+    data: str | Path | None = None
     ask_ahead: int | None = None
     order: str = "slots"
     workers: int | None = None
@@ -120,6 +120,11 @@ class RunOptions:
     home: str | Path | None = None
     tracking_uri: str | None = None
     storage: str | None = field(default=None, repr=False)  # a password may stand in it
+
+    @property
+    def source(self) -> str | None:
+        """The data as an experiment is asked for them: a text."""
+        return None if self.data is None else str(self.data)
 
 
 _OPTIONS: Final = {
@@ -144,13 +149,20 @@ def option_of(argument: str) -> str:
     return _OPTIONS.get(argument, "--" + argument.replace("_", "-"))
 
 
-def options_of(space: SpaceSource, arguments: Mapping[str, Any]) -> RunOptions:
+def options_of(
+    space: SpaceSource, arguments: Mapping[str, Any], names: Sequence[str] = ()
+) -> RunOptions:
     """Return what a Python function was asked for.
+
+    Args:
+        space: What the sweep is of.
+        arguments: By name.
+        names: Those that the function has; every field of `RunOptions` if empty.
 
     Raises:
         TypeError: There is no such argument.
     """
-    names = [one.name for one in fields(RunOptions) if one.name != "space"]
+    names = names or [one.name for one in fields(RunOptions) if one.name != "space"]
     for name in arguments.keys() - set(names):
         raise TypeError(
             f"no argument {name!r}{did_you_mean(name, names)}; known: {', '.join(names)} (see "

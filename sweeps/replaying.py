@@ -14,6 +14,7 @@ import numpy as np
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult
 from sweeps.experiment_code import load_same
+from sweeps.naming import check_trial
 from sweeps.provenance import changed_versions, cpu_features
 from sweeps.records import Record, RecordStore, SweepInfo
 from sweeps.records.files import write_atomically
@@ -137,6 +138,7 @@ def find_trained(
         sweep_id, key = attempt_of_run(resolve_tracking_uri(home.path, tracking_uri), name)
         info = home.get(sweep_id)
         return info, home.store(info.id).read(key)
+    check_trial(trial)
     info = home.get(name)
     store = home.store(info.id)
     ended = [r for r in store.read_all() if r.spec.slot == trial and r.ends_slot]

@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sweeps.errors import StoreError, TrialsError, UsageError
 from sweeps.experiment_loading import experiment_folder
 from sweeps.home import Home
+from sweeps.naming import check_trial
 from sweeps.options import options_of, python_words
 from sweeps.records import Conclusions, RecordError, SweepInfo, Telling, need_one_objective
 from sweeps.report.numbers import counted, format_metric
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
 
     from sweeps.progress import Mode
     from sweeps.report.summary import Summary
+
+_OF_A_RETRY: Final = (
+    "workers",
+    "executor",
+    "trust_cluster",
+    "resources",
+    "data",
+    "retries",
+    "trial_timeout",
+    "max_failures_in_row",
+    "same_code",
+    "tracking_uri",
+)
 
 
 @dataclass(frozen=True)
@@ -109,15 +123,25 @@ class Sweep:
         chosen = self.best() if trial is None else self.trial(trial)
         return confusion_frame(chosen.record, epoch)
 
-    def report(self, file: str | Path) -> Path:
-        """Write the sweep as one HTML page, as `sweeps report` does; return its path."""
+    def report(self, file: str | Path, figures: str | Path | None = None) -> Path:
+        """Write the sweep as one HTML page, as `sweeps report` does; return its path.
+
+        Args:
+            file: The page.
+            figures: Folder, made if need be, that gets every chart as a PNG.
+        """
         from sweeps.report.reading import read_sweep
-        from sweeps.report.reporting import render_report
+        from sweeps.report.reporting import draw_charts, render_report
         from sweeps.report.sections import report_sections
 
         data = read_sweep(self.info, self.home.store(self.info.id))
-        page = render_report(data, report_sections(data))
-        Path(file).write_text(page, encoding="utf-8")
+        sections = report_sections(data)
+        Path(file).write_text(render_report(data, sections), encoding="utf-8")
+        if figures is not None:
+            folder = Path(figures)
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, png in draw_charts(sections).items():
+                (folder / name).write_bytes(png)
         return Path(file).resolve()
 
     @python_words()
@@ -157,7 +181,8 @@ class Sweep:
             *trials: Their numbers; none for all that failed.
             progress: `auto`, `plain`, `json` or `quiet`.
             **options: What runs them, of the fields of `sweeps.options.RunOptions`: `workers`,
-                `data`, `retries`, `trial_timeout`, `max_failures_in_row`, `tracking_uri`.
+                `executor`, `trust_cluster`, `resources`, `data`, `retries`, `trial_timeout`,
+                `max_failures_in_row`, `same_code`, `tracking_uri`.
 
         Raises:
             UsageError: One of them did not fail, or the sweep is running.
@@ -167,7 +192,7 @@ class Sweep:
         """
         from sweeps.coordinator.retrying import retry
 
-        asked = options_of(self.name, options)
+        asked = options_of(self.name, options, _OF_A_RETRY)
         retried = retry(self.home, self.info, trials, asked, progress=progress)
         raise_what_stopped(retried.result.summary)
         return self
@@ -209,6 +234,7 @@ class Sweep:
         Raises:
             UsageError: The sweep has no record of it.
         """
+        check_trial(slot)
         row = next((row for row in self.rows() if row.slot == slot), None)
         if row is None:
             raise UsageError(f"sweep {self.name!r} has no trial {slot}")

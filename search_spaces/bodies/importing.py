@@ -58,7 +58,9 @@ def import_object(path: str, folders: Iterable[Path] = ()) -> Any:
             sys.path.append(str(folder))
     importlib.invalidate_caches()
     try:
-        module = _running_script(module_name) or import_module(module_name)
+        module = _running_script(module_name)
+        if module is None or not hasattr(module, attribute):
+            module = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise SpaceError(

@@ -151,7 +151,7 @@ def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
     says = info.space.get("defaults", {}).get("finalize") or {}
     if progress == "auto":
         print("\nThe best are now confirmed on fresh blocks (--no-finalize leaves that out).")
-    how = HowToTrain(asked.workers, asked.tracking_uri, asked.data, progress, asked.same_code)
+    how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
     result = run_it(Home.resolve(asked.home), info, FinalizeOptions(**says, how=how))
     if progress == "json":
         print(json.dumps({"event": "finalized", **_document(info, result, None)}))

@@ -150,6 +150,8 @@ def test_a_script_whose_experiment_is_in_itself_needs_a_guard_to_have_workers(tm
         ({"target": float("nan")}, "target=nan: give a number"),
         ({"fail_under": "x"}, "fail_under='x': give a number"),
         ({"name": 7}, "name=7: give a text"),
+        ({"data": 7}, "data=7: give a text"),
+        ({"home": 7}, "home=7: give the path of a folder"),
         ({"extend": "yes"}, "extend='yes': give True or False"),
         ({"sampler_options": [1]}, r"sampler_options=\[1\]: give a dict"),
         ({"overrides": "x=1"}, "overrides='x=1': give a list of name=value texts"),
@@ -166,7 +168,7 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_argument(
     home = make_home()
     quiet = {"progress": "quiet"} if function is sweeps.run else {}
     with pytest.raises(UsageError, match=expected):
-        function(line, home=home, **given, **quiet)
+        function(line, **{"home": home, **given}, **quiet)
     assert {path.name for path in home.iterdir()} == {"mlflow.db"}
 
 
@@ -174,6 +176,47 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_argument(
 def test_an_argument_that_there_is_not_is_named_with_the_nearest(function):
     with pytest.raises(TypeError, match=r"no argument 'ask_ahaed', did you mean 'ask_ahead'\?"):
         function(line, ask_ahaed=1)
+
+
+def test_a_retry_has_the_arguments_that_act_on_it_and_names_those_that_are_wrong(run_toy):
+    failing = {"trials": 2, "workers": 0, "overrides": ["mode=raise"], "retries": {"error": 0}}
+    sweep = run_toy(**failing)
+    with pytest.raises(TypeError, match=r"no argument 'seed'; known: workers, executor"):
+        sweep.retry(seed=3)
+    with pytest.raises(UsageError, match="trial_timeout=90 with workers=0"):
+        sweep.retry(workers=0, trial_timeout="1m30s")
+    with pytest.raises(UsageError, match="blocks=3: give a multiple of four"):
+        sweep.finalize(blocks=3)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda home: sweeps.load(7, home), "sweep 7: received int; give its name or id"),
+        (lambda home: sweeps.compare("toy", 7, home=home), "sweep 7: received int"),
+        (lambda home: sweeps.replay("toy", "1", home=home), "trial '1': give a whole number"),
+        (lambda home: sweeps.export("toy", "x", trial="1", home=home), "trial '1': give a whole"),
+        (lambda home: sweeps.enqueue("toy", [1], home=home), r"params \[1\]: give a dict"),
+    ],
+    ids=["load", "compare", "replay", "export", "enqueue"],
+)
+def test_a_sweep_or_a_trial_of_the_wrong_kind_is_refused(finished_toy, call, expected):
+    home = finished_toy(trials=2).home.path
+    with pytest.raises(UsageError, match=expected):
+        call(home)
+
+
+def test_data_may_be_a_path(finished_toy, run_toy):
+    sweep = run_toy(trials=1, workers=0, data=Path("other"))
+    assert sweep.info.data["name"] == "other"
+    assert sweeps.replay(sweep, 0, data=Path("other")).is_bit_equal
+
+
+def test_a_sweep_draws_its_charts(finished_toy, tmp_path):
+    page = finished_toy(trials=6).report(tmp_path / "page.html", figures=tmp_path / "charts")
+    assert page.read_text().startswith("<!doctype html>")
+    assert all(png.read_bytes()[:4] == b"\x89PNG" for png in (tmp_path / "charts").iterdir())
+    assert list((tmp_path / "charts").iterdir())
 
 
 def test_every_argument_of_a_run_is_documented():
