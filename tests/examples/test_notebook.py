@@ -6,6 +6,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import sweeps
+from sweeps.errors import UsageError
+
 ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.tensorflow,
@@ -98,6 +101,8 @@ def test_a_function_of_a_notebook_is_a_space_with_workers(tmp_path, monkeypatch,
     assert "<td>2 COMPLETE</td>" in run[-1]["data"]["text/html"]
     assert run[-1]["data"]["text/plain"].startswith("<Sweep 'line': 2 COMPLETE; best observed")
     assert enqueued[-1]["data"]["text/plain"] == "{'x': 0.5}"
+    with pytest.raises(UsageError, match="__main__:line: exists only in the notebook or program"):
+        sweeps.enqueue("line", {"x": 0.1})
     refusal, trained = here
     assert "workers 2: __main__:experiment exists in this notebook or script" in refusal["text"]
     assert "<td>1 COMPLETE</td>" in trained["data"]["text/html"]

@@ -88,6 +88,8 @@ def test_workers_train_what_a_function_defined_in_a_function_proposes(make_home)
     again = sweeps.run(spaces_of_a_loop(1), home=home, workers=0, progress="quiet", trials=4)
     assert [row.state for row in again.rows()] == ["COMPLETE"] * 4
     assert again.info.id == sweep.info.id
+    with pytest.raises(UsageError, match="line: is defined inside another function, where nobody"):
+        sweeps.enqueue(sweep, {"x": 0.5})
     with pytest.raises(UsageError, match=r"exists with other options \(space"):
         sweeps.run(spaces_of_a_loop(0.5), home=home, workers=0, progress="quiet")
 
