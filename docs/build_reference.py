@@ -30,8 +30,10 @@ def _python() -> Iterator[str]:
     import sweeps
     from digitexp.keras_experiment import KerasExperiment
     from sweeps import abilities, experiment
+    from sweeps.options import RunOptions
 
     yield from (_described(f"sweeps.{name}", getattr(sweeps, name)) for name in sweeps.__all__)
+    yield _described("sweeps.options.RunOptions", RunOptions)
     yield _described("digitexp.keras_experiment.KerasExperiment", KerasExperiment)
     for module in (experiment, abilities):
         for name in module.__all__:

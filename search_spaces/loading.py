@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from search_spaces.bodies.importing import folder_of, import_object
-from search_spaces.errors import SpaceError, did_you_mean, listing
+from search_spaces.bodies.importing import folder_of, import_object, path_of
+from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.reading.yaml_reader import parse, read_text
 from search_spaces.space import Space
 
@@ -17,20 +19,29 @@ _ENDINGS = (".yaml", ".yml")
 _STORED = ".json"
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
+SpaceSource: TypeAlias = "str | os.PathLike[str] | Callable[..., Any] | Space"
+"""What a space is loaded from; see `load_space`."""
 
-def load_space(source: str, *, search_path: Sequence[Path] = ()) -> Space:
+
+def load_space(source: SpaceSource, *, search_path: Sequence[Path] = ()) -> Space:
     """Load a search space.
 
     Args:
         source: A name of the catalogue, the path of a `.yaml` or `.yml` file, that of a `.json`
-            file a sweep left on its run in MLflow (`Space.to_dict`), or `module:function` of a
-            function decorated with `python_space.space`.
+            file a sweep left on its run in MLflow (`Space.to_dict`), a function decorated with
+            `python_space.space` or its `module:function`, or a `Space`, which is returned.
         search_path: Folders in which a relative path, `NAME.yaml` and a module are looked up where
             the current folder (path, module) or the catalogue (name) has none.
 
     Raises:
         SpaceError: It does not exist, or is wrong: one line per mistake, with `file:line: `.
     """
+    if isinstance(source, Space):
+        return source
+    if isinstance(source, os.PathLike):
+        return _load_file(os.fspath(source), search_path)
+    if not isinstance(source, str):
+        return _of_function(source)
     if source.endswith((*_ENDINGS, _STORED)) or "/" in source or "\\" in source:
         return _load_file(source, search_path)
     if ":" in source:
@@ -100,20 +111,33 @@ def _read_stored(path: Path, shown: str) -> Space:
 
 
 def _load_function(source: str, search_path: Sequence[Path]) -> Space:
-    from search_spaces.bodies.python_body import PythonBody
-    from search_spaces.python_space import HEADER, HELP
-    from search_spaces.reading.building import python_space
-
     if not _FUNCTION.fullmatch(source):
         raise SpaceError(f"{source}: a Python space is written module:function")
     function = import_object(source, search_path)
     if not callable(function):
         raise SpaceError(f"{source}: is {type(function).__name__}, not a function of a trial")
+    return _python_space(source, function)
+
+
+def _of_function(function: object) -> Space:
+    if not (callable(function) and hasattr(function, "__qualname__")):
+        raise SpaceError(
+            f"space {show(function)}: received {type(function).__name__}; give a name of the "
+            "catalogue, the path of a .yaml file, module:function, a function or a Space"
+        )
+    return _python_space(path_of(function), function)
+
+
+def _python_space(path: str, function: Callable[..., Any]) -> Space:
+    from search_spaces.bodies.python_body import PythonBody
+    from search_spaces.python_space import HEADER, HELP
+    from search_spaces.reading.building import python_space
+
     header = getattr(function, HEADER, None)
     if header is None:
-        name = source.partition(":")[2]
-        raise SpaceError(f"{source}: the function says no objective; {HELP.replace('NAME', name)}")
-    return python_space(header, PythonBody(source, function), folder_of(source.partition(":")[0]))
+        name = getattr(function, "__name__", "NAME")
+        raise SpaceError(f"{path}: the function says no objective; {HELP.replace('NAME', name)}")
+    return python_space(header, PythonBody(path, function), folder_of(path.partition(":")[0]))
 
 
 def _unknown(source: str) -> str:

@@ -11,10 +11,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.api import Sweep, confusion, history, load, run, trials
-    from sweeps.trial import Trial
+    from sweeps.api import (
+        Sweep,
+        Trial,
+        compare,
+        confusion,
+        enqueue,
+        export,
+        history,
+        load,
+        plan,
+        replay,
+        run,
+        trials,
+    )
 
-__all__ = ["Sweep", "Trial", "confusion", "history", "load", "run", "trials"]
+__all__ = [
+    "Sweep",
+    "Trial",
+    "compare",
+    "confusion",
+    "enqueue",
+    "export",
+    "history",
+    "load",
+    "plan",
+    "replay",
+    "run",
+    "trials",
+]
 
 
 def __dir__() -> list[str]:

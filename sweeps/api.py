@@ -1,205 +1,52 @@
-"""The framework from Python: run a sweep, look at it, load its best model."""
+"""The framework from Python: what the commands do, as functions that return what commands print.
+
+They refuse what cannot be done by `UsageError` before anything is created; a message names the
+argument that is wrong.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from sweeps.errors import TrialsError, UsageError
-from sweeps.experiment_loading import experiment_folder
+from search_spaces.bodies.importing import being_imported
+from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.options import RunOptions
-from sweeps.records import Conclusions, SweepInfo, Telling, need_one_objective
-from sweeps.report.slots import SlotRow, best_row, front_rows, slot_rows
-from sweeps.tracking.address import resolve_tracking_uri
-from sweeps.tracking.champion import ALIAS
-from sweeps.tracking.locating import registered_model
+from sweeps.naming import trial_of
+from sweeps.options import options_of, python_words
+from sweeps.sweep import Sweep, raise_what_stopped
 from sweeps.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from search_spaces.loading import SpaceSource
+    from sweeps.enqueuing import Enqueued
+    from sweeps.planning import SweepPlan
     from sweeps.progress import Mode
-    from sweeps.report.summary import Summary
+    from sweeps.replaying import Replayed
+    from sweeps.report.comparing import Comparison
+
+__all__ = [
+    "Sweep",
+    "Trial",
+    "compare",
+    "confusion",
+    "enqueue",
+    "export",
+    "history",
+    "load",
+    "plan",
+    "replay",
+    "run",
+    "trials",
+]
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """A sweep in a home."""
-
-    home: Home
-    info: SweepInfo = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self.info.name
-
-    @property
-    def directory(self) -> Path | None:
-        """Folder in which its experiment is looked up first; see `experiment_folder`."""
-        return experiment_folder(self.info, self.home.records)
-
-    @property
-    def model_uri(self) -> str:
-        """Address of the best trial's model in MLflow's registry, for `mlflow models serve -m`.
-
-        It is registered when the sweep ends or is sent, if its experiment serves models; the
-        registry is that of `MLFLOW_TRACKING_URI`, else the home's own.
-
-        Raises:
-            UsageError: No model of the sweep is registered there, or it has several objectives: no
-                model of it is the best.
-        """
-        need_one_objective(self.info)
-        tracking_uri = resolve_tracking_uri(self.home.path, None)
-        name = registered_model(tracking_uri, self.info)
-        if name is None:
-            raise UsageError(
-                f"no model of sweep {self.name!r} is registered: a sweep registers its best when "
-                f"it ends, if its experiment serves models (`Serves` in sweeps/abilities.py); "
-                f"`sweeps sync {self.name}` sends what is missing"
-            )
-        return f"models:/{name}@{ALIAS}"
-
-    def rows(self) -> list[SlotRow]:
-        """Return one row a slot."""
-        return slot_rows(self.home.store(self.info.id).read_all())
-
-    def trials(self) -> pd.DataFrame:
-        """Return one typed row a slot."""
-        from sweeps.report.table import to_frame
-
-        return to_frame(self.rows(), objectives=self.info.objectives, space=self.info.space)
-
-    def history(self) -> pd.DataFrame:
-        """Return per-epoch metrics in long form; see `sweeps.history`."""
-        from sweeps.report.frames import history_frame
-
-        return history_frame(self.home.store(self.info.id).read_all())
-
-    def confusion(self, trial: int | None = None, epoch: int | None = None) -> pd.DataFrame:
-        """Return the confusion counts of a trial; see `sweeps.confusion`."""
-        from sweeps.report.frames import confusion_frame
-
-        chosen = self.best() if trial is None else self.trial(trial)
-        return confusion_frame(chosen.record, epoch)
-
-    def report(self, file: str | Path) -> Path:
-        """Write the sweep as one HTML page, as `sweeps report` does; return its path."""
-        from sweeps.report.reading import read_sweep
-        from sweeps.report.reporting import render_report
-        from sweeps.report.sections import report_sections
-
-        data = read_sweep(self.info, self.home.store(self.info.id))
-        page = render_report(data, report_sections(data))
-        Path(file).write_text(page, encoding="utf-8")
-        return Path(file).resolve()
-
-    def finalize(
-        self,
-        *,
-        top: int | None = None,
-        blocks: int | None = None,
-        control: int = 0,
-        leave_out: Sequence[int] | None = None,
-        progress: Mode = "auto",
-    ) -> list[Telling]:
-        """Train the best again on fresh blocks, as `sweeps finalize` does; return what it says.
-
-        Empty if it was interrupted; the same call goes on.
-
-        Args:
-            top: How many of the best trials; None: as it was finalised before, at first 5.
-            blocks: On how many blocks, a multiple of four, 8 at least; None: likewise, at first 20.
-            control: Random trials whose best is confirmed as well.
-            leave_out: Trials that take no part; None: as before, unless `top` is given.
-            progress: `auto`, `plain`, `json` or `quiet`.
-
-        Raises:
-            UsageError: There is nothing to compare, or nothing to compare it on.
-            TrialsError: Trainings failed, so that there is no verdict; says whose, and the ways
-                out.
-        """
-        from sweeps.finalizing.confirming import HowToTrain
-        from sweeps.finalizing.finalize import FinalizeOptions, finalize
-
-        how = HowToTrain(progress=progress)
-        options = FinalizeOptions(top, blocks, control, how=how, leave_out=leave_out)
-        result = finalize(self.home, self.info, options)
-        if result.failure:
-            raise TrialsError(result.failure)
-        return list(result.tellings)
-
-    def retry(self, *trials: int, progress: Mode = "auto", **options: Any) -> Sweep:
-        """Run failed trials again, once their cause is mended, as `sweeps retry` does.
-
-        Args:
-            *trials: Their numbers; none for all that failed.
-            progress: `auto`, `plain`, `json` or `quiet`.
-            **options: What runs them, of the fields of `sweeps.options.RunOptions`: `workers`,
-                `data`, `retries`, `trial_timeout_seconds`, `max_failures_in_row`, `tracking_uri`.
-
-        Raises:
-            UsageError: One of them did not fail, or the sweep is running.
-            TrialsError: So many trials in a row failed again that it was stopped.
-            KeyboardInterrupt: Ctrl-C stopped it; the same call goes on.
-            SystemExit: SIGTERM or SIGHUP stopped it.
-        """
-        from sweeps.coordinator.retrying import retry
-
-        asked = RunOptions(self.name, **options)
-        retried = retry(self.home, self.info, trials, asked, progress=progress)
-        _raise_what_stopped(retried.result.summary)
-        return self
-
-    def best(self) -> Trial:
-        """Return the best trial observed (not confirmed).
-
-        Raises:
-            UsageError: No trial is complete yet, or the sweep has several objectives.
-        """
-        need_one_objective(self.info)
-        row = best_row(self.rows(), self.info.direction)
-        if row is None:
-            raise UsageError(f"sweep {self.name!r} has no complete trial yet")
-        return Trial(self, row)
-
-    def pareto_front(self) -> list[Trial]:
-        """Return the trials that no other one beats in all objectives (observed, not confirmed).
-
-        The best by the first objective come first; with one, the best and those that equal it.
-        """
-        return [Trial(self, row) for row in front_rows(self.rows(), self.info.objectives)]
-
-    def champion(self) -> Trial:
-        """Return the training of the confirmed winner; the best trial observed until then.
-
-        Raises:
-            UsageError: No trial is complete yet, or the sweep has several objectives.
-        """
-        finalized = Conclusions(self.home.store(self.info.id).folder).finalized()
-        info = self.home.find(finalized.trained_in) if finalized else None
-        if finalized is None or info is None:
-            return self.best()
-        return Sweep(self.home, info).trial(int(finalized.champion.partition("-")[0]))
-
-    def trial(self, slot: int) -> Trial:
-        """Return one trial by its number.
-
-        Raises:
-            UsageError: The sweep has no record of it.
-        """
-        row = next((row for row in self.rows() if row.slot == slot), None)
-        if row is None:
-            raise UsageError(f"sweep {self.name!r} has no trial {slot}")
-        return Trial(self, row)
-
-
+@python_words()
 def run(
-    space: str,
+    space: SpaceSource,
     *,
     trials: int | None = None,
     name: str | None = None,
@@ -212,16 +59,20 @@ def run(
     """Run a sweep, or continue the one of that name.
 
     Args:
-        space: Name in the catalogue, path of a YAML file, or `module:function`.
+        space: Name in the catalogue, path of a YAML file, a function decorated with
+            `search_spaces.python_space.space` or its `module:function`, or a `Space`. Workers need
+            no function of a space, but they import the experiment: one that a notebook defines is
+            trained with `workers=0`.
         trials: Slots with an outcome in total; the space's default if None.
         name: Of the sweep; the space's name if None.
         seed: Decides every trial.
-        overrides: `name=value` texts as for `--set`.
+        overrides: `name=value` texts, such as `["learning_rate=1e-3", "units_1=16..64"]`.
         home: Folder of records and databases; `mlruns` if None.
         progress: `auto`, `plain`, `json` or `quiet`.
-        **options: The other fields of `sweeps.options.RunOptions`.
+        **options: The other fields of `sweeps.options.RunOptions`, such as `timeout="1h30m"`.
 
     Raises:
+        TypeError: There is no such argument.
         UsageError: Something asked for cannot be done.
         TrialsError: So many trials in a row failed that it was stopped.
         KeyboardInterrupt: Ctrl-C stopped it; the same call goes on.
@@ -229,24 +80,188 @@ def run(
     """
     from sweeps.coordinator.run import run_options
 
-    asked = RunOptions(
-        space, trials=trials, name=name, seed=seed, overrides=overrides, home=home, **options
-    )
+    module = being_imported()
+    if module is not None:
+        raise UsageError(
+            f"{module} runs a sweep while it is imported for one, which would never end; put what "
+            'runs under `if __name__ == "__main__":`'
+        )
+    given = {"trials": trials, "name": name, "seed": seed, "overrides": overrides, "home": home}
+    asked = options_of(space, {**given, **options})
     result = run_options(asked, progress=progress)
-    _raise_what_stopped(result.summary)
+    raise_what_stopped(result.summary)
     return Sweep(Home.resolve(home, asked.storage), result.info)
 
 
-def _raise_what_stopped(summary: Summary) -> None:
-    """Raise what ended a run before it was done; see `run`."""
-    if summary.stopped_by == "interrupt":
-        raise KeyboardInterrupt
-    if summary.stopped_by in {"terminate", "hangup"}:
-        raise SystemExit(143 if summary.stopped_by == "terminate" else 129)
-    if summary.failure_cause:
-        raise TrialsError(summary.failure_cause)
+@python_words()
+def plan(space: SpaceSource, **options: Any) -> SweepPlan:
+    """Validate a space and return what would run, as `sweeps plan` shows it; creates nothing.
+
+    Args:
+        space: As for `sweeps.run`.
+        **options: The fields of `sweeps.options.RunOptions`.
+
+    Returns:
+        `trials`, the next configurations; `left`, how many trials would be run; `seconds`, about
+        how long that takes; `config`, everything that was validated.
+
+    Raises:
+        TypeError: There is no such argument.
+        UsageError: Something asked for cannot be done.
+    """
+    from sweeps.config import resolve
+    from sweeps.planning import make_plan
+
+    return make_plan(resolve(options_of(space, options)))
 
 
+@python_words()
+def compare(
+    *trials: str | Sweep | Trial, data: str | Path | None = None, home: str | Path | None = None
+) -> Comparison:
+    """Compare sweeps (each by its best trial) or trials: what differs, by how much, how surely.
+
+    Args:
+        *trials: At least two: `"mlp"` or a `Sweep`, `"mlp:7"` or a `Trial`. The others are compared
+            with the first.
+        data: Their data, where they are not the experiment's own.
+        home: Of those that are given by name.
+
+    Raises:
+        UsageError: There is no such sweep or trial, or no trial of it is best.
+    """
+    from sweeps.report.comparing import compare as put_side_by_side
+
+    found = []
+    for sweep, number in (_side(one, home) for one in trials):
+        found.append((sweep.info, sweep.home.store(sweep.info.id), number))
+    return put_side_by_side(found, _source(data))
+
+
+def _side(given: str | Sweep | Trial, home: str | Path | None) -> tuple[Sweep, int | None]:
+    if isinstance(given, Trial):
+        return given.sweep, given.slot
+    if isinstance(given, Sweep):
+        return given, None
+    name, number = trial_of(given) if isinstance(given, str) else (given, None)
+    return load(name, home), number
+
+
+@python_words()
+def export(
+    name: str | Sweep,
+    folder: str | Path,
+    *,
+    trial: int | None = None,
+    data: str | Path | None = None,
+    home: str | Path | None = None,
+) -> list[Path]:
+    """Write a model with its configuration and a README, as `sweeps export` does.
+
+    It is written only if it answers as the one that was trained, where that can be told.
+
+    Args:
+        name: The sweep, or its name.
+        folder: Must not exist, or be empty; appears whole or not at all.
+        trial: Number of the trial; None for the confirmed winner, or the best observed.
+        data: Its data, where they are not the experiment's own.
+        home: Where the sweep lies.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        UsageError: The folder is taken, the experiment exports nothing, or it is not the same.
+    """
+    from sweeps.exporting import export_trial
+
+    sweep = _sweep(name, home)
+    chosen = sweep.champion() if trial is None else sweep.trial(trial)
+    return export_trial(chosen, Path(folder), _source(data))
+
+
+@python_words()
+def replay(
+    name: str | Sweep,
+    trial: int | None = None,
+    *,
+    restore: bool = False,
+    data: str | Path | None = None,
+    home: str | Path | None = None,
+    tracking_uri: str | None = None,
+) -> Replayed:
+    """Train a trial again from its record alone, in this process, and compare every epoch.
+
+    Args:
+        name: The sweep, or its name; without `trial` the id of the trial's run in MLflow.
+        trial: Its number.
+        restore: Keep its weights again, if they are the same.
+        data: Its data, where they are not the experiment's own.
+        home: Where the sweep lies.
+        tracking_uri: Store of MLflow that knows the run; None for the one of the home.
+
+    Returns:
+        `is_bit_equal`; `differences`; `succeeded`: bit-equal, or within a tolerance where versions
+        or processor differ.
+
+    Raises:
+        UsageError: There is no such trial, or its experiment or data cannot be had, or are others.
+    """
+    from sweeps.replaying import find_trained, replay_recorded
+
+    found = name.home if isinstance(name, Sweep) else Home.resolve(home)
+    wanted = name.info.id if isinstance(name, Sweep) else name
+    info, record = find_trained(found, wanted, trial, tracking_uri)
+    store = found.store(info.id)
+    return replay_recorded(store, info, record, _source(data), restore=restore)
+
+
+@python_words()
+def enqueue(
+    name: str | Sweep,
+    params: Mapping[str, Any] | None = None,
+    *,
+    like: int | Literal["best"] | None = None,
+    from_sweep: str | Sweep | None = None,
+    top: int = 5,
+    home: str | Path | None = None,
+) -> Enqueued:
+    """Queue a point as the next trial of a sweep, also while it runs; it counts as a trial.
+
+    Where no trial is left, one more is added. The same point is queued once.
+
+    Args:
+        name: The sweep, or its name.
+        params: Every parameter of the point; with `like` those that differ.
+        like: Number of the trial that has the others, or `"best"`.
+        from_sweep: Instead of a point: the sweep whose best trials, or Pareto front, are queued.
+        top: How many of them.
+        home: Where the sweeps lie.
+
+    Raises:
+        UsageError: The point does not lie in the space, or breaks a constraint.
+    """
+    from sweeps.enqueuing import enqueue_best_of, enqueue_point
+
+    sweep = _sweep(name, home)
+    if (from_sweep is None) == (not params and like is None):
+        raise UsageError("enqueue: give a point (params, like) or from_sweep, one of both")
+    if params is not None and not isinstance(params, Mapping):
+        raise UsageError(f"params {params!r}: give a dict of values by name")
+    if from_sweep is None:
+        return enqueue_point(sweep, params or {}, like)
+    return enqueue_best_of(sweep, _sweep(from_sweep, home).info, top)
+
+
+def _source(data: str | Path | None) -> str | None:
+    return None if data is None else str(data)
+
+
+def _sweep(name: str | Sweep, home: str | Path | None) -> Sweep:
+    return name if isinstance(name, Sweep) else load(name, home)
+
+
+@python_words()
 def load(name: str, home: str | Path | None = None, storage: str | None = None) -> Sweep:
     """Return an existing sweep by name or id.
 
@@ -258,6 +273,8 @@ def load(name: str, home: str | Path | None = None, storage: str | None = None) 
     Raises:
         UsageError: There is none of that name; the message lists those that exist.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"sweep {name!r}: received {type(name).__name__}; give its name or id")
     found = Home.resolve(home, storage)
     return Sweep(found, found.get(name))
 
@@ -277,6 +294,7 @@ def history(name: str, home: str | Path | None = None) -> pd.DataFrame:
     return load(name, home).history()
 
 
+@python_words()
 def confusion(
     name: str,
     trial: int | None = None,

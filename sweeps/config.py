@@ -19,7 +19,13 @@ from sweeps.experiment_loading import asking, load_experiment
 from sweeps.failure_policy import FailurePolicy, failure_policy
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
-from sweeps.option_checks import check_below_seconds, check_bounds, check_options, check_pruner
+from sweeps.option_checks import (
+    check_below_seconds,
+    check_bounds,
+    check_options,
+    check_pruner,
+    seconds_above_zero,
+)
 from sweeps.options import Limits, RunOptions
 from sweeps.parallelism import Parallelism, how_many_workers
 from sweeps.records import ExperimentCode
@@ -129,10 +135,10 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     pruner = _choice(options.pruner, options.pruner_options, space.defaults.pruner)
     check_pruner(pruner, experiment, space)
     check_bounds(options, space)
-    data = asking(experiment.prepare, options.data, SPLIT_SEED)
+    data = asking(experiment.prepare, options.source, SPLIT_SEED)
     ask_ahead = options.ask_ahead or space.defaults.ask_ahead
     code = code_of(space.experiment, experiment)
-    workers = how_many_workers(options.workers, space.experiment, space.source)
+    workers = how_many_workers(options.workers, space.experiment, options.executor)
     config = SweepConfig(
         name=name,
         home=home,
@@ -148,13 +154,13 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         parallelism=Parallelism(workers, ask_ahead),
         limits=Limits(
             trials=options.trials or space.defaults.trials,
-            timeout_seconds=options.timeout_seconds,
+            timeout_seconds=seconds_above_zero("--timeout", options.timeout),
             target=options.target,
             stop_after=options.stop_after,
         ),
         failures=failure_policy(
             options.retries,
-            options.trial_timeout_seconds,
+            seconds_above_zero("--trial-timeout", options.trial_timeout),
             options.max_failures_in_row,
             workers=workers,
         ),

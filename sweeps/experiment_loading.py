@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
+from search_spaces.bodies.importing import import_module
 from search_spaces.objectives import Objective
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
@@ -47,7 +48,7 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
     if directory is not None:
         _look_first_in(directory, module_name.partition(".")[0])
     try:
-        module = importlib.import_module(module_name)
+        module = import_module(module_name)
     except ImportError as error:
         where = f" (looked in {directory} first)" if directory else ""
         if directory is not None and not directory.is_dir():

@@ -6,7 +6,6 @@ machine is put up with, and whoever resumes a sweep after such trouble may want 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -50,7 +49,7 @@ def failure_policy(
 
     Args:
         retries: Numbers by reason.
-        trial_timeout_seconds: See `FailurePolicy`.
+        trial_timeout_seconds: See `FailurePolicy`; above 0.
         max_failures_in_row: See `FailurePolicy`; None for the default.
         workers: How many worker processes there will be: without any, nothing can end a trial.
 
@@ -77,8 +76,6 @@ def _check_number(what: str, number: object) -> None:
 def _check_timeout(seconds: float | None, workers: int) -> None:
     if seconds is None:
         return
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise UsageError(f"--trial-timeout {seconds}: give seconds above 0")
     if workers == 0:
         raise UsageError(
             f"--trial-timeout {seconds:g} with --workers 0: a trial in the calling process cannot "

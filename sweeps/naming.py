@@ -33,3 +33,25 @@ def free_name(name: str, taken: Iterable[str]) -> str:
     """Return `name-2`, `name-3`, ...: the first that is not taken."""
     used = set(taken)
     return next(c for n in range(2, len(used) + 3) if (c := f"{name}-{n}") not in used)
+
+
+def trial_of(text: str) -> tuple[str, int | None]:
+    """Return the sweep and the trial that `NAME` or `NAME:7` means; None: the best.
+
+    Raises:
+        UsageError: What follows the colon is no number.
+    """
+    name, colon, number = text.partition(":")
+    if colon and not number.isdecimal():
+        raise UsageError(f"compare {text!r}: write NAME, or NAME:7 for trial 7 of it")
+    return name, int(number) if colon else None
+
+
+def check_trial(trial: object) -> None:
+    """Refuse what cannot be the number of a trial.
+
+    Raises:
+        UsageError: It is no whole number.
+    """
+    if not isinstance(trial, int) or isinstance(trial, bool):
+        raise UsageError(f"trial {trial!r}: give a whole number from 0 on")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from os import PathLike
 from typing import Final, Literal
 
 from search_spaces.objectives import in_words
 from search_spaces.space import Space
+from sweeps.clock import seconds_of
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiment_code import is_shipped
@@ -16,6 +19,14 @@ from sweeps.study.samplers import Choice, make_pruner
 
 QUICK_SECONDS: Final = 10.0
 """A trial that takes longer is not trained a second time unasked."""
+_KINDS: Final = (
+    (str, "a text", ("name", "sampler", "pruner", "executor", "tracking_uri")),
+    (str | PathLike, "the path of a folder", ("home",)),
+    (str | PathLike, "a text", ("data",)),
+    (bool, "True or False", ("extend", "same_code", "trust_cluster")),
+    (Mapping, "a dict", ("sampler_options", "pruner_options", "retries", "resources")),
+)
+"""What arguments of Python functions have to be; a command reads them so."""
 
 
 def check_options(options: RunOptions) -> Literal["slots", "free"]:
@@ -24,16 +35,37 @@ def check_options(options: RunOptions) -> Literal["slots", "free"]:
     _at_least("--ask-ahead", options.ask_ahead, 1)
     _at_least("--stop-after", options.stop_after, 1)
     _at_least("--seed", options.seed, 0)
-    if options.timeout_seconds is not None and not options.timeout_seconds > 0:
-        raise UsageError(f"--timeout {options.timeout_seconds}: give seconds above 0")
-    if options.target is not None and options.target != options.target:
-        raise UsageError("--target nan: give a number")
     _at_least("--workers", options.workers, 0)
+    seconds_above_zero("--timeout", options.timeout)
+    seconds_above_zero("--trial-timeout", options.trial_timeout)
+    _number("--target", options.target)
+    _number("--fail-under", options.fail_under)
+    _check_kinds(options)
+    texts = options.overrides
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise UsageError(f"overrides={texts!r}: give a list of name=value texts")
     if options.order == "slots":
         return "slots"
     if options.order == "free":
         return "free"
     raise UsageError(f"--order {options.order!r}: allowed are 'slots' and 'free'")
+
+
+def seconds_above_zero(option: str, duration: float | str | None) -> float | None:
+    """Return a duration in seconds, None for none.
+
+    Raises:
+        UsageError: It is no duration, or not above 0 and finite.
+    """
+    if duration is None:
+        return None
+    try:
+        seconds = seconds_of(duration)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"{option} {duration}: give seconds above 0")
+    return seconds
 
 
 def check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
@@ -101,3 +133,18 @@ def _at_least(option: str, value: int | None, least: int) -> None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UsageError(f"{option} {value!r}: give a whole number from {least} on")
+
+
+def _number(option: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value):
+        raise UsageError(f"{option} {value!r}: give a number")
+
+
+def _check_kinds(options: RunOptions) -> None:
+    for kind, described, arguments in _KINDS:
+        for argument in arguments:
+            value = getattr(options, argument)
+            if value is not None and not isinstance(value, kind):
+                raise UsageError(f"{argument}={value!r}: give {described}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from search_spaces.bodies.importing import MAIN, script_name
 from sweeps.errors import UsageError
 
 
@@ -44,22 +45,28 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def how_many_workers(asked: int | None, *sources: str) -> int:
+def how_many_workers(asked: int | None, experiment: str, executor: str | None = None) -> int:
     """Return how many workers a sweep is to have: as asked, else one a core.
 
     Args:
         asked: What the user said; None: nothing.
-        *sources: Import paths of the experiment and of the space.
+        experiment: Its import path. The space may be anywhere: workers are sent configurations.
+        executor: The cluster that is to train.
 
     Raises:
         UsageError: Workers cannot have what exists in this process only.
     """
-    here = [source for source in sources if source.startswith("__main__:")]
-    if here and asked:
-        raise UsageError(
-            f"workers {asked}: {here[0]} exists in this notebook or script only, which no worker "
-            "process has; give workers=0, or put it into a file beside the space"
-        )
-    if here:
+    if not experiment.startswith(f"{MAIN}:"):
+        return usable_cores() if asked is None else asked
+    if not asked and executor is None:
         return 0
-    return usable_cores() if asked is None else asked
+    received = f"workers {asked}" if executor is None else f"executor {executor}"
+    script = script_name()
+    remedy = "put it into a file beside the space"
+    if script is not None:
+        name = experiment.partition(":")[2]
+        remedy += f' (or write {script}:{name}, with what runs under `if __name__ == "{MAIN}":`)'
+    raise UsageError(
+        f"{received}: {experiment} exists in this notebook or script only, which no worker process "
+        f"has; give workers=0, or {remedy}"
+    )

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult
+from sweeps.experiment_code import load_same
+from sweeps.naming import check_trial
 from sweeps.provenance import changed_versions, cpu_features
-from sweeps.records import Record
+from sweeps.records import Record, RecordStore, SweepInfo
+from sweeps.records.files import write_atomically
 from sweeps.records.format import pack_arrays
+
+if TYPE_CHECKING:
+    from sweeps.home import Home
+
+_RUN_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 TOLERANCE: Final = 0.05
 """How far a number may be off, as a share of it or of 1, where versions or processor differ: the
@@ -59,13 +69,15 @@ class Replayed:
         surroundings: What differs in versions, processor and code's dependencies, one line each.
         differences: Numbers that are not the same to the bit.
         beyond: Those of them that are off by more than `TOLERANCE`; arrays are not judged so.
+        is_restored: Whether its weights were the same and are kept again.
     """
 
-    record: Record
+    record: Record = field(repr=False)
     result: TrialResult = field(repr=False)
     surroundings: Sequence[str]
     differences: Sequence[Difference]
     beyond: Sequence[Difference]
+    is_restored: bool = False
 
     @property
     def is_bit_equal(self) -> bool:
@@ -118,6 +130,75 @@ def compare(record: Record, now: TrialResult) -> list[Difference]:
     """
     assert record.result is not None
     return [*_numbers(record.result, now), *_arrays(record, now)]
+
+
+def find_trained(
+    home: Home, name: str, trial: int | None, tracking_uri: str | None = None
+) -> tuple[SweepInfo, Record]:
+    """Return a trial that has an outcome, with its arrays.
+
+    Args:
+        home: Where it lies.
+        name: Of its sweep; without `trial` the id of its run in MLflow.
+        trial: Its number.
+        tracking_uri: Store of MLflow; None for the one of the home.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if trial is None:
+        if not _RUN_ID.fullmatch(name):
+            raise UsageError(
+                f"replay {name}: which trial? Give its number, `sweeps replay {name} 7`, or a run "
+                "id alone"
+            )
+        from sweeps.tracking.address import resolve_tracking_uri
+        from sweeps.tracking.finding import attempt_of_run
+
+        sweep_id, key = attempt_of_run(resolve_tracking_uri(home.path, tracking_uri), name)
+        info = home.get(sweep_id)
+        return info, home.store(info.id).read(key)
+    check_trial(trial)
+    info = home.get(name)
+    store = home.store(info.id)
+    ended = [r for r in store.read_all() if r.spec.slot == trial and r.ends_slot]
+    if not ended:
+        raise UsageError(f"sweep {info.name!r} has no trial {trial} with an outcome")
+    return info, store.read(ended[-1].spec.key)
+
+
+def replay_recorded(
+    store: RecordStore,
+    info: SweepInfo,
+    record: Record,
+    source: str | None = None,
+    *,
+    restore: bool = False,
+) -> Replayed:
+    """Train a recorded trial again with its experiment and its data, and compare it.
+
+    Args:
+        store: The records of its sweep.
+        info: That sweep.
+        record: The trial, with its arrays.
+        source: Its data, where they are not the experiment's own.
+        restore: Whether its weights are kept again if they are the same.
+
+    Raises:
+        UsageError: Its experiment or its data cannot be had, or are others now.
+    """
+    experiment = load_same(store, info, record)
+    try:
+        prepared = experiment.prepare(source, int(record.data["info"].get("split_seed", 0)))
+    except (ValueError, OSError) as error:
+        raise UsageError(f"its data: {error}") from None
+    experiment.warm_up()
+    replayed = replay(record, experiment, prepared)
+    weights = replayed.result.weights
+    if not restore or weights is None or digest_of(replayed.result) != record.weights_sha256:
+        return replayed
+    write_atomically(store.folder / f"{record.spec.key}.weights", pack_arrays(weights), "weights")
+    return dataclasses.replace(replayed, is_restored=True)
 
 
 def _numbers(recorded: TrialResult, now: TrialResult) -> Iterator[Difference]:

@@ -10,7 +10,7 @@ from sweeps.records import Record
 from sweeps.report.slots import SlotRow
 
 if TYPE_CHECKING:
-    from sweeps.api import Sweep
+    from sweeps.sweep import Sweep
 
 
 @dataclass(frozen=True)

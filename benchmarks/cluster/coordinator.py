@@ -45,7 +45,13 @@ class Rows(Quiet):
         self._began, self._delay = 0.0, 0.0
         self.rows: list[dict[str, Any]] = []
 
-    def started(self, info: SweepInfo, total: int, done: Sequence[Record]) -> None:
+    def started(
+        self,
+        info: SweepInfo,
+        total: int,
+        done: Sequence[Record],
+        longest_seconds: float | None = None,
+    ) -> None:
         """Forget what came before: imports, databases made."""
         self._clock.end_trial()
         self._began, self._delay = time.monotonic(), main_thread_delay()

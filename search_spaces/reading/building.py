@@ -81,7 +81,7 @@ def python_space(header: Mapping[str, Any], body: PythonBody, directory: FilePat
     problems = Problems(body.path, {})
     shape = _validated(Header, header, problems)
     _ = body.domains  # a function that fails does so here, before anything is created
-    name = body.path.partition(":")[2]
+    name = body.path.rpartition(":")[2].rpartition(".")[2]
     return _space(shape, body, problems, lines={}, name=name, source=body.path, directory=directory)
 
 

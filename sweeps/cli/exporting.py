@@ -27,10 +27,12 @@ def export(
 
     The model is written only if it answers as the one that was trained, where that can be told.
     """
-    from sweeps.api import load
     from sweeps.exporting import export_trial
+    from sweeps.home import Home
+    from sweeps.sweep import Sweep
 
-    sweep = load(name, home)
+    found = Home.resolve(home)
+    sweep = Sweep(found, found.get(name))
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
     written = export_trial(chosen, folder, data)
     print(f"trial {chosen.slot} of sweep {chosen.sweep.name!r}:")

@@ -160,7 +160,7 @@ def check_finalizing(config: SweepConfig, asked: RunOptions, wanted: bool | None
         from sweeps.finalizing.confirmable import check_run
 
         option = "--finalize" if wanted else "`finalize` of the space (--no-finalize leaves it out)"
-        check_run(config, asked.data, option)
+        check_run(config, None if asked.data is None else str(asked.data), option)
 
 
 def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
@@ -173,7 +173,7 @@ def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
     says = info.space.get("defaults", {}).get("finalize") or {}
     if progress == "auto":
         print("\nThe best are now confirmed on fresh blocks (--no-finalize leaves that out).")
-    how = HowToTrain(asked.workers, asked.tracking_uri, asked.data, progress, asked.same_code)
+    how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
     result = run_it(Home.resolve(asked.home), info, FinalizeOptions(**says, how=how))
     if progress == "json":
         print(json.dumps({"event": "finalized", **_document(info, result, None)}))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -13,6 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 import yaml
 
+from sweeps.clock import seconds_of
 from sweeps.errors import StoreError, UsageError
 from sweeps.failure_policy import DEFAULT_RETRIES
 
@@ -57,13 +57,11 @@ SweepArgument = Annotated[
 
 
 def duration(text: str) -> float:
-    """Return the seconds that `90`, `90s`, `3m`, `1h30m` or `1.5h` stand for."""
-    number = r"(\d+\.?\d*|\.\d+)"
-    written = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip())
-    if written is None or not any(written.groups()):
-        raise typer.BadParameter(f"{text!r} is no duration: write seconds (90) or 90s, 3m, 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in written.groups())
-    return 3600 * hours + 60 * minutes + seconds
+    """Return the seconds that a text stands for; see `seconds_of`."""
+    try:
+        return seconds_of(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 TrialTimeoutOption = Annotated[

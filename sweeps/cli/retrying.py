@@ -65,7 +65,7 @@ def retry(
     found = Home.resolve(home)
     asked = RunOptions(
         space=name,
-        trial_timeout_seconds=trial_timeout,
+        trial_timeout=trial_timeout,
         retries=parse_retries(retries or []),
         max_failures_in_row=max_failures_in_row,
         data=data,

@@ -30,7 +30,7 @@ from sweeps.cli.options import (
     parse_options,
     parse_retries,
 )
-from sweeps.options import RunOptions
+from sweeps.options import RunOptions, option_of
 
 if TYPE_CHECKING:
     from sweeps.coordinator.run import RunResult
@@ -44,18 +44,12 @@ _LEFT_OUT: Final = frozenset(
         "home",
         "extend",
         "same_code",
-        "timeout_seconds",
+        "timeout",
         "target",
         "stop_after",
         "fail_under",
     }
 )
-_OPTIONS: Final = {
-    "overrides": "--set",
-    "sampler_options": "--sampler-option",
-    "pruner_options": "--pruner-option",
-    "trial_timeout_seconds": "--trial-timeout",
-}
 
 
 def run(
@@ -169,12 +163,12 @@ def run(
         sampler_options=parse_options(sampler_option or [], "--sampler-option"),
         pruner=pruner,
         pruner_options=parse_options(pruner_option or [], "--pruner-option"),
-        timeout_seconds=timeout,
+        timeout=timeout,
         target=target,
         stop_after=stop_after,
         fail_under=fail_under,
         retries=parse_retries(retries or []),
-        trial_timeout_seconds=trial_timeout,
+        trial_timeout=trial_timeout,
         max_failures_in_row=max_failures_in_row,
         data=data,
         ask_ahead=ask_ahead,
@@ -261,12 +255,12 @@ def _ui_address(asked: RunOptions, info: SweepInfo) -> str:
 
 def command_line(asked: RunOptions) -> str:
     """Return the command that continues this sweep, without `--trials` and `--home`."""
-    words = ["sweeps", "run", asked.space]
+    words = ["sweeps", "run", str(asked.space)]
     for field in dataclasses.fields(asked):
         value = getattr(asked, field.name)
         if field.name in _LEFT_OUT or value == _default(field):
             continue
-        option = _OPTIONS.get(field.name, "--" + field.name.replace("_", "-"))
+        option = option_of(field.name)
         if isinstance(value, bool):
             words.append(option if value else option.replace("--", "--no-", 1))
             continue

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from sweeps.records import Record
+from sweeps.errors import UsageError
+from sweeps.records import Record, RecordStore, SweepInfo
 from sweeps.records.confusion import best_confusion, class_names
 from sweeps.report.blocks import Block, Section, Table, Text
 from sweeps.report.charts.chart import Axis, Chart, Line, Mark
@@ -14,9 +18,15 @@ from sweeps.report.data import SweepData
 from sweeps.report.findings.pairs import Difference, paired_difference, rightness
 from sweeps.report.numbers import format_difference, format_metric, format_value
 from sweeps.report.page import render_page
+from sweeps.report.reading import read_sweep
 from sweeps.report.sections.confusion import confusion_chart, difference_chart, recall_chart
 from sweeps.report.slots import SlotRow
 from sweeps.report.summary import NOT_CONFIRMED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from search_spaces.parameters import Value
 
 MOST = len(COMPARED)
 """So many can be told apart by colour."""
@@ -40,6 +50,101 @@ class Contestant:
     def record(self) -> Record:
         """Its deciding attempt, with arrays."""
         return self.data.full(self.row.slot)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Trials side by side; the others are compared with the first.
+
+    Attributes:
+        labels: What they are called: `mlp:7`.
+        contestants: The trials.
+    """
+
+    labels: tuple[str, ...]
+    contestants: tuple[Contestant, ...] = field(repr=False)
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """Their deciding attempts, with arrays."""
+        return [contestant.record for contestant in self.contestants]
+
+    @property
+    def differences(self) -> dict[str, Difference | None]:
+        """The accuracy of each of the others minus the first's on the same samples, by label.
+
+        None where the samples cannot be had, are others, or the experiment does not classify.
+        """
+        found = differences_to_first(self.contestants, self.records)
+        return dict(zip(self.labels[1:], found, strict=True))
+
+    def parameters(self) -> pd.DataFrame:
+        """Return the parameters that differ: rows parameters, columns labels."""
+        configurations = [_configuration(record) for record in self.records]
+        cells = _parameter_cells(configurations)
+        differing = [name for name, row in cells.items() if len(set(row)) > 1]
+        values = {name: [one.get(name) for one in configurations] for name in differing}
+        return _frame(values, self.labels)
+
+    def metrics(self) -> pd.DataFrame:
+        """Return the headline metrics: rows metrics, columns labels."""
+        names = dict.fromkeys(name for c in self.contestants for name in c.row.metrics)
+        values = {name: [c.row.metrics.get(name) for c in self.contestants] for name in names}
+        return _frame(values, self.labels)
+
+    def report(self, file: str | Path) -> Path:
+        """Write the comparison as one HTML page, as `sweeps compare -o` does; return its path."""
+        Path(file).write_text(render_comparison(self.contestants), encoding="utf-8")
+        return Path(file).resolve()
+
+
+def _frame(rows: dict[str, Any], labels: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(labels))
+
+
+def compare(
+    trials: Sequence[tuple[SweepInfo, RecordStore, int | None]],
+    source: str | None = None,
+    complain: Callable[[str], None] = lambda line: None,
+) -> Comparison:
+    """Read some trials and put them side by side.
+
+    Args:
+        trials: Sweep, its records and the number of the trial, None for the best observed.
+        source: Their data, where they are not the experiment's own.
+        complain: Told in a line why the samples of a sweep cannot be had.
+
+    Raises:
+        UsageError: There is no such trial, none is best, or they are too few or too many.
+    """
+    if not 2 <= len(trials) <= MOST:
+        raise UsageError(f"compare: give 2 to {MOST} sweeps or trials, received {len(trials)}")
+    contestants = tuple(
+        _contestant(read_sweep(info, store, source, complain), trial)
+        for info, store, trial in trials
+    )
+    return Comparison(tuple(one.label for one in contestants), contestants)
+
+
+def _contestant(data: SweepData, trial: int | None) -> Contestant:
+    label = data.info.name
+    if trial is not None:
+        found = next((row for row in data.rows if row.slot == trial), None)
+        if found is None or found.slot not in data.finals:
+            raise UsageError(f"sweep {label!r} has no trial {trial} with an outcome")
+        return Contestant(f"{label}:{found.slot}", data, found)
+    if not data.ranking:
+        raise UsageError(f"sweep {label!r} has no complete trial yet; name one: {label}:0")
+    if data.info.has_front:
+        front = ", ".join(f"{label}:{row.slot}" for row in data.summary.front)
+        raise UsageError(
+            f"sweep {label!r} has several objectives, so no trial is best; name one of its "
+            f"Pareto front: {front or 'empty yet'}"
+        )
+    row = data.ranking[0]
+    return Contestant(f"{label}:{row.slot}", data, row)
 
 
 def render_comparison(contestants: Sequence[Contestant]) -> str:
@@ -93,21 +198,41 @@ def _outcomes(contestants: Sequence[Contestant], records: Sequence[Record]) -> S
 
 
 def _told_apart(contestants: Sequence[Contestant], records: Sequence[Record]) -> list[str]:
-    first, *others = zip(contestants, records, strict=True)
-    samples = first[0].data.samples
-    if samples is None:
+    if contestants[0].data.samples is None:
         return []
-    right = rightness(first[1], samples.labels)
-    lines = []
-    for contestant, record in others:
-        if record.data.get("split_digest") != first[1].data.get("split_digest"):
-            lines.append(f"{contestant.label} was scored on other data than {first[0].label}.")
-            continue
-        other = rightness(record, samples.labels)
-        if right is not None and other is not None:
-            difference = paired_difference(other, right)
-            lines.append(_sentence(contestant.label, first[0].label, difference))
+    first, lines = contestants[0].label, []
+    found = differences_to_first(contestants, records)
+    for one, record, difference in zip(contestants[1:], records[1:], found, strict=True):
+        if not _has_same_split(record, records[0]):
+            lines.append(f"{one.label} was scored on other data than {first}.")
+        elif difference is not None:
+            lines.append(_sentence(one.label, first, difference))
     return lines
+
+
+def differences_to_first(
+    contestants: Sequence[Contestant], records: Sequence[Record]
+) -> list[Difference | None]:
+    """Return by how much the others are better than the first, on the same validation samples.
+
+    Returns:
+        One a trial after the first; None where they cannot be compared like that.
+    """
+    samples = contestants[0].data.samples
+    if samples is None:
+        return [None] * (len(records) - 1)
+    right = rightness(records[0], samples.labels)
+    found = []
+    for record in records[1:]:
+        same = _has_same_split(record, records[0])
+        other = rightness(record, samples.labels) if same else None
+        both = right is not None and other is not None
+        found.append(paired_difference(other, right) if both else None)  # type: ignore[arg-type]
+    return found
+
+
+def _has_same_split(one: Record, other: Record) -> bool:
+    return bool(one.data.get("split_digest") == other.data.get("split_digest"))
 
 
 def _sentence(label: str, first: str, difference: Difference) -> str:
@@ -121,17 +246,25 @@ def _sentence(label: str, first: str, difference: Difference) -> str:
 
 
 def _parameters(contestants: Sequence[Contestant], records: Sequence[Record]) -> Section:
-    configs = [{**record.spec.config, **record.params} for record in records]
-    names = list(dict.fromkeys(name for config in configs for name in config))
-    rows = []
-    for name in names:
-        cells = [format_value(c[name]) if name in c else "" for c in configs]
-        if len(set(cells)) > 1:
-            rows.append([name, *cells])
+    cells = _parameter_cells([_configuration(record) for record in records])
+    rows = [[name, *row] for name, row in cells.items() if len(set(row)) > 1]
     block: Block = Text("Every parameter is the same.")
     if rows:
         block = Table(["parameter", *(c.label for c in contestants)], rows)
     return Section("parameters", "Parameters that differ", [block])
+
+
+def _configuration(record: Record) -> dict[str, Value]:
+    return {**record.spec.config, **record.params}
+
+
+def _parameter_cells(configurations: Sequence[Mapping[str, Value]]) -> dict[str, list[str]]:
+    """Return every parameter as a report writes it, empty where a configuration lacks it."""
+    names = dict.fromkeys(name for one in configurations for name in one)
+    return {
+        name: [format_value(one[name]) if name in one else "" for one in configurations]
+        for name in names
+    }
 
 
 def _metrics(contestants: Sequence[Contestant]) -> Section | None:

@@ -69,6 +69,23 @@ def type_all(blocks, folder, warm):
     assert ran.returncode == 0, ran.stderr[-3000:]
 
 
+@pytest.mark.slow
+def test_the_code_of_the_page_on_python_is_one_program(tmp_path):
+    page = (DOCS / "python.md").read_text(encoding="utf-8")
+    program = "".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    (tmp_path / "program.py").write_text(program)
+    kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    ran = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path, env=kept | {"SWEEPS_HOME": "mlruns"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert "timeout: 'soon' is no duration" in ran.stdout
+    assert list((tmp_path / "charts").glob("*.png"))
+    assert {"README.md", "model.keras"} <= {path.name for path in (tmp_path / "model").iterdir()}
+
+
 def test_every_link_leads_somewhere():
     root = DOCS.parent
     for page in [*PAGES, *root.glob("*.md")]:

@@ -1,9 +1,15 @@
 """The notebooks of the examples, executed as a reader would."""
 
 import re
+from pathlib import Path
 
+import nbformat
 import pytest
 
+import sweeps
+from sweeps.errors import UsageError
+
+ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.tensorflow,
     pytest.mark.slow,
@@ -49,3 +55,54 @@ def best_row(outputs):
     table = outputs[0].data["text/html"]
     names = re.findall("<th>([^<]+)</th>", table.partition("<tbody>")[0])
     return zip(names, re.findall("<td>([^<]*)</td>", table)[: len(names)], strict=True)
+
+
+SPACE = """
+import sweeps
+from search_spaces.python_space import space
+from tests.sweeps.toy_experiment import ToyExperiment
+
+def decorated(experiment):
+    return space(experiment=experiment, objective={"metric": "score", "direction": "maximize"})
+
+@decorated("tests.sweeps.toy_experiment:experiment")
+def line(trial):
+    return {"x": trial.suggest_float("x", -1, 1), "epochs": 1}
+
+sweep = sweeps.run(line, trials=2, workers=2, progress="quiet")
+sweep
+"""
+ENQUEUE = """
+sweeps.enqueue(sweep, {"x": 0.5})
+sweeps.run(line, trials=3, workers=0, progress="quiet").trial(2).params
+"""
+REFUSED = """
+experiment = ToyExperiment()
+
+@decorated("__main__:experiment")
+def here(trial):
+    return {"x": trial.suggest_float("x", -1, 1), "epochs": 1}
+
+try:
+    sweeps.run(here, trials=1, workers=2, progress="quiet")
+except ValueError as error:
+    print(error)
+sweeps.run(here, trials=1, progress="quiet")
+"""
+
+
+def test_a_function_of_a_notebook_is_a_space_with_workers(tmp_path, monkeypatch, execute_notebook):
+    monkeypatch.setenv("SWEEPS_HOME", str(tmp_path / "mlruns"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    cells = [nbformat.v4.new_code_cell(text) for text in (SPACE, ENQUEUE, REFUSED)]
+    execute_notebook(nbformat.v4.new_notebook(cells=cells), tmp_path)
+    run, enqueued, here = ([dict(output) for output in cell.outputs] for cell in cells)
+    assert "<td>2 COMPLETE</td>" in run[-1]["data"]["text/html"]
+    assert run[-1]["data"]["text/plain"].startswith("<Sweep 'line': 2 COMPLETE; best observed")
+    assert enqueued[-1]["data"]["text/plain"] == "{'x': 0.5}"
+    with pytest.raises(UsageError, match="__main__:line: exists only in the notebook or program"):
+        sweeps.enqueue("line", {"x": 0.1})
+    refusal, trained = here
+    assert "workers 2: __main__:experiment exists in this notebook or script" in refusal["text"]
+    assert "<td>1 COMPLETE</td>" in trained["data"]["text/html"]

@@ -45,7 +45,7 @@ def test_a_jumping_clock_changes_no_trial_and_no_duration(run_toy, jump, tmp_pat
     def options(name):
         crash = ("mode=sigkill", f"signal_file={tmp_path / name}") if workers else ()
         # Half an hour is less than the clock jumps: no deadline may be of the wall clock's.
-        return {"trials": 12, "workers": workers, "timeout_seconds": HOUR / 2, "overrides": crash}
+        return {"trials": 12, "workers": workers, "timeout": HOUR / 2, "overrides": crash}
 
     undisturbed = run_toy("undisturbed", **options("one"))
     jump()

@@ -26,9 +26,7 @@ def test_retries_are_numbers_by_reason_or_one_for_all(texts, expected):
 
 
 def test_the_command_that_goes_on_repeats_how_failures_are_dealt_with():
-    asked = RunOptions(
-        "mlp", retries={"crash": 3}, trial_timeout_seconds=60.0, max_failures_in_row=9
-    )
+    asked = RunOptions("mlp", retries={"crash": 3}, trial_timeout=60.0, max_failures_in_row=9)
     assert command_line(asked) == (
         "sweeps run mlp --retries crash=3 --trial-timeout 60.0 --max-failures-in-row 9"
     )

@@ -115,8 +115,8 @@ def test_without_extending_the_widened_space_is_refused_with_three_ways_out(run_
     message = str(caught.value)
     assert "space, x: -1..1 there, -1..2 asked" in message
     assert "repeat the options" in message
-    assert "--name toy-2" in message
-    assert "--extend" in message
+    assert "begin another: name='toy-2'" in message
+    assert "its trials kept: extend=True" in message
 
 
 @pytest.mark.slow
@@ -126,7 +126,7 @@ def test_without_extending_the_widened_space_is_refused_with_three_ways_out(run_
 )
 def test_what_makes_trials_compare_is_not_extended(run_space, other, kept):
     before = table(run_space(trials=2))
-    with pytest.raises(UsageError, match=f"--extend cannot change {kept}: trials of one sweep"):
+    with pytest.raises(UsageError, match=f"extend=True cannot change {kept}: trials of one sweep"):
         run_space(trials=2, high=2, extend=True, **other)
     assert table(run_space(trials=2)) == before
 
@@ -135,12 +135,14 @@ def test_another_objective_is_not_extended(run_space, tmp_path, make_home):
     run_space(trials=2)
     file = tmp_path / "toy.yaml"
     file.write_text(file.read_text().replace("score, direction: max", "loss, direction: min"))
-    with pytest.raises(UsageError, match="--extend cannot change objective"):
+    with pytest.raises(UsageError, match="extend=True cannot change objective"):
         sweeps.run(str(file), home=make_home(), extend=True, progress="quiet")
 
 
 def test_only_an_existing_sweep_is_extended(run_space, make_home):
-    with pytest.raises(UsageError, match=r"no sweep 'toy' .* existing: none\. Leave --extend out"):
+    with pytest.raises(
+        UsageError, match=r"no sweep 'toy' .* existing: none\. Leave extend=True out"
+    ):
         run_space(trials=2, extend=True)
     assert not (make_home() / "records").exists()
     run_space(trials=2)

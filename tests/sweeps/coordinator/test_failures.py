@@ -109,7 +109,7 @@ def test_every_reason_is_tried_again_as_often_as_it_may_and_no_more(run_failing)
         "1-1=crash 1-2=crash 2=crash 3=oom 4=error 5=errors 6-1=hang",
         workers=2,
         retries={"error": 2},
-        trial_timeout_seconds=2,
+        trial_timeout="2s",
     )
     assert outcomes(sweep) == [
         ("COMPLETE", "max_epochs", 1),
@@ -220,12 +220,12 @@ def test_no_configuration_that_failed_or_diverged_is_ever_proposed_again(run_fai
     ("options", "expected"),
     [
         ({"retries": {"crahs": 1}}, r"unknown reason, did you mean 'crash'\?; known: crash, oom"),
-        ({"retries": {"crash": -1}}, r"--retries crash=-1: give a whole number from 0 on"),
-        ({"retries": {"crash": 1.5}}, r"--retries crash=1.5: give a whole number"),
-        ({"max_failures_in_row": -1}, r"--max-failures-in-row -1: give a whole number from 0"),
-        ({"trial_timeout_seconds": 0}, r"--trial-timeout 0: give seconds above 0"),
-        ({"trial_timeout_seconds": float("nan")}, r"--trial-timeout nan: give seconds"),
-        ({"trial_timeout_seconds": 5, "workers": 0}, r"--trial-timeout 5 with --workers 0: .* can"),
+        ({"retries": {"crash": -1}}, r"retries crash=-1: give a whole number from 0 on"),
+        ({"retries": {"crash": 1.5}}, r"retries crash=1.5: give a whole number"),
+        ({"max_failures_in_row": -1}, r"max_failures_in_row=-1: give a whole number from 0"),
+        ({"trial_timeout": 0}, r"trial_timeout=0: give seconds above 0"),
+        ({"trial_timeout": float("nan")}, r"trial_timeout: nan is no duration"),
+        ({"trial_timeout": 5, "workers": 0}, r"trial_timeout=5 with workers=0: .* can"),
     ],
 )
 def test_what_cannot_be_done_about_failures_is_refused(run_toy, options, expected):

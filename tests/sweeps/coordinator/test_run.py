@@ -146,7 +146,7 @@ def test_rungs_survive_an_interruption(run_toy, toy_space, pruner):
     [
         ({"target": 0.9}, 1),
         ({"stop_after": 2}, 3),
-        ({"timeout_seconds": 1e-9}, 0),
+        ({"timeout": 1e-9}, 0),
     ],
 )
 def test_a_sweep_ends_early_when_told_to(run_toy, options, expected):
@@ -261,7 +261,7 @@ def test_a_killed_attempt_never_gives_its_number_to_another(run_toy):
 
 def test_a_complete_sweep_is_not_late(run_toy):
     sweep = run_toy(trials=4)
-    assert table(run_toy(trials=4, timeout_seconds=1e-9)) == table(sweep)
+    assert table(run_toy(trials=4, timeout=1e-9)) == table(sweep)
 
 
 def test_a_look_at_the_lock_does_not_refuse_a_start(run_toy, monkeypatch):
@@ -274,7 +274,7 @@ def test_a_look_at_the_lock_does_not_refuse_a_start(run_toy, monkeypatch):
 
 @pytest.mark.parametrize("trials", [2.5, "3", True])
 def test_numbers_of_the_wrong_kind_are_refused(run_toy, trials):
-    with pytest.raises(UsageError, match=r"--trials .*: give a whole number"):
+    with pytest.raises(UsageError, match=r"trials=.*: give a whole number"):
         run_toy(trials=trials)
 
 

@@ -204,7 +204,7 @@ def test_a_study_written_anew_from_the_records_is_the_same(run_trading, make_hom
 def test_an_extension_cannot_change_the_objectives(run_trading, before, after):
     first, second = (TRADING.replace(TWO, objectives) for objectives in (before, after))
     run_trading(text=first, trials=2, workers=0)
-    with pytest.raises(UsageError, match="--extend cannot change objective"):
+    with pytest.raises(UsageError, match="extend=True cannot change objective"):
         run_trading(text=second, trials=4, workers=0, extend=True)
 
 

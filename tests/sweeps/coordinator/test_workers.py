@@ -206,5 +206,5 @@ def test_an_experiment_that_fails_in_its_workers_ends_the_sweep_with_one_message
 
 @pytest.mark.parametrize("workers", [-1, 1.5, "2", True])
 def test_a_number_of_workers_that_is_none_is_refused(run_toy, workers):
-    with pytest.raises(UsageError, match=r"--workers .*: give a whole number from 0 on"):
+    with pytest.raises(UsageError, match=r"workers=.*: give a whole number from 0 on"):
         run_toy(workers=workers)

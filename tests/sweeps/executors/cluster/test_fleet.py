@@ -304,7 +304,7 @@ def test_an_amount_that_is_none_is_refused(amount):
 
 
 def test_resources_without_a_cluster_are_refused(run_toy):
-    with pytest.raises(UsageError, match="give --executor as well"):
+    with pytest.raises(UsageError, match="give executor as well"):
         run_toy(trials=2, resources={"GPU": 1})
 
 
