@@ -76,9 +76,9 @@ def test_the_pages_a_newcomer_looks_for_exist():
     assert names >= {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}
 
 
-def test_no_module_is_longer_than_330_lines():
+def test_no_module_is_longer_than_400_lines():
     lengths = {str(p.relative_to(ROOT)): p.read_text("utf-8").count("\n") for p in MODULES}
-    assert {path: lines for path, lines in lengths.items() if lines > 330} == {}
+    assert {path: lines for path, lines in lengths.items() if lines > 400} == {}
 
 
 def test_no_function_is_longer_than_60_lines():
