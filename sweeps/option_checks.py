@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Final, Literal
 
@@ -42,7 +42,8 @@ def check_options(options: RunOptions) -> Literal["slots", "free"]:
     _number("--fail-under", options.fail_under)
     _check_kinds(options)
     texts = options.overrides
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+    is_list = isinstance(texts, Sequence) and not isinstance(texts, str)
+    if not (is_list and all(isinstance(text, str) for text in texts)):
         raise UsageError(f"overrides={texts!r}: give a list of name=value texts")
     if options.order == "slots":
         return "slots"

@@ -157,6 +157,7 @@ def test_a_script_whose_experiment_is_in_itself_needs_a_guard_to_have_workers(tm
         ({"extend": "yes"}, "extend='yes': give True or False"),
         ({"sampler_options": [1]}, r"sampler_options=\[1\]: give a dict"),
         ({"overrides": "x=1"}, "overrides='x=1': give a list of name=value texts"),
+        ({"overrides": {"x": 1}}, r"overrides={'x': 1}: give a list of name=value texts"),
         ({"overrides": ["x=7..8"]}, "overrides x=7..8: "),
         ({"retries": {"crash": -1}}, "retries crash=-1: give a whole number from 0 on"),
         ({"max_failures_in_row": -1}, "max_failures_in_row=-1: give a whole number"),
