@@ -152,12 +152,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         ask_ahead=ask_ahead,
         order=order,
         parallelism=Parallelism(workers, ask_ahead),
-        limits=Limits(
-            trials=options.trials or space.defaults.trials,
-            timeout_seconds=seconds_above_zero("--timeout", options.timeout),
-            target=options.target,
-            stop_after=options.stop_after,
-        ),
+        limits=_limits(options, space),
         failures=failure_policy(
             options.retries,
             seconds_above_zero("--trial-timeout", options.trial_timeout),
@@ -200,6 +195,15 @@ def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choic
     if name is None:
         return Choice(default.name, {**default.options, **options})
     return Choice(name, dict(options))
+
+
+def _limits(options: RunOptions, space: Space) -> Limits:
+    return Limits(
+        trials=options.trials or space.defaults.trials,
+        timeout_seconds=seconds_above_zero("--timeout", options.timeout),
+        target=options.target,
+        stop_after=options.stop_after,
+    )
 
 
 def _sampler(choice: Choice, space: Space) -> SamplerFactory | None:

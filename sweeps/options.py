@@ -55,6 +55,9 @@ class RunOptions:
         extend: Whether the sweep of that name may go on in another space, with another sampler,
             pruner, `ask_ahead` or edited code; its trials stay. Refused if there is none.
         same_code: Whether edited code of the experiment is declared to be what it was.
+        check_determinism: Whether the first complete trial is trained a second time, on a worker,
+            and a difference is said. None: for an experiment of one's own, if a trial takes less
+            than 10 s.
         seed: Decides every trial; from 0.
         sampler: `tpe`, `random`, `qmc`, `grid` or the import path of Optuna's or another one. None:
             as the space says, else `tpe`.

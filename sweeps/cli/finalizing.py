@@ -160,7 +160,7 @@ def check_finalizing(config: SweepConfig, asked: RunOptions, wanted: bool | None
         from sweeps.finalizing.confirmable import check_run
 
         option = "--finalize" if wanted else "`finalize` of the space (--no-finalize leaves it out)"
-        check_run(config, None if asked.data is None else str(asked.data), option)
+        check_run(config, asked.source, option)
 
 
 def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
