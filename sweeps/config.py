@@ -146,12 +146,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         ask_ahead=ask_ahead,
         order=order,
         parallelism=Parallelism(workers, ask_ahead),
-        limits=Limits(
-            trials=options.trials or space.defaults.trials,
-            timeout_seconds=options.timeout_seconds,
-            target=options.target,
-            stop_after=options.stop_after,
-        ),
+        limits=_limits(options, space),
         failures=failure_policy(
             options.retries,
             options.trial_timeout_seconds,
@@ -175,6 +170,15 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     _check_baselines(config)
     _check_feasible(config)
     return config
+
+
+def _limits(options: RunOptions, space: Space) -> Limits:
+    return Limits(
+        trials=options.trials or space.defaults.trials,
+        timeout_seconds=options.timeout_seconds,
+        target=options.target,
+        stop_after=options.stop_after,
+    )
 
 
 def _fingerprint_of(
