@@ -178,6 +178,15 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     return config
 
 
+def _limits(options: RunOptions, space: Space) -> Limits:
+    return Limits(
+        trials=options.trials or space.defaults.trials,
+        timeout_seconds=options.timeout_seconds,
+        target=options.target,
+        stop_after=options.stop_after,
+    )
+
+
 def _fingerprint_of(
     space: Space, data: PreparedData, code: ExperimentCode | None
 ) -> dict[str, str]:

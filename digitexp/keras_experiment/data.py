@@ -5,26 +5,30 @@ Inputs and targets are arrays, or several of them: a list, a tuple or a dict, as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
 import numpy as np
 
+from digitexp.keras_experiment.structures import (
+    arrays_of,
+    digest_of,
+    joined,
+    like,
+    mapped,
+    named_arrays,
+)
+
 __all__ = [
     "Parts",
     "Task",
     "Tasks",
-    "arrays_of",
     "by_output",
     "check_arrays",
     "classes_of",
     "described",
-    "digest_of",
-    "joined",
-    "mapped",
-    "named_arrays",
     "read_parts",
     "tasks_of",
 ]
@@ -84,38 +88,6 @@ class Parts:
             return
         for x, y in self.validation:
             yield x, mapped(np.asarray, y)
-
-
-def arrays_of(value: Any) -> dict[str, Any]:
-    """Return inputs or targets one by one, under their name or number; a single one under ''."""
-    if isinstance(value, Mapping):
-        return {str(key): value[key] for key in sorted(value, key=str)}
-    if isinstance(value, list | tuple):
-        return {str(number): one for number, one in enumerate(value)}
-    return {"": value}
-
-
-def mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """Return inputs or targets, each of them changed."""
-    if isinstance(value, Mapping):
-        return {key: function(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return _like(value, [function(one) for one in value])
-    return function(value)
-
-
-def joined(batches: Sequence[Any]) -> Any:
-    """Return batches of inputs, targets or predictions as one."""
-    first = batches[0]
-    if isinstance(first, Mapping):
-        return {key: np.concatenate([batch[key] for batch in batches]) for key in first}
-    if isinstance(first, list | tuple):
-        return _like(first, [np.concatenate(column) for column in zip(*batches, strict=True)])
-    return np.concatenate(batches)
-
-
-def _like(first: Any, values: Iterable[Any]) -> Any:
-    return list(values) if isinstance(first, list) else tuple(values)
 
 
 def read_parts(data: Any, task: Tasks, split_seed: int) -> Parts:
@@ -180,7 +152,7 @@ def check_arrays(x: Any, y: Any, task: Tasks) -> tuple[Any, Any]:
     if isinstance(y, Mapping):
         return x, {key: learnt[str(key)] if isinstance(task, Mapping) else learnt[""] for key in y}
     if isinstance(y, list | tuple):
-        return x, _like(y, learnt.values())
+        return x, like(y, learnt.values())
     return x, learnt[""]
 
 
@@ -348,20 +320,3 @@ def _split(part: tuple[Any, Any], task: Tasks, split_seed: int) -> tuple[Any, An
 
 def _taken(x: Any, y: Any, rows: np.ndarray) -> tuple[Any, Any]:
     return mapped(lambda one: one[rows], x), mapped(lambda one: one[rows], y)
-
-
-def named_arrays(*values: Any) -> Iterable[np.ndarray]:
-    """Yield arrays; before each of several, its name."""
-    for value in values:
-        for name, one in arrays_of(value).items():
-            yield from ([np.asarray(name)] if name else [])
-            yield one
-
-
-def digest_of(*arrays: np.ndarray) -> str:
-    """Return SHA-256 (hex) of arrays with their types and shapes."""
-    found = sha256()
-    for array in arrays:
-        found.update(f"{array.dtype.str}{array.shape}".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from digitexp.keras_experiment.data import Parts, Task, Tasks, arrays_of, read_parts, tasks_of
+from digitexp.keras_experiment.data import Parts, Tasks, read_parts
 from digitexp.keras_experiment.datasets import (
     are_datasets,
     built_with,
     read_datasets,
     reading_digest,
 )
+from digitexp.keras_experiment.judging import metrics_of
 from digitexp.keras_experiment.parameters import TRAINING, described, training_parameters
-from digitexp.keras_experiment.serving import answer, is_single, signature_of
+from digitexp.keras_experiment.serving import answer, example_code, signature_of
 from digitexp.training.tensorflow_setup import without_chatter
 from sweeps.abilities import Signature
 from sweeps.experiment import (
@@ -36,24 +35,6 @@ from sweeps.experiment import (
 )
 
 __all__ = ["KerasExperiment"]
-
-_COMMON = {
-    "best_val_loss": MetricInfo("minimize", "val_loss", "the loss the model was compiled with"),
-    "best_epoch": MetricInfo("minimize", None, "epoch with the lowest val_loss, from 1"),
-    "epochs": MetricInfo("minimize", None, "epochs trained"),
-    "train_seconds": MetricInfo("minimize", None, "wall time of the training alone, seconds"),
-    "parameters": MetricInfo("minimize", None, "trainable weights"),
-}
-_METRICS: Mapping[Task, Mapping[str, MetricInfo]] = {
-    "classification": {
-        "best_val_accuracy": MetricInfo("maximize", "val_accuracy", "share of right answers"),
-    },
-    "regression": {
-        "best_val_mae": MetricInfo("minimize", None, "mean absolute error, in the target's unit"),
-        "best_val_rmse": MetricInfo("minimize", None, "root mean squared error, same unit"),
-        "best_val_r2": MetricInfo("maximize", None, "share of the variance explained"),
-    },
-}
 
 
 class KerasExperiment:
@@ -122,7 +103,7 @@ class KerasExperiment:
             ValueError: A parameter has the name of one that every experiment has, or a default
                 that no space could write; or `task` is none of those above.
         """
-        of_task = _metrics_of(task)
+        of_task = metrics_of(task)
         taken = sorted({*TRAINING, "seed"} & parameters.keys())
         if taken:
             raise ValueError(f"parameters {', '.join(taken)}: every experiment has them already")
@@ -134,7 +115,7 @@ class KerasExperiment:
             f"best_val_{key}": MetricInfo(direction, f"val_{key}")
             for key, direction in (metrics or {}).items()
         }
-        self.metrics: Mapping[str, MetricInfo] = {**of_task, **_COMMON, **asked}
+        self.metrics: Mapping[str, MetricInfo] = {**of_task, **asked}
         self._build, self._data, self._task = build, data, task
 
     def check(self, config: Mapping[str, Value]) -> None:
@@ -175,7 +156,10 @@ class KerasExperiment:
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine; how long a model of somebody else takes is not known before."""
-        return EnginePlan("keras", "a model of your own is trained by model.fit", None)
+        reason = "a model of your own is trained by model.fit"
+        if isinstance(data.info["classes"], Mapping):
+            reason += "; each output has a picture of its own, which reports and MLflow's grid lack"
+        return EnginePlan("keras", reason, None)
 
     def warm_up(self) -> None:
         """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
@@ -275,7 +259,7 @@ class KerasExperiment:
         return f"""\
 import keras, numpy as np
 model = keras.saving.load_model("model.keras", compile=False)
-inputs = {_zeros(model, info.get("inputs"))}  # yours, prepared as the training data were
+inputs = {example_code(model, info.get("inputs"))}  # yours, prepared as the training data were
 print(model.predict(inputs, verbose=0))
 """
 
@@ -321,34 +305,3 @@ print(model.predict(inputs, verbose=0))
             split_digest=data.split_digest,
             examples=info["validation_examples"],
         )
-
-
-def _metrics_of(task: Tasks) -> dict[str, MetricInfo]:
-    """Return the metrics that a task brings; raise ValueError if there is no such task."""
-    found: dict[str, MetricInfo] = {}
-    for name, kind in tasks_of(task).items():
-        if kind not in _METRICS:
-            of = f" of output {name!r}" if name else ""
-            raise ValueError(f"task {kind!r}{of}: write {' or '.join(map(repr, _METRICS))}")
-        if isinstance(task, Mapping) and not re.fullmatch(r"[\w.-]+", name):
-            raise ValueError(f"output {name!r}: its name needs letters, digits, '_', '.', '-' only")
-        prefix = f"val_{name}_" if name else "val_"
-        for metric, info in _METRICS[kind].items():
-            epoch_metric = info.epoch_metric and info.epoch_metric.replace("val_", prefix)
-            found[metric.replace("val_", prefix)] = replace(info, epoch_metric=epoch_metric)
-    if not found:
-        raise ValueError("task {}: name the outputs of the model and what each of them is")
-    return found
-
-
-def _zeros(model: Any, inputs: Any) -> str:
-    """Return Python that makes one example of what a model takes."""
-    if inputs is None or is_single(inputs):
-        return f'np.zeros({(1, *model.input_shape[1:])}, "float32")'
-    texts = {
-        name: f'np.zeros({(1, *one["shape"])}, "{one["dtype"]}")'
-        for name, one in arrays_of(inputs).items()
-    }
-    if isinstance(inputs, Mapping):
-        return "{" + ", ".join(f'"{name}": {text}' for name, text in texts.items()) + "}"
-    return f"[{', '.join(texts.values())}]"

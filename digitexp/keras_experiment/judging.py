@@ -1,19 +1,61 @@
-"""Predictions of the best epoch -> headline metrics and arrays. NumPy only."""
+"""Headline metrics: which there are, and their values by the predictions of the best epoch.
+
+NumPy only.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from digitexp.evaluation import confusion_counts
 from digitexp.keras_experiment.data import Task, Tasks, by_output, tasks_of
+from sweeps.experiment import MetricInfo
 
-__all__ = ["judge"]
+__all__ = ["judge", "metrics_of"]
+
+_COMMON = {
+    "best_val_loss": MetricInfo("minimize", "val_loss", "the loss the model was compiled with"),
+    "best_epoch": MetricInfo("minimize", None, "epoch with the lowest val_loss, from 1"),
+    "epochs": MetricInfo("minimize", None, "epochs trained"),
+    "train_seconds": MetricInfo("minimize", None, "wall time of the training alone, seconds"),
+    "parameters": MetricInfo("minimize", None, "trainable weights"),
+}
+_METRICS: Mapping[Task, Mapping[str, MetricInfo]] = {
+    "classification": {
+        "best_val_accuracy": MetricInfo("maximize", "val_accuracy", "share of right answers"),
+    },
+    "regression": {
+        "best_val_mae": MetricInfo("minimize", None, "mean absolute error, in the target's unit"),
+        "best_val_rmse": MetricInfo("minimize", None, "root mean squared error, same unit"),
+        "best_val_r2": MetricInfo("maximize", None, "share of the variance explained"),
+    },
+}
 
 KEPT_NUMBERS: Final = 100_000
 """Of longer predictions of a classification, those of the first examples are kept."""
+
+
+def metrics_of(task: Tasks) -> dict[str, MetricInfo]:
+    """Return the headline metrics of a task; raise ValueError if there is no such task."""
+    found: dict[str, MetricInfo] = {}
+    for name, kind in tasks_of(task).items():
+        if kind not in _METRICS:
+            of = f" of output {name!r}" if name else ""
+            raise ValueError(f"task {kind!r}{of}: write {' or '.join(map(repr, _METRICS))}")
+        if isinstance(task, Mapping) and not re.fullmatch(r"[\w.-]+", name):
+            raise ValueError(f"output {name!r}: its name needs letters, digits, '_', '.', '-' only")
+        prefix = f"val_{name}_" if name else "val_"
+        for metric, info in _METRICS[kind].items():
+            epoch_metric = info.epoch_metric and info.epoch_metric.replace("val_", prefix)
+            found[metric.replace("val_", prefix)] = replace(info, epoch_metric=epoch_metric)
+    if not found:
+        raise ValueError("task {}: name the outputs of the model and what each of them is")
+    return found | _COMMON
 
 
 def judge(

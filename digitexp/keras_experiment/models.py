@@ -11,7 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from digitexp.keras_experiment.data import Tasks, arrays_of, tasks_of
+from digitexp.keras_experiment.data import Tasks, tasks_of
+from digitexp.keras_experiment.structures import arrays_of
 from digitexp.training.tensorflow_setup import known_warnings_ignored
 
 __all__ = ["check_fits", "checked", "give_weights", "named_weights", "summary_of"]

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from digitexp.keras_experiment.structures import arrays_of
 from sweeps.abilities import Signature
 
-__all__ = ["answer", "is_single", "signature_of"]
+__all__ = ["answer", "example_code", "signature_of"]
 
 
 def signature_of(info: Mapping[str, Any]) -> Signature | None:
@@ -19,7 +20,7 @@ def signature_of(info: Mapping[str, Any]) -> Signature | None:
     one is, only the model knows.
     """
     has_several = isinstance(info.get("classes"), Mapping)
-    if "inputs" not in info or has_several or not is_single(info["inputs"]):
+    if "inputs" not in info or has_several or not _is_single(info["inputs"]):
         return None
     shape, dtype = info["inputs"]["shape"], np.dtype(info["inputs"]["dtype"])
     if dtype.kind not in "fiub":
@@ -27,7 +28,7 @@ def signature_of(info: Mapping[str, Any]) -> Signature | None:
     return Signature(np.zeros((1, *shape), dtype), (-1,))
 
 
-def is_single(inputs: Any) -> bool:
+def _is_single(inputs: Any) -> bool:
     """Whether these are the facts of a single input."""
     return isinstance(inputs, Mapping) and isinstance(inputs.get("shape"), list)
 
@@ -46,3 +47,16 @@ def answer(model: Any, inputs: np.ndarray) -> np.ndarray:
         raise ValueError(f"inputs of dtype {inputs.dtype}; give finite numbers")
     found: np.ndarray = np.asarray(model(inputs, training=False))
     return found.reshape(len(found), -1)
+
+
+def example_code(model: Any, inputs: Any) -> str:
+    """Return Python that makes one example of what a model takes."""
+    if inputs is None or _is_single(inputs):
+        return f'np.zeros({(1, *model.input_shape[1:])}, "float32")'
+    texts = {
+        name: f'np.zeros({(1, *one["shape"])}, "{one["dtype"]}")'
+        for name, one in arrays_of(inputs).items()
+    }
+    if isinstance(inputs, Mapping):
+        return "{" + ", ".join(f'"{name}": {text}' for name, text in texts.items()) + "}"
+    return f"[{', '.join(texts.values())}]"

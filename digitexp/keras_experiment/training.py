@@ -13,8 +13,9 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from digitexp.keras_experiment.data import Parts, joined, mapped
+from digitexp.keras_experiment.data import Parts
 from digitexp.keras_experiment.datasets import ExamplesDigest
+from digitexp.keras_experiment.structures import joined, mapped
 from digitexp.training.tensorflow_setup import known_warnings_ignored
 
 __all__ = ["Trained", "predict", "train_model"]

@@ -105,6 +105,8 @@ def test_each_trial_on_datasets_of_dicts_is_a_function_of_its_seed():
     data = several_streamed.prepare(None, split_seed=0)
     assert data.irreproducible is None
     assert data.info["classes"] == {"digit": 10, "half": None}
+    assert "each output has a picture of its own" in several_streamed.plan({}, data).reason
+    assert several_streamed.signature(data.info) is None
     first, again = (several_streamed.train(SPEC, data, go_on) for _ in range(2))
     other = several_streamed.train(replace(SPEC, seed=8), data, go_on)
     assert first.history == again.history != other.history
