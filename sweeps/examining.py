@@ -11,6 +11,10 @@ from sweeps.prepared_again import PreparedAgain
 from sweeps.records import Record
 
 
+class TooLittleKept(UsageError):  # noqa: N818, what is the matter is the name of it
+    """A trial cannot be examined, now or later: its experiment says that too little was kept."""
+
+
 class Examiner:
     """Examines trials of one sweep; data are prepared once, when the first one is examined."""
 
@@ -29,8 +33,8 @@ class Examiner:
             record: With its arrays.
 
         Raises:
-            UsageError: The experiment does not say it, the trial kept too little, or these data
-                are not what it was trained on.
+            UsageError: The experiment does not say it, the trial kept too little
+                (`TooLittleKept`), or these data are not what it was trained on.
         """
         experiment = self._again.load()
         trial = f"trial {record.spec.slot}"
@@ -45,4 +49,4 @@ class Examiner:
         try:
             return experiment.examine(record.spec.config, data, record.result)
         except ValueError as error:
-            raise UsageError(f"{trial} cannot be examined: {error}") from None
+            raise TooLittleKept(f"{trial} cannot be examined: {error}") from None

@@ -33,6 +33,10 @@ _FRAMEWORK: Final = frozenset({"sweeps", "search_spaces"})
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
+class EditedCode(UsageError):  # noqa: N818, what happened is the name of it
+    """An experiment is other code than when a trial was trained."""
+
+
 def code_of(path: str, experiment: object) -> ExperimentCode | None:
     """Return the code of a loaded experiment; None if its source cannot be had (a notebook's).
 
@@ -82,7 +86,7 @@ def check_same_code(store: RecordStore, record: Record, path: str, experiment: o
         experiment: As it is now.
 
     Raises:
-        UsageError: It is another one; says what differs and the ways out.
+        EditedCode: It is another one; says what differs and the ways out.
     """
     recorded, now = record.environment.get("code"), code_of(path, experiment)
     if recorded is None or now is None:
@@ -92,12 +96,12 @@ def check_same_code(store: RecordStore, record: Record, path: str, experiment: o
         return
     before = history.find(recorded)
     if before is None:
-        raise UsageError(
+        raise EditedCode(
             f"trial {record.spec.slot} was trained by other code than {path} is now, and that code "
             f"was not kept (digest {recorded:.12})"
         )
     changes = "\n  ".join(before.changes(now))
-    raise UsageError(
+    raise EditedCode(
         f"trial {record.spec.slot} was trained by other code than {path} is now:\n  {changes}\n"
         f"Bring that code back (its text is in {history.path(before)}); or, if only comments "
         "differ, say so once: sweeps run ... --same-code"

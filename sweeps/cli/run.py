@@ -226,9 +226,9 @@ def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show:
         print(f"failed: {reason}", file=sys.stderr)
     if summary.tracking_pending:
         print(
-            f"tracking incomplete: {counted(summary.tracking_pending, 'run')} missing in MLflow "
-            f"({summary.tracking_error or 'it was not ready yet'}); nothing is lost, `sweeps sync` "
-            "or the same command sends them",
+            f"tracking incomplete: {counted(summary.tracking_pending, 'run')} missing or "
+            f"incomplete in MLflow ({summary.tracking_error or 'it was not ready yet'}); nothing "
+            "is lost, `sweeps sync` or the same command sends them",
             file=sys.stderr,
         )
 

@@ -12,6 +12,7 @@ import typer
 
 from sweeps.cli.exit_codes import OK, TRACKING_INCOMPLETE
 from sweeps.cli.options import HomeOption, JsonOption, SweepsArgument
+from sweeps.cli.reporting import DataOption
 from sweeps.tracking.projector import PARENT
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ def sync(
             help="MLflow store (default: in the home).",
         ),
     ] = None,
+    data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send the runs that MLflow lacks, from the records: of one sweep, or of all.
 
-    Sending again adds nothing. Exit code 3 if some are missing still. With --to what was made
+    Sending again adds nothing. Exit code 3 if some are missing or incomplete still, such as where
+    the data of a sweep are gone that pictures are made of (--data). With --to what was made
     offline is published on a server, as if it had been there from the start.
     """
     from sweeps.errors import UsageError
@@ -45,6 +48,8 @@ def sync(
     from sweeps.tracking.address import redacted, resolve_tracking_uri
     from sweeps.tracking.preflight import check_store
 
+    if data is not None and name is None:
+        raise UsageError("--data names the data of one sweep: give its name, sweeps sync NAME")
     found = Home.resolve(home)
     found.check_exists()
     uri = resolve_tracking_uri(found.path, tracking_uri)
@@ -59,7 +64,7 @@ def sync(
     left_out: dict[str, str] = {}
     for info in infos:
         try:
-            reports.append(sync_sweep(found, info, uri, partial(_say_written, info.name)))
+            reports.append(sync_sweep(found, info, uri, partial(_say_written, info.name), data))
         except (UsageError, RecordError) as error:  # it runs now, or a record is damaged
             if name is not None:
                 raise
@@ -86,7 +91,9 @@ def _conclusion(reports: list[SyncReport], store: str) -> str:
     if parents:
         missing.insert(0, "the parent run" if parents == 1 else f"{parents} parent runs")
     error = next(report.error for report in reports if report.error)
-    return f"{store}: {written} runs sent; {' and '.join(missing)} are missing still ({error})"
+    return (
+        f"{store}: {written} runs sent; {' and '.join(missing)} are missing or incomplete ({error})"
+    )
 
 
 def _say_written(sweep: str, key: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sweeps.examining import Examiner
+from sweeps.abilities import Examines
+from sweeps.examining import Examiner, TooLittleKept
 from sweeps.records import Record, RecordStore, SweepInfo, is_finalist
+from sweeps.tracking.outage import IncompleteError
 
 FOLDER: Final = "evaluation"
 """Where, among the files of a run, that lies."""
@@ -31,20 +33,28 @@ class AttemptFiles:
         self._info, self._store, self._examiner = info, store, examiner
 
     def __call__(self, key: str) -> Mapping[str, bytes]:
-        """Return the files of an attempt by name; none if it trained no epoch."""
+        """Return the files of an attempt by name; none if it trained no epoch.
+
+        Raises:
+            IncompleteError: What a finalist gets wrong could not be said, such as where its data
+                are gone; has the other files.
+        """
         record = self._store.read(key)
         if record.result is None or not record.result.history:
             return {}
-        return {
-            **self._examiner.experiment().draw(record.spec, record.result),
-            **self._evaluation(record),
-        }
+        files = dict(self._examiner.experiment().draw(record.spec, record.result))
+        try:
+            return {**files, **self._evaluation(record)}
+        except Exception as error:
+            what = f"`{FOLDER}/` of trial {record.spec.slot} of {self._info.name}"
+            raise IncompleteError(what, error, files) from error
 
     def _evaluation(self, record: Record) -> dict[str, bytes]:
-        if not is_finalist(self._info, record):
+        able = isinstance(self._examiner.experiment(), Examines)
+        if not (able and is_finalist(self._info, record)):
             return {}
         try:
             files = self._examiner.examine(record)
-        except Exception:  # whatever it is (data that are gone): a run without them is one, too
+        except TooLittleKept:  # nor will there be more: a run without them is whole, too
             return {}
         return {f"{FOLDER}/{name}": content for name, content in files.items()}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
 from sweeps.abilities import Serves
 from sweeps.coordinator.illustrating import illustrate
 from sweeps.errors import UsageError
-from sweeps.experiment import Experiment
+from sweeps.experiment_code import EditedCode
 from sweeps.experiment_loading import experiment_folder, recorded_experiment
 from sweeps.prepared_again import PreparedAgain
 from sweeps.records import (
@@ -28,9 +28,8 @@ from sweeps.records import (
 )
 from sweeps.tracking.champion import Champion
 from sweeps.tracking.model_files import model_files
+from sweeps.tracking.outage import IncompleteError
 from sweeps.tracking.projection import Projection
-
-LoadExperiment = Callable[[], Experiment]
 
 
 def project_champion(
@@ -127,9 +126,18 @@ def _champion(
         except RecordError as error:
             report(str(error))
             return None
+        except UsageError as error:  # such as edited code, or weights that were freed
+            warn(f"no model of trial {record.spec.slot} of {info.name} is registered: {error}")
+            return None
 
     def pages() -> Mapping[str, bytes]:
-        return illustrate(store, info, record, again)
+        try:
+            return illustrate(store, info, record, again)
+        except EditedCode:  # said where its model is not registered
+            return {}
+        except Exception as error:
+            what = f"pages about trial {record.spec.slot} of {info.name} (`interactive/`)"
+            raise IncompleteError(what, error) from error
 
     digest = hashlib.sha256((store.folder / f"{record.spec.key}.record").read_bytes()).hexdigest()
     return Champion(record.spec.key, digest, record.objective or 0.0, files, pages)
@@ -142,16 +150,15 @@ def _files(
 
     Raises:
         RecordError: Its weights are damaged.
+        UsageError: Its experiment cannot be loaded or was edited, or its weights were freed.
     """
     if info.experiment.startswith("__main__:"):
         return None  # defined in a notebook, where no server can import it
-    try:
-        experiment = again.experiment_of(store, info, record)
-        weights = store.weights(record)
-    except UsageError:
-        return None  # another machine's experiment, edited code, or weights that were freed
+    experiment = again.load()
     if not hasattr(experiment, "signature") or not hasattr(experiment, "predict"):
         return None
+    again.experiment_of(store, info, record)
+    weights = store.weights(record)
     signature = cast(Serves, experiment).signature(record.model_info)
     if signature is None:
         return None

@@ -12,23 +12,29 @@ from sweeps.records import BLOCK, FINALIST, Record, RecordStore, SweepInfo, rank
 def illustrate(
     store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
 ) -> Mapping[str, bytes]:
-    """Return the pages by name; none if there are none to be had.
+    """Return the pages by name; none if its experiment draws none, or too little was kept.
 
     Args:
         store: The records of the sweep it was trained in.
         info: That sweep.
         record: The champion.
         again: The experiment it was trained by, and its data.
+
+    Raises:
+        UsageError: The experiment cannot be loaded or was edited, or its data cannot be had; or
+            whatever else the experiment raises.
     """
+    experiment = again.load()
+    if not isinstance(experiment, Illustrates):
+        return {}
+    again.experiment_of(store, info, record)
+    other = choose_beside(store.read_all(), record, info)
+    trained = trained_of(store, info, record)
+    beside = trained_of(store, info, other) if other else None
+    data = again.of(record)
     try:
-        experiment = again.experiment_of(store, info, record)
-        if not isinstance(experiment, Illustrates):
-            return {}
-        other = choose_beside(store.read_all(), record, info)
-        trained = trained_of(store, info, record)
-        beside = trained_of(store, info, other) if other else None
-        return experiment.illustrate(again.of(record), trained, beside)
-    except Exception:  # whatever it is (data that are gone): a run without pages is one, too
+        return experiment.illustrate(data, trained, beside)
+    except ValueError:  # too little was kept, nor will there be more
         return {}
 
 

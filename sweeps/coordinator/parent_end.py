@@ -34,6 +34,7 @@ from sweeps.tracking.arranging import directions, show_view
 from sweeps.tracking.files import TABLE_TAGS, TRIALS_TABLE, table_json
 from sweeps.tracking.front import mark_front
 from sweeps.tracking.known import KnownSweep
+from sweeps.tracking.outage import IncompleteError
 from sweeps.tracking.pictures import BEST, show_pictures
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import Projector
@@ -117,11 +118,15 @@ def finish(
 def end_parent(
     projection: Projection, home: Home, info: SweepInfo, ending: Ending, again: PreparedAgain
 ) -> None:
-    """Write how a sweep ended into its parent run, and register its best model."""
+    """Write how a sweep ended into its parent run, and register its best model.
+
+    Raises:
+        IncompleteError: All is written, but the report lacks the samples it could show.
+    """
     store = home.store(info.id)
     records = store.read_all()
     end = describe_end(info, records, store.asked() or 0, ending)
-    data = read_whole(store, info, again.load)
+    data, lacking = read_whole(store, info, again)
     told = "".join(map(render_telling, data.tellings))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
     finalized = heard(Conclusions(store.folder).finalized)
@@ -129,10 +134,11 @@ def end_parent(
     rows = slot_rows(records)
     table = io.StringIO(newline="")
     write_csv(rows, table, objectives=info.objectives)
+    report = report_files(data, ending)
     files = {
         "trials.csv": table.getvalue().encode(),
         TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives)),
-        **report_files(data, ending),
+        **report,
     }
 
     def describe(client: Any, sweep: KnownSweep) -> str:
@@ -152,6 +158,8 @@ def end_parent(
     )
     # After the parent has its status, and in one job with it: an error begins the parent anew.
     project_champion(projection, store, info, records, again)
+    if report and lacking is not None:
+        raise IncompleteError(f"samples in the report of {info.name}", lacking) from lacking
 
 
 def best_whole(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:

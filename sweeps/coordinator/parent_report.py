@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Final
 
-from sweeps.coordinator.champion import LoadExperiment
-from sweeps.records import Ending, RecordStore, SweepInfo
+import numpy as np
+
+from sweeps.abilities import Samples
+from sweeps.prepared_again import PreparedAgain
+from sweeps.records import Ending, Record, RecordStore, SweepInfo
 from sweeps.report.charts.chart import Chart
 from sweeps.report.data import LoadedSamples, SweepData
 
@@ -13,9 +18,15 @@ FEWEST_TRIALS: Final = 15
 """With fewer complete trials a report says little, and would take longer than a quick look does."""
 
 
-def read_whole(store: RecordStore, info: SweepInfo, load: LoadExperiment) -> SweepData:
-    """Return a sweep with the samples it was scored on, if they can be had."""
-    return SweepData.read(info, store, _samples(info, load))
+def read_whole(
+    store: RecordStore, info: SweepInfo, again: PreparedAgain
+) -> tuple[SweepData, Exception | None]:
+    """Return a sweep with the samples it was scored on, or without and why they cannot be had."""
+    data = SweepData.read(info, store)
+    try:
+        return dataclasses.replace(data, samples=_samples(data.records, again)), None
+    except Exception as error:  # whatever it is (data that are gone): the rest is written first
+        return data, error
 
 
 def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
@@ -39,11 +50,9 @@ def _is_plot(chart: Chart) -> bool:
     return chart.size != "third"
 
 
-def _samples(info: SweepInfo, load: LoadExperiment) -> LoadedSamples | None:
-    from sweeps.report.reading import load_samples
-
-    try:
-        experiment = load()
-        return None if experiment is None else load_samples(experiment, info)
-    except Exception:  # whatever it is, it has trained: a report without pictures is one, too
+def _samples(records: Sequence[Record], again: PreparedAgain) -> LoadedSamples | None:
+    experiment = again.load()
+    if not isinstance(experiment, Samples) or not records:
         return None
+    data = again.of(records[0])
+    return LoadedSamples(experiment, data, np.asarray(experiment.validation_labels(data), np.int64))

@@ -85,7 +85,9 @@ def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -
         what = f"run of attempt {key} is {run.status}; it is to be {content.status}"
         yield Problem("mlflow", what, Repair.SEND, key)
     if run.tags.get(UNDRAWN):
-        yield Problem("mlflow", f"run of attempt {key} lacks its pictures", Repair.SEND, key)
+        yield Problem(
+            "mlflow", f"run of attempt {key} lacks files that could not be made", Repair.SEND, key
+        )
     differing = [*_differing(content, run)]
     if differing:
         what = f"run of attempt {key} has another {', '.join(differing)} than its record"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 UNDRAWN: Final = "undrawn"
-"""Tag of a run whose pictures could not be drawn; also its status where completeness is judged."""
+"""Tag of a run that lacks files which could not be made; also its status where completeness is
+judged."""
 ORPHANED: Final = "orphaned"
 """Status of a run under a parent that is no more, where completeness is judged."""
 

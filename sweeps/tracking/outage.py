@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from sweeps.errors import StoreError
@@ -20,6 +21,21 @@ _OUTAGE_CODES: Final = frozenset(
 _TRY_LATER: Final = frozenset({408, 425, 429})
 
 
+class IncompleteError(Exception):
+    """A part of what a run shows could not be made; the rest is written, or is in `files`.
+
+    Asking again at once does not help: it stays pending, and `sweeps sync` makes it once the cause
+    is mended.
+    """
+
+    def __init__(
+        self, what: str, cause: BaseException, files: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Say what is missing and why; `files` are those of the run that could be made."""
+        super().__init__(f"{what}: {one_line(cause)}")
+        self.files = files
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether the same call may well succeed later."""
     refusal = getattr(getattr(error, "response", None), "status_code", 0)
@@ -36,5 +52,6 @@ def one_line(error: BaseException) -> str:
     """Return the gist of an error: MLflow's messages run over pages and hold whole requests."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     words = " ".join(redacted(word) if "://" in word else word for word in first.split())
-    text = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    kind = "" if isinstance(error, IncompleteError) else type(error).__name__
+    text = ": ".join(part for part in (kind, words) if part)
     return text if len(text) <= 300 else text[:297] + "..."

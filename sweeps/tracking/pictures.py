@@ -7,7 +7,7 @@ the thumbnail; `MlflowClient.log_image` of 3.17) are made here from trial and st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.confusion_picture import draw_confusion, encode
 from sweeps.tracking.finding import search
 from sweeps.tracking.known import KnownSweep
-from sweeps.tracking.outage import is_outage
+from sweeps.tracking.outage import IncompleteError, is_outage
 from sweeps.tracking.writing import log_files
 
 KEY: Final = "confusion_matrix"
@@ -93,6 +93,9 @@ def show_pictures(
         info: The sweep.
         best: Its best complete trials with their arrays.
         scratch: See `log_files`.
+
+    Raises:
+        IncompleteError: New ones are there, but the store refused to delete old ones.
     """
     wanted = plan_pictures(best)
     by_key = {record.spec.key: record for record in best}
@@ -102,26 +105,35 @@ def show_pictures(
         for run in search(client, sweep.experiment_id, marked)
         if run.info.lifecycle_stage == "active"
     }
-    for key, run in pictured.items():
-        if key not in wanted:
-            _remove(client, run.info.run_id, lambda path: True)
-            for tag in (PICTURES, LOGGED_IMAGES):  # the one it is found by goes last
-                if tag in run.data.tags:
-                    client.delete_tag(run.info.run_id, tag)
+    refused = [_hide(client, run) for key, run in pictured.items() if key not in wanted]
     for key, plan in wanted.items():
         if key not in sweep.children:  # its run could not be written
             continue
-        run_id = sweep.children[key][0]
         if key in pictured and pictured[key].data.tags.get(PICTURES) == str(plan):
             continue
+        run_id, files = sweep.children[key][0], _files(by_key[key], plan)
         client.set_tag(run_id, LOGGED_IMAGES, "true")
         reached("picture.begun")
-        files = _files(by_key[key], plan)
-        if key in pictured:
-            _remove(client, run_id, lambda path, files=files: path not in files)  # type: ignore[misc]
+        error = _remove(client, run_id, files) if key in pictured else None
         log_files(client, run_id, files, scratch)
         reached("picture.filed")
-        client.set_tag(run_id, PICTURES, str(plan))
+        if error is None:
+            client.set_tag(run_id, PICTURES, str(plan))
+        refused.append(error)
+    errors = [error for error in refused if error is not None]
+    if errors:
+        what = f"old confusion matrices, runs where they cannot be removed: {len(errors)}"
+        raise IncompleteError(what, errors[0]) from errors[0]
+
+
+def _hide(client: Any, run: Any) -> Exception | None:
+    """Remove the pictures of a run that is none of the best any more; see `_remove`."""
+    error = _remove(client, run.info.run_id, ())
+    if error is None:
+        for tag in (PICTURES, LOGGED_IMAGES):  # the one it is found by goes last
+            if tag in run.data.tags:
+                client.delete_tag(run.info.run_id, tag)
+    return error
 
 
 def _epochs(record: Record) -> int:
@@ -149,14 +161,23 @@ def _files(record: Record, plan: Plan) -> dict[str, bytes]:
     return files
 
 
-def _remove(client: Any, run_id: str, is_stale: Callable[[str], bool]) -> None:
-    """Delete pictures of an earlier plan; a store that keeps its files is let be."""
+def _remove(client: Any, run_id: str, kept: Collection[str]) -> Exception | None:
+    """Delete pictures of an earlier plan, all but some; a store that never deletes is let be.
+
+    Returns:
+        Why the first one that is still there could not be deleted; None if all are gone.
+    """
     repository = client._tracking_client._get_artifact_repo(run_id)  # MLflow has no other way
+    first = None
     for file in client.list_artifacts(run_id, FOLDER):
-        if not is_stale(file.path):
+        if file.path in kept:
             continue
         try:
             repository.delete_artifacts(file.path)
+        except NotImplementedError:
+            return first
         except Exception as error:
             if is_outage(error):
                 raise
+            first = first or error
+    return first

@@ -86,14 +86,21 @@ class Projection:
             reached("parent.running")
             return parent_id
 
-    def project(self, info: SweepInfo, record: Record, files: Mapping[str, bytes] | None) -> str:
+    def project(
+        self,
+        info: SweepInfo,
+        record: Record,
+        files: Mapping[str, bytes] | None,
+        *,
+        is_whole: bool = True,
+    ) -> str:
         """Write the child run of one attempt, whatever part of it is there already.
 
         Args:
             info: The sweep.
             record: How the attempt ended.
-            files: What the experiment drew, by name; None if it could not: the run is marked, and
-                counts as incomplete.
+            files: What the experiment drew, by name; None if it could not.
+            is_whole: Whether these are all; else the run is marked, and counts as incomplete.
 
         Returns:
             The id of the child run.
@@ -108,13 +115,14 @@ class Projection:
                 self._show_view(sweep, info)
             self._log_files(run_id, trial_files(info, record, files or {}))
             reached("run.filed")
-            if files is None:
+            is_whole = is_whole and files is not None
+            if not is_whole:
                 log_values(self._client(), run_id, tags={UNDRAWN: "true"})
             elif sweep.children.get(record.spec.key, ("", ""))[1] == UNDRAWN:
                 self._client().delete_tag(run_id, UNDRAWN)
             self._client().set_terminated(run_id, content.status, content.end_time)
             reached("run.ended")
-            status = UNDRAWN if files is None else standing(content.status, content.tags)
+            status = UNDRAWN if not is_whole else standing(content.status, content.tags)
             sweep.children[record.spec.key] = (run_id, status)
             return run_id
 

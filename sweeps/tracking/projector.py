@@ -17,7 +17,7 @@ from typing import Final
 
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.content import SweepNote
-from sweeps.tracking.outage import is_outage, one_line
+from sweeps.tracking.outage import IncompleteError, is_outage, one_line
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.store import abandon_store
 
@@ -41,7 +41,8 @@ class ProjectionReport:
 
     Attributes:
         done: Number of attempts whose run is complete.
-        pending: What is missing in MLflow: keys of attempts, `sweep` for the parent run.
+        pending: What is missing or incomplete in MLflow: keys of attempts, `sweep` for the parent
+            run.
         error: The last error in one line, None if nothing is missing.
     """
 
@@ -210,23 +211,27 @@ class Projector:
             self._started_sweep = True
 
     def _project(self, record: Record, files_factory: FilesFactory) -> None:
+        # Numbers without pictures beat no run at all; the error still counts.
         try:
             files = files_factory()
-        except Exception:
-            # Numbers without pictures beat no run at all; the error still counts.
-            self._projection.project(self._info, record, None)
+        except IncompleteError as error:
+            self._projection.project(self._info, record, error.files, is_whole=False)
             raise
+        except Exception as error:
+            self._projection.project(self._info, record, None, is_whole=False)
+            raise IncompleteError(f"pictures of trial {record.spec.slot}", error) from error
         self._projection.project(self._info, record, files)
 
     def _on_error(self, job: _Job, error: Exception) -> None:
         job.tries += 1
-        outage = is_outage(error)
-        self._started_sweep = False  # whoever deleted something may have deleted the parent
+        outage, is_lacking = is_outage(error), isinstance(error, IncompleteError)
+        # Whoever deleted something may have deleted the parent.
+        self._started_sweep = self._started_sweep and is_lacking
         with self._changed:
             self._error = one_line(error)
             self._is_away = outage
             self._last_tries -= outage and self._closing
-            if not outage and job.tries >= MAX_TRIES:
+            if is_lacking or (not outage and job.tries >= MAX_TRIES):
                 self._queue.popleft()
                 self._failed.append(job.name)
                 return

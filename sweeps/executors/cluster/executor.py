@@ -7,7 +7,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from distributed import KilledWorker
@@ -102,8 +102,9 @@ class DaskExecutor:
                 priority=-spec.slot,  # in the order of the slots, also when one is run again
                 resources=dict(self._cluster.resources) or None,
             )
-        except Exception:  # such as: its client has noticed before we have
-            raise self._gone() from None
+        except Exception as error:  # such as: its client has noticed before we have
+            self._running.pop(spec.key, None)
+            raise self._trouble(error) from error
         future.add_done_callback(lambda ended: remote.cancel() if ended.cancelled() else None)
         # Dask calls back in one thread for all: whoever waited there would hold up every result.
         remote.add_done_callback(lambda ended: self._take(ended, spec, future, keep))
@@ -189,22 +190,32 @@ class DaskExecutor:
         if remote.status == "finished":
             try:
                 result: Attempt | on_worker.Trouble = remote.result()
-            except Exception:  # while it was fetched; Dask has several words for it
-                raise self._gone() from None
+            except Exception as error:  # while it was fetched; Dask has several words for it
+                raise self._trouble(error) from error
             if isinstance(result, on_worker.Trouble):
                 raise WorkersError(result.text)
             return result
         if remote.status != "error":
-            raise self._gone()
-        error = remote.exception()
-        if isinstance(error, KilledWorker):
-            text = f"the workers that had it died, {error.allowed_failures + 1} in a row"
+            raise self._gone(f"the attempt is {remote.status}")
+        failed = remote.exception()
+        if isinstance(failed, KilledWorker):
+            text = f"the workers that had it died, {failed.allowed_failures + 1} in a row"
             now = now_ms()
             return Attempt(spec, None, text, now, now, "crash")
-        raise error
+        raise failed
 
-    def _gone(self) -> WorkersError:
-        return WorkersError(f"the Dask scheduler at {self._cluster.asked} has gone")
+    def _trouble(self, error: Exception) -> WorkersError:
+        """Return how an error of Dask's is said: that the scheduler has gone only if it has."""
+        text = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".removesuffix(
+            ": "
+        )
+        is_lost = isinstance(error, OSError | TimeoutError | CancelledError)
+        if is_lost or self._client.status != "running":
+            return self._gone(text)
+        return WorkersError(f"the Dask cluster at {self._cluster.asked} fails: {text}")
+
+    def _gone(self, why: str) -> WorkersError:
+        return WorkersError(f"the Dask scheduler at {self._cluster.asked} has gone ({why})")
 
 
 def _fail(future: Future[Any], why: str) -> None:
