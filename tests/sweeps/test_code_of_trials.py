@@ -1,9 +1,11 @@
 """What builds on a recorded trial refuses an experiment that was edited since, before it builds."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
 import sweeps
@@ -69,6 +71,37 @@ def test_a_model_is_not_loaded_with_edited_code(able, make_home):
     edit(able, "net_parts.py", "relu", "tanh")
     with pytest.raises(UsageError, match="other code"):
         sweeps.load("net", make_home()).best().load_model()
+
+
+SERVED = """
+import numpy as np
+from net_parts import scale
+from tests.sweeps.serving_experiment import ServingExperiment
+
+experiment = ServingExperiment()
+"""
+
+
+def test_a_model_that_edited_code_keeps_from_the_registry_is_said(
+    able, make_home, migrated_database
+):
+    (able.parent / "net.py").write_text(SERVED)
+    sweep = run(able, make_home)
+    best = sweep.best().slot
+    for file in make_home().glob("mlflow.db*"):
+        file.unlink()
+    shutil.rmtree(make_home() / "artifacts")
+    shutil.copy(migrated_database, make_home() / "mlflow.db")
+    edit(able, "net_parts.py", "relu", "tanh")
+    sent = invoke(make_home(), "sync")
+    assert sent.exit_code == 0, sent.output
+    said = f"no model of trial {best} of net is registered: trial {best} was trained by other code"
+    assert sent.stderr.count(said) == 1
+    assert '-    return "relu"' in sent.stderr
+    edit(able, "net_parts.py", "tanh", "relu")
+    assert invoke(make_home(), "sync").exit_code == 0
+    client = MlflowClient(f"sqlite:///{make_home() / 'mlflow.db'}")
+    assert len(client.search_registered_models()) == 1
 
 
 def test_code_declared_the_same_builds_again(able, make_home):

@@ -14,6 +14,7 @@ from sweeps.cli import app
 from sweeps.coordinator.lock import SweepLock
 from sweeps.home import Home
 from tests.faults.mlflow_state import mlflow_state
+from tests.sweeps.confusing_experiment import SPACE as CONFUSING
 
 
 @pytest.fixture
@@ -149,3 +150,48 @@ def test_mistakes_create_nothing(call, make_home):
     assert result.exit_code == 2
     assert call("sync").exit_code == 0  # nothing to send
     assert [path.name for path in make_home().iterdir()] == ["mlflow.db"]
+
+
+MOVED = """
+from pathlib import Path
+from tests.sweeps.confusing_experiment import ConfusingExperiment as Base
+
+
+class Filed(Base):
+    def prepare(self, source, split_seed):
+        path = Path(source or Path(__file__).with_name("data.txt"))
+        return super().prepare(path.read_text(), split_seed)
+
+
+experiment = Filed()
+"""
+
+
+@pytest.mark.slow
+def test_a_report_without_its_samples_stays_incomplete_until_the_data_are_named(
+    call, make_home, migrated_database, tmp_path
+):
+    (tmp_path / "filed_samples.py").write_text(MOVED)
+    (tmp_path / "data.txt").write_text("confusing")
+    text = CONFUSING.replace("tests.sweeps.confusing_experiment:", "filed_samples:")
+    (tmp_path / "filed.yaml").write_text(text.replace("pruner: median", "pruner: none"))
+    ran = call("run", tmp_path / "filed.yaml", "--trials", 24, "--workers", 0)
+    assert ran.exit_code == 0, ran.output
+    before = state(make_home(), "filed")
+    (tmp_path / "data.txt").rename(tmp_path / "moved.txt")
+    lose_runs(make_home(), migrated_database)
+    for _ in range(2):
+        lacking = call("sync")
+        assert lacking.exit_code == 3, lacking.output
+        assert "the parent run are missing or incomplete (samples in the report of filed: " in (
+            lacking.stdout
+        )
+        assert "data.txt" in lacking.stdout
+    parent = next(run for run in state(make_home(), "filed")["runs"] if "trial" not in run["tags"])
+    assert parent["status"] == "FINISHED"
+    assert "report.html" in parent["files"]
+    refused = call("sync", "--data", tmp_path / "moved.txt")
+    assert (refused.exit_code, "give its name" in refused.stderr) == (2, True)
+    mended = call("sync", "filed", "--data", tmp_path / "moved.txt")
+    assert mended.exit_code == 0, mended.output
+    assert state(make_home(), "filed") == before

@@ -6,12 +6,19 @@ import json
 import shutil
 
 import pytest
+from typer.testing import CliRunner
 
 import sweeps
+from sweeps.cli import app
+from sweeps.coordinator.attempt_files import AttemptFiles
+from sweeps.examining import Examiner
 from sweeps.home import Home
+from sweeps.prepared_again import PreparedAgain
 from sweeps.sync import sync_sweep
+from sweeps.tracking.outage import IncompleteError
 from tests.faults.mlflow_state import mlflow_state
-from tests.sweeps.examined_experiment import CONFIRMING
+from tests.sweeps.examined_experiment import CONFIRMING, ExaminedExperiment
+from tests.sweeps.toy_experiment import ToyExperiment
 
 EVALUATION = {
     "evaluation/summary.txt", "evaluation/diagnostics.json", "evaluation/errors.png",
@@ -82,13 +89,54 @@ def test_sending_again_adds_nothing_and_a_lost_store_gets_them_again(
     assert state(home, sweep) == before
 
 
-def test_where_data_are_gone_runs_are_whole_without_them(confirm, make_home, migrated_database):
+def test_where_data_are_gone_runs_stay_incomplete_until_these_are_named(
+    confirm, make_home, migrated_database
+):
     sweep, home = confirm(data="other"), make_home()
+    before = state(home, sweep)
     assert EVALUATION in evaluations(home, sweep).values(), "made from the data at hand"
     lose_runs(home, migrated_database)
-    report = send(home, sweep)  # knows only the experiment's own data, which are others
-    assert (len(report.written), report.pending, report.error) == (4, [], None)
-    assert set(map(frozenset, evaluations(home, sweep).values())) == {frozenset()}
+    finalists = [r.slot for r in sweep.rows() if r.params["block"] == 0]
+    for _ in range(2):
+        report = send(home, sweep)  # knows only the experiment's own data, which are others
+        assert report.pending == [sweep.trial(slot).record.spec.key for slot in finalists]
+        assert report.error.startswith(f"`evaluation/` of trial {finalists[-1]} of toy-final: ")
+        assert "name them by --data" in report.error
+        runs = [run for run in state(home, sweep)["runs"] if "trial" in run["tags"]]
+        assert all(run["status"] == "FINISHED" for run in runs)
+        assert all("undrawn" in run["tags"] for run in runs if run["params"]["block"] == "0")
+    command = CliRunner().invoke(app, ["doctor", "toy-final", "--home", str(home)])
+    assert f"attempt {report.pending[0]} lacks files" in command.stdout
+    words = ["sync", "toy-final", "--data", "other", "--home", str(home)]
+    sent = CliRunner().invoke(app, words)
+    assert sent.exit_code == 0, sent.output
+    assert state(home, sweep) == before
+
+
+def test_what_keeps_too_little_or_examines_nothing_is_whole_without(make_home, confirm):
+    sweep, home = confirm(), make_home()
+    store, record = Home(home).store(sweep.info.id), sweep.trial(0).record
+
+    class Little(ExaminedExperiment):
+        def examine(self, config, data, result):
+            raise ValueError("no logits")
+
+    class Broken(ExaminedExperiment):
+        def examine(self, config, data, result):
+            raise KeyError("logits")
+
+    def files(experiment):
+        again = PreparedAgain(lambda: experiment)
+        return AttemptFiles(sweep.info, store, Examiner(again))(record.spec.key)
+
+    whole = files(ExaminedExperiment())
+    drawn = {name: content for name, content in whole.items() if name not in EVALUATION}
+    assert whole.keys() >= EVALUATION
+    assert drawn
+    assert files(Little()) == files(ToyExperiment()) == drawn
+    with pytest.raises(IncompleteError, match="KeyError: 'logits'") as caught:
+        files(Broken())
+    assert caught.value.files == drawn
 
 
 def test_a_search_has_none_whatever_its_parameters_are_called(tmp_path, make_home):

@@ -67,9 +67,10 @@ def test_an_experiment_without_pages_gets_none(store):
     assert illustrated(store, champion, ToyExperiment()) == {}
 
 
-def test_other_data_or_too_little_left_make_no_page(store):
+def test_other_data_are_an_error_and_too_little_left_makes_no_page(store):
     (champion,) = written(store, record(0))
-    assert illustrated(store, champion, Illustrating(), digest="f" * 64) == {}
+    with pytest.raises(UsageError, match="was trained on other data"):
+        illustrated(store, champion, Illustrating(), digest="f" * 64)
     assert illustrated(store, champion, Illustrating()) != {}
     store.drop_weights(champion.spec.key)
     assert trained_of(store, make_info(), champion).weights is None
@@ -77,13 +78,14 @@ def test_other_data_or_too_little_left_make_no_page(store):
 
 
 @pytest.mark.parametrize("error", [KeyError("confusion"), ImportError("plotly"), OSError("full")])
-def test_an_experiment_that_fails_to_draw_costs_the_run_its_pages_only(store, error):
+def test_an_experiment_that_fails_to_draw_is_heard(store, error):
     class Failing(Illustrating):
         def illustrate(self, data, trained, beside):
             raise error
 
     (champion,) = written(store, record(0))
-    assert illustrated(store, champion, Failing()) == {}
+    with pytest.raises(type(error)):
+        illustrated(store, champion, Failing())
 
 
 def test_beside_stands_a_baseline_else_the_next_best_of_the_same_block():

@@ -16,6 +16,7 @@ from sweeps.tracking.content import SweepNote
 from sweeps.tracking.datasets import dataset_key, log_dataset
 from sweeps.tracking.files import TABLE_TAGS, TRIALS_TABLE, table_json
 from sweeps.tracking.finding import search
+from sweeps.tracking.outage import IncompleteError
 from sweeps.tracking.pictures import LOGGED_IMAGES, PICTURES, plan_pictures, show_pictures
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.store import open_client
@@ -198,3 +199,51 @@ def test_mlflow_reads_the_table_as_its_own(
     loaded = client.load_table("1", TRIALS_TABLE)
     assert loaded["slot"].tolist() == [0, 1]
     assert loaded["loss"].isna().tolist() == [False, True]
+
+
+def test_old_pictures_that_cannot_be_removed_are_said_and_tried_again(
+    home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    # The first one's slider has more steps: the second has too many pictures once it is gone.
+    made = [*ranked_records(1, epochs=6), *ranked_records(3)[1:]]
+    records = projected(projection, made)
+    show(projection, records[:2])
+
+    def refuse(self: Any, path: str) -> None:
+        raise MlflowException.invalid_parameter_value("deleting is forbidden")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalArtifactRepository, "delete_artifacts", refuse)
+        for _ in range(2):
+            with pytest.raises(IncompleteError, match="removed: 2: MlflowException: deleting is"):
+                show(projection, records[1:])
+        found = runs(home)
+        assert LOGGED_IMAGES in found["0000-1"].data.tags, "it is found again"
+        assert not found["0001-1"].data.tags[PICTURES].startswith("best 1"), "pending"
+        assert found["0002-1"].data.tags[PICTURES].startswith("best 2"), "the others go on"
+    show(projection, records[1:])
+    assert not pictures(home).get("0000-1")
+    assert LOGGED_IMAGES not in runs(home)["0000-1"].data.tags
+    assert runs(home)["0001-1"].data.tags[PICTURES].startswith("best 1")
+    assert {key: len(files) for key, files in pictures(home).items() if files} == {
+        "0001-1": 8, "0002-1": 8,
+    }  # fmt: skip
+
+
+def test_a_store_that_never_deletes_is_let_be(
+    home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    records = projected(projection, ranked_records(2))
+    show(projection, records)
+
+    def refuse(self: Any, path: str) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(LocalArtifactRepository, "delete_artifacts", refuse)
+    show(projection, records[1:])
+    assert runs(home)["0001-1"].data.tags[PICTURES].startswith("best 1")

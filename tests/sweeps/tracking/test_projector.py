@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from sweeps.tracking.content import SweepNote
-from sweeps.tracking.outage import is_outage, one_line
+from sweeps.tracking.outage import IncompleteError, is_outage, one_line
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import Projector
 from sweeps.tracking.store import open_client
@@ -150,8 +150,48 @@ def test_a_drawing_that_fails_does_not_cost_the_run_its_numbers(
     projector.start()
     projector.put(make_record(1), draw)
     report = projector.close(30)
-    assert (report.pending, report.error) == (["0001-1"], "RuntimeError: no font")
+    said = "pictures of trial 1: RuntimeError: no font"
+    assert (report.pending, report.error) == (["0001-1"], said)
     assert statuses(home)["0001"] == "FINISHED"
+
+
+def test_what_is_incomplete_is_tried_once_and_never_taken_for_an_outage(
+    home: Path, projection: Projection
+) -> None:
+    outages: list[str] = []
+    tried: list[str] = []
+
+    def gone() -> dict[str, bytes]:
+        tried.append("files")
+        raise FileNotFoundError("data.npz")  # an OSError, as of a store that is away
+
+    def lacking() -> dict[str, bytes]:
+        raise IncompleteError("`evaluation/` of trial 2", KeyError("logits"), DRAWN)
+
+    def end(runs: Projection) -> None:
+        tried.append("parent")
+        runs.finish_sweep(INFO, "FINISHED", {}, "at its end")
+        raise IncompleteError("samples in the report", OSError("gone"))
+
+    note = SweepNote(is_running=True)
+    projector = Projector(projection, INFO, note, on_outage=outages.append, pause_seconds=0.01)
+    projector.start()
+    projector.put(make_record(1), gone)
+    projector.put(make_record(2), lacking)
+    projector.finish(end)
+    projector.put(make_record(3), lambda: DRAWN)  # does not begin the parent anew
+    report = projector.close(30)
+    assert (report.pending, report.done) == (["0001-1", "0002-1", "sweep"], 1)
+    assert report.error == "samples in the report: OSError: gone"
+    assert (tried, outages) == (["files", "parent"], [])
+    found = statuses(home)
+    assert (found.pop("0002"), found.pop("0001"), found.pop("0003")) == ("FINISHED",) * 3
+    assert list(found.values()) == ["FINISHED"], "the parent"
+    client = open_client(f"sqlite:///{home / 'mlflow.db'}")
+    runs = {run.info.run_name: run for run in client.search_runs(["1"])}
+    assert [n for n, run in sorted(runs.items()) if "undrawn" in run.data.tags] == ["0001", "0002"]
+    files = client.list_artifacts(runs["0002"].info.run_id)
+    assert "loss_curves.png" in {file.path for file in files}
 
 
 def test_earlier_records_are_drawn_again_only_if_their_run_is_missing(

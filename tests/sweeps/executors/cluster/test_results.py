@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from sweeps.errors import WorkersError
 from sweeps.executors.cluster.connecting import parse_cluster
 from sweeps.executors.cluster.executor import DaskExecutor
 from sweeps.executors.cluster.fleet import look_at
@@ -46,3 +47,13 @@ def test_a_result_is_kept_while_another_one_still_is(executor):
     specs = [TrialSpec("s", slot, 1, 0, {"act": "fine"}) for slot in (0, 1)]
     futures = [executor.submit(spec, keep=keep) for spec in specs]
     assert [future.result(WAIT_SECONDS) for future in futures] == ["fine", "fine"]
+
+
+@pytest.mark.slow
+def test_an_error_that_is_not_the_schedulers_end_is_said_as_it_is(executor):
+    spec = TrialSpec("s", 0, 1, 0, {"act": "fine"})
+    with pytest.raises(WorkersError, match=r"the Dask cluster at .* fails: \w*Error: ") as caught:
+        executor.submit(spec, judge=threading.Lock())  # nothing that can be sent
+    assert "has gone" not in str(caught.value)
+    other = TrialSpec("s", 1, 1, 0, {"act": "fine"})
+    assert executor.submit(other).result(WAIT_SECONDS).result.stop_reason == "fine"
