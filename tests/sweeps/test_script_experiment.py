@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 import zipfile
 from pathlib import Path
@@ -333,7 +334,8 @@ def test_it_is_planned_without_running(space):
 
 def test_a_model_is_where_the_script_put_it(space, make_home):
     sweep = sweeps.run(str(space), home=make_home(), trials=1, workers=0, progress="quiet")
-    with pytest.raises(UsageError, match="ended without weights"):
+    said = r"ended without weights; what it wrote is in .*0000-1\.files \(zip\)"
+    with pytest.raises(UsageError, match=said):
         sweep.best().load_model()
 
 
@@ -428,6 +430,21 @@ def test_of_a_long_output_head_and_tail_are_kept(tmp_path):
     assert whole.endswith(tail)
     assert len(whole) == len(head) + int(marks[0]) + len(tail)
     assert len(tail) >= TAIL_BYTES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["written", "done"])
+def test_a_kill_while_files_are_kept_costs_neither_them_nor_the_sweep(writing, make_home, step):
+    words = ["run", str(writing), "--trials", "1", "--workers", "1", "--home", str(make_home())]
+    assert Launched(words, {"SWEEPS_FAILPOINT": f"files.{step}"}).wait() == -signal.SIGKILL
+    assert Launched(words).wait() == 0
+    (archive,) = make_home().glob("records/*/0000-1.files")
+    with zipfile.ZipFile(archive) as held:
+        assert held.read("stdout.txt").startswith(b"learning at 0.25\n")
+    sweep = sweeps.load("writing", make_home())
+    assert kept(sweep, "0000-2")["output/model/weights.bin"] == bytes(1000) + b"0-2"
+    share_sweep(sweep.home, sweep.info, make_home() / "shared")
+    assert "0000-1.files" not in zipfile.ZipFile(make_home() / "shared").namelist()
 
 
 def test_what_a_killed_coordinator_had_running_is_kept_by_the_next_start(space, make_home):
