@@ -39,7 +39,7 @@ from sweeps.experiment import (
     TrialSpec,
     Value,
 )
-from sweeps.records.kept_files import last_lines
+from sweeps.records.kept_files import last_lines, printed_files
 from sweeps.script_command import (
     ATTEMPT,
     DATA,
@@ -50,12 +50,15 @@ from sweeps.script_command import (
     TRIAL,
     ScriptCommand,
 )
-from sweeps.script_output import OutputError, Streams, listen
+from sweeps.script_output import OutputError, Printed, listen
 
 OUTPUT_VARIABLE: Final = "SWEEPS_OUTPUT"
 _OF_ONE_ATTEMPT: Final = {OUTPUT: "{output}", TRIAL: "{trial}", ATTEMPT: "{attempt}"}
 """What messages show in their place, so that two attempts that fail alike say the same."""
 _DEAF_TO_CTRL_C: Final = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
+SHORTEST_PAUSE_SECONDS: Final = 0.01
+LONGEST_PAUSE_SECONDS: Final = 0.2
+"""How long nobody looks what a script has printed: the longer it was silent, the longer."""
 PATIENCE_SECONDS: Final = 3.0
 """How long a script that is told to end may take, before it is killed."""
 
@@ -172,7 +175,7 @@ class ScriptExperiment:
                 history, metrics, stop = listen(script.lines(), on_epoch)
                 code = script.end() if stop else script.wait()
             if stop is None:
-                self._check(code, metrics, _printed(folder))
+                self._check(code, metrics, printed_files(folder))
         except OutputError as error:
             raise _failed(str(error), shown, folder, is_final=True) from None
         except _EndError as error:
@@ -249,16 +252,11 @@ class _EndError(Exception):
 
 def _failed(problem: str, command: str, folder: Path, *, is_final: bool) -> ScriptError:
     """Say what went wrong, what was run, and the last that it printed."""
-    printed = _printed(folder)
+    printed = printed_files(folder)
     # What people look for stands in the first line, which is all that a terminal shows.
     lines = printed.get("stderr.txt", b"").decode(errors="replace").strip().splitlines()
     first = problem if is_final or not lines else f"{problem}: {lines[-1]}"
     return ScriptError(f"{first}\n\nCommand: {command}{last_lines(printed)}", is_final=is_final)
-
-
-def _printed(folder: Path) -> dict[str, bytes]:
-    paths = (folder / name for name in ("stdout.txt", "stderr.txt"))
-    return {path.name: path.read_bytes() for path in paths if path.exists()}
 
 
 def _text(value: Value) -> str:
@@ -280,29 +278,44 @@ class _Running:
         }
 
     def __enter__(self) -> _Running:
+        self._stdout = Printed(self._folder / "stdout.txt")
+        self._stderr = Printed(self._folder / "stderr.txt")
         self._process = subprocess.Popen(  # noqa: S603 - the command of the user's own space
             [*_DEAF_TO_CTRL_C, *self._command],
             cwd=self._directory,
             env=self._environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
+            stdout=self._stdout.fileno(),
+            stderr=self._stderr.fileno(),
         )
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._streams = Streams(self._process.stdout, self._process.stderr, self._folder)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
             _signal_all(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._streams.finish()
+        self._stdout.close()
+        self._stderr.close()
 
     def lines(self) -> Iterator[str]:
         """Yield what may be a line of JSON, until it has ended."""
-        return self._streams.lines(lambda: self._process.poll() is not None)
+        pause, has_ended = SHORTEST_PAUSE_SECONDS, False
+        while not has_ended:
+            has_ended = self._has_ended_in(pause)  # asked first: then what it left is read as well
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            for line in self._stdout.new_lines():
+                pause = SHORTEST_PAUSE_SECONDS
+                yield line
+            self._stdout.free()
+            self._stderr.free()
+        yield from self._stdout.last_line()
+
+    def _has_ended_in(self, seconds: float) -> bool:
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def wait(self) -> int:
         """Return its exit code."""

@@ -1,30 +1,26 @@
 """What a script prints while it trains: a JSON line an epoch, and one with its result.
 
-All of it is written to files as it comes, so that it is there also if whoever listens is killed;
-of a long one its head and its tail are kept.
+It prints into files, which are read as they grow: all of it is there whoever is killed.
 """
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
 import json
 import math
 import os
-import queue
-import threading
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from sweeps.experiment import OnEpoch, Stop
+from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES
 
-HEAD_BYTES: Final = 64 * 1024
-TAIL_BYTES: Final = 128 * 1024
-"""Of what a script prints: its first bytes are kept, and at least so many of its last."""
 _LONGEST_LINE: Final = 1 << 20
 """A longer line is none of ours."""
-_SILENCE_SECONDS: Final = 1.0
-"""So long nothing comes from a script that has ended: what it left behind holds its stdout."""
+_PIECE_BYTES: Final = 1 << 16
+_FREE_BYTES: Final = 1 << 22
 
 
 class OutputError(ValueError):
@@ -81,108 +77,58 @@ def _numbers(values: Any, line: str, example: str) -> dict[str, float]:
         raise OutputError(f"{said}; print it such as {example}") from None
 
 
-class Log:
-    """A file that a stream is written to as it comes: whole at any time, and never large."""
+class Printed:
+    """A file that a process prints into itself, and which is read as it grows.
+
+    So whatever is killed, all is there that was printed; and nobody waits for anybody. The middle
+    of a long one, which nobody keeps, gives its room back where the system can do that.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Remember where; the file is made once something comes."""
-        self._path = path
-        self._file: IO[bytes] | None = None
-        self._size = self._left_out = self._tail_at = 0
+        """Make the file."""
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+        self._read_to = self._freed_to = 0
+        self._begun = b""
 
-    def write(self, data: bytes) -> None:
-        """Add to it; a disk that takes no more costs the log, not the trial."""
-        with contextlib.suppress(OSError):
-            if self._file is None:
-                self._file = self._path.open("wb", buffering=0)
-            self._file.write(data)
-            self._size += len(data)
-            if self._size > HEAD_BYTES + 2 * TAIL_BYTES:
-                self._shorten()
+    def fileno(self) -> int:
+        """Return the descriptor that the process prints to."""
+        return self._file
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._file is not None:
-            self._file.close()
+        """Let go of the file, which stays."""
+        os.close(self._file)
 
-    def _shorten(self) -> None:
-        """Put a file with head and tail in its place."""
-        content = self._path.read_bytes()
-        tail = content[-TAIL_BYTES:]
-        begin = self._tail_at or HEAD_BYTES
-        self._left_out += len(content) - len(tail) - begin
-        said = f"\n... {self._left_out} bytes are left out here ...\n".encode()
-        head = content[:HEAD_BYTES] + said
-        shorter = self._path.with_name(f".{self._path.name}.tmp")
-        shorter.write_bytes(head + tail)
-        shorter.replace(self._path)
-        self.close()
-        self._file = self._path.open("ab", buffering=0)
-        self._size, self._tail_at = len(head) + len(tail), len(head)
+    def new_lines(self) -> Iterator[str]:
+        """Yield what has come and may be a line of JSON."""
+        while piece := os.pread(self._file, _PIECE_BYTES, self._read_to):
+            self._read_to += len(piece)
+            yield from self._split(piece)
 
+    def last_line(self) -> Iterator[str]:
+        """Yield what came without an end of its line; the process has ended."""
+        yield from self._split(b"\n")
 
-class Streams:
-    """Reads what a process prints, in threads of its own, so that it never waits for us."""
+    def free(self) -> None:
+        """Give back the room of what is neither head nor tail."""
+        begin = max(self._freed_to, HEAD_BYTES)
+        end = os.fstat(self._file).st_size - TAIL_BYTES
+        if end - begin >= _FREE_BYTES:
+            _punch(self._file, begin, end - begin)
+            self._freed_to = end
 
-    def __init__(self, stdout: IO[bytes], stderr: IO[bytes], folder: Path) -> None:
-        """Begin to read.
-
-        Args:
-            stdout: The process's.
-            stderr: The same.
-            folder: Where `stdout.txt` and `stderr.txt` go.
-        """
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._read, args=(stdout, folder / "stdout.txt", self._take)),
-            threading.Thread(target=self._read, args=(stderr, folder / "stderr.txt", None)),
-        ]
-        self._begun = b""
-        for thread in self._threads:
-            thread.daemon = True
-            thread.start()
-
-    def lines(self, has_ended: Callable[[], bool]) -> Iterator[str]:
-        """Yield what may be a line of JSON, until the stream has ended.
-
-        Args:
-            has_ended: Whether the process has; what it left behind may hold the stream open.
-        """
-        while True:
-            try:
-                line = self._lines.get(timeout=_SILENCE_SECONDS)
-            except queue.Empty:
-                if has_ended():
-                    return
-                continue
-            if line is None:
-                return
-            yield line
-
-    def finish(self) -> None:
-        """Wait until everything is written that a process which has ended left in its pipes."""
-        for thread in self._threads:
-            thread.join(_SILENCE_SECONDS)
-
-    def _read(self, stream: IO[bytes], path: Path, take: Callable[[bytes], None] | None) -> None:
-        log = Log(path)
-        try:
-            while piece := os.read(stream.fileno(), 1 << 16):
-                log.write(piece)
-                if take is not None:
-                    take(piece)
-        finally:
-            log.close()
-            stream.close()
-            if take is not None:
-                take(b"\n")
-                self._lines.put(None)
-
-    def _take(self, piece: bytes) -> None:
+    def _split(self, piece: bytes) -> Iterator[str]:
         *whole, self._begun = (self._begun + piece).split(b"\n")
         for line in whole:
             text = line.strip()
             if text.startswith(b"{"):
-                self._lines.put(text.decode(errors="replace"))
+                yield text.decode(errors="replace")
         if len(self._begun) > _LONGEST_LINE:
             self._begun = b"(too long)"
+
+
+def _punch(file: int, begin: int, length: int) -> None:
+    """Make a hole in a file (Linux; elsewhere it keeps its room until the attempt ends)."""
+    if sys.platform == "linux":
+        keep_size_punch_hole = 3
+        offsets = ctypes.c_int64(begin), ctypes.c_int64(length)
+        ctypes.CDLL(None).fallocate(file, keep_size_punch_hole, *offsets)

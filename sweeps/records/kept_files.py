@@ -14,13 +14,17 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import IO, Final
 
 from sweeps.records.format import FormatError
 
 MOST_BYTES: Final = 64 * 2**20
 """Of one attempt's files, together."""
 MOST_FILES: Final = 1000
+PRINTED: Final = ("stderr.txt", "stdout.txt")
+"""What an attempt printed: of a long one its head and its tail are kept."""
+HEAD_BYTES: Final = 64 * 1024
+TAIL_BYTES: Final = 192 * 1024
 LEFT_OUT: Final = "left_out.txt"
 _NAMED: Final = 200
 """How many of the files that were left out are named."""
@@ -78,8 +82,10 @@ def _sizes(folder: Path, left_out: list[str]) -> Iterator[tuple[str, int]]:
                 left_out.append(f"{shown}: {'a link' if path.is_symlink() else 'no file'}")
             elif not is_plain(path.relative_to(folder).as_posix()):
                 left_out.append(f"{shown}: a name that cannot be kept")
-            else:
+            elif shown not in PRINTED:
                 yield shown, found.st_size
+            elif found.st_size:
+                yield shown, min(found.st_size, HEAD_BYTES + TAIL_BYTES)
 
 
 def _shown(folder: Path, path: str | Path) -> str:
@@ -106,7 +112,7 @@ def _read(root: int, name: str, most: int) -> bytes:
             opened = below
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         with os.fdopen(os.open(last, flags, dir_fd=opened), "rb") as file:
-            content = file.read(most + 1)
+            content = _ends(file) if name in PRINTED else file.read(most + 1)
     finally:
         os.close(opened)
     if len(content) > most:
@@ -114,10 +120,30 @@ def _read(root: int, name: str, most: int) -> bytes:
     return content
 
 
+def _ends(file: IO[bytes]) -> bytes:
+    """Return what was printed into a file; of more than is kept, its head and its tail."""
+    size = os.fstat(file.fileno()).st_size
+    if size <= HEAD_BYTES + TAIL_BYTES:
+        return file.read(HEAD_BYTES + TAIL_BYTES)
+    head = file.read(HEAD_BYTES)
+    file.seek(size - TAIL_BYTES)
+    said = f"\n... {size - HEAD_BYTES - TAIL_BYTES} bytes are left out here ...\n"
+    return head + said.encode() + file.read(TAIL_BYTES)
+
+
+def printed_files(folder: Path) -> dict[str, bytes]:
+    """Return what an attempt has printed so far, as it is kept."""
+    files = {}
+    for name in PRINTED:
+        with suppress(FileNotFoundError), (folder / name).open("rb") as file:
+            files[name] = _ends(file)
+    return files
+
+
 def last_lines(files: Mapping[str, bytes]) -> str:
     """Return the last lines of what an attempt printed, as paragraphs; empty if it did not."""
     told = ""
-    for name in ("stderr.txt", "stdout.txt"):
+    for name in PRINTED:
         text = files.get(name, b"").decode(errors="replace").strip()
         # Of a progress bar only what a terminal would show.
         lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]

@@ -247,7 +247,9 @@ class RecordStore:
         """
         path = self._weights_path(record.spec.key)
         if record.weights_sha256 is None:
-            raise UsageError(f"trial {record.spec.slot} ended without weights")
+            own = f"; what it wrote is in {self.files_path(record.spec.key)} (zip)"
+            hint = own if record.files_sha256 else ""
+            raise UsageError(f"trial {record.spec.slot} ended without weights{hint}")
         try:
             packed = path.read_bytes()
         except FileNotFoundError:

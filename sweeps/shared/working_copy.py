@@ -1,8 +1,8 @@
 """A home as the working copy of a shared database: what changed here goes there, and back.
 
 Three states of a file are compared: here, there, and as both last had it (the manifest). Whoever
-changed it wins; if both did, the database does. Records and weights never change once they are
-written, so there the database always wins: a record that the disk has damaged comes back from it.
+changed it wins; if both did, the database does. Records, weights and what attempts wrote
+never change, so there the database always wins: a record that the disk has damaged comes back.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import signal
 import sys
 import zipfile
 from pathlib import Path
@@ -19,8 +19,8 @@ from sweeps.experiment import Stop, TrialSpec
 from sweeps.home import Home
 from sweeps.lifecycle.sharing import import_sweep, share_sweep
 from sweeps.records import RecordError
+from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES, collect_files
 from sweeps.script_experiment import ScriptExperiment
-from sweeps.script_output import HEAD_BYTES, TAIL_BYTES
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.conftest import eventually, is_alive
 from tests.sweeps.launching import Launched
@@ -333,7 +333,8 @@ def test_it_is_planned_without_running(space):
 
 def test_a_model_is_where_the_script_put_it(space, make_home):
     sweep = sweeps.run(str(space), home=make_home(), trials=1, workers=0, progress="quiet")
-    with pytest.raises(UsageError, match="ended without weights"):
+    said = r"ended without weights; what it wrote is in .*0000-1\.files \(zip\)"
+    with pytest.raises(UsageError, match=said):
         sweep.best().load_model()
 
 
@@ -413,21 +414,37 @@ def test_what_a_script_leaves_behind_does_not_hold_up_its_trial(tmp_path):
 
 
 def test_of_a_long_output_head_and_tail_are_kept(tmp_path):
-    text = "for n in range(100_000): print('line', n)\nprint('{\"result\": {\"score\": 1}}')"
+    count = 1_000_000
+    text = f"print(*map('line {{}}'.format, range({count})), sep='\\n')\n"
+    text += 'print(\'{"result": {"score": 1}}\')'
     spec = TrialSpec("s", 0, 1, seed=5, config={"x": 0.5})
     experiment = script(tmp_path, text)
     folder = tmp_path / "attempt"
     folder.mkdir()
     experiment.train_in(folder, spec, experiment.prepare(None, 0), lambda epoch, metrics: None)
-    printed = (folder / "stdout.txt").read_text()
-    assert len(printed) <= HEAD_BYTES + 2 * TAIL_BYTES + 100
-    marks = re.findall(r"\n\.\.\. (\d+) bytes are left out here \.\.\.\n", printed)
-    head, tail = printed.split(f"\n... {marks[0]} bytes are left out here ...\n")
-    whole = "".join(f"line {n}\n" for n in range(100_000)) + '{"result": {"score": 1}}\n'
-    assert whole.startswith(head)
-    assert whole.endswith(tail)
-    assert len(whole) == len(head) + int(marks[0]) + len(tail)
-    assert len(tail) >= TAIL_BYTES
+    printed = collect_files(folder)["stdout.txt"].decode()
+    whole = "".join(f"line {n}\n" for n in range(count)) + '{"result": {"score": 1}}\n'
+    assert (folder / "stdout.txt").stat().st_size == len(whole)
+    left_out = len(whole) - HEAD_BYTES - TAIL_BYTES
+    said = f"\n... {left_out} bytes are left out here ...\n"
+    assert printed == whole[:HEAD_BYTES] + said + whole[-TAIL_BYTES:]
+    # The middle of it takes no room on the disk while the script goes on.
+    assert (folder / "stdout.txt").stat().st_blocks * 512 < len(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["written", "done"])
+def test_a_kill_while_files_are_kept_costs_neither_them_nor_the_sweep(writing, make_home, step):
+    words = ["run", str(writing), "--trials", "1", "--workers", "1", "--home", str(make_home())]
+    assert Launched(words, {"SWEEPS_FAILPOINT": f"files.{step}"}).wait() == -signal.SIGKILL
+    assert Launched(words).wait() == 0
+    (archive,) = make_home().glob("records/*/0000-1.files")
+    with zipfile.ZipFile(archive) as held:
+        assert held.read("stdout.txt").startswith(b"learning at 0.25\n")
+    sweep = sweeps.load("writing", make_home())
+    assert kept(sweep, "0000-2")["output/model/weights.bin"] == bytes(1000) + b"0-2"
+    share_sweep(sweep.home, sweep.info, make_home() / "shared")
+    assert "0000-1.files" not in zipfile.ZipFile(make_home() / "shared").namelist()
 
 
 def test_what_a_killed_coordinator_had_running_is_kept_by_the_next_start(space, make_home):

@@ -5,7 +5,10 @@ import os
 
 import pytest
 
-from sweeps.executors.attempt import reason_of
+from sweeps.errors import ScriptError
+from sweeps.executors.attempt import Attempt, reason_of, run_attempt
+from sweeps.experiment import TrialSpec
+from tests.sweeps.toy_experiment import ToyExperiment
 
 
 def raised(act):
@@ -60,3 +63,29 @@ def from_a_mistake():
 )
 def test_a_mistake_of_the_code_is_told_from_trouble_of_the_world(act, reason):
     assert reason_of(raised(act)) == reason
+
+
+SPEC = TrialSpec("s", 0, 1, 0, {})
+
+
+class Writing(ToyExperiment):
+    def train_in(self, folder, spec, data, on_epoch):
+        (folder / "output").mkdir()
+        (folder / "output" / "half").write_text("half")
+        raise ScriptError("no result", is_final=True)
+
+
+def test_an_attempt_that_failed_has_the_files_it_wrote_and_no_traceback_of_ours(tmp_path):
+    folder = tmp_path / "running" / SPEC.key
+    attempt = run_attempt(Writing(), SPEC, None, lambda epoch, metrics: None, None, folder)
+    kept = attempt.with_files_of(folder)
+    assert (kept.error, kept.reason) == ("no result", "invalid")
+    assert kept.files == {"output/half": b"half"}
+    assert attempt.with_files_of(None) is attempt
+
+
+@pytest.mark.parametrize("reason", ["crash", "oom", "timeout"])
+def test_one_whose_process_was_ended_says_what_it_printed_last(tmp_path, reason):
+    (tmp_path / "stdout.txt").write_text("as far as this\n")
+    attempt = Attempt(SPEC, None, "it was ended", 1, 2, reason).with_files_of(tmp_path)
+    assert attempt.error == "it was ended\n\nThe last lines of its stdout:\nas far as this"
