@@ -181,7 +181,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
 def _limits(options: RunOptions, space: Space) -> Limits:
     return Limits(
         trials=options.trials or space.defaults.trials,
-        timeout_seconds=options.timeout_seconds,
+        timeout_seconds=seconds_above_zero("--timeout", options.timeout),
         target=options.target,
         stop_after=options.stop_after,
     )
@@ -204,15 +204,6 @@ def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choic
     if name is None:
         return Choice(default.name, {**default.options, **options})
     return Choice(name, dict(options))
-
-
-def _limits(options: RunOptions, space: Space) -> Limits:
-    return Limits(
-        trials=options.trials or space.defaults.trials,
-        timeout_seconds=seconds_above_zero("--timeout", options.timeout),
-        target=options.target,
-        stop_after=options.stop_after,
-    )
 
 
 def _sampler(choice: Choice, space: Space) -> SamplerFactory | None:
