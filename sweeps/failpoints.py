@@ -47,7 +47,16 @@ NAMES: Final = (
     *OF_A_SWEEP,
     *(
         f"{file}.{step}"
-        for file in ("hunch", "steering", "notes", "archived", "conclusion", "taken", "retry")
+        for file in (
+            "hunch",
+            "steering",
+            "notes",
+            "archived",
+            "conclusion",
+            "taken",
+            "retry",
+            "checked",
+        )
         for step in STEPS
     ),
     *("delete.begun", "delete.done", "delete.unregistered"),
