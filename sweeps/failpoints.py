@@ -49,6 +49,7 @@ NAMES: Final = (
         f"{file}.{step}"
         for file in (
             *("hunch", "steering", "notes", "archived", "conclusion", "taken", "retry", "files"),
+            "checked",
         )
         for step in STEPS
     ),
