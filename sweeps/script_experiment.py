@@ -11,16 +11,13 @@ is what it writes into the folder `{output}` (`SWEEPS_OUTPUT` in its environment
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shlex
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -50,17 +47,10 @@ from sweeps.script_command import (
     TRIAL,
     ScriptCommand,
 )
-from sweeps.script_output import OutputError, Printed, listen
+from sweeps.script_output import OutputError, RunningScript, listen
 
-OUTPUT_VARIABLE: Final = "SWEEPS_OUTPUT"
 _OF_ONE_ATTEMPT: Final = {OUTPUT: "{output}", TRIAL: "{trial}", ATTEMPT: "{attempt}"}
 """What messages show in their place, so that two attempts that fail alike say the same."""
-_DEAF_TO_CTRL_C: Final = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
-SHORTEST_PAUSE_SECONDS: Final = 0.01
-LONGEST_PAUSE_SECONDS: Final = 0.2
-"""How long nobody looks what a script has printed: the longer it was silent, the longer."""
-PATIENCE_SECONDS: Final = 3.0
-"""How long a script that is told to end may take, before it is killed."""
 
 
 class ScriptExperiment:
@@ -171,7 +161,7 @@ class ScriptExperiment:
         shown = shlex.join(self._command.words({**values, **_OF_ONE_ATTEMPT}))
         began = time.perf_counter()
         try:
-            with _Running(command, self._directory, folder, output) as script:
+            with RunningScript(command, self._directory, folder, output) as script:
                 history, metrics, stop = listen(script.lines(), on_epoch)
                 code = script.end() if stop else script.wait()
             if stop is None:
@@ -261,83 +251,3 @@ def _failed(problem: str, command: str, folder: Path, *, is_final: bool) -> Scri
 
 def _text(value: Value) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
-
-
-class _Running:
-    """A script that does not outlive its trial, and hears no Ctrl-C meant for the sweep."""
-
-    def __init__(
-        self, command: Sequence[str], directory: Path | None, folder: Path, output: Path
-    ) -> None:
-        self._command, self._directory = command, directory
-        self._folder = folder
-        self._environment = {
-            "PYTHONUNBUFFERED": "1",  # each line at once: epochs are heard, a kill loses none
-            **os.environ,
-            OUTPUT_VARIABLE: str(output),
-        }
-
-    def __enter__(self) -> _Running:
-        self._stdout = Printed(self._folder / "stdout.txt")
-        self._stderr = Printed(self._folder / "stderr.txt")
-        self._process = subprocess.Popen(  # noqa: S603 - the command of the user's own space
-            [*_DEAF_TO_CTRL_C, *self._command],
-            cwd=self._directory,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=self._stdout.fileno(),
-            stderr=self._stderr.fileno(),
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            _signal_all(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._stdout.close()
-        self._stderr.close()
-
-    def lines(self) -> Iterator[str]:
-        """Yield what may be a line of JSON, until it has ended."""
-        pause, has_ended = SHORTEST_PAUSE_SECONDS, False
-        while not has_ended:
-            has_ended = self._has_ended_in(pause)  # asked first: then what it left is read as well
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            for line in self._stdout.new_lines():
-                pause = SHORTEST_PAUSE_SECONDS
-                yield line
-            self._stdout.free()
-            self._stderr.free()
-        yield from self._stdout.last_line()
-
-    def _has_ended_in(self, seconds: float) -> bool:
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-    def wait(self) -> int:
-        """Return its exit code."""
-        return self._process.wait()
-
-    def end(self) -> int:
-        """Tell it to end, and what it started; kill them if they do not; return the exit code."""
-        _signal_all(self._process.pid, signal.SIGTERM)
-        try:
-            return self._process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            _signal_all(self._process.pid, signal.SIGKILL)
-            return self._process.wait()
-
-
-def _signal_all(pid: int, number: signal.Signals) -> None:
-    """Signal a process and, where Linux says which they are, all that descend from it."""
-    found = [pid]
-    for one in found:
-        for children in Path(f"/proc/{one}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                found += map(int, children.read_text().split())
-    for one in reversed(found):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(one, number)

@@ -1,22 +1,32 @@
-"""What a script prints while it trains: a JSON line an epoch, and one with its result.
+"""A script that runs, and what it prints: a JSON line an epoch, and one with its result.
 
 It prints into files, which are read as they grow: all of it is there whoever is killed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import math
 import os
+import signal
+import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from sweeps.experiment import OnEpoch, Stop
 from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES
 
+OUTPUT_VARIABLE: Final = "SWEEPS_OUTPUT"
+_DEAF_TO_CTRL_C: Final = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
+SHORTEST_PAUSE_SECONDS: Final = 0.01
+LONGEST_PAUSE_SECONDS: Final = 0.2
+"""How long nobody looks what a script has printed: the longer it was silent, the longer."""
+PATIENCE_SECONDS: Final = 3.0
+"""How long a script that is told to end may take, before it is killed."""
 _LONGEST_LINE: Final = 1 << 20
 """A longer line is none of ours."""
 _PIECE_BYTES: Final = 1 << 16
@@ -132,3 +142,83 @@ def _punch(file: int, begin: int, length: int) -> None:
         keep_size_punch_hole = 3
         offsets = ctypes.c_int64(begin), ctypes.c_int64(length)
         ctypes.CDLL(None).fallocate(file, keep_size_punch_hole, *offsets)
+
+
+class RunningScript:
+    """A script that does not outlive its trial, and hears no Ctrl-C meant for the sweep."""
+
+    def __init__(
+        self, command: Sequence[str], directory: Path | None, folder: Path, output: Path
+    ) -> None:
+        self._command, self._directory = command, directory
+        self._folder = folder
+        self._environment = {
+            "PYTHONUNBUFFERED": "1",  # each line at once: epochs are heard, a kill loses none
+            **os.environ,
+            OUTPUT_VARIABLE: str(output),
+        }
+
+    def __enter__(self) -> RunningScript:
+        self._stdout = Printed(self._folder / "stdout.txt")
+        self._stderr = Printed(self._folder / "stderr.txt")
+        self._process = subprocess.Popen(  # noqa: S603 - the command of the user's own space
+            [*_DEAF_TO_CTRL_C, *self._command],
+            cwd=self._directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._stdout.fileno(),
+            stderr=self._stderr.fileno(),
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            _signal_all(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._stdout.close()
+        self._stderr.close()
+
+    def lines(self) -> Iterator[str]:
+        """Yield what may be a line of JSON, until it has ended."""
+        pause, has_ended = SHORTEST_PAUSE_SECONDS, False
+        while not has_ended:
+            has_ended = self._has_ended_in(pause)  # asked first: then what it left is read as well
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            for line in self._stdout.new_lines():
+                pause = SHORTEST_PAUSE_SECONDS
+                yield line
+            self._stdout.free()
+            self._stderr.free()
+        yield from self._stdout.last_line()
+
+    def _has_ended_in(self, seconds: float) -> bool:
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def wait(self) -> int:
+        """Return its exit code."""
+        return self._process.wait()
+
+    def end(self) -> int:
+        """Tell it to end, and what it started; kill them if they do not; return the exit code."""
+        _signal_all(self._process.pid, signal.SIGTERM)
+        try:
+            return self._process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            _signal_all(self._process.pid, signal.SIGKILL)
+            return self._process.wait()
+
+
+def _signal_all(pid: int, number: signal.Signals) -> None:
+    """Signal a process and, where Linux says which they are, all that descend from it."""
+    found = [pid]
+    for one in found:
+        for children in Path(f"/proc/{one}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += map(int, children.read_text().split())
+    for one in reversed(found):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(one, number)

@@ -256,7 +256,7 @@ for epoch in itertools.count(1):
 
 @pytest.mark.parametrize("deaf", [False, True])
 def test_it_ends_when_it_is_told_to_whether_it_listens_or_not(tmp_path, deaf, monkeypatch):
-    monkeypatch.setattr("sweeps.script_experiment.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("sweeps.script_output.PATIENCE_SECONDS", 0.3)
     experiment = script(tmp_path, ENDLESS.format(deaf=deaf))
     result = run(experiment, on_epoch=lambda epoch, _: Stop("pruned") if epoch == 2 else None)
     assert (result.outcome, result.stop_reason) == ("stopped", "pruned")
