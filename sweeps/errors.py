@@ -5,6 +5,10 @@ class UsageError(ValueError):
     """What was asked cannot be done; the message says what was received and how to fix it."""
 
 
+class UntrustedError(UsageError):
+    """A sweep was imported, and what it names is not to be run: its records say what they say."""
+
+
 class WorkersError(RuntimeError):
     """No worker process can be started, or go on; the message says why."""
 

@@ -11,17 +11,26 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from search_spaces.bodies.importing import import_module
 from search_spaces.objectives import Objective
-from sweeps.errors import UsageError
+from sweeps.errors import UntrustedError, UsageError
 from sweeps.experiment import Experiment
 from sweeps.naming import did_you_mean
-from sweeps.records import RecordError, RecordStore, SweepInfo, confirmed_by
+from sweeps.records import (
+    Foreign,
+    RecordError,
+    RecordStore,
+    SweepInfo,
+    confirmed_by,
+    read_foreign,
+)
 from sweeps.script_command import ScriptCommand
 from sweeps.script_experiment import ScriptExperiment
 
+SHIPPED: Final = frozenset({"digitexp.experiment:experiment", "digitexp.on_blocks:experiment"})
+"""The experiments that are installed with this package."""
 _MEMBERS = ("name", "parameters", "metrics", "measures", "check", "prepare", "measure", "plan")
 _CALLED_IN_A_TRIAL = ("warm_up", "train", "draw", "load_model")
 
@@ -96,14 +105,48 @@ def experiment_folder(info: SweepInfo, records: Path) -> Path | None:
 
     Returns:
         None if the experiment is installed, or nowhere to be found.
+
+    Raises:
+        UntrustedError: See `check_trust`.
     """
+    foreign = check_trust(info, records)
+    if foreign is not None:
+        return Path(foreign.folder) if foreign.folder else None
     remembered = _remembered_folder(info, records)
-    if remembered is not None and _lies_in(remembered, info.experiment):
+    if remembered is not None and lies_in(remembered, info.experiment):
         return remembered
     if _is_installed(info.experiment):
         return remembered
     places = (place for place in _moved_to(remembered, records.parent.parent))
-    return next((place for place in places if _lies_in(place, info.experiment)), remembered)
+    return next((place for place in places if lies_in(place, info.experiment)), remembered)
+
+
+def check_trust(info: SweepInfo, records: Path) -> Foreign | None:
+    """Return where a sweep came from whose experiment may be run; None if it was made here.
+
+    An experiment that is shipped here may be run, whoever recorded the sweep.
+
+    Raises:
+        UntrustedError: It was imported, and nobody has said yet that its experiment may be run.
+    """
+    foreign = read_foreign(records / info.id)
+    searched = confirmed_by(info.directory)
+    if foreign is None and searched is not None:  # a confirmation, made here, of an imported one
+        foreign = read_foreign(records / searched)
+    if foreign is None or foreign.trusted or info.experiment in SHIPPED:
+        return foreign
+    raise UntrustedError(
+        f"sweep {info.name!r} came with {foreign.file}, and this would run "
+        f"{what_runs(info.experiment)}; nothing was run. If you trust it: "
+        f"`sweeps trust {info.name} FOLDER`, where FOLDER has its code"
+    )
+
+
+def what_runs(experiment: str) -> str:
+    """Return what is executed where an experiment is used, in words."""
+    if experiment.startswith("script:"):
+        return f"the command  {experiment.split(':', 3)[-1]}"
+    return f"the code of {experiment}"
 
 
 def _remembered_folder(info: SweepInfo, records: Path) -> Path | None:
@@ -129,7 +172,8 @@ def _moved_to(remembered: Path | None, project: Path) -> Iterator[Path]:
     yield Path.cwd()
 
 
-def _lies_in(folder: Path, experiment: str) -> bool:
+def lies_in(folder: Path, experiment: str) -> bool:
+    """Whether the code of an experiment, or the files that its command names, lie in a folder."""
     if experiment.startswith("script:"):
         files = ScriptCommand(experiment.split(":", 3)[3]).scripts()
         return folder.is_dir() and all((folder / file).exists() for file in files)

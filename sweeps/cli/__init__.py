@@ -21,7 +21,7 @@ from sweeps.cli.examining import examine
 from sweeps.cli.exporting import export
 from sweeps.cli.finalizing import finalize
 from sweeps.cli.init import init
-from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share
+from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share, trust
 from sweeps.cli.options import with_storage
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.replaying import replay
@@ -83,7 +83,7 @@ for _command in (
     *(ui, dashboard),
     *(status, watch, stop, pause, resume, cancel),
     *(init, schema, sync, doctor, serve_tracking),
-    *(note, rename, archive, delete, gc, share),
+    *(note, rename, archive, delete, gc, share, trust),
 ):
     app.command()(with_storage(_command))
 app.command("list")(with_storage(list_sweeps))

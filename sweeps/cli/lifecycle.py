@@ -79,12 +79,52 @@ def import_(
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Take in a sweep that was shared: verified, then whole or not at all."""
+    from sweeps.experiment_loading import SHIPPED
     from sweeps.lifecycle import import_sweep
 
     found, uri = _opened(home, tracking_uri)
     info, report = import_sweep(found, file, uri, name)
     print(f"sweep {info.name!r}: {report.records} trials are here")
+    if info.experiment not in SHIPPED:
+        print(
+            f"nothing that it names was run; before a command that has to, such as replay or "
+            f"export: `sweeps trust {info.name} FOLDER`, where FOLDER has its code"
+        )
     _tell_tracking(report)
+
+
+def trust(
+    name: SweepArgument,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="Where you have its code.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Let what an imported sweep names be run: to replay, export, confirm it or go on with it.
+
+    Without it an imported sweep is read, reported and compared, and nothing of it is executed.
+    """
+    from sweeps.experiment_loading import what_runs
+    from sweeps.home import Home
+    from sweeps.lifecycle.trusting import foreign_sweep, trust_sweep
+
+    found = Home.resolve(home)
+    info = found.get(name)
+    foreign = foreign_sweep(found, info)
+    where = f"from {folder.resolve()}" if folder else "as it is installed, or found in the folder"
+    print(
+        f"sweep {info.name!r} came with {foreign.file} (sha256 {foreign.archive[:12]}). Its "
+        f"commands will run {what_runs(info.experiment)}, {where}"
+    )
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("say --yes if you trust it; nothing was changed")
+        if not typer.confirm("trust it?"):
+            print("nothing was changed")
+            return
+    trust_sweep(found, info, folder)
+    print(f"sweep {info.name!r} is trusted")
 
 
 def archive(

@@ -10,7 +10,7 @@ from typing import cast
 
 from sweeps.abilities import Serves
 from sweeps.coordinator.illustrating import illustrate
-from sweeps.errors import UsageError
+from sweeps.errors import UntrustedError, UsageError
 from sweeps.experiment_code import EditedCode
 from sweeps.experiment_loading import experiment_folder, recorded_experiment
 from sweeps.prepared_again import PreparedAgain
@@ -126,6 +126,8 @@ def _champion(
         except RecordError as error:
             report(str(error))
             return None
+        except UntrustedError:
+            return None
         except UsageError as error:  # such as edited code, or weights that were freed
             warn(f"no model of trial {record.spec.slot} of {info.name} is registered: {error}")
             return None
@@ -133,7 +135,7 @@ def _champion(
     def pages() -> Mapping[str, bytes]:
         try:
             return illustrate(store, info, record, again)
-        except EditedCode:  # said where its model is not registered
+        except (EditedCode, UntrustedError):  # the former is said where it is not registered
             return {}
         except Exception as error:
             what = f"pages about trial {record.spec.slot} of {info.name} (`interactive/`)"

@@ -14,6 +14,7 @@ from sweeps.clock import now_ms
 from sweeps.config import SweepConfig
 from sweeps.coordinator.recording import describe
 from sweeps.errors import UsageError
+from sweeps.experiment_loading import check_trust
 from sweeps.failpoints import reached
 from sweeps.naming import did_you_mean, free_name
 from sweeps.records import CodeHistory, SweepInfo
@@ -58,6 +59,8 @@ def check_fingerprint(config: SweepConfig) -> SweepInfo | None:
             f"{did_you_mean(config.name, names)}; existing: {', '.join(names) or 'none'}. "
             "Leave --extend out to begin it"
         )
+    if info is not None:
+        check_trust(info, config.home.records)
     if info is None or not differing(info, config):
         return info
     kept = _beyond_extension(info, config)

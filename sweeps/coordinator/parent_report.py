@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from sweeps.abilities import Samples
+from sweeps.errors import UntrustedError
 from sweeps.prepared_again import PreparedAgain
 from sweeps.records import Ending, Record, RecordStore, SweepInfo
 from sweeps.report.charts.chart import Chart
@@ -25,6 +26,8 @@ def read_whole(
     data = SweepData.read(info, store)
     try:
         return dataclasses.replace(data, samples=_samples(data.records, again)), None
+    except UntrustedError:
+        return data, None
     except Exception as error:  # whatever it is (data that are gone): the rest is written first
         return data, error
 

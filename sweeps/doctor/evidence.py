@@ -8,6 +8,8 @@ from functools import cached_property
 
 from optuna.trial import FrozenTrial
 
+from sweeps.errors import UntrustedError
+from sweeps.experiment_loading import check_trust
 from sweeps.home import Home
 from sweeps.records import Record, RecordStore, SweepInfo
 from sweeps.study.reading import read_study
@@ -42,6 +44,15 @@ class Evidence:
     def store(self) -> RecordStore:
         """Its records."""
         return self.home.store(self.info.id)
+
+    @cached_property
+    def is_untrusted(self) -> bool:
+        """Whether it was imported, so that nothing that it names is run: its runs lack pictures."""
+        try:
+            check_trust(self.info, self.home.records)
+        except UntrustedError:
+            return True
+        return False
 
     @cached_property
     def retried(self) -> Collection[int]:

@@ -84,7 +84,7 @@ def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -
     if run.status != content.status or run.end_time != content.end_time:
         what = f"run of attempt {key} is {run.status}; it is to be {content.status}"
         yield Problem("mlflow", what, Repair.SEND, key)
-    if run.tags.get(UNDRAWN):
+    if run.tags.get(UNDRAWN) and not evidence.is_untrusted:
         yield Problem(
             "mlflow", f"run of attempt {key} lacks files that could not be made", Repair.SEND, key
         )

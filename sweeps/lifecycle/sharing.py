@@ -21,7 +21,8 @@ from sweeps.errors import UsageError
 from sweeps.failpoints import reached
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
-from sweeps.records import RecordError, RecordStore, SweepInfo, recover
+from sweeps.records import Foreign, RecordError, RecordStore, SweepInfo, keep_foreign, recover
+from sweeps.records.finalized import SWEEP_ID
 from sweeps.records.side_files import unreadable_files
 from sweeps.study.rebuilding import rebuild_study
 from sweeps.sync import SyncReport, sync_sweep
@@ -77,6 +78,9 @@ def import_sweep(
 ) -> tuple[SweepInfo, SyncReport]:
     """Take a shared sweep into a home: all of it, or nothing.
 
+    It is noted as foreign: what its experiment is called, or its command says, is not run until the
+    user has said so (`trust`).
+
     Args:
         home: Where it goes.
         file: From `share_sweep`, perhaps of another machine.
@@ -104,6 +108,10 @@ def import_sweep(
                 raise UsageError(f"there is a sweep {wanted!r} already; give another --name")
             if name is not None:
                 store.rename(check_sweep_name(name))
+            store.forget_place()
+            with file.open("rb") as archive:
+                digest = hashlib.file_digest(archive, "sha256").hexdigest()
+            keep_foreign(part, Foreign(file.name, digest))
             reached("import.unpacked")
             part.rename(home.store(info.id).folder)
         finally:
@@ -171,8 +179,9 @@ def _checked(store: RecordStore, files: dict[str, str], file: Path) -> SweepInfo
         raise UsageError(f"{file}: {error}") from None
     if info is None or damaged:
         raise UsageError(f"{file}: {damaged[0] if damaged else 'no sweep.json in it'}")
-    if not re.fullmatch(r"[0-9]{8}-[0-9a-f]{8}", info.id):
+    if not SWEEP_ID.fullmatch(info.id):
         raise UsageError(f"{file}: {info.id!r} is no sweep's id")
+    check_sweep_name(info.name)
     for record in records:
         if f"{record.spec.key}.record" not in files or record.spec.sweep != info.id:
             raise UsageError(f"{file}: record {record.spec.key} is of another sweep")

@@ -21,6 +21,7 @@ from sweeps.records.finalized import (
     confirmed_by,
     is_finalist,
 )
+from sweeps.records.foreign import Foreign, keep_foreign, read_foreign
 from sweeps.records.generations import Generation, UnfinishedSlot
 from sweeps.records.hunches import Hunch, Hunches
 from sweeps.records.notes import SWEEP, Notes
@@ -43,6 +44,7 @@ __all__ = [
     "Ending",
     "ExperimentCode",
     "Finalized",
+    "Foreign",
     "Generation",
     "Hunch",
     "Hunches",
@@ -63,12 +65,14 @@ __all__ = [
     "confirmed_by",
     "heard",
     "is_finalist",
+    "keep_foreign",
     "leading",
     "listed",
     "need_one_objective",
     "pareto_front",
     "put_aside",
     "ranked",
+    "read_foreign",
     "recover",
     "trials_to_retry",
     "values_of",

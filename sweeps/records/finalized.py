@@ -40,7 +40,8 @@ _TESTED_REMEDY: Final = (
     "`sweeps doctor --fix` puts it aside; `sweeps finalize --test` makes it again from what was "
     "scored"
 )
-_CONFIRMATION: Final = re.compile(r"([0-9]{8}-[0-9a-f]{8})/finalists-[0-9]+(/[a-z]+(-[0-9]+)?)?$")
+SWEEP_ID: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
+_CONFIRMATION: Final = re.compile(rf"({SWEEP_ID.pattern})/finalists-[0-9]+(/[a-z]+(-[0-9]+)?)?$")
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,15 @@ def confirmed_by(directory: str | Path | None) -> str | None:
     return found[1] if found else None
 
 
+def without_place(directory: str | None) -> str | None:
+    """Return what a sweep's folder says without naming a place of the machine it was recorded on.
+
+    None of a search; of a confirmation which sweep it confirms.
+    """
+    found = _CONFIRMATION.search(Path(directory or "").as_posix())
+    return found[0] if found else None
+
+
 def is_finalist(info: SweepInfo, record: Record) -> bool:
     """Whether an attempt is a finalist's training on block 0: the champion is one of these."""
     if confirmed_by(info.directory) is None or record.outcome != "complete":
@@ -120,6 +130,10 @@ class Conclusions:
             RecordError: That is damaged.
         """
         found = read_document(self._folder / FILE, partial(shaped, Finalized), _REMEDY)
+        for name in (found.confirmation, found.trained_in) if found else ():
+            if not SWEEP_ID.fullmatch(name):  # it may have come with an archive
+                problem = f"{name!r} is no sweep's id"
+                raise DamagedFileError(self._folder / FILE, problem, _REMEDY)
         if found is None or not (self._folder.parent / found.confirmation).is_dir():
             return None
         return found

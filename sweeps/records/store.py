@@ -26,6 +26,7 @@ from sweeps.records.documents import (
 )
 from sweeps.records.ending import Ending
 from sweeps.records.files import make_folder, write_atomically
+from sweeps.records.finalized import without_place
 from sweeps.records.format import (
     FormatError,
     VersionError,
@@ -73,10 +74,18 @@ class RecordStore:
 
     def rename(self, name: str) -> None:
         """Give the sweep another name: the one thing of it that may change."""
-        path = self.folder / _INFO_FILE
+        self._change(self.folder / _INFO_FILE, name=name)
+
+    def forget_place(self) -> None:
+        """Drop the folder that its experiment lay in, on the machine it was recorded on."""
+        for path in (self.folder / _INFO_FILE, *listed(self.folder, _GENERATIONS.format("*"))):
+            document = read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
+            self._change(path, directory=without_place(document.get("directory")))
+
+    def _change(self, path: Path, **members: str | None) -> None:
         document = read_document(path, partial(shaped, dict[str, Any]), _FIXED)
         assert document is not None
-        self._write_json(path, {**document, "name": name}, "sweep")
+        self._write_json(path, {**document, **members}, "sweep")
 
     def write_generation(self, generation: Generation) -> None:
         """Begin the next generation: from this write on it is the newest, before it never was."""

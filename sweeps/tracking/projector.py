@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sweeps.errors import UntrustedError
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.outage import IncompleteError, is_outage, one_line
@@ -214,6 +215,9 @@ class Projector:
         # Numbers without pictures beat no run at all; the error still counts.
         try:
             files = files_factory()
+        except UntrustedError:  # nothing is wrong; once it is trusted, `sync` adds them
+            self._projection.project(self._info, record, None, is_whole=False)
+            return
         except IncompleteError as error:
             self._projection.project(self._info, record, error.files, is_whole=False)
             raise

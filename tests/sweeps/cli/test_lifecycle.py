@@ -134,6 +134,8 @@ def test_shared_and_imported_it_is_the_same_sweep(run_toy, finished_toy, call, m
     assert result.exit_code == 0, result.output
     arrived = sweeps.load("toy", make_home("elsewhere"))
     assert table(arrived) == table(sweep)
+    assert call("trust", "toy", "--yes", home="elsewhere").exit_code == 0
+    assert call("sync", "toy", home="elsewhere").exit_code == 0
     assert_sound(make_home("elsewhere"), table(sweep))
     assert tracked(make_home("elsewhere"), sweep.info.id) == tracked(make_home(), sweep.info.id)
     assert table(run_toy("elsewhere", trials=5, workers=0)) == table(run_toy(trials=5, workers=0))

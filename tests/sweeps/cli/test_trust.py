@@ -1,0 +1,232 @@
+"""An imported sweep is read, and nothing that it names is run until the user has said so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zipfile
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.errors import UsageError
+
+EVIL = """
+from pathlib import Path
+from tests.sweeps.toy_experiment import experiment
+Path({mark!r}).touch()
+"""
+SCRIPT = """
+command: "{python} train.py {{x}} {mark}"
+objective: {{metric: score, direction: maximize}}
+parameters:
+  x: {{type: float, low: 0.0, high: 1.0}}
+"""
+TRAIN = """
+import json, sys
+from pathlib import Path
+Path(sys.argv[2]).touch()
+print(json.dumps({"result": {"score": float(sys.argv[1])}}))
+"""
+RUNS_IT = [
+    ["replay", "NAME", "0"],
+    ["export", "NAME", "OUT", "--trial", "0"],
+    ["examine", "NAME", "0", "--output", "OUT"],
+    ["finalize", "NAME"],
+    ["try", "NAME", "x=0.5"],
+]
+READS_IT = [
+    ["list"],
+    ["trials", "NAME"],
+    ["best", "NAME"],
+    ["report", "NAME", "--output", "OUT.html"],
+    ["compare", "NAME:0", "NAME:1"],
+    ["doctor", "NAME"],
+    ["sync", "NAME"],
+    ["share", "NAME", "OUT.sweep"],
+    ["rename", "NAME", "other"],
+]
+
+
+@pytest.fixture
+def call(make_home, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def call(*words, home="home"):
+        return CliRunner().invoke(app, [*map(str, words), "--home", str(make_home(home))])
+
+    return call
+
+
+def resealed(file, name, change):
+    """Alter one JSON file of an archive, as a sender can: its digest fits again."""
+    with zipfile.ZipFile(file) as archive:
+        members = {one: archive.read(one) for one in archive.namelist()}
+    document = json.loads(members.get(name, b"{}"))
+    change(document)
+    members[name] = json.dumps(document).encode()
+    manifest = json.loads(members["manifest.json"])
+    manifest["files"][name] = hashlib.sha256(members[name]).hexdigest()
+    members["manifest.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(file, "w") as archive:
+        for one, content in members.items():
+            archive.writestr(one, content)
+
+
+@pytest.fixture
+def theirs(finished_toy, call, tmp_path, monkeypatch):
+    """Return a mark that appears when a module of the sender's choice is imported."""
+    finished_toy(trials=2)
+    file, mark = tmp_path / "toy.sweep", tmp_path / "it was run"
+    call("share", "toy", file)
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    (folder / "evilmod.py").write_text(EVIL.format(mark=str(mark)))
+    monkeypatch.chdir(folder)  # where an archive and a module may have come together
+    resealed(
+        file,
+        "sweep.json",
+        lambda d: d.update(experiment="evilmod:experiment", directory=str(folder)),
+    )
+    before = list(sys.path)
+    result = call("import", file, home="elsewhere")
+    assert result.exit_code == 0, result.output
+    assert "nothing that it names was run" in result.stdout
+    assert sys.path == before
+    return mark
+
+
+def filled(words, tmp_path, name="toy"):
+    return [w.replace("NAME", name).replace("OUT", str(tmp_path / "out")) for w in words]
+
+
+@pytest.mark.parametrize("words", RUNS_IT, ids=lambda words: words[0])
+def test_what_would_run_it_says_what_and_asks(theirs, call, tmp_path, words):
+    result = call(*filled(words, tmp_path), home="elsewhere")
+    assert result.exit_code == 2
+    assert "came with toy.sweep" in result.stderr
+    assert "the code of evilmod:experiment" in result.stderr
+    assert "`sweeps trust toy FOLDER`" in result.stderr
+    assert not theirs.exists()
+
+
+@pytest.mark.parametrize("words", READS_IT, ids=lambda words: words[0])
+def test_what_reads_it_runs_nothing(theirs, call, tmp_path, words):
+    before = list(sys.path)
+    result = call(*filled(words, tmp_path), home="elsewhere")
+    assert "Traceback" not in result.output
+    assert result.exit_code == 0, result.output
+    assert not theirs.exists()
+    assert sys.path == before
+
+
+def test_from_a_folder_that_the_user_names_it_runs_once_trusted(theirs, call, tmp_path):
+    refused = call("trust", "toy", tmp_path / "downloads", home="elsewhere")
+    assert (refused.exit_code, theirs.exists()) == (2, False)
+    assert "will run the code of evilmod:experiment" in refused.stdout
+    assert "say --yes" in refused.stderr
+    empty = call("trust", "toy", tmp_path, "--yes", home="elsewhere")
+    assert (empty.exit_code, "is not there" in empty.stderr) == (2, True)
+    assert call("trust", "toy", tmp_path / "downloads", "--yes", home="elsewhere").exit_code == 0
+    replayed = call("replay", "toy", "0", home="elsewhere")
+    assert (replayed.exit_code, "was trained by other code" in replayed.stderr) == (2, True)
+    assert theirs.exists()
+
+
+def test_once_trusted_it_is_as_if_it_had_been_made_here(finished_toy, run_toy, call, tmp_path):
+    finished_toy(trials=2)
+    call("share", "toy", tmp_path / "toy.sweep")
+    call("import", tmp_path / "toy.sweep", home="elsewhere")
+    with pytest.raises(UsageError, match=r"came with toy\.sweep"):
+        run_toy("elsewhere", trials=3, workers=0)
+    assert call("trust", "toy", "--yes", home="elsewhere").exit_code == 0
+    assert call("replay", "toy", "0", home="elsewhere").exit_code == 0
+    assert len(run_toy("elsewhere", trials=3, workers=0).rows()) == 3
+
+
+def test_trust_does_not_travel(theirs, call, tmp_path, make_home):
+    call("trust", "toy", tmp_path / "downloads", "--yes", home="elsewhere")
+    call("share", "toy", tmp_path / "again.sweep", home="elsewhere")
+    call("import", tmp_path / "again.sweep", home="third")
+    result = call("replay", "toy", "0", home="third")
+    assert (result.exit_code, "came with again.sweep" in result.stderr) == (2, True)
+    assert sweeps.load("toy", make_home("third")).info.directory is None
+
+
+def test_what_was_made_here_needs_no_trust(finished_toy, call):
+    finished_toy(trials=1)
+    result = call("trust", "toy", "--yes")
+    assert (result.exit_code, "was made here" in result.stderr) == (2, True)
+
+
+def test_a_command_that_came_with_a_script_is_not_run(call, tmp_path):
+    mark, folder = tmp_path / "mark", tmp_path / "script"
+    folder.mkdir()
+    (folder / "train.py").write_text(TRAIN)
+    space = folder / "script.yaml"
+    space.write_text(SCRIPT.format(python=sys.executable, mark=mark))
+    ran = call("run", space, "--trials", "1", "--workers", "0")
+    assert ran.exit_code == 0, ran.output
+    call("share", "script", tmp_path / "script.sweep")
+    mark.unlink()
+    assert call("import", tmp_path / "script.sweep", home="elsewhere").exit_code == 0
+    asked = call("replay", "script", "0", home="elsewhere")
+    assert asked.exit_code == 2
+    assert f"this would run the command  {sys.executable} train.py" in asked.stderr
+    assert not mark.exists()
+    assert call("trust", "script", folder, "--yes", home="elsewhere").exit_code == 0
+    more = call("run", space, "--trials", "2", "--workers", "0", home="elsewhere")
+    assert more.exit_code == 0, more.output
+    assert mark.exists()
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/abs/x", "a\nb", "\x1b[31mred", ""])
+def test_a_name_of_the_senders_choice_is_refused(finished_toy, call, tmp_path, make_home, name):
+    finished_toy(trials=1)
+    call("share", "toy", tmp_path / "toy.sweep")
+    resealed(tmp_path / "toy.sweep", "sweep.json", lambda d: d.update(name=name))
+    result = call("import", tmp_path / "toy.sweep", home="elsewhere")
+    assert (result.exit_code, "sweep name" in result.stderr) == (2, True)
+    assert "\x1b" not in result.stderr
+    assert not list((make_home("elsewhere") / "records").glob("*"))
+
+
+@pytest.mark.parametrize("trained_in", ["/outside", "../../x", "20261127-1a2b3c4d/../../x"])
+def test_a_conclusion_never_leads_out_of_the_home(finished_toy, call, tmp_path, trained_in):
+    finished_toy(trials=1)
+    call("share", "toy", tmp_path / "toy.sweep")
+    conclusion = {
+        "confirmation": "20261127-1a2b3c4d", "trained_in": trained_in, "champion": "0000-1",
+        "winner": "trial 0", "tellings": [],
+    }  # fmt: skip
+    resealed(tmp_path / "toy.sweep", "finalized.json", lambda d: d.update(conclusion))
+    result = call("import", tmp_path / "toy.sweep", home="elsewhere")
+    assert (result.exit_code, "is no sweep's id" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"created_at": "x"},
+        {"metric": 7},
+        {"direction": "sideways"},
+        {"fingerprint": []},
+        {"space": "x"},
+        {"data": None},
+        {"baselines": 7},
+        {"experiment": ["x"]},
+        {"other_objectives": [1]},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_what_a_sweep_says_of_itself_is_of_the_right_kind(finished_toy, call, tmp_path, changed):
+    finished_toy(trials=1)
+    call("share", "toy", tmp_path / "toy.sweep")
+    resealed(tmp_path / "toy.sweep", "sweep.json", lambda d: d.update(changed))
+    result = call("import", tmp_path / "toy.sweep", home="elsewhere")
+    assert result.exit_code == 2, result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert call("list", home="elsewhere").exit_code == 0
