@@ -1,12 +1,24 @@
 """What ends a command with one message: a mistake (2); workers, trials or stores that fail (1)."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 
 class UsageError(ValueError):
     """What was asked cannot be done; the message says what was received and how to fix it."""
 
 
 class UntrustedError(UsageError):
-    """A sweep was imported, and what it names is not to be run: its records say what they say."""
+    """A sweep was imported, and what it names is not to be run: its records say what they say.
+
+    Attributes:
+        files: Of an attempt, those that needed nothing to be run.
+    """
+
+    def __init__(self, message: str, files: Mapping[str, bytes] | None = None) -> None:
+        super().__init__(message)
+        self.files = files or {}
 
 
 class WorkersError(RuntimeError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sweeps.abilities import Examines
+from sweeps.errors import UntrustedError
 from sweeps.examining import Examiner, TooLittleKept
 from sweeps.records import Record, RecordStore, SweepInfo, is_finalist
 from sweeps.tracking.outage import IncompleteError
@@ -38,12 +39,17 @@ class AttemptFiles:
         Raises:
             IncompleteError: What a finalist gets wrong could not be said, such as where its data
                 are gone; has the other files.
+            UntrustedError: The sweep was imported; has what was written while it was trained.
         """
         record = self._store.read(key)
         written = self._store.files(record)
         if record.result is None or not record.result.history:
             return written
-        files = {**written, **self._examiner.experiment().draw(record.spec, record.result)}
+        try:
+            experiment = self._examiner.experiment()
+        except UntrustedError as error:
+            raise UntrustedError(str(error), written) from None
+        files = {**written, **experiment.draw(record.spec, record.result)}
         try:
             return {**files, **self._evaluation(record)}
         except Exception as error:

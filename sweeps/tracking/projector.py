@@ -215,8 +215,8 @@ class Projector:
         # Numbers without pictures beat no run at all; the error still counts.
         try:
             files = files_factory()
-        except UntrustedError:  # nothing is wrong; once it is trusted, `sync` adds them
-            self._projection.project(self._info, record, None, is_whole=False)
+        except UntrustedError as error:  # nothing is wrong; once trusted, `sync` adds the others
+            self._projection.project(self._info, record, error.files, is_whole=False)
             return
         except IncompleteError as error:
             self._projection.project(self._info, record, error.files, is_whole=False)

@@ -83,7 +83,7 @@ class Lab:
     def command(self, trials: int, words: Sequence[str]) -> list[str]:
         """Return the command that begins or continues the sweep."""
         start = [sys.executable, "-m", "sweeps", "run", str(self.space), "--home", str(self.home)]
-        options = ["--trials", str(trials), "--seed", str(self.seed)]
+        options = ["--trials", str(trials), "--seed", str(self.seed), "--no-check-determinism"]
         if "--workers" not in words:
             options += ["--workers", str(self.workers)]
         return [*start, *options, *words]

@@ -127,7 +127,9 @@ def test_what_keeps_too_little_or_examines_nothing_is_whole_without(make_home, c
 
     def files(experiment):
         again = PreparedAgain(lambda: experiment)
-        return AttemptFiles(sweep.info, store, Examiner(again))(record.spec.key)
+        return AttemptFiles(sweep.info, store, Examiner(again, sweep.info.experiment))(
+            record.spec.key
+        )
 
     whole = files(ExaminedExperiment())
     drawn = {name: content for name, content in whole.items() if name not in EVALUATION}

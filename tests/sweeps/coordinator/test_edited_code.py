@@ -10,6 +10,7 @@ import sweeps
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.lifecycle.sharing import import_sweep, share_sweep
+from sweeps.lifecycle.trusting import trust_sweep
 from sweeps.records import RecordError
 from sweeps.records.code import CodeHistory
 from tests.sweeps.conftest import TOY
@@ -81,7 +82,7 @@ def test_an_edited_file_is_refused_with_its_lines_and_the_ways_out(net, make_hom
     assert '-    return "relu"' in said
     assert '+    return "tanh"' in said
     assert "net.py" not in said.replace("net_parts.py", "")
-    for way in ("--extend", "--name", "--same-code"):
+    for way in ("extend=True", "name=", "same_code=True"):
         assert way in said
     assert len(sweeps.load("net", make_home()).rows()) == 2
 
@@ -197,7 +198,8 @@ def test_what_was_declared_goes_with_a_shared_sweep(net, make_home, tmp_path):
     sweep = run(net, make_home, trials=3, same_code=True)
     share_sweep(sweep.home, sweep.info, tmp_path / "net.sweep")
     other = Home.resolve(make_home("other"))
-    import_sweep(other, tmp_path / "net.sweep", f"sqlite:///{other.path}/mlflow.db")
+    arrived, _ = import_sweep(other, tmp_path / "net.sweep", f"sqlite:///{other.path}/mlflow.db")
+    trust_sweep(other, arrived, net.parent)
     brought = sweeps.load("net", other.path)
     assert [code.digest for code in history(brought).all()] == [
         code.digest for code in history(sweep).all()

@@ -276,6 +276,9 @@ def test_a_sweep_that_is_imported_elsewhere_is_registered_there(serving, make_ho
     serving.uri = f"sqlite:///{serving.home / 'mlflow.db'}"
     assert serving.registry() == {}
     assert serving.call("import", tmp_path / "toy.sweep").exit_code == 0
+    assert serving.registry() == {}, "a model is made by the code of its experiment"
+    assert serving.call("trust", "toy", "--yes").exit_code == 0
+    assert serving.call("sync", "toy").exit_code == 0
     assert serving.registry() == {name_of(sweep): ({1: best}, best)}
 
 
