@@ -22,6 +22,7 @@ from sweeps.naming import check_sweep_name
 from sweeps.option_checks import (
     check_below_seconds,
     check_bounds,
+    check_command,
     check_options,
     check_pruner,
     seconds_above_zero,
@@ -129,6 +130,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         space, dropped = apply_overrides(space, options.overrides, experiment.parameters)
         directions = {m: info.direction for m, info in experiment.metrics.items()}
         space.check(experiment.parameters, directions, experiment.measures)
+        check_command(experiment, space)
     except SpaceError as error:
         raise UsageError(str(error)) from error
     sampler = _choice(options.sampler, options.sampler_options, space.defaults.sampler)

@@ -9,6 +9,7 @@ counts by its version. What is shipped here counts by a number, `revision`.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import hashlib
 import inspect
@@ -92,6 +93,21 @@ def load_same(store: RecordStore, info: SweepInfo, record: Record) -> Experiment
     experiment = recorded_experiment(info, store.folder.parent)
     check_same_code(store, record, info.experiment, experiment)
     return experiment
+
+
+def declare_same(store: RecordStore, info: SweepInfo, record: Record) -> None:
+    """Note that the experiment is the code that a trial was trained by, though it was edited.
+
+    Args:
+        store: The records of the sweep.
+        info: The sweep.
+        record: The trial.
+    """
+    experiment = recorded_experiment(info, store.folder.parent)
+    recorded, now = record.environment.get("code"), code_of(info.experiment, experiment)
+    history = CodeHistory(store.folder)
+    if recorded is not None and now is not None and now.digest not in history.same_as(recorded):
+        history.keep(dataclasses.replace(now, same_as=recorded))
 
 
 def check_same_code(store: RecordStore, record: Record, path: str, experiment: object) -> None:

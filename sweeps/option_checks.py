@@ -13,6 +13,7 @@ from sweeps.clock import seconds_of
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiment_code import is_shipped
+from sweeps.naming import did_you_mean
 from sweeps.options import RunOptions
 from sweeps.script_experiment import ScriptExperiment
 from sweeps.study.samplers import Choice, make_pruner
@@ -85,6 +86,28 @@ def check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
             f"pruner {choice.name!r}: the objective {metric!r} has no value per epoch; metrics "
             f"that have one: {', '.join(watched) or 'none'}"
         )
+
+
+def check_command(experiment: Experiment, space: Space) -> None:
+    """Refuse an optional part of a script's command whose name the space does not have.
+
+    It would be left out of every trial in silence, and what is searched never reach the script.
+
+    Raises:
+        UsageError: Names it and what the space has.
+    """
+    if not isinstance(experiment, ScriptExperiment):
+        return
+    walks = space.samples()
+    known = {name for walk in walks for name in (*walk.params, *walk.config)}
+    known |= {item["name"] for item in space.to_dict()["body"].get("parameters", ())}
+    for name, info in experiment.parameters.items():
+        repeated, _, number = name.rpartition("_")
+        if not (info.required or name in known or (repeated in known and number.isdigit())):
+            raise UsageError(
+                f"command: {{?{name} ...}} is for a parameter, and the space has no {name!r}"
+                f"{did_you_mean(name, known)}; it has: {', '.join(sorted(known))}"
+            )
 
 
 def check_bounds(options: RunOptions, space: Space) -> None:

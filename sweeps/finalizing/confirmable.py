@@ -17,7 +17,7 @@ from sweeps.abilities import Confirms
 from sweeps.config import SPLIT_SEED, SweepConfig
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
-from sweeps.experiment_code import load_same
+from sweeps.experiment_code import declare_same, load_same
 from sweeps.experiment_loading import experiment_folder, load_experiment, recorded_experiment
 from sweeps.finalizing.finalists import METRIC, REFIT, SCORE, SEARCH_SPLIT
 from sweeps.home import Home
@@ -116,13 +116,20 @@ def _prepare(
         )
 
 
-def check_code(store: RecordStore, info: SweepInfo) -> None:
+def check_code(store: RecordStore, info: SweepInfo, *, same_code: bool = False) -> None:
     """Refuse an experiment that was edited since: who is confirmed would not be who was found.
 
+    Args:
+        store: The records of the sweep.
+        info: The sweep.
+        same_code: Whether the user declares that it is what it was; that is noted.
+
     Raises:
-        UsageError: It was; says what differs and the ways out.
+        UsageError: It was edited; says what differs and the ways out.
     """
     for record in ranked(store.read_all(), info.direction)[:1]:
+        if same_code:
+            declare_same(store, info, record)
         load_same(store, info, record)
 
 

@@ -167,7 +167,7 @@ def check(home: Home, info: SweepInfo, options: FinalizeOptions) -> Checked:
     luck = checked.tells_luck()
     trains = options.control or options.refit
     if trains or not is_trained(home, info, trained, blocks, with_luck=luck):
-        check_code(store, info)
+        check_code(store, info, same_code=options.how.same_code)
     names = {name for finalist in finalists for name in finalist.config}
     check_offers(info.experiment, experiment, names, blocks, refit=options.refit)
     return checked

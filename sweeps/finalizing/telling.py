@@ -51,7 +51,7 @@ def tell_verdict(about: About, verdict: Verdict) -> Telling:
         )
     lines += _control_line(verdict)
     refit = f", trained on all but the test part ({about.refit})" if about.refit else ""
-    lines.append(f"Registered as champion: {cheapest.finalist.label}{refit}.")
+    lines.append(f"The champion is {cheapest.finalist.label}{refit}.")
     if verdict.blocks < about.blocks:
         lines.append(
             f"Only {verdict.blocks} of {about.blocks} blocks count: in each other repeat of four a "

@@ -20,6 +20,7 @@ from sweeps.records.documents import json_bytes, read_numbered
 from sweeps.records.files import write_atomically
 
 _FILE: Final = "code-{}.json"
+_SOURCES: Final = (".py", ".sh", ".R")
 _SHOWN_LINES: Final = 6
 _LINE_CHARACTERS: Final = 100
 
@@ -69,6 +70,10 @@ class ExperimentCode:
             before, after = self.files.get(name), now.files.get(name)
             if before is None or after is None:
                 lines.append(f"{name}: {'new' if before is None else 'gone, or not imported'}")
+                if before is None and not name.endswith(_SOURCES):
+                    lines.append(
+                        "  (the command names it; what a script writes belongs in {output})"
+                    )
             elif before.sha256 != after.sha256:
                 lines += [f"{name}:", *_changed_lines(before, after)]
         return lines
@@ -79,10 +84,23 @@ def _changed_lines(before: SourceFile, after: SourceFile) -> list[str]:
         return ["  changed (too long, or no text: its lines are not kept)"]
     then, now = before.text.splitlines(), after.text.splitlines()
     diff = list(difflib.unified_diff(then, now, n=0, lineterm=""))[2:]
-    changed = [line[:_LINE_CHARACTERS] for line in diff if not line.startswith("@@")]
+    changed = [line for line in diff if not line.startswith("@@")]
+    changed = [_cut(line, other) for line, other in zip(changed, [*changed[1:], ""], strict=False)]
     more = len(changed) - _SHOWN_LINES
     shown = [f"  {line}" for line in changed[:_SHOWN_LINES]]
     return [*(shown or ["  white space only"]), *([f"  and {more} lines more"] if more > 0 else [])]
+
+
+def _cut(line: str, other: str) -> str:
+    """Return a line of a diff, short, so that it shows where it differs from the next one."""
+    if len(line) <= _LINE_CHARACTERS:
+        return line
+    pairs = enumerate(zip(line[1:], other[1:], strict=False))
+    alike = next((place for place, (one, two) in pairs if one != two), 0)
+    begin = max(0, min(alike + 1, len(line)) - _LINE_CHARACTERS // 2)
+    if begin == 0:
+        return line[:_LINE_CHARACTERS]
+    return f"{line[0]}...{line[begin : begin + _LINE_CHARACTERS]}"
 
 
 class CodeHistory:

@@ -184,8 +184,10 @@ def _remarks(summary: Summary) -> list[tuple[str, str]]:
     if summary.failures:
         remarks.append((failure_line(summary.failures, summary.first_error), "bold red"))
         if summary.first_failed is not None and not summary.all_failed:
-            whole = f"sweeps trials {shlex.quote(summary.name)} {summary.first_failed}"
+            name = shlex.quote(summary.name)
+            whole = f"sweeps trials {name} {summary.first_failed}"
             remarks.append((f"the whole error: {whole}", "dim"))
+            remarks.append((f"once its cause is mended: sweeps retry {name}", "dim"))
     if summary.retried:
         remarks.append((retry_line(summary.retried), "yellow"))
     if summary.tracking_pending:

@@ -17,7 +17,7 @@ def test_every_piece_of_advice_is_a_configuration_and_changes_something(one):
     assert TrialConfig.from_params({**base, **one.advised}) != before
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.tensorflow
 def test_gain_and_time_are_those_of_the_same_seeds():
     options = argparse.Namespace(seeds=2, epochs=2, only="third hidden", json=True)

@@ -55,7 +55,7 @@ def test_growth_is_judged_by_the_largest_process_of_a_role(megabytes, descriptor
     assert lines[-1] == "worker: none at a quarter or at the end"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.tensorflow
 def test_memory_sees_the_processes_of_a_real_sweep():
     options = program._parser().parse_args(["memory", "--trials", "8", "--epochs", "1"])

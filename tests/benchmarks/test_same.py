@@ -4,7 +4,7 @@ import pytest
 from benchmarks import same
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_equals_are_hardly_ever_called_different():
     random = np.random.default_rng(0)
     images = np.array([np.arange(1000).reshape(4, 250)[b % 4] for b in range(20)])

@@ -148,7 +148,7 @@ def test_the_table_says_what_is_better_and_what_a_pruner_saves():
     assert "pruner: asha: worse than 'accuracy, no pruner' after 100 trials, saves 50%" in text
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.tensorflow
 def test_a_row_is_trained_and_judged(tmp_path):
     point = {**bank.draw(1)[0]}

@@ -21,7 +21,7 @@ def run(monkeypatch, command, *arguments):
     return left.value.code
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.tensorflow
 def test_it_pretrains_compares_and_says_what_came_of_it(monkeypatch, capsys, tmp_path):
     out = tmp_path / "out"

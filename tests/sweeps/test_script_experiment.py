@@ -462,3 +462,44 @@ def test_what_a_killed_coordinator_had_running_is_kept_by_the_next_start(space, 
         assert held.read("stdout.txt") == b"as far as this\n"
     sweep = sweeps.load("script", make_home())
     assert list(records(sweep)) == ["0000-2"]
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("{?momentun --momentum {momentum}}", "no 'momentun', did you mean 'momentum'?"),
+        ("{?nosuch --flag} {?momentum {momentum}}", "the space has no 'nosuch'"),
+        ("{?momentum --momentum {momentun}}", "no 'momentun'"),
+    ],
+)
+def test_an_optional_part_for_what_the_space_lacks_is_refused(tmp_path, part, said):
+    (tmp_path / "train.sh").write_text(SHELL)
+    file = tmp_path / "script.yaml"
+    momentum = "  momentum: {type: float, low: 0, high: 1, when: x > 0.5}\ndefaults"
+    file.write_text(SPACE.replace("{x}\n", f"{{x}} {part}\n").replace("defaults", momentum))
+    with pytest.raises(UsageError) as refused:
+        sweeps.plan(file, home=tmp_path / "home")
+    assert said in str(refused.value).replace("; did", ", did")
+
+
+def test_optional_parts_are_for_conditional_and_repeated_parameters(tmp_path):
+    (tmp_path / "train.sh").write_text(SHELL)
+    file = tmp_path / "script.yaml"
+    more = """
+  momentum: {type: float, low: 0, high: 1, when: x > 0.5}
+  n: {type: int, low: 1, high: 2}
+  units: {type: int, low: 1, high: 9, repeat: n}
+defaults"""
+    command = "{x} {n} {units_1} {?momentum --momentum {momentum}} {?units_2 {units_2}}\n"
+    file.write_text(SPACE.replace("{x}\n", command).replace("\ndefaults", more))
+    assert sweeps.plan(file, home=tmp_path / "home").left == 4
+
+
+def test_a_file_that_the_script_writes_itself_is_said_to_belong_elsewhere(tmp_path):
+    (tmp_path / "train.sh").write_text(f"touch model.txt\n{SHELL}")
+    file = tmp_path / "script.yaml"
+    file.write_text(SPACE.replace("{x}\n", "{x} model.txt\n"))
+    options = {"home": tmp_path / "home", "workers": 0, "progress": "quiet"}
+    sweeps.run(file, trials=1, **options)
+    with pytest.raises(UsageError, match=r"model\.txt: new\n.*writes belongs in \{output\}"):
+        sweeps.run(file, trials=2, **options)

@@ -16,7 +16,7 @@ from digitexp.explorer.recorded import CHAMPION, Recorded
 from tests.digitexp.explorer.build_outside import FILE
 from tests.digitexp.explorer.tracing import traced
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 OUTSIDE = np.load(FILE)
 IMAGES, LABELS = OUTSIDE["images"], OUTSIDE["labels"]

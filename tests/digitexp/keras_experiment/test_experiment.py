@@ -192,7 +192,10 @@ baselines:
     ("name", "metric", "direction", "pictures", "bound"),
     [
         ("wine", "best_val_accuracy", "maximize", {"confusion_matrix.png"}, 0.6),
-        ("regression", "best_val_mae", "minimize", {"residuals.png"}, -0.8),
+        pytest.param(
+            *("regression", "best_val_mae", "minimize", {"residuals.png"}, -0.8),
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 def test_it_is_swept_by_workers_and_in_this_process_alike(

@@ -102,7 +102,7 @@ def test_every_net_is_built_and_answers_logits(net):
     assert model(np.zeros((2, 32, 32, 1), np.float32)).shape == (2, 7)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.tensorflow
 def test_the_example_space_is_swept_from_a_local_file(tmp_path, make_home, weights, monkeypatch):
     small = tmp_path / "small.npz"

@@ -180,8 +180,8 @@ def test_with_nothing_changed_a_sweep_just_goes_on(run_space):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"high": 2, "kinds": "a, b, c"},
-        {"high": 2, "sampler": "qmc"},
+        pytest.param({"high": 2, "kinds": "a, b, c"}, marks=pytest.mark.nightly),
+        pytest.param({"high": 2, "sampler": "qmc"}, marks=pytest.mark.nightly),
         {"low": 0, "high": 0.6, "pruner": "median", "ask_ahead": 2},
     ],
 )

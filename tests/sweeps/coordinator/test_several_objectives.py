@@ -45,7 +45,15 @@ def study_of(sweep):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, NSGA2, {"sampler": "qmc"}], ids=["tpe", "nsga2", "qmc"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param(NSGA2, marks=pytest.mark.nightly),
+        pytest.param({"sampler": "qmc"}, marks=pytest.mark.nightly),
+    ],
+    ids=["tpe", "nsga2", "qmc"],
+)
 def test_in_one_go_in_steps_or_by_workers_the_trials_are_the_same(run_trading, options):
     undisturbed = run_trading("undisturbed", trials=18, workers=0, **options)
     run_trading("stepwise", trials=9, workers=0, **options)

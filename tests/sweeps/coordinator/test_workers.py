@@ -54,7 +54,10 @@ def one_worker_slowed():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+@pytest.mark.parametrize(
+    "pruner",
+    ["hyperband", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("none", "median"))],
+)
 def test_neither_the_number_of_workers_nor_their_speed_changes_any_trial(run_toy, pruner):
     # Past TPE's ten start-up trials; durations differ by a factor of five.
     options = {

@@ -189,3 +189,5 @@ def test_an_edited_experiment_trains_no_finalist_beside_others(own, tmp_path, ma
     assert run("finalize", "one", *home).exit_code == 0, "all of it is there"
     refused = run("finalize", "one", "--top", 2, *home)
     assert (refused.exit_code, "other code" in refused.stderr) == (2, True), refused.output
+    declared = run("finalize", "one", "--top", 2, "--same-code", *home)
+    assert declared.exit_code == 0, declared.output

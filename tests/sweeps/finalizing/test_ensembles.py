@@ -238,6 +238,8 @@ class TestReading:
     def test_a_reading_is_told_while_a_sweep_of_an_earlier_one_is_run_again(self, home):
         two = sweeps.load("two", home)
         lock = two.home.store(two.info.id).folder / "lock"
+        first = ("finalize", "one", "two", *FINALIZE, "--workers", 0, "--test")
+        assert caller(home)(*first).exit_code == 0, "reading 1, unless it is there already"
         words = ("finalize", "one", *FINALIZE, "--workers", 0, "--test", "--again", "two goes on")
         with SweepLock(lock, "two"):  # as `sweeps run` does with more trials
             ran = caller(home)(*words, "--json")

@@ -14,7 +14,7 @@ from hypothesis import given
 
 from tests.digitexp.training.fused.cases import EXAMPLES, configurations, sampled, train_with
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.nightly]
 
 LOSS = {"float32": 1e-4, "float64": 1e-6}
 """Largest relative difference of `loss` and `val_loss` at any epoch: high learning rates amplify

@@ -130,7 +130,7 @@ def test_a_rate_of_zero_in_one_layer_drops_nothing_there():
     assert np.isfinite(weights(fit(config))[0]).all()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_with_dropout_both_engines_agree_in_distribution_over_seeds():
     config = TrialConfig(units=(32, 16), dropout=0.4, batch_size=50, epochs=8, learning_rate=0.005)
     found = {

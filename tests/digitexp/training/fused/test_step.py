@@ -48,14 +48,14 @@ def assert_close(ours, theirs, tolerance):
         assert np.abs(our - their).max() <= tolerance * largest
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @sampled
 @given(config=configurations(narrowest=4))  # one or two entries may cancel to nothing in float32
 def test_gradients_are_those_of_automatic_differentiation_in_float32(config):
     compare_gradients(config, "float32")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @sampled
 @given(config=configurations())
 def test_gradients_are_those_of_automatic_differentiation_in_float64(config):
@@ -103,7 +103,7 @@ def test_gradients_are_right_under_dropout_masks(activation):
     assert_close(ours, theirs, 1e-10)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @sampled
 @given(config=configurations(), steps=st.integers(1, 4), scale=st.floats(-3, 3))
 def test_adam_updates_as_keras_does(config, steps, scale):
