@@ -144,6 +144,31 @@ def check_same_code(store: RecordStore, record: Record, path: str, experiment: o
     )
 
 
+def edited_files(store: RecordStore, info: SweepInfo, record: Record) -> list[str]:
+    """Return the files by which an experiment is other code now than when a trial was trained.
+
+    Nothing is named where nothing can be compared.
+
+    Args:
+        store: The records of the sweep.
+        info: The sweep.
+        record: The trial.
+    """
+    recorded = record.environment.get("code")
+    if recorded is None:
+        return []
+    try:
+        now = code_of(info.experiment, recorded_experiment(info, store.folder.parent))
+    except UsageError:  # it is not here
+        return []
+    history = CodeHistory(store.folder)
+    before = history.find(recorded)
+    if now is None or before is None or now.digest in history.same_as(recorded):
+        return []
+    names = sorted({*before.files, *now.files})
+    return [name for name in names if before.files.get(name) != now.files.get(name)]
+
+
 def _of_notebook(experiment: object, revision: int | None) -> ExperimentCode | None:
     try:
         text = inspect.getsource(type(experiment))

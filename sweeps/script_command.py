@@ -7,6 +7,7 @@ stays one argument, whatever the value.
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import string
@@ -20,6 +21,7 @@ ATTEMPT, DATA, OUTPUT, PARAMS, SEED, TRIAL = (
 OWN: Final = frozenset({ATTEMPT, DATA, OUTPUT, PARAMS, SEED, TRIAL})
 """Placeholders that are no parameters."""
 _SCRIPTS: Final = (".py", ".sh", ".R")
+_OF_A_MODULE: Final = (".py", "/__init__.py", "/__main__.py")
 _PART: Final = re.compile(r"\{\?\s*([^\W\d]\w*)\s*:?\s+(.*\S)\s*\}", re.DOTALL)
 _FIRST: Final = 0xE000  # of the characters that stand for parts while the words are told apart
 _QUOTED: Final = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
@@ -80,8 +82,14 @@ class ScriptCommand:
 
     def named(self) -> list[str]:
         """Return the words that may name a file; of a line that is for a shell, its scripts."""
-        inner = (name for word in self._words for name in _BETWEEN_WORDS.split(word))
-        return [*self._words, *(name for name in inner if name.endswith(_SCRIPTS))]
+        return [*self._words, *(name for word in self._words for name in scripts_in(word))]
+
+    def modules(self) -> list[str]:
+        """Return the files in which Python would look for the module that `-m` names."""
+        words = [word for word in self._words if "{" not in word]
+        named = [after for option, after in itertools.pairwise(words) if option == "-m"]
+        paths = [name.replace(".", "/") for name in named]
+        return [f"{path}{ending}" for path in paths for ending in _OF_A_MODULE]
 
     def check_no_shell(self) -> None:
         """Refuse what only a shell understands.
@@ -126,6 +134,11 @@ class ScriptCommand:
                 yield piece.format_map(values)
             elif part.needs <= values.keys():
                 yield part.text.format_map(values)
+
+
+def scripts_in(text: str) -> list[str]:
+    """Return the words of a shell's text that name a script's file."""
+    return [word for word in _BETWEEN_WORDS.split(text) if word.endswith(_SCRIPTS)]
 
 
 def _end(text: str, begin: int) -> int:

@@ -46,6 +46,7 @@ from sweeps.script_command import (
     SEED,
     TRIAL,
     ScriptCommand,
+    scripts_in,
 )
 from sweeps.script_output import OutputError, RunningScript, listen
 
@@ -114,10 +115,14 @@ class ScriptExperiment:
         return PreparedData(source or self.name, digest, digest, {"source": source}, None)
 
     def files(self) -> list[Path]:
-        """Return the files that the command names, in its order."""
+        """Return the files that the command names, in its order, then those of shell scripts."""
         folder = (self._directory or Path()).resolve()
-        paths = (folder / word for word in self._command.named() if word)
-        return list(dict.fromkeys(path for path in paths if path.is_file()))
+        names = [*self._command.named(), *self._command.modules()]
+        found = dict.fromkeys(path for name in names if name and (path := folder / name).is_file())
+        for script in [path for path in found if path.suffix == ".sh"]:
+            inner = scripts_in(script.read_text(encoding="utf-8", errors="replace"))
+            found |= dict.fromkeys(path for name in inner if (path := folder / name).is_file())
+        return list(found)
 
     def _check_files(self) -> None:
         program, folder = self._command.program, self._directory or Path()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from sweeps.databases import Patience, check
 from sweeps.doctor import champion, leftovers, runs, side_files, study
-from sweeps.doctor.evidence import gather
+from sweeps.doctor.evidence import Evidence, gather
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.errors import StoreError
+from sweeps.experiment_code import edited_files
 from sweeps.home import Home
 from sweeps.records import SweepInfo
 from sweeps.tracking.address import sqlite_path
@@ -70,7 +71,16 @@ def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
     count = "1 trial has" if len(slots) == 1 else f"{len(slots)} trials have"
     note = f"{count} no outcome yet ({names}); `sweeps run` goes on with the sweep"
     notes = [note] if slots else []
-    return Diagnosis(info.name, problems, [*notes, *_reproducible(info)])
+    return Diagnosis(info.name, problems, [*notes, *_edited(evidence), *_reproducible(info)])
+
+
+def _edited(evidence: Evidence) -> Iterator[str]:
+    for record in list(evidence.final.values())[-1:]:
+        if names := edited_files(evidence.store, evidence.info, record):
+            yield (
+                f"its code was edited since trial {record.spec.slot} was trained "
+                f"({', '.join(names)}): it neither goes on nor builds on its trials with it"
+            )
 
 
 def _reproducible(info: SweepInfo) -> Iterator[str]:

@@ -503,3 +503,30 @@ def test_a_file_that_the_script_writes_itself_is_said_to_belong_elsewhere(tmp_pa
     sweeps.run(file, trials=1, **options)
     with pytest.raises(UsageError, match=r"model\.txt: new\n.*writes belongs in \{output\}"):
         sweeps.run(file, trials=2, **options)
+
+
+@pytest.mark.parametrize(
+    "command", ["{python} -m train {{x}}", "{python} -m package.train {{x}}", "bash run.sh {{x}}"]
+)
+def test_what_a_module_or_a_shell_script_runs_is_its_code(tmp_path, command):
+    result = "import json, sys; print(json.dumps({'result': {'score': float(sys.argv[1])}}))\n"
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "train.py").write_text(result)
+    (tmp_path / "train.py").write_text(result)
+    (tmp_path / "run.sh").write_text(f'{sys.executable} train.py "$1"\n')
+    file = tmp_path / "script.yaml"
+    file.write_text(SPACE.replace("sh train.sh {x}", command.format(python=sys.executable)))
+    options = {"home": tmp_path / "home", "workers": 0, "progress": "quiet"}
+    sweeps.run(file, trials=1, **options)
+    edited = tmp_path / ("package" if "package" in command else "") / "train.py"
+    edited.write_text(result.replace("float(", "2 * float("))
+    with pytest.raises(UsageError, match=r"(?s)other code.*train\.py"):
+        sweeps.run(file, trials=2, **options)
+
+
+def test_a_script_without_epochs_is_replayed_by_its_result(tmp_path):
+    (tmp_path / "train.sh").write_text('echo "{\\"result\\": {\\"score\\": $1}}"')
+    file = tmp_path / "script.yaml"
+    file.write_text(SPACE)
+    options = {"home": tmp_path / "home", "workers": 0, "progress": "quiet"}
+    assert sweeps.replay(sweeps.run(file, trials=1, **options), 0).is_bit_equal

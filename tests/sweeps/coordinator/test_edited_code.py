@@ -5,8 +5,10 @@ import json
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 import sweeps
+from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.lifecycle.sharing import import_sweep, share_sweep
@@ -190,6 +192,16 @@ def test_another_version_of_a_package_is_said_and_not_refused(net, make_home, mo
     )
     sweeps.run(str(net), home=make_home(), progress="plain", workers=0, trials=3)
     assert "numpy" in capsys.readouterr().err
+
+
+def test_doctor_names_the_files_that_were_edited_since(net, make_home):
+    run(net, make_home)
+    home = str(make_home())
+    assert "edited" not in CliRunner().invoke(app, ["doctor", "net", "--home", home]).output
+    edit(net, "net_parts.py", "relu", "tanh")
+    examined = CliRunner().invoke(app, ["doctor", "net", "--home", home])
+    assert "its code was edited since trial 1 was trained (net_parts.py)" in examined.output
+    assert examined.exit_code == 0, "records, study and MLflow agree"
 
 
 def test_what_was_declared_goes_with_a_shared_sweep(net, make_home, tmp_path):
