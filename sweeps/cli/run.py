@@ -31,6 +31,7 @@ from sweeps.cli.options import (
     parse_retries,
 )
 from sweeps.options import RunOptions, option_of
+from sweeps.tracking.address import redacted
 
 if TYPE_CHECKING:
     from sweeps.coordinator.run import RunResult
@@ -218,7 +219,8 @@ def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show:
             print(f"no step summary: {error}", file=sys.stderr)
     if show:
         home = f"--home {shlex.quote(str(asked.home))}" if asked.home else ""
-        tracking = shlex.join(["--tracking-uri", asked.tracking_uri]) if asked.tracking_uri else ""
+        store = redacted(asked.tracking_uri or "")
+        tracking = shlex.join(["--tracking-uri", store]) if store else ""
         text = render_text(
             summary,
             home_option=home,
@@ -266,6 +268,8 @@ def command_line(asked: RunOptions) -> str:
             continue
         if isinstance(value, Mapping):
             value = [f"{name}={entry}" for name, entry in value.items()]
+        if field.name == "tracking_uri":
+            value = redacted(str(value))
         values = value if isinstance(value, list | tuple) else [value]
         words += [word for entry in values for word in (option, str(entry))]
     return shlex.join(words)

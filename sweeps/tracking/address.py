@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from sweeps.errors import UsageError
 from sweeps.naming import did_you_mean
@@ -62,16 +62,33 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(unquote(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else None
 
 
+_USER: Final = re.compile(r"//([^/?#\s]*)@")
+_HARMLESS: Final = frozenset({"sslmode", "mode", "uri", "timeout", "charset", "connect_timeout"})
+
+
 def redacted(uri: str) -> str:
-    """Return an address fit for a log: its password replaced by `***`."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return uri
-    if not parts.password:
-        return uri
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    """Return an address fit for a terminal or a log: nothing in it that may be a secret.
+
+    A password, a user name without one (a token, as a rule) and what stands behind a question mark
+    or a hash, but for some harmless settings, are `***`, also in what is no whole address.
+    """
+    if uri.startswith(SQLITE):
+        return uri  # a file, in whose name a hash may stand
+    shown, _, query = _USER.sub(_without_password, uri).partition("?")
+    settings = [_hidden(part) for part in re.split(r"[&#]", query)] if query else []
+    return "?".join([shown.partition("#")[0], *(["&".join(settings)] if settings else [])])
+
+
+def _without_password(found: re.Match[str]) -> str:
+    user, colon, _ = found[1].partition(":")
+    return f"//{user if colon else ''}{':' if colon else ''}***@"
+
+
+def _hidden(setting: str) -> str:
+    name, sign, _ = setting.partition("=")
+    if name in _HARMLESS or not setting:
+        return setting
+    return f"{name}=***" if sign else "***"
 
 
 def _scheme(uri: str) -> str:

@@ -47,3 +47,10 @@ def test_a_sweep_of_failures_ends_with_its_cause_and_exit_code_1(make_home, toy_
     ) in result.stderr
     assert "--trials 9" in result.stdout  # the command that goes on
     assert "Traceback" not in result.output
+
+
+def test_the_command_that_goes_on_shows_no_password():
+    asked = RunOptions("toy", tracking_uri="http://bob:secret@host:5000?token=secret")
+    assert command_line(asked) == (
+        "sweeps run toy --tracking-uri 'http://bob:***@host:5000?token=***'"
+    )

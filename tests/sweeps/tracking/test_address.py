@@ -120,7 +120,18 @@ def test_nothing_is_created_by_asking(tmp_path: Path) -> None:
     [
         ("https://me:secret@host:80/x", "https://me:***@host:80/x"),
         ("https://host/x", "https://host/x"),
-        ("sqlite:////a/b.db", "sqlite:////a/b.db"),
+        ("sqlite:////a#b/c.db", "sqlite:////a#b/c.db"),
+        ("http://bob:secret@[bad", "http://bob:***@[bad"),
+        ("http://secret@host", "http://***@host"),
+        (
+            "postgresql://:secret@host/db?sslmode=require",
+            "postgresql://:***@host/db?sslmode=require",
+        ),
+        ("http://host/x?token=secret", "http://host/x?token=***"),
+        ("http://host/x?secret", "http://host/x?***"),
+        ("http://host/x?a=1&sslmode=on#secret", "http://host/x?a=***&sslmode=on&***"),
+        ("http://host#secret", "http://host"),
+        ("http://me:se@cret@host", "http://me:***@host"),
     ],
 )
 def test_passwords_are_never_shown(uri: str, shown: str) -> None:
