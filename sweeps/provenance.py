@@ -26,29 +26,37 @@ PACKAGES: Final = (
 
 DIFF_BYTES: Final = 200_000
 _GIT_TIMEOUT_SECONDS: Final = 10
+_HARMLESS: Final = (
+    *("-c", "core.quotepath=off", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
+)
 _CPU_FEATURES: Final = re.compile(
     r"(sse4_[12]|fma|avx\w*|amx_\w+|asimd\w*|neon|sve\w*|bf16|i8mm|f16c)$"
 )
 """What numerical libraries choose their code by: bit-equality holds for equal features only."""
 
 _SECRET_FILE: Final = re.compile(
-    r"(\.env(\..+)?|.+\.env|.+\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|ovpn)|id_(rsa|dsa|ecdsa|ed25519)"
+    r"(\.env(rc|\..+)?|.+\.env|.+\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|ovpn)|id_(rsa|dsa|ecdsa|ed25519)"
+    r"|kubeconfig|\.kube|\.docker|\.aws|(.*[._-])?(passwords?|tokens?)\.(txt|json|ya?ml|toml|csv)"
     r"|\.netrc|_netrc|\.pypirc|\.npmrc|\.pgpass|\.htpasswd|\.git-credentials"
     r"|(.*[._-])?(secrets?|credentials?)([._-].*)?)$",
     re.IGNORECASE,
 )
 _SECRET_LINE: Final = re.compile(
     r"""(?ix)
-    (?<![a-z]) (api[_-]?key | access[_-]?key(_id)? | private[_-]?key | secrets? | passw(or)?d
-        | pwd | passphrase | \w*token | credentials? | client[_-]?id | auth(orization)?)
+    (?<![a-z]) (pass | pw | api[_-]?key | access[_-]?key(_id)? | private[_-]?key | secrets?
+        | passw(or)?d | pwd | passphrase | \w*token | credentials? | client[_-]?id | auth(orization)?)
         (?![a-z]) \w* ["']? \s* [:=] \s* ["']? [^\s"']
     | (api[_-]?key | access[_-]?key | private[_-]?key | secret | password | passwd | token)
         ["']? \s* [:=]{1,2} \s* ["']? [^\s"']{4}
+    | [a-z][_-]key ["']? \s* [:=] \s* ["']? [^\s"']
+    | \b key \s* = \s* ["'][\w-]{20} | \b accountkey = | hooks\.slack\.com/services/
+    | \s -u \s+ [^\s:]+ : \S
     | -- (api-?key | secret | password | passwd | token) [ =] \S
     | \b (bearer | basic) \s+ [\w.~+/=-]{8}
-    | ://[^/\s:@]+:[^/\s@]+@
+    | ://[^/\s:@]*:[^/\s@]+@
     | \b (AKIA | ASIA)[0-9A-Z]{16} \b | \b AIza[\w-]{30} | \b eyJ[\w-]{8,}\.[\w-]{8}
     | \b gh[pousr]_\w{20} | \b github_pat_\w{20} | \b glpat-[\w-]{16}
+    | \b hf_\w{20} | \b npm_\w{20} | \b pypi-[\w-]{16}
     | \b xox[abpr]-[\w-]{10} | \b sk-[\w-]{16}
     """
 )
@@ -123,7 +131,8 @@ def code_state(folder: Path) -> dict[str, Any]:
     commit = (_git(folder, "rev-parse", "--verify", "HEAD") or "").strip()
     if not commit:
         return {"commit": None, "dirty": False, "diff": ""}
-    diff = _git(folder, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "HEAD") or ""
+    shown = (*_without_filters(folder), "diff", "--no-color", "--no-ext-diff", "--no-textconv")
+    diff = _git(folder, *shown, "HEAD") or ""
     untracked = (
         _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/") or ""
     )
@@ -187,10 +196,22 @@ def _capped(text: str, whole_bytes: int) -> str:
     return kept[: kept.rfind("\n") + 1] + note
 
 
+def _without_filters(folder: Path) -> list[str]:
+    """Return settings under which git runs no program that a repository's own settings name."""
+    found = _git(folder, "config", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process)$")
+    names = {line.rpartition(".")[0] for line in (found or "").splitlines()}
+    return [
+        word
+        for name in sorted(names)
+        for setting in ("clean=", "process=", "required=false")
+        for word in ("-c", f"{name}.{setting}")
+    ]
+
+
 def _git(folder: Path, *arguments: str) -> str | None:
     """Return what git answers, None if there is no git, no repository, or no answer in time."""
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
-    command = ["git", "-c", "core.quotepath=off", "-c", "core.fsmonitor=false", *arguments]
+    command = ["git", *_HARMLESS, *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - a fixed command, no shell
             command,

@@ -119,6 +119,11 @@ def test_files_that_hold_secrets_keep_their_header_only(repository: Path) -> Non
         "my_secrets.yaml",
         "secrets/a.txt",
         ".git-credentials",
+        ".envrc",
+        "kubeconfig",
+        ".docker/config.json",
+        "passwords.txt",
+        "tokens.json",
     ],
 )
 def test_secret_files_are_known_by_name(name: str) -> None:
@@ -149,6 +154,20 @@ def test_other_files_keep_their_changes(name: str) -> None:
         "x = ghp_hunter2hunter2hunter2x",
         "sk-hunter2hunter2hunter2",
         "eyJhbGciOiJI.hunter2hunter2.x",
+        "DB_PASS = 'hunter2'",
+        '"pass": "hunter2"',
+        "user_pass: hunter2",
+        "PW=hunter2",
+        'SIGNING_KEY = "hunter2"',
+        "encryption_key: hunter2",
+        'wandb.login(key="hunter2hunter2hunter2hunter2")',
+        "postgresql://:hunter2@host/db",
+        "x = hf_hunter2hunter2hunter2",
+        "//registry/:_authToken=npm_hunter2hunter2hunter2",
+        "x = 'pypi-hunter2hunter2hunter2'",
+        "curl -u me:hunter2 http://host",
+        "https://hooks.slack.com/services/T0/B0/hunter2",
+        "AccountName=x;AccountKey=hunter2",
     ],
 )
 def test_lines_with_keys_passwords_and_tokens_are_replaced(line: str) -> None:
@@ -167,6 +186,9 @@ def test_lines_with_keys_passwords_and_tokens_are_replaced(line: str) -> None:
         "learning_rate = 1e-3",
         "https://host:8080/x",
         "password reset is tested below",
+        "for key, value in passes.items():",
+        "compass: int = 3",
+        "monkey_keys = 3",
     ],
 )
 def test_ordinary_lines_stay(line: str) -> None:
@@ -187,3 +209,32 @@ def test_a_very_long_line_is_left_out_without_taking_long() -> None:
     filtered = filter_secrets("+" + "a" * 2_000_000 + "\n+x\n")
     assert time.perf_counter() - started < 1
     assert filtered == "+[line left out: it is longer than 1000 characters]\n+x\n"
+
+
+def test_no_program_of_the_repositorys_settings_is_run(tmp_path: Path) -> None:
+    mark = tmp_path / "it ran"
+    folder = tmp_path / "repository"
+    folder.mkdir()
+
+    def git(*words: str) -> None:
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=folder, check=True
+        )
+
+    git("init", "-q")
+    (folder / ".gitattributes").write_text("*.txt filter=evil diff=evil\n")
+    (folder / "a.txt").write_text("one\n")
+    git("add", "-A")
+    git("commit", "-qm", "one")
+    for setting in (
+        "filter.evil.clean",
+        "filter.evil.process",
+        "diff.evil.command",
+        "diff.evil.textconv",
+    ):
+        git("config", setting, f"touch '{mark}'; cat")
+    git("config", "filter.evil.required", "true")
+    (folder / "a.txt").write_text("two\n")
+    state = code_state(folder)
+    assert "+two" in state["diff"]
+    assert not mark.exists()
