@@ -44,7 +44,8 @@ _SECRET_FILE: Final = re.compile(
 _SECRET_LINE: Final = re.compile(
     r"""(?ix)
     (?<![a-z]) (pass | pw | api[_-]?key | access[_-]?key(_id)? | private[_-]?key | secrets?
-        | passw(or)?d | pwd | passphrase | \w*token | credentials? | client[_-]?id | auth(orization)?)
+        | passw(or)?d | pwd | passphrase | \w*token | credentials? | client[_-]?id
+        | auth(orization)?)
         (?![a-z]) \w* ["']? \s* [:=] \s* ["']? [^\s"']
     | (api[_-]?key | access[_-]?key | private[_-]?key | secret | password | passwd | token)
         ["']? \s* [:=]{1,2} \s* ["']? [^\s"']{4}

@@ -37,6 +37,7 @@ from sweeps.cli.ui import ui
 from sweeps.cli.watching import status, watch
 from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
+from sweeps.report.numbers import printable
 
 
 class Commands(TyperGroup):
@@ -66,7 +67,7 @@ def _without_a_reader() -> typer.Exit:
 
 
 def _exit(code: int, message: str) -> typer.Exit:
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)  # names and errors in it may be anybody's
     return typer.Exit(code)
 
 

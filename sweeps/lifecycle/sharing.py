@@ -182,6 +182,9 @@ def _checked(store: RecordStore, files: dict[str, str], file: Path) -> SweepInfo
     if not SWEEP_ID.fullmatch(info.id):
         raise UsageError(f"{file}: {info.id!r} is no sweep's id")
     check_sweep_name(info.name)
+    for text in (info.experiment, info.experiment_name, *(one.metric for one in info.objectives)):
+        if not text.isprintable():
+            raise UsageError(f"{file}: {text!r} cannot be printed; refused")
     for record in records:
         if f"{record.spec.key}.record" not in files or record.spec.sweep != info.id:
             raise UsageError(f"{file}: record {record.spec.key} is of another sweep")

@@ -71,8 +71,15 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def first_line(text: str, *, limit: int = 160) -> str:
     """Return the first line that is not empty, printable (no escape sequences), at most `limit`."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    clean = "".join(character if character.isprintable() else "?" for character in line)
+    clean = printable(line).replace("\t", " ")
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """Return a text that moves no cursor and changes no colour: all but its lines is replaced."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else "?" for character in text
+    )
 
 
 def broken(name: str, *, width: int = 9) -> str:

@@ -20,6 +20,7 @@ from sweeps.report.numbers import (
     format_metric,
     format_seconds,
     format_value,
+    printable,
 )
 from sweeps.report.slots import SlotRow
 from sweeps.report.summary import Summary
@@ -132,7 +133,7 @@ def render_trial(
         metrics = {name: format_metric(value) for name, value in row.metrics.items()}
         parts += [Text("Metrics:"), _pairs(metrics)]
     if row.error:
-        parts += [Text("Error:", style="bold red"), Text(row.error)]
+        parts += [Text("Error:", style="bold red"), Text(printable(row.error))]
     if written:
         shown = sorted(written)[:_MOST_FILES]
         sizes = {name: f"{len(written[name]):,} bytes" for name in shown}

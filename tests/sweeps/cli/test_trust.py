@@ -212,6 +212,7 @@ def test_a_conclusion_never_leads_out_of_the_home(finished_toy, call, tmp_path, 
     [
         {"created_at": "x"},
         {"metric": 7},
+        {"metric": "\x1b[31mred"},
         {"direction": "sideways"},
         {"fingerprint": []},
         {"space": "x"},
@@ -220,7 +221,7 @@ def test_a_conclusion_never_leads_out_of_the_home(finished_toy, call, tmp_path, 
         {"experiment": ["x"]},
         {"other_objectives": [1]},
     ],
-    ids=lambda changed: next(iter(changed)),
+    ids=str,
 )
 def test_what_a_sweep_says_of_itself_is_of_the_right_kind(finished_toy, call, tmp_path, changed):
     finished_toy(trials=1)

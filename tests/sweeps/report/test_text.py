@@ -3,8 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
+from sweeps.report.slots import slot_rows
 from sweeps.report.summary import summarize
-from sweeps.report.text import render_best, render_text
+from sweeps.report.text import render_best, render_text, render_trial
 from tests.sweeps.report.builders import record, sweep_info
 
 RECORDS = [
@@ -104,3 +105,10 @@ def test_the_best_trial_shows_parameters_and_every_metric():
 @pytest.mark.parametrize("records", [[], [record(0, outcome="pruned")]])
 def test_there_is_no_best_trial_without_a_complete_one(records):
     assert shown(render_best(summary_of(records))).startswith("no trial completed")
+
+
+def test_an_error_moves_no_cursor_and_keeps_its_lines():
+    (row,) = slot_rows([record(0, outcome="failed", error="no\x1b[31m red\n\x9b2J second")])
+    text = shown(render_trial(row))
+    assert "no?[31m red\n?2J second" in text
+    assert "\x1b" not in text
