@@ -74,15 +74,21 @@ def _object(line: str) -> dict[str, Any]:
     """Return the JSON object of a line, an empty one if it is anything else."""
     try:
         said = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of one that is nested without an end
         return {}
     return said if isinstance(said, dict) else {}
 
 
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    return float(value)
+
+
 def _numbers(values: Any, line: str, example: str) -> dict[str, float]:
     try:
-        return {str(name): float(value) for name, value in values.items()}
-    except (AttributeError, TypeError, ValueError):
+        return {str(name): _number(value) for name, value in values.items()}
+    except (AttributeError, TypeError, ValueError, OverflowError):
         said = f"not a number for each name: {line.strip()[:200]}"
         raise OutputError(f"{said}; print it such as {example}") from None
 

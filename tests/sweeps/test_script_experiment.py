@@ -530,3 +530,33 @@ def test_a_script_without_epochs_is_replayed_by_its_result(tmp_path):
     file.write_text(SPACE)
     options = {"home": tmp_path / "home", "workers": 0, "progress": "quiet"}
     assert sweeps.replay(sweeps.run(file, trials=1, **options), 0).is_bit_equal
+
+
+STRANGE = {
+    "Latin-1": "printf 'caf\\351\\n'",
+    "bytes": "head -c 20000 /dev/urandom",
+    "nested": """printf '{"a":%.0s' $(seq 50000); echo""",
+    "one long line": "head -c 3000000 /dev/zero | tr '\\0' x; echo",
+    "a child that stays": "sleep 3 &",
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_whatever_else_a_script_prints_or_leaves_its_result_counts(tmp_path, strange):
+    (tmp_path / "train.sh").write_text(f"{STRANGE[strange]}\n{SHELL}")
+    file = tmp_path / "script.yaml"
+    file.write_text(SPACE)
+    options = {"home": tmp_path / "home", "workers": 0, "progress": "quiet"}
+    (row,) = sweeps.run(file, trials=1, **options).rows()
+    assert (row.state, row.epochs) == ("COMPLETE", 3)
+
+
+@pytest.mark.parametrize("value", ["true", "1" + 400 * "0", "null", '"high"'])
+def test_a_result_that_is_no_number_is_said(tmp_path, value):
+    (tmp_path / "train.sh").write_text(f'echo \'{{"result": {{"score": {value}}}}}\'')
+    file = tmp_path / "script.yaml"
+    file.write_text(SPACE)
+    options = {"home": tmp_path / "home", "workers": 0, "progress": "quiet"}
+    (row,) = sweeps.run(file, trials=1, max_failures_in_row=0, **options).rows()
+    assert row.state == "FAILED"
+    assert "not a number for each name" in row.error
