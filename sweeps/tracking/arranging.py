@@ -9,7 +9,7 @@ from typing import Any, Final
 from sweeps.records.confusion import confusion_of, confusion_tags
 from sweeps.records.pareto import leading
 from sweeps.records.record import Record, SweepInfo
-from sweeps.tracking.content import varied_params
+from sweeps.tracking.content import as_typed, varied_params
 from sweeps.tracking.front import ON_FRONT, front_keys
 from sweeps.tracking.importance import by_importance
 from sweeps.tracking.known import KnownSweep
@@ -93,7 +93,13 @@ def directions(
         noted: What somebody noted about the sweep.
     """
     best = [record for record in best if record.spec.key in sweep.children]
-    parts = [noted or "", _links(info, sweep, best), text, _filters(info, best), _origin(info)]
+    parts = [
+        as_typed(noted or ""),
+        _links(info, sweep, best),
+        text,
+        _filters(info, best),
+        _origin(info),
+    ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 

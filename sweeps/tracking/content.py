@@ -6,6 +6,7 @@ writes the same run. No MLflow here.
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,14 @@ class RunContent:
     tags: Mapping[str, str]
     params: Mapping[str, str]
     metrics: tuple[Point, ...]
+
+
+def as_typed(note: str) -> str:
+    """Return what somebody noted as Markdown that loads nothing: no HTML in it, and no pictures.
+
+    A sweep may have been imported, and its notes be anybody's.
+    """
+    return html.escape(note, quote=False).replace("![", "!\\[")
 
 
 def experiment_name(info: SweepInfo) -> str:

@@ -20,6 +20,7 @@ from sweeps.tracking.content import (
     NOTE,
     RunContent,
     SweepNote,
+    as_typed,
     best_tags,
     experiment_name,
     headline_points,
@@ -139,7 +140,7 @@ class Projection:
         with quiet(), self._forgetting(info):
             known = self._sweep(info).children.get(key)
             if known is not None:
-                self._client().set_tag(known[0], NOTE, text)
+                self._client().set_tag(known[0], NOTE, as_typed(text))
 
     def register(self, info: SweepInfo, champion: Champion, *, pages: bool = False) -> None:
         """Have a champion's model in MLflow's registry, or else pages about it in its run."""

@@ -372,8 +372,14 @@ def test_notes_are_shown_by_mlflow_and_survive_a_lost_store(
 ):
     sweep = finished_toy(trials=2)
     assert call("note", "toy", "the first try").exit_code == 0
+    picture = "<img src=http://evil> ![x](http://evil)"
+    assert call("note", "toy", "0", picture).exit_code == 0
     assert call("note", "toy", "1", "looks odd").exit_code == 0
-    assert call("note", "toy").stdout == "the first try\ntrial 1: looks odd\n"
+    assert call("note", "toy", "0").stdout == f"trial 0: {picture}\n"
+    loads_nothing = "&lt;img src=http://evil&gt; !\\[x](http://evil)"
+    assert call("note", "toy").stdout == (
+        f"the first try\ntrial 0: {picture}\ntrial 1: looks odd\n"
+    )
     assert call("note", "toy", "1").stdout == "trial 1: looks odd\n"
 
     def notes():
@@ -382,7 +388,7 @@ def test_notes_are_shown_by_mlflow_and_survive_a_lost_store(
 
     parent, first, second = notes()
     assert parent.startswith("the first try\n\n")
-    assert (first, second) == ("", "looks odd")
+    assert (first, second) == (loads_nothing, "looks odd")
     for file in make_home().glob("mlflow.db*"):
         file.unlink()
     shutil.copy(migrated_database, make_home() / "mlflow.db")
@@ -392,7 +398,7 @@ def test_notes_are_shown_by_mlflow_and_survive_a_lost_store(
     assert notes()[0].startswith("the first try\n\n")
     assert call("note", "toy", "9", "x").exit_code == 2
     call("note", "toy", "1", "")
-    assert call("note", "toy").stdout == "the first try\n"
+    assert call("note", "toy").stdout == f"the first try\ntrial 0: {picture}\n"
     assert notes()[2] == ""
 
 
