@@ -73,7 +73,9 @@ def test_every_markdown_link_to_a_file_resolves(page):
 
 def test_the_pages_a_newcomer_looks_for_exist():
     names = {path.name for path in PAGES if path.parent == ROOT}
-    assert names >= {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+    assert names >= {
+        *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+    }
 
 
 def test_no_module_is_longer_than_400_lines():
