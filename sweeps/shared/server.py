@@ -51,6 +51,10 @@ _MISTAKES: Final = re.compile(
 _PASSING: Final = ("08", "40", "53300", "57P", "25006", "25P0", "55P03")
 """SQLSTATEs, or their beginnings, of what passes: no connection, a clash, a restart, a failover."""
 
+_TAKEN: Final = "23505"
+_OF_THE_CATALOGUE: Final = re.compile(r"pg_(type|class)_\w+_nsp_index")
+"""Another connection is making the same table: perhaps ours, whose answer was lost."""
+
 
 class StorageServer:
     """The database that hosts share."""
@@ -140,7 +144,11 @@ class StorageServer:
         why = _in_a_line(cause)
         code = getattr(cause, "sqlstate", None) or ""
         is_mistake = bool(_MISTAKES.search(str(cause)))
-        passes = not is_mistake and (code.startswith(_PASSING) or (not code and _is_cut(cause)))
+        passes = not is_mistake and (
+            code.startswith(_PASSING)
+            or (not code and _is_cut(cause))
+            or (code == _TAKEN and bool(_OF_THE_CATALOGUE.search(str(cause))))
+        )
         what = "cannot be reached" if passes else "cannot be used"
         message = f"{self}: {what} ({why}). Recorded trials are safe, and the same command goes on"
         return Trouble(passes, why, StoreError(message), LONGEST_WAIT_SECONDS)

@@ -211,7 +211,7 @@ def test_data_that_may_come_differently_are_said_at_the_start_and_tagged(
 @pytest.mark.parametrize(
     ("other", "expected"),
     [
-        ({"seed": 1}, r"seed: 0 there, 1 asked.*--name toy-2"),
+        ({"seed": 1}, r"seed: 0 there, 1 asked.*name='toy-2'"),
         ({"sampler": "random"}, r"sampler: tpe there, random asked"),
         ({"ask_ahead": 2}, r"ask_ahead: 4 there, 2 asked"),
         ({"data": "other"}, r"data: abababababab\.\.\. there, cdcdcdcdcdcd\.\.\. asked"),

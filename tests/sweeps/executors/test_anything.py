@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -131,9 +133,30 @@ def test_a_training_that_exits_fails_and_ends_nothing_else(bench, stored, code):
     assert bench.result("return", PLAIN).result.metrics == {"score": 0.5}
 
 
-@both
-def test_a_copy_that_a_training_forked_does_not_come_back_from_it(bench):
+FORKING = """
+import sys
+from sweeps.executors.in_process import InProcessExecutor
+from tests.sweeps.executors import misbehaving
+from tests.sweeps.executors.conftest import Bench, Listener
+
+data = misbehaving.experiment.prepare(None, 0)
+heard = Listener()
+bench = Bench(InProcessExecutor(misbehaving.experiment, data, heard, lambda spec: None), heard)
+print([bench.result("forked").result.stop_reason for _ in range(2)])
+"""
+
+
+def test_a_copy_that_a_training_forked_does_not_come_back_from_it(make_bench):
+    bench = make_bench(1)
     assert [bench.result("forked").result.stop_reason for _ in range(4)] == ["fine"] * 4
+
+
+def test_nor_does_it_in_the_calling_process():
+    # In one of its own: a copy of this one, which measures coverage, would write all of that.
+    ran = subprocess.run(
+        [sys.executable, "-c", FORKING], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "['fine', 'fine']\n", ran.stdout
 
 
 texts = st.text(st.characters(exclude_categories=()), max_size=30)
