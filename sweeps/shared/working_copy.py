@@ -8,6 +8,7 @@ never change, so there the database always wins: a record that the disk has dama
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,10 +133,12 @@ class WorkingCopy:
     def _paths(self, prefix: str) -> Iterator[str]:
         base = self._home / prefix
         folders = [base] if prefix else [self._home / root for root in ROOTS]
-        for folder in folders:
-            for path in folder.rglob("*"):
-                if path.is_file():
-                    yield path.relative_to(self._home).as_posix()
+        for top in folders:
+            # Not by `rglob`: it fails where a folder goes meanwhile, as those of what is packed do.
+            for folder, within, files in os.walk(top):
+                within[:] = [name for name in within if not name.startswith(".")]  # never shared
+                paths = (Path(folder) / name for name in files)
+                yield from (p.relative_to(self._home).as_posix() for p in paths if p.is_file())
 
     def _here(self, path: str, common: Common | None) -> Common | None:
         """Return a file's digest, read only if it may have changed."""
