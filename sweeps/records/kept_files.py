@@ -1,4 +1,4 @@
-"""What an attempt wrote into its folder, taken as it is: no link is followed, none leads out.
+"""The files that an attempt wrote into its folder: no link is followed, none leads out.
 
 It lies beside the record as `<slot>-<attempt>.files`, a zip archive. Of a folder that holds more
 than `MOST_BYTES` or `MOST_FILES` the smallest files are kept, and `left_out.txt` names the others.
@@ -6,6 +6,7 @@ than `MOST_BYTES` or `MOST_FILES` the smallest files are kept, and `left_out.txt
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
@@ -16,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
+from sweeps.records.documents import RecordError
 from sweeps.records.format import FormatError
 
 MOST_BYTES: Final = 64 * 2**20
@@ -180,3 +182,25 @@ def unpack_files(data: bytes) -> dict[str, bytes]:
             return {one.filename: archive.read(one) for one in members}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise FormatError(f"no whole archive of files: {error}") from None
+
+
+def read_kept(path: Path, digest: str) -> dict[str, bytes]:
+    """Return the files in an archive by name; a single one that says so where it is not kept.
+
+    Args:
+        path: The archive, made by `pack_files`.
+        digest: Its SHA-256 (hex), as the record of the attempt has it.
+
+    Raises:
+        RecordError: It is damaged.
+    """
+    try:
+        packed = path.read_bytes()
+    except FileNotFoundError:
+        return {LEFT_OUT: f"What it wrote is not kept any more ({path.name}).\n".encode()}
+    if hashlib.sha256(packed).hexdigest() != digest:
+        raise RecordError(f"{path}: damaged, the checksum does not fit its record")
+    try:
+        return unpack_files(packed)
+    except FormatError as error:
+        raise RecordError(f"{path}: {error}") from None

@@ -36,7 +36,7 @@ from sweeps.records.format import (
     unpack_arrays,
 )
 from sweeps.records.generations import Generation
-from sweeps.records.kept_files import LEFT_OUT, pack_files, unpack_files
+from sweeps.records.kept_files import pack_files, read_kept
 from sweeps.records.record import VERSION, Checked, Record, SweepInfo
 from sweeps.records.retries import Retries
 
@@ -48,8 +48,6 @@ _RUNNING: Final = ".running"
 _ARCHIVED_FILE: Final = "archived"
 _ENDING_FILE: Final = "ending.json"
 _CHECKED_FILE: Final = "checked.json"
-
-
 _FIXED: Final = "put a copy of it there, or move its folder away"
 _NOTED: Final = "the next `sweeps run`, or `sweeps doctor --fix`, puts it aside"
 """The ways out: what is fixed for the life of a sweep; what each start notes anew."""
@@ -90,7 +88,8 @@ class RecordStore:
     def write_generation(self, generation: Generation) -> None:
         """Begin the next generation: from this write on it is the newest, before it never was."""
         document = dataclasses.asdict(generation)
-        self._write_json(self._generation_path(generation.number), document, "generation")
+        path = self.folder / _GENERATIONS.format(generation.number)
+        self._write_json(path, document, "generation")
 
     def info(self) -> SweepInfo | None:
         """Return what is fixed, as the newest generation has it; None if there is no sweep here.
@@ -275,26 +274,9 @@ class RecordStore:
         return hashlib.sha256(packed).hexdigest()
 
     def files(self, record: Record) -> dict[str, bytes]:
-        """Return what an attempt wrote, by name; empty if it wrote nothing.
-
-        Where it is not kept any more, or was put aside, a single file says so.
-
-        Raises:
-            RecordError: It is damaged.
-        """
-        if record.files_sha256 is None:
-            return {}
-        path = self.files_path(record.spec.key)
-        try:
-            packed = path.read_bytes()
-        except FileNotFoundError:
-            return {LEFT_OUT: f"What it wrote is not kept any more ({path.name}).\n".encode()}
-        if hashlib.sha256(packed).hexdigest() != record.files_sha256:
-            raise RecordError(f"{path}: damaged, the checksum does not fit its record")
-        try:
-            return unpack_files(packed)
-        except FormatError as error:
-            raise RecordError(f"{path}: {error}") from None
+        """Return what an attempt wrote, by name; empty if it wrote nothing. See `read_kept`."""
+        digest = record.files_sha256
+        return {} if digest is None else read_kept(self.files_path(record.spec.key), digest)
 
     def files_path(self, key: str) -> Path:
         """Return where what an attempt wrote is kept."""
@@ -337,9 +319,6 @@ class RecordStore:
 
     def _weights_path(self, key: str) -> Path:
         return self.folder / f"{key}.weights"
-
-    def _generation_path(self, number: int) -> Path:
-        return self.folder / _GENERATIONS.format(number)
 
     def _write_json(self, path: Path, document: Mapping[str, Any], what: str) -> None:
         write_atomically(path, json_bytes(document, indent=1), what)
