@@ -36,7 +36,7 @@ class EnqueuedTrial:
 
 @dataclass(frozen=True)
 class Enqueued:
-    """What became of the points that were to be queued.
+    """Points that were to be queued, and how they fared.
 
     Attributes:
         trials: The points, in the order of asking.

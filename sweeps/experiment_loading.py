@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -133,20 +133,31 @@ def check_trust(info: SweepInfo, records: Path) -> Foreign | None:
     searched = confirmed_by(info.directory)
     if foreign is None and searched is not None:  # a confirmation, made here, of an imported one
         foreign = read_foreign(records / searched)
-    if foreign is None or foreign.trusted or info.experiment in SHIPPED:
+    if foreign is None or foreign.trusted or not (named := what_runs(info)):
         return foreign
     raise UntrustedError(
-        f"sweep {info.name!r} came with {foreign.file}, and this would run "
-        f"{what_runs(info.experiment)}; nothing was run. If you trust it: "
-        f"`sweeps trust {info.name} FOLDER`, where FOLDER has its code"
+        f"sweep {info.name!r} came with {foreign.file}, and this would run {named}; nothing was "
+        f"run. If you trust it: `sweeps trust {info.name} FOLDER`, where FOLDER has its code"
     )
 
 
-def what_runs(experiment: str) -> str:
-    """Return what is executed where an experiment is used, in words."""
-    if experiment.startswith("script:"):
-        return f"the command  {experiment.split(':', 3)[-1]}"
-    return f"the code of {experiment}"
+def what_runs(info: SweepInfo) -> str:
+    """Return what a sweep's experiment and space have executed, in words.
+
+    Empty if both are shipped here. A record that was forged may name another experiment in its
+    space than beside it, and a space may be a function of any module.
+    """
+    named = {info.experiment, str(info.space.get("experiment", info.experiment))} - SHIPPED
+    parts = [
+        f"the command  {path.split(':', 3)[-1]}"
+        if path.startswith("script:")
+        else f"the code of {path}"
+        for path in sorted(named)
+    ]
+    body = info.space.get("body")
+    if isinstance(body, Mapping) and "function" in body:
+        parts.append(f"the function {body['function']}")
+    return " and ".join(parts)
 
 
 def _remembered_folder(info: SweepInfo, records: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""What a sweep would run, and about how long that takes; creates nothing."""
+"""Plans a sweep: the next trials, and about how long all take; creates nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What would run.
+    """The trials that would run.
 
     Attributes:
         trials: The next configurations, as far as they can be known.

@@ -62,7 +62,7 @@ class ScriptCommand:
 
     @property
     def program(self) -> str:
-        """What is run."""
+        """The program that is run."""
         return self._words[0]
 
     def words(self, values: Mapping[str, str]) -> list[str]:

@@ -84,7 +84,7 @@ class Sweep:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The sweep's name, as people call it."""
         return self.info.name
 
     @property

@@ -79,13 +79,13 @@ def import_(
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Take in a sweep that was shared: verified, then whole or not at all."""
-    from sweeps.experiment_loading import SHIPPED
+    from sweeps.experiment_loading import what_runs
     from sweeps.lifecycle import import_sweep
 
     found, uri = _opened(home, tracking_uri)
     info, report = import_sweep(found, file, uri, name)
     print(f"sweep {info.name!r}: {report.records} trials are here")
-    if info.experiment not in SHIPPED:
+    if what_runs(info):
         print(
             f"nothing that it names was run; before a command that has to, such as replay or "
             f"export: `sweeps trust {info.name} FOLDER`, where FOLDER has its code"
@@ -107,15 +107,15 @@ def trust(
     """
     from sweeps.experiment_loading import what_runs
     from sweeps.home import Home
-    from sweeps.lifecycle.trusting import foreign_sweep, trust_sweep
+    from sweeps.lifecycle.sharing import foreign_sweep, trust_sweep
 
     found = Home.resolve(home)
     info = found.get(name)
     foreign = foreign_sweep(found, info)
-    where = f"from {folder.resolve()}" if folder else "as it is installed, or found in the folder"
+    where = f"from {folder.resolve()}" if folder else "as it is installed"
     print(
         f"sweep {info.name!r} came with {foreign.file} (sha256 {foreign.archive[:12]}). Its "
-        f"commands will run {what_runs(info.experiment)}, {where}"
+        f"commands will run {what_runs(info)}, {where}"
     )
     if not yes:
         if not sys.stdin.isatty():

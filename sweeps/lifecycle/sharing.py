@@ -1,4 +1,4 @@
-"""`sweeps share` and `sweeps import`: a sweep as one file, verified on arrival.
+"""`sweeps share`, `import`, `trust`: a sweep as one file, verified on arrival, run when trusted.
 
 A zip archive of the record folder and a manifest with the SHA-256 of each file. Nothing in it is
 code or pickled; study and MLflow are made from the records where it arrives.
@@ -7,6 +7,7 @@ code or pickled; study and MLflow are made from the records where it arrives.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import re
@@ -18,10 +19,19 @@ from pathlib import Path
 from typing import Final
 
 from sweeps.errors import UsageError
+from sweeps.experiment_loading import lies_in
 from sweeps.failpoints import reached
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
-from sweeps.records import Foreign, RecordError, RecordStore, SweepInfo, keep_foreign, recover
+from sweeps.records import (
+    Foreign,
+    RecordError,
+    RecordStore,
+    SweepInfo,
+    keep_foreign,
+    read_foreign,
+    recover,
+)
 from sweeps.records.finalized import SWEEP_ID
 from sweeps.records.side_files import unreadable_files
 from sweeps.study.rebuilding import rebuild_study
@@ -121,6 +131,39 @@ def import_sweep(
     arrived = home.get(info.id)
     rebuild_study(home.studies, arrived, recover(home.store(arrived.id), lambda line: None))
     return arrived, sync_sweep(home, arrived, tracking_uri)
+
+
+def foreign_sweep(home: Home, info: SweepInfo) -> Foreign:
+    """Return where a sweep came from.
+
+    Raises:
+        UsageError: It was made here, so that nothing is to be trusted.
+    """
+    foreign = read_foreign(home.store(info.id).folder)
+    if foreign is None:
+        raise UsageError(f"sweep {info.name!r} was made here: it needs no trust")
+    return foreign
+
+
+def trust_sweep(home: Home, info: SweepInfo, folder: Path | None) -> None:
+    """Have an imported sweep's experiment run from now on where it is asked for.
+
+    Args:
+        home: Where it lies.
+        info: The sweep.
+        folder: Where the user has its code; None if it is installed.
+
+    Raises:
+        UsageError: It was made here, or its experiment is not in that folder.
+    """
+    foreign = foreign_sweep(home, info)
+    where = None if folder is None else folder.resolve()
+    if where is not None and not lies_in(where, info.experiment):
+        raise UsageError(f"{where}: the code of {info.experiment} is not there")
+    trusted = dataclasses.replace(
+        foreign, trusted=True, folder=None if where is None else str(where)
+    )
+    keep_foreign(home.store(info.id).folder, trusted)
 
 
 def _remove_empty(made: Sequence[Path]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sweeps
+from sweeps import experiment_loading
 from sweeps.cli import app
 from sweeps.errors import UsageError
 
@@ -121,6 +122,30 @@ def test_what_reads_it_runs_nothing(theirs, call, tmp_path, words):
     assert result.exit_code == 0, result.output
     assert not theirs.exists()
     assert sys.path == before
+
+
+FORGED = {
+    "another experiment in the space": lambda space: space.update(experiment="evilmod:experiment"),
+    "a space that is a function": lambda space: space["body"].update(function="evilmod:space"),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+@pytest.mark.parametrize("words", [["try", "NAME", "x=0.5"], ["replay", "NAME", "0"]], ids=str)
+def test_what_is_shipped_vouches_for_nothing_beside_it(
+    finished_toy, call, tmp_path, monkeypatch, forged, words
+):
+    monkeypatch.setattr(experiment_loading, "SHIPPED", {finished_toy(trials=2).info.experiment})
+    file, mark = tmp_path / "toy.sweep", tmp_path / "it was run"
+    call("share", "toy", file)
+    (tmp_path / "evilmod.py").write_text(EVIL.format(mark=str(mark)))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    resealed(file, "sweep.json", lambda document: FORGED[forged](document["space"]))
+    assert call("import", file, home="elsewhere").exit_code == 0
+    refused = call(*filled(words, tmp_path), home="elsewhere")
+    assert (refused.exit_code, "this would run the" in refused.stderr) == (2, True), refused.output
+    assert "evilmod" in refused.stderr
+    assert not mark.exists()
 
 
 def test_from_a_folder_that_the_user_names_it_runs_once_trusted(theirs, call, tmp_path):

@@ -11,8 +11,7 @@ import sweeps
 from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.lifecycle.sharing import import_sweep, share_sweep
-from sweeps.lifecycle.trusting import trust_sweep
+from sweeps.lifecycle.sharing import import_sweep, share_sweep, trust_sweep
 from sweeps.records import RecordError
 from sweeps.records.code import CodeHistory
 from tests.sweeps.conftest import TOY
