@@ -218,8 +218,16 @@ def test_other_ways_to_break_it_are_noticed(store, break_it, expected):
 
 def test_an_orphan_is_found_whatever_session_it_is_in(tmp_path, migrated_database):
     lab = Lab(tmp_path / "lab", 1, migrated_database)
-    environment = lab.environment()
-    with subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True) as orphan:
+    with subprocess.Popen(
+        ["cat"],
+        env=lab.environment(),
+        start_new_session=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as orphan:
+        orphan.stdin.write(b"up\n")
+        orphan.stdin.flush()
+        assert orphan.stdout.readline() == b"up\n"  # until it runs it may show no environment
         seen = processes_of(lab.marker)
         orphan.kill()
     assert list(seen) == [orphan.pid]
