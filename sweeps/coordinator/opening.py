@@ -120,6 +120,13 @@ def keep_code(config: SweepConfig, info: SweepInfo) -> str | None:
 def _refusal(info: SweepInfo, config: SweepConfig, kept: Sequence[str]) -> str:
     differences = "; ".join(_differences(info, config))
     new_name = free_name(config.name, (i.name for i in config.home.sweeps()))
+    if differing(info, config) == ["code"] and config.retry is not None:
+        return (
+            f"sweep {config.name!r} was made by other code: {differences}\n"
+            "Two ways out: undo the edit; or, if the edit is the cure and leaves the numbers of "
+            "trials that ended well the same: --same-code. If it changes them, nothing is retried: "
+            "`sweeps run` of this sweep with --extend goes on with the new code"
+        )
     if differing(info, config) == ["code"]:
         return (
             f"sweep {config.name!r} was made by other code: {differences}\n"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.finalizing.bank import Bank, Confirmed, gather
-from sweeps.finalizing.confirmable import ask, check_data, failed
+from sweeps.finalizing.confirmable import ask, blocks_experiment, check_data, failed
 from sweeps.finalizing.judging import FOLDS, Judged, Trainings
 from sweeps.finalizing.ledger import readings_of
 from sweeps.finalizing.telling_reading_votes import VOTED, tell_reading_votes
@@ -127,6 +127,7 @@ def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
 def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
     finalized = Conclusions(home.store(info.id).folder).finalized()
     if finalized is None:
+        blocks_experiment(home, info)  # refused where nothing can be finalised
         raise UsageError(
             f"sweep {info.name!r} is not finalised, so that nothing of it can vote; first: sweeps "
             f"finalize {info.name}"

@@ -20,6 +20,7 @@ def why_no_verdict(
     finalists: Sequence[Finalist],
     *,
     is_whole: bool,
+    more: int,
 ) -> str:
     """Return whose trainings leave a confirmation without a verdict, line by line.
 
@@ -30,6 +31,7 @@ def why_no_verdict(
         finalists: Who takes part.
         is_whole: Whether every training has an outcome; else so many in a row failed that the rest
             was not begun.
+        more: How many other configurations of the search could take part (`--top`).
     """
     lines = [
         f"no verdict, and the same command brings none: it takes {2 * FOLDS} blocks, in two whole "
@@ -53,13 +55,14 @@ def why_no_verdict(
             "same command"
         )
     searched = [finalist for finalist in without if not finalist.is_control]
-    if searched:
-        left = len(finalists) - len(searched)
-        more = f" --top {len(finalists) + len(searched)}" if left < 2 else ""
+    left = len(finalists) - len(searched)
+    added = max(0, 2 - left)
+    if searched and added <= more:
+        top = f" --top {len(finalists) + added}" if added else ""
         numbers = " ".join(f"--leave-out {finalist.slot}" for finalist in searched)
         lines.append(
             f"  leave {'it' if len(searched) == 1 else 'them'} out: sweeps finalize "
-            f"{shlex.quote(search)}{more} {numbers}"
+            f"{shlex.quote(search)}{top} {numbers}"
         )
     if len(searched) < len(without):
         lines.append("  leave the random trials out: no --control")

@@ -205,7 +205,7 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
         if judged is None or confirmed.stopped_by or ran[-1].is_interrupted:
             failure = None if any(one.is_interrupted for one in ran) else why_no_verdict(
                 info.name, confirmed.info.name, store.read_all(), finalists,
-                is_whole=confirmed.stopped_by is None,
+                is_whole=confirmed.stopped_by is None, more=_more(home, info, checked),
             )  # fmt: skip
             return _result(confirmation, judged, (), ran, failure=failure)
         measured = measure_calibration(judged, checked.experiment)
@@ -228,6 +228,13 @@ def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeR
     pending = show_conclusions(home, info, tracking_uri, options.how.data)
     result = _result(confirmation, judged, tellings, ran, pending, failure)
     return dataclasses.replace(result, calibration=measured)
+
+
+def _more(home: Home, info: SweepInfo, checked: Checked) -> int:
+    """Return how many configurations of the search take no part."""
+    records = home.store(info.id).read_all()
+    everyone = choose_finalists(info, records, len(records))
+    return len(everyone) - len(checked.finalists) - len(checked.left_out)
 
 
 def _conclude(home: Home, info: SweepInfo, checked: Checked, found: _Found) -> list[Telling]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from sweeps.provenance import is_mixed
+from sweeps.records import CodeHistory
 from sweeps.report.blocks import Block, Code, Section, Table, Text
 from sweeps.report.data import SweepData
+from sweeps.report.numbers import spans
 
 
 def reproduce_section(data: SweepData) -> Section:
@@ -33,6 +36,7 @@ def reproduce_section(data: SweepData) -> Section:
         Text(_promise(data)),
         Code("\n".join(lines), "Commands"),
         Table(["what", "which"], facts),
+        *_edits(data),
         Code(space, "The space, as the command above takes it", "space.json"),
     ]
     return Section("reproduce", "How to reproduce", blocks)
@@ -61,6 +65,25 @@ def _checked(data: SweepData) -> str:
     if (checked := data.info.checked) is None:
         return ""
     return f" Checked: trial {checked.trial}, trained a second time, is the same to the bit."
+
+
+def _edits(data: SweepData) -> list[Block]:
+    """Return which trials were trained by which code, and what differs; empty if all by one."""
+    history = CodeHistory(data.store.folder)
+    trained: dict[str, list[int]] = {}
+    for record in data.records:
+        if record.ends_slot and (digest := record.environment.get("code")) is not None:
+            same = next((first for first in trained if digest in history.same_as(first)), digest)
+            trained.setdefault(same, []).append(record.spec.slot)
+    if len(trained) < 2:
+        return []
+    said = "; ".join(f"{spans(numbers)} by {digest:.12}" for digest, numbers in trained.items())
+    lines: list[str] = []
+    for before, after in itertools.pairwise(map(history.find, trained)):
+        if before is not None and after is not None:
+            lines += before.changes(after)
+    text = Text(f"Not all trials were trained by the same code: {said}.")
+    return [text, Code("\n".join(lines), "What was edited between them")]
 
 
 def rerun_command(data: SweepData) -> str:

@@ -1,15 +1,17 @@
 """An experiment whose code was edited: its sweep does not go on as if nothing had happened."""
 
+import html
 import importlib
 import json
 import sys
+from contextlib import suppress
 
 import pytest
 from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.errors import UsageError
+from sweeps.errors import TrialsError, UsageError
 from sweeps.home import Home
 from sweeps.lifecycle.sharing import import_sweep, share_sweep, trust_sweep
 from sweeps.records import RecordError
@@ -126,6 +128,33 @@ def test_extended_it_goes_on_as_another_generation(net, make_home):
         run(net, make_home, trials=5)
 
 
+def test_a_report_says_which_trials_were_trained_by_other_code(net, make_home):
+    run(net, make_home)
+    edit(net, "net.py", "experiment = Net()", "experiment = Net()  # mine")
+    run(net, make_home, trials=3, same_code=True)
+    assert "the same code" not in reported(make_home())
+    edit(net, "net_parts.py", "relu", "tanh")
+    run(net, make_home, trials=5, extend=True)
+    said = reported(make_home())
+    assert "Not all trials were trained by the same code: trials 0 to 2 by " in said
+    assert "; trials 3, 4 by " in said
+    assert '-    return "relu"' in said
+    assert '+    return "tanh"' in said
+
+
+def test_retry_names_only_ways_out_that_it_has(net, make_home):
+    edit(net, "net.py", "import net_late", 'raise OSError("gone")')
+    with suppress(TrialsError):
+        run(net, make_home)
+    edit(net, "net.py", 'raise OSError("gone")', "import net_late")
+    refused = CliRunner().invoke(app, ["retry", "net", "--home", str(make_home())])
+    assert refused.exit_code == 2, refused.output
+    assert "--same-code" in refused.stderr
+    assert "--name" not in refused.stderr
+    mended = CliRunner().invoke(app, ["retry", "net", "--same-code", "--home", str(make_home())])
+    assert mended.exit_code == 0, mended.output
+
+
 def test_a_sweep_without_a_digest_goes_on_and_has_one_then(net, make_home, capsys):
     sweep = run(net, make_home)
     folder = sweep.home.store(sweep.info.id).folder
@@ -228,6 +257,13 @@ def test_a_state_that_was_lost_is_not_passed_over(net, make_home):
     (sweep.home.store(sweep.info.id).folder / "code-1.json").unlink()
     with pytest.raises(RecordError, match=r"code-1\.json: missing"):
         history(sweep).all()
+
+
+def reported(home):
+    page = home / "net.html"
+    words = ["report", "net", "--output", str(page), "--home", str(home)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    return html.unescape(page.read_text(encoding="utf-8"))
 
 
 def records(sweep):

@@ -153,6 +153,14 @@ def test_what_cannot_vote_is_said(home, words, said):
     assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
 
 
+def test_what_cannot_be_finalised_is_not_sent_to_be(finished_toy):
+    toy = finished_toy()
+    result = caller(toy.home.path)("ensemble", "toy")
+    assert result.exit_code == 2
+    assert "has no fresh blocks to confirm on" in result.stderr
+    assert "sweeps finalize" not in result.stderr
+
+
 def test_sweeps_of_different_data_do_not_vote_together(home, tmp_path):
     call = caller(home)
     (tmp_path / "space.yaml").write_text(SPACE)

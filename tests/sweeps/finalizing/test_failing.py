@@ -171,11 +171,23 @@ def test_who_cannot_be_left_out_is_said(confirm, tmp_path, words, said):
     assert not list((tmp_path / "home" / "records").glob("*/finalists-*"))
 
 
+@pytest.mark.parametrize(
+    ("more", "way"), [(0, None), (1, "--top 3 --leave-out 0"), (9, "--top 3 --leave-out 0")]
+)
+def test_leaving_out_is_advised_where_two_would_be_left(more, way):
+    finalists = [Finalist("trial-0", 0, {}, 0.9, 1), Finalist("trial-4", 4, {}, 0.8, 2)]
+    records = [make_record(n, outcome="failed", params={"block": n, "finalist": "trial-0"})
+               for n in range(8)]  # fmt: skip
+    said = why_no_verdict("one", "one-final", records, finalists, is_whole=True, more=more)
+    assert ("--leave-out" in said) == (way is not None)
+    assert way is None or way in said
+
+
 def test_random_trials_that_fail_are_left_out_by_leaving_the_control_out():
     finalists = [Finalist("trial-0", 0, {}, 0.9, 1), Finalist("control-4", 4, {}, 0.8, 0)]
     records = [make_record(n, outcome="failed", params={"block": n, "finalist": "control-4"})
                for n in range(8)]  # fmt: skip
-    said = why_no_verdict("one", "one-final", records, finalists, is_whole=True)
+    said = why_no_verdict("one", "one-final", records, finalists, is_whole=True, more=0)
     assert "control-4: of 8 trainings 8 failed" in said
     assert "no --control" in said
     assert "--leave-out" not in said

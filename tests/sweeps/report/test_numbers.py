@@ -10,7 +10,20 @@ from sweeps.report.numbers import (
     format_params,
     format_seconds,
     format_value,
+    spans,
 )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ([3], "trial 3"),
+        ([1, 0], "trials 0, 1"),
+        ([0, 1, 2, 4, 7, 6, 8], "trials 0 to 2, 4, 6 to 8"),
+    ],
+)
+def test_trials_in_a_row_are_written_as_one(numbers, text):
+    assert spans(numbers) == text
 
 
 @pytest.mark.parametrize(
