@@ -21,11 +21,14 @@ HOURS_NIGHTLY := two hours or more
 # The benchmarks that `make benchmark` runs.
 NAME := startup smoke engine growth memory throughput
 
-EXTRAS := dashboard,cluster,postgresql,explorer,dev,bench
+EXTRAS := dashboard,cluster,postgresql,explorer,dev,bench,fuzz
+
+# How long `make fuzz` attacks each reader of foreign bytes.
+SECONDS := 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test test-all nightly check extras-check cluster-test faults equality benchmark data-check wheel-test constraints clean python
+.PHONY: help sweep test test-all nightly check extras-check cluster-test faults equality fuzz benchmark data-check wheel-test constraints clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -50,12 +53,16 @@ nightly: $(VENV)/.installed-bench ## test-all and all that takes longer: hours
 	$(MAKE) faults
 	$(MAKE) cluster-test
 	$(MAKE) equality
+	$(MAKE) fuzz
 	$(MAKE) data-check
 	$(MAKE) wheel-test
 
 equality: $(VENV)/.installed-dev ## compare the fused engine with Keras on 200 examples (make test: a few)
 	EQUALITY_EXAMPLES=200 $(BIN)/python -m pytest -m 'not faults' --timeout 3000 -s \
 		tests/digitexp/training/fused
+
+fuzz: $(VENV)/.installed-fuzz ## attack the readers of foreign bytes, a minute each; SECONDS=600 TARGET=npz
+	$(BIN)/python -m tests.fuzz $(TARGET) --seconds $(SECONDS)
 
 faults: export FAULT_SEEDS := $(or $(FAULT_SEEDS),1)
 faults: $(VENV)/.installed-dev ## kill, fill, lock and unplug, long; more: make faults FAULT_SEEDS=3
@@ -89,7 +96,7 @@ wheel-test: $(VENV)/.installed-dev ## install the wheel into empty venvs elsewhe
 
 constraints: ## pin the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory VENV=build/pins build/pins/.python
-	@build/pins/bin/python -m pip --disable-pip-version-check install -q -e '.[dev,bench]'
+	@build/pins/bin/python -m pip --disable-pip-version-check install -q -e '.[dev,bench,fuzz]'
 	@build/pins/bin/python -m pip freeze --all --exclude-editable --exclude pip > build/pins/frozen
 	@sed "s/+.*//" build/pins/frozen > constraints.txt
 	@rm -rf build/pins
@@ -121,6 +128,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.python
 $(VENV)/.installed-bench: $(VENV)/.installed-dev
 	@echo "Installing Keras Tuner, JAX and PyTorch, which the benchmarks compare with, into $(VENV)"
 	@$(PIP) install -q -e '.[bench]' -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed-dev
+	@echo "Installing Atheris, which changes the bytes, into $(VENV)"
+	@$(PIP) install -q -e '.[fuzz]' -c constraints.txt
 	@touch $@
 
 # A venv that works is kept, whoever made it; a broken one or one of another Python is replaced.

@@ -11,12 +11,13 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from digitexp.config import TrialConfig
-from digitexp.data.arrays import check_size, read_npz_arrays
+from digitexp.data.arrays import read_npz_arrays
+from digitexp.hdf5_weights import read_hdf5
 
 __all__ = [
     "FILES_IN_FOLDERS",
@@ -38,7 +39,6 @@ _FORMS: Final = (
     "a .weights.h5 or .keras file of Keras 3, a weights.npz of `digitexp train`, or a folder with "
     "one of them"
 )
-_INSIDE_KERAS: Final = "model.weights.h5"
 
 
 def check_initial_weights(config: TrialConfig) -> None:
@@ -93,13 +93,13 @@ def read_weights(file: Path) -> Layers:
     if file.suffix == ".npz":
         return _by_layer(read_npz_arrays(file), file)
     try:
-        if file.suffix == ".h5":
-            return _read_h5(file, file)
-        with zipfile.ZipFile(file) as archive:
-            check_size(archive.getinfo(_INSIDE_KERAS).file_size, f"{file} ({_INSIDE_KERAS})")
-            return _read_h5(io.BytesIO(archive.read(_INSIDE_KERAS)), file)
-    except (OSError, KeyError, zipfile.BadZipFile, RuntimeError) as error:
+        with np.load(io.BytesIO(read_hdf5(file)), allow_pickle=False) as archive:
+            layers = _by_layer(archive, file)
+    except (ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{file}: no weights can be read ({error}); give {_FORMS}.") from error
+    if not layers:
+        raise ValueError(f"{file}: there are no weights of Keras 3's layout in it; give {_FORMS}.")
+    return layers
 
 
 def file_digest(file: Path) -> str:
@@ -118,40 +118,4 @@ def _by_layer(arrays: Mapping[str, np.ndarray], file: Path) -> Layers:
                 "hidden_1/kernel)."
             )
         layers.setdefault(layer, {})[variable] = array
-    return layers
-
-
-def _read_h5(opened: Any, file: Path) -> Layers:
-    """Read Keras 3's layout: a group `vars` a layer, its name an attribute, its arrays numbered."""
-    import h5py
-
-    layers: dict[str, dict[str, np.ndarray]] = {}
-
-    def visit(path: str, entry: Any) -> None:
-        # The optimizer's variables and the generators of dropout are no weights of a layer.
-        is_layer = path.startswith("layers/") and "seed_generator" not in path
-        is_group = isinstance(entry, h5py.Group) and path.endswith("/vars")
-        if not (is_layer and is_group and len(entry)):
-            return
-        if "name" not in entry.attrs:
-            raise ValueError(
-                f"{file}: {path} has no name of its layer; load it with the Keras that wrote it, "
-                "and save it with Keras 3.10 or newer."
-            )
-        for key, dataset in entry.items():
-            if dataset.external or dataset.is_virtual:
-                raise ValueError(f"{file}: {path}/{key} lies in another file, which is not read.")
-        sizes = [dataset.nbytes for dataset in entry.values()]
-        check_size(sum(sizes), f"{file} ({path})")
-        layers[str(entry.attrs["name"])] = {key: np.asarray(entry[key]) for key in entry}
-
-    with h5py.File(opened, "r") as archive:
-        away = archive.visititems_links(
-            lambda path, link: None if isinstance(link, h5py.HardLink) else str(path)
-        )
-        if away is not None:
-            raise ValueError(f"{file}: {away} is a link to somewhere else, which is not followed.")
-        archive.visititems(visit)
-    if not layers:
-        raise ValueError(f"{file}: there are no weights of Keras 3's layout in it; give {_FORMS}.")
     return layers

@@ -6,6 +6,8 @@ looked at before anything is read.
 
 from __future__ import annotations
 
+import struct
+import tokenize
 import zipfile
 import zlib
 from math import prod
@@ -20,6 +22,17 @@ from digitexp.data.found import Array, Found, Pair
 
 MAX_ARRAY_BYTES = 2**30
 """Largest array that is read, in bytes: six times MNIST as float32."""
+
+_NO_ARCHIVE = (
+    zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError, OSError,
+    RuntimeError, ValueError,
+)  # fmt: skip
+"""What zipfile raises for bytes that are no archive."""
+
+_NO_HEADER = (
+    ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError,
+)  # fmt: skip
+"""What NumPy raises for bytes that are no header: it parses them as a literal of Python."""
 
 LAYOUTS = (
     ("X", "y"),
@@ -73,7 +86,9 @@ def read_npz_arrays(path: Path) -> dict[str, Array]:
                 member.filename.removesuffix(".npy"): _read_member(archive, member, path)
                 for member in archive.infolist()
             }
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
+    except DataError:
+        raise
+    except _NO_ARCHIVE as error:
         raise DataError.about(
             str(path), found=f"no readable zip archive ({error})", expected="a .npz file of NumPy"
         ) from error
@@ -110,7 +125,7 @@ def _read_array(stream: IO[bytes], size: int, where: str) -> Array:
             (2, 0): npy.read_array_header_2_0,
         }[npy.read_magic(stream)]
         shape, fortran_order, dtype = read_header(stream)
-    except (ValueError, KeyError) as error:
+    except _NO_HEADER as error:
         raise DataError.about(
             where, found=f"no array ({error})", expected="NumPy's .npy format, version 1 or 2"
         ) from error

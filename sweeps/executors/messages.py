@@ -1,13 +1,15 @@
 """What coordinator, fork server and workers say to each other, and how it is framed on a socket.
 
-A frame is eight bytes of length and a pickle; the peers are our own processes. A peer that dies
-within a frame leaves it incomplete, and an incomplete frame is never read.
+A frame is the length of a pickle, its checksum, and the pickle; the peers are our own processes. A
+peer that dies within a frame leaves it incomplete, and an incomplete frame is never read. What a
+training writes to its worker's socket by mistake has no such checksum, and is never unpickled.
 """
 
 from __future__ import annotations
 
 import pickle
 import struct
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any, Final
 from sweeps.executors.protocol import Judge
 from sweeps.experiment import Stop, TrialSpec
 
-_LENGTH: Final = struct.Struct("!Q")
+_HEADER: Final = struct.Struct("!QI")
 _MOST_BYTES: Final = 1 << 36
 CHUNK_BYTES: Final = 1 << 20
 
@@ -86,7 +88,7 @@ class Ended:
 def pack(message: Any) -> bytes:
     """Return a message as one frame."""
     payload = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    return _LENGTH.pack(len(payload)) + payload
+    return _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
 
 
 class MessageError(Exception):
@@ -106,14 +108,16 @@ class Inbox:
             MessageError: There is something else among them.
         """
         self._bytes += piece
-        while len(self._bytes) >= _LENGTH.size:
-            size = _LENGTH.unpack_from(self._bytes)[0]
+        while len(self._bytes) >= _HEADER.size:
+            size, checksum = _HEADER.unpack_from(self._bytes)
             if size > _MOST_BYTES:
                 raise MessageError(f"it began with {bytes(self._bytes[:40])!r}")
-            end = _LENGTH.size + size
+            end = _HEADER.size + size
             if len(self._bytes) < end:
                 return
-            frame = bytes(memoryview(self._bytes)[_LENGTH.size : end])
+            frame = bytes(memoryview(self._bytes)[_HEADER.size : end])
+            if zlib.crc32(frame) != checksum:
+                raise MessageError(f"it began with {bytes(self._bytes[:40])!r}")
             del self._bytes[:end]
             try:
                 message = pickle.loads(frame)  # noqa: S301 - from a process of our own

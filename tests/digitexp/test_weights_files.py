@@ -2,12 +2,14 @@
 
 import pickle
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 from digitexp.config import ConfigError, TrialConfig
+from digitexp.hdf5_weights import read_hdf5
 from digitexp.weights_files import check_initial_weights, find_weights, read_weights
 
 
@@ -45,6 +47,13 @@ def test_arrays_are_read_by_layer(tmp_path):
     layers = read_weights(tmp_path / "w.npz")
     assert list(layers) == ["hidden_1"]
     np.testing.assert_array_equal(layers["hidden_1"]["kernel"], kernel)
+
+
+@pytest.mark.slow
+def test_a_file_in_which_hdf5_loops_for_ever_is_refused():
+    file = Path(__file__).parents[1] / "fuzz" / "corpus" / "weights" / "loops.weights.h5"
+    with pytest.raises(ValueError, match="did not come to an end within 2 s"):
+        read_hdf5(file, 2)
 
 
 def test_images_are_not_taken_for_weights(tmp_path):
