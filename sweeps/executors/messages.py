@@ -1,8 +1,9 @@
 """What coordinator, fork server and workers say to each other, and how it is framed on a socket.
 
-A frame is the length of a pickle, its checksum, and the pickle; the peers are our own processes. A
-peer that dies within a frame leaves it incomplete, and an incomplete frame is never read. What a
-training writes to its worker's socket by mistake has no such checksum, and is never unpickled.
+A frame is a mark, the length of a pickle, its checksum, and the pickle; the peers are our own
+processes. A peer that dies within a frame leaves it incomplete, and an incomplete frame is never
+read. What a training writes to its worker's socket by mistake has no such header, and is never
+unpickled.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any, Final
 from sweeps.executors.protocol import Judge
 from sweeps.experiment import Stop, TrialSpec
 
-_HEADER: Final = struct.Struct("!QI")
-_MOST_BYTES: Final = 1 << 36
+_MARK: Final = b"\xffmsg"
+_HEADER: Final = struct.Struct("!4sQI")
 CHUNK_BYTES: Final = 1 << 20
 
 
@@ -88,7 +89,7 @@ class Ended:
 def pack(message: Any) -> bytes:
     """Return a message as one frame."""
     payload = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    return _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+    return _HEADER.pack(_MARK, len(payload), zlib.crc32(payload)) + payload
 
 
 class MessageError(Exception):
@@ -108,16 +109,18 @@ class Inbox:
             MessageError: There is something else among them.
         """
         self._bytes += piece
-        while len(self._bytes) >= _HEADER.size:
-            size, checksum = _HEADER.unpack_from(self._bytes)
-            if size > _MOST_BYTES:
+        while self._bytes:
+            if not _MARK.startswith(self._bytes[: len(_MARK)]):
                 raise MessageError(f"it began with {bytes(self._bytes[:40])!r}")
+            if len(self._bytes) < _HEADER.size:
+                return
+            _, size, checksum = _HEADER.unpack_from(self._bytes)
             end = _HEADER.size + size
             if len(self._bytes) < end:
                 return
             frame = bytes(memoryview(self._bytes)[_HEADER.size : end])
             if zlib.crc32(frame) != checksum:
-                raise MessageError(f"it began with {bytes(self._bytes[:40])!r}")
+                raise MessageError(f"its checksum is wrong: {frame[:40]!r}")
             del self._bytes[:end]
             try:
                 message = pickle.loads(frame)  # noqa: S301 - from a process of our own

@@ -125,8 +125,12 @@ def test_what_a_dead_worker_had_started_ends_and_does_not_hide_its_death(bench, 
 
 @pytest.mark.parametrize(
     "written",
-    [b"what a training printed to the wrong place", (5).to_bytes(8) + b"words"],
-    ids=["length", "pickle"],
+    [
+        b"what a training printed to the wrong place",
+        (5).to_bytes(8) + b"words",
+        b"\xffmsg" + (5).to_bytes(8) + bytes(4) + b"words",
+    ],
+    ids=["text", "length", "header"],
 )
 def test_bytes_on_a_workers_socket_end_its_attempt_only(bench, written):
     died = bench.result("written", written)
