@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
 from sweeps.records.documents import TORN, DamagedFileError, Report, listed, put_aside
-from sweeps.records.files import remove_temporary
+from sweeps.records.files import remove, remove_temporary
 from sweeps.records.kept_files import collect_files
 from sweeps.records.record import Record
 from sweeps.records.store import RecordStore
+
+_ASIDE: Final = re.compile(r"([0-9]{4,})-([0-9]+)\.record\b")
 
 
 def recover(store: RecordStore, report: Report) -> list[Record]:
@@ -44,7 +48,7 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
     known = {record.spec.key for record in records}
     for weights in listed(store.folder, "[0-9]*.weights"):
         if weights.stem not in known:
-            weights.unlink(missing_ok=True)
+            remove(weights)
     _keep_unrecorded(store, known, report)
     return records
 
@@ -64,7 +68,9 @@ def _keep_unrecorded(store: RecordStore, known: Collection[str], report: Report)
 def attempts_put_aside(store: RecordStore) -> dict[int, int]:
     """Return the last attempt at each slot whose record was put aside: its number is used up."""
     last: dict[int, int] = {}
-    for path in listed(store.folder, f"[0-9]*.record*{TORN}"):
-        slot, _, attempt = path.name.partition(".")[0].partition("-")
-        last[int(slot)] = max(last.get(int(slot), 0), int(attempt))
+    for path in listed(store.folder, f"*.record*{TORN}"):
+        key = _ASIDE.match(path.name)
+        if key is not None:
+            slot, attempt = map(int, key.groups())
+            last[slot] = max(last.get(slot, 0), attempt)
     return last
