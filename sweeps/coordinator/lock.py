@@ -27,7 +27,7 @@ class SweepLock:
     """Holds `records/<sweep>/lock` while a coordinator works on the sweep."""
 
     def __init__(self, path: Path, name: str) -> None:
-        self._path = path
+        self.path = path
         self._name = name
         self._descriptor: int | None = None
 
@@ -45,7 +45,7 @@ class SweepLock:
             UsageError: Another process has taken the sweep meanwhile.
         """
         assert self._descriptor is not None
-        if _is_at(self._path, self._descriptor):
+        if _is_at(self.path, self._descriptor):
             return True
         descriptor = self._take()
         os.close(self._descriptor)
@@ -56,13 +56,13 @@ class SweepLock:
     def _take(self) -> int:
         """Open the file and have it locked; anew if another one has its name by then."""
         while True:
-            descriptor = _opened(self._path)
+            descriptor = _opened(self.path)
             reached("lock.opened")
             if not _acquired(descriptor):
                 holder = os.read(descriptor, 4096).decode(errors="replace").strip()
                 os.close(descriptor)
                 raise UsageError(self._refusal(holder))
-            if _is_at(self._path, descriptor):
+            if _is_at(self.path, descriptor):
                 return descriptor
             os.close(descriptor)
 

@@ -101,12 +101,12 @@ def parse_json(text: bytes | bytearray) -> Any:
     return value
 
 
-def is_too_much(text: bytes | bytearray) -> bool:
-    """Whether the values of a JSON document would take more memory than reading one may."""
+def is_too_much(text: bytes | bytearray, most: int = MOST_PARSED) -> bool:
+    """Whether the values of a JSON document would take more memory than `most` bytes."""
     # The decoded text, and the texts in it: as many bytes a character as the widest one needs.
     copies = 2 if text.isascii() else 8 if _WIDEST.search(text) else 4
     values = sum(text.count(character) * cost for character, cost in _COSTS.items())
-    return len(text) * copies + values > MOST_PARSED
+    return len(text) * copies + values > most
 
 
 def _is_deep(value: Any) -> bool:

@@ -11,8 +11,8 @@ from typing import Final
 from sweeps.records.documents import TORN, DamagedFileError, Report, listed, put_aside
 from sweeps.records.files import remove, remove_temporary
 from sweeps.records.kept_files import collect_files
-from sweeps.records.record import Record
-from sweeps.records.store import RecordStore
+from sweeps.records.record import Record, SweepInfo
+from sweeps.records.store import GENERATIONS, INFO_FILE, RecordStore
 
 _ASIDE: Final = re.compile(r"([0-9]{4,})-([0-9]+)\.record\b")
 
@@ -51,6 +51,28 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
             remove(weights)
     _keep_unrecorded(store, known, report)
     return records
+
+
+def write_missing(store: RecordStore, info: SweepInfo) -> list[Path]:
+    """Write anew what is fixed of a sweep and was deleted; only for who holds the sweep's lock.
+
+    Args:
+        store: The records of the sweep; nothing is written where their folder is gone.
+        info: The sweep.
+
+    Returns:
+        The files.
+    """
+    missing = []
+    if store.folder.is_dir() and not (path := store.folder / INFO_FILE).exists():
+        store.create(info.at(0))
+        missing.append(path)
+    for generation in info.generations[1:]:
+        path = store.folder / GENERATIONS.format(generation.number)
+        if store.folder.is_dir() and not path.exists():
+            store.write_generation(generation)
+            missing.append(path)
+    return missing
 
 
 def _keep_unrecorded(store: RecordStore, known: Collection[str], report: Report) -> None:

@@ -41,8 +41,8 @@ from sweeps.records.record import VERSION, Checked, Record, SweepInfo
 from sweeps.records.retries import Retries
 from sweeps.records.shapes import Count, shaped
 
-_INFO_FILE: Final = "sweep.json"
-_GENERATIONS: Final = "generation-{}.json"
+INFO_FILE: Final = "sweep.json"
+GENERATIONS: Final = "generation-{}.json"
 _ASKED_FILE: Final = "asked"
 _RECORD: Final = re.compile(r"[0-9]{4,}-[0-9]+\.record")
 _RUNNING: Final = ".running"
@@ -69,15 +69,15 @@ class RecordStore:
         make_folder(self.folder)
         document = dataclasses.asdict(info)
         del document["generations"], document["checked"]  # each has a file of its own
-        self._write_json(self.folder / _INFO_FILE, document, "sweep")
+        self._write_json(self.folder / INFO_FILE, document, "sweep")
 
     def rename(self, name: str) -> None:
         """Give the sweep another name: the one thing of it that may change."""
-        self._change(self.folder / _INFO_FILE, name=name)
+        self._change(self.folder / INFO_FILE, name=name)
 
     def forget_place(self) -> None:
         """Drop the folder that its experiment lay in, on the machine it was recorded on."""
-        for path in (self.folder / _INFO_FILE, *listed(self.folder, _GENERATIONS.format("*"))):
+        for path in (self.folder / INFO_FILE, *listed(self.folder, GENERATIONS.format("*"))):
             document = read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
             self._change(path, directory=without_place(document.get("directory")))
 
@@ -89,7 +89,7 @@ class RecordStore:
     def write_generation(self, generation: Generation) -> None:
         """Begin the next generation: from this write on it is the newest, before it never was."""
         document = dataclasses.asdict(generation)
-        path = self.folder / _GENERATIONS.format(generation.number)
+        path = self.folder / GENERATIONS.format(generation.number)
         self._write_json(path, document, "generation")
 
     def info(self) -> SweepInfo | None:
@@ -98,7 +98,7 @@ class RecordStore:
         Raises:
             RecordError: A file is damaged, missing, or not a sweep's.
         """
-        path = self.folder / _INFO_FILE
+        path = self.folder / INFO_FILE
         info = read_document(path, partial(shaped, SweepInfo), _FIXED)
         if info is None:
             return None
@@ -109,7 +109,7 @@ class RecordStore:
         return dataclasses.replace(info, checked=self.checked())
 
     def _later_generations(self) -> Iterator[Generation]:
-        return read_numbered(self.folder, _GENERATIONS, Generation, _FIXED, first=2)
+        return read_numbered(self.folder, GENERATIONS, Generation, _FIXED, first=2)
 
     def note_checked(self, checked: Checked) -> None:
         """Note what the second training of a trial came to."""
