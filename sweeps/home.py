@@ -110,7 +110,7 @@ class Home:
         folders = self.records.iterdir() if self.records.is_dir() else ()
         for folder in sorted(path for path in folders if not path.name.startswith(".")):
             try:
-                info = RecordStore(folder).info() if folder.is_dir() else None
+                info = _sweep_in(folder) if folder.is_dir() else None
             except RecordError as error:
                 report(str(error))
             else:
@@ -221,6 +221,13 @@ class Home:
     def is_running_here(self, sweep_id: str) -> bool:
         """Whether a process of this host holds the sweep's lock."""
         return is_locked(self.records / sweep_id / "lock")
+
+
+def _sweep_in(folder: Path) -> SweepInfo | None:
+    info = RecordStore(folder).info()
+    if info is not None and info.id != folder.name:
+        raise RecordError(f"{folder}: a copy of sweep {info.id}; move it away")
+    return info
 
 
 def _folder(option: str | Path | None) -> Path:

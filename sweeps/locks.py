@@ -35,8 +35,8 @@ def exclusive(folder: Path) -> Iterator[None]:
 def is_locked(file: Path) -> bool:
     """Whether another process (or part of this one) holds the lock of a file."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        descriptor = _opened(file)
+    except OSError:  # none there, or something else that nobody can hold
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -50,9 +50,24 @@ def is_locked(file: Path) -> bool:
 def owner_of(path: Path) -> str:
     """Return who says in a lock that it holds it, such as `process 7 on host since ...`."""
     try:
-        return described(path.read_text(errors="replace"))
+        return described(holder_in(path))
     except FileNotFoundError:
         return "nobody"
+
+
+def holder_in(path: Path) -> str:
+    """Return what a lock says of who holds it; empty after a clean end, and of what is no file.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    descriptor = _opened(path)
+    try:
+        return os.read(descriptor, 4096).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
 
 
 def described(holder: str) -> str:
@@ -62,6 +77,11 @@ def described(holder: str) -> str:
         return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
     except (ValueError, KeyError, TypeError):
         return "another process"
+
+
+def _opened(path: Path) -> int:
+    # A pipe of that name is not waited for.
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _acquire(descriptor: int, folder: Path) -> None:

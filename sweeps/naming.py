@@ -5,8 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Final
 
 from sweeps.errors import UsageError
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+NAME_IN_WORDS: Final = "1 to 80 letters, digits, '.', '_' or '-', beginning with a letter or digit"
 
 
 def did_you_mean(received: str, known: Iterable[str]) -> str:
@@ -21,11 +25,8 @@ def check_sweep_name(name: str) -> str:
     Raises:
         UsageError: It is empty, too long, or has characters that break file names and filters.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
-        raise UsageError(
-            f"sweep name {name!r}: use 1 to 80 letters, digits, '.', '_' or '-', "
-            "beginning with a letter or digit"
-        )
+    if not NAME.fullmatch(name):
+        raise UsageError(f"sweep name {name!r}: use {NAME_IN_WORDS}")
     return name
 
 

@@ -29,7 +29,7 @@ def exit_code(summary: Summary, *, strict: bool, fail_under: float | None) -> in
         return INTERRUPTED[summary.stopped_by]
     if failure(summary, strict, fail_under):
         return FAILED
-    return TRACKING_INCOMPLETE if summary.tracking_pending else OK
+    return TRACKING_INCOMPLETE if summary.tracking_pending or summary.deleted else OK
 
 
 def failure(summary: Summary, strict: bool, fail_under: float | None) -> str | None:

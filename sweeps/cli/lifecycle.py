@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,20 +41,31 @@ def delete(
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Delete a sweep for good: records, weights, study, and its runs in MLflow."""
-    from sweeps.lifecycle import delete_sweep
+    from sweeps.lifecycle import delete_sweep, delete_unreadable
+    from sweeps.records import RecordError
 
     found, uri = _opened(home, tracking_uri)
-    info = found.get(name)
-    count = len(found.store(info.id).paths())
-    question = f"delete sweep {info.name!r} with {count} recorded trials"
+    try:
+        info = found.get(name)
+    except RecordError:
+        if "/" in name or name.startswith(".") or not (found.records / name).is_dir():
+            raise
+        info = None  # the id of one that cannot be read
+    sweep_id, known = (info.id, info.name) if info else (name, name)
+    count = len(found.store(sweep_id).paths())
+    question = f"delete sweep {known!r} with {count} recorded trials"
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"{question}: say --yes; nothing was deleted")
         if not typer.confirm(f"{question}?"):
             print("nothing was deleted")
             return
-    delete_sweep(found, info, uri)
-    print(f"deleted sweep {info.name!r} ({info.id})")
+    if info is not None:
+        delete_sweep(found, info, uri)
+    else:
+        delete_unreadable(found, sweep_id, uri)
+        print(f"what runs of it there are in MLflow stay: nothing tells which ({uri})")
+    print(f"deleted sweep {known!r} ({sweep_id})")
 
 
 def share(
@@ -158,6 +170,7 @@ def gc(
     """Free the weights of all trials but the best, and damaged files; records stay."""
     from sweeps.home import Home
     from sweeps.lifecycle import collect_garbage
+    from sweeps.records import heard
 
     found = Home.resolve(home)
     total = 0
@@ -165,7 +178,10 @@ def gc(
         if name is None and found.is_running(info.id):
             print(f"{info.name}: is running, left alone")
             continue
-        removed = collect_garbage(found, info, keep_top, dry_run=dry_run)
+        free = partial(collect_garbage, found, info, keep_top, dry_run=dry_run)
+        removed = free() if name is not None else heard(free)
+        if removed is None:
+            continue  # it was said why
         size = sum(bytes_ for _, bytes_ in removed)
         total += size
         print(f"{info.name}: {len(removed)} files, {size / 1e6:.1f} MB")

@@ -30,12 +30,13 @@ def list_sweeps(
 ) -> None:
     """List the sweeps of a home, the newest first."""
     from sweeps.home import Home
+    from sweeps.records import heard
     from sweeps.report.listing import listing_rows, render_listing
 
     found = Home.resolve(home)
     infos = [info for info in found.sweeps() if show_all or not found.store(info.id).is_archived]
     rows = listing_rows(
-        [(info, found.store(info.id).read_all()) for info in infos],
+        [(i, records) for i in infos if (records := heard(found.store(i.id).read_all)) is not None],
         asked={i.id: n for i in infos if (n := found.store(i.id).asked()) is not None},
         running={i.id for i in infos if found.is_running(i.id)},
         archived={i.id for i in infos if found.store(i.id).is_archived},

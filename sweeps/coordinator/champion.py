@@ -26,6 +26,7 @@ from sweeps.records import (
     ranked,
     warn,
 )
+from sweeps.records.bounds import read_file
 from sweeps.tracking.champion import Champion
 from sweeps.tracking.model_files import model_files
 from sweeps.tracking.outage import IncompleteError
@@ -141,7 +142,7 @@ def _champion(
             what = f"pages about trial {record.spec.slot} of {info.name} (`interactive/`)"
             raise IncompleteError(what, error) from error
 
-    digest = hashlib.sha256((store.folder / f"{record.spec.key}.record").read_bytes()).hexdigest()
+    digest = hashlib.sha256(read_file(store.folder / f"{record.spec.key}.record")).hexdigest()
     return Champion(record.spec.key, digest, record.objective or 0.0, files, pages)
 
 

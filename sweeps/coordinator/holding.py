@@ -25,6 +25,9 @@ class Hold:
     lease: Lease | None = None
     """The right to write of it, where hosts share it."""
 
+    def __init__(self, lock: SweepLock) -> None:
+        self.lock = lock
+
     def check(self) -> None:
         """Refuse to go on with a sweep that another host has taken over.
 
@@ -59,11 +62,11 @@ def hold(
         StoreError: The shared storage could not be told all: the next command does.
     """
     home.check_storage()
-    with SweepLock(home.store(info.id).folder / "lock", info.name):
+    with SweepLock(home.store(info.id).folder / "lock", info.name) as lock:
         if home.shared is None:
-            yield Hold()
+            yield Hold(lock)
             return
-        shared = SharedHold(home.shared, info, note, on_lost)
+        shared = SharedHold(lock, home.shared, info, note, on_lost)
         try:
             shared.begin()
             yield shared
@@ -78,11 +81,13 @@ class SharedHold(Hold):
 
     def __init__(
         self,
+        lock: SweepLock,
         shared: SharedStorage,
         info: SweepInfo,
         note: Callable[[str], None],
         on_lost: Callable[[], None],
     ) -> None:
+        super().__init__(lock)
         self._shared, self._info = shared, info
         self._note, self._on_lost = note, on_lost
         self._prefix = f"records/{info.id}/"

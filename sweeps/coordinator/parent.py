@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from sweeps.config import SweepConfig
@@ -64,6 +65,10 @@ class ParentRun:
         note = sweep_note(info, config.limits.trials, is_running=True)
         self._projector = Projector(projection, info, note, on_outage=warn)
         self._projector.start()
+
+    def files(self) -> list[Path]:
+        """Return where its runs are; see `Projector.files`."""
+        return self._projector.files
 
     def catch_up(self, records: Sequence[Record]) -> None:
         """Project what an earlier start recorded but could not project any more.

@@ -16,6 +16,7 @@ from sweeps.coordinator.choosing import find_cluster, start_executor
 from sweeps.coordinator.coordinator import Coordinator
 from sweeps.coordinator.deletions import finish_deletions
 from sweeps.coordinator.extending import describe_extension, newest_generation
+from sweeps.coordinator.guarding import Guard
 from sweeps.coordinator.helm import Helm
 from sweeps.coordinator.holding import Hold, hold
 from sweeps.coordinator.opening import check_fingerprint, keep_code, open_sweep
@@ -150,6 +151,7 @@ def run_sweep(
         with (
             hold(config.home, opened, progress.note, request.ask) as held,
             Helm(Steering(store.folder), request, progress) as helm,
+            Guard(held.lock, store, opened, progress.note, request.ask) as guard,
         ):
             records = recover(store, progress.note)
             info = newest_generation(config, opened, code)
@@ -168,10 +170,12 @@ def run_sweep(
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))
             progress.started(info, total, records, config.limits.timeout_seconds)
+            guard.watch(info, parent.files)
             parent.catch_up(records)
             try:
                 stopped_by = coordinator.run()
                 held.check()
+                guard.check()
             except LeaseLost:
                 raise  # what runs show of the sweep is somebody else's matter now
             except BaseException as error:
@@ -185,10 +189,13 @@ def run_sweep(
             report = parent.finish(ended, failed=has_failed(ended), request=request)
             # Whoever stopped the end of a finished sweep stopped only the wait for MLflow.
             stopped_by = stopped_by or (request.reason if report.pending else None)
+            guard.check()
+            pending, why = guard.pending(report)
             summary = dataclasses.replace(
                 summarise(stopped_by),
-                tracking_pending=len(report.pending),
-                tracking_error=report.error,
+                tracking_pending=pending,
+                tracking_error=why,
+                deleted=tuple(guard.lost),
             )
     progress.finished(summary)
     return RunResult(dataclasses.replace(info, checked=store.checked()), summary)

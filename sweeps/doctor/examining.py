@@ -13,7 +13,7 @@ from sweeps.doctor.problem import Problem, Repair
 from sweeps.errors import StoreError
 from sweeps.experiment_code import edited_files
 from sweeps.home import Home
-from sweeps.records import SweepInfo
+from sweeps.records import RecordError, SweepInfo
 from sweeps.tracking.address import sqlite_path
 
 
@@ -54,17 +54,22 @@ def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
 def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
     """Compare records, study and MLflow of one sweep.
 
-    A sweep that is running is not compared: its study and its runs follow its records.
-
-    Raises:
-        RecordError: A record is of another format version.
+    A sweep that is running is not compared: its study and its runs follow its records. Nor is one
+    with a file that only a user can see to, such as a record of another format version.
     """
     if home.is_running(info.id):
         note = "is running now: its study and its runs follow its records, and are not compared"
         return Diagnosis(info.name, [], [note])
-    evidence = gather(home, info, tracking_uri)
+    try:
+        return _compared(gather(home, info, tracking_uri))
+    except RecordError as error:
+        return Diagnosis(info.name, [Problem("records", str(error), Repair.AS_SAID)])
+
+
+def _compared(evidence: Evidence) -> Diagnosis:
+    info = evidence.info
     problems = [*leftovers.check(evidence), *side_files.check(evidence), *study.check(evidence)]
-    if not home.store(info.id).is_archived:  # its runs are hidden
+    if not evidence.store.is_archived:  # its runs are hidden
         problems += [*runs.check(evidence), *champion.check(evidence)]
     slots = study.unfinished(evidence)
     names = ", ".join(str(slot) for slot in slots[:10]) + (", ..." if len(slots) > 10 else "")

@@ -10,7 +10,9 @@ from pathlib import Path
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.problem import Problem, Repair
 from sweeps.home import Home
+from sweeps.locks import holder_in
 from sweeps.records import RecordError
+from sweeps.records.bounds import open_file
 
 _HALF_MADE = (".*.tmp", ".*.new", ".*.new-wal", ".*.new-shm", ".*.new-journal")
 
@@ -65,7 +67,12 @@ def damaged_weights(evidence: Evidence) -> Iterator[Path]:
         path = evidence.store.folder / f"{record.spec.key}.weights"
         if not path.exists():
             continue  # dropped when better trials arrived
-        if hashlib.sha256(path.read_bytes()).hexdigest() != record.weights_sha256:
+        try:
+            with open_file(path) as file:
+                is_whole = hashlib.file_digest(file, "sha256").hexdigest() == record.weights_sha256
+        except OSError:
+            is_whole = False
+        if not is_whole:
             yield path
 
 
@@ -77,6 +84,6 @@ def half_made(folder: Path) -> list[Path]:
 def lock_text(evidence: Evidence) -> str:
     """Return who a lock says holds it; empty after a clean end."""
     try:
-        return (evidence.store.folder / "lock").read_text(errors="replace")
-    except FileNotFoundError:
+        return holder_in(evidence.store.folder / "lock")
+    except OSError:
         return ""

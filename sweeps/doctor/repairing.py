@@ -21,6 +21,9 @@ Say = Callable[[str], None]
 _ROUNDS = 3
 """A repair may bring to light what another one repairs: a torn record was somebody's run."""
 
+_BEYOND = {Repair.AS_SAID, Repair.BY_HAND}
+"""What nothing here repairs."""
+
 
 def repair_home(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: Say) -> None:
     """Put damaged databases and half-made files aside; the sweeps' repairs write them anew.
@@ -56,7 +59,8 @@ def repair_sweep(home: Home, info: SweepInfo, tracking_uri: str, say: Say) -> Di
     """
     for _ in range(_ROUNDS):
         diagnosis = examine_sweep(home, info, tracking_uri)
-        if diagnosis.agrees or home.is_running(info.id):
+        beyond = {problem.repair for problem in diagnosis.problems} <= _BEYOND
+        if diagnosis.agrees or beyond or home.is_running(info.id):
             return diagnosis
         with hold(home, info):
             _repair(home, info, tracking_uri, diagnosis.problems, say)

@@ -10,6 +10,8 @@ from typing import Any, Final, get_args, get_type_hints
 import numpy as np
 
 from sweeps.experiment import TrialResult
+from sweeps.records.bounds import MOST_PARSED, is_too_much
+from sweeps.records.documents import json_bytes
 
 LONGEST_NAME: Final = 200
 LONGEST_TEXT: Final = 1 << 20
@@ -32,7 +34,7 @@ def checked(result: Any) -> TrialResult:
     if result.outcome not in _OUTCOMES:
         raise ValueError(f"the experiment's outcome {result.outcome!r} is none of {_OUTCOMES}")
     # Not `replace`: a class of the user's own need not exist where the result goes.
-    return TrialResult(
+    kept = TrialResult(
         outcome=result.outcome,
         stop_reason=text(result.stop_reason),
         metrics={_name(k): _number(v, f"metric {k!r}") for k, v in result.metrics.items()},
@@ -47,6 +49,12 @@ def checked(result: Any) -> TrialResult:
         summary=text(result.summary),
         engine=text(result.engine),
     )
+    if is_too_much(json_bytes([kept.metrics, kept.history, kept.info]), MOST_PARSED // 4 * 3):
+        raise ValueError(
+            f"the experiment returned more metrics, history and info than {MOST_PARSED >> 20} MB "
+            "hold; keep what is large in `arrays`"
+        )
+    return kept
 
 
 def text(value: object, longest: int = LONGEST_TEXT) -> str:

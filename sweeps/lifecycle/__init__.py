@@ -6,7 +6,7 @@ study and MLflow follow, now or at the next start.
 
 from sweeps.lifecycle.archiving import archive_sweep, restore_sweep
 from sweeps.lifecycle.collecting import collect_garbage
-from sweeps.lifecycle.deleting import delete_sweep
+from sweeps.lifecycle.deleting import delete_sweep, delete_unreadable
 from sweeps.lifecycle.renaming import rename_sweep
 from sweeps.lifecycle.sharing import import_sweep, share_sweep
 
@@ -14,6 +14,7 @@ __all__ = [
     "archive_sweep",
     "collect_garbage",
     "delete_sweep",
+    "delete_unreadable",
     "import_sweep",
     "rename_sweep",
     "restore_sweep",

@@ -9,6 +9,7 @@ from sweeps.coordinator.holding import hold
 from sweeps.failpoints import reached
 from sweeps.home import Home
 from sweeps.records import SweepInfo, confirmed_by
+from sweeps.records.files import remove
 from sweeps.records.pareto import worth_keeping
 
 
@@ -33,10 +34,10 @@ def collect_garbage(
         UsageError: Another process runs the sweep.
     """
     with hold(home, info):
-        removed = [(path, path.stat().st_size) for path in _garbage(home, info, keep_top)]
+        removed = [(path, path.lstat().st_size) for path in _garbage(home, info, keep_top)]
         for path, _ in [] if dry_run else removed:
             reached("gc.begun")
-            path.unlink()
+            remove(path)
             reached("gc.done")
     return removed
 

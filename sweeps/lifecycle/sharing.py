@@ -10,13 +10,15 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
 import zipfile
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Any, Final
 
 from sweeps.errors import UsageError
 from sweeps.experiment_loading import lies_in
@@ -25,6 +27,7 @@ from sweeps.home import Home
 from sweeps.naming import check_sweep_name
 from sweeps.records import (
     Foreign,
+    Record,
     RecordError,
     RecordStore,
     SweepInfo,
@@ -32,9 +35,25 @@ from sweeps.records import (
     read_foreign,
     recover,
 )
+from sweeps.records.bounds import (
+    MOST_PARSED,
+    FormatError,
+    NoFileError,
+    open_file,
+    opened_archive,
+    parse_json,
+    pieces,
+    read_file,
+    unpacked,
+)
+from sweeps.records.files import make_folder, unwritable
 from sweeps.records.finalized import SWEEP_ID
+from sweeps.records.sampled import check_sampled
+from sweeps.records.shapes import Line, SweepKey, SweepName, shaped
 from sweeps.records.side_files import unreadable_files
+from sweeps.study.mirror import told
 from sweeps.study.rebuilding import rebuild_study
+from sweeps.study.storage import proposal_of_record
 from sweeps.sync import SyncReport, sync_sweep
 
 _MANIFEST: Final = "manifest.json"
@@ -71,7 +90,7 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
             paths = {path.name: path for path in sorted(folder.iterdir())}
             for path in paths.values():
                 if _ALLOWED.fullmatch(path.name) and not _is_of_no_record(path.name, paths):
-                    content = path.read_bytes()
+                    content = read_file(path)
                     digests[path.name] = hashlib.sha256(content).hexdigest()
                     archive.writestr(path.name, content)
             manifest = {"format": _FORMAT, "name": info.name, "id": info.id, "files": digests}
@@ -100,33 +119,30 @@ def import_sweep(
     Raises:
         UsageError: It is no such file, damaged, altered, or the sweep is here already.
     """
-    if not zipfile.is_zipfile(file):
-        is_there = file.exists()
-        why = "not a shared sweep, or damaged" if is_there else "there is no such file"
-        raise UsageError(f"{file}: {why}")
     made = [path for path in (home.records, *home.records.parents) if not path.exists()]
-    home.records.mkdir(parents=True, exist_ok=True)
     part = home.records / f".import-{secrets.token_hex(4)}"
-    with home.exclusive():  # also from who removes what killed imports left
-        try:
-            store = RecordStore(part)
-            info = _checked(store, _unpack(file, part), file)
-            if home.store(info.id).folder.exists():
-                raise UsageError(f"{file}: sweep {info.name!r} ({info.id}) is here already")
-            wanted = name or info.name
-            if home.find(wanted) is not None:
-                raise UsageError(f"there is a sweep {wanted!r} already; give another --name")
-            if name is not None:
-                store.rename(check_sweep_name(name))
-            store.forget_place()
-            with file.open("rb") as archive:
+    with _refusing(file), open_file(file) as archive:
+        make_folder(home.records)
+        with home.exclusive():  # also from who removes what killed imports left
+            try:
+                store = RecordStore(part)
+                info = _checked(store, _unpack(archive, part))
+                if home.store(info.id).folder.exists():
+                    raise UsageError(f"{file}: sweep {info.name!r} ({info.id}) is here already")
+                wanted = name or info.name
+                if home.find(wanted) is not None:
+                    raise UsageError(f"there is a sweep {wanted!r} already; give another --name")
+                if name is not None:
+                    store.rename(check_sweep_name(name))
+                store.forget_place()
+                archive.seek(0)
                 digest = hashlib.file_digest(archive, "sha256").hexdigest()
-            keep_foreign(part, Foreign(file.name, digest))
-            reached("import.unpacked")
-            part.rename(home.store(info.id).folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-            _remove_empty(made)
+                keep_foreign(part, Foreign(file.name, digest))
+                reached("import.unpacked")
+                part.rename(home.store(info.id).folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+                _remove_empty(made)
     reached("import.done")
     arrived = home.get(info.id)
     rebuild_study(home.studies, arrived, recover(home.store(arrived.id), lambda line: None))
@@ -173,34 +189,81 @@ def _remove_empty(made: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def _unpack(file: Path, part: Path) -> dict[str, str]:
-    """Unpack what the manifest names and nothing else; return it."""
+@contextmanager
+def _refusing(file: Path) -> Iterator[None]:
+    """Say which archive it is that is refused, and why."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
-                raise UsageError(f"{file}: holds more than {MOST_BYTES // 2**30} GB; refused")
-            manifest = json.loads(archive.read(_MANIFEST))
-            if manifest.get("format") != _FORMAT:
-                raise UsageError(f"{file}: format {manifest.get('format')!r}, needed {_FORMAT!r}")
-            files: dict[str, str] = manifest["files"]
-            strange = {*archive.namelist()} ^ {*files, _MANIFEST}
-            strange |= {member for member in files if not _ALLOWED.fullmatch(member)}
-            strange |= {name for name in files if _is_of_no_record(name, files)}
-            if strange:
-                raise UsageError(f"{file}: {sorted(strange)[0]!r} does not belong in it; refused")
-            part.mkdir()
-            for member, digest in files.items():
-                content = archive.read(member)
-                if hashlib.sha256(content).hexdigest() != digest:
-                    raise UsageError(f"{file}: {member} was altered; nothing was imported")
-                (part / member).write_bytes(content)
+        yield
     except FileNotFoundError:
         raise UsageError(f"{file}: there is no such file") from None
-    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, ValueError, OSError) as error:
-        if isinstance(error, UsageError):
-            raise
+    except _RefusedError as error:
+        raise UsageError(f"{file}: {error}") from None
+    except FormatError as error:
         raise UsageError(f"{file}: not a shared sweep, or damaged ({error})") from None
-    return files
+    except NoFileError as error:
+        raise UsageError(f"{file}: not a shared sweep ({error.strerror})") from None
+
+
+class _RefusedError(FormatError):
+    """A whole archive with something that is not to be in it."""
+
+
+def _unpack(file: IO[bytes], part: Path) -> Collection[str]:
+    """Unpack what the manifest names and nothing else; return that.
+
+    Raises:
+        FormatError: It is no shared sweep, or holds anything else, or more.
+        StoreError: There is no room for it.
+    """
+    with opened_archive(file) as archive:
+        members = {member.filename: member for member in archive.infolist()}
+        size = sum(member.file_size for member in archive.infolist())
+        if size > MOST_BYTES:
+            raise _RefusedError(f"holds more than {MOST_BYTES // 2**30} GB; refused")
+        if size > file.seek(0, os.SEEK_END):
+            raise FormatError("it is compressed, as no shared sweep is")
+        if _MANIFEST not in members or members[_MANIFEST].file_size > MOST_PARSED:
+            raise FormatError(f"it has no {_MANIFEST}, or none that can be read")
+        manifest = _manifest(unpacked(archive, members[_MANIFEST]))
+        strange = {*members} ^ {*manifest, _MANIFEST}
+        strange |= {name for name in manifest if not _ALLOWED.fullmatch(name)}
+        strange |= {name for name in manifest if _is_of_no_record(name, manifest)}
+        if strange:
+            raise _RefusedError(f"{min(strange)!r} does not belong in it; refused")
+        part.mkdir()
+        for name, digest in manifest.items():
+            if _written(pieces(archive, members[name]), part / name) != digest:
+                raise _RefusedError(f"{name} was altered; nothing was imported")
+    return manifest
+
+
+def _manifest(text: bytes) -> Mapping[str, str]:
+    """Return the SHA-256 (hex) of each file that an archive is to hold."""
+    found = shaped(dict[str, Any], parse_json(text))
+    if found.get("format") != _FORMAT:
+        raise _RefusedError(f"format {found.get('format')!r}, needed {_FORMAT!r}")
+    return shaped(_Manifest, found).files
+
+
+@dataclasses.dataclass(frozen=True)
+class _Manifest:
+    format: Line
+    name: SweepName
+    id: SweepKey
+    files: Mapping[Line, str]
+
+
+def _written(content: Iterator[bytes], path: Path) -> str:
+    """Write a file piece by piece; return its SHA-256 (hex)."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("xb") as file:
+            for piece in content:
+                digest.update(piece)
+                file.write(piece)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    return digest.hexdigest()
 
 
 def _is_of_no_record(name: str, names: Container[str]) -> bool:
@@ -209,8 +272,12 @@ def _is_of_no_record(name: str, names: Container[str]) -> bool:
     return ending == "files" and f"{key}.record" not in names
 
 
-def _checked(store: RecordStore, files: dict[str, str], file: Path) -> SweepInfo:
-    """Read everything once, so that what arrives is whole."""
+def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
+    """Read everything once, so that what arrives is whole.
+
+    Raises:
+        FormatError: It is not.
+    """
     try:
         info = store.info()
         damaged: list[str] = []
@@ -219,16 +286,28 @@ def _checked(store: RecordStore, files: dict[str, str], file: Path) -> SweepInfo
         for record in records:
             store.files(record)  # which refuses what is damaged, or leads out of its folder
     except RecordError as error:
-        raise UsageError(f"{file}: {error}") from None
+        raise _RefusedError(str(error)) from None
     if info is None or damaged:
-        raise UsageError(f"{file}: {damaged[0] if damaged else 'no sweep.json in it'}")
+        raise _RefusedError(damaged[0] if damaged else "no sweep.json in it")
     if not SWEEP_ID.fullmatch(info.id):
-        raise UsageError(f"{file}: {info.id!r} is no sweep's id")
-    check_sweep_name(info.name)
-    for text in (info.experiment, info.experiment_name, *(one.metric for one in info.objectives)):
+        raise _RefusedError(f"{info.id!r} is no sweep's id")
+    for text in (info.experiment, *(one.metric for one in info.objectives)):
         if not text.isprintable():
-            raise UsageError(f"{file}: {text!r} cannot be printed; refused")
+            raise _RefusedError(f"{text!r} cannot be printed; refused")
     for record in records:
         if f"{record.spec.key}.record" not in files or record.spec.sweep != info.id:
-            raise UsageError(f"{file}: record {record.spec.key} is of another sweep")
+            raise _RefusedError(f"record {record.spec.key} is of another sweep")
+    try:
+        _rehearse(info, records)
+    except (ValueError, KeyError) as error:
+        raise _RefusedError(f"its trials are none of its study ({error!r})") from None
     return info
+
+
+def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
+    """Do what its study will be made of, so that nothing of it can fail once it has arrived."""
+    for slot in (one for generation in info.generations for one in generation.unfinished):
+        check_sampled(slot.params, slot.distributions)
+    for record in records:
+        told(record, info.objectives)
+        proposal_of_record(record)

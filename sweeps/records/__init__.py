@@ -28,7 +28,7 @@ from sweeps.records.notes import SWEEP, Notes
 from sweeps.records.pareto import leading, need_one_objective, pareto_front, values_of
 from sweeps.records.ranking import ranked
 from sweeps.records.record import Checked, Outcome, Record, SweepInfo
-from sweeps.records.recovering import attempts_put_aside, recover
+from sweeps.records.recovering import attempts_put_aside, recover, write_missing
 from sweeps.records.retries import Retries, Retry, trials_to_retry
 from sweeps.records.store import RecordStore
 
@@ -77,4 +77,5 @@ __all__ = [
     "trials_to_retry",
     "values_of",
     "warn",
+    "write_missing",
 ]

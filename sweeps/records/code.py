@@ -18,6 +18,7 @@ from typing import Final
 
 from sweeps.records.documents import json_bytes, read_numbered
 from sweeps.records.files import write_atomically
+from sweeps.records.shapes import Count, Digest, Line
 
 _FILE: Final = "code-{}.json"
 _SOURCES: Final = (".py", ".sh", ".R")
@@ -34,7 +35,7 @@ class SourceFile:
         text: Its lines, those that look like secrets replaced; None if it is long or no text.
     """
 
-    sha256: str
+    sha256: Digest
     text: str | None = field(default=None, repr=False)
 
 
@@ -50,10 +51,10 @@ class ExperimentCode:
         same_as: Digest of the state that somebody declared this one to equal; None as a rule.
     """
 
-    files: Mapping[str, SourceFile]
-    revision: int | None = None
-    packages: tuple[str, ...] = ()
-    same_as: str | None = None
+    files: Mapping[Line, SourceFile]
+    revision: Count | None = None
+    packages: tuple[Line, ...] = ()
+    same_as: Digest | None = None
 
     @property
     def digest(self) -> str:

@@ -6,25 +6,22 @@ wrong with it and the way out. Whoever can go on without it says that once (`hea
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
-import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar
+
+from sweeps.records.bounds import MOST_PARSED, FormatError, NoFileError, parse_json, read_file
+from sweeps.records.shapes import NewerError, shaped
 
 T = TypeVar("T")
 Report = Callable[[str], None]  # takes one line about a damaged file
 TORN: Final = ".torn"
 """How the name ends of what was damaged and was put aside."""
-_NAMES: Final = {
-    bool: "true or false", int: "a whole number", float: "a number", str: "a text",
-    type(None): "null",
-}  # fmt: skip
 
 
 class RecordError(Exception):
@@ -67,10 +64,6 @@ def json_bytes(document: Any, indent: int | None = None) -> bytes:
     return said.encode("utf-8", "backslashreplace")
 
 
-class _NewerError(ValueError):
-    """A document has members that this version does not know."""
-
-
 def read_document(path: Path, parse: Callable[[Any], T], remedy: str) -> T | None:
     """Return what a JSON file says, None if there is no such file.
 
@@ -84,23 +77,28 @@ def read_document(path: Path, parse: Callable[[Any], T], remedy: str) -> T | Non
         RecordError: It cannot be read, or a newer version wrote it.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path, MOST_PARSED // 2)
     except FileNotFoundError:
         return None
+    except FormatError as error:
+        raise DamagedFileError(path, str(error), remedy) from None
+    except NoFileError as error:
+        raise DamagedFileError(path, error.strerror, remedy) from None
     except OSError as error:
-        raise RecordError(
-            f"{path}: cannot be read ({error.strerror}); have it made readable for you"
-        ) from None
+        raise unreadable(path, error) from None
     if not content:
         raise DamagedFileError(path, "it is empty", remedy)
     try:
-        return parse(json.loads(content.decode("utf-8")))
-    except _NewerError as error:
+        return parse(parse_json(content))
+    except NewerError as error:
         raise RecordError(f"{path}: {error}; use the version that wrote it") from None
-    except RecursionError:
-        raise DamagedFileError(path, "nested without an end", remedy) from None
     except ValueError as error:
         raise DamagedFileError(path, str(error), remedy) from None
+
+
+def unreadable(path: Path, error: OSError) -> RecordError:
+    """Return what to say of a file or folder that cannot be read."""
+    return RecordError(f"{path}: cannot be read ({error.strerror}); have it made readable for you")
 
 
 def read_numbered(
@@ -142,9 +140,7 @@ def listed(folder: Path, pattern: str = "*") -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise RecordError(
-            f"{folder}: cannot be read ({error.strerror}); have it made readable for you"
-        ) from None
+        raise unreadable(folder, error) from None
     return sorted(found)
 
 
@@ -155,96 +151,3 @@ def put_aside(path: Path) -> Path:
     aside = next(name for name in names if not name.exists())
     path.replace(aside)
     return aside
-
-
-def shaped(kind: type[T], found: object, where: str = "it") -> T:
-    """Return a JSON value as what it is to be: a dataclass, a container of them, a plain value.
-
-    Args:
-        kind: What it is to be: a dataclass, `Mapping`, `Sequence`, `tuple[X, ...]`, a union, a
-            `Literal` or a plain type. Members of a dataclass are checked likewise.
-        found: From `json.loads`.
-        where: What it is called in messages.
-
-    Raises:
-        ValueError: It is something else; says where.
-    """
-    return cast(T, _shaped(kind, found, where))
-
-
-def _shaped(kind: Any, found: Any, where: str) -> Any:
-    origin = get_origin(kind)
-    if kind is Any:
-        return found
-    if dataclasses.is_dataclass(kind):
-        return _object(kind, found, where)
-    if origin in (Union, types.UnionType):
-        return _one_of(get_args(kind), found, where)
-    if origin is not None and origin is not Literal:
-        return _container(kind, found, where)
-    allowed = get_args(kind) or (kind,)
-    is_plain = type(found) is kind or (kind is float and type(found) is int)
-    if not (is_plain or (isinstance(found, str) and found in allowed)):
-        raise _unlike(where, found, " or ".join(_NAMES.get(one, repr(one)) for one in allowed))
-    return found
-
-
-def _container(kind: Any, found: Any, where: str) -> Any:
-    origin, inner = get_origin(kind), get_args(kind)
-    if issubclass(origin, Mapping):
-        if not isinstance(found, dict):
-            raise _unlike(where, found, "an object")
-        return {key: _shaped(inner[1], it, _within(where, key)) for key, it in found.items()}
-    if not isinstance(found, list):
-        raise _unlike(where, found, "a list")
-    made = [_shaped(inner[0], value, f"{where}[{n}]") for n, value in enumerate(found)]
-    return tuple(made) if origin is tuple else made
-
-
-def _one_of(kinds: Sequence[Any], found: Any, where: str) -> Any:
-    problems = []
-    for kind in kinds:
-        try:
-            return _shaped(kind, found, where)
-        except _NewerError:
-            raise
-        except ValueError as error:
-            problems.append(str(error))
-    if all(kind in _NAMES for kind in kinds):
-        raise _unlike(where, found, " or ".join(_NAMES[kind] for kind in kinds))
-    raise ValueError(problems[0])
-
-
-def _object(kind: Any, found: Any, where: str) -> Any:
-    if not isinstance(found, dict):
-        raise _unlike(where, found, "an object")
-    members = {field.name: field for field in dataclasses.fields(kind)}
-    needed = [
-        name
-        for name, field in members.items()
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
-    missing = [name for name in needed if name not in found]
-    if missing:
-        raise ValueError(f"{where} lacks {', '.join(missing)}")
-    hints = _hints(kind)
-    known = {n: _shaped(hints[n], found[n], _within(where, n)) for n in members if n in found}
-    strange = [name for name in found if name not in members]
-    if strange:
-        raise _NewerError(f"{where} has {', '.join(strange)}, which this version does not know")
-    return kind(**known)
-
-
-def _within(where: str, member: str) -> str:
-    return member if where == "it" else f"{where}.{member}"
-
-
-@lru_cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def _unlike(where: str, found: Any, wanted: str) -> ValueError:
-    text = repr(found)
-    shown = text if len(text) <= 40 else f"{text[:37]}..."
-    return ValueError(f"{where} is {shown}, which is not {wanted}")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from sweeps.records.documents import json_bytes
+from sweeps.records.shapes import Line
 
 SweepStatus = Literal["FINISHED", "KILLED", "FAILED"]
 
@@ -25,9 +26,9 @@ class Ending:
     """
 
     status: SweepStatus
-    stopped_by: str | None
+    stopped_by: Line | None
     seconds: float = 0.0
-    time_split: Mapping[str, float] = field(default_factory=dict)
+    time_split: Mapping[Line, float] = field(default_factory=dict)
     error: str | None = None
     failure_cause: str | None = None
 

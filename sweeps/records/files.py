@@ -36,7 +36,7 @@ def write_atomically(path: Path, data: bytes, what: str) -> None:
         sync_folder(path.parent)
         reached(f"{what}.done")
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -44,10 +44,15 @@ def write_atomically(path: Path, data: bytes, what: str) -> None:
 def remove_temporary(folder: Path) -> None:
     """Remove what a killed process had not yet given its name; only for who keeps others out."""
     for path in folder.glob(".*.tmp"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove whatever lies there: a file, a pipe, a link, or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:
@@ -59,10 +64,11 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
-def _unwritable(path: Path, error: OSError) -> StoreError:
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """Return what to say of a file or folder that cannot be written."""
     return StoreError(
         f"{path}: cannot be written ({error.strerror}); make room, or the folder writable. "
         "Recorded trials are safe, and the same command goes on"

@@ -21,11 +21,11 @@ from sweeps.records.documents import (
     listed,
     put_aside,
     read_document,
-    shaped,
     warn,
 )
 from sweeps.records.files import write_atomically
 from sweeps.records.record import Record, SweepInfo
+from sweeps.records.shapes import AttemptKey, Count, Line, shaped
 
 FILE: Final = "finalized.json"
 FINALIST, BLOCK = "finalist", "block"
@@ -58,8 +58,8 @@ class Telling:
         note: How it was made.
     """
 
-    anchor: str
-    title: str
+    anchor: Line
+    title: Line
     lead: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -84,12 +84,12 @@ class Finalized:
 
     confirmation: str
     trained_in: str
-    champion: str
-    winner: str
+    champion: AttemptKey
+    winner: Line
     tellings: Sequence[Telling]
-    top: int | None = None
-    blocks: int | None = None
-    left_out: Sequence[str] = ()
+    top: Count | None = None
+    blocks: Count | None = None
+    left_out: Sequence[Line] = ()
 
 
 def confirmed_by(directory: str | Path | None) -> str | None:

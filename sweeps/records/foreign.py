@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sweeps.records.documents import json_bytes, read_document, shaped
+from sweeps.records.documents import json_bytes, read_document
 from sweeps.records.files import write_atomically
+from sweeps.records.shapes import Digest, shaped
 
 _FILE: Final = "foreign.json"
 _REMEDY: Final = "delete the sweep and import it again"
@@ -26,7 +27,7 @@ class Foreign:
     """
 
     file: str
-    archive: str
+    archive: Digest
     trusted: bool = False
     folder: str | None = None
 

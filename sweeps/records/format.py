@@ -12,35 +12,39 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-import json
-import struct
 import threading
 import zipfile
-import zlib
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any, Final
 
 import numpy as np
 
-from sweeps.experiment import TrialResult, TrialSpec
-from sweeps.records.documents import json_bytes
+from sweeps.records.bounds import (
+    MOST_UNPACKED,
+    FormatError,
+    NoFileError,
+    check_unpacked,
+    open_file,
+    opened_archive,
+    parse_json,
+    read_file,
+    reading,
+    unpacked,
+)
+from sweeps.records.documents import json_bytes, unreadable
 from sweeps.records.record import Record
+from sweeps.records.sampled import check_sampled
+from sweeps.records.shapes import NewerError, shaped
 
 FORMAT_VERSION: Final = 1
 _MAGIC: Final = b"sweeps-record"
 _JSON_MEMBER: Final = "record.json"
-_GARBLED: Final = (
-    ValueError, TypeError, AttributeError, KeyError, OSError, EOFError, NotImplementedError,
-    SyntaxError, struct.error, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What NumPy and zipfile raise for bytes that are no archive, or a torn one."""
+_ARRAYS: Final = "arrays/"
+_ARRAY: Final = ".npy"
 _READING: Final = threading.Lock()
 """One thread at a time reads arrays: NumPy parses their headers by `ast`, whose recursion counter
 is shared by all threads in CPython 3.11 (gh-106905), so that two at once raise a SystemError."""
-
-
-class FormatError(ValueError):
-    """The bytes are not a whole, unaltered record of a version that is understood."""
 
 
 class VersionError(FormatError):
@@ -64,13 +68,65 @@ def decode(data: bytes, *, arrays: bool = True) -> Record:
         arrays: Whether to unpack the arrays too; tables need only the numbers.
 
     Raises:
-        FormatError: The bytes are torn, altered or of another format version.
+        FormatError: The bytes are torn, altered, of another format version, no record, or more
+            than is ever read.
     """
-    with _READING, _open_archive(unseal(data)) as archive:
-        document = json.loads(archive[_JSON_MEMBER].tobytes())
-        names = [n for n in archive.files if n.startswith("arrays/")] if arrays else []
-        loaded = {name.removeprefix("arrays/"): archive[name] for name in names}
-    return _from_json(document, loaded)
+    payload = io.BytesIO(unseal(data))
+    members = unpack_arrays(payload, lambda name: name == _JSON_MEMBER)
+    if _JSON_MEMBER not in members:
+        raise FormatError(f"no record: it has no {_JSON_MEMBER}")
+    record = _from_json(members.pop(_JSON_MEMBER).tobytes())
+    if not arrays or record.result is None:
+        return record
+    found = unpack_arrays(payload, lambda name: name.startswith(_ARRAYS))
+    named = {name.removeprefix(_ARRAYS): array for name, array in found.items()}
+    return dataclasses.replace(record, result=dataclasses.replace(record.result, arrays=named))
+
+
+def read_record(path: Path, *, arrays: bool) -> Record:
+    """Return the record in a file.
+
+    Raises:
+        FileNotFoundError: There is none.
+        FormatError: It is damaged, or a copy of another one.
+        RecordError: It cannot be read.
+    """
+    try:
+        record = decode(read_file(path), arrays=arrays)
+    except NoFileError as error:
+        raise FormatError(error.strerror) from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if record.spec.key != path.stem:
+        raise FormatError(f"a copy of record {record.spec.key}, by what it says")
+    return record
+
+
+def read_weights(path: Path, digest: str) -> dict[str, np.ndarray]:
+    """Return the weights in a file.
+
+    Args:
+        path: The file, which is not read into memory as a whole.
+        digest: Its SHA-256 (hex), as the record has it.
+
+    Raises:
+        FileNotFoundError: There are none.
+        FormatError: They are damaged, or others.
+        RecordError: They cannot be read.
+    """
+    try:
+        with open_file(path) as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise FormatError("damaged, the checksum does not fit its record")
+            return unpack_arrays(file)
+    except NoFileError as error:
+        raise FormatError(error.strerror) from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from None
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -79,25 +135,36 @@ def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
     As `np.savez_compressed` makes it, which has arguments of its own named `file` and
     `allow_pickle`.
     """
+    arrays = {name: np.asanyarray(array) for name, array in arrays.items()}
+    # What is a lot is not compressed: a reader goes by the size of the file.
+    is_much = sum(array.nbytes for array in arrays.values()) > MOST_UNPACKED // 2
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    method = zipfile.ZIP_STORED if is_much else zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+            with archive.open(f"{name}{_ARRAY}", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
     return buffer.getvalue()
 
 
-def unpack_arrays(data: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of `pack_arrays`.
+def unpack_arrays(
+    file: IO[bytes], wanted: Callable[[str], bool] = lambda name: True
+) -> dict[str, np.ndarray]:
+    """Return the arrays of `pack_arrays` by name, or those that are wanted.
 
     Raises:
-        FormatError: The bytes are torn or altered.
+        FormatError: The bytes are torn or altered, or unpack to more than is ever read.
     """
-    try:
-        with _READING, _open_archive(data) as archive:
-            return {name: archive[name] for name in archive.files}
-    except _GARBLED as error:
-        raise FormatError(f"no whole archive of arrays: {error or 'it ends too early'}") from None
+    with _READING, opened_archive(file) as archive, reading():
+        check_unpacked(archive, file)
+        named = {member.filename.removesuffix(_ARRAY): member for member in archive.infolist()}
+        return {
+            name: np.lib.format.read_array(
+                io.BytesIO(unpacked(archive, member)), allow_pickle=False
+            )
+            for name, member in named.items()
+            if wanted(name)
+        }
 
 
 def seal(payload: bytes) -> bytes:
@@ -126,14 +193,10 @@ def unseal(data: bytes) -> bytes:
         raise FormatError("altered record: the checksum does not fit the contents")
     if parts[1] != str(FORMAT_VERSION).encode():
         raise (VersionError if parts[1].isdigit() else FormatError)(
-            f"record format {parts[1].decode(errors='replace')}, but this version reads "
+            f"record format {parts[1].decode('ascii', 'replace')}, but this version reads "
             f"{FORMAT_VERSION}; use the version that wrote it"
         )
     return payload
-
-
-def _open_archive(data: bytes) -> Any:
-    return np.load(io.BytesIO(data), allow_pickle=False)
 
 
 def _to_json(record: Record) -> dict[str, Any]:
@@ -147,9 +210,14 @@ def _to_json(record: Record) -> dict[str, Any]:
     return document
 
 
-def _from_json(document: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> Record:
-    document = dict(document)
-    document["spec"] = TrialSpec(**document["spec"])
-    if document["result"] is not None:
-        document["result"] = TrialResult(**document["result"], arrays=arrays, weights=None)
-    return Record(**document)
+def _from_json(text: bytes) -> Record:
+    try:
+        record = shaped(Record, parse_json(text))
+        check_sampled(record.params, record.distributions)
+    except NewerError as error:
+        raise VersionError(f"{error}; use the version that wrote it") from None
+    except ValueError as error:
+        raise FormatError(f"no record: {error}") from None
+    if record.outcome == "complete" and (record.result is None or record.objective is None):
+        raise FormatError("no record: it is complete, and has no result or no objective")
+    return record

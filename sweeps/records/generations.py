@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.parameters import Value
+from sweeps.records.shapes import Count, Line, Moment
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,12 @@ class UnfinishedSlot:
         config: What the experiment receives.
     """
 
-    slot: int
-    attempts: int
-    origin: str
-    params: Mapping[str, Value]
-    distributions: Mapping[str, str]
-    config: Mapping[str, Value]
+    slot: Count
+    attempts: Count
+    origin: Line
+    params: Mapping[Line, Value]
+    distributions: Mapping[Line, str]
+    config: Mapping[Line, Value]
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ class Generation:
         unfinished: Slots of earlier generations that had no outcome when it began.
     """
 
-    number: int
-    first_slot: int
-    created_at: int
+    number: Count
+    first_slot: Count
+    created_at: Moment
     fingerprint: Mapping[str, Any]
     space: Mapping[str, Any]
-    baselines: tuple[str, ...]
+    baselines: tuple[Line, ...]
     code: Mapping[str, Any]
     directory: str | None
     unfinished: tuple[UnfinishedSlot, ...] = ()

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from search_spaces.parameters import Value
-from sweeps.records.documents import listed, read_document, shaped
+from sweeps.records.documents import listed, read_document
 from sweeps.records.files import sync_folder, write_atomically
+from sweeps.records.shapes import Count, Line, shaped
 
 _HUNCH: Final = "hunch-{:04d}.json"
 _SLOT: Final = "hunch-{:04d}.slot"
@@ -51,8 +52,8 @@ class Hunch:
 class _Point:
     """What its file says of a hunch."""
 
-    params: Mapping[str, Value]
-    origin: str
+    params: Mapping[Line, Value]
+    origin: Line
 
 
 class Hunches:
@@ -187,4 +188,4 @@ class Hunches:
 
     def _slot(self, number: int) -> int | None:
         path = self._folder / _SLOT.format(number)
-        return read_document(path, partial(shaped, int), _REMEDY)
+        return read_document(path, partial(shaped, Count), _REMEDY)

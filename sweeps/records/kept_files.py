@@ -11,14 +11,20 @@ import io
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from sweeps.records.documents import RecordError
-from sweeps.records.format import FormatError
+from sweeps.records.bounds import (
+    FormatError,
+    NoFileError,
+    check_unpacked,
+    opened_archive,
+    read_file,
+    unpacked,
+)
+from sweeps.records.documents import RecordError, unreadable
 
 MOST_BYTES: Final = 64 * 2**20
 """Of one attempt's files, together."""
@@ -171,17 +177,16 @@ def unpack_files(data: bytes) -> dict[str, bytes]:
     Raises:
         FormatError: It is no such archive, or holds a name that leads out of it.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            if sum(one.file_size for one in members) > 2 * MOST_BYTES:
-                raise FormatError("it holds more than is ever kept")
-            strange = [one.filename for one in members if not is_plain(one.filename)]
-            if strange:
-                raise FormatError(f"{strange[0]!r} leads out of it")
-            return {one.filename: archive.read(one) for one in members}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise FormatError(f"no whole archive of files: {error}") from None
+    file = io.BytesIO(data)
+    with opened_archive(file) as archive:
+        check_unpacked(archive, file)
+        members = archive.infolist()
+        if sum(one.file_size for one in members) > 2 * MOST_BYTES:
+            raise FormatError("it holds more than is ever kept")
+        strange = [one.filename for one in members if not is_plain(one.filename)]
+        if strange:
+            raise FormatError(f"{strange[0]!r} leads out of it")
+        return {one.filename: unpacked(archive, one) for one in members}
 
 
 def read_kept(path: Path, digest: str) -> dict[str, bytes]:
@@ -195,9 +200,13 @@ def read_kept(path: Path, digest: str) -> dict[str, bytes]:
         RecordError: It is damaged.
     """
     try:
-        packed = path.read_bytes()
+        packed = read_file(path)
     except FileNotFoundError:
         return {LEFT_OUT: f"What it wrote is not kept any more ({path.name}).\n".encode()}
+    except NoFileError as error:
+        raise RecordError(f"{path}: damaged ({error.strerror})") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
     if hashlib.sha256(packed).hexdigest() != digest:
         raise RecordError(f"{path}: damaged, the checksum does not fit its record")
     try:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from sweeps.locks import exclusive
-from sweeps.records.documents import json_bytes, read_document, shaped
+from sweeps.records.documents import json_bytes, read_document
 from sweeps.records.files import write_atomically
+from sweeps.records.shapes import Line, shaped
 
 _FILE: Final = "notes.json"
 _REMEDY: Final = "mend it by hand, or have `sweeps doctor --fix` put it aside"
@@ -28,7 +29,7 @@ class Notes:
         Raises:
             RecordError: They are damaged.
         """
-        return read_document(self._folder / _FILE, partial(shaped, dict[str, str]), _REMEDY) or {}
+        return read_document(self._folder / _FILE, partial(shaped, dict[Line, str]), _REMEDY) or {}
 
     def write(self, subject: str, text: str) -> None:
         """Note something; an empty text removes the note, also where it is shown.

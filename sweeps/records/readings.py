@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from sweeps.records.bounds import FormatError, NoFileError, open_file
 from sweeps.records.documents import (
     DamagedFileError,
     RecordError,
@@ -25,11 +26,21 @@ from sweeps.records.documents import (
     json_bytes,
     listed,
     read_document,
-    shaped,
+    unreadable,
     warn,
 )
 from sweeps.records.files import write_atomically
-from sweeps.records.format import FormatError, pack_arrays, unpack_arrays
+from sweeps.records.format import pack_arrays, unpack_arrays
+from sweeps.records.shapes import (
+    AttemptKey,
+    Count,
+    Digest,
+    Line,
+    Moment,
+    SweepKey,
+    SweepName,
+    shaped,
+)
 
 _NUMBER: Final = re.compile(r"([0-9]{4,})\.(json|npz).*")
 _LIST_REMEDY: Final = (
@@ -59,13 +70,13 @@ class Entry:
         weights: SHA-256 (hex) of the weights of each.
     """
 
-    sweep: str
-    name: str
-    role: str
-    label: str
-    confirmation: str
-    trainings: Sequence[str]
-    weights: Sequence[str]
+    sweep: SweepKey
+    name: SweepName
+    role: Line
+    label: Line
+    confirmation: SweepKey
+    trainings: Sequence[AttemptKey]
+    weights: Sequence[Digest]
 
 
 @dataclass(frozen=True)
@@ -81,12 +92,12 @@ class Reading:
         questions: What was asked.
     """
 
-    number: int
-    digest: str
-    frozen_at: int
+    number: Count
+    digest: Digest
+    frozen_at: Moment
     reason: str
     entries: Sequence[Entry]
-    questions: Sequence[str]
+    questions: Sequence[Line]
 
     @property
     def name(self) -> str:
@@ -153,13 +164,14 @@ class Readings:
         """
         path = self._path(reading.number, "npz")
         try:
-            scores = unpack_arrays(path.read_bytes())
+            with open_file(path) as file:
+                scores = unpack_arrays(file)
         except FileNotFoundError:
             return None
+        except NoFileError as error:
+            raise DamagedFileError(path, error.strerror, _SCORES_REMEDY) from None
         except OSError as error:
-            raise RecordError(
-                f"{path}: cannot be read ({error.strerror}); have it made readable for you"
-            ) from None
+            raise unreadable(path, error) from None
         except FormatError as error:
             raise DamagedFileError(path, str(error), _SCORES_REMEDY) from None
         problem = _what_is_wrong(scores, reading)

@@ -11,6 +11,7 @@ from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
 from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.records.generations import Generation, UnfinishedSlot, generation_at
+from sweeps.records.shapes import Count, Digest, Line, Moment, SweepKey, SweepName
 
 VERSION: Final = 1
 """Of `sweep.json`."""
@@ -51,18 +52,18 @@ class Record:
     reason: str
     ends_slot: bool
     error: str | None
-    params: Mapping[str, Value]
-    distributions: Mapping[str, str]
+    params: Mapping[Line, Value]
+    distributions: Mapping[Line, str]
     objective: float | None
     result: TrialResult | None
-    weights_sha256: str | None
+    weights_sha256: Digest | None
     data: Mapping[str, Any]
-    origin: str
+    origin: Line
     environment: Mapping[str, Any]
-    started_at: int
-    finished_at: int
+    started_at: Moment
+    finished_at: Moment
     pruner_attrs: Mapping[str, Any] = field(default_factory=dict)
-    files_sha256: str | None = None
+    files_sha256: Digest | None = None
 
     @property
     def model_info(self) -> dict[str, Any]:
@@ -88,7 +89,7 @@ class Checked:
         found: What came out differently, in words; None if it was the same to the bit.
     """
 
-    trial: int
+    trial: Count
     found: str | None = None
 
     @property
@@ -131,18 +132,18 @@ class SweepInfo:
         checked: What a second training of a trial came to (a file beside); None without one.
     """
 
-    id: str
-    name: str
-    created_at: int
+    id: SweepKey
+    name: SweepName
+    created_at: Moment
     experiment: str
-    experiment_name: str
-    metric: str
+    experiment_name: Line
+    metric: Line
     direction: Direction
-    epoch_metric: str | None
+    epoch_metric: Line | None
     fingerprint: Mapping[str, Any]
     space: Mapping[str, Any]
     data: Mapping[str, Any]
-    baselines: tuple[str, ...]
+    baselines: tuple[Line, ...]
     code: Mapping[str, Any]
     directory: str | None = None
     version: int = VERSION

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
 from sweeps.records.documents import TORN, DamagedFileError, Report, listed, put_aside
-from sweeps.records.files import remove_temporary
+from sweeps.records.files import remove, remove_temporary
 from sweeps.records.kept_files import collect_files
-from sweeps.records.record import Record
-from sweeps.records.store import RecordStore
+from sweeps.records.record import Record, SweepInfo
+from sweeps.records.store import GENERATIONS, INFO_FILE, RecordStore
+
+_ASIDE: Final = re.compile(r"([0-9]{4,})-([0-9]+)\.record\b")
 
 
 def recover(store: RecordStore, report: Report) -> list[Record]:
@@ -44,9 +48,31 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
     known = {record.spec.key for record in records}
     for weights in listed(store.folder, "[0-9]*.weights"):
         if weights.stem not in known:
-            weights.unlink(missing_ok=True)
+            remove(weights)
     _keep_unrecorded(store, known, report)
     return records
+
+
+def write_missing(store: RecordStore, info: SweepInfo) -> list[Path]:
+    """Write anew what is fixed of a sweep and was deleted; only for who holds the sweep's lock.
+
+    Args:
+        store: The records of the sweep; nothing is written where their folder is gone.
+        info: The sweep.
+
+    Returns:
+        The files.
+    """
+    missing = []
+    if store.folder.is_dir() and not (path := store.folder / INFO_FILE).exists():
+        store.create(info.at(0))
+        missing.append(path)
+    for generation in info.generations[1:]:
+        path = store.folder / GENERATIONS.format(generation.number)
+        if store.folder.is_dir() and not path.exists():
+            store.write_generation(generation)
+            missing.append(path)
+    return missing
 
 
 def _keep_unrecorded(store: RecordStore, known: Collection[str], report: Report) -> None:
@@ -64,7 +90,9 @@ def _keep_unrecorded(store: RecordStore, known: Collection[str], report: Report)
 def attempts_put_aside(store: RecordStore) -> dict[int, int]:
     """Return the last attempt at each slot whose record was put aside: its number is used up."""
     last: dict[int, int] = {}
-    for path in listed(store.folder, f"[0-9]*.record*{TORN}"):
-        slot, _, attempt = path.name.partition(".")[0].partition("-")
-        last[int(slot)] = max(last.get(int(slot), 0), int(attempt))
+    for path in listed(store.folder, f"*.record*{TORN}"):
+        key = _ASIDE.match(path.name)
+        if key is not None:
+            slot, attempt = map(int, key.groups())
+            last[slot] = max(last.get(slot, 0), attempt)
     return last

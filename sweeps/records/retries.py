@@ -18,6 +18,7 @@ from sweeps.errors import UsageError
 from sweeps.records.documents import read_numbered
 from sweeps.records.files import write_atomically
 from sweeps.records.record import Record
+from sweeps.records.shapes import AttemptKey, Count
 
 _FILE: Final = "retry-{}.json"
 
@@ -31,8 +32,8 @@ class Retry:
         opened: How many trials had been proposed by then.
     """
 
-    attempts: tuple[str, ...]
-    opened: int
+    attempts: tuple[AttemptKey, ...]
+    opened: Count
 
 
 class Retries:

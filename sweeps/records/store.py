@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from sweeps.errors import UsageError
 from sweeps.failpoints import reached
+from sweeps.records.bounds import FormatError
 from sweeps.records.documents import (
     RecordError,
     Report,
@@ -21,29 +23,28 @@ from sweeps.records.documents import (
     listed,
     read_document,
     read_numbered,
-    shaped,
     warn,
 )
 from sweeps.records.ending import Ending
 from sweeps.records.files import make_folder, write_atomically
 from sweeps.records.finalized import without_place
 from sweeps.records.format import (
-    FormatError,
     VersionError,
-    decode,
     encode,
     pack_arrays,
-    unpack_arrays,
+    read_record,
+    read_weights,
 )
 from sweeps.records.generations import Generation
 from sweeps.records.kept_files import pack_files, read_kept
 from sweeps.records.record import VERSION, Checked, Record, SweepInfo
 from sweeps.records.retries import Retries
+from sweeps.records.shapes import Count, shaped
 
-_INFO_FILE: Final = "sweep.json"
-_GENERATIONS: Final = "generation-{}.json"
+INFO_FILE: Final = "sweep.json"
+GENERATIONS: Final = "generation-{}.json"
 _ASKED_FILE: Final = "asked"
-_RECORDS: Final = "[0-9]*.record"
+_RECORD: Final = re.compile(r"[0-9]{4,}-[0-9]+\.record")
 _RUNNING: Final = ".running"
 _ARCHIVED_FILE: Final = "archived"
 _ENDING_FILE: Final = "ending.json"
@@ -68,15 +69,15 @@ class RecordStore:
         make_folder(self.folder)
         document = dataclasses.asdict(info)
         del document["generations"], document["checked"]  # each has a file of its own
-        self._write_json(self.folder / _INFO_FILE, document, "sweep")
+        self._write_json(self.folder / INFO_FILE, document, "sweep")
 
     def rename(self, name: str) -> None:
         """Give the sweep another name: the one thing of it that may change."""
-        self._change(self.folder / _INFO_FILE, name=name)
+        self._change(self.folder / INFO_FILE, name=name)
 
     def forget_place(self) -> None:
         """Drop the folder that its experiment lay in, on the machine it was recorded on."""
-        for path in (self.folder / _INFO_FILE, *listed(self.folder, _GENERATIONS.format("*"))):
+        for path in (self.folder / INFO_FILE, *listed(self.folder, GENERATIONS.format("*"))):
             document = read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
             self._change(path, directory=without_place(document.get("directory")))
 
@@ -88,7 +89,7 @@ class RecordStore:
     def write_generation(self, generation: Generation) -> None:
         """Begin the next generation: from this write on it is the newest, before it never was."""
         document = dataclasses.asdict(generation)
-        path = self.folder / _GENERATIONS.format(generation.number)
+        path = self.folder / GENERATIONS.format(generation.number)
         self._write_json(path, document, "generation")
 
     def info(self) -> SweepInfo | None:
@@ -97,7 +98,7 @@ class RecordStore:
         Raises:
             RecordError: A file is damaged, missing, or not a sweep's.
         """
-        path = self.folder / _INFO_FILE
+        path = self.folder / INFO_FILE
         info = read_document(path, partial(shaped, SweepInfo), _FIXED)
         if info is None:
             return None
@@ -108,7 +109,7 @@ class RecordStore:
         return dataclasses.replace(info, checked=self.checked())
 
     def _later_generations(self) -> Iterator[Generation]:
-        return read_numbered(self.folder, _GENERATIONS, Generation, _FIXED, first=2)
+        return read_numbered(self.folder, GENERATIONS, Generation, _FIXED, first=2)
 
     def note_checked(self, checked: Checked) -> None:
         """Note what the second training of a trial came to."""
@@ -174,7 +175,7 @@ class RecordStore:
         Raises:
             RecordError: It is damaged.
         """
-        return read_document(self.asked_file, partial(shaped, int), _NOTED)
+        return read_document(self.asked_file, partial(shaped, Count), _NOTED)
 
     def end(self, ending: Ending) -> None:
         """Note how the start that goes on has ended."""
@@ -240,11 +241,21 @@ class RecordStore:
         Raises:
             RecordError: The folder cannot be read.
         """
-        return listed(self.folder, _RECORDS)
+        return [p for p in listed(self.folder) if _RECORD.fullmatch(p.name)]  # no backup's copies
 
     def read(self, key: str) -> Record:
-        """Return one record with its arrays, by `<slot>-<attempt>`."""
-        return self._read(self._record_path(key), arrays=True)
+        """Return one record with its arrays, by `<slot>-<attempt>`.
+
+        Raises:
+            RecordError: It is missing, damaged, or of another format version.
+        """
+        path = self._record_path(key)
+        try:
+            return _as_marked(read_record(path, arrays=True), self.retries.attempts())
+        except FileNotFoundError:
+            raise RecordError(f"no record {path.name} in {path.parent}") from None
+        except FormatError as error:
+            raise RecordError(f"{path}: {error}") from None
 
     def weights(self, record: Record) -> dict[str, np.ndarray]:
         """Return the best-epoch weights of an attempt.
@@ -253,19 +264,17 @@ class RecordStore:
             UsageError: There are none: never stored, or not kept.
             RecordError: They are damaged.
         """
-        path = self._weights_path(record.spec.key)
+        path, written = self._weights_path(record.spec.key), self.files_path(record.spec.key)
         if record.weights_sha256 is None:
-            own = f"; what it wrote is in {self.files_path(record.spec.key)} (zip)"
-            hint = own if record.files_sha256 else ""
+            hint = f"; what it wrote is in {written} (zip)" if record.files_sha256 else ""
             raise UsageError(f"trial {record.spec.slot} ended without weights{hint}")
         try:
-            packed = path.read_bytes()
+            return read_weights(path, record.weights_sha256)
         except FileNotFoundError:
             why = "only those of baselines and the best trials are"
             raise UsageError(f"weights of trial {record.spec.slot} are not kept: {why}") from None
-        if hashlib.sha256(packed).hexdigest() != record.weights_sha256:
-            raise RecordError(f"{path}: damaged, the checksum does not fit its record")
-        return unpack_arrays(packed)
+        except FormatError as error:
+            raise RecordError(f"{path}: {error}") from None
 
     def write_files(self, key: str, files: Mapping[str, bytes]) -> str:
         """Keep what an attempt wrote; return the digest of the archive."""
@@ -295,7 +304,7 @@ class RecordStore:
         def read() -> Iterator[Record]:
             for path in self.paths():
                 try:
-                    yield _as_marked(decode(path.read_bytes(), arrays=arrays), retried)
+                    yield _as_marked(read_record(path, arrays=arrays), retried)
                 except FileNotFoundError:
                     continue  # put aside meanwhile
                 except VersionError as error:
@@ -304,15 +313,6 @@ class RecordStore:
                     on_damage(path, str(error))
 
         return sorted(read(), key=lambda record: (record.spec.slot, record.spec.attempt))
-
-    def _read(self, path: Path, *, arrays: bool) -> Record:
-        try:
-            record = decode(path.read_bytes(), arrays=arrays)
-            return _as_marked(record, self.retries.attempts())
-        except FileNotFoundError:
-            raise RecordError(f"no record {path.name} in {path.parent}") from None
-        except FormatError as error:
-            raise RecordError(f"{path}: {error}") from None
 
     def _record_path(self, key: str) -> Path:
         return self.folder / f"{key}.record"

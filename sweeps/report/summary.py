@@ -53,6 +53,7 @@ class Summary:
         failure_cause: Why they failed, in one line; None unless they ended the sweep.
         tracking_pending: Runs that MLflow has not received yet, the parent run included.
         tracking_error: Why, in one line; None if nothing is missing.
+        deleted: A line for each file that somebody deleted while the sweep ran.
         time_split: Seconds by what they were spent on: `training` and `idle` (only with workers,
             summed over them), `warm_up` (until the first was ready), and the coordinator's
             `proposals`, `records`, `study`.
@@ -77,6 +78,7 @@ class Summary:
     retried: Mapping[str, int] = field(default_factory=dict)
     tracking_pending: int = 0
     tracking_error: str | None = None
+    deleted: tuple[str, ...] = ()
     time_split: Mapping[str, float] = field(default_factory=dict)
     first_failed: int | None = None
     objectives: tuple[Objective, ...] = ()

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from sweeps.records.bounds import FormatError
 from sweeps.records.files import make_folder, write_atomically
-from sweeps.records.format import FormatError, unseal
+from sweeps.records.format import unseal
 from sweeps.shared.late import ENDING, late_records
 from sweeps.shared.lease import Lease
 from sweeps.shared.manifest import Common, Manifest

@@ -13,10 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from sweeps.errors import UntrustedError
 from sweeps.records.record import Record, SweepInfo
+from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.outage import IncompleteError, is_outage, one_line
 from sweeps.tracking.projection import Projection
@@ -98,6 +100,13 @@ class Projector:
     def start(self) -> None:
         """Start the thread; it sleeps until the first `put`."""
         self._thread.start()
+
+    @property
+    def files(self) -> list[Path]:
+        """Where runs are, once they are written: a database of ours and the folder of files."""
+        database = sqlite_path(self._projection.tracking_uri)
+        written = database is not None and self._done > 0
+        return [database, self._projection.artifact_root] if database and written else []
 
     def put(
         self,

@@ -27,7 +27,10 @@ def make_record(**changes) -> Record:
         ends_slot=True,
         error=None,
         params={"x": 1e-4},
-        distributions={"x": '{"name": "FloatDistribution"}'},
+        distributions={
+            "x": '{"name": "FloatDistribution", "attributes": '
+            '{"step": null, "low": 1e-05, "high": 1.0, "log": true}}'
+        },
         objective=0.1 + 0.2,
         result=result,
         weights_sha256=None,

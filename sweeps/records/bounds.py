@@ -1,0 +1,183 @@
+"""What is read of files that anybody may have written: regular files only, and bounded memory.
+
+An archive is refused by the sizes it declares before anything of it is unpacked, and no more than
+those is unpacked; JSON by what its values would take before it is parsed. So reading one file takes
+`MOST_MEMORY` bytes, or four times the size of the file where that is more.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Any, Final
+
+MOST_MEMORY: Final = 512 * 2**20
+"""Bytes that reading one file takes: its contents, and the copies that are made on the way."""
+MOST_UNPACKED: Final = MOST_MEMORY // 4
+"""Bytes that an archive unpacks to; or four times its own size, if that is more."""
+MOST_PARSED: Final = MOST_MEMORY // 2
+"""Bytes that the values of a JSON document take."""
+DEEPEST: Final = 100
+"""Levels of a JSON document."""
+_COSTS: Final = {b",": 40, b"[": 65, b"{": 65, b":": 140, b'"': 28}
+"""Bytes that Python's objects take for each of these characters, measured, rounded up."""
+_WIDEST: Final = re.compile(rb"[\xf0-\xff]")
+_GARBLED: Final = (
+    ValueError, TypeError, AttributeError, KeyError, OSError, EOFError, NotImplementedError,
+    RuntimeError, SyntaxError, MemoryError, OverflowError, struct.error, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
+_PIECE: Final = 2**20
+
+
+class FormatError(ValueError):
+    """The bytes are not what they are to be: torn, altered, or more than is ever read."""
+
+
+class NoFileError(OSError):
+    """A folder, a pipe, a socket or a device lies where a file is to be."""
+
+    strerror: str
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a regular file to be read, without waiting for a pipe that nobody writes into.
+
+    Raises:
+        NoFileError: It is something else.
+        OSError: It cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            raise _no_file(path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_file(path)
+    return os.fdopen(descriptor, "rb")
+
+
+def read_file(path: Path, most: int | None = None) -> bytes:
+    """Return the contents of a regular file.
+
+    Raises:
+        FormatError: It has more than `most` bytes.
+        NoFileError: It is something else.
+        OSError: It cannot be read.
+    """
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise FormatError(f"it has {size} bytes, and may have {most}")
+        return file.read(-1 if most is None else most)
+
+
+def parse_json(text: bytes | bytearray) -> Any:
+    """Return the value of a JSON document.
+
+    Raises:
+        ValueError: It is none, is nested too deep, or its values would take too much memory.
+    """
+    if is_too_much(text):
+        raise FormatError(f"its values would take more than {MOST_PARSED >> 20} MB of memory")
+    try:
+        value = json.loads(text.decode("utf-8"))
+    except RecursionError:
+        raise FormatError("nested without an end") from None
+    if text.count(b"[") + text.count(b"{") > DEEPEST and _is_deep(value):
+        raise FormatError(f"nested more than {DEEPEST} levels deep")
+    return value
+
+
+def is_too_much(text: bytes | bytearray, most: int = MOST_PARSED) -> bool:
+    """Whether the values of a JSON document would take more memory than `most` bytes."""
+    # The decoded text, and the texts in it: as many bytes a character as the widest one needs.
+    copies = 2 if text.isascii() else 8 if _WIDEST.search(text) else 4
+    values = sum(text.count(character) * cost for character, cost in _COSTS.items())
+    return len(text) * copies + values > most
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        inner = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [child for one in inner for child in one if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+@contextmanager
+def opened_archive(file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
+    """Open an archive, or a file in memory that is one.
+
+    Raises:
+        FormatError: It is none, torn, or packed as none of ours is.
+    """
+    with ExitStack() as stack:
+        with reading():
+            archive = stack.enter_context(zipfile.ZipFile(file))
+        # Other methods cannot be unpacked piece by piece.
+        methods = {member.compress_type for member in archive.infolist()}
+        if methods - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise FormatError("it is packed in a way that none of ours is")
+        yield archive
+
+
+def check_unpacked(archive: zipfile.ZipFile, file: IO[bytes]) -> None:
+    """Refuse an archive whose members say that together they are more than may be unpacked.
+
+    Raises:
+        FormatError: They do.
+    """
+    most = max(MOST_UNPACKED, 4 * file.seek(0, os.SEEK_END))
+    if sum(member.file_size for member in archive.infolist()) > most:
+        raise FormatError(f"it unpacks to more than {most >> 20} MB")
+
+
+def unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Return a member, of which no more is unpacked than it says that it is.
+
+    Raises:
+        FormatError: It is torn.
+    """
+    with reading(), archive.open(member) as packed:
+        return packed.read(member.file_size + 1)
+
+
+def pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield a member piece by piece.
+
+    Raises:
+        FormatError: It is torn.
+    """
+    with reading(), archive.open(member) as packed:
+        while piece := packed.read(_PIECE):
+            yield piece
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Make one error of everything that NumPy and zipfile say of bytes that are no archive."""
+    try:
+        yield
+    except FormatError:
+        raise
+    except _GARBLED as error:
+        raise FormatError(f"no whole archive: {error or 'it ends too early'}") from None
+
+
+def _no_file(path: Path) -> NoFileError:
+    return NoFileError(errno.EINVAL, "it is a folder, a pipe or a device, and no file", str(path))

@@ -1,0 +1,255 @@
+"""Whatever lies in the folder of a sweep: the others are listed, read, examined and deleted."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import stat
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.home import Home
+from sweeps.records.format import pack_arrays, seal, unseal
+
+OTHER = "20260101-abcdabcd"
+OTHERS = (
+    ("trials", "other"),
+    ("report", "other", "-o", "REPORT"),
+    ("gc",),
+    ("delete", "other", "--yes"),
+)
+
+
+class Hurt:
+    """A home with a sweep `toy`, in whose folder something lies, and a sound one, `other`."""
+
+    def __init__(self, path):
+        self.home = Home(path)
+        self.info = sweeps.load("toy", path).info
+        self.folder = self.home.store(self.info.id).folder
+        other = self.home.store(OTHER).folder
+        shutil.copytree(self.folder, other)
+        altered(other / "sweep.json", saying(id=OTHER, name="other"))
+        for record in other.glob("*.record"):
+            sealed(record, nested(spec__sweep=OTHER))
+
+    def call(self, *words):
+        words = [word.replace("REPORT", str(self.home.path / "r.html")) for word in words]
+        result = CliRunner().invoke(app, [*words, "--home", str(self.home.path)])
+        assert isinstance(result.exception, SystemExit | None), (words, result.exception)
+        return result
+
+    def check(self, named):
+        """See that the file is named, and that the commands work for the other sweep."""
+        listing = self.call("list")
+        assert (listing.exit_code, "other" in listing.stdout) == (0, True), listing.output
+        assert named in listing.stderr
+        told = self.call("doctor")
+        assert (told.exit_code, named in told.stdout) == (1, True), told.output
+        for words in OTHERS:
+            result = self.call(*words)
+            assert result.exit_code == 0, (words, result.output)
+
+
+@pytest.fixture
+def hurt(finished_toy, make_home, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    finished_toy(trials=2)
+    return Hurt(make_home())
+
+
+def folder(path):
+    path.mkdir()
+    (path / "inside").touch()
+
+
+ODD = {
+    "pipe": os.mkfifo,
+    "folder": folder,
+    "socket": lambda path: os.mknod(path, stat.S_IFSOCK | 0o644),
+}
+NAMES = (
+    "0001-1.record", "0001-1.weights", "0001-1.files", "asked", "ending.json", "notes.json",
+    "finalized.json", "checked.json", "hunch-0001.json", "code-1.json", "retry-1.json", "lock",
+    "sweep.json", "generation-2.json", "foreign.json",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_no_file_is_not_waited_for_and_does_not_keep_from_deleting(hurt, name, odd):
+    path = hurt.folder / name
+    path.unlink(missing_ok=True)
+    ODD[odd](path)
+    for words in (("list",), ("trials", "toy"), ("doctor",), ("gc",), ("status",)):
+        hurt.call(*words)
+    for words in OTHERS[:2]:
+        assert hurt.call(*words).exit_code == 0
+    is_known = name not in ("sweep.json", "generation-2.json")
+    result = hurt.call("delete", "toy" if is_known else hurt.info.id, "--yes")
+    assert result.exit_code == 0, result.output
+    assert not hurt.folder.exists()
+    assert not list(hurt.home.records.glob(".deleted-*"))
+
+
+def altered(path, change):
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def sealed(record, change):
+    """Write a record again, whole to its checksum, with other contents."""
+    members = dict(np.load(io.BytesIO(unseal(record.read_bytes()))))
+    document = json.loads(members["record.json"].tobytes())
+    change(document)
+    members["record.json"] = np.frombuffer(json.dumps(document).encode(), np.uint8)
+    record.write_bytes(seal(pack_arrays(members)))
+
+
+def saying(**members):
+    return lambda document: document.update(members)
+
+
+def nested(**members):
+    """Change members of members, such as `spec__slot`."""
+
+    def change(document):
+        for path, value in members.items():
+            *above, last = path.split("__")
+            at = document
+            for name in above:
+                at = at[name]
+            at[last] = value
+
+    return change
+
+
+BAD_RECORDS = {
+    "no spec": lambda document: document.pop("spec"),
+    "a spec that is a text": saying(spec="x"),
+    "a slot that is none": nested(spec__slot=None),
+    "a slot beyond all": nested(spec__slot=10**30),
+    "a slot of another record": nested(spec__slot=7),
+    "no result": saying(result=None),
+    "arrays in its JSON": nested(result__arrays={"x": 1}),
+    "a history that is none": nested(result__history={"loss": "x"}),
+    "a metric that is a text": nested(result__metrics={"score": "x"}),
+    "a metric beyond all numbers": nested(result__metrics={"score": 10**400}),
+    "an objective that is a text": saying(objective="x"),
+    "no objective": saying(objective=None),
+    "an outcome that is none": saying(outcome="splendid"),
+    "a time that is a text": saying(started_at="x"),
+    "a time beyond all years": saying(finished_at=10**30),
+    "a parameter without its distribution": nested(params__new=1),
+    "a parameter outside of its distribution": nested(params__x=7),
+    "a distribution that is none": nested(distributions__x="x"),
+    "a distribution that allows nothing": nested(
+        distributions__x='{"name": "FloatDistribution", "attributes": '
+        '{"step": null, "low": 1.0, "high": -1.0, "log": false}}'
+    ),
+    "a name with an escape sequence": nested(params={"\x1b[31m": 1}),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_RECORDS)
+def test_a_sealed_record_with_wrong_contents_is_left_out_and_put_aside(hurt, bad):
+    record = hurt.folder / "0001-1.record"
+    sealed(record, BAD_RECORDS[bad])
+    hurt.check(str(record))
+    shown = hurt.call("trials", "toy")
+    assert (shown.exit_code, shown.stderr.count(str(record))) == (0, 1), shown.output
+    assert "\x1b" not in shown.output
+    assert hurt.call("doctor", "toy", "--fix").exit_code == 0
+    assert record.with_name("0001-1.record.torn").exists()
+
+
+ODD_PAYLOADS = {
+    "no archive": b"hello",
+    "an archive without record.json": pack_arrays({"x": np.zeros(2)}),
+    "record.json that is no JSON": pack_arrays({"record.json": np.frombuffer(b"{", np.uint8)}),
+    "record.json that is a list": pack_arrays({"record.json": np.frombuffer(b"[]", np.uint8)}),
+    "record.json without an end": pack_arrays(
+        {"record.json": np.frombuffer(b"[" * 200_000, np.uint8)}
+    ),
+    "record.json that is no text": pack_arrays({"record.json": np.zeros(3)}),
+}
+
+
+@pytest.mark.parametrize("payload", ODD_PAYLOADS)
+def test_what_is_sealed_and_no_record_is_left_out(hurt, payload):
+    record = hurt.folder / "0001-1.record"
+    record.write_bytes(seal(ODD_PAYLOADS[payload]))
+    hurt.check(str(record))
+
+
+def test_a_record_of_a_later_format_is_said_and_kept(hurt):
+    record = hurt.folder / "0001-1.record"
+    content = record.read_bytes().replace(b"sweeps-record 1 ", b"sweeps-record 2 ", 1)
+    record.write_bytes(content)
+    hurt.check("record format 2, but this version reads 1")
+    refused = hurt.call("trials", "toy")
+    assert (refused.exit_code, "record format 2" in refused.stderr) == (1, True)
+    hurt.call("doctor", "toy", "--fix")
+    assert record.read_bytes() == content
+
+
+def test_a_record_under_the_name_of_another_is_said_and_does_not_end_the_sweep(hurt, toy_space):
+    copy = hurt.folder / "0002-1.record"
+    shutil.copy(hurt.folder / "0001-1.record", copy)
+    hurt.check(f"{copy}: a copy of record 0001-1")
+    ran = hurt.call("run", str(toy_space), "--trials", "3", "--workers", "0")
+    assert ran.exit_code == 0, ran.output
+    assert "0002-1.record: a copy of record 0001-1" in ran.stderr
+    assert [row.slot for row in sweeps.load("toy", hurt.home.path).rows()] == [0, 1, 2]
+    assert hurt.call("doctor", "toy").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["0001-1 (copy).record", "0001-1.sync-conflict.record"])
+def test_copies_that_a_backup_makes_are_no_records(hurt, name, toy_space):
+    shutil.copy(hurt.folder / "0001-1.record", hurt.folder / name)
+    assert len(sweeps.load("toy", hurt.home.path).rows()) == 2
+    shutil.copy(hurt.folder / "0001-1.record", hurt.folder / f"{name}.torn")
+    ran = hurt.call("run", str(toy_space), "--trials", "3", "--workers", "0")
+    assert ran.exit_code == 0, ran.output
+
+
+BAD_SWEEPS = {
+    "a time that is a text": saying(created_at="x"),
+    "a time beyond all years": saying(created_at=10**30),
+    "a name that leads out": saying(name="../../x"),
+    "a name with an escape sequence": saying(name="\x1b[31m"),
+    "a name that is none": saying(name={}),
+    "another id": saying(id="20260101-ffffffff"),
+    "an id that leads out": saying(id="../../x"),
+    "a metric that is none": saying(metric=7),
+    "a metric with an escape sequence": saying(metric="\x1b[31m"),
+    "a direction that is none": saying(direction="sideways"),
+    "a fingerprint that is none": saying(fingerprint=[]),
+    "a space that is none": saying(space="x"),
+    "a space without an end": saying(space="NESTED"),
+    "data that are none": saying(data=None),
+    "baselines that are none": saying(baselines=7),
+    "generations of its own": saying(generations=[7]),
+    "nothing": lambda document: document.clear(),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_SWEEPS)
+def test_a_sweep_that_says_nonsense_is_named_and_keeps_nobody_from_the_others(hurt, bad):
+    path = hurt.folder / "sweep.json"
+    altered(path, BAD_SWEEPS[bad])
+    path.write_text(path.read_text().replace('"NESTED"', "[" * 900 + "]" * 900))
+    hurt.check(str(hurt.folder))
+    refused = hurt.call("trials", "toy")
+    assert (refused.exit_code, len(refused.stderr.splitlines())) == (1, 1), refused.output
+    assert "\x1b" not in refused.stderr
+    deleted = hurt.call("delete", hurt.info.id, "--yes")
+    assert (deleted.exit_code, hurt.folder.exists()) == (0, False), deleted.output
+    assert "toy" not in hurt.call("list").output

@@ -1,0 +1,217 @@
+"""What reading a file takes of memory, measured in a process of its own; and what still goes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from sweeps.executors.checking import checked
+from sweeps.experiment import TrialResult
+from sweeps.records.bounds import MOST_MEMORY, MOST_UNPACKED, is_too_much, parse_json
+from sweeps.records.format import decode, encode, pack_arrays, seal, unpack_arrays
+from tests.sweeps.records.test_format import make_record
+
+READS = """
+import sys
+from pathlib import Path
+from sweeps.errors import UsageError
+from sweeps.home import Home
+from sweeps.lifecycle import import_sweep
+from sweeps.records import RecordError, RecordStore
+from sweeps.records.format import read_weights
+from sweeps.records.kept_files import read_kept
+
+def taken():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) * 1024
+
+path, digest = Path(sys.argv[1]), sys.argv[2]
+before = taken()
+try:
+    if path.suffix == ".sweep":
+        import_sweep(Home(path.parent / "home"), path, "sqlite:///nowhere/mlflow.db")
+    elif path.suffix == ".record":
+        said = []
+        RecordStore(path.parent).read_all(arrays=True, report=said.append)
+        print(*said)
+    elif path.suffix == ".weights":
+        try:
+            read_weights(path, digest)
+        except ValueError as error:
+            print(f"{path}: {error}")
+    elif path.suffix == ".files":
+        read_kept(path, digest)
+    else:
+        RecordStore(path.parent).info()
+except (RecordError, UsageError, ValueError) as error:
+    print(error)
+print(taken() - before)
+"""
+MANY = 40_000_000
+
+
+def deflated(names_and_contents, method=zipfile.ZIP_DEFLATED):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method, compresslevel=1) as archive:
+        for name, content in names_and_contents.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def npy(count):
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(count, np.uint8))
+    return buffer.getvalue()
+
+
+def lying(archive, name):
+    """Declare two bytes of a member that unpacks to many."""
+    content = bytearray(archive)
+    directory = content.rindex(b"PK\x01\x02", 0, content.rindex(name.encode()))
+    content[directory + 24 : directory + 28] = (2).to_bytes(4, "little")
+    return bytes(content)
+
+
+def record_of(text):
+    buffer = io.BytesIO()
+    np.save(buffer, np.frombuffer(text, np.uint8))
+    return seal(deflated({"record.json.npy": buffer.getvalue()}))
+
+
+SWEEP = {
+    "format": "sweeps-share 1",
+    "name": "toy",
+    "id": "20260101-abcdabcd",
+    "files": {"asked": "0"},
+}
+BOMBS = {
+    "asked in an archive": (
+        "x.sweep",
+        lambda: deflated({"manifest.json": json.dumps(SWEEP), "asked": b"7" * 8 * MANY}),
+    ),
+    "the manifest": ("x.sweep", lambda: deflated({"manifest.json": b" " * 8 * MANY})),
+    "a manifest of lists": ("x.sweep", lambda: deflated({"manifest.json": b"[[]," * MANY})),
+    "an archive by another method": (
+        "x.sweep",
+        lambda: deflated({"manifest.json": b" " * 8 * MANY}, zipfile.ZIP_BZIP2),
+    ),
+    "weights": ("0001-1.weights", lambda: deflated({"w.npy": npy(8 * MANY)})),
+    "weights that say less": (
+        "0001-1.weights",
+        lambda: lying(deflated({"w.npy": npy(8 * MANY)}), "w.npy"),
+    ),
+    "weights by another method": (
+        "0001-1.weights",
+        lambda: deflated({"w.npy": npy(8 * MANY)}, zipfile.ZIP_LZMA),
+    ),
+    "arrays of a record": (
+        "0001-1.record",
+        lambda: seal(deflated({"record.json.npy": npy(10), "arrays/a.npy": npy(8 * MANY)})),
+    ),
+    "JSON of a record": ("0001-1.record", lambda: record_of(b" " * 3 * MANY)),
+    "JSON of a record with lists": ("0001-1.record", lambda: record_of(b"[" + b"[]," * MANY)),
+    "files of an attempt": ("0001-1.files", lambda: deflated({"a": bytes(8 * MANY)})),
+    "sweep.json with lists": ("sweep.json", lambda: b'{"space": [' + b"[]," * (MANY // 2)),
+    "sweep.json with names": (
+        "sweep.json",
+        lambda: b"{" + b"".join(b'"%d":{},' % number for number in range(MANY // 20)),
+    ),
+}
+
+
+def read(path):
+    """Read a file in another process; return what it said, and the bytes it took meanwhile."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    command = [sys.executable, "-c", READS, str(path), digest]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    *said, taken = ran.stdout.splitlines()
+    return " ".join(said), int(taken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_is_one_message_and_takes_bounded_memory(tmp_path, bomb):
+    name, make = BOMBS[bomb]
+    (tmp_path / name).write_bytes(make())
+    said, taken = read(tmp_path / name)
+    assert said.startswith(str(tmp_path / name)), said
+    print(f"{bomb}: {(tmp_path / name).stat().st_size / 1e6:.1f} MB, took {taken / 1e6:.0f} MB")
+    assert taken < MOST_MEMORY
+
+
+def plenty():
+    """Return about the largest result that is read and written: 300,000 epochs, 52 MB of arrays."""
+    epochs = [0.1 + epoch / 7 for epoch in range(300_000)]
+    rng = np.random.default_rng(0)
+    return TrialResult(
+        "complete",
+        "max_epochs",
+        {"accuracy": 0.5},
+        dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), epochs),
+        arrays={"noise": rng.random(6_500_000)},
+    )
+
+
+@pytest.mark.slow
+def test_a_large_ordinary_record_goes_through_within_the_bound(tmp_path):
+    record = make_record(result=checked(plenty()))
+    (tmp_path / "0007-2.record").write_bytes(encode(record))
+    said, taken = read(tmp_path / "0007-2.record")
+    assert said == ""
+    print(f"a large record took {taken / 1e6:.0f} MB")
+    assert taken < MOST_MEMORY
+    back = decode((tmp_path / "0007-2.record").read_bytes())
+    assert back.result.history == record.result.history
+    np.testing.assert_array_equal(back.result.arrays["noise"], record.result.arrays["noise"])
+
+
+@pytest.mark.slow
+def test_arrays_that_compress_well_are_read_again_however_many_there_are():
+    arrays = {"zeros": np.zeros(MOST_UNPACKED + 1, np.uint8)}
+    packed = pack_arrays(arrays)
+    np.testing.assert_array_equal(unpack_arrays(io.BytesIO(packed))["zeros"], arrays["zeros"])
+    assert len(pack_arrays({"zeros": np.zeros(1000)})) < 1000, "what is little is compressed"
+
+
+@pytest.mark.slow
+def test_a_result_that_could_not_be_read_again_fails_its_trial():
+    history = {f"loss_{number}": [0.5] * 100_000 for number in range(60)}
+    with pytest.raises(ValueError, match="keep what is large in `arrays`"):
+        checked(TrialResult("complete", "max_epochs", {"score": 0.5}, history))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"[" * 200_000, b"[" * 101 + b"]" * 101, b'{"a":' * 101 + b"1" + b"}" * 101],
+    ids=["without an end", "lists", "objects"],
+)
+def test_json_that_is_nested_too_deep_is_refused(text):
+    with pytest.raises(ValueError, match="nested"):
+        parse_json(text)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100 + b"]" * 100, b'["' + b"[" * 5000 + b'"]'])
+def test_json_of_a_hundred_levels_is_read_and_a_text_has_none(text):
+    assert parse_json(text) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b'"' + b"x" * 60_000_000 + b'"', False),
+        (b'"' + "\xfc".encode() * 30_000_000 + b'"', False),
+        (b'"' + b"x" * 60_000_000 + "\U0001f600".encode() + b'"', True),
+        (b"[" + b"0.1234567890123456," * 1_800_000 + b"0]", False),
+        (b"[" + b"[]," * 3_000_000 + b"0]", True),
+    ],
+    ids=["a long text", "an accented text", "a text of wide characters", "a history", "lists"],
+)
+def test_json_counts_by_what_its_values_take(text, expected):
+    assert is_too_much(text) == expected
