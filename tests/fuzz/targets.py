@@ -39,9 +39,10 @@ from search_spaces.loading import CATALOGUE, load_space
 from sweeps.errors import UsageError
 from sweeps.executors.messages import Ended, Epochs, Inbox, MessageError, pack
 from sweeps.home import Home
-from sweeps.lifecycle.sharing import _checked, _unpack
+from sweeps.lifecycle.sharing import _checked, _refusing, _unpack
 from sweeps.records import RecordError, RecordStore
-from sweeps.records.format import seal, unseal
+from sweeps.records.bounds import open_file
+from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
 from sweeps.report.slots import slot_rows
 
 HERE: Final = Path(__file__).parent
@@ -100,7 +101,8 @@ def _read_sweep(data: bytes) -> object:
         file.write_bytes(_archive(golden_files() | {names[chosen]: content}))
     try:
         store = RecordStore(part)
-        _checked(store, _unpack(file, part), file)
+        with _refusing(file), open_file(file) as archive:
+            _checked(store, _unpack(archive, part))
         return slot_rows(store.read_all())
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -126,20 +128,35 @@ def _sweep_seeds() -> Iterator[bytes]:
     yield bytes([255]) + _archive(files)
 
 
+def _records() -> list[str]:
+    return [name for name in sorted(golden_files()) if name.endswith(".record")]
+
+
 def _read_record(data: bytes) -> object:
-    """Read a sealed record of these contents, as every command does."""
+    """Read a sealed record, as every command does.
+
+    The first byte chooses its name, and whether the rest is its archive or the document therein.
+    """
+    names, first, content = _records(), data[0] if data else 0, data[1:]
+    name = names[first % len(names)]
+    if first >= 128:
+        content = pack_arrays({"record.json": np.frombuffer(content, np.uint8)})
     folder = _WORK / "record"
-    folder.mkdir(exist_ok=True)
-    (folder / "0000-1.record").write_bytes(seal(data))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / name).write_bytes(seal(content))
     store = RecordStore(folder)
-    whole = store.read("0000-1")
+    whole = store.read(name.removesuffix(".record"))
     return slot_rows([whole, *store.read_all(report=str)])
 
 
 def _record_seeds() -> Iterator[bytes]:
-    for name, content in golden_files().items():
-        if name.endswith(".record"):
-            yield unseal(content)
+    names = _records()
+    for number, name in enumerate(names):
+        archive = unseal(golden_files()[name])
+        yield bytes([number]) + archive
+        high = -(-128 // len(names)) * len(names)
+        yield bytes([high + number]) + unpack_arrays(io.BytesIO(archive))["record.json"].tobytes()
 
 
 def _weights_seeds() -> Iterator[bytes]:
