@@ -40,5 +40,6 @@ def app(desk):
 def client(app):
     """Return a browser that has opened the address of the explorer."""
     client = app.test_client()
-    client.get(f"/?token={TOKEN}", headers={"Host": f"127.0.0.1:{PORT}"})
+    for host in ("127.0.0.1", "localhost"):  # names that a browser takes for different hosts
+        client.get(f"/?token={TOKEN}", headers={"Host": f"{host}:{PORT}"})
     return client
