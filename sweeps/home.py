@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeps.addresses import redacted
 from sweeps.errors import UsageError
 from sweeps.locks import exclusive, is_locked, owner_of
 from sweeps.naming import did_you_mean
@@ -224,7 +226,13 @@ class Home:
 
 
 def _folder(option: str | Path | None) -> Path:
-    path = Path(option or os.environ.get("SWEEPS_HOME") or "mlruns").expanduser().resolve()
+    asked = option or os.environ.get("SWEEPS_HOME") or "mlruns"
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(asked)):  # a Path has made one slash of two
+        raise UsageError(
+            f"home {redacted(str(asked))}: this is an address; give a folder with --home, and the "
+            "address of a server with --tracking-uri or --storage"
+        )
+    path = Path(asked).expanduser().resolve()
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from sweeps.addresses import redacted
 from sweeps.cli.cluster import ExecutorOption, ResourcesOption, TrustOption, parse_resources
 from sweeps.cli.exit_codes import WHOLE, exit_code, failure
 from sweeps.cli.finalizing import check_finalizing, finalize_after, is_to_be_finalized
@@ -31,7 +32,6 @@ from sweeps.cli.options import (
     parse_retries,
 )
 from sweeps.options import RunOptions, option_of
-from sweeps.tracking.address import redacted
 
 if TYPE_CHECKING:
     from sweeps.coordinator.run import RunResult

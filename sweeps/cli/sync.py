@@ -41,11 +41,12 @@ def sync(
     the data of a sweep are gone that pictures are made of (--data). With --to what was made
     offline is published on a server, as if it had been there from the start.
     """
+    from sweeps.addresses import redacted
     from sweeps.errors import UsageError
     from sweeps.home import Home
     from sweeps.records import RecordError, confirmed_by
     from sweeps.sync import sync_sweep
-    from sweeps.tracking.address import redacted, resolve_tracking_uri
+    from sweeps.tracking.address import resolve_tracking_uri
     from sweeps.tracking.preflight import check_store
 
     if data is not None and name is None:
