@@ -53,6 +53,7 @@ def sync(
         raise UsageError("--data names the data of one sweep: give its name, sweeps sync NAME")
     found = Home.resolve(home)
     found.check_exists()
+    found.check_writable()
     uri = resolve_tracking_uri(found.path, tracking_uri)
     shown = [info for info in found.sweeps() if not found.store(info.id).is_archived]
     # A confirmed champion is registered from the run that its confirmation has.

@@ -98,12 +98,14 @@ def import_sweep(
         name: Another name for it, where its own is taken.
 
     Raises:
-        UsageError: It is no such file, damaged, altered, or the sweep is here already.
+        UsageError: It is no such file, damaged, altered, or the sweep is here already; or nothing
+            can be written into the home.
     """
     if not zipfile.is_zipfile(file):
         is_there = file.exists()
         why = "not a shared sweep, or damaged" if is_there else "there is no such file"
         raise UsageError(f"{file}: {why}")
+    home.check_writable()
     made = [path for path in (home.records, *home.records.parents) if not path.exists()]
     home.records.mkdir(parents=True, exist_ok=True)
     part = home.records / f".import-{secrets.token_hex(4)}"
