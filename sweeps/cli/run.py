@@ -30,6 +30,7 @@ from sweeps.cli.options import (
     duration,
     parse_options,
     parse_retries,
+    storage_option,
 )
 from sweeps.options import RunOptions, option_of
 
@@ -219,6 +220,7 @@ def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show:
             print(f"no step summary: {error}", file=sys.stderr)
     if show:
         home = f"--home {shlex.quote(str(asked.home))}" if asked.home else ""
+        home = " ".join(option for option in (home, storage_option()) if option)
         store = redacted(asked.tracking_uri or "")
         tracking = shlex.join(["--tracking-uri", store]) if store else ""
         text = render_text(
