@@ -116,6 +116,7 @@ def _queue(target: _Target, points: Sequence[_Point], left_out: Sequence[str]) -
     from sweeps.study.proposals import point_key
 
     home, info = target.sweep.home, target.sweep.info
+    home.check_writable()  # before the study is read, which may write beside it
     queue = Hunches(home.store(info.id).folder)
     known = _known(home, info, queue)
     found = []

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from sweeps.addresses import redacted
 from sweeps.errors import UsageError
 from sweeps.locks import exclusive, is_locked, owner_of
 from sweeps.naming import did_you_mean
@@ -18,6 +21,9 @@ from sweeps.records.files import make_folder
 
 if TYPE_CHECKING:
     from sweeps.shared import SharedStorage, StorageServer
+
+FEWEST_FILES: Final = 24
+ENOUGH_FILES: Final = 256
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,9 @@ class Home:
         """Refuse a folder nothing can be written into, before anything is created.
 
         Raises:
-            UsageError: It is read-only.
+            UsageError: It is read-only, or this process may not open the files that it takes.
         """
+        _allow_open_files()
         nearest = next(p for p in (self.path, *self.path.parents) if p.exists())
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise UsageError(f"home {self.path}: nothing can be written into {nearest}")
@@ -160,9 +167,10 @@ class Home:
         """Keep others out while sweeps are made, named or deleted; also those of other hosts.
 
         Raises:
-            UsageError: The home is a copy of a database, which was not given.
+            UsageError: It is read-only, or a copy of a database, which was not given.
             StoreError: Another one stays inside for too long.
         """
+        self.check_writable()
         self.check_storage()
         make_folder(self.records)
         with exclusive(self.records):
@@ -230,8 +238,28 @@ def _sweep_in(folder: Path) -> SweepInfo | None:
     return info
 
 
+def _allow_open_files() -> None:
+    """Take what the system grants of open files; refuse what is too few for databases."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= FEWEST_FILES:
+        return
+    if hard != resource.RLIM_INFINITY and hard < FEWEST_FILES:
+        raise UsageError(
+            f"the system lets this process have {hard} open files, too few for databases; allow "
+            f"more first: ulimit -n {ENOUGH_FILES}"
+        )
+    more = ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+
+
 def _folder(option: str | Path | None) -> Path:
-    path = Path(option or os.environ.get("SWEEPS_HOME") or "mlruns").expanduser().resolve()
+    asked = option or os.environ.get("SWEEPS_HOME") or "mlruns"
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(asked)):  # a Path has made one slash of two
+        raise UsageError(
+            f"home {redacted(str(asked))}: this is an address; give a folder with --home, and the "
+            "address of a server with --tracking-uri or --storage"
+        )
+    path = Path(asked).expanduser().resolve()
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:

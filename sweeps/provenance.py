@@ -45,13 +45,13 @@ _SECRET_LINE: Final = re.compile(
     r"""(?ix)
     (?<![a-z]) (pass | pw | api[_-]?key | access[_-]?key(_id)? | private[_-]?key | secrets?
         | passw(or)?d | pwd | passphrase | \w*token | credentials? | client[_-]?id
-        | auth(orization)?)
-        (?![a-z]) \w* ["']? \s* [:=] \s* ["']? [^\s"']
+        | auth(orization)? | sig)
+        (?![a-z]) \w* ["']?\]? \s* [:=] \s* ["']? [^\s"']
     | (api[_-]?key | access[_-]?key | private[_-]?key | secret | password | passwd | token)
-        ["']? \s* [:=]{1,2} \s* ["']? [^\s"']{4}
+        ["']?\]? \s* [:=]{1,2} \s* ["']? [^\s"']{4}
     | [a-z][_-]key ["']? \s* [:=] \s* ["']? [^\s"']
     | \b key \s* = \s* ["'][\w-]{20} | \b accountkey = | hooks\.slack\.com/services/
-    | \s -u \s+ [^\s:]+ : \S
+    | \s -u \s+ [^\s:]+ : \S | \b mysql\w* \s (.*\s)? -p\S
     | -- (api-?key | secret | password | passwd | token) [ =] \S
     | \b (bearer | basic) \s+ [\w.~+/=-]{8}
     | ://[^/\s:@]*:[^/\s@]+@
@@ -61,6 +61,8 @@ _SECRET_LINE: Final = re.compile(
     | \b xox[abpr]-[\w-]{10} | \b sk-[\w-]{16}
     """
 )
+_LONG_WORD: Final = re.compile(r"[\w+/=-]{16}")
+"""Without one no line has a token; passwords, which may be short, are known by the names above."""
 _MAX_LINE_CHARACTERS: Final = 1000
 """No line that people write is longer, and the patterns above take quadratic time in it."""
 
@@ -132,8 +134,8 @@ def code_state(folder: Path) -> dict[str, Any]:
     commit = (_git(folder, "rev-parse", "--verify", "HEAD") or "").strip()
     if not commit:
         return {"commit": None, "dirty": False, "diff": ""}
-    shown = (*_without_filters(folder), "diff", "--no-color", "--no-ext-diff", "--no-textconv")
-    diff = _git(folder, *shown, "HEAD") or ""
+    shown = ("--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
+    diff = _git(folder, *_without_filters(folder), "diff", *shown, "HEAD") or ""
     untracked = (
         _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/") or ""
     )
@@ -178,7 +180,23 @@ def filter_secret_lines(text: str) -> str:
 def _clean_line(line: str) -> str:
     if len(line) > _MAX_LINE_CHARACTERS:
         return line[:1] + _LONG_MARK
-    return line[:1] + _LINE_MARK if _SECRET_LINE.search(line) else line
+    return line[:1] + _LINE_MARK if _SECRET_LINE.search(line) or _has_token(line) else line
+
+
+def _has_token(line: str) -> bool:
+    """Whether detect-secrets takes something in a line for a token of a service, or for random."""
+    return bool(_LONG_WORD.search(line)) and any(
+        detector.analyze_line(filename="", line=line, line_number=0) for detector in _detectors()
+    )
+
+
+@functools.cache
+def _detectors() -> list[Any]:
+    """Return the detectors of detect-secrets, but for the one that looks for public addresses."""
+    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+
+    found: dict[str, Any] = get_mapping_from_secret_type_to_class()
+    return [kind() for kind in found.values() if kind.__name__ != "IPPublicDetector"]
 
 
 def _is_secret_file(header: str) -> bool:
@@ -201,17 +219,18 @@ def _without_filters(folder: Path) -> list[str]:
     """Return settings under which git runs no program that a repository's own settings name."""
     found = _git(folder, "config", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process)$")
     names = {line.rpartition(".")[0] for line in (found or "").splitlines()}
+    # By the environment, since the name of a filter may hold what ends a name after `-c`.
     return [
-        word
+        f"--config-env={name}.{setting}"
         for name in sorted(names)
-        for setting in ("clean=", "process=", "required=false")
-        for word in ("-c", f"{name}.{setting}")
+        for setting in ("clean=SWEEPS_EMPTY", "process=SWEEPS_EMPTY", "required=SWEEPS_FALSE")
     ]
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
     """Return what git answers, None if there is no git, no repository, or no answer in time."""
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    environment |= {"SWEEPS_EMPTY": "", "SWEEPS_FALSE": "false"}
     command = ["git", *_HARMLESS, *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - a fixed command, no shell

@@ -5,7 +5,6 @@ It prints into files, which are read as they grow: all of it is there whoever is
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import math
@@ -13,10 +12,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sweeps.descendants import descendants, marked, signal_each
 from sweeps.experiment import OnEpoch, Stop
 from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES
 
@@ -26,7 +27,8 @@ SHORTEST_PAUSE_SECONDS: Final = 0.01
 LONGEST_PAUSE_SECONDS: Final = 0.2
 """How long nobody looks what a script has printed: the longer it was silent, the longer."""
 PATIENCE_SECONDS: Final = 3.0
-"""How long a script that is told to end may take, before it is killed."""
+"""How long a script that is told to end may take, and what it leaves, before it is killed."""
+_POLITELY: Final = (signal.SIGTERM, signal.SIGKILL)
 _LONGEST_LINE: Final = 1 << 20
 """A longer line is none of ours."""
 _PIECE_BYTES: Final = 1 << 16
@@ -178,8 +180,8 @@ class RunningScript:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            _signal_all(self._process.pid, signal.SIGKILL)
+        has_ended = self._process.poll() is not None
+        self._end_all(*_POLITELY if has_ended else (signal.SIGKILL,))
         self._process.wait()
         self._stdout.close()
         self._stderr.close()
@@ -210,21 +212,26 @@ class RunningScript:
 
     def end(self) -> int:
         """Tell it to end, and what it started; kill them if they do not; return the exit code."""
-        _signal_all(self._process.pid, signal.SIGTERM)
-        try:
-            return self._process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            _signal_all(self._process.pid, signal.SIGKILL)
-            return self._process.wait()
+        self._end_all(*_POLITELY)
+        return self._process.wait()
 
+    def _end_all(self, *signals: signal.Signals) -> None:
+        """Send it and all that it started one signal after the other, until they have ended.
 
-def _signal_all(pid: int, number: signal.Signals) -> None:
-    """Signal a process and, where Linux says which they are, all that descend from it."""
-    found = [pid]
-    for one in found:
-        for children in Path(f"/proc/{one}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                found += map(int, children.read_text().split())
-    for one in reversed(found):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(one, number)
+        On Linux, what has left its process tree is known by its environment.
+        """
+        pid = self._process.pid
+        known = [] if self._process.poll() is not None else [pid, *descendants(pid)]
+        for number in signals:
+            signal_each({*known, *self._marked()}, number)
+            end = time.monotonic() + PATIENCE_SECONDS
+            while not (has_ended := self._have_ended()) and time.monotonic() < end:
+                time.sleep(SHORTEST_PAUSE_SECONDS)
+            if has_ended:
+                return
+
+    def _have_ended(self) -> bool:
+        return self._process.poll() is not None and not self._marked()
+
+    def _marked(self) -> list[int]:
+        return marked(OUTPUT_VARIABLE, self._environment[OUTPUT_VARIABLE])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import html
 import os
+import secrets
 import sys
+import tempfile
 import threading
 import webbrowser
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -61,17 +66,34 @@ def explore(
     # Products of one image are small: threads that wait for each other take longer than one.
     threadpool_limits(1, "blas")
     desk = Desk(recorded, sweep)
-    app = make_app(desk, port)
-    address = f"http://127.0.0.1:{port}/"
+    token = secrets.token_urlsafe(16)
+    app = make_app(desk, port, token)
+    address = f"http://127.0.0.1:{port}/?token={token}"
 
-    def announce() -> None:
-        print(f"explorer: {address}  (Ctrl-C stops it)", flush=True)
-        threading.Thread(target=desk.warm_up, name="explorer-warm-up", daemon=True).start()
-        if _wants_browser() if browser is None else browser:
-            webbrowser.open(address)
+    with contextlib.ExitStack() as until_the_end:
 
-    serve(app, listening, announce)
+        def announce() -> None:
+            print(f"explorer: {address}  (Ctrl-C stops it)", flush=True)
+            threading.Thread(target=desk.warm_up, name="explorer-warm-up", daemon=True).start()
+            if _wants_browser() if browser is None else browser:
+                until_the_end.enter_context(opened(address))
+
+        serve(app, listening, announce)
     print("stopped", flush=True)
+
+
+@contextlib.contextmanager
+def opened(address: str, open_page: Callable[[str], object] = webbrowser.open) -> Iterator[None]:
+    """Have a browser go to an address, by a file that is there as long as the context.
+
+    Anybody on this machine may read with which words a browser is started, but not that file.
+    """
+    page = f'<meta http-equiv="refresh" content="0;url={html.escape(address)}">'
+    with tempfile.NamedTemporaryFile("w", prefix="explorer-", suffix=".html") as file:
+        file.write(page)
+        file.flush()
+        open_page(Path(file.name).as_uri())
+        yield
 
 
 def _need_dash() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import html
 from functools import cache
 from typing import Final
+from urllib.parse import urlencode
 
 import flask
 from dash import Dash
@@ -28,16 +30,19 @@ POLICY: Final = (
 """What a page may load: nothing that does not come from this server."""
 
 
-def make_app(desk: Desk, port: int) -> flask.Flask:
+def make_app(desk: Desk, port: int, token: str) -> flask.Flask:
     """Return the application.
 
     Args:
         desk: Who answers.
         port: Where it will be served, on 127.0.0.1: requests to any other name are refused.
+        token: Asked of everybody, since other users of this machine reach the port as well; given
+            once in an address (`?token=`), it stays in the browser as a cookie.
     """
     server = flask.Flask("digitexp.explorer", static_folder=None)
     server.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     _guard(server, port)
+    _ask_for(token, server, port)
     _add_routes(server, desk)
     app = Dash(
         "digitexp.explorer",
@@ -73,6 +78,28 @@ def _guard(server: flask.Flask, port: int) -> None:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         return response
+
+
+def _ask_for(token: str, server: flask.Flask, port: int) -> None:
+    """Answer only who has the token, or the cookie that its address leaves."""
+    cookie = f"digitexp-explorer-{port}"  # browsers tell no ports of a host apart
+
+    def is_right(given: str | None) -> bool:
+        return hmac.compare_digest((given or "").encode(), token.encode())
+
+    @server.before_request
+    def refuse_strangers() -> flask.Response | None:
+        request = flask.request
+        if is_right(request.args.get("token")):
+            rest = urlencode([(k, v) for k, v in request.args.items(multi=True) if k != "token"])
+            # So that it is in no link that is kept, and in no list of pages that were visited.
+            answer = flask.Response(status=302, headers={"Location": f"/?{rest}".rstrip("?")})
+            answer.set_cookie(cookie, token, httponly=True, samesite="Strict")
+            return answer
+        if is_right(request.cookies.get(cookie)):
+            return None
+        advice = "open the address that `digitexp explore` printed when it was started last"
+        return _text(f"The token of this explorer is missing: {advice}.", 403)
 
 
 def _add_routes(server: flask.Flask, desk: Desk) -> None:

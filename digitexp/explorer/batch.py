@@ -166,6 +166,8 @@ def from_folder(folder: Path) -> Iterator[Named]:
 def _content(path: Path) -> bytes | str:
     try:
         size = path.stat().st_size
+        if not size:  # or the kernel makes it up, perhaps without an end: /proc
+            return "it is empty"
         return path.read_bytes() if size <= MOST_BYTES else _too_large(size)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
@@ -186,13 +188,17 @@ def sorted_rows(
 
 
 def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return rows as CSV without their pictures; names that look like formulas are quoted."""
+    """Return rows as CSV without their pictures; texts that look like formulas are quoted."""
     file = io.StringIO()
     names = [name for name in Row.__dataclass_fields__ if name != "picture"]
-    writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(file, names)  # ends lines by \r\n: then either in a name is quoted
     writer.writeheader()
     for row in rows:
-        name = str(row["file"])
-        guarded = f"'{name}" if name[:1] in {"=", "+", "-", "@"} else name
-        writer.writerow({**row, "file": guarded})
+        writer.writerow({name: _no_formula(row[name]) for name in names})
     return file.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    """Return a value that no spreadsheet computes; white space does not hide a formula."""
+    is_formula = isinstance(value, str) and value.lstrip()[:1] in {"=", "+", "-", "@"}
+    return f"'{value}" if is_formula else value

@@ -122,6 +122,7 @@ def trust(
     from sweeps.lifecycle.sharing import foreign_sweep, trust_sweep
 
     found = Home.resolve(home)
+    found.check_writable()
     info = found.get(name)
     foreign = foreign_sweep(found, info)
     where = f"from {folder.resolve()}" if folder else "as it is installed"
@@ -199,6 +200,7 @@ def note(
 ) -> None:
     """Note something about a sweep or one of its trials; without a text, show the notes."""
     from sweeps.records import SWEEP, Notes
+    from sweeps.report.numbers import printable
     from sweeps.sync import sync_sweep
 
     found, uri = _opened(home, tracking_uri)
@@ -209,12 +211,13 @@ def note(
     if not given or (len(given) == 1 and given[0].isdecimal()):
         for subject, text in notes.all().items():
             if text and (not given or subject == given[0]):
-                print(text if subject == SWEEP else f"trial {subject}: {text}")
+                print(printable(text if subject == SWEEP else f"trial {subject}: {text}"))
         return
     subject = given.pop(0) if len(given) > 1 and given[0].isdecimal() else SWEEP
     slots = {str(record.spec.slot) for record in store.read_all()}
     if subject != SWEEP and subject not in slots:
         raise UsageError(f"sweep {info.name!r} has no trial {subject}")
+    found.check_writable()
     notes.write(subject, given[0].strip())
     found.publish(info.id)
     whom = f"sweep {info.name!r}" if subject == SWEEP else f"trial {subject} of {info.name!r}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import shlex
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -15,6 +17,8 @@ import yaml
 from sweeps.clock import seconds_of
 from sweeps.errors import StoreError, UsageError
 from sweeps.failure_policy import DEFAULT_RETRIES
+
+_given_storage: ContextVar[str | None] = ContextVar("_given_storage", default=None)
 
 
 def _complete_space(incomplete: str) -> list[str]:
@@ -158,6 +162,8 @@ def with_storage(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_option(*args: Any, storage: str | None = None, **values: Any) -> Any:
+        is_in_environment = storage == os.environ.get("SWEEPS_STORAGE")
+        _given_storage.set(None if is_in_environment else storage)
         if storage is not None:
             os.environ["SWEEPS_STORAGE"] = storage
         return command(*args, **values)
@@ -170,6 +176,19 @@ def with_storage(command: Callable[..., Any]) -> Callable[..., Any]:
     with_option.__signature__ = extended  # type: ignore[attr-defined]
     with_option.__annotations__ = {**hints, "storage": StorageOption}
     return with_option
+
+
+def storage_option() -> str:
+    """Return `--storage ...` as it is to be pasted, its password hidden; empty if it was not given.
+
+    Where it is in the environment, the next command finds it there.
+    """
+    given = _given_storage.get()
+    if not given:
+        return ""
+    from sweeps.shared.address import parse_storage, shown
+
+    return shlex.join(["--storage", shown(parse_storage(given))])
 
 
 def parse_options(texts: list[str], option: str) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
 
 def _print(plan: SweepPlan) -> None:
     from sweeps.cli.console import Terminal
-    from sweeps.report.numbers import counted, format_seconds
+    from sweeps.report.numbers import counted, format_seconds, printable
 
     config, planned = plan.config, plan.trials
     space, size = config.space, config.space.size()
@@ -134,10 +134,10 @@ def _print(plan: SweepPlan) -> None:
         "goes on": plan.goes_on,
         "left out": ", ".join(f"baseline {name}" for name in config.dropped_baselines),
     }
-    print(f"{config.name}: {space.description}" if space.description else config.name)
+    print(printable(f"{config.name}: {space.description}" if space.description else config.name))
     for label, text in facts.items():
         if text:
-            print(f"  {label:<12}{text}")
+            print(printable(f"  {label:<12}{text}"))
     console = Terminal()
     console.print(_parameter_table(config), crop=False)
     if planned:
@@ -162,11 +162,13 @@ def _print(plan: SweepPlan) -> None:
 
 
 def _parameter_table(config: SweepConfig) -> Table:
+    from sweeps.report.numbers import printable
+
     table = _table("What varies")
     for heading in ("parameter", "kind", "range", "when"):
         table.add_column(heading)
     for row in config.space.parameters:
-        table.add_row(row.name, row.kind, row.range, row.condition)
+        table.add_row(row.name, row.kind, printable(row.range), printable(row.condition))
     return table
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from sweeps.addresses import redacted
 from sweeps.cli.cluster import ExecutorOption, ResourcesOption, TrustOption, parse_resources
 from sweeps.cli.exit_codes import WHOLE, exit_code, failure
 from sweeps.cli.finalizing import check_finalizing, finalize_after, is_to_be_finalized
@@ -29,9 +30,9 @@ from sweeps.cli.options import (
     duration,
     parse_options,
     parse_retries,
+    storage_option,
 )
 from sweeps.options import RunOptions, option_of
-from sweeps.tracking.address import redacted
 
 if TYPE_CHECKING:
     from sweeps.coordinator.run import RunResult
@@ -219,6 +220,7 @@ def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show:
             print(f"no step summary: {error}", file=sys.stderr)
     if show:
         home = f"--home {shlex.quote(str(asked.home))}" if asked.home else ""
+        home = " ".join(option for option in (home, storage_option()) if option)
         store = redacted(asked.tracking_uri or "")
         tracking = shlex.join(["--tracking-uri", store]) if store else ""
         text = render_text(

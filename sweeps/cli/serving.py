@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from sweeps.addresses import redacted
 from sweeps.cli.mlflow_server import (
     LOOPBACK,
     answering_to,
@@ -16,7 +17,6 @@ from sweeps.cli.mlflow_server import (
     serve,
 )
 from sweeps.errors import UsageError
-from sweeps.tracking.address import redacted
 
 _STORES: Final = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 

@@ -41,17 +41,19 @@ def sync(
     the data of a sweep are gone that pictures are made of (--data). With --to what was made
     offline is published on a server, as if it had been there from the start.
     """
+    from sweeps.addresses import redacted
     from sweeps.errors import UsageError
     from sweeps.home import Home
     from sweeps.records import RecordError, confirmed_by
     from sweeps.sync import sync_sweep
-    from sweeps.tracking.address import redacted, resolve_tracking_uri
+    from sweeps.tracking.address import resolve_tracking_uri
     from sweeps.tracking.preflight import check_store
 
     if data is not None and name is None:
         raise UsageError("--data names the data of one sweep: give its name, sweeps sync NAME")
     found = Home.resolve(home)
     found.check_exists()
+    found.check_writable()
     uri = resolve_tracking_uri(found.path, tracking_uri)
     shown = [info for info in found.sweeps() if not found.store(info.id).is_archived]
     # A confirmed champion is registered from the run that its confirmation has.

@@ -63,11 +63,13 @@ def _trial(like: str | None) -> int | Literal["best"] | None:
 
 
 def _tell(name: str, enqueued: Enqueued) -> None:
+    from sweeps.report.numbers import printable
+
     for line in enqueued.left_out:
-        print(line)
+        print(printable(line))
     for one in enqueued.trials:
         shown = " ".join(f"{key}={value}" for key, value in one.params.items())
-        print(f"{_state(one)}: {shown}")
+        print(printable(f"{_state(one)}: {shown}"))
     if any(one.state == "queued" for one in enqueued.trials) and not enqueued.is_running:
         print(f"sweep {name!r} is not running: the next `sweeps run` tries what is queued")
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sweeps.addresses import redacted
 from sweeps.cli.browsing import BrowserOption, open_page, wants_browser
 from sweeps.cli.mlflow_server import (
     LOOPBACK,
@@ -18,7 +19,6 @@ from sweeps.cli.mlflow_server import (
 )
 from sweeps.cli.options import HomeOption, NewestSweepArgument
 from sweeps.records.record import SweepInfo
-from sweeps.tracking.address import redacted
 from sweeps.tracking.locating import locate, server_address
 from sweeps.tracking.view import charts_address, view_address
 

@@ -58,9 +58,10 @@ def hold(
         on_lost: Called, in another thread, if another host has taken the sweep over.
 
     Raises:
-        UsageError: Another process works on it.
+        UsageError: Another process works on it, or nothing can be written there.
         StoreError: The shared storage could not be told all: the next command does.
     """
+    home.check_writable()
     home.check_storage()
     with SweepLock(home.store(info.id).folder / "lock", info.name) as lock:
         if home.shared is None:

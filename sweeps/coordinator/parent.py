@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from sweeps.addresses import redacted
 from sweeps.config import SweepConfig
 from sweeps.coordinator.attempt_files import AttemptFiles
 from sweeps.coordinator.failures import FAILURES
@@ -28,7 +29,6 @@ from sweeps.records import (
     heard,
 )
 from sweeps.report.summary import Summary
-from sweeps.tracking.address import redacted
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector

@@ -18,6 +18,7 @@ import sys
 import traceback
 from typing import Any, Final, NoReturn
 
+from sweeps.descendants import adopt_orphans, children, signal_each
 from sweeps.errors import UsageError
 from sweeps.executors.messages import Ended, Failed, Preloaded, Started, pack
 from sweeps.executors.preloading import Preload, die_with_parent, read_preload, why_not_fork
@@ -46,6 +47,7 @@ class ForkServer:
         self._control = control
         self._experiment, self._data = experiment, data
         self._workers: set[int] = set()
+        self._preloaded = children(os.getpid())
         self._ending = False
         self._signals, self._wake = socket.socketpair()
         self._wake.setblocking(False)
@@ -140,12 +142,26 @@ class ForkServer:
                 self._workers.discard(pid)
                 kill_group(pid)  # what it had started
                 self._send(Ended(pid, os.waitstatus_to_exitcode(status)))
+        for pid in self._kill_orphans():
+            os.waitpid(pid, os.WNOHANG)  # if it lasts, its end is signalled
+
+    def _kill_orphans(self) -> set[int]:
+        """Kill what workers that have ended leave to this process; living ones keep their own."""
+        orphans = children(os.getpid()) - self._workers - self._preloaded
+        signal_each(orphans, signal.SIGKILL)
+        return orphans
 
     def _end_workers(self) -> None:
         for pid in self._workers:
             kill_group(pid)
         for pid in self._workers:
             os.waitpid(pid, 0)
+        self._workers.clear()
+        while orphans := self._kill_orphans():  # each may leave its own children
+            for pid in orphans:
+                os.waitpid(pid, 0)
+        # Not at once: the resource tracker of multiprocessing is deaf to it, and tidies up.
+        signal_each(self._preloaded, signal.SIGTERM)
 
     def _end(self, *_: Any) -> None:
         self._ending = True
@@ -166,6 +182,7 @@ def kill_group(leader: int) -> None:
 def main() -> None:
     """Be the fork server."""
     die_with_parent(signal.SIGKILL)  # also in the midst of an import that takes seconds
+    adopt_orphans()
     preload = read_preload(0)
     control = socket.socket(fileno=int(sys.argv[2]))
     control.set_inheritable(False)
@@ -175,7 +192,7 @@ def main() -> None:
         experiment, data = preload.load()
     except BaseException as error:
         control.sendall(pack(Failed(_why(error, preload))))
-        return
+        sys.exit(1)  # the coordinator ends what the experiment may have started
     del preload  # a copy of the data
     die_with_parent(signal.SIGTERM)  # from now on workers are ended first
     ForkServer(control, experiment, data).run()

@@ -11,13 +11,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
+from sweeps.descendants import marked, signal_each
 from sweeps.executors.fork_server import BOOT, KILL, PID_BYTES, START, kill_group
 from sweeps.executors.messages import CHUNK_BYTES, Inbox
 from sweeps.executors.preloading import ENVIRONMENT, Preload
 
+MARK: Final = "SWEEPS_FORK_SERVER"
+"""Environment variable of a fork server and all that descends from it."""
 _END_SECONDS: Final = 3.0
 _LAST_LINES: Final = 40
 _LAST_BYTES: Final = 4000
@@ -34,8 +38,9 @@ class ServerProcess:
         self.control, theirs = socket.socketpair()
         self._inbox = Inbox()
         self._printed = printed_file()
+        self._mark = uuid.uuid4().hex
         with theirs, preload.to_file() as file:
-            self._process = _start(file, theirs, self._printed)
+            self._process = _start(file, theirs, self._printed, self._mark)
         self.control.setblocking(False)
 
     def ask_for_worker(self, channel: socket.socket, printed: BinaryIO) -> None:
@@ -80,10 +85,14 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             kill_group(self._process.pid)
             self._process.wait()
+        if self._process.returncode:  # it was killed, and could not end what workers had started
+            signal_each(marked(MARK, self._mark), signal.SIGKILL)
         self._printed.close()
 
 
-def _start(preload: BinaryIO, control: socket.socket, printed: BinaryIO) -> subprocess.Popen[bytes]:
+def _start(
+    preload: BinaryIO, control: socket.socket, printed: BinaryIO, mark: str
+) -> subprocess.Popen[bytes]:
     number = control.fileno()
     return subprocess.Popen(  # noqa: S603 - our own code, no shell
         [
@@ -97,7 +106,7 @@ def _start(preload: BinaryIO, control: socket.socket, printed: BinaryIO) -> subp
         stdout=printed,
         stderr=printed,
         pass_fds=[number],
-        env={**os.environ, **ENVIRONMENT},
+        env={**os.environ, **ENVIRONMENT, MARK: mark},
         start_new_session=True,
     )
 

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from sweeps.descendants import adopt_orphans
 from sweeps.executors.attempt import run_attempt
 from sweeps.executors.messages import CHUNK_BYTES, Epochs, Hello, Inbox, StopTask, Task, pack
 from sweeps.executors.preloading import die_with_parent, read_preload
@@ -123,6 +124,7 @@ def be_worker(channel: int, experiment: Experiment, data: PreparedData) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # stopping is the coordinator's business
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.enable(file=2)
+    adopt_orphans()  # so that the fork server can tell whose they were
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     try:

@@ -117,8 +117,10 @@ def import_sweep(
         name: Another name for it, where its own is taken.
 
     Raises:
-        UsageError: It is no such file, damaged, altered, or the sweep is here already.
+        UsageError: It is no such file, damaged, altered, or the sweep is here already; or nothing
+            can be written into the home.
     """
+    home.check_writable()
     made = [path for path in (home.records, *home.records.parents) if not path.exists()]
     part = home.records / f".import-{secrets.token_hex(4)}"
     with _refusing(file), open_file(file) as archive:

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def format_value(value: Value) -> str:
-    """Write a parameter's value: `1.23e-03`, `0.25`, `64`, `true`, `relu`, `null`."""
+    """Write a parameter's value: `1.23e-03`, `0.25`, `64`, `true`, `relu`, `null`; printable."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, float):
-        return str(value)
+        return printable(str(value))
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     return f"{value:.4g}" if 0.01 <= abs(value) < 1e4 else f"{value:.2e}"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeps.records.pareto import front_of
+from sweeps.report.numbers import printable
 
 if TYPE_CHECKING:
     from search_spaces.objectives import Objective
@@ -155,4 +156,5 @@ def _attempt(record: Record) -> int:
 
 def _reason(record: Record) -> str:
     """Say `diverged` and `interrupted` whatever the record's own word: tables filter by them."""
-    return record.outcome if record.outcome in {"diverged", "interrupted"} else record.reason
+    is_said_by_it = record.outcome in {"diverged", "interrupted"}
+    return record.outcome if is_said_by_it else printable(record.reason)

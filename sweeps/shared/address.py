@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sweeps.addresses import HARMLESS
 from sweeps.errors import UsageError
 from sweeps.naming import did_you_mean
 
@@ -43,5 +44,6 @@ def parse_storage(text: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """Return an address fit for a terminal or a log: its password replaced by `***`."""
-    return url.render_as_string(hide_password=True)
+    """Return an address fit for a terminal, a log or a hint: whose it is, and no secret."""
+    query = {name: value if name in HARMLESS else "***" for name, value in url.query.items()}
+    return url.set(query=query).render_as_string(hide_password=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import weakref
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ CONNECT_SECONDS: Final = 5
 LONGEST_WAIT_SECONDS: Final = 600.0
 """How long a server that is away is waited for: a restart takes seconds, a failover minutes."""
 ENGINE_OPTIONS: Final[dict[str, Any]] = {
+    "pool_logging_name": "sweeps",
     "pool_pre_ping": True,  # a connection that a restart has cut is replaced unseen
     "connect_args": {
         "connect_timeout": CONNECT_SECONDS,
@@ -54,6 +56,10 @@ _PASSING: Final = ("08", "40", "53300", "57P", "25006", "25P0", "55P03")
 _TAKEN: Final = "23505"
 _OF_THE_CATALOGUE: Final = re.compile(r"pg_(type|class)_\w+_nsp_index")
 """Another connection is making the same table: perhaps ours, whose answer was lost."""
+
+# A connection that a restart cuts while it is in use: SQLAlchemy would print a traceback of its
+# clearing away, and we say in a line that the server is away.
+logging.getLogger("sqlalchemy.pool.impl.QueuePool.sweeps").setLevel(logging.CRITICAL)
 
 
 class StorageServer:

@@ -1,5 +1,5 @@
 """Tracking: records -> MLflow, a projection that can be rebuilt at any time; imports no MLflow."""
 
-from sweeps.tracking.address import TrackingError, redacted, resolve_tracking_uri
+from sweeps.tracking.address import TrackingError, resolve_tracking_uri
 
-__all__ = ["TrackingError", "redacted", "resolve_tracking_uri"]
+__all__ = ["TrackingError", "resolve_tracking_uri"]

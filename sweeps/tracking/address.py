@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from sweeps.addresses import SQLITE, redacted
 from sweeps.errors import UsageError
 from sweeps.naming import did_you_mean
 
 DATABASE_NAME: Final = "mlflow.db"
-SQLITE: Final = "sqlite:///"
 _SCHEMES: Final = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 
 
@@ -43,15 +43,18 @@ def resolve_tracking_uri(home: Path, option: str | None) -> str:
         return own
     scheme = _scheme(received)
     if scheme == "file" or (not scheme and Path(received).is_dir()):
-        raise TrackingError(_file_store_message(f"{source} {received!r}", _folder(received), own))
+        shown = f"{source} {redacted(received)!r}"
+        if re.match("file://[^/]", received):
+            raise TrackingError(f"{shown}: a file is on no host; write '{SQLITE}/path/to/runs.db'")
+        raise TrackingError(_file_store_message(shown, _folder(received), own))
     if not scheme:
         raise TrackingError(
-            f"{source} {received!r} is a path; write a database file as "
-            f"'{SQLITE}{Path(received).expanduser().absolute()}'"
+            f"{source} {redacted(received)!r} is a path; write a database file as "
+            f"'{SQLITE}{Path(redacted(received)).expanduser().absolute()}'"
         )
     if scheme not in _SCHEMES:
         raise TrackingError(
-            f"{source} {redacted(received)!r}: scheme {scheme!r} is not supported"
+            f"{source} {redacted(received)!r}: this scheme is not supported"
             f"{did_you_mean(scheme, _SCHEMES)}; allowed are {', '.join(_SCHEMES)}"
         )
     return _absolute_sqlite(received, source) if scheme == "sqlite" else _server(received, source)
@@ -60,35 +63,6 @@ def resolve_tracking_uri(home: Path, option: str | None) -> str:
 def sqlite_path(uri: str) -> Path | None:
     """Return the file of a SQLite address, or None for any other kind of store."""
     return Path(unquote(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else None
-
-
-_USER: Final = re.compile(r"//([^/?#\s]*)@")
-_HARMLESS: Final = frozenset({"sslmode", "mode", "uri", "timeout", "charset", "connect_timeout"})
-
-
-def redacted(uri: str) -> str:
-    """Return an address fit for a terminal or a log: nothing in it that may be a secret.
-
-    A password, a user name without one (a token, as a rule) and what stands behind a question mark
-    or a hash, but for some harmless settings, are `***`, also in what is no whole address.
-    """
-    if uri.startswith(SQLITE):
-        return uri  # a file, in whose name a hash may stand
-    shown, _, query = _USER.sub(_without_password, uri).partition("?")
-    settings = [_hidden(part) for part in re.split(r"[&#]", query)] if query else []
-    return "?".join([shown.partition("#")[0], *(["&".join(settings)] if settings else [])])
-
-
-def _without_password(found: re.Match[str]) -> str:
-    user, colon, _ = found[1].partition(":")
-    return f"//{user if colon else ''}{':' if colon else ''}***@"
-
-
-def _hidden(setting: str) -> str:
-    name, sign, _ = setting.partition("=")
-    if name in _HARMLESS or not setting:
-        return setting
-    return f"{name}=***" if sign else "***"
 
 
 def _scheme(uri: str) -> str:
@@ -122,7 +96,8 @@ def _absolute_sqlite(uri: str, source: str) -> str:
     path = sqlite_path(uri)
     if path is None or str(path) in {"", ".", ":memory:"} or path.is_dir():
         raise TrackingError(
-            f"{source} {uri!r} names no file; write '{SQLITE}/absolute/path/{DATABASE_NAME}'"
+            f"{source} {redacted(uri)!r} names no file; write "
+            f"'{SQLITE}/absolute/path/{DATABASE_NAME}'"
         )
     return f"{SQLITE}{path.expanduser().absolute()}"
 
@@ -131,8 +106,16 @@ def _server(uri: str, source: str) -> str:
     try:
         host = urlsplit(uri).hostname
         _ = urlsplit(uri).port
-    except ValueError as error:
-        raise TrackingError(f"{source} {redacted(uri)!r}: {error}") from None
+    except ValueError:  # its message quotes what may be of a password
+        raise TrackingError(
+            f"{source} {redacted(uri)!r}: its host or port cannot be read; write e.g. "
+            "'http://127.0.0.1:5000', and in a password %2F for /, %3F for ?, %23 for #, %40 for @"
+        ) from None
+    if uri.startswith("http") and re.search("[?#]", uri):
+        raise TrackingError(
+            f"{source} {redacted(uri)!r}: MLflow sends nothing that stands behind ? or #; a token "
+            "belongs into MLFLOW_TRACKING_TOKEN"
+        )
     if not host:
         raise TrackingError(
             f"{source} {redacted(uri)!r} names no host; write e.g. 'http://127.0.0.1:5000'"

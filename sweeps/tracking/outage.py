@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from sweeps.addresses import in_text
 from sweeps.errors import StoreError
-from sweeps.tracking.address import redacted
 
 _OUTAGE_CODES: Final = frozenset(
     {
@@ -51,7 +51,7 @@ def is_outage(error: BaseException) -> bool:
 def one_line(error: BaseException) -> str:
     """Return the gist of an error: MLflow's messages run over pages and hold whole requests."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    words = " ".join(redacted(word) if "://" in word else word for word in first.split())
+    words = in_text(first)
     kind = "" if isinstance(error, IncompleteError) else type(error).__name__
     text = ": ".join(part for part in (kind, words) if part)
     return text if len(text) <= 300 else text[:297] + "..."

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from sweeps.tracking.address import TrackingError, redacted, sqlite_path
+from sweeps.addresses import redacted
+from sweeps.tracking.address import TrackingError, sqlite_path
 from sweeps.tracking.outage import one_line
 from sweeps.tracking.quiet import quiet
 

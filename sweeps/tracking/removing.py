@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from sweeps.addresses import redacted
 from sweeps.errors import StoreError
 from sweeps.failpoints import reached
 from sweeps.records.record import SweepInfo
-from sweeps.tracking.address import redacted, sqlite_path
+from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import remove_model
 from sweeps.tracking.content import experiment_name
 from sweeps.tracking.finding import search

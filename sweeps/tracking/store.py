@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
+from sweeps.addresses import SQLITE
 from sweeps.databases import (
     Patience,
     abandon_creation,
@@ -22,7 +23,7 @@ from sweeps.databases import (
 from sweeps.errors import StoreError
 from sweeps.failpoints import reached
 from sweeps.locks import exclusive
-from sweeps.tracking.address import SQLITE, sqlite_path
+from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.quiet import quiet
 
 _REVISION: Final = re.compile(r"^revision\b.*=\s*['\"](\w+)", re.MULTILINE)

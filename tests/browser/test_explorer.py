@@ -32,7 +32,8 @@ def explored(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def explorer(explored):
+def printed(explored):
+    """Return the address that the explorer prints, with its token."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = ["explore", "--home", str(explored), "--port", str(port), "--no-browser"]
@@ -48,34 +49,40 @@ def explorer(explored):
     assert (process.returncode, *rest) == (0, "stopped\n", "")
 
 
+@pytest.fixture(scope="session")
+def explorer(printed):
+    return printed.partition("?")[0]
+
+
 @pytest.fixture
-def watched(page, explorer):
-    with watching(page, explorer):
+def watched(page, printed):
+    with watching(page, printed):
         yield page
 
 
 @pytest.fixture
-def drawing(webgl, explorer):
+def drawing(webgl, printed):
     """Return the page in a browser that draws in three dimensions, too."""
     page = webgl.new_page()
     expect.set_options(timeout=30_000)
     page.set_default_timeout(PATIENCE)
-    with watching(page, explorer):
+    with watching(page, printed):
         yield page
     page.close()
 
 
 @contextmanager
-def watching(page, explorer):
+def watching(page, printed):
     """Open the page; in the end it has told of no error and asked no other host."""
     told, asked = [], []
     page.on("console", lambda one: told.append(one.text) if one.type == "error" else None)
     page.on("pageerror", lambda error: told.append(str(error)))
     page.on("request", lambda one: asked.append(one.url))
     page.set_viewport_size({"width": 1400, "height": 900})
-    page.goto(explorer)
+    page.goto(printed)
     page.locator(".bars").wait_for()
     yield
+    explorer = printed.partition("?")[0]
     elsewhere = [u for u in asked if not u.startswith((explorer, "data:", "blob:"))]
     assert (told, elsewhere) == ([], [])
 
@@ -243,6 +250,17 @@ def test_a_tool_opens_on_the_chosen_trial(drawing, explored, screenshots, tool):
     expect(frame.locator("h1")).to_have_text(f"{heading}: mlp, trial {other}")
     play(tool, frame, sweep.trial(other).record)
     drawing.screenshot(path=screenshots / f"explorer-{tool}.png")
+
+
+def test_the_token_is_in_the_address_that_was_printed_only(watched, printed, browser):
+    watched.wait_for_url("**/?sweep=mlp&trial=champion")
+    stranger = browser.new_context().new_page()
+    answer = stranger.goto(watched.url)
+    assert answer.status == 403
+    stranger.goto(f"{printed}&sweep=mlp&trial=1")
+    stranger.locator(".bars").wait_for()
+    stranger.wait_for_url("**/?sweep=mlp&trial=1")
+    stranger.close()
 
 
 def test_all_can_be_reached_by_keys(watched):

@@ -168,6 +168,17 @@ def test_other_files_keep_their_changes(name: str) -> None:
         "curl -u me:hunter2 http://host",
         "https://hooks.slack.com/services/T0/B0/hunter2",
         "AccountName=x;AccountKey=hunter2",
+        "session['pwd'] = 'hunter2'",
+        'os.environ["WANDB_API_KEY"] = "hunter2"',
+        "mysql -phunter2 -u root",
+        "https://x.blob.core.windows.net/c?sv=2020&sig=hunter2",
+        "x = 'sk_live_hunter2hunter2hunter2hunt'",
+        "x = 'SG.hunter2hunter2hunter2h.hunter2hunter2hunter2hunter2hunter2hunter2h'",
+        "x = 'AC0123456789abcdef0123456789abcdef'",
+        "0123456789abcdef0123456789abcdef-us12",
+        "x = '110201543:AAHhunter2hunter2hunter2hunter2hunt'",
+        "x = 'sq0csp-hunter2hunter2hunter2hunter2hunter2hunter2h'",
+        "x = 'kJ8s9DfL2mQ0xZ7vB4nT6wR1yH3cG5pA'",
     ],
 )
 def test_lines_with_keys_passwords_and_tokens_are_replaced(line: str) -> None:
@@ -189,6 +200,11 @@ def test_lines_with_keys_passwords_and_tokens_are_replaced(line: str) -> None:
         "for key, value in passes.items():",
         "compass: int = 3",
         "monkey_keys = 3",
+        "from tensorflow.keras.layers import Dense",
+        "url = 'https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz'",
+        "activation = 'leaky_relu_with_a_long_name_indeed'",
+        "model = keras.Sequential([Dense(64), Dense(10)])",
+        "optimizer = keras.optimizers.schedules.ExponentialDecay(1e-3, 1000, 0.9)",
     ],
 )
 def test_ordinary_lines_stay(line: str) -> None:
@@ -211,30 +227,42 @@ def test_a_very_long_line_is_left_out_without_taking_long() -> None:
     assert filtered == "+[line left out: it is longer than 1000 characters]\n+x\n"
 
 
-def test_no_program_of_the_repositorys_settings_is_run(tmp_path: Path) -> None:
-    mark = tmp_path / "it ran"
-    folder = tmp_path / "repository"
-    folder.mkdir()
+FILTERS = ["evil", "e.v.i.l", "e=v=il", "Evil Two"]
 
-    def git(*words: str) -> None:
-        subprocess.run(
-            ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=folder, check=True
-        )
 
-    git("init", "-q")
-    (folder / ".gitattributes").write_text("*.txt filter=evil diff=evil\n")
-    (folder / "a.txt").write_text("one\n")
-    git("add", "-A")
-    git("commit", "-qm", "one")
+@pytest.mark.parametrize("name", FILTERS)
+def test_no_program_of_the_repositorys_settings_is_run(repository: Path, name: str) -> None:
+    mark = repository / "it ran"
+    (repository / ".gitattributes").write_text(f"train.py filter={name} diff={name}\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "two")
     for setting in (
-        "filter.evil.clean",
-        "filter.evil.process",
-        "diff.evil.command",
-        "diff.evil.textconv",
+        f"filter.{name}.clean",
+        f"filter.{name}.process",
+        f"diff.{name}.command",
+        f"diff.{name}.textconv",
+        "core.fsmonitor",
+        "diff.external",
     ):
-        git("config", setting, f"touch '{mark}'; cat")
-    git("config", "filter.evil.required", "true")
-    (folder / "a.txt").write_text("two\n")
-    state = code_state(folder)
-    assert "+two" in state["diff"]
+        git(repository, "config", setting, f"touch '{mark}'; cat")
+    git(repository, "config", f"filter.{name}.required", "true")
+    (repository / "train.py").write_text("rate = 2\n")
+    assert "+rate = 2" in code_state(repository)["diff"]
     assert not mark.exists()
+
+
+def test_no_program_of_a_submodules_settings_is_run(repository: Path, tmp_path: Path) -> None:
+    inner = repository / "inner"
+    inner.mkdir()
+    git(inner, "init", "-q")
+    (inner / ".gitattributes").write_text("* filter=evil\n")
+    (inner / "a.txt").write_text("one\n")
+    git(inner, "add", "-A")
+    git(inner, "commit", "-qm", "one")
+    git(repository, "-c", "advice.addEmbeddedRepo=false", "add", "inner")
+    git(repository, "commit", "-qm", "two")
+    git(inner, "config", "filter.evil.clean", f"touch '{repository / 'it ran'}'; cat")
+    (inner / "a.txt").write_text("two\n")
+    (repository / "train.py").write_text("rate = 2\n")
+    assert "+rate = 2" in code_state(repository)["diff"]
+    assert not (repository / "it ran").exists()

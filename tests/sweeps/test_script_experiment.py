@@ -407,6 +407,31 @@ def test_what_a_script_started_ends_when_its_trial_is_told_to(tmp_path):
     assert eventually(lambda: not is_alive(int((tmp_path / "pid").read_text())))
 
 
+ESTRANGED = """
+import json, os, subprocess, time
+from pathlib import Path
+
+code = "trap : TERM; " if {deaf} else ""
+code = f"sh -c '{{code}}while true; do sleep 0.1; done' & echo $! > pid"
+subprocess.run(["sh", "-c", code], start_new_session=True, check=True)
+if {ends}:
+    print(json.dumps({{"result": {{"score": 1}}}}))
+while not {ends}:
+    print(json.dumps({{"epoch": 1, "score": 0.5}}))
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("deaf", [True, False])
+def test_a_process_in_a_session_of_its_own_ends_with_its_script(tmp_path, deaf, ends, monkeypatch):
+    monkeypatch.setattr("sweeps.script_output.PATIENCE_SECONDS", 0.3)
+    experiment = script(tmp_path, ESTRANGED.format(deaf=deaf, ends=ends))
+    result = run(experiment, on_epoch=lambda epoch, _: Stop("pruned"))
+    assert result.outcome == ("complete" if ends else "stopped")
+    assert not is_alive(int((tmp_path / "pid").read_text()))
+
+
 def test_what_a_script_leaves_behind_does_not_hold_up_its_trial(tmp_path):
     leaving = "import subprocess\nsubprocess.Popen(['sleep', '30'])\n"
     text = leaving + 'print(\'{"result": {"score": 1}}\')'

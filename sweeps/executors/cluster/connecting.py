@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from sweeps.addresses import redacted
 from sweeps.errors import UsageError
 
 CONNECT_SECONDS: Final = 10
@@ -117,17 +118,18 @@ def parse_cluster(
     Raises:
         UsageError: It is no such address, or messages to it could be read and forged by others.
     """
-    parts = urlsplit(asked)
     try:
-        port = parts.port
+        parts = urlsplit(asked)
+        host, port = parts.hostname or "", parts.port
     except ValueError:
-        port = None
-    if parts.scheme not in _SCHEMES or not parts.hostname or port is None or parts.path:
+        parts, host, port = urlsplit(""), "", None
+    more = "@" in parts.netloc or parts.path or parts.query or parts.fragment
+    if parts.scheme not in _SCHEMES or not host or port is None or more:
         raise UsageError(
-            f"--executor {asked!r}: write dask://HOST:8786, or dask+tls://HOST:8786 with the "
-            "certificates of Dask's configuration"
+            f"--executor {redacted(asked)!r}: write dask://HOST:8786, or dask+tls://HOST:8786 with "
+            "the certificates of Dask's configuration"
         )
-    if parts.scheme == "dask" and not trusted and not _is_here(parts.hostname):
+    if parts.scheme == "dask" and not trusted and not _is_here(host):
         raise UsageError(
             f"--executor {asked}: Dask sends pickles, so whoever can reach this port can run code "
             "here and there; use dask+tls://, a tunnel to 127.0.0.1, or --trust-cluster"

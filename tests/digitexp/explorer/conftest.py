@@ -10,6 +10,7 @@ from digitexp.explorer.desk import Desk
 from digitexp.explorer.recorded import Recorded
 
 PORT = 8052
+TOKEN = "a-token"
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +32,14 @@ def desk(recorded) -> Desk:
 
 
 @pytest.fixture(scope="session")
-def client(desk):
-    return make_app(desk, PORT).test_client()
+def app(desk):
+    return make_app(desk, PORT, TOKEN)
+
+
+@pytest.fixture(scope="session")
+def client(app):
+    """Return a browser that has opened the address of the explorer."""
+    client = app.test_client()
+    for host in ("127.0.0.1", "localhost"):  # names that a browser takes for different hosts
+        client.get(f"/?token={TOKEN}", headers={"Host": f"{host}:{PORT}"})
+    return client

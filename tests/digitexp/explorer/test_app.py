@@ -4,7 +4,7 @@ import pytest
 
 from digitexp.explorer import app as explorer_app
 from digitexp.explorer.pad import framed
-from tests.digitexp.explorer.conftest import PORT
+from tests.digitexp.explorer.conftest import PORT, TOKEN
 from tests.digitexp.explorer.test_pictures import file_of, stroke
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
@@ -36,6 +36,57 @@ def test_our_own_page_is_served_and_loads_nothing_from_elsewhere(client, host):
     assert "http://" not in answer.text.replace(f"http://{host}", "")
     assert "https://" not in answer.text
     assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+LISTING = {
+    "output": "..batch-rows.data...batch-note.children..",
+    "outputs": [
+        {"id": "batch-rows", "property": "data"},
+        {"id": "batch-note", "property": "children"},
+    ],
+    "inputs": [
+        {"id": "batch-read", "property": "n_clicks", "value": 1},
+        {"id": "batch-clear", "property": "n_clicks"},
+        {"id": "batch-arrived", "property": "data"},
+    ],
+    "changedPropIds": ["batch-read.n_clicks"],
+    "state": [
+        {"id": "batch-path", "property": "value", "value": "/etc"},
+        {"id": "batch-rows", "property": "data", "value": []},
+        {"id": "sweep", "property": "value", "value": "smoke"},
+        {"id": "trial", "property": "value", "value": "champion"},
+    ],
+}
+"""What the page sends when a folder is to be read."""
+
+
+def test_a_folder_is_listed_for_whoever_has_the_token_only(app, client):
+    update = "/_dash-update-component"
+    assert "passwd" in client.post(update, json=LISTING, headers=OWN).text
+    stranger = app.test_client()
+    answer = stranger.post(update, json=LISTING, headers=OWN)
+    assert answer.status_code == 403
+    assert "passwd" not in answer.text
+    assert "the address that `digitexp explore` printed" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/_dash-layout", "/plotly.min.js", "/tools/softmax.html"])
+@pytest.mark.parametrize("token", ["", "another", TOKEN[:-1], f"{TOKEN}a", "a-token\xe9"])
+def test_without_the_token_nothing_is_answered(app, path, token):
+    stranger = app.test_client()
+    assert stranger.get(path, query_string={"token": token}, headers=OWN).status_code == 403
+    stranger.set_cookie(f"digitexp-explorer-{PORT}", token, domain=f"127.0.0.1:{PORT}")
+    assert stranger.get(path, headers=OWN).status_code == 403
+
+
+def test_the_token_leaves_the_address_for_a_cookie_and_the_choice_stays(app):
+    answer = app.test_client().get(f"/?sweep=smoke&token={TOKEN}&tab=batch", headers=OWN)
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "/?sweep=smoke&tab=batch"
+    cookie = answer.headers["Set-Cookie"]
+    assert f"digitexp-explorer-{PORT}={TOKEN};" in cookie
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
 
 
 def test_developers_tools_are_off(client):

@@ -1,13 +1,14 @@
 import csv
 import io
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from digitexp.data.framing import cut_and_centre
 from digitexp.explorer import batch
-from digitexp.explorer.batch import from_folder, read_rows, sorted_rows, to_csv, unpacked
+from digitexp.explorer.batch import Row, from_folder, read_rows, sorted_rows, to_csv, unpacked
 from digitexp.explorer.desk import Choice
 from digitexp.explorer.recorded import CHAMPION
 from tests.digitexp.explorer.build_outside import FILE
@@ -102,3 +103,17 @@ def test_csv_holds_everything_but_pictures_and_no_formula(asked):
     assert float(read[0]["probability"]) == rows[0].probability
     assert read[1]["note"] == "no picture: PNG and JPEG are read"
     assert "picture" not in read[0]
+
+
+def test_what_the_kernel_makes_up_is_not_waited_for():
+    """Reading /proc/kmsg lasts until the kernel says something; all of these have no size."""
+    rows = dict(from_folder(Path("/proc")))
+    assert rows["meminfo"] == "it is empty"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\n=", " ="])
+@pytest.mark.parametrize("column", ["file", "answer", "second", "note", "trial"])
+def test_no_text_of_the_table_is_a_formula(start, column):
+    row = {**Row("a").to_dict(), column: f"{start}cmd()"}
+    (read,) = csv.DictReader(io.StringIO(to_csv([row]), newline=""))
+    assert read[column] == f"'{start}cmd()"

@@ -1,14 +1,20 @@
 """`digitexp explore` as a command: what it refuses, and how it ends."""
 
+import re
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
 from digitexp.cli import main
+from digitexp.cli.explore import opened
 
 
 @pytest.fixture
@@ -53,6 +59,17 @@ def test_an_unknown_sweep_and_a_taken_port_are_refused(refused, home):
     assert "--port" in refused("--home", str(home), "--port", "70000")
 
 
+def test_no_list_of_processes_shows_the_token_that_a_browser_is_sent_to():
+    asked = []
+    with opened("http://127.0.0.1:8052/?token=a&b", asked.append):
+        (address,) = asked
+        page = Path(url2pathname(urlsplit(address).path))
+        assert "token" not in address
+        assert "url=http://127.0.0.1:8052/?token=a&amp;b" in page.read_text()
+        assert page.stat().st_mode & 0o077 == 0
+    assert not page.exists()
+
+
 @pytest.mark.tensorflow
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -64,9 +81,14 @@ def test_it_serves_until_it_is_told_to_stop(home, number):
         [sys.executable, "-m", "digitexp", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stdout.readline() == f"explorer: http://127.0.0.1:{port}/  (Ctrl-C stops it)\n"
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+    told, address, *rest = process.stdout.readline().split()
+    assert (told, rest) == ("explorer:", ["(Ctrl-C", "stops", "it)"])
+    assert re.fullmatch(rf"http://127\.0\.0\.1:{port}/\?token=[\w-]{{22,}}", address)
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(address, timeout=30) as answer:
         assert b"digitexp explorer" in answer.read()
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30)
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (0, "stopped\n", "")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import resource
 import stat
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
+from sweeps.lifecycle.sharing import import_sweep, share_sweep
+from sweeps.tracking.address import resolve_tracking_uri
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 
 
@@ -62,6 +66,64 @@ def test_one_that_is_read_only_is_shown_and_not_run(commands, finished_toy, seal
     page = commands["report"][-1]
     assert (code, said) == (0, f"{page}\n")
     assert contents(home) == before
+
+
+WRITING = [
+    ["sync"],
+    ["sync", "toy"],
+    ["rename", "toy", "other"],
+    ["archive", "toy"],
+    ["delete", "toy", "--yes"],
+    ["gc"],
+    ["note", "toy", "a text"],
+    ["try", "toy", "x=0.1", "layers=0", "kind=a"],
+    ["import", "toy.sweep"],
+    ["trust", "foreign", "--yes"],
+    ["doctor", "--fix"],
+]
+
+
+@pytest.fixture
+def shared(finished_toy, tmp_path, monkeypatch):
+    """Return a home with a sweep of its own and an imported one; beside it lies a shared one."""
+    monkeypatch.chdir(tmp_path)
+    sweep = finished_toy(trials=2)
+    share_sweep(sweep.home, sweep.info, tmp_path / "toy.sweep")
+    other = finished_toy("away", name="foreign", trials=1)
+    share_sweep(other.home, other.info, tmp_path / "foreign.sweep")
+    store = resolve_tracking_uri(sweep.home.path, None)
+    import_sweep(sweep.home, tmp_path / "foreign.sweep", store)
+    return sweep.home.path
+
+
+@pytest.mark.parametrize("words", WRITING, ids=" ".join)
+def test_what_would_write_into_one_that_is_read_only_says_so(words, shared, sealed):
+    before = contents(shared)
+    sealed(shared)
+    assert launch(words, shared) == (
+        2,
+        f"error: home {shared}: nothing can be written into {shared}\n",
+    )
+    assert contents(shared) == before
+
+
+@pytest.mark.parametrize("words", [["run", "smoke"], *WRITING[:-1]], ids=" ".join)
+def test_a_process_that_may_hardly_open_files_is_told_so(words, shared):
+    before = contents(shared)
+    few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (16, 16))
+    running = Launched([*words, "--home", str(shared)], before=[few], hears_all=True)
+    assert running.wait() == 2
+    assert running.stderr() == (
+        "error: the system lets this process have 16 open files, too few for databases; allow "
+        "more first: ulimit -n 256\n"
+    )
+    assert contents(shared) == before
+
+
+def test_a_process_allows_itself_the_files_that_it_may_have(finished_toy):
+    few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (16, 256))
+    words = ["sync", "--home", str(finished_toy().home.path)]
+    assert Launched(words, before=[few]).wait() == 0
 
 
 def test_one_that_cannot_be_made_is_refused_or_empty(commands, tmp_path, sealed):

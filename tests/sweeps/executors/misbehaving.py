@@ -78,10 +78,22 @@ def misbehave(act, argument):
             child = subprocess.Popen(["sleep", "600"], close_fds=False)
             Path(argument).write_text(f"{os.getpid()} {child.pid}")
             os.kill(os.getpid(), signal.SIGKILL)
+        case "estrange":
+            estrange(argument)
+        case "estrange, die":
+            estrange(argument)
+            os.kill(os.getpid(), signal.SIGKILL)
         case "memory":
             raise MemoryError("none left")
         case _:
             hang(act, argument)
+
+
+def estrange(file):
+    """Start an orphan in a session of its own; its id, the worker's, the server's go to a file."""
+    code = 'sleep 60 & echo "$! $PPID $1" > "$0.new"; mv "$0.new" "$0"'
+    words = ["sh", "-c", code, file, str(os.getppid())]
+    subprocess.run(words, start_new_session=True, check=True)
 
 
 def hang(act, argument):
@@ -91,6 +103,9 @@ def hang(act, argument):
         case "sleep":
             child = subprocess.Popen(["sleep", "600"], close_fds=False)
             Path(argument).write_text(f"{known} {child.pid}")
+            time.sleep(600)
+        case "estrange, sleep":
+            estrange(argument)
             time.sleep(600)
         case "busy":
             Path(argument).write_text(known)
@@ -159,6 +174,18 @@ class WithThreads(Misbehaving):
         threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 
 
+class WithHelper(Misbehaving):
+    """Has a process of its own in the fork server, which its workers rely on."""
+
+    def warm_up(self):
+        self._helper = subprocess.Popen(["sleep", "600"], start_new_session=True)
+
+    def train(self, spec, data, on_epoch):
+        if spec.config["act"] == "helper":
+            return result("complete", str(self._helper.pid))
+        return super().train(spec, data, on_epoch)
+
+
 class Unprepared(Misbehaving):
     """Cannot be made ready in a worker process."""
 
@@ -176,6 +203,7 @@ class DiesWarmingUp(Misbehaving):
 
 experiment = Misbehaving()
 with_threads = WithThreads()
+with_helper = WithHelper()
 unprepared = Unprepared()
 dies_warming_up = DiesWarmingUp()
 

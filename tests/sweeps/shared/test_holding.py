@@ -4,8 +4,10 @@ import threading
 import time
 
 import pytest
+from typer.testing import CliRunner
 
 import sweeps
+from sweeps.cli import app
 from sweeps.coordinator.holding import hold
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.home import Home
@@ -141,3 +143,29 @@ def test_an_address_that_is_none_is_refused_without_its_password(address, said):
 def test_both_spellings_of_an_address_are_the_same():
     one, other = (parse_storage(f"{name}://u@h/d") for name in ("postgresql", "postgresql+psycopg"))
     assert str(StorageServer(one)) == str(StorageServer(other)) == "postgresql+psycopg://u@h/d"
+
+
+def test_a_server_that_stops_while_a_connection_is_in_use_leaves_no_traceback(
+    postgres, storage, caplog
+):
+    server = open_server(storage)
+    held = server.engine.raw_connection()  # what SQLAlchemy's own clearing away gives back
+    held.cursor().execute("SELECT 1")
+    postgres.stop("immediate")
+    held.close()
+    assert [record.message for record in caplog.records] == []
+
+
+def test_hints_name_the_storage_that_was_given_and_not_its_password(
+    toy_space, make_home, storage, monkeypatch
+):
+    monkeypatch.setenv("SWEEPS_STORAGE", "")
+    words = ["run", str(toy_space), "--trials", "2", "--workers", "0", "--home", str(make_home())]
+    given = CliRunner().invoke(app, [*words, "--storage", storage]).output
+    hints = [line for line in given.splitlines() if line.strip().startswith("sweeps ")]
+    shown = storage.replace(PASSWORD, "***")
+    assert len(hints) == 3
+    assert all(f"--storage '{shown}'" in hint for hint in hints), hints
+    assert PASSWORD not in given
+    monkeypatch.setenv("SWEEPS_STORAGE", storage)  # where the next command finds it, too
+    assert "--storage" not in CliRunner().invoke(app, words).output

@@ -1,0 +1,51 @@
+"""Addresses as they may be shown: every message, hint, log and tag has them from here."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+SQLITE: Final = "sqlite:///"
+_BEGIN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:(?=/))?/*")
+HARMLESS: Final = frozenset({
+    *("application_name", "charset", "connect_timeout", "host", "mode", "port", "sslmode"),
+    *("sslrootcert", "target_session_attrs", "timeout", "uri"),
+})  # fmt: skip
+"""Settings behind a question mark whose values are shown."""
+
+
+def redacted(address: str) -> str:
+    """Return an address fit for a terminal or a log: nothing in it that may be a secret.
+
+    A password, a user name without one (a token, as a rule) and what stands behind a question mark
+    or a hash, but for some harmless settings, are `***`, also in what is no whole address.
+    """
+    if address.startswith(SQLITE):
+        return address  # a file, in whose name a hash may stand
+    begin = _BEGIN.match(address)
+    start = begin[0] if begin else ""
+    user, at, rest = address[len(start) :].rpartition("@")
+    if re.search(r"[?#]", user):  # of a password, or the @ is one of a query: nobody can tell
+        return f"{start}***"
+    if at:
+        name, _, password = user.partition(":")
+        start += f"{name}:***@" if password else "***@"
+    shown, _, query = rest.partition("?")
+    settings = [_hidden(part) for part in re.split(r"[&;#]", query)] if query else []
+    return "?".join([start + shown.partition("#")[0], *(["&".join(settings)] if settings else [])])
+
+
+def _hidden(setting: str) -> str:
+    name, sign, _ = setting.partition("=")
+    if name in HARMLESS or not setting:
+        return setting
+    return f"{name}=***" if sign else "***"
+
+
+def in_text(text: str) -> str:
+    """Return a text, such as the message of an error, with the addresses in it as `redacted`."""
+    return " ".join(redacted(word) if _may_be_one(word) else word for word in text.split())
+
+
+def _may_be_one(word: str) -> bool:
+    return "://" in word or ("?" in word and "=" in word)

@@ -1,0 +1,65 @@
+"""Nothing that a sweep of somebody else says reaches a terminal as a command to it."""
+
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from tests.sweeps.conftest import TOY
+from tests.sweeps.hostile_experiment import ESCAPE
+
+QUOTED = ESCAPE.replace("\x1b", "\\e").replace("\x07", "\\a").replace("\x9b", "\\x9b")
+
+
+@pytest.fixture
+def home(make_home, tmp_path, monkeypatch):
+    """Return the home of a sweep whose space, trials and notes hold escape sequences."""
+    monkeypatch.chdir(tmp_path)
+    text = TOY.replace("toy_experiment", "hostile_experiment")
+    text = text.replace("the toy experiment of", f'"{QUOTED}').replace("tests\n", 'tests"\n', 1)
+    word = f'  word: {{type: categorical, choices: ["{QUOTED}"]}}\nfixed:'
+    text = text.replace("fixed:", word).replace("kind: a", f'kind: a, word: "{QUOTED}"')
+    (tmp_path / "toy.yaml").write_text(text)
+    sweeps.run("toy.yaml", home=make_home(), trials=4, workers=0, progress="quiet", retries={})
+    for words in (["note", "toy", ESCAPE], ["note", "toy", "0", ESCAPE]):
+        assert CliRunner().invoke(app, [*words, "--home", str(make_home())]).exit_code == 0
+    return make_home()
+
+
+COMMANDS = [
+    ["run", "toy.yaml", "--workers", "0", "--trials", "5"],
+    ["plan", "toy.yaml"],
+    ["list"],
+    ["trials", "toy"],
+    ["trials", "toy", "0"],
+    ["trials", "toy", "1"],
+    ["best", "toy"],
+    ["compare", "toy", "toy:0"],
+    ["report", "toy"],
+    ["replay", "toy", "0"],
+    ["retry", "toy", "--workers", "0"],
+    ["finalize", "toy"],
+    ["note", "toy"],
+    ["note", "toy", "0"],
+    ["status"],
+    ["watch", "toy"],
+    ["doctor"],
+    ["sync", "toy"],
+    ["try", "toy", "x=0.3", "--like", "0"],
+    ["try", "toy", f"{ESCAPE}=1"],
+    ["trials", ESCAPE],
+]
+
+
+def test_no_command_prints_an_escape_sequence(home):
+    said = {
+        " ".join(words): CliRunner().invoke(app, [*words, "--home", str(home)]).output
+        for words in COMMANDS
+    }
+    found = {}
+    for words, text in said.items():
+        strange = [line for line in text.splitlines() if not line.isprintable()]
+        if strange:
+            found[words] = strange[:3]
+    assert not found, found
+    assert "told to raise" in said["trials toy 1"]
