@@ -253,3 +253,16 @@ def test_a_sweep_that_says_nonsense_is_named_and_keeps_nobody_from_the_others(hu
     deleted = hurt.call("delete", hurt.info.id, "--yes")
     assert (deleted.exit_code, hurt.folder.exists()) == (0, False), deleted.output
     assert "toy" not in hurt.call("list").output
+
+
+@pytest.mark.parametrize("bad", ["no spec", "a slot of another record", "no objective"])
+def test_an_archive_with_such_a_record_is_refused_as_a_whole(hurt, make_home, tmp_path, bad):
+    sealed(hurt.folder / "0001-1.record", BAD_RECORDS[bad])
+    file = tmp_path / "toy.sweep"
+    assert hurt.call("share", "toy", str(file)).exit_code == 0
+    elsewhere = make_home("elsewhere")
+    result = CliRunner().invoke(app, ["import", str(file), "--home", str(elsewhere)])
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.output
+    assert result.stderr.startswith(f"error: {file}: ")
+    assert "0001-1.record" in result.stderr
+    assert not list(elsewhere.glob("records/*"))
