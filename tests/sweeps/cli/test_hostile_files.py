@@ -143,11 +143,10 @@ BAD_RECORDS = {
     "a metric that is a text": nested(result__metrics={"score": "x"}),
     "a metric beyond all numbers": nested(result__metrics={"score": 10**400}),
     "an objective that is a text": saying(objective="x"),
-    "no objective": saying(objective=None),
     "an outcome that is none": saying(outcome="splendid"),
     "a time that is a text": saying(started_at="x"),
     "a time beyond all years": saying(finished_at=10**30),
-    "a parameter without its distribution": nested(params__new=1),
+    "a distribution without its parameter": nested(params={}),
     "a parameter outside of its distribution": nested(params__x=7),
     "a distribution that is none": nested(distributions__x="x"),
     "a distribution that allows nothing": nested(
@@ -255,7 +254,28 @@ def test_a_sweep_that_says_nonsense_is_named_and_keeps_nobody_from_the_others(hu
     assert "toy" not in hurt.call("list").output
 
 
-@pytest.mark.parametrize("bad", ["no spec", "a slot of another record", "no objective"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (nested(params__new=1), "without its distribution"),
+        (saying(objective=None), "complete without an objective"),
+    ],
+)
+def test_what_no_study_takes_is_shown_and_not_imported(hurt, make_home, tmp_path, change, said):
+    sealed(hurt.folder / "0001-1.record", change)
+    file = tmp_path / "toy.sweep"
+    for words in (
+        ("trials", "toy"),
+        ("report", "toy", "-o", "REPORT"),
+        ("share", "toy", str(file)),
+    ):
+        assert hurt.call(*words).exit_code == 0
+    words = ["import", str(file), "--home", str(make_home("elsewhere"))]
+    result = CliRunner().invoke(app, words)
+    assert (result.exit_code, said in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("bad", ["no spec", "a slot of another record", "no result"])
 def test_an_archive_with_such_a_record_is_refused_as_a_whole(hurt, make_home, tmp_path, bad):
     sealed(hurt.folder / "0001-1.record", BAD_RECORDS[bad])
     file = tmp_path / "toy.sweep"
