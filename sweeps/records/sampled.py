@@ -64,11 +64,14 @@ def check_sampled(params: Mapping[str, Value], distributions: Mapping[str, str])
         distributions: Of each, as the JSON text that Optuna makes of it.
 
     Raises:
-        ValueError: One lies outside of its distribution, or that is none.
+        ValueError: Some have one and others none; one lies outside of its distribution, or that is none.
     """
+    odd = sorted(params.keys() ^ distributions.keys())
+    if odd and distributions:
+        raise ValueError(f"{odd[0]} has a value or a distribution, and not both")
     for name, text in distributions.items():
-        if name not in params or not _domain(text, name).allows(params[name]):
-            raise ValueError(f"{name} is {params.get(name)!r}, outside of its distribution")
+        if not _domain(text, name).allows(params[name]):
+            raise ValueError(f"{name} is {params[name]!r}, outside of its distribution")
 
 
 @lru_cache(maxsize=1024)
