@@ -137,7 +137,6 @@ BAD_RECORDS = {
     "a slot that is none": nested(spec__slot=None),
     "a slot beyond all": nested(spec__slot=10**30),
     "a slot of another record": nested(spec__slot=7),
-    "no result": saying(result=None),
     "arrays in its JSON": nested(result__arrays={"x": 1}),
     "a history that is none": nested(result__history={"loss": "x"}),
     "a metric that is a text": nested(result__metrics={"score": "x"}),
@@ -275,7 +274,7 @@ def test_what_no_study_takes_is_shown_and_not_imported(hurt, make_home, tmp_path
     assert (result.exit_code, said in result.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("bad", ["no spec", "a slot of another record", "no result"])
+@pytest.mark.parametrize("bad", ["no spec", "a slot of another record", "a history that is none"])
 def test_an_archive_with_such_a_record_is_refused_as_a_whole(hurt, make_home, tmp_path, bad):
     sealed(hurt.folder / "0001-1.record", BAD_RECORDS[bad])
     file = tmp_path / "toy.sweep"
