@@ -64,7 +64,7 @@ def check_sampled(params: Mapping[str, Value], distributions: Mapping[str, str])
         distributions: Of each, as the JSON text that Optuna makes of it.
 
     Raises:
-        ValueError: Some have one and others none; one lies outside of its distribution, or that is none.
+        ValueError: Only some have one, one lies outside of it, or it is none.
     """
     odd = sorted(params.keys() ^ distributions.keys())
     if odd and distributions:
