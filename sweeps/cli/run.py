@@ -240,6 +240,8 @@ def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show:
             "is lost, `sweeps sync` or the same command sends them",
             file=sys.stderr,
         )
+    for line in summary.deleted:
+        print(line, file=sys.stderr)
 
 
 def _ui_address(asked: RunOptions, info: SweepInfo) -> str:

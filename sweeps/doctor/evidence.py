@@ -23,7 +23,7 @@ class Evidence:
     """One sweep as records, study and MLflow have it.
 
     Attributes:
-        records: Every whole record, ordered by slot and attempt.
+        records: Every whole record, ordered by slot and attempt, without its arrays.
         damaged: A line for each record that is not whole.
         trials: The slots of its study; None if there is no study.
         runs: Its runs in MLflow, deleted ones included.
@@ -73,7 +73,7 @@ def gather(home: Home, info: SweepInfo, tracking_uri: str) -> Evidence:
         UsageError: The store of runs refuses us.
     """
     damaged: list[str] = []
-    records = home.store(info.id).read_all(arrays=True, report=damaged.append)
+    records = home.store(info.id).read_all(report=damaged.append)
     trials = read_study(home.studies, info.study_name)
     runs: list[StoredRun] = []
     champion: StoredChampion | None = None

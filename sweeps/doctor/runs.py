@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from sweeps.coordinator.parent_end import describe_end, ending_of
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.problem import Problem, Repair
-from sweeps.records import Record, leading
+from sweeps.records import Record, RecordError, leading
 from sweeps.records.confusion import WORST
 from sweeps.tracking.content import Point, RunContent, best_tags, trial_run
 from sweeps.tracking.datasets import dataset_key
@@ -80,7 +80,13 @@ def _parent(evidence: Evidence, run: StoredRun) -> Iterator[Problem]:
 
 
 def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -> Iterator[Problem]:
-    content, key = trial_run(evidence.info, record, parent_id), record.spec.key
+    key = record.spec.key
+    try:
+        record = evidence.store.read(key)  # with its arrays, one record at a time
+    except RecordError as error:
+        yield Problem("records", str(error), Repair.BY_HAND)
+        return
+    content = trial_run(evidence.info, record, parent_id)
     if run.status != content.status or run.end_time != content.end_time:
         what = f"run of attempt {key} is {run.status}; it is to be {content.status}"
         yield Problem("mlflow", what, Repair.SEND, key)

@@ -311,5 +311,8 @@ def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
     for slot in (one for generation in info.generations for one in generation.unfinished):
         check_sampled(slot.params, slot.distributions)
     for record in records:
-        told(record, info.objectives)
+        if record.params.keys() != record.distributions.keys():
+            raise ValueError(f"{record.spec.key}: a parameter without its distribution")
+        if told(record, info.objectives).values is None and record.outcome == "complete":
+            raise ValueError(f"{record.spec.key}: complete without an objective")
         proposal_of_record(record)

@@ -218,6 +218,4 @@ def _from_json(text: bytes) -> Record:
         raise VersionError(f"{error}; use the version that wrote it") from None
     except ValueError as error:
         raise FormatError(f"no record: {error}") from None
-    if record.outcome == "complete" and (record.result is None or record.objective is None):
-        raise FormatError("no record: it is complete, and has no result or no objective")
     return record

@@ -64,14 +64,14 @@ def check_sampled(params: Mapping[str, Value], distributions: Mapping[str, str])
         distributions: Of each, as the JSON text that Optuna makes of it.
 
     Raises:
-        ValueError: One has no distribution, lies outside of it, or that is none.
+        ValueError: Only some have one, one lies outside of it, or it is none.
     """
     odd = sorted(params.keys() ^ distributions.keys())
-    if odd:
+    if odd and distributions:
         raise ValueError(f"{odd[0]} has a value or a distribution, and not both")
-    for name, value in params.items():
-        if not _domain(distributions[name], name).allows(value):
-            raise ValueError(f"{name} is {value!r}, outside of its distribution")
+    for name, text in distributions.items():
+        if not _domain(text, name).allows(params[name]):
+            raise ValueError(f"{name} is {params[name]!r}, outside of its distribution")
 
 
 @lru_cache(maxsize=1024)

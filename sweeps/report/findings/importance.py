@@ -95,6 +95,8 @@ def _trials(data: SweepData) -> list[FrozenTrial]:
     made = []
     for row in data.ranking:
         record = data.finals[row.slot]
+        if record.params.keys() != record.distributions.keys():
+            continue  # Optuna makes no trial of it
         made.append(
             create_trial(
                 params=dict(record.params),

@@ -137,16 +137,15 @@ BAD_RECORDS = {
     "a slot that is none": nested(spec__slot=None),
     "a slot beyond all": nested(spec__slot=10**30),
     "a slot of another record": nested(spec__slot=7),
-    "no result": saying(result=None),
     "arrays in its JSON": nested(result__arrays={"x": 1}),
     "a history that is none": nested(result__history={"loss": "x"}),
     "a metric that is a text": nested(result__metrics={"score": "x"}),
     "a metric beyond all numbers": nested(result__metrics={"score": 10**400}),
     "an objective that is a text": saying(objective="x"),
-    "no objective": saying(objective=None),
     "an outcome that is none": saying(outcome="splendid"),
     "a time that is a text": saying(started_at="x"),
     "a time beyond all years": saying(finished_at=10**30),
+    "a distribution without its parameter": nested(params={}),
     "a parameter without its distribution": nested(params__new=1),
     "a parameter outside of its distribution": nested(params__x=7),
     "a distribution that is none": nested(distributions__x="x"),
@@ -253,3 +252,36 @@ def test_a_sweep_that_says_nonsense_is_named_and_keeps_nobody_from_the_others(hu
     deleted = hurt.call("delete", hurt.info.id, "--yes")
     assert (deleted.exit_code, hurt.folder.exists()) == (0, False), deleted.output
     assert "toy" not in hurt.call("list").output
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (saying(objective=None), "complete without an objective"),
+    ],
+)
+def test_what_no_study_takes_is_shown_and_not_imported(hurt, make_home, tmp_path, change, said):
+    sealed(hurt.folder / "0001-1.record", change)
+    file = tmp_path / "toy.sweep"
+    for words in (
+        ("trials", "toy"),
+        ("report", "toy", "-o", "REPORT"),
+        ("share", "toy", str(file)),
+    ):
+        assert hurt.call(*words).exit_code == 0
+    words = ["import", str(file), "--home", str(make_home("elsewhere"))]
+    result = CliRunner().invoke(app, words)
+    assert (result.exit_code, said in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("bad", ["no spec", "a slot of another record", "a history that is none"])
+def test_an_archive_with_such_a_record_is_refused_as_a_whole(hurt, make_home, tmp_path, bad):
+    sealed(hurt.folder / "0001-1.record", BAD_RECORDS[bad])
+    file = tmp_path / "toy.sweep"
+    assert hurt.call("share", "toy", str(file)).exit_code == 0
+    elsewhere = make_home("elsewhere")
+    result = CliRunner().invoke(app, ["import", str(file), "--home", str(elsewhere)])
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.output
+    assert result.stderr.startswith(f"error: {file}: ")
+    assert "0001-1.record" in result.stderr
+    assert not list(elsewhere.glob("records/*"))
