@@ -51,6 +51,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 def test_no_command_prints_an_escape_sequence(home):
     said = {
         " ".join(words): CliRunner().invoke(app, [*words, "--home", str(home)]).output

@@ -96,6 +96,7 @@ def shared(finished_toy, tmp_path, monkeypatch):
     return sweep.home.path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", WRITING, ids=" ".join)
 def test_what_would_write_into_one_that_is_read_only_says_so(words, shared, sealed):
     before = contents(shared)
@@ -107,6 +108,7 @@ def test_what_would_write_into_one_that_is_read_only_says_so(words, shared, seal
     assert contents(shared) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["run", "smoke"], *WRITING[:-1]], ids=" ".join)
 def test_a_process_that_may_hardly_open_files_is_told_so(words, shared):
     before = contents(shared)

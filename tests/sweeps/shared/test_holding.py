@@ -156,6 +156,7 @@ def test_a_server_that_stops_while_a_connection_is_in_use_leaves_no_traceback(
     assert [record.message for record in caplog.records] == []
 
 
+@pytest.mark.slow
 def test_hints_name_the_storage_that_was_given_and_not_its_password(
     toy_space, make_home, storage, monkeypatch
 ):
