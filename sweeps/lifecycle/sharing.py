@@ -18,6 +18,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Final
 
+from sweeps.coordinator.sending import SyncReport
 from sweeps.errors import UsageError
 from sweeps.experiment_loading import lies_in
 from sweeps.failpoints import reached
@@ -35,7 +36,7 @@ from sweeps.records import (
 from sweeps.records.finalized import SWEEP_ID
 from sweeps.records.side_files import unreadable_files
 from sweeps.study.rebuilding import rebuild_study
-from sweeps.sync import SyncReport, sync_sweep
+from sweeps.sync import sync_sweep
 
 _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = "sweeps-share 1"

@@ -12,10 +12,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from sweeps.errors import UntrustedError
+from sweeps.errors import LeaseLost, UntrustedError
+from sweeps.records.ending import SweepStatus
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.outage import IncompleteError, is_outage, one_line
@@ -52,11 +53,22 @@ class ProjectionReport:
     error: str | None
 
 
-@dataclass
+class GaveWay(Exception):  # noqa: N818, no error: what was being written is begun again
+    """Something else is to be written first."""
+
+
+@dataclass(eq=False)
 class _Job:
+    """Something to be written.
+
+    Attributes:
+        is_first: Whether it waits for nothing, and what is being written gives way to it.
+    """
+
     name: str
     run: Callable[[], object]
     tries: int = 0
+    is_first: bool = False
 
 
 class Projector:
@@ -86,7 +98,9 @@ class Projector:
         self._pause_seconds = pause_seconds
         self._queue: deque[_Job] = deque()
         self._failed: list[str] = []
-        self._done = 0
+        self._done: set[str] = set()
+        self._current: _Job | None = None
+        self._parent_id: str | None = None
         self._error: str | None = None
         self._warned = self._started_sweep = self._closing = self._is_away = False
         self._last_tries = LAST_TRIES
@@ -139,6 +153,33 @@ class Projector:
 
         self._append(_Job(PARENT, discard))
 
+    def end_first(self, status: SweepStatus) -> None:
+        """Have the parent run's status written before all that waits.
+
+        Whoever runs out of time leaves no parent that is RUNNING; `finish` has the rest written.
+        """
+        self._note = replace(self._note, is_running=False)  # also where the parent is begun anew
+
+        def end() -> None:
+            known = self._parent_id if job.tries == 0 else None  # one request; else it is looked up
+            self._projection.end_run(self._info, status, known)
+
+        job = _Job(PARENT, end, is_first=True)
+        with self._changed:
+            self._queue.appendleft(job)
+            self._changed.notify_all()
+
+    def give_way(self) -> None:
+        """Break off what is being written, between two requests, if something is to come first.
+
+        Raises:
+            GaveWay: Something is.
+        """
+        with self._changed:
+            first = self._queue[0] if self._queue else None
+            if first is not None and first.is_first and first is not self._current:
+                raise GaveWay
+
     def finish(self, finish: Callable[[Projection], object]) -> None:
         """Have the parent run finished after all put before; `finish` calls `finish_sweep`."""
         self._append(_Job(PARENT, lambda: finish(self._projection)))
@@ -175,7 +216,8 @@ class Projector:
             abandon_store(self._projection.tracking_uri)
         with self._changed:
             pending = list(dict.fromkeys([*self._failed, *(job.name for job in self._queue)]))
-            return ProjectionReport(self._done, pending, self._error if pending else None)
+            done = len(self._done - {PARENT})
+            return ProjectionReport(done, pending, self._error if pending else None)
 
     def _append(self, job: _Job) -> None:
         with self._changed:
@@ -189,15 +231,19 @@ class Projector:
 
     def _do_jobs(self) -> None:
         while (job := self._next()) is not None:
+            self._current = job
             try:
-                self._start_sweep()
+                if not job.is_first:
+                    self._start_sweep()
                 job.run()
+            except GaveWay:
+                continue
             except Exception as error:
                 self._on_error(job, error)
             else:
                 with self._changed:
-                    self._queue.popleft()
-                    self._done += job.name != PARENT
+                    self._queue.remove(job)
+                    self._done.add(job.name)
                     self._last_tries = LAST_TRIES
                     self._is_away = False
 
@@ -208,7 +254,7 @@ class Projector:
 
     def _start_sweep(self) -> None:
         if not self._started_sweep:
-            self._projection.start_sweep(self._info, self._note)
+            self._parent_id = self._projection.start_sweep(self._info, self._note)
             self._started_sweep = True
 
     def _project(self, record: Record, files_factory: FilesFactory) -> None:
@@ -227,6 +273,10 @@ class Projector:
         self._projection.project(self._info, record, files)
 
     def _on_error(self, job: _Job, error: Exception) -> None:
+        if isinstance(error, LeaseLost):  # what is missing is another host's matter
+            with self._changed:
+                self._error, self._last_tries = one_line(error), 0
+            return
         job.tries += 1
         outage, is_lacking = is_outage(error), isinstance(error, IncompleteError)
         # Whoever deleted something may have deleted the parent.
@@ -236,7 +286,7 @@ class Projector:
             self._is_away = outage
             self._last_tries -= outage and self._closing
             if is_lacking or (not outage and job.tries >= MAX_TRIES):
-                self._queue.popleft()
+                self._queue.remove(job)
                 self._failed.append(job.name)
                 return
         if outage and not self._warned:
