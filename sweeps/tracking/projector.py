@@ -53,8 +53,8 @@ class ProjectionReport:
     error: str | None
 
 
-class GaveWay(Exception):  # noqa: N818, no error: what was being written is begun again
-    """Something else is to be written first."""
+class GaveWay(BaseException):  # no error, and nobody's to handle: it is begun again
+    """Something else is to be written before what is being written."""
 
 
 @dataclass(eq=False)
