@@ -37,7 +37,7 @@ OF_A_SWEEP: Final = (
     *("tracking.begun", "tracking.made", "tracking.named", "experiment.created"),
     *("parent.begun", "parent.created", "parent.valued", "parent.filed", "parent.running"),
     *("run.begun", "run.created", "run.valued", "run.filed", "run.ended"),
-    *("end.begun", "end.valued", "end.filed", "end.done"),
+    *("end.named", "end.begun", "end.valued", "end.filed", "end.done"),
 )
 """The fail-points of a sweep that runs, roughly in the order in which it reaches them: its files,
 its lock, its study, slots and attempts, outcomes, dropped weights, MLflow's store and experiment,

@@ -15,8 +15,8 @@ from sweeps.cli.options import HomeOption, SweepArgument, SweepsArgument, Tracki
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
+    from sweeps.coordinator.sending import SyncReport
     from sweeps.home import Home
-    from sweeps.sync import SyncReport
 
 
 def rename(

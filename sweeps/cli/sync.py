@@ -16,7 +16,7 @@ from sweeps.cli.reporting import DataOption
 from sweeps.tracking.projector import PARENT
 
 if TYPE_CHECKING:
-    from sweeps.sync import SyncReport
+    from sweeps.coordinator.sending import SyncReport
 
 
 def sync(

@@ -213,11 +213,15 @@ class Coordinator:
         return (
             self._space_left
             and self._has_room()
-            and len(self.ledger.slots) < self.total()
+            and self._is_asked_for(len(self.ledger.slots))
             and self.ledger.may_open()
             and not (self._rules.is_late() and self.ledger.next_needs_training())
             and self._ready()
         )
+
+    def _is_asked_for(self, slot: int) -> bool:
+        """Whether there is to be such a slot; hunches only add to those that were asked for."""
+        return slot < self.config.limits.trials or slot < self.total()
 
     def _has_room(self) -> bool:
         """Whether another attempt may begin, as far as those before it go."""

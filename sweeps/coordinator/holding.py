@@ -35,6 +35,14 @@ class Hold:
             LeaseLost: It has.
         """
 
+    def confirm(self) -> None:
+        """Make sure that the sweep is still ours, before something is written elsewhere.
+
+        Raises:
+            LeaseLost: Another host has taken it over.
+            StoreError: Nobody can say.
+        """
+
     def send(self, key: str) -> None:
         """Let other hosts have an attempt that was just recorded."""
 
@@ -113,6 +121,11 @@ class SharedHold(Hold):
         """See `Hold.check`."""
         if self._problem is not None:
             raise self._problem
+
+    def confirm(self) -> None:
+        """See `Hold.confirm`."""
+        assert self.lease is not None
+        self.lease.confirm()
 
     def send(self, key: str) -> None:
         """See `Hold.send`; what cannot be sent now is sent as soon as the database is back."""

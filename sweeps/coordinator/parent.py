@@ -13,6 +13,7 @@ from sweeps.addresses import redacted
 from sweeps.config import SweepConfig
 from sweeps.coordinator.attempt_files import AttemptFiles
 from sweeps.coordinator.failures import FAILURES
+from sweeps.coordinator.holding import Hold
 from sweeps.coordinator.parent_end import finish
 from sweeps.coordinator.signals import INTERRUPTIONS, StopRequest
 from sweeps.examining import Examiner
@@ -49,9 +50,11 @@ class ParentRun:
         info: SweepInfo,
         tracking_uri: str,
         progress: Progress,
+        held: Hold,
         *,
         is_away: bool = False,
     ) -> None:
+        self._held = held
         self._home, self._info = config.home, info
         self._store: RecordStore = config.home.store(info.id)
         self._again = PreparedAgain(lambda: config.experiment, config.data)
@@ -61,7 +64,11 @@ class ParentRun:
             if not is_away:  # the user has been told
                 progress.note(outage_note(tracking_uri, problem))
 
-        projection = Projection(tracking_uri, config.home.artifacts, self._store.folder)
+        def check() -> None:
+            held.confirm()
+            self._projector.give_way()
+
+        projection = Projection(tracking_uri, config.home.artifacts, self._store.folder, check)
         note = sweep_note(info, config.limits.trials, is_running=True)
         self._projector = Projector(projection, info, note, on_outage=warn)
         self._projector.start()
@@ -73,10 +80,11 @@ class ParentRun:
     def catch_up(self, records: Sequence[Record]) -> None:
         """Project what an earlier start recorded but could not project any more.
 
-        A run whose record was torn, and put aside, is deleted: its trial runs again.
+        A run whose record was torn, and put aside, is deleted: its trial runs again. So is one
+        that another host began, and lost the sweep before others had its record.
         """
         recorded = {record.spec.key for record in records}
-        if recorded:
+        if recorded or self._held.lease is not None:
             self._projector.discard(lambda key: key not in recorded)
         for record in records:
             key = record.spec.key
@@ -93,6 +101,10 @@ class ParentRun:
         text = f"{type(error).__name__} {error}".strip()
         self._end(Ending(status, "error", error=text))
         self._projector.close(INTERRUPTED_TIMEOUT_SECONDS)
+
+    def leave(self) -> None:
+        """Write nothing more: another host has the sweep. A request under way is waited for."""
+        self._projector.close(CLOSE_TIMEOUT_SECONDS)
 
     def finish(self, summary: Summary, *, failed: bool, request: StopRequest) -> ProjectionReport:
         """End the parent run and wait for everything handed over before.
@@ -124,6 +136,9 @@ class ParentRun:
     def _end(self, ending: Ending) -> None:
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
+        self._projector.end_first(ending.status)
+        if self._held.lease is not None:  # a host that lost it may have been late with a request
+            self.catch_up(self._store.read_all())
         send_notes(self._projector, self._store)
         self._info = dataclasses.replace(self._info, checked=self._store.checked())
         is_hurried = bool(ending.error) or ending.stopped_by in INTERRUPTIONS

@@ -18,10 +18,11 @@ from sweeps.coordinator.deletions import finish_deletions
 from sweeps.coordinator.extending import describe_extension, newest_generation
 from sweeps.coordinator.guarding import Guard
 from sweeps.coordinator.helm import Helm
-from sweeps.coordinator.holding import Hold, hold
+from sweeps.coordinator.holding import Hold
 from sweeps.coordinator.opening import check_fingerprint, keep_code, open_sweep
 from sweeps.coordinator.parent import ParentRun, outage_note
 from sweeps.coordinator.restoring import make_ledger
+from sweeps.coordinator.sending import hold_to_send
 from sweeps.coordinator.signals import StopRequest
 from sweeps.coordinator.watch import Watch
 from sweeps.databases import Patience
@@ -149,7 +150,7 @@ def run_sweep(
         opened = _existing(config) if config.retry is not None else open_sweep(config, code)
         store = config.home.store(opened.id)
         with (
-            hold(config.home, opened, progress.note, request.ask) as held,
+            hold_to_send(config.home, opened, tracking_uri, progress.note, request.ask) as held,
             Helm(Steering(store.folder), request, progress) as helm,
             Guard(held.lock, store, opened, progress.note, request.ask) as guard,
         ):
@@ -162,7 +163,7 @@ def run_sweep(
                 config, records = _marked(config, info, records)
             total = _hunches(config, info).total(config.limits.trials)
             _ask(config, store, total)
-            parent = ParentRun(config, info, tracking_uri, progress, is_away=is_away)
+            parent = ParentRun(config, info, tracking_uri, progress, held, is_away=is_away)
             watch = Watch(progress, request, helm)
             coordinator = _assemble(
                 config, info, records, watch, parent.project, fleet, held, surroundings
@@ -177,7 +178,8 @@ def run_sweep(
                 held.check()
                 guard.check()
             except LeaseLost:
-                raise  # what runs show of the sweep is somebody else's matter now
+                parent.leave()
+                raise
             except BaseException as error:
                 parent.abandon(error)
                 raise

@@ -47,3 +47,8 @@ def _compared(evidence: Evidence, best: Champion | None) -> Iterator[Problem]:
     elif found.model != model_name(info):
         what = f"the registered model is called {found.model}; it is to be {model_name(info)}"
         yield Problem("mlflow", what, Repair.SEND)
+    else:
+        for key, versions in found.doubled.items():
+            several = ", ".join(versions)
+            what = f"the registered model has {len(versions)} versions of trial {key}: {several}"
+            yield Problem("mlflow", what, Repair.SEND)

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sweeps.coordinator.holding import hold
+from sweeps.coordinator.holding import Hold, hold
+from sweeps.coordinator.sending import hold_to_send, send
 from sweeps.doctor import side_files
 from sweeps.doctor.examining import Diagnosis, examine_home, examine_sweep
 from sweeps.doctor.leftovers import half_made
@@ -15,7 +16,6 @@ from sweeps.doctor.problem import Problem, Repair
 from sweeps.home import Home
 from sweeps.records import SweepInfo, recover
 from sweeps.study.rebuilding import rebuild_study
-from sweeps.sync import send
 
 Say = Callable[[str], None]
 _ROUNDS = 3
@@ -62,13 +62,18 @@ def repair_sweep(home: Home, info: SweepInfo, tracking_uri: str, say: Say) -> Di
         beyond = {problem.repair for problem in diagnosis.problems} <= _BEYOND
         if diagnosis.agrees or beyond or home.is_running(info.id):
             return diagnosis
-        with hold(home, info):
-            _repair(home, info, tracking_uri, diagnosis.problems, say)
+        with hold_to_send(home, info, tracking_uri) as held:
+            _repair(home, info, tracking_uri, held, diagnosis.problems, say)
     return examine_sweep(home, info, tracking_uri)
 
 
 def _repair(
-    home: Home, info: SweepInfo, tracking_uri: str, problems: Sequence[Problem], say: Say
+    home: Home,
+    info: SweepInfo,
+    tracking_uri: str,
+    held: Hold,
+    problems: Sequence[Problem],
+    say: Say,
 ) -> None:
     wanted = {problem.repair for problem in problems}
     lost = side_files.mend(problems, say)
@@ -90,8 +95,8 @@ def _repair(
             home,
             info,
             tracking_uri,
-            lambda key: say(f"{info.name}: sent {key}"),
-            lambda key: say(f"{info.name}: deleted a run of {key}"),
+            held,
+            lambda change, key: say(f"{info.name}: {change} {key}"),
             again=again | wrong,
             replaced=wrong,
         )

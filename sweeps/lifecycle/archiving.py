@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from sweeps.coordinator.holding import hold
+from sweeps.coordinator.sending import SyncReport, hold_to_send, send
 from sweeps.home import Home
 from sweeps.records import SweepInfo
-from sweeps.sync import SyncReport, send
 from sweeps.tracking.removing import remove_runs, require_store
 
 
@@ -21,9 +20,9 @@ def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> int:
     """
     require_store(tracking_uri)
     store = home.store(info.id)
-    with hold(home, info):
+    with hold_to_send(home, info, tracking_uri) as held:
         store.archive()
-        return remove_runs(tracking_uri, info, with_files=False)
+        return remove_runs(tracking_uri, info, with_files=False, check=held.confirm)
 
 
 def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
@@ -33,8 +32,8 @@ def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
         UsageError: Another process runs the sweep.
     """
     store = home.store(info.id)
-    with hold(home, info):
+    with hold_to_send(home, info, tracking_uri) as held:
         store.unarchive()
         # All, since the sweep may have been renamed meanwhile.
         keys = [record.spec.key for record in store.read_all()]
-        return send(home, info, tracking_uri, again=keys)
+        return send(home, info, tracking_uri, held, again=keys)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from sweeps.coordinator.holding import hold
+from sweeps.coordinator.sending import SyncReport, hold_to_send, send
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.naming import check_sweep_name
 from sweeps.records import SweepInfo
-from sweeps.sync import SyncReport, send
 
 
 def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> SyncReport:
@@ -22,7 +21,7 @@ def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> S
     """
     check_sweep_name(name)
     store = home.store(info.id)
-    with hold(home, info):
+    with hold_to_send(home, info, tracking_uri) as held:
         with home.exclusive():  # a start must not take the name meanwhile
             if home.find(name) is not None:
                 raise UsageError(f"there is a sweep {name!r} already; give another name")
@@ -30,4 +29,4 @@ def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> S
         renamed = store.info()
         assert renamed is not None
         keys = [record.spec.key for record in store.read_all()]
-        return send(home, renamed, tracking_uri, again=keys)
+        return send(home, renamed, tracking_uri, held, again=keys)

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
+from sweeps.coordinator.sending import SyncReport
 from sweeps.errors import UsageError
 from sweeps.experiment_loading import lies_in
 from sweeps.failpoints import reached
@@ -54,7 +55,7 @@ from sweeps.records.side_files import unreadable_files
 from sweeps.study.mirror import told
 from sweeps.study.rebuilding import rebuild_study
 from sweeps.study.storage import proposal_of_record
-from sweeps.sync import SyncReport, sync_sweep
+from sweeps.sync import sync_sweep
 
 _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = "sweeps-share 1"

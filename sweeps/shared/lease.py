@@ -4,12 +4,15 @@ A kernel's lock ends with its process; of a process on another host only its sil
 holder renews its lease, one that is silent for `LEASE_SECONDS` loses it, and the database refuses
 every write of a holder once another one has taken over (Kleppmann 2016, "How to do distributed
 locking": fencing tokens). Times are the database's own; no clock of a host decides.
+
+MLflow's server knows no leases. A holder makes sure of its own before each request there.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ from sweeps.shared.server import StorageServer
 
 LEASE_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 1.0
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""It counts on while the machine sleeps, as the database's does."""
 
 _TAKE: Final = text(
     """INSERT INTO sweeps_lease AS held (sweep_id, token, home, holder, since, expires)
@@ -64,9 +69,14 @@ class Holder:
 class Lease:
     """The right to write of one sweep."""
 
-    def __init__(self, server: StorageServer, sweep_id: str, name: str, token: int) -> None:
+    def __init__(
+        self, server: StorageServer, sweep_id: str, name: str, token: int, *, began: float
+    ) -> None:
         self._server = server
         self._sweep, self._name, self._token = sweep_id, name, token
+        self._sure_until = began + LEASE_SECONDS / 2
+        self._is_over = False
+        self._turn = threading.Lock()
 
     @classmethod
     def take(
@@ -90,9 +100,10 @@ class Lease:
         values = {"sweep": sweep_id, "home": home, "holder": holder, "seconds": LEASE_SECONDS}
         seen: Any = None
         while True:
+            began = time.clock_gettime(_CLOCK)
             taken, held = server.run(partial(_take, values))
             if taken is not None:
-                return cls(server, sweep_id, name, taken)
+                return cls(server, sweep_id, name, taken, began=began)
             if seen is None:
                 note(f"{_described(held)} had this sweep: waiting whether it is still there")
             elif held.expires != seen.expires:
@@ -112,14 +123,35 @@ class Lease:
         if not self._hold_for(LEASE_SECONDS):
             raise self._lost()
 
+    def confirm(self) -> None:
+        """Make sure that nobody else has it; the database is asked only where that is needed.
+
+        Nobody can take it over for a while after it was renewed. Half of that time is left to what
+        the caller sends next: it arrives while the lease is still held.
+
+        Raises:
+            LeaseLost: Somebody else has it, or it was released.
+            StoreError: The database cannot be asked.
+        """
+        if time.clock_gettime(_CLOCK) >= self._sure_until:
+            self.renew()
+
     def release(self) -> None:
         """Let others have it now."""
         self._hold_for(-1.0)
 
     def _hold_for(self, seconds: float) -> bool:
         values = {"sweep": self._sweep, "token": self._token, "seconds": seconds}
-        renewed = self._server.run(lambda connection: connection.execute(_RENEW, values).scalar())
-        return renewed is not None
+        with self._turn:  # a thread that is left behind must not renew what was released
+            if self._is_over:
+                return False
+            began = time.clock_gettime(_CLOCK)
+            renewed = self._server.run(
+                lambda connection: connection.execute(_RENEW, values).scalar()
+            )
+            self._is_over = renewed is None or seconds < 0
+            self._sure_until = began + seconds / 2
+            return renewed is not None
 
     def fence(self, connection: Connection) -> None:
         """Refuse a transaction of who has lost the lease; until it ends, nobody takes it.

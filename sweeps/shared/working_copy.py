@@ -41,7 +41,8 @@ class Plan:
         withdraw: Paths to be deleted there.
         known: What both have.
         gone: What neither has any more.
-        late: Records to be put aside here: another host has run those trials again.
+        late: Records to be put aside here, and what lies beside them: another host has run those
+            trials again.
     """
 
     take: list[str] = field(default_factory=list)
@@ -117,6 +118,10 @@ class WorkingCopy:
                 before = None if self._is_lost(path) else common.get(path)
                 _settle(plan, path, here.get(path), there.get(path), before)
         plan.late = late_records(plan.give, there)
+        # Also where another host has recorded the same attempt: what lies beside ours is not its.
+        ours = [*plan.late, *(path for path in plan.take if here.get(path) is not None)]
+        beside = {f"{path.removesuffix(FIXED[0])}{end}" for path in ours for end in FIXED[1:]}
+        plan.late += sorted(beside & plan.give.keys())
         for path in plan.late:
             del plan.give[path]
         return plan

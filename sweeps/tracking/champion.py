@@ -9,7 +9,7 @@ whatever is killed in between, or whichever reply is lost, the same steps again 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -71,8 +71,8 @@ def register_champion(
         scratch: See `log_files`.
     """
     model = _renamed(client, find_model(client, info), info)
-    made = _made_of(client, model, champion) if model else []
-    kept = next((version for version in made if version.run_id == run_id), None)
+    versions = versions_of(client, model) if model else []
+    kept = _made_of(versions, run_id, champion)
     if kept is None or not client.list_artifacts(run_id, FOLDER):
         files = champion.files()
         if files is None:
@@ -86,12 +86,14 @@ def register_champion(
         _create_version(client, model, run_id, info, champion)
         reached("champion.versioned")
         # Looked up even though it was just created: a repeated request may have made two.
-        made = _made_of(client, model, champion)
-        kept = next(version for version in made if version.run_id == run_id)
+        versions = versions_of(client, model)
+        kept = _made_of(versions, run_id, champion)
+        assert kept is not None
     _point_alias(client, model, kept, _about(info, champion))
-    for duplicate in made:
-        if duplicate.version != kept.version:
-            client.delete_model_version(duplicate.name, duplicate.version)
+    last = {version.tags.get(DIGEST): version for version in versions} | {champion.digest: kept}
+    for version in versions:
+        if DIGEST in version.tags and version.version != last[version.tags[DIGEST]].version:
+            client.delete_model_version(version.name, version.version)
 
 
 def log_pages(client: Any, run_id: str, champion: Champion, scratch: Path | None = None) -> None:
@@ -127,8 +129,23 @@ def versions_of(client: Any, model: Any) -> list[Any]:
             return sorted(found, key=lambda version: int(version.version))
 
 
-def _made_of(client: Any, model: Any, champion: Champion) -> list[Any]:
-    return [v for v in versions_of(client, model) if v.tags.get(DIGEST) == champion.digest]
+def doubled(versions: Sequence[Any]) -> dict[str, list[str]]:
+    """Return the trials (`<slot>-<attempt>`) that have more than one version, and which."""
+    by_digest: dict[str, list[Any]] = {}
+    for version in versions:
+        if DIGEST in version.tags:
+            by_digest.setdefault(version.tags[DIGEST], []).append(version)
+    return {
+        several[0].tags.get("trial", ""): [str(version.version) for version in several]
+        for several in by_digest.values()
+        if len(several) > 1
+    }
+
+
+def _made_of(versions: Sequence[Any], run_id: str, champion: Champion) -> Any | None:
+    """Return the version that was made of a champion's run."""
+    made = (v for v in versions if v.tags.get(DIGEST) == champion.digest)
+    return next((version for version in made if version.run_id == run_id), None)
 
 
 def _renamed(client: Any, model: Any | None, info: SweepInfo) -> Any | None:

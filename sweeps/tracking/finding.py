@@ -6,7 +6,7 @@ whoever looks next keeps the oldest and deletes the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +15,10 @@ from sweeps.failpoints import reached
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.content import SweepNote, sweep_tags
 from sweeps.tracking.discarding import is_discarded
-from sweeps.tracking.outage import one_line
+from sweeps.tracking.outage import is_outage, one_line
 
 _PAGE: Final = 1000
+_CREATIONS: Final = 3
 
 
 def find_or_create_experiment(client: Any, name: str, artifact_folder: Path | None) -> str:
@@ -51,12 +52,54 @@ def find_or_create_experiment(client: Any, name: str, artifact_folder: Path | No
 def find_or_create_parent(client: Any, info: SweepInfo, experiment_id: str) -> str:
     """Return the id of a sweep's parent run."""
     identity = {"sweep_id": info.id, "kind": "sweep"}
-    if not keep_one(client, list(search(client, experiment_id, identity))):
-        tags = sweep_tags(info, SweepNote())
-        reached("parent.begun")
-        client.create_run(experiment_id, info.created_at, tags, info.name)
-        reached("parent.created")
-    return id_of(keep_one(client, list(search(client, experiment_id, identity))))
+    kept = keep_one(client, list(search(client, experiment_id, identity)))
+    if kept is not None:
+        return str(kept.info.run_id)
+    reached("parent.begun")
+    return create_run(
+        client,
+        experiment_id,
+        identity,
+        lambda: client.create_run(
+            experiment_id, info.created_at, sweep_tags(info, SweepNote()), info.name
+        ),
+        "parent.created",
+    )
+
+
+def create_run(
+    client: Any,
+    experiment_id: str,
+    identity: Mapping[str, str],
+    create: Callable[[], object],
+    point: str,
+) -> str:
+    """Create a run, and return the id of the one that has these tags then.
+
+    It is looked up: a repeated request or a second projector may have made another one, and all
+    must agree on which stays. A request that failed may have arrived, and is repeated only if not.
+
+    Args:
+        client: The `MlflowClient`.
+        experiment_id: Where it is to be.
+        identity: Tags by which the run is known.
+        create: Asks for it.
+        point: Fail-point that is reached after that.
+    """
+    trouble: Exception = RuntimeError("MLflow does not find a run that it has just created")
+    for _ in range(_CREATIONS):
+        try:
+            create()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            trouble = error
+        else:
+            reached(point)
+        kept = keep_one(client, list(search(client, experiment_id, identity)))
+        if kept is not None:
+            return str(kept.info.run_id)
+    raise trouble
 
 
 def search(client: Any, experiment_id: str, tags: Mapping[str, str]) -> Iterator[Any]:
@@ -90,17 +133,6 @@ def keep_one(client: Any, runs: Sequence[Any]) -> Any | None:
     for duplicate in ranked[1:]:
         client.delete_run(duplicate.info.run_id)
     return ranked[0] if ranked else None
-
-
-def id_of(run: Any | None) -> str:
-    """Return the id of a run that was just made sure of.
-
-    Raises:
-        RuntimeError: There is none.
-    """
-    if run is None:
-        raise RuntimeError("MLflow does not find a run that it has just created")
-    return str(run.info.run_id)
 
 
 def _age(run: Any) -> tuple[bool, int, str]:

@@ -167,13 +167,12 @@ def _remove(client: Any, run_id: str, kept: Collection[str]) -> Exception | None
     Returns:
         Why the first one that is still there could not be deleted; None if all are gone.
     """
-    repository = client._tracking_client._get_artifact_repo(run_id)  # MLflow has no other way
     first = None
     for file in client.list_artifacts(run_id, FOLDER):
         if file.path in kept:
             continue
         try:
-            repository.delete_artifacts(file.path)
+            client.delete_artifact(run_id, file.path)
         except NotImplementedError:
             return first
         except Exception as error:

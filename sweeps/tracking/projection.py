@@ -31,17 +31,15 @@ from sweeps.tracking.datasets import log_dataset
 from sweeps.tracking.discarding import discard_run
 from sweeps.tracking.files import sweep_files, trial_files
 from sweeps.tracking.finding import (
+    create_run,
     find_children,
     find_or_create_experiment,
     find_or_create_parent,
-    id_of,
-    keep_one,
-    search,
 )
 from sweeps.tracking.known import UNDRAWN, ForgetOnError, KnownSweep, standing, status_of
 from sweeps.tracking.limits import MAX_TAG_CHARACTERS, fit
 from sweeps.tracking.quiet import quiet
-from sweeps.tracking.store import close_client, open_client
+from sweeps.tracking.store import CheckedClient, close_client, open_client
 from sweeps.tracking.view import view_tag
 from sweeps.tracking.writing import log_files, log_values
 
@@ -51,15 +49,22 @@ Result = TypeVar("Result")
 class Projection:
     """Writes sweeps into one MLflow store. Not thread-safe: one projection, one thread."""
 
-    def __init__(self, tracking_uri: str, artifact_root: Path, scratch: Path | None = None) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        artifact_root: Path,
+        scratch: Path | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         """Remember where; nothing is imported, opened or created yet.
 
         Args:
             tracking_uri: From `resolve_tracking_uri`.
             artifact_root: Folder for the files of runs; unused with a server, which has its own.
             scratch: Folder for files on their way; whoever is killed leaves them there.
+            check: Called before each request; raises if it must not be made.
         """
-        self._scratch = scratch
+        self._scratch, self.check = scratch, check
         self.tracking_uri = tracking_uri
         self.artifact_root = artifact_root.absolute()
         self._opened: Any = None
@@ -154,6 +159,9 @@ class Projection:
     def discard(self, info: SweepInfo, wrong: Callable[[str], bool]) -> list[str]:
         """Delete the child runs of some attempts, so that they are written anew or never.
 
+        The store is looked at anew: another host may have written there. Doubled runs are reduced
+        to one.
+
         Args:
             info: The sweep.
             wrong: Whether the run of an attempt (`<slot>-<attempt>`) is to go.
@@ -162,6 +170,7 @@ class Projection:
             The attempts whose runs were deleted.
         """
         with quiet(), self._forgetting(info):
+            self._sweeps.pop(info.id, None)
             sweep = self._sweep(info)
             keys = [key for key in sweep.children if wrong(key)]
             for key in keys:
@@ -210,6 +219,19 @@ class Projection:
             self._client().set_terminated(parent_id, status, end_time)
             reached("end.done")
 
+    def end_run(self, info: SweepInfo, status: SweepStatus, parent_id: str | None = None) -> None:
+        """Give the parent run its status and nothing else; `finish_sweep` says the rest.
+
+        Args:
+            info: The sweep.
+            status: How it ended.
+            parent_id: The parent run, from `start_sweep`; looked up if None.
+        """
+        with quiet(), self._forgetting(info):
+            parent_id = parent_id or self._sweep(info).parent_id
+            self._client().set_terminated(parent_id, status)
+            reached("end.named")
+
     def close(self) -> None:
         """Let go of the store's connections; a later call opens it again."""
         if self._opened is not None:
@@ -219,7 +241,7 @@ class Projection:
 
     def _client(self) -> Any:
         if self._opened is None:
-            self._opened = open_client(self.tracking_uri)
+            self._opened = CheckedClient(open_client(self.tracking_uri), self.check)
         return self._opened
 
     def _forgetting(self, info: SweepInfo) -> ForgetOnError:
@@ -250,14 +272,18 @@ class Projection:
             log_values(client, known[0], content.params, content.metrics, content.tags)
             return known[0]
         reached("run.begun")
-        client.create_run(sweep.experiment_id, content.start_time, dict(content.tags), content.name)
-        reached("run.created")
-        # Looked up even though it was just created: a repeated request or a second projector
-        # may have made another one, and all must agree on which stays.
-        # The rarer tag first: MLflow's SQL begins with it, and a sweep shares its id with all runs.
-        identity = {"trial": record.spec.key, "sweep_id": info.id}
-        run_id = id_of(keep_one(client, list(search(client, sweep.experiment_id, identity))))
-        log_values(client, run_id, content.params, content.metrics)
+        run_id = create_run(
+            client,
+            sweep.experiment_id,
+            # The rarer tag first: MLflow's SQL begins with it, and all runs share the sweep's id.
+            {"trial": record.spec.key, "sweep_id": info.id},
+            lambda: client.create_run(
+                sweep.experiment_id, content.start_time, dict(content.tags), content.name
+            ),
+            "run.created",
+        )
+        # Tags as well: another host may have made the run, of another record of that attempt.
+        log_values(client, run_id, content.params, content.metrics, content.tags)
         reached("run.valued")
         return run_id
 

@@ -12,11 +12,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sweeps.errors import UntrustedError
+from sweeps.errors import LeaseLost, UntrustedError
+from sweeps.records.ending import SweepStatus
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.content import SweepNote
@@ -54,11 +55,22 @@ class ProjectionReport:
     error: str | None
 
 
-@dataclass
+class GaveWay(BaseException):  # no error, and nobody's to handle: it is begun again
+    """Something else is to be written before what is being written."""
+
+
+@dataclass(eq=False)
 class _Job:
+    """Something to be written.
+
+    Attributes:
+        is_first: Whether it waits for nothing, and what is being written gives way to it.
+    """
+
     name: str
     run: Callable[[], object]
     tries: int = 0
+    is_first: bool = False
 
 
 class Projector:
@@ -88,7 +100,9 @@ class Projector:
         self._pause_seconds = pause_seconds
         self._queue: deque[_Job] = deque()
         self._failed: list[str] = []
-        self._done = 0
+        self._done: set[str] = set()
+        self._current: _Job | None = None
+        self._parent_id: str | None = None
         self._error: str | None = None
         self._warned = self._started_sweep = self._closing = self._is_away = False
         self._last_tries = LAST_TRIES
@@ -105,7 +119,7 @@ class Projector:
     def files(self) -> list[Path]:
         """Where runs are, once they are written: a database of ours and the folder of files."""
         database = sqlite_path(self._projection.tracking_uri)
-        written = database is not None and self._done > 0
+        written = database is not None and bool(self._done)
         return [database, self._projection.artifact_root] if database and written else []
 
     def put(
@@ -148,6 +162,33 @@ class Projector:
 
         self._append(_Job(PARENT, discard))
 
+    def end_first(self, status: SweepStatus) -> None:
+        """Have the parent run's status written before all that waits.
+
+        Whoever runs out of time leaves no parent that is RUNNING; `finish` has the rest written.
+        """
+        self._note = replace(self._note, is_running=False)  # also where the parent is begun anew
+
+        def end() -> None:
+            known = self._parent_id if job.tries == 0 else None  # one request; else it is looked up
+            self._projection.end_run(self._info, status, known)
+
+        job = _Job(PARENT, end, is_first=True)
+        with self._changed:
+            self._queue.appendleft(job)
+            self._changed.notify_all()
+
+    def give_way(self) -> None:
+        """Break off what is being written, between two requests, if something is to come first.
+
+        Raises:
+            GaveWay: Something is.
+        """
+        with self._changed:
+            first = self._queue[0] if self._queue else None
+            if first is not None and first.is_first and first is not self._current:
+                raise GaveWay
+
     def finish(self, finish: Callable[[Projection], object]) -> None:
         """Have the parent run finished after all put before; `finish` calls `finish_sweep`."""
         self._append(_Job(PARENT, lambda: finish(self._projection)))
@@ -184,7 +225,8 @@ class Projector:
             abandon_store(self._projection.tracking_uri)
         with self._changed:
             pending = list(dict.fromkeys([*self._failed, *(job.name for job in self._queue)]))
-            return ProjectionReport(self._done, pending, self._error if pending else None)
+            done = len(self._done - {PARENT})
+            return ProjectionReport(done, pending, self._error if pending else None)
 
     def _append(self, job: _Job) -> None:
         with self._changed:
@@ -198,15 +240,19 @@ class Projector:
 
     def _do_jobs(self) -> None:
         while (job := self._next()) is not None:
+            self._current = job
             try:
-                self._start_sweep()
+                if not job.is_first:
+                    self._start_sweep()
                 job.run()
+            except GaveWay:
+                continue
             except Exception as error:
                 self._on_error(job, error)
             else:
                 with self._changed:
-                    self._queue.popleft()
-                    self._done += job.name != PARENT
+                    self._queue.remove(job)
+                    self._done.add(job.name)
                     self._last_tries = LAST_TRIES
                     self._is_away = False
 
@@ -217,7 +263,7 @@ class Projector:
 
     def _start_sweep(self) -> None:
         if not self._started_sweep:
-            self._projection.start_sweep(self._info, self._note)
+            self._parent_id = self._projection.start_sweep(self._info, self._note)
             self._started_sweep = True
 
     def _project(self, record: Record, files_factory: FilesFactory) -> None:
@@ -236,6 +282,10 @@ class Projector:
         self._projection.project(self._info, record, files)
 
     def _on_error(self, job: _Job, error: Exception) -> None:
+        if isinstance(error, LeaseLost):  # what is missing is another host's matter
+            with self._changed:
+                self._error, self._last_tries = one_line(error), 0
+            return
         job.tries += 1
         outage, is_lacking = is_outage(error), isinstance(error, IncompleteError)
         # Whoever deleted something may have deleted the parent.
@@ -245,7 +295,7 @@ class Projector:
             self._is_away = outage
             self._last_tries -= outage and self._closing
             if is_lacking or (not outage and job.tries >= MAX_TRIES):
-                self._queue.popleft()
+                self._queue.remove(job)
                 self._failed.append(job.name)
                 return
         if outage and not self._warned:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import sqlite_path
-from sweeps.tracking.champion import ALIAS, DIGEST, find_model
+from sweeps.tracking.champion import ALIAS, DIGEST, doubled, find_model, versions_of
 from sweeps.tracking.content import experiment_name
 from sweeps.tracking.finding import search
 from sweeps.tracking.quiet import quiet
@@ -52,12 +52,14 @@ class StoredChampion:
         key: `<slot>-<attempt>` of the trial.
         digest: Of the record it was made of.
         run_id: The run its files lie in.
+        doubled: Trials of which the model has more than one version -> the versions.
     """
 
     model: str
     key: str
     digest: str
     run_id: str
+    doubled: Mapping[str, Sequence[str]]
 
 
 def read_runs(tracking_uri: str, info: SweepInfo) -> list[StoredRun]:
@@ -103,7 +105,11 @@ def read_champion(tracking_uri: str, info: SweepInfo) -> StoredChampion | None:
             version = client.get_model_version(model.name, str(model.aliases[ALIAS]))
             tags = version.tags
             return StoredChampion(
-                model.name, tags.get("trial", ""), tags.get(DIGEST, ""), version.run_id or ""
+                model.name,
+                tags.get("trial", ""),
+                tags.get(DIGEST, ""),
+                version.run_id or "",
+                doubled(versions_of(client, model)),
             )
         finally:
             close_client(client)

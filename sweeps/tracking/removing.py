@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sweeps.addresses import redacted
 from sweeps.errors import StoreError
 from sweeps.failpoints import reached
@@ -13,7 +15,7 @@ from sweeps.tracking.finding import search
 from sweeps.tracking.outage import is_outage, one_line
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.quiet import quiet
-from sweeps.tracking.store import close_client, open_client
+from sweeps.tracking.store import CheckedClient, close_client, open_client
 
 
 def require_store(tracking_uri: str) -> None:
@@ -30,7 +32,13 @@ def require_store(tracking_uri: str) -> None:
         )
 
 
-def remove_runs(tracking_uri: str, info: SweepInfo, *, with_files: bool = True) -> int:
+def remove_runs(
+    tracking_uri: str,
+    info: SweepInfo,
+    *,
+    with_files: bool = True,
+    check: Callable[[], None] = lambda: None,
+) -> int:
     """Delete every run of a sweep; children first, so that what is left is found again.
 
     MLflow keeps deleted runs in its bin until `mlflow gc`; the files go at once where the store is
@@ -40,6 +48,7 @@ def remove_runs(tracking_uri: str, info: SweepInfo, *, with_files: bool = True) 
         tracking_uri: From `resolve_tracking_uri`.
         info: The sweep.
         with_files: Whether the files of the runs go, too, and the registered model made of them.
+        check: See `Projection`.
 
     Returns:
         How many were deleted.
@@ -52,7 +61,7 @@ def remove_runs(tracking_uri: str, info: SweepInfo, *, with_files: bool = True) 
     if database is not None and not database.exists():
         return 0
     with quiet():
-        client = open_client(tracking_uri)
+        client = CheckedClient(open_client(tracking_uri), check)
         try:
             if with_files:
                 remove_model(client, info)

@@ -6,6 +6,9 @@ import importlib.metadata
 import importlib.util
 import re
 import sqlite3
+import time
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +27,13 @@ from sweeps.errors import StoreError
 from sweeps.failpoints import reached
 from sweeps.locks import exclusive
 from sweeps.tracking.address import sqlite_path
+from sweeps.tracking.outage import is_outage
 from sweeps.tracking.quiet import quiet
 
+AT_ONCE_SECONDS: Final = 1.0
+"""A request that failed within it is repeated; one that timed out would only take as long again."""
+_PAUSES: Final = (0.1, 0.3, 0.6)
+"""Before each repetition."""
 _REVISION: Final = re.compile(r"^revision\b.*=\s*['\"](\w+)", re.MULTILINE)
 
 
@@ -52,6 +60,44 @@ def open_client(tracking_uri: str, patience: Patience | None = None) -> Any:
             _relax_synchronous(client)
         reached("tracking.named")
         return client
+
+
+class CheckedClient:
+    """An `MlflowClient` that calls `check` before each request; what that raises prevents it.
+
+    A request that fails at once, as those of a server that errs now and then, is repeated a little
+    later: a run takes a dozen of them, and all have to arrive. One that creates something is not:
+    whoever looks next finds whether it arrived.
+    """
+
+    def __init__(self, client: Any, check: Callable[[], None]) -> None:
+        self._client, self._check = client, check
+
+    def __getattr__(self, name: str) -> Any:
+        part = getattr(self._client, name)
+        if name.startswith("_"):  # where its connections are, for who closes them
+            return part
+
+        @wraps(part)
+        def ask(*args: Any, **keywords: Any) -> Any:
+            for pause in () if name.startswith("create_") else _PAUSES:
+                self._check()
+                began = time.monotonic()
+                try:
+                    return part(*args, **keywords)
+                except Exception as error:
+                    if not is_outage(error) or time.monotonic() - began > AT_ONCE_SECONDS:
+                        raise
+                time.sleep(pause)
+            self._check()
+            return part(*args, **keywords)
+
+        return ask
+
+    def delete_artifact(self, run_id: str, path: str) -> None:
+        """Delete a file of a run; MLflow's own client has no way to it."""
+        self._check()
+        self._client._tracking_client._get_artifact_repo(run_id).delete_artifacts(path)
 
 
 def check_database(database: Path, patience: Patience) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sweeps.tracking.content import Point
@@ -61,4 +61,6 @@ def log_files(
         return
     with tempfile.TemporaryDirectory(".tmp", ".files-", scratch) as folder:
         write_files(Path(folder), files)
-        client.log_artifacts(run_id, folder)
+        for name in files:  # a request each, so that the client is asked before each
+            within = str(PurePosixPath(name).parent)
+            client.log_artifact(run_id, f"{folder}/{name}", None if within == "." else within)

@@ -31,18 +31,24 @@ class Proxy:
         replies: First lines of the requests whose reply has come back from the server, in order,
             lost ones included.
         delay_seconds: How long each request waits before it is forwarded.
+        errs_each: Each so many-th request is answered 503; 0: none.
+        caught: Set once the request of `hold_back` is here.
+        let_go: Sends it on to the server, once it is set.
     """
 
     def __init__(self, upstream_port: int) -> None:
-        self._upstream_port = upstream_port
+        self._upstream = ("127.0.0.1", upstream_port)
         self._fault: Fault = "none"
         self._lose: int | None = None
         self._password: str | None = None
+        self._kept: tuple[str, int] | None = None
+        self.caught, self.let_go = threading.Event(), threading.Event()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self.replies: list[str] = []
         self.delay_seconds = 0.0
+        self.errs_each = self._asked = 0
         self.port = 0
         self._listen()
         self.address = f"http://127.0.0.1:{self.port}"
@@ -75,6 +81,11 @@ class Proxy:
         with self._lock:
             self._lose = number
 
+    def hold_back(self, text: str, number: int = 1) -> None:
+        """Keep the `number`-th request from now on whose first line has this text."""
+        with self._lock:
+            self._kept = (text, number)
+
     def require(self, user: str, password: str) -> None:
         """Answer 401 to whoever does not send this password."""
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -104,15 +115,11 @@ class Proxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        upstream = ("127.0.0.1", self._upstream_port)
-        with (
-            contextlib.suppress(OSError),
-            client,
-            socket.create_connection(upstream) as server,
-        ):
-            self._forward(client, server)
+        with contextlib.suppress(OSError), client, contextlib.ExitStack() as stack:
+            self._forward(client, stack)
 
-    def _forward(self, client: socket.socket, server: socket.socket) -> None:
+    def _forward(self, client: socket.socket, stack: contextlib.ExitStack) -> None:
+        server = stack.enter_context(socket.create_connection(self._upstream))
         asked: str | None = None  # first line of the request that waits for its reply
         while not self._stopped.is_set() and self._fault not in {"refuse", "drop"}:
             ready, _, _ = select.select([client, server], [], [], 0.05)
@@ -120,7 +127,12 @@ class Proxy:
                 data = client.recv(1 << 16)
                 if not data or not self._may_pass(client, data, is_first=asked is None):
                     return
-                asked = asked or data.split(b"\r\n", 1)[0].decode(errors="replace")
+                if asked is None:
+                    asked = data.split(b"\r\n", 1)[0].decode(errors="replace")
+                    if self._is_kept(asked):
+                        self._keep()
+                        server.close()  # the server has closed it, idle as it was
+                        server = stack.enter_context(socket.create_connection(self._upstream))
                 server.sendall(data)
             if server in ready:
                 data = server.recv(1 << 16)
@@ -139,6 +151,12 @@ class Proxy:
             return self._answer(client, _UNAVAILABLE)
         if is_first and self._password is not None and self._password not in data.decode("latin-1"):
             return self._answer(client, _UNAUTHORIZED)
+        if is_first and self.errs_each:
+            with self._lock:
+                self._asked += 1
+                errs = self._asked % self.errs_each == 0
+            if errs:
+                return self._answer(client, _UNAVAILABLE)
         if is_first:
             time.sleep(self.delay_seconds)
         return self._fault not in {"refuse", "drop"}
@@ -149,6 +167,20 @@ class Proxy:
             pass
         client.sendall(reply)
         return False
+
+    def _keep(self) -> None:
+        time.sleep(0.2)  # for the rest of it: who asked may be stopped from now on
+        self.caught.set()
+        while not (self.let_go.wait(0.05) or self._stopped.is_set()):
+            pass
+
+    def _is_kept(self, request: str) -> bool:
+        with self._lock:
+            if self._kept is None or self._kept[0] not in request:
+                return False
+            text, number = self._kept
+            self._kept = (text, number - 1) if number > 1 else None
+            return self._kept is None
 
     def _is_lost(self, request: str) -> bool:
         with self._lock:

@@ -1,6 +1,7 @@
 """How sweeps end when something goes wrong on the way: statuses, waits, exit of both stores."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,11 @@ import pytest
 import sweeps
 from sweeps.coordinator.recording import _stopped
 from sweeps.experiment import Stop
+from sweeps.tracking.reading import read_runs
 from sweeps.tracking.store import open_client
+from tests.faults.proxy import Proxy
+from tests.sweeps.launching import Launched
+from tests.sweeps.shared.postgres import wait_until
 
 
 def parent_of(home):
@@ -57,6 +62,25 @@ def test_an_exception_gives_the_parent_run_its_terminal_status(run_toy, make_hom
     assert parent.info.status == "FAILED"
     assert "no device" in parent.data.tags["mlflow.note.content"]
     assert [t for t in threading.enumerate() if t.name == "sweeps-projector"] == []
+
+
+@pytest.mark.slow
+def test_sigterm_ends_the_parent_run_though_the_server_is_too_slow_for_the_others(
+    toy_space, make_home, mlflow_server
+):
+    with Proxy(mlflow_server.port) as proxy:
+        words = ["run", str(toy_space), "--home", str(make_home()), "--trials", "40"]
+        words += ["--set", "longest_seconds=0.4", "--tracking-uri", proxy.address]
+        launched = Launched(words)
+        wait_until(lambda: any("runs/log-batch" in request for request in proxy.replies))
+        proxy.delay_seconds = 0.8  # a run takes more than the time there is
+        wait_until(lambda: len([*make_home().glob("records/*/*.record")]) >= 6)
+        launched.signal(signal.SIGTERM)
+        assert launched.wait() == 143, launched.stderr()
+    assert "tracking incomplete" in launched.stderr()
+    sweep = sweeps.load("toy", make_home())
+    runs = read_runs(mlflow_server.address, sweep.info)
+    assert [run.status for run in runs if run.kind == "sweep"] == ["KILLED"]
 
 
 @pytest.mark.slow

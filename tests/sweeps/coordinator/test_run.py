@@ -325,3 +325,20 @@ def test_an_experiment_of_this_process_only_is_trained_in_it_or_refused(
     assert len(sweeps.run(str(space), **options).rows()) == 2
     with pytest.raises(UsageError, match=r"workers 2: __main__:experiment exists in this notebook"):
         sweeps.run(str(space), workers=2, **options)
+
+
+def test_a_start_does_not_list_the_folder_of_records_once_a_trial(run_toy, monkeypatch):
+    listings = {}
+    for trials in (12, 20):  # of the ten best, pictures are made
+        home, seen = f"of-{trials}", []
+
+        def listdir(path=".", seen=seen, original=os.listdir):
+            seen.append(str(path))
+            return original(path)
+
+        run_toy(home, trials=trials, workers=0)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "listdir", listdir)
+            run_toy(home, trials=trials, workers=0)
+        listings[trials] = sum("/records/" in path for path in seen)
+    assert 0 <= listings[20] - listings[12] < 20 - 12

@@ -12,6 +12,7 @@ from sweeps.coordinator.holding import hold
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.home import Home
 from sweeps.records import RecordStore
+from sweeps.shared import lease
 from sweeps.shared.address import parse_storage
 from sweeps.shared.lease import Lease
 from sweeps.shared.server import StorageServer, open_server
@@ -66,6 +67,31 @@ def test_what_is_recorded_while_the_database_is_away_is_sent_when_it_is_back(sha
             return {"0000-2", "0000-3"} <= {p.stem for p in elsewhere.store(info.id).paths()}
 
         wait_until(has_both)
+
+
+def test_a_lease_is_ours_for_certain_for_half_its_time_then_the_database_is_asked(
+    storage, postgres, monkeypatch
+):
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 4.0)
+    server = open_server(storage)
+    server.prepare()
+    ours = Lease.take(server, "s", "toy", "a")
+    postgres.stop("fast")
+    ours.confirm()
+    time.sleep(2.1)
+    with pytest.raises(StoreError, match="cannot be reached"):
+        ours.confirm()
+    postgres.start()
+    ours.confirm()
+    time.sleep(4.1)
+    theirs = Lease.take(server, "s", "toy", "b")
+    with pytest.raises(LeaseLost):
+        ours.confirm()
+    theirs.confirm()
+    theirs.release()
+    with pytest.raises(LeaseLost):
+        theirs.confirm()
+    Lease.take(server, "s", "toy", "c").confirm()
 
 
 def lose(info, here, elsewhere):

@@ -111,6 +111,21 @@ def test_an_attempt_that_another_host_has_made_again_is_put_aside(hosts):
     assert a.files()["0001-2.record"] == OTHER
 
 
+def test_what_lies_beside_a_record_that_is_put_aside_is_put_aside_too(hosts):
+    a, b = hosts
+    a.write(**{"0001__1_record": WHOLE, "0001__1_weights": b"late", "0001__1_files": b"late"})
+    b.write(**{"0001__2_record": OTHER, "0001__2_weights": b"w"})
+    a.write(**{"0002__1_record": WHOLE, "0002__1_weights": b"late"})  # both made this one
+    b.write(**{"0002__1_record": OTHER})  # whose weights were freed
+    b.sync()
+    a.sync()
+    b.sync()
+    late = {"0001-1.record", "0001-1.weights", "0001-1.files", "0002-1.weights"}
+    assert {name for name in a.files() if name.endswith(".late")} == {f"{n}.late" for n in late}
+    assert not late & (a.files().keys() | b.files().keys())
+    assert a.files()["0002-1.record"] == OTHER
+
+
 def test_a_sweep_deleted_on_one_host_is_gone_on_the_other(hosts, storage):
     a, b = hosts
     lease = Lease.take(a.shared.server, "20261126-00000000", "toy", "a")

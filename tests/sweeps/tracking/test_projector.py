@@ -4,17 +4,20 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from sweeps.errors import LeaseLost
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.outage import IncompleteError, is_outage, one_line
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import Projector
 from sweeps.tracking.store import open_client
+from tests.faults.proxy import Proxy
 from tests.sweeps.factories import make_info, make_record
 
 INFO = make_info()
@@ -296,3 +299,84 @@ def test_a_refused_connection_is_an_outage_reported_within_a_second(
 )
 def test_an_error_is_told_in_one_line_without_passwords(error: Exception, text: str) -> None:
     assert one_line(error) == text
+
+
+def test_who_has_lost_the_sweep_asks_the_store_for_nothing_more(home: Path) -> None:
+    asked: list[int] = []
+
+    def check() -> None:
+        asked.append(1)
+        if len(asked) > 30:
+            raise LeaseLost("taken over")
+
+    database = home / "mlflow.db"
+    projection = Projection(f"sqlite:///{database}", home / "artifacts", check=check)
+    projector = Projector(projection, INFO)
+    projector.start()
+    for slot in range(6):
+        projector.put(make_record(slot), dict)
+    report = projector.close(30)
+    assert len(asked) == 31
+    assert report.done < 6
+    assert len(report.pending) == 6 - report.done
+    assert report.error == "LeaseLost: taken over"
+
+
+def test_the_parent_run_ends_before_what_waits_and_what_is_being_written(
+    home: Path, projection: Projection
+) -> None:
+    seen: list[dict[str, str]] = []
+    drawing, go_on = threading.Event(), threading.Event()
+
+    def draw() -> dict[str, bytes]:
+        drawing.set()
+        go_on.wait(30)
+        seen.append(statuses(home))
+        return DRAWN
+
+    projector = Projector(projection, INFO, SweepNote(is_running=True))
+    projection.check = projector.give_way
+    projector.start()
+    for slot in range(3):
+        projector.put(make_record(slot), draw)
+    assert drawing.wait(30)
+    projector.end_first("KILLED")
+    projector.finish(lambda p: p.finish_sweep(INFO, "KILLED", {}, "done"))
+    go_on.set()
+    assert projector.close(30).pending == []
+    assert [found["mlp"] for found in seen] == ["RUNNING", *["KILLED"] * 3]
+    assert statuses(home) == dict.fromkeys(["0000 tutorial", "0001", "0002"], "FINISHED") | {
+        "mlp": "KILLED"
+    }
+
+
+def test_a_parent_that_is_begun_anew_after_its_end_is_not_running_again(
+    home: Path, projection: Projection
+) -> None:
+    def fail(_projection: Projection) -> None:
+        raise ValueError("begun anew")
+
+    projector = Projector(projection, INFO, SweepNote(is_running=True), pause_seconds=0.01)
+    projector.start()
+    projector.put(make_record(0), dict)
+    projector.end_first("KILLED")
+    projector.finish(fail)
+    assert projector.close(30).pending == ["sweep"]
+    assert statuses(home)["mlp"] == "KILLED"
+
+
+@pytest.mark.slow
+def test_a_server_that_errs_at_every_third_request_gets_every_run(
+    mlflow_server: Any, tmp_path: Path
+) -> None:
+    info = replace(make_info(), id="20261127-0000e44s")
+    with Proxy(mlflow_server.port) as proxy:
+        proxy.errs_each = 3
+        projector = Projector(Projection(proxy.address, tmp_path), info, SweepNote(is_running=True))
+        projector.start()
+        for slot in range(3):
+            projector.put(make_record(slot), lambda: DRAWN)
+        projector.end_first("FINISHED")
+        projector.finish(lambda p: p.finish_sweep(info, "FINISHED", {}, "done"))
+        report = projector.close(60)
+    assert (report.done, report.pending) == (3, [])

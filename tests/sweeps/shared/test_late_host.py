@@ -1,0 +1,108 @@
+"""A host that is late: stopped in mid-sweep, it wakes when another one has taken the sweep over.
+
+What both write to is one MLflow server, which knows no leases.
+"""
+
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+import sweeps
+from sweeps.coordinator import holding
+from sweeps.doctor import examine_sweep
+from sweeps.shared import lease
+from sweeps.tracking.reading import read_runs
+from tests.faults.proxy import Proxy
+from tests.sweeps.launching import Launched
+from tests.sweeps.shared.postgres import wait_until
+
+TRIALS = 6
+
+
+def short_leases():
+    lease.LEASE_SECONDS, holding.RENEW_SECONDS = 4.0, 0.7
+
+
+@pytest.fixture
+def proxy(mlflow_server):
+    with Proxy(mlflow_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def launch(toy_space, make_home, storage):
+    """Run the sweep on a host of that name, which reaches MLflow at that address."""
+
+    started = []
+
+    def launch(host, address, seconds="0.5", trials=TRIALS):
+        words = ["run", str(toy_space), "--trials", str(trials)]
+        words += ["--workers", "2", "--set", f"longest_seconds={seconds}"]
+        words += ["--home", str(make_home(host)), "--storage", storage, "--tracking-uri", address]
+        started.append(Launched(words, before=[short_leases]))
+        return started[-1]
+
+    yield launch
+    for one in started:
+        one.kill()
+
+
+@pytest.fixture
+def assert_agrees(make_home, storage, mlflow_server):
+    """Assert that MLflow has a run of each record and of the sweep, once, and ended."""
+
+    def check():
+        sweep = sweeps.load("toy", make_home("b"), storage)
+        keys = [r.spec.key for r in sweep.home.store(sweep.info.id).read_all()]
+        runs = [r for r in read_runs(mlflow_server.address, sweep.info) if not r.is_deleted]
+        assert Counter(run.key for run in runs) == Counter(["", *keys])
+        assert {run.status for run in runs} == {"FINISHED"}
+        assert examine_sweep(sweep.home, sweep.info, mlflow_server.address).problems == []
+
+    return check
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("runs/create", 1), ("runs/create", 3), ("runs/update", 1), ("runs/log-batch", 4)],
+    ids=["of the sweep", "of an attempt", "running", "values"],
+)
+def test_a_request_that_arrives_after_the_sweep_ended_elsewhere_leaves_nothing(
+    launch, proxy, mlflow_server, assert_agrees, kind, number
+):
+    proxy.hold_back(kind, number)
+    late = launch("a", proxy.address)
+    assert proxy.caught.wait(60), late.stderr()
+    late.signal(signal.SIGSTOP)
+    other = launch("b", mlflow_server.address)
+    assert other.wait() == 0, other.stderr()
+    before = len(proxy.replies)
+    proxy.let_go.set()
+    wait_until(lambda: len(proxy.replies) > before)
+    late.signal(signal.SIGCONT)
+    assert late.wait() == 1, late.stderr()
+    assert "was taken over by another process" in late.stderr()
+    assert_agrees()
+
+
+@pytest.mark.slow
+def test_who_wakes_while_another_host_runs_the_sweep_asks_mlflow_for_nothing_more(
+    launch, proxy, mlflow_server, make_home, assert_agrees
+):
+    proxy.delay_seconds = 0.3  # so that many runs wait to be written
+    late = launch("a", proxy.address, "1.5")
+    wait_until(lambda: len([*make_home("a").glob("records/*/*.record")]) >= 3)
+    late.signal(signal.SIGSTOP)
+    other = launch("b", mlflow_server.address, "1.5", trials=24)
+    other.until_said("] trial ")
+    time.sleep(1)  # what was under way when it was stopped has arrived by then
+    before = list(proxy.replies)
+    late.signal(signal.SIGCONT)
+    assert late.wait() == 1, late.stderr()
+    assert other.is_alive()
+    assert proxy.replies[len(before) :] == []
+    assert other.wait() == 0, other.stderr()
+    assert_agrees()
