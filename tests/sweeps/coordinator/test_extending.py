@@ -190,11 +190,11 @@ def test_with_nothing_changed_a_sweep_just_goes_on(run_space):
     ],
 )
 def test_an_extension_is_the_same_in_one_go_or_in_steps_with_or_without_workers(run_space, changes):
-    options = {"trials": 26, **changes}
+    options = {"trials": 14, **changes}
     run_space("at once", trials=8, workers=0)
     at_once = table(run_space("at once", workers=0, extend=True, **options))
     run_space("steps", trials=8, workers=0)
-    run_space("steps", workers=0, extend=True, **{**options, "trials": 13})
+    run_space("steps", workers=0, extend=True, **{**options, "trials": 11})
     assert table(run_space("steps", workers=0, **options)) == at_once
     run_space("workers", trials=8, workers=2)
     assert table(run_space("workers", workers=2, extend=True, **options)) == at_once
@@ -202,13 +202,13 @@ def test_an_extension_is_the_same_in_one_go_or_in_steps_with_or_without_workers(
 
 @pytest.mark.slow
 def test_trials_outside_a_narrowed_space_stay_in_the_table_and_out_of_the_study(run_space):
-    before = table(run_space(trials=12))
-    after = run_space(trials=20, low=0, high=0.6, extend=True)
-    assert table(after)[:12] == before
-    assert all(0 <= row.params["x"] <= 0.6 for row in after.rows()[12:])
+    before = table(run_space(trials=8))
+    after = run_space(trials=14, low=0, high=0.6, extend=True)
+    assert table(after)[:8] == before
+    assert all(0 <= row.params["x"] <= 0.6 for row in after.rows()[8:])
     outside = {row.slot for row in after.rows() if not 0 <= row.params["x"] <= 0.6}
     assert outside
-    assert len(outside) < 12
+    assert len(outside) < 8
     for trial in study_of(after).trials:
         if trial.number in outside:
             assert (trial.state, trial.params) == (TrialState.FAIL, {})
@@ -221,14 +221,14 @@ def test_trials_outside_a_narrowed_space_stay_in_the_table_and_out_of_the_study(
 @pytest.mark.slow
 def test_a_parameter_that_is_gone_keeps_the_trials_that_had_its_default(run_space):
     kept = {"more": LAYERS, "first": "0.5, kind: a, layers: 0"}
-    before = run_space(trials=14, **kept).rows()
-    after = run_space(trials=18, extend=True)
-    states = [trial.state for trial in study_of(after).trials[:14]]
+    before = run_space(trials=10, **kept).rows()
+    after = run_space(trials=14, extend=True)
+    states = [trial.state for trial in study_of(after).trials[:10]]
     had_default = [row.params["layers"] == 0 for row in before]
     assert [state == TrialState.COMPLETE for state in states] == had_default
     assert True in had_default
     assert False in had_default
-    assert all(row.params.keys() == {"x", "kind"} for row in after.rows()[14:])
+    assert all(row.params.keys() == {"x", "kind"} for row in after.rows()[10:])
 
 
 @pytest.mark.slow
