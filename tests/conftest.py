@@ -72,6 +72,16 @@ def migrated_database(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def warm():
+    """The commands, answered by copies of a process that has imported everything."""
+    from tests.warm import Warm
+
+    answering = Warm()
+    yield answering
+    answering.close()
+
+
+@pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory, migrated_database):
     """A real `mlflow server`, started once; leave it running."""
     from tests.faults.mlflow_server import MlflowServer

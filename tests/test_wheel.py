@@ -102,6 +102,7 @@ def test_the_installed_wheel_is_not_the_checkout(environment):
     assert all(Path(line).is_relative_to(environment) for line in found.splitlines())
 
 
+@pytest.mark.nightly
 @pytest.mark.tensorflow
 def test_the_installed_wheel_sweeps(environment):
     sweeps = str(environment / "bin" / "sweeps")

@@ -33,7 +33,11 @@ DEAREST: Final = 25
 MEASURED: Final = (
     "tests/digitexp/explorer/",
     "tests/sweeps/cli/test_steering.py",
-    "tests/sweeps/finalizing/",
+    *(
+        f"tests/sweeps/finalizing/test_{name}.py"
+        for name in ("confirmable", "confirming", "ensembles", "failing", "finalize", "votes")
+    ),
+    "tests/sweeps/finalizing/test_refit_and_control.py",
     "tests/sweeps/report/",
 )
 """The dear tests that run lines the first tier leaves out: tracing others would only cost time."""

@@ -1,4 +1,4 @@
-"""The commands `sweeps` and `digitexp`, answered by copies of a process that has imported all.
+"""Commands, `sweeps` for one, answered by copies of a process that has imported everything.
 
 Each command is a process of its own, with its own streams, folder, environment and exit code; it
 only starts in milliseconds, where Optuna, MLflow and TensorFlow take ten seconds to import. How
@@ -25,7 +25,7 @@ from types import ModuleType
 from sweeps.executors.preloading import ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("sweeps", "digitexp")
+COMMANDS = ("sweeps", "digitexp", "pytest")
 
 ASK = """
 import json, os, socket, sys
@@ -70,6 +70,7 @@ class Warm:
 def serve(address: str) -> None:
     """Import everything, then answer until SIGTERM."""
     import pandas  # noqa: F401
+    import pytest
     import sklearn.model_selection  # noqa: F401
 
     import digitexp.__main__
@@ -83,7 +84,7 @@ def serve(address: str) -> None:
     with quiet():  # imports MLflow
         pass
     set_up_tensorflow()
-    commands = {"sweeps": sweeps.__main__, "digitexp": digitexp.__main__}
+    commands = {"sweeps": sweeps.__main__, "digitexp": digitexp.__main__, "pytest": pytest}
     signal.signal(signal.SIGCHLD, _count)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
@@ -135,7 +136,7 @@ def _run(command: ModuleType) -> None:
     sys.modules["__main__"] = command
     code: object = 0
     try:
-        command.main()
+        code = command.main()
     except SystemExit as ended:
         code = ended.code
     except BaseException:

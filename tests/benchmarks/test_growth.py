@@ -40,7 +40,7 @@ def test_an_inner_stage_is_taken_out_of_the_outer_and_waiting_costs_nothing():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", growth.SAMPLERS)
+@pytest.mark.parametrize("sampler", [pytest.param("random", marks=pytest.mark.nightly), "tpe"])
 def test_growth_measures_every_stage_of_a_real_sweep(sampler):
     measured = growth.measure(sampler, 4)
     (stages,) = measured["milliseconds"].values()

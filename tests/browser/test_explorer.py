@@ -146,6 +146,7 @@ def test_two_trials_answer_and_the_link_keeps_which(watched, explorer):
     expect(watched.locator("#answer")).to_contain_text("mlp, trial 0: 1,")
 
 
+@pytest.mark.nightly
 def test_answers_keep_up_with_the_pen(watched):
     """Every drawing is answered; how soon after the pen's lift is printed (`-s`), not judged.
 
@@ -236,7 +237,13 @@ def test_a_picture_on_the_pad_is_answered_and_what_is_none_is_said(watched, pict
     expect(watched.locator("#answer")).to_contain_text("no picture: PNG and JPEG are read")
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize(
+    "tool",
+    [
+        tool if tool == "decision_regions" else pytest.param(tool, marks=pytest.mark.nightly)
+        for tool in TOOLS
+    ],
+)
 def test_a_tool_opens_on_the_chosen_trial(drawing, explored, screenshots, tool):
     sweep = sweeps.load("mlp", explored)
     best, heading = sweep.best().slot, HEADINGS[tool]

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.tensorflow, pytest.mark.slow]
 def champion(tmp_path_factory):
     """Return the address of the run of a real sweep's champion in a running UI, and its record."""
     home = tmp_path_factory.mktemp("interactive") / "mlruns"
-    sweep = sweeps.run("smoke", trials=2, home=home, progress="quiet", workers=1)
+    sweep = sweeps.run("smoke", trials=2, home=home, progress="quiet", workers=0)
     (folder,) = home.glob("artifacts/*/*/artifacts/interactive")
     run_id = folder.parents[1].name
     with sweeps_ui(home) as address:
@@ -56,6 +56,7 @@ def viewer(webgl, champion, screenshots):
     assert complaints == []
 
 
+@pytest.mark.nightly
 def test_a_temperature_is_moved_inside_mlflow(viewer):
     frame, record = viewer("softmax")
     play("softmax", frame, record)

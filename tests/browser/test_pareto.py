@@ -19,7 +19,7 @@ def sweep(tmp_path_factory):
     return sweeps.run(str(space), trials=40, home=home, workers=0, progress="quiet")
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture(params=["light", pytest.param("dark", marks=pytest.mark.nightly)])
 def report(request, browser, sweep):
     file = sweep.report(sweep.home.path.parent / "small.html")
     context = browser.new_context(

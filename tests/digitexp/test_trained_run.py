@@ -1,12 +1,12 @@
 """A folder of `digitexp train` read back: settings, data, network."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from digitexp.cli import app
 from digitexp.evaluation import accuracy
 from digitexp.trained_run import logits_of, read_run
 
@@ -22,8 +22,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     for name, net in NETS.items():
         options = ["--data", "sklearn-digits", "--epochs", "3", "--quiet", "-o", folder / name]
-        command = [sys.executable, "-m", "digitexp", "train", *options, *net]
-        subprocess.run(list(map(str, command)), check=True, capture_output=True, timeout=200)
+        assert CliRunner().invoke(app, ["train", *map(str, options), *net]).exit_code == 0
     return folder
 
 
@@ -94,14 +93,11 @@ def test_an_attack_of_size_zero_changes_nothing_and_larger_ones_hurt_more(traine
     assert found[-1] < found[0] - 0.3
 
 
-def test_the_command_draws_and_prints_the_curves(trained, tmp_path):
+def test_the_command_draws_and_prints_the_curves(trained, tmp_path, monkeypatch):
     folders = [str(trained / name) for name in NETS]
-    command = [sys.executable, "-m", "digitexp", "robustness", *folders]
-    done = subprocess.run(
-        [*command, "-o", "curves.png", "--json"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["robustness", *folders, "-o", "curves.png", "--json"])
+    assert (done.exit_code, done.stderr) == (0, "")
     told = json.loads(done.stdout)
     assert list(told["accuracies"]) == folders
     for name, folder in zip(NETS, folders, strict=True):

@@ -10,17 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.warm import Warm
-
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 
 
-@pytest.fixture(scope="module")
-def warm():
-    answering = Warm()
-    yield answering
-    answering.close()
+@pytest.fixture
+def folder(tmp_path, make_home):
+    """An empty folder but for MLflow's store in the home: its migrations take seconds."""
+    make_home("mlruns")
+    return tmp_path
 
 
 def blocks(page):
@@ -28,31 +26,33 @@ def blocks(page):
 
 
 @pytest.mark.cpu_seconds(15)  # seven trials of digits: what a newcomer sees first
-def test_the_first_commands_of_the_tutorial_work_with_half_of_their_trials(tmp_path, warm):
+def test_the_first_commands_of_the_tutorial_work_with_half_of_their_trials(folder, warm):
     plan, run, more, look, *_ = blocks(DOCS / "tutorial.md")
     assert ("sweeps plan" in plan, "--trials 6" in run, "--trials 8" in more) == (True,) * 3
     fewer = run.replace("--trials 6", "--trials 3"), more.replace("--trials 8", "--trials 4")
-    type_all([plan, *fewer, look], tmp_path, warm)
+    type_all([plan, *fewer, look], folder, warm)
 
 
 @pytest.mark.slow
 @pytest.mark.cpu_seconds(200)  # the how-to confirms a sweep: some fifty trainings
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda page: page.stem)
-def test_every_command_works(tmp_path, page, warm):
-    type_all(blocks(page), tmp_path, warm)
+def test_every_command_works(folder, page, warm):
+    type_all(blocks(page), folder, warm)
 
 
 @pytest.mark.slow
-def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(tmp_path, warm):
+def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(folder, warm):
     # What sets up is run by .ci/run, the UI by tests/end_to_end/test_first_ten_minutes.py, a
-    # confirmation, which is a hundred trainings, by tests/sweeps/finalizing/.
+    # confirmation, which is a hundred trainings, by tests/sweeps/finalizing/, what `sweeps init`
+    # writes by tests/sweeps/cli/test_init.py.
     elsewhere = re.compile(
-        r"^(make|python3 -m venv|pip|sweeps (ui|finalize|ensemble)|digitexp explore)\b.*$",
+        r"^(make|python3 -m venv|pip|sweeps (ui|finalize|ensemble)|digitexp explore"
+        r"|cd mine && sweeps run)\b.*$",
         re.MULTILINE,
     )
     typed = [elsewhere.sub("", block) for block in blocks(DOCS.parent / "README.md")]
     fewer = [re.sub(r"--trials (\d+)0\b", r"--trials \1", block) for block in typed]
-    type_all([re.sub(r"run mlp$", "run mlp --trials 2", block) for block in fewer], tmp_path, warm)
+    type_all([re.sub(r"run mlp$", "run mlp --trials 2", block) for block in fewer], folder, warm)
 
 
 def type_all(blocks, folder, warm):
@@ -61,7 +61,8 @@ def type_all(blocks, folder, warm):
     script = f'set -eux\npython() {{ {sys.executable} "$@"; }}\n{warm.functions()}'
     typed = "\n".join(blocks)
     # The same trials; workers, each of which imports TensorFlow anew, are tested elsewhere.
-    typed = re.sub(r"^(sweeps run (?!.*--workers)[^#\n]*)", r"\1 --workers 0 ", typed, flags=re.M)
+    sweeping = r"^((cd \S+ && )?sweeps (run|finalize) (?!.*--workers)[^#\n]*)"
+    typed = re.sub(sweeping, r"\1 --workers 0 ", typed, flags=re.M)
     ran = subprocess.run(
         ["bash", "-c", script + typed],
         cwd=folder, env=kept, capture_output=True, text=True, check=False,

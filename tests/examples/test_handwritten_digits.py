@@ -17,7 +17,7 @@ EXACT = ("data", "balance", "activations", "softmax", "temperature", "logits", "
 
 executing = [
     pytest.mark.tensorflow,
-    pytest.mark.slow,
+    pytest.mark.nightly,  # a minute; notebooks are executed in test_notebook.py
     pytest.mark.timeout(1200),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

@@ -50,12 +50,14 @@ def empty_study(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run_toy(toy_space, make_home, empty_study):
-    """Run the toy sweep quietly in the home of the given name."""
+    """Run the toy sweep quietly, without workers if none are given, in the home of that name."""
 
     def run(home="home", **options):
         folder = make_home(home)
         if {path.name for path in folder.iterdir()} == {"mlflow.db"}:
             shutil.copy(empty_study, folder)
+        if "executor" not in options:
+            options = {"workers": 0} | options
         return sweeps.run(str(toy_space), home=folder, progress="quiet", **options)
 
     return run

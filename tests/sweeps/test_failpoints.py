@@ -2,7 +2,7 @@
 
 import shutil
 import signal
-from functools import partial
+from functools import cache, partial
 
 import pytest
 
@@ -12,8 +12,10 @@ from sweeps.errors import StoreError, UsageError
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
+from tests.tiers import made_for_many
 
 TRIALS = 24  # of which 23 were sampled and have weights: 20 are kept
+FEW = 12  # the sampler has learnt by then, and no report is drawn, which takes as long as they
 EXTENSION = {"extend": True, "overrides": ("x=-1..0.9",)}
 AGAIN_AND_AGAIN = {"slot", "tell", "weights", "record", "run"}
 SHORT = ("sweep.synced", "slot.added", "record.renamed", "tell.constrained", "run.created")
@@ -21,19 +23,22 @@ SHORT = ("sweep.synced", "slot.added", "record.renamed", "tell.constrained", "ru
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, migrated_database):
-    """The space of the toy sweep, and the tables of runs that were left alone, also extended."""
+    """The space of the toy sweep, and the table of a run that was left alone, also extended."""
     folder = tmp_path_factory.mktemp("undisturbed")
     space = folder / "toy.yaml"
     space.write_text(TOY)
-    tables = {}
-    for extended in (False, True):
-        home = folder / str(extended)
+
+    @cache
+    def table_of(trials, extended):
+        home = folder / f"{trials} {extended}"
         home.mkdir()
         shutil.copy(migrated_database, home / "mlflow.db")
         run = partial(sweeps.run, str(space), home=home, progress="quiet", workers=0)
-        sweep = run(trials=5 if extended else TRIALS)
-        tables[extended] = table(run(trials=TRIALS, **EXTENSION) if extended else sweep)
-    return space, tables
+        with made_for_many():
+            sweep = run(trials=5 if extended else trials)
+            return table(run(trials=trials, **EXTENSION) if extended else sweep)
+
+    return space, table_of
 
 
 def marked(name):
@@ -45,14 +50,15 @@ def marked(name):
 def test_killed_at_any_point_and_resumed_it_ends_as_if_left_alone(
     undisturbed, tmp_path, migrated_database, name
 ):
-    space, tables = undisturbed
+    space, table_of = undisturbed
+    asked = FEW if name in SHORT else TRIALS
     home = tmp_path / "home"
     if not name.startswith("tracking."):
         home.mkdir()
         shutil.copy(migrated_database, home / "mlflow.db")
     words = ["run", str(space), "--home", str(home), "--workers", "0", "--trials"]
 
-    def run(failpoint="", trials=TRIALS, more=()):
+    def run(failpoint="", trials=asked, more=()):
         launched = Launched([*words, str(trials), *more], {failpoints.VARIABLE: failpoint})
         return launched.wait(), launched.stderr()
 
@@ -67,7 +73,7 @@ def test_killed_at_any_point_and_resumed_it_ends_as_if_left_alone(
     assert run(point, more=more)[0] == -signal.SIGKILL
     code, stderr = run(more=more)
     assert code == 0, stderr
-    assert_sound(home, tables[kind == "generation"])
+    assert_sound(home, table_of(asked, kind == "generation"))
 
 
 @pytest.mark.slow

@@ -216,7 +216,9 @@ def test_it_is_swept_by_workers_and_in_this_process_alike(
 
 @pytest.mark.slow
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("name", ["wine", "regression", "seeded"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("wine", marks=pytest.mark.nightly), "regression", "seeded"]
+)
 def test_an_export_answers_as_the_trial_that_was_recorded(tmp_path, make_home, monkeypatch, name):
     space = tmp_path / f"{name}.yaml"
     metric, direction = "best_val_loss", "minimize"

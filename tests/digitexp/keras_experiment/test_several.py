@@ -43,7 +43,7 @@ def go_on(epoch, metrics):
 
 @pytest.mark.slow
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("form", ["dict", "list", "tuple"])
+@pytest.mark.parametrize("form", ["dict", "list", pytest.param("tuple", marks=pytest.mark.nightly)])
 def test_outputs_are_judged_and_drawn_one_by_one(form):
     experiment = several_of(several_arrays(form), form)
     data = experiment.prepare(None, split_seed=0)
@@ -76,11 +76,13 @@ fixed: {{epochs: 2, form: dict}}
 
 @pytest.mark.slow
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("name", ["several", "several_streamed"])
+@pytest.mark.parametrize(
+    "name", ["several", pytest.param("several_streamed", marks=pytest.mark.nightly)]
+)
 def test_they_are_swept_replayed_and_exported(tmp_path, make_home, name):
     space = tmp_path / "several.yaml"
     space.write_text(SPACE.format(name=name))
-    sweep = sweeps.run(str(space), home=make_home(), workers=2, trials=2, progress="quiet")
+    sweep = sweeps.run(str(space), home=make_home(), workers=0, trials=2, progress="quiet")
     assert [row.state for row in sweep.rows()] == ["COMPLETE"] * 2
     found = {path.name for path in make_home().rglob("*.png") if path.parent.name != "images"}
     assert found == {name for name in PICTURES if name.endswith(".png")}

@@ -194,10 +194,15 @@ VARIANTS = {
     "tf_data": TrialConfig(units=(16,), input_pipeline="tf_data", epochs=2, seed=4),
     "smoothed": TrialConfig(units=(16,), label_smoothing=0.1, epochs=2, seed=4),
 }
+ALIKE = {"cnn", "mixed_float16"}
+"""Those that go the way of another one: of `normalised`, and of `mixed_bfloat16`."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(VARIANTS))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.nightly) if name in ALIKE else name for name in VARIANTS],
+)
 def test_every_kind_of_training_learns_and_has_a_seed_that_decides_it(name):
     config, data = replace(VARIANTS[name], learning_rate=0.01), small_digits()
     outcome = train(replace(config, epochs=6), data)

@@ -64,14 +64,12 @@ def test_pairs_have_the_same_images_and_seeds(tmp_path):
     learnt = pretraining_data(target, (8, 8), 300, split_seed=0)
     weights = pretrain(MLP, learnt, tmp_path / "first", said.append)
     found = compare(
-        MLP, target, str(weights), images_per_class=[4, 8], frozen=[0, 1], seeds=2, split_seed=0,
+        MLP, target, str(weights), images_per_class=[8], frozen=[0, 1], seeds=2, split_seed=0,
         say=said.append,
     )  # fmt: skip
-    assert [(one.images_per_class, one.frozen_layers) for one in found] == [
-        (4, 0), (4, 1), (8, 0), (8, 1),
-    ]  # fmt: skip
-    assert found[0].alone == found[1].alone != found[2].alone
-    assert [line.split(maxsplit=1)[0] for line in said[1:]] == [f"{i}/12" for i in range(1, 13)]
+    assert [(one.images_per_class, one.frozen_layers) for one in found] == [(8, 0), (8, 1)]
+    assert found[0].alone == found[1].alone
+    assert [line.split(maxsplit=1)[0] for line in said[1:]] == [f"{i}/6" for i in range(1, 7)]
 
     from dataclasses import replace
 
@@ -84,8 +82,8 @@ def test_pairs_have_the_same_images_and_seeds(tmp_path):
     )
     alone = replace(MLP, seed=1)
     started = replace(alone, initial_weights=str(weights), frozen_layers=1)
-    assert train(alone, data).metrics["best_val_accuracy"] == found[3].alone[1]
-    assert train(started, data).metrics["best_val_accuracy"] == found[3].started[1]
+    assert train(alone, data).metrics["best_val_accuracy"] == found[1].alone[1]
+    assert train(started, data).metrics["best_val_accuracy"] == found[1].started[1]
 
 
 @pytest.mark.slow

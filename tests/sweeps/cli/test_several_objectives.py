@@ -1,12 +1,14 @@
 """Sweeps with several objectives as a user types them."""
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from tests.homes import copy_home
 from tests.sweeps.launching import Launched
 from tests.sweeps.trading_experiment import TRADING, TWO
 
@@ -27,9 +29,20 @@ def call(make_home, tmp_path, monkeypatch):
     return call
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, migrated_database):
+    """Return a home with a sweep that has ended, to be copied."""
+    home = tmp_path_factory.mktemp("finished") / "home"
+    home.mkdir()
+    shutil.copy(migrated_database, home / "mlflow.db")
+    (space := home.with_name("trading.yaml")).write_text(TRADING)
+    sweeps.run(str(space), home=home, trials=14, workers=0, progress="quiet")
+    return home
+
+
 @pytest.fixture
-def swept(call):
-    assert call("run", "TRADING", "--trials", 16, "--workers", 0, "--quiet").exit_code == 0
+def swept(call, finished):
+    copy_home(finished, call.home)
     return sweeps.load("trading", call.home)
 
 

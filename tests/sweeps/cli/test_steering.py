@@ -71,7 +71,14 @@ def steered(make_home, migrated_database, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "words"), [(2, []), (0, []), (2, ["--now"]), (0, ["--now"])])
+@pytest.mark.parametrize(
+    ("workers", "words"),
+    [
+        (2, []),
+        (0, ["--now"]),
+        *(pytest.param(*other, marks=pytest.mark.nightly) for other in ((0, []), (2, ["--now"]))),
+    ],
+)
 def test_stop_ends_it_as_ctrl_c_does_and_the_same_command_goes_on(steered, workers, words):
     steered.start(workers=workers)
     steered.until(lambda: steered.recorded() >= 2)
@@ -191,8 +198,14 @@ def test_a_sweep_that_is_stopped_by_the_kernel_is_named(steered, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["stop", "pause"])
-@pytest.mark.parametrize("step", ["begun", "renamed", "done"])
+@pytest.mark.parametrize(
+    ("command", "step"),
+    [
+        *(("stop", step) for step in ("begun", "renamed", "done")),
+        ("pause", "done"),
+        *(pytest.param("pause", s, marks=pytest.mark.nightly) for s in ("begun", "renamed")),
+    ],
+)
 def test_a_request_that_is_killed_was_made_or_not(steered, command, step):
     steered.start(seconds=0.6)
     steered.until(lambda: steered.recorded() >= 1)

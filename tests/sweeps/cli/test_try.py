@@ -64,7 +64,7 @@ def test_queued_twice_it_is_tried_once_and_the_baseline_still_is(run_toy, finish
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["tpe", "qmc"])
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("qmc", marks=pytest.mark.nightly)])
 def test_with_the_same_hunches_in_the_same_slots_the_table_is_the_same(
     run_toy, finished_toy, attempt, make_home, sampler
 ):

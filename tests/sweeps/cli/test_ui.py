@@ -106,7 +106,10 @@ def test_a_server_that_cannot_start_shows_its_last_lines_and_fails(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 0), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.nightly)],
+)
 def test_it_answers_to_its_own_name_only_and_a_signal_leaves_no_process(
     real_home: Path, number: signal.Signals, code: int, capfd: pytest.CaptureFixture[str]
 ) -> None:

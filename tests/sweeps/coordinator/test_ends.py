@@ -1,13 +1,9 @@
 """How sweeps end when something goes wrong on the way: statuses, waits, exit of both stores."""
 
-import os
 import signal
-import subprocess
-import sys
 import textwrap
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -85,19 +81,13 @@ def test_sigterm_ends_the_parent_run_though_the_server_is_too_slow_for_the_other
 
 @pytest.mark.slow
 def test_sweeps_that_start_together_in_a_fresh_home_share_it(tmp_path, toy_space):
-    def start(name):
-        words = ["run", str(toy_space), "--home", str(tmp_path / "fresh"), "--name", name]
-        return subprocess.Popen(
-            [sys.executable, "-m", "sweeps", *words, "--trials", "2", "--quiet"],
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-        )
-
-    started = [start(name) for name in ("one", "two", "three")]
-    for process in started:
-        _, stderr = process.communicate(timeout=120)
-        assert (process.returncode, stderr) == (0, "")
+    words = ["run", str(toy_space), "--home", str(tmp_path / "fresh"), "--trials", "2"]
+    started = [
+        Launched([*words, "--workers", "0", "--quiet", "--name", name])
+        for name in ("one", "two", "three")
+    ]
+    for sweep in started:
+        assert (sweep.wait(), sweep.stderr()) == (0, "")
     client = open_client(f"sqlite:///{tmp_path / 'fresh' / 'mlflow.db'}")
     experiments = [e.experiment_id for e in client.search_experiments()]
     assert len(client.search_runs(experiments, "tags.kind = 'trial'")) == 6
@@ -118,20 +108,11 @@ def test_a_signal_shortens_the_wait_for_a_store_that_never_answers(toy_space, tm
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, never answers
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         words = ["run", str(toy_space), "--home", str(tmp_path / "home"), "--trials", "2"]
-        with subprocess.Popen(
-            [sys.executable, "-m", "sweeps", *words, "--tracking-uri", address],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-        ) as process:
-            for line in process.stderr:
-                if line.startswith("[2/2]"):
-                    break
-            time.sleep(0.5)
-            began = time.monotonic()
-            process.terminate()
-            stderr = process.stderr.read()
-            assert process.wait(30) == 143, stderr
+        running = Launched([*words, "--workers", "0", "--tracking-uri", address])
+        running.until_said("[2/2]")
+        time.sleep(0.5)
+        began = time.monotonic()
+        running.signal(signal.SIGTERM)
+        assert running.wait() == 143, running.stderr()
     assert time.monotonic() - began < 10
-    assert "Traceback" not in stderr
+    assert "Traceback" not in running.stderr()

@@ -1,10 +1,10 @@
 """Sweeps that go on in a changed space."""
 
+import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
+from functools import partial
 
 import optuna
 import pytest
@@ -13,8 +13,11 @@ from optuna.trial import TrialState
 
 import sweeps
 from sweeps.errors import UsageError
+from sweeps.records import RecordStore
+from sweeps.study.storage import StudyStore
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import table
+from tests.sweeps.launching import Launched
 
 SPACE = """
 experiment: tests.sweeps.toy_experiment:experiment
@@ -58,7 +61,8 @@ def run_space(tmp_path, make_home):
             baselines=options.pop("baselines", ""),
         )
         file.write_text(text)
-        return sweeps.run(str(file), home=make_home(home), progress="quiet", **options)
+        options = {"workers": 0, "progress": "quiet"} | options
+        return sweeps.run(str(file), home=make_home(home), **options)
 
     return run
 
@@ -186,11 +190,11 @@ def test_with_nothing_changed_a_sweep_just_goes_on(run_space):
     ],
 )
 def test_an_extension_is_the_same_in_one_go_or_in_steps_with_or_without_workers(run_space, changes):
-    options = {"trials": 26, **changes}
+    options = {"trials": 14, **changes}
     run_space("at once", trials=8, workers=0)
     at_once = table(run_space("at once", workers=0, extend=True, **options))
     run_space("steps", trials=8, workers=0)
-    run_space("steps", workers=0, extend=True, **{**options, "trials": 13})
+    run_space("steps", workers=0, extend=True, **{**options, "trials": 11})
     assert table(run_space("steps", workers=0, **options)) == at_once
     run_space("workers", trials=8, workers=2)
     assert table(run_space("workers", workers=2, extend=True, **options)) == at_once
@@ -198,13 +202,13 @@ def test_an_extension_is_the_same_in_one_go_or_in_steps_with_or_without_workers(
 
 @pytest.mark.slow
 def test_trials_outside_a_narrowed_space_stay_in_the_table_and_out_of_the_study(run_space):
-    before = table(run_space(trials=12))
-    after = run_space(trials=20, low=0, high=0.6, extend=True)
-    assert table(after)[:12] == before
-    assert all(0 <= row.params["x"] <= 0.6 for row in after.rows()[12:])
+    before = table(run_space(trials=8))
+    after = run_space(trials=14, low=0, high=0.6, extend=True)
+    assert table(after)[:8] == before
+    assert all(0 <= row.params["x"] <= 0.6 for row in after.rows()[8:])
     outside = {row.slot for row in after.rows() if not 0 <= row.params["x"] <= 0.6}
     assert outside
-    assert len(outside) < 12
+    assert len(outside) < 8
     for trial in study_of(after).trials:
         if trial.number in outside:
             assert (trial.state, trial.params) == (TrialState.FAIL, {})
@@ -217,14 +221,14 @@ def test_trials_outside_a_narrowed_space_stay_in_the_table_and_out_of_the_study(
 @pytest.mark.slow
 def test_a_parameter_that_is_gone_keeps_the_trials_that_had_its_default(run_space):
     kept = {"more": LAYERS, "first": "0.5, kind: a, layers: 0"}
-    before = run_space(trials=14, **kept).rows()
-    after = run_space(trials=18, extend=True)
-    states = [trial.state for trial in study_of(after).trials[:14]]
+    before = run_space(trials=10, **kept).rows()
+    after = run_space(trials=14, extend=True)
+    states = [trial.state for trial in study_of(after).trials[:10]]
     had_default = [row.params["layers"] == 0 for row in before]
     assert [state == TrialState.COMPLETE for state in states] == had_default
     assert True in had_default
     assert False in had_default
-    assert all(row.params.keys() == {"x", "kind"} for row in after.rows()[14:])
+    assert all(row.params.keys() == {"x", "kind"} for row in after.rows()[10:])
 
 
 @pytest.mark.slow
@@ -283,28 +287,20 @@ def test_an_unfinished_trial_is_finished_as_it_was_proposed(run_space, tmp_path)
     assert running == (0,)
 
 
-KILLED = """
-import os, signal, sys
-import sweeps
-from sweeps.records import RecordStore
-from sweeps.study.storage import StudyStore
+def kill_at(owner, method, calls, when):
+    """Have this process killed before or after so many calls of a method."""
+    original, left = getattr(owner, method), [calls]
 
-space, home, owner, method, calls, when = sys.argv[1:]
-kind = {"RecordStore": RecordStore, "StudyStore": StudyStore}[owner]
-original, left = getattr(kind, method), [int(calls)]
+    def killing(*args, **options):
+        left[0] -= 1
+        if left[0] == 0 and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*args, **options)
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
-def killing(*args, **options):
-    left[0] -= 1
-    if left[0] == 0 and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    result = original(*args, **options)
-    if left[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-
-setattr(kind, method, killing)
-sweeps.run(space, home=home, progress="quiet", trials=14, workers=0, extend=True)
-"""
+    setattr(owner, method, killing)
 
 
 @pytest.mark.slow
@@ -317,15 +313,15 @@ def test_an_extension_that_is_killed_again_and_again_equals_the_undisturbed_one(
     run_space(trials=8, workers=0)
     (tmp_path / "toy.yaml").write_text((tmp_path / "toy.yaml").read_text().replace("1}", "2}", 1))
     for *point, generation in [
-        ("RecordStore", "write_generation", "1", "before", 1),
-        ("RecordStore", "write_generation", "1", "after", 2),
-        ("StudyStore", "add", "5", "after", 2),
-        ("StudyStore", "tell", "7", "before", 2),
-        ("RecordStore", "write", "2", "after", 2),
+        (RecordStore, "write_generation", 1, "before", 1),
+        (RecordStore, "write_generation", 1, "after", 2),
+        (StudyStore, "add", 5, "after", 2),
+        (StudyStore, "tell", 7, "before", 2),
+        (RecordStore, "write", 2, "after", 2),
     ]:
-        command = [sys.executable, "-c", KILLED, str(tmp_path / "toy.yaml"), str(make_home())]
-        ended = subprocess.run([*command, *point], check=False, capture_output=True, timeout=60)
-        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+        words = ["run", str(tmp_path / "toy.yaml"), "--home", str(make_home()), "--workers", "0"]
+        killed = Launched([*words, "--trials", "14", "--extend"], before=[partial(kill_at, *point)])
+        assert killed.wait() == -signal.SIGKILL, killed.stderr()
         assert sweeps.load("toy", make_home()).info.generation == generation
     after = run_space(**wider)
     assert table(after) == table(undisturbed)

@@ -24,8 +24,8 @@ def test_a_sweep_ends_with_as_many_outcomes_as_were_asked_for(run_toy):
 
 
 @pytest.mark.slow
-def test_the_same_command_twice_adds_nothing(run_toy):
-    once = table(run_toy(trials=6))
+def test_the_same_command_twice_adds_nothing(finished_toy, run_toy):
+    once = table(finished_toy(trials=6))
     assert table(run_toy(trials=6)) == once
     assert table(run_toy(trials=3)) == once
 
@@ -57,8 +57,8 @@ def test_an_interrupted_sweep_that_is_resumed_equals_the_undisturbed_one(
     assert resumed.rows()[0].attempts == 2
 
 
-def test_the_best_trial_is_found_and_its_model_loads(run_toy):
-    sweep = run_toy(trials=10)
+def test_the_best_trial_is_found_and_its_model_loads(finished_toy):
+    sweep = finished_toy(trials=10)
     best = sweep.best()
     assert best.value == max(row.objective for row in sweep.rows())
     assert best.load_model() == best.value == best.metrics["score"]
@@ -91,16 +91,16 @@ def test_a_diverged_trial_is_failed_for_us_and_a_warning_to_the_sampler(run_toy)
     assert sum(row.params["x"] > 0 for row in rows[-10:]) < 5
 
 
-def test_the_study_holds_every_slot_with_all_its_parameters(run_toy):
-    sweep = run_toy(trials=8)
+def test_the_study_holds_every_slot_with_all_its_parameters(finished_toy):
+    sweep = finished_toy(trials=8)
     study = optuna.load_study(study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}")
     assert [t.params for t in study.trials] == [dict(row.params) for row in sweep.rows()]
     assert all(t.state.is_finished() for t in study.trials)
 
 
 @pytest.mark.slow
-def test_a_study_that_lost_its_last_commits_is_rebuilt_from_records(run_toy):
-    sweep = run_toy(trials=6)
+def test_a_study_that_lost_its_last_commits_is_rebuilt_from_records(finished_toy, run_toy):
+    sweep = finished_toy(trials=6)
     with closing(sqlite3.connect(sweep.home.optuna_db)) as database, database:
         lost = ("params", "user_attributes", "system_attributes", "values")
         for part in lost:
@@ -112,19 +112,19 @@ def test_a_study_that_lost_its_last_commits_is_rebuilt_from_records(run_toy):
     assert table(run_toy(trials=6)) == before
     study = optuna.load_study(study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}")
     assert [t.value for t in study.trials] == [row.objective for row in sweep.rows()]
-    assert table(run_toy(trials=9)) == table(run_toy("other", trials=9))
+    assert table(run_toy(trials=9)) == table(finished_toy("other", trials=9))
 
 
 @pytest.mark.slow
 def test_a_median_pruner_ends_bad_trials_early(run_toy):
-    rows = run_toy(trials=40, pruner="median").rows()
+    rows = run_toy(trials=20, pruner="median").rows()
     pruned = [row for row in rows if row.state == "PRUNED"]
     assert pruned
     assert all(row.epochs < 3 and row.objective is None for row in pruned)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
+@pytest.mark.parametrize("pruner", ["hyperband", pytest.param("asha", marks=pytest.mark.nightly)])
 def test_rungs_survive_an_interruption(run_toy, toy_space, pruner):
     # Lengths differ, so that a pruner that learns its resources from the first trials shows.
     text = toy_space.read_text().replace("fixed: {epochs: 3}\n", "")
@@ -219,17 +219,17 @@ def test_data_that_may_come_differently_are_said_at_the_start_and_tagged(
     ],
 )
 def test_the_same_name_with_other_options_is_refused_naming_the_difference(
-    run_toy, other, expected
+    finished_toy, run_toy, other, expected
 ):
-    before = table(run_toy(trials=2))
+    before = table(finished_toy(trials=2))
     with pytest.raises(UsageError, match=expected):
         run_toy(trials=2, **other)
     assert table(run_toy(trials=2)) == before
 
 
 @pytest.mark.slow
-def test_a_second_coordinator_is_refused_and_told_who_the_first_is(run_toy):
-    sweep = run_toy(trials=2)
+def test_a_second_coordinator_is_refused_and_told_who_the_first_is(finished_toy, run_toy):
+    sweep = finished_toy(trials=2)
     folder = sweep.home.records / sweep.info.id
     with (
         SweepLock(folder / "lock", sweep.name),
@@ -241,7 +241,7 @@ def test_a_second_coordinator_is_refused_and_told_who_the_first_is(run_toy):
 
 @pytest.mark.slow
 def test_weights_are_kept_for_baselines_and_the_best_twenty(run_toy):
-    sweep = run_toy(trials=30)
+    sweep = run_toy(trials=24)
     ranked = sorted(sweep.rows()[1:], key=lambda row: -row.objective)
     keep = {0, *(row.slot for row in ranked[:20])}
     folder = sweep.home.records / sweep.info.id
@@ -249,8 +249,8 @@ def test_weights_are_kept_for_baselines_and_the_best_twenty(run_toy):
 
 
 @pytest.mark.slow
-def test_a_killed_attempt_never_gives_its_number_to_another(run_toy):
-    sweep = run_toy(trials=3)
+def test_a_killed_attempt_never_gives_its_number_to_another(finished_toy, run_toy):
+    sweep = finished_toy(trials=3)
     # As a kill leaves it: the slot is stored and its second attempt was begun, nothing recorded.
     (sweep.home.store(sweep.info.id).folder / "0002-1.record").unlink()
     with closing(sqlite3.connect(sweep.home.optuna_db)) as database, database:
@@ -259,13 +259,13 @@ def test_a_killed_attempt_never_gives_its_number_to_another(run_toy):
     assert run_toy(trials=3).rows()[2].attempts == 2
 
 
-def test_a_complete_sweep_is_not_late(run_toy):
-    sweep = run_toy(trials=4)
+def test_a_complete_sweep_is_not_late(finished_toy, run_toy):
+    sweep = finished_toy(trials=4)
     assert table(run_toy(trials=4, timeout=1e-9)) == table(sweep)
 
 
-def test_a_look_at_the_lock_does_not_refuse_a_start(run_toy, monkeypatch):
-    sweep = run_toy(trials=1)
+def test_a_look_at_the_lock_does_not_refuse_a_start(finished_toy, run_toy):
+    sweep = finished_toy(trials=1)
     descriptor = os.open(sweep.home.records / sweep.info.id / "lock", os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     threading.Timer(0.1, os.close, [descriptor]).start()

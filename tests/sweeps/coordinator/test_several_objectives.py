@@ -1,5 +1,7 @@
 """Sweeps with several objectives: the same promises, and a front in place of a best trial."""
 
+import shutil
+
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -35,6 +37,16 @@ def run_trading(tmp_path, make_home):
     return run
 
 
+@pytest.fixture(scope="module")
+def traded(tmp_path_factory, migrated_database):
+    """Return a trading sweep of 45 trials that has ended, only to be looked at."""
+    home = tmp_path_factory.mktemp("traded") / "home"
+    home.mkdir()
+    shutil.copy(migrated_database, home / "mlflow.db")
+    (space := home.with_name("trading.yaml")).write_text(TRADING)
+    return sweeps.run(str(space), home=home, trials=45, workers=0, progress="quiet")
+
+
 def values(sweep):
     return [row.values(sweep.info.objectives) for row in sweep.rows()]
 
@@ -55,16 +67,18 @@ def study_of(sweep):
     ids=["tpe", "nsga2", "qmc"],
 )
 def test_in_one_go_in_steps_or_by_workers_the_trials_are_the_same(run_trading, options):
-    undisturbed = run_trading("undisturbed", trials=18, workers=0, **options)
+    undisturbed = run_trading("undisturbed", trials=14, workers=0, **options)
     run_trading("stepwise", trials=9, workers=0, **options)
-    stepwise = run_trading("stepwise", trials=18, workers=2, **options)
-    workers = run_trading("workers", trials=18, workers=2, **options)
+    stepwise = run_trading("stepwise", trials=14, workers=2, **options)
+    workers = run_trading("workers", trials=14, workers=2, **options)
     assert table(stepwise) == table(workers) == table(undisturbed)
     assert values(stepwise) == values(workers) == values(undisturbed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, NSGA2], ids=["tpe", "nsga2"])
+@pytest.mark.parametrize(
+    "options", [{}, pytest.param(NSGA2, marks=pytest.mark.nightly)], ids=["tpe", "nsga2"]
+)
 def test_interrupted_and_resumed_it_equals_the_undisturbed_one(run_trading, tmp_path, options):
     flag = tmp_path / "flag"
     more = {**options, "trials": 14, "workers": 0}
@@ -93,24 +107,22 @@ def test_both_objectives_steer_tpe_towards_the_front(run_trading):
 
 
 @pytest.mark.slow
-def test_the_study_holds_every_value_and_its_best_trials_are_the_front(run_trading):
-    sweep = run_trading(trials=30, workers=0)
-    study = study_of(sweep)
+def test_the_study_holds_every_value_and_its_best_trials_are_the_front(traded):
+    study = study_of(traded)
     assert [way.name for way in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     stored = [tuple(t.values) if t.state == TrialState.COMPLETE else None for t in study.trials]
-    assert stored == values(sweep)
-    front = {trial.slot for trial in sweep.pareto_front()}
+    assert stored == values(traded)
+    front = {trial.slot for trial in traded.pareto_front()}
     assert front == {trial.number for trial in study.best_trials}
     assert len(front) > 1
 
 
 @pytest.mark.slow
-def test_a_trial_of_which_one_objective_is_no_number_has_diverged(run_trading):
-    sweep = run_trading(trials=25, workers=0)
-    diverged = [row for row in sweep.rows() if row.reason == "diverged"]
+def test_a_trial_of_which_one_objective_is_no_number_has_diverged(traded):
+    diverged = [row for row in traded.rows() if row.reason == "diverged"]
     assert diverged, "kind c costs NaN"
     assert all(row.params["kind"] == "c" for row in diverged)
-    trials = study_of(sweep).trials
+    trials = study_of(traded).trials
     for row in diverged:
         assert (row.state, trials[row.slot].state) == ("FAILED", TrialState.PRUNED)
         assert trials[row.slot].values is None
@@ -124,13 +136,12 @@ def test_a_trial_without_one_of_its_objectives_fails_and_says_which(run_trading)
     assert "returned no metric 'absent'" in row.error
 
 
-def test_there_is_no_best_trial_and_the_error_says_where_to_look(run_trading):
-    sweep = run_trading(trials=4, workers=0)
-    for ask in (sweep.best, sweep.confusion, lambda: sweep.model_uri):
+def test_there_is_no_best_trial_and_the_error_says_where_to_look(traded):
+    for ask in (traded.best, traded.confusion, lambda: traded.model_uri):
         with pytest.raises(UsageError, match=r"several objectives \(score, cost\).*pareto_front"):
             ask()
-    assert [t.values["score"] for t in sweep.pareto_front()] == sorted(
-        (t.values["score"] for t in sweep.pareto_front()), reverse=True
+    assert [t.values["score"] for t in traded.pareto_front()] == sorted(
+        (t.values["score"] for t in traded.pareto_front()), reverse=True
     )
 
 
@@ -143,12 +154,11 @@ def test_with_one_objective_the_front_is_the_best_trial(run_toy):
 
 
 @pytest.mark.slow
-def test_the_frame_has_a_column_for_each_and_who_is_on_the_front(run_trading):
-    sweep = run_trading(trials=20, workers=0)
-    frame = sweep.trials()
+def test_the_frame_has_a_column_for_each_and_who_is_on_the_front(traded):
+    frame = traded.trials()
     assert list(frame.columns[frame.columns.get_loc("score") :][:2]) == ["score", "cost"]
     assert str(frame["on_front"].dtype) == "boolean"
-    assert set(frame[frame.on_front].slot) == {t.slot for t in sweep.pareto_front()}
+    assert set(frame[frame.on_front].slot) == {t.slot for t in traded.pareto_front()}
 
 
 def test_stop_after_counts_trials_that_do_not_change_the_front():
@@ -173,12 +183,11 @@ def test_a_sweep_whose_front_stands_still_ends(run_trading):
 
 
 @pytest.mark.slow
-def test_weights_of_the_front_are_kept_however_many_are_better_in_the_first(run_trading):
-    sweep = run_trading(trials=45, workers=0)
-    store = sweep.home.store(sweep.info.id)
+def test_weights_of_the_front_are_kept_however_many_are_better_in_the_first(traded):
+    store = traded.home.store(traded.info.id)
     kept = {int(path.stem.split("-")[0]) for path in store.folder.glob("*.weights")}
-    assert {trial.slot for trial in sweep.pareto_front()} <= kept
-    best = sorted((r for r in sweep.rows() if r.objective is not None), key=lambda r: -r.objective)
+    assert {trial.slot for trial in traded.pareto_front()} <= kept
+    best = sorted((r for r in traded.rows() if r.objective is not None), key=lambda r: -r.objective)
     assert {row.slot for row in best[:20]} <= kept
     assert len(kept) < len(best)
 
@@ -202,7 +211,9 @@ def test_a_study_written_anew_from_the_records_is_the_same(run_trading, make_hom
     assert [(t.state, t.values, t.params, t.constraints) for t in study_of(sweep).trials] == before
     tracking = f"sqlite:///{make_home() / 'mlflow.db'}"
     assert examine_sweep(Home(make_home()), sweep.info, tracking).problems == []
-    assert table(run_trading(trials=16, workers=0)) == table(run_trading("other", trials=16))
+    assert table(run_trading(trials=14, workers=0)) == table(
+        run_trading("other", trials=14, workers=0)
+    )
 
 
 @pytest.mark.slow

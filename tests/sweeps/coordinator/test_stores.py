@@ -21,12 +21,13 @@ from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 from tests.sweeps.soundness import assert_sound, slots
 
 TRIALS = 8
+RUN = ["run", "--workers", "0"]
 
 
 @pytest.fixture
-def undisturbed(run_toy):
+def undisturbed(finished_toy):
     """The table of a sweep that is left alone."""
-    return table(run_toy("undisturbed", trials=TRIALS))
+    return table(finished_toy("undisturbed", trials=TRIALS))
 
 
 def execute(database, *statements):
@@ -65,7 +66,7 @@ def lose_records(sweep, kept):
 @pytest.mark.slow
 @pytest.mark.parametrize("lose", [lose_slots, lose_outcomes])
 def test_a_study_that_lost_its_last_commits_is_rebuilt(run_toy, make_home, undisturbed, lose):
-    for kept in range(TRIALS + 1):
+    for kept in (0, 1, TRIALS // 2, TRIALS - 1, TRIALS):
         home = make_home(str(kept))
         shutil.copytree(make_home("undisturbed"), home, dirs_exist_ok=True)
         lose(home / "optuna.db", kept)
@@ -81,9 +82,11 @@ def replace_tracking(home, empty):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("missing", range(1, 5))  # ask_ahead is 4: so many may be in flight
-def test_slots_that_were_asked_but_not_recorded_run_again(run_toy, make_home, undisturbed, missing):
-    sweep = run_toy(trials=TRIALS - 2)
+@pytest.mark.parametrize("missing", [1, 4])  # ask_ahead is 4: so many may be in flight
+def test_slots_that_were_asked_but_not_recorded_run_again(
+    finished_toy, run_toy, make_home, undisturbed, missing
+):
+    sweep = finished_toy(trials=TRIALS - 2)
     kept = TRIALS - 2 - missing
     lose_outcomes(make_home() / "optuna.db", kept)
     lose_records(sweep, kept)
@@ -95,8 +98,10 @@ def test_slots_that_were_asked_but_not_recorded_run_again(run_toy, make_home, un
 
 
 @pytest.mark.slow
-def test_without_its_study_a_sweep_goes_on_from_its_records(run_toy, make_home, undisturbed):
-    run_toy(trials=TRIALS - 3)
+def test_without_its_study_a_sweep_goes_on_from_its_records(
+    finished_toy, run_toy, make_home, undisturbed
+):
+    finished_toy(trials=TRIALS - 3)
     for path in make_home().glob("optuna.db*"):
         path.unlink()
     run_toy(trials=TRIALS)
@@ -107,9 +112,9 @@ def test_without_its_study_a_sweep_goes_on_from_its_records(run_toy, make_home, 
 @pytest.mark.parametrize("name", ["optuna.db", "mlflow.db"])
 @pytest.mark.parametrize("contents", [b"", b"no database at all"])
 def test_a_damaged_database_is_refused_until_it_is_moved_away(
-    run_toy, make_home, undisturbed, name, contents
+    finished_toy, run_toy, make_home, undisturbed, name, contents
 ):
-    run_toy(trials=TRIALS - 3)
+    finished_toy(trials=TRIALS - 3)
     path = make_home() / name
     path.write_bytes(contents)
     before = sorted(make_home().rglob("*"))
@@ -127,8 +132,10 @@ def test_a_damaged_database_is_refused_until_it_is_moved_away(
 
 
 @pytest.mark.slow
-def test_a_torn_record_is_put_aside_and_its_trial_runs_again(run_toy, make_home, undisturbed):
-    sweep = run_toy(trials=TRIALS)
+def test_a_torn_record_is_put_aside_and_its_trial_runs_again(
+    finished_toy, run_toy, make_home, undisturbed
+):
+    sweep = finished_toy(trials=TRIALS)
     torn = sweep.home.store(sweep.info.id).folder / "0003-1.record"
     torn.write_bytes(torn.read_bytes()[:-1])
     with pytest.warns(UserWarning, match=r"0003-1\.record: torn record.*left out"):
@@ -141,8 +148,8 @@ def test_a_torn_record_is_put_aside_and_its_trial_runs_again(run_toy, make_home,
 
 
 @pytest.mark.slow
-def test_a_sweep_that_cannot_be_read_any_more_hides_no_other(run_toy, make_home):
-    first = run_toy(trials=1)
+def test_a_sweep_that_cannot_be_read_any_more_hides_no_other(finished_toy, run_toy, make_home):
+    first = finished_toy(trials=1)
     second = run_toy(trials=1, name="second")
     (first.home.records / first.info.id / "sweep.json").write_text('{"id": ')
     assert sweeps.load("second", make_home()).info == second.info
@@ -152,9 +159,9 @@ def test_a_sweep_that_cannot_be_read_any_more_hides_no_other(run_toy, make_home)
 
 @pytest.mark.slow
 def test_a_database_that_is_locked_for_a_while_holds_the_sweep_up(
-    run_toy, make_home, undisturbed, monkeypatch
+    finished_toy, run_toy, make_home, undisturbed, monkeypatch
 ):
-    run_toy(trials=3)
+    finished_toy(trials=3)
     with locked(make_home() / "optuna.db") as release:
         timer = threading.Timer(2.0, release)
         timer.start()
@@ -209,10 +216,10 @@ def run_with(on_record, run_toy, monkeypatch):
 
 @pytest.mark.slow
 def test_sigterm_ends_a_sweep_that_waits_for_a_database(
-    toy_space, make_home, tmp_path, undisturbed
+    finished_toy, toy_space, make_home, undisturbed
 ):
-    words = ["run", str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
-    assert Launched([*words[:-1], "2"]).wait() == 0
+    words = [*RUN, str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
+    finished_toy(trials=2)
     with locked(make_home() / "optuna.db"):
         waits = Launched(words)
         waits.until_said("another process has locked it")
@@ -233,10 +240,10 @@ def test_sigterm_ends_a_sweep_that_waits_for_a_database(
     ],
 )
 def test_a_full_disk_ends_the_sweep_and_damages_nothing(
-    toy_space, make_home, tmp_path, undisturbed, limit, fragment
+    finished_toy, toy_space, make_home, undisturbed, limit, fragment
 ):
-    words = ["run", str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
-    assert Launched([*words[:-1], "2"]).wait() == 0
+    words = [*RUN, str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
+    finished_toy(trials=2)
     full = Launched(words, before=[no_file_beyond(limit)])
     assert full.wait() == 1, full.stderr()
     last = full.stderr().splitlines()[-1]
@@ -259,7 +266,7 @@ def no_file_beyond(size):
 def test_without_room_for_a_new_sweep_there_is_none_or_an_empty_one(
     toy_space, make_home, undisturbed, limit, fragment
 ):
-    words = ["run", str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
+    words = [*RUN, str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
     full = Launched(words, before=[no_file_beyond(limit)])
     assert full.wait() == 1, full.stderr()
     assert fragment in full.stderr()
@@ -272,9 +279,11 @@ def test_without_room_for_a_new_sweep_there_is_none_or_an_empty_one(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["optuna.db", "mlflow.db", "."])
-def test_what_is_read_only_is_refused_and_left_as_it_is(toy_space, make_home, undisturbed, what):
-    words = ["run", str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
-    assert Launched([*words[:-1], "2"]).wait() == 0
+def test_what_is_read_only_is_refused_and_left_as_it_is(
+    finished_toy, toy_space, make_home, undisturbed, what
+):
+    words = [*RUN, str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
+    finished_toy(trials=2)
     path = make_home() / what
     mode = path.stat().st_mode
     path.chmod(mode & ~0o222)

@@ -61,7 +61,7 @@ def one_worker_slowed():
 def test_neither_the_number_of_workers_nor_their_speed_changes_any_trial(run_toy, pruner):
     # Past TPE's ten start-up trials; durations differ by a factor of five.
     options = {
-        "trials": 30,
+        "trials": 20,
         "pruner": pruner,
         "overrides": ("longest_seconds=0.025", "epochs=9"),
     }

@@ -32,7 +32,7 @@ baselines:
   slow: {learning_rate: 0.001}
 defaults: {finalize: {top: 2, blocks: 8}}
 """
-WORDS = ("finalize", "nets", "--top", 2, "--blocks", 8)
+WORDS = ("finalize", "nets", "--top", 2, "--blocks", 8, "--workers", 0)
 realistic = [pytest.mark.slow, pytest.mark.tensorflow]
 
 
@@ -48,7 +48,7 @@ def home(tmp_path_factory):
     call = caller(folder / "mlruns")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        words = ("--trials", 4, "--workers", 2, "--finalize")
+        words = ("--trials", 4, "--workers", 0, "--finalize")
         ran = call("run", folder / "nets.yaml", *words)
         assert ran.exit_code == 0, ran.output
         assert "The best of the search" in ran.stdout

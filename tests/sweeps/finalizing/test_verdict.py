@@ -92,7 +92,9 @@ def test_how_many_blocks_are_needed_is_said_where_more_would_settle_it():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("points", [0.0, 0.4, 0.8])
+@pytest.mark.parametrize(
+    "points", [0.4, *(pytest.param(points, marks=pytest.mark.nightly) for points in (0.0, 0.8))]
+)
 def test_what_is_open_is_never_said_to_be_settled_by_as_many_blocks(points):
     for verdict in verdicts(points, 6, 20, draws=20):
         for standing in verdict.standings:

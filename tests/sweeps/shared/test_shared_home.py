@@ -130,7 +130,7 @@ def test_a_killed_coordinator_is_resumed_from_its_own_home_at_once(host, storage
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["fast", "immediate"])
+@pytest.mark.parametrize("mode", [pytest.param("fast", marks=pytest.mark.nightly), "immediate"])
 def test_a_database_that_is_away_for_a_while_delays_a_sweep_and_loses_nothing(
     host, run_toy, postgres, storage, mode
 ):

@@ -212,8 +212,14 @@ def test_the_description_is_what_mlflow_itself_would_write(serving, tmp_path, mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", KILLED)
-@pytest.mark.parametrize("cure", ["run", "sync"])
+@pytest.mark.parametrize(
+    ("cure", "point"),
+    [
+        *(("run", point) for point in KILLED),
+        ("sync", KILLED[-1]),
+        *(pytest.param("sync", point, marks=pytest.mark.nightly) for point in KILLED[:-1]),
+    ],
+)
 def test_killed_between_any_two_steps_it_is_completed_without_a_double(serving, point, cure):
     serving.killed(point)
     if cure == "run":
