@@ -25,12 +25,11 @@ def file(sweep):
     return sweep.report(sweep.home.path.parent / "confusing.html")
 
 
-@pytest.fixture
+@pytest.fixture(params=["light", pytest.param("dark", marks=pytest.mark.nightly)])
 def report(request, browser, file):
     """Open it offline, in light or dark, and collect whatever it complains of."""
-    scheme = getattr(request, "param", "light")
     context = browser.new_context(
-        viewport={"width": 1300, "height": 900}, color_scheme=scheme, offline=True
+        viewport={"width": 1300, "height": 900}, color_scheme=request.param, offline=True
     )
     page = context.new_page()
     page.complaints, page.requests = [], []
@@ -45,7 +44,7 @@ def report(request, browser, file):
     context.close()
 
 
-@pytest.mark.parametrize("report", ["light", "dark"], indirect=True)
+@pytest.mark.parametrize("report", ["light", "dark"], indirect=True)  # dark at each push, too
 def test_every_chart_is_drawn(report, screenshots):
     charts = report.locator("[data-chart]")
     assert charts.count() >= 15

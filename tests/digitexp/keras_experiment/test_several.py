@@ -77,12 +77,14 @@ fixed: {{epochs: 2, form: dict}}
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
-    "name", ["several", pytest.param("several_streamed", marks=pytest.mark.nightly)]
-)
-def test_they_are_swept_replayed_and_exported(tmp_path, make_home, name):
+    ("name", "workers"),
+    [("several", 0), *(pytest.param(name, 2, marks=pytest.mark.nightly)
+                       for name in ("several", "several_streamed"))],
+)  # fmt: skip
+def test_they_are_swept_replayed_and_exported(tmp_path, make_home, name, workers):
     space = tmp_path / "several.yaml"
     space.write_text(SPACE.format(name=name))
-    sweep = sweeps.run(str(space), home=make_home(), workers=0, trials=2, progress="quiet")
+    sweep = sweeps.run(str(space), home=make_home(), workers=workers, trials=2, progress="quiet")
     assert [row.state for row in sweep.rows()] == ["COMPLETE"] * 2
     found = {path.name for path in make_home().rglob("*.png") if path.parent.name != "images"}
     assert found == {name for name in PICTURES if name.endswith(".png")}

@@ -172,7 +172,7 @@ SPACE = """
 experiment: digitexp.experiment:experiment
 objective: {{metric: best_val_accuracy, direction: maximize}}
 parameters:
-  frozen_layers: {{type: int, low: 0, high: 1}}
+  frozen_layers: {{type: int, low: 0, high: 2}}
   initial_weights: {{type: categorical, choices: ['{first}', '{second}']}}
 fixed: {{hidden_layers: 2, units_1: 12, units_2: 8, epochs: 2}}
 """
@@ -184,13 +184,13 @@ def test_a_sweep_searches_where_to_start_and_how_much_to_freeze(files, tmp_path,
     space = tmp_path / "start.yaml"
     space.write_text(SPACE.format(first=starts[0], second=starts[1]))
     sweep = sweeps.run(
-        str(space), home=make_home(), trials=4, sampler="grid", workers=0,
+        str(space), home=make_home(), trials=6, sampler="grid", workers=0,
         data="sklearn-digits", progress="quiet",
     )  # fmt: skip
     rows = sweep.rows()
-    assert [row.state for row in rows] == ["COMPLETE"] * 4
+    assert [row.state for row in rows] == ["COMPLETE"] * 6
     tried = {(row.params["frozen_layers"], row.params["initial_weights"]) for row in rows}
-    assert tried == {(frozen, path) for frozen in (0, 1) for path in starts}
+    assert tried == {(frozen, path) for frozen in (0, 1, 2) for path in starts}
 
 
 def test_a_sweep_from_a_file_that_is_away_is_refused_before_anything_exists(tmp_path):

@@ -58,18 +58,24 @@ MLP = TrialConfig(units=(10,), epochs=3, learning_rate=0.01)
 
 @pytest.mark.slow
 @pytest.mark.tensorflow
-def test_pairs_have_the_same_images_and_seeds(tmp_path):
+@pytest.mark.parametrize("sizes", [[8], pytest.param([4, 8], marks=pytest.mark.nightly)])
+def test_pairs_have_the_same_images_and_seeds(tmp_path, sizes):
     said = []
     target = load_source("sklearn-digits")
     learnt = pretraining_data(target, (8, 8), 300, split_seed=0)
     weights = pretrain(MLP, learnt, tmp_path / "first", said.append)
     found = compare(
-        MLP, target, str(weights), images_per_class=[8], frozen=[0, 1], seeds=2, split_seed=0,
+        MLP, target, str(weights), images_per_class=sizes, frozen=[0, 1], seeds=2, split_seed=0,
         say=said.append,
     )  # fmt: skip
-    assert [(one.images_per_class, one.frozen_layers) for one in found] == [(8, 0), (8, 1)]
-    assert found[0].alone == found[1].alone
-    assert [line.split(maxsplit=1)[0] for line in said[1:]] == [f"{i}/6" for i in range(1, 7)]
+    pairs = [(size, frozen) for size in sizes for frozen in (0, 1)]
+    assert [(one.images_per_class, one.frozen_layers) for one in found] == pairs
+    assert found[-2].alone == found[-1].alone
+    assert len({tuple(one.alone) for one in found}) == len(sizes)
+    count = 6 * len(sizes)
+    assert [line.split(maxsplit=1)[0] for line in said[1:]] == [
+        f"{i}/{count}" for i in range(1, count + 1)
+    ]
 
     from dataclasses import replace
 
@@ -82,8 +88,8 @@ def test_pairs_have_the_same_images_and_seeds(tmp_path):
     )
     alone = replace(MLP, seed=1)
     started = replace(alone, initial_weights=str(weights), frozen_layers=1)
-    assert train(alone, data).metrics["best_val_accuracy"] == found[1].alone[1]
-    assert train(started, data).metrics["best_val_accuracy"] == found[1].started[1]
+    assert train(alone, data).metrics["best_val_accuracy"] == found[-1].alone[1]
+    assert train(started, data).metrics["best_val_accuracy"] == found[-1].started[1]
 
 
 @pytest.mark.slow

@@ -189,12 +189,17 @@ def test_with_nothing_changed_a_sweep_just_goes_on(run_space):
         {"low": 0, "high": 0.6, "pruner": "median", "ask_ahead": 2},
     ],
 )
-def test_an_extension_is_the_same_in_one_go_or_in_steps_with_or_without_workers(run_space, changes):
-    options = {"trials": 14, **changes}
+@pytest.mark.parametrize(
+    ("steps", "trials"), [(11, 14), pytest.param(13, 26, marks=pytest.mark.nightly)]
+)
+def test_an_extension_is_the_same_in_one_go_or_in_steps_with_or_without_workers(
+    run_space, changes, steps, trials
+):
+    options = {"trials": trials, **changes}
     run_space("at once", trials=8, workers=0)
     at_once = table(run_space("at once", workers=0, extend=True, **options))
     run_space("steps", trials=8, workers=0)
-    run_space("steps", workers=0, extend=True, **{**options, "trials": 11})
+    run_space("steps", workers=0, extend=True, **{**options, "trials": steps})
     assert table(run_space("steps", workers=0, **options)) == at_once
     run_space("workers", trials=8, workers=2)
     assert table(run_space("workers", workers=2, extend=True, **options)) == at_once

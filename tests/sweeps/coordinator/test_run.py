@@ -116,8 +116,9 @@ def test_a_study_that_lost_its_last_commits_is_rebuilt_from_records(finished_toy
 
 
 @pytest.mark.slow
-def test_a_median_pruner_ends_bad_trials_early(run_toy):
-    rows = run_toy(trials=20, pruner="median").rows()
+@pytest.mark.parametrize("trials", [20, pytest.param(40, marks=pytest.mark.nightly)])
+def test_a_median_pruner_ends_bad_trials_early(run_toy, trials):
+    rows = run_toy(trials=trials, pruner="median").rows()
     pruned = [row for row in rows if row.state == "PRUNED"]
     assert pruned
     assert all(row.epochs < 3 and row.objective is None for row in pruned)

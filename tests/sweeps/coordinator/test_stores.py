@@ -65,8 +65,17 @@ def lose_records(sweep, kept):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lose", [lose_slots, lose_outcomes])
-def test_a_study_that_lost_its_last_commits_is_rebuilt(run_toy, make_home, undisturbed, lose):
-    for kept in (0, 1, TRIALS // 2, TRIALS - 1, TRIALS):
+@pytest.mark.parametrize(
+    "places",
+    [
+        (0, 1, TRIALS // 2, TRIALS - 1, TRIALS),
+        pytest.param(range(TRIALS + 1), marks=pytest.mark.nightly),
+    ],
+)
+def test_a_study_that_lost_its_last_commits_is_rebuilt(
+    run_toy, make_home, undisturbed, lose, places
+):
+    for kept in places:
         home = make_home(str(kept))
         shutil.copytree(make_home("undisturbed"), home, dirs_exist_ok=True)
         lose(home / "optuna.db", kept)
@@ -82,7 +91,9 @@ def replace_tracking(home, empty):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("missing", [1, 4])  # ask_ahead is 4: so many may be in flight
+@pytest.mark.parametrize(  # ask_ahead is 4: so many may be in flight
+    "missing", [1, 4, *(pytest.param(number, marks=pytest.mark.nightly) for number in (2, 3))]
+)
 def test_slots_that_were_asked_but_not_recorded_run_again(
     finished_toy, run_toy, make_home, undisturbed, missing
 ):

@@ -58,10 +58,11 @@ def one_worker_slowed():
     "pruner",
     ["hyperband", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("none", "median"))],
 )
-def test_neither_the_number_of_workers_nor_their_speed_changes_any_trial(run_toy, pruner):
+@pytest.mark.parametrize("trials", [20, pytest.param(30, marks=pytest.mark.nightly)])
+def test_neither_the_number_of_workers_nor_their_speed_changes_any_trial(run_toy, pruner, trials):
     # Past TPE's ten start-up trials; durations differ by a factor of five.
     options = {
-        "trials": 20,
+        "trials": trials,
         "pruner": pruner,
         "overrides": ("longest_seconds=0.025", "epochs=9"),
     }
