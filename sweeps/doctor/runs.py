@@ -15,7 +15,7 @@ from sweeps.tracking.datasets import dataset_key
 from sweeps.tracking.files import trial_files
 from sweeps.tracking.front import ON_FRONT, front_keys
 from sweeps.tracking.known import UNDRAWN
-from sweeps.tracking.pictures import PICTURES, plan_pictures
+from sweeps.tracking.pictures import BEST, PICTURES, plan_pictures
 from sweeps.tracking.reading import StoredRun
 
 _COMPARED_TAGS = (
@@ -111,7 +111,8 @@ def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -
 
 
 def _pictures(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
-    wanted = plan_pictures(leading(evidence.records, evidence.info.objectives))
+    best = leading(evidence.records, evidence.info.objectives)[:BEST]
+    wanted = plan_pictures([evidence.store.read(record.spec.key) for record in best])
     for key, run in children.items():
         text = str(wanted[key]) if key in wanted else ""
         if run.tags.get(PICTURES, "") != text:

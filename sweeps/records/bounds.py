@@ -120,14 +120,14 @@ def _is_deep(value: Any) -> bool:
 
 
 @contextmanager
-def opened_archive(file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
+def opened_archive(file: IO[bytes], what: str = "archive") -> Iterator[zipfile.ZipFile]:
     """Open an archive, or a file in memory that is one.
 
     Raises:
         FormatError: It is none, torn, or packed as none of ours is.
     """
     with ExitStack() as stack:
-        with reading():
+        with reading(what):
             archive = stack.enter_context(zipfile.ZipFile(file))
         # Other methods cannot be unpacked piece by piece.
         methods = {member.compress_type for member in archive.infolist()}
@@ -169,14 +169,14 @@ def pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def reading(what: str = "archive") -> Iterator[None]:
     """Make one error of everything that NumPy and zipfile say of bytes that are no archive."""
     try:
         yield
     except FormatError:
         raise
     except _GARBLED as error:
-        raise FormatError(f"no whole archive: {error or 'it ends too early'}") from None
+        raise FormatError(f"no whole {what}: {error or 'it ends too early'}") from None
 
 
 def _no_file(path: Path) -> NoFileError:

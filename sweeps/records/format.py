@@ -155,7 +155,8 @@ def unpack_arrays(
     Raises:
         FormatError: The bytes are torn or altered, or unpack to more than is ever read.
     """
-    with _READING, opened_archive(file) as archive, reading():
+    what = "archive of arrays"
+    with _READING, opened_archive(file, what) as archive, reading(what):
         check_unpacked(archive, file)
         named = {member.filename.removesuffix(_ARRAY): member for member in archive.infolist()}
         return {

@@ -76,7 +76,7 @@ class Entry:
     label: Line
     confirmation: SweepKey
     trainings: Sequence[AttemptKey]
-    weights: Sequence[Digest]
+    weights: Sequence[Line]
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def resolve_tracking_uri(home: Path, option: str | None) -> str:
         )
     if scheme not in _SCHEMES:
         raise TrackingError(
-            f"{source} {redacted(received)!r}: this scheme is not supported"
+            f"{source} {redacted(received)!r}: scheme {scheme!r} is not supported"
             f"{did_you_mean(scheme, _SCHEMES)}; allowed are {', '.join(_SCHEMES)}"
         )
     return _absolute_sqlite(received, source) if scheme == "sqlite" else _server(received, source)

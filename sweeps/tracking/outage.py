@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,6 +20,8 @@ _OUTAGE_CODES: Final = frozenset(
 )
 """MLflow's codes for 429, 5xx, a locked database and a connection that failed."""
 _TRY_LATER: Final = frozenset({408, 425, 429})
+_AUTOFLUSH: Final = re.compile(r"\(raised as a result of Query-invoked autoflush;[^)]*\)\s*")
+"""What SQLAlchemy says of some errors, on the line before their cause."""
 
 
 class IncompleteError(Exception):
@@ -50,7 +53,8 @@ def is_outage(error: BaseException) -> bool:
 
 def one_line(error: BaseException) -> str:
     """Return the gist of an error: MLflow's messages run over pages and hold whole requests."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    said = _AUTOFLUSH.sub("", str(error))
+    first = next((line.strip() for line in said.splitlines() if line.strip()), "")
     words = in_text(first)
     kind = "" if isinstance(error, IncompleteError) else type(error).__name__
     text = ": ".join(part for part in (kind, words) if part)
