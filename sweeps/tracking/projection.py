@@ -69,6 +69,7 @@ class Projection:
         self.artifact_root = artifact_root.absolute()
         self._opened: Any = None
         self._sweeps: dict[str, KnownSweep] = {}
+        self._parents: dict[str, str] = {}
 
     def start_sweep(self, info: SweepInfo, extra: SweepNote) -> str:
         """Create or find the sweep's experiment and parent run; RUNNING if the sweep is.
@@ -219,16 +220,18 @@ class Projection:
             self._client().set_terminated(parent_id, status, end_time)
             reached("end.done")
 
-    def end_run(self, info: SweepInfo, status: SweepStatus, parent_id: str | None = None) -> None:
+    def end_run(self, info: SweepInfo, status: SweepStatus, *, look_up: bool = False) -> None:
         """Give the parent run its status and nothing else; `finish_sweep` says the rest.
 
         Args:
             info: The sweep.
             status: How it ended.
-            parent_id: The parent run, from `start_sweep`; looked up if None.
+            look_up: Whether to look for the parent run anew; else that takes one request if the
+                run was found or made before, even if what followed was broken off.
         """
         with quiet(), self._forgetting(info):
-            parent_id = parent_id or self._sweep(info).parent_id
+            known = None if look_up else self._parents.get(info.id)
+            parent_id = known or self._sweep(info).parent_id
             self._client().set_terminated(parent_id, status)
             reached("end.named")
 
@@ -254,6 +257,7 @@ class Projection:
             folder = self.artifact_root / name if is_database else None
             experiment_id = find_or_create_experiment(self._client(), name, folder)
             parent_id = find_or_create_parent(self._client(), info, experiment_id)
+            self._parents[info.id] = parent_id
             children = find_children(self._client(), experiment_id, info.id)
             self._sweeps[info.id] = KnownSweep(
                 experiment_id,

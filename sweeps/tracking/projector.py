@@ -102,7 +102,6 @@ class Projector:
         self._failed: list[str] = []
         self._done: set[str] = set()
         self._current: _Job | None = None
-        self._parent_id: str | None = None
         self._error: str | None = None
         self._warned = self._started_sweep = self._closing = self._is_away = False
         self._last_tries = LAST_TRIES
@@ -170,8 +169,7 @@ class Projector:
         self._note = replace(self._note, is_running=False)  # also where the parent is begun anew
 
         def end() -> None:
-            known = self._parent_id if job.tries == 0 else None  # one request; else it is looked up
-            self._projection.end_run(self._info, status, known)
+            self._projection.end_run(self._info, status, look_up=job.tries > 0)
 
         job = _Job(PARENT, end, is_first=True)
         with self._changed:
@@ -263,7 +261,7 @@ class Projector:
 
     def _start_sweep(self) -> None:
         if not self._started_sweep:
-            self._parent_id = self._projection.start_sweep(self._info, self._note)
+            self._projection.start_sweep(self._info, self._note)
             self._started_sweep = True
 
     def _project(self, record: Record, files_factory: FilesFactory) -> None:
