@@ -87,8 +87,9 @@ def test_it_serves_until_it_is_told_to_stop(home, number):
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with browser.open(address, timeout=30) as answer:
         assert b"digitexp explorer" in answer.read()
-    with pytest.raises(urllib.error.HTTPError, match="403"):
+    with pytest.raises(urllib.error.HTTPError, match="403") as refused:
         urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30)
+    refused.value.close()  # it is the connection as well
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (0, "stopped\n", "")
