@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 # One process more than cores: much of what tests do is to wait.
 PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --dist worksteal
 MINUTES_TEST := four to six minutes
-MINUTES_TEST_ALL := 20 to 30 minutes
+MINUTES_TEST_ALL := 30 to 45 minutes
 HOURS_NIGHTLY := two hours or more
 
 # The benchmarks that `make benchmark` runs.
