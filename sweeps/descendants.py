@@ -1,4 +1,4 @@
-"""What a process has started, however far it went: children, orphans, sessions of their own.
+"""Finds and signals all that a process has started: children, orphans, sessions of their own.
 
 Linux says who they are; elsewhere nothing is found here, and a process group has to do.
 """

@@ -28,7 +28,7 @@ Change = Literal["sent", "deleted a run of"]
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What came of one sweep.
+    """The outcome of sending one sweep.
 
     Attributes:
         sweep: Its name.

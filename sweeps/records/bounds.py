@@ -1,4 +1,4 @@
-"""What is read of files that anybody may have written: regular files only, and bounded memory.
+"""Reads files that anybody may have written: regular files only, and in bounded memory.
 
 An archive is refused by the sizes it declares before anything of it is unpacked, and no more than
 those is unpacked; JSON by what its values would take before it is parsed. So reading one file takes

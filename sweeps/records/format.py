@@ -14,7 +14,8 @@ import hashlib
 import io
 import threading
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -91,14 +92,8 @@ def read_record(path: Path, *, arrays: bool) -> Record:
         FormatError: It is damaged, or a copy of another one.
         RecordError: It cannot be read.
     """
-    try:
+    with _said_of(path):
         record = decode(read_file(path), arrays=arrays)
-    except NoFileError as error:
-        raise FormatError(error.strerror) from None
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from None
     if record.spec.key != path.stem:
         raise FormatError(f"a copy of record {record.spec.key}, by what it says")
     return record
@@ -116,11 +111,17 @@ def read_weights(path: Path, digest: str) -> dict[str, np.ndarray]:
         FormatError: They are damaged, or others.
         RecordError: They cannot be read.
     """
+    with _said_of(path), open_file(path) as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+            raise FormatError("damaged, the checksum does not fit its record")
+        return unpack_arrays(file)
+
+
+@contextmanager
+def _said_of(path: Path) -> Iterator[None]:
+    """Say which file cannot be read; one that is missing stays a FileNotFoundError."""
     try:
-        with open_file(path) as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                raise FormatError("damaged, the checksum does not fit its record")
-            return unpack_arrays(file)
+        yield
     except NoFileError as error:
         raise FormatError(error.strerror) from None
     except FileNotFoundError:

@@ -67,7 +67,7 @@ class Entry:
         label: The finalist, such as `trial-17`.
         confirmation: Id of the sweep that trained it.
         trainings: Keys there, `<slot>-<attempt>`, block 0 first.
-        weights: SHA-256 (hex) of the weights of each.
+        weights: SHA-256 (hex) of the weights of each; `None` of one that kept none.
     """
 
     sweep: SweepKey

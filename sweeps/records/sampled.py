@@ -1,4 +1,4 @@
-"""What was sampled: each parameter within its distribution, which is kept as Optuna writes it.
+"""Checks that each parameter lies within its distribution, which is kept as Optuna writes it.
 
 Checked without Optuna: lists and tables are read before anything is imported.
 """

@@ -1,4 +1,4 @@
-"""What a JSON value is to be, said by annotations: a dataclass is the schema of a kind of file."""
+"""Checks JSON values against annotations: a dataclass is the schema of a kind of file."""
 
 from __future__ import annotations
 
