@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from digitexp.calibration import temperature_to_serve
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import load_source, split_source
-from digitexp.headline_metrics import HEADLINE_METRICS
+from digitexp.evaluation.calibration import temperature_to_serve
+from digitexp.evaluation.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
 from digitexp.parameters import PARAMETERS
 from digitexp.serving import checked_images, probabilities
@@ -149,7 +149,7 @@ class DigitExperiment(Illustrating):
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw loss curves and confusion matrix of the best epoch."""
-        from digitexp.plots.trial import draw_trial
+        from digitexp.plots.training import draw_trial
 
         best = result.metrics.get("best_epoch")
         config = trial_config(spec.config, spec.seed)
@@ -168,7 +168,7 @@ class DigitExperiment(Illustrating):
 
     def picture(self, data: PreparedData, index: int) -> bytes:
         """Return one validation image as a PNG, ink on paper."""
-        from digitexp.plots.sample import draw_sample
+        from digitexp.plots.images import draw_sample
 
         arrays: TrainingData = data.payload
         return draw_sample(arrays.validation_images[index].reshape(data.info["image_shape"]))
@@ -177,7 +177,7 @@ class DigitExperiment(Illustrating):
         self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
     ) -> Mapping[str, bytes]:
         """Return what the trial gets wrong of the validation part, see `evaluate_trial`."""
-        from digitexp.diagnostics.trial import evaluate_trial
+        from digitexp.evaluation.files import evaluate_trial
 
         shape = data.info["image_shape"]
         return evaluate_trial(data.payload, shape, result.arrays, result.metrics)

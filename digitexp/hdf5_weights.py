@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from digitexp.data.arrays import check_size
+from digitexp.data.files import check_size
 
 SECONDS: Final = 60.0
 """A file that takes longer to read is refused."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from digitexp.functions import softmax
+from digitexp.numpy_functions import softmax
 
 __all__ = ["checked_images", "probabilities"]
 
@@ -46,6 +46,6 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
     Args:
         logits: Any size: computed in float64 with the largest subtracted first.
-        temperature: Logits are divided by it, see `digitexp.calibration`.
+        temperature: Logits are divided by it, see `digitexp.evaluation.calibration`.
     """
     return softmax(logits, temperature).astype(np.float32)

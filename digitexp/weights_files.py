@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from digitexp.config import TrialConfig
-from digitexp.data.arrays import read_npz_arrays
+from digitexp.data.files import read_npz_arrays
 from digitexp.hdf5_weights import read_hdf5
 
 __all__ = [

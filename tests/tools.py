@@ -44,7 +44,7 @@ def _postgresql() -> Path | None:
 
 
 def _chinese_font() -> object | None:
-    from digitexp.plots.fonts import find_chinese
+    from digitexp.plots.language import find_chinese
 
     try:
         return find_chinese()

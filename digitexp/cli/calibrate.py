@@ -15,7 +15,7 @@ from digitexp.cli.lettering import Font, Language
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from digitexp.calibration import CrossFitted, Interval
+    from digitexp.evaluation.calibration import CrossFitted, Interval
     from digitexp.trained_run import TrainedRun
 
 PICTURE, DATA = "reliability.png", "calibration.json"
@@ -43,7 +43,7 @@ def calibrate(
     Each validation image is judged at the temperature that four fifths of the others give. Writes
     reliability.png and calibration.json into the folder. The test part is not looked at.
     """
-    from digitexp.plots.lettering import choose_lettering
+    from digitexp.plots.language import choose_lettering
     from digitexp.trained_run import read_run
 
     lettering = choose_lettering(language, font)
@@ -51,7 +51,7 @@ def calibrate(
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"{folder}: no permission to write {PICTURE} and {DATA} there")
     logits, labels = _validation_logits(run, data)
-    from digitexp.calibration import cross_fit
+    from digitexp.evaluation.calibration import cross_fit
     from digitexp.plots.reliability import draw_reliability
 
     found = cross_fit(logits, labels)

@@ -39,7 +39,7 @@ def data(
     lettering = None
     if preview is not None:
         check_preview_path(preview)
-        from digitexp.plots.lettering import choose_lettering
+        from digitexp.plots.language import choose_lettering
 
         lettering = choose_lettering(language, font)
     from digitexp.data import load_source, split_source
@@ -47,7 +47,7 @@ def data(
     loaded = load_source(source)
     facts = describe_source(loaded, split_source(loaded, split_seed), split_seed)
     if preview is not None and lettering is not None:
-        from digitexp.plots.preview import draw_preview
+        from digitexp.plots.images import draw_preview
 
         picture = draw_preview(loaded.images, loaded.labels, lettering=lettering)
         preview.write_bytes(picture)

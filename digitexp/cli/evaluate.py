@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from digitexp.cli.lettering import Font, Language
-from digitexp.cli.train_output import check_output_folder
+from digitexp.cli.train import check_output_folder
 
 if TYPE_CHECKING:
     from digitexp.data import Source, Split
-    from digitexp.diagnostics import Answers
+    from digitexp.evaluation.diagnostics import Answers
 
 EVALUATION: Final = "evaluation"
 
@@ -41,7 +41,7 @@ def evaluate(
     Classification report, accuracy by class, the pairs of classes confused most, and pictures:
     a random sample as `actual | predicted`, and the most confident errors.
     """
-    from digitexp.plots.lettering import choose_lettering
+    from digitexp.plots.language import choose_lettering
     from digitexp.trained_run import read_run
 
     lettering = choose_lettering(language, font)
@@ -49,7 +49,7 @@ def evaluate(
     run = read_run(folder)
     check_output_folder(target, overwrite=overwrite or output is None)
     source, split = run.load_data(data)
-    from digitexp.diagnostics import evaluation_files
+    from digitexp.evaluation.diagnostics import evaluation_files
 
     files = evaluation_files(answer(run.load_model(), source, split), lettering)
     target.mkdir(parents=True, exist_ok=True)
@@ -70,8 +70,8 @@ def answer(model: Any, source: Source, split: Split) -> Answers:
         source: What it was trained on.
         split: As it was then.
     """
-    from digitexp.diagnostics import Answers
-    from digitexp.evaluation import accuracy
+    from digitexp.evaluation.diagnostics import Answers
+    from digitexp.evaluation.metrics import accuracy
     from digitexp.trained_run import logits_of
 
     train, validation = split.train_indices, split.validation_indices

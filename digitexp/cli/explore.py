@@ -46,8 +46,8 @@ def explore(
 
     Also whole folders of pictures, and the interactive tools, on any trial of any sweep of digits.
     """
+    from digitexp.explorer.app import listen, serve
     from digitexp.explorer.recorded import Recorded
-    from digitexp.explorer.server import listen, serve
 
     _need_dash()
     recorded = Recorded(home, storage, data)

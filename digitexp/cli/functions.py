@@ -22,9 +22,9 @@ def softmax(
     """Print the probabilities of logits, at one or several temperatures."""
     import numpy as np
 
-    from digitexp import functions
+    from digitexp import numpy_functions
 
-    rows = [(one, functions.softmax(logits, one)) for one in temperature or [1.0]]
+    rows = [(one, numpy_functions.softmax(logits, one)) for one in temperature or [1.0]]
     print("logit   " + "".join(f"{logit:9.4g}" for logit in logits) + "  entropy, nats")
     for one, probabilities in rows:
         entropy = float(-(probabilities * np.log(np.maximum(probabilities, 1e-300))).sum())
@@ -39,7 +39,7 @@ def activations(
 ) -> None:
     """Draw ReLU and sigmoid, and their slopes."""
     from digitexp.plots.activations import draw_activations
-    from digitexp.plots.lettering import choose_lettering
+    from digitexp.plots.language import choose_lettering
 
     picture = draw_activations(choose_lettering(language, font))
     file.write_bytes(picture)

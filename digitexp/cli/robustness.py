@@ -31,7 +31,7 @@ def robustness(
 
     The attack is one step against the very network: a stronger one would find more mistakes.
     """
-    from digitexp.plots.lettering import choose_lettering
+    from digitexp.plots.language import choose_lettering
     from digitexp.trained_run import read_run
 
     lettering = choose_lettering(language, font)
@@ -41,8 +41,8 @@ def robustness(
     if len({split.digest for _, split in loaded.values()}) > 1:
         raise ValueError("these networks were judged on different images; name those of one split.")
     models = {name: run.load_model() for name, run in runs.items()}
+    from digitexp.evaluation.robustness import EPSILONS, attacked_accuracies
     from digitexp.plots.robustness import draw_robustness
-    from digitexp.robustness import EPSILONS, attacked_accuracies
 
     source, split = next(iter(loaded.values()))
     images = source.images[split.validation_indices].reshape(len(split.validation_indices), -1)

@@ -2,19 +2,178 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from digitexp.cli.lettering import Font, Language
-from digitexp.cli.train_output import check_output_folder, print_outcome, write_outcome
 from digitexp.config import ConfigError, TrialConfig
+from digitexp.plots.language import ENGLISH, SEPARATOR, Lettering
+from digitexp.training.outcome import TrainingOutcome
 from digitexp.weights_files import check_initial_weights
 
 if TYPE_CHECKING:
     from digitexp.training.outcome import TrainingData
+
+__all__ = ["check_output_folder", "print_outcome", "write_outcome"]
+
+
+_LEFTOVERS = (
+    "weights.npz", "confusion_matrix.png", "confusion_matrix.json",
+    "calibration.json", "reliability.png",
+)  # fmt: skip
+"""What an earlier training, or `digitexp calibrate`, may have left and this one may not write."""
+
+
+def check_output_folder(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that cannot be filled, before anything slow is done; creates nothing.
+
+    Raises:
+        ValueError: It is a file, or not empty and `overwrite` is not set.
+        PermissionError: Nothing may be written there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--output {folder} is a file; give the name of a folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise ValueError(f"--output {folder} is not empty; choose another or add --overwrite.")
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise ValueError(f"--output {folder}: {nearest} is a file, not a folder.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(f"--output {folder}: no permission to write into {nearest}.")
+
+
+def write_outcome(
+    folder: Path,
+    config: TrialConfig,
+    outcome: TrainingOutcome,
+    class_names: Sequence[str],
+    about_data: dict[str, Any],
+    lettering: Lettering = ENGLISH,
+) -> None:
+    """Write everything a training left; files of an earlier training are replaced.
+
+    Files: config.json (parameters and data), metrics.json (with outcome and timings),
+    history.csv, model_summary.txt, loss_curves.png, and unless training diverged in its first
+    epoch weights.npz, confusion_matrix.png and confusion_matrix.json.
+    """
+    from digitexp.plots.training import draw_trial
+
+    best = outcome.metrics.get("best_epoch")
+    files = draw_trial(
+        outcome.history,
+        outcome.confusion,
+        class_names,
+        None if best is None else int(best),
+        lettering.say_parts(
+            f"{config.describe()}{SEPARATOR}{outcome.stop_reason.replace('_', ' ')}"
+        ),
+        lettering,
+    )
+    files["config.json"] = _json({"parameters": config.to_params(), "data": about_data})
+    files["metrics.json"] = _json(
+        {
+            "outcome": outcome.outcome,
+            "stop_reason": outcome.stop_reason,
+            "engine": outcome.engine,
+            "metrics": dict(outcome.metrics),
+            "timings": dict(outcome.timings),
+            **({"info": dict(outcome.info)} if outcome.info else {}),
+        }
+    )
+    files["history.csv"] = _history_csv(outcome).encode()
+    files["model_summary.txt"] = outcome.summary.encode()
+    if outcome.weights is not None:
+        stream = io.BytesIO()
+        np.savez(stream, allow_pickle=False, **outcome.weights)
+        files["weights.npz"] = stream.getvalue()
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in _LEFTOVERS:
+        (folder / leftover).unlink(missing_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _history_csv(outcome: TrainingOutcome) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["epoch", *outcome.history])
+    columns = zip(*outcome.history.values(), strict=True)
+    writer.writerows([epoch, *values] for epoch, values in enumerate(columns, 1))
+    return stream.getvalue()
+
+
+def print_outcome(folder: Path, outcome: TrainingOutcome, class_names: Sequence[str]) -> None:
+    """Print accuracy, confusion matrix and where the files are."""
+    metrics = outcome.metrics
+    if outcome.outcome == "diverged":
+        epochs = len(outcome.history["loss"])
+        print(f"Diverged in epoch {epochs}: the loss is no longer a finite number.")
+    if metrics:
+        best = int(metrics["best_epoch"])
+        _print_confusion(outcome.confusion[best - 1], class_names)
+        print(
+            f"Best epoch {best} of {int(metrics['epochs'])} "
+            f"({outcome.stop_reason.replace('_', ' ')}, {metrics['train_seconds']:.1f} s): "
+            f"validation accuracy {metrics['best_val_accuracy']:.2%}, "
+            f"training accuracy {metrics['train_accuracy']:.2%}."
+        )
+    if targeted := outcome.info.get("targeted"):
+        _print_targeted(targeted, class_names)
+    print(f"Written to {folder}")
+
+
+def _print_targeted(told: Mapping[str, Any], class_names: Sequence[str]) -> None:
+    """Print how each class was recognised without augmentation, and with that of the worst."""
+    if told["right_after"] is None:
+        return
+    print(f"\nTargeted augmentation of {', '.join(told['classes'])}; recall on validation images:")
+    columns = zip(
+        class_names, told["images"], told["right_before"], told["right_after"], strict=True
+    )
+    for name, images, before, after in columns:
+        if images:
+            mark = "  augmented" if name in told["classes"] else ""
+            change = f"{(after - before) / images:+7.1%}"
+            print(f"{name:>12}  {before / images:6.1%} -> {after / images:6.1%} {change}{mark}")
+    print()
+
+
+def _print_confusion(counts: np.ndarray, class_names: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    print("\nTrue class in rows, predicted class in columns:")
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("", style="bold")
+    for name in class_names:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for true, row in enumerate(counts):
+        cells = [
+            Text(str(count) if count else "·", style=_cell_style(true == said, count))
+            for said, count in enumerate(row)
+        ]
+        table.add_row(Text(class_names[true]), *cells)
+    Console(highlight=False).print(table)
+    print()
+
+
+def _cell_style(right: bool, count: int) -> str:
+    if right:
+        return "bold blue"
+    return "yellow" if count else "dim"
 
 
 def train(
@@ -61,7 +220,7 @@ def train(
     config = TrialConfig.from_params(merged_settings(params, settings or []))
     check_initial_weights(config)
     check_output_folder(output, overwrite=overwrite)
-    from digitexp.plots.lettering import choose_lettering
+    from digitexp.plots.language import choose_lettering
 
     lettering = choose_lettering(language, font)
     arrays, about = _load(data, split_seed)

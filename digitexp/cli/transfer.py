@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitexp.cli.train import merged_settings
-from digitexp.cli.train_output import check_output_folder
+from digitexp.cli.train import check_output_folder, merged_settings
 from digitexp.config import TrialConfig
 from digitexp.weights_files import file_digest, find_weights, holds_weights
 

@@ -1,8 +1,7 @@
 """Sources by name or path -> float32 images in [0, 1], integer labels, and splits."""
 
-from digitexp.data.errors import DataError
 from digitexp.data.loading import known_sources, load_source
-from digitexp.data.source import Source, TestPart
+from digitexp.data.source import DataError, Source, TestPart
 from digitexp.data.splits import Split, split_source
 
 __all__ = [

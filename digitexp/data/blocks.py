@@ -15,8 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from digitexp.data.errors import DataError
-from digitexp.data.source import Labels
+from digitexp.data.source import DataError, Labels
 from digitexp.data.splits import Split
 
 FOLDS: Final = 4

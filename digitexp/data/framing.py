@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from digitexp.data.found import Array
+from digitexp.data.source import Array
 
 __all__ = ["Framing", "cut_and_centre"]
 

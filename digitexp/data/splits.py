@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from digitexp.data.duplicates import find_shared, fingerprint_images
-from digitexp.data.errors import DataError
-from digitexp.data.source import Labels, Source, digest_arrays
+from digitexp.data.checking import find_shared, fingerprint_images
+from digitexp.data.source import DataError, Labels, Source, digest_arrays
 
 Indices = NDArray[np.int64]
 

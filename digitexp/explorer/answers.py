@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitexp.data.framing import Framing
-from digitexp.functions import softmax
+from digitexp.numpy_functions import softmax
 from digitexp.shown import ShownTrial
 
 __all__ = ["Answer", "Asked", "Neighbour"]

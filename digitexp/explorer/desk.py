@@ -132,12 +132,12 @@ class Desk:
         return asked
 
     def reply(self, chosen: Choice, drawing: Mapping[str, Any] | None) -> Reply:
-        """Return what the chosen trials say of a drawing, see `digitexp.explorer.pad.framed`.
+        """Return what the chosen trials say of a drawing, see `digitexp.explorer.views.framed`.
 
         Raises:
             ValueError: A trial cannot be asked, or it is no drawing.
         """
-        from digitexp.explorer.pad import framed
+        from digitexp.explorer.views import framed
 
         asked = self.chosen(chosen)
         trial, image = asked.trial, framed(drawing, asked.framing)
@@ -156,7 +156,7 @@ class Desk:
         image: NDArray[np.float32],
     ) -> tuple[tuple[Answer, str] | None, str]:
         """Return what the trial beside it says, or why it says nothing."""
-        from digitexp.explorer.pad import framed
+        from digitexp.explorer.views import framed
 
         if chosen.beside in {None, chosen.trial}:
             return None, ""

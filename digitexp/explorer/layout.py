@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from dash import dcc, html
 
-from digitexp.explorer.pad import pad
-from digitexp.explorer.views import aria
+from digitexp.explorer.views import aria, pad
 
 __all__ = ["TABS", "TOOLS", "page"]
 

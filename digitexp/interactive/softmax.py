@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from digitexp.functions import softmax
 from digitexp.interactive.page import pack, render
+from digitexp.numpy_functions import softmax
 from digitexp.shown import ShownTrial
 
 __all__ = ["choose_images", "softmax_page"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from digitexp.interactive.page import pack, render
-from digitexp.limits import Scalar
+from digitexp.parameters import Scalar
 from digitexp.shown import ShownTrial
 
 __all__ = ["differences", "has_course", "training_page"]

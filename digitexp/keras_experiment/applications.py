@@ -12,7 +12,7 @@ import numpy as np
 from digitexp.data import load_source
 from digitexp.keras_experiment.experiment import KerasExperiment
 from digitexp.transfer.applications import MIN_SIDE, NETS, build_application, check_application
-from digitexp.transfer.images import resized
+from digitexp.transfer.comparing import resized
 from sweeps.experiment import ParameterInfo, Value
 
 __all__ = ["experiment"]

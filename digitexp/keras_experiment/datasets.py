@@ -18,12 +18,10 @@ import numpy as np
 from digitexp.keras_experiment.data import (
     Parts,
     Tasks,
+    arrays_of,
     check_arrays,
     classes_of,
     described,
-)
-from digitexp.keras_experiment.structures import (
-    arrays_of,
     digest_of,
     joined,
     mapped,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from digitexp.keras_experiment.data import Parts, Tasks, read_parts
+from digitexp.keras_experiment.data import Parts, Tasks, arrays_of, read_parts
 from digitexp.keras_experiment.datasets import (
     are_datasets,
     built_with,
@@ -19,8 +20,9 @@ from digitexp.keras_experiment.datasets import (
     reading_digest,
 )
 from digitexp.keras_experiment.judging import metrics_of
-from digitexp.keras_experiment.parameters import TRAINING, described, training_parameters
-from digitexp.keras_experiment.serving import answer, example_code, signature_of
+from digitexp.parameters import PARAMETERS
+from digitexp.plots.residuals import draw_residuals
+from digitexp.plots.training import draw_confusion, draw_curves
 from digitexp.training.tensorflow_setup import without_chatter
 from sweeps.abilities import Signature
 from sweeps.experiment import (
@@ -34,7 +36,152 @@ from sweeps.experiment import (
     Value,
 )
 
-__all__ = ["KerasExperiment"]
+__all__ = [
+    "TRAINING",
+    "KerasExperiment",
+    "answer",
+    "described",
+    "draw",
+    "example_code",
+    "signature_of",
+    "training_parameters",
+]
+
+
+TRAINING = (
+    "epochs",
+    "batch_size",
+    "early_stopping_patience_epochs",
+    "plateau_patience_epochs",
+    "plateau_factor",
+    "min_learning_rate",
+)
+"""Parameters that every such experiment has; meaning, limits and defaults as in `digits`."""
+
+
+def described(name: str, value: Value | ParameterInfo) -> ParameterInfo:
+    """Return what is known of a parameter from its default alone.
+
+    Raises:
+        ValueError: The default is of a type that no space could write.
+    """
+    if isinstance(value, ParameterInfo):
+        return value
+    if isinstance(value, bool):
+        return ParameterInfo("bool", default=value)
+    if isinstance(value, int):
+        return ParameterInfo("int", default=value)
+    if isinstance(value, float):
+        return ParameterInfo("float", default=value)
+    if isinstance(value, str):
+        return ParameterInfo("categorical", default=value)
+    raise ValueError(
+        f"parameter {name!r}: default {value!r} is no number, text, True or False; give a "
+        "ParameterInfo"
+    )
+
+
+def training_parameters() -> dict[str, ParameterInfo]:
+    """Return the parameters that every such experiment has."""
+    return {
+        name: ParameterInfo(
+            type=PARAMETERS[name].kind,
+            low=PARAMETERS[name].low,
+            high=PARAMETERS[name].high,
+            default=PARAMETERS[name].default,
+            optional=PARAMETERS[name].optional,
+            description=PARAMETERS[name].meaning,
+        )
+        for name in TRAINING
+    }
+
+
+def draw(
+    history: Mapping[str, Sequence[float]],
+    arrays: Mapping[str, np.ndarray],
+    best_epoch: float | None,
+    title: str,
+) -> dict[str, bytes]:
+    """Draw `loss_curves.png`, and `confusion_matrix.png` or `residuals.png` of the best epoch.
+
+    Of an output `a` among several it is `confusion_matrix_a.png` or `residuals_a.png`.
+
+    Args:
+        history: Per-epoch metrics, `loss` and `val_loss` among them.
+        arrays: From `digitexp.keras_experiment.judging.judge`.
+        best_epoch: From 1; None if training diverged before one was measured.
+        title: What was trained, in one line.
+    """
+    measured = [name for name in history if f"val_{name}" in history and name != "loss"]
+    epoch = None if best_epoch is None else int(best_epoch)
+    beside = next(iter(measured), None)
+    files = {"loss_curves.png": draw_curves(history, epoch, title, beside=beside)}
+    for key, array in arrays.items():
+        what, _, output = key.partition("_")
+        suffix = f"_{output}" if output else ""
+        of = f"{output}: validation" if output else "Validation"
+        if what == "confusion":
+            counts = array[0]
+            names = [str(number) for number in range(len(counts))]
+            right, total = int(np.trace(counts)), int(counts.sum())
+            heading = f"{of} after epoch {epoch}: {right} of {total} right"
+            content = {"labels": names, "counts": counts.tolist(), "best_epoch": epoch}
+            files[f"confusion_matrix{suffix}.png"] = draw_confusion(counts, names, heading)
+            files[f"confusion_matrix{suffix}.json"] = (json.dumps(content) + "\n").encode()
+        elif what == "true":
+            predicted = arrays[f"predicted{suffix}"]
+            heading = f"{of} after epoch {epoch}"
+            files[f"residuals{suffix}.png"] = draw_residuals(array, predicted, heading)
+    return files
+
+
+def signature_of(info: Mapping[str, Any]) -> Signature | None:
+    """Return the signature by the data's facts; None of a sweep that did not note them yet.
+
+    None, too, of several inputs or outputs: a request is one array, and so is an answer. How wide
+    one is, only the model knows.
+    """
+    has_several = isinstance(info.get("classes"), Mapping)
+    if "inputs" not in info or has_several or not _is_single(info["inputs"]):
+        return None
+    shape, dtype = info["inputs"]["shape"], np.dtype(info["inputs"]["dtype"])
+    if dtype.kind not in "fiub":
+        return None
+    return Signature(np.zeros((1, *shape), dtype), (-1,))
+
+
+def _is_single(inputs: Any) -> bool:
+    """Whether these are the facts of a single input."""
+    return isinstance(inputs, Mapping) and isinstance(inputs.get("shape"), list)
+
+
+def answer(model: Any, inputs: np.ndarray) -> np.ndarray:
+    """Return what a Keras model answers to inputs (n, ...), (n, outputs).
+
+    Raises:
+        ValueError: The inputs have another shape than the model's, or are no finite numbers.
+    """
+    expected = model.input_shape
+    fits = [size in (None, found) for size, found in zip(expected, inputs.shape, strict=False)]
+    if len(expected) != inputs.ndim or not all(fits):
+        raise ValueError(f"inputs of shape {inputs.shape}; give {('n', *expected[1:])}")
+    if inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
+        raise ValueError(f"inputs of dtype {inputs.dtype}; give finite numbers")
+    found: np.ndarray = np.asarray(model(inputs, training=False))
+    return found.reshape(len(found), -1)
+
+
+def example_code(model: Any, inputs: Any) -> str:
+    """Return Python that makes one example of what a model takes."""
+    if inputs is None or _is_single(inputs):
+        return f'np.zeros({(1, *model.input_shape[1:])}, "float32")'
+    texts = {
+        name: f'np.zeros({(1, *one["shape"])}, "{one["dtype"]}")'
+        for name, one in arrays_of(inputs).items()
+    }
+    if isinstance(inputs, Mapping):
+        return "{" + ", ".join(f'"{name}": {text}' for name, text in texts.items()) + "}"
+    return f"[{', '.join(texts.values())}]"
 
 
 class KerasExperiment:
@@ -176,7 +323,7 @@ class KerasExperiment:
         from digitexp.training.tensorflow_setup import memory_errors
 
         with memory_errors():
-            from digitexp.keras_experiment.trial import run_trial
+            from digitexp.keras_experiment.models import run_trial
 
             return run_trial(
                 lambda: self._build(self._params(spec.config)),
@@ -191,8 +338,6 @@ class KerasExperiment:
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw the curves, and the confusion matrix or the residuals, of the best epoch."""
-        from digitexp.keras_experiment.drawing import draw
-
         shown = " ".join(f"{k}={v}" for k, v in spec.config.items())
         title = f"trial {spec.slot}  ·  {shown}  ·  {result.stop_reason.replace('_', ' ')}"
         return draw(result.history, result.arrays, result.metrics.get("best_epoch"), title)
@@ -225,7 +370,7 @@ class KerasExperiment:
         Nothing of a dataset that gives its examples in another order each time, nor of a model
         whose answers are random: they cannot be compared one by one.
         """
-        from digitexp.keras_experiment.trial import answers
+        from digitexp.keras_experiment.models import answers
 
         seed = data.info["split_seed"]
         parts = data.payload or self._built_anew(data, seed)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from digitexp.evaluation import confusion_counts
+from digitexp.evaluation.metrics import confusion_counts
 from digitexp.keras_experiment.data import Task, Tasks, by_output, tasks_of
 from sweeps.experiment import MetricInfo
 

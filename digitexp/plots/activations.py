@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from digitexp.functions import relu, sigmoid
+from digitexp.numpy_functions import relu, sigmoid
 from digitexp.plots import colors
-from digitexp.plots.axes import draw_axes
-from digitexp.plots.lettering import ENGLISH, Lettering
-from digitexp.plots.scale import Scale
-from digitexp.plots.sheet import Sheet
+from digitexp.plots.language import ENGLISH, Lettering
+from digitexp.plots.sheet import Scale, Sheet, draw_axes
 
 __all__ = ["draw_activations"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from digitexp.plots import colors
-from digitexp.plots.lettering import ENGLISH, Lettering
+from digitexp.plots.language import ENGLISH, Lettering
 from digitexp.plots.sheet import Sheet, text_width
 
 __all__ = ["MOST_PAIRS", "draw_pairs"]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from digitexp.plots import colors
-from digitexp.plots.axes import draw_axes
-from digitexp.plots.scale import value_scale
-from digitexp.plots.sheet import Sheet
+from digitexp.plots.sheet import Sheet, draw_axes, value_scale
 
 __all__ = ["draw_residuals"]
 

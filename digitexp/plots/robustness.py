@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from digitexp.plots import colors
-from digitexp.plots.axes import draw_axes
-from digitexp.plots.lettering import ENGLISH, Lettering
-from digitexp.plots.scale import Scale
-from digitexp.plots.sheet import Sheet
+from digitexp.plots.language import ENGLISH, Lettering
+from digitexp.plots.sheet import Scale, Sheet, draw_axes
 
 __all__ = ["draw_robustness", "place_names"]
 

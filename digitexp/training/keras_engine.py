@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from digitexp.config import TrialConfig
-from digitexp.training.batches import batch_changes, changed_batches
+from digitexp.training.augmentation import batch_changes, changed_batches
 from digitexp.training.outcome import Forward, TrainingData
 from digitexp.training.tensors import data_tensors
 

@@ -4,19 +4,132 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import DataError, Source, Split, split_source
+from digitexp.data.source import Images, Labels
 from digitexp.training.outcome import TrainingData, TrainingOutcome
-from digitexp.transfer.gains import Gain, paired_gain
-from digitexp.transfer.images import draw_images, resized
 
-__all__ = ["Comparison", "compare", "pretrain", "pretraining_data", "transfer_config"]
+__all__ = [
+    "Comparison",
+    "Gain",
+    "compare",
+    "draw_images",
+    "paired_gain",
+    "pretrain",
+    "pretraining_data",
+    "resized",
+    "transfer_config",
+]
+
+
+Indices = NDArray[np.int64]
+
+
+def draw_images(labels: Labels, among: Indices, per_class: int, seed: int) -> Indices:
+    """Draw images of each class at random, without putting back.
+
+    As for splits, each image draws one 64-bit number from PCG64 (whose stream NumPy keeps, NEP 19),
+    and the smallest of a class are taken: fewer images of the same seed are a part of more.
+
+    Args:
+        labels: (n,) of all images.
+        among: Indices that may be drawn, such as a training part.
+        per_class: So many of each class; all of a class that has fewer.
+        seed: Any whole number from 0.
+
+    Returns:
+        Indices, sorted.
+    """
+    keys = np.random.PCG64(seed).random_raw(len(labels))
+    drawn = []
+    for number in np.unique(labels[among]):
+        members = among[labels[among] == number]
+        drawn.append(members[np.argsort(keys[members], kind="stable")[:per_class]])
+    return np.sort(np.concatenate(drawn))
+
+
+def resized(images: Images, shape: tuple[int, int]) -> Images:
+    """Return images in another height and width, by Pillow's bilinear resampling.
+
+    It averages over as many pixels as a new one covers where images become smaller. Proportions are
+    not kept: each side is brought to its own new length.
+
+    Args:
+        images: float32 (n, height, width), in [0, 1].
+        shape: The new height and width.
+
+    Returns:
+        float32 (n, *shape), in [0, 1]; the same array if nothing changes.
+    """
+    if images.shape[1:] == shape:
+        return images
+    from PIL import Image
+
+    height, width = shape
+    bilinear = Image.Resampling.BILINEAR
+    changed = [np.asarray(Image.fromarray(one).resize((width, height), bilinear)) for one in images]
+    result: Images = np.clip(np.stack(changed), 0, 1).astype(np.float32)
+    return result
+
+
+Verdict = Literal["gain", "none", "harm"]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """By how much accuracy rose, as a share (0.01 = one point).
+
+    Attributes:
+        mean: Mean difference over the pairs.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """`none` where the interval contains 0: no gain is shown, nor that there is none."""
+        if self.low > 0:
+            return "gain"
+        return "harm" if self.high < 0 else "none"
+
+
+def paired_gain(alone: Sequence[float], started: Sequence[float]) -> Gain:
+    """Compare accuracies by pairs of the same seed and images (paired t-interval; Student, 1908).
+
+    The interval is over what the seeds decide: weights at the start, order, and which images are
+    trained on. The validation images are the same throughout, and so is the start.
+
+    Args:
+        alone: Accuracies from nothing, at least two.
+        started: Accuracies of the same seeds from the start.
+
+    Raises:
+        ValueError: They are no pairs, or fewer than two.
+    """
+    if len(alone) != len(started) or len(alone) < 2:
+        raise ValueError(
+            f"{len(alone)} and {len(started)} accuracies; give pairs, two at least, since an "
+            "interval needs more than one"
+        )
+    from scipy.stats import t
+
+    differences = np.subtract(started, alone)
+    mean, pairs = float(differences.mean()), len(differences)
+    half = float(t.ppf(0.975, pairs - 1)) * float(differences.std(ddof=1)) / sqrt(pairs)
+    return Gain(mean, mean - half, mean + half)
+
 
 Say = Callable[[str], None]
 

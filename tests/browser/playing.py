@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import FrameLocator, expect
 
-from digitexp.functions import softmax
+from digitexp.numpy_functions import softmax
 from sweeps.records import Record
 
 PATIENCE = 120_000

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from digitexp.functions import softmax
 from digitexp.interactive.decision_regions import decision_regions_page
+from digitexp.numpy_functions import softmax
 from tests.digitexp.interactive.factories import make_trial
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

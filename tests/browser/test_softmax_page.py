@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from digitexp.functions import softmax
 from digitexp.interactive.softmax import choose_images, softmax_page
+from digitexp.numpy_functions import softmax
 from tests.browser.opened import opened
 from tests.digitexp.interactive.factories import make_trial
 

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from digitexp.cli import app
 from digitexp.plots import activations, colors
-from digitexp.plots.scale import Scale
+from digitexp.plots.sheet import Scale
 from tests.digitexp.plots.pictures import pixels
 
 

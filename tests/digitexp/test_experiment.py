@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from digitexp.calibration import temperature_to_serve
 from digitexp.config import TrialConfig
+from digitexp.evaluation.calibration import temperature_to_serve
 from digitexp.experiment import experiment
 from search_spaces.parameters import find_parameter
 from sweeps.experiment import Stop, TrialSpec

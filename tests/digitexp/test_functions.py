@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp import functions
+from digitexp import numpy_functions
 
 RNG = np.random.default_rng(0)
 VALUES = [
@@ -21,7 +21,7 @@ def test_an_activation_is_that_of_tensorflow(name, z):
     import tensorflow as tf
 
     expected = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid}[name](z).numpy()
-    np.testing.assert_allclose(getattr(functions, name)(z), expected, rtol=1e-13, atol=1e-300)
+    np.testing.assert_allclose(getattr(numpy_functions, name)(z), expected, rtol=1e-13, atol=1e-300)
 
 
 @pytest.mark.tensorflow
@@ -32,13 +32,13 @@ def test_softmax_is_that_of_tensorflow(shape, scale, temperature):
     import tensorflow as tf
 
     logits = scale * RNG.normal(size=shape)
-    probabilities = functions.softmax(logits, temperature)
+    probabilities = numpy_functions.softmax(logits, temperature)
     np.testing.assert_allclose(
         probabilities, tf.nn.softmax(logits / temperature).numpy(), rtol=1e-11, atol=1e-300
     )
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1.0, rtol=1e-12)
     np.testing.assert_allclose(
-        functions.log_softmax(logits, temperature),
+        numpy_functions.log_softmax(logits, temperature),
         tf.nn.log_softmax(logits / temperature).numpy(),
         rtol=1e-11, atol=1e-12,
     )  # fmt: skip
@@ -49,21 +49,21 @@ def test_cross_entropies_are_those_of_keras_and_agree_with_each_other():
     import keras
 
     logits, labels = RNG.normal(0, 3, (50, 10)), RNG.integers(0, 10, 50)
-    sparse = functions.sparse_cross_entropy(logits, labels)
+    sparse = numpy_functions.sparse_cross_entropy(logits, labels)
     targets = np.eye(10)[labels]
     np.testing.assert_allclose(
         sparse,
         keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True),
         rtol=1e-5,
     )
-    np.testing.assert_allclose(functions.one_hot_cross_entropy(logits, targets), sparse)
-    probabilities = functions.softmax(logits)
+    np.testing.assert_allclose(numpy_functions.one_hot_cross_entropy(logits, targets), sparse)
+    probabilities = numpy_functions.softmax(logits)
     np.testing.assert_allclose(
-        functions.cross_entropy_from_probabilities(probabilities, labels), sparse
+        numpy_functions.cross_entropy_from_probabilities(probabilities, labels), sparse
     )
     smoothed = targets * 0.9 + 0.01
     np.testing.assert_allclose(
-        functions.one_hot_cross_entropy(logits, smoothed),
+        numpy_functions.one_hot_cross_entropy(logits, smoothed),
         keras.losses.categorical_crossentropy(
             targets, logits, from_logits=True, label_smoothing=0.1
         ),
@@ -82,14 +82,16 @@ def test_cross_entropies_are_those_of_keras_and_agree_with_each_other():
 )
 def test_the_values_of_the_tutorial(logits, temperature, expected):
     # The tutorial prints 0.88, 0.12, 0.00 at T = 0.5 and 0.51, 0.31, 0.18 at T = 2: both are off.
-    np.testing.assert_allclose(functions.softmax(logits, temperature), expected, atol=5e-5)
+    np.testing.assert_allclose(numpy_functions.softmax(logits, temperature), expected, atol=5e-5)
 
 
 def test_softmax_then_log_fails_where_logits_do_not():
     logits = np.array([[0.0, 120.0]], np.float32)
-    probabilities = functions.softmax(logits).astype(np.float32)  # what such a last layer gives
-    assert functions.cross_entropy_from_probabilities(probabilities, [0])[0] == np.inf
-    assert functions.sparse_cross_entropy(logits, [0])[0] == pytest.approx(120.0)
+    probabilities = numpy_functions.softmax(logits).astype(
+        np.float32
+    )  # what such a last layer gives
+    assert numpy_functions.cross_entropy_from_probabilities(probabilities, [0])[0] == np.inf
+    assert numpy_functions.sparse_cross_entropy(logits, [0])[0] == pytest.approx(120.0)
 
 
 @pytest.mark.tensorflow
@@ -108,7 +110,7 @@ def test_from_a_softmax_layer_no_gradient_comes_and_from_logits_it_does():
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
 def test_a_temperature_is_above_zero(temperature):
     with pytest.raises(ValueError, match="give a number above 0"):
-        functions.softmax([1.0, 2.0], temperature)
+        numpy_functions.softmax([1.0, 2.0], temperature)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +125,6 @@ def test_a_temperature_is_above_zero(temperature):
 )
 def test_what_does_not_fit_is_refused(logits, labels, said):
     with pytest.raises(ValueError, match=said):
-        functions.sparse_cross_entropy(logits, labels)
+        numpy_functions.sparse_cross_entropy(logits, labels)
     with pytest.raises(ValueError, match="at least one"):
-        functions.softmax([])
+        numpy_functions.softmax([])

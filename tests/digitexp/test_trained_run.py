@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from digitexp.cli import app
-from digitexp.evaluation import accuracy
+from digitexp.evaluation.metrics import accuracy
 from digitexp.trained_run import logits_of, read_run
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
@@ -81,7 +81,7 @@ def test_no_folder_and_no_weights_are_said(trained, tmp_path):
 
 
 def test_an_attack_of_size_zero_changes_nothing_and_larger_ones_hurt_more(trained, tmp_path):
-    from digitexp.robustness import attacked_accuracies
+    from digitexp.evaluation.robustness import attacked_accuracies
 
     run = read_run(trained / "mlp")
     source, split = run.load_data()

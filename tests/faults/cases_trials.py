@@ -8,7 +8,7 @@ import pytest
 
 import sweeps
 from digitexp.data import DataError
-from digitexp.data.embedded import PATH, read_digits20
+from digitexp.data.loading import PATH, read_digits20
 from sweeps.home import Home
 from sweeps.records import RecordError
 from tests.faults.lab import Lab

@@ -115,7 +115,7 @@ class ConfusingExperiment:
         return np.repeat(np.arange(10), IMAGES)
 
     def picture(self, data: PreparedData, index: int) -> bytes:
-        from digitexp.plots.sample import draw_sample
+        from digitexp.plots.images import draw_sample
 
         label, number = divmod(index, IMAGES)
         image = np.zeros((12, 12))

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context  # the only door to the executor; `_traced` says why
 
 from digitexp.training.fused import step as steps
-from digitexp.training.fused.kind import NetKind
+from digitexp.training.fused.step import NetKind
 
 __all__ = ["Images", "Settings", "Variables", "epoch_graph", "forward_graph"]
 

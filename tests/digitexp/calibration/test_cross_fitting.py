@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from digitexp.calibration import (
+from digitexp.evaluation.calibration import (
     FOLDS,
     cross_fit,
     cross_fitted_temperatures,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.calibration import (
+from digitexp.evaluation.calibration import (
     calibration_terms,
     error_if_calibrated,
     expected_calibration_error,

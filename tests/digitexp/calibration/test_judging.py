@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.calibration import compare, expected_calibration_error, measured_terms
+from digitexp.evaluation.calibration import compare, expected_calibration_error, measured_terms
 from tests.chance import at_least, at_most
 from tests.digitexp.calibration.drawn import drawn, true_changes
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from digitexp.calibration import (
+from digitexp.evaluation.calibration import (
     HIGHEST,
     LOWEST,
     cross_fitted_temperatures,

@@ -8,7 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from digitexp.checking import advise, check_training
-from digitexp.checking.command import training_command
+from digitexp.checking.advice import training_command
 from digitexp.cli.train import _series, merged_settings, parse_value
 from digitexp.config import TrialConfig
 from digitexp.parameters import ACTIVATIONS, INITIALIZERS

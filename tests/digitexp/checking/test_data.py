@@ -6,8 +6,8 @@ import pytest
 from digitexp.checking import check_data, check_same_data
 from digitexp.data import split_source
 from digitexp.data.checking import make_source
-from digitexp.data.found import Found, Pair
 from digitexp.data.loading import find_source
+from digitexp.data.source import Found, Pair
 
 
 def images(n=200, seed=0):

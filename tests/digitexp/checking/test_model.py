@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from digitexp.checking import check_model
-from digitexp.checking.model import check_accuracy, check_last_layer
+from digitexp.checking.rules import check_accuracy, check_last_layer
 from tests.digitexp.checking.runs import make_run
 
 SHAPES = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from digitexp.checking import check_training
-from digitexp.checking.training import worst_class
+from digitexp.checking.rules import worst_class
 from tests.digitexp.checking.runs import counts_of, history_of, make_run
 
 

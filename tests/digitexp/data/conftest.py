@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digitexp.data.embedded import read_digits20
+from digitexp.data.loading import read_digits20
 
 COUNT = 300
 

@@ -6,8 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from digitexp.data import DataError, arrays, load_source
-from digitexp.data.arrays import read_npy, read_npz
+from digitexp.data import DataError, files, load_source
+from digitexp.data.files import read_npy, read_npz
 
 
 def npy_bytes(array, **options):
@@ -110,7 +110,7 @@ def test_a_damaged_or_lying_array_is_refused_before_it_is_read(tmp_path, data, m
 
 
 def test_a_zip_bomb_is_refused_by_its_declared_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "MAX_ARRAY_BYTES", 100_000)
+    monkeypatch.setattr(files, "MAX_ARRAY_BYTES", 100_000)
     np.savez_compressed(tmp_path / "bomb.npz", images=np.zeros((300, 20, 20), np.uint8))
     with pytest.raises(DataError, match="120,128 bytes declared; expected at most 100,000"):
         read_npz(tmp_path / "bomb.npz")

@@ -3,7 +3,7 @@ import pytest
 
 from digitexp.data import load_source, split_source
 from digitexp.data.blocks import FOLDS, make_block
-from digitexp.data.errors import DataError
+from digitexp.data.source import DataError
 
 
 @pytest.fixture(scope="module")

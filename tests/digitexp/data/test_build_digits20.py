@@ -19,8 +19,8 @@ from digitexp.data.build_digits20 import (
     main,
     read_files,
 )
-from digitexp.data.embedded import PATH, read_digits20
 from digitexp.data.framing import cut_and_centre
+from digitexp.data.loading import PATH, read_digits20
 from tests.tools import need
 
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from digitexp.data.checking import make_source
-from digitexp.data.errors import DataError
-from digitexp.data.found import Found, Pair
+from digitexp.data.source import DataError, Found, Pair
 
 
 def test_everything_a_source_promises_holds(pixels, digits, test_pixels, test_digits):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from digitexp.data import DataError, arrays, load_source
+from digitexp.data import DataError, files, load_source
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_mat_file_damaged_after_its_headers_is_refused(course, tmp_path):
 
 
 def test_a_mat_file_that_declares_too_much_is_refused(course, tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "MAX_ARRAY_BYTES", 300 * 400 * 8 - 1)
+    monkeypatch.setattr(files, "MAX_ARRAY_BYTES", 300 * 400 * 8 - 1)
     savemat(tmp_path / "a.mat", {"X": course[0], "y": course[1]}, do_compression=True)
     with pytest.raises(DataError, match=r"a.mat \(X\): found 960,000 bytes declared"):
         load_source(str(tmp_path / "a.mat"))

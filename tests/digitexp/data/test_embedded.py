@@ -6,8 +6,8 @@ import pytest
 
 import digitexp
 from digitexp.data import DataError, load_source
-from digitexp.data.duplicates import fingerprint_images
-from digitexp.data.embedded import PATH, read_digits20
+from digitexp.data.checking import fingerprint_images
+from digitexp.data.loading import PATH, read_digits20
 
 
 def test_digits20_is_what_the_readme_says():

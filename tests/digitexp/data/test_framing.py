@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from digitexp.data.embedded import read_digits20
 from digitexp.data.framing import PEN, Framing, cut_and_centre
+from digitexp.data.loading import read_digits20
 
 
 @pytest.fixture(scope="module")

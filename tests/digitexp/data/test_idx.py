@@ -3,8 +3,8 @@ import gzip
 import numpy as np
 import pytest
 
-from digitexp.data import DataError, arrays, load_source
-from digitexp.data.idx import read_idx
+from digitexp.data import DataError, files, load_source
+from digitexp.data.files import read_idx
 from tests.digitexp.data.conftest import idx_bytes, write_idx_folder
 
 
@@ -78,7 +78,7 @@ def test_a_damaged_gzip_is_refused(tmp_path, pixels):
 
 
 def test_a_gzip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "MAX_ARRAY_BYTES", 1000)
+    monkeypatch.setattr(files, "MAX_ARRAY_BYTES", 1000)
     (tmp_path / "bomb").write_bytes(gzip.compress(idx_bytes(np.zeros((1001, 1), np.uint8))))
     with pytest.raises(DataError, match="1,001 bytes declared; expected at most 1,000"):
         read_idx(tmp_path / "bomb")

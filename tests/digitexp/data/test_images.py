@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from digitexp.data.errors import DataError
-from digitexp.data.images import convert_images
+from digitexp.data.checking import convert_images
+from digitexp.data.source import DataError
 
 
 def unit(pixels):

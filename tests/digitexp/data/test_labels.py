@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from digitexp.data.errors import DataError
-from digitexp.data.labels import check_classes, check_test_classes, convert_labels
+from digitexp.data.checking import check_classes, check_test_classes, convert_labels
+from digitexp.data.source import DataError
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.uint64])

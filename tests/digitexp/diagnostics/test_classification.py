@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
-from digitexp.diagnostics.classification import class_accuracies, report_dict, report_text
-from digitexp.evaluation import confusion_counts
+from digitexp.evaluation.diagnostics import class_accuracies, report_dict, report_text
+from digitexp.evaluation.metrics import confusion_counts
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 SAID = np.array([0, 0, 1, 1, 2, 2])

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from digitexp.diagnostics import evaluation_files
+from digitexp.evaluation.diagnostics import evaluation_files
 from tests.digitexp.diagnostics.answered import answered
 
 NAMES = {

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from digitexp.diagnostics import Answers, find_mistakes
+from digitexp.evaluation.diagnostics import Answers, find_mistakes
 from tests.digitexp.diagnostics.answered import answered
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from digitexp.data.build_digits20 import PER_CLASS, read_files
-from digitexp.data.idx import FILES, read_idx_stream
+from digitexp.data.files import FILES, read_idx_stream
 
 FILE = Path(__file__).parent / "outside.npz"
 MORE = 20

@@ -3,7 +3,7 @@ import io
 import pytest
 
 from digitexp.explorer import app as explorer_app
-from digitexp.explorer.pad import framed
+from digitexp.explorer.views import framed
 from tests.digitexp.explorer.conftest import PORT, TOKEN
 from tests.digitexp.explorer.test_pictures import file_of, stroke
 

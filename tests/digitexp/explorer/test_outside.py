@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import sweeps
-from digitexp.data.embedded import read_digits20
 from digitexp.data.framing import Framing, cut_and_centre
+from digitexp.data.loading import read_digits20
 from digitexp.explorer.answers import Asked
 from digitexp.explorer.pictures import read_ink
 from digitexp.explorer.recorded import CHAMPION, Recorded

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from digitexp.config import TrialConfig
-from digitexp.evaluation import accuracy, confusion_counts, cross_entropy
+from digitexp.evaluation.metrics import accuracy, confusion_counts, cross_entropy
 from digitexp.network import Network
 from digitexp.shown import ShownTrial
 

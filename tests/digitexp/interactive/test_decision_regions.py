@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from digitexp.config import TrialConfig
-from digitexp.functions import softmax
 from digitexp.interactive.decision_regions import (
     COARSE,
     FINE,
     Effort,
+    Projection,
     decision_regions_page,
     first_of_each_class,
     slice_points,
 )
-from digitexp.interactive.projection import Projection
+from digitexp.numpy_functions import softmax
 from tests.digitexp.interactive.factories import make_trial
 
 ELSEWHERE = "/static/plotly.min.js"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.interactive.projection import AT_ONCE, Projection
+from digitexp.interactive.decision_regions import AT_ONCE, Projection
 from tests.digitexp.interactive.factories import make_trial
 
 

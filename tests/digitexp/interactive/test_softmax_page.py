@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from digitexp.functions import softmax
 from digitexp.interactive import interactive_pages
 from digitexp.interactive.softmax import MISTAKES, RIGHT_ONES, choose_images, softmax_page
+from digitexp.numpy_functions import softmax
 from tests.digitexp.interactive.factories import diverged, make_trial, without_history
 from tests.digitexp.interactive.pages import data_of, unpacked
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from digitexp.keras_experiment.serving import signature_of
+from digitexp.keras_experiment.experiment import signature_of
 from tests.digitexp.keras_experiment.own import cnn, regression, streamed
 
 SHAPES = [(cnn, "float32", (8, 8, 1)), (regression, "float32", (10,))]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from digitexp.plots import colors
-from digitexp.plots.confusion import draw_confusion
+from digitexp.plots.training import draw_confusion
 from tests.digitexp.plots.pictures import pixels, share_of
 
 DIGITS = [str(digit) for digit in range(10)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from digitexp.plots import colors
-from digitexp.plots.curves import draw_curves, rate_drops
+from digitexp.plots.training import draw_curves, rate_drops
 from tests.digitexp.plots.pictures import pixels, share_of
 
 HISTORY = {
@@ -117,8 +117,8 @@ def test_the_legend_names_drops_only_where_there_are_some():
 
 def test_pyplot_stays_out():
     code = (
-        "import sys; from digitexp.plots.curves import draw_curves;"
-        "from digitexp.plots.confusion import draw_confusion; import numpy as np;"
+        "import sys; from digitexp.plots.training import draw_curves;"
+        "from digitexp.plots.training import draw_confusion; import numpy as np;"
         "draw_curves({k: [1.0] for k in "
         "('loss', 'accuracy', 'val_loss', 'val_accuracy', 'learning_rate')}, 1);"
         "draw_confusion(np.eye(2, dtype=int), ['a', 'b']);"

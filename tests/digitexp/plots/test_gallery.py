@@ -5,7 +5,7 @@ import pytest
 
 from digitexp.data import load_source
 from digitexp.plots import colors
-from digitexp.plots.gallery import IMAGE, MOST_ERRORS, draw_errors, draw_predictions
+from digitexp.plots.images import IMAGE, MOST_ERRORS, draw_errors, draw_predictions
 from tests.digitexp.plots.pictures import pixels, share_of
 
 NAMES = tuple("0123456789")

@@ -10,15 +10,11 @@ from matplotlib import get_data_path
 
 import digitexp.plots
 from digitexp.plots.activations import draw_activations
-from digitexp.plots.confusion import draw_confusion
-from digitexp.plots.curves import draw_curves
-from digitexp.plots.fonts import FAMILIES, find_chinese
-from digitexp.plots.lettering import ENGLISH, choose_lettering
-from digitexp.plots.preview import draw_preview
+from digitexp.plots.images import draw_preview
+from digitexp.plots.language import CHINESE, ENGLISH, FAMILIES, choose_lettering, find_chinese
 from digitexp.plots.robustness import draw_robustness
 from digitexp.plots.sheet import text_width
-from digitexp.plots.trial import draw_trial
-from digitexp.plots.words import CHINESE
+from digitexp.plots.training import draw_confusion, draw_curves, draw_trial
 from tests.digitexp.plots.pictures import pixels
 from tests.digitexp.plots.test_curves import HISTORY
 from tests.tools import need

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import image as mpl_image
 
 from digitexp.data import load_source
-from digitexp.plots.preview import draw_preview
+from digitexp.plots.images import draw_preview
 
 
 @pytest.fixture(scope="module")

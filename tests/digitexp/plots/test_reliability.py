@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.calibration import cross_fit
+from digitexp.evaluation.calibration import cross_fit
 from digitexp.plots import colors
 from digitexp.plots.reliability import draw_reliability, wilson
 from tests.digitexp.calibration.drawn import drawn

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from digitexp.plots.scale import epoch_scale, value_scale
+from digitexp.plots.sheet import epoch_scale, value_scale
 
 
 def scale_of(*values, may_be_logarithmic=True):

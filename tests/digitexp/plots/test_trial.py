@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from digitexp.plots.trial import draw_trial
+from digitexp.plots.training import draw_trial
 from tests.digitexp.plots.test_curves import HISTORY
 
 CONFUSION = np.stack([np.array([[epoch, 1], [2, 9]], np.uint32) for epoch in range(1, 6)])

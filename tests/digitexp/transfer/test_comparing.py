@@ -6,8 +6,13 @@ import pytest
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import load_source, split_source
 from digitexp.training.train import train
-from digitexp.transfer.comparing import compare, pretrain, pretraining_data, transfer_config
-from digitexp.transfer.images import draw_images
+from digitexp.transfer.comparing import (
+    compare,
+    draw_images,
+    pretrain,
+    pretraining_data,
+    transfer_config,
+)
 
 
 def test_the_default_is_a_small_convolutional_net_with_time_enough():

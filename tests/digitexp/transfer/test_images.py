@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.transfer.images import draw_images, resized
+from digitexp.transfer.comparing import draw_images, resized
 
 LABELS = np.repeat(np.arange(4), 30)
 AMONG = np.arange(0, 120, 2)

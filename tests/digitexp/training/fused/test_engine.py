@@ -123,7 +123,7 @@ def test_an_epoch_in_parts_trains_like_one_in_a_piece(monkeypatch):
 @pytest.mark.slow
 def test_a_rate_of_zero_in_one_layer_drops_nothing_there():
     config = TrialConfig(units=(40, 40), dropout=(0.0, 0.5), epochs=1)
-    from digitexp.training.fused.masks import draw_masks
+    from digitexp.training.fused.engine import draw_masks
 
     masks = draw_masks(np.random.default_rng(0), config.dropout_rates, config.units, 50, "float32")
     assert (masks[0] == 1).all()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from digitexp.training.fused.masks import draw_masks
+from digitexp.training.fused.engine import draw_masks
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.05, 0.2, 0.5, 0.95])

@@ -25,7 +25,7 @@ def our_gradients(config, weights, dtype, masks=()):
     import tensorflow as tf
 
     from digitexp.training.fused import step
-    from digitexp.training.fused.kind import NetKind
+    from digitexp.training.fused.step import NetKind
 
     images, labels = batch(config)
     kind, l2 = NetKind.of(config, dtype), tf.constant(config.l2, dtype)
@@ -82,8 +82,8 @@ def test_gradients_are_right_under_dropout_masks(activation):
     import tensorflow as tf
 
     from digitexp.training.fused import step
-    from digitexp.training.fused.kind import NetKind
-    from digitexp.training.fused.masks import draw_masks
+    from digitexp.training.fused.engine import draw_masks
+    from digitexp.training.fused.step import NetKind
 
     config = TrialConfig(
         units=(12, 9), dropout=(0.2, 0.6), l2=2**-7, activation=activation, batch_size=50

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from digitexp.evaluation import accuracy
+from digitexp.evaluation.metrics import accuracy
 
 __all__ = ["EPSILONS", "attacked_accuracies"]
+
 
 EPSILONS: Final = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 """Sizes of an attack, in pixel values of [0, 1]; 0.3 is what MNIST's literature goes up to."""
@@ -32,7 +33,7 @@ def attacked_accuracies(
     import tensorflow as tf
 
     from digitexp.trained_run import logits_of
-    from digitexp.training.batches import attacked
+    from digitexp.training.augmentation import attacked
 
     found = []
     for epsilon in epsilons:

@@ -1,18 +1,146 @@
-"""Images with what they are and what they were taken for: a random sample, and the worst errors."""
+"""Images as pictures: a first look at a data set, a random sample with answers, the worst errors.
+
+pyplot keeps every figure and picks a window system; a Figure with an Agg canvas does neither.
+"""
 
 from __future__ import annotations
 
+import io
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digitexp.plots import colors
-from digitexp.plots.lettering import ENGLISH, Lettering
-from digitexp.plots.preview import SIDE, choose_images
+from digitexp.plots.colors import MUTED, TRAIN
+from digitexp.plots.language import ENGLISH, Lettering
 from digitexp.plots.sheet import Sheet, text_width
 
-__all__ = ["MOST_ERRORS", "draw_errors", "draw_predictions"]
+__all__ = [
+    "MOST_ERRORS",
+    "draw_errors",
+    "draw_predictions",
+    "draw_sample",
+    "new_figure",
+    "png",
+    "styled",
+]
+
+
+def styled() -> AbstractContextManager[None]:
+    """Apply the project's style inside a `with`; draw and render inside it as well."""
+    import matplotlib
+
+    return matplotlib.rc_context(_style())
+
+
+@lru_cache(maxsize=1)
+def _style() -> Any:
+    import matplotlib
+
+    path = Path(__file__).with_name("digitexp.mplstyle")
+    return matplotlib.rc_params_from_file(path, use_default_template=False)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure with an Agg canvas; sizes in inches at 130 dots per inch."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """Render a figure; the same picture gives the same bytes with the same matplotlib."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
+SIDE = 8
+"""Images in a row, and rows at most."""
+
+CELL_INCHES = 0.95
+HEADER_INCHES = 0.65
+
+
+def draw_preview(
+    images: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    seed: int = 0,
+    lettering: Lettering = ENGLISH,
+) -> bytes:
+    """Draw 64 images chosen at random, each with its label, or all if there are fewer.
+
+    Args:
+        images: (n, height, width), in [0, 1]; 0 is drawn as paper, 1 as ink.
+        labels: (n,), the number written above each image.
+        seed: Decides which images; the same choice on every machine.
+        lettering: Language and font of the caption.
+
+    Returns:
+        A PNG file, the same bytes for the same images and matplotlib.
+    """
+    chosen = choose_images(len(images), seed)
+    rows = -(-len(chosen) // SIDE)
+    total_height = HEADER_INCHES + rows * CELL_INCHES * 1.2
+    with styled():
+        figure = new_figure(SIDE * CELL_INCHES, total_height)
+        edges = {"left": 0.02, "right": 0.98, "bottom": 0.02}
+        edges["top"] = 1 - HEADER_INCHES / total_height
+        grid = figure.subplots(
+            rows, SIDE, squeeze=False, gridspec_kw={**edges, "wspace": 0.12, "hspace": 0.3}
+        )
+        for axes in grid.flat:
+            axes.axis("off")
+        for axes, index in zip(grid.flat, chosen, strict=False):
+            # a little below 0, so that the paper of an image differs from that around it
+            axes.imshow(images[index], cmap="gray_r", vmin=-0.04, vmax=1, interpolation="nearest")
+            axes.set_title(str(labels[index]), loc="center", fontsize=9, color=TRAIN, pad=2)
+        height, width = images.shape[1:]
+        caption = lettering.say(
+            "{shown} of {total} images, {height}x{width}",
+            shown=len(chosen), total=len(images), height=height, width=width,
+        )  # fmt: skip
+        y, face = 1 - 0.12 / total_height, lettering.face(caption, bold=False)
+        look: dict[str, Any] = {"font": face.path} if face else {}
+        figure.text(0.02, y, caption, va="top", fontsize=10, color=MUTED, **look)
+        return png(figure)
+
+
+def choose_images(total: int, seed: int) -> NDArray[np.int64]:
+    """Return up to 64 different indices below `total`, in random order."""
+    keys = np.random.PCG64(seed).random_raw(total)
+    return np.asarray(np.argsort(keys, kind="stable")[: SIDE * SIDE], np.int64)
+
+
+def draw_sample(image: np.ndarray) -> bytes:
+    """Return an image as a PNG of its own size, ink on paper.
+
+    Args:
+        image: (height, width), or (height, width, channels) with one or three; from 0 (paper) to 1.
+    """
+    from PIL import Image
+
+    pixels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.ndim == 2:
+        pixels = 255 - pixels  # as on paper
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
 
 MOST_ERRORS = 24
 IMAGE, GAP, MARGIN, HEADER = 84, 14, 26, 84

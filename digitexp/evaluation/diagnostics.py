@@ -1,0 +1,236 @@
+"""What a classifier gets wrong: by class, by pair of classes, image by image; NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from digitexp.evaluation.files import evaluation_files
+from digitexp.evaluation.metrics import confusion_counts
+from digitexp.numpy_functions import softmax
+
+__all__ = [
+    "Answers",
+    "ClassAccuracy",
+    "ConfusedPair",
+    "Mistake",
+    "class_accuracies",
+    "confused_pairs",
+    "evaluation_files",
+    "find_mistakes",
+    "report_dict",
+    "report_text",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a classifier said of labelled images.
+
+    Attributes:
+        images: (n, height, width), from 0 (paper) to 1 (ink).
+        labels: (n,), integers from 0 to classes - 1.
+        logits: (n, classes), finite.
+        class_names: Name of each class, in the order of its label.
+        part: What these images are, such as `the validation part`.
+        train_accuracy: Share right of the training part, from 0 to 1; None if it is not known.
+        image_numbers: (n,), the number of each image in its source, from 0; None if not known.
+
+    Raises:
+        ValueError: There is no image, or the shapes do not fit, or a logit is not finite.
+    """
+
+    images: np.ndarray = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    logits: np.ndarray = field(repr=False)
+    class_names: tuple[str, ...]
+    part: str = "the validation part"
+    train_accuracy: float | None = None
+    image_numbers: np.ndarray | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        if n == 0:
+            raise ValueError(f"{self.part}: received no image; give at least one")
+        if self.images.ndim != 3 or len(self.images) != n:
+            raise ValueError(f"images {self.images.shape}: give ({n}, height, width)")
+        if self.logits.shape != (n, len(self.class_names)):
+            expected = (n, len(self.class_names))
+            raise ValueError(f"logits {self.logits.shape}: give {expected}, (images, classes)")
+        if not np.isfinite(self.logits).all():
+            raise ValueError("logits: some are not finite; a training that diverged has no answers")
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """(n,), the class with the largest logit; of equal ones the lowest."""
+        return np.asarray(self.logits.argmax(axis=1))
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """(classes, classes), counts, [true, predicted]."""
+        return confusion_counts(self.logits, self.labels)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers, from 0 to 1."""
+        return float(np.mean(self.predicted == self.labels))
+
+
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """How many images of a class were recognised; the accuracy of a class is its recall.
+
+    Attributes:
+        name: Of the class.
+        right: Images of it that were recognised.
+        images: Images of it.
+    """
+
+    name: str
+    right: int
+    images: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share right, from 0 to 1; None if the class has no image."""
+        return self.right / self.images if self.images else None
+
+
+def class_accuracies(confusion: np.ndarray, class_names: Sequence[str]) -> list[ClassAccuracy]:
+    """Return the accuracy of each class, in the order of the labels.
+
+    Args:
+        confusion: (classes, classes), counts, [true, predicted].
+        class_names: As many names.
+    """
+    right, images = np.diagonal(confusion).tolist(), confusion.sum(axis=1).tolist()
+    found = zip(class_names, right, images, strict=True)
+    return [ClassAccuracy(name, int(hits), int(total)) for name, hits, total in found]
+
+
+def report_text(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> str:
+    """Return `sklearn.metrics.classification_report`: precision, recall, F1 and support.
+
+    Args:
+        labels: (n,), integers from 0.
+        predicted: (n,), integers from 0.
+        class_names: Every class has its row, also one without images; what is 0 / 0 there is 0.
+    """
+    return str(_report(labels, predicted, class_names, digits=4))
+
+
+def report_dict(
+    labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]
+) -> Mapping[str, Any]:
+    """Return the same as a dictionary: by class, `accuracy`, `macro avg` and `weighted avg`.
+
+    Where class names would collide, classes are called by their numbers.
+    """
+    report: Mapping[str, Any] = _report(labels, predicted, class_names, output_dict=True)
+    return report
+
+
+_ROWS = ("accuracy", "macro avg", "weighted avg")
+
+
+def _report(
+    labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], **how: Any
+) -> Any:
+    from sklearn.metrics import classification_report
+
+    numbers = list(range(len(class_names)))
+    collide = len({*class_names, *_ROWS}) < len(class_names) + len(_ROWS)
+    names = [str(number) for number in numbers] if collide else list(class_names)
+    return classification_report(
+        labels, predicted, labels=numbers, target_names=names, zero_division=0.0, **how
+    )
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One image that was taken for something else.
+
+    Attributes:
+        index: Of the image among those evaluated, from 0.
+        image_number: Of the image in its source, from 0; None if that is not known.
+        true: Its class.
+        said: What it was taken for.
+        probability: Of what was said, in (0, 1]: the softmax of the logits, not calibrated.
+        probability_of_true: Of its class, by the same.
+    """
+
+    index: int
+    image_number: int | None
+    true: int
+    said: int
+    probability: float
+    probability_of_true: float
+
+
+def find_mistakes(answers: Answers) -> list[Mistake]:
+    """Return all mistakes, the most confident first, equal ones in the order of the images."""
+    indices = np.flatnonzero(answers.predicted != answers.labels)
+    if not len(indices):
+        return []
+    found = [
+        _mistake(answers, int(index), probabilities)
+        for index, probabilities in zip(indices, softmax(answers.logits[indices]), strict=True)
+    ]
+    return sorted(found, key=lambda mistake: -mistake.probability)
+
+
+def _mistake(answers: Answers, index: int, probabilities: np.ndarray) -> Mistake:
+    true, said = int(answers.labels[index]), int(answers.predicted[index])
+    numbers = answers.image_numbers
+    number = None if numbers is None else int(numbers[index])
+    return Mistake(
+        index, number, true, said, float(probabilities[said]), float(probabilities[true])
+    )
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """Two classes that were taken for each other.
+
+    Attributes:
+        first: The class that was mistaken more often.
+        second: What it was taken for.
+        there: Images of `first` taken for `second`.
+        back: Images of `second` taken for `first`; no more than `there`.
+        share: Part of all errors that is of this pair, in (0, 1].
+    """
+
+    first: int
+    second: int
+    there: int
+    back: int
+    share: float
+
+    @property
+    def count(self) -> int:
+        """Errors of this pair, both ways."""
+        return self.there + self.back
+
+
+def confused_pairs(confusion: np.ndarray) -> list[ConfusedPair]:
+    """Return every pair of classes that was confused, the most confused first.
+
+    A pair stands once, whichever way it was confused; of pairs with equal counts, the one with the
+    lower classes comes first.
+
+    Args:
+        confusion: (classes, classes), counts, [true, predicted].
+    """
+    errors = int(confusion.sum() - np.trace(confusion))
+    pairs = []
+    for low, high in zip(*np.triu_indices(len(confusion), k=1), strict=True):
+        up, down = int(confusion[low, high]), int(confusion[high, low])
+        if up + down:
+            first, second = (low, high) if up >= down else (high, low)
+            share = (up + down) / errors
+            pairs.append(ConfusedPair(int(first), int(second), max(up, down), min(up, down), share))
+    return sorted(pairs, key=lambda pair: -pair.count)

@@ -1,0 +1,228 @@
+"""An evaluation as files, of a recorded trial or of answers: tables, text and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from digitexp.data.source import Source
+from digitexp.evaluation.diagnostics import (
+    Answers,
+    Mistake,
+    class_accuracies,
+    confused_pairs,
+    find_mistakes,
+    report_dict,
+    report_text,
+)
+from digitexp.plots.images import draw_errors, draw_predictions
+from digitexp.plots.language import ENGLISH, Lettering
+from digitexp.plots.pairs import draw_pairs
+from digitexp.training.outcome import TrainingData
+
+__all__ = ["evaluate_block", "evaluate_trial", "evaluation_files", "summarize"]
+
+
+MOST_PAIRS = 10
+
+
+def summarize(answers: Answers) -> str:
+    """Return accuracies, classification report, a table of classes and one of pairs as text."""
+    report = report_text(answers.labels, answers.predicted, answers.class_names)
+    blocks = (_accuracies(answers), [report.rstrip()], _classes(answers), _pairs(answers))
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _accuracies(answers: Answers) -> Iterator[str]:
+    total = len(answers.labels)
+    right = int(np.trace(answers.confusion))
+    part = answers.part.removeprefix("the ")
+    part = part[0].upper() + part[1:]
+    wrong = _counted(total - right, "error")
+    yield f"{part}: {right} of {total} images right ({answers.accuracy:.1%}), {wrong}"
+    if answers.train_accuracy is not None:
+        points = 100 * (answers.train_accuracy - answers.accuracy)
+        which = "more" if points >= 0 else "less"
+        yield f"Training part: {answers.train_accuracy:.1%}, {abs(points):.1f} points {which}"
+
+
+def _classes(answers: Answers) -> Iterator[str]:
+    found = class_accuracies(answers.confusion, answers.class_names)
+    width = max(5, *(len(one.name) for one in found))
+    yield f"{'class':{width}}  right  images  accuracy"
+    known = [one.accuracy for one in found if one.accuracy is not None]
+    for one in found:
+        shown = "-" if one.accuracy is None else f"{one.accuracy:.1%}"
+        mark = "  lowest" if one.accuracy == min(known) < max(known) else ""
+        yield f"{one.name:{width}}  {one.right:5}  {one.images:6}  {shown:>8}{mark}"
+
+
+def _pairs(answers: Answers) -> Iterator[str]:
+    found, names = confused_pairs(answers.confusion), answers.class_names
+    if not found:
+        yield "No two classes were confused"
+        return
+    shown = found[:MOST_PAIRS]
+    labels = [f"{names[pair.first]} / {names[pair.second]}" for pair in shown]
+    width = max(13, *map(len, labels))
+    yield f"{'most confused':{width}}  errors  of all"
+    for label, pair in zip(labels, shown, strict=True):
+        first, second = names[pair.first], names[pair.second]
+        ways = f"{first} as {second}: {pair.there}, {second} as {first}: {pair.back}"
+        yield f"{label:{width}}  {pair.count:6}  {pair.share:6.1%}  {ways}"
+    if len(found) > len(shown):
+        rest = sum(pair.count for pair in found[MOST_PAIRS:])
+        others = _counted(len(found) - len(shown), "other pair")
+        yield f"{others} with {_counted(rest, 'error')}"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count or 'no'} {word}{'' if count == 1 else 's'}"
+
+
+def evaluation_files(answers: Answers, lettering: Lettering = ENGLISH) -> dict[str, bytes]:
+    """Return the files of an evaluation by name; the same bytes for the same answers.
+
+    `summary.txt` (what a terminal shows), `classification_report.txt` (scikit-learn's),
+    `diagnostics.json` (all numbers, every mistake), `predictions.png` (64 images at random),
+    `errors.png` (the most confident mistakes), `confused_pairs.png`.
+
+    Args:
+        answers: Of one network.
+        lettering: Language and font of the words in pictures.
+    """
+    mistakes = find_mistakes(answers)
+    pairs = confused_pairs(answers.confusion)
+    names = answers.class_names
+    document = json.dumps(_document(answers, mistakes), indent=1, ensure_ascii=False) + "\n"
+    worst = [mistake.index for mistake in mistakes]
+    report = report_text(answers.labels, answers.predicted, names)
+    return {
+        "summary.txt": summarize(answers).encode(),
+        "classification_report.txt": report.encode(),
+        "diagnostics.json": document.encode(),
+        "predictions.png": draw_predictions(
+            answers.images, answers.labels, answers.predicted, names, answers.part, lettering
+        ),
+        "errors.png": draw_errors(
+            answers.images[worst],
+            [(names[mistake.true], names[mistake.said]) for mistake in mistakes],
+            [mistake.probability for mistake in mistakes],
+            lettering.say(
+                "{count} images of {part}",
+                count=len(answers.labels),
+                part=lettering.say(answers.part),
+            ),
+            lettering,
+        ),
+        "confused_pairs.png": draw_pairs(
+            [(names[pair.first], names[pair.second]) for pair in pairs],
+            [(pair.there, pair.back) for pair in pairs],
+            lettering,
+        ),
+    }
+
+
+def _document(answers: Answers, mistakes: Sequence[Mistake]) -> dict[str, Any]:
+    names, known = answers.class_names, answers.train_accuracy
+    return {
+        "part": answers.part,
+        "images": len(answers.labels),
+        "errors": len(mistakes),
+        "accuracy": answers.accuracy,
+        "train_accuracy": known,
+        "accuracy_gap": None if known is None else known - answers.accuracy,
+        "classes": [
+            {**asdict(one), "accuracy": one.accuracy}
+            for one in class_accuracies(answers.confusion, names)
+        ],
+        "confusion": np.asarray(answers.confusion).tolist(),
+        "report": report_dict(answers.labels, answers.predicted, names),
+        "pairs": [
+            {
+                "first": names[pair.first],
+                "second": names[pair.second],
+                "errors": pair.count,
+                "first_as_second": pair.there,
+                "second_as_first": pair.back,
+                "share": pair.share,
+            }
+            for pair in confused_pairs(answers.confusion)
+        ],
+        "mistakes": [
+            {**asdict(mistake), "true": names[mistake.true], "said": names[mistake.said]}
+            for mistake in mistakes
+        ],
+    }
+
+
+def evaluate_trial(
+    data: TrainingData,
+    image_shape: Sequence[int],
+    kept: Mapping[str, np.ndarray],
+    metrics: Mapping[str, float],
+) -> dict[str, bytes]:
+    """Return the files of `evaluation_files` for the validation part of a trial.
+
+    Args:
+        data: What the trial was trained on.
+        image_shape: Height and width of an image.
+        kept: The trial's arrays; `validation_logits` (n_validation, classes) is looked for.
+        metrics: The trial's; `train_accuracy` is shown if it is there.
+
+    Raises:
+        ValueError: No such logits are kept.
+    """
+    answers = Answers(
+        images=data.validation_images.reshape(-1, *image_shape),
+        labels=data.validation_labels,
+        logits=_known(kept.get("validation_logits")),
+        class_names=data.class_names,
+        train_accuracy=metrics.get("train_accuracy"),
+    )
+    return evaluation_files(answers)
+
+
+def evaluate_block(
+    source: Source,
+    numbers: np.ndarray | None,
+    logits: np.ndarray | None,
+    part: str,
+    metrics: Mapping[str, float],
+) -> dict[str, bytes]:
+    """Return the same for any images of a source that a training was judged on.
+
+    Args:
+        source: Where the images are from.
+        numbers: (n,), which images of it; None if that was not kept.
+        logits: (n, classes), what was said of them; None if that was not kept.
+        part: What they are.
+        metrics: See `evaluate_trial`.
+
+    Raises:
+        ValueError: Numbers or logits were not kept.
+    """
+    images = _known(numbers)
+    answers = Answers(
+        images=source.images[images],
+        labels=source.labels[images],
+        logits=_known(logits),
+        class_names=source.class_names,
+        part=part,
+        train_accuracy=metrics.get("train_accuracy"),
+        image_numbers=images,
+    )
+    return evaluation_files(answers)
+
+
+def _known(array: np.ndarray | None) -> np.ndarray:
+    if array is None:
+        raise ValueError(
+            "it kept no logits of images it was not trained on, as one that diverged or was "
+            "trained on everything; take another one"
+        )
+    return array

@@ -1,0 +1,284 @@
+"""In which language, and by which font, a picture speaks.
+
+Words of the field follow the usage of Chinese textbooks (Zhou Zhihua, Machine Learning, 2016).
+Names in braces are filled in by the picture. Words that Chinese texts leave in English (ReLU,
+sigmoid, dropout, L2) are not here.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+__all__ = [
+    "CHINESE",
+    "ENGLISH",
+    "LANGUAGES",
+    "SEPARATOR",
+    "Face",
+    "Lettering",
+    "choose_lettering",
+    "find_chinese",
+]
+
+
+LANGUAGES = ("en", "zh")
+
+SEPARATOR = "  ·  "
+"""Between the parts of a title that describes a configuration."""
+
+CHINESE: Mapping[str, str] = MappingProxyType(
+    {
+        # curves
+        "loss": "损失",
+        "accuracy": "准确率",
+        "{name} (logarithmic)": "{name}（对数坐标）",
+        "epoch": "训练轮次",
+        "training": "训练集",
+        "validation": "验证集",
+        "learning rate falls": "学习率下降",
+        "best epoch {epoch}: {value}": "最佳轮次 {epoch}：{value}",
+        # confusion matrix
+        "Validation after epoch {epoch}: {right} of {total} right ({share})": (
+            "第 {epoch} 轮后的验证集：{total} 张中 {right} 张正确（{share}）"
+        ),
+        "predicted": "预测类别",
+        "true": "真实类别",
+        "recall": "召回率",
+        # preview
+        "{shown} of {total} images, {height}x{width}": (
+            "共 {total} 张图像，展示 {shown} 张，每张 {height}×{width} 像素"
+        ),
+        # activations
+        "value": "函数值",
+        "slope: what a gradient is multiplied by": "斜率：梯度所乘的因子",
+        # robustness
+        "accuracy on attacked images": "受攻击图像上的准确率",
+        "size of the attack (FGSM), in pixel values from 0 to 1": (
+            "攻击强度（FGSM），以 0 到 1 的像素值计"
+        ),
+        # gallery
+        "the validation part": "验证集",
+        "{count} images of {part}": "{part}的 {count} 张图像",
+        "{shown} of {total} images of {part}, at random: {right} right, {wrong} wrong": (
+            "从{part}的 {total} 张图像中随机取 {shown} 张：{right} 张正确，{wrong} 张错误"
+        ),
+        "All {total} images of {part}: {right} right, {wrong} wrong": (
+            "{part}的全部 {total} 张图像：{right} 张正确，{wrong} 张错误"
+        ),
+        "actual | predicted;  {cross} and a thick frame: wrong": (
+            "真实 | 预测；  {cross} 和粗框：错误"
+        ),
+        "No error among {among}": "{among}中没有错误",
+        "1 error among {among}": "{among}中有 1 个错误",
+        "{errors} errors among {among}": "{among}中有 {errors} 个错误",
+        "{shown} of {errors} errors among {among}": "{among}中有 {errors} 个错误，展示 {shown} 个",
+        "actual | predicted, and how probable that was said to be; the most confident first": (
+            "真实 | 预测，以及给出的概率；最有把握的排在最前"
+        ),
+        # pairs
+        "No two classes were confused": "没有任何两个类别被混淆",
+        "Most confused: {shown} of {pairs} pairs, {drawn} of {errors} errors": (
+            "最易混淆：{pairs} 对中的 {shown} 对，{errors} 个错误中的 {drawn} 个"
+        ),
+        "a pair is counted both ways: the more frequent one first, then the other, paler": (
+            "每对按两个方向计数：先是较多的方向，再是另一方向（颜色较浅）"
+        ),
+        "{first} as {second}: {there},  {second} as {first}: {back}   ({share} of all errors)": (
+            "{first} 认作 {second}：{there}，{second} 认作 {first}：{back}（占全部错误的 {share}）"
+        ),
+        # reliability
+        "{images} validation images of {name}": "{name} 的 {images} 张验证图像",
+        "As the network says it, T = 1": "网络原本给出的概率，T = 1",
+        "Fitted on other images, T = {spread}": "在其他图像上拟合，T = {spread}",
+        "{low} to {high}": "{low} 至 {high}",
+        "confidence of the answer": "回答的置信度",
+        "share right, 95 % interval": "正确的比例，95 % 区间",
+        "its distance from the confidence": "与置信度之差",
+        "as often right as sure": "正确率等于置信度",
+        "small numbers: images in each bin": "小号数字：每个区间的图像数",
+        # titles: parts of a configuration, and why a training ended
+        "learning rate": "学习率",
+        "batch": "批大小",
+        "no hidden layer": "无隐藏层",
+        "early stopping": "早停",
+        "max epochs": "达到最大轮次",
+        "diverged": "发散",
+    }
+)
+
+
+FAMILIES = {
+    "Noto Sans CJK": "NotoSansCJK*",
+    "Noto Sans SC": "NotoSans*SC*",
+    "Source Han Sans": "SourceHanSans*",
+    "WenQuanYi Micro Hei": "wqy-microhei*",
+    "WenQuanYi Zen Hei": "wqy-zenhei*",
+    "Droid Sans Fallback": "DroidSansFallback*",
+    "PingFang": "PingFang*",
+    "Hiragino Sans GB": "Hiragino Sans GB*",
+    "Microsoft YaHei": "msyh.*",
+    "SimHei": "simhei*",
+}
+"""Sans-serif families for simplified Chinese and their files, the best for small letters first:
+those of Debian, then those that come with macOS and Windows."""
+
+SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
+SIMPLIFIED = ("SC", "CN", "GB")
+"""Marks of the face with the letters of the mainland in a file that holds several."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a font file; files such as .ttc hold several."""
+
+    path: Path
+    index: int = 0
+
+
+@lru_cache(maxsize=8)
+def find_chinese(where: Path | None = None) -> tuple[Face, Face]:
+    """Return a regular and a bold face that have every Chinese letter our pictures need.
+
+    Args:
+        where: A font file, or a folder to look into with all below it; None = the system's fonts.
+
+    Returns:
+        The faces; the same twice where the font has no bold file.
+
+    Raises:
+        ValueError: There is no such file or folder, or no font there has the letters.
+    """
+    regular = next((path for path in _candidates(where) if _has_the_letters(path)), None)
+    if regular is None:
+        raise ValueError(_missing(where))
+    bold = regular.with_name(regular.name.replace("Regular", "Bold"))
+    if not bold.is_file():
+        bold = regular
+    return _face(regular), _face(bold)
+
+
+def _candidates(where: Path | None) -> list[Path]:
+    """Return font files, known families first, in an order that is the same on every start."""
+    if where is None:
+        from matplotlib import font_manager
+
+        files: Iterable[Path] = map(Path, font_manager.findSystemFonts())
+    elif where.is_dir():
+        files = (path for path in where.rglob("*") if path.suffix.lower() in SUFFIXES)
+    elif where.is_file():
+        return [where]
+    else:
+        raise ValueError(f"there is no font file or folder '{where}' (--font, DIGITEXP_FONT).")
+    return sorted(files, key=_rank)
+
+
+def _rank(path: Path) -> tuple[int, bool, str]:
+    """Sort by family, its regular face first."""
+    patterns = list(FAMILIES.values())
+    known = (i for i, one in enumerate(patterns) if fnmatch.fnmatch(path.name.lower(), one.lower()))
+    other_weight = "regular" not in path.stem.lower() and "-" in path.stem
+    return next(known, len(patterns)), other_weight, str(path)
+
+
+def _has_the_letters(path: Path) -> bool:
+    from matplotlib.ft2font import FT2Font
+
+    needed = {ord(letter) for text in CHINESE.values() for letter in text}
+    try:
+        return needed <= set(FT2Font(str(path)).get_charmap())
+    except (RuntimeError, OSError):  # not a font, or a damaged one
+        return False
+
+
+def _face(path: Path) -> Face:
+    """Return the face for simplified Chinese of a file, the first where none is marked so."""
+    from PIL import ImageFont
+
+    if path.suffix.lower() in {".ttc", ".otc"}:
+        for index in range(64):
+            try:
+                family, _ = ImageFont.truetype(path, 10, index=index).getname()
+            except OSError:  # no more faces
+                break
+            if set(SIMPLIFIED) & set((family or "").split()):
+                return Face(path, index)
+    return Face(path)
+
+
+def _missing(where: Path | None) -> str:
+    place = "among the fonts of this system" if where is None else f"in '{where}'"
+    return (
+        f"--language zh needs a font with Chinese letters; {place} there is none. Looked for: "
+        f"{', '.join(FAMILIES)}, and then any other that has the letters. On Debian or Ubuntu "
+        "install one with `apt-get install fonts-noto-cjk` (or fonts-wqy-microhei, smaller), or "
+        "name a file or a folder with --font or DIGITEXP_FONT."
+    )
+
+
+FIRST_EAST_ASIAN = "\u2e80"
+"""Letters from here on (Unicode's first block of CJK) are not in DejaVu Sans."""
+
+
+@dataclass(frozen=True)
+class Lettering:
+    """A language and its font.
+
+    Attributes:
+        faces: Regular and bold face for lines with East Asian letters; None = there are none, and
+            all is written in DejaVu Sans.
+    """
+
+    faces: tuple[Face, Face] | None = None
+
+    def say(self, text: str, **values: Any) -> str:
+        """Return a text of the catalogue in this language, with its values filled in.
+
+        A text that is not in the catalogue, such as the name of somebody's metric, stays.
+        """
+        words = CHINESE.get(text, text) if self.faces else text
+        return words.format(**values) if values else words
+
+    def say_parts(self, title: str) -> str:
+        """Return a title such as `25-15  ·  batch 32`, each part in this language."""
+        if not self.faces:
+            return title
+        return SEPARATOR.join(self._say_begin(part) for part in title.split(SEPARATOR))
+
+    def face(self, text: str, *, bold: bool) -> Face | None:
+        """Return the face a line is written in; None = DejaVu Sans."""
+        if self.faces is None or not any(letter >= FIRST_EAST_ASIAN for letter in text):
+            return None
+        return self.faces[bold]
+
+    def _say_begin(self, part: str) -> str:
+        """Translate the longest begin of a part that the catalogue has."""
+        known = [text for text in CHINESE if part == text or part.startswith(f"{text} ")]
+        longest = max(known, key=len, default="")
+        return self.say(longest) + part.removeprefix(longest)
+
+
+ENGLISH = Lettering()
+
+
+def choose_lettering(language: str = "en", font: Path | None = None) -> Lettering:
+    """Return the lettering of a language.
+
+    Args:
+        language: `en` or `zh`.
+        font: A font file, or a folder to look into; None = the system's fonts. English needs none.
+
+    Raises:
+        ValueError: There is no such language, or no font for it.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(
+            f"--language is {language!r} (DIGITEXP_LANGUAGE sets it, too); it must be one of "
+            f"{', '.join(LANGUAGES)}."
+        )
+    return ENGLISH if language == "en" else Lettering(find_chinese(font))

@@ -1,0 +1,338 @@
+"""The pictures of one training: curves, confusion matrix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitexp.plots import colors
+from digitexp.plots.language import ENGLISH, Lettering
+from digitexp.plots.sheet import Scale, Sheet, epoch_scale, text_width, value_scale
+
+__all__ = ["draw_confusion", "draw_curves", "draw_trial", "rate_drops"]
+
+
+WIDTH, HEIGHT = 1248, 481
+PANELS = ((77, 617), (691, 1231))
+"""Between which pixels the loss is drawn, and the metric beside it."""
+
+TITLE_Y, HEADING_Y, RATE_Y, TOP, BOTTOM, TICK_Y, LEGEND_Y = 20, 55, 80, 89, 421, 434, 458
+DOTTED = (0, (1, 1.65))
+MOST_EPOCHS_WITH_MARKERS = 50
+
+
+def rate_drops(learning_rate: Sequence[float]) -> list[int]:
+    """Return the epochs (from 1) that were the first to use a lower learning rate."""
+    return [
+        epoch
+        for epoch, (before, now) in enumerate(pairwise(learning_rate), start=2)
+        if now < before
+    ]
+
+
+def draw_curves(
+    history: Mapping[str, Sequence[float]],
+    best_epoch: int | None,
+    title: str = "",
+    *,
+    beside: str | None = "accuracy",
+    lettering: Lettering = ENGLISH,
+) -> bytes:
+    """Draw the curves of the loss, and of one metric, of one training as a PNG.
+
+    Args:
+        history: `loss`, `val_loss`, the metric, `val_` and the metric, and `learning_rate` per
+            epoch; NaN leaves a gap.
+        best_epoch: Epoch (from 1) whose weights were kept, marked in both; None = none was.
+        title: Line above both.
+        beside: The metric drawn beside the loss; None leaves its place empty.
+        lettering: Language and font of the words.
+    """
+    sheet = Sheet(WIDTH, HEIGHT, lettering)
+    sheet.write(PANELS[0][0], TITLE_Y, title, 9, colors.MUTED)
+    names = ["loss", *([beside] if beside else [])]
+    for name, (left, right) in zip(names, PANELS, strict=False):
+        train, validation = history[name], history[f"val_{name}"]
+        x = epoch_scale(len(train), left, right)
+        y = value_scale([*train, *validation], BOTTOM, TOP, may_be_logarithmic=name == "loss")
+        panel = _Panel(sheet, x, y)
+        panel.frame(name)
+        panel.mark_drops(history["learning_rate"])
+        panel.curve(train, colors.TRAIN)
+        panel.curve(validation, colors.VALIDATION)
+        if best_epoch is not None:
+            panel.mark_best(best_epoch, validation[best_epoch - 1])
+    _write_legend(sheet, with_drops=bool(rate_drops(history["learning_rate"])))
+    return sheet.png()
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One pair of axes on the sheet."""
+
+    sheet: Sheet
+    x: Scale
+    y: Scale
+
+    def frame(self, name: str) -> None:
+        """Draw grid, axes, their numbers and the heading."""
+        left, right = int(self.x.start), int(self.x.end)
+        for value, label in self.x.ticks().items():
+            place = round(float(self.x.pixels(value)))
+            self.sheet.fill((place, place + 1), (TOP, BOTTOM), colors.rgb(colors.GRID))
+            self.sheet.write(place, TICK_Y, label, 8, colors.LABEL, align="center")
+        for value, label in self.y.ticks().items():
+            place = round(float(self.y.pixels(value)))
+            self.sheet.fill((left, right), (place, place + 1), colors.rgb(colors.GRID))
+            self.sheet.write(left - 7, place, label, 8, colors.LABEL, align="right")
+        self.sheet.fill((left, left + 1), (TOP, BOTTOM + 1), colors.rgb(colors.FRAME))
+        self.sheet.fill((left, right), (BOTTOM, BOTTOM + 1), colors.rgb(colors.FRAME))
+        say = self.sheet.lettering.say
+        heading = say(name).capitalize()
+        if self.y.logarithmic:
+            heading = say("{name} (logarithmic)", name=heading)
+        self.sheet.write(left, HEADING_Y, heading, 10, bold=True)
+        self.sheet.write(
+            (left + right) / 2, LEGEND_Y, say("epoch"), 9, colors.LABEL, align="center"
+        )
+
+    def curve(self, values: Sequence[float], color: str) -> None:
+        """Draw one value per epoch."""
+        marker = "o" if len(values) <= MOST_EPOCHS_WITH_MARKERS else None
+        xs = self.x.pixels(range(1, len(values) + 1))
+        self.sheet.stroke(xs, self.y.pixels(values), color, 1.8, marker=marker, markersize=3)
+
+    def mark_drops(self, learning_rate: Sequence[float]) -> None:
+        """Draw a dotted line before each epoch with a lower rate, the rate above it."""
+        free_from = 0.0
+        for epoch in rate_drops(learning_rate):
+            place = float(self.x.pixels(epoch - 0.5))
+            look = {"linestyle": DOTTED}
+            self.sheet.stroke([place] * 2, [BOTTOM, TOP], colors.RATE_DROP, 1, **look)
+            rate = f"{learning_rate[epoch - 1]:.2g}"
+            width = text_width(rate, 6.5)
+            if place - width / 2 >= free_from:  # else two numbers would run into each other
+                self.sheet.write(place, RATE_Y, rate, 6.5, colors.MUTED, align="center")
+                free_from = place + width / 2 + 6
+
+    def mark_best(self, epoch: int, value: float) -> None:
+        """Draw a line and a ring at the epoch whose weights were kept; write its value."""
+        place = float(self.x.pixels(epoch))
+        self.sheet.stroke([place] * 2, [BOTTOM, TOP], colors.BEST, 0.9, alpha=0.55)
+        _ring(self.sheet, place, float(self.y.pixels(value)))
+        say = self.sheet.lettering.say
+        text = say("best epoch {epoch}: {value}", epoch=epoch, value=f"{value:.4g}")
+        self.sheet.write(self.x.end, HEADING_Y, text, align="right")
+        _ring(self.sheet, self.x.end - self.sheet.width_of(text, 8) - 12, HEADING_Y)
+
+
+def _ring(sheet: Sheet, x: float, y: float) -> None:
+    sheet.stroke(
+        [x], [y], colors.BEST, 0, marker="o", markersize=6.5, markerfacecolor="white",
+        markeredgewidth=1.4,
+    )  # fmt: skip
+
+
+def _write_legend(sheet: Sheet, *, with_drops: bool) -> None:
+    """Say what the lines are, between the names of the two x axes."""
+    line = {"marker": "o", "markersize": 3}
+    say = sheet.lettering.say
+    entries = [
+        (say("training"), colors.TRAIN, 1.8, line),
+        (say("validation"), colors.VALIDATION, 1.8, line),
+    ]
+    if with_drops:
+        entries.append((say("learning rate falls"), colors.RATE_DROP, 1.0, {"linestyle": DOTTED}))
+    handle, gap = 38, 24
+    total = sum(handle + sheet.width_of(text, 8) + gap for text, *_ in entries) - gap
+    x = sum(map(sum, PANELS)) / 4 - total / 2
+    for text, color, width, look in entries:
+        middle = {"markevery": [1]} if "marker" in look else {}
+        sheet.stroke([x, x + 15, x + 30], [LEGEND_Y] * 3, color, width, **look, **middle)
+        sheet.write(x + handle, LEGEND_Y, text)
+        x += handle + sheet.width_of(text, 8) + gap
+
+
+MOST_CLASSES_WITH_COUNTS = 30
+CELL, SMALLEST_SIDE, LARGEST_SIDE = 60, 416, 1820
+"""Pixels of a cell, and of the whole matrix at least and at most."""
+
+UPPER = RIGHT_OF = 97
+"""Pixels above the matrix for the title, and right of it for the recalls."""
+
+COUNT_SIZE = 8.0
+
+
+def draw_confusion(
+    counts: np.ndarray,
+    class_names: Sequence[str],
+    title: str = "",
+    lettering: Lettering = ENGLISH,
+) -> bytes:
+    """Draw a confusion matrix with its counts as a PNG.
+
+    Right answers are blue, by the class's recall; mistakes are orange, by their share of the
+    worst mistake, so that they stand out however few they are.
+
+    Args:
+        counts: (classes, classes), unsigned, [true, predicted].
+        class_names: Names in the order of the labels.
+        title: Line above the matrix.
+        lettering: Language and font of the words.
+    """
+    matrix = _Matrix.of(class_names, lettering)
+    size = matrix.left + matrix.side + RIGHT_OF
+    sheet = Sheet(size, size, lettering)
+    _fill_cells(sheet, matrix, counts)
+    if len(class_names) <= MOST_CLASSES_WITH_COUNTS:
+        _write_counts(sheet, matrix, counts)
+    _write_names(sheet, matrix, class_names)
+    _write_recalls(sheet, matrix, counts)
+    sheet.write(matrix.left, 33, title, 9.5, bold=True)
+    return sheet.png()
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """Where things are, in pixels."""
+
+    classes: int
+    cell: int
+    widest_name: int
+    left: int
+
+    @classmethod
+    def of(cls, class_names: Sequence[str], lettering: Lettering) -> _Matrix:
+        classes = len(class_names)
+        side = min(max(CELL * classes, SMALLEST_SIDE), LARGEST_SIDE)
+        widest = max(text_width(name, 8, lettering=lettering) for name in class_names)
+        return cls(classes, side // classes, widest, widest + 60)
+
+    @property
+    def side(self) -> int:
+        return self.classes * self.cell
+
+    def x(self, column: float) -> int:
+        """Return the left edge of a column."""
+        return self.left + round(column * self.cell)
+
+    def y(self, row: float) -> int:
+        """Return the upper edge of a row."""
+        return UPPER + round(row * self.cell)
+
+
+def _fill_cells(sheet: Sheet, matrix: _Matrix, counts: np.ndarray) -> None:
+    """Colour the cells; what stays between them is the grid, and around them the frame."""
+    (left, right), (top, bottom) = [
+        (edge(0), edge(matrix.classes)) for edge in (matrix.x, matrix.y)
+    ]
+    sheet.fill((left - 1, right + 2), (top - 1, bottom + 2), colors.rgb(colors.FRAME))
+    sheet.fill((left + 1, right), (top + 1, bottom), colors.rgb(colors.GRID))
+    for (true, said), color in zip(np.ndindex(counts.shape), _cell_colors(counts), strict=True):
+        x, y = matrix.x(said), matrix.y(true)
+        sheet.fill((x + 1, x + matrix.cell), (y + 1, y + matrix.cell), color)
+
+
+def _cell_colors(counts: np.ndarray) -> list[tuple[int, int, int]]:
+    """Return classes x classes colours between white and the colour of right or wrong."""
+    wrong = counts.astype(float)
+    np.fill_diagonal(wrong, 0)
+    strength = 0.8 * (wrong / max(wrong.max(), 5)) ** 0.7
+    picture = 255 - strength[..., np.newaxis] * (255 - np.array(colors.rgb(colors.WRONG)))
+    recall = np.nan_to_num(_recalls(counts))[:, np.newaxis]
+    diagonal = np.arange(len(counts))
+    picture[diagonal, diagonal] = 255 - recall * (255 - np.array(colors.rgb(colors.RIGHT)))
+    return [(red, green, blue) for red, green, blue in picture.round().astype(int).reshape(-1, 3)]
+
+
+def _recalls(counts: np.ndarray) -> NDArray[np.float64]:
+    """Return the recall of each class, NaN where a class has no images."""
+    totals = counts.sum(axis=1).astype(float)
+    totals[totals == 0] = np.nan
+    return np.asarray(np.diagonal(counts) / totals)
+
+
+def _write_counts(sheet: Sheet, matrix: _Matrix, counts: np.ndarray) -> None:
+    widest = text_width(str(counts.max()), COUNT_SIZE, bold=True)
+    size = COUNT_SIZE * min(1.0, (matrix.cell - 6) / widest)
+    recall = _recalls(counts)
+    for true, said in np.argwhere(counts).tolist():
+        right = true == said
+        sheet.write(
+            matrix.x(said + 0.5),
+            matrix.y(true + 0.5),
+            str(counts[true, said]),
+            size,
+            colors.PAPER if right and recall[true] > 0.55 else colors.INK,
+            align="center",
+            bold=right,
+        )
+
+
+def _write_names(sheet: Sheet, matrix: _Matrix, class_names: Sequence[str]) -> None:
+    """Write the classes left of the matrix and below it, upward where they are too wide."""
+    bottom, upward = matrix.y(matrix.classes), matrix.widest_name > matrix.cell - 8
+    for index, name in enumerate(class_names):
+        x, y = matrix.x(index + 0.5), matrix.y(index + 0.5)
+        sheet.write(matrix.left - 8, y, name, 8, colors.LABEL, align="right")
+        if upward:
+            sheet.write(x, bottom + 8, name, 8, colors.LABEL, align="right", upward=True)
+        else:
+            sheet.write(x, bottom + 14, name, 8, colors.LABEL, align="center")
+    middle = matrix.classes / 2
+    below = bottom + (matrix.widest_name + 22 if upward else 38)
+    say = sheet.lettering.say
+    sheet.write(matrix.x(middle), below, say("predicted"), 9, colors.LABEL, align="center")
+    beside = matrix.left - matrix.widest_name - 26
+    words = say("true")
+    sheet.write(beside, matrix.y(middle), words, 9, colors.LABEL, align="center", upward=True)
+
+
+def _write_recalls(sheet: Sheet, matrix: _Matrix, counts: np.ndarray) -> None:
+    x = matrix.x(matrix.classes) + 12
+    sheet.write(x, matrix.y(0) - 19, sheet.lettering.say("recall"), 7.5, colors.MUTED)
+    for true, recall in enumerate(_recalls(counts).tolist()):
+        words = "-" if np.isnan(recall) else f"{recall:.1%}"
+        sheet.write(x, matrix.y(true + 0.5), words, 7.5, colors.MUTED)
+
+
+def draw_trial(
+    history: Mapping[str, Sequence[float]],
+    confusion: np.ndarray,
+    class_names: Sequence[str],
+    best_epoch: int | None,
+    title: str,
+    lettering: Lettering = ENGLISH,
+) -> dict[str, bytes]:
+    """Draw one training: `loss_curves.png`, `confusion_matrix.png`, `confusion_matrix.json`.
+
+    Args:
+        history: Per-epoch metrics.
+        confusion: (epochs, classes, classes), unsigned, [true, predicted].
+        class_names: Names in the order of the labels.
+        best_epoch: Epoch (from 1) whose weights were kept; None when training diverged before
+            one was measured, then only the curves are drawn.
+        title: What was trained, in one line.
+        lettering: Language and font of the words.
+    """
+    files = {"loss_curves.png": draw_curves(history, best_epoch, title, lettering=lettering)}
+    if best_epoch is None:
+        return files
+    counts = confusion[best_epoch - 1]
+    right, total = int(np.trace(counts)), int(counts.sum())
+    heading = lettering.say(
+        "Validation after epoch {epoch}: {right} of {total} right ({share})",
+        epoch=best_epoch,
+        right=right,
+        total=total,
+        share=f"{right / total:.1%}",
+    )
+    content = {"labels": list(class_names), "counts": counts.tolist(), "best_epoch": best_epoch}
+    files["confusion_matrix.png"] = draw_confusion(counts, class_names, heading, lettering)
+    files["confusion_matrix.json"] = (json.dumps(content) + "\n").encode()
+    return files
