@@ -3,7 +3,8 @@
 What loading refuses with its first mistake, these rules list in whole; what may be loaded is
 decided where it is loaded (`digitexp.data`), and nowhere else.
 
-The rules on shapes need the stored weights only; the last two on a model rebuild it, without training it.
+The rules on shapes need the stored weights only; the last two on a model rebuild it, without
+training it.
 
 What to do about a loss that does not fall, over-fitting and a poor class is in `advice.py`.
 """

@@ -1,10 +1,11 @@
 """The files that data come in: `.npy`, `.npz`, IDX, and the two forms of Andrew Ng's course.
 
-NumPy's files are read without pickle. A few kilobytes of a compressed or made-up file can declare terabytes; so the declared size is
-looked at before anything is read.
+NumPy's files are read without pickle. A few kilobytes of a compressed or made-up file can declare
+terabytes; so the declared size is looked at before anything is read.
 
-IDX is the format of MNIST and Fashion-MNIST, gzipped or not: two zero bytes, one byte for the type (8 = uint8), one for the number of dimensions, each
-dimension as a big-endian 32-bit number, then the values row by row.
+IDX is the format of MNIST and Fashion-MNIST, gzipped or not: two zero bytes, one byte for the type
+(8 = uint8), one for the number of dimensions, each dimension as a big-endian 32-bit number, then
+the values row by row.
 
 The course has 5000 digits as `X.npy` with `y.npy`, or as `ex4data1.mat`. Its images are rows of
 400 pixels, unrolled column by column as MATLAB does. A flat row says nothing

@@ -1,8 +1,8 @@
 """A name or a path -> a `Source`: chooses the reader; what it finds is checked in one place.
 
-The embedded `digits20` are 5000 training and validation images and 5000 test images of MNIST, 500 per class, cropped to 20x20;
-`build_digits20` makes them. The archive is not hashed, because deflate differs between zlib builds;
-the arrays in it are.
+The embedded `digits20` are 5000 training and validation images and 5000 test images of MNIST, 500
+per class, cropped to 20x20; `build_digits20` makes them. The archive is not hashed, because deflate
+differs between zlib builds; the arrays in it are.
 """
 
 from __future__ import annotations
