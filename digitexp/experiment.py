@@ -14,10 +14,10 @@ from digitexp.data import load_source, split_source
 from digitexp.evaluation.calibration import temperature_to_serve
 from digitexp.evaluation.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
+from digitexp.pages.drawing import Illustrating, show_trial
+from digitexp.pages.trial_view import ShownTrial
 from digitexp.parameters import PARAMETERS
 from digitexp.serving import checked_images, probabilities
-from digitexp.showing import Illustrating, show_trial
-from digitexp.shown import ShownTrial
 from digitexp.trained_run import logits_of
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
@@ -244,8 +244,8 @@ class DigitExperiment(Illustrating):
         info: Mapping[str, Any],
         folder: Path,
     ) -> str:
-        """Write the model for use elsewhere, see `digitexp.exporting`; return how to use it."""
-        from digitexp.exporting import write_model
+        """Write the model for use elsewhere, see `digitexp.serving`; return how to use it."""
+        from digitexp.serving import write_model
 
         return write_model(self.load_model(config, weights, info), info, folder)
 

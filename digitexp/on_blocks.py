@@ -12,9 +12,9 @@ from digitexp.data import load_source, split_source
 from digitexp.evaluation.calibration import HIGHEST, LOWEST, measured_terms
 from digitexp.evaluation.metrics import accuracy, cross_entropy
 from digitexp.experiment import DigitExperiment, trial_config
+from digitexp.pages.drawing import Illustrating, show_of_pool
+from digitexp.pages.trial_view import ShownTrial
 from digitexp.pool import Pool
-from digitexp.showing import Illustrating, show_of_pool
-from digitexp.shown import ShownTrial
 from digitexp.trained_run import logits_of
 from sweeps.abilities import CalibrationTerms, Signature, TestPart, Trained
 from sweeps.experiment import (

@@ -58,8 +58,8 @@ def environment(wheel, tmp_path_factory):
 def test_the_wheel_holds_what_a_sweep_needs_beside_its_code(contents):
     needed = {
         "digitexp/data/digits20/digits20.npz",
-        "digitexp/explorer/assets/explorer.css",
-        "digitexp/explorer/assets/pad.js",
+        "digitexp/apps/explorer/assets/explorer.css",
+        "digitexp/apps/explorer/assets/pad.js",
         "digitexp/data/digits20/ATTRIBUTION.md",
         "digitexp/data/digits20/LICENSE-CC-BY-SA-3.0.txt",
         "search_spaces/catalogue/cnn.yaml",

@@ -31,7 +31,7 @@ COVERAGE_FACTOR: Final = 2.0
 """Measuring coverage costs this much at the most."""
 DEAREST: Final = 25
 MEASURED: Final = (
-    "tests/digitexp/explorer/",
+    "tests/digitexp/apps/explorer/",
     "tests/sweeps/cli/test_steering.py",
     *(
         f"tests/sweeps/finalizing/test_{name}.py"

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from digitexp.checking import Finding
+    from digitexp.apps.checklist import Finding
     from digitexp.data import Source, Split
     from digitexp.trained_run import TrainedRun
 
@@ -43,7 +43,7 @@ def check(
 
     Exit code 0: nothing failed (warnings may be there); 1: a check failed; 2: nothing to check.
     """
-    from digitexp.checking import check_data, exit_code
+    from digitexp.apps.checklist import check_data, exit_code
     from digitexp.data.loading import DEFAULT, find_source
 
     if folder is None:
@@ -62,7 +62,7 @@ def check(
 def _check_folder(
     folder: Path, data: str | None, features: int | None, classes: int | None
 ) -> list[Finding]:
-    from digitexp.checking import advise, check_data, check_model, check_training
+    from digitexp.apps.checklist import advise, check_data, check_model, check_training
     from digitexp.data import DataError
     from digitexp.data.loading import find_source
     from digitexp.trained_run import read_run
@@ -88,7 +88,7 @@ def _check_folder(
 
 
 def _no_data(error: Exception) -> Finding:
-    from digitexp.checking import Finding
+    from digitexp.apps.checklist import Finding
 
     advice = "Name what it was trained on with --data SOURCE to have data and accuracy checked."
     found = str(error).partition("; expected")[0]  # what is expected, --data says as well
@@ -97,14 +97,14 @@ def _no_data(error: Exception) -> Finding:
 
 def _same_data(run: TrainedRun, name: str) -> tuple[list[Finding], Source | None, Split | None]:
     """Return what is to be said of the data's identity, and data and split if they are the same."""
-    from digitexp.checking import check_same_data
+    from digitexp.apps.checklist import check_same_data
     from digitexp.data import DataError, load_source, split_source
 
     try:
         source = load_source(name)
         split = split_source(source, run.about["split_seed"])
     except DataError as error:  # the rules on data have said why, or the split does
-        from digitexp.checking import Finding
+        from digitexp.apps.checklist import Finding
 
         return [Finding("data", "split", "fail", str(error), "Mend the data.")], None, None
     same = check_same_data(source, split, run.about)

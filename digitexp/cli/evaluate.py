@@ -49,7 +49,7 @@ def evaluate(
     run = read_run(folder)
     check_output_folder(target, overwrite=overwrite or output is None)
     source, split = run.load_data(data)
-    from digitexp.evaluation.diagnostics import evaluation_files
+    from digitexp.evaluation.files import evaluation_files
 
     files = evaluation_files(answer(run.load_model(), source, split), lettering)
     target.mkdir(parents=True, exist_ok=True)

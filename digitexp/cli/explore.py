@@ -46,8 +46,8 @@ def explore(
 
     Also whole folders of pictures, and the interactive tools, on any trial of any sweep of digits.
     """
-    from digitexp.explorer.app import listen, serve
-    from digitexp.explorer.recorded import Recorded
+    from digitexp.apps.explorer.app import listen, serve
+    from digitexp.apps.explorer.recorded import Recorded
 
     _need_dash()
     recorded = Recorded(home, storage, data)
@@ -60,8 +60,8 @@ def explore(
     listening = listen(port)
     from threadpoolctl import threadpool_limits
 
-    from digitexp.explorer.app import make_app
-    from digitexp.explorer.desk import Desk
+    from digitexp.apps.explorer.app import make_app
+    from digitexp.apps.explorer.desk import Desk
 
     # Products of one image are small: threads that wait for each other take longer than one.
     threadpool_limits(1, "blas")

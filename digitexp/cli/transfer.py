@@ -17,8 +17,8 @@ from digitexp.config import TrialConfig
 from digitexp.weights_files import file_digest, find_weights, holds_weights
 
 if TYPE_CHECKING:
+    from digitexp.apps.transfer import Comparison
     from digitexp.data import Source
-    from digitexp.transfer.comparing import Comparison
 
 
 def transfer(
@@ -57,8 +57,8 @@ def transfer(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Pretrain a net on one source and measure what that is worth on few images of another."""
+    from digitexp.apps.transfer import compare, transfer_config
     from digitexp.data import known_sources, load_source
-    from digitexp.transfer.comparing import compare, transfer_config
 
     began = perf_counter()
     counts = whole_numbers("--images-per-class", images_per_class, low=1)
@@ -146,7 +146,7 @@ def _pretrained(
     split_seed: int,
     place: Path,
 ) -> Path:
-    from digitexp.transfer.comparing import pretrain, pretraining_data
+    from digitexp.apps.transfer import pretrain, pretraining_data
 
     assert source is not None
     height, width = target.images.shape[1:]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from digitexp.evaluation.files import evaluation_files
 from digitexp.evaluation.metrics import confusion_counts
 from digitexp.numpy_functions import softmax
 
@@ -20,7 +19,6 @@ __all__ = [
     "Mistake",
     "class_accuracies",
     "confused_pairs",
-    "evaluation_files",
     "find_mistakes",
     "report_dict",
     "report_text",

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from digitexp.interactive.decision_regions import decision_regions_page
 from digitexp.numpy_functions import softmax
-from tests.digitexp.interactive.factories import make_trial
+from digitexp.pages.decision_regions import decision_regions_page
+from tests.digitexp.pages.factories import make_trial
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

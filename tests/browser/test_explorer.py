@@ -17,9 +17,9 @@ from PIL import Image
 from playwright.sync_api import expect
 
 import sweeps
-from digitexp.explorer.layout import TOOLS
+from digitexp.apps.explorer.layout import TOOLS
 from tests.browser.playing import HEADINGS, PATIENCE, play
-from tests.digitexp.explorer.build_outside import FILE
+from tests.digitexp.apps.explorer.build_outside import FILE
 
 pytestmark = [pytest.mark.browser, pytest.mark.tensorflow, pytest.mark.slow]
 

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from digitexp.interactive.softmax import choose_images, softmax_page
 from digitexp.numpy_functions import softmax
+from digitexp.pages.softmax import choose_images, softmax_page
 from tests.browser.opened import opened
-from tests.digitexp.interactive.factories import make_trial
+from tests.digitexp.pages.factories import make_trial
 
 pytestmark = pytest.mark.browser
 

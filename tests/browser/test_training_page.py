@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 from playwright.sync_api import expect
 
-from digitexp.interactive.training import training_page
+from digitexp.pages.training import training_page
 from tests.browser.opened import opened
-from tests.digitexp.interactive.factories import diverged, make_trial
+from tests.digitexp.pages.factories import diverged, make_trial
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

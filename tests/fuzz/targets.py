@@ -27,10 +27,10 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
+from digitexp.apps.explorer.pictures import PictureError, read_ink
 from digitexp.data.files import read_idx
 from digitexp.data.loading import load_source
 from digitexp.data.source import DataError
-from digitexp.explorer.pictures import PictureError, read_ink
 from digitexp.hdf5_weights import read_hdf5
 from digitexp.weights_files import read_weights
 from search_spaces.errors import SpaceError

@@ -6,7 +6,7 @@ import pytest
 from digitexp.evaluation.calibration import cross_fit
 from digitexp.plots import colors
 from digitexp.plots.reliability import draw_reliability, wilson
-from tests.digitexp.calibration.drawn import drawn
+from tests.digitexp.evaluation.calibration.drawn import drawn
 from tests.digitexp.plots.pictures import pixels, share_of
 
 

@@ -9,7 +9,7 @@ from sweeps.finalizing.calibrating import calibration
 from sweeps.finalizing.finalists import refit_space
 from sweeps.finalizing.telling_calibration import tell_calibration
 from tests.chance import at_least
-from tests.digitexp.calibration.drawn import drawn, true_changes
+from tests.digitexp.evaluation.calibration.drawn import drawn, true_changes
 from tests.sweeps.finalizing.test_verdict import verdicts
 
 N, FOLDS, DRAWS = 100, 4, 200

@@ -1,0 +1,457 @@
+"""The application: Dash's page and callbacks, uploads, and the pages of the interactive tools."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlencode
+
+import flask
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, html, no_update
+from dash.exceptions import PreventUpdate
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from digitexp.apps.explorer.batch import (
+    MOST_BYTES,
+    from_folder,
+    read_rows,
+    sorted_rows,
+    to_csv,
+    unpacked,
+)
+from digitexp.apps.explorer.desk import Choice, Desk
+from digitexp.apps.explorer.layout import TABS, TOOLS, page
+from digitexp.apps.explorer.recorded import TrialChoice
+from digitexp.apps.explorer.views import answer_view, bars, message, nearest_view, seen_view, table
+from digitexp.pages.page import plotly_script
+
+__all__ = ["ADDRESS", "PLOTLY_ADDRESS", "add_callbacks", "listen", "make_app", "serve"]
+
+
+def add_callbacks(app: Dash, desk: Desk) -> None:
+    """Join the elements of `layout.page` to what answers them."""
+    _add_choices(app, desk)
+    _add_answers(app, desk)
+    _add_batch(app, desk)
+    _add_table(app)
+    _add_shell(app)
+
+
+def _add_choices(app: Dash, desk: Desk) -> None:
+    @app.callback(
+        Output("sweep", "options"),
+        Output("sweep", "value"),
+        Output("trial", "options"),
+        Output("trial", "value"),
+        Output("beside", "options"),
+        Output("beside", "value"),
+        Output("trouble", "children"),
+        Input("address", "search"),
+        Input("refresh", "n_clicks"),
+        Input("sweep", "value"),
+        State("trial", "value"),
+        State("beside", "value"),
+    )
+    def choose(
+        search: str | None, _: int | None, sweep: str | None, trial: str | None, beside: str | None
+    ) -> tuple[Any, ...]:
+        changed = {one["prop_id"] for one in ctx.triggered}
+        if changed == {"sweep.value"}:  # trials have numbers in every sweep: another one's differ
+            wished = Choice(sweep, None, None)
+        elif "refresh.n_clicks" in changed:
+            wished = Choice(sweep, trial, beside)
+        else:
+            wished = linked(search)
+        try:
+            choices = desk.choices(wished)
+        except ValueError as error:
+            return (*[no_update] * 6, message(str(error)))
+        trials, chosen = _options(choices.trials), choices.chosen
+        trouble = [message(choices.trouble)] if choices.trouble else []
+        sweeps = list(choices.sweeps)
+        return sweeps, chosen.sweep, trials, chosen.trial, trials, chosen.beside, trouble
+
+
+def linked(search: str | None) -> Choice:
+    """Return what the query of a link chooses."""
+    query = parse_qs((search or "").removeprefix("?"))
+    sweep, trial, beside = (query.get(name, [None])[0] for name in ("sweep", "trial", "beside"))
+    return Choice(sweep, trial, beside)
+
+
+def _options(trials: Sequence[TrialChoice]) -> list[dict[str, str]]:
+    return [
+        {"value": one.key, "label": one.label if one.answers else f"{one.label} (no weights)"}
+        for one in trials
+    ]
+
+
+def _add_answers(app: Dash, desk: Desk) -> None:
+    @app.callback(
+        Output("seen", "children"),
+        Output("answer", "children"),
+        Output("bars", "children"),
+        Output("nearest", "children"),
+        Output("answered", "data-serial"),
+        Input("drawing", "data"),
+        Input("trial", "value"),
+        Input("beside", "value"),
+        State("sweep", "value"),
+    )
+    def answer(
+        drawing: Mapping[str, Any] | None, trial: str | None, beside: str | None, sweep: str | None
+    ) -> tuple[Any, ...]:
+        serial = str((drawing or {}).get("serial", 0))
+        if sweep is None:
+            raise PreventUpdate
+        try:
+            reply = desk.reply(Choice(sweep, trial, beside), drawing)
+        except ValueError as error:
+            return [], message(str(error)), [], [], serial
+        if reply.first is None:
+            hint = html.Div("Draw a digit: the answer comes while you draw.", className="hint")
+            empty = bars(None, None, reply.class_names)
+            return seen_view(reply.image), [hint], empty, [], serial
+        beside_answer = reply.beside[0] if reply.beside else None
+        return (
+            seen_view(reply.image),
+            answer_view(reply),
+            bars(reply.first, beside_answer, reply.class_names),
+            nearest_view(reply.neighbours),
+            serial,
+        )
+
+
+def _add_batch(app: Dash, desk: Desk) -> None:
+    @app.callback(
+        Output("batch-rows", "data"),
+        Output("batch-note", "children"),
+        Input("batch-read", "n_clicks"),
+        Input("batch-clear", "n_clicks"),
+        Input("batch-arrived", "data"),
+        State("batch-path", "value"),
+        State("batch-rows", "data"),
+        State("sweep", "value"),
+        State("trial", "value"),
+        prevent_initial_call=True,
+    )
+    def read(
+        _: int | None, __: int | None, arrived: list[Any] | None, path: str | None,
+        rows: list[Any], sweep: str | None, trial: str | None,
+    ) -> tuple[Any, Any]:  # fmt: skip
+        if ctx.triggered_id == "batch-clear":
+            return [], ""
+        if ctx.triggered_id == "batch-arrived":
+            return [*rows, *(arrived or [])], no_update
+        folder = Path((path or "").strip()).expanduser()
+        try:
+            asked = desk.chosen(Choice(sweep, trial, None))
+            found = read_rows(asked, from_folder(folder))
+        except ValueError as error:
+            return no_update, str(error)
+        return [*rows, *(row.to_dict() for row in found)], ""
+
+
+def _add_table(app: Dash) -> None:
+    @app.callback(
+        Output("batch-order", "data"),
+        Input({"type": "sort", "column": ALL}, "n_clicks"),
+        State("batch-order", "data"),
+        prevent_initial_call=True,
+    )
+    def order(_: list[int | None], now: Mapping[str, Any]) -> dict[str, Any]:
+        if not any(one["value"] for one in ctx.triggered):  # headings that are there anew
+            raise PreventUpdate
+        column = ctx.triggered_id["column"]
+        return {"column": column, "falling": now["column"] == column and not now["falling"]}
+
+    @app.callback(
+        Output("batch-table", "children"),
+        Output("batch-csv", "disabled"),
+        Output("batch-clear", "disabled"),
+        Input("batch-rows", "data"),
+        Input("batch-order", "data"),
+    )
+    def draw(rows: list[Mapping[str, Any]], by: Mapping[str, Any]) -> tuple[Any, bool, bool]:
+        if not rows:
+            return html.P("A row for each file will stand here.", className="hint"), True, True
+        shown = sorted_rows(rows, by["column"], falling=by["falling"])
+        return table(shown, by["column"], falling=by["falling"]), False, False
+
+    @app.callback(
+        Output("batch-download", "data"),
+        Input("batch-csv", "n_clicks"),
+        State("batch-rows", "data"),
+        State("batch-order", "data"),
+        prevent_initial_call=True,
+    )
+    def download(_: int | None, rows: list[Mapping[str, Any]], by: Mapping[str, Any]) -> Any:
+        shown = sorted_rows(rows, by["column"], falling=by["falling"])
+        return {"content": to_csv(shown), "filename": "digits.csv", "type": "text/csv"}
+
+
+def _add_shell(app: Dash) -> None:
+    """Join what happens in the browser alone: see assets/."""
+    shell = "explorer"
+    join: Callable[..., None] = app.clientside_callback
+    join(
+        ClientsideFunction(shell, "chooseTab"),
+        Output("tab", "data"),
+        *[Input(f"tab-{name}", "n_clicks") for name in TABS],
+        Input("address", "search"),
+    )
+    join(
+        ClientsideFunction(shell, "showTab"),
+        *[Output(f"panel-{name}", "className") for name in TABS],
+        *[Output(f"tab-{name}", "aria-selected") for name in TABS],
+        *[Output(f"frame-{name}", "src") for name in TOOLS],
+        Input("tab", "data"),
+        Input("trial", "value"),
+        Input("beside", "value"),
+        State("sweep", "value"),
+        *[State(f"frame-{name}", "src") for name in TOOLS],
+    )
+    join(ClientsideFunction(shell, "start"), Output("started", "data"), Input("started", "id"))
+
+
+PLOTLY_ADDRESS: Final = "/plotly.min.js"
+POLICY: Final = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+    # Dash and the tools have scripts in their pages; WebGL charts compile theirs.
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; worker-src 'self' blob:; "
+    "frame-ancestors 'self'; form-action 'none'; base-uri 'none'"
+)
+"""What a page may load: nothing that does not come from this server."""
+
+
+def make_app(desk: Desk, port: int, token: str) -> flask.Flask:
+    """Return the application.
+
+    Args:
+        desk: Who answers.
+        port: Where it will be served, on 127.0.0.1: requests to any other name are refused.
+        token: Asked of everybody, since other users of this machine reach the port as well; given
+            once in an address (`?token=`), it stays in the browser as a cookie.
+    """
+    server = flask.Flask("digitexp.apps.explorer", static_folder=None)
+    server.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    _guard(server, port)
+    _ask_for(token, server, port)
+    _add_routes(server, desk)
+    app = Dash(
+        "digitexp.apps.explorer",
+        server=server,  # type: ignore[arg-type]  # "bool or a function", but a Flask as well
+        title="digitexp explorer",
+        update_title="",
+        serve_locally=True,
+        add_log_handler=False,
+        enable_mcp=False,
+    )
+    where = desk.recorded.where
+    app.layout = lambda: page(where)
+    add_callbacks(app, desk)
+    return server
+
+
+def _guard(server: flask.Flask, port: int) -> None:
+    """Answer only pages of our own: a foreign one could reach us by a name that it rebinds."""
+    hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+
+    @server.before_request
+    def refuse_foreign() -> flask.Response | None:
+        origin = flask.request.headers.get("Origin")
+        is_own = origin is None or origin.removeprefix("http://") in hosts
+        if flask.request.headers.get("Host") in hosts and is_own:
+            return None
+        address = f"http://127.0.0.1:{port}/"
+        return _text(f"Only {address} is answered, for pages from there.", 403)
+
+    @server.after_request
+    def restrict(response: flask.Response) -> flask.Response:
+        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"
+        return response
+
+
+def _ask_for(token: str, server: flask.Flask, port: int) -> None:
+    """Answer only who has the token, or the cookie that its address leaves."""
+    cookie = f"digitexp-explorer-{port}"  # browsers tell no ports of a host apart
+
+    def is_right(given: str | None) -> bool:
+        return hmac.compare_digest((given or "").encode(), token.encode())
+
+    @server.before_request
+    def refuse_strangers() -> flask.Response | None:
+        request = flask.request
+        if is_right(request.args.get("token")):
+            rest = urlencode([(k, v) for k, v in request.args.items(multi=True) if k != "token"])
+            # So that it is in no link that is kept, and in no list of pages that were visited.
+            answer = flask.Response(status=302, headers={"Location": f"/?{rest}".rstrip("?")})
+            answer.set_cookie(cookie, token, httponly=True, samesite="Strict")
+            return answer
+        if is_right(request.cookies.get(cookie)):
+            return None
+        advice = "open the address that `digitexp explore` printed when it was started last"
+        return _text(f"The token of this explorer is missing: {advice}.", 403)
+
+
+def _add_routes(server: flask.Flask, desk: Desk) -> None:
+    @server.get(PLOTLY_ADDRESS)
+    def plotly() -> flask.Response:
+        response = flask.Response(_plotly(), mimetype="text/javascript")
+        response.headers["Cache-Control"] = "private, max-age=86400"
+        return response
+
+    @server.get("/tools/<name>.html")
+    def tool(name: str) -> flask.Response:
+        if name not in TOOLS:
+            return _text(f"no tool {name!r}: there are {', '.join(TOOLS)}", 404)
+        try:
+            text = _tool_page(desk, name, _chosen())
+        except ValueError as error:
+            return flask.Response(_apology(str(error)), 409, mimetype="text/html")
+        response = flask.Response(text, mimetype="text/html")
+        response.headers["Cache-Control"] = "no-store"  # the champion may be another one next time
+        return response
+
+    @server.post("/batch")
+    def batch() -> tuple[flask.Response, int]:
+        sent = flask.request.files.getlist("files")
+        files = unpacked([(one.filename or "unnamed", one.read()) for one in sent])
+        try:
+            rows = read_rows(desk.chosen(_chosen()), files)
+        except ValueError as error:
+            return flask.jsonify({"error": str(error)}), 409
+        return flask.jsonify({"rows": [row.to_dict() for row in rows]}), 200
+
+    @server.errorhandler(RequestEntityTooLarge)
+    def too_large(_: RequestEntityTooLarge) -> tuple[flask.Response, int]:
+        said = f"too large: at most {MOST_BYTES // 2**20} MB at once"
+        return flask.jsonify({"error": said}), 413
+
+
+def _chosen() -> Choice:
+    query = flask.request.args
+    return Choice(query.get("sweep"), query.get("trial"), query.get("beside"))
+
+
+def _tool_page(desk: Desk, name: str, chosen: Choice) -> str:
+    """Return the page of a tool on the chosen trial.
+
+    Raises:
+        ValueError: There is none, or it does not show that one.
+    """
+    from digitexp.pages.decision_regions import decision_regions_page
+    from digitexp.pages.softmax import softmax_page
+    from digitexp.pages.training import training_page
+
+    trial = desk.chosen(chosen).trial
+    if name == "softmax":
+        return softmax_page(trial, PLOTLY_ADDRESS)
+    if name == "decision_regions":
+        return decision_regions_page(trial, PLOTLY_ADDRESS)
+    other = None
+    if chosen.beside not in {None, chosen.trial}:
+        other = desk.chosen(Choice(chosen.sweep, chosen.beside, None)).trial
+    return training_page(trial, other, PLOTLY_ADDRESS)
+
+
+@cache
+def _plotly() -> bytes:
+    return plotly_script().encode()
+
+
+def _apology(text: str) -> str:
+    style = "body{font:16px system-ui,sans-serif;margin:3rem;color-scheme:light dark}"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>nothing to show</title>'
+        f"<style>:root{{color-scheme:light dark}}{style}</style><p>{escape(text)}</p></html>"
+    )
+
+
+def _text(text: str, status: int) -> flask.Response:
+    return flask.Response(f"{text}\n", status, mimetype="text/plain")
+
+
+ADDRESS: Final = "127.0.0.1"
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on this machine only.
+
+    Raises:
+        ValueError: The port is taken, or none; names one that is free.
+    """
+    if not 0 < port < 65536:
+        raise ValueError(f"--port {port}: give a number from 1 to 65535")
+    try:
+        return socket.create_server((ADDRESS, port), backlog=128)
+    except OSError as error:
+        free = next((p for p in range(port + 1, min(port + 50, 65536)) if _is_free(p)), None)
+        advice = f"--port {free}" if free else "another --port"
+        why = error.strerror or str(error)
+        raise ValueError(f"port {port} on {ADDRESS} cannot be used ({why}); try {advice}") from None
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((ADDRESS, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def serve(app: Any, listening: socket.socket, announce: Callable[[], None]) -> None:
+    """Serve a WSGI application until Ctrl-C or SIGTERM, which return.
+
+    Args:
+        app: The application.
+        listening: From `listen`; closed in the end.
+        announce: Called once requests are answered.
+    """
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Silent(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections stay: an answer costs one round trip
+
+        def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - its name there
+            """Say nothing of requests."""
+
+    port = int(listening.getsockname()[1])
+    with listening:
+        server = make_server(
+            ADDRESS, port, app, threaded=True, request_handler=Silent, fd=listening.fileno()
+        )
+        server.daemon_threads = True  # type: ignore[attr-defined]  # of its ThreadingMixIn
+        with _until_told(), contextlib.suppress(KeyboardInterrupt):
+            announce()
+            server.serve_forever()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def _until_told() -> Iterator[None]:
+    """Have SIGTERM and a closed terminal end it as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

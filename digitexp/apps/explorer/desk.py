@@ -1,0 +1,170 @@
+"""Where the page's questions are answered: a choice of trials, and what was drawn -> answers."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitexp.apps.explorer.answers import Answer, Asked, Neighbour
+from digitexp.apps.explorer.recorded import Recorded, TrialChoice
+from digitexp.data.framing import Framing
+
+__all__ = ["Choice", "Choices", "Desk", "Reply"]
+
+KEPT: Final = 6
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen in the head of the page: names; None where nothing is."""
+
+    sweep: str | None
+    trial: str | None
+    beside: str | None
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What can be chosen, what is, and what could not be.
+
+    Attributes:
+        sweeps: Their names.
+        trials: Of the chosen sweep.
+        chosen: One of them.
+        trouble: Why it is not what was wished; empty if it is.
+    """
+
+    sweeps: Sequence[str]
+    trials: Sequence[TrialChoice]
+    chosen: Choice
+    trouble: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Reply:
+    """What is said of a drawing; `first` and what follows are None if it is blank.
+
+    Attributes:
+        image: (h, w), as the network sees it.
+        class_names: In the order of the labels.
+        name: Of the trial.
+        first: Its answer.
+        beside: The answer and the name of the trial beside it; None without one.
+        neighbours: The nearest training images.
+        trouble: Why the trial beside it says nothing; empty if it does, or there is none.
+    """
+
+    image: NDArray[np.float32] = field(repr=False)
+    class_names: tuple[str, ...]
+    name: str
+    first: Answer | None
+    beside: tuple[Answer, str] | None
+    neighbours: Sequence[Neighbour] = field(repr=False)
+    trouble: str = ""
+
+
+class Desk:
+    """Answers questions about recorded trials; from several threads."""
+
+    def __init__(self, recorded: Recorded, sweep: str | None = None) -> None:
+        """Take the recorded sweeps.
+
+        Args:
+            recorded: Where they are.
+            sweep: Which is shown as long as nobody chose one; None for the newest.
+        """
+        self.recorded, self._first = recorded, sweep
+        self._asked: OrderedDict[int, Asked] = OrderedDict()
+        self._keeping = threading.Lock()
+
+    def warm_up(self) -> None:
+        """Have the champion, its data and its framing at hand; what is amiss, the page will say."""
+        with contextlib.suppress(ValueError):
+            choices = self.choices(Choice(None, None, None))
+            asked = self.chosen(choices.chosen)
+            blank = np.zeros(asked.framing.shape, np.float32)
+            asked.answers(blank[None])
+            asked.neighbours(blank)
+
+    def choices(self, wished: Choice) -> Choices:
+        """Return what there is by now, and what of it is chosen: as wished, if that is there."""
+        sweeps = self.recorded.sweeps()
+        trouble = ""
+        sweep = wished.sweep or self._first
+        if sweep not in sweeps:
+            if sweep is not None:
+                trouble = f"There is no sweep of digits named {sweep!r} here (any more)."
+            sweep = sweeps[0] if sweeps else None
+        if sweep is None:
+            nothing = f"No sweep of digits in {self.recorded.where} has a trial yet."
+            return Choices([], [], Choice(None, None, None), trouble or nothing)
+        trials = self.recorded.trials(sweep)
+        keys = [one.key for one in trials]
+        if wished.sweep == sweep:
+            missing = [k for k in (wished.trial, wished.beside) if k is not None and k not in keys]
+            if missing:
+                trouble = f"Sweep {sweep} has no trial {missing[0]} with an outcome."
+        trial = wished.trial if wished.trial in keys else next(iter(keys), None)
+        beside = wished.beside if wished.beside in keys else None
+        return Choices(sweeps, trials, Choice(sweep, trial, beside), trouble)
+
+    def chosen(self, chosen: Choice) -> Asked:
+        """Return the chosen trial, ready to be asked.
+
+        Raises:
+            ValueError: None is chosen, there is none of that name, or it cannot be shown.
+        """
+        if chosen.sweep is None or chosen.trial is None:
+            raise ValueError(f"no trial of {self.recorded.where} is chosen")
+        trial = self.recorded.shown(chosen.sweep, chosen.trial)
+        with self._keeping:
+            asked = self._asked.setdefault(id(trial), Asked(trial))
+            self._asked.move_to_end(id(trial))
+            while len(self._asked) > KEPT:
+                self._asked.popitem(last=False)
+        return asked
+
+    def reply(self, chosen: Choice, drawing: Mapping[str, Any] | None) -> Reply:
+        """Return what the chosen trials say of a drawing, see `explorer.views.framed`.
+
+        Raises:
+            ValueError: A trial cannot be asked, or it is no drawing.
+        """
+        from digitexp.apps.explorer.views import framed
+
+        asked = self.chosen(chosen)
+        trial, image = asked.trial, framed(drawing, asked.framing)
+        if not image.any():
+            return Reply(image, trial.class_names, trial.name, None, None, [])
+        (answer,) = asked.answers(image[None])
+        beside, trouble = self._beside(chosen, drawing, asked.framing, image)
+        nearest = asked.neighbours(image)
+        return Reply(image, trial.class_names, trial.name, answer, beside, nearest, trouble)
+
+    def _beside(
+        self,
+        chosen: Choice,
+        drawing: Mapping[str, Any] | None,
+        framing: Framing,
+        image: NDArray[np.float32],
+    ) -> tuple[tuple[Answer, str] | None, str]:
+        """Return what the trial beside it says, or why it says nothing."""
+        from digitexp.apps.explorer.views import framed
+
+        if chosen.beside in {None, chosen.trial}:
+            return None, ""
+        try:
+            other = self.chosen(Choice(chosen.sweep, chosen.beside, None))
+            is_same = other.framing == framing
+            own = image if is_same else framed(drawing, other.framing)
+            (said,) = other.answers(own[None])
+        except ValueError as error:  # the answer of the other one stands without it
+            return None, str(error)
+        return (said, other.trial.name), ""

@@ -1,0 +1,208 @@
+"""Recorded sweeps of digits, as the explorer shows them: the only door to the framework.
+
+Everything is read again on each question, since trials are recorded while a sweep runs; what costs
+time, prepared data and trials with their weights, is kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from digitexp.pages.trial_view import ShownTrial
+
+if TYPE_CHECKING:
+    from sweeps import Sweep, Trial
+    from sweeps.experiment import Experiment, PreparedData
+    from sweeps.prepared_again import PreparedAgain
+    from sweeps.records import Record
+
+__all__ = ["CHAMPION", "Recorded", "TrialChoice"]
+
+CHAMPION: Final = "champion"
+"""What a link calls the champion of a sweep, whoever that is by then."""
+SEARCH: Final = "digitexp.experiment:experiment"
+KEPT_DATA: Final = 2
+"""Of a search and of its confirmation: the same images, split in two ways."""
+KEPT_TRIALS: Final = 6
+
+
+@dataclass(frozen=True)
+class TrialChoice:
+    """A trial that can be chosen.
+
+    Attributes:
+        key: Its number, or `CHAMPION`.
+        label: What people read, such as `trial 12 · 0.1874`.
+        answers: Whether its weights are kept, so that it can be asked.
+    """
+
+    key: str
+    label: str
+    answers: bool
+
+
+class Recorded:
+    """The sweeps of one home; may be asked from several threads."""
+
+    def __init__(self, home: str | Path | None, storage: str | None, source: str | None) -> None:
+        """Find the home.
+
+        Args:
+            home: As `--home`; None for the usual place.
+            storage: As `--storage`.
+            source: The data, where sweeps were run on some by a path; None for the embedded ones.
+
+        Raises:
+            ValueError: There is no such folder.
+        """
+        from sweeps.home import Home
+
+        with _in_words():
+            self._home = Home.resolve(home, storage)
+            self._home.check_exists()
+        self._source = source
+        self._reading = threading.RLock()
+        self._data: OrderedDict[tuple[str, int], PreparedAgain] = OrderedDict()
+        self._shown: OrderedDict[tuple[str, str, str], ShownTrial] = OrderedDict()
+        self._found: dict[tuple[str, str], tuple[str, str, str]] = {}  # what links mean by now
+
+    @property
+    def where(self) -> str:
+        """The folder that is read."""
+        return str(self._home.path)
+
+    def sweeps(self) -> list[str]:
+        """Return the names of the searches on digits that have a record, the newest first."""
+        with self._reading, _in_words():
+            self._found.clear()
+            self._home.refresh()
+            infos = [i for i in self._home.sweeps(_silently) if i.experiment == SEARCH]
+            found = [i.name for i in infos if self._home.store(i.id).paths()]
+        return found[::-1]
+
+    def trials(self, sweep: str) -> list[TrialChoice]:
+        """Return the trials of a sweep that have an outcome, the champion first, then the best.
+
+        Raises:
+            ValueError: There is no such sweep.
+        """
+        with self._reading, _in_words():
+            found = self._sweep(sweep)
+            rows = [row for row in found.rows() if row.epochs and row.state != "WAITING"]
+            sign = 1.0 if found.info.direction == "minimize" else -1.0
+            rows.sort(key=lambda r: (r.objective is None, sign * (r.objective or 0), r.slot))
+            folder = self._home.store(found.info.id).folder
+            kept = {int(path.stem.partition("-")[0]) for path in folder.glob("*.weights")}
+            champion = self._champion(found)
+        choices = []
+        if champion is not None:
+            label = f"champion · {champion[0]}"
+            if champion[1].sweep.name != found.name:
+                label += ", confirmed"
+            choices.append(TrialChoice(CHAMPION, label, answers=True))
+        for row in rows:
+            worth = row.reason if row.objective is None else f"{row.objective:.4f}"
+            label = f"trial {row.slot} · {worth}"
+            choices.append(TrialChoice(str(row.slot), label, answers=row.slot in kept))
+        return choices
+
+    def shown(self, sweep: str, key: str) -> ShownTrial:
+        """Return a trial with its network and images.
+
+        Args:
+            sweep: Name of a search.
+            key: Of a `TrialChoice`.
+
+        Raises:
+            ValueError: There is none, or it was trained on other data; says which.
+        """
+        with self._reading, _in_words():
+            kept = self._found.get((sweep, key))
+            if kept is None or kept not in self._shown:
+                trial, name = self._trial(self._sweep(sweep), key)
+                record = trial.record
+                kept = self._found[sweep, key] = (trial.sweep.info.id, record.spec.key, name)
+                if kept not in self._shown:
+                    self._shown[kept] = self._show(trial, record, name)
+            self._shown.move_to_end(kept)
+            while len(self._shown) > KEPT_TRIALS:
+                self._shown.popitem(last=False)
+            return self._shown[kept]
+
+    def _sweep(self, name: str) -> Sweep:
+        from sweeps.api import Sweep
+
+        info = self._home.get(name)
+        if info.experiment != SEARCH:
+            raise ValueError(
+                f"sweep {info.name!r} is one of {info.experiment}; the explorer shows those of "
+                f"{SEARCH}, with their confirmations"
+            )
+        self._home.refresh(info.id)
+        return Sweep(self._home, info)
+
+    def _champion(self, sweep: Sweep) -> tuple[str, Trial] | None:
+        """Return what the champion is called, and its training; None as long as there is none."""
+        if sweep.info.has_front:
+            return None
+        try:
+            trial = sweep.champion()
+        except ValueError:
+            return None
+        return str(trial.params.get("finalist", f"trial {trial.slot}")), trial
+
+    def _trial(self, sweep: Sweep, key: str) -> tuple[Trial, str]:
+        if key != CHAMPION:
+            if not key.isdecimal():
+                raise ValueError(f"trial {key!r}: give its number, or {CHAMPION}")
+            return sweep.trial(int(key)), f"{sweep.name}, trial {int(key)}"
+        champion = self._champion(sweep)
+        if champion is None:
+            raise ValueError(f"sweep {sweep.name!r} has no champion yet")
+        return champion[1], f"{sweep.name}, champion ({champion[0]})"
+
+    def _show(self, trial: Trial, record: Record, name: str) -> ShownTrial:
+        from digitexp.experiment import DigitExperiment
+        from digitexp.on_blocks import DigitsOnBlocks
+        from sweeps.prepared_again import trained_of
+
+        info = trial.sweep.info
+        trained = replace(trained_of(self._home.store(info.id), info, record), name=name)
+        if "confusion" not in trained.result.arrays:
+            raise ValueError(f"{name} {record.outcome} ({record.reason}): it left nothing to show")
+        is_search = info.experiment == SEARCH  # else a confirmation's
+        experiment = DigitExperiment() if is_search else DigitsOnBlocks()
+        return experiment.show(self._prepared(experiment, record), trained)
+
+    def _prepared(self, experiment: Experiment, record: Record) -> PreparedData:
+        """Return the data a trial was trained on; ValueError if those at hand are others."""
+        from sweeps.prepared_again import PreparedAgain
+
+        key = experiment.name, int(record.data.get("info", {}).get("split_seed", 0))
+        if key not in self._data:
+            self._data[key] = PreparedAgain(lambda: experiment, source=self._source)
+        self._data.move_to_end(key)
+        while len(self._data) > KEPT_DATA:
+            self._data.popitem(last=False)
+        return self._data[key].of(record)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Have what cannot be read, or does not answer, said in one message."""
+    from sweeps.records import RecordError
+
+    try:
+        yield
+    except (RuntimeError, RecordError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _silently(_line: str) -> None:
+    """Leave out what is damaged: `sweeps doctor` is who tells of it."""

@@ -1,0 +1,254 @@
+"""Answers and tables as elements of the page, and the pad to draw on."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from dash import dcc, html
+from numpy.typing import NDArray
+
+from digitexp.apps.explorer.answers import Answer, Neighbour
+from digitexp.apps.explorer.batch import COLUMNS
+from digitexp.apps.explorer.desk import Reply
+from digitexp.apps.explorer.pictures import PictureError, png_address, read_ink
+from digitexp.data.framing import Framing
+
+__all__ = [
+    "answer_view",
+    "aria",
+    "bars",
+    "framed",
+    "message",
+    "nearest_view",
+    "pad",
+    "percent",
+    "seen_view",
+    "table",
+]
+
+
+def aria(**attributes: str) -> dict[str, Any]:
+    """Return attributes for readers of the screen, such as `aria(label="the pad")`."""
+    return {f"aria-{name}": text for name, text in attributes.items()}
+
+
+def percent(probability: float) -> str:
+    """Return a probability as people read it; what is not quite 0 or 1 is not said to be."""
+    if 0.9995 <= probability < 1:
+        return "> 99.9\u00a0%"
+    if 0 < probability < 0.0005:
+        return "< 0.1\u00a0%"
+    return f"{100 * probability:.1f}\u00a0%"
+
+
+def message(text: str) -> html.Div:
+    """Return what could not be done, in words."""
+    return html.Div(text, className="message", role="alert")
+
+
+def answer_view(reply: Reply) -> list[Any]:
+    """Return the answer in large type, with how sure it is, and that of the trial beside it."""
+    answer = reply.first
+    assert answer is not None
+    likely = f"{answer.first} ({percent(answer.probability)})"
+    doubt = f"unsure: {likely} or {answer.second} ({percent(answer.second_probability)})"
+    unsure = "" if answer.is_sure else " unsure"
+    lines = [
+        html.Div(
+            f"{percent(answer.probability)} sure" if answer.is_sure else doubt,
+            className=f"how-sure{unsure}",
+        ),
+        html.Div([html.Span(className="key first"), reply.name], className="by"),
+    ]
+    if reply.beside is not None:
+        lines.append(_other(*reply.beside, agrees=reply.beside[0].first == answer.first))
+    elif reply.trouble:
+        lines.append(html.Div(reply.trouble, className="by"))
+    return [html.Div(answer.first, className=f"big{unsure}", id="said"), html.Div(lines)]
+
+
+def _other(answer: Answer, name: str, *, agrees: bool) -> html.Div:
+    said = f"{name}: {answer.first}, {percent(answer.probability)}"
+    key = html.Span(className="key second")
+    return html.Div([key, said], className="by" if agrees else "by differs")
+
+
+def seen_view(image: NDArray[np.float32]) -> list[Any]:
+    """Return the framed image, enlarged."""
+    height, width = image.shape
+    return [
+        html.Img(
+            src=png_address(image),
+            className="pixels large",
+            alt=f"the drawing as the network sees it, {height} by {width} pixels",
+        ),
+        html.Div(f"what the network sees, {width}×{height} pixels", className="caption"),
+    ]
+
+
+def bars(answer: Answer | None, beside: Answer | None, class_names: Sequence[str]) -> html.Div:
+    """Return one row a class: a bar of each answer's probability, and it as a number."""
+    rows = []
+    for number, name in enumerate(class_names):
+        shown = [(one, kind) for one, kind in ((answer, "first"), (beside, "second")) if one]
+        is_first = answer is not None and answer.order[0] == number
+        rows.append(
+            html.Div(
+                [
+                    html.Div(name, className="bar-name"),
+                    html.Div(
+                        [_bar(float(one.probabilities[number]), kind) for one, kind in shown]
+                        or [_bar(0.0, "first")],
+                        className="tracks",
+                    ),
+                    html.Div(
+                        [html.Div(percent(float(one.probabilities[number]))) for one, _ in shown],
+                        className="bar-number",
+                    ),
+                ],
+                className="bar chosen" if is_first else "bar",
+                role="row",
+            )
+        )
+    return html.Div(rows, className="bars", role="table", **aria(label="probabilities"))
+
+
+def _bar(probability: float, kind: str) -> html.Div:
+    fill = html.Div(className=f"fill {kind}", style={"width": f"{100 * probability:.2f}%"})
+    return html.Div(fill, className="track")
+
+
+def nearest_view(neighbours: Sequence[Neighbour]) -> list[Any]:
+    """Return the nearest training digits with their labels and distances."""
+    return [
+        html.Figure(
+            [
+                html.Img(
+                    src=png_address(one.image),
+                    className="pixels small",
+                    alt=f"a training image of {one.class_name}",
+                ),
+                html.Figcaption([html.B(one.class_name), f" {one.distance:.1f}"]),
+            ]
+        )
+        for one in neighbours
+    ]
+
+
+def table(rows: Sequence[Mapping[str, Any]], column: str, *, falling: bool) -> html.Table:
+    """Return the table of a batch; its headings are buttons that sort."""
+    heads = [_head(name, title, column, falling=falling) for name, title in COLUMNS.items()]
+    body = [html.Tr(_cells(row), className="" if row["answer"] else "no-answer") for row in rows]
+    return html.Table([html.Thead(html.Tr(heads)), html.Tbody(body)], className="table")
+
+
+def _head(name: str, title: str, column: str, *, falling: bool) -> html.Th:
+    if name == "picture":
+        return html.Th(title, scope="col")
+    order = ("descending" if falling else "ascending") if name == column else "none"
+    arrow = {"none": "", "ascending": " ▲", "descending": " ▼"}[order]
+    button = html.Button(title + arrow, id={"type": "sort", "column": name}, className="sort")
+    return html.Th(button, scope="col", **aria(sort=order))
+
+
+def _cells(row: Mapping[str, Any]) -> list[html.Td]:
+    picture = (
+        html.Img(src=row["picture"], className="pixels tiny", alt="as the network sees it")
+        if row["picture"]
+        else ""
+    )
+    sure, second = row["probability"], row["second_probability"]
+    return [
+        html.Td(row["file"], className="file"),
+        html.Td(picture),
+        html.Td(html.B(row["answer"])),
+        html.Td("" if sure is None else percent(sure), className="number"),
+        html.Td("" if second is None else f"{row['second']} ({percent(second)})"),
+        html.Td(row["note"], className="said-note"),
+        html.Td(row["trial"], className="said-note"),
+    ]
+
+
+MOST_POINTS: Final = 50_000
+SIDE: Final = 560
+"""Pixels of the canvas; it is shown smaller, so that lines are sharp on any screen."""
+
+
+def pad() -> html.Div:
+    """Return the pad with its buttons; `assets/pad.js` brings it to life."""
+    return html.Div(
+        [
+            html.Div(
+                [
+                    html.Canvas(
+                        id="pad",
+                        width=SIDE,
+                        height=SIDE,
+                        tabIndex=0,
+                        role="img",
+                        **aria(label="Pad: draw one digit; paste or drop a picture of one"),
+                    ),
+                    html.Div("draw a digit here", id="pad-hint", className="pad-hint"),
+                ],
+                className="pad-frame",
+            ),
+            html.Div(
+                [
+                    html.Button("Undo", id="pad-undo", title="Take back the last stroke (Ctrl+Z)"),
+                    html.Button("Clear", id="pad-clear", title="Begin anew (Escape)"),
+                    html.Button("Picture …", id="pad-choose", title="Choose a PNG or JPEG file"),
+                    html.Span("or paste or drop one", className="hint"),
+                ],
+                className="buttons",
+            ),
+            html.P("", id="pad-note", className="note", role="status"),
+            dcc.Store(id="drawing"),
+        ],
+        className="pad",
+    )
+
+
+def framed(drawing: Mapping[str, Any] | None, framing: Framing) -> NDArray[np.float32]:
+    """Return what was drawn as the training images are framed, (h, w) in [0, 1].
+
+    Args:
+        drawing: `strokes`, lists of [x, y], and `picture`, a `data:` address, or None.
+        framing: Of the training images.
+
+    Raises:
+        ValueError: It is no drawing, or the picture cannot be read.
+    """
+    if not drawing:
+        return framing.strokes([])
+    picture = drawing.get("picture")
+    if picture:
+        return framing.picture(read_ink(_content(picture)))
+    return framing.strokes(_strokes(drawing.get("strokes")))
+
+
+def _content(address: Any) -> bytes:
+    head, comma, body = str(address).partition(",")
+    try:
+        if not (head.startswith("data:") and head.endswith(";base64") and comma):
+            raise PictureError("no picture: no data address")
+        return base64.b64decode(body, validate=True)
+    except binascii.Error:
+        raise PictureError("no picture: its data address is damaged") from None
+
+
+def _strokes(sent: Any) -> list[list[tuple[float, float]]]:
+    try:
+        strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in sent or []]
+    except (TypeError, ValueError):
+        raise ValueError("strokes are lists of points [x, y]") from None
+    points = [number for stroke in strokes for point in stroke for number in point]
+    if len(points) > 2 * MOST_POINTS:
+        raise ValueError(f"{len(points) // 2} points: at most {MOST_POINTS} are drawn")
+    if not all(math.isfinite(number) and abs(number) < 1e6 for number in points):
+        raise ValueError("points of strokes are finite numbers, nearer than 1e6")
+    return [stroke for stroke in strokes if stroke]

@@ -1,0 +1,29 @@
+"""Three tools to play with, each one self-contained HTML page about a recorded trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from digitexp.pages.decision_regions import decision_regions_page
+from digitexp.pages.softmax import softmax_page
+from digitexp.pages.training import has_course, training_page
+from digitexp.pages.trial_view import ShownTrial
+
+__all__ = ["interactive_pages"]
+
+
+def interactive_pages(trial: ShownTrial, beside: ShownTrial | None = None) -> Mapping[str, bytes]:
+    """Return the pages by name: `softmax.html`, `training.html`, `decision_regions.html`.
+
+    Args:
+        trial: What they show. Without a history there is no `training.html`, without weights no
+            `decision_regions.html`.
+        beside: Whose training is shown beside it; left out if it has no history.
+    """
+    pages = {"softmax.html": softmax_page(trial)}
+    if has_course(trial):
+        other = beside if beside is not None and has_course(beside) else None
+        pages["training.html"] = training_page(trial, other)
+    if trial.weights is not None:
+        pages["decision_regions.html"] = decision_regions_page(trial)
+    return {name: page.encode() for name, page in pages.items()}

@@ -1,1 +1,0 @@
-"""Transfer learning: does a start from weights of other data help, and by how much?"""

@@ -1,0 +1,125 @@
+"""Rules on data as the files have it."""
+
+import numpy as np
+import pytest
+
+from digitexp.apps.checklist import check_data, check_same_data
+from digitexp.data import split_source
+from digitexp.data.checking import make_source
+from digitexp.data.loading import find_source
+from digitexp.data.source import Found, Pair
+
+
+def images(n=200, seed=0):
+    return np.random.default_rng(seed).random((n, 4, 4)).astype("float32")
+
+
+def labels(n=200):
+    return np.arange(n) % 2
+
+
+def verdicts(train, test=None, **expected):
+    findings = check_data(Found("own", "own.npz", Pair(*train), test), **expected)
+    return {finding.name: finding for finding in findings}
+
+
+def test_sound_data_has_nothing_to_look_at():
+    found = verdicts((images(), labels()), Pair(images(20, seed=1), labels(20)))
+    assert {finding.verdict for finding in found.values()} == {"ok"}
+    assert list(found) == [
+        "features", "pixels", "labels", "class balance", "smallest class", "constant pixels",
+        "blank images", "duplicates", "test part",
+    ]  # fmt: skip
+
+
+def test_the_embedded_digits_have_nothing_to_look_at():
+    findings = check_data(find_source("digits20"), n_features=400, n_classes=10)
+    assert {finding.verdict for finding in findings} == {"ok"}
+    assert findings[0].seen == "5000 images of 20x20 = 400 features"
+
+
+def test_pixels_that_are_not_normalised_fail_and_labels_are_judged_all_the_same():
+    found = verdicts((images() * 255, labels()))
+    assert found["pixels"].verdict == "fail"
+    assert "pixels from" in found["pixels"].seen
+    assert "images / 255" in found["pixels"].seen
+    assert found["labels"].verdict == "ok"
+
+
+def test_pixels_that_were_divided_twice_are_a_warning():
+    assert verdicts((images() / 255, labels()))["pixels"].verdict == "warn"
+
+
+@pytest.mark.parametrize("wrong", [labels() + 1, labels() * 2, labels() - 1, labels()[:-1]])
+def test_labels_out_of_range_or_missing_fail_and_pixels_are_judged_all_the_same(wrong):
+    found = verdicts((images(), wrong))
+    assert found["labels"].verdict == "fail"
+    assert found["pixels"].verdict == "ok"
+    assert "class balance" not in found
+
+
+@pytest.mark.parametrize(
+    ("features", "classes", "failed"), [(17, 2, "features"), (16, 3, "labels")]
+)
+def test_other_numbers_than_expected_fail(features, classes, failed):
+    found = verdicts((images(), labels()), n_features=features, n_classes=classes)
+    assert [name for name, finding in found.items() if finding.verdict == "fail"] == [failed]
+
+
+@pytest.mark.parametrize(
+    ("few", "balance", "size"),
+    [(100, "ok", "ok"), (50, "warn", "ok"), (49, "warn", "warn"), (2, "warn", "warn"),
+     (1, "warn", "fail")],
+)  # fmt: skip
+def test_a_class_with_few_images_is_named(few, balance, size):
+    found = verdicts((images(200 + few), np.repeat([0, 1], [200, few])))
+    assert (found["class balance"].verdict, found["smallest class"].verdict) == (balance, size)
+    assert f"the smallest, 1, has {few}," in found["smallest class"].seen
+
+
+def test_pixels_that_never_change_are_counted():
+    most = images()
+    most[:, :3] = 0
+    assert verdicts((most, labels()))["constant pixels"].verdict == "warn"
+    half = images()
+    half[:, :2] = 0
+    found = verdicts((half, labels()))["constant pixels"]
+    assert (found.verdict, found.seen) == ("ok", "8 of 16 are the same in all images")
+
+
+def test_images_without_ink_are_found():
+    blank = images()
+    blank[7] = 0.25
+    found = verdicts((blank, labels()))["blank images"]
+    assert (found.verdict, found.seen) == ("warn", "1, the first is 7")
+
+
+@pytest.mark.parametrize(("copied_from", "verdict"), [(1, "warn"), (2, "fail")])
+def test_a_copy_is_a_warning_and_one_with_another_label_a_failure(copied_from, verdict):
+    twice = images()
+    twice[3] = twice[copied_from]  # image 3 has label 1, as image 1 has
+    assert verdicts((twice, labels()))["duplicates"].verdict == verdict
+
+
+def test_a_test_image_that_was_trained_on_fails():
+    test = Pair(images(20, seed=1), labels(20))
+    test.images[4] = images()[9]
+    found = verdicts((images(), labels()), test)["test part"]
+    assert (found.verdict, found.seen[:33]) == ("fail", "20 images, 1 of them are training")
+
+
+def test_a_test_label_that_no_training_image_has_fails():
+    assert (
+        verdicts((images(), labels()), Pair(images(9, 1), labels(9) + 1))["test part"].verdict
+        == "fail"
+    )
+
+
+def test_other_data_and_another_split_are_told_by_their_digests():
+    source = make_source(Found("own", "own.npz", Pair(images(), labels())))
+    split = split_source(source, 0)
+    about = {"digest": source.digest, "split_digest": split.digest}
+    assert [f.verdict for f in check_same_data(source, split, about)] == ["ok", "ok"]
+    other = split_source(source, 1)
+    assert [f.verdict for f in check_same_data(source, other, about)] == ["ok", "fail"]
+    assert check_same_data(source, split, {**about, "digest": "0" * 64})[0].verdict == "fail"

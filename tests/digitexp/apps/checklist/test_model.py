@@ -1,0 +1,72 @@
+"""Rules on the trained model, with real Keras layers and real stored weights."""
+
+import numpy as np
+import pytest
+
+from digitexp.apps.checklist import check_model
+from digitexp.apps.checklist.rules import check_accuracy, check_last_layer
+from tests.digitexp.apps.checklist.runs import make_run
+
+SHAPES = {
+    "hidden_1/kernel": (400, 25), "hidden_1/bias": (25,), "hidden_2/kernel": (25, 15),
+    "hidden_2/bias": (15,), "output/kernel": (15, 10), "output/bias": (10,),
+}  # fmt: skip
+
+
+def with_weights(shapes=SHAPES, **given):
+    run = make_run(**given)
+    weights = {name: np.full(shape, 0.1, "float32") for name, shape in shapes.items()}
+    return type(run)(**{**run.__dict__, "weights": weights})
+
+
+def verdicts(run):
+    return {finding.name: finding.verdict for finding in check_model(run, None, None)}
+
+
+@pytest.mark.tensorflow
+def test_weights_of_the_right_shapes_are_sound():
+    assert verdicts(with_weights()) == dict.fromkeys(
+        ["weights", "outputs", "inputs", "parameters", "last layer"], "ok"
+    )
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("changed", "failed"),
+    [({"output/kernel": (15, 9), "output/bias": (9,)}, {"outputs", "parameters", "rebuilt"}),
+     ({"hidden_1/kernel": (784, 25)}, {"inputs", "parameters", "rebuilt"}),
+     ({"hidden_2/bias": (16,)}, {"parameters", "rebuilt"})],
+)  # fmt: skip
+def test_other_shapes_than_the_data_and_the_configuration_ask_for_fail(changed, failed):
+    found = verdicts(with_weights(SHAPES | changed))
+    assert {name for name, verdict in found.items() if verdict == "fail"} == failed
+
+
+@pytest.mark.tensorflow
+def test_weights_that_are_no_numbers_are_named():
+    run = with_weights()
+    run.weights["hidden_2/bias"][3] = np.nan
+    finding = check_model(run, None, None)[0]
+    assert (finding.verdict, finding.seen) == ("fail", "NaN or infinity in hidden_2/bias")
+
+
+def test_a_training_without_weights_fails():
+    assert verdicts(make_run()) == {"weights": "fail"}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("units", "activation", "verdict"),
+    [(10, None, "ok"), (10, "linear", "ok"), (10, "softmax", "fail"), (9, None, "fail")],
+)
+def test_the_last_layer_returns_a_logit_a_class(units, activation, verdict):
+    import keras
+
+    finding = check_last_layer(keras.layers.Dense(units, activation), 10)
+    assert finding.verdict == verdict
+    assert finding.seen.startswith(f"{units} outputs, activation {activation or 'linear'}")
+
+
+@pytest.mark.parametrize(("computed", "verdict"), [(0.93, "ok"), (0.9315, "ok"), (0.927, "fail")])
+def test_the_rebuilt_model_is_as_good_as_was_written_down(computed, verdict):
+    assert check_accuracy(computed, 0.93).verdict == verdict

@@ -1,0 +1,132 @@
+"""Rules on the course of a training, at and around their thresholds."""
+
+import numpy as np
+import pytest
+
+from digitexp.apps.checklist import check_training
+from digitexp.apps.checklist.rules import worst_class
+from tests.digitexp.apps.checklist.runs import counts_of, history_of, make_run
+
+
+def found(**given):
+    return {finding.name: finding for finding in check_training(make_run(**given))}
+
+
+def test_a_sound_training_has_nothing_to_look_at():
+    findings = found()
+    assert {finding.verdict for finding in findings.values()} == {"ok"}
+    assert list(findings) == [
+        "history", "how it ended", "loss falls", "learning rate", "learns", "best epoch",
+        "over-fitting", "worst class",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", ["loss", "val_loss", "learning_rate"])
+def test_a_history_without_a_column_is_all_there_is_to_say(missing):
+    history = history_of([1.0, 0.5])
+    run = make_run(history=history)
+    del history[missing]
+    (only,) = check_training(run)
+    assert (only.name, only.verdict, only.seen) == ("history", "fail", f"no {missing}")
+
+
+def test_a_history_of_another_length_than_written_down_fails():
+    assert found(metrics={"epochs": 7.0})["history"].verdict == "fail"
+
+
+def test_a_diverged_training_fails_by_its_loss():
+    findings = found(history=history_of([2.0, np.nan]), outcome="diverged", stop_reason="diverged")
+    failed = {name for name, finding in findings.items() if finding.verdict == "fail"}
+    assert failed == {"history", "how it ended", "loss falls"}
+    assert "diverged in epoch 2" in findings["how it ended"].seen
+
+
+@pytest.mark.parametrize(
+    ("losses", "verdict"),
+    [([2.0, 1.0], "ok"), ([2.0, 3.0, 2.0], "fail"), ([2.0, 2.1], "fail"), ([2.0], "warn")],
+)
+def test_a_loss_must_end_below_where_it_began(losses, verdict):
+    assert found(losses=losses)["loss falls"].verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("rights", "cross_entropy", "verdict"),
+    [((10,) * 10, 2.2, "fail"), ((12,) * 10, 2.2, "fail"), ((13,) * 10, 2.2, "ok"),
+     ((13,) * 10, 2.31, "fail")],
+)  # fmt: skip
+def test_guessing_is_not_learning(rights, cross_entropy, verdict):
+    # Of 1000 images in ten classes, three standard errors above 10 % are 12.8 %; ln 10 is 2.303.
+    findings = found(rights=rights, metrics={"best_val_cross_entropy": cross_entropy})
+    assert findings["learns"].verdict == verdict
+    assert "guessing: 10.0%, 2.3" in findings["learns"].seen
+
+
+@pytest.mark.parametrize(
+    ("val_loss", "stop_reason", "verdict"),
+    [([1, 0.5, 0.4, 0.3], "max_epochs", "warn"), ([1, 0.5, 0.4, 0.3], "early_stopping", "ok"),
+     ([1, 0.3, 0.4, 0.5], "max_epochs", "ok"), ([1, 2, 3, 4], "early_stopping", "warn"),
+     ([1, 2, 3], "early_stopping", "ok")],
+)  # fmt: skip
+def test_a_best_epoch_at_an_end_is_worth_a_look(val_loss, stop_reason, verdict):
+    history = history_of([1.0] * len(val_loss), val_loss=val_loss)
+    assert found(history=history, stop_reason=stop_reason)["best epoch"].verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("rates", "seen", "verdict"),
+    [([1e-3] * 3, "0.001 all the time; no plateau was long enough", "ok"),
+     ([1e-3, 5e-4, 5e-4], "fell once, from 0.001 to 0.0005", "ok"),
+     ([2e-6, 1.5e-6, 1e-6], "fell 2 times, from 2e-06 to 1e-06", "warn"),
+     ([2e-6, 1e-6, 1e-6], "fell once, from 2e-06 to 1e-06", "warn")],
+)  # fmt: skip
+def test_falls_of_the_rate_are_counted_and_its_floor_is_named(rates, seen, verdict):
+    finding = found(history=history_of([3.0, 2.0, 1.0], rates))["learning rate"]
+    assert (finding.seen, finding.verdict) == (seen, verdict)
+
+
+def test_a_floor_that_is_reached_after_the_best_epoch_is_no_matter():
+    history = history_of([3.0, 2.0, 2.5], [2e-6, 1.5e-6, 1e-6])
+    assert found(history=history)["learning rate"].verdict == "ok"
+
+
+def test_a_schedule_waits_for_no_plateau_and_knows_no_floor():
+    history = history_of([3.0, 2.0, 1.0], [1e-3, 1e-4, 1e-7])
+    finding = found(history=history, learning_rate_schedule="cosine")["learning rate"]
+    assert (finding.seen, finding.verdict) == ("fell 2 times, from 0.001 to 1e-07", "ok")
+
+
+def test_a_rate_that_may_not_fall_waits_for_no_plateau():
+    assert found(plateau_patience_epochs=None)["learning rate"].seen == "0.001 all the time"
+
+
+@pytest.mark.parametrize(
+    ("rights", "train_accuracy", "verdict", "words"),
+    [((93,) * 10, 0.999, "warn", "gap 6.9 points, more than its noise of 1.6 (95 %, 1000 images)"),
+     ((93,) * 10, 0.949, "ok", "gap 1.9 points, more than its noise of 1.6"),
+     ((60,) * 10, 0.625, "ok", "gap 2.5 points, within its noise of 3.0"),
+     ((93,) * 10, 0.90, "ok", "gap -3.0 points")],
+)  # fmt: skip
+def test_a_gap_counts_where_it_is_more_than_its_noise(rights, train_accuracy, verdict, words):
+    finding = found(rights=rights, train_accuracy=train_accuracy)["over-fitting"]
+    assert finding.verdict == verdict
+    assert words in finding.seen
+
+
+@pytest.mark.parametrize(("right", "verdict"), [(86, "ok"), (82, "warn"), (0, "fail")])
+def test_the_worst_class_is_named_with_what_it_is_taken_for(right, verdict):
+    finding = found(rights=(93, 93, right, *[93] * 7))["worst class"]
+    assert finding.verdict == verdict
+    assert finding.seen.startswith(
+        f"2: recall {right}.0%, {right} of 100; {100 - right} taken for 3"
+    )
+
+
+def test_a_class_that_is_poor_by_chance_is_called_so_in_one_sweep_of_twenty_at_most():
+    drawn = np.random.default_rng(0).binomial(100, 0.93, (2000, 10))
+    poor = sum(worst_class(counts_of(rights))[1] < 0.05 for rights in drawn)
+    assert 20 <= poor <= 125  # 5 % of 2000 at most, but for the noise of this count
+
+
+def test_a_class_that_does_not_validate_is_not_the_worst():
+    counts = np.array([[9, 1, 0], [3, 7, 0], [0, 0, 0]])
+    assert worst_class(counts)[0] == 1
