@@ -122,7 +122,10 @@ def try_blocks(
     if all("block_logits" in kept for kept in arrays):
         check_logits(f"{who}, tried", range(len(arrays)), arrays)
     if len(arrays) == FOLDS:
-        check_repeats(range(FOLDS), [kept["block_images"] for kept in arrays])
+        try:
+            check_repeats(range(FOLDS), [kept["block_images"] for kept in arrays])
+        except UsageError as error:
+            raise UsageError(f"{who}, tried: {error}") from None
 
 
 def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Iterator[Attempt]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -169,6 +170,7 @@ def test_what_its_trainings_keep_is_looked_at_before_the_search(own, tmp_path, w
     result = run("run", space, "--finalize", "--workers", 0, "--home", tmp_path / "home")
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert said in result.stderr
+    assert re.search(r"experiment 'own_blocks_\d+:on_blocks', tried", result.stderr)
     assert "nothing was begun" in result.stderr
     assert not (tmp_path / "home").exists()
 
