@@ -9,6 +9,7 @@ from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.prepared_again import PreparedAgain
 from sweeps.records import Record
+from sweeps.script_experiment import ScriptExperiment
 
 
 class TooLittleKept(UsageError):  # noqa: N818, what is the matter is the name of it
@@ -43,6 +44,11 @@ class Examiner:
         """
         experiment = self._again.load()
         trial = f"trial {record.spec.slot}"
+        if isinstance(experiment, ScriptExperiment):
+            raise UsageError(
+                "a script keeps no answers that could be examined; what it printed and wrote is "
+                f"kept: sweeps trials NAME {record.spec.slot}, or sweeps export"
+            )
         if not isinstance(experiment, Examines):
             raise UsageError(
                 f"experiment {self._name!r} does not say what its trials get wrong; give it a "

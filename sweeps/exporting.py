@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -16,20 +18,25 @@ from sweeps.experiment import Experiment
 from sweeps.experiment_code import load_same
 from sweeps.prepared_again import PreparedAgain
 from sweeps.records import Record
+from sweeps.script_experiment import ScriptExperiment
+from sweeps.script_output import OUTPUT_VARIABLE
 
 if TYPE_CHECKING:
     from sweeps.trial import Trial
-
 
 TOLERANCE: Final = 1e-3
 """How far logits of the rebuilt model may be off the recorded ones, as a share of the largest:
 another engine or processor rounds otherwise, another network is off by far more."""
 
+AGAIN: Final = "again"
+"""Folder that an exported command of a script writes into."""
+
 
 def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[Path]:
     """Write a trial's model, configuration and a README that says how to use them.
 
-    The folder appears whole or not at all.
+    Of a script's trial these are the files that it wrote, what it printed, and its command. The
+    folder appears whole or not at all.
 
     Args:
         trial: One whose weights are kept.
@@ -50,8 +57,15 @@ def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[
     sweep, record = trial.sweep, trial.record
     store = sweep.home.store(sweep.info.id)
     experiment = load_same(store, sweep.info, record)
-    if sweep.info.experiment.startswith("script:"):
-        raise UsageError("a script keeps its own models: look where it saved them")
+    if isinstance(experiment, ScriptExperiment):
+        command = shlex.join(experiment.command(record.spec, record.data["info"]["source"], AGAIN))
+        with _appearing(folder) as part:
+            for name, content in store.files(record).items():
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                (part / name).write_bytes(content)
+            code = f"mkdir {AGAIN}\n{OUTPUT_VARIABLE}={AGAIN} {command}"
+            _describe(part, {**_facts(trial), "command": command}, code, _of_script(trial, part))
+        return _written(folder)
     if not hasattr(experiment, "export"):
         raise UsageError(
             f"experiment {sweep.info.experiment!r} exports nothing; give it a method `export` "
@@ -59,23 +73,43 @@ def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[
         )
     weights = store.weights(record)
     checked = _verify(experiment, record, weights, source)
+    with _appearing(folder) as part:
+        code = cast(Exports, experiment).export(
+            record.spec.config, weights, record.model_info, part
+        )
+        _describe(part, {**_facts(trial), "checked": checked}, code, checked, "python")
+    return _written(folder)
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """Yield a folder that takes its place when it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        code = cast(Exports, experiment).export(
-            record.spec.config, weights, record.model_info, part
-        )
-        facts = {**_facts(trial), "checked": checked}
-        (part / "config.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        (part / "README.md").write_text(_readme(facts, code), encoding="utf-8")
+        yield part
         if folder.exists():
             folder.rmdir()
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _written(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _of_script(trial: Trial, folder: Path) -> str:
+    """Say what was kept of a script's trial, and where its command runs."""
+    wrote = "What it wrote into `{output}` lies in `output/`"
+    if not (folder / "output").exists():
+        wrote = "It wrote nothing into `{output}`: its model, if it keeps one, lies elsewhere"
+    return (
+        f"{wrote}; what it printed, beside this file. The command runs it again, in "
+        f"the folder where the script lies, which was `{trial.sweep.info.directory}`."
+    )
 
 
 def _facts(trial: Trial) -> dict[str, Any]:
@@ -135,14 +169,23 @@ def _verify(
     return f"Its answers to {samples} samples equal those of the model that was trained."
 
 
-def _readme(facts: Mapping[str, Any], code: str) -> str:
+def _describe(
+    folder: Path, facts: Mapping[str, Any], code: str, last: str, language: str = "sh"
+) -> None:
+    """Write configuration and README."""
+    config = json.dumps(facts, indent=1) + "\n"
+    (folder / "config.json").write_text(config, encoding="utf-8")
+    (folder / "README.md").write_text(_readme(facts, code, last, language), encoding="utf-8")
+
+
+def _readme(facts: Mapping[str, Any], code: str, last: str, language: str) -> str:
     metrics = "".join(f"| {name} | {value:.6g} |\n" for name, value in facts["metrics"].items())
     return (
         f"# {facts['sweep']}, trial {facts['trial']}\n\n"
         f"Exported from sweep `{facts['sweep_id']}`; its configuration, seed and versions are in "
         "`config.json`.\n\n"
-        f"```python\n{code.strip()}\n```\n\n"
+        f"```{language}\n{code.strip()}\n```\n\n"
         "Measured on the validation part, by which the trial may have been chosen: on new data, "
         "expect a little less.\n\n"
-        f"| metric | value |\n|---|---|\n{metrics}\n{facts['checked']}\n"
+        f"| metric | value |\n|---|---|\n{metrics}\n{last}\n"
     )

@@ -160,9 +160,8 @@ class ScriptExperiment:
         """
         output = folder / "output"
         output.mkdir()
+        command = self.command(spec, data.info["source"], str(output))
         values = self._values(spec.config, spec.seed, data.info["source"])
-        own = {OUTPUT: str(output), TRIAL: str(spec.slot), ATTEMPT: str(spec.attempt)}
-        command = self._command.words({**values, **own})
         shown = shlex.join(self._command.words({**values, **_OF_ONE_ATTEMPT}))
         began = time.perf_counter()
         try:
@@ -184,6 +183,17 @@ class ScriptExperiment:
             summary=shown,
             engine="script",
         )
+
+    def command(self, spec: TrialSpec, source: str | None, output: str) -> list[str]:
+        """Return the words of an attempt's command.
+
+        Args:
+            spec: The attempt.
+            source: Of its data; None without.
+            output: The folder that it writes into.
+        """
+        own = {OUTPUT: output, TRIAL: str(spec.slot), ATTEMPT: str(spec.attempt)}
+        return self._command.words({**self._values(spec.config, spec.seed, source), **own})
 
     def _check(
         self, code: int, metrics: Mapping[str, float] | None, printed: Mapping[str, bytes]

@@ -153,14 +153,17 @@ def is_to_be_finalized(result: RunResult, wanted: bool | None) -> bool:
     return by_itself if wanted is None else wanted
 
 
-def check_finalizing(config: SweepConfig, asked: RunOptions, wanted: bool | None) -> None:
+def check_finalizing(
+    config: SweepConfig, asked: RunOptions, wanted: bool | None, progress: Mode
+) -> None:
     """Refuse a sweep that finalising will follow, and cannot: before anything is created."""
     by_itself = config.space.defaults.finalize is not None and config.limits.trials >= FEWEST_TRIALS
     if by_itself if wanted is None else wanted:
         from sweeps.finalizing.confirmable import check_run
+        from sweeps.progress import make_progress
 
         option = "--finalize" if wanted else "`finalize` of the space (--no-finalize leaves it out)"
-        check_run(config, asked.source, option)
+        check_run(config, asked.source, option, make_progress(progress).note)
 
 
 def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:

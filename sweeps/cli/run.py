@@ -189,7 +189,7 @@ def run(
 
     progress: Mode = "json" if json else "quiet" if quiet else "auto"
     config = resolve(asked)
-    check_finalizing(config, asked, finalize)
+    check_finalizing(config, asked, finalize, progress)
     result = run_config(
         config,
         asked,

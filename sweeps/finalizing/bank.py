@@ -118,15 +118,30 @@ def _logits(
     one: Confirmed, label: str, blocks: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]
 ) -> NDArray[np.float32]:
     """Return (blocks, n, classes) the logits of a finalist's trainings."""
+    check_logits(f"the training of {label} of {one.name}", blocks, kept)
     logits = [arrays["block_logits"] for arrays in kept]
-    for block, own, arrays in zip(blocks, logits, kept, strict=True):
-        if own.shape != (len(arrays["block_images"]), *logits[0].shape[1:]) or own.ndim != 2:
-            raise UsageError(
-                f"the training of {label} of {one.name} on block {block} kept 'block_logits' "
-                f"{own.shape} for {len(arrays['block_images'])} images: needed are (n, classes), "
-                "as many classes on each block"
-            )
     return stacked(logits, logits[0].dtype)
+
+
+def check_logits(who: str, blocks: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]) -> None:
+    """Refuse logits that are not (n, classes) on each block.
+
+    Args:
+        who: Was trained.
+        blocks: On which blocks.
+        kept: The arrays of each of these trainings.
+
+    Raises:
+        UsageError: Says on which block, and what was kept.
+    """
+    classes = kept[0]["block_logits"].shape[1:]
+    for block, arrays in zip(blocks, kept, strict=True):
+        own, images = arrays["block_logits"], len(arrays["block_images"])
+        if own.shape != (images, *classes) or own.ndim != 2:
+            raise UsageError(
+                f"{who} on block {block} kept 'block_logits' {own.shape} for {images} images: "
+                "needed are (n, classes), as many classes on each block"
+            )
 
 
 def _check(

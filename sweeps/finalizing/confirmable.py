@@ -1,38 +1,43 @@
 """Whether a sweep can be confirmed: refused if not, before anything is begun.
 
 What `Confirms.on_blocks` names is imported, and asked which parameters and metrics it has and what
-data it prepares. What its trainings keep is seen when there is one (judging.py).
+data it prepares. Then it is tried, to see what its trainings keep (trying.py).
 """
 
 from __future__ import annotations
 
+import itertools
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from search_spaces.defaults import Finalizing
-from search_spaces.parameters import find_parameter
+from search_spaces.parameters import Value, find_parameter
 from sweeps.abilities import Confirms
 from sweeps.config import SPLIT_SEED, SweepConfig
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
-from sweeps.experiment_code import declare_same, load_same
+from sweeps.experiment_code import declare_same, is_shipped, load_same
 from sweeps.experiment_loading import experiment_folder, load_experiment, recorded_experiment
 from sweeps.finalizing.finalists import METRIC, REFIT, SCORE, SEARCH_SPLIT
+from sweeps.finalizing.trying import OnBlocks, try_blocks
 from sweeps.home import Home
 from sweeps.records import BLOCK, RecordStore, SweepInfo, ranked
 
 SEE: Final = f"see `{Confirms.__name__}` in sweeps/abilities.py"
 
 
-def check_run(config: SweepConfig, source: str | None, option: str) -> None:
+def check_run(
+    config: SweepConfig, source: str | None, option: str, note: Callable[[str], None]
+) -> None:
     """Refuse a sweep that is to be finalised when it is whole, and cannot be.
 
     Args:
         config: The sweep, validated.
         source: Of its data; None for the experiment's own.
         option: Who asks for it, such as `--finalize`.
+        note: Told what is worth a line.
 
     Raises:
         UsageError: Says what is missing; nothing was begun.
@@ -44,13 +49,16 @@ def check_run(config: SweepConfig, source: str | None, option: str) -> None:
             "one objective in the space"
         )
     try:
-        on_blocks = load_experiment(_named(config.experiment, space.experiment), space.directory)
+        named = _named(config.experiment, space.experiment)
+        on_blocks = load_experiment(named, space.directory)
         says = space.defaults.finalize or Finalizing()
         names = {name for walk in space.samples(8) for name in walk.config}
         check_offers(space.experiment, on_blocks, names, says.blocks)
-        data = config.data
-        if getattr(on_blocks, "revision", None) is None:  # what is shipped prepares the same
-            _prepare(on_blocks, source, space.experiment, data.name, data.digest, data.split_digest)
+        if not is_shipped(named, on_blocks):  # what is shipped prepares the same
+            data = _prepare(on_blocks, source, space.experiment, config.data)
+            if config.name not in {info.name for info in config.home.sweeps()}:
+                own = OnBlocks(named, space.directory, on_blocks, data, config.parallelism.workers)
+                try_blocks(own, _some_configurations(config), note)
     except UsageError as error:
         raise UsageError(f"{option}: {error}; nothing was begun") from None
 
@@ -101,19 +109,30 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
 
 
 def _prepare(
-    on_blocks: Experiment, source: str | None, path: str, name: str, digest: str, split: str
-) -> None:
+    on_blocks: Experiment, source: str | None, path: str, searched: PreparedData
+) -> PreparedData:
     """Refuse an experiment on blocks that has not the data and the split of the search."""
     try:
         data = on_blocks.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
         raise UsageError(f"data of the confirmation: {error}") from None
-    if (data.digest, data.split_digest) != (digest, split):
-        what = "splits its data otherwise" if data.digest == digest else "prepares other data"
+    if (data.digest, data.split_digest) != (searched.digest, searched.split_digest):
+        is_split = data.digest == searched.digest
+        what = "splits its data otherwise" if is_split else "prepares other data"
         raise UsageError(
-            f"`on_blocks` of experiment {path!r} {what} than the search: {data.name}, not {name}; "
-            f"both are to be the same, for what scored the search is no fresh block ({SEE})"
+            f"`on_blocks` of experiment {path!r} {what} than the search: {data.name}, not "
+            f"{searched.name}; both are to be the same, for what scored the search is no fresh "
+            f"block ({SEE})"
         )
+    return data
+
+
+def _some_configurations(config: SweepConfig) -> list[Mapping[str, Value]]:
+    """Return baselines, then points of the space, that trials of a search may have."""
+    space = config.space
+    points = [*space.baselines.values(), *(walk.params for walk in space.samples(8)[2:])]
+    admissible = (point for point in points if config.admissible(point))
+    return [config.configuration(point) for point in itertools.islice(admissible, 2)]
 
 
 def check_code(store: RecordStore, info: SweepInfo, *, same_code: bool = False) -> None:

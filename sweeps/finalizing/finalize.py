@@ -11,8 +11,16 @@ from typing import Final
 
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiment_code import is_shipped
+from sweeps.experiment_loading import experiment_folder
 from sweeps.finalizing.calibrating import Calibration, measure_calibration
-from sweeps.finalizing.confirmable import check_code, check_data, check_offers, tells_luck
+from sweeps.finalizing.confirmable import (
+    blocks_experiment,
+    check_code,
+    check_data,
+    check_offers,
+    tells_luck,
+)
 from sweeps.finalizing.confirming import (
     Confirmation,
     HowToTrain,
@@ -39,7 +47,9 @@ from sweeps.finalizing.judging import FOLDS, Judged, judge
 from sweeps.finalizing.luck import measure_luck
 from sweeps.finalizing.telling import About, tell_luck, tell_verdict
 from sweeps.finalizing.telling_calibration import tell_calibration
+from sweeps.finalizing.trying import OnBlocks, try_blocks
 from sweeps.home import Home
+from sweeps.progress import make_progress
 from sweeps.records import Conclusions, Finalized, Record, SweepInfo, Telling, need_one_objective
 from sweeps.sync import show_conclusions
 from sweeps.tracking.address import resolve_tracking_uri
@@ -165,11 +175,17 @@ def check(home: Home, info: SweepInfo, options: FinalizeOptions) -> Checked:
     checked = Checked(experiment, data, finalists, left_out, top, blocks)
     trained = trained_with(home, info, finalists, blocks, left_out)
     luck = checked.tells_luck()
-    trains = options.control or options.refit
-    if trains or not is_trained(home, info, trained, blocks, with_luck=luck):
+    is_whole = is_trained(home, info, trained, blocks, with_luck=luck)
+    if options.control or options.refit or not is_whole:
         check_code(store, info, same_code=options.how.same_code)
     names = {name for finalist in finalists for name in finalist.config}
     check_offers(info.experiment, experiment, names, blocks, refit=options.refit)
+    path = blocks_experiment(home, info)
+    if not (is_whole or is_shipped(path, experiment)):
+        folder = experiment_folder(info, home.records)
+        own = OnBlocks(path, folder, experiment, data, options.how.workers)
+        note = make_progress(options.how.progress).note
+        try_blocks(own, [finalist.config for finalist in finalists], note)
     return checked
 
 

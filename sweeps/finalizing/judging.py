@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.errors import UsageError
+from sweeps.experiment import TrialResult
 from sweeps.finalizing.finalists import Finalist
 from sweeps.finalizing.outcomes import NO_IMAGE, Outcomes, stacked
 from sweeps.finalizing.verdict import Verdict, decide
@@ -98,7 +99,9 @@ def judge(
         return None
     kept = {label: [_kept(record) for record in trainings.of(label, whole)] for label in labels}
     images = [own.images for own in kept[labels[0]]]
-    _check_images(whole, kept, images)
+    for label, own in kept.items():
+        _check_same(whole, images, own, f"{labels[0]} and {label}")
+    check_repeats(whole, images)
     outcomes = Outcomes(
         np.array([stacked([own.correct for own in kept[label]], bool) for label in labels]),
         stacked(images, np.int64, NO_IMAGE),
@@ -110,40 +113,61 @@ def judge(
 
 
 @dataclass(frozen=True)
-class _Kept:
+class Kept:
     """What a training says of the images of its block: (n,) which, and whether it was right."""
 
     images: NDArray[np.int64]
     correct: NDArray[np.bool_]
 
 
-def _kept(record: Record) -> _Kept:
-    arrays = record.result.arrays if record.result else {}
-    missing = [name for name in ("block_correct", "block_images") if name not in arrays]
+def what_was_kept(result: TrialResult) -> Kept:
+    """Return what a training on a block kept.
+
+    Raises:
+        ValueError: That cannot be judged; says, after the name of the training, what it kept.
+    """
+    missing = [name for name in ("block_correct", "block_images") if name not in result.arrays]
     if missing:
-        raise _unusable(record, f"kept no {' and no '.join(map(repr, missing))}")
-    correct, images = arrays["block_correct"], arrays["block_images"]
+        raise ValueError(f"kept no {' and no '.join(map(repr, missing))}")
+    correct, images = result.arrays["block_correct"], result.arrays["block_images"]
     if correct.ndim != 1 or correct.shape != images.shape or not len(images):
         shapes = f"'block_correct' {correct.shape} and 'block_images' {images.shape}"
-        raise _unusable(record, f"kept {shapes}, not one of both for each image")
+        raise ValueError(f"kept {shapes}, not one of both for each image")
     if images.dtype.kind not in "iu" or images.min() < 0:
-        raise _unusable(record, "kept 'block_images' that are no whole numbers from 0")
+        raise ValueError("kept 'block_images' that are no whole numbers from 0")
     if not np.isin(correct, (0, 1)).all():
-        raise _unusable(record, "kept 'block_correct' that are not 0 or 1")
-    return _Kept(images.astype(np.int64), correct != 0)
+        raise ValueError("kept 'block_correct' that are not 0 or 1")
+    return Kept(images.astype(np.int64), correct != 0)
 
 
-def _check_images(
-    blocks: Sequence[int],
-    kept: Mapping[str, Sequence[_Kept]],
-    images: Sequence[NDArray[np.int64]],
+def _kept(record: Record) -> Kept:
+    assert record.result is not None
+    try:
+        return what_was_kept(record.result)
+    except ValueError as error:
+        who = f"the training of {record.params[FINALIST]} on block {record.params[BLOCK]}"
+        raise UsageError(f"{who} (trial {record.spec.slot}) {error} ({_SEE})") from None
+
+
+def _check_same(
+    blocks: Sequence[int], images: Sequence[NDArray[np.int64]], kept: Sequence[Kept], who: str
 ) -> None:
-    """Refuse blocks that are not the same for every finalist, or judge an image more than once."""
-    for label, own in kept.items():
-        for block, judged, other in zip(blocks, images, own, strict=True):
-            if not np.array_equal(judged, other.images):
-                names = f"{next(iter(kept))} and {label}"
-                raise UsageError(f"block {block}: {names} were judged on different images ({_SEE})")
+    """Refuse blocks that are not the same for two finalists."""
+    for block, judged, other in zip(blocks, images, kept, strict=True):
+        if not np.array_equal(judged, other.images):
+            raise UsageError(f"block {block}: {who} were judged on different images ({_SEE})")
+
+
+def check_repeats(blocks: Sequence[int], images: Sequence[NDArray[np.int64]]) -> None:
+    """Refuse blocks of which four do not judge every image once.
+
+    Args:
+        blocks: A multiple of four.
+        images: Which images each judges.
+
+    Raises:
+        UsageError: Says which four, and how many images they judge.
+    """
     pool = np.unique(np.concatenate(images))
     for first in range(0, len(blocks), FOLDS):
         found = np.sort(np.concatenate(images[first : first + FOLDS]))
@@ -153,11 +177,6 @@ def _check_images(
                 f"blocks {four} judge {len(np.unique(found))} of {len(pool)} images, "
                 f"{len(found)} times in all: each is to be judged once by four blocks ({_SEE})"
             )
-
-
-def _unusable(record: Record, reason: str) -> UsageError:
-    who = f"the training of {record.params[FINALIST]} on block {record.params[BLOCK]}"
-    return UsageError(f"{who} (trial {record.spec.slot}) {reason} ({_SEE})")
 
 
 def _cost(records: Sequence[Record]) -> float:

@@ -133,9 +133,16 @@ class SweepData:
         names = parameter_names(self.rows, self.info.space)
         return [n for n in names if len({repr(row.params.get(n)) for row in self.rows}) > 1]
 
-    def keeps_model(self, slot: int) -> bool:
-        """Whether the weights of a trial were kept, so that `sweeps export` may write its model."""
-        return self.finals[slot].weights_sha256 is not None
+    def exported(self, slot: int) -> str:
+        """Return what `sweeps export` takes away of a trial, in words; empty if nothing.
+
+        Experiments are not imported here, and not all of them export the models they keep.
+        """
+        record = self.finals[slot]
+        if self.info.experiment.startswith("script:"):
+            return "what it wrote, and its command" if record.files_sha256 is not None else ""
+        kept = record.weights_sha256 is not None
+        return "as a file, if its experiment exports models" if kept else ""
 
     @property
     def is_higher_better(self) -> bool:

@@ -54,3 +54,41 @@ def test_an_experiment_that_exports_nothing_says_so(run_toy, make_home, tmp_path
     assert not (tmp_path / "model").exists()
     missing = export(make_home(), "toy", tmp_path / "model", "--trial", "7")
     assert (missing.exit_code, "has no trial 7" in missing.stderr) == (2, True)
+
+
+def test_a_script_leaves_its_files_and_the_command_that_makes_them_again(make_home, tmp_path):
+    (tmp_path / "train.py").write_text(
+        "import json, os, pathlib, sys\n"
+        "x, seed, out = sys.argv[1:]\n"
+        "model = pathlib.Path(out) / 'nets' / 'model.json'\n"
+        "model.parent.mkdir()\n"
+        "model.write_text(x + ' ' + seed)\n"
+        "assert pathlib.Path(out).samefile(os.environ['SWEEPS_OUTPUT'])\n"
+        "print(json.dumps({'result': {'score': float(x)}}))\n"
+    )
+    (tmp_path / "own.yaml").write_text(
+        f"command: {sys.executable} train.py {{x}} {{seed}} {{output}}\n"
+        "objective: {metric: score, direction: maximize}\n"
+        "parameters:\n  x: {type: float, low: 0, high: 1}\n"
+    )
+    sweep = sweeps.run(
+        tmp_path / "own.yaml", trials=2, workers=0, home=make_home(), progress="quiet"
+    )
+    folder = tmp_path / "taken"
+    result = export(make_home(), "own", folder)
+    assert result.exit_code == 0, result.output
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*")) == [
+        "README.md", "config.json", "output/nets/model.json", "stdout.txt",
+    ]  # fmt: skip
+    facts = json.loads((folder / "config.json").read_text())
+    assert facts["config"] == dict(sweep.best().record.spec.config)
+    assert facts["versions"]["python"]
+    readme = (folder / "README.md").read_text()
+    assert f"which was `{tmp_path}`" in readme
+    (code,) = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
+    assert facts["command"] in code
+    subprocess.run(["sh", "-ec", code], cwd=tmp_path, check=True, capture_output=True)
+    again = tmp_path / "again" / "nets" / "model.json"
+    assert again.read_text() == (folder / "output" / "nets" / "model.json").read_text()
+    examined = CliRunner().invoke(app, ["examine", "own", "--home", str(make_home())])
+    assert (examined.exit_code, "a script keeps no answers" in examined.stderr) == (2, True)

@@ -213,8 +213,8 @@ def _next(data: SweepData, front: Sequence[OnFront]) -> Code:
     name = shlex.quote(data.info.name)
     slots = [trial.row.slot for trial in front]
     commands = [f"sweeps ui {name}   # the runs in MLflow, with a chart of the objectives"]
-    if data.keeps_model(slots[0]):
-        first = f"sweeps export {name} model --trial {slots[0]}   # one of them as a file"
+    if exported := data.exported(slots[0]):
+        first = f"sweeps export {name} model --trial {slots[0]}   # one of them: {exported}"
         commands.insert(0, first)
     if len(slots) > 1:
         first = f"sweeps compare {name}:{slots[0]} {name}:{slots[1]}   # what two of them differ in"

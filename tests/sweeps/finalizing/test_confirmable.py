@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.finalizing.trying import OnBlocks, try_blocks
 from sweeps.home import Home
-from tests.sweeps.voting_experiment import SPACE
+from tests.sweeps.voting_experiment import SPACE, VotingExperiment
 
 OWN = """
 from tests.sweeps.voting_experiment import VotingExperiment as Base
@@ -129,6 +132,90 @@ def test_what_finalize_asks_of_blocks_is_looked_for_before_a_training(own, tmp_p
     assert "The best of the search" in told.stdout
     assert "its seed" not in told.stdout
     assert [info.name for info in Home(tmp_path / "home").sweeps()] == ["one", "one-final"]
+
+
+KEEPS = """def train(self, spec, data, on_epoch):
+        from dataclasses import replace
+        import numpy as np
+        result = super().train(spec, data, on_epoch)
+        if spec.config.get("block") is None:
+            return result
+        metrics, arrays = dict(result.metrics), dict(result.arrays)
+        if "block_images" in arrays:
+            {wrong}
+        return replace(result, metrics=metrics, arrays=arrays)
+"""
+WRONG = {
+    "no such array": (
+        "arrays['block_right'] = arrays.pop('block_correct')", "kept no 'block_correct'"),
+    "another length": (
+        "arrays['block_correct'] = arrays['block_correct'][1:]",
+        "kept 'block_correct' (59,) and 'block_images' (60,), not one of both for each image"),
+    "no numbers of images": (
+        "arrays['block_images'] = arrays['block_images'] + 0.5", "no whole numbers from 0"),
+    "a share": ("arrays['block_correct'] = arrays['block_correct'] * 0.5", "are not 0 or 1"),
+    "no metric": ("del metrics['block_accuracy']", "has no metric 'block_accuracy'"),
+    "counted anew in each block": (
+        "arrays['block_images'] = np.arange(60)", "judge 60 of 60 images, 240 times in all"),
+    "logits of others": (
+        "arrays['block_logits'] = arrays['block_logits'][1:]",
+        "kept 'block_logits' (59, 4) for 60 images"),
+    "a mistake": ("arrays.no_such_thing", "AttributeError: 'dict' object has no attribute"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("wrong", "said"), WRONG.values(), ids=WRONG)
+def test_what_its_trainings_keep_is_looked_at_before_the_search(own, tmp_path, wrong, said):
+    space = own(KEEPS.format(wrong=wrong))
+    result = run("run", space, "--finalize", "--workers", 0, "--home", tmp_path / "home")
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert said in result.stderr
+    assert re.search(r"experiment 'own_blocks_\d+:on_blocks', tried", result.stderr)
+    assert "nothing was begun" in result.stderr
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.slow
+def test_what_its_trainings_keep_is_looked_at_before_the_finalists_are_trained(
+    own, tmp_path, make_home
+):
+    home = ("--home", make_home())
+    wrong, said = WRONG["counted anew in each block"]
+    space = own(KEEPS.format(wrong=wrong))
+    assert run("run", space, "--trials", 4, "--name", "one", "--workers", 0, *home).exit_code == 0
+    refused = run("finalize", "one", "--blocks", 8, "--workers", 1, *home)
+    assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
+    assert said in refused.stderr
+    assert [info.name for info in Home(tmp_path / "home").sweeps()] == ["one"]
+    assert not list((tmp_path / "home" / "records").glob("*/finalists-*"))
+
+
+def test_a_training_that_keeps_nothing_when_stopped_is_made_whole():
+    trained = []
+
+    class KeepsNothing(VotingExperiment):
+        def train(self, spec, data, on_epoch):
+            is_whole = on_epoch(0, {}) is None
+            trained.append((spec.config["block"], is_whole))
+            result = super().train(spec, data, on_epoch)
+            return result if is_whole else replace(result, outcome="stopped", arrays={})
+
+    experiment = KeepsNothing()
+    data = experiment.prepare(None, 0)
+    try_blocks(OnBlocks("here:it", None, experiment, data, 0), [{"skill": 1.0}], lambda text: None)
+    assert trained == [(0, False), (0, True), (1, True), (2, True), (3, True)]
+
+
+@pytest.mark.slow
+def test_trainings_that_fail_otherwise_than_by_a_mistake_keep_nobody_from_searching(
+    own, tmp_path, make_home
+):
+    space = own(KEEPS.format(wrong="raise RuntimeError('no luck today')"))
+    words = ("--trials", 4, "--finalize", "--workers", 0, "--home", make_home())
+    result = run("run", space, *words)
+    assert result.exit_code == 1, result.output
+    assert "was tried on block 0, and failed: RuntimeError: no luck today" in result.stderr
+    assert len(sweeps.load("own", tmp_path / "home").trials()) == 4
 
 
 UNEQUAL = """def train(self, spec, data, on_epoch):

@@ -64,9 +64,14 @@ def test_export_is_advised_where_the_best_kept_its_weights(swept):
         verdict_section(one, []).blocks[-1].text
         for one in (data, dataclasses.replace(data, records=dropped))
     )
-    assert "sweeps export confusing model" in with_weights
+    advice = "sweeps export confusing model   # the best: as a file, if its experiment exports"
+    assert advice in with_weights
     assert "sweeps export" not in without
     assert "sweeps ui confusing" in without
+    script = dataclasses.replace(data, info=dataclasses.replace(data.info, experiment="script:a"))
+    wrote = [dataclasses.replace(one, files_sha256="0" * 64) for one in data.records]
+    assert not script.exported(0)
+    assert "command" in dataclasses.replace(script, records=tuple(wrote)).exported(0)
 
 
 def test_every_section_is_there_in_its_order(sections, page):
