@@ -8,7 +8,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -113,16 +113,20 @@ def check_database(database: Path, patience: Patience) -> None:
     if not database.exists():
         return
     version = schema_version(database, patience, "experiments")
-    package = importlib.util.find_spec("mlflow")
-    assert package is not None
-    scripts = Path(str(package.origin)).parent.glob("store/db_migrations/versions/*.py")
-    known = {name for script in scripts for name in _REVISION.findall(script.read_text())}
-    if version not in known:
+    if version not in _known_schemas():
         raise StoreError(
             f"{database}: its schema ({version or 'none'}) is not one of MLflow "
             f"{importlib.metadata.version('mlflow')}. It was left as it is. "
             "Use the version that wrote it, or another --tracking-uri"
         )
+
+
+@cache
+def _known_schemas() -> frozenset[str]:
+    package = importlib.util.find_spec("mlflow")
+    assert package is not None
+    scripts = Path(str(package.origin)).parent.glob("store/db_migrations/versions/*.py")
+    return frozenset(name for script in scripts for name in _REVISION.findall(script.read_text()))
 
 
 def abandon_store(tracking_uri: str) -> None:
@@ -167,13 +171,14 @@ def _bring_up_to_date(database: Path, patience: Patience) -> None:
         patience.run(database, lambda: migrate(database, _upgrade))
 
 
-def _schema_versions() -> list[str]:
+@cache  # Alembic reads all of the scripts each time
+def _schema_versions() -> tuple[str, ...]:
     """Return the schemas that this MLflow can bring up to date, its own first."""
     from alembic.script import ScriptDirectory
     from mlflow.store.db.utils import _get_alembic_config
 
     scripts = ScriptDirectory.from_config(_get_alembic_config(""))
-    return [script.revision for script in scripts.walk_revisions()]
+    return tuple(script.revision for script in scripts.walk_revisions())
 
 
 def _upgrade(database: Path) -> None:

@@ -100,7 +100,14 @@ def test_best_and_trials_and_list_tell_the_front(call, swept):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [("finalize",), ("export", "folder"), ("try", "--like", "best")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("finalize",),
+        pytest.param(("export", "folder"), marks=pytest.mark.nightly),
+        pytest.param(("try", "--like", "best"), marks=pytest.mark.nightly),
+    ],
+)
 def test_who_needs_a_best_trial_is_refused_and_told_where_to_look(call, swept, tmp_path, words):
     command, *more = (str(tmp_path / w) if w == "folder" else w for w in words)
     result = call(command, "trading", *more)
