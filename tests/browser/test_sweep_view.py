@@ -234,7 +234,6 @@ def test_the_parent_says_what_came_out_and_leads_to_the_best_three(
     assert all(name in text for name in swept.ranked[:3])
 
 
-@pytest.mark.nightly
 def test_five_questions_are_answered_by_the_prepared_pages(
     swept: Swept, page: Page, complaints: list[str]
 ) -> None:
