@@ -46,6 +46,19 @@ class Only:
     wanted: str
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Members:
+    """Part of the annotation of a mapping: of what kind some members are, if it has them.
+
+    For what an experiment or a later version may add to.
+
+    Attributes:
+        kinds: Annotations by name.
+    """
+
+    kinds: Mapping[str, Any]
+
+
 def _matching(pattern: str, wanted: str) -> Only:
     return Only(re.compile(pattern).fullmatch, wanted)
 
@@ -66,8 +79,8 @@ def shaped(kind: type[T], found: object, where: str = "it") -> T:
 
     Args:
         kind: What it is to be: a dataclass, `Mapping`, `Sequence`, `tuple[X, ...]`, a union, a
-            `Literal` or a plain type, perhaps `Annotated` with `Only`. Members of a dataclass are
-            checked likewise.
+            `Literal` or a plain type, perhaps `Annotated` with `Only` or `Members`. Members of a
+            dataclass are checked likewise.
         found: From `json.loads`.
         where: What it is called in messages.
 
@@ -108,7 +121,10 @@ def _limited(kind: Any, found: Any, where: str) -> Any:
     inner, *limits = get_args(kind)
     value = _shaped(inner, found, where)
     for limit in limits:
-        if not limit.allows(value):
+        if isinstance(limit, Members):
+            for name in limit.kinds.keys() & value.keys():
+                _shaped(limit.kinds[name], value[name], _within(where, name))
+        elif not limit.allows(value):
             raise _unlike(where, found, limit.wanted)
     return value
 

@@ -122,7 +122,7 @@ class SweepData:
         records = tuple(
             record
             if record.objective is None or record.result is None
-            else replace(record, objective=record.result.metrics[objective.metric])
+            else replace(record, objective=record.result.metrics.get(objective.metric))
             for record in self.records
         )
         return replace(self, info=info, records=records)

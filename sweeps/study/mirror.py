@@ -58,6 +58,8 @@ def told(record: Record, objectives: Sequence[Objective], epoch_metric: str | No
     match record.outcome:
         case "complete":
             values = values_of(record, objectives)
+            if values is None:  # by whom it was made: no attempt here ends so
+                return Told(TrialState.FAIL)
             return Told(TrialState.COMPLETE, values, intermediate, pruner_attrs=notes)
         case "pruned":
             return Told(TrialState.PRUNED, None, intermediate, pruner_attrs=notes)
