@@ -83,7 +83,9 @@ class Mirror:
     def open(self) -> FrozenTrial:
         """Add the next slot, RUNNING and still without parameters."""
         # A study anew: it caches the trials it has seen between two of its own `ask`s.
-        self.study = optuna.load_study(study_name="mirror", storage=self._storage)
+        self.study = optuna.load_study(
+            study_name="mirror", storage=self._storage, sampler=self.study.sampler
+        )
         self._trial_ids.append(self._storage.create_new_trial(self._study_id))
         return self._storage.get_trial(self._trial_ids[-1])
 

@@ -104,6 +104,7 @@ class Projector:
         self._current: _Job | None = None
         self._error: str | None = None
         self._warned = self._started_sweep = self._closing = self._is_away = False
+        self._has_just_looked = False
         self._last_tries = LAST_TRIES
         self._deadline: float | None = None
         self._changed = threading.Condition()
@@ -156,7 +157,8 @@ class Projector:
         """Have the runs of some attempts deleted soon; see `Projection.discard`."""
 
         def discard() -> None:
-            for key in self._projection.discard(self._info, wrong):
+            look_up = not self._has_just_looked
+            for key in self._projection.discard(self._info, wrong, look_up=look_up):
                 on_discarded(key)
 
         self._append(_Job(PARENT, discard))
@@ -238,7 +240,7 @@ class Projector:
 
     def _do_jobs(self) -> None:
         while (job := self._next()) is not None:
-            self._current = job
+            self._current, self._has_just_looked = job, False
             try:
                 if not job.is_first:
                     self._start_sweep()
@@ -262,7 +264,7 @@ class Projector:
     def _start_sweep(self) -> None:
         if not self._started_sweep:
             self._projection.start_sweep(self._info, self._note)
-            self._started_sweep = True
+            self._started_sweep = self._has_just_looked = True
 
     def _project(self, record: Record, files_factory: FilesFactory) -> None:
         # Numbers without pictures beat no run at all; the error still counts.
