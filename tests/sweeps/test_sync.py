@@ -210,3 +210,19 @@ def test_a_report_without_its_samples_stays_incomplete_until_the_data_are_named(
     mended = call("sync", "filed", "--data", tmp_path / "moved.txt")
     assert mended.exit_code == 0, mended.output
     assert state(make_home(), "filed") == before
+
+
+@pytest.mark.parametrize("in_environment", [False, True])
+def test_a_hint_names_home_and_store_that_were_given(
+    finished_toy, call, make_home, migrated_database, tmp_path, monkeypatch, in_environment
+):
+    finished_toy(trials=2)
+    shutil.copy(migrated_database, tmp_path / "other.db")
+    store = f"sqlite:///{tmp_path / 'other.db'}"
+    options = f" --home {make_home()} --tracking-uri {store}"
+    if in_environment:  # where the next command finds it as well
+        monkeypatch.setenv("SWEEPS_HOME", str(make_home()))
+        options = f" --tracking-uri {store}"
+    told = call("doctor", "toy", "--tracking-uri", store)
+    assert told.exit_code == 1
+    assert f"`sweeps sync{options}` or `sweeps doctor --fix{options}` sends it" in told.stdout
