@@ -251,7 +251,10 @@ class RecordStore:
         """
         path = self._record_path(key)
         try:
-            return _as_marked(read_record(path, arrays=True), self.retries.attempts())
+            record = read_record(path, arrays=True)
+            # Only what failed can be marked: the folder is not listed for each of thousands.
+            is_failed = record.outcome == "failed"
+            return _as_marked(record, self.retries.attempts()) if is_failed else record
         except FileNotFoundError:
             raise RecordError(f"no record {path.name} in {path.parent}") from None
         except FormatError as error:

@@ -71,6 +71,11 @@ class Projection:
         self._sweeps: dict[str, KnownSweep] = {}
         self._parents: dict[str, str] = {}
 
+    @property
+    def answers(self) -> int:
+        """How many requests the store has answered since it was opened."""
+        return 0 if self._opened is None else int(self._opened.answers)
+
     def start_sweep(self, info: SweepInfo, extra: SweepNote) -> str:
         """Create or find the sweep's experiment and parent run; RUNNING if the sweep is.
 
