@@ -10,7 +10,14 @@ from typing import Annotated, Any, Final, Literal
 from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
 from sweeps.experiment import TrialResult, TrialSpec
-from sweeps.records.generations import Generation, UnfinishedSlot, generation_at
+from sweeps.records.generations import (
+    Fingerprint,
+    Generation,
+    StoredCode,
+    StoredSpace,
+    UnfinishedSlot,
+    generation_at,
+)
 from sweeps.records.shapes import Count, Digest, Line, Members, Moment, SweepKey, SweepName
 
 VERSION: Final = 1
@@ -155,11 +162,11 @@ class SweepInfo:
     metric: Line
     direction: Direction
     epoch_metric: Line | None
-    fingerprint: Mapping[str, Any]
-    space: Mapping[str, Any]
+    fingerprint: Fingerprint
+    space: StoredSpace
     data: Annotated[_Facts, _DATA]
     baselines: tuple[Line, ...]
-    code: Mapping[str, Any]
+    code: StoredCode
     directory: str | None = None
     version: int = VERSION
     generations: tuple[Generation, ...] = ()

@@ -1,4 +1,10 @@
-"""Checks JSON values against annotations: a dataclass is the schema of a kind of file."""
+"""Checks JSON values against annotations: a dataclass is the schema of a kind of file.
+
+pydantic was measured in its place: of a list of 3000 records (1.3 s) it saves 0.15 s, and it costs
+0.12 s of each command, to be imported and to build the schema of a record. The limits and the
+messages below would remain (translated into its own), strict mode takes JSON text only, past the
+bounds of `parse_json`, and the classes of the contract, which hold arrays, would need its settings.
+"""
 
 from __future__ import annotations
 
@@ -54,9 +60,11 @@ class Members:
 
     Attributes:
         kinds: Annotations by name.
+        needed: Names of members that it must have.
     """
 
     kinds: Mapping[str, Any]
+    needed: tuple[str, ...] = ()
 
 
 def _matching(pattern: str, wanted: str) -> Only:
@@ -122,6 +130,8 @@ def _limited(kind: Any, found: Any, where: str) -> Any:
     value = _shaped(inner, found, where)
     for limit in limits:
         if isinstance(limit, Members):
+            if missing := [name for name in limit.needed if name not in value]:
+                raise ValueError(f"{where} lacks {', '.join(missing)}")
             for name in limit.kinds.keys() & value.keys():
                 _shaped(limit.kinds[name], value[name], _within(where, name))
         elif not limit.allows(value):
