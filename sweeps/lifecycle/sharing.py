@@ -130,8 +130,7 @@ def import_sweep(
             info, digest = unpack_sweep(file, part)
             if home.store(info.id).folder.exists():
                 raise UsageError(f"{file}: sweep {info.name!r} ({info.id}) is here already")
-            wanted = name or info.name
-            if home.find(wanted) is not None:
+            if home.find(wanted := name or info.name) is not None:
                 raise UsageError(f"there is a sweep {wanted!r} already; give another --name")
             store = RecordStore(part)
             if name is not None:
@@ -150,17 +149,13 @@ def import_sweep(
 
 
 def unpack_sweep(file: Path, folder: Path) -> tuple[SweepInfo, str]:
-    """Unpack a shared sweep, and read everything of it once.
-
-    Args:
-        file: From `share_sweep`, perhaps of another machine.
-        folder: Where its records go; made here. What was refused may lie in it.
+    """Unpack a shared sweep into a new folder, and read everything of it once.
 
     Returns:
         The sweep, and the SHA-256 (hex) of the file.
 
     Raises:
-        UsageError: It is no such file, damaged or altered.
+        UsageError: It is no such file, damaged or altered; what was unpacked is left there.
     """
     with _refusing(file), open_file(file) as archive:
         info = _checked(RecordStore(folder), _unpack(archive, folder))

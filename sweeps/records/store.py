@@ -252,9 +252,7 @@ class RecordStore:
         path = self._record_path(key)
         try:
             record = read_record(path, arrays=True)
-            # Only what failed can be marked: the folder is not listed for each of thousands.
-            is_failed = record.outcome == "failed"
-            return _as_marked(record, self.retries.attempts()) if is_failed else record
+            return _as_marked(record, self.retries.attempts() if record.outcome == "failed" else ())
         except FileNotFoundError:
             raise RecordError(f"no record {path.name} in {path.parent}") from None
         except FormatError as error:
@@ -329,5 +327,4 @@ class RecordStore:
 
 def _as_marked(record: Record, retried: Collection[str]) -> Record:
     """Return a record as the marks of `sweeps retry` have it: such an attempt ends nothing."""
-    is_retried = record.spec.key in retried
-    return dataclasses.replace(record, ends_slot=False) if is_retried else record
+    return dataclasses.replace(record, ends_slot=False) if record.spec.key in retried else record
