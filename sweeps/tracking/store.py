@@ -68,10 +68,14 @@ class CheckedClient:
     A request that fails at once, as those of a server that errs now and then, is repeated a little
     later: a run takes a dozen of them, and all have to arrive. One that creates something is not:
     whoever looks next finds whether it arrived.
+
+    Attributes:
+        answers: How many requests were answered so far.
     """
 
     def __init__(self, client: Any, check: Callable[[], None]) -> None:
         self._client, self._check = client, check
+        self.answers = 0
 
     def __getattr__(self, name: str) -> Any:
         part = getattr(self._client, name)
@@ -84,15 +88,19 @@ class CheckedClient:
                 self._check()
                 began = time.monotonic()
                 try:
-                    return part(*args, **keywords)
+                    return self._answered(part(*args, **keywords))
                 except Exception as error:
                     if not is_outage(error) or time.monotonic() - began > AT_ONCE_SECONDS:
                         raise
                 time.sleep(pause)
             self._check()
-            return part(*args, **keywords)
+            return self._answered(part(*args, **keywords))
 
         return ask
+
+    def _answered(self, answer: Any) -> Any:
+        self.answers += 1
+        return answer
 
     def delete_artifact(self, run_id: str, path: str) -> None:
         """Delete a file of a run; MLflow's own client has no way to it."""
