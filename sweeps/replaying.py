@@ -190,7 +190,7 @@ def replay_recorded(
     """
     experiment = load_same(store, info, record)
     try:
-        prepared = experiment.prepare(source, int(record.data["info"].get("split_seed", 0)))
+        prepared = experiment.prepare(source, int(record.data.get("info", {}).get("split_seed", 0)))
     except (ValueError, OSError) as error:
         raise UsageError(f"its data: {error}") from None
     experiment.warm_up()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -42,6 +43,10 @@ MEASURED: Final = (
 )
 """The dear tests that run lines the first tier leaves out: tracing others would only cost time."""
 
+MEMORY: Final = Path("/dev/shm")
+ROOM: Final = 6 * 2**30
+"""Bytes that have to be free there; folders of tests that passed are removed at once."""
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _shared = SimpleNamespace(seconds=0.0)
 """CPU seconds of what was made for many tests, so far."""
@@ -50,6 +55,25 @@ _shared = SimpleNamespace(seconds=0.0)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--tier`."""
     parser.addoption("--tier", choices=TIERS, help="run tests up to this tier, and hold its limits")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest makes its factory of folders
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the folders of tests in memory, where a commit of SQLite waits for no disk.
+
+    Workers of xdist inherit it from the process that starts them.
+    """
+    is_asked = config.getoption("tier") is not None and not config.getoption("basetemp")
+    if is_asked and _is_in_memory(MEMORY) and shutil.disk_usage(MEMORY).free >= ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def _is_in_memory(folder: Path) -> bool:
+    try:
+        mounts = Path("/proc/self/mounts").read_text("utf-8").splitlines()
+    except OSError:  # not Linux
+        return False
+    return any(mount.split()[1:3] == [str(folder), "tmpfs"] for mount in mounts)
 
 
 def tier_of(item: pytest.Item) -> str:

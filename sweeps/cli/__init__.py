@@ -22,7 +22,7 @@ from sweeps.cli.exporting import export
 from sweeps.cli.finalizing import finalize
 from sweeps.cli.init import init
 from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share, trust
-from sweeps.cli.options import with_storage
+from sweeps.cli.options import pasteable, with_storage
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.replaying import replay
 from sweeps.cli.reporting import report
@@ -67,7 +67,7 @@ def _without_a_reader() -> typer.Exit:
 
 
 def _exit(code: int, message: str) -> typer.Exit:
-    print(printable(message), file=sys.stderr)  # names and errors in it may be anybody's
+    print(printable(pasteable(message)), file=sys.stderr)  # names and errors in it may be anybody's
     return typer.Exit(code)
 
 

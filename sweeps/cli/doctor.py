@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps.cli.exit_codes import FAILED, OK
-from sweeps.cli.options import HomeOption, JsonOption, SweepsArgument, TrackingOption
+from sweeps.cli.options import HomeOption, JsonOption, SweepsArgument, TrackingOption, pasteable
 
 if TYPE_CHECKING:
     from sweeps.doctor import Diagnosis
@@ -65,7 +65,7 @@ def _report(diagnoses: list[Diagnosis]) -> str:
         return "\n".join([*lines, f"all is well with {sweeps} sweep{'' if sweeps == 1 else 's'}"])
     repairs = {p.repair: None for diagnosis in diagnoses for p in diagnosis.problems}
     lines += [f"{count} problem{'' if count == 1 else 's'}. To repair:"]
-    return "\n".join([*lines, *(f"  {repair.value}" for repair in repairs)])
+    return "\n".join([*lines, *(f"  {pasteable(repair.value)}" for repair in repairs)])
 
 
 def _document(diagnoses: list[Diagnosis]) -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps.cli.exit_codes import TRACKING_INCOMPLETE
-from sweeps.cli.options import HomeOption, SweepArgument, SweepsArgument, TrackingOption
+from sweeps.cli.options import HomeOption, SweepArgument, SweepsArgument, TrackingOption, pasteable
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def import_(
     print(f"sweep {info.name!r}: {report.records} trials are here")
     if what_runs(info):
         print(
-            f"nothing that it names was run; before a command that has to, such as replay or "
-            f"export: `sweeps trust {info.name} FOLDER`, where FOLDER has its code"
+            "nothing that it names was run; before a command that has to, such as replay or "
+            f"export: {pasteable(f'`sweeps trust {info.name} FOLDER`')}, where FOLDER has its code"
         )
     _tell_tracking(report)
 
@@ -157,7 +157,8 @@ def archive(
         _tell_tracking(report)
         return
     archive_sweep(found, info, uri)
-    print(f"sweep {info.name!r} is archived; `sweeps archive {info.name} --undo` brings it back")
+    back = pasteable(f"`sweeps archive {info.name} --undo`")
+    print(f"sweep {info.name!r} is archived; {back} brings it back")
 
 
 def gc(
@@ -249,6 +250,6 @@ def _opened(home: str | None, tracking_uri: str | None) -> tuple[Home, str]:
 
 def _tell_tracking(report: SyncReport) -> None:
     if report.pending:
-        print(f"MLflow did not take everything ({report.error}); `sweeps sync` sends the rest",
-              file=sys.stderr)  # fmt: skip
+        rest = pasteable("`sweeps sync` sends the rest")
+        print(f"MLflow did not take everything ({report.error}); {rest}", file=sys.stderr)
         raise typer.Exit(TRACKING_INCOMPLETE)

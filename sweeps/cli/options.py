@@ -5,20 +5,29 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 import yaml
 
+from sweeps.addresses import redacted
 from sweeps.clock import seconds_of
 from sweeps.errors import StoreError, UsageError
 from sweeps.failure_policy import DEFAULT_RETRIES
 
-_given_storage: ContextVar[str | None] = ContextVar("_given_storage", default=None)
+_given: ContextVar[Mapping[str, str | None] | None] = ContextVar("_given", default=None)
+"""Home, stores and storage that the command was given by options, not by its environment."""
+_COMMAND: Final = re.compile(r"`(sweeps (?!run\b)([a-z-]+)[^`]*)`")
+_IN_ENVIRONMENT: Final = (
+    ("home", "SWEEPS_HOME"), ("tracking_uri", "MLFLOW_TRACKING_URI"), ("storage", "SWEEPS_STORAGE"),
+)  # fmt: skip
+_SENDING: Final = frozenset({"sync", "doctor"})
+"""Commands whose hints name the store that a sweep is sent to."""
 
 
 def _complete_space(incomplete: str) -> list[str]:
@@ -162,8 +171,9 @@ def with_storage(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_option(*args: Any, storage: str | None = None, **values: Any) -> Any:
-        is_in_environment = storage == os.environ.get("SWEEPS_STORAGE")
-        _given_storage.set(None if is_in_environment else storage)
+        found = {**values, "storage": storage}
+        given = {n: found.get(n) for n, v in _IN_ENVIRONMENT if found.get(n) != os.environ.get(v)}
+        _given.set(given)
         if storage is not None:
             os.environ["SWEEPS_STORAGE"] = storage
         return command(*args, **values)
@@ -183,12 +193,31 @@ def storage_option() -> str:
 
     Where it is in the environment, the next command finds it there.
     """
-    given = _given_storage.get()
+    given = (_given.get() or {}).get("storage")
     if not given:
         return ""
     from sweeps.shared.address import parse_storage, shown
 
     return shlex.join(["--storage", shown(parse_storage(given))])
+
+
+def pasteable(text: str) -> str:
+    """Return a text whose commands, in backticks, find what this command was given.
+
+    Messages know sweeps, not where they lie. `sweeps run` stays as it is: its options are the
+    sweep's own.
+    """
+    return _COMMAND.sub(_completed, text)
+
+
+def _completed(found: re.Match[str]) -> str:
+    given = _given.get() or {}
+    home, store = given.get("home"), given.get("tracking_uri")
+    words = ["--home", home] if home else []
+    if store and found[2] in _SENDING:
+        words += ["--tracking-uri", redacted(store)]
+    options = [option for option in (shlex.join(words), storage_option()) if option]
+    return f"`{' '.join([found[1], *options])}`"
 
 
 def parse_options(texts: list[str], option: str) -> dict[str, Any]:

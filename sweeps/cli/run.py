@@ -30,6 +30,7 @@ from sweeps.cli.options import (
     duration,
     parse_options,
     parse_retries,
+    pasteable,
     storage_option,
 )
 from sweeps.options import RunOptions, option_of
@@ -232,16 +233,16 @@ def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show:
         )
         Terminal().print(text, crop=False)
     if reason:
-        print(f"failed: {reason}", file=sys.stderr)
+        print(pasteable(f"failed: {reason}"), file=sys.stderr)
     if summary.tracking_pending:
         print(
             f"tracking incomplete: {counted(summary.tracking_pending, 'run')} missing or "
             f"incomplete in MLflow ({summary.tracking_error or 'it was not ready yet'}); nothing "
-            "is lost, `sweeps sync` or the same command sends them",
+            f"is lost, {pasteable('`sweeps sync`')} or the same command sends them",
             file=sys.stderr,
         )
     for line in summary.deleted:
-        print(line, file=sys.stderr)
+        print(pasteable(line), file=sys.stderr)
 
 
 def _ui_address(asked: RunOptions, info: SweepInfo) -> str:

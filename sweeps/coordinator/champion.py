@@ -55,10 +55,14 @@ def project_champion(
 
 
 def project_pages(
-    projection: Projection, store: RecordStore, info: SweepInfo, again: PreparedAgain
+    projection: Projection,
+    store: RecordStore,
+    info: SweepInfo,
+    records: Sequence[Record],
+    again: PreparedAgain,
 ) -> None:
     """Log pages about the champion, if its experiment draws any; arguments as above."""
-    champion = find_champion(store, info, store.read_all(), again)
+    champion = find_champion(store, info, records, again)
     if champion is not None:
         projection.register(info, champion, pages=True)
 

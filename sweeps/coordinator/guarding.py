@@ -7,6 +7,7 @@ is gone: the records are safe, and `sweeps sync` sends it again.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,6 +43,7 @@ class Guard:
         self._lock, self._store, self._info = lock, store, info
         self._note, self._on_lost = note, on_lost
         self._of_runs: dict[Path, int] = {}
+        self._kept_open = contextlib.ExitStack()
         self._shows: Callable[[], list[Path]] = list
         self._problem: str | None = None
         self._over = threading.Event()
@@ -59,6 +61,7 @@ class Guard:
     ) -> None:
         self._over.set()
         self._thread.join()
+        self._kept_open.close()
 
     def watch(self, info: SweepInfo, shows: Callable[[], list[Path]]) -> None:
         """Look after the sweep as it goes on now, and after its runs.
@@ -118,8 +121,10 @@ class Guard:
         for path in self._shows():
             found = path.stat().st_ino if path.exists() else None
             known = self._of_runs.get(path, found)
-            if found is not None:
+            if found is not None and self._of_runs.get(path) != found:
                 self._of_runs[path] = found
+                if path.is_dir():  # kept open, or else one made anew may have its number
+                    self._kept_open.callback(os.close, os.open(path, os.O_RDONLY))
             if found != known:
                 self._of_runs.pop(path, None)
                 self.runs_lost = f"{path} was deleted while the sweep ran"

@@ -162,7 +162,7 @@ def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
         elif key == "space":
             differences = space_differences(info.space, config.space.to_dict())
             yield from (f"space, {difference}" for difference in differences)
-        elif key == "data" and info.data["name"] == config.data.name:
+        elif key == "data" and info.data.get("name") == config.data.name:
             yield f"data: {config.data.name} has changed, {_short(there)} then, {_short(asked)} now"
         else:
             yield f"{key}: {_short(there)} there, {_short(asked)} asked"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from sweeps.coordinator.champion import project_champion, project_pages
@@ -105,29 +106,33 @@ def finish(
     Pages take seconds to draw: somebody in a hurry does not wait for them.
     """
     store = home.store(info.id)
-    projector.finish(lambda runs: end_parent(runs, home, info, ending, again))
+    read = cache(store.read_all)  # once for all: no record is written any more
+    projector.finish(lambda runs: end_parent(runs, store, info, ending, again, read()))
 
     def show(client: Any, sweep: KnownSweep) -> None:
-        best = best_whole(store, info, store.read_all())
+        best = best_whole(store, info, read())
         show_pictures(client, sweep, info, best, store.folder)
 
     projector.finish(lambda runs: runs.arrange(info, show))
     if not is_hurried:
-        projector.finish(lambda runs: project_pages(runs, store, info, again))
+        projector.finish(lambda runs: project_pages(runs, store, info, read(), again))
 
 
 def end_parent(
-    projection: Projection, home: Home, info: SweepInfo, ending: Ending, again: PreparedAgain
+    projection: Projection,
+    store: RecordStore,
+    info: SweepInfo,
+    ending: Ending,
+    again: PreparedAgain,
+    records: Sequence[Record],
 ) -> None:
     """Write how a sweep ended into its parent run, and register its best model.
 
     Raises:
         IncompleteError: All is written, but the report lacks the samples it could show.
     """
-    store = home.store(info.id)
-    records = store.read_all()
     end = describe_end(info, records, store.asked() or 0, ending)
-    data, lacking = read_whole(store, info, again)
+    data, lacking = read_whole(store, info, again, records)
     told = "".join(map(render_telling, data.tellings))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
     finalized = heard(Conclusions(store.folder).finalized)

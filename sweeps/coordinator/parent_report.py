@@ -20,10 +20,10 @@ FEWEST_TRIALS: Final = 15
 
 
 def read_whole(
-    store: RecordStore, info: SweepInfo, again: PreparedAgain
+    store: RecordStore, info: SweepInfo, again: PreparedAgain, records: Sequence[Record]
 ) -> tuple[SweepData, Exception | None]:
     """Return a sweep with the samples it was scored on, or without and why they cannot be had."""
-    data = SweepData.read(info, store)
+    data = SweepData.read(info, store, records=records)
     try:
         return dataclasses.replace(data, samples=_samples(data.records, again)), None
     except UntrustedError:

@@ -304,7 +304,9 @@ def _summariser(
     coordinator: Coordinator,
 ) -> Callable[[str | None], Summary]:
     store = config.home.store(info.id)
-    records = store.read_all()
+    # Recorded attempts never change: where there are no more of them, they are known.
+    known = coordinator.ledger.records
+    records = known if len(known) == len(store.paths()) else store.read_all()
 
     def summarise(stopped_by: str | None) -> Summary:
         return summarize(

@@ -117,6 +117,8 @@ def send(
     note = sweep_note(info, store.asked() or 0, is_running=False)
     projection = Projection(tracking_uri, home.artifacts, store.folder, held.confirm)
     projector = Projector(projection, info, note)
+    ending = ending_of(store, records)
+    projector.end_first(ending.status)
     projector.start()
     recorded = {record.spec.key for record in records}
     projector.discard(
@@ -128,7 +130,6 @@ def send(
         read = partial(store.read, key)
         projector.put(record, partial(drawing, key), only_if_missing=missing, read=read)
     send_notes(projector, store)
-    ending = ending_of(store, records)
     finish(projector, home, info, ending, prepared)
     report = projector.close(math.inf)
     keys = [key for key in written if key not in report.pending]

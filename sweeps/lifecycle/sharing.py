@@ -124,32 +124,43 @@ def import_sweep(
     home.check_writable()
     made = [path for path in (home.records, *home.records.parents) if not path.exists()]
     part = home.records / f".import-{secrets.token_hex(4)}"
-    with _refusing(file), open_file(file) as archive:
-        make_folder(home.records)
-        with home.exclusive():  # also from who removes what killed imports left
-            try:
-                store = RecordStore(part)
-                info = _checked(store, _unpack(archive, part))
-                if home.store(info.id).folder.exists():
-                    raise UsageError(f"{file}: sweep {info.name!r} ({info.id}) is here already")
-                wanted = name or info.name
-                if home.find(wanted) is not None:
-                    raise UsageError(f"there is a sweep {wanted!r} already; give another --name")
-                if name is not None:
-                    store.rename(check_sweep_name(name))
-                store.forget_place()
-                archive.seek(0)
-                digest = hashlib.file_digest(archive, "sha256").hexdigest()
-                keep_foreign(part, Foreign(file.name, digest))
-                reached("import.unpacked")
-                part.rename(home.store(info.id).folder)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
-                _remove_empty(made)
+    make_folder(home.records)
+    with home.exclusive():  # also from who removes what killed imports left
+        try:
+            info, digest = unpack_sweep(file, part)
+            if home.store(info.id).folder.exists():
+                raise UsageError(f"{file}: sweep {info.name!r} ({info.id}) is here already")
+            if home.find(wanted := name or info.name) is not None:
+                raise UsageError(f"there is a sweep {wanted!r} already; give another --name")
+            store = RecordStore(part)
+            if name is not None:
+                store.rename(check_sweep_name(name))
+            store.forget_place()
+            keep_foreign(part, Foreign(file.name, digest))
+            reached("import.unpacked")
+            part.rename(home.store(info.id).folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            _remove_empty(made)
     reached("import.done")
     arrived = home.get(info.id)
     rebuild_study(home.studies, arrived, recover(home.store(arrived.id), lambda line: None))
     return arrived, sync_sweep(home, arrived, tracking_uri)
+
+
+def unpack_sweep(file: Path, folder: Path) -> tuple[SweepInfo, str]:
+    """Unpack a shared sweep into a new folder, and read everything of it once.
+
+    Returns:
+        The sweep, and the SHA-256 (hex) of the file.
+
+    Raises:
+        UsageError: It is no such file, damaged or altered; what was unpacked is left there.
+    """
+    with _refusing(file), open_file(file) as archive:
+        info = _checked(RecordStore(folder), _unpack(archive, folder))
+        archive.seek(0)
+        return info, hashlib.file_digest(archive, "sha256").hexdigest()
 
 
 def foreign_sweep(home: Home, info: SweepInfo) -> Foreign:

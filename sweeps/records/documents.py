@@ -6,11 +6,13 @@ wrong with it and the way out. Whoever can go on without it says that once (`hea
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 import json
+import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -130,18 +132,20 @@ def read_numbered(
 def listed(folder: Path, pattern: str = "*") -> list[Path]:
     """Return what lies in a folder under names that fit a pattern, by name; none without a folder.
 
-    To `Path.glob` a folder that cannot be read is an empty one.
+    To `Path.glob` a folder that cannot be read is an empty one; `os` makes no path of what does
+    not fit, which is most of it.
 
     Raises:
         RecordError: It cannot be read.
     """
     try:
-        found = [path for path in folder.iterdir() if fnmatchcase(path.name, pattern)]
+        names = os.listdir(folder)  # noqa: PTH208 - see above
     except FileNotFoundError:
         return []
     except OSError as error:
         raise unreadable(folder, error) from None
-    return sorted(found)
+    fits = re.compile(fnmatch.translate(pattern)).match
+    return [folder / name for name in sorted(filter(fits, names))]
 
 
 def put_aside(path: Path) -> Path:

@@ -220,4 +220,6 @@ def _from_json(text: bytes) -> Record:
         raise VersionError(f"{error}; use the version that wrote it") from None
     except ValueError as error:
         raise FormatError(f"no record: {error}") from None
+    if record.objective is not None and record.result is None:
+        raise FormatError("no record: it has an objective, and no result")
     return record

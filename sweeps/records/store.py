@@ -251,7 +251,8 @@ class RecordStore:
         """
         path = self._record_path(key)
         try:
-            return _as_marked(read_record(path, arrays=True), self.retries.attempts())
+            record = read_record(path, arrays=True)
+            return _as_marked(record, self.retries.attempts() if record.outcome == "failed" else ())
         except FileNotFoundError:
             raise RecordError(f"no record {path.name} in {path.parent}") from None
         except FormatError as error:
@@ -326,5 +327,4 @@ class RecordStore:
 
 def _as_marked(record: Record, retried: Collection[str]) -> Record:
     """Return a record as the marks of `sweeps retry` have it: such an attempt ends nothing."""
-    is_retried = record.spec.key in retried
-    return dataclasses.replace(record, ends_slot=False) if is_retried else record
+    return dataclasses.replace(record, ends_slot=False) if record.spec.key in retried else record

@@ -180,8 +180,8 @@ def _outcomes(contestants: Sequence[Contestant], records: Sequence[Record]) -> S
             c.label,
             c.row.state if c.row.objective is None else format_metric(c.row.objective),
             *(
-                "" if c.row.objective is None else format_metric(c.row.metrics[n])
-                for n in values[1:]
+                "" if value is None else format_metric(value)
+                for value in (c.row.values(shared) or [None] * len(values))[1:]
             ),
             c.row.reason,
             str(c.row.epochs or ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -59,11 +59,15 @@ class SweepData:
 
     @classmethod
     def read(
-        cls, info: SweepInfo, store: RecordStore, samples: LoadedSamples | None = None
+        cls,
+        info: SweepInfo,
+        store: RecordStore,
+        samples: LoadedSamples | None = None,
+        records: Sequence[Record] | None = None,
     ) -> SweepData:
-        """Read what is recorded; a sweep that runs may have more a moment later."""
-        records = tuple(store.read_all())
-        return cls(info, store, records, store.asked() or 0, store.ending(), samples)
+        """Read what is recorded, if that was not done; a sweep that runs may have more later."""
+        known = tuple(store.read_all() if records is None else records)
+        return cls(info, store, known, store.asked() or 0, store.ending(), samples)
 
     @cached_property
     def rows(self) -> list[SlotRow]:
@@ -122,7 +126,7 @@ class SweepData:
         records = tuple(
             record
             if record.objective is None or record.result is None
-            else replace(record, objective=record.result.metrics[objective.metric])
+            else replace(record, objective=record.result.metrics.get(objective.metric))
             for record in self.records
         )
         return replace(self, info=info, records=records)

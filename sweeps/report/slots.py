@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sweeps.records.pareto import front_of
+from sweeps.records.pareto import front_of, values_among
 from sweeps.report.numbers import printable
 
 if TYPE_CHECKING:
@@ -74,10 +74,8 @@ class SlotRow:
         return self.origin.removeprefix(BASELINE_PREFIX) if is_baseline else None
 
     def values(self, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
-        """Return what it is worth, one value an objective; None unless COMPLETE."""
-        if self.objective is None:
-            return None
-        return (self.objective, *(self.metrics[one.metric] for one in objectives[1:]))
+        """Return what it is worth, one value an objective; None if one is lacking."""
+        return values_among(self.objective, self.metrics, objectives)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as a JSON-compatible mapping; keys are the attributes' names."""

@@ -58,6 +58,8 @@ def told(record: Record, objectives: Sequence[Objective], epoch_metric: str | No
     match record.outcome:
         case "complete":
             values = values_of(record, objectives)
+            if values is None:  # by whom it was made: no attempt here ends so
+                return Told(TrialState.FAIL)
             return Told(TrialState.COMPLETE, values, intermediate, pruner_attrs=notes)
         case "pruned":
             return Told(TrialState.PRUNED, None, intermediate, pruner_attrs=notes)
@@ -81,7 +83,9 @@ class Mirror:
     def open(self) -> FrozenTrial:
         """Add the next slot, RUNNING and still without parameters."""
         # A study anew: it caches the trials it has seen between two of its own `ask`s.
-        self.study = optuna.load_study(study_name="mirror", storage=self._storage)
+        self.study = optuna.load_study(
+            study_name="mirror", storage=self._storage, sampler=self.study.sampler
+        )
         self._trial_ids.append(self._storage.create_new_trial(self._study_id))
         return self._storage.get_trial(self._trial_ids[-1])
 

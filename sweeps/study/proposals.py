@@ -90,6 +90,8 @@ class Proposer:
         self._first = 0  # slots below were proposed by earlier generations
         self._points: dict[int, Mapping[str, Value]] = {}
         self._diverged = DivergedRegions()
+        # Draws nothing; the sweep's own may have a say in how a trial ends.
+        self._teller = optuna.samplers.RandomSampler(seed=0)
 
     def propose(self, hunch: Hunch | None = None) -> Proposal:
         """Return the proposal of the next slot and show it, RUNNING, to the ones that follow.
@@ -164,7 +166,7 @@ class Proposer:
 
     def tell(self, slot: int, outcome: Told) -> None:
         """Let later proposals see how a slot ended."""
-        self.mirror.study.sampler = optuna.samplers.RandomSampler(seed=0)
+        self.mirror.study.sampler = self._teller
         self.mirror.tell(slot, outcome)
         if outcome.state != TrialState.FAIL:
             self._diverged.tell(self._points[slot], diverged=outcome.diverged)

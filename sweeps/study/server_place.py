@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from sweeps.databases import Patience
 from sweeps.errors import StoreError
 from sweeps.shared import ENGINE_OPTIONS, StorageServer
+from sweeps.study.sqlite_place import schema_versions
 
 _THERE: Final = "SELECT to_regclass('studies')"
 _RENAME: Final = text("UPDATE studies SET study_name = :after WHERE study_name = :before")
@@ -46,7 +47,7 @@ class ServerPlace:
                 RDBStorage(self._address, engine_kwargs=ENGINE_OPTIONS).engine.dispose()
         storage = self.open()
         try:
-            there, known = storage.get_current_version(), storage.get_all_versions()
+            there, known = storage.get_current_version(), schema_versions()
         finally:
             storage.engine.dispose()
         if there != known[0]:

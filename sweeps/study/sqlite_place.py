@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -62,8 +64,7 @@ class SqlitePlace:
                 patience.run(database, lambda: _create(database))
             check(database, patience)
             version = schema_version(database, patience, "version_info")
-            storage = None if version is None else _open(database)
-            known = [] if storage is None else storage.get_all_versions()  # the newest first
+            known = () if version is None else schema_versions()
             if version not in known:
                 raise StoreError(
                     f"{database}: its schema ({version or 'none'}) is not one of Optuna "
@@ -71,8 +72,8 @@ class SqlitePlace:
                     "or move it away and repeat the command: the study is written anew from the "
                     "records"
                 )
-            if storage is not None and version != known[0]:
-                storage.engine.dispose()
+            _open(database)  # which removes the -wal and -shm that a mere reader leaves
+            if version != known[0]:
                 patience.run(database, lambda: migrate(database, _upgrade))
 
     def open(self) -> RDBStorage:
@@ -108,6 +109,18 @@ def _create(database: Path) -> None:
         enable_wal(new)
         RDBStorage(f"sqlite:///{new}").engine.dispose()
         reached("study.made")
+
+
+@cache  # Alembic reads all of the scripts each time
+def schema_versions() -> tuple[str, ...]:
+    """Return the schemas that this Optuna can bring up to date, its own first.
+
+    `RDBStorage.get_all_versions` says the same, of a storage that is open.
+    """
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(Path(inspect.getfile(RDBStorage)).with_name("alembic")))
+    return tuple(script.revision for script in scripts.walk_revisions())
 
 
 def _upgrade(database: Path) -> None:

@@ -71,6 +71,11 @@ class Projection:
         self._sweeps: dict[str, KnownSweep] = {}
         self._parents: dict[str, str] = {}
 
+    @property
+    def answers(self) -> int:
+        """How many requests the store has answered since it was opened."""
+        return 0 if self._opened is None else int(self._opened.answers)
+
     def start_sweep(self, info: SweepInfo, extra: SweepNote) -> str:
         """Create or find the sweep's experiment and parent run; RUNNING if the sweep is.
 
@@ -157,21 +162,24 @@ class Projection:
             elif known is not None:  # else the attempt itself is reported as missing
                 register_champion(self._client(), known[0], info, champion, self._scratch)
 
-    def discard(self, info: SweepInfo, wrong: Callable[[str], bool]) -> list[str]:
+    def discard(
+        self, info: SweepInfo, wrong: Callable[[str], bool], *, look_up: bool = True
+    ) -> list[str]:
         """Delete the child runs of some attempts, so that they are written anew or never.
 
-        The store is looked at anew: another host may have written there. Doubled runs are reduced
-        to one.
+        Doubled runs are reduced to one.
 
         Args:
             info: The sweep.
             wrong: Whether the run of an attempt (`<slot>-<attempt>`) is to go.
+            look_up: Whether to look at the store anew: another host may have written there.
 
         Returns:
             The attempts whose runs were deleted.
         """
         with quiet(), self._forgetting(info):
-            self._sweeps.pop(info.id, None)
+            if look_up:
+                self._sweeps.pop(info.id, None)
             sweep = self._sweep(info)
             keys = [key for key in sweep.children if wrong(key)]
             for key in keys:

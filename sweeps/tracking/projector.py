@@ -33,6 +33,8 @@ MAX_TRIES: Final = 3
 """For an error that is no outage: the store answers, but not to this."""
 LAST_TRIES: Final = 4
 """For a store that is away when the sweep ends."""
+UNSTEADY_TRIES: Final = 10
+"""For a run then, if the store answers in between: one that errs now and then gets everything."""
 AWAY_SECONDS: Final = 10.0
 """Longest wait at the end for a store that is away: one that never answers takes long to say so."""
 FIRST_PAUSE_SECONDS: Final = 0.5
@@ -70,6 +72,7 @@ class _Job:
     name: str
     run: Callable[[], object]
     tries: int = 0
+    last_tries: int = 0
     is_first: bool = False
 
 
@@ -104,7 +107,9 @@ class Projector:
         self._current: _Job | None = None
         self._error: str | None = None
         self._warned = self._started_sweep = self._closing = self._is_away = False
+        self._has_just_looked = False
         self._last_tries = LAST_TRIES
+        self._answers = 0
         self._deadline: float | None = None
         self._changed = threading.Condition()
         # A daemon: a store that never answers must not keep the process from ending.
@@ -156,7 +161,8 @@ class Projector:
         """Have the runs of some attempts deleted soon; see `Projection.discard`."""
 
         def discard() -> None:
-            for key in self._projection.discard(self._info, wrong):
+            look_up = not self._has_just_looked
+            for key in self._projection.discard(self._info, wrong, look_up=look_up):
                 on_discarded(key)
 
         self._append(_Job(PARENT, discard))
@@ -238,7 +244,7 @@ class Projector:
 
     def _do_jobs(self) -> None:
         while (job := self._next()) is not None:
-            self._current = job
+            self._current, self._has_just_looked = job, False
             try:
                 if not job.is_first:
                     self._start_sweep()
@@ -262,7 +268,7 @@ class Projector:
     def _start_sweep(self) -> None:
         if not self._started_sweep:
             self._projection.start_sweep(self._info, self._note)
-            self._started_sweep = True
+            self._started_sweep = self._has_just_looked = True
 
     def _project(self, record: Record, files_factory: FilesFactory) -> None:
         # Numbers without pictures beat no run at all; the error still counts.
@@ -286,13 +292,16 @@ class Projector:
             return
         job.tries += 1
         outage, is_lacking = is_outage(error), isinstance(error, IncompleteError)
+        before, self._answers = self._answers, self._projection.answers
         # Whoever deleted something may have deleted the parent.
-        self._started_sweep = self._started_sweep and is_lacking
+        self._started_sweep = self._started_sweep and (is_lacking or outage)
         with self._changed:
             self._error = one_line(error)
-            self._is_away = outage
-            self._last_tries -= outage and self._closing
-            if is_lacking or (not outage and job.tries >= MAX_TRIES):
+            self._is_away = outage and self._answers == before
+            job.last_tries += self._closing
+            is_hopeless = outage and job.last_tries >= UNSTEADY_TRIES
+            self._last_tries -= self._closing and (self._is_away or is_hopeless)
+            if is_lacking or is_hopeless or (not outage and job.tries >= MAX_TRIES):
                 self._queue.remove(job)
                 self._failed.append(job.name)
                 return

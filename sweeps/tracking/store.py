@@ -8,7 +8,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,10 +68,14 @@ class CheckedClient:
     A request that fails at once, as those of a server that errs now and then, is repeated a little
     later: a run takes a dozen of them, and all have to arrive. One that creates something is not:
     whoever looks next finds whether it arrived.
+
+    Attributes:
+        answers: How many requests were answered so far.
     """
 
     def __init__(self, client: Any, check: Callable[[], None]) -> None:
         self._client, self._check = client, check
+        self.answers = 0
 
     def __getattr__(self, name: str) -> Any:
         part = getattr(self._client, name)
@@ -84,15 +88,19 @@ class CheckedClient:
                 self._check()
                 began = time.monotonic()
                 try:
-                    return part(*args, **keywords)
+                    return self._answered(part(*args, **keywords))
                 except Exception as error:
                     if not is_outage(error) or time.monotonic() - began > AT_ONCE_SECONDS:
                         raise
                 time.sleep(pause)
             self._check()
-            return part(*args, **keywords)
+            return self._answered(part(*args, **keywords))
 
         return ask
+
+    def _answered(self, answer: Any) -> Any:
+        self.answers += 1
+        return answer
 
     def delete_artifact(self, run_id: str, path: str) -> None:
         """Delete a file of a run; MLflow's own client has no way to it."""
@@ -113,16 +121,20 @@ def check_database(database: Path, patience: Patience) -> None:
     if not database.exists():
         return
     version = schema_version(database, patience, "experiments")
-    package = importlib.util.find_spec("mlflow")
-    assert package is not None
-    scripts = Path(str(package.origin)).parent.glob("store/db_migrations/versions/*.py")
-    known = {name for script in scripts for name in _REVISION.findall(script.read_text())}
-    if version not in known:
+    if version not in _known_schemas():
         raise StoreError(
             f"{database}: its schema ({version or 'none'}) is not one of MLflow "
             f"{importlib.metadata.version('mlflow')}. It was left as it is. "
             "Use the version that wrote it, or another --tracking-uri"
         )
+
+
+@cache
+def _known_schemas() -> frozenset[str]:
+    package = importlib.util.find_spec("mlflow")
+    assert package is not None
+    scripts = Path(str(package.origin)).parent.glob("store/db_migrations/versions/*.py")
+    return frozenset(name for script in scripts for name in _REVISION.findall(script.read_text()))
 
 
 def abandon_store(tracking_uri: str) -> None:
@@ -167,13 +179,14 @@ def _bring_up_to_date(database: Path, patience: Patience) -> None:
         patience.run(database, lambda: migrate(database, _upgrade))
 
 
-def _schema_versions() -> list[str]:
+@cache  # Alembic reads all of the scripts each time
+def _schema_versions() -> tuple[str, ...]:
     """Return the schemas that this MLflow can bring up to date, its own first."""
     from alembic.script import ScriptDirectory
     from mlflow.store.db.utils import _get_alembic_config
 
     scripts = ScriptDirectory.from_config(_get_alembic_config(""))
-    return [script.revision for script in scripts.walk_revisions()]
+    return tuple(script.revision for script in scripts.walk_revisions())
 
 
 def _upgrade(database: Path) -> None:

@@ -124,6 +124,7 @@ def test_dots_and_plane_are_drawn_in_webgl_not_just_asked_for(opened, screenshot
     assert opened.evaluate(coloured) > 500
 
 
+@pytest.mark.nightly
 def test_dragging_turns_it_and_buttons_bring_the_standard_views(opened):
     before, eye = picture_of(opened), "plot._fullLayout.scene._scene.getCamera().eye"
     start = opened.evaluate(eye)
@@ -220,6 +221,7 @@ def test_the_picture_of_a_cell_is_the_image_the_network_was_asked_about(opened):
         assert said == shares.argmax() or shares.max() - shares[said] < 0.03
 
 
+@pytest.mark.nightly
 def test_stepping_goes_through_what_is_shown_and_right_or_wrong_are_told_apart(opened):
     opened.check("#wrong")
     opened.click("#next")

@@ -124,7 +124,7 @@ def test_what_is_said_of_a_mistake_is_true(page):
     np.testing.assert_allclose(drawn, trial.images[chosen[0]], atol=0.51 / 255)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_sliders_stand_beside_their_bars(page):
     chart = page.locator("#probabilities .bars").first.locator(".point")
     for k in range(10):

@@ -159,7 +159,9 @@ def test_two_trainings_have_the_same_axes_and_their_differences_are_named(beside
     assert [row.split()[0] for row in rows] == ["learning_rate0.0030.05", "epochs84"]
 
 
-@pytest.mark.parametrize(("width", "columns"), [(1300, 2), (700, 1)])
+@pytest.mark.parametrize(
+    ("width", "columns"), [(700, 1), pytest.param(1300, 2, marks=pytest.mark.nightly)]
+)
 def test_two_trainings_stand_beside_or_below_each_other(beside, width, columns):
     beside.set_viewport_size({"width": width, "height": 900})
     places = [beside.locator(f"#loss-{i}").bounding_box() for i in (0, 1)]
@@ -167,7 +169,7 @@ def test_two_trainings_stand_beside_or_below_each_other(beside, width, columns):
     assert beside.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("epoch", [1, 3])
+@pytest.mark.parametrize("epoch", [3, pytest.param(1, marks=pytest.mark.nightly)])
 def test_a_training_that_diverged_says_when(browser, tmp_path, epoch):
     trial = diverged(make_trial(), epoch)
     html = training_page(make_trial(), trial)

@@ -39,9 +39,8 @@ from search_spaces.loading import CATALOGUE, load_space
 from sweeps.errors import UsageError
 from sweeps.executors.messages import Ended, Epochs, Inbox, MessageError, pack
 from sweeps.home import Home
-from sweeps.lifecycle.sharing import _checked, _refusing, _unpack
+from sweeps.lifecycle.sharing import unpack_sweep
 from sweeps.records import RecordError, RecordStore
-from sweeps.records.bounds import open_file
 from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
 from sweeps.report.slots import slot_rows
 
@@ -100,10 +99,8 @@ def _read_sweep(data: bytes) -> object:
             content = seal(content)
         file.write_bytes(_archive(golden_files() | {names[chosen]: content}))
     try:
-        store = RecordStore(part)
-        with _refusing(file), open_file(file) as archive:
-            _checked(store, _unpack(archive, part))
-        return slot_rows(store.read_all())
+        unpack_sweep(file, part)
+        return slot_rows(RecordStore(part).read_all())
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

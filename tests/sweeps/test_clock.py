@@ -40,7 +40,7 @@ def test_a_stopwatch_goes_on_when_the_clock_is_set(jump):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.nightly), 1])
 def test_a_jumping_clock_changes_no_trial_and_no_duration(run_toy, jump, tmp_path, workers):
     def options(name):
         crash = ("mode=sigkill", f"signal_file={tmp_path / name}") if workers else ()

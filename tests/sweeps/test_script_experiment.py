@@ -192,7 +192,7 @@ def run(experiment, config=None, on_epoch=lambda epoch, metrics: None, source=No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.nightly), 2])
 def test_a_shell_script_is_swept_as_any_experiment(space, make_home, workers):
     sweep = sweeps.run(str(space), home=make_home(), workers=workers, progress="quiet")
     rows = sweep.rows()
@@ -458,7 +458,7 @@ def test_of_a_long_output_head_and_tail_are_kept(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["written", "done"])
+@pytest.mark.parametrize("step", ["written", pytest.param("done", marks=pytest.mark.nightly)])
 def test_a_kill_while_files_are_kept_costs_neither_them_nor_the_sweep(writing, make_home, step):
     words = ["run", str(writing), "--trials", "1", "--workers", "1", "--home", str(make_home())]
     assert Launched(words, {"SWEEPS_FAILPOINT": f"files.{step}"}).wait() == -signal.SIGKILL

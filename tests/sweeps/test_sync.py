@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sqlite3
+from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner
@@ -79,6 +81,19 @@ def test_a_sweep_that_was_killed_is_ended_as_killed(finished_toy, call, make_hom
     assert (parent["status"], parent["tags"]["stopped_by"]) == ("KILLED", "killed")
     assert parent["tags"]["asked"] == "5"
     assert parent["tags"]["done"] == "2"
+
+
+@pytest.mark.slow
+def test_a_parent_run_is_ended_even_if_nothing_else_arrives(finished_toy, call, make_home):
+    finished_toy(trials=2)
+    with closing(sqlite3.connect(make_home() / "mlflow.db")) as store, store:
+        store.execute("UPDATE runs SET status = 'RUNNING', end_time = NULL WHERE name = 'toy'")
+    artifacts = make_home() / "artifacts"
+    shutil.rmtree(artifacts)
+    artifacts.touch()  # no file of a run can be written
+    result = call("sync", "toy")
+    assert (result.exit_code, "the parent run" in result.stdout) == (3, True), result.output
+    assert state(make_home())["runs"][0]["status"] == "FINISHED"
 
 
 @pytest.mark.slow
@@ -195,3 +210,19 @@ def test_a_report_without_its_samples_stays_incomplete_until_the_data_are_named(
     mended = call("sync", "filed", "--data", tmp_path / "moved.txt")
     assert mended.exit_code == 0, mended.output
     assert state(make_home(), "filed") == before
+
+
+@pytest.mark.parametrize("in_environment", [False, True])
+def test_a_hint_names_home_and_store_that_were_given(
+    finished_toy, call, make_home, migrated_database, tmp_path, monkeypatch, in_environment
+):
+    finished_toy(trials=2)
+    shutil.copy(migrated_database, tmp_path / "other.db")
+    store = f"sqlite:///{tmp_path / 'other.db'}"
+    options = f" --home {make_home()} --tracking-uri {store}"
+    if in_environment:  # where the next command finds it as well
+        monkeypatch.setenv("SWEEPS_HOME", str(make_home()))
+        options = f" --tracking-uri {store}"
+    told = call("doctor", "toy", "--tracking-uri", store)
+    assert told.exit_code == 1
+    assert f"`sweeps sync{options}` or `sweeps doctor --fix{options}` sends it" in told.stdout

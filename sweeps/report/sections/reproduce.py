@@ -71,10 +71,13 @@ def _edits(data: SweepData) -> list[Block]:
     """Return which trials were trained by which code, and what differs; empty if all by one."""
     history = CodeHistory(data.store.folder)
     trained: dict[str, list[int]] = {}
+    first_of: dict[str, str] = {}  # the same code, as it is called first
     for record in data.records:
-        if record.ends_slot and (digest := record.environment.get("code")) is not None:
-            same = next((first for first in trained if digest in history.same_as(first)), digest)
-            trained.setdefault(same, []).append(record.spec.slot)
+        digest: str | None = record.environment.get("code")
+        if record.ends_slot and digest is not None:
+            if digest not in first_of:
+                first_of |= dict.fromkeys(history.same_as(digest), digest)
+            trained.setdefault(first_of[digest], []).append(record.spec.slot)
     if len(trained) < 2:
         return []
     said = "; ".join(f"{spans(numbers)} by {digest:.12}" for digest, numbers in trained.items())

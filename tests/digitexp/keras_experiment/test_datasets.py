@@ -48,6 +48,7 @@ fixed: {epochs: 2, filters: 2}
 """
 
 
+@pytest.mark.nightly
 def test_workers_decide_no_trial_and_a_replay_is_the_same_to_the_bit(tmp_path, make_home):
     space = tmp_path / "shuffled.yaml"
     space.write_text(SPACE)

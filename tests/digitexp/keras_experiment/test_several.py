@@ -103,7 +103,7 @@ def test_they_are_swept_replayed_and_exported(tmp_path, make_home, name, workers
     assert config["data"]["info"]["inputs"]["pixels"]["shape"] == [8, 8]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.tensorflow
 def test_each_trial_on_datasets_of_dicts_is_a_function_of_its_seed():
     data = several_streamed.prepare(None, split_seed=0)

@@ -42,7 +42,8 @@ def test_a_sweep_of_failures_ends_with_its_cause_and_exit_code_1(make_home, toy_
     assert result.stderr.count("trial 2 to be tried again after error: RuntimeError: told") == 1
     assert (
         "failed: 3 trials in a row failed (error), all with: RuntimeError: told to raise; mend the "
-        "cause, have them run again (`sweeps retry toy`), and repeat the command to go on "
+        f"cause, have them run again (`sweeps retry toy --home {make_home()}`), and repeat the "
+        "command to go on "
         "(--max-failures-in-row N allows more, 0 any number)"
     ) in result.stderr
     assert "--trials 9" in result.stdout  # the command that goes on

@@ -137,6 +137,7 @@ BAD_RECORDS = {
     "a slot that is none": nested(spec__slot=None),
     "a slot beyond all": nested(spec__slot=10**30),
     "a slot of another record": nested(spec__slot=7),
+    "an objective without a result": saying(result=None),
     "arrays in its JSON": nested(result__arrays={"x": 1}),
     "a history that is none": nested(result__history={"loss": "x"}),
     "a metric that is a text": nested(result__metrics={"score": "x"}),
@@ -153,6 +154,10 @@ BAD_RECORDS = {
         distributions__x='{"name": "FloatDistribution", "attributes": '
         '{"step": null, "low": 1.0, "high": -1.0, "log": false}}'
     ),
+    "features that are none": nested(environment__cpu__features=None),
+    "packages that are a text": nested(environment__packages="x"),
+    "code that is a number": nested(environment__code=7),
+    "facts of data that are none": nested(data__info=None),
     "a name with an escape sequence": nested(params={"\x1b[31m": 1}),
 }
 
@@ -233,6 +238,13 @@ BAD_SWEEPS = {
     "a fingerprint that is none": saying(fingerprint=[]),
     "a space that is none": saying(space="x"),
     "a space without an end": saying(space="NESTED"),
+    "parameters that are none": nested(space__body__parameters=None),
+    "a parameter without a name": nested(space__body__parameters=[{"a": 7}]),
+    "a body that is none": nested(space__body=None),
+    "defaults that are none": nested(space__defaults=None),
+    "options that are a number": nested(fingerprint__sampler__options=7),
+    "code that is a list": nested(fingerprint__code=[7]),
+    "a commit that is a number": nested(code__commit=7),
     "data that are none": saying(data=None),
     "baselines that are none": saying(baselines=7),
     "generations of its own": saying(generations=[7]),
@@ -260,13 +272,16 @@ def test_a_sweep_that_says_nonsense_is_named_and_keeps_nobody_from_the_others(hu
         (saying(objective=None), "complete without an objective"),
     ],
 )
-def test_what_no_study_takes_is_shown_and_not_imported(hurt, make_home, tmp_path, change, said):
+def test_what_no_study_takes_is_shown_and_not_imported(
+    hurt, make_home, tmp_path, toy_space, change, said
+):
     sealed(hurt.folder / "0001-1.record", change)
     file = tmp_path / "toy.sweep"
     for words in (
         ("trials", "toy"),
         ("report", "toy", "-o", "REPORT"),
         ("share", "toy", str(file)),
+        ("run", str(toy_space), "--trials", "3", "--workers", "0"),
     ):
         assert hurt.call(*words).exit_code == 0
     words = ["import", str(file), "--home", str(make_home("elsewhere"))]

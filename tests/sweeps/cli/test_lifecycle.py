@@ -105,7 +105,10 @@ DELETION = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", DELETION)
+@pytest.mark.parametrize(
+    "point",
+    [*DELETION[::2], *(pytest.param(p, marks=pytest.mark.nightly) for p in DELETION[1::2])],
+)
 def test_a_deletion_that_is_killed_is_undone_or_finished_by_the_next_start(
     run_toy, finished_toy, call, make_home, toy_space, point
 ):

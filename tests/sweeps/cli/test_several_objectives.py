@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from tests.homes import copy_home
+from tests.sweeps.cli.test_hostile_files import sealed
 from tests.sweeps.launching import Launched
 from tests.sweeps.trading_experiment import TRADING, TWO
 
@@ -100,7 +101,14 @@ def test_best_and_trials_and_list_tell_the_front(call, swept):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [("finalize",), ("export", "folder"), ("try", "--like", "best")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("finalize",),
+        pytest.param(("export", "folder"), marks=pytest.mark.nightly),
+        pytest.param(("try", "--like", "best"), marks=pytest.mark.nightly),
+    ],
+)
 def test_who_needs_a_best_trial_is_refused_and_told_where_to_look(call, swept, tmp_path, words):
     command, *more = (str(tmp_path / w) if w == "folder" else w for w in words)
     result = call(command, "trading", *more)
@@ -177,3 +185,27 @@ def test_a_space_that_is_finalised_by_itself_needs_one_objective(call):
     result = call("plan", "TRADING")
     assert result.exit_code == 2
     assert "defaults.finalize: several objectives leave no best trial" in result.stderr
+
+
+@pytest.mark.parametrize("lacking", ["score", "cost"])
+def test_a_record_that_lacks_one_of_them_is_shown_and_not_on_the_front(
+    call, swept, tmp_path, lacking
+):
+    trial = swept.pareto_front()[0].slot
+    record = next(call.home.glob(f"records/*/{trial:04d}-1.record"))
+    sealed(record, lambda document: document["result"]["metrics"].pop(lacking))
+    for words in (
+        ("list",),
+        ("trials", "trading"),
+        ("trials", "trading", trial),
+        ("best", "trading"),
+        ("compare", f"trading:{trial}", "trading:0"),
+        ("report", "trading", "-o", tmp_path / "report.html"),
+        ("run", "TRADING", "--trials", 15, "--workers", 0),
+        ("sync", "trading"),
+    ):
+        result = call(*words)
+        assert result.exit_code == 0, (words, result.output, result.exception)
+    if lacking == "cost":
+        front = sweeps.load("trading", call.home).pareto_front()
+        assert trial not in [one.slot for one in front]

@@ -201,8 +201,8 @@ def test_a_sweep_that_is_stopped_by_the_kernel_is_named(steered, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "step"),
     [
-        *(("stop", step) for step in ("begun", "renamed", "done")),
-        ("pause", "done"),
+        *(("stop", "renamed"), ("pause", "done")),
+        *(pytest.param("stop", s, marks=pytest.mark.nightly) for s in ("begun", "done")),
         *(pytest.param("pause", s, marks=pytest.mark.nightly) for s in ("begun", "renamed")),
     ],
 )
@@ -225,7 +225,7 @@ def test_a_request_that_is_killed_was_made_or_not(steered, command, step):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["begun", "done"])
+@pytest.mark.parametrize("step", ["begun", pytest.param("done", marks=pytest.mark.nightly)])
 def test_a_resume_that_is_killed_goes_on_or_can_be_repeated(steered, step):
     steered.start(seconds=0.6)
     steered.until(lambda: steered.recorded() >= 1)
@@ -243,7 +243,9 @@ def test_a_resume_that_is_killed_goes_on_or_can_be_repeated(steered, step):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["begun", "renamed", "done"])
+@pytest.mark.parametrize(
+    "step", ["renamed", *(pytest.param(s, marks=pytest.mark.nightly) for s in ("begun", "done"))]
+)
 def test_a_cancel_that_is_killed_has_ended_that_trial_or_none(steered, step):
     steered.start(seconds=3.0, epochs=30, trials=3)
     steered.until(steered.is_running)

@@ -110,7 +110,7 @@ def test_what_would_run_it_says_what_and_asks(theirs, call, tmp_path, words):
     assert result.exit_code == 2
     assert "came with toy.sweep" in result.stderr
     assert "the code of evilmod:experiment" in result.stderr
-    assert "`sweeps trust toy FOLDER`" in result.stderr
+    assert "`sweeps trust toy FOLDER --home " in result.stderr
     assert not theirs.exists()
 
 

@@ -117,7 +117,14 @@ def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "point", [*(f"hunch.{step}" for step in STEPS), "slot.begun", "slot.added"]
+    "point",
+    [
+        *("hunch.renamed", "slot.added"),
+        *(
+            pytest.param(point, marks=pytest.mark.nightly)
+            for point in (*(f"hunch.{step}" for step in STEPS if step != "renamed"), "slot.begun")
+        ),
+    ],
 )
 def test_killed_while_it_takes_its_slot_it_is_tried_once(
     make_home, migrated_database, tmp_path, finished_toy, attempt, point

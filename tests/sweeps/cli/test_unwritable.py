@@ -109,7 +109,14 @@ def test_what_would_write_into_one_that_is_read_only_says_so(words, shared, seal
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [["run", "smoke"], *WRITING[:-1]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["run", "smoke"], WRITING[0]),
+        *(pytest.param(words, marks=pytest.mark.nightly) for words in WRITING[1:-1]),
+    ],
+    ids=" ".join,
+)
 def test_a_process_that_may_hardly_open_files_is_told_so(words, shared):
     before = contents(shared)
     few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (16, 16))

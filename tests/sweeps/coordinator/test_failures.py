@@ -89,7 +89,7 @@ def outcomes(sweep):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.nightly), 2])
 def test_a_slot_that_is_tried_again_leaves_no_trace_in_the_table(run_failing, workers):
     # Errors only: with --workers 0 a crash would be ours.
     undisturbed = run_failing("undisturbed", "99=error", workers=0)
@@ -171,7 +171,7 @@ def forget_end_of_slot(sweep, number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.nightly), 2])
 def test_a_sweep_whose_trials_all_fail_stops_and_goes_on_once_it_is_mended(
     run_failing, make_home, workers
 ):

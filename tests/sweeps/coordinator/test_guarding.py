@@ -12,6 +12,9 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.coordinator.guarding import Guard
+from sweeps.coordinator.lock import SweepLock
+from sweeps.home import Home
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
@@ -92,3 +95,19 @@ def test_of_two_that_work_on_it_since_its_lock_was_deleted_the_first_gives_way(r
     assert running.process.wait() == 1, running.process.stderr()
     assert "was deleted while it ran" in running.process.stderr()
     assert second.wait() in (0, 3), second.stderr()
+
+
+def test_a_folder_of_runs_that_is_made_anew_at_once_is_another_one(finished_toy, make_home):
+    info = finished_toy(trials=2).info
+    store, artifacts, said = Home(make_home()).store(info.id), make_home() / "artifacts", []
+    lock = SweepLock(store.folder / "lock", info.name)
+    with lock, Guard(lock, store, info, said.append, lambda: None) as guard:
+        guard.watch(info, lambda: [artifacts])
+        guard.check()
+        shutil.rmtree(artifacts)
+        artifacts.mkdir()  # most file systems give it the number that has become free
+        guard.check()
+        guard.check()
+    assert [line.partition(": ")[0] for line in said] == [
+        f"{artifacts} was deleted while the sweep runs"
+    ]

@@ -19,7 +19,7 @@ from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
 
 FAILING = "1=error 3=error"
-SHORT = ("retry.written", "retry.renamed", "reopen.done", "record.done", "tell.done")
+SHORT = ("retry.renamed", "reopen.done", "record.done")
 POINTS = (
     *(f"{file}.{step}" for file in ("retry", "record") for step in STEPS),
     *("reopen.begun", "reopen.done", "attempt.counted", "tell.begun", "tell.done"),

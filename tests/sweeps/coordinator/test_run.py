@@ -31,7 +31,16 @@ def test_the_same_command_twice_adds_nothing(finished_toy, run_toy):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"sampler": "qmc"}, {"pruner": "median"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        *(
+            pytest.param(other, marks=pytest.mark.nightly)
+            for other in ({"sampler": "qmc"}, {"pruner": "median"})
+        ),
+    ],
+)
 def test_five_trials_raised_to_ten_equal_ten_at_once(run_toy, options):
     run_toy("stepwise", trials=5, **options)
     stepwise = run_toy("stepwise", trials=10, **options)
@@ -39,7 +48,7 @@ def test_five_trials_raised_to_ten_equal_ten_at_once(run_toy, options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signal", ["sigint", "sigterm"])
+@pytest.mark.parametrize("signal", ["sigint", pytest.param("sigterm", marks=pytest.mark.nightly)])
 def test_an_interrupted_sweep_that_is_resumed_equals_the_undisturbed_one(
     run_toy, make_home, tmp_path, signal
 ):

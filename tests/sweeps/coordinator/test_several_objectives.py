@@ -75,7 +75,7 @@ def test_in_one_go_in_steps_or_by_workers_the_trials_are_the_same(run_trading, o
     assert values(stepwise) == values(workers) == values(undisturbed)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "options", [{}, pytest.param(NSGA2, marks=pytest.mark.nightly)], ids=["tpe", "nsga2"]
 )

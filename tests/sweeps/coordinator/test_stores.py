@@ -121,7 +121,9 @@ def test_without_its_study_a_sweep_goes_on_from_its_records(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["optuna.db", "mlflow.db"])
-@pytest.mark.parametrize("contents", [b"", b"no database at all"])
+@pytest.mark.parametrize(
+    "contents", [pytest.param(b"", marks=pytest.mark.nightly), b"no database at all"]
+)
 def test_a_damaged_database_is_refused_until_it_is_moved_away(
     finished_toy, run_toy, make_home, undisturbed, name, contents
 ):
@@ -245,7 +247,7 @@ def test_sigterm_ends_a_sweep_that_waits_for_a_database(
 @pytest.mark.parametrize(
     ("limit", "fragment"),
     [
-        (0, "optuna.db"),
+        pytest.param(0, "optuna.db", marks=pytest.mark.nightly),
         (500, "optuna.db"),
         pytest.param(60_000, "optuna.db", marks=pytest.mark.faults),
     ],
@@ -272,7 +274,12 @@ def no_file_beyond(size):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("limit", "fragment"), [(0, "mlflow.db"), (1000, "mlflow.db"), (40_000, "optuna.db")]
+    ("limit", "fragment"),
+    [
+        (0, "mlflow.db"),
+        pytest.param(1000, "mlflow.db", marks=pytest.mark.nightly),
+        (40_000, "optuna.db"),
+    ],
 )
 def test_without_room_for_a_new_sweep_there_is_none_or_an_empty_one(
     toy_space, make_home, undisturbed, limit, fragment
@@ -289,7 +296,9 @@ def test_without_room_for_a_new_sweep_there_is_none_or_an_empty_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["optuna.db", "mlflow.db", "."])
+@pytest.mark.parametrize(
+    "what", ["mlflow.db", *(pytest.param(w, marks=pytest.mark.nightly) for w in ("optuna.db", "."))]
+)
 def test_what_is_read_only_is_refused_and_left_as_it_is(
     finished_toy, toy_space, make_home, undisturbed, what
 ):

@@ -149,7 +149,10 @@ def test_a_server_that_still_warms_up_ends_with_its_coordinator(slow_start, make
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.nightly)],
+)
 def test_a_signal_stops_running_trials_at_their_next_epoch(toy_space, make_home, number, code):
     words = ("--set", "longest_seconds=10", "--set", "epochs=100")
     with start(toy_space, make_home(), *words) as process:

@@ -182,6 +182,11 @@ TROUBLES = [
     parameter_of_a_run, tag_of_a_run, files_of_a_run, parent_without_an_end, best_of_the_parent,
     half_written_file, half_made_database, name_in_the_lock,
 ]  # fmt: skip
+ALIKE = {
+    state_of_trial_1, failure_of_trial_1, parameters_of_trial_1, parameter_of_a_run, tag_of_a_run,
+    best_of_the_parent, half_made_database,
+}  # fmt: skip
+"""Those that are found and mended the way another one is."""
 
 
 def test_all_is_well_with_a_sweep_that_was_left_alone(patient):
@@ -192,7 +197,11 @@ def test_all_is_well_with_a_sweep_that_was_left_alone(patient):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
+@pytest.mark.parametrize(
+    "trouble",
+    [pytest.param(one, marks=pytest.mark.nightly) if one in ALIKE else one for one in TROUBLES],
+    ids=lambda trouble: trouble.__name__,
+)
 def test_trouble_is_found_and_mended(patient, trouble):
     part, what = trouble(patient)
     found = patient.problems()

@@ -22,7 +22,7 @@ DRAWS = {8: 1000, 20: 600}
 @pytest.mark.parametrize(
     "world", [{}, {"unequal": True}, {"block": 0.25}, {"own": 0.3, "block": 0.05}]
 )
-@pytest.mark.parametrize("blocks", [8, 20])
+@pytest.mark.parametrize("blocks", [8, pytest.param(20, marks=pytest.mark.nightly)])
 def test_no_difference_is_called_one_in_five_of_a_hundred_at_most(blocks, world):
     random = np.random.default_rng(blocks)
     false = 0
@@ -145,7 +145,7 @@ def test_the_luck_of_unequal_blocks_is_neither_over_nor_underestimated(sizes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(1700, 1000, 900, 400), (2800, 400, 400, 400)])
-@pytest.mark.parametrize("blocks", [8, 20])
+@pytest.mark.parametrize("blocks", [8, pytest.param(20, marks=pytest.mark.nightly)])
 def test_intervals_from_unequal_blocks_cover_the_truth(sizes, blocks):
     random = np.random.default_rng(blocks)
     missed = [0, 0]

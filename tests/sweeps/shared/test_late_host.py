@@ -67,7 +67,12 @@ def assert_agrees(make_home, storage, mlflow_server):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "number"),
-    [("runs/create", 1), ("runs/create", 3), ("runs/update", 1), ("runs/log-batch", 4)],
+    [
+        ("runs/create", 1),
+        pytest.param("runs/create", 3, marks=pytest.mark.nightly),
+        pytest.param("runs/update", 1, marks=pytest.mark.nightly),
+        ("runs/log-batch", 4),
+    ],
     ids=["of the sweep", "of an attempt", "running", "values"],
 )
 def test_a_request_that_arrives_after_the_sweep_ended_elsewhere_leaves_nothing(

@@ -5,12 +5,14 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from sweeps.databases import Patience
 from sweeps.errors import StoreError
 from sweeps.study.mirror import Told
 from sweeps.study.proposals import Proposal
+from sweeps.study.sqlite_place import schema_versions
 from sweeps.study.storage import StudyStore, prepare
 
 
@@ -39,6 +41,16 @@ def execute(path, *statements):
 
 def version(path):
     return execute(path, "SELECT version_num FROM alembic_version")[0][0][0]
+
+
+def test_the_schemas_that_are_known_are_those_of_the_installed_optuna():
+    assert list(schema_versions()) == RDBStorage("sqlite://").get_all_versions()
+
+
+def test_a_home_that_was_seen_once_costs_no_reading_of_scripts_any_more(database, monkeypatch):
+    values(database)
+    monkeypatch.setattr("alembic.script.ScriptDirectory.__init__", None)  # whoever calls it fails
+    assert values(database) == [0.5]
 
 
 def test_a_study_of_an_older_optuna_is_brought_up_to_date_after_a_copy(database):

@@ -215,7 +215,8 @@ def test_the_description_is_what_mlflow_itself_would_write(serving, tmp_path, mo
 @pytest.mark.parametrize(
     ("cure", "point"),
     [
-        *(("run", point) for point in KILLED),
+        *(("run", point) for point in KILLED[::2]),
+        *(pytest.param("run", point, marks=pytest.mark.nightly) for point in KILLED[1::2]),
         ("sync", KILLED[-1]),
         *(pytest.param("sync", point, marks=pytest.mark.nightly) for point in KILLED[:-1]),
     ],
@@ -343,11 +344,22 @@ def double(client, name, number):
     ("hurt", "said"),
     [
         (doubled_champion, "the registered model has 2 versions of trial"),
-        (doubled_earlier_champion, "the registered model has 2 versions of trial 0000-1: 1, 3"),
+        pytest.param(
+            *(
+                doubled_earlier_champion,
+                "the registered model has 2 versions of trial 0000-1: 1, 3",
+            ),
+            marks=pytest.mark.nightly,
+        ),
         (without_alias, "the registered champion is missing"),
-        (alias_of_an_earlier_version, "the registered champion points to trial 0000-1"),
+        pytest.param(
+            *(alias_of_an_earlier_version, "the registered champion points to trial 0000-1"),
+            marks=pytest.mark.nightly,
+        ),
         (without_model, "the registered champion is missing"),
-        (without_version, "the registered champion is missing"),
+        pytest.param(
+            *(without_version, "the registered champion is missing"), marks=pytest.mark.nightly
+        ),
         (another_name, "the registered model is called mine"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -127,6 +128,23 @@ def test_closing_wakes_a_long_pause_for_one_more_try(
     assert projector.close(25).pending == []
     assert time.monotonic() - started < 20
     away.close()
+
+
+def test_a_store_that_answers_in_between_is_not_given_up_at_the_end(home: Path) -> None:
+    luck = random.Random(0)
+
+    def check() -> None:
+        if luck.random() < 0.1:  # before each of a dozen requests a run
+            raise ConnectionError("not now")
+
+    store = f"sqlite:///{home / 'mlflow.db'}"
+    projection = Projection(store, home / "artifacts", check=check)
+    projector = Projector(projection, INFO, pause_seconds=0.001)
+    for slot in range(6):
+        projector.put(make_record(slot), lambda: DRAWN)
+    projector.start()
+    report = projector.close(60)
+    assert (report.done, report.pending) == (6, [])
 
 
 def test_what_fails_for_one_record_stays_pending_and_the_others_go_on(

@@ -66,6 +66,15 @@ def test_the_store_of_an_older_mlflow_is_brought_up_to_date_after_a_copy(databas
     assert capfd.readouterr().err == ""
 
 
+def test_a_store_that_was_seen_once_costs_no_reading_of_scripts_any_more(database, monkeypatch):
+    for _ in range(2):
+        client = open_client(f"sqlite:///{database}")
+        assert client.search_experiments()
+        close_client(client)
+        monkeypatch.setattr("sweeps.tracking.store._REVISION", None)  # whoever reads one fails
+        monkeypatch.setattr("sweeps.tracking.store.importlib.util.find_spec", None)
+
+
 def test_the_store_of_a_newer_mlflow_is_refused(database):
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")

@@ -72,7 +72,9 @@ def test_no_list_of_processes_shows_the_token_that_a_browser_is_sent_to():
 
 @pytest.mark.tensorflow
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)]
+)
 def test_it_serves_until_it_is_told_to_stop(home, number):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -34,7 +34,16 @@ def test_auto_takes_the_fused_engine_and_the_outcome_names_it():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [{}, {"dropout": 0.4}, {"l2": 0.01, "clipnorm": 0.5}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"dropout": 0.4},
+        *(
+            pytest.param(other, marks=pytest.mark.nightly)
+            for other in ({}, {"l2": 0.01, "clipnorm": 0.5})
+        ),
+    ],
+)
 def test_the_same_seed_gives_the_same_bits(more):
     config = replace(PLAIN, **more)
     for first, second in zip(weights(fit(config)), weights(fit(config)), strict=True):
