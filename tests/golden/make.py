@@ -1,11 +1,12 @@
 """Makes a golden home: sweeps as the code of one commit wrote them, which every later one opens.
 
-`home-b7e3d90.tar.xz` and `home-b7e3d90.json` beside this file were made by commit b7e3d90:
+`home-b7e3d90.tar.xz` and `home-b7e3d90.json` beside this file were made by commit b7e3d90, those of
+b6b2012 by the state before the packages of the framework got other names:
 
     git worktree add /tmp/b7e3d90 b7e3d90
     PYTHONPATH=/tmp/b7e3d90 python tests/golden/make.py b7e3d90
 
-A later state makes a second one likewise; the first is never made again. It needs the right to make
+A later state makes another one likewise; none is ever made again. It needs the right to make
 `/golden`, a neutral place that is named in what sweeps keep; the host's name is made neutral as
 well. The archive holds `home/` (what `--home` names) and `spaces/` (space files and the experiment
 beside them, as they were). Left out, since it would be 30 MB instead of 2: what is drawn for people
