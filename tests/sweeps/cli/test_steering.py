@@ -176,7 +176,7 @@ def test_who_does_not_run_cannot_be_steered(finished_toy, make_home):
     for words in (["pause", "toy"], ["resume", "toy"], ["cancel", "toy", "0"]):
         result = call(*words)
         assert result.exit_code == 2, words
-        assert "is not running; `sweeps status` lists what is" in result.stderr
+        assert f"is not running; `sweeps status --home {make_home()}` lists what" in result.stderr
     result = call("stop", "toy")
     assert (result.exit_code, result.stdout) == (0, "sweep 'toy' is not running\n")
     assert call("status").stdout.startswith("nothing runs in ")
