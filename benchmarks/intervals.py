@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.finalists import FOLDS, IMAGES, simulated
 from benchmarks.timing import at_least_one
-from sweeps.finalizing.intervals import Estimate, corrected_t_difference, crossed_difference
-from sweeps.finalizing.outcomes import Outcomes
+from sweeps.confirm.intervals import Estimate, corrected_t_difference, crossed_difference
+from sweeps.confirm.outcomes import Outcomes
 
 BLOCKS = (8, 12, 16, 20)
 TRAIN_SIZE = 3600

@@ -77,9 +77,9 @@ def train(home: Path, seeds: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[
 
 def draw(correct: NDArray[np.bool_], images: NDArray[np.int64], draws: int) -> dict[str, float]:
     """Return how often one of five was called better than all others, or than any."""
-    from sweeps.finalizing.finalists import Finalist
-    from sweeps.finalizing.outcomes import Outcomes
-    from sweeps.finalizing.verdict import decide
+    from sweeps.confirm.comparison import decide
+    from sweeps.confirm.finalists import Finalist
+    from sweeps.confirm.outcomes import Outcomes
 
     random = np.random.default_rng(0)
     seeds, blocks, _ = correct.shape

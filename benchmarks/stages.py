@@ -80,9 +80,9 @@ def watch_framework(clock: StageClock) -> None:
     """Wrap what the stages consist of."""
     import optuna
 
-    from sweeps.coordinator.ledger import Ledger
     from sweeps.executors import InProcessExecutor
     from sweeps.records import RecordStore
+    from sweeps.runner.trial_queue import Ledger
     from sweeps.study.storage import StudyStore
     from sweeps.tracking.projection import Projection
     from sweeps.tracking.projector import Projector

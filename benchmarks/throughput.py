@@ -179,8 +179,8 @@ def save_digits(folder: Path) -> Path:
     """Save the arrays that our trials train on, for the peers."""
     import numpy as np
 
-    from sweeps.config import SPLIT_SEED
-    from sweeps.experiment_loading import load_experiment
+    from sweeps.config.sweep import SPLIT_SEED
+    from sweeps.experiments.loading import load_experiment
 
     experiment = load_experiment("digitexp.experiment:experiment", None)
     payload = experiment.prepare(None, SPLIT_SEED).payload

@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Train best and baselines once per seed."""
     from sweeps import load
-    from sweeps.config import SPLIT_SEED
-    from sweeps.experiment_loading import load_experiment
+    from sweeps.config.sweep import SPLIT_SEED
+    from sweeps.experiments.loading import load_experiment
 
     sweep = load(options.name, options.home)
     experiment = load_experiment(sweep.info.experiment, sweep.directory)

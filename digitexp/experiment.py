@@ -22,7 +22,7 @@ from digitexp.trained_run import logits_of
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
 from digitexp.weights_files import check_initial_weights
-from sweeps.abilities import Signature, Trained
+from sweeps.capabilities import Signature, Trained
 from sweeps.experiment import (
     EnginePlan,
     Experiment,

@@ -16,7 +16,7 @@ from digitexp.pages.drawing import Illustrating, show_of_pool
 from digitexp.pages.trial_view import ShownTrial
 from digitexp.pool import Pool
 from digitexp.trained_run import logits_of
-from sweeps.abilities import CalibrationTerms, Signature, TestPart, Trained
+from sweeps.capabilities import CalibrationTerms, Signature, TestPart, Trained
 from sweeps.experiment import (
     EnginePlan,
     Experiment,

@@ -29,13 +29,13 @@ def reference() -> str:
 def _python() -> Iterator[str]:
     import sweeps
     from digitexp.keras_experiment import KerasExperiment
-    from sweeps import abilities, experiment
-    from sweeps.options import RunOptions
+    from sweeps import capabilities, experiment
+    from sweeps.config.options import RunOptions
 
     yield from (_described(f"sweeps.{name}", getattr(sweeps, name)) for name in sweeps.__all__)
-    yield _described("sweeps.options.RunOptions", RunOptions)
+    yield _described("sweeps.config.options.RunOptions", RunOptions)
     yield _described("digitexp.keras_experiment.KerasExperiment", KerasExperiment)
-    for module in (experiment, abilities):
+    for module in (experiment, capabilities):
         for name in module.__all__:
             if inspect.isclass(getattr(module, name)):
                 yield _described(f"{module.__name__}.{name}", getattr(module, name))

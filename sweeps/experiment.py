@@ -2,7 +2,7 @@
 
 An experiment is any object with the members of `Experiment`. It is named in a space by its import
 path (`package.module:object`), it is imported without TensorFlow, and it knows neither Optuna nor
-MLflow: configuration in, result out. What it may offer beyond that is in `sweeps/abilities.py`.
+MLflow: configuration in, result out. What it may offer beyond that is in `sweeps/capabilities.py`.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def serve(address: str) -> None:
     import digitexp.cli
     import sweeps.__main__
     import sweeps.cli
-    import sweeps.coordinator.run
+    import sweeps.launch
     from digitexp.training.tensorflow_setup import set_up_tensorflow
     from sweeps.tracking.quiet import quiet
 

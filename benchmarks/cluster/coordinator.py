@@ -19,11 +19,10 @@ from typing import Any
 from benchmarks.cluster.here import ClusterHere
 from benchmarks.cluster.many import HOME, SWEEP
 from benchmarks.stages import StageClock
-from sweeps.executors.cluster.connecting import parse_cluster
-from sweeps.executors.cluster.fleet import Fleet
-from sweeps.options import RunOptions
-from sweeps.parallelism import Parallelism
-from sweeps.progress.quiet import Quiet
+from sweeps.config.options import RunOptions
+from sweeps.config.policies import Parallelism
+from sweeps.executors.dask.fleet import Fleet, parse_cluster
+from sweeps.progress.lines import Quiet
 from sweeps.records import Record, SweepInfo
 
 SPACE = Path(__file__).with_name("sleeping.yaml")
@@ -99,9 +98,9 @@ def watch_cluster(clock: StageClock) -> None:
     """Wrap what a trial on a cluster consists of, on the coordinator's side."""
     import optuna
 
-    from sweeps.coordinator.ledger import Ledger
-    from sweeps.executors.cluster.executor import DaskExecutor
+    from sweeps.executors.dask.executor import DaskExecutor
     from sweeps.records import RecordStore
+    from sweeps.runner.trial_queue import Ledger
     from sweeps.study.storage import StudyStore
     from sweeps.tracking.projection import Projection
     from sweeps.tracking.projector import Projector
@@ -122,9 +121,9 @@ def watch_cluster(clock: StageClock) -> None:
 
 def stopwatches() -> dict[str, Stopwatch]:
     """Return a watch on what each thread does one after another."""
-    from sweeps.coordinator.ledger import Ledger
-    from sweeps.executors.cluster.executor import DaskExecutor
+    from sweeps.executors.dask.executor import DaskExecutor
     from sweeps.records import RecordStore
+    from sweeps.runner.trial_queue import Ledger
     from sweeps.tracking.projector import Projector
 
     return {
@@ -140,8 +139,8 @@ def stopwatches() -> dict[str, Stopwatch]:
 
 def main(wanted: dict[str, Any], output: Path) -> None:
     """Run the sweep in the working folder and write its rows as JSON."""
-    from sweeps.config import resolve
-    from sweeps.coordinator.run import run_sweep
+    from sweeps.config.sweep import resolve
+    from sweeps.launch import run_sweep
     from sweeps.tracking.address import resolve_tracking_uri
 
     clock = StageClock()

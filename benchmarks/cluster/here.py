@@ -18,13 +18,11 @@ from distributed import get_worker
 
 from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt, run_attempt
-from sweeps.executors.cluster.connecting import Cluster
-from sweeps.executors.cluster.on_worker import Job
-from sweeps.executors.cluster.telling import Teller
-from sweeps.executors.cluster.versions import differences
+from sweeps.executors.dask.fleet import Cluster, differences
+from sweeps.executors.dask.on_worker import Job, Teller
 from sweeps.executors.preloading import Preload
 from sweeps.experiment import Experiment, PreparedData
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiments.loading import load_experiment
 
 _loaded: dict[str, tuple[Experiment, PreparedData]] = {}
 _lock = threading.Lock()

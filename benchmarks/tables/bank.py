@@ -19,12 +19,12 @@ from benchmarks.tables.files import load, save
 from search_spaces.loading import load_space
 from search_spaces.parameters import Value
 from search_spaces.space import Space
-from sweeps.config import SPLIT_SEED
+from sweeps.config.sweep import SPLIT_SEED
 from sweeps.experiment import TrialResult, TrialSpec
-from sweeps.experiment_loading import load_experiment
-from sweeps.seeds import training_seed
+from sweeps.experiments.loading import load_experiment
 from sweeps.study.proposals import Proposer
 from sweeps.study.samplers import Choice, sampler_factory
+from sweeps.study.seeds import training_seed
 
 SPACE = "mlp"
 ROWS = 20

@@ -20,9 +20,9 @@ from benchmarks.tables import bank, files
 from digitexp.data import load_source, split_source
 from digitexp.data.blocks import FOLDS, make_block
 from search_spaces.parameters import Value
-from sweeps.config import SPLIT_SEED
+from sweeps.config.sweep import SPLIT_SEED
 from sweeps.experiment import PreparedData, TrialSpec
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiments.loading import load_experiment
 
 _ROWS_A_PROCESS = 100
 

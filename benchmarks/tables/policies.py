@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from benchmarks.tables import bank, files
 from benchmarks.tables.digits20 import Digits20, Training
 from benchmarks.tables.searchers import ledger
-from sweeps.coordinator.ledger import Ledger, Slot
+from sweeps.runner.trial_queue import Ledger, Slot
 from sweeps.study.mirror import Told
 from sweeps.study.pruning import TrialPruner
 from sweeps.study.samplers import Choice, make_pruner

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from search_spaces.space import Space
-from sweeps.coordinator.ledger import Ledger
+from sweeps.runner.trial_queue import Ledger
 from sweeps.study.mirror import Told
 from sweeps.study.proposals import Proposal, Proposer
 from sweeps.study.samplers import Choice, sampler_factory

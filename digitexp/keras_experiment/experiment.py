@@ -24,7 +24,7 @@ from digitexp.parameters import PARAMETERS
 from digitexp.plots.residuals import draw_residuals
 from digitexp.plots.training import draw_confusion, draw_curves
 from digitexp.training.tensorflow_setup import without_chatter
-from sweeps.abilities import Signature
+from sweeps.capabilities import Signature
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,

@@ -13,7 +13,7 @@ from digitexp.pool import Pool
 from digitexp.training.outcome import TrainingData
 
 if TYPE_CHECKING:
-    from sweeps.abilities import Trained
+    from sweeps.capabilities import Trained
     from sweeps.experiment import PreparedData
 
 __all__ = ["Illustrating", "Shown", "show_of_pool", "show_trial"]
@@ -28,7 +28,7 @@ class Shown(NamedTuple):
 
 
 class Illustrating:
-    """Draws the pages of `digitexp.pages`; see `Illustrates` in sweeps/abilities.py."""
+    """Draws the pages of `digitexp.pages`; see `Illustrates` in sweeps/capabilities.py."""
 
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
         """Return a recorded training as the tools show it."""

@@ -37,7 +37,7 @@ from sweeps.cli.ui import ui
 from sweeps.cli.watching import status, watch
 from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
-from sweeps.report.numbers import printable
+from sweeps.wording import printable
 
 
 class Commands(TyperGroup):

@@ -11,13 +11,13 @@ import typer
 
 from sweeps.cli.mlflow_server import LOOPBACK, check_port, name_in_url, say, signals_exit
 from sweeps.cli.options import parse_options
+from sweeps.config.policies import usable_cores
 from sweeps.errors import UsageError
-from sweeps.executors.cluster.resources import check_resources, in_words
-from sweeps.parallelism import usable_cores
-from sweeps.report.numbers import counted
+from sweeps.executors.dask.fleet import check_resources, in_words
+from sweeps.wording import counted
 
 if TYPE_CHECKING:
-    from sweeps.executors.cluster.starting import Certificates, LocalPlan
+    from sweeps.executors.dask.starting import Certificates, LocalPlan
 
 ExecutorOption = Annotated[
     str | None,
@@ -77,7 +77,7 @@ def start(
             "give --tls-ca, --tls-cert and --tls-key, or --trust-cluster"
         )
     check_port(host, port)
-    from sweeps.executors.cluster.starting import ALLOWED_FAILURES, LocalPlan, local_cluster
+    from sweeps.executors.dask.starting import ALLOWED_FAILURES, LocalPlan, local_cluster
 
     plan = LocalPlan(
         workers=workers or max(1, usable_cores() // threads),
@@ -114,7 +114,7 @@ def _at_least(option: str, value: int | None, least: int) -> None:
 
 
 def _certificates(ca: Path | None, cert: Path | None, key: Path | None) -> Certificates | None:
-    from sweeps.executors.cluster.starting import Certificates
+    from sweeps.executors.dask.starting import Certificates
 
     files = {"--tls-ca": ca, "--tls-cert": cert, "--tls-key": key}
     missing = [option for option, file in files.items() if file is None]

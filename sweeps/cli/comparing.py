@@ -11,7 +11,7 @@ import typer
 from sweeps.cli.console import complain
 from sweeps.cli.options import HomeOption, JsonOption
 from sweeps.cli.reporting import DataOption, write
-from sweeps.naming import trial_of
+from sweeps.workspace.names import trial_of
 
 
 def compare(
@@ -29,9 +29,9 @@ def compare(
     """Compare sweeps (each by its best trial) or trials: what differs, by how much, how surely."""
     from sweeps.cli.console import Terminal
     from sweeps.home import Home
-    from sweeps.report.comparing import compare as put_side_by_side
-    from sweeps.report.comparing import comparison, render_comparison
-    from sweeps.report.terminal import render_sections
+    from sweeps.render.comparing import compare as put_side_by_side
+    from sweeps.render.comparing import comparison, render_comparison
+    from sweeps.render.terminal import render_sections
 
     found = Home.resolve(home)
     asked = [(found.get(name), number) for name, number in map(trial_of, names)]

@@ -38,7 +38,7 @@ def dashboard(
     Its buttons change the copy only, and each study there says so in its name.
     """
     from sweeps.home import Home
-    from sweeps.report.numbers import counted
+    from sweeps.wording import counted
 
     found = Home.resolve(home)
     if found.shared is not None:
@@ -102,7 +102,7 @@ def _name_of(address: str) -> str | None:
 
 
 def _refresh(home: Home, copy: Path) -> int:
-    from sweeps.study.snapshot import take_snapshot
+    from sweeps.study.copies import take_snapshot
 
     shown = [i for i in home.sweeps(lambda line: None) if not home.store(i.id).is_archived]
     return take_snapshot(home.optuna_db, copy, {info.study_name: info.name for info in shown})

@@ -12,7 +12,7 @@ from sweeps.cli.exit_codes import FAILED, OK
 from sweeps.cli.options import HomeOption, JsonOption, SweepsArgument, TrackingOption, pasteable
 
 if TYPE_CHECKING:
-    from sweeps.doctor import Diagnosis
+    from sweeps.manage.doctor import Diagnosis
 
 
 def doctor(
@@ -28,11 +28,11 @@ def doctor(
 
     Reads only, unless told to repair. A sweep that is running is left alone.
     """
-    from sweeps.coordinator.deletions import finish_deletions
-    from sweeps.doctor import examine_home, examine_sweep
-    from sweeps.doctor.repairing import repair_home, repair_sweep
     from sweeps.home import Home
+    from sweeps.manage.doctor import examine_home, examine_sweep
+    from sweeps.manage.doctor.repairing import repair_home, repair_sweep
     from sweeps.tracking.address import resolve_tracking_uri
+    from sweeps.tracking.sync import finish_deletions
 
     found = Home.resolve(home)
     found.check_exists()

@@ -12,7 +12,7 @@ from sweeps.cli.options import HomeOption, JsonOption, SweepNamesArgument
 from sweeps.cli.reporting import DataOption
 
 if TYPE_CHECKING:
-    from sweeps.finalizing.ensembles import Ensembles
+    from sweeps.confirm.ensembles import Ensembles
 
 
 def ensemble(
@@ -33,7 +33,7 @@ def ensemble(
     is read: what a reading said of votes before is shown. Several sweeps of the same data vote
     together.
     """
-    from sweeps.finalizing.ensembles import ensemble as vote
+    from sweeps.confirm.ensembles import ensemble as vote
     from sweeps.home import Home
 
     found = Home.resolve(home)

@@ -54,10 +54,10 @@ def examine(
 
     By the name of a confirmation (NAME-final), its finalists are examined.
     """
-    from sweeps.examining import Examiner
-    from sweeps.experiment_loading import recorded_experiment
+    from sweeps.experiments.examining import Examiner
+    from sweeps.experiments.loading import recorded_experiment
+    from sweeps.experiments.verified_data import PreparedAgain
     from sweeps.home import Home
-    from sweeps.prepared_again import PreparedAgain
 
     if finalists and trial is not None:
         raise UsageError(f"--finalists or trial {trial}: give one of them")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
-from sweeps.report.summary import Summary
+from sweeps.analysis.summary import Summary
 
 OK: Final = 0
 FAILED: Final = 1

@@ -27,9 +27,9 @@ def export(
 
     The model is written only if it answers as the one that was trained, where that can be told.
     """
-    from sweeps.exporting import export_trial
+    from sweeps.api import Sweep
     from sweeps.home import Home
-    from sweeps.sweep import Sweep
+    from sweeps.manage.exporting import export_trial
 
     found = Home.resolve(home)
     sweep = Sweep(found, found.get(name))

@@ -15,8 +15,8 @@ from sweeps.cli.options import HomeOption, SweepArgument, SweepsArgument, Tracki
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
-    from sweeps.coordinator.sending import SyncReport
     from sweeps.home import Home
+    from sweeps.tracking.sync import SyncReport
 
 
 def rename(
@@ -26,7 +26,7 @@ def rename(
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Give a sweep another name, in records and MLflow; its id stays."""
-    from sweeps.lifecycle import rename_sweep
+    from sweeps.manage.lifecycle import rename_sweep
 
     found, uri = _opened(home, tracking_uri)
     report = rename_sweep(found, found.get(name), new, uri)
@@ -41,7 +41,7 @@ def delete(
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Delete a sweep for good: records, weights, study, and its runs in MLflow."""
-    from sweeps.lifecycle import delete_sweep, delete_unreadable
+    from sweeps.manage.lifecycle import delete_sweep, delete_unreadable
     from sweeps.records import RecordError
 
     found, uri = _opened(home, tracking_uri)
@@ -75,7 +75,7 @@ def share(
 ) -> None:
     """Write a sweep into one file, for `sweeps import` on another machine."""
     from sweeps.home import Home
-    from sweeps.lifecycle import share_sweep
+    from sweeps.manage.lifecycle import share_sweep
 
     found = Home.resolve(home)
     info = found.get(name)
@@ -91,8 +91,8 @@ def import_(
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Take in a sweep that was shared: verified, then whole or not at all."""
-    from sweeps.experiment_loading import what_runs
-    from sweeps.lifecycle import import_sweep
+    from sweeps.experiments.loading import what_runs
+    from sweeps.manage.lifecycle import import_sweep
 
     found, uri = _opened(home, tracking_uri)
     info, report = import_sweep(found, file, uri, name)
@@ -117,9 +117,9 @@ def trust(
 
     Without it an imported sweep is read, reported and compared, and nothing of it is executed.
     """
-    from sweeps.experiment_loading import what_runs
+    from sweeps.experiments.loading import what_runs
     from sweeps.home import Home
-    from sweeps.lifecycle.sharing import foreign_sweep, trust_sweep
+    from sweeps.manage.sharing import foreign_sweep, trust_sweep
 
     found = Home.resolve(home)
     found.check_writable()
@@ -147,7 +147,7 @@ def archive(
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Hide a sweep in lists and in MLflow; nothing is lost, and running it brings it back."""
-    from sweeps.lifecycle import archive_sweep, restore_sweep
+    from sweeps.manage.lifecycle import archive_sweep, restore_sweep
 
     found, uri = _opened(home, tracking_uri)
     info = found.get(name)
@@ -171,7 +171,7 @@ def gc(
 ) -> None:
     """Free the weights of all trials but the best, and damaged files; records stay."""
     from sweeps.home import Home
-    from sweeps.lifecycle import collect_garbage
+    from sweeps.manage.lifecycle import collect_garbage
     from sweeps.records import heard
 
     found = Home.resolve(home)
@@ -201,8 +201,8 @@ def note(
 ) -> None:
     """Note something about a sweep or one of its trials; without a text, show the notes."""
     from sweeps.records import SWEEP, Notes
-    from sweeps.report.numbers import printable
-    from sweeps.sync import sync_sweep
+    from sweeps.tracking.sync import sync_sweep
+    from sweeps.wording import printable
 
     found, uri = _opened(home, tracking_uri)
     info = found.get(name)
@@ -238,9 +238,9 @@ def _note_words(words: list[str]) -> list[str]:
 
 
 def _opened(home: str | None, tracking_uri: str | None) -> tuple[Home, str]:
-    from sweeps.coordinator.deletions import finish_deletions
     from sweeps.home import Home
     from sweeps.tracking.address import resolve_tracking_uri
+    from sweeps.tracking.sync import finish_deletions
 
     found = Home.resolve(home)
     uri = resolve_tracking_uri(found.path, tracking_uri)

@@ -15,10 +15,10 @@ from typing import Annotated, Any, Final, get_type_hints
 import typer
 import yaml
 
-from sweeps.addresses import redacted
-from sweeps.clock import seconds_of
+from sweeps.config.policies import DEFAULT_RETRIES
 from sweeps.errors import StoreError, UsageError
-from sweeps.failure_policy import DEFAULT_RETRIES
+from sweeps.workspace.addresses import redacted
+from sweeps.workspace.clock import seconds_of
 
 _given: ContextVar[Mapping[str, str | None] | None] = ContextVar("_given", default=None)
 """Home, stores and storage that the command was given by options, not by its environment."""
@@ -196,7 +196,7 @@ def storage_option() -> str:
     given = (_given.get() or {}).get("storage")
     if not given:
         return ""
-    from sweeps.shared.address import parse_storage, shown
+    from sweeps.shared.server import parse_storage, shown
 
     return shlex.join(["--storage", shown(parse_storage(given))])
 

@@ -16,12 +16,12 @@ from sweeps.cli.options import (
     SpaceArgument,
     duration,
 )
-from sweeps.planning import PlannedTrial, SweepPlan, make_plan, what_a_pruner_sees
+from sweeps.runner.planning import PlannedTrial, SweepPlan, make_plan, what_a_pruner_sees
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sweeps.config import SweepConfig
+    from sweeps.config.sweep import SweepConfig
 
 
 def plan(
@@ -51,8 +51,8 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Validate a space and show what would run; creates nothing."""
-    from sweeps.config import resolve
-    from sweeps.options import RunOptions
+    from sweeps.config.options import RunOptions
+    from sweeps.config.sweep import resolve
 
     options = RunOptions(
         space=space,
@@ -117,7 +117,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
 
 def _print(plan: SweepPlan) -> None:
     from sweeps.cli.console import Terminal
-    from sweeps.report.numbers import counted, format_seconds, printable
+    from sweeps.wording import counted, format_seconds, printable
 
     config, planned = plan.config, plan.trials
     space, size = config.space, config.space.size()
@@ -162,7 +162,7 @@ def _print(plan: SweepPlan) -> None:
 
 
 def _parameter_table(config: SweepConfig) -> Table:
-    from sweeps.report.numbers import printable
+    from sweeps.wording import printable
 
     table = _table("What varies")
     for heading in ("parameter", "kind", "range", "when"):
@@ -173,7 +173,7 @@ def _parameter_table(config: SweepConfig) -> Table:
 
 
 def _trial_table(title: str, planned: list[PlannedTrial]) -> Table:
-    from sweeps.report.numbers import format_value
+    from sweeps.wording import format_value
 
     table = _table(title)
     for heading in ("origin", "engine", "seconds", "parameters"):

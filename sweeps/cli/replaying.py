@@ -13,7 +13,7 @@ from sweeps.cli.reporting import DataOption
 
 if TYPE_CHECKING:
     from sweeps.records import SweepInfo
-    from sweeps.replaying import Replayed
+    from sweeps.runner.replaying import Replayed
 
 _SHOWN = 5
 
@@ -35,8 +35,9 @@ def replay(
 
     With equal versions and processor it must be the same to the bit; else within a tolerance.
     """
+    from sweeps.api import find_trained
     from sweeps.home import Home
-    from sweeps.replaying import find_trained, replay_recorded
+    from sweeps.runner.replaying import replay_recorded
 
     found = Home.resolve(home)
     info, record = find_trained(found, name, trial, tracking_uri)
@@ -60,7 +61,7 @@ def _tell(info: SweepInfo, replayed: Replayed) -> None:
         compared = ", ".join(["every metric", *kept_of_it])
         print(f"{what}, {compared}: the same to the bit")
     else:
-        from sweeps.replaying import TOLERANCE
+        from sweeps.runner.replaying import TOLERANCE
 
         print(f"{what}: {len(replayed.differences)} numbers or arrays differ")
         for difference in replayed.differences[:_SHOWN]:

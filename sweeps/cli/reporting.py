@@ -29,10 +29,10 @@ def report(
     home: HomeOption = None,
 ) -> None:
     """Write a sweep as one HTML page that works offline: who won, how sure that is, what next."""
+    from sweeps.analysis.reading import read_sweep
     from sweeps.home import Home
-    from sweeps.report.reading import read_sweep
-    from sweeps.report.reporting import draw_charts, render_report
-    from sweeps.report.sections import report_sections
+    from sweeps.render.reporting import draw_charts, render_report
+    from sweeps.render.sections import report_sections
 
     found = Home.resolve(home)
     info = found.get(name)

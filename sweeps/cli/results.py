@@ -16,8 +16,8 @@ from sweeps.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sweeps.analysis.rows import SlotRow
     from sweeps.records import SweepInfo
-    from sweeps.report.slots import SlotRow
 
 
 WIDE_CHARACTERS: Final = 100
@@ -29,9 +29,9 @@ def list_sweeps(
     as_json: JsonOption = False,
 ) -> None:
     """List the sweeps of a home, the newest first."""
+    from sweeps.analysis.listing import listing_rows, render_listing
     from sweeps.home import Home
     from sweeps.records import heard
-    from sweeps.report.listing import listing_rows, render_listing
 
     found = Home.resolve(home)
     infos = [info for info in found.sweeps() if show_all or not found.store(info.id).is_archived]
@@ -52,10 +52,10 @@ def list_sweeps(
 
 def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show the best trial observed (not confirmed), or the Pareto front of several objectives."""
+    from sweeps.analysis.summary import summarize
     from sweeps.home import Home
     from sweeps.records import Conclusions
-    from sweeps.report.summary import summarize
-    from sweeps.report.text import render_best
+    from sweeps.render.summaries import render_best
 
     found = Home.resolve(home)
     info = found.get(name)
@@ -83,10 +83,10 @@ def trials(
     as_json: JsonOption = False,
 ) -> None:
     """Show every trial of a sweep, one row a slot; or one of them."""
+    from sweeps.analysis.rows import front_rows, slot_rows
+    from sweeps.analysis.table import write_csv
     from sweeps.home import Home
-    from sweeps.report.slots import front_rows, slot_rows
-    from sweeps.report.table import write_csv
-    from sweeps.report.text import render_trial, render_trials
+    from sweeps.render.summaries import render_trial, render_trials
 
     found = Home.resolve(home)
     info = found.get(name)
@@ -126,7 +126,7 @@ def _console() -> Console:
 
 
 def _write_parquet(rows: Sequence[SlotRow], info: SweepInfo, path: Path) -> None:
-    from sweeps.report.table import to_frame
+    from sweeps.analysis.table import to_frame
 
     try:
         to_frame(rows, objectives=info.objectives, space=info.space).to_parquet(path)

@@ -23,10 +23,10 @@ from sweeps.cli.options import (
     parse_retries,
 )
 from sweeps.cli.reporting import DataOption
-from sweeps.options import RunOptions
+from sweeps.config.options import RunOptions
 
 if TYPE_CHECKING:
-    from sweeps.coordinator.retrying import Retried
+    from sweeps.manage.retrying import Retried
     from sweeps.progress import Mode
 
 
@@ -59,8 +59,8 @@ def retry(
     meanwhile stay as they are; later ones see the new outcomes. Interrupted, the same command or
     the next `sweeps run` goes on.
     """
-    from sweeps.coordinator.retrying import retry as run_again
     from sweeps.home import Home
+    from sweeps.manage.retrying import retry as run_again
 
     found = Home.resolve(home)
     asked = RunOptions(
@@ -85,7 +85,7 @@ def retry(
 
 
 def _tell(retried: Retried, home: str | None) -> None:
-    from sweeps.report.numbers import counted
+    from sweeps.wording import counted
 
     summary = retried.result.summary
     ended = len(retried.trials) - len(retried.failed)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sweeps.addresses import redacted
 from sweeps.cli.cluster import ExecutorOption, ResourcesOption, TrustOption, parse_resources
 from sweeps.cli.exit_codes import WHOLE, exit_code, failure
 from sweeps.cli.finalizing import check_finalizing, finalize_after, is_to_be_finalized
@@ -33,10 +32,11 @@ from sweeps.cli.options import (
     pasteable,
     storage_option,
 )
-from sweeps.options import RunOptions, option_of
+from sweeps.config.options import RunOptions, option_of
+from sweeps.workspace.addresses import redacted
 
 if TYPE_CHECKING:
-    from sweeps.coordinator.run import RunResult
+    from sweeps.launch import RunResult
     from sweeps.progress import Mode
     from sweeps.records.record import SweepInfo
 
@@ -185,8 +185,8 @@ def run(
         tracking_uri=tracking_uri,
     )
     # Here and not above: `sweeps --help` need not wait for Optuna's storages.
-    from sweeps.config import resolve
-    from sweeps.coordinator.run import run_config
+    from sweeps.config.sweep import resolve
+    from sweeps.launch import run_config
 
     progress: Mode = "json" if json else "quiet" if quiet else "auto"
     config = resolve(asked)
@@ -207,9 +207,9 @@ def run(
 
 def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show: bool) -> None:
     from sweeps.cli.console import Terminal
-    from sweeps.report.markdown import render_markdown
-    from sweeps.report.numbers import counted
-    from sweeps.report.text import render_text
+    from sweeps.render.markdown import render_markdown
+    from sweeps.render.summaries import render_text
+    from sweeps.wording import counted
 
     summary = result.summary
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")

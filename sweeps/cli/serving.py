@@ -7,7 +7,6 @@ from typing import Annotated, Final
 
 import typer
 
-from sweeps.addresses import redacted
 from sweeps.cli.mlflow_server import (
     LOOPBACK,
     answering_to,
@@ -17,6 +16,7 @@ from sweeps.cli.mlflow_server import (
     serve,
 )
 from sweeps.errors import UsageError
+from sweeps.workspace.addresses import redacted
 
 _STORES: Final = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 

@@ -11,7 +11,7 @@ import typer
 from sweeps.cli.exit_codes import FAILED
 from sweeps.cli.options import HomeOption, SweepArgument
 from sweeps.errors import UsageError
-from sweeps.steering import PAUSE, STOP, STOP_NOW, Steering, cancelling
+from sweeps.workspace.control_files import PAUSE, STOP, STOP_NOW, Steering, cancelling
 
 if TYPE_CHECKING:
     from sweeps.home import Home

@@ -16,7 +16,7 @@ from sweeps.cli.reporting import DataOption
 from sweeps.tracking.projector import PARENT
 
 if TYPE_CHECKING:
-    from sweeps.coordinator.sending import SyncReport
+    from sweeps.tracking.sync import SyncReport
 
 
 def sync(
@@ -41,13 +41,13 @@ def sync(
     the data of a sweep are gone that pictures are made of (--data). With --to what was made
     offline is published on a server, as if it had been there from the start.
     """
-    from sweeps.addresses import redacted
     from sweeps.errors import UsageError
     from sweeps.home import Home
     from sweeps.records import RecordError, confirmed_by
-    from sweeps.sync import sync_sweep
     from sweeps.tracking.address import resolve_tracking_uri
     from sweeps.tracking.preflight import check_store
+    from sweeps.tracking.sync import sync_sweep
+    from sweeps.workspace.addresses import redacted
 
     if data is not None and name is None:
         raise UsageError("--data names the data of one sweep: give its name, sweeps sync NAME")

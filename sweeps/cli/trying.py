@@ -10,7 +10,7 @@ from sweeps.cli.options import HomeOption, SweepArgument, parse_options
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
-    from sweeps.enqueuing import Enqueued, EnqueuedTrial
+    from sweeps.runner.enqueuing import Enqueued, EnqueuedTrial
 
 
 def try_point(
@@ -36,9 +36,9 @@ def try_point(
 
     Where no trial is left, one more is added. The same point is queued once.
     """
-    from sweeps.enqueuing import enqueue_best_of, enqueue_point
+    from sweeps.api import Sweep
     from sweeps.home import Home
-    from sweeps.sweep import Sweep
+    from sweeps.runner.enqueuing import enqueue_best_of, enqueue_point
 
     if (source is None) == (not values and like is None):
         raise UsageError("give a point (name=value ...) or --from SWEEP, one of both")
@@ -63,7 +63,7 @@ def _trial(like: str | None) -> int | Literal["best"] | None:
 
 
 def _tell(name: str, enqueued: Enqueued) -> None:
-    from sweeps.report.numbers import printable
+    from sweeps.wording import printable
 
     for line in enqueued.left_out:
         print(printable(line))

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from sweeps.addresses import redacted
 from sweeps.cli.browsing import BrowserOption, open_page, wants_browser
 from sweeps.cli.mlflow_server import (
     LOOPBACK,
@@ -21,6 +20,7 @@ from sweeps.cli.options import HomeOption, NewestSweepArgument
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.locating import locate, server_address
 from sweeps.tracking.view import charts_address, view_address
+from sweeps.workspace.addresses import redacted
 
 
 def ui(

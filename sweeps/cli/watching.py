@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sweeps.home import Home
     from sweeps.progress import Progress
     from sweeps.records import SweepInfo
-    from sweeps.steering import Steering
+    from sweeps.workspace.control_files import Steering
 
 LOOK_SECONDS: Final = 0.5
 
@@ -22,7 +22,7 @@ LOOK_SECONDS: Final = 0.5
 def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the sweeps that are running: where, since when, how far."""
     from sweeps.home import Home
-    from sweeps.report.numbers import counted
+    from sweeps.wording import counted
 
     found = Home.resolve(home)
     rows = [_row(found, i) for i in found.sweeps() if found.is_running(i.id)]
@@ -48,10 +48,10 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
 ) -> None:
     """Follow a sweep that runs elsewhere, until it ends; Ctrl-C ends the watching only."""
+    from sweeps.analysis.summary import summarize
     from sweeps.home import Home
     from sweeps.progress import make_progress
-    from sweeps.report.summary import summarize
-    from sweeps.steering import Steering
+    from sweeps.workspace.control_files import Steering
 
     found = Home.resolve(home)
     info = found.get(name)
@@ -91,7 +91,7 @@ def watch(
 
 
 def _tell_pause(steering: Steering, was_paused: bool, shown: Progress) -> bool:
-    from sweeps.steering import PAUSE
+    from sweeps.workspace.control_files import PAUSE
 
     is_paused = PAUSE in steering.asked()
     if is_paused != was_paused:
@@ -100,8 +100,8 @@ def _tell_pause(steering: Steering, was_paused: bool, shown: Progress) -> bool:
 
 
 def _row(home: Home, info: SweepInfo) -> dict[str, object]:
-    from sweeps.report.slots import best_row, front_rows, slot_rows
-    from sweeps.steering import PAUSE, Steering
+    from sweeps.analysis.rows import best_row, front_rows, slot_rows
+    from sweeps.workspace.control_files import PAUSE, Steering
 
     store = home.store(info.id)
     records = store.read_all()

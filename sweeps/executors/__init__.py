@@ -1,7 +1,7 @@
 """Executors: where attempts run. One small protocol, adapters beside it."""
 
 from sweeps.executors.attempt import Attempt
-from sweeps.executors.in_process import InProcessExecutor
+from sweeps.executors.local.in_process import InProcessExecutor
 from sweeps.executors.protocol import Executor, Judge, Listener
 
 __all__ = ["Attempt", "Executor", "InProcessExecutor", "Judge", "Listener"]

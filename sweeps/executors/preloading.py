@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sweeps.experiment import Experiment, PreparedData
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiments.loading import load_experiment
 
 ENVIRONMENT: Final = {
     # A process per core: more threads only wait for each other. And forking needs a process

@@ -30,11 +30,11 @@ def make_progress(mode: Mode) -> Progress:
     if mode not in get_args(Mode):
         raise ValueError(f"progress mode {mode!r} is none of {', '.join(get_args(Mode))}")
     if mode == "json":
-        from sweeps.progress.json_lines import JsonLines
+        from sweeps.progress.lines import JsonLines
 
         return JsonLines(sys.stdout)
     if mode == "quiet":
-        from sweeps.progress.quiet import Quiet
+        from sweeps.progress.lines import Quiet
 
         return Quiet(sys.stderr)
     if mode == "auto" and _in_notebook():
@@ -45,7 +45,7 @@ def make_progress(mode: Mode) -> Progress:
         from sweeps.progress.live import LiveDisplay
 
         return LiveDisplay(sys.stderr)
-    from sweeps.progress.plain import PlainLines
+    from sweeps.progress.lines import PlainLines
 
     return PlainLines(sys.stderr)
 

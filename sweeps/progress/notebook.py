@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sweeps.progress.tally import Tally
-from sweeps.report.numbers import format_metric, format_params, format_seconds
-from sweeps.report.verdict import failure_line, front_line, progress_line
+from sweeps.render.verdict import failure_line, front_line, progress_line
+from sweeps.wording import format_metric, format_params, format_seconds
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
+    from sweeps.analysis.summary import Summary
     from sweeps.experiment import TrialSpec
     from sweeps.records.record import Record, SweepInfo
-    from sweeps.report.summary import Summary
 
 PAUSE_SECONDS: Final = 0.5
 """Between two drawings: each is a message to the browser."""

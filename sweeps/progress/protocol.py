@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
+    from sweeps.analysis.summary import Summary
     from sweeps.experiment import TrialSpec
     from sweeps.records.record import Record, SweepInfo
-    from sweeps.report.summary import Summary
 
 
 class Progress(Protocol):

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
+from sweeps.analysis.rows import SlotRow, best_row, front_rows, slot_row, slot_rows
 from sweeps.records.finalized import confirmed_by
-from sweeps.report.numbers import first_line
-from sweeps.report.slots import SlotRow, best_row, front_rows, slot_row, slot_rows
+from sweeps.wording import first_line
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value

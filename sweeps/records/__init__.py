@@ -1,17 +1,6 @@
 """Records: what is known of every attempt; written first, and all else is made from them."""
 
 from sweeps.records.code import CodeHistory, ExperimentCode, SourceFile
-from sweeps.records.documents import (
-    DamagedFileError,
-    DamagedRecordWarning,
-    RecordError,
-    Report,
-    heard,
-    listed,
-    put_aside,
-    warn,
-)
-from sweeps.records.ending import Ending, SweepStatus
 from sweeps.records.finalized import (
     BLOCK,
     FINALIST,
@@ -21,16 +10,31 @@ from sweeps.records.finalized import (
     confirmed_by,
     is_finalist,
 )
-from sweeps.records.foreign import Foreign, keep_foreign, read_foreign
 from sweeps.records.generations import Generation, UnfinishedSlot
 from sweeps.records.hunches import Hunch, Hunches
-from sweeps.records.notes import SWEEP, Notes
-from sweeps.records.pareto import leading, need_one_objective, pareto_front, values_of
-from sweeps.records.ranking import ranked
+from sweeps.records.notes import (
+    SWEEP,
+    Ending,
+    Foreign,
+    Notes,
+    SweepStatus,
+    keep_foreign,
+    read_foreign,
+)
+from sweeps.records.ranking import leading, need_one_objective, pareto_front, ranked, values_of
 from sweeps.records.record import Checked, Outcome, Record, SweepInfo
-from sweeps.records.recovering import attempts_put_aside, recover, write_missing
 from sweeps.records.retries import Retries, Retry, trials_to_retry
-from sweeps.records.store import RecordStore
+from sweeps.records.schema import (
+    DamagedFileError,
+    DamagedRecordWarning,
+    RecordError,
+    Report,
+    heard,
+    listed,
+    put_aside,
+    warn,
+)
+from sweeps.records.store import RecordStore, attempts_put_aside, recover, write_missing
 
 __all__ = [
     "BLOCK",

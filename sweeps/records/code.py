@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sweeps.records.documents import json_bytes, read_numbered
-from sweeps.records.files import write_atomically
-from sweeps.records.shapes import Count, Digest, Line
+from sweeps.records.schema import Count, Digest, Line, json_bytes, read_numbered
+from sweeps.workspace.files import write_atomically
 
 _FILE: Final = "code-{}.json"
 _SOURCES: Final = (".py", ".sh", ".R")

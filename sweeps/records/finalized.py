@@ -13,19 +13,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sweeps.records.documents import (
+from sweeps.records.record import Record, SweepInfo
+from sweeps.records.schema import (
+    AttemptKey,
+    Count,
     DamagedFileError,
+    Line,
     Report,
     heard,
     json_bytes,
     listed,
     put_aside,
     read_document,
+    shaped,
     warn,
 )
-from sweeps.records.files import write_atomically
-from sweeps.records.record import Record, SweepInfo
-from sweeps.records.shapes import AttemptKey, Count, Line, shaped
+from sweeps.workspace.files import write_atomically
 
 FILE: Final = "finalized.json"
 FINALIST, BLOCK = "finalist", "block"

@@ -21,7 +21,9 @@ from typing import IO, Any, Final
 
 import numpy as np
 
-from sweeps.records.bounds import (
+from sweeps.records.record import Record
+from sweeps.records.schema import NewerError, check_sampled, json_bytes, shaped, unreadable
+from sweeps.workspace.files import (
     MOST_UNPACKED,
     FormatError,
     NoFileError,
@@ -33,10 +35,6 @@ from sweeps.records.bounds import (
     reading,
     unpacked,
 )
-from sweeps.records.documents import json_bytes, unreadable
-from sweeps.records.record import Record
-from sweeps.records.sampled import check_sampled
-from sweeps.records.shapes import NewerError, shaped
 
 FORMAT_VERSION: Final = 1
 _MAGIC: Final = b"sweeps-record"

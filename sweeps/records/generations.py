@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from search_spaces.parameters import Value
-from sweeps.records.shapes import Count, Line, Members, Moment
+from sweeps.records.schema import Count, Line, Members, Moment
 
 _Facts = Mapping[str, Any]
 _Choice = Annotated[_Facts, Members({"name": str, "options": _Facts})]

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from search_spaces.parameters import Value
-from sweeps.records.documents import listed, read_document
-from sweeps.records.files import sync_folder, write_atomically
-from sweeps.records.shapes import Count, Line, shaped
+from sweeps.records.schema import Count, Line, listed, read_document, shaped
+from sweeps.workspace.files import sync_folder, write_atomically
 
 _HUNCH: Final = "hunch-{:04d}.json"
 _SLOT: Final = "hunch-{:04d}.slot"

@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from sweeps.records.bounds import (
+from sweeps.records.schema import RecordError, unreadable
+from sweeps.workspace.files import (
     FormatError,
     NoFileError,
     check_unpacked,
@@ -24,7 +25,6 @@ from sweeps.records.bounds import (
     read_file,
     unpacked,
 )
-from sweeps.records.documents import RecordError, unreadable
 
 MOST_BYTES: Final = 64 * 2**20
 """Of one attempt's files, together."""

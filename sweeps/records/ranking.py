@@ -1,11 +1,15 @@
-"""Which trials of a sweep are best."""
+"""Which trials of a sweep are best, by one objective or by several."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, TypeVar
 
-from sweeps.records.record import Record
+import numpy as np
+
+from search_spaces.objectives import Objective
+from sweeps.errors import UsageError
+from sweeps.records.record import Record, SweepInfo
 
 
 def ranked(records: Iterable[Record], direction: Literal["maximize", "minimize"]) -> list[Record]:
@@ -14,3 +18,105 @@ def ranked(records: Iterable[Record], direction: Literal["maximize", "minimize"]
     final = {record.spec.slot: record for record in records if record.ends_slot}
     complete = [(r.objective, r) for r in final.values() if r.objective is not None]
     return [r for _, r in sorted(complete, key=lambda pair: (sign * pair[0], pair[1].spec.slot))]
+
+
+# What is best where several things count: the trials that no other one beats in all of them.
+#
+# A trial dominates another if it is at least as good in every objective and better in one; those
+# that none dominates are the Pareto front. With one objective the front is the best trial, and
+# those that equal it.
+
+
+Values = tuple[float, ...]
+"""One value an objective, in their order."""
+
+T = TypeVar("T")
+
+
+def values_of(record: Record, objectives: Sequence[Objective]) -> Values | None:
+    """Return what an attempt is worth; None unless it is complete, with a value of each."""
+    metrics = record.result.metrics if record.result else {}
+    return values_among(record.objective, metrics, objectives)
+
+
+def values_among(
+    first: float | None, metrics: Mapping[str, float], objectives: Sequence[Objective]
+) -> Values | None:
+    """Return the first objective's value and those of the others; None if one is lacking."""
+    if first is None or any(one.metric not in metrics for one in objectives[1:]):
+        return None
+    return (first, *(metrics[one.metric] for one in objectives[1:]))
+
+
+def gains_of(values: Values, objectives: Sequence[Objective]) -> Values:
+    """Return values so that more is better in each."""
+    return tuple(one.gain(value) for one, value in zip(objectives, values, strict=True))
+
+
+def covers(gains: Values, others: Values) -> bool:
+    """Whether the first are at least as good in everything."""
+    return all(one >= other for one, other in zip(gains, others, strict=True))
+
+
+def front_of(
+    items: Iterable[T], values: Callable[[T], Values | None], objectives: Sequence[Objective]
+) -> list[T]:
+    """Return what nothing dominates, the best by the first objective first; else in their order.
+
+    Args:
+        items: Such as trials.
+        values: Returns what one is worth; None of one that does not take part.
+        objectives: What counts.
+    """
+    worth = [(gains_of(found, objectives), item) for item in items if (found := values(item))]
+    distinct = sorted({gains for gains, _ in worth}, reverse=True)
+    front = np.empty((len(distinct), len(objectives)))
+    there: set[Values] = set()
+    for gains in distinct:  # in this order nothing is dominated by what comes later
+        known = len(there)
+        if not (front[:known] >= gains).all(axis=1).any():
+            front[known] = gains
+            there.add(gains)
+    chosen = [(gains, item) for gains, item in worth if gains in there]
+    return [item for _, item in sorted(chosen, key=lambda pair: pair[0], reverse=True)]
+
+
+def pareto_front(records: Iterable[Record], objectives: Sequence[Objective]) -> list[Record]:
+    """Return the records of the trials on the front, the best by the first objective first."""
+    complete = ranked(records, objectives[0].direction)
+    in_order = sorted(complete, key=lambda record: record.spec.slot)
+    return front_of(in_order, lambda record: values_of(record, objectives), objectives)
+
+
+def leading(records: Iterable[Record], objectives: Sequence[Objective]) -> list[Record]:
+    """Return the records of complete trials: the front, then the others by the first objective."""
+    complete = ranked(records, objectives[0].direction)
+    if len(objectives) == 1:
+        return complete
+    complete = [record for record in complete if values_of(record, objectives) is not None]
+    front = pareto_front(complete, objectives)
+    keys = {record.spec.key for record in front}
+    return [*front, *(record for record in complete if record.spec.key not in keys)]
+
+
+def worth_keeping(
+    records: Iterable[Record], objectives: Sequence[Objective], count: int
+) -> list[Record]:
+    """Return the front and the best `count` by the first objective; with one, the best `count`."""
+    complete = ranked(records, objectives[0].direction)
+    front = pareto_front(complete, objectives) if len(objectives) > 1 else []
+    return list({record.spec.key: record for record in (*front, *complete[:count])}.values())
+
+
+def need_one_objective(info: SweepInfo) -> None:
+    """Refuse a sweep that has no best trial, to who needs one.
+
+    Raises:
+        UsageError: It has several objectives.
+    """
+    if info.has_front:
+        metrics = ", ".join(one.metric for one in info.objectives)
+        raise UsageError(
+            f"sweep {info.name!r} has several objectives ({metrics}), so no trial of it is best; "
+            f"take one of its Pareto front: sweeps best {info.name}, or Sweep.pareto_front()"
+        )

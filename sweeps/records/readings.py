@@ -17,30 +17,27 @@ from typing import Any, Final
 
 import numpy as np
 
-from sweeps.records.bounds import FormatError, NoFileError, open_file
-from sweeps.records.documents import (
+from sweeps.records.format import pack_arrays, unpack_arrays
+from sweeps.records.schema import (
+    AttemptKey,
+    Count,
     DamagedFileError,
+    Digest,
+    Line,
+    Moment,
     RecordError,
     Report,
+    SweepKey,
+    SweepName,
     heard,
     json_bytes,
     listed,
     read_document,
+    shaped,
     unreadable,
     warn,
 )
-from sweeps.records.files import write_atomically
-from sweeps.records.format import pack_arrays, unpack_arrays
-from sweeps.records.shapes import (
-    AttemptKey,
-    Count,
-    Digest,
-    Line,
-    Moment,
-    SweepKey,
-    SweepName,
-    shaped,
-)
+from sweeps.workspace.files import FormatError, NoFileError, open_file, write_atomically
 
 _NUMBER: Final = re.compile(r"([0-9]{4,})\.(json|npz).*")
 _LIST_REMEDY: Final = (

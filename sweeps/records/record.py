@@ -18,7 +18,7 @@ from sweeps.records.generations import (
     UnfinishedSlot,
     generation_at,
 )
-from sweeps.records.shapes import Count, Digest, Line, Members, Moment, SweepKey, SweepName
+from sweeps.records.schema import Count, Digest, Line, Members, Moment, SweepKey, SweepName
 
 VERSION: Final = 1
 """Of `sweep.json`."""

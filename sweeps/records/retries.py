@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from sweeps.errors import UsageError
-from sweeps.records.documents import read_numbered
-from sweeps.records.files import write_atomically
 from sweeps.records.record import Record
-from sweeps.records.shapes import AttemptKey, Count
+from sweeps.records.schema import AttemptKey, Count, read_numbered
+from sweeps.workspace.files import write_atomically
 
 _FILE: Final = "retry-{}.json"
 

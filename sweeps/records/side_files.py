@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps.records.code import CodeHistory
-from sweeps.records.documents import RecordError
 from sweeps.records.finalized import Conclusions
 from sweeps.records.hunches import Hunches
 from sweeps.records.notes import Notes
+from sweeps.records.schema import RecordError
 from sweeps.records.store import RecordStore
 
 

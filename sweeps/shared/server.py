@@ -1,4 +1,4 @@
-"""A PostgreSQL server: connections that survive its restarts, and what its errors mean."""
+"""The address of a shared storage: checked, and never shown with its password."""
 
 from __future__ import annotations
 
@@ -14,10 +14,83 @@ import sqlalchemy
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeps.databases.waiting import Patience, Trouble
 from sweeps.errors import StoreError, UsageError
-from sweeps.shared.address import parse_storage, shown
-from sweeps.shared.schema import TABLES, THERE
+from sweeps.workspace.addresses import HARMLESS
+from sweeps.workspace.databases import Patience, Trouble
+from sweeps.workspace.names import did_you_mean
+
+# The address of a shared storage: checked, and never shown with its password.
+
+
+ENVIRONMENT: Final = "SWEEPS_STORAGE"
+_DRIVERS: Final = ("postgresql", "postgresql+psycopg")
+_EXAMPLE: Final = "postgresql+psycopg://USER@HOST/DATABASE"
+
+
+def parse_storage(text: str) -> URL:
+    """Return the address that `--storage` names.
+
+    A password may stand in it; better it stands in `PGPASSWORD` or `~/.pgpass`, since others can
+    see the options of a command.
+
+    Raises:
+        UsageError: It is no address of a PostgreSQL database.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise UsageError(f"--storage: not an address; write {_EXAMPLE}") from None
+    if url.drivername not in _DRIVERS:
+        raise UsageError(
+            f"--storage {shown(url)}: {url.drivername!r} is not supported"
+            f"{did_you_mean(url.drivername, _DRIVERS)}; write {_EXAMPLE}, or leave it out: "
+            "studies then are in the home's own SQLite file"
+        )
+    if not url.database:
+        raise UsageError(f"--storage {shown(url)}: it names no database; write {_EXAMPLE}")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def shown(url: URL) -> str:
+    """Return an address fit for a terminal, a log or a hint: whose it is, and no secret."""
+    query = {name: value if name in HARMLESS else "***" for name, value in url.query.items()}
+    return url.set(query=query).render_as_string(hide_password=True)
+
+
+# Our tables in the shared database, beside Optuna's.
+
+
+THERE: Final = "SELECT to_regclass('sweeps_lease')"
+TABLES: Final = (
+    "CREATE TABLE IF NOT EXISTS sweeps_storage (id text PRIMARY KEY)",
+    "INSERT INTO sweeps_storage VALUES (replace(gen_random_uuid()::text, '-', ''))",
+    """CREATE TABLE IF NOT EXISTS sweeps_file (
+        path text COLLATE "C" PRIMARY KEY,
+        digest text NOT NULL,
+        data bytea NOT NULL
+    )""",
+    # Bytes that are compressed already, as records are, gain nothing by it.
+    "ALTER TABLE sweeps_file ALTER COLUMN data SET STORAGE EXTERNAL",
+    """CREATE TABLE IF NOT EXISTS sweeps_lease (
+        sweep_id text PRIMARY KEY,
+        token bigint NOT NULL,
+        home text NOT NULL,
+        holder text NOT NULL,
+        since timestamptz NOT NULL,
+        expires timestamptz NOT NULL
+    )""",
+)
+"""`sweeps_storage`: one row, by which a home knows its database wherever that is.
+
+`sweeps_file`: the files of the home, `path` relative to it, `digest` their SHA-256 (hex).
+
+`sweeps_lease`: who may write of a sweep. `token` grows with every holder: a write that carries an
+older one is refused.
+"""
+
 
 T = TypeVar("T")
 

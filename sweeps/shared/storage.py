@@ -8,13 +8,11 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from sweeps.errors import UsageError
-from sweeps.locks import is_locked
-from sweeps.records.files import make_folder
 from sweeps.shared.lease import Holder, Lease, holder_of
-from sweeps.shared.manifest import Manifest
-from sweeps.shared.remote import RemoteFiles
 from sweeps.shared.server import StorageServer, open_server
-from sweeps.shared.working_copy import FIXED, WorkingCopy
+from sweeps.shared.working_copy import FIXED, Manifest, RemoteFiles, WorkingCopy
+from sweeps.workspace.files import make_folder
+from sweeps.workspace.locks import is_locked
 
 
 class SharedStorage:

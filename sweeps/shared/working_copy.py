@@ -1,4 +1,4 @@
-"""A home as the working copy of a shared database: what changed here goes there, and back.
+"""Attempts that came too late: recorded on a host that had lost the sweep, or could not say so.
 
 Three states of a file are compared: here, there, and as both last had it (the manifest). Whoever
 changed it wins; if both did, the database does. Records, weights and what attempts wrote
@@ -9,18 +9,218 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+import secrets
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sweeps.records.bounds import FormatError
-from sweeps.records.files import make_folder, write_atomically
+from sqlalchemy import Connection, text
+
 from sweeps.records.format import unseal
-from sweeps.shared.late import ENDING, late_records
 from sweeps.shared.lease import Lease
-from sweeps.shared.manifest import Common, Manifest
-from sweeps.shared.remote import RemoteFiles, few_at_once
+from sweeps.shared.server import StorageServer
+from sweeps.workspace.files import FormatError, make_folder, write_atomically
+
+# Attempts that came too late: recorded on a host that had lost the sweep, or could not say so.
+#
+# Another host has run the trial again meanwhile, and what it recorded counts.
+
+
+ENDING: Final = ".late"
+"""What their files are called from then on."""
+_RECORD: Final = ".record"
+
+
+def late_records(here: Collection[str], there: Collection[str]) -> list[str]:
+    """Return the records, of those only here, whose slot has a later attempt there.
+
+    Args:
+        here: Paths of records, `.../<slot>-<attempt>.record`, and others.
+        there: The same.
+    """
+    last: dict[tuple[str, str], int] = {}
+    for path in there:
+        if path.endswith(_RECORD):
+            slot, attempt = _parts(path)
+            last[slot] = max(last.get(slot, 0), attempt)
+    late = [path for path in here if path.endswith(_RECORD) and path not in there]
+    return [path for path in late if _parts(path)[1] < last.get(_parts(path)[0], 0)]
+
+
+def _parts(path: str) -> tuple[tuple[str, str], int]:
+    folder, _, name = path.rpartition("/")
+    slot, _, attempt = name.removesuffix(_RECORD).partition("-")
+    return (folder, slot), int(attempt)
+
+
+# What a home and its database had in common when they last met: digests by path.
+#
+# So that what has changed since is known to have changed here, or there. A SQLite file, since
+# several commands may work on one home at a time.
+
+
+FILE: Final = "shared.db"
+"""In a home that is a working copy."""
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS home (id TEXT NOT NULL, storage TEXT NOT NULL, "
+    "server TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS common (path TEXT PRIMARY KEY, digest TEXT NOT NULL, "
+    "size INTEGER NOT NULL, changed INTEGER NOT NULL)",
+)
+_BUSY_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Common:
+    """A file as it was when both had it.
+
+    Attributes:
+        digest: SHA-256 (hex).
+        size: In bytes.
+        changed: Time of its last change here, nanoseconds; with the size it tells whether the file
+            has to be read again.
+    """
+
+    digest: str
+    size: int
+    changed: int
+
+
+class Manifest:
+    """The file `shared.db` of a home."""
+
+    def __init__(self, home: Path) -> None:
+        self._file = home / FILE
+
+    def storage(self) -> tuple[str, str] | None:
+        """Return id and address (without a password) of the database that the home copies."""
+        if not self._file.exists():
+            return None
+        with self._open() as database:
+            row = database.execute("SELECT storage, server FROM home").fetchone()
+        return (str(row[0]), str(row[1])) if row else None
+
+    def bind(self, storage: str, server: str) -> str:
+        """Note whose copy the home is, the first time; return the id of the home."""
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA:
+                database.execute(statement)
+            if database.execute("SELECT 1 FROM home").fetchone() is None:
+                own = secrets.token_hex(8)
+                database.execute("INSERT INTO home VALUES (?, ?, ?)", (own, storage, server))
+            database.execute("COMMIT")
+            return str(database.execute("SELECT id FROM home").fetchone()[0])
+
+    def read(self, prefix: str) -> dict[str, Common]:
+        """Return what is known of the paths that begin so."""
+        query = "SELECT path, digest, size, changed FROM common WHERE path >= ? AND path < ?"
+        with self._open() as database:
+            rows = database.execute(query, (prefix, prefix + "\U0010ffff")).fetchall()
+        return {path: Common(digest, size, changed) for path, digest, size, changed in rows}
+
+    def note(self, known: Mapping[str, Common], gone: Iterable[str] = ()) -> None:
+        """Note files that both have now, and those that neither has."""
+        rows = [(path, one.digest, one.size, one.changed) for path, one in known.items()]
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany("INSERT OR REPLACE INTO common VALUES (?, ?, ?, ?)", rows)
+            database.executemany("DELETE FROM common WHERE path = ?", [(path,) for path in gone])
+            database.execute("COMMIT")
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(
+            sqlite3.connect(self._file, timeout=_BUSY_SECONDS, isolation_level=None)
+        ) as database:
+            # Lost with the power: the files then are compared by what they hold, nothing else.
+            database.execute("PRAGMA synchronous=OFF")
+            yield database
+
+
+# The files of a home as the database has them.
+
+
+FILES_AT_ONCE: Final = 32
+
+_LIST: Final = text("SELECT path, digest FROM sweeps_file WHERE path >= :prefix AND path < :beyond")
+_READ: Final = text("SELECT path, data FROM sweeps_file WHERE path = ANY(:paths)")
+_WRITE: Final = text(
+    "INSERT INTO sweeps_file (path, digest, data) VALUES (:path, :digest, :data) "
+    "ON CONFLICT (path) DO UPDATE SET digest = excluded.digest, data = excluded.data"
+)
+_DELETE: Final = text("DELETE FROM sweeps_file WHERE path = ANY(:paths)")
+
+
+def few_at_once(paths: Sequence[str]) -> Iterator[list[str]]:
+    """Yield paths in their order, so many together as memory takes: `.files` may be large."""
+    some: list[str] = []
+    for path in paths:
+        if some and (path.endswith(".files") or len(some) == FILES_AT_ONCE):
+            yield some
+            some = []
+        some.append(path)
+        if path.endswith(".files"):
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+class RemoteFiles:
+    """Reads and writes the files; each call is one transaction, or a few."""
+
+    def __init__(self, server: StorageServer) -> None:
+        self._server = server
+
+    def digests(self, prefix: str) -> dict[str, str]:
+        """Return the SHA-256 (hex) of the files whose path begins so."""
+        beyond = prefix + "\U0010ffff"
+        asked = {"prefix": prefix, "beyond": beyond}
+        rows = self._server.run(lambda connection: connection.execute(_LIST, asked).all())
+        return {row.path: row.digest for row in rows}
+
+    def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield the files, a few at a time; one that is gone meanwhile is left out."""
+        for some in few_at_once(paths):
+            rows = self._server.run(partial(_read, {"paths": some}))
+            yield from ((path, bytes(data)) for path, data in rows)
+
+    def change(
+        self,
+        written: Mapping[str, tuple[str, bytes]],
+        deleted: Collection[str],
+        lease: Lease | None,
+    ) -> None:
+        """Write and delete files, all or none.
+
+        Args:
+            written: Digest and content by path.
+            deleted: Paths.
+            lease: Whoever writes of a sweep has its lease; None for what needs none.
+
+        Raises:
+            LeaseLost: Somebody else has it.
+        """
+
+        def change(connection: Connection) -> None:
+            if lease is not None:
+                lease.fence(connection)
+            for path, (digest, data) in written.items():
+                connection.execute(_WRITE, {"path": path, "digest": digest, "data": data})
+            if deleted:
+                connection.execute(_DELETE, {"paths": list(deleted)})
+
+        self._server.run(change)
+
+
+def _read(paths: Mapping[str, list[str]], connection: Connection) -> Sequence[Any]:
+    return connection.execute(_READ, paths).all()
+
 
 ROOTS: Final = ("records", "test")
 """Folders of a home that are shared; databases of MLflow and pictures are made from them."""

@@ -25,7 +25,7 @@ from typing import Any, Final
 import optuna
 
 from sweeps.errors import UsageError
-from sweeps.naming import did_you_mean
+from sweeps.workspace.names import did_you_mean
 
 SAMPLERS: Final = ("tpe", "random", "qmc", "grid")
 PRUNERS: Final = ("none", "median", "hyperband", "asha")

@@ -1,10 +1,10 @@
-"""The Optuna study of a sweep: complete slots in, outcomes told."""
+"""Writes what must not be written twice, though connections are cut and Optuna tries again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Protocol, TypeVar
 
 import optuna
 import sqlalchemy
@@ -12,13 +12,88 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.objectives import Direction
-from sweeps.databases import Patience
-from sweeps.failpoints import reached
 from sweeps.records import Record
+from sweeps.study.backends import Database, place_of
 from sweeps.study.mirror import DIVERGED_CONSTRAINT, Told
-from sweeps.study.once import Guard, Once
-from sweeps.study.places import Database, place_of
 from sweeps.study.proposals import Proposal
+from sweeps.workspace.databases import Patience
+from sweeps.workspace.failpoints import reached
+
+# Writes what must not be written twice, though connections are cut and Optuna tries again.
+#
+# A transaction whose connection was cut may have been committed, or may still be. Optuna repeats
+# some by itself, which would store a slot twice. So a repetition is stopped where it begins,
+# everything under way is waited for, and what is there by then is not written again.
+
+
+T = TypeVar("T")
+
+
+class Guard(Protocol):
+    """The right to write of a sweep that hosts share."""
+
+    def fence(self, connection: sqlalchemy.Connection) -> None:
+        """Refuse a transaction of who has lost that right."""
+
+    def settle(self) -> None:
+        """Wait until no transaction of ours is under way, also one that was cut off."""
+
+
+class _Unanswered(Exception):  # noqa: N818, not an error
+    """A transaction was cut off, and Optuna was about to repeat it."""
+
+
+class Once:
+    """Watches the transactions of an engine."""
+
+    def __init__(self, engine: sqlalchemy.Engine, guard: Guard | None) -> None:
+        """Begin to watch, where hosts share the database; a file is cut off by nothing."""
+        self._guard = guard
+        self._transactions, self._only_one = 0, False
+        if guard is not None:
+            sqlalchemy.event.listen(engine, "begin", self._begin)
+
+    def write(self, write: Callable[[], T], find: Callable[[], T | None]) -> Callable[[], T]:
+        """Return what writes once, however often it is called until it returns.
+
+        Args:
+            write: One transaction of Optuna's.
+            find: Returns what was written, None if it was not.
+        """
+        is_first = True
+
+        def write_once() -> T:
+            nonlocal is_first
+            while True:
+                found = None if is_first else self._found(find)
+                is_first = False
+                if found is not None:
+                    return found
+                with suppress(_Unanswered), self._one_transaction():
+                    return write()
+
+        return write_once
+
+    def _found(self, find: Callable[[], T | None]) -> T | None:
+        if self._guard is not None:
+            self._guard.settle()
+        return find()
+
+    @contextmanager
+    def _one_transaction(self) -> Iterator[None]:
+        self._transactions, self._only_one = 0, True
+        try:
+            yield
+        finally:
+            self._only_one = False
+
+    def _begin(self, connection: sqlalchemy.Connection) -> None:
+        assert self._guard is not None
+        self._transactions += 1
+        if self._only_one and self._transactions > 1:
+            raise _Unanswered
+        self._guard.fence(connection)
+
 
 ATTEMPTS: Final = "attempts"
 """User attribute of a slot: number of its last attempt that was begun."""

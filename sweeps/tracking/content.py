@@ -1,4 +1,4 @@
-"""What a run says, made from a record alone: names, tags, parameters, metrics, status, times.
+"""What MLflow accepts, and how we stay inside it: allowed characters, lengths, batch sizes.
 
 Everything is a function of sweep and record, times included, so that projecting a record twice
 writes the same run. No MLflow here.
@@ -6,23 +6,168 @@ writes the same run. No MLflow here.
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
-from collections.abc import Iterator, Mapping
+import math
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from search_spaces.objectives import in_words
 from sweeps.records.confusion import confusion_tags
 from sweeps.records.record import Outcome, Record, SweepInfo
-from sweeps.tracking.limits import (
-    MAX_PARAM_CHARACTERS,
-    MAX_TAG_CHARACTERS,
-    fit,
-    is_finite,
-    safe_key,
-)
-from sweeps.tracking.remarks import label_params, why
+
+# What MLflow accepts, and how we stay inside it: allowed characters, lengths, batch sizes.
+#
+# Limits: MLflow's REST API documentation (`runs/log-batch`) and `mlflow.utils.validation` 3.17.
+
+
+MAX_KEY_CHARACTERS: Final = 250
+MAX_PARAM_CHARACTERS: Final = 6000
+MAX_TAG_CHARACTERS: Final = 8000
+MAX_METRICS_PER_BATCH: Final = 800
+"""1000 entities (and 1000 metrics) fit a batch; the rest is for parameters and tags."""
+MAX_PARAMS_PER_BATCH: Final = 100
+MAX_TAGS_PER_BATCH: Final = 100
+
+_MARK: Final = " ... [truncated]"
+_Item = TypeVar("_Item")
+
+
+def safe_key(key: str) -> str:
+    """Return a key that MLflow accepts: other characters become `_`, too long ones are cut."""
+    cleaned = re.sub(r"[^\w\-. :/]", "_", key)[:MAX_KEY_CHARACTERS] or "_"
+    # MLflow reads a key as a path and refuses one that could be written in another way.
+    if posixpath.normpath(cleaned) != cleaned or cleaned[0] in "./":
+        cleaned = re.sub(r"[/.]", "_", cleaned)
+    return cleaned
+
+
+def fit(values: Mapping[str, str], max_characters: int) -> tuple[dict[str, str], list[str]]:
+    """Return the values with safe keys and cut to length, and the keys of those that were cut."""
+    cut = [safe_key(key) for key, value in values.items() if len(value) > max_characters]
+    return {safe_key(k): _truncate(v, max_characters) for k, v in values.items()}, cut
+
+
+def is_finite(value: object) -> bool:
+    """Whether a metric may be sent: MLflow stores NaN as 0 and infinity as 1.8e308."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def chunks(items: Iterable[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    """Yield the items in groups of at most `size`."""
+    rest = list(items)
+    for start in range(0, len(rest), size):
+        yield rest[start : start + size]
+
+
+def _truncate(value: str, max_characters: int) -> str:
+    if len(value) <= max_characters:
+        return value
+    return value[: max_characters - len(_MARK)] + _MARK
+
+
+# What a run says in a few words for people to sort and filter by: why it ended, short labels.
+
+
+WHY_CHARACTERS: Final = 80
+LABEL_CHARACTERS: Final = 9
+"""Where MLflow's parallel coordinates cut a word, so that different ones may look the same."""
+LABEL_SUFFIX: Final = "_label"
+
+
+def why(record: Record) -> str:
+    """Return why an attempt ended: `early stopping, epoch 12`, `ValueError: too deep`."""
+    history = record.result.history if record.result else {}
+    epochs = max((len(values) for values in history.values()), default=0)
+    at = f", epoch {epochs}" if epochs else ""
+    if record.outcome == "failed":
+        lines = (line.strip() for line in (record.error or "").splitlines())
+        message = next((line for line in lines if line), "")
+        text = (
+            message
+            if record.reason in {"error", "invalid"} and message
+            else f"{record.reason} {message}"
+        )
+        clean = "".join(c if c.isprintable() else "?" for c in text.strip())
+        return clean if len(clean) <= WHY_CHARACTERS else f"{clean[: WHY_CHARACTERS - 3]}..."
+    return f"{record.reason.replace('_', ' ')}{at}"
+
+
+def label_params(record: Record) -> dict[str, str]:
+    """Return `<name>_label` for each choice whose words are longer than the UI shows in a chart."""
+    labels = {}
+    for name, text in record.distributions.items():
+        choices = [str(choice) for choice in _choices(text)]
+        chosen = str(record.params.get(name))
+        if any(len(choice) > LABEL_CHARACTERS for choice in choices) and chosen in choices:
+            labels[f"{name}{LABEL_SUFFIX}"] = _labels(choices)[choices.index(chosen)]
+    return labels
+
+
+def _choices(distribution: str) -> list[object]:
+    attributes = json.loads(distribution).get("attributes", {})
+    return list(attributes.get("choices", []))
+
+
+def _labels(choices: list[str]) -> list[str]:
+    """Return words short enough, each different: `cate~ropy` and `cate~inge`."""
+    plain = [c.strip("[]()").replace(", ", "-") for c in choices]  # [64, 32] is 64-32
+    short = [text if len(text) <= LABEL_CHARACTERS else f"{text[:4]}~{text[-4:]}" for text in plain]
+    return [
+        label if short.count(label) == 1 else f"{label[: LABEL_CHARACTERS - 3]}~{number}"
+        for number, label in enumerate(short)
+    ]
+
+
+# The data of a run as MLflow's dataset input: its column and its filter tell them apart.
+
+
+CONTEXT: Final = "training"
+_DIGEST_CHARACTERS: Final = 36
+_NAME_CHARACTERS: Final = 500
+_PROFILE_CHARACTERS: Final = 10_000
+
+
+def dataset_key(data: Mapping[str, Any]) -> tuple[str, str]:
+    """Return name and digest of a dataset in MLflow.
+
+    MLflow knows one dataset for each name and digest in an experiment and keeps what was said
+    first, so that the digest is of the data and of their split.
+    """
+    digests = [str(data.get(key) or "")[:16] for key in ("digest", "split_digest")]
+    digest = "-".join(filter(None, digests))[:_DIGEST_CHARACTERS]
+    return str(data.get("name") or "data")[:_NAME_CHARACTERS], digest or "unknown"
+
+
+def log_dataset(client: Any, run_id: str, data: Mapping[str, Any]) -> None:
+    """Say which data a run was trained on; saying it again changes nothing.
+
+    Args:
+        client: The `MlflowClient`.
+        run_id: The run.
+        data: Name, digests and facts, as records keep them.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    name, digest = dataset_key(data)
+    source = {key: data.get(key) for key in ("name", "digest", "split_digest")}
+    profile = json.dumps(data.get("info") or {}, default=str)
+    dataset = Dataset(
+        name=name,
+        digest=digest,
+        source_type="local",
+        source=json.dumps(source, default=str),
+        profile=profile if len(profile) <= _PROFILE_CHARACTERS else None,
+    )
+    tags = [InputTag("mlflow.data.context", CONTEXT)]
+    client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
@@ -241,3 +386,91 @@ def _text(value: Any) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+# The files of a run that are made here from the record; names never change, so none piles up.
+
+
+TRIALS_TABLE: Final = "trials.json"
+TABLE_TAGS: Final = {
+    "mlflow.loggedArtifacts": json.dumps([{"path": TRIALS_TABLE, "type": "table"}])
+}
+"""By this tag MLflow's UI and `load_table` know a file as a table."""
+
+
+def trial_files(info: SweepInfo, record: Record, drawn: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return every file of an attempt's run by name.
+
+    Args:
+        info: The sweep, for the diff of its code.
+        record: The attempt.
+        drawn: What the experiment drew (`loss_curves.png`, ...); kept as it is.
+    """
+    info = info.at(record.spec.slot)
+    texts = {
+        "config.json": _as_json(dict(record.spec.config)),
+        "environment.json": _as_json(dict(record.environment)),
+        "code.diff": str(record.environment.get("diff") or info.code.get("diff") or ""),
+        "error.txt": record.error or "",
+    }
+    if record.result is not None:
+        texts["history.csv"] = history_csv(record.result.history)
+        texts["model_summary.txt"] = record.result.summary
+    return {**{name: text.encode() for name, text in texts.items() if text}, **drawn}
+
+
+def sweep_files(info: SweepInfo) -> dict[str, bytes]:
+    """Return the files of a sweep's parent run that are fixed when a generation begins.
+
+    `space.json` is the newest space; those of earlier generations lie beside it as `space-1.json`.
+    """
+    files = {
+        "space.json": _as_json(dict(info.space)),
+        "code.diff": str(info.code.get("diff") or ""),
+    }
+    for earlier in info.generations[:-1]:
+        files[f"space-{earlier.number}.json"] = _as_json(dict(earlier.space))
+    return {name: text.encode() for name, text in files.items() if text}
+
+
+def history_csv(history: Mapping[str, list[float]]) -> str:
+    """Return per-epoch metrics as CSV: a column `epoch` (from 1), then one a metric."""
+    rows = max((len(values) for values in history.values()), default=0)
+    if not rows:
+        return ""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["epoch", *history])
+    for epoch in range(rows):
+        cells = [values[epoch] if epoch < len(values) else "" for values in history.values()]
+        writer.writerow([epoch + 1, *cells])
+    return buffer.getvalue()
+
+
+def table_json(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    """Return a table as MLflow's `log_table` writes it, which would append at each call."""
+    cells = [
+        [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]
+        for row in rows
+    ]
+    content = {"columns": list(columns), "data": cells}
+    return json.dumps(content, ensure_ascii=False, default=str, separators=(",", ":")).encode()
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below `folder`.
+
+    Raises:
+        ValueError: A name is absolute or leads out of the folder.
+    """
+    for name, content in files.items():
+        parts = PurePosixPath(name).parts
+        if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name:
+            raise ValueError(f"file name {name!r}: give a relative name without '..'")
+        path = folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"

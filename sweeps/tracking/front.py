@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sweeps.failpoints import reached
-from sweeps.records.pareto import pareto_front
+from sweeps.records.ranking import pareto_front
 from sweeps.records.record import Record, SweepInfo
-from sweeps.tracking.finding import search
-from sweeps.tracking.known import KnownSweep
+from sweeps.tracking.runs import KnownSweep, search
+from sweeps.workspace.failpoints import reached
 
 ON_FRONT: Final = "pareto_front"
 """Tag of those runs, `true`; the others have none."""

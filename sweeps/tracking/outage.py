@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from sweeps.addresses import in_text
 from sweeps.errors import StoreError
+from sweeps.workspace.addresses import in_text
 
 _OUTAGE_CODES: Final = frozenset(
     {

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from sweeps.addresses import redacted
 from sweeps.tracking.address import TrackingError, sqlite_path
 from sweeps.tracking.outage import one_line
 from sweeps.tracking.quiet import quiet
+from sweeps.workspace.addresses import redacted
 
 TIMEOUT_SECONDS: Final = 3.0
 _QUESTION: Final = "/api/2.0/mlflow/experiments/search?max_results=1"

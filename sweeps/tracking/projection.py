@@ -10,38 +10,44 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sweeps.clock import now_ms
-from sweeps.failpoints import reached
-from sweeps.records.ending import SweepStatus
+from sweeps.records.notes import SweepStatus
 from sweeps.records.record import Record, SweepInfo
-from sweeps.tracking.arranging import running_note
 from sweeps.tracking.champion import Champion, log_pages, register_champion
 from sweeps.tracking.content import (
+    MAX_TAG_CHARACTERS,
     NOTE,
     RunContent,
     SweepNote,
     as_typed,
     best_tags,
     experiment_name,
+    fit,
     headline_points,
+    log_dataset,
+    sweep_files,
     sweep_tags,
+    trial_files,
     trial_run,
 )
-from sweeps.tracking.datasets import log_dataset
-from sweeps.tracking.discarding import discard_run
-from sweeps.tracking.files import sweep_files, trial_files
-from sweeps.tracking.finding import (
+from sweeps.tracking.quiet import quiet
+from sweeps.tracking.runs import (
+    UNDRAWN,
+    ForgetOnError,
+    KnownSweep,
     create_run,
+    discard_run,
     find_children,
     find_or_create_experiment,
     find_or_create_parent,
+    log_files,
+    log_values,
+    standing,
+    status_of,
 )
-from sweeps.tracking.known import UNDRAWN, ForgetOnError, KnownSweep, standing, status_of
-from sweeps.tracking.limits import MAX_TAG_CHARACTERS, fit
-from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import CheckedClient, close_client, open_client
-from sweeps.tracking.view import view_tag
-from sweeps.tracking.writing import log_files, log_values
+from sweeps.tracking.view import running_note, view_tag
+from sweeps.workspace.clock import now_ms
+from sweeps.workspace.failpoints import reached
 
 Result = TypeVar("Result")
 

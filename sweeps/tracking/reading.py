@@ -10,8 +10,8 @@ from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import ALIAS, DIGEST, doubled, find_model, versions_of
 from sweeps.tracking.content import experiment_name
-from sweeps.tracking.finding import search
 from sweeps.tracking.quiet import quiet
+from sweeps.tracking.runs import search
 from sweeps.tracking.store import close_client
 
 

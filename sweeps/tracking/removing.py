@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sweeps.addresses import redacted
 from sweeps.errors import StoreError
-from sweeps.failpoints import reached
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import remove_model
 from sweeps.tracking.content import experiment_name
-from sweeps.tracking.finding import search
 from sweeps.tracking.outage import is_outage, one_line
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.quiet import quiet
+from sweeps.tracking.runs import search
 from sweeps.tracking.store import CheckedClient, close_client, open_client
+from sweeps.workspace.addresses import redacted
+from sweeps.workspace.failpoints import reached
 
 
 def require_store(tracking_uri: str) -> None:

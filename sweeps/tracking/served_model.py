@@ -16,8 +16,8 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel
 
-from sweeps.experiment_code import code_of
-from sweeps.experiment_loading import load_experiment
+from sweeps.experiments.code import code_of
+from sweeps.experiments.loading import load_experiment
 
 
 class TrainedModel(PythonModel):  # type: ignore[misc]  # MLflow is untyped

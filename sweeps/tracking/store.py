@@ -12,8 +12,12 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any, Final
 
-from sweeps.addresses import SQLITE
-from sweeps.databases import (
+from sweeps.errors import StoreError
+from sweeps.tracking.address import sqlite_path
+from sweeps.tracking.outage import is_outage
+from sweeps.tracking.quiet import quiet
+from sweeps.workspace.addresses import SQLITE
+from sweeps.workspace.databases import (
     Patience,
     abandon_creation,
     check,
@@ -23,12 +27,8 @@ from sweeps.databases import (
     relax_synchronous,
     schema_version,
 )
-from sweeps.errors import StoreError
-from sweeps.failpoints import reached
-from sweeps.locks import exclusive
-from sweeps.tracking.address import sqlite_path
-from sweeps.tracking.outage import is_outage
-from sweeps.tracking.quiet import quiet
+from sweeps.workspace.failpoints import reached
+from sweeps.workspace.locks import exclusive
 
 AT_ONCE_SECONDS: Final = 1.0
 """A request that failed within it is repeated; one that timed out would only take as long again."""

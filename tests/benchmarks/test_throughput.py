@@ -8,8 +8,8 @@ import pytest
 from benchmarks import throughput
 from benchmarks.recipes.command import Search
 from benchmarks.recipes.search import NumberedRandom, suggest
-from sweeps.config import resolve
-from sweeps.options import RunOptions
+from sweeps.config.options import RunOptions
+from sweeps.config.sweep import resolve
 from tests.tools import need
 
 

@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import sweeps
+from sweeps.analysis.rows import SlotRow
 from sweeps.records.ranking import ranked
-from sweeps.report.slots import SlotRow
 from tests.browser.conftest import complaints_of, sweeps_ui
 from tests.sweeps.confusing_experiment import SPACE
 

@@ -8,7 +8,7 @@ import pytest
 import sweeps
 from sweeps.cli.exit_codes import TRACKING_INCOMPLETE
 from sweeps.home import Home
-from sweeps.study.reading import read_study
+from sweeps.study.copies import read_study
 from tests.cluster.fleet import Fleet
 from tests.sweeps.conftest import table
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeps.config import resolve
+from sweeps.config.options import RunOptions
+from sweeps.config.sweep import resolve
 from sweeps.experiment import Stop, TrialSpec
-from sweeps.options import RunOptions
 
 FOLDER = Path(__file__).parents[2] / "examples"
 FOUR_EPOCHS = {"epochs": 4, "learning_rate": 0.02}

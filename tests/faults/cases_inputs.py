@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sweeps.records.format import FormatError, decode, pack_arrays, seal
-from sweeps.tracking.files import write_files
+from sweeps.tracking.content import write_files
 from tests.faults.lab import SPACE, Lab
 from tests.sweeps.cli.test_mistakes import BAD_DATA, BAD_OPTIONS, BAD_SPACES
 

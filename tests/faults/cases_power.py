@@ -85,7 +85,7 @@ def die_at_every_write(lab: Lab, trials: int = 4) -> None:
 
     Three seeds share them; `tests/sweeps/test_failpoints.py` dies at each, and while it extends.
     """
-    from sweeps.failpoints import OF_A_SWEEP
+    from sweeps.workspace.failpoints import OF_A_SWEEP
 
     names = [name for name in OF_A_SWEEP if not name.startswith("generation.")][lab.seed % 3 :: 3]
     table = lab.table(trials)

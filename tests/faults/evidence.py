@@ -17,10 +17,10 @@ from typing import Any
 
 from optuna.distributions import json_to_distribution
 
+from sweeps.analysis.rows import best_row, slot_rows
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import Outcome, Record, RecordError
-from sweeps.report.slots import best_row, slot_rows
 from tests.faults.leftovers import stale_locks, temporary_files
 
 FINISHED = ("COMPLETE", "PRUNED", "FAIL")

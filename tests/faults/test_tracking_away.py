@@ -17,7 +17,7 @@ import pytest
 
 import sweeps
 from sweeps.home import Home
-from sweeps.sync import sync_sweep
+from sweeps.tracking.sync import sync_sweep
 from tests.faults.mlflow_server import MlflowServer
 from tests.faults.mlflow_state import mlflow_state, without_clock
 from tests.faults.proxy import Proxy

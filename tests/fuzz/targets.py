@@ -36,13 +36,13 @@ from digitexp.weights_files import read_weights
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
 from search_spaces.loading import CATALOGUE, load_space
+from sweeps.analysis.rows import slot_rows
 from sweeps.errors import UsageError
 from sweeps.executors.messages import Ended, Epochs, Inbox, MessageError, pack
 from sweeps.home import Home
-from sweeps.lifecycle.sharing import unpack_sweep
+from sweeps.manage.sharing import unpack_sweep
 from sweeps.records import RecordError, RecordStore
 from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
-from sweeps.report.slots import slot_rows
 
 HERE: Final = Path(__file__).parent
 _GOLDEN: Final = HERE.parent / "golden" / "home-b7e3d90.tar.xz"

@@ -38,8 +38,8 @@ def toy_space(tmp_path) -> Path:
 @pytest.fixture(scope="session")
 def empty_study(tmp_path_factory) -> Path:
     """A database of studies without any: making one takes as long as training two toys."""
-    from sweeps.databases import Patience
-    from sweeps.study.sqlite_place import SqlitePlace
+    from sweeps.study.backends import SqlitePlace
+    from sweeps.workspace.databases import Patience
 
     database = tmp_path_factory.mktemp("study") / "optuna.db"
     SqlitePlace(database).prepare(Patience())

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.abilities import Signature
+from sweeps.capabilities import Signature
 from sweeps.experiment import (
     EnginePlan,
     Experiment,

@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
+from sweeps import launch as _run  # noqa: F401
 from sweeps.cli import main
-from sweeps.coordinator import run as _run  # noqa: F401
 from sweeps.tracking.quiet import quiet
 
 _SERVER = multiprocessing.get_context("forkserver")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.abilities import Signature, Trained
+from sweeps.capabilities import Signature, Trained
 from sweeps.experiment import Experiment, PreparedData
 from tests.sweeps.toy_experiment import ToyExperiment
 

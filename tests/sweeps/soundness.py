@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import sweeps
-from sweeps.doctor import examine_home, examine_sweep
 from sweeps.home import Home
-from sweeps.study.reading import read_study
+from sweeps.manage.doctor import examine_home, examine_sweep
+from sweeps.study.copies import read_study
 from tests.sweeps.conftest import table
 
 STATUSES = {

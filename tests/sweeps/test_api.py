@@ -13,9 +13,9 @@ import pytest
 import sweeps
 from search_spaces.loading import load_space
 from search_spaces.python_space import space
-from sweeps.config import resolve
+from sweeps.config.options import RunOptions, in_arguments
+from sweeps.config.sweep import resolve
 from sweeps.errors import UsageError
-from sweeps.options import RunOptions, in_arguments
 from tests.sweeps.conftest import table
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from sweeps.clock import Stopwatch, now_ms
 from sweeps.tracking.store import open_client
+from sweeps.workspace.clock import Stopwatch, now_ms
 from tests.sweeps.conftest import table
 
 HOUR = 3600
@@ -65,7 +65,7 @@ def test_a_clock_that_is_set_back_after_the_start_leaves_no_run_that_ends_before
     run_toy, monkeypatch
 ):
     later = now_ms() + 1000 * HOUR
-    monkeypatch.setattr("sweeps.coordinator.opening.now_ms", lambda: later)
+    monkeypatch.setattr("sweeps.runner.opening.now_ms", lambda: later)
     sweep = run_toy(trials=2, workers=0)
     (parent,) = [run.info for run in runs_of(sweep) if run.data.tags["kind"] == "sweep"]
     assert parent.start_time == later

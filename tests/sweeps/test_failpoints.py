@@ -7,8 +7,8 @@ from functools import cache, partial
 import pytest
 
 import sweeps
-from sweeps import failpoints
 from sweeps.errors import StoreError, UsageError
+from sweeps.workspace import failpoints
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound

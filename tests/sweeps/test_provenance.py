@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.provenance import DIFF_BYTES, code_state, environment, filter_secrets
+from sweeps.workspace.provenance import DIFF_BYTES, code_state, environment, filter_secrets
 
 AUTHOR = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_CONFIG_GLOBAL": "/dev/null"}
 AUTHOR |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
@@ -44,7 +44,8 @@ def test_the_environment_names_versions_processor_and_host() -> None:
 
 def test_the_environment_is_told_fast_and_imports_nothing_heavy() -> None:
     script = (
-        "import sys, time; from sweeps.provenance import environment; start = time.perf_counter();"
+        "import sys, time; from sweeps.workspace.provenance import environment\n"
+        "start = time.perf_counter();"
         "environment(); print(time.perf_counter() - start);"
         "print({'numpy', 'optuna', 'mlflow', 'tensorflow'} & set(sys.modules))"
     )

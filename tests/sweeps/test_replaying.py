@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
-from sweeps.replaying import replay
+from sweeps.runner.replaying import replay
 from tests.sweeps import toy_experiment
 from tests.sweeps.confusing_experiment import SPACE
 

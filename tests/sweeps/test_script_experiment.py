@@ -16,11 +16,11 @@ from search_spaces.objectives import Objective
 from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.experiment import Stop, TrialSpec
+from sweeps.experiments.script import ScriptExperiment
 from sweeps.home import Home
-from sweeps.lifecycle.sharing import import_sweep, share_sweep
+from sweeps.manage.sharing import import_sweep, share_sweep
 from sweeps.records import RecordError
 from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES, collect_files
-from sweeps.script_experiment import ScriptExperiment
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.conftest import eventually, is_alive
 from tests.sweeps.launching import Launched
@@ -256,7 +256,7 @@ for epoch in itertools.count(1):
 
 @pytest.mark.parametrize("deaf", [False, True])
 def test_it_ends_when_it_is_told_to_whether_it_listens_or_not(tmp_path, deaf, monkeypatch):
-    monkeypatch.setattr("sweeps.script_output.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("sweeps.experiments.script_output.PATIENCE_SECONDS", 0.3)
     experiment = script(tmp_path, ENDLESS.format(deaf=deaf))
     result = run(experiment, on_epoch=lambda epoch, _: Stop("pruned") if epoch == 2 else None)
     assert (result.outcome, result.stop_reason) == ("stopped", "pruned")
@@ -425,7 +425,7 @@ while not {ends}:
 @pytest.mark.parametrize("ends", [True, False])
 @pytest.mark.parametrize("deaf", [True, False])
 def test_a_process_in_a_session_of_its_own_ends_with_its_script(tmp_path, deaf, ends, monkeypatch):
-    monkeypatch.setattr("sweeps.script_output.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("sweeps.experiments.script_output.PATIENCE_SECONDS", 0.3)
     experiment = script(tmp_path, ESTRANGED.format(deaf=deaf, ends=ends))
     result = run(experiment, on_epoch=lambda epoch, _: Stop("pruned"))
     assert result.outcome == ("complete" if ends else "stopped")

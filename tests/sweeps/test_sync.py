@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.coordinator.lock import SweepLock
 from sweeps.home import Home
+from sweeps.runner.ownership import SweepLock
 from tests.faults.mlflow_state import mlflow_state
 from tests.sweeps.confusing_experiment import SPACE as CONFUSING
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.abilities import TestPart
+from sweeps.capabilities import TestPart
 from sweeps.experiment import (
     EnginePlan,
     Experiment,

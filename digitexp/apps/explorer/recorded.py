@@ -19,7 +19,7 @@ from digitexp.pages.trial_view import ShownTrial
 if TYPE_CHECKING:
     from sweeps import Sweep, Trial
     from sweeps.experiment import Experiment, PreparedData
-    from sweeps.prepared_again import PreparedAgain
+    from sweeps.experiments.verified_data import PreparedAgain
     from sweeps.records import Record
 
 __all__ = ["CHAMPION", "Recorded", "TrialChoice"]
@@ -170,7 +170,7 @@ class Recorded:
     def _show(self, trial: Trial, record: Record, name: str) -> ShownTrial:
         from digitexp.experiment import DigitExperiment
         from digitexp.on_blocks import DigitsOnBlocks
-        from sweeps.prepared_again import trained_of
+        from sweeps.experiments.verified_data import trained_of
 
         info = trial.sweep.info
         trained = replace(trained_of(self._home.store(info.id), info, record), name=name)
@@ -182,7 +182,7 @@ class Recorded:
 
     def _prepared(self, experiment: Experiment, record: Record) -> PreparedData:
         """Return the data a trial was trained on; ValueError if those at hand are others."""
-        from sweeps.prepared_again import PreparedAgain
+        from sweeps.experiments.verified_data import PreparedAgain
 
         key = experiment.name, int(record.data.get("info", {}).get("split_seed", 0))
         if key not in self._data:

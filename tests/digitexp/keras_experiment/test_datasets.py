@@ -11,8 +11,8 @@ import pytest
 import sweeps
 from digitexp.keras_experiment import KerasExperiment
 from sweeps.experiment import TrialSpec
-from sweeps.experiment_loading import load_experiment
-from sweeps.replaying import replay
+from sweeps.experiments.loading import load_experiment
+from sweeps.runner.replaying import replay
 from tests.digitexp.keras_experiment.own import build_cnn, images, seeded, shuffled
 
 SPEC = TrialSpec("s", slot=3, attempt=1, seed=7, config={"epochs": 2, "filters": 2})

@@ -10,9 +10,9 @@ import pytest
 import sweeps
 from digitexp.keras_experiment import KerasExperiment
 from sweeps.errors import UsageError
-from sweeps.executors.checking import checked
+from sweeps.executors.attempt import checked
 from sweeps.experiment import ParameterInfo, Stop, TrialSpec
-from sweeps.exporting import export_trial
+from sweeps.manage.exporting import export_trial
 from tests.digitexp.keras_experiment import own
 from tests.digitexp.keras_experiment.own import build_cnn, cnn, images, regression, streamed
 

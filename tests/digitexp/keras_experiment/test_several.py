@@ -13,11 +13,11 @@ import pytest
 import sweeps
 from digitexp.keras_experiment import KerasExperiment
 from digitexp.keras_experiment.data import read_parts
-from sweeps.executors.checking import checked
+from sweeps.executors.attempt import checked
 from sweeps.experiment import TrialSpec
-from sweeps.experiment_loading import load_experiment
-from sweeps.exporting import export_trial
-from sweeps.replaying import replay
+from sweeps.experiments.loading import load_experiment
+from sweeps.manage.exporting import export_trial
+from sweeps.runner.replaying import replay
 from tests.digitexp.keras_experiment.own import (
     build_cnn,
     build_several,

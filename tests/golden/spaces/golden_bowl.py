@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.abilities import Signature
+from sweeps.capabilities import Signature
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,

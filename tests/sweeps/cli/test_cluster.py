@@ -15,8 +15,7 @@ from typer.testing import CliRunner
 
 from sweeps.cli import app
 from sweeps.errors import UsageError
-from sweeps.executors.cluster.connecting import parse_cluster
-from sweeps.executors.cluster.fleet import look_at
+from sweeps.executors.dask.fleet import look_at, parse_cluster
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.cluster.certificates import Authority
 from tests.sweeps.launching import Launched

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
+from sweeps.analysis.rows import SlotRow
+from sweeps.analysis.summary import Summary
 from sweeps.cli.exit_codes import exit_code, failure
-from sweeps.report.slots import SlotRow
-from sweeps.report.summary import Summary
 
 
 def row(objective):

@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 from sweeps.cli import app
 from sweeps.cli.options import parse_retries
 from sweeps.cli.run import command_line
-from sweeps.failure_policy import DEFAULT_RETRIES
-from sweeps.options import RunOptions
+from sweeps.config.options import RunOptions
+from sweeps.config.policies import DEFAULT_RETRIES
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.coordinator.lock import SweepLock
 from sweeps.home import Home
-from sweeps.lifecycle import sharing
+from sweeps.manage import sharing
+from sweeps.runner.ownership import SweepLock
 from tests.faults.mlflow_state import mlflow_state
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched

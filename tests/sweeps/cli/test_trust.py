@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 import sweeps
-from sweeps import experiment_loading
 from sweeps.cli import app
 from sweeps.errors import UsageError
+from sweeps.experiments import loading
 
 EVIL = """
 from pathlib import Path
@@ -135,7 +135,7 @@ FORGED = {
 def test_what_is_shipped_vouches_for_nothing_beside_it(
     finished_toy, call, tmp_path, monkeypatch, forged, words
 ):
-    monkeypatch.setattr(experiment_loading, "SHIPPED", {finished_toy(trials=2).info.experiment})
+    monkeypatch.setattr(loading, "SHIPPED", {finished_toy(trials=2).info.experiment})
     file, mark = tmp_path / "toy.sweep", tmp_path / "it was run"
     call("share", "toy", file)
     (tmp_path / "evilmod.py").write_text(EVIL.format(mark=str(mark)))

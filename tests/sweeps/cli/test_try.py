@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.failpoints import STEPS
 from sweeps.home import Home
 from sweeps.records import Hunches
+from sweeps.workspace.failpoints import STEPS
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound

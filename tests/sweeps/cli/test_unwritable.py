@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
-from sweeps.lifecycle.sharing import import_sweep, share_sweep
+from sweeps.manage.sharing import import_sweep, share_sweep
 from sweeps.tracking.address import resolve_tracking_uri
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 

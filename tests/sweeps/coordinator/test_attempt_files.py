@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.coordinator.attempt_files import AttemptFiles
-from sweeps.examining import Examiner
+from sweeps.experiments.examining import Examiner
+from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.home import Home
-from sweeps.prepared_again import PreparedAgain
-from sweeps.sync import sync_sweep
 from sweeps.tracking.outage import IncompleteError
+from sweeps.tracking.parent import AttemptFiles
+from sweeps.tracking.sync import sync_sweep
 from tests.faults.mlflow_state import mlflow_state
 from tests.sweeps.examined_experiment import CONFIRMING, ExaminedExperiment
 from tests.sweeps.toy_experiment import ToyExperiment

@@ -15,13 +15,13 @@ import sweeps
 from digitexp.keras_experiment import KerasExperiment
 from sweeps.cli import app
 from sweeps.cli.run import command_line
-from sweeps.config import resolve
-from sweeps.coordinator.determinism import DeterminismCheck
+from sweeps.config.options import RunOptions
+from sweeps.config.sweep import resolve
 from sweeps.errors import UsageError
-from sweeps.experiment_code import is_shipped
-from sweeps.experiment_loading import load_experiment
-from sweeps.options import RunOptions
+from sweeps.experiments.code import is_shipped
+from sweeps.experiments.loading import load_experiment
 from sweeps.records import Checked
+from sweeps.runner.determinism import DeterminismCheck
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.toy_experiment import ToyExperiment

@@ -13,7 +13,7 @@ import sweeps
 from sweeps.cli import app
 from sweeps.errors import TrialsError, UsageError
 from sweeps.home import Home
-from sweeps.lifecycle.sharing import import_sweep, share_sweep, trust_sweep
+from sweeps.manage.sharing import import_sweep, share_sweep, trust_sweep
 from sweeps.records import RecordError
 from sweeps.records.code import CodeHistory
 from tests.sweeps.conftest import TOY
@@ -212,11 +212,13 @@ def test_what_is_shipped_here_counts_by_its_number(tmp_path, make_home, monkeypa
 
 def test_another_version_of_a_package_is_said_and_not_refused(net, make_home, monkeypatch, capsys):
     run(net, make_home)
-    import sweeps.provenance
+    import sweeps.workspace.provenance
 
-    real = sweeps.provenance._version
+    real = sweeps.workspace.provenance._version
     monkeypatch.setattr(
-        sweeps.provenance, "_version", lambda name: "99" if name == "numpy" else real(name)
+        sweeps.workspace.provenance,
+        "_version",
+        lambda name: "99" if name == "numpy" else real(name),
     )
     sweeps.run(str(net), home=make_home(), progress="plain", workers=0, trials=3)
     assert "numpy" in capsys.readouterr().err

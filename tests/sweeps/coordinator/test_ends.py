@@ -8,8 +8,8 @@ import time
 import pytest
 
 import sweeps
-from sweeps.coordinator.recording import _stopped
 from sweeps.experiment import Stop
+from sweeps.runner.recording import _stopped
 from sweeps.tracking.reading import read_runs
 from sweeps.tracking.store import open_client
 from tests.faults.proxy import Proxy

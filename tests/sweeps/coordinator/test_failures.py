@@ -3,9 +3,9 @@
 import pytest
 
 import sweeps
-from sweeps.coordinator.failures import Breaker, Failure, failure_of, is_tried_again
+from sweeps.config.policies import DEFAULT_RETRIES
 from sweeps.errors import TrialsError, UsageError
-from sweeps.failure_policy import DEFAULT_RETRIES
+from sweeps.runner.failures import Breaker, Failure, failure_of, is_tried_again
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import table
 

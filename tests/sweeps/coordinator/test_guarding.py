@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.coordinator.guarding import Guard
-from sweeps.coordinator.lock import SweepLock
 from sweeps.home import Home
+from sweeps.runner.guarding import Guard
+from sweeps.runner.ownership import SweepLock
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound

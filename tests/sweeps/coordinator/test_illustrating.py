@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sweeps.coordinator.illustrating import choose_beside, illustrate
 from sweeps.errors import UsageError
 from sweeps.experiment import PreparedData
-from sweeps.prepared_again import PreparedAgain, trained_of
+from sweeps.experiments.verified_data import PreparedAgain, trained_of
 from sweeps.records import BLOCK, FINALIST, RecordStore
+from sweeps.tracking.registration import choose_beside, illustrate
 from tests.sweeps.factories import make_info, make_record
 from tests.sweeps.toy_experiment import ToyExperiment
 

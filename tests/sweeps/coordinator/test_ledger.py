@@ -5,7 +5,7 @@ from optuna.trial import TrialState
 
 from search_spaces.loading import load_space
 from search_spaces.objectives import Objective
-from sweeps.coordinator.ledger import Ledger
+from sweeps.runner.trial_queue import Ledger
 from sweeps.study.proposals import Proposer
 from sweeps.study.samplers import Choice, sampler_factory
 from sweeps.study.storage import StudyStore

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.doctor import examine_sweep
 from sweeps.errors import UsageError
-from sweeps.failpoints import STEPS, VARIABLE
+from sweeps.manage.doctor import examine_sweep
 from sweeps.tracking.store import open_client
+from sweeps.workspace.failpoints import STEPS, VARIABLE
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
@@ -255,7 +255,7 @@ def test_a_diverged_trial_is_an_outcome(run_toy):
 
 
 def test_a_sweep_that_runs_is_refused(failed, command):
-    from sweeps.coordinator.holding import hold
+    from sweeps.runner.ownership import hold
 
     sweep = failed()
     with hold(sweep.home, sweep.info):

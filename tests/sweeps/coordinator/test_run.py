@@ -11,8 +11,8 @@ import optuna
 import pytest
 
 import sweeps
-from sweeps.coordinator.lock import SweepLock
 from sweeps.errors import UsageError
+from sweeps.runner.ownership import SweepLock
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.toy_experiment import ToyExperiment, experiment

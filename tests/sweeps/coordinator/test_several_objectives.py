@@ -8,12 +8,12 @@ from optuna.trial import TrialState
 
 import sweeps
 from search_spaces.objectives import Objective
-from sweeps.coordinator.stopping import StopRules
-from sweeps.doctor import examine_sweep
+from sweeps.config.options import Limits
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.options import Limits
-from sweeps.study.rebuilding import rebuild_study
+from sweeps.manage.doctor import examine_sweep
+from sweeps.runner.loop import StopRules
+from sweeps.study.copies import rebuild_study
 from sweeps.tracking.store import close_client, open_client
 from tests.sweeps.conftest import table
 from tests.sweeps.trading_experiment import ONE, TIMED, TRADING, TWO

@@ -11,10 +11,10 @@ from functools import partial
 import pytest
 
 import sweeps
-from sweeps.databases import waiting
 from sweeps.errors import StoreError
 from sweeps.home import Home
 from sweeps.records import RecordError
+from sweeps.workspace import databases
 from tests.sweeps.conftest import table
 from tests.sweeps.databases.locking import locked
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
@@ -187,7 +187,7 @@ def test_a_database_that_is_locked_for_a_while_holds_the_sweep_up(
 def test_a_database_that_stays_locked_ends_the_sweep_and_what_ran_is_safe(
     run_toy, make_home, undisturbed, monkeypatch
 ):
-    monkeypatch.setattr(waiting, "LONGEST_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(databases, "LONGEST_WAIT_SECONDS", 0.5)
     release = threading.Event()
 
     def lock():
@@ -214,7 +214,7 @@ def test_a_database_that_stays_locked_ends_the_sweep_and_what_ran_is_safe(
 
 def run_with(on_record, run_toy, monkeypatch):
     """Run the sweep, slowly, and hear of each record."""
-    from sweeps.coordinator.parent import ParentRun
+    from sweeps.tracking.parent import ParentRun
 
     project = ParentRun.project
 

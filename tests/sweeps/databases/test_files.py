@@ -5,8 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from sweeps.databases import Patience, check, created_whole, enable_wal, files, migrate
 from sweeps.errors import StoreError
+from sweeps.workspace import databases
+from sweeps.workspace.databases import Patience, check, created_whole, enable_wal, migrate
 
 
 @pytest.fixture
@@ -62,8 +63,8 @@ def test_the_check_of_a_big_database_ends_unfinished(database, monkeypatch):
     database.write_bytes(bytes(altered))
     with pytest.raises(StoreError):
         check(database, Patience())
-    monkeypatch.setattr(files, "LONGEST_CHECK_SECONDS", -1)
-    monkeypatch.setattr(files, "OPERATIONS_BETWEEN_LOOKS", 1)
+    monkeypatch.setattr(databases, "LONGEST_CHECK_SECONDS", -1)
+    monkeypatch.setattr(databases, "OPERATIONS_BETWEEN_LOOKS", 1)
     check(database, Patience())
 
 

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from sweeps.databases import Patience, enable_wal, waiting
-from sweeps.databases.waiting import explained, sqlite_error
 from sweeps.errors import StoreError
+from sweeps.workspace import databases
+from sweeps.workspace.databases import Patience, enable_wal, explained, sqlite_error
 from tests.sweeps.databases.locking import locked
 
 
@@ -28,7 +28,7 @@ def insert(database):
 
 
 def test_a_lock_that_is_let_go_is_waited_for_and_told_once(database, monkeypatch):
-    monkeypatch.setattr(waiting, "NOTE_AFTER_SECONDS", 0.2)
+    monkeypatch.setattr(databases, "NOTE_AFTER_SECONDS", 0.2)
     notes = []
     with locked(database) as release:
         threading.Timer(1.0, release).start()
@@ -37,7 +37,7 @@ def test_a_lock_that_is_let_go_is_waited_for_and_told_once(database, monkeypatch
 
 
 def test_a_lock_that_stays_ends_in_one_message(database, monkeypatch):
-    monkeypatch.setattr(waiting, "LONGEST_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(databases, "LONGEST_WAIT_SECONDS", 0.5)
     with locked(database), pytest.raises(StoreError, match="another process has locked it; end"):
         Patience().write(database, lambda: insert(database))
 
@@ -46,7 +46,7 @@ def test_who_is_asked_to_stop_does_not_wait_long(database):
     began = time.monotonic()
     with locked(database), pytest.raises(StoreError, match="another process has locked it"):
         Patience(is_urgent=lambda: True).write(database, lambda: insert(database))
-    assert time.monotonic() - began < waiting.LONGEST_WAIT_SECONDS / 4
+    assert time.monotonic() - began < databases.LONGEST_WAIT_SECONDS / 4
 
 
 def test_an_error_that_is_not_of_the_database_passes_through(database):

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.coordinator.lock import SweepLock
 from sweeps.home import Home
-from sweeps.study.reading import read_study
+from sweeps.runner.ownership import SweepLock
+from sweeps.study.copies import read_study
 from tests.faults.mlflow_state import mlflow_state
 from tests.sweeps.conftest import table
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.executors.local.executor import WorkersExecutor
 from sweeps.executors.preloading import make_preload
-from sweeps.executors.workers import WorkersExecutor
 from sweeps.experiment import TrialSpec
 from tests.sweeps.executors import misbehaving
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sweeps.executors.checking import checked
+from sweeps.executors.attempt import checked
 from sweeps.experiment import TrialResult
 
 PLAIN = TrialResult(

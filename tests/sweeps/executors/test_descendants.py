@@ -81,7 +81,7 @@ COORDINATOR = """
 import sys, threading
 sys.path.insert(0, {root!r})
 from sweeps.executors.preloading import make_preload
-from sweeps.executors.workers import WorkersExecutor
+from sweeps.executors.local.executor import WorkersExecutor
 from sweeps.experiment import TrialSpec
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import Listener

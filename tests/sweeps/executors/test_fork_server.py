@@ -3,8 +3,8 @@
 import pytest
 
 from sweeps.errors import WorkersError
+from sweeps.executors.local.executor import WorkersExecutor
 from sweeps.executors.preloading import make_preload, read_preload
-from sweeps.executors.workers import WorkersExecutor
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import WAIT_SECONDS, Listener, eventually, is_alive, pids
 

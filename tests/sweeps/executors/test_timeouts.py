@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.executors import oom
+from sweeps.executors.local import worker_handle
 from tests.sweeps.executors.conftest import WAIT_SECONDS, eventually, is_alive, pids
 
 
@@ -57,7 +57,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from sweeps.executors.preloading import make_preload
-from sweeps.executors.workers import WorkersExecutor
+from sweeps.executors.local.executor import WorkersExecutor
 from sweeps.experiment import TrialSpec
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import Listener
@@ -91,13 +91,13 @@ def test_no_memory_is_a_reason_of_its_own(make_bench, tmp_path, monkeypatch):
     assert (raised.reason, raised.error.splitlines()[0]) == ("oom", "MemoryError: none left")
     counters = tmp_path / "vmstat"
     counters.write_text("nr_free_pages 7\noom_kill 3\n")
-    monkeypatch.setattr(oom, "COUNTERS", counters)
-    assert oom.oom_kills() == 3
+    monkeypatch.setattr(worker_handle, "COUNTERS", counters)
+    assert worker_handle.oom_kills() == 3
     assert bench.result("kill").reason == "crash"
     future = bench.submit("killed once told", str(tmp_path / "pids"))
     pids(tmp_path / "pids")
     counters.write_text("oom_kill 4\n")  # as the kernel counts when it kills for want of memory
     (tmp_path / "go").touch()
     assert future.result(WAIT_SECONDS).reason == "oom"
-    monkeypatch.setattr(oom, "COUNTERS", tmp_path / "not there")
+    monkeypatch.setattr(worker_handle, "COUNTERS", tmp_path / "not there")
     assert bench.result("kill").reason == "crash"

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from sweeps.confirm.comparison import Trainings
+from sweeps.confirm.ensembles import ensemble
+from sweeps.confirm.votes import Confirmed, gather
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialSpec
-from sweeps.finalizing.bank import Confirmed, gather
-from sweeps.finalizing.ensembles import ensemble
-from sweeps.finalizing.judging import Trainings
 from sweeps.home import Home
 from sweeps.records import Conclusions, Finalized
 from tests.sweeps.factories import make_info, make_record

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from digitexp.on_blocks import experiment as on_blocks
+from sweeps.confirm.calibrating import calibration
+from sweeps.confirm.finalists import refit_space
+from sweeps.confirm.sections import tell_calibration
 from sweeps.experiment import TrialResult
-from sweeps.finalizing.calibrating import calibration
-from sweeps.finalizing.finalists import refit_space
-from sweeps.finalizing.telling_calibration import tell_calibration
 from tests.chance import at_least
 from tests.digitexp.evaluation.calibration.drawn import drawn, true_changes
 from tests.sweeps.finalizing.test_verdict import verdicts

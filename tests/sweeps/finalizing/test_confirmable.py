@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.finalizing.trying import OnBlocks, try_blocks
+from sweeps.confirm.trying import OnBlocks, try_blocks
 from sweeps.home import Home
 from tests.sweeps.voting_experiment import SPACE, VotingExperiment
 

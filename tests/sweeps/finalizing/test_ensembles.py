@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.coordinator.lock import SweepLock
-from sweeps.finalizing.ledger import readings_of
-from sweeps.finalizing.telling_reading_votes import VOTE_QUESTIONS
-from sweeps.finalizing.testing import EARLIER_QUESTIONS, QUESTIONS
+from sweeps.confirm.sections import VOTE_QUESTIONS
+from sweeps.confirm.test_log import readings_of
+from sweeps.confirm.testing import EARLIER_QUESTIONS, QUESTIONS
+from sweeps.runner.ownership import SweepLock
 from tests.sweeps.voting_experiment import LABELS, SPACE, TEST_LABELS
 
 pytestmark = pytest.mark.slow

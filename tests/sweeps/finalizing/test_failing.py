@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.confirm.confirmable import why_no_verdict
+from sweeps.confirm.finalists import Finalist
 from sweeps.errors import TrialsError
-from sweeps.finalizing.failing import why_no_verdict
-from sweeps.finalizing.finalists import Finalist
 from sweeps.home import Home
 from tests.sweeps.factories import make_record
 from tests.sweeps.voting_experiment import SPACE

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.coordinator.lock import SweepLock
 from sweeps.home import Home
 from sweeps.records import Conclusions
+from sweeps.runner.ownership import SweepLock
 from tests.sweeps.launching import Launched
 from tests.sweeps.voting_experiment import SPACE
 

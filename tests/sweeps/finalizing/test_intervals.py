@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from benchmarks.finalists import ACCURACY, simulated
-from sweeps.finalizing.intervals import (
+from sweeps.confirm.intervals import (
     corrected_t_difference,
     critical_value,
     crossed_difference,
     crossed_estimate,
     crossed_mean,
 )
-from sweeps.finalizing.outcomes import NO_IMAGE, Outcomes, stacked
+from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, stacked
 from tests.chance import at_least, at_most
 
 DRAWS = {8: 1000, 20: 600}

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sweeps.confirm.comparison import Trainings, judge
+from sweeps.confirm.finalists import Finalist
 from sweeps.errors import UsageError
-from sweeps.finalizing.finalists import Finalist
-from sweeps.finalizing.judging import Trainings, judge
 from sweeps.records import RecordStore
 from tests.sweeps.factories import make_record, make_result
 

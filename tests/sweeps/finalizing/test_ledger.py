@@ -5,11 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from sweeps.confirm.sections import tell_reading, tell_reading_votes
+from sweeps.confirm.test_log import Entry, Ledger, Reading, readings_of
+from sweeps.confirm.testing import EARLIER_QUESTIONS, QUESTIONS
 from sweeps.errors import UsageError
-from sweeps.finalizing.ledger import Entry, Ledger, Reading, readings_of
-from sweeps.finalizing.telling_reading import tell_reading
-from sweeps.finalizing.telling_reading_votes import tell_reading_votes
-from sweeps.finalizing.testing import EARLIER_QUESTIONS, QUESTIONS
 from sweeps.home import Home
 from sweeps.records import RecordError, put_aside
 

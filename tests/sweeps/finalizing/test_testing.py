@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.finalizing.ledger import Entry, Ledger
+from sweeps.confirm.test_log import Entry, Ledger
 from sweeps.home import Home
 from tests.sweeps.voting_experiment import SPACE
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from benchmarks.finalists import simulated
-from sweeps.finalizing.finalists import Finalist
-from sweeps.finalizing.outcomes import Outcomes
-from sweeps.finalizing.verdict import decide
+from sweeps.confirm.comparison import decide
+from sweeps.confirm.finalists import Finalist
+from sweeps.confirm.outcomes import Outcomes
 from tests.chance import at_least, at_most
 
 DRAWS = 500
@@ -30,7 +30,7 @@ def test_a_clear_winner_is_better_than_all_and_leads_the_list():
 @pytest.fixture
 def not_how_many_more(monkeypatch):
     """Leave out how many blocks would settle it: that takes a quarter of a second a quantile."""
-    monkeypatch.setattr("sweeps.finalizing.verdict.MOST_BLOCKS", 0)
+    monkeypatch.setattr("sweeps.confirm.comparison.MOST_BLOCKS", 0)
 
 
 @pytest.mark.slow

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.finalists import simulated
+from sweeps.confirm.ensembles import choose_ensembles
+from sweeps.confirm.votes import Bank, Ensemble, Member, judge_votes, word_of
 from sweeps.errors import UsageError
-from sweeps.finalizing.bank import Bank, Member
-from sweeps.finalizing.ensembles import choose_ensembles
-from sweeps.finalizing.votes import Ensemble, judge_votes, word_of
 from tests.chance import at_most
 
 DRAWS = 150

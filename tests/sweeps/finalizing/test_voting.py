@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sweeps.finalizing.voting import hard_vote, probabilities, soft_vote
+from sweeps.confirm.votes import hard_vote, probabilities, soft_vote
 
 
 def softmax(logits, temperature=1.0):

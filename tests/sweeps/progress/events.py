@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from sweeps.analysis.summary import Summary, summarize
 from sweeps.progress import Progress
-from sweeps.report.summary import Summary, summarize
 from tests.sweeps.report.builders import record, sweep_info
 
 DONE = [record(0, 0.91, origin="baseline tutorial")]

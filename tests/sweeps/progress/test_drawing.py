@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from sweeps.progress.drawing import draw
+from sweeps.progress.live import draw
 from sweeps.progress.tally import Tally
 from tests.sweeps.progress.events import DONE, ENDED
 from tests.sweeps.report.builders import record, sweep_info

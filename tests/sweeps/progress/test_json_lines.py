@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sweeps.progress.json_lines import JsonLines
+from sweeps.progress.lines import JsonLines
 from tests.sweeps.progress.events import play, summary
 
 

@@ -4,10 +4,8 @@ import sys
 import pytest
 
 from sweeps.progress import make_progress
-from sweeps.progress.json_lines import JsonLines
+from sweeps.progress.lines import JsonLines, PlainLines, Quiet
 from sweeps.progress.live import LiveDisplay
-from sweeps.progress.plain import PlainLines
-from sweeps.progress.quiet import Quiet
 
 
 class Terminal(io.StringIO):

@@ -2,7 +2,7 @@ import io
 import os
 from pathlib import Path
 
-from sweeps.progress.plain import PlainLines
+from sweeps.progress.lines import PlainLines
 from tests.sweeps.progress.events import play
 from tests.sweeps.report.builders import record, sweep_info
 

@@ -1,7 +1,7 @@
 import io
 
-from sweeps.progress.quiet import Quiet
-from sweeps.report.summary import summarize
+from sweeps.analysis.summary import summarize
+from sweeps.progress.lines import Quiet
 from tests.sweeps.progress.events import play
 from tests.sweeps.report.builders import record, sweep_info
 

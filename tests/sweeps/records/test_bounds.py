@@ -12,10 +12,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from sweeps.executors.checking import checked
+from sweeps.executors.attempt import checked
 from sweeps.experiment import TrialResult
-from sweeps.records.bounds import MOST_MEMORY, MOST_UNPACKED, is_too_much, parse_json
 from sweeps.records.format import decode, encode, pack_arrays, seal, unpack_arrays
+from sweeps.workspace.files import MOST_MEMORY, MOST_UNPACKED, is_too_much, parse_json
 from tests.sweeps.records.test_format import make_record
 
 READS = """
@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.lifecycle import import_sweep
+from sweeps.manage.lifecycle import import_sweep
 from sweeps.records import RecordError, RecordStore
 from sweeps.records.format import read_weights
 from sweeps.records.kept_files import read_kept

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sweeps.records.confusion import class_names, confusion_of, confusion_tags, kept_epoch
-from sweeps.tracking.confusion_picture import THUMBNAIL_PIXELS, draw_confusion, encode
+from sweeps.tracking.pictures import THUMBNAIL_PIXELS, draw_confusion, encode
 from tests.sweeps.factories import make_record
 
 

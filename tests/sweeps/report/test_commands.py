@@ -1,7 +1,7 @@
 import pytest
 
-from sweeps.report.commands import next_commands
-from sweeps.report.summary import summarize
+from sweeps.analysis.summary import summarize
+from sweeps.render.summaries import next_commands
 from tests.sweeps.report.builders import record, sweep_info
 
 

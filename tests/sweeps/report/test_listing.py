@@ -4,7 +4,7 @@ import json
 import pytest
 from rich.console import Console
 
-from sweeps.report.listing import listing_rows, render_listing
+from sweeps.analysis.listing import listing_rows, render_listing
 from tests.sweeps.report.builders import METRIC, START, record, sweep_info
 
 

@@ -1,5 +1,5 @@
-from sweeps.report.markdown import escape, render_markdown
-from sweeps.report.summary import summarize
+from sweeps.analysis.summary import summarize
+from sweeps.render.markdown import escape, render_markdown
 from tests.sweeps.report.builders import record, sweep_info
 
 

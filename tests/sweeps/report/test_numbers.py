@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from sweeps.report.numbers import (
+from sweeps.wording import (
     broken,
     first_line,
     format_difference,

@@ -10,15 +10,15 @@ import pytest
 from rich.console import Console
 
 from search_spaces.objectives import Objective
-from sweeps.progress.drawing import draw
-from sweeps.progress.plain import PlainLines
+from sweeps.analysis.listing import listing_rows, render_listing
+from sweeps.analysis.rows import slot_rows
+from sweeps.analysis.summary import summarize
+from sweeps.analysis.table import trial_table
+from sweeps.progress.lines import PlainLines
+from sweeps.progress.live import draw
 from sweeps.progress.tally import Tally
-from sweeps.report.listing import listing_rows, render_listing
-from sweeps.report.markdown import render_markdown
-from sweeps.report.slots import slot_rows
-from sweeps.report.summary import summarize
-from sweeps.report.table import trial_table
-from sweeps.report.text import render_best, render_text, render_trials
+from sweeps.render.markdown import render_markdown
+from sweeps.render.summaries import render_best, render_text, render_trials
 from tests.sweeps.report.builders import record, sweep_info
 
 PARAMETERS = Objective("parameters", "minimize")

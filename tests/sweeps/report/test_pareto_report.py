@@ -9,14 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 import sweeps
+from sweeps.analysis.reading import read_sweep
 from sweeps.cli import app
-from sweeps.report.blocks import Facts, Table, Text
-from sweeps.report.charts.chart import Line, Points
-from sweeps.report.charts.png import draw_png
-from sweeps.report.numbers import format_metric
-from sweeps.report.reading import read_sweep
-from sweeps.report.reporting import render_report
-from sweeps.report.sections import report_sections
+from sweeps.render.charts.chart import Line, Points
+from sweeps.render.charts.png import draw_png
+from sweeps.render.reporting import render_report
+from sweeps.render.section import Facts, Table, Text
+from sweeps.render.sections import report_sections
+from sweeps.wording import format_metric
 from tests.sweeps.trading_experiment import SMALL
 
 pytestmark = pytest.mark.slow

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 import sweeps
+from sweeps.analysis.reading import read_sweep
 from sweeps.cli import app
-from sweeps.report.reading import read_sweep
-from sweeps.report.sections import report_sections
-from sweeps.report.sections.verdict import verdict_section
+from sweeps.render.sections import report_sections
+from sweeps.render.sections.verdict import verdict_section
 from tests.sweeps.confusing_experiment import SPACE
 
 SECTIONS = [

@@ -1,6 +1,6 @@
 import pytest
 
-from sweeps.report.slots import best_row, is_retried, slot_rows
+from sweeps.analysis.rows import best_row, is_retried, slot_rows
 from tests.sweeps.report.builders import METRIC, record
 
 

@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 
-from sweeps.report.summary import summarize
+from sweeps.analysis.summary import summarize
 from tests.sweeps.report.builders import record, sweep_info
 
 RECORDS = [
@@ -61,8 +61,8 @@ def test_the_dictionary_is_json_and_says_that_nothing_is_confirmed():
 
 def test_reading_results_imports_no_heavy_library():
     code = (
-        "import sys, sweeps.progress, sweeps.report.summary, sweeps.report.table,"
-        "sweeps.report.markdown, sweeps.report.listing;"
+        "import sys, sweeps.progress, sweeps.analysis.summary, sweeps.analysis.table,"
+        "sweeps.render.markdown, sweeps.analysis.listing;"
         "print([m for m in ('tensorflow', 'mlflow', 'pandas', 'rich') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -4,8 +4,8 @@ import io
 import pytest
 
 from search_spaces.objectives import Objective
-from sweeps.report.slots import slot_rows
-from sweeps.report.table import merge_orders, parameter_names, to_frame, trial_table, write_csv
+from sweeps.analysis.rows import slot_rows
+from sweeps.analysis.table import merge_orders, parameter_names, to_frame, trial_table, write_csv
 from tests.sweeps.report.builders import METRIC, OBJECTIVES, record
 
 SHALLOW = {"learning_rate": 0.001, "units_1": 25, "dropout": 0.25}

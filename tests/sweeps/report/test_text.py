@@ -3,9 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
-from sweeps.report.slots import slot_rows
-from sweeps.report.summary import summarize
-from sweeps.report.text import render_best, render_text, render_trial
+from sweeps.analysis.rows import slot_rows
+from sweeps.analysis.summary import summarize
+from sweeps.render.summaries import render_best, render_text, render_trial
 from tests.sweeps.report.builders import record, sweep_info
 
 RECORDS = [

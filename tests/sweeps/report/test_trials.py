@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from sweeps.report.slots import slot_rows
-from sweeps.report.text import render_trials
+from sweeps.analysis.rows import slot_rows
+from sweeps.render.summaries import render_trials
 from tests.sweeps.report.builders import OBJECTIVES, record
 
 PARAMS = {"learning_rate": 0.00123456, "batch_size": 32, "units_1": 25, "fixed": "same"}

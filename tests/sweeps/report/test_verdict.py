@@ -1,7 +1,7 @@
 import pytest
 
-from sweeps.report.summary import summarize
-from sweeps.report.verdict import failure_line, progress_line, retry_line, verdict_line
+from sweeps.analysis.summary import summarize
+from sweeps.render.verdict import failure_line, progress_line, retry_line, verdict_line
 from tests.sweeps.report.builders import record, sweep_info
 
 

@@ -8,16 +8,14 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.coordinator.holding import hold
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.home import Home
 from sweeps.records import RecordStore
+from sweeps.runner.ownership import hold
 from sweeps.shared import lease
-from sweeps.shared.address import parse_storage
 from sweeps.shared.lease import Lease
-from sweeps.shared.server import StorageServer, open_server
-from sweeps.study.reading import read_study
-from sweeps.study.rebuilding import rebuild_study
+from sweeps.shared.server import StorageServer, open_server, parse_storage
+from sweeps.study.copies import read_study, rebuild_study
 from sweeps.study.storage import delete_study, stored_slots
 from tests.sweeps.factories import make_record
 from tests.sweeps.shared.postgres import PASSWORD, wait_until

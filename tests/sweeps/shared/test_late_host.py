@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 
 import sweeps
-from sweeps.coordinator import holding
-from sweeps.doctor import examine_sweep
+from sweeps.manage.doctor import examine_sweep
+from sweeps.runner import ownership
 from sweeps.shared import lease
 from sweeps.tracking.reading import read_runs
 from tests.faults.proxy import Proxy
@@ -22,7 +22,7 @@ TRIALS = 6
 
 
 def short_leases():
-    lease.LEASE_SECONDS, holding.RENEW_SECONDS = 4.0, 0.7
+    lease.LEASE_SECONDS, ownership.RENEW_SECONDS = 4.0, 0.7
 
 
 @pytest.fixture

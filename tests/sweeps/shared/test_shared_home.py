@@ -10,7 +10,7 @@ import sweeps
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.shared.lease import LEASE_SECONDS
-from sweeps.study.reading import read_study
+from sweeps.study.copies import read_study
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.shared.cutting_proxy import CuttingProxy

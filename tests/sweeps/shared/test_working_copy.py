@@ -5,8 +5,8 @@ import pytest
 from sweeps.errors import LeaseLost
 from sweeps.records.format import seal
 from sweeps.shared import Lease, SharedStorage
-from sweeps.shared.remote import few_at_once
 from sweeps.shared.server import open_server
+from sweeps.shared.working_copy import few_at_once
 
 SWEEP = "records/20261126-00000000/"
 WHOLE, OTHER = seal(b"whole"), seal(b"other")

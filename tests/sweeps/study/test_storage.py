@@ -8,12 +8,12 @@ import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from sweeps.databases import Patience
 from sweeps.errors import StoreError
+from sweeps.study.backends import schema_versions
 from sweeps.study.mirror import Told
 from sweeps.study.proposals import Proposal
-from sweeps.study.sqlite_place import schema_versions
 from sweeps.study.storage import StudyStore, prepare
+from sweeps.workspace.databases import Patience
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.addresses import redacted
 from sweeps.tracking.address import TrackingError, resolve_tracking_uri, sqlite_path
+from sweeps.workspace.addresses import redacted
 
 
 @pytest.fixture(autouse=True)

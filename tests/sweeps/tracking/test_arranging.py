@@ -10,8 +10,8 @@ import pytest
 
 from sweeps.records.ranking import ranked
 from sweeps.records.record import Record, SweepInfo
-from sweeps.tracking.arranging import directions, running_note, view_of
-from sweeps.tracking.known import KnownSweep
+from sweeps.tracking.runs import KnownSweep
+from sweeps.tracking.view import directions, running_note, view_of
 from tests.sweeps.factories import make_info, make_record
 
 INFO = make_info()

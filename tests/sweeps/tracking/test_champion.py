@@ -12,12 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 import sweeps
-from sweeps import failpoints
 from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.tracking.quiet import quiet
 from sweeps.tracking.store import close_client
+from sweeps.workspace import failpoints
 from tests.sweeps.conftest import TOY
 from tests.sweeps.launching import Launched
 from tests.sweeps.serving_experiment import ServingExperiment

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweeps.tracking.importance import by_importance
+from sweeps.tracking.view import by_importance
 
 RNG = np.random.default_rng(0)
 

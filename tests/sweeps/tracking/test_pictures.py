@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeps import failpoints
 from sweeps.records.record import Record
-from sweeps.tracking.content import SweepNote
-from sweeps.tracking.datasets import dataset_key, log_dataset
-from sweeps.tracking.files import TABLE_TAGS, TRIALS_TABLE, table_json
-from sweeps.tracking.finding import search
+from sweeps.tracking.content import (
+    TABLE_TAGS,
+    TRIALS_TABLE,
+    SweepNote,
+    dataset_key,
+    log_dataset,
+    table_json,
+)
 from sweeps.tracking.outage import IncompleteError
 from sweeps.tracking.pictures import LOGGED_IMAGES, PICTURES, plan_pictures, show_pictures
 from sweeps.tracking.projection import Projection
+from sweeps.tracking.runs import search
 from sweeps.tracking.store import open_client
+from sweeps.workspace import failpoints
 from tests.sweeps.factories import DATA, SWEEP_ID, make_info, make_record
 
 INFO = make_info()

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.tracking.content import trial_run
-from sweeps.tracking.remarks import LABEL_CHARACTERS, label_params, why
+from sweeps.tracking.content import LABEL_CHARACTERS, label_params, trial_run, why
 from tests.sweeps.factories import make_info, make_record
 
 

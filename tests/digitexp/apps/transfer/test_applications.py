@@ -13,8 +13,8 @@ from digitexp.keras_experiment.applications import (
     experiment,
     images,
 )
-from sweeps.config import resolve
-from sweeps.options import RunOptions
+from sweeps.config.options import RunOptions
+from sweeps.config.sweep import resolve
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "keras_application.yaml"
 DEFAULTS = {name: info.default for name, info in experiment.parameters.items()}

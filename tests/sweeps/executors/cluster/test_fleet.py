@@ -8,11 +8,15 @@ import time
 import pytest
 
 from sweeps.errors import UsageError
-from sweeps.executors.cluster.connecting import parse_cluster
-from sweeps.executors.cluster.fleet import look_at, mixed_note
-from sweeps.executors.cluster.resources import check_resources, how_often
-from sweeps.provenance import cpu_features, is_mixed
+from sweeps.executors.dask.fleet import (
+    check_resources,
+    how_often,
+    look_at,
+    mixed_note,
+    parse_cluster,
+)
 from sweeps.tracking.store import open_client
+from sweeps.workspace.provenance import cpu_features, is_mixed
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
 from tests.sweeps.launching import Launched

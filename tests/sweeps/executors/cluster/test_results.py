@@ -7,9 +7,8 @@ import threading
 import pytest
 
 from sweeps.errors import WorkersError
-from sweeps.executors.cluster.connecting import parse_cluster
-from sweeps.executors.cluster.executor import DaskExecutor
-from sweeps.executors.cluster.fleet import look_at
+from sweeps.executors.dask.executor import DaskExecutor
+from sweeps.executors.dask.fleet import look_at, parse_cluster
 from sweeps.executors.preloading import make_preload
 from sweeps.experiment import TrialSpec
 from tests.sweeps.executors import misbehaving

@@ -8,9 +8,8 @@ import pytest
 
 import sweeps
 from sweeps.errors import UsageError
-from sweeps.executors.cluster import connecting, fleet
-from sweeps.executors.cluster.connecting import parse_cluster
-from sweeps.executors.cluster.fleet import look_at
+from sweeps.executors.dask import fleet
+from sweeps.executors.dask.fleet import look_at, parse_cluster
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
 from tests.sweeps.executors.conftest import eventually
@@ -192,7 +191,7 @@ def test_what_is_trusted_or_encrypted_is_taken():
 
 
 def test_nobody_at_that_address_is_said_and_nothing_created(run_toy, make_home, monkeypatch):
-    monkeypatch.setattr(connecting, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(fleet, "CONNECT_SECONDS", 1)
     with pytest.raises(UsageError, match="no Dask scheduler answers there within 1 s"):
         run_toy(trials=2, executor="dask://127.0.0.1:9")
     with pytest.raises(UsageError, match="give one of them"):
@@ -212,7 +211,7 @@ def test_a_scheduler_without_workers_is_named_with_what_to_start(tmp_path):
 
 def test_options_of_a_cluster_are_part_of_the_command_that_goes_on():
     from sweeps.cli.run import command_line
-    from sweeps.options import RunOptions
+    from sweeps.config.options import RunOptions
 
     asked = RunOptions("mlp", executor="dask://h:1", trust_cluster=True, resources={"GPU": 0.5})
     said = "sweeps run mlp --executor dask://h:1 --trust-cluster --resources GPU=0.5"

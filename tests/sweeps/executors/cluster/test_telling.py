@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeps.executors.cluster.telling import PACE_SECONDS, Teller
+from sweeps.executors.dask.on_worker import PACE_SECONDS, Teller
 from sweeps.experiment import TrialSpec
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sweeps.report.charts.chart import (
+from sweeps.render.charts.chart import (
     Axis,
     Bars,
     Chart,
@@ -16,9 +16,9 @@ from sweeps.report.charts.chart import (
     Parallel,
     Points,
 )
-from sweeps.report.charts.interactive import figure
-from sweeps.report.charts.palette import COLORS
-from sweeps.report.charts.png import draw_png
+from sweeps.render.charts.interactive import figure
+from sweeps.render.charts.palette import COLORS
+from sweeps.render.charts.png import draw_png
 
 VALUES = [0.1, None, 0.3]
 CHARTS = {

@@ -12,8 +12,8 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
+from sweeps.analysis.data import SweepData
 from sweeps.records import RecordStore
-from sweeps.report.data import SweepData
 from tests.sweeps.report.builders import record, sweep_info
 
 DOMAINS = {

@@ -1,6 +1,6 @@
 import pytest
 
-from sweeps.report.findings.edges import edges, narrowed
+from sweeps.analysis.edges import edges, narrowed
 from tests.sweeps.report.findings.builders import sweep_data
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from search_spaces.objectives import Objective
-from sweeps.report.findings.front import interval_of
-from sweeps.report.findings.pairs import wilson
+from sweeps.analysis.front import interval_of
+from sweeps.analysis.paired_differences import wilson
 from tests.sweeps.factories import make_record
 
 COUNTS = np.array([[[40, 10], [5, 45]]], np.uint16)

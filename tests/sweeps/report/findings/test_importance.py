@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sweeps.report.findings.importance import FEWEST, importances
+from sweeps.analysis.importance import FEWEST, importances
 from tests.sweeps.report.findings.builders import sweep_data
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sweeps.report.findings.pairs import paired_difference, wilson
+from sweeps.analysis.paired_differences import paired_difference, wilson
 
 
 def right(*counts):

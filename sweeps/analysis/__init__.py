@@ -1,0 +1,1 @@
+"""Numbers of a sweep: rows, summary, importance, edges, paired differences, fronts."""

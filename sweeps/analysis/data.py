@@ -1,0 +1,171 @@
+"""Everything a report or a comparison is made from, read once: records, and samples to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.objectives import Objective
+from sweeps.analysis.rows import SlotRow, slot_rows
+from sweeps.analysis.summary import Summary, summarize
+from sweeps.analysis.table import parameter_names
+from sweeps.capabilities import Samples
+from sweeps.experiment import PreparedData
+from sweeps.records import Conclusions, Ending, Record, RecordStore, SweepInfo, Telling, leading
+
+
+@dataclass(frozen=True)
+class LoadedSamples:
+    """The validation samples that trials of a sweep were scored on, as people see them.
+
+    Attributes:
+        source: The experiment.
+        data: What it prepared; the same as the sweep's, by digest.
+        labels: (n,) class of each.
+    """
+
+    source: Samples
+    data: PreparedData = field(repr=False)
+    labels: NDArray[np.int64] = field(repr=False)
+
+    def picture(self, index: int) -> bytes:
+        """Return one sample as a PNG."""
+        return self.source.picture(self.data, index)
+
+
+@dataclass(frozen=True)
+class SweepData:
+    """One sweep, as it is recorded now.
+
+    Attributes:
+        info: What is fixed.
+        store: Its records.
+        records: All of them, without arrays.
+        asked: Number of trials asked for.
+        ending: How its last start ended; None of one that goes on, or was killed.
+        samples: What it was scored on; None where that cannot be had.
+    """
+
+    info: SweepInfo
+    store: RecordStore = field(repr=False)
+    records: tuple[Record, ...] = field(repr=False)
+    asked: int
+    ending: Ending | None
+    samples: LoadedSamples | None = None
+
+    @classmethod
+    def read(
+        cls,
+        info: SweepInfo,
+        store: RecordStore,
+        samples: LoadedSamples | None = None,
+        records: Sequence[Record] | None = None,
+    ) -> SweepData:
+        """Read what is recorded, if that was not done; a sweep that runs may have more later."""
+        known = tuple(store.read_all() if records is None else records)
+        return cls(info, store, known, store.asked() or 0, store.ending(), samples)
+
+    @cached_property
+    def rows(self) -> list[SlotRow]:
+        """One row a slot."""
+        return slot_rows(self.records)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Counts, best, baselines, failures."""
+        ending = self.ending
+        return summarize(
+            self.info,
+            self.records,
+            asked=self.asked,
+            seconds=ending.seconds if ending else 0.0,
+            stopped_by=ending.stopped_by if ending else None,
+            failure_cause=ending.failure_cause if ending else None,
+            time_split=ending.time_split if ending else None,
+        )
+
+    @cached_property
+    def tellings(self) -> list[Telling]:
+        """What finalising and readings of the test part said of it."""
+        return Conclusions(self.store.folder).tellings()
+
+    @cached_property
+    def finals(self) -> Mapping[int, Record]:
+        """The attempt that decided each slot, by slot; slots without an outcome are left out."""
+        return {r.spec.slot: r for r in self.records if r.ends_slot}
+
+    @cached_property
+    def ranking(self) -> list[SlotRow]:
+        """COMPLETE rows, the best first; of several objectives the front first."""
+        by_slot = {row.slot: row for row in self.rows}
+        return [by_slot[r.spec.slot] for r in leading(self.records, self.info.objectives)]
+
+    @cached_property
+    def leaders(self) -> list[SlotRow]:
+        """Those that are worth a closer look, the best first; of several objectives the front."""
+        return list(self.summary.front) if self.info.has_front else self.ranking
+
+    @cached_property
+    def by_objective(self) -> list[SweepData]:
+        """The sweep as if it had one of its objectives only: one view an objective."""
+        if not self.info.has_front:
+            return [self]
+        return [self._seen_by(objective) for objective in self.info.objectives]
+
+    def _seen_by(self, objective: Objective) -> SweepData:
+        info = replace(
+            self.info,
+            metric=objective.metric,
+            direction=objective.direction,
+            other_objectives=(),
+        )
+        records = tuple(
+            record
+            if record.objective is None or record.result is None
+            else replace(record, objective=record.result.metrics.get(objective.metric))
+            for record in self.records
+        )
+        return replace(self, info=info, records=records)
+
+    @cached_property
+    def varied(self) -> list[str]:
+        """Parameters that differ between trials, in the order of the space."""
+        names = parameter_names(self.rows, self.info.space)
+        return [n for n in names if len({repr(row.params.get(n)) for row in self.rows}) > 1]
+
+    def exported(self, slot: int) -> str:
+        """Return what `sweeps export` takes away of a trial, in words; empty if nothing.
+
+        Experiments are not imported here, and not all of them export the models they keep.
+        """
+        record = self.finals[slot]
+        if self.info.experiment.startswith("script:"):
+            return "what it wrote, and its command" if record.files_sha256 is not None else ""
+        kept = record.weights_sha256 is not None
+        return "as a file, if its experiment exports models" if kept else ""
+
+    @property
+    def is_higher_better(self) -> bool:
+        """Whether the objective is maximised."""
+        return self.info.direction == "maximize"
+
+    @property
+    def seconds(self) -> float:
+        """Wall time from the first start of a trial to the last end."""
+        finals = self.finals.values()
+        if not finals:
+            return 0.0
+        return (max(r.finished_at for r in finals) - min(r.started_at for r in finals)) / 1000
+
+    def full(self, slot: int) -> Record:
+        """Return the deciding attempt of a slot with its arrays."""
+        return self.store.read(self.finals[slot].spec.key)
+
+
+def logits(record: Record) -> NDArray[np.float32] | None:
+    """Return (n_validation, classes) logits of the best epoch, None if the record has none."""
+    return record.result.arrays.get("validation_logits") if record.result else None

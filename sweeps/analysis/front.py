@@ -1,0 +1,118 @@
+"""The trials on a Pareto front: what each is worth, how surely, and whether a step along it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from search_spaces.objectives import Objective
+from sweeps.analysis.data import SweepData
+from sweeps.analysis.paired_differences import Difference, paired_difference, rightness, wilson
+from sweeps.analysis.rows import SlotRow
+from sweeps.records import Record
+from sweeps.records.confusion import best_confusion, class_names
+from sweeps.wording import format_metric
+
+Interval = tuple[float, float]
+
+_ACCURACY: Final = "accuracy"
+_RECALL: Final = "recall_"
+
+
+@dataclass(frozen=True)
+class OnFront:
+    """A trial that no other one beats in all objectives.
+
+    Attributes:
+        row: Its outcome.
+        values: What it is worth, one an objective.
+        intervals: The 95 % interval of each for other samples of the same kind, where it is a share
+            of samples; None where it is none, or is exact.
+        lead: How much more accurate it is than the next one on the front, sample by sample; None of
+            the last, and where no objective is the accuracy on known samples.
+    """
+
+    row: SlotRow
+    values: tuple[float, ...]
+    intervals: tuple[Interval | None, ...]
+    lead: Difference | None
+
+
+def axis_of(objectives: Sequence[Objective]) -> int:
+    """Return the place of the objective along which a front is told: an accuracy, or the first."""
+    return next((n for n, one in enumerate(objectives) if _ACCURACY in one.metric), 0)
+
+
+def standings(data: SweepData) -> list[OnFront]:
+    """Return the front, the best by the objective of `axis_of` first."""
+    objectives, rows = data.info.objectives, data.summary.front
+    along = axis_of(objectives)
+    gains = {
+        row.slot: objectives[along].gain((row.values(objectives) or ())[along]) for row in rows
+    }
+    rows = tuple(sorted(rows, key=lambda row: -gains[row.slot]))
+    records = [data.full(row.slot) for row in rows]
+    found = []
+    for row, record in zip(rows, records, strict=True):
+        values = row.values(objectives) or ()
+        intervals = tuple(
+            interval_of(record, objective, value)
+            for objective, value in zip(objectives, values, strict=True)
+        )
+        found.append(OnFront(row, values, intervals, None))
+    leads = _leads(data, records)
+    are_shares = all(trial.intervals[along] for trial in found)  # of the samples, not of others
+    if _ACCURACY not in objectives[along].metric or not are_shares:
+        return found
+    return [replace(trial, lead=lead) for trial, lead in zip(found, leads, strict=True)]
+
+
+def interval_of(record: Record, objective: Objective, value: float) -> Interval | None:
+    """Return the 95 % interval of a share of validation samples (Wilson 1927).
+
+    None if the metric is not the accuracy, or a recall, that the confusion counts of the kept
+    weights give: then it is something else, whatever its name.
+
+    Args:
+        record: Of the trial, with its arrays.
+        objective: The metric.
+        value: What the trial is worth in it.
+    """
+    counts = best_confusion(record)
+    if counts is None:
+        return None
+    names, metric = class_names(record, len(counts)), objective.metric
+    if _ACCURACY in metric:
+        right, total = int(counts.trace()), int(counts.sum())
+    elif metric.startswith(_RECALL) and metric.removeprefix(_RECALL) in names:
+        place = names.index(metric.removeprefix(_RECALL))
+        right, total = int(counts[place, place]), int(counts[place].sum())
+    else:
+        return None
+    is_share = total > 0 and abs(right / total - value) < 1e-6
+    return wilson(right, total) if is_share else None
+
+
+def worth(trial: OnFront, objectives: Sequence[Objective]) -> str:
+    """Return `best_val_accuracy 0.9320 (0.9142 to 0.9463), parameters 4210`."""
+    parts = []
+    for objective, value, interval in zip(objectives, trial.values, trial.intervals, strict=True):
+        ends = f" ({ends_of(interval)})" if interval else ""
+        parts.append(f"{objective.metric} {format_metric(value)}{ends}")
+    return ", ".join(parts)
+
+
+def ends_of(interval: Interval) -> str:
+    """Return `0.9142 to 0.9463`."""
+    return " to ".join(map(format_metric, interval))
+
+
+def _leads(data: SweepData, records: Sequence[Record]) -> list[Difference | None]:
+    if data.samples is None:
+        return [None] * len(records)
+    right = [rightness(record, data.samples.labels) for record in records]
+    return [
+        None if one is None or following is None else paired_difference(one, following)
+        for one, following in zip(right, [*right[1:], None], strict=True)
+    ]

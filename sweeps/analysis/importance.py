@@ -1,0 +1,173 @@
+"""Which parameters matter: PED-ANOVA (Watanabe et al. 2023) with a reference for chance.
+
+A parameter that is random noise by construction takes part: what does not stand out from it may
+be noise as well. Intervals come from resampling the trials (Efron 1979).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeps.analysis.data import SweepData
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+RELIABLE_FROM: Final = 40
+"""With fewer complete trials importances are called unreliable."""
+
+FEWEST: Final = 10
+"""With fewer there is nothing to see."""
+
+_NOISE: Final = "noise (reference)"
+_RESAMPLES: Final = 20
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much of what makes a trial good one parameter explains.
+
+    Attributes:
+        name: The parameter, or the reference.
+        share: Of all parameters' together, from 0 to 1; of one that only some trials have, what it
+            would be in a sweep of those alone.
+        low: Lower end of the 95 % bootstrap interval.
+        high: Its upper end.
+        trials: Complete trials that have the parameter.
+        is_reference: Whether it is the noise.
+        stands_out: Whether its interval lies above the middle of the noise, and its share above
+            every noise that was drawn.
+    """
+
+    name: str
+    share: float
+    low: float
+    high: float
+    trials: int
+    is_reference: bool
+    stands_out: bool
+
+
+def importances(data: SweepData, seed: int = 0) -> list[Importance]:
+    """Return the importance of each varied parameter, the greatest first; empty if too few trials.
+
+    Args:
+        data: The sweep.
+        seed: Decides noise and resampling.
+    """
+    trials = _trials(data)
+    if len(trials) < FEWEST:
+        return []
+    random = np.random.default_rng(seed)
+    found: list[Importance] = []
+    for names, having in _groups(data.varied, trials):
+        draws = [_shares(names, having, data, random) for _ in range(_RESAMPLES)]
+        whole = _shares(names, having, data, random, resample=False)
+        noise = np.array([draw[_NOISE] for draw in draws])
+        whole[_NOISE] = float(np.median(noise))  # a single noise would be luck itself
+        for name in names if found else (*names, _NOISE):  # one reference is enough to look at
+            low, high = np.quantile([draw[name] for draw in draws], [0.025, 0.975])
+            is_above = whole[name] > noise.max() and low > whole[_NOISE]
+            found.append(
+                Importance(
+                    name=name,
+                    share=whole[name],
+                    low=float(low),
+                    high=float(high),
+                    trials=len(having),
+                    is_reference=name == _NOISE,
+                    stands_out=bool(is_above),
+                )
+            )
+    return sorted(found, key=lambda one: (one.is_reference, -one.share))
+
+
+def _trials(data: SweepData) -> list[FrozenTrial]:
+    from optuna.distributions import json_to_distribution
+    from optuna.trial import create_trial
+
+    made = []
+    for row in data.ranking:
+        record = data.finals[row.slot]
+        if record.params.keys() != record.distributions.keys():
+            continue  # Optuna makes no trial of it
+        made.append(
+            create_trial(
+                params=dict(record.params),
+                distributions={k: json_to_distribution(v) for k, v in record.distributions.items()},
+                value=row.objective,
+            )
+        )
+    return made
+
+
+def _groups(
+    varied: Sequence[str], trials: Sequence[FrozenTrial]
+) -> list[tuple[list[str], list[FrozenTrial]]]:
+    """Group parameters by the trials that have them: first those of all trials."""
+    groups: dict[frozenset[int], list[str]] = {}
+    for name in varied:
+        having = frozenset(i for i, trial in enumerate(trials) if name in trial.params)
+        if len(having) >= FEWEST:
+            groups.setdefault(having, []).append(name)
+    ordered = sorted(groups.items(), key=lambda group: -len(group[0]))
+    return [(names, [trials[i] for i in sorted(having)]) for having, names in ordered]
+
+
+def _shares(
+    names: Sequence[str],
+    trials: Sequence[FrozenTrial],
+    data: SweepData,
+    random: np.random.Generator,
+    *,
+    resample: bool = True,
+) -> dict[str, float]:
+    """Return the share of each parameter, and of noise drawn anew."""
+    import optuna
+    from optuna.distributions import FloatDistribution
+    from optuna.importance import PedAnovaImportanceEvaluator
+    from optuna.trial import create_trial
+
+    chosen: NDArray[np.int64] = np.arange(len(trials))
+    if resample:
+        chosen = random.integers(0, len(trials), len(trials))
+    everywhere = _common(trials, names)
+    made: list[Any] = []
+    for index in chosen:
+        trial = trials[index]
+        params = {name: trial.params[name] for name in everywhere}
+        distributions = {name: trial.distributions[name] for name in everywhere}
+        made.append(
+            create_trial(
+                params=params | {_NOISE: float(random.uniform())},
+                distributions=distributions | {_NOISE: FloatDistribution(0, 1)},
+                value=trial.value,
+            )
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        study = optuna.create_study(direction=data.info.direction)
+        study.add_trials(made)
+        found = PedAnovaImportanceEvaluator().evaluate(study)
+    total = sum(found.values()) or 1.0
+    return {name: found.get(name, 0.0) / total for name in (*names, _NOISE)}
+
+
+def _common(trials: Sequence[FrozenTrial], names: Sequence[str]) -> list[str]:
+    """Return the parameters that all these trials have with one distribution, `names` included."""
+    first = trials[0]
+    shared = [
+        name
+        for name, distribution in first.distributions.items()
+        if all(trial.distributions.get(name) == distribution for trial in trials)
+    ]
+    return [
+        name for name in shared if name in names or len({str(t.params[name]) for t in trials}) > 1
+    ]

@@ -1,0 +1,187 @@
+"""How a sweep ended: counts, best against baselines, failures, where the time went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from sweeps.analysis.rows import (
+    STATES,
+    SlotRow,
+    SlotState,
+    best_row,
+    front_rows,
+    is_retried,
+    slot_rows,
+)
+from sweeps.wording import first_line
+
+if TYPE_CHECKING:
+    from search_spaces.objectives import Objective
+    from sweeps.records.record import Record, SweepInfo
+
+NOT_CONFIRMED = "best observed, not confirmed"
+"""What the best trial is called until it is finalised: the best of N scores on one validation set
+is partly the luckiest (Cawley & Talbot 2010)."""
+
+FRONT = "on the Pareto front, observed, not confirmed"
+"""What trials are called that no other one beats in all of several objectives."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The outcome of a sweep so far.
+
+    Attributes:
+        id: Identifier of the sweep.
+        name: Name of the sweep.
+        metric: Name of the objective metric; of the first, if there are several.
+        direction: Which way is better.
+        asked: Number of trials asked for.
+        counts: Number of slots by state; every state is present.
+        failures: Number of FAILED slots by reason, most frequent first.
+        retried: Number of failed attempts that were tried again, by reason.
+        first_error: First line of the first failed slot's error, None without one.
+        first_failed: That slot.
+        best: Best COMPLETE slot, baselines included; None if there is none, or several objectives.
+        baselines: Slots whose origin is a baseline, in slot order.
+        seconds: Wall time of this call of `sweeps run`.
+        stopped_by: What ended the sweep before its total (`timeout`, `target`, `interrupt`, ...),
+            None if nothing did; `failures` if too many trials in a row failed.
+        failure_cause: Why they failed, in one line; None unless they ended the sweep.
+        tracking_pending: Runs that MLflow has not received yet, the parent run included.
+        tracking_error: Why, in one line; None if nothing is missing.
+        deleted: A line for each file that somebody deleted while the sweep ran.
+        time_split: Seconds by what they were spent on: `training` and `idle` (only with workers,
+            summed over them), `warm_up` (until the first was ready), and the coordinator's
+            `proposals`, `records`, `study`.
+        objectives: All of them.
+        front: COMPLETE slots on the Pareto front, the best by the first objective first; of one
+            objective: the best, and those that equal it.
+    """
+
+    id: str
+    name: str
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    asked: int
+    counts: Mapping[SlotState, int]
+    failures: Mapping[str, int]
+    first_error: str | None
+    best: SlotRow | None
+    baselines: tuple[SlotRow, ...]
+    seconds: float
+    stopped_by: str | None = None
+    failure_cause: str | None = None
+    retried: Mapping[str, int] = field(default_factory=dict)
+    tracking_pending: int = 0
+    tracking_error: str | None = None
+    deleted: tuple[str, ...] = ()
+    time_split: Mapping[str, float] = field(default_factory=dict)
+    first_failed: int | None = None
+    objectives: tuple[Objective, ...] = ()
+    front: tuple[SlotRow, ...] = ()
+
+    @property
+    def has_front(self) -> bool:
+        """Whether there are several objectives, so that no trial is best."""
+        return len(self.objectives) > 1
+
+    @property
+    def front_and_baselines(self) -> list[SlotRow]:
+        """The front, then the baselines that are not on it."""
+        known = {row.slot for row in self.front}
+        return [*self.front, *(row for row in self.baselines if row.slot not in known)]
+
+    @property
+    def done(self) -> int:
+        """Number of slots with an outcome."""
+        return sum(self.counts.values()) - self.counts["WAITING"]
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether there are outcomes, and not one that says anything."""
+        return self.done > 0 and self.counts["FAILED"] == self.done
+
+    @property
+    def reference(self) -> SlotRow | None:
+        """The best COMPLETE baseline, which the best trial is compared with."""
+        return best_row(self.baselines, self.direction)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-compatible mapping; keys are the attributes' names, `done` and `status`."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "metric": self.metric,
+            "direction": self.direction,
+            "asked": self.asked,
+            "done": self.done,
+            "counts": dict(self.counts),
+            "failures": dict(self.failures),
+            "retried": dict(self.retried),
+            "first_error": self.first_error,
+            "first_failed": self.first_failed,
+            "status": FRONT if self.has_front else NOT_CONFIRMED,
+            "objectives": [asdict(objective) for objective in self.objectives],
+            "front": [row.to_dict() for row in self.front],
+            "best": self.best.to_dict() if self.best else None,
+            "baselines": [row.to_dict() for row in self.baselines],
+            "seconds": self.seconds,
+            "stopped_by": self.stopped_by,
+            "failure_cause": self.failure_cause,
+            "tracking_pending": self.tracking_pending,
+            "tracking_error": self.tracking_error,
+            "time_split": dict(self.time_split),
+        }
+
+
+def summarize(
+    info: SweepInfo,
+    records: Sequence[Record],
+    *,
+    asked: int,
+    seconds: float,
+    stopped_by: str | None,
+    failure_cause: str | None = None,
+    pending: int = 0,
+    time_split: Mapping[str, float] | None = None,
+) -> Summary:
+    """Summarise a sweep from its records.
+
+    Args:
+        info: What was fixed when the sweep was created.
+        records: Every recorded attempt, in any order.
+        asked: Number of trials asked for.
+        seconds: Wall time so far.
+        stopped_by: What ended the sweep before its total, None if nothing did.
+        failure_cause: Why so many trials in a row failed that this ended it.
+        pending: Records that MLflow has not received yet.
+        time_split: Seconds by what they were spent on.
+    """
+    rows = slot_rows(records)
+    states = Counter(row.state for row in rows)
+    failed = [row for row in rows if row.state == "FAILED"]
+    return Summary(
+        id=info.id,
+        name=info.name,
+        metric=info.metric,
+        direction=info.direction,
+        asked=asked,
+        counts={state: states[state] for state in STATES},
+        failures=dict(Counter(row.reason for row in failed).most_common()),
+        first_error=next((first_line(row.error) for row in failed if row.error), None),
+        first_failed=next((row.slot for row in failed if row.error), None),
+        best=None if info.has_front else best_row(rows, info.direction),
+        baselines=tuple(row for row in rows if row.baseline is not None),
+        seconds=seconds,
+        stopped_by=stopped_by,
+        failure_cause=failure_cause,
+        retried=dict(Counter(r.reason for r in records if is_retried(r)).most_common()),
+        tracking_pending=pending,
+        time_split=dict(time_split or {}),
+        objectives=info.objectives,
+        front=tuple(front_rows(rows, info.objectives)),
+    )

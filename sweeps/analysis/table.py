@@ -1,0 +1,179 @@
+"""Rows of slots -> one flat table with stable column names: terminal, CSV, pandas.
+
+Columns: `slot, state, reason, attempts, origin, seed`, the parameters in the order of the space,
+the headline metrics with the objectives first, `on_front` if there are several objectives,
+`seconds`, `error` (its first line). A cell is None
+(empty in CSV, missing in pandas) where a conditional parameter is inactive or switched off, or a
+trial has no such metric.
+A parameter named like a column before it becomes `param.<name>`, a metric `metric.<name>`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from sweeps.analysis.rows import STATES, SlotRow, front_rows
+from sweeps.wording import first_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from search_spaces.objectives import Objective
+    from search_spaces.parameters import Value
+
+FIRST_COLUMNS = ("slot", "state", "reason", "attempts", "origin", "seed")
+LAST_COLUMNS = ("seconds", "error")
+ON_FRONT = "on_front"
+_DTYPES = {
+    "slot": "Int64",
+    "reason": "category",
+    "attempts": "Int64",
+    "origin": "string",
+    "seed": "Int64",
+    ON_FRONT: "boolean",
+    "seconds": "float64",
+    "error": "string",
+}
+
+
+def parameter_names(rows: Iterable[SlotRow], space: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the parameters of all rows in the order of the space.
+
+    Args:
+        rows: Each with its active parameters in the order of the space.
+        space: As the sweep's records have it. Without it, and of a space that is a function, which
+            no table calls, the order is merged from the rows: branches of it come as they appear.
+    """
+    names = merge_orders(row.params for row in rows)
+    declared = (space or {}).get("body", {}).get("parameters", ())
+    place = {parameter["name"]: number for number, parameter in enumerate(declared)}
+
+    def place_of(name: str) -> tuple[int, int]:
+        repeated, _, layer = name.rpartition("_")  # units_2 is declared as units, once
+        if name in place or repeated not in place or not layer.isdigit():
+            return place.get(name, len(place)), 0
+        return place[repeated], int(layer)
+
+    return sorted(names, key=place_of)
+
+
+def metric_names(rows: Iterable[SlotRow], objectives: Sequence[Objective] = ()) -> list[str]:
+    """Return the headline metrics of all rows, the objectives first as far as any row has them."""
+    found = merge_orders(row.metrics for row in rows)
+    first = [objective.metric for objective in objectives if objective.metric in found]
+    return [*first, *(name for name in found if name not in first)]
+
+
+def merge_orders(orders: Iterable[Iterable[str]]) -> list[str]:
+    """Merge ordered names so that each new name comes before the known one that follows it.
+
+    `units_2`, which only some trials have, so lands between `units_1` and `dropout`.
+    """
+    merged: list[str] = []
+    for order in orders:
+        names = list(order)
+        end = len(merged)
+        for name in reversed(names):
+            if name in merged:
+                end = merged.index(name)
+            else:
+                merged.insert(end, name)
+    return merged
+
+
+def trial_table(
+    rows: Sequence[SlotRow],
+    *,
+    objectives: Sequence[Objective] = (),
+    space: Mapping[str, Any] | None = None,
+) -> tuple[list[str], list[list[Value]]]:
+    """Return column names and one list of cells a slot.
+
+    Args:
+        rows: From `slot_rows`.
+        objectives: Of the sweep; their columns come first among the metrics.
+        space: See `parameter_names`.
+    """
+    params, metrics = parameter_names(rows, space), metric_names(rows, objectives)
+    last = last_columns(objectives)
+    front = {row.slot for row in front_rows(rows, objectives)} if ON_FRONT in last else set()
+    taken = {*FIRST_COLUMNS, *last}
+    param_columns = [f"param.{name}" if name in taken else name for name in params]
+    taken.update(param_columns)
+    metric_columns = [f"metric.{name}" if name in taken else name for name in metrics]
+    cells: list[list[Value]] = [
+        [
+            *(row.slot, row.state, row.reason, row.attempts, row.origin, row.seed),
+            *(row.params.get(name) for name in params),
+            *(row.metrics.get(name) for name in metrics),
+            *([row.slot in front] if ON_FRONT in last else []),
+            row.seconds,
+            first_line(row.error) if row.error else None,
+        ]
+        for row in rows
+    ]
+    return [*FIRST_COLUMNS, *param_columns, *metric_columns, *last], cells
+
+
+def last_columns(objectives: Sequence[Objective]) -> tuple[str, ...]:
+    """Return the columns behind the metrics."""
+    return (ON_FRONT, *LAST_COLUMNS) if len(objectives) > 1 else LAST_COLUMNS
+
+
+def write_csv(
+    rows: Sequence[SlotRow],
+    file: TextIO,
+    *,
+    objectives: Sequence[Objective] = (),
+    space: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the table as CSV with a header; floats keep every digit, missing cells are empty.
+
+    Args:
+        rows: From `slot_rows`.
+        file: Text file opened with `newline=""`.
+        objectives: See `trial_table`.
+        space: See `parameter_names`.
+    """
+    columns, cells = trial_table(rows, objectives=objectives, space=space)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(cells)
+
+
+def to_frame(
+    rows: Sequence[SlotRow],
+    *,
+    objectives: Sequence[Objective] = (),
+    space: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Return the table as a typed DataFrame, one row a slot.
+
+    Whole numbers are `Int64`, numbers `float64`, switches `boolean`, words `category`; a parameter
+    with values of several kinds becomes a category of strings.
+    """
+    import pandas as pd
+
+    columns, cells = trial_table(rows, objectives=objectives, space=space)
+    first_metric = len(columns) - len(metric_names(rows)) - len(last_columns(objectives))
+    series: dict[str, pd.Series] = {}
+    for index, name in enumerate(columns):
+        values = [row[index] for row in cells]
+        is_metric = index >= first_metric
+        dtype = _DTYPES.get(name) or ("float64" if is_metric else _parameter_dtype(values))
+        if dtype == "category" and name not in _DTYPES:
+            values = [None if value is None else str(value) for value in values]
+        series[name] = pd.Series(values, dtype=dtype)
+    series["state"] = series["state"].astype(pd.CategoricalDtype(list(STATES)))
+    return pd.DataFrame(series)
+
+
+def _parameter_dtype(values: Sequence[Value]) -> str:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return "boolean"
+    if kinds == {int}:
+        return "Int64"
+    return "float64" if kinds and kinds <= {int, float} else "category"

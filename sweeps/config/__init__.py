@@ -1,0 +1,1 @@
+"""What was asked -> a validated sweep: options, checks, policies."""

@@ -1,0 +1,202 @@
+"""What a user asks for, as it was given; `config.py` makes a sweep of it.
+
+The same things are options of a command and arguments of a Python function. Messages name options;
+`python_words` has those of a Python function name its arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sweeps.errors import StoreError, TrialsError, UsageError, WorkersError
+from sweeps.workspace.names import did_you_mean
+
+if TYPE_CHECKING:
+    from search_spaces.loading import SpaceSource
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a sweep.
+
+    Attributes:
+        trials: Slots with an outcome, in total over all starts.
+        timeout_seconds: Time after which no trial is begun in this start.
+        target: Objective value that is good enough.
+        stop_after: Slots in a row without improvement of the best, or of the Pareto front.
+    """
+
+    trials: int
+    timeout_seconds: float | None = None
+    target: float | None = None
+    stop_after: int | None = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a user asks for, from Python or by a command; None means the default named here.
+
+    Nothing is checked here: `sweeps.run` and `sweeps.plan` refuse what cannot be by `UsageError`,
+    before anything is created. A duration is a number of seconds, or a text such as `90`, `3m`,
+    `1h30m` or `1.5h`.
+
+    Attributes:
+        space: What may vary: a name of the catalogue, the path of a YAML file, a decorated function
+            or its `module:function`, or a `Space`. Refused with a line per mistake.
+        trials: How many trials have an outcome when the sweep is done, in total over all starts;
+            from 1. None: as the space says, else 20.
+        name: Name of the sweep: 1 to 80 letters, digits, `.`, `_`, `-`. None: the space's. A
+            sweep that exists goes on; one with other options is refused.
+        extend: Whether the sweep of that name may go on in another space, with another sampler,
+            pruner, `ask_ahead` or edited code; its trials stay. Refused if there is none.
+        same_code: Whether edited code of the experiment is declared to be what it was.
+        check_determinism: Whether the first complete trial is trained a second time, on a worker,
+            and a difference is said. None: for an experiment of one's own, if a trial takes less
+            than 10 s.
+        seed: Decides every trial; from 0.
+        sampler: `tpe`, `random`, `qmc`, `grid` or the import path of Optuna's or another one. None:
+            as the space says, else `tpe`.
+        sampler_options: Its options by name: plain numbers, texts, truth values.
+        pruner: `none`, `median`, `hyperband`, `asha` or an import path; refused for several
+            objectives and where the objective has no value per epoch. None: as the space says,
+            else `none`.
+        pruner_options: Its options by name.
+        timeout: Duration above 0 after which no trial is begun in this start, start-up included.
+            None: no limit.
+        target: Value of the objective at which the sweep ends; one objective only. None: no end.
+        stop_after: Trials in a row without improvement of the best, or of the Pareto front, after
+            which the sweep ends; from 1. None: no end.
+        fail_under: The exit code of the command is 1 if the best is worse than this; `sweeps.run`
+            returns either way.
+        retries: How often a trial is tried again, from 0, by the reason of its failure: `crash`
+            (default 2), `oom` (1), `timeout` (1), `error` (1), `invalid` (0).
+        trial_timeout: Duration above 0 after which an attempt is ended; needs workers. None: no
+            limit.
+        max_failures_in_row: So many failed trials in a row end the sweep; 0 for no limit. None: 5.
+        data: Name or path of the data, as the experiment understands it. None: the experiment's.
+        ask_ahead: How many trials are in flight at most; from 1; part of the sweep, as it decides
+            what a proposal knows. None: as the space says, else 8.
+        order: `slots`: outcomes are told in the order of the trials, which makes the sweep
+            reproducible; `free`: as they come.
+        workers: How many worker processes; 0 trains in the calling one. None: one a core, 0 for an
+            experiment that a notebook or a script defines. Refused where workers cannot import it.
+        executor: Address of a Dask cluster, `dask://HOST:8786`, in place of workers.
+        trust_cluster: Whether that address may be another host's without TLS.
+        resources: What a trial takes of a Dask worker, by name, above 0; needs `executor`.
+        overrides: `name=value` texts: `learning_rate=1e-3` fixes a parameter, `units_1=16..64` or
+            `batch_size=16,32` narrow it.
+        home: Folder of records and databases. None: `SWEEPS_HOME`, else `mlruns`.
+        tracking_uri: Store of MLflow. None: `MLFLOW_TRACKING_URI`, else in the home.
+        storage: PostgreSQL database that homes of several hosts share. None: `SWEEPS_STORAGE`.
+    """
+
+    space: SpaceSource
+    trials: int | None = None
+    name: str | None = None
+    extend: bool = False
+    same_code: bool = False
+    check_determinism: bool | None = None
+    seed: int = 0
+    sampler: str | None = None
+    sampler_options: Mapping[str, Any] = field(default_factory=dict)
+    pruner: str | None = None
+    pruner_options: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float | str | None = None
+    target: float | None = None
+    stop_after: int | None = None
+    fail_under: float | None = None
+    retries: Mapping[str, int] = field(default_factory=dict)
+    trial_timeout: float | str | None = None
+    max_failures_in_row: int | None = None
+    data: str | Path | None = None
+    ask_ahead: int | None = None
+    order: str = "slots"
+    workers: int | None = None
+    executor: str | None = None
+    trust_cluster: bool = False
+    resources: Mapping[str, float] = field(default_factory=dict)
+    overrides: Sequence[str] = ()
+    home: str | Path | None = None
+    tracking_uri: str | None = None
+    storage: str | None = field(default=None, repr=False)  # a password may stand in it
+
+    @property
+    def source(self) -> str | None:
+        """The data as an experiment is asked for them: a text."""
+        return None if self.data is None else str(self.data)
+
+
+_OPTIONS: Final = {
+    "overrides": "--set",
+    "sampler_options": "--sampler-option",
+    "pruner_options": "--pruner-option",
+    "from_sweep": "--from",
+}
+_FLAGS: Final = frozenset({"extend", "same_code", "trust_cluster", "restore"})
+_OTHERS: Final = ("blocks", "control", "from_sweep", "like", "restore", "top", "trial")
+"""Arguments of Python functions beyond the fields of `RunOptions`."""
+_OPTION: Final = re.compile(
+    r"`[^`]*`"  # a command to be typed stays one
+    r"|--(?P<text>name|pruner) (?P<word>[A-Za-z0-9](?:[\w.-]*\w)?)(?=[.,:;]?(?:\s|$))"
+    r"|--(?P<option>[a-z]+(?:-[a-z]+)*)"
+    r"(?: (?P<value>-?\d+(?:\.\d+)?(?:e-?\d+)?|nan|inf|None|True|False|'[^']*'))?(?![\w-])"
+)
+
+
+def option_of(argument: str) -> str:
+    """Return the option of a command by which an argument of a Python function is given."""
+    return _OPTIONS.get(argument, "--" + argument.replace("_", "-"))
+
+
+def options_of(
+    space: SpaceSource, arguments: Mapping[str, Any], names: Sequence[str] = ()
+) -> RunOptions:
+    """Return what a Python function was asked for.
+
+    Args:
+        space: What the sweep is of.
+        arguments: By name.
+        names: Those that the function has; every field of `RunOptions` if empty.
+
+    Raises:
+        TypeError: There is no such argument.
+    """
+    names = names or [one.name for one in fields(RunOptions) if one.name != "space"]
+    for name in arguments.keys() - set(names):
+        raise TypeError(
+            f"no argument {name!r}{did_you_mean(name, names)}; known: {', '.join(names)} (see "
+            "sweeps.config.options.RunOptions)"
+        )
+    return RunOptions(space, **arguments)
+
+
+@contextmanager
+def python_words() -> Iterator[None]:
+    """Have what a Python function raises name its arguments, not a command's options."""
+    try:
+        yield
+    except (StoreError, TrialsError, UsageError, WorkersError) as error:
+        error.args = (in_arguments(str(error)),)
+        raise
+
+
+def in_arguments(message: str) -> str:
+    """Return a message with `trials=0` for `--trials 0`; commands in backticks stay."""
+    names = [*(one.name for one in fields(RunOptions)), *_OTHERS]
+    arguments = {option_of(name): name for name in names}
+
+    def argument(found: re.Match[str]) -> str:
+        if found["text"] is not None:
+            return f"{found['text']}={found['word']!r}"
+        name = arguments.get(f"--{found['option']}")
+        if name is None:
+            return found[0]
+        value = "True" if name in _FLAGS else found["value"]
+        return name if value is None else f"{name}={value}"
+
+    return _OPTION.sub(argument, message)

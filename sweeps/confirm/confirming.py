@@ -1,0 +1,267 @@
+"""Prepares and runs the confirmation of a sweep: a sweep of its own, finalists by fresh blocks.
+
+So everything a sweep has, a confirmation has: workers, records, resumption after any kill, runs in
+MLflow, doctor. Its space is a file in the folder of the sweep it confirms, by which they know each
+other whatever people call them; the same command goes on with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sweeps.config.options import RunOptions
+from sweeps.confirm.confirmable import blocks_experiment
+from sweeps.confirm.finalists import Finalist, confirming_space, luck_space, refit_space
+from sweeps.home import Home
+from sweeps.launch import run_options
+from sweeps.progress import Mode
+from sweeps.records import Record, SweepInfo, confirmed_by
+from sweeps.runner.failures import FAILURES
+from sweeps.workspace.files import make_folder, write_atomically
+from sweeps.workspace.names import free_name
+
+SPACE: Final = "space.yaml"
+LUCK, REFIT, CONTROL_FOLDER = "luck", "refit", "finalists-0"
+"""Folders, in a confirmation's, of the spaces that measure luck and train the winner on all;
+and beside it, of that of the random trials."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A confirmation that is to be run, or goes on.
+
+    Attributes:
+        name: Of its sweep.
+        folder: With its space.
+        finalists: Who is trained: who takes part, and who was left out when it had begun.
+        blocks: On how many blocks.
+        experiment: Import path of what trains on blocks.
+    """
+
+    name: str
+    folder: Path
+    finalists: Sequence[Finalist]
+    blocks: int
+    experiment: str
+
+
+def plan_confirmation(
+    home: Home,
+    info: SweepInfo,
+    finalists: Sequence[Finalist],
+    blocks: int,
+    left_out: Sequence[Finalist] = (),
+) -> Confirmation:
+    """Write the space of a confirmation, or find it.
+
+    One that was begun with the same finalists, or with them and those left out, goes on; with
+    others, another one begins.
+
+    Raises:
+        UsageError: The experiment has no fresh blocks.
+    """
+    experiment = blocks_experiment(home, info)
+    trained = trained_with(home, info, finalists, blocks, left_out)
+    text = confirming_space(experiment, trained, blocks)
+    sweep_folder = home.store(info.id).folder
+    begun = _begun(home)
+    folders = (sweep_folder / f"finalists-{number}" for number in itertools.count(1))
+    folder = next(
+        f for f in folders if _space_in(f) in ({text} if _tail(f) in begun else {text, None})
+    )
+    name = name_for(home, folder, f"{info.name}-final")
+    make_folder(folder / LUCK)
+    write_atomically(folder / SPACE, text.encode(), "conclusion")
+    favourite = next((f for f in trained if f.place == 1), trained[0])
+    luck = luck_space(experiment, favourite, blocks)
+    write_atomically(folder / LUCK / SPACE, luck.encode(), "conclusion")
+    return Confirmation(name, folder, trained, blocks, experiment)
+
+
+def trained_with(
+    home: Home,
+    info: SweepInfo,
+    finalists: Sequence[Finalist],
+    blocks: int,
+    left_out: Sequence[Finalist],
+) -> list[Finalist]:
+    """Return whom the confirmation of some finalists trains.
+
+    That is themselves; or, if one was begun with others who are left out now, all of these: what
+    was trained is not trained again in another one.
+    """
+    if left_out:
+        everyone = sorted([*finalists, *left_out], key=lambda f: (f.is_control, f.place))
+        if _find(home, info, everyone, blocks) is not None:
+            return everyone
+    return list(finalists)
+
+
+def is_trained(
+    home: Home, info: SweepInfo, finalists: Sequence[Finalist], blocks: int, *, with_luck: bool
+) -> bool:
+    """Whether nothing of a confirmation is left to be trained: it is judged by what is recorded."""
+    tail = _find(home, info, finalists, blocks)
+    if tail is None:
+        return False
+    begun = _begun(home)
+    luck = begun.get(tail / LUCK)
+    luck_is = not with_luck or (luck is not None and _ended(home, luck) >= blocks)
+    return luck_is and _ended(home, begun[tail]) >= blocks * len(finalists)
+
+
+def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], blocks: int) -> Path | None:
+    """Return the folder, below the records, of a confirmation that was begun; None without one."""
+    text = confirming_space(blocks_experiment(home, info), finalists, blocks)
+    own = (tail for tail in _begun(home) if tail.parent.name == info.id)
+    return next((tail for tail in own if _space_in(home.records / tail) == text), None)
+
+
+def _ended(home: Home, info: SweepInfo) -> int:
+    """Return how many trials have an outcome: repeating what asks for them trains none of these."""
+    return len({r.spec.slot for r in home.store(info.id).read_all() if r.ends_slot})
+
+
+def other_confirmations(home: Home, info: SweepInfo, confirmation: Confirmation) -> list[str]:
+    """Return the names of the other confirmations of a sweep."""
+    own = _tail(confirmation.folder)
+    return [
+        other.name
+        for tail, other in _begun(home).items()
+        if tail.parent.name == info.id and tail not in {own, own.parent / CONTROL_FOLDER}
+    ]
+
+
+def _begun(home: Home) -> dict[Path, SweepInfo]:
+    """Return the sweeps made for finalising, by the folder of their space below the records."""
+    return {
+        _tail(Path(info.directory)): info
+        for info in home.sweeps()
+        if info.directory and confirmed_by(info.directory)
+    }
+
+
+def _tail(folder: Path) -> Path:
+    """Return a folder without what is above the sweep it belongs to: a home may be moved."""
+    parts = folder.parts
+    at = next(n for n, part in enumerate(parts) if part.startswith("finalists-"))
+    return Path(*parts[at - 1 :])
+
+
+def _space_in(folder: Path) -> str | None:
+    try:
+        return (folder / SPACE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+@dataclass(frozen=True)
+class HowToTrain:
+    """What is the same for everything that finalising trains; see `RunOptions`."""
+
+    workers: int | None = None
+    tracking_uri: str | None = None
+    data: str | None = None
+    progress: Mode = "auto"
+    same_code: bool = False
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A sweep that was run for finalising, or was whole already.
+
+    Attributes:
+        info: The sweep.
+        stopped_by: What ended it early, None if it is whole: every trial has an outcome.
+        tracking_pending: Runs that MLflow lacks.
+    """
+
+    info: SweepInfo
+    stopped_by: str | None = None
+    tracking_pending: int = 0
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the same command goes on with it: trials that fail did not end it."""
+        return self.stopped_by not in {None, FAILURES}
+
+
+def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
+    """Train every finalist on every block; what was trained before is not trained again."""
+    trials = confirmation.blocks * len(confirmation.finalists)
+    return _run(confirmation.folder / SPACE, confirmation.name, trials, home, how)
+
+
+def run_again(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
+    """Train the search's best again, on the search's split: as often as there are blocks."""
+    folder = confirmation.folder / LUCK
+    name = name_for(home, folder, f"{confirmation.name.removesuffix('-final')}-{LUCK}")
+    return _run(folder / SPACE, name, confirmation.blocks, home, how)
+
+
+def run_refit(
+    confirmation: Confirmation,
+    home: Home,
+    how: HowToTrain,
+    winner: Finalist,
+    *,
+    epochs: int,
+    temperature: float | None,
+) -> Ran:
+    """Train the winner on everything but the test part, once, for as many epochs as it needs.
+
+    Another winner of the same confirmation has another folder, and another sweep.
+    """
+    text = refit_space(confirmation.experiment, winner, epochs, temperature)
+    begun = _begun(home)
+    folder = next(f for f in _refits(confirmation) if _tail(f) not in begun or _space_in(f) == text)
+    make_folder(folder)
+    write_atomically(folder / SPACE, text.encode(), "conclusion")
+    name = name_for(home, folder, f"{confirmation.name.removesuffix('-final')}-{REFIT}")
+    return _run(folder / SPACE, name, 1, home, how)
+
+
+def find_refit(
+    home: Home, confirmation: Confirmation, winner: Finalist
+) -> tuple[SweepInfo, Record] | None:
+    """Return the training of the winner on everything but the test part, with its sweep, if any."""
+    begun = _begun(home)
+    for folder in itertools.takewhile(lambda f: _tail(f) in begun, _refits(confirmation)):
+        info = begun[_tail(folder)]
+        for record in home.store(info.id).read_all():
+            is_own = all(record.spec.config.get(n) == v for n, v in winner.config.items())
+            if record.outcome == "complete" and is_own:
+                return info, record
+    return None
+
+
+def _refits(confirmation: Confirmation) -> Iterator[Path]:
+    """Yield the folders of the refits of a confirmation's winners, and those still free."""
+    yield confirmation.folder / REFIT
+    yield from (confirmation.folder / f"{REFIT}-{number}" for number in itertools.count(2))
+
+
+def name_for(home: Home, folder: Path, wanted: str) -> str:
+    """Return the name of the sweep whose space is in a folder: its own if begun, or a free one."""
+    begun = _begun(home).get(_tail(folder))
+    if begun is not None:
+        return begun.name
+    taken = [other.name for other in home.sweeps()]
+    return free_name(wanted, taken) if wanted in taken else wanted
+
+
+def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ran:
+    whole = _begun(home).get(_tail(space.parent))
+    if whole is not None and _ended(home, whole) >= trials:
+        return Ran(whole)
+    asked = RunOptions(
+        str(space), name=name, trials=trials, home=home.path, storage=home.storage,
+        workers=how.workers, same_code=how.same_code, check_determinism=False,
+        tracking_uri=how.tracking_uri, data=how.data,
+    )  # fmt: skip
+    result = run_options(asked, progress=how.progress)
+    return Ran(result.info, result.summary.stopped_by, result.summary.tracking_pending)

@@ -1,0 +1,208 @@
+"""How far apart two finalists are, and how sure that is, for new images and new seeds.
+
+An image is easier for one finalist than for the other whichever seed trained them, and a seed is
+luckier than another whichever images it is judged on: the outcomes are crossed, images by blocks
+(Owen 2007, "The pigeonhole bootstrap"). The difference of two finalists at image i in block s is
+taken as mu + image_i + block_s + noise, so that the mean of all has the variance
+
+    image^2 / N + block^2 / S + noise^2 / (S n)
+
+for N images, S blocks of n images. The first and the third are what the means of single images
+vary by; the second is what the means of blocks vary by beyond what their images explain.
+
+Of blocks that judge n_s images, T = sum n_s together, the mean is that of all T outcomes, and their
+luck adds block^2 sum n_s^2 / T^2: as much as that of S* = T^2 / sum n_s^2 blocks of one size. By
+how much the mean of a block is off is weighted by n_s^2 likewise, so that the noise in it is that
+of blocks of n* = sum n_s^2 / T images, and its degrees of freedom are those of
+(sum n_s^2)^2 / sum n_s^4 blocks (Satterthwaite 1946). Where all n_s are n, these are S, n and S.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, effective, mean_over_blocks, sizes_of
+
+FEWEST_BLOCKS = 8
+"""With fewer, nobody is ever called better: the variance between blocks is hardly known."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean accuracy, or the difference of two.
+
+    Attributes:
+        value: A share.
+        of_images: What other images would make it vary by, as a variance, noise included.
+        of_noise: The part of that which is noise of single outcomes: more blocks reduce it.
+        of_blocks: What other seeds and splits would make it vary by, likewise.
+        freedom: Degrees of freedom of the standard error (Satterthwaite 1946).
+    """
+
+    value: float
+    of_images: float
+    of_blocks: float
+    freedom: float
+    of_noise: float = 0.0
+
+    @property
+    def error(self) -> float:
+        """Its standard error."""
+        return math.sqrt(self.of_images + self.of_blocks)
+
+    def interval(self, compared: int = 2) -> tuple[float, float]:
+        """Return the two-sided 95 % interval.
+
+        Args:
+            compared: How many are compared, each with each; the interval then holds for all pairs
+                at once (Tukey-Kramer), also for a pair that was chosen because it stood out. For
+                two it is Student's t.
+        """
+        half = critical_value(compared, self.freedom) * self.error
+        return self.value - half, self.value + half
+
+
+def crossed_difference(outcomes: Outcomes, first: int, second: int) -> Estimate:
+    """Return how much better the first of two finalists is, with its crossed error."""
+    difference = outcomes.correct[first].astype(float) - outcomes.correct[second]
+    return crossed_estimate(difference, outcomes.images)
+
+
+def crossed_mean(outcomes: Outcomes, finalist: int) -> Estimate:
+    """Return the accuracy of a finalist, with its crossed error."""
+    return crossed_estimate(outcomes.correct[finalist].astype(float), outcomes.images)
+
+
+def crossed_estimate(values: NDArray[np.float64], images: NDArray[np.int64]) -> Estimate:
+    """Return the mean of values that images and blocks have in common.
+
+    Args:
+        values: (blocks, n); what stands where there is no image counts for nothing.
+        images: (blocks, n) which image each is of, or `NO_IMAGE`; every image in as many blocks,
+            two or more.
+
+    Raises:
+        ValueError: An image is in fewer than two blocks.
+    """
+    present = images != NO_IMAGE
+    values = np.array(values)
+    values[~present] = 0.0
+    sizes = sizes_of(images)
+    total, squares = int(sizes.sum()), sizes**2
+    blocks, size = effective(sizes), int(squares.sum()) / total  # S* and n*
+    per_image, counts = _means_by_image(values[present], images[present])
+    pool = int((counts > 0).sum())
+    repeats = total / pool
+    if counts[counts > 0].min() < 2:
+        raise ValueError("every image is needed in two blocks or more")
+    of_images = float(per_image[counts > 0].var(ddof=1)) / pool
+
+    # What is left of a block once its images' means are taken away is its own luck, and noise.
+    rest = values - per_image[images]
+    rest[~present] = 0.0
+    noise = float((rest**2).sum()) / (pool * (repeats - 1))
+    between = float(np.average((rest.sum(axis=1) / sizes) ** 2, weights=squares / size**2))
+    # An image's mean takes a part of the block's luck with it, and one of the luck of the blocks
+    # of other repeats: those share its images in proportion to their sizes.
+    kept = 1 - 1 / repeats
+    scale = kept**2 + kept / (blocks / repeats) / repeats - kept / size
+    of_blocks = max(between - kept * noise / size, 0.0) / scale / blocks
+
+    independent = effective(squares)
+    uncertain = (between / scale / blocks) ** 2 / max(independent - independent / repeats, 1)
+    uncertain += of_images**2 / (pool - 1)
+    variance = of_images + of_blocks
+    freedom = variance**2 / uncertain if uncertain else float("inf")
+    of_noise = min(noise / total, of_images)
+    return Estimate(float(values.sum()) / total, of_images, of_blocks, freedom, of_noise)
+
+
+def images_estimate(values: NDArray[np.float64]) -> Estimate:
+    """Return the mean of values of which there is one an image, with the error of images alone.
+
+    For what is trained once, such as one ensemble of many trainings: how another one would do is
+    not in it.
+
+    Args:
+        values: (n,), two or more.
+
+    Raises:
+        ValueError: There are fewer.
+    """
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"values {values.shape}: needed are (n,), two or more")
+    n = len(values)
+    return Estimate(float(values.mean()), float(values.var(ddof=1)) / n, 0.0, n - 1)
+
+
+def corrected_t_difference(
+    outcomes: Outcomes, first: int, second: int, train_size: int
+) -> Estimate:
+    """Return the same by the corrected resampled t-test (Nadeau & Bengio 2003), to be compared.
+
+    It answers for new training sets as well, at the price of power: its variance is
+    s^2 (1/S + n_eval/n_train) for the variance s^2 between blocks.
+    """
+    accuracies = outcomes.accuracies
+    by_block, sizes = accuracies[first] - accuracies[second], outcomes.sizes
+    variance = float(by_block.var(ddof=1))
+    mean = float(mean_over_blocks(by_block, sizes))
+    of_training_sets = variance * float(sizes.mean()) / train_size
+    return Estimate(mean, of_training_sets, variance / effective(sizes), outcomes.blocks - 1)
+
+
+def probability_better(outcomes: Outcomes, first: int, second: int, train_size: int) -> float:
+    """Return how probable it is that the first of two finalists is better, given the blocks.
+
+    The correlated Bayesian t-test (Benavoli, Corani, Demsar & Zaffalon 2017): with a flat prior
+    the true difference has a Student t distribution around the mean over blocks, as wide as the
+    corrected resampled t-test has it.
+    """
+    from scipy.stats import t
+
+    estimate = corrected_t_difference(outcomes, first, second, train_size)
+    if estimate.error == 0:
+        return 0.5 if estimate.value == 0 else float(estimate.value > 0)
+    return float(t.cdf(estimate.value / estimate.error, estimate.freedom))
+
+
+def _means_by_image(
+    values: NDArray[np.float64], images: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return for each image of the pool its mean over blocks, and how many had it; all (n,)."""
+    counts = np.bincount(images)
+    sums = np.bincount(images, weights=values)
+    means: NDArray[np.float64] = sums / np.maximum(counts, 1)
+    return means, counts
+
+
+def critical_value(compared: int, freedom: float) -> float:
+    """Return how many standard errors a difference may be off, in 95 of 100 cases."""
+    from scipy.stats import norm, t
+
+    if compared > 2:
+        return _range_value(compared, _coarse(freedom))
+    return float(norm.ppf(0.975) if freedom == float("inf") else t.ppf(0.975, freedom))
+
+
+@lru_cache(maxsize=1000)
+def _range_value(compared: int, freedom: float) -> float:
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(0.95, compared, freedom)) / math.sqrt(2)
+
+
+def _coarse(freedom: float) -> float:
+    """Round degrees of freedom down, to whole numbers and then to tens and so on.
+
+    The quantile takes a quarter of a second, and hardly changes between them.
+    """
+    if freedom >= 1e5:
+        return 1e6
+    step = 10.0 ** max(math.floor(math.log10(max(freedom, 1.0))) - 1, 0)
+    return max(math.floor(freedom / step) * step, 1.0)

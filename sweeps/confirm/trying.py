@@ -1,0 +1,164 @@
+"""Tries somebody's own experiment on blocks, before anything is trained: can it be judged?
+
+It is trained for one epoch on blocks 0 to 3, which judge every image once between them. Nothing is
+recorded. Arrays of wrong names, sizes or types would else be seen after all trainings.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from search_spaces.parameters import Value
+from sweeps.capabilities import SupportsFiles
+from sweeps.confirm.comparison import FOLDS, check_repeats, what_was_kept
+from sweeps.confirm.finalists import METRIC
+from sweeps.confirm.votes import check_logits
+from sweeps.errors import UsageError
+from sweeps.executors import Attempt, Executor, InProcessExecutor
+from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
+from sweeps.records import BLOCK
+
+ENOUGH_SECONDS: Final = 60
+"""After so long no further block is tried."""
+_CONFIGURATIONS: Final = 2
+_SEE: Final = "see `Confirms` in sweeps/capabilities.py"
+
+
+@dataclass(frozen=True)
+class OnBlocks:
+    """What trains on blocks.
+
+    Attributes:
+        path: Its import path.
+        directory: Where it is looked up first, see `load_experiment`.
+        experiment: Itself.
+        data: What it trains on.
+        workers: How many worker processes the confirmation is to have; 0: this process trains.
+    """
+
+    path: str
+    directory: Path | None
+    experiment: Experiment
+    data: PreparedData
+    workers: int | None
+
+    def executor(self, folder: Path) -> Executor:
+        """Start what trains, one block after the other, as the confirmation would."""
+        writes_files = isinstance(self.experiment, SupportsFiles)
+        folders = folder if writes_files else None
+        if self.workers == 0:
+            return InProcessExecutor(
+                self.experiment, self.data, _Nobody(), lambda spec: None, folders
+            )
+        from sweeps.executors.local.executor import WorkersExecutor
+        from sweeps.executors.preloading import make_preload
+
+        preload = make_preload(
+            self.path, self.directory, self.data, [__name__], writes_files=writes_files
+        )
+        return WorkersExecutor(1, preload, _Nobody(), folders=folders)
+
+
+class _Nobody:
+    """Listens to no attempt."""
+
+    def started(self, spec: TrialSpec) -> None:
+        """Say nothing."""
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Say nothing."""
+
+
+class _OneEpoch:
+    """Ends a training after its first epoch."""
+
+    notes: Mapping[str, Any] = {}
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float]) -> Stop:
+        return Stop("tried")
+
+
+def try_blocks(
+    on_blocks: OnBlocks, configs: Sequence[Mapping[str, Value]], note: Callable[[str], None]
+) -> None:
+    """Refuse an experiment whose trainings on blocks cannot be judged.
+
+    One that keeps too little when it is stopped after an epoch is trained whole. A training that
+    diverges, or fails by anything but a mistake in its code, refuses nothing: the next need not.
+
+    Args:
+        on_blocks: The experiment.
+        configs: What it may be trained with, the first ones that can be.
+        note: Told what is worth a line.
+
+    Raises:
+        UsageError: Says on which block, and what its training kept.
+    """
+    note(f"trying {on_blocks.path}: one epoch on each of four blocks")
+    with tempfile.TemporaryDirectory() as folder, closing(on_blocks.executor(Path(folder))) as ex:
+        attempts = list(_attempts(ex, configs))
+    who = f"experiment {on_blocks.path!r}"
+    results = []
+    for block, attempt in enumerate(attempts):
+        why = (attempt.error or attempt.reason).partition("\n")[0]
+        if attempt.result is None and attempt.reason == "invalid":
+            raise UsageError(f"{who}, tried on block {block}, failed: {why}")
+        if _is_useless(attempt):
+            how = "failed: " + why if attempt.result is None else "diverged"
+            note(f"{who} was tried on block {block}, and {how}")
+            return
+        assert attempt.result is not None
+        if problem := _problem(attempt.result):
+            raise UsageError(f"{who}, tried on block {block}, {problem} ({_SEE})")
+        results.append(attempt.result)
+    arrays = [result.arrays for result in results]
+    if all("block_logits" in kept for kept in arrays):
+        check_logits(f"{who}, tried", range(len(arrays)), arrays)
+    if len(arrays) == FOLDS:
+        try:
+            check_repeats(range(FOLDS), [kept["block_images"] for kept in arrays])
+        except UsageError as error:
+            raise UsageError(f"{who}, tried: {error}") from None
+
+
+def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Iterator[Attempt]:
+    """Yield how trainings on blocks 0 to 3 ended, until time is up or one cannot be judged."""
+    began = time.monotonic()
+    for config, judge in itertools.product(configs[:_CONFIGURATIONS], (_OneEpoch(), None)):
+        attempt = executor.submit(_spec(0, config), judge).result()
+        is_whole = judge is None and not _is_useless(attempt)
+        if is_whole or not (_is_useless(attempt) or _problem(attempt.result)):
+            break
+    yield attempt
+    for block in range(1, FOLDS):
+        is_time_up = time.monotonic() - began > ENOUGH_SECONDS
+        if is_time_up or _is_useless(attempt) or _problem(attempt.result):
+            return
+        attempt = executor.submit(_spec(block, config), judge).result()
+        yield attempt
+
+
+def _spec(block: int, config: Mapping[str, Value]) -> TrialSpec:
+    return TrialSpec("tried", block, attempt=0, seed=block, config={**config, BLOCK: block})
+
+
+def _is_useless(attempt: Attempt) -> bool:
+    return attempt.result is None or attempt.result.outcome == "diverged"
+
+
+def _problem(result: TrialResult) -> str:
+    """Return why a training cannot be judged, empty if it can."""
+    if METRIC not in result.metrics:
+        return f"has no metric {METRIC!r}"
+    try:
+        what_was_kept(result)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -1,1 +1,0 @@
-"""The coordinator: the one process that asks, submits, records, tells and projects a sweep."""

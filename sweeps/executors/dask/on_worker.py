@@ -1,0 +1,215 @@
+"""What a Dask worker tells the coordinator of its attempts, through the scheduler.
+
+So a cluster has what a single machine has: an attempt that crashes, hangs or is stopped ends alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from distributed import Worker, get_worker
+
+from sweeps.errors import WorkersError
+from sweeps.executors.attempt import Attempt
+from sweeps.executors.dask.fleet import differences
+from sweeps.executors.local.executor import WorkersExecutor
+from sweeps.executors.preloading import Preload
+from sweeps.executors.protocol import Judge
+from sweeps.experiment import TrialSpec
+from sweeps.workspace.provenance import cpu_features, environment
+
+# What a Dask worker tells the coordinator of its attempts, through the scheduler.
+
+
+PACE_SECONDS: Final = 1.0
+"""How often an attempt's epochs are told, at most: an event each would be most of what the
+scheduler of hundreds of workers does."""
+
+
+@dataclass
+class _Epochs:
+    """What of an attempt is still to be told."""
+
+    told_at: float
+    waiting: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Listens to the worker processes of one Dask worker: starts at once, epochs by the second.
+
+    Attributes:
+        worker: Whose.
+        topic: Where the coordinator listens.
+        clock: Seconds that never go back.
+    """
+
+    worker: Worker
+    topic: str
+    clock: Callable[[], float] = time.monotonic
+    _epochs: dict[str, _Epochs] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def started(self, spec: TrialSpec) -> None:
+        """Tell that an attempt begins."""
+        with self._lock:
+            self._epochs[spec.key] = _Epochs(self.clock())
+        self._tell({"key": spec.key, "features": cpu_features()})
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Tell an epoch, or keep it until the next one that is a second after the last told."""
+        now = self.clock()
+        with self._lock:
+            epochs = self._epochs[spec.key]
+            epochs.waiting.append((epoch, dict(metrics)))
+            if now - epochs.told_at < PACE_SECONDS:
+                return
+            waiting, epochs.waiting, epochs.told_at = epochs.waiting, [], now
+        self._tell({"key": spec.key, "epochs": waiting})
+
+    def ended(self, spec: TrialSpec) -> None:
+        """Tell what is left; called before the attempt is handed over."""
+        with self._lock:
+            epochs = self._epochs.pop(spec.key, None)
+        if epochs is not None and epochs.waiting:
+            self._tell({"key": spec.key, "epochs": epochs.waiting})
+
+    def _tell(self, event: Mapping[str, Any]) -> None:
+        self.worker.log_event(self.topic, {**event, "worker": self.worker.address})
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a Dask worker needs of one attempt.
+
+    Attributes:
+        topic: Where its start and its epochs are told.
+        spec: The attempt.
+        judge: Asked after each of its epochs.
+        data_digest: SHA-256 (hex) of the data it is to be trained on.
+        versions: What the coordinator runs with; nothing else may train for it.
+        timeout_seconds: How long it may take.
+    """
+
+    topic: str
+    spec: TrialSpec
+    judge: Judge | None
+    data_digest: str
+    versions: Mapping[str, str]
+    timeout_seconds: float | None
+
+
+@dataclass
+class _Here:
+    """The executors of this Dask worker, by topic: one a coordinator; where attempts write."""
+
+    executors: dict[str, WorkersExecutor] = field(default_factory=dict)
+    tellers: dict[str, Teller] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_here = _Here()
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a Dask worker cannot train, whatever the attempt."""
+
+    text: str
+
+
+def train(job: Job, preload: Preload) -> Attempt | Trouble:
+    """Train an attempt in a child process; called by Dask, in one of its worker's threads.
+
+    Raises nothing: an exception whose traceback cannot be pickled ends Dask's client, silently.
+    """
+    try:
+        return _train(job, preload)
+    except Exception as error:
+        text = str(error) if isinstance(error, WorkersError) else f"{type(error).__name__}: {error}"
+        return Trouble(f"Dask worker {get_worker().address}: {text}")
+
+
+def _train(job: Job, preload: Preload) -> Attempt:
+    found = differences(job.versions)
+    if found:
+        raise WorkersError("; ".join(found))
+    if hashlib.sha256(preload.data).hexdigest() != job.data_digest:
+        raise WorkersError("the data arrived damaged")
+    executor, teller = _executor(job, preload)
+    try:
+        attempt: Attempt = executor.submit(job.spec, job.judge).result()
+    finally:
+        teller.ended(job.spec)
+    return dataclasses.replace(attempt, environment=environment())
+
+
+def stop(topic: str, spec: TrialSpec, reason: str) -> None:
+    """Ask a running attempt to end after its current epoch, if it runs here."""
+    executor = _here.executors.get(topic)
+    if executor is not None:
+        executor.stop(spec, reason)
+
+
+def end(topic: str) -> None:
+    """End the worker processes of a coordinator."""
+    with _here.lock:
+        executor = _here.executors.pop(topic, None)
+        _here.tellers.pop(topic, None)
+        folder = _here.folders.pop(topic, None)
+    if executor is not None:
+        executor.close()
+    if folder is not None:  # what attempts wrote went with their results
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Teller]:
+    worker = get_worker()
+    with _here.lock:
+        if job.topic not in _here.executors:
+            teller = _here.tellers[job.topic] = Teller(worker, job.topic)
+            if preload.writes_files:
+                _here.folders[job.topic] = Path(worker.local_directory, job.topic)
+            own = dataclasses.replace(preload, coordinator=os.getpid(), import_path=tuple(sys.path))
+            _here.executors[job.topic] = _start(
+                lambda: WorkersExecutor(
+                    worker.state.nthreads,
+                    own,
+                    teller,
+                    trial_timeout_seconds=job.timeout_seconds,
+                    folders=_here.folders.get(job.topic),
+                )
+            )
+        return _here.executors[job.topic], _here.tellers[job.topic]
+
+
+def _start(make: Any) -> WorkersExecutor:
+    """Make an executor in a thread that lives as long as this process: its children die with it."""
+    made: list[WorkersExecutor] = []
+    failed: list[BaseException] = []
+    ready = threading.Event()
+
+    def live() -> None:
+        try:
+            made.append(make())
+        except BaseException as error:
+            failed.append(error)
+        ready.set()
+        threading.Event().wait()
+
+    threading.Thread(target=live, name="sweeps-executor", daemon=True).start()
+    ready.wait()
+    if failed:
+        raise failed[0]
+    return made[0]

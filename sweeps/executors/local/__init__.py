@@ -1,0 +1,1 @@
+"""Attempts on this machine: worker processes from a fork server, or the calling process."""

@@ -1,0 +1,209 @@
+"""The fork server: a process that imports the experiment once and forks workers from there.
+
+Private to one executor: it never sees the user's `__main__`, always imports the experiment as it
+is now, and ends with its executor. Between requests it does nothing, so it has no threads, and
+forking it is sound; where it is not (`why_not_fork`), workers are spawned, through this server too.
+
+It is started as `python -c BOOT IMPORT_PATH SOCKET`; descriptor 0 holds the `Preload`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from typing import Any, Final, NoReturn
+
+from sweeps.errors import UsageError
+from sweeps.executors.local.worker import be_worker
+from sweeps.executors.messages import Ended, Failed, Preloaded, Started, pack
+from sweeps.executors.preloading import Preload, die_with_parent, read_preload, why_not_fork
+from sweeps.experiment import Experiment, PreparedData
+from sweeps.workspace.descendants import adopt_orphans, children, signal_each
+
+BOOT: Final = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from sweeps.executors.local.{module} import main; main()"
+)
+"""Finds our own packages where the coordinator has found them."""
+
+START: Final = b"w"
+"""Request for a worker, with its two descriptors."""
+KILL: Final = b"k"
+"""Request to kill a worker, whose process id follows."""
+PID_BYTES: Final = 4
+
+_SPAWNED_SOCKET: Final = 3
+
+
+class ForkServer:
+    """Starts workers and kills them as it is told, and reaps those that end."""
+
+    def __init__(self, control: socket.socket, experiment: Experiment, data: PreparedData) -> None:
+        self._control = control
+        self._experiment, self._data = experiment, data
+        self._workers: set[int] = set()
+        self._preloaded = children(os.getpid())
+        self._ending = False
+        self._signals, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
+        signal.set_wakeup_fd(self._wake.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._end)
+
+    def run(self) -> None:
+        """Serve until the coordinator has gone."""
+        reason = why_not_fork()
+        sys.stdout.flush()  # a fork would repeat what the experiment has printed
+        self._send(Preloaded(reason))
+        while not self._ending:
+            ready, _, _ = select.select([self._control, self._signals], [], [])
+            if self._signals in ready:
+                self._signals.recv(4096)
+                self._reap()
+            if self._control in ready:
+                self._serve(spawn=reason is not None)
+        self._end_workers()
+
+    def _serve(self, *, spawn: bool) -> None:
+        try:
+            request, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
+        except ConnectionError:
+            request, descriptors = b"", []
+        if not request:
+            self._ending = True
+            return
+        if request == KILL:
+            self._kill(int.from_bytes(self._control.recv(PID_BYTES, socket.MSG_WAITALL)))
+            return
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # what a training starts must not hold them
+        try:
+            pid = self._spawn(*descriptors) if spawn else self._fork(*descriptors)
+        except OSError as error:  # no memory, too many processes: the seat tries again later
+            self._send(Failed(f"a worker process could not be started: {error}"))
+        else:
+            self._workers.add(pid)
+            self._send(Started(pid))
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _kill(self, pid: int) -> None:
+        if pid in self._workers:  # else it was reaped, and its id may be another's by now
+            kill_group(pid)
+
+    def _fork(self, channel: int, printed: int) -> int:
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(channel, printed)
+        with contextlib.suppress(OSError):  # the child does it as well: whoever is first
+            os.setpgid(pid, pid)
+        return pid
+
+    def _become_worker(self, channel: int, printed: int) -> NoReturn:
+        code = 1
+        try:
+            os.setpgid(0, 0)
+            die_with_parent(signal.SIGKILL)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for mine in (self._control, self._signals, self._wake):
+                mine.close()
+            os.dup2(printed, 1)
+            os.dup2(printed, 2)
+            os.close(printed)
+            code = be_worker(channel, self._experiment, self._data)
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+
+    def _spawn(self, channel: int, printed: int) -> int:
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-c", BOOT.format(module="worker"), sys.argv[1], str(_SPAWNED_SOCKET)],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, channel, _SPAWNED_SOCKET),
+                (os.POSIX_SPAWN_DUP2, printed, 1),
+                (os.POSIX_SPAWN_DUP2, printed, 2),
+            ],
+            setpgroup=0,
+        )
+
+    def _reap(self) -> None:
+        for pid in list(self._workers):
+            reaped, status = os.waitpid(pid, os.WNOHANG)
+            if reaped:
+                self._workers.discard(pid)
+                kill_group(pid)  # what it had started
+                self._send(Ended(pid, os.waitstatus_to_exitcode(status)))
+        for pid in self._kill_orphans():
+            os.waitpid(pid, os.WNOHANG)  # if it lasts, its end is signalled
+
+    def _kill_orphans(self) -> set[int]:
+        """Kill what workers that have ended leave to this process; living ones keep their own."""
+        orphans = children(os.getpid()) - self._workers - self._preloaded
+        signal_each(orphans, signal.SIGKILL)
+        return orphans
+
+    def _end_workers(self) -> None:
+        for pid in self._workers:
+            kill_group(pid)
+        for pid in self._workers:
+            os.waitpid(pid, 0)
+        self._workers.clear()
+        while orphans := self._kill_orphans():  # each may leave its own children
+            for pid in orphans:
+                os.waitpid(pid, 0)
+        # Not at once: the resource tracker of multiprocessing is deaf to it, and tidies up.
+        signal_each(self._preloaded, signal.SIGTERM)
+
+    def _end(self, *_: Any) -> None:
+        self._ending = True
+
+    def _send(self, message: Any) -> None:
+        try:
+            self._control.sendall(pack(message))
+        except OSError:
+            self._ending = True  # nobody is left to hear it
+
+
+def kill_group(leader: int) -> None:
+    """Kill a process group, if anybody is left in it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def main() -> None:
+    """Be the fork server."""
+    die_with_parent(signal.SIGKILL)  # also in the midst of an import that takes seconds
+    adopt_orphans()
+    preload = read_preload(0)
+    control = socket.socket(fileno=int(sys.argv[2]))
+    control.set_inheritable(False)
+    if os.getppid() != preload.coordinator:
+        return
+    try:
+        experiment, data = preload.load()
+    except BaseException as error:
+        control.sendall(pack(Failed(_why(error, preload))))
+        sys.exit(1)  # the coordinator ends what the experiment may have started
+    del preload  # a copy of the data
+    die_with_parent(signal.SIGTERM)  # from now on workers are ended first
+    ForkServer(control, experiment, data).run()
+    os._exit(0)  # nothing that the experiment registered may hold up the end
+
+
+def _why(error: BaseException, preload: Preload) -> str:
+    if isinstance(error, UsageError):
+        return f"{error} (in a worker process; --workers 0 trains in the calling one)"
+    tail = "".join(traceback.format_exception(error))[-4000:]
+    return (
+        f"experiment {preload.experiment!r} cannot be made ready in a worker process: "
+        f"{type(error).__name__}: {error}\n\n{tail}"
+    )

@@ -1,0 +1,252 @@
+"""The seats of an executor and the fork server that gives them workers.
+
+Owned by the executor's thread, which waits for all sockets at once and never for a single one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final
+
+from sweeps.config.policies import FailureReason
+from sweeps.executors.attempt import Attempt
+from sweeps.executors.local.server_process import ServerProcess
+from sweeps.executors.local.worker_handle import Job, Seat
+from sweeps.executors.messages import (
+    Ended,
+    Epochs,
+    Failed,
+    Hello,
+    MessageError,
+    Preloaded,
+    Started,
+    StopTask,
+    pack,
+)
+from sweeps.executors.preloading import Preload
+from sweeps.executors.protocol import Listener
+from sweeps.experiment import Stop
+
+PRINTING_SECONDS: Final = 0.3
+"""How long a worker has, once its attempt takes too long, to print where it is."""
+LOOK_SECONDS: Final = 1.0
+"""How often deadlines are looked at, at least, unless this process is stopped itself."""
+MAX_FAILURES: Final = 5
+"""A seat gives up when so many workers in a row ended without ever having had a task."""
+
+
+class Pool:
+    """Keeps every seat taken: starts workers, replaces those that end, hands out their results.
+
+    Attributes:
+        broken: Why no worker can be started any more; None while there is hope.
+        warm_up_seconds: How long the first worker took to be ready.
+    """
+
+    def __init__(
+        self,
+        seats: int,
+        tasks_per_worker: int,
+        trial_timeout_seconds: float | None,
+        preload: Preload,
+        selector: selectors.BaseSelector,
+        listener: Listener,
+        note: Callable[[str], None],
+    ) -> None:
+        """Start the server; returns at once. See `WorkersExecutor` for the arguments."""
+        self.broken: str | None = None
+        self.warm_up_seconds = 0.0
+        self.seats = [Seat() for _ in range(seats)]
+        self._tasks_per_worker = tasks_per_worker
+        self._timeout = trial_timeout_seconds
+        self._looked_at = time.monotonic()
+        self._preload, self._selector = preload, selector
+        self._listener, self._note = listener, note
+        self._asked: deque[Seat] = deque()  # seats whose worker the server has not yet named
+        self._is_preloaded = self._has_lost = False
+        self._began = time.monotonic()
+        self._start_server()
+
+    def free_seats(self) -> Iterator[Seat]:
+        """Yield the seats whose worker is ready for an attempt.
+
+        None any more once an attempt could not be kept: the next would be trained in vain.
+        """
+        return (seat for seat in self.seats if seat.is_free and not self._has_lost)
+
+    def stop(self, key: str, stop: Stop) -> None:
+        """Tell a running attempt to end after its current epoch."""
+        for seat in self.seats:
+            if seat.job is not None and seat.job.spec.key == key:
+                seat.send(pack(StopTask(key, stop)))
+
+    def ask_for_workers(self) -> float | None:
+        """Ask for the workers that are due; return in how many seconds the next one is."""
+        if not self._is_preloaded or self.broken:
+            return None
+        now, pauses = time.monotonic(), []
+        for seat in self.seats:
+            if seat.channel is not None or seat.failures >= MAX_FAILURES:
+                continue
+            if seat.retry_at > now:
+                pauses.append(seat.retry_at - now)
+                continue
+            channel = seat.ask(self._server)
+            self._asked.append(seat)
+            self._selector.register(channel, selectors.EVENT_READ, partial(self._on_seat, seat))
+        return min(pauses, default=None)
+
+    def begin(self, seat: Seat, job: Job) -> None:
+        """Give a seat's worker an attempt."""
+        seat.begin(job, math.inf if self._timeout is None else self._timeout + PRINTING_SECONDS)
+
+    def end_overdue(self) -> None:
+        """End attempts that take too long, with their workers, whose word counts no more."""
+        now = time.monotonic()
+        unheard, self._looked_at = now - self._looked_at, now
+        for seat in self.seats:
+            if unheard > 2 * LOOK_SECONDS:  # after Ctrl-Z here: it may have been done for long
+                seat.deadline += unheard
+            if seat.deadline <= now and seat.pid is not None:
+                pid, text = seat.pid, f"it took longer than --trial-timeout {self._timeout:g} s"
+                self._lose(seat, text + seat.last_lines(), "timeout")
+                self._server.end_worker(pid)
+
+    def seconds_to_deadline(self) -> float:
+        """Return in how many seconds the first attempt takes too long; never below 0."""
+        return max(0.0, min(seat.deadline for seat in self.seats) - time.monotonic())
+
+    def watch_unsent(self) -> None:
+        """Wait until a socket takes more, for those seats that have more."""
+        for key in list(self._selector.get_map().values()):
+            seat = next((s for s in self.seats if s.channel is key.fileobj), None)
+            events = selectors.EVENT_READ
+            if seat is not None and seat.has_unsent:
+                events |= selectors.EVENT_WRITE
+            if events != key.events:
+                self._selector.modify(key.fileobj, events, key.data)
+
+    def close(self) -> None:
+        """End every worker and the server."""
+        self._server.end(at_once=not self._is_preloaded)
+        for seat in self.seats:
+            seat.clear()
+
+    def _start_server(self) -> None:
+        self._server = ServerProcess(self._preload)
+        self._selector.register(self._server.control, selectors.EVENT_READ, self._on_server)
+
+    def _give_up(self, reason: str) -> None:
+        self.broken = self.broken or reason
+
+    def _on_server(self) -> None:
+        try:
+            for message in self._server.receive():
+                self._heed(message)
+        except EOFError as ended:
+            self._replace_server(str(ended))
+
+    def _heed(self, message: Preloaded | Failed | Started | Ended) -> None:
+        match message:
+            case Preloaded(spawns_because=reason):
+                self._is_preloaded = True
+                if reason is not None:
+                    self._note(f"workers are spawned, not forked: {reason}")
+            case Failed(reason=reason) if self._asked:
+                self._lose(self._asked.popleft(), reason, "crash")
+            case Failed(reason=reason):
+                self._give_up(reason)
+            case Started(pid=pid):
+                self._asked.popleft().pid = pid
+            case Ended(pid=pid, code=code):
+                for seat in [seat for seat in self.seats if seat.pid == pid]:
+                    self._bury(seat, code)
+
+    def _replace_server(self, death: str) -> None:
+        """Start another server; the workers of the one that has gone end by themselves."""
+        self._selector.unregister(self._server.control)
+        self._server.end(at_once=not self._is_preloaded)
+        if not self._is_preloaded:
+            self._give_up(f"{death}\n(while it made the experiment ready)")
+            return
+        self._is_preloaded = False
+        self._asked.clear()
+        for seat in self.seats:
+            if seat.channel is not None:
+                self._lose(seat, death, "crash")
+        self._start_server()
+
+    def _on_seat(self, seat: Seat) -> None:
+        channel = seat.channel
+        seat.flush()
+        try:
+            for message in seat.receive():
+                self._take(seat, message)
+        except EOFError:
+            # The server says how it ended, and soon.
+            self._forget_channel(channel)
+            seat.shut()
+        except MessageError as error:
+            said = f"the worker process sent what is no message ({error}){seat.last_lines()}"
+            pid = seat.pid
+            self._lose(seat, said, "crash")
+            if pid is not None:
+                self._server.end_worker(pid)
+
+    def _take(self, seat: Seat, message: Any) -> None:
+        if isinstance(message, Attempt):
+            self._finish(seat, message)
+        elif isinstance(message, Epochs):
+            self._show(seat, message)
+        elif isinstance(message, Hello):
+            self.warm_up_seconds = self.warm_up_seconds or time.monotonic() - self._began
+            seat.rest()
+
+    def _show(self, seat: Seat, message: Epochs) -> None:
+        if seat.job is None:
+            return
+        for epoch, metrics in message.epochs:
+            self._listener.epoch(seat.job.spec, epoch, metrics)
+
+    def _finish(self, seat: Seat, attempt: Attempt) -> None:
+        job = seat.job
+        if job is None or job.spec.key != attempt.spec.key:
+            return  # something else in that process wrote it
+        seat.rest()
+        if seat.tasks >= self._tasks_per_worker:
+            self._forget_channel(seat.channel)
+            seat.clear()
+        self._end(job, attempt)
+
+    def _end(self, job: Job, attempt: Attempt) -> None:
+        self._has_lost = not job.end(attempt) or self._has_lost
+
+    def _bury(self, seat: Seat, code: int) -> None:
+        """Take what a dead worker had still sent, and let its seat have another."""
+        with contextlib.suppress(EOFError, MessageError):
+            for message in seat.receive():
+                self._take(seat, message)
+        if seat.channel is not None:  # not replaced after its last result
+            self._lose(seat, *seat.death(code))
+
+    def _lose(self, seat: Seat, death: str, reason: FailureReason) -> None:
+        lost = seat.lost(death, reason)
+        job = seat.job
+        self._forget_channel(seat.channel)
+        seat.clear()
+        if job is not None and lost is not None:
+            self._end(job, lost)
+        if all(seat.failures >= MAX_FAILURES for seat in self.seats):
+            self._give_up(f"worker processes end before they have trained anything: {death}")
+
+    def _forget_channel(self, channel: socket.socket | None) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            if channel is not None:
+                self._selector.unregister(channel)

@@ -1,0 +1,149 @@
+"""A worker process: trains the tasks that arrive on its socket, one after another.
+
+It leads a process group of its own and ends, with everything it started, as soon as its socket
+does: when the coordinator closes it, and when the coordinator is killed in the midst of a training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import queue
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from sweeps.executors.attempt import run_attempt
+from sweeps.executors.messages import CHUNK_BYTES, Epochs, Hello, Inbox, StopTask, Task, pack
+from sweeps.executors.preloading import die_with_parent, read_preload
+from sweeps.experiment import Experiment, PreparedData, Stop
+from sweeps.workspace.descendants import adopt_orphans
+
+SHOW_SECONDS: Final = 0.1
+"""Epochs are sent for display, together, at most this often."""
+
+
+class Worker:
+    """The worker's side of its socket: a thread reads, the main thread trains and writes."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._stops: dict[str, Stop] = {}
+        self._unsent: list[tuple[int, Mapping[str, float]]] = []
+        self._sent_at = 0.0
+
+    def run(self, experiment: Experiment, data: PreparedData) -> None:
+        """Train until the process is ended."""
+        threading.Thread(target=self._read, name="sweeps-reader", daemon=True).start()
+        self._send(Hello())
+        while True:
+            task = self._tasks.get()
+            self._train(task, experiment, data)
+            # What was printed belongs to this attempt; the next one's crash message is its own.
+            with contextlib.suppress(OSError):  # a training may have closed it
+                os.ftruncate(2, 0)
+
+    def _train(self, task: Task, experiment: Experiment, data: PreparedData) -> None:
+        key = task.spec.key
+
+        def on_epoch(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
+            self._unsent.append((epoch, dict(metrics)))
+            if time.monotonic() - self._sent_at >= SHOW_SECONDS and self._may_send():
+                self._send_epochs(key)
+            return self._stops.get(key)
+
+        with _stack_printed_after(task.timeout_seconds):
+            attempt = run_attempt(experiment, task.spec, data, on_epoch, task.judge, task.folder)
+        self._send_epochs(key)
+        self._send(attempt)
+        self._stops.pop(key, None)
+
+    def _may_send(self) -> bool:
+        """Whether a few bytes can be sent without waiting for the coordinator."""
+        return bool(select.select([], [self._channel], [], 0)[1])
+
+    def _send_epochs(self, key: str) -> None:
+        if self._unsent:
+            self._send(Epochs(key, self._unsent))
+            self._unsent, self._sent_at = [], time.monotonic()
+
+    def _send(self, message: Any) -> None:
+        self._channel.sendall(pack(message))
+
+    def _read(self) -> None:
+        try:
+            inbox = Inbox()
+            while piece := self._channel.recv(CHUNK_BYTES):
+                for message in inbox.feed(piece):
+                    self._take(message)
+        except ConnectionError:
+            pass
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os.killpg(os.getpid(), signal.SIGKILL)
+
+    def _take(self, message: Task | StopTask) -> None:
+        if isinstance(message, Task):
+            self._tasks.put(message)
+        else:
+            self._stops[message.key] = message.stop
+
+
+@contextlib.contextmanager
+def _stack_printed_after(seconds: float | None) -> Iterator[None]:
+    """Print where every thread is after a while, also if native code never lets go of the GIL."""
+    if seconds is not None:
+        faulthandler.dump_traceback_later(seconds, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def be_worker(channel: int, experiment: Experiment, data: PreparedData) -> int:
+    """Work in this process until it is to end.
+
+    Args:
+        channel: Descriptor of the socket to the coordinator; 1 and 2 go to a file already.
+        experiment: What trains.
+        data: What it trains on.
+
+    Returns:
+        The exit code for a training that ended the process, or raised what is no `Exception`.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # stopping is the coordinator's business
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    faulthandler.enable(file=2)
+    adopt_orphans()  # so that the fork server can tell whose they were
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    try:
+        Worker(socket.socket(fileno=channel)).run(experiment, data)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except ConnectionError:
+        return 0  # the coordinator has gone
+    except BaseException:
+        traceback.print_exc()
+    return 1
+
+
+def main() -> None:
+    """Be a worker in a process of its own, started like the fork server."""
+    die_with_parent(signal.SIGKILL)
+    channel = int(sys.argv[2])
+    os.set_inheritable(channel, False)
+    experiment, data = read_preload(0).load()
+    code = be_worker(channel, experiment, data)
+    sys.stderr.flush()
+    os._exit(code)

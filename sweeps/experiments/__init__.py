@@ -1,0 +1,1 @@
+"""Experiments as a sweep meets them: found, their code noted, scripts, their data verified."""

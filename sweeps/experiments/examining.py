@@ -1,0 +1,63 @@
+"""What recorded trials get wrong: their experiment says it, from what was recorded alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sweeps.capabilities import Examines
+from sweeps.errors import UsageError
+from sweeps.experiment import Experiment
+from sweeps.experiments.script import ScriptExperiment
+from sweeps.experiments.verified_data import PreparedAgain
+from sweeps.records import Record
+
+
+class TooLittleKept(UsageError):  # noqa: N818, what is the matter is the name of it
+    """A trial cannot be examined, now or later: its experiment says that too little was kept."""
+
+
+class Examiner:
+    """Examines trials of one sweep; data are prepared once, when the first one is examined."""
+
+    def __init__(self, again: PreparedAgain, experiment: str) -> None:
+        """Remember the experiment and its data; nothing is loaded yet.
+
+        Args:
+            again: Loads them.
+            experiment: Its import path, for messages.
+        """
+        self._again, self._name = again, experiment
+
+    def experiment(self) -> Experiment:
+        """Return the experiment."""
+        return self._again.load()
+
+    def examine(self, record: Record) -> Mapping[str, bytes]:
+        """Return what a trial gets wrong as files by name; see `Examines`.
+
+        Args:
+            record: With its arrays.
+
+        Raises:
+            UsageError: The experiment does not say it, the trial kept too little
+                (`TooLittleKept`), or these data are not what it was trained on.
+        """
+        experiment = self._again.load()
+        trial = f"trial {record.spec.slot}"
+        if isinstance(experiment, ScriptExperiment):
+            raise UsageError(
+                "a script keeps no answers that could be examined; what it printed and wrote is "
+                f"kept: sweeps trials NAME {record.spec.slot}, or sweeps export"
+            )
+        if not isinstance(experiment, Examines):
+            raise UsageError(
+                f"experiment {self._name!r} does not say what its trials get wrong; give it a "
+                f"method `examine` (see `{Examines.__name__}` in sweeps/capabilities.py)"
+            )
+        if record.result is None:
+            raise UsageError(f"{trial} {record.outcome} ({record.reason}): it has no result")
+        data = self._again.of(record)
+        try:
+            return experiment.examine(record.spec.config, data, record.result)
+        except ValueError as error:
+            raise TooLittleKept(f"{trial} cannot be examined: {error}") from None

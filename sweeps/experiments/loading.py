@@ -1,0 +1,240 @@
+"""From an import path in a space to an experiment object; its mistakes become one message.
+
+A sweep remembers the folder of its experiment. `recorded_experiment` finds the experiment of a
+recorded sweep there, or where it lies now.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar, cast
+
+from search_spaces.bodies.importing import import_module
+from search_spaces.objectives import Objective
+from sweeps.errors import UntrustedError, UsageError
+from sweeps.experiment import Experiment
+from sweeps.experiments.script import ScriptExperiment
+from sweeps.experiments.script_command import ScriptCommand
+from sweeps.records import (
+    Foreign,
+    RecordError,
+    RecordStore,
+    SweepInfo,
+    confirmed_by,
+    read_foreign,
+)
+from sweeps.workspace.names import did_you_mean
+
+SHIPPED: Final = frozenset({"digitexp.experiment:experiment", "digitexp.on_blocks:experiment"})
+"""The experiments that are installed with this package."""
+_MEMBERS = ("name", "parameters", "metrics", "measures", "check", "prepare", "measure", "plan")
+_CALLED_IN_A_TRIAL = ("warm_up", "train", "draw", "load_model")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def load_experiment(path: str, directory: Path | None) -> Experiment:
+    """Import an experiment.
+
+    Args:
+        path: `package.module:object`, or `script:metric:direction:command`.
+        directory: Folder of the space file; looked up first, so that a space and its experiment
+            can lie side by side anywhere.
+
+    Raises:
+        UsageError: The path is malformed, cannot be imported, or names no experiment.
+    """
+    if path.startswith("script:"):
+        return _script(path, directory)
+    module_name, colon, attribute = path.partition(":")
+    if not (module_name and colon and attribute):
+        raise UsageError(f"experiment {path!r}: write it as package.module:object")
+    if directory is not None:
+        _look_first_in(directory, module_name.partition(".")[0])
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        where = f" (looked in {directory} first)" if directory else ""
+        if directory is not None and not directory.is_dir():
+            where = (
+                f" (looked in {directory}, which is not there any more; run the command in the "
+                "folder where it lies now)"
+            )
+        raise UsageError(f"experiment {path!r} cannot be imported{where}: {error}") from None
+    except Exception as error:
+        raise UsageError(
+            f"experiment {path!r}: importing it failed: {type(error).__name__}: {error}"
+        ) from error
+    if not hasattr(module, attribute):
+        hint = did_you_mean(attribute, vars(module))
+        raise UsageError(f"experiment {path!r}: {module_name} has no {attribute!r}{hint}")
+    found = getattr(module, attribute)
+    missing = [m for m in (*_MEMBERS, *_CALLED_IN_A_TRIAL) if not hasattr(found, m)]
+    if missing:
+        raise UsageError(
+            f"experiment {path!r} lacks {', '.join(missing)}; see sweeps/experiment.py for what an "
+            "experiment has"
+        )
+    return cast(Experiment, found)
+
+
+def recorded_experiment(info: SweepInfo, records: Path) -> Experiment:
+    """Import the experiment of a recorded sweep; arguments as for `experiment_folder`.
+
+    Raises:
+        UsageError: It cannot be imported.
+    """
+    return load_experiment(info.experiment, experiment_folder(info, records))
+
+
+def experiment_folder(info: SweepInfo, records: Path) -> Path | None:
+    """Return the folder in which the experiment of a recorded sweep is looked up first.
+
+    It is the one that the sweep remembers; of a confirmation, that of the sweep it confirms. If the
+    experiment is not there and is not installed, because folders were moved, it is looked for
+    beside the home, then in the current folder.
+
+    Args:
+        info: The sweep.
+        records: Folder of the home's records, where it lies now.
+
+    Returns:
+        None if the experiment is installed, or nowhere to be found.
+
+    Raises:
+        UntrustedError: See `check_trust`.
+    """
+    foreign = check_trust(info, records)
+    if foreign is not None:
+        return Path(foreign.folder) if foreign.folder else None
+    remembered = _remembered_folder(info, records)
+    if remembered is not None and lies_in(remembered, info.experiment):
+        return remembered
+    if _is_installed(info.experiment):
+        return remembered
+    places = (place for place in _moved_to(remembered, records.parent.parent))
+    return next((place for place in places if lies_in(place, info.experiment)), remembered)
+
+
+def check_trust(info: SweepInfo, records: Path) -> Foreign | None:
+    """Return where a sweep came from whose experiment may be run; None if it was made here.
+
+    An experiment that is shipped here may be run, whoever recorded the sweep.
+
+    Raises:
+        UntrustedError: It was imported, and nobody has said yet that its experiment may be run.
+    """
+    foreign = read_foreign(records / info.id)
+    searched = confirmed_by(info.directory)
+    if foreign is None and searched is not None:  # a confirmation, made here, of an imported one
+        foreign = read_foreign(records / searched)
+    if foreign is None or foreign.trusted or not (named := what_runs(info)):
+        return foreign
+    raise UntrustedError(
+        f"sweep {info.name!r} came with {foreign.file}, and this would run {named}; nothing was "
+        f"run. If you trust it: `sweeps trust {info.name} FOLDER`, where FOLDER has its code"
+    )
+
+
+def what_runs(info: SweepInfo) -> str:
+    """Return what a sweep's experiment and space have executed, in words.
+
+    Empty if both are shipped here. A record that was forged may name another experiment in its
+    space than beside it, and a space may be a function of any module.
+    """
+    named = {info.experiment, str(info.space.get("experiment", info.experiment))} - SHIPPED
+    parts = [
+        f"the command  {path.split(':', 3)[-1]}"
+        if path.startswith("script:")
+        else f"the code of {path}"
+        for path in sorted(named)
+    ]
+    body = info.space.get("body")
+    if isinstance(body, Mapping) and "function" in body:
+        parts.append(f"the function {body['function']}")
+    return " and ".join(parts)
+
+
+def _remembered_folder(info: SweepInfo, records: Path) -> Path | None:
+    searched = confirmed_by(info.directory)
+    if searched is None:
+        return Path(info.directory) if info.directory else None
+    try:
+        confirmed = RecordStore(records / searched).info()
+    except RecordError:
+        confirmed = None
+    return (
+        Path(info.directory or "") if confirmed is None else _remembered_folder(confirmed, records)
+    )
+
+
+def _moved_to(remembered: Path | None, project: Path) -> Iterator[Path]:
+    """Yield where a folder may lie now, if the project that the home lies in was moved."""
+    if remembered is not None:
+        yield from (
+            project.joinpath(*remembered.parts[n:]) for n in range(1, len(remembered.parts))
+        )
+    yield project
+    yield Path.cwd()
+
+
+def lies_in(folder: Path, experiment: str) -> bool:
+    """Whether the code of an experiment, or the files that its command names, lie in a folder."""
+    if experiment.startswith("script:"):
+        files = ScriptCommand(experiment.split(":", 3)[3]).scripts()
+        return folder.is_dir() and all((folder / file).exists() for file in files)
+    module = experiment.partition(":")[0].partition(".")[0]
+    return (folder / f"{module}.py").exists() or (folder / module).is_dir()
+
+
+def _is_installed(experiment: str) -> bool:
+    """Whether an experiment can be imported without its folder."""
+    module = experiment.partition(":")[0].partition(".")[0]
+    if experiment.startswith("script:"):
+        return False
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # `__main__`, which has no spec
+        return True
+
+
+def _look_first_in(directory: Path, module: str) -> None:
+    """Have a module found beside the space, also if another space's has the same name."""
+    if str(directory) not in sys.path:
+        sys.path.insert(0, str(directory))
+    places = (directory / f"{module}.py", directory / module / "__init__.py")
+    own = next((place for place in places if place.exists()), None)
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    if own is not None and loaded is not None and Path(loaded).resolve() != own.resolve():
+        for name in [n for n in sys.modules if n == module or n.startswith(f"{module}.")]:
+            del sys.modules[name]
+        sys.path.remove(str(directory))
+        sys.path.insert(0, str(directory))
+        importlib.invalidate_caches()
+
+
+def _script(path: str, directory: Path | None) -> Experiment:
+    _, metrics, directions, command = path.split(":", 3)
+    named = zip(metrics.split(","), directions.split(","), strict=True)
+    objectives = [Objective(metric, cast(Any, direction)) for metric, direction in named]
+    try:
+        return ScriptExperiment(command, objectives, directory)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call an experiment's function before any trial; what it refuses is the user's mistake.
+
+    Raises:
+        UsageError: It raised ValueError or OSError, with the same message.
+    """
+    try:
+        return function(*args, **kwargs)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error

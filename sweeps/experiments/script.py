@@ -1,0 +1,268 @@
+"""A script in any language as an experiment: `command: python train.py --lr {learning_rate}`.
+
+The script prints JSON, one object a line, among whatever else it prints:
+
+    {"epoch": 1, "loss": 0.52, "val_accuracy": 0.81}     after each epoch, if it has any
+    {"result": {"accuracy": 0.93}}                       once, at its end
+
+How its command is written: `script_command.py`. What it prints is kept with the attempt, as is
+what it writes into the folder `{output}` (`SWEEPS_OUTPUT` in its environment).
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from search_spaces.objectives import Objective
+from sweeps.errors import ScriptError
+from sweeps.experiment import (
+    EnginePlan,
+    MetricInfo,
+    OnEpoch,
+    ParameterInfo,
+    PreparedData,
+    TrialResult,
+    TrialSpec,
+    Value,
+)
+from sweeps.experiments.script_command import (
+    ATTEMPT,
+    DATA,
+    OUTPUT,
+    OWN,
+    PARAMS,
+    SEED,
+    TRIAL,
+    ScriptCommand,
+    scripts_in,
+)
+from sweeps.experiments.script_output import OutputError, RunningScript, listen
+from sweeps.records.kept_files import last_lines, printed_files
+
+_OF_ONE_ATTEMPT: Final = {OUTPUT: "{output}", TRIAL: "{trial}", ATTEMPT: "{attempt}"}
+"""What messages show in their place, so that two attempts that fail alike say the same."""
+
+
+class ScriptExperiment:
+    """What `command:` in a space stands for; see the module."""
+
+    measures: Mapping[str, str] = {}
+
+    def __init__(
+        self,
+        command: str,
+        objectives: Sequence[Objective],
+        directory: Path | None,
+    ) -> None:
+        """Describe it; nothing is run yet.
+
+        Args:
+            command: With a `{placeholder}` for each parameter.
+            objectives: Each names a number of the script's result, and the per-epoch metric that a
+                pruner watches in its place.
+            directory: Where the command is run.
+
+        Raises:
+            ValueError: The command cannot be split into words, or a placeholder has no name.
+        """
+        self._command, self._directory = ScriptCommand(command), directory
+        script = next(iter(self._command.scripts()), self._command.program)
+        self.name = Path(script).stem
+        required, optional = self._command.required, self._command.optional
+        known = {
+            name: ParameterInfo(
+                "any", required=name in required, description=f"{{{name}}} of the command"
+            )
+            for name in sorted((required | optional) - OWN)
+        }
+        is_any = PARAMS in required | optional
+        self.parameters: Mapping[str, ParameterInfo] = _Any(known) if is_any else known
+        self.metrics: Mapping[str, MetricInfo] = {
+            one.metric: MetricInfo(one.direction, one.metric) for one in objectives
+        }
+
+    def check(self, config: Mapping[str, Value]) -> None:
+        """Refuse nothing: what the parameters mean, the script decides."""
+
+    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
+        """Note which data the script is told of; it reads them itself.
+
+        Raises:
+            ValueError: A source is given or missing, and the command says otherwise; or there is
+                no such program or script.
+        """
+        self._command.check_no_shell()
+        self._check_files()
+        is_needed = DATA in self._command.required
+        is_taken = is_needed or DATA in self._command.optional
+        if is_needed if source is None else not is_taken:
+            said = "has {data}; say which with --data" if source is None else "has no {data}"
+            raise ValueError(f"data {source!r}: the command {said}")
+        path = None if source is None else (self._directory or Path()) / source
+        content = path.read_bytes() if path and path.is_file() else str(source).encode()
+        digest = sha256(content).hexdigest()
+        return PreparedData(source or self.name, digest, digest, {"source": source}, None)
+
+    def files(self) -> list[Path]:
+        """Return the files that the command names, in its order, then those of shell scripts."""
+        folder = (self._directory or Path()).resolve()
+        names = [*self._command.named(), *self._command.modules()]
+        found = dict.fromkeys(path for name in names if name and (path := folder / name).is_file())
+        for script in [path for path in found if path.suffix == ".sh"]:
+            inner = scripts_in(script.read_text(encoding="utf-8", errors="replace"))
+            found |= dict.fromkeys(path for name in inner if (path := folder / name).is_file())
+        return list(found)
+
+    def _check_files(self) -> None:
+        program, folder = self._command.program, self._directory or Path()
+        if shutil.which(program) is None and not (folder / program).exists():
+            raise ValueError(f"command: there is no program {program!r}")
+        for word in self._command.scripts():
+            if not (folder / word).exists():
+                raise ValueError(f"command: there is no file {word!r} in {folder.resolve()}")
+
+    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
+        """Nothing is known before the script runs."""
+        return {}
+
+    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Show the command; how long it takes is not known before."""
+        values = {**self._values(config, 0, data.info["source"]), **_OF_ONE_ATTEMPT}
+        return EnginePlan("script", shlex.join(self._command.words(values)), None)
+
+    def warm_up(self) -> None:
+        """Nothing to import."""
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        """Run the script once, in a folder that nobody keeps; see `train_in`."""
+        with tempfile.TemporaryDirectory(prefix="sweeps-") as folder:
+            return self.train_in(Path(folder), spec, data, on_epoch)
+
+    def train_in(
+        self, folder: Path, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
+    ) -> TrialResult:
+        """Run the script once; what it prints and writes lies in the folder.
+
+        Raises:
+            ScriptError: It ended with another exit code than 0, or without a result; the message
+                has the end of what it printed.
+        """
+        output = folder / "output"
+        output.mkdir()
+        command = self.command(spec, data.info["source"], str(output))
+        values = self._values(spec.config, spec.seed, data.info["source"])
+        shown = shlex.join(self._command.words({**values, **_OF_ONE_ATTEMPT}))
+        began = time.perf_counter()
+        try:
+            with RunningScript(command, self._directory, folder, output) as script:
+                history, metrics, stop = listen(script.lines(), on_epoch)
+                code = script.end() if stop else script.wait()
+            if stop is None:
+                self._check(code, metrics, printed_files(folder))
+        except OutputError as error:
+            raise _failed(str(error), shown, folder, is_final=True) from None
+        except _EndError as error:
+            raise _failed(str(error), shown, folder, is_final=False) from None
+        return TrialResult(
+            outcome="stopped" if stop else "complete",
+            stop_reason=stop.reason if stop else "finished",
+            metrics=metrics or {},
+            history=history,
+            timings={"train_seconds": time.perf_counter() - began},
+            summary=shown,
+            engine="script",
+        )
+
+    def command(self, spec: TrialSpec, source: str | None, output: str) -> list[str]:
+        """Return the words of an attempt's command.
+
+        Args:
+            spec: The attempt.
+            source: Of its data; None without.
+            output: The folder that it writes into.
+        """
+        own = {OUTPUT: output, TRIAL: str(spec.slot), ATTEMPT: str(spec.attempt)}
+        return self._command.words({**self._values(spec.config, spec.seed, source), **own})
+
+    def _check(
+        self, code: int, metrics: Mapping[str, float] | None, printed: Mapping[str, bytes]
+    ) -> None:
+        """Refuse how a script ended that nobody told to end."""
+        if code:
+            hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+            killed = f"killed by {signal.Signals(-code).name}{hint}" if code < 0 else ""
+            raise _EndError(killed or f"exit code {code}")
+        example = json.dumps({"result": dict.fromkeys(self.metrics, 0.93)})
+        if metrics is None:
+            lines = printed.get("stdout.txt", b"").decode(errors="replace").splitlines()
+            meant = [line for line in lines if line.startswith("{") and "result" in line]
+            but = f" ({meant[-1][:60]} is no JSON)" if meant else ""
+            raise OutputError(
+                f'no line {{"result": {{...}}}}{but}; print one at the end, such as {example}'
+            )
+        missing = [name for name in self.metrics if name not in metrics]
+        if missing:
+            raise OutputError(
+                f"its result has no {missing[0]!r}, only {', '.join(metrics) or 'nothing'}; print "
+                f"it such as {example}"
+            )
+
+    def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
+        """Draw nothing: MLflow shows the curves."""
+        return {}
+
+    def load_model(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+    ) -> Any:
+        """Refuse: only the script knows where its model is.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError("a script keeps its own models: look at output/ among its run's artifacts")
+
+    def _values(self, config: Mapping[str, Value], seed: int, source: str | None) -> dict[str, str]:
+        values = {name: _text(value) for name, value in config.items() if name not in OWN}
+        values |= {SEED: str(seed), PARAMS: json.dumps(dict(config))}
+        return values if source is None else {**values, DATA: source}
+
+
+class _Any(dict[str, ParameterInfo]):
+    """Parameters of a command that takes them all as `{params_json}`: any name is one."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> ParameterInfo:
+        return ParameterInfo("any", description="part of {params_json}")
+
+
+class _EndError(Exception):
+    """A script ended as one that failed."""
+
+
+def _failed(problem: str, command: str, folder: Path, *, is_final: bool) -> ScriptError:
+    """Say what went wrong, what was run, and the last that it printed."""
+    printed = printed_files(folder)
+    # What people look for stands in the first line, which is all that a terminal shows.
+    lines = printed.get("stderr.txt", b"").decode(errors="replace").strip().splitlines()
+    first = problem if is_final or not lines else f"{problem}: {lines[-1]}"
+    return ScriptError(f"{first}\n\nCommand: {command}{last_lines(printed)}", is_final=is_final)
+
+
+def _text(value: Value) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

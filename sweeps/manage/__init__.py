@@ -1,0 +1,1 @@
+"""Looks after whole sweeps: renamed, deleted, shared, exported, retried, examined."""

@@ -1,0 +1,87 @@
+"""Everything that is known of one sweep, read once; nothing is written, created or locked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from optuna.trial import FrozenTrial
+
+from sweeps.errors import UntrustedError
+from sweeps.experiments.loading import check_trust
+from sweeps.home import Home
+from sweeps.records import Record, RecordStore, SweepInfo
+from sweeps.study.copies import read_study
+from sweeps.tracking.outage import one_line
+from sweeps.tracking.preflight import check_store
+from sweeps.tracking.reading import StoredChampion, StoredRun, read_champion, read_runs
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One sweep as records, study and MLflow have it.
+
+    Attributes:
+        records: Every whole record, ordered by slot and attempt, without its arrays.
+        damaged: A line for each record that is not whole.
+        trials: The slots of its study; None if there is no study.
+        runs: Its runs in MLflow, deleted ones included.
+        champion: What the alias of its registered model points to, None if there is none.
+        away: Why MLflow could not be read, None if it was.
+    """
+
+    home: Home
+    info: SweepInfo
+    records: Sequence[Record]
+    damaged: Sequence[str]
+    trials: Sequence[FrozenTrial] | None
+    runs: Sequence[StoredRun]
+    champion: StoredChampion | None
+    away: str | None
+
+    @property
+    def store(self) -> RecordStore:
+        """Its records."""
+        return self.home.store(self.info.id)
+
+    @cached_property
+    def is_untrusted(self) -> bool:
+        """Whether it was imported, so that nothing that it names is run: its runs lack pictures."""
+        try:
+            check_trust(self.info, self.home.records)
+        except UntrustedError:
+            return True
+        return False
+
+    @cached_property
+    def retried(self) -> Collection[int]:
+        """The trials that failed and are, or were, run again."""
+        return self.store.retries.opened_by().keys()
+
+    @cached_property
+    def final(self) -> Mapping[int, Record]:
+        """The record that decides each slot that has an outcome."""
+        return {record.spec.slot: record for record in self.records if record.ends_slot}
+
+
+def gather(home: Home, info: SweepInfo, tracking_uri: str) -> Evidence:
+    """Read everything about one sweep.
+
+    Raises:
+        RecordError: A record is of another format version.
+        UsageError: The store of runs refuses us.
+    """
+    damaged: list[str] = []
+    records = home.store(info.id).read_all(report=damaged.append)
+    trials = read_study(home.studies, info.study_name)
+    runs: list[StoredRun] = []
+    champion: StoredChampion | None = None
+    away = check_store(tracking_uri)
+    if away is None:
+        try:
+            runs = read_runs(tracking_uri, info)
+            champion = read_champion(tracking_uri, info)
+        except Exception as error:
+            away = one_line(error)
+    return Evidence(home, info, records, damaged, trials, runs, champion, away)

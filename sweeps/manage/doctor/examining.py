@@ -1,0 +1,102 @@
+"""Examines a sweep, or what the sweeps of a home share; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeps.errors import StoreError
+from sweeps.experiments.code import edited_files
+from sweeps.home import Home
+from sweeps.manage.doctor import champion, leftovers, runs, side_files, study
+from sweeps.manage.doctor.evidence import Evidence, gather
+from sweeps.manage.doctor.problem import Problem, Repair
+from sweeps.records import RecordError, SweepInfo
+from sweeps.tracking.address import sqlite_path
+from sweeps.workspace.databases import Patience, check
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with a sweep, or with its home.
+
+    Attributes:
+        name: Of the sweep; empty for the home.
+        problems: What does not agree; empty if all is well.
+        notes: What is worth knowing and no disagreement.
+    """
+
+    name: str
+    problems: Sequence[Problem]
+    notes: Sequence[str] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all is well."""
+        return not self.problems
+
+
+def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
+    """Examine the databases, which all sweeps of a home share, and what lies beside them."""
+    unreadable: list[str] = []
+    home.sweeps(unreadable.append)
+    problems = [Problem("records", what, Repair.BY_HAND) for what in unreadable]
+    problems += [*leftovers.check_home(home), *side_files.check_home(home)]
+    if home.shared is None:
+        problems += _damaged(home.optuna_db)
+    runs_database = sqlite_path(tracking_uri)
+    if runs_database is not None:
+        problems += _damaged(runs_database)
+    return Diagnosis("", problems)
+
+
+def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
+    """Compare records, study and MLflow of one sweep.
+
+    A sweep that is running is not compared: its study and its runs follow its records. Nor is one
+    with a file that only a user can see to, such as a record of another format version.
+    """
+    if home.is_running(info.id):
+        note = "is running now: its study and its runs follow its records, and are not compared"
+        return Diagnosis(info.name, [], [note])
+    try:
+        return _compared(gather(home, info, tracking_uri))
+    except RecordError as error:
+        return Diagnosis(info.name, [Problem("records", str(error), Repair.AS_SAID)])
+
+
+def _compared(evidence: Evidence) -> Diagnosis:
+    info = evidence.info
+    problems = [*leftovers.check(evidence), *side_files.check(evidence), *study.check(evidence)]
+    if not evidence.store.is_archived:  # its runs are hidden
+        problems += [*runs.check(evidence), *champion.check(evidence)]
+    slots = study.unfinished(evidence)
+    names = ", ".join(str(slot) for slot in slots[:10]) + (", ..." if len(slots) > 10 else "")
+    count = "1 trial has" if len(slots) == 1 else f"{len(slots)} trials have"
+    note = f"{count} no outcome yet ({names}); `sweeps run` goes on with the sweep"
+    notes = [note] if slots else []
+    return Diagnosis(info.name, problems, [*notes, *_edited(evidence), *_reproducible(info)])
+
+
+def _edited(evidence: Evidence) -> Iterator[str]:
+    for record in list(evidence.final.values())[-1:]:
+        if names := edited_files(evidence.store, evidence.info, record):
+            yield (
+                f"its code was edited since trial {record.spec.slot} was trained "
+                f"({', '.join(names)}): it neither goes on nor builds on its trials with it"
+            )
+
+
+def _reproducible(info: SweepInfo) -> Iterator[str]:
+    if info.irreproducible:
+        yield f"not reproducible: {info.irreproducible}"
+    elif info.checked is not None:
+        yield f"checked: trial {info.checked.trial}, trained a second time, is the same to the bit"
+
+
+def _damaged(database: Path) -> Iterator[Problem]:
+    try:
+        check(database, Patience())
+    except StoreError as error:
+        yield Problem("database", str(error), Repair.DATABASE, str(database))

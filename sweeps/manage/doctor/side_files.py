@@ -1,0 +1,88 @@
+"""Files beside the records that are damaged: notes, hunches, conclusions, readings of test parts.
+
+What is known elsewhere is written anew, what is not is put aside; nothing is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from sweeps.home import Home
+from sweeps.manage.doctor.evidence import Evidence
+from sweeps.manage.doctor.problem import Problem, Repair
+from sweeps.records import (
+    DamagedFileError,
+    Hunches,
+    Record,
+    RecordError,
+    SweepInfo,
+    listed,
+    put_aside,
+)
+from sweeps.records.hunches import Tried
+from sweeps.records.readings import Readings
+from sweeps.records.side_files import unreadable_files
+from sweeps.study.copies import read_study
+from sweeps.study.proposals import TRIED
+from sweeps.study.storage import proposal_of_record, proposal_of_trial
+
+
+def check(evidence: Evidence) -> Iterator[Problem]:
+    """Yield which files beside the records of a sweep cannot be read."""
+    yield from map(_problem, unreadable_files(evidence.store.folder))
+
+
+def check_home(home: Home) -> Iterator[Problem]:
+    """Yield which readings of test parts cannot be read."""
+    for folder in listed(home.path / "test"):
+        if folder.is_dir():
+            yield from map(_problem, Readings(folder).unreadable())
+
+
+def mend(problems: Sequence[Problem], say: Callable[[str], None]) -> list[Path]:
+    """Put the damaged files aside; return where they were."""
+    paths = [Path(p.key) for p in problems if p.repair == Repair.ASIDE and Path(p.key).exists()]
+    for path in paths:
+        say(f"{path} is kept as {put_aside(path).name}")
+    return paths
+
+
+def write_anew(
+    home: Home,
+    info: SweepInfo,
+    records: Sequence[Record],
+    lost: Sequence[Path],
+    say: Callable[[str], None],
+) -> None:
+    """Write those files of a sweep again that records and study know enough of.
+
+    Args:
+        home: Where it lies.
+        info: The sweep.
+        records: All of its records.
+        lost: Files that were put aside.
+        say: Told of each.
+    """
+    store = home.store(info.id)
+    proposals = {
+        t.number: proposal_of_trial(t) for t in read_study(home.studies, info.study_name) or ()
+    }
+    proposals |= {record.spec.slot: proposal_of_record(record) for record in records}
+    tried: dict[int, Tried] = {
+        slot: (proposal.params, proposal.origin)
+        for slot, proposal in proposals.items()
+        if proposal.origin.partition(",")[0] == TRIED
+    }
+    for path in lost:
+        if path == store.asked_file:
+            store.note_asked(len(proposals))
+            say(f"{path}: written anew, the {len(proposals)} trials there are")
+        elif Hunches(store.folder).write_anew(path, tried):
+            say(f"{path}: written anew from the trial that tried it")
+
+
+def _problem(error: RecordError) -> Problem:
+    if isinstance(error, DamagedFileError):
+        return Problem("files", str(error), Repair.ASIDE, str(error.path))
+    return Problem("files", str(error), Repair.AS_SAID)

@@ -1,0 +1,72 @@
+"""Study against records: slots, states, values, parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.manage.doctor.evidence import Evidence
+from sweeps.manage.doctor.problem import Problem, Repair
+from sweeps.records import Record, SweepInfo
+from sweeps.study.mirror import told
+
+
+def check(evidence: Evidence) -> Iterator[Problem]:
+    """Yield what the study says that the records do not, and what it does not say."""
+    if evidence.trials is None:
+        if evidence.records:
+            repair = Repair.RUN if evidence.info.first_slot else Repair.STUDY
+            yield _problem(f"optuna.db has no study {evidence.info.study_name!r}", repair)
+        return
+    known, info = {trial.number: trial for trial in evidence.trials}, evidence.info
+    recorded = {record.spec.slot for record in evidence.records}
+    reach = next(slot for slot in count() if slot not in recorded | known.keys())
+    for slot in sorted(recorded - known.keys()):
+        # A slot behind one that nobody knows can only be stored once that is proposed again.
+        repair = Repair.STUDY if reach > slot >= info.first_slot else Repair.RUN
+        yield _problem(f"trial {slot} is recorded, and the study does not have it", repair)
+    for slot, trial in known.items():
+        # An extended sweep holds earlier trials as they lie in its new space.
+        if slot >= info.first_slot:
+            # Of a trial that is to be run again the study may say still that it failed.
+            is_retried = slot in evidence.retried and trial.state == TrialState.FAIL
+            record = evidence.final.get(slot)
+            if record is not None or not is_retried:
+                yield from _disagreements(info, trial, record)
+
+
+def unfinished(evidence: Evidence) -> list[int]:
+    """Return the slots without an outcome, which the next `sweeps run` finishes."""
+    recorded = {record.spec.slot for record in evidence.records}
+    stored = {t.number for t in evidence.trials or () if t.state == TrialState.RUNNING}
+    return sorted((recorded | stored) - evidence.final.keys())
+
+
+def _disagreements(info: SweepInfo, trial: FrozenTrial, record: Record | None) -> Iterator[Problem]:
+    name = f"trial {trial.number}"
+    if record is None:
+        if trial.state.is_finished():
+            yield _problem(f"{name} is {trial.state.name} in the study, and no record says so")
+        return
+    outcome = told(record, info.objectives)
+    there, wanted = (_worth(values) for values in (trial.values, outcome.values))
+    if trial.state == TrialState.RUNNING:
+        yield _problem(f"{name} is RUNNING in the study, and its record ends it")
+    elif trial.state != outcome.state:
+        yield _problem(
+            f"{name} is {trial.state.name} in the study and {outcome.state.name} by its record"
+        )
+    elif there != wanted:
+        yield _problem(f"{name} is worth {there} in the study, {wanted} by its record")
+    if trial.params != dict(record.params):
+        yield _problem(f"{name} has other parameters in the study than in its record")
+
+
+def _worth(values: Sequence[float] | None) -> str:
+    return "nothing" if values is None else ", ".join(map(str, values))
+
+
+def _problem(what: str, repair: Repair = Repair.STUDY) -> Problem:
+    return Problem("study", what, repair)

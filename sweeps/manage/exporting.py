@@ -1,0 +1,191 @@
+"""`sweeps export`: a trial's model as files that need nothing of this framework."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+
+from sweeps.capabilities import Exports, SupportsVerification
+from sweeps.errors import UsageError
+from sweeps.experiment import Experiment
+from sweeps.experiments.code import load_same
+from sweeps.experiments.script import ScriptExperiment
+from sweeps.experiments.script_output import OUTPUT_VARIABLE
+from sweeps.experiments.verified_data import PreparedAgain
+from sweeps.records import Record
+
+if TYPE_CHECKING:
+    from sweeps.api import Trial
+
+TOLERANCE: Final = 1e-3
+"""How far logits of the rebuilt model may be off the recorded ones, as a share of the largest:
+another engine or processor rounds otherwise, another network is off by far more."""
+
+AGAIN: Final = "again"
+"""Folder that an exported command of a script writes into."""
+
+
+def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[Path]:
+    """Write a trial's model, configuration and a README that says how to use them.
+
+    Of a script's trial these are the files that it wrote, what it printed, and its command. The
+    folder appears whole or not at all.
+
+    Args:
+        trial: One whose weights are kept.
+        folder: Must not exist, or be empty.
+        source: Where the data are to be had that the trial was trained on; None for the
+            experiment's own. The model's answers are compared on them.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: The folder is taken, the experiment exports nothing, its code has changed, or
+            the rebuilt model answers otherwise than the one that was trained.
+        RecordError: The trial's weights were dropped, or are damaged.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty; give another folder, nothing was written")
+    sweep, record = trial.sweep, trial.record
+    store = sweep.home.store(sweep.info.id)
+    experiment = load_same(store, sweep.info, record)
+    if isinstance(experiment, ScriptExperiment):
+        command = shlex.join(experiment.command(record.spec, record.data["info"]["source"], AGAIN))
+        with _appearing(folder) as part:
+            for name, content in store.files(record).items():
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                (part / name).write_bytes(content)
+            code = f"mkdir {AGAIN}\n{OUTPUT_VARIABLE}={AGAIN} {command}"
+            _describe(part, {**_facts(trial), "command": command}, code, _of_script(trial, part))
+        return _written(folder)
+    if not hasattr(experiment, "export"):
+        raise UsageError(
+            f"experiment {sweep.info.experiment!r} exports nothing; give it a method `export` "
+            "(see sweeps/capabilities.py)"
+        )
+    weights = store.weights(record)
+    checked = _verify(experiment, record, weights, source)
+    with _appearing(folder) as part:
+        code = cast(Exports, experiment).export(
+            record.spec.config, weights, record.model_info, part
+        )
+        _describe(part, {**_facts(trial), "checked": checked}, code, checked, "python")
+    return _written(folder)
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """Yield a folder that takes its place when it is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        if folder.exists():
+            folder.rmdir()
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _written(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _of_script(trial: Trial, folder: Path) -> str:
+    """Say what was kept of a script's trial, and where its command runs."""
+    wrote = "What it wrote into `{output}` lies in `output/`"
+    if not (folder / "output").exists():
+        wrote = "It wrote nothing into `{output}`: its model, if it keeps one, lies elsewhere"
+    return (
+        f"{wrote}; what it printed, beside this file. The command runs it again, in "
+        f"the folder where the script lies, which was `{trial.sweep.info.directory}`."
+    )
+
+
+def _facts(trial: Trial) -> dict[str, Any]:
+    info, record = trial.sweep.info, trial.record
+    return {
+        "sweep": info.name,
+        "sweep_id": info.id,
+        "trial": record.spec.key,
+        "seed": record.spec.seed,
+        "experiment": info.experiment,
+        "config": dict(record.spec.config),
+        "metrics": trial.metrics,
+        "data": record.data,
+        "versions": {
+            "python": record.environment.get("python", ""),
+            **record.environment.get("packages", {}),
+        },
+    }
+
+
+def _verify(
+    experiment: Experiment,
+    record: Record,
+    weights: Mapping[str, np.ndarray],
+    source: str | None,
+) -> str:
+    """Compare what the rebuilt model answers with what was recorded.
+
+    Returns:
+        What was compared, or why nothing was, in a sentence.
+
+    Raises:
+        UsageError: It answers otherwise.
+    """
+    recorded = record.result.arrays if record.result else {}
+    if not isinstance(experiment, SupportsVerification):
+        return "Unchecked: its experiment cannot recompute what was recorded."
+    try:
+        data = PreparedAgain(lambda: experiment, source=source).of(record)
+    except UsageError as error:
+        return f"Unchecked: {error}."
+    model = experiment.load_model(record.spec.config, weights, record.model_info)
+    now = experiment.recomputed(model, record.spec.config, data)
+    compared = [name for name in now if name in recorded]
+    if not compared:
+        return "Unchecked: the trial kept no answers that could be compared."
+    for name in compared:
+        before = np.asarray(recorded[name], np.float64)
+        off = np.abs(before - now[name]).max() if before.shape == now[name].shape else np.inf
+        if not off <= TOLERANCE * max(1.0, float(np.abs(before).max())):
+            raise UsageError(
+                f"the model rebuilt from trial {record.spec.slot} is not the one that was trained: "
+                f"its {name} are off by up to {off:.3g}. Nothing was written"
+            )
+    samples = len(recorded[compared[0]])
+    samples = min(samples, data.info.get("n_validation", samples))  # each may have several answers
+    return f"Its answers to {samples} samples equal those of the model that was trained."
+
+
+def _describe(
+    folder: Path, facts: Mapping[str, Any], code: str, last: str, language: str = "sh"
+) -> None:
+    """Write configuration and README."""
+    config = json.dumps(facts, indent=1) + "\n"
+    (folder / "config.json").write_text(config, encoding="utf-8")
+    (folder / "README.md").write_text(_readme(facts, code, last, language), encoding="utf-8")
+
+
+def _readme(facts: Mapping[str, Any], code: str, last: str, language: str) -> str:
+    metrics = "".join(f"| {name} | {value:.6g} |\n" for name, value in facts["metrics"].items())
+    return (
+        f"# {facts['sweep']}, trial {facts['trial']}\n\n"
+        f"Exported from sweep `{facts['sweep_id']}`; its configuration, seed and versions are in "
+        "`config.json`.\n\n"
+        f"```{language}\n{code.strip()}\n```\n\n"
+        "Measured on the validation part, by which the trial may have been chosen: on new data, "
+        "expect a little less.\n\n"
+        f"| metric | value |\n|---|---|\n{metrics}\n{last}\n"
+    )

@@ -1,0 +1,189 @@
+"""Archives, renames or deletes a whole sweep, or frees what is kept for convenience.
+
+Each begins with one atomic change of the records; from then on it is done, whatever is killed, and
+study and MLflow follow, now or at the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweeps.errors import UsageError
+from sweeps.home import Home
+from sweeps.manage.sharing import import_sweep, share_sweep
+from sweeps.records import SweepInfo, confirmed_by
+from sweeps.records.ranking import worth_keeping
+from sweeps.runner.ownership import SweepLock, hold
+from sweeps.tracking.removing import remove_runs, require_store
+from sweeps.tracking.sync import (
+    DELETED,
+    SyncReport,
+    finish_deletions,
+    hold_to_send,
+    send,
+    sync_sweep,
+)
+from sweeps.workspace.failpoints import reached
+from sweeps.workspace.files import remove, sync_folder
+from sweeps.workspace.names import check_sweep_name
+
+__all__ = [
+    "archive_sweep",
+    "collect_garbage",
+    "delete_sweep",
+    "delete_unreadable",
+    "import_sweep",
+    "rename_sweep",
+    "restore_sweep",
+    "share_sweep",
+]
+
+
+# `sweeps archive`: out of sight in lists and in MLflow; everything stays, and comes back.
+
+
+def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> int:
+    """Hide a sweep: MLflow keeps its runs in its bin, their files stay.
+
+    Returns:
+        How many runs were hidden now.
+
+    Raises:
+        UsageError: Another process runs the sweep.
+        StoreError: MLflow does not answer: nothing was changed.
+    """
+    require_store(tracking_uri)
+    store = home.store(info.id)
+    with hold_to_send(home, info, tracking_uri) as held:
+        store.archive()
+        return remove_runs(tracking_uri, info, with_files=False, check=held.confirm)
+
+
+def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
+    """Show an archived sweep again; what MLflow has removed from its bin is written anew.
+
+    Raises:
+        UsageError: Another process runs the sweep.
+    """
+    store = home.store(info.id)
+    with hold_to_send(home, info, tracking_uri) as held:
+        store.unarchive()
+        # All, since the sweep may have been renamed meanwhile.
+        keys = [record.spec.key for record in store.read_all()]
+        return send(home, info, tracking_uri, held, again=keys)
+
+
+# `sweeps gc`: frees what is kept for convenience; records stay, replay makes weights again.
+
+
+def collect_garbage(
+    home: Home, info: SweepInfo, keep_top: int, *, dry_run: bool = False
+) -> list[tuple[Path, int]]:
+    """Remove the weights of all trials but the best, and what was put aside as damaged.
+
+    The weights of baselines are kept, those of the Pareto front of several objectives, and all of a
+    confirmation, which is read once more if its sweep is tested.
+
+    Args:
+        home: Where the sweep lies.
+        info: The sweep.
+        keep_top: How many of the best trials keep their weights.
+        dry_run: Only say what would be removed.
+
+    Returns:
+        What was removed, with its size in bytes.
+
+    Raises:
+        UsageError: Another process runs the sweep.
+    """
+    with hold(home, info):
+        removed = [(path, path.lstat().st_size) for path in _garbage(home, info, keep_top)]
+        for path, _ in [] if dry_run else removed:
+            reached("gc.begun")
+            remove(path)
+            reached("gc.done")
+    return removed
+
+
+def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
+    store = home.store(info.id)
+    records = store.read_all()
+    kept = {r.spec.key for r in worth_keeping(records, info.objectives, keep_top)}
+    kept |= {r.spec.key for r in records if r.ends_slot and r.origin.startswith("baseline ")}
+    if confirmed_by(info.directory):
+        kept |= {record.spec.key for record in records}
+    yield from sorted(p for p in store.folder.glob("[0-9]*.weights") if p.stem not in kept)
+    yield from sorted(store.folder.glob("*.torn"))
+
+
+# `sweeps delete`: out of the records first, in one step; then out of study and MLflow.
+
+
+def delete_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
+    """Delete a sweep: records, weights, study, runs and their files.
+
+    Args:
+        home: Where it lies.
+        info: The sweep.
+        tracking_uri: Where its runs are.
+
+    Raises:
+        UsageError: Another process runs it.
+        StoreError: MLflow does not answer: nothing was deleted. Or a database cannot be written;
+            the next start goes on with it.
+    """
+    require_store(tracking_uri)
+    with home.exclusive(), hold(home, info) as held:
+        _take_out(home, info.id)
+        held.forget()
+        reached("delete.done")
+    finish_deletions(home, tracking_uri)
+    confirmed = confirmed_by(info.directory)
+    searched = home.find(confirmed) if confirmed is not None else None
+    if searched is not None:  # it is not confirmed any more: its champion is provisional again
+        sync_sweep(home, searched, tracking_uri)
+
+
+def delete_unreadable(home: Home, sweep_id: str, tracking_uri: str) -> None:
+    """Delete what is left of a sweep whose `sweep.json` nobody can read; its runs stay in MLflow.
+
+    Raises:
+        UsageError: Another process runs it.
+    """
+    require_store(tracking_uri)
+    with home.exclusive(), SweepLock(home.store(sweep_id).folder / "lock", sweep_id):
+        _take_out(home, sweep_id)
+    finish_deletions(home, tracking_uri)
+
+
+def _take_out(home: Home, sweep_id: str) -> None:
+    reached("delete.begun")
+    home.store(sweep_id).folder.rename(home.records / f"{DELETED}{sweep_id}")
+    sync_folder(home.records)
+
+
+# `sweeps rename`: the name is in the records; MLflow follows.
+
+
+def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> SyncReport:
+    """Give a sweep another name; its id, and so its addresses, stay.
+
+    Returns:
+        What MLflow took of it.
+
+    Raises:
+        UsageError: The name is taken, or no name; or another process runs the sweep.
+        StoreError: It cannot be written.
+    """
+    check_sweep_name(name)
+    store = home.store(info.id)
+    with hold_to_send(home, info, tracking_uri) as held:
+        with home.exclusive():  # a start must not take the name meanwhile
+            if home.find(name) is not None:
+                raise UsageError(f"there is a sweep {name!r} already; give another name")
+            store.rename(name)
+        renamed = store.info()
+        assert renamed is not None
+        keys = [record.spec.key for record in store.read_all()]
+        return send(home, renamed, tracking_uri, held, again=keys)

@@ -1,0 +1,329 @@
+"""`sweeps share`, `import`, `trust`: a sweep as one file, verified on arrival, run when trusted.
+
+A zip archive of the record folder and a manifest with the SHA-256 of each file. Nothing in it is
+code or pickled; study and MLflow are made from the records where it arrives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import zipfile
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final
+
+from sweeps.errors import UsageError
+from sweeps.experiments.loading import lies_in
+from sweeps.home import Home
+from sweeps.records import (
+    Foreign,
+    Record,
+    RecordError,
+    RecordStore,
+    SweepInfo,
+    keep_foreign,
+    read_foreign,
+    recover,
+)
+from sweeps.records.finalized import SWEEP_ID
+from sweeps.records.schema import Line, SweepKey, SweepName, check_sampled, shaped
+from sweeps.records.side_files import unreadable_files
+from sweeps.study.copies import rebuild_study
+from sweeps.study.mirror import told
+from sweeps.study.storage import proposal_of_record
+from sweeps.tracking.sync import SyncReport, sync_sweep
+from sweeps.workspace.failpoints import reached
+from sweeps.workspace.files import (
+    MOST_PARSED,
+    FormatError,
+    NoFileError,
+    make_folder,
+    open_file,
+    opened_archive,
+    parse_json,
+    pieces,
+    read_file,
+    unpacked,
+    unwritable,
+)
+from sweeps.workspace.names import check_sweep_name
+
+_MANIFEST: Final = "manifest.json"
+_FORMAT: Final = "sweeps-share 1"
+_ALLOWED: Final = re.compile(
+    r"sweep\.json|generation-\d+\.json|asked|ending\.json|\d{4,}-\d+\.(record|weights|files)"
+    r"|hunch-\d{4,}\.(json|slot)|(retry|code)-\d+\.json|notes\.json|finalized\.json"
+    r"|(tested|voted)-[0-9a-f]{8}-\d+\.json"
+)
+MOST_BYTES: Final = 20 * 2**30
+"""An archive that says it holds more is refused before anything is unpacked."""
+
+
+def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
+    """Write a sweep into one file; a sweep that runs is shared as far as it is recorded.
+
+    Returns:
+        The size of the file in bytes.
+
+    Raises:
+        UsageError: The file exists already.
+        RecordError: A file beside the records is damaged.
+    """
+    if file.exists():
+        raise UsageError(f"{file} exists; give another name, nothing was written")
+    folder = home.store(info.id).folder
+    for error in unreadable_files(folder):
+        raise error
+    part = file.with_name(f".{file.name}.part")
+    digests: dict[str, str] = {}
+    reached("share.begun")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+            paths = {path.name: path for path in sorted(folder.iterdir())}
+            for path in paths.values():
+                if _ALLOWED.fullmatch(path.name) and not _is_of_no_record(path.name, paths):
+                    content = read_file(path)
+                    digests[path.name] = hashlib.sha256(content).hexdigest()
+                    archive.writestr(path.name, content)
+            manifest = {"format": _FORMAT, "name": info.name, "id": info.id, "files": digests}
+            archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+        reached("share.packed")
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    return file.stat().st_size
+
+
+def import_sweep(
+    home: Home, file: Path, tracking_uri: str, name: str | None = None
+) -> tuple[SweepInfo, SyncReport]:
+    """Take a shared sweep into a home: all of it, or nothing.
+
+    It is noted as foreign: what its experiment is called, or its command says, is not run until the
+    user has said so (`trust`).
+
+    Args:
+        home: Where it goes.
+        file: From `share_sweep`, perhaps of another machine.
+        tracking_uri: Where its runs go.
+        name: Another name for it, where its own is taken.
+
+    Raises:
+        UsageError: It is no such file, damaged, altered, or the sweep is here already; or nothing
+            can be written into the home.
+    """
+    home.check_writable()
+    made = [path for path in (home.records, *home.records.parents) if not path.exists()]
+    part = home.records / f".import-{secrets.token_hex(4)}"
+    make_folder(home.records)
+    with home.exclusive():  # also from who removes what killed imports left
+        try:
+            info, digest = unpack_sweep(file, part)
+            if home.store(info.id).folder.exists():
+                raise UsageError(f"{file}: sweep {info.name!r} ({info.id}) is here already")
+            if home.find(wanted := name or info.name) is not None:
+                raise UsageError(f"there is a sweep {wanted!r} already; give another --name")
+            store = RecordStore(part)
+            if name is not None:
+                store.rename(check_sweep_name(name))
+            store.forget_place()
+            keep_foreign(part, Foreign(file.name, digest))
+            reached("import.unpacked")
+            part.rename(home.store(info.id).folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            _remove_empty(made)
+    reached("import.done")
+    arrived = home.get(info.id)
+    rebuild_study(home.studies, arrived, recover(home.store(arrived.id), lambda line: None))
+    return arrived, sync_sweep(home, arrived, tracking_uri)
+
+
+def unpack_sweep(file: Path, folder: Path) -> tuple[SweepInfo, str]:
+    """Unpack a shared sweep into a new folder, and read everything of it once.
+
+    Returns:
+        The sweep, and the SHA-256 (hex) of the file.
+
+    Raises:
+        UsageError: It is no such file, damaged or altered; what was unpacked is left there.
+    """
+    with _refusing(file), open_file(file) as archive:
+        info = _checked(RecordStore(folder), _unpack(archive, folder))
+        archive.seek(0)
+        return info, hashlib.file_digest(archive, "sha256").hexdigest()
+
+
+def foreign_sweep(home: Home, info: SweepInfo) -> Foreign:
+    """Return where a sweep came from.
+
+    Raises:
+        UsageError: It was made here, so that nothing is to be trusted.
+    """
+    foreign = read_foreign(home.store(info.id).folder)
+    if foreign is None:
+        raise UsageError(f"sweep {info.name!r} was made here: it needs no trust")
+    return foreign
+
+
+def trust_sweep(home: Home, info: SweepInfo, folder: Path | None) -> None:
+    """Have an imported sweep's experiment run from now on where it is asked for.
+
+    Args:
+        home: Where it lies.
+        info: The sweep.
+        folder: Where the user has its code; None if it is installed.
+
+    Raises:
+        UsageError: It was made here, or its experiment is not in that folder.
+    """
+    foreign = foreign_sweep(home, info)
+    where = None if folder is None else folder.resolve()
+    if where is not None and not lies_in(where, info.experiment):
+        raise UsageError(f"{where}: the code of {info.experiment} is not there")
+    trusted = dataclasses.replace(
+        foreign, trusted=True, folder=None if where is None else str(where)
+    )
+    keep_foreign(home.store(info.id).folder, trusted)
+
+
+def _remove_empty(made: Sequence[Path]) -> None:
+    """Take back the folders that were made for what was then refused."""
+    for folder in made:
+        with contextlib.suppress(OSError):  # not empty
+            folder.rmdir()
+
+
+@contextmanager
+def _refusing(file: Path) -> Iterator[None]:
+    """Say which archive it is that is refused, and why."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UsageError(f"{file}: there is no such file") from None
+    except _RefusedError as error:
+        raise UsageError(f"{file}: {error}") from None
+    except FormatError as error:
+        raise UsageError(f"{file}: not a shared sweep, or damaged ({error})") from None
+    except NoFileError as error:
+        raise UsageError(f"{file}: not a shared sweep ({error.strerror})") from None
+
+
+class _RefusedError(FormatError):
+    """A whole archive with something that is not to be in it."""
+
+
+def _unpack(file: IO[bytes], part: Path) -> Collection[str]:
+    """Unpack what the manifest names and nothing else; return that.
+
+    Raises:
+        FormatError: It is no shared sweep, or holds anything else, or more.
+        StoreError: There is no room for it.
+    """
+    with opened_archive(file) as archive:
+        members = {member.filename: member for member in archive.infolist()}
+        size = sum(member.file_size for member in archive.infolist())
+        if size > MOST_BYTES:
+            raise _RefusedError(f"holds more than {MOST_BYTES // 2**30} GB; refused")
+        if size > file.seek(0, os.SEEK_END):
+            raise FormatError("it is compressed, as no shared sweep is")
+        if _MANIFEST not in members or members[_MANIFEST].file_size > MOST_PARSED:
+            raise FormatError(f"it has no {_MANIFEST}, or none that can be read")
+        manifest = _manifest(unpacked(archive, members[_MANIFEST]))
+        strange = {*members} ^ {*manifest, _MANIFEST}
+        strange |= {name for name in manifest if not _ALLOWED.fullmatch(name)}
+        strange |= {name for name in manifest if _is_of_no_record(name, manifest)}
+        if strange:
+            raise _RefusedError(f"{min(strange)!r} does not belong in it; refused")
+        part.mkdir()
+        for name, digest in manifest.items():
+            if _written(pieces(archive, members[name]), part / name) != digest:
+                raise _RefusedError(f"{name} was altered; nothing was imported")
+    return manifest
+
+
+def _manifest(text: bytes) -> Mapping[str, str]:
+    """Return the SHA-256 (hex) of each file that an archive is to hold."""
+    found = shaped(dict[str, Any], parse_json(text))
+    if found.get("format") != _FORMAT:
+        raise _RefusedError(f"format {found.get('format')!r}, needed {_FORMAT!r}")
+    return shaped(_Manifest, found).files
+
+
+@dataclasses.dataclass(frozen=True)
+class _Manifest:
+    format: Line
+    name: SweepName
+    id: SweepKey
+    files: Mapping[Line, str]
+
+
+def _written(content: Iterator[bytes], path: Path) -> str:
+    """Write a file piece by piece; return its SHA-256 (hex)."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("xb") as file:
+            for piece in content:
+                digest.update(piece)
+                file.write(piece)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    return digest.hexdigest()
+
+
+def _is_of_no_record(name: str, names: Container[str]) -> bool:
+    """Whether it is what an attempt wrote whose end was never recorded: it stays at home."""
+    key, _, ending = name.partition(".")
+    return ending == "files" and f"{key}.record" not in names
+
+
+def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
+    """Read everything once, so that what arrives is whole.
+
+    Raises:
+        FormatError: It is not.
+    """
+    try:
+        info = store.info()
+        damaged: list[str] = []
+        records = store.read_all(report=damaged.append)
+        damaged += map(str, unreadable_files(store.folder))
+        for record in records:
+            store.files(record)  # which refuses what is damaged, or leads out of its folder
+    except RecordError as error:
+        raise _RefusedError(str(error)) from None
+    if info is None or damaged:
+        raise _RefusedError(damaged[0] if damaged else "no sweep.json in it")
+    if not SWEEP_ID.fullmatch(info.id):
+        raise _RefusedError(f"{info.id!r} is no sweep's id")
+    for text in (info.experiment, *(one.metric for one in info.objectives)):
+        if not text.isprintable():
+            raise _RefusedError(f"{text!r} cannot be printed; refused")
+    for record in records:
+        if f"{record.spec.key}.record" not in files or record.spec.sweep != info.id:
+            raise _RefusedError(f"record {record.spec.key} is of another sweep")
+    try:
+        _rehearse(info, records)
+    except (ValueError, KeyError) as error:
+        raise _RefusedError(f"its trials are none of its study ({error!r})") from None
+    return info
+
+
+def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
+    """Do what its study will be made of, so that nothing of it can fail once it has arrived."""
+    for slot in (one for generation in info.generations for one in generation.unfinished):
+        check_sampled(slot.params, slot.distributions)
+    for record in records:
+        if record.params.keys() != record.distributions.keys():
+            raise ValueError(f"{record.spec.key}: a parameter without its distribution")
+        if told(record, info.objectives).values is None and record.outcome == "complete":
+            raise ValueError(f"{record.spec.key}: complete without an objective")
+        proposal_of_record(record)

@@ -1,0 +1,257 @@
+"""Progress as lines: for people, as JSON for scripts, or none but failures."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TextIO
+
+from search_spaces.objectives import in_words
+from sweeps.analysis.summary import NOT_CONFIRMED, Summary
+from sweeps.progress.stream import LossyStream
+from sweeps.progress.tally import Tally
+from sweeps.render.verdict import failure_line, progress_line, retry_line
+from sweeps.wording import (
+    counted,
+    first_line,
+    format_metric,
+    format_params,
+    format_seconds,
+)
+from sweeps.workspace.clock import now_ms
+
+if TYPE_CHECKING:
+    from search_spaces.parameters import Value
+    from sweeps.analysis.rows import SlotRow
+    from sweeps.experiment import TrialSpec
+    from sweeps.records.record import Record, SweepInfo
+
+
+# One line a trial, for logs, CI and terminals that cannot redraw.
+
+
+class PlainLines:
+    """Plain lines on a stream, each flushed at once. See `Progress`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._out = LossyStream(stream)
+        self._lock = threading.Lock()  # trials begin in a thread of the executor
+        self._tally: Tally | None = None
+
+    def started(
+        self,
+        info: SweepInfo,
+        total: int,
+        done: Sequence[Record],
+        longest_seconds: float | None = None,
+    ) -> None:
+        """Say what is run, and how much of it is done already."""
+        self._tally = Tally(info, total, done, longest_seconds=longest_seconds)
+        self._out.line(
+            f"sweep {info.name}: {self._tally.done} of {total} trials done; "
+            f"{in_words(info.objectives)}"
+        )
+
+    def note(self, text: str) -> None:
+        """Write the line."""
+        self._out.line(text)
+
+    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
+        """Take note, without a line."""
+        with self._lock:
+            if self._tally:
+                self._tally.begin(spec, params)
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Say nothing: a line an epoch would bury the trials."""
+
+    def trial_finished(self, record: Record) -> None:
+        """Write the trial's line."""
+        with self._lock:
+            if self._tally:
+                row = self._tally.finish(record)
+                self._out.line(_trial_line(self._tally, row))
+
+    def finished(self, summary: Summary) -> None:
+        """Say how the trials ended, and what failed."""
+        self._out.line(f"{progress_line(summary)} ({format_seconds(summary.seconds)})")
+        if summary.failures:
+            self._out.line(failure_line(summary.failures, summary.first_error))
+        if summary.retried:
+            self._out.line(retry_line(summary.retried))
+
+    def close(self) -> None:
+        """Do nothing: every line is out already."""
+
+
+def _trial_line(tally: Tally, row: SlotRow) -> str:
+    objectives = tally.info.objectives
+    values = row.values(objectives)
+    result = (
+        ", ".join(f"{o.metric} {format_metric(v)}" for o, v in zip(objectives, values, strict=True))
+        if values is not None
+        else f"{row.reason}: {first_line(row.error)}"
+        if row.error
+        else row.reason
+    )
+    is_retried = row.state == "WAITING" and row.error is not None
+    state = "to be tried again after" if is_retried else row.state
+    parts = [
+        f"[{tally.done}/{tally.total}] trial {row.slot} {state} {result}",
+        f"{row.epochs} epochs" if row.epochs else "",
+        format_seconds(row.seconds),
+        row.origin if row.baseline else "",
+        format_params(row.params, separator=" "),
+        _best_text(tally),
+    ]
+    left = tally.seconds_left()
+    if left:
+        parts.append(f"about {format_seconds(left)} left")
+    return ", ".join(filter(None, parts))
+
+
+def _best_text(tally: Tally) -> str:
+    if tally.info.has_front:
+        return f"{counted(len(tally.front), 'trial')} on the front so far" if tally.front else ""
+    best = tally.best
+    if best is None or best.objective is None:
+        return ""
+    return f"{NOT_CONFIRMED}: {format_metric(best.objective)} (trial {best.slot})"
+
+
+# One JSON object an event on stdout, for scripts.
+#
+# Every object has `event` and `time` (milliseconds since the epoch, UTC). The others by event:
+#
+# - `started`: `id`, `name`, `metric`, `direction` (of the first objective), `objectives`, `total`,
+#   `done`
+# - `note`: `text`
+# - `trial_started`: `slot`, `attempt`, `seed`, `params`
+# - `epoch`: `slot`, `attempt`, `epoch` (from 0), `metrics`
+# - `trial_finished`: the keys of `analysis.rows.SlotRow` (`attempts` is this attempt's number;
+#   `state` is RUNNING if the slot is run again), `done`, `total`
+# - `finished`: `summary`, with the keys of `analysis.summary.Summary.to_dict`; the last event
+#
+# Numbers that JSON lacks (NaN, infinity) are null. New keys may appear; these stay. What an
+# experiment prints goes to stderr meanwhile, so that stdout holds nothing else.
+
+
+class JsonLines:
+    """`--json`. See `Progress` and the module's text for the keys."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._out = LossyStream(stream)
+        self._aside = contextlib.ExitStack()
+        self._tally: Tally | None = None
+
+    def started(
+        self,
+        info: SweepInfo,
+        total: int,
+        done: Sequence[Record],
+        longest_seconds: float | None = None,
+    ) -> None:
+        """Write `started`."""
+        self._aside.enter_context(contextlib.redirect_stdout(sys.stderr))
+        self._tally = Tally(info, total, done, longest_seconds=longest_seconds)
+        self._event(
+            "started",
+            id=info.id,
+            name=info.name,
+            metric=info.metric,
+            direction=info.direction,
+            objectives=[asdict(objective) for objective in info.objectives],
+            total=total,
+            done=self._tally.done,
+        )
+
+    def note(self, text: str) -> None:
+        """Write `note`."""
+        self._event("note", text=text)
+
+    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
+        """Write `trial_started`."""
+        self._event(
+            "trial_started",
+            slot=spec.slot,
+            attempt=spec.attempt,
+            seed=spec.seed,
+            params=dict(params),
+        )
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Write `epoch`."""
+        self._event(
+            "epoch", slot=spec.slot, attempt=spec.attempt, epoch=epoch, metrics=dict(metrics)
+        )
+
+    def trial_finished(self, record: Record) -> None:
+        """Write `trial_finished`."""
+        if self._tally:
+            row = self._tally.finish(record)
+            counts = {"done": self._tally.done, "total": self._tally.total}
+            self._event("trial_finished", **row.to_dict(), **counts)
+
+    def finished(self, summary: Summary) -> None:
+        """Write `finished`."""
+        self._event("finished", summary=summary.to_dict())
+
+    def close(self) -> None:
+        """Give stdout back."""
+        self._aside.close()
+
+    def _event(self, event: str, **values: Any) -> None:
+        entry = {"event": event, "time": now_ms(), **values}
+        self._out.line(json.dumps(_finite(entry), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """Replace what JSON cannot say by None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+class Quiet:
+    """`--quiet`. See `Progress`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._out = LossyStream(stream)
+
+    def started(
+        self,
+        info: SweepInfo,
+        total: int,
+        done: Sequence[Record],
+        longest_seconds: float | None = None,
+    ) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
+        """Say nothing."""
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Say nothing."""
+
+    def trial_finished(self, record: Record) -> None:
+        """Say nothing."""
+
+    def finished(self, summary: Summary) -> None:
+        """Say how many trials failed and why, if any did."""
+        if summary.failures:
+            self._out.line(failure_line(summary.failures, summary.first_error))
+
+    def close(self) -> None:
+        """Do nothing: nothing is held."""

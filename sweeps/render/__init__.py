@@ -1,0 +1,1 @@
+"""Numbers -> what people see: sections as terminal, HTML, Markdown; charts."""

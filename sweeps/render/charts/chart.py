@@ -1,0 +1,247 @@
+"""A chart as data: marks on two axes, or a picture of its own kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sweeps.render.charts.palette import Role
+
+Number = float | int | None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis.
+
+    Attributes:
+        title: What it shows, with the unit.
+        log: Whether it is logarithmic.
+        range: Lowest and highest value shown; None: all.
+        labels: Names of its places, from first to last, where it has no numbers.
+        whole: Whether only whole numbers make sense.
+        is_tiny: Whether its numbers read better as 1e-5.
+        is_short: Of a logarithmic one, whether it spans so little that 2 and 5 are named, too.
+    """
+
+    title: str = ""
+    log: bool = False
+    range: tuple[float, float] | None = None
+    labels: tuple[str, ...] | None = None
+    whole: bool = False
+    is_tiny: bool = False
+    is_short: bool = False
+
+
+@dataclass(frozen=True)
+class Points:
+    """Dots.
+
+    Attributes:
+        name: For the legend.
+        x: Positions; of an axis with labels, the label.
+        y: Positions.
+        role: What they are.
+        text: What pointing at one says; a line a point.
+        low: Lower ends of intervals in y, None without.
+        high: Their upper ends.
+        values: A quantity shown by colour in place of the role's, and what it is.
+        values_title: What that quantity is.
+        is_diamond: Whether they are diamonds, to be told from others.
+        shift: How far right of their place they stand, where the axis has labels; in places.
+    """
+
+    name: str
+    x: Sequence[Number | str]
+    y: Sequence[Number]
+    role: Role
+    text: Sequence[str] = ()
+    low: Sequence[Number] | None = None
+    high: Sequence[Number] | None = None
+    values: Sequence[Number] | None = None
+    values_title: str = ""
+    is_diamond: bool = False
+    shift: float = 0.0
+
+    def places(self, axis: Axis) -> list[Number]:
+        """Return the positions as numbers; a label's is its number on the axis, from 0."""
+        if axis.labels is None:
+            return [x for x in self.x if not isinstance(x, str)]
+        at = {label: place for place, label in enumerate(axis.labels)}
+        return [at[str(x)] + self.shift for x in self.x]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line; None in `y` interrupts it.
+
+    Attributes:
+        name: For the legend; an empty one is not listed.
+        x: Positions.
+        y: Positions.
+        role: What it is.
+        text: What pointing at it says, a text a position; without, and without a name, nothing.
+        dashed: Whether it is dashed.
+        steps: Whether it keeps its height until the next position.
+        faint: One of many: thin and half transparent.
+    """
+
+    name: str
+    x: Sequence[Number]
+    y: Sequence[Number]
+    role: Role
+    text: Sequence[str] = ()
+    dashed: bool = False
+    steps: bool = False
+    faint: bool = False
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Horizontal bars, the first on top.
+
+    Attributes:
+        name: For the legend; an empty one is not listed.
+        labels: Names of the bars.
+        values: Their lengths.
+        role: What they are.
+        low: Lower ends of intervals, None without.
+        high: Their upper ends.
+        text: What pointing at one says.
+    """
+
+    name: str
+    labels: Sequence[str]
+    values: Sequence[Number]
+    role: Role
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    text: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """A matrix with its numbers.
+
+    Attributes:
+        values: Rows from top to bottom.
+        rows: Their names.
+        columns: Names of the columns.
+        diverging: Whether 0 is the middle of the colour scale.
+        text: What pointing at a cell says; as `values`.
+        colors: Numbers that decide the colours in place of `values`.
+    """
+
+    values: Sequence[Sequence[float]]
+    rows: Sequence[str]
+    columns: Sequence[str]
+    diverging: bool = False
+    text: Sequence[Sequence[str]] = ()
+    colors: Sequence[Sequence[float]] | None = None
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One axis of parallel coordinates: a value a line.
+
+    Attributes:
+        title: What it shows.
+        values: Numbers, or names where there are `labels`; None where a line has none.
+        log: Whether it is logarithmic.
+        labels: The names, from bottom to top.
+    """
+
+    title: str
+    values: Sequence[Number | str]
+    log: bool = False
+    labels: tuple[str, ...] | None = None
+
+    def places(self) -> tuple[list[float], list[tuple[float, str]]]:
+        """Return where each line crosses the axis, and its ticks; missing values lie below all."""
+        if self.labels is not None:
+            at = {label: float(place) for place, label in enumerate(self.labels)}
+            known = [None if value is None else at[str(value)] for value in self.values]
+            ticks = [(place, label) for label, place in at.items()]
+        else:
+            known = [self._place(value) for value in self.values]
+            ticks = self._ticks([place for place in known if place is not None])
+        present = [place for place in known if place is not None] or [0.0]
+        below = min(present) - 0.15 * ((max(present) - min(present)) or 1.0)
+        if None in known:
+            ticks = [(below, "none"), *ticks]
+        return [below if place is None else place for place in known], ticks
+
+    def _place(self, value: Number | str) -> float | None:
+        if value is None:
+            return None
+        return math.log10(float(value)) if self.log else float(value)
+
+    def _ticks(self, places: Sequence[float]) -> list[tuple[float, str]]:
+        if not places:
+            return []
+        low, high = min(places), max(places)
+        steps = [low + (high - low) * step / 4 for step in range(5)] if high > low else [low]
+        return [(step, f"{10**step if self.log else step:.3g}") for step in steps]
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Parallel coordinates: a line a trial, coloured by a quantity.
+
+    Attributes:
+        dimensions: The axes, from left to right.
+        values: The quantity, a value a line.
+        title: What it is.
+        text: What pointing at a line says.
+    """
+
+    dimensions: Sequence[Dimension]
+    values: Sequence[float]
+    title: str
+    text: Sequence[str]
+
+    def lines(self) -> tuple[list[list[float]], list[tuple[int, float, str]]]:
+        """Return each line's heights, from 0 to 1, and (axis, height, label) of the ticks."""
+        heights: list[list[float]] = [[] for _ in self.values]
+        labels = []
+        for number, dimension in enumerate(self.dimensions):
+            values, ticks = dimension.places()
+            ends = [*values, *(place for place, _ in ticks)]
+            low, span = min(ends), (max(ends) - min(ends)) or 1.0
+            for line, value in zip(heights, values, strict=True):
+                line.append((value - low) / span)
+            labels += [(number, (place - low) / span, label) for place, label in ticks]
+        return heights, labels
+
+
+Mark = Points | Line | Bars | Heatmap | Parallel
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart.
+
+    Attributes:
+        name: Of its file and its place on the page; letters, digits and `-`.
+        title: One line above it.
+        marks: What is drawn, the last on top.
+        x: Horizontal axis.
+        y: Vertical axis.
+        size: `wide` takes the whole width of the page, `half` shares it, `third` more so.
+        note: How to read it, one or two sentences below it.
+    """
+
+    name: str
+    title: str
+    marks: Sequence[Mark]
+    x: Axis = field(default_factory=Axis)
+    y: Axis = field(default_factory=Axis)
+    size: Literal["wide", "half", "third"] = "half"
+    note: str = ""
+
+    @property
+    def bars(self) -> list[Bars]:
+        """Its bars, if it has any."""
+        return [mark for mark in self.marks if isinstance(mark, Bars)]

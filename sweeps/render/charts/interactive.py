@@ -1,0 +1,214 @@
+"""Charts -> figures of plotly.js, as plain JSON: traces and layout.
+
+Written as dictionaries rather than through `plotly.graph_objects`, whose import and checks take
+seconds; a test has plotly check what comes out. Colours are names of roles, which the page replaces
+by those of light or dark paper (`page.js`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Any, Final
+
+from sweeps.render.charts.chart import Axis, Bars, Chart, Heatmap, Line, Parallel, Points
+from sweeps.render.charts.palette import COUNTS, DIFFERENCES, SEQUENCE
+
+HEIGHTS: Final = {"wide": 380, "half": 340, "third": 260}
+_ROW_PIXELS: Final = 30
+_PARALLEL_COLORS: Final = 16
+
+
+def figure(chart: Chart) -> dict[str, Any]:
+    """Return a figure as plotly.js takes it, `{"data": [...], "layout": {...}}`."""
+    parallel = [mark for mark in chart.marks if isinstance(mark, Parallel)]
+    if parallel:
+        return _parallel_figure(parallel[0], HEIGHTS[chart.size])
+    traces = [_trace(mark, chart) for mark in chart.marks]
+    height = HEIGHTS[chart.size]
+    if chart.bars:
+        height = 120 + _ROW_PIXELS * max(len(bars.labels) for bars in chart.bars)
+    layout: dict[str, Any] = {
+        "height": height,
+        "margin": {"l": 64, "r": 16, "t": 16, "b": 52},
+        "xaxis": _axis(chart.x),
+        "yaxis": _axis(chart.y),
+        "hovermode": "closest",
+        "showlegend": sum(bool(trace.get("showlegend")) for trace in traces) > 1,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    }
+    if chart.bars:
+        layout["yaxis"] |= {"autorange": "reversed", "automargin": True}
+    if any(isinstance(mark, Heatmap) for mark in chart.marks):
+        layout["height"] = 430 if chart.size == "half" else height
+        layout["yaxis"] |= {"autorange": "reversed", "type": "category", "scaleanchor": "x"}
+        layout["xaxis"] |= {"type": "category", "constrain": "domain"}
+        layout["yaxis"] |= {"constrain": "domain"}
+    return {"data": traces, "layout": layout}
+
+
+def _parallel_figure(mark: Parallel, height: int) -> dict[str, Any]:
+    traces, notes = _parallel(mark)
+    names = [dimension.title for dimension in mark.dimensions]
+    bare = {"zeroline": False, "fixedrange": True}
+    across = {
+        "tickvals": [*range(len(names))],
+        "ticktext": names,
+        "range": [-0.1, len(names) - 0.6],
+    }
+    upward = {"showticklabels": False, "showgrid": False, "range": [-0.06, 1.06]}
+    layout = {
+        "height": height,
+        "margin": {"l": 56, "r": 40, "t": 16, "b": 40},
+        "xaxis": bare | across,
+        "yaxis": bare | upward,
+        "hovermode": "closest",
+        "showlegend": False,
+        "annotations": notes,
+    }
+    return {"data": traces, "layout": layout}
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    made: dict[str, Any] = {"title": {"text": axis.title}, "zeroline": False, "automargin": True}
+    if axis.labels is not None:
+        made |= {"tickvals": [*range(len(axis.labels))], "ticktext": [*axis.labels]}
+        made["range"] = [-0.5, len(axis.labels) - 0.5]
+    elif axis.log:
+        made |= {
+            "type": "log",
+            "dtick": "D2" if axis.is_short else 1,
+            "tickformat": "~e" if axis.is_tiny else "~g",
+        }
+    elif axis.whole:
+        made["tickformat"] = "d"
+    if axis.range is not None:
+        made["range"] = list(axis.range)
+    return made
+
+
+@singledispatch
+def _trace(mark: Any, chart: Chart) -> dict[str, Any]:
+    raise TypeError(f"no trace for {type(mark).__name__}")
+
+
+@_trace.register
+def _points(mark: Points, chart: Chart) -> dict[str, Any]:
+    marker: dict[str, Any] = {"size": 8, "color": mark.role, "line": {"width": 0.5}}
+    if mark.is_diamond:
+        marker |= {"symbol": "diamond", "size": 11}
+    if mark.values is not None:
+        bar = {"title": {"text": mark.values_title, "side": "right"}, "thickness": 10}
+        marker |= {"color": list(mark.values), "colorscale": SEQUENCE.title(), "colorbar": bar}
+    trace = _named(mark.name) | {
+        "type": "scatter", "mode": "markers", "x": mark.places(chart.x),
+        "y": list(mark.y), "marker": marker, **_hover(mark.text),
+    }  # fmt: skip
+    if mark.low is not None and mark.high is not None:
+        trace["error_y"] = _interval(mark.y, mark.low, mark.high)
+    return trace
+
+
+@_trace.register
+def _line(mark: Line, chart: Chart) -> dict[str, Any]:
+    line = {
+        "color": mark.role,
+        "width": 1 if mark.faint else 2,
+        "dash": "dash" if mark.dashed else "solid",
+        "shape": "hv" if mark.steps else "linear",
+    }
+    # What has neither name nor text is drawn to guide the eye: it does not answer for the dots.
+    hover = _hover(mark.text) or ({} if mark.name else {"hoverinfo": "skip"})
+    return _named(mark.name) | {
+        "type": "scatter", "mode": "lines", "x": list(mark.x), "y": list(mark.y), "line": line,
+        "opacity": 0.45 if mark.faint else 1.0, "connectgaps": False, **hover,
+    }  # fmt: skip
+
+
+@_trace.register
+def _bars(mark: Bars, chart: Chart) -> dict[str, Any]:
+    trace = _named(mark.name) | {
+        "type": "bar", "orientation": "h", "x": list(mark.values), "y": list(mark.labels),
+        "marker": {"color": mark.role}, "hovertext": list(mark.text), "hoverinfo": "text",
+    }  # fmt: skip
+    if mark.low is not None and mark.high is not None:
+        trace["error_x"] = _interval(mark.values, mark.low, mark.high)
+    return trace
+
+
+@_trace.register
+def _heatmap(mark: Heatmap, chart: Chart) -> dict[str, Any]:
+    shown = mark.values if mark.colors is None else mark.colors
+    highest = max((abs(value) for row in shown for value in row), default=0) or 1
+    scale = DIFFERENCES if mark.diverging else COUNTS
+    return {
+        "type": "heatmap",
+        "z": [list(row) for row in shown],
+        "x": list(mark.columns),
+        "y": list(mark.rows),
+        "zmin": -highest if mark.diverging else 0,
+        "zmax": highest,
+        "colorscale": [list(step) for step in scale],
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+        "text": [[_count(v, signed=mark.diverging) for v in row] for row in mark.values],
+        "texttemplate": "%{text}",
+        "hovertext": [list(row) for row in mark.text],
+        "hoverinfo": "text" if mark.text else "x+y+z",
+    }
+
+
+def _parallel(mark: Parallel) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return traces and labels of parallel coordinates.
+
+    Lines rather than plotly's own `parcoords`, which needs WebGL, which remote desktops lack. Lines
+    of similar values share a trace: hundreds of traces would be slow.
+    """
+    places, labels = mark.lines()
+    steps = min(_PARALLEL_COLORS, len(mark.values))
+    ranks = sorted(range(len(mark.values)), key=lambda line: mark.values[line])
+    traces: list[dict[str, Any]] = []
+    for step in range(steps):
+        lines = ranks[step * len(ranks) // steps : (step + 1) * len(ranks) // steps]
+        trace: dict[str, Any] = {
+            "type": "scatter", "mode": "lines", "x": [], "y": [], "text": [], "hoverinfo": "text",
+            "line": {"width": 1.4, "color": f"scale:{step / max(steps - 1, 1):.3f}"},
+            "opacity": 0.75, "showlegend": False, "connectgaps": False,
+        }  # fmt: skip
+        for line in lines:
+            trace["x"] += [*range(len(mark.dimensions)), None]
+            trace["y"] += [*places[line], None]
+            trace["text"] += [mark.text[line]] * len(mark.dimensions) + [""]
+        traces.append(trace)
+    notes = [
+        {"x": axis, "y": y, "text": text, "showarrow": False, "xanchor": "left", "xshift": 3,
+         "font": {"size": 10}, "bgcolor": "paper"}
+        for axis, y, text in labels
+    ]  # fmt: skip
+    return traces, notes
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"name": name, "showlegend": bool(name)}
+
+
+def _hover(text: Sequence[str]) -> dict[str, Any]:
+    return {"text": list(text), "hoverinfo": "text"} if text else {}
+
+
+def _interval(middle: Sequence[Any], low: Sequence[Any], high: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "type": "data", "symmetric": False, "thickness": 1.5, "color": "ink",
+        "array": [_difference(h, m) for h, m in zip(high, middle, strict=True)],
+        "arrayminus": [_difference(m, lo) for m, lo in zip(middle, low, strict=True)],
+    }  # fmt: skip
+
+
+def _difference(upper: float | None, lower: float | None) -> float | None:
+    return None if upper is None or lower is None else upper - lower
+
+
+def _count(value: float, *, signed: bool) -> str:
+    """Write a cell: no 0, which would hide the others."""
+    return "" if value == 0 else f"{value:+.0f}" if signed else f"{value:.0f}"

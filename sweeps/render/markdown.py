@@ -1,0 +1,155 @@
+"""What an analyst asks first of a sweep, answered in Markdown on the parent run's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from sweeps.analysis.classes import worst_class
+from sweeps.analysis.data import SweepData
+from sweeps.analysis.front import standings
+from sweeps.analysis.paired_differences import leader_against
+from sweeps.analysis.table import parameter_names
+from sweeps.render.sections.reproduce import rerun_command
+from sweeps.render.verdict import difference_to, progress_line, retry_line, verdict_line
+from sweeps.wording import counted, format_metric, format_seconds, format_value
+
+if TYPE_CHECKING:
+    from sweeps.analysis.rows import SlotRow
+    from sweeps.analysis.summary import Summary
+    from sweeps.records import Telling
+
+
+# What an analyst asks first of a sweep, answered in Markdown on the parent run's page.
+
+
+def render_briefing(data: SweepData) -> str:
+    """Return whether the first is better than the second, the worst class, how to run it again."""
+    lines = []
+    seconds = [] if data.info.has_front else [row.slot for row in data.ranking[1:2]]
+    for slot, lead in leader_against(data, seconds).items():
+        verdict = "they can be told apart" if lead.is_told_apart else "they cannot be told apart"
+        points = (100 * share for share in (lead.difference, lead.low, lead.high))
+        told = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*points)
+        lines.append(
+            f"- **Are #1 and #2 different?** On the same {lead.n} validation samples trial "
+            f"{data.ranking[0].slot} leads trial {slot} by {told}: {verdict} (one training each; "
+            "that the best of many was picked is not allowed for)."
+        )
+    lines += [f"- {line}" for line in _steps(data)]
+    worst = worst_class(data)
+    if worst is not None:
+        share = f"{100 * worst.recall:.1f} % recognised{worst.remark}"
+        whose = f"trial {data.ranking[0].slot}" if data.info.has_front else "the best trial"
+        lines.append(f"- **Worst class** of {whose}: {worst.name}, {share}.")
+    lines.append(f"- **Again**, with `space.json` from Artifacts: `{rerun_command(data)}`")
+    return "\n".join(lines)
+
+
+def _steps(data: SweepData) -> Iterator[str]:
+    """Say of each step along a Pareto front whether it is one, as far as one training each can."""
+    front = standings(data) if data.info.has_front else []
+    for trial, following in pairwise(front):
+        if trial.lead is not None:
+            points = (
+                100 * share for share in (trial.lead.difference, trial.lead.low, trial.lead.high)
+            )
+            told = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*points)
+            verdict = "they can" if trial.lead.is_told_apart else "they cannot"
+            yield (
+                f"**Trial {trial.row.slot} against {following.row.slot}**, the next on the front: "
+                f"{told}: {verdict} be told apart."
+            )
+
+
+def render_markdown(summary: Summary) -> str:
+    """Return a heading, the verdict, best against baselines, parameters and failures by reason."""
+    lines = [
+        f"### Sweep {escape(summary.name)}",
+        "",
+        f"{escape(progress_line(summary))} ({format_seconds(summary.seconds)}).",
+        "",
+        f"**{escape(verdict_line(summary))}**",
+        "",
+    ]
+    best = summary.best
+    rows = [row for row in (best, *summary.baselines) if row]
+    if summary.has_front:
+        lines += _front_table(summary)
+    elif rows:
+        header = ["trial", "origin", summary.metric, "best minus this", "epochs", "seconds"]
+        # A best trial that is a baseline itself would be listed twice.
+        unique = list({row.slot: row for row in rows}.values())
+        lines += _table(header, [_cells(summary, row) for row in unique])
+    if best:
+        header = ["parameter of the best", "value"]
+        lines += _table(header, [[name, format_value(v)] for name, v in best.params.items()])
+    if summary.failures:
+        pairs = [[reason, str(count)] for reason, count in summary.failures.items()]
+        lines += _table(["failed because", "trials"], pairs)
+    if summary.first_error:
+        lines += [f"First error: {escape(summary.first_error)}", ""]
+    if summary.failure_cause:
+        lines += [f"Stopped: {escape(summary.failure_cause)}", ""]
+    if summary.retried:
+        lines += [f"{escape(retry_line(summary.retried))}.", ""]
+    if summary.tracking_pending:
+        lines += [f"{counted(summary.tracking_pending, 'run')} not in MLflow yet.", ""]
+    return "\n".join(lines)
+
+
+def render_telling(telling: Telling) -> str:
+    """Return what finalising, or a reading of the test part, said."""
+    lines = [f"### {escape(telling.title)}", "", f"**{escape(telling.lead)}**", ""]
+    if telling.rows:
+        lines += _table(list(telling.columns), [list(row) for row in telling.rows])
+    for text in filter(None, (*telling.lines, telling.note)):
+        lines += [escape(text), ""]
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str) -> str:
+    """Escape what GitHub would take for markup, so that an error message stays one table cell."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{c}" if c in "\\`*_|<>[]#~$" else c for c in flat)
+
+
+def _cells(summary: Summary, row: SlotRow) -> list[str]:
+    best = summary.best
+    is_best = best is not None and best.slot == row.slot
+    return [
+        str(row.slot),
+        f"{row.origin}, best observed" if is_best else row.origin,
+        row.state if row.objective is None else format_metric(row.objective),
+        "" if is_best or best is None else difference_to(summary.metric, best, row),
+        str(row.epochs or ""),
+        f"{row.seconds:.1f}",
+    ]
+
+
+def _front_table(summary: Summary) -> list[str]:
+    """Return the trials on the front, with their parameters, and the baselines behind it."""
+    rows = summary.front_and_baselines
+    names = parameter_names(rows)
+    header = ["trial", "origin", *(one.metric for one in summary.objectives), *names]
+    front = {row.slot for row in summary.front}
+    cells = [
+        [
+            str(row.slot),
+            row.origin if row.slot in front else f"{row.origin}, behind the front",
+            *map(format_metric, values),
+            *(format_value(row.params[name]) if name in row.params else "" for name in names),
+        ]
+        for row in rows
+        if (values := row.values(summary.objectives))
+    ]
+    return _table(header, cells) if cells else []
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    escaped = [[escape(cell) for cell in row] for row in (header, *rows)]
+    return [line(escaped[0]), line(["---"] * len(header)), *map(line, escaped[1:]), ""]

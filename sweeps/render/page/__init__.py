@@ -1,0 +1,87 @@
+"""Sections -> one self-contained HTML file: no request leaves it, it works from a disk."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from sweeps.render.charts.interactive import figure
+from sweeps.render.charts.palette import COLORS
+from sweeps.render.section import Block, Section
+
+_HERE: Final = Path(__file__).parent
+
+
+def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+    """Return the page.
+
+    Args:
+        title: Its heading.
+        subtitle: One line below it.
+        sections: What it shows, in order.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["kind"] = _kind
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    environment.filters["is_number"] = _is_number
+    figures = {chart.name: figure(chart) for section in sections for chart in section.charts}
+    return environment.get_template("page.html").render(
+        title=title,
+        subtitle=subtitle,
+        sections=sections,
+        figures=_script_json(figures),
+        colors=_script_json(COLORS),
+        style=(_HERE / "page.css").read_text(encoding="utf-8"),
+        script=(_HERE / "page.js").read_text(encoding="utf-8"),
+        plotly=_plotly(),
+    )
+
+
+def _plotly() -> str:
+    """Return plotly.js, from the package of its name; the package itself takes long to import."""
+    import importlib.util
+
+    found = importlib.util.find_spec("plotly")
+    assert found is not None
+    assert found.origin is not None
+    script = Path(found.origin).parent / "package_data" / "plotly.min.js"
+    return script.read_text(encoding="utf-8").replace("</script", "<\\/script")
+
+
+def _script_json(value: Any) -> str:
+    """Return JSON that cannot end the script it stands in; NaN, which is none, becomes null."""
+    return json.dumps(_finite(value), separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        # Seven digits are more than a screen shows; all of them would double the page.
+        return float(f"{value:.7g}") if abs(value) < float("inf") else None
+    return value
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__.lower()
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.removesuffix(" %").removesuffix(" points").removeprefix("#"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,41 @@
+"""The sections of a report: each a function from `SweepData` to a `Section`, or None."""
+
+from __future__ import annotations
+
+from sweeps.analysis.data import SweepData
+from sweeps.analysis.importance import importances
+from sweeps.render.section import Section
+from sweeps.render.sections.confusion import confusion_section
+from sweeps.render.sections.curves import curves_section
+from sweeps.render.sections.finalized import telling_section
+from sweeps.render.sections.history import history_section
+from sweeps.render.sections.mistakes import mistakes_section
+from sweeps.render.sections.parameters import importance_section, parameters_section
+from sweeps.render.sections.pareto import pareto_section
+from sweeps.render.sections.reproduce import reproduce_section
+from sweeps.render.sections.trials import trials_section
+from sweeps.render.sections.trouble import trouble_section
+from sweeps.render.sections.verdict import verdict_section
+
+
+def report_sections(data: SweepData) -> list[Section]:
+    """Return the sections of a sweep's report that have something to say.
+
+    What was confirmed comes first, then the verdict of the search.
+    """
+    by_objective = [importances(view) for view in data.by_objective]
+    important = by_objective[0]
+    made = [
+        *map(telling_section, data.tellings),
+        pareto_section(data) if data.info.has_front else verdict_section(data, important),
+        history_section(data),
+        importance_section(data, by_objective),
+        parameters_section(data, important),
+        curves_section(data),
+        confusion_section(data),
+        mistakes_section(data),
+        trials_section(data),
+        trouble_section(data),
+        reproduce_section(data),
+    ]
+    return [section for section in made if section is not None and section.blocks]

@@ -1,0 +1,136 @@
+"""Which class is taken for which: the best trials, and what changed against the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeps.analysis.data import SweepData
+from sweeps.analysis.paired_differences import wilson
+from sweeps.analysis.rows import SlotRow
+from sweeps.records import Record
+from sweeps.records.confusion import best_confusion, class_names, worst_confusions
+from sweeps.render.charts.chart import Axis, Chart, Heatmap, Points
+from sweeps.render.charts.palette import Role
+from sweeps.render.section import Block, Section, Table
+from sweeps.wording import format_metric
+
+_BEST = 3
+_MOST_CLASSES = 30
+Counts = NDArray[np.int64]
+
+
+def confusion_section(data: SweepData) -> Section | None:
+    """Return the matrices of the best trials and recalls; None if they do not classify."""
+    shown = [(row, data.full(row.slot)) for row in data.leaders[:_BEST]]
+    found = [(row, record, c) for row, record in shown if (c := best_confusion(record)) is not None]
+    if not found or len(found[0][2]) > _MOST_CLASSES:
+        return None
+    names = class_names(found[0][1], len(found[0][2]))
+    charts = [
+        confusion_chart(
+            f"confusion-{row.slot}",
+            _title(data, place, row),
+            counts,
+            names,
+        )
+        for place, (row, _, counts) in enumerate(found, 1)
+    ]
+    first = f"trial {found[0][0].slot}"
+    compared = [(first if data.info.has_front else f"best, {first}", found[0][2])]
+    reference = data.summary.reference
+    base = _baseline(data, found[0][1])
+    if base is not None and reference is not None:
+        compared.append((f"baseline {reference.baseline}", base))
+        whose = first.capitalize() if data.info.has_front else "Best"
+        title = f"{whose} minus baseline {reference.baseline}"
+        charts.append(difference_chart("confusion-difference", title, found[0][2] - base, names))
+    blocks: list[Block] = [
+        *charts,
+        recall_chart(compared, names, ("best", "baseline")),
+        _pairs(found[0][2], names, first if data.info.has_front else "the best trial"),
+    ]
+    return Section("confusion", "Confusion matrices", blocks)
+
+
+def _title(data: SweepData, place: int, row: SlotRow) -> str:
+    if not data.info.has_front:
+        return f"#{place}, trial {row.slot}: {format_metric(row.objective or 0.0)}"
+    values = zip(data.info.objectives, row.values(data.info.objectives) or (), strict=True)
+    worth = ", ".join(f"{one.metric} {format_metric(value)}" for one, value in values)
+    return f"On the front, trial {row.slot}: {worth}"
+
+
+def _baseline(data: SweepData, best: Record) -> Counts | None:
+    reference = data.summary.reference
+    if reference is None or reference.slot == best.spec.slot:
+        return None
+    return best_confusion(data.full(reference.slot))
+
+
+def confusion_chart(name: str, title: str, counts: Counts, names: Sequence[str]) -> Chart:
+    """Return a matrix with its counts; mistakes get a scale of their own, or none would be seen."""
+    colors = counts.astype(float)
+    diagonal = np.diag(counts).astype(float)
+    worst = float((counts - np.diag(np.diag(counts))).max() or 1)
+    largest = float(diagonal.max() or 1)
+    np.fill_diagonal(colors, diagonal / largest * worst)
+    texts = [
+        [_cell(names, row, column, counts) for column in range(len(names))]
+        for row in range(len(names))
+    ]
+    heat = Heatmap(counts.tolist(), names, names, text=texts, colors=colors.tolist())
+    return Chart(name, title, [heat], Axis("predicted"), Axis("actual"))
+
+
+def _cell(names: Sequence[str], row: int, column: int, counts: Counts) -> str:
+    total = int(counts[row].sum()) or 1
+    what = "recognised" if row == column else f"taken for {names[column]}"
+    number = int(counts[row, column])
+    return f"{names[row]} {what}: {number} of {total} ({100 * number / total:.1f} %)"
+
+
+def difference_chart(name: str, title: str, difference: Counts, names: Sequence[str]) -> Chart:
+    """Return how a matrix differs from another one's."""
+    texts = [
+        [f"{names[r]} as {names[c]}: {difference[r, c]:+d}" for c in range(len(names))]
+        for r in range(len(names))
+    ]
+    heat = Heatmap(difference.tolist(), names, names, diverging=True, text=texts)
+    note = "Blue on the diagonal and orange off it is better."
+    return Chart(name, title, [heat], Axis("predicted"), Axis("actual"), note=note)
+
+
+def recall_chart(
+    compared: Sequence[tuple[str, Counts]], names: Sequence[str], roles: Sequence[Role]
+) -> Chart:
+    """Return the share of each class that was recognised, with 95 % intervals (Wilson 1927)."""
+    marks = []
+    for place, (label, counts) in enumerate(compared):
+        right, totals = np.diag(counts), counts.sum(axis=1)
+        ends = [wilson(int(r), int(t)) for r, t in zip(right, totals, strict=True)]
+        shares = [float(r / t) if t else None for r, t in zip(right, totals, strict=True)]
+        texts = [
+            f"{label}: {name} {r} of {t}" for name, r, t in zip(names, right, totals, strict=True)
+        ]
+        marks.append(
+            Points(
+                label, list(names), shares, roles[place], texts,
+                low=[low for low, _ in ends], high=[high for _, high in ends],
+                shift=(place - (len(compared) - 1) / 2) * 0.16,
+            )
+        )  # fmt: skip
+    axes = Axis("class", labels=tuple(names)), Axis("share recognised")
+    note = "Lines are 95 % intervals for other samples of the class."
+    return Chart("recalls", "Recall by class", marks, *axes, size="wide", note=note)
+
+
+def _pairs(counts: Counts, names: Sequence[str], whose: str) -> Table:
+    rows = [
+        [names[true], names[taken], str(number), f"{100 * number / counts[true].sum():.1f} %"]
+        for number, true, taken in worst_confusions(counts)[:8]
+    ]
+    columns = ["actual", "taken for", "times", "of its class"]
+    return Table(columns, rows, title=f"Most confused pairs of {whose}", size="half")

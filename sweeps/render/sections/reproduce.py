@@ -1,0 +1,114 @@
+"""What it takes to get the same trials again."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from sweeps.analysis.data import SweepData
+from sweeps.records import CodeHistory
+from sweeps.render.section import Block, Code, Section, Table, Text
+from sweeps.wording import spans
+from sweeps.workspace.provenance import is_mixed
+
+
+def reproduce_section(data: SweepData) -> Section:
+    """Return commands, versions, digests and the space."""
+    info = data.info
+    prints = info.fingerprint
+    lines = [f"git checkout {info.code['commit']}"] if info.code.get("commit") else []
+    if info.code.get("dirty"):
+        lines.append("git apply code.diff   # the uncommitted changes, kept on the run in MLflow")
+    lines.append(rerun_command(data))
+    facts = [
+        ["experiment", info.experiment],
+        ["data", f"{info.data.get('name', '')}, SHA-256 {info.data.get('digest', '')}"],
+        ["split", f"SHA-256 {info.data.get('split_digest', '')}"],
+        ["space", f"SHA-256 {prints.get('space', '')}"],
+        ["sweep", info.id],
+        *([k, str(v)] for k, v in _environment(data).items()),
+    ]
+    space = json.dumps(dict(info.space), indent=1, ensure_ascii=False)
+    blocks: list[Block] = [
+        Text(_promise(data)),
+        Code("\n".join(lines), "Commands"),
+        Table(["what", "which"], facts),
+        *_edits(data),
+        Code(space, "The space, as the command above takes it", "space.json"),
+    ]
+    return Section("reproduce", "How to reproduce", blocks)
+
+
+def _promise(data: SweepData) -> str:
+    if why := data.info.irreproducible:
+        return f"The same seed may give other trials: {why}."
+    if not data.info.is_reproducible:
+        return (
+            "The same seed gives other trials after the first: what the sampler sees depends on "
+            "time. Each trial by itself is reproducible: `sweeps replay`."
+        )
+    if is_mixed(record.environment for record in data.records):
+        return (
+            "Processors with different CPU features had a part in this sweep, so that the last "
+            "bits of a trial depend on who trained it, and with them what the sampler tries next."
+        )
+    return (
+        "The same seed gives the same trials, whatever the number of workers, interrupted or not; "
+        f"to the bit with equal versions and CPU features.{_checked(data)}"
+    )
+
+
+def _checked(data: SweepData) -> str:
+    if (checked := data.info.checked) is None:
+        return ""
+    return f" Checked: trial {checked.trial}, trained a second time, is the same to the bit."
+
+
+def _edits(data: SweepData) -> list[Block]:
+    """Return which trials were trained by which code, and what differs; empty if all by one."""
+    history = CodeHistory(data.store.folder)
+    trained: dict[str, list[int]] = {}
+    first_of: dict[str, str] = {}  # the same code, as it is called first
+    for record in data.records:
+        digest: str | None = record.environment.get("code")
+        if record.ends_slot and digest is not None:
+            if digest not in first_of:
+                first_of |= dict.fromkeys(history.same_as(digest), digest)
+            trained.setdefault(first_of[digest], []).append(record.spec.slot)
+    if len(trained) < 2:
+        return []
+    said = "; ".join(f"{spans(numbers)} by {digest:.12}" for digest, numbers in trained.items())
+    lines: list[str] = []
+    for before, after in itertools.pairwise(map(history.find, trained)):
+        if before is not None and after is not None:
+            lines += before.changes(after)
+    text = Text(f"Not all trials were trained by the same code: {said}.")
+    return [text, Code("\n".join(lines), "What was edited between them")]
+
+
+def rerun_command(data: SweepData) -> str:
+    """Return the command that runs the same trials, or goes on with them, from `space.json`."""
+    info, prints = data.info, data.info.fingerprint
+    sampler, pruner = _option(prints.get("sampler")), _option(prints.get("pruner"))
+    return (
+        f"sweeps run space.json --name {shlex.quote(info.name)} "
+        f"--trials {data.asked or len(data.rows)} --seed {prints.get('seed', 0)} "
+        f"--sampler {sampler} --pruner {pruner} --ask-ahead {prints.get('ask_ahead')}"
+    )
+
+
+def _option(choice: Any) -> str:
+    return str(choice.get("name", "")) if isinstance(choice, Mapping) else str(choice)
+
+
+def _environment(data: SweepData) -> dict[str, Any]:
+    """Return versions and machine of the first recorded attempt."""
+    if not data.records:
+        return {}
+    environment = data.records[0].environment
+    packages = environment.get("packages", {})
+    told = {"packages": ", ".join(f"{k} {v}" for k, v in packages.items())}
+    return told | {k: environment[k] for k in ("python", "platform", "cpu") if k in environment}

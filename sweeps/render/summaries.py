@@ -1,0 +1,406 @@
+"""Summaries and tables of trials for the terminal; loaded only to be shown."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.analysis.rows import SlotRow, SlotState, best_row, front_rows
+from sweeps.analysis.summary import FRONT, NOT_CONFIRMED, Summary
+from sweeps.analysis.table import parameter_names
+from sweeps.records import Telling
+from sweeps.render.verdict import (
+    difference_to,
+    failure_line,
+    progress_line,
+    retry_line,
+    verdict_line,
+)
+from sweeps.wording import (
+    broken,
+    counted,
+    first_line,
+    format_metric,
+    format_params,
+    format_seconds,
+    format_value,
+    printable,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from search_spaces.objectives import Objective
+
+
+# The commands a finished sweep proposes; each can be pasted as it stands.
+
+
+def next_commands(
+    summary: Summary,
+    *,
+    home_option: str = "",
+    run_command: str = "",
+    ui_option: str = "",
+    ui_address: str = "",
+) -> tuple[str, str, str]:
+    """Return three commands: look at the runs, list the trials, go on.
+
+    Where every trial failed: see the whole error, run them again once it is mended, go on.
+
+    Args:
+        summary: Of the sweep that has just ended.
+        home_option: As it is to be pasted (`--home elsewhere`); empty for the default home.
+        run_command: What started the sweep, quoted, without `--trials` and `--home`: only its
+            caller knows the space and the options that the same sweep needs again. Without it the
+            third command shows the best trial instead.
+        ui_option: More for `sweeps ui`: the store, where it is not the home's own.
+        ui_address: Where the runs are shown already, instead of `sweeps ui`.
+    """
+    name = shlex.quote(summary.name)
+    if run_command:
+        unfinished = summary.done < summary.asked
+        more = f"{run_command} --trials {summary.asked if unfinished else 2 * summary.done}"
+    else:
+        more = f"sweeps best {name}"
+    home = f" {home_option}" if home_option else ""
+    if summary.all_failed and summary.first_failed is not None:
+        whole = f"sweeps trials {name} {summary.first_failed}{home}"
+        return whole, f"sweeps retry {name}{home}", f"{more}{home}"
+    ui = ui_address or f"sweeps ui {name}{home} {ui_option}".rstrip()
+    return ui, f"sweeps trials {name}{home}", f"{more}{home}"
+
+
+# What `sweeps trials` prints: one line a slot, as wide as the terminal allows.
+
+
+STATE_STYLES: Mapping[SlotState, str] = {
+    "COMPLETE": "green",
+    "PRUNED": "yellow",
+    "FAILED": "bold red",
+    "WAITING": "cyan",
+}
+
+
+@dataclass(frozen=True)
+class TrialsView:
+    """A rich renderable: every slot, the best (or the Pareto front) marked with `*`.
+
+    Parameters that never vary are left out, as are metrics other than the objectives: CSV has them
+    all. A narrow terminal gets fewer columns, then the parameters in one; no cell is cut.
+
+    Attributes:
+        rows: From `slot_rows`.
+        objectives: Of the sweep.
+        space: See `parameter_names`.
+    """
+
+    rows: Sequence[SlotRow]
+    objectives: Sequence[Objective]
+    space: Mapping[str, Any] | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the widest layout that fits."""
+        varied = [n for n in parameter_names(self.rows, self.space) if self._varies(n)]
+        errors = ("error",) if any(row.error for row in self.rows) else ()
+        layouts = (("epochs", "seconds", "why"), errors, ())
+        tables = [*(self._table(varied, more) for more in layouts), self._compact_table(varied)]
+        unlimited = options.update(width=10_000)
+        widths = [console.measure(table, options=unlimited).maximum for table in tables[:-1]]
+        fits = [width <= options.max_width for width in widths]
+        table = tables[fits.index(True)] if any(fits) else tables[-1]
+        yield table
+        if self._marked:
+            yield Text(f"* {FRONT if len(self.objectives) > 1 else NOT_CONFIRMED}")
+
+    @cached_property
+    def _marked(self) -> set[int]:
+        """The slots that stand out."""
+        if len(self.objectives) > 1:
+            return {row.slot for row in front_rows(self.rows, self.objectives)}
+        best = best_row(self.rows, self.objectives[0].direction)
+        return {best.slot} if best else set()
+
+    def _table(self, varied: Sequence[str], more: Sequence[str]) -> Table:
+        """A column a parameter, and of epochs, seconds, why it ended and error those in `more`."""
+        table = self._table_of(varied)
+        for name in more:
+            is_text = name in {"why", "error"}
+            table.add_column(name, justify="left" if is_text else "right", no_wrap=True)
+        for row in self.rows:
+            values = [format_value(row.params[n]) if n in row.params else "" for n in varied]
+            told = {
+                "epochs": str(row.epochs or ""),
+                "seconds": f"{row.seconds:.1f}",
+                "why": _why(row),
+                "error": first_line(row.error or "", limit=32),
+            }
+            self._add(table, row, [*values, *(told[name] for name in more)])
+        return table
+
+    def _compact_table(self, varied: Sequence[str]) -> Table:
+        """All parameters in one column, over as many lines as they need."""
+        table = self._table_of(())
+        metrics = {objective.metric for objective in self.objectives}
+        name = "parameters"  # which is also what the number of weights is called
+        table.add_column("configuration" if name in metrics else name, overflow="fold")
+        for row in self.rows:
+            chosen = {name: row.params[name] for name in varied if name in row.params}
+            origin = f"{row.origin}: " if row.baseline else ""
+            self._add(table, row, [origin + format_params(chosen, separator=" ")])
+        return table
+
+    def _table_of(self, numeric: Sequence[str]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+        table.add_column("trial", justify="right", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        for name in (*(objective.metric for objective in self.objectives), *numeric):
+            table.add_column(broken(name), justify="right", no_wrap=True)
+        return table
+
+    def _add(self, table: Table, row: SlotRow, cells: Sequence[str]) -> None:
+        is_best = row.slot in self._marked
+        others = row.values(self.objectives) or (None,) * len(self.objectives)
+        table.add_row(
+            f"{'*' if is_best else ''}{row.slot}",
+            Text(row.state, style=STATE_STYLES[row.state]),
+            Text(objective_or_reason(row)),
+            *("" if value is None else format_metric(value) for value in others[1:]),
+            *map(Text, cells),
+            style="bold" if is_best else None,
+        )
+
+    def _varies(self, name: str) -> bool:
+        values = {repr(row.params.get(name)) for row in self.rows}
+        return len(values) > 1 or len(self.rows) == 1
+
+
+def objective_or_reason(row: SlotRow) -> str:
+    """Return the objective, or why there is none."""
+    return row.reason if row.objective is None else format_metric(row.objective)
+
+
+def _why(row: SlotRow) -> str:
+    why = first_line(row.error or "", limit=60) if row.state == "FAILED" else ""
+    known = {"sampled", "random", "grid"}  # nothing to say
+    parts = [
+        row.reason if row.state == "COMPLETE" else why,
+        "" if row.origin in known else row.origin,
+    ]
+    return ", ".join(filter(None, parts))
+
+
+_MOST_FILES: Final = 20
+"""So many that an attempt wrote are named."""
+
+
+def render_text(
+    summary: Summary,
+    *,
+    home_option: str = "",
+    run_command: str = "",
+    ui_option: str = "",
+    ui_address: str = "",
+) -> RenderableType:
+    """Return the end of a run: best against baselines, failures, three commands to copy.
+
+    Print it with `console.print(..., crop=False)`: a command longer than the terminal stays whole.
+
+    Args:
+        summary: Of the sweep.
+        home_option: See `next_commands`.
+        run_command: See `next_commands`.
+        ui_option: See `next_commands`.
+        ui_address: See `next_commands`.
+    """
+    time = f" ({format_seconds(summary.seconds)})" if summary.seconds else ""
+    parts: list[RenderableType] = [
+        Text.assemble((summary.name, "bold"), f"  {progress_line(summary)}{time}"),
+        Text(verdict_line(summary)),
+    ]
+    if summary.has_front:
+        parts += _front(summary)
+    elif summary.baselines:
+        parts.append(_comparison_table(summary))
+    if summary.best:
+        parts += [Text("Parameters of the best trial:"), _pairs(_param_texts(summary.best))]
+    parts += [Text(line, style=style) for line, style in _remarks(summary)]
+    commands = next_commands(
+        summary,
+        home_option=home_option,
+        run_command=run_command,
+        ui_option=ui_option,
+        ui_address=ui_address,
+    )
+    last = "the Pareto front" if summary.has_front else "the best"
+    last = "go on" if run_command else last
+    hints = ("compare the runs in MLflow", "every trial", last)
+    if summary.all_failed and summary.first_failed is not None:
+        hints = ("the whole error", "once its cause is mended", last)
+    return Group(*parts, Text(), _commands(dict(zip(commands, hints, strict=True))))
+
+
+def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> RenderableType:
+    """Return what `sweeps best` prints: verdict, parameters and metrics of the best trial.
+
+    Of several objectives: the trials of the Pareto front, and the baselines.
+
+    Args:
+        summary: Of the sweep.
+        tellings: What finalising said of it, if it was.
+    """
+    parts: list[RenderableType] = [Text(verdict_line(summary))]
+    parts += [Text(f"{told.title}: {told.lead}") for told in tellings]
+    if summary.has_front:
+        parts += _front(summary)
+    if summary.best:
+        metrics = {name: format_metric(value) for name, value in summary.best.metrics.items()}
+        parts += [Text("Parameters:"), _pairs(_param_texts(summary.best))]
+        parts += [Text("Metrics:"), _pairs(metrics)]
+    parts += [Text(line, style=style) for line, style in _remarks(summary)]
+    return Group(*parts)
+
+
+def render_trial(
+    row: SlotRow, written: Mapping[str, bytes] | None = None, where: Path | None = None
+) -> RenderableType:
+    """Return what `sweeps trials NAME TRIAL` prints: all of one trial, its whole error included.
+
+    Args:
+        row: The trial.
+        written: Files that its last attempt wrote, by name.
+        where: The archive that holds them.
+    """
+    facts = {
+        "state": f"{row.state}, {row.reason}",
+        "origin": row.origin,
+        "attempts": str(row.attempts),
+        "seed": str(row.seed),
+        "epochs": str(row.epochs),
+        "took": format_seconds(row.seconds),
+    }
+    parts: list[RenderableType] = [Text(f"trial {row.slot}", style="bold"), _pairs(facts)]
+    parts += [Text("Parameters:"), _pairs(_param_texts(row))]
+    if row.metrics:
+        metrics = {name: format_metric(value) for name, value in row.metrics.items()}
+        parts += [Text("Metrics:"), _pairs(metrics)]
+    if row.error:
+        parts += [Text("Error:", style="bold red"), Text(printable(row.error))]
+    if written:
+        shown = sorted(written)[:_MOST_FILES]
+        sizes = {name: f"{len(written[name]):,} bytes" for name in shown}
+        if more := len(written) - len(shown):
+            sizes[f"and {more} more"] = ""
+        parts += [Text("Printed and written:"), _pairs(sizes)]
+        parts += [Text(f"They are artifacts of its run, and in {where} (zip)")]
+    return Group(*parts)
+
+
+def render_trials(
+    rows: Sequence[SlotRow],
+    objectives: Sequence[Objective],
+    space: Mapping[str, Any] | None = None,
+) -> RenderableType:
+    """Return what `sweeps trials` prints: one line a slot. See `TrialsView` for the arguments."""
+    return TrialsView(rows, objectives, space)
+
+
+def _front(summary: Summary) -> list[RenderableType]:
+    """The trials of the front, and the baselines behind it."""
+    rows = summary.front_and_baselines
+    return [TrialsView(rows, summary.objectives)] if rows else []
+
+
+def _comparison_table(summary: Summary) -> Table:
+    """Best and baselines, one line each, with the best's difference to each baseline."""
+    best = summary.best
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("", "trial", summary.metric, "best minus\nthis", "epochs", "seconds"):
+        table.add_column(broken(name), justify="right" if name else "left", no_wrap=not name)
+    if best and best.baseline is None:
+        table.add_row("best observed", *_cells(best, ""), style="bold")
+    for row in summary.baselines:
+        difference = difference_to(summary.metric, best, row) if best else ""
+        mark = " (best observed)" if best and best.slot == row.slot else ""
+        table.add_row(Text(f"{row.origin}{mark}"), *_cells(row, "" if mark else difference))
+    return table
+
+
+def _cells(row: SlotRow, difference: str) -> tuple[str, str, str, str, str]:
+    value = row.state if row.objective is None else format_metric(row.objective)
+    return str(row.slot), value, difference, str(row.epochs or ""), f"{row.seconds:.1f}"
+
+
+def _remarks(summary: Summary) -> list[tuple[str, str]]:
+    """What the reader must not miss, each line with its style."""
+    remarks = []
+    if summary.failures:
+        remarks.append((failure_line(summary.failures, summary.first_error), "bold red"))
+        if summary.first_failed is not None and not summary.all_failed:
+            name = shlex.quote(summary.name)
+            whole = f"sweeps trials {name} {summary.first_failed}"
+            remarks.append((f"the whole error: {whole}", "dim"))
+            remarks.append((f"once its cause is mended: sweeps retry {name}", "dim"))
+    if summary.retried:
+        remarks.append((retry_line(summary.retried), "yellow"))
+    if summary.tracking_pending:
+        text = f"{counted(summary.tracking_pending, 'run')} not in MLflow yet"
+        remarks.append((text, "yellow"))
+    remarks += [(line, "dim") for line in _time_lines(summary.time_split)]
+    return remarks
+
+
+def _time_lines(split: Mapping[str, float]) -> list[str]:
+    """Say where the time went: that of the workers, if there were any, beside that of the rest.
+
+    Shares are of the same kind of time: workers train, and wait, while the rest goes on.
+    """
+    rest = dict(split)
+    idle = rest.pop("idle", None)
+    if idle is None:
+        return [f"Time: {_shares(rest)}"] if any(rest.values()) else []
+    ready = format_seconds(rest.pop("warm_up", 0.0))
+    workers = _shares({"training": rest.pop("training", 0.0), "idle": idle})
+    if not workers:
+        return []  # ended before any was ready
+    return [f"Time of the workers: {workers}, ready after {ready}", f"Meanwhile: {_shares(rest)}"]
+
+
+def _shares(seconds: Mapping[str, float]) -> str:
+    total = sum(seconds.values())
+    return ", ".join(
+        f"{name} {format_seconds(spent)} ({spent / total:.0%})"
+        for name, spent in sorted(seconds.items(), key=lambda item: -item[1])
+        if spent > 0 and spent >= 0.01 * total
+    )
+
+
+def _param_texts(row: SlotRow) -> dict[str, str]:
+    return {name: format_value(value) for name, value in row.params.items()}
+
+
+def _pairs(pairs: Mapping[str, str]) -> RenderableType:
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    for name, text in pairs.items():
+        grid.add_row(Text(name, no_wrap=True), Text(text))
+    return Padding(grid, (0, 0, 0, 2))
+
+
+def _commands(commands: Mapping[str, str]) -> Text:
+    width = max(map(len, commands))
+    lines = (
+        Text.assemble("  ", (command, "bold"), " " * (width - len(command) + 3), (hint, "dim"))
+        for command, hint in commands.items()
+    )
+    return Text("\n", no_wrap=True, overflow="ignore").join(lines)

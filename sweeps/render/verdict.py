@@ -1,0 +1,97 @@
+"""One line each, shared by every output: who is ahead of what, how trials ended, what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sweeps.analysis.rows import STATES
+from sweeps.analysis.summary import FRONT, NOT_CONFIRMED
+from sweeps.wording import counted, format_difference, format_metric
+
+if TYPE_CHECKING:
+    from search_spaces.objectives import Objective
+    from sweeps.analysis.rows import SlotRow
+    from sweeps.analysis.summary import Summary
+
+
+def verdict_line(summary: Summary) -> str:
+    """Return the best trial against the best baseline, without claiming that it is better."""
+    if summary.has_front:
+        return front_line(summary.front, summary.objectives)
+    best, reference = summary.best, summary.reference
+    if best is None:
+        return "no trial completed, so there is no best trial"
+    value = f"{summary.metric} {_objective(best)} (trial {best.slot})"
+    return f"{NOT_CONFIRMED}: {value}, {_comparison(summary, best, reference)}"
+
+
+def front_line(front: Sequence[SlotRow], objectives: Sequence[Objective]) -> str:
+    """Return how many trials are on a front, and how far it reaches: nobody has won."""
+    if not front:
+        return "no trial completed, so there is no Pareto front"
+    return f"{front_count(front)}: {front_reach(front, objectives)}"
+
+
+def front_count(front: Sequence[SlotRow]) -> str:
+    """Return `4 trials on the Pareto front, observed, not confirmed`."""
+    return f"{counted(len(front), 'trial')} {FRONT}"
+
+
+def front_reach(front: Sequence[SlotRow], objectives: Sequence[Objective]) -> str:
+    """Return `best_val_accuracy 0.8710 to 0.9320, parameters 4210 to 13002`."""
+    ranges = []
+    for place, objective in enumerate(objectives):
+        values = [worth[place] for row in front if (worth := row.values(objectives))]
+        ends = dict.fromkeys(format_metric(end) for end in (min(values), max(values)))
+        ranges.append(f"{objective.metric} {' to '.join(ends)}")
+    return ", ".join(ranges)
+
+
+def _comparison(summary: Summary, best: SlotRow, reference: SlotRow | None) -> str:
+    if reference is None:
+        return "no baseline to compare with: " + (
+            "none completed" if summary.baselines else "the sweep has none"
+        )
+    if best.slot == reference.slot:
+        return f"which is the baseline {best.baseline}; no other trial scored better"
+    difference = difference_to(summary.metric, best, reference)
+    return f"{difference} against the baseline {reference.baseline} ({_objective(reference)})"
+
+
+def difference_to(metric: str, row: SlotRow, reference: SlotRow) -> str:
+    """Return the difference of two COMPLETE rows' objectives, empty if one is not COMPLETE."""
+    if row.objective is None or reference.objective is None:
+        return ""
+    return format_difference(metric, row.objective, reference.objective)
+
+
+def progress_line(summary: Summary) -> str:
+    """Return `20 of 20 trials: 18 COMPLETE, 2 FAILED`, and what ended the sweep early."""
+    words = {state: state for state in STATES} | {"WAITING": "to run again"}
+    counts = ", ".join(f"{summary.counts[s]} {words[s]}" for s in STATES if summary.counts[s])
+    line = f"{summary.done} of {summary.asked} trials" + (f": {counts}" if counts else "")
+    return f"{line}; stopped by {summary.stopped_by}" if summary.stopped_by else line
+
+
+def failure_line(failures: Mapping[str, int], first_error: str | None) -> str:
+    """Return `2 trials failed: error 1, diverged 1; first error: ...`, empty if none failed."""
+    total = sum(failures.values())
+    if not total:
+        return ""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in failures.items())
+    line = f"{total} trial{'s' if total > 1 else ''} failed: {reasons}"
+    return f"{line}; first error: {first_error}" if first_error else line
+
+
+def retry_line(retried: Mapping[str, int]) -> str:
+    """Return `3 failed attempts were tried again: crash 2, timeout 1`, empty without any."""
+    total = sum(retried.values())
+    if not total:
+        return ""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in retried.items())
+    return f"{total} failed attempt{'s were' if total > 1 else ' was'} tried again: {reasons}"
+
+
+def _objective(row: SlotRow) -> str:
+    return "" if row.objective is None else format_metric(row.objective)

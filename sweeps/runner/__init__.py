@@ -1,0 +1,1 @@
+"""One running sweep: loop, trial queue, recording, stopping, control, ownership, warm start."""

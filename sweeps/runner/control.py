@@ -1,0 +1,153 @@
+"""What ends or pauses a running sweep: Ctrl-C and signals, and requests of other processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Final, NoReturn
+
+from sweeps.errors import LeaseLost, StoreError
+from sweeps.progress import Progress
+from sweeps.workspace.control_files import (
+    PAUSE,
+    STOP,
+    STOP_NOW,
+    Steering,
+    cancelled_slots,
+    cancelling,
+)
+
+REASONS: Final = {
+    signal.SIGINT: "interrupt",
+    signal.SIGTERM: "terminate",
+    signal.SIGHUP: "hangup",
+}
+_NUMBERS: Final = {reason: number for number, reason in REASONS.items()}
+INTERRUPTIONS: Final = frozenset(REASONS.values())
+"""Why a sweep ended, if somebody asked it to; its open slots are run again on resume."""
+
+
+class StopRequest:
+    """A context in which signals ask the sweep to stop instead of tearing it down.
+
+    Attributes:
+        reason: `interrupt` (SIGINT), `terminate` (SIGTERM), `hangup` (SIGHUP: the terminal was
+            closed), or None while nobody asked.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+        self._unraisable = sys.unraisablehook
+
+    def __enter__(self) -> StopRequest:
+        # Handlers belong to the main thread; elsewhere (a notebook's thread) the caller has them.
+        if threading.current_thread() is threading.main_thread():
+            for number in REASONS:
+                self._previous[number] = signal.signal(number, self._handle)
+            if self._previous[signal.SIGHUP] is signal.SIG_IGN:  # `nohup`: the sweep goes on
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            self._unraisable, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        if self._previous:
+            sys.unraisablehook = self._unraisable
+        if isinstance(error, LeaseLost):
+            return
+        if isinstance(error, StoreError) and self.reason is not None:
+            # Whoever asked for the end hears of that, not of a store that was waited for.
+            self._end_at_once(_NUMBERS[self.reason])
+
+    def ask(self, *, at_once: bool = False) -> None:
+        """Do what Ctrl-C does, once, or twice if `at_once`; from any thread."""
+        if self.reason is None:
+            self.reason = REASONS[signal.SIGINT]
+        if at_once and self._previous:  # our handlers are there: this is the second one
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.reason is not None:
+            self._end_at_once(number)
+        self.reason = REASONS[signal.Signals(number)]
+
+    def _on_unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Say nothing of an end that was raised where Python ignores it, as in a finalizer.
+
+        It is lost there; the sweep then ends as after the first signal, seconds later.
+        """
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt | SystemExit):
+            self._unraisable(unraisable)
+
+    @staticmethod
+    def _end_at_once(number: int) -> NoReturn:
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+# Obeys what other processes ask of a running sweep (`sweeps stop`, `pause`, `cancel`).
+
+
+LOOK_SECONDS: Final = 0.5
+
+
+class Helm:
+    """Looks for requests in a thread of its own, so that none waits for whatever goes on.
+
+    Attributes:
+        paused: Whether no trial may begin.
+        cancelled: Trials that are to end at their next epoch.
+    """
+
+    def __init__(self, steering: Steering, request: StopRequest, progress: Progress) -> None:
+        self.paused = False
+        self.cancelled: frozenset[int] = frozenset()
+        self._steering, self._request, self._progress = steering, request, progress
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="sweeps-helm", daemon=True)
+
+    def __enter__(self) -> Helm:
+        self._steering.withdraw(self._steering.asked())  # whoever starts a sweep wants it to run
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        with contextlib.suppress(OSError):
+            self._steering.withdraw(self._steering.asked())
+
+    def ended(self, slot: int) -> None:
+        """Take note that a trial has ended."""
+        if slot in self.cancelled:
+            with contextlib.suppress(OSError):
+                self._steering.withdraw([cancelling(slot)])
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            with contextlib.suppress(OSError):  # the folder may be away for a while
+                self._obey(self._steering.asked())
+
+    def _obey(self, asked: frozenset[str]) -> None:
+        self.cancelled = cancelled_slots(asked)
+        if self.paused != (PAUSE in asked):
+            self.paused = not self.paused
+            self._progress.note("paused; `sweeps resume` goes on" if self.paused else "goes on")
+        if {STOP, STOP_NOW} & asked:
+            self._steering.withdraw([STOP, STOP_NOW])
+            self._request.ask(at_once=STOP_NOW in asked)

@@ -1,0 +1,107 @@
+"""Trains the first trial of a start that is complete a second time: does its seed decide it?
+
+The second training is no attempt: it has no record, no run in MLflow, and no trial is proposed by
+it. It takes a worker that would be idle, or follows the last trial.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Final
+
+from sweeps.errors import StoreError
+from sweeps.executors import Attempt, Executor
+from sweeps.experiment import TrialSpec
+from sweeps.records import Checked, Record, RecordError, RecordStore
+from sweeps.runner.replaying import Difference, compare
+
+CHECK: Final = 0
+"""Number of the attempt that a check is to its experiment: those of trials begin with 1."""
+_SHOWN: Final = 3
+
+
+def is_check(spec: TrialSpec) -> bool:
+    """Whether a training is a check, of which nobody is told."""
+    return spec.attempt == CHECK
+
+
+class DeterminismCheck:
+    """The check of one sweep: made once, recorded beside its records.
+
+    Attributes:
+        future: The second training; None before it, and once it was judged.
+    """
+
+    def __init__(
+        self, below_seconds: float, store: RecordStore, note: Callable[[str], None]
+    ) -> None:
+        """Look whether there is anything to do.
+
+        Args:
+            below_seconds: How long the trial may have taken; 0: there is to be no check.
+            store: The records of the sweep.
+            note: Told what came out differently.
+        """
+        self.future: Future[Attempt] | None = None
+        self._below_seconds, self._store, self._note = below_seconds, store, note
+        self._is_wanted = below_seconds > 0 and store.checked() is None
+        self._trial: Record | None = None
+
+    def consider(self, record: Record) -> None:
+        """Take the first trial that is complete, unless it took too long."""
+        if self._is_wanted and record.outcome == "complete":
+            self._is_wanted = False
+            if record.seconds < self._below_seconds:
+                self._trial = dataclasses.replace(record, result=None)  # its arrays are on disk
+
+    def begin(self, executor: Executor) -> None:
+        """Begin the second training, if it is due."""
+        if self._trial is not None and self.future is None:
+            self.future = executor.submit(dataclasses.replace(self._trial.spec, attempt=CHECK))
+
+    def conclude(self) -> None:
+        """Judge the second training, once it has ended, and record what came of it.
+
+        Whatever ended it without a result, or is in the way of the comparison, is said and no more.
+        """
+        if self.future is None or not self.future.done() or self._trial is None:
+            return
+        future, trial = self.future, self._trial
+        self.future = self._trial = None
+        if future.cancelled() or future.exception() is not None:
+            return  # the executor has gone
+        attempt, what = future.result(), f"trial {trial.spec.slot}"
+        if attempt.result is None:
+            why = (attempt.error or attempt.reason).strip().partition("\n")[0]
+            self._note(f"{what} could not be trained a second time, to compare it: {why}")
+            return
+        try:
+            found = compare(self._store.read(trial.spec.key), attempt.result)
+            checked = Checked(trial.spec.slot, _in_words(found))
+            if checked.differs:
+                self._note(f"reproducible=false: {checked.differs}")
+            self._store.note_checked(checked)
+        except (RecordError, StoreError) as error:
+            self._note(f"{what} was trained a second time, which cannot be recorded: {error}")
+
+
+def _in_words(differences: Sequence[Difference]) -> str | None:
+    """Say what came out differently, in one line; None if nothing did."""
+    if not differences:
+        return None
+    numbers = [one for one in differences if not math.isnan(one.size)]
+    others = [one.what for one in differences if math.isnan(one.size)]
+    parts = []
+    if numbers:
+        largest = max(numbers, key=lambda one: one.size)
+        names = list(dict.fromkeys(one.what.partition(", epoch")[0] for one in numbers))
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        count = "1 number" if len(numbers) == 1 else f"{len(numbers)} numbers"
+        parts.append(
+            f"{count} ({', '.join(names[:_SHOWN])}{more}; most, by {largest.size:.3g}, "
+            f"{largest.what}: {largest.recorded!r} and {largest.now!r})"
+        )
+    return "; ".join([*parts, *(["; ".join(others)] if others else [])])

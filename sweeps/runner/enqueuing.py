@@ -1,0 +1,206 @@
+"""Queues a point, or another sweep's best, as the next trials of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from search_spaces.errors import SpaceError
+from search_spaces.parameters import Value
+from search_spaces.space import Space
+from sweeps.errors import UsageError
+from sweeps.experiment import Experiment
+from sweeps.experiments.loading import experiment_folder, load_experiment
+from sweeps.home import Home
+from sweeps.records import Hunches, SweepInfo, leading
+
+if TYPE_CHECKING:
+    from sweeps.api import Sweep
+
+
+@dataclass(frozen=True)
+class EnqueuedTrial:
+    """One point that was to be queued.
+
+    Attributes:
+        params: Every parameter that is active at the point.
+        state: `queued` now; `waiting`: it was in the queue already; `a trial` already.
+        number: Its number in the queue, from 1; of a trial that trial's, from 0.
+    """
+
+    params: Mapping[str, Value]
+    state: Literal["queued", "waiting", "a trial"]
+    number: int
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """Points that were to be queued, and how they fared.
+
+    Attributes:
+        trials: The points, in the order of asking.
+        left_out: Of `from_sweep`: trials that do not lie in the space, and why, one line each.
+        is_running: Whether the sweep runs now; if not, its next start tries what is queued.
+    """
+
+    trials: tuple[EnqueuedTrial, ...]
+    left_out: tuple[str, ...]
+    is_running: bool
+
+
+class _Point(NamedTuple):
+    params: Mapping[str, Value]
+    origin: str
+
+
+class _Target(NamedTuple):
+    """The sweep whose trials they are to be."""
+
+    sweep: Sweep
+    space: Space
+    experiment: Experiment
+
+
+def enqueue_point(
+    sweep: Sweep, given: Mapping[str, Any], like: int | Literal["best"] | None
+) -> Enqueued:
+    """Queue one point; see `sweeps.enqueue`.
+
+    Args:
+        sweep: Whose trial it is to be.
+        given: Its parameters by name.
+        like: The trial that has those that are not given, or `best`.
+    """
+    target = _target(sweep)
+    params: dict[str, Value] = {}
+    if like is not None:
+        if like != "best" and (not isinstance(like, int) or isinstance(like, bool)):
+            raise UsageError(f"--like {like!r}: write the number of a trial, or best")
+        params = (sweep.best() if like == "best" else sweep.trial(like)).params
+    point = _Point(_checked(target, {**params, **given}, given), "tried")
+    return _queue(target, [point], [])
+
+
+def enqueue_best_of(sweep: Sweep, source: SweepInfo, top: int) -> Enqueued:
+    """Queue the best trials of another sweep, or its Pareto front; see `sweeps.enqueue`.
+
+    Args:
+        sweep: Whose trials they are to be.
+        source: The other one.
+        top: How many.
+    """
+    if not isinstance(top, int) or isinstance(top, bool) or top < 1:
+        raise UsageError(f"--top {top!r}: give a whole number from 1 on")
+    target = _target(sweep)
+    left_out: list[str] = []
+    points = list(_best_of(target, source, top, left_out.append))
+    if not points:
+        reasons = "".join(f"\n  {line}" for line in left_out)
+        raise UsageError(
+            f"none of them lies in the space of {sweep.name!r}; nothing was queued{reasons}"
+        )
+    return _queue(target, points, left_out)
+
+
+def _target(sweep: Sweep) -> _Target:
+    directory = experiment_folder(sweep.info, sweep.home.records)
+    try:
+        space = Space.from_dict(sweep.info.space, directory=directory)
+    except SpaceError as error:
+        raise UsageError(f"sweep {sweep.name!r}: {error}") from error
+    return _Target(sweep, space, load_experiment(sweep.info.experiment, directory))
+
+
+def _queue(target: _Target, points: Sequence[_Point], left_out: Sequence[str]) -> Enqueued:
+    from sweeps.study.proposals import point_key
+
+    home, info = target.sweep.home, target.sweep.info
+    home.check_writable()  # before the study is read, which may write beside it
+    queue = Hunches(home.store(info.id).folder)
+    known = _known(home, info, queue)
+    found = []
+    with home.exclusive():  # hosts agree on the numbers in the queue
+        for point in points:
+            key = point_key(point.params)
+            if key in known:
+                found.append(known[key])
+                continue
+            number = queue.add(point.params, point.origin).number
+            found.append(EnqueuedTrial(point.params, "queued", number))
+            known[key] = EnqueuedTrial(point.params, "waiting", number)
+        home.publish(info.id)
+    return Enqueued(tuple(found), tuple(left_out), home.is_running(info.id))
+
+
+def _best_of(
+    target: _Target, source: SweepInfo, top: int, leave_out: Callable[[str], None]
+) -> Iterator[_Point]:
+    """Yield the best trials of another sweep that lie in this space, and name those that do not."""
+    from search_spaces.counterparts import counterpart
+
+    store = target.sweep.home.store(source.id)
+    best = leading(store.read_all(), source.objectives)[:top]
+    if not best:
+        raise UsageError(f"sweep {source.name!r} has no complete trial yet")
+    for record in best:
+        slot, config = record.spec.slot, record.spec.config
+        try:
+            point = counterpart(target.space, record.params, config, target.experiment.parameters)
+        except SpaceError as error:
+            leave_out(f"trial {slot} of {source.name!r} does not lie in the space: {error}")
+        else:
+            yield _Point(point, f"tried, {source.name} trial {slot}")
+
+
+def _checked(
+    target: _Target, params: Mapping[str, Value], given: Mapping[str, Value]
+) -> dict[str, Value]:
+    """Return the point these values make, or say what is missing, too much, or out of range."""
+    from search_spaces.counterparts import point_of
+
+    space = target.space
+    try:
+        point, config = point_of(space, params)
+    except SpaceError as error:
+        raise UsageError(f"point: {error}") from None
+    unused = sorted(given.keys() - point.keys())
+    if unused:
+        raise UsageError(
+            f"point: {', '.join(unused)} is no parameter here; active are {', '.join(point)}"
+        )
+    try:
+        target.experiment.check(config)
+    except ValueError as error:
+        raise UsageError(f"point: {error}") from None
+    broken = space.feasible({**config, **point, **_measures(target, config)})
+    if broken:
+        raise UsageError(f"point: breaks a constraint: {'; '.join(broken)}")
+    return point
+
+
+def _measures(target: _Target, config: Mapping[str, Value]) -> Mapping[str, float]:
+    """Return what constraints need; nothing if the experiment's own data are not the sweep's."""
+    from sweeps.config.sweep import SPLIT_SEED
+
+    experiment = target.experiment
+    if not target.space.constraints or not experiment.measures:
+        return {}
+    data = experiment.prepare(None, SPLIT_SEED)
+    is_same = data.digest == target.sweep.info.fingerprint.get("data")
+    return experiment.measure(config, data) if is_same else {}
+
+
+def _known(home: Home, info: SweepInfo, queue: Hunches) -> dict[str, EnqueuedTrial]:
+    """Return what became of each point that is a trial, or is queued, already."""
+    from sweeps.study.proposals import point_key
+    from sweeps.study.storage import stored_slots
+
+    known = {
+        point_key(slot.params): EnqueuedTrial(slot.params, "a trial", slot.number)
+        for slot in stored_slots(home.studies, info.study_name)
+    }
+    for hunch in queue.all():
+        waiting = EnqueuedTrial(hunch.params, "waiting", hunch.number)
+        known.setdefault(point_key(hunch.params), waiting)
+    return known

@@ -1,0 +1,319 @@
+"""Who works on a sweep: the lock of this host, and among hosts a lease."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from sweeps.errors import LeaseLost, UsageError
+from sweeps.home import Home
+from sweeps.records import SweepInfo, put_aside
+from sweeps.shared import FIXED, Lease, SharedStorage
+from sweeps.workspace.databases import Patience
+from sweeps.workspace.failpoints import reached
+from sweeps.workspace.locks import described
+
+# One coordinator per sweep, kept by the kernel: the lock of a dead process is gone with it.
+#
+# One that is only stopped (Ctrl-Z, a laptop asleep) keeps it, however long that takes: there is no
+# lease that runs out, and so no second coordinator that it could meet when it goes on.
+
+
+class SweepLock:
+    """Holds `records/<sweep>/lock` while a coordinator works on the sweep."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self._name = name
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> SweepLock:
+        self._descriptor = self._take()
+        reached("lock.taken")
+        self._sign()
+        reached("lock.signed")
+        return self
+
+    def is_kept(self) -> bool:
+        """Whether the file is there still; if it was deleted, it is made and held again.
+
+        Raises:
+            UsageError: Another process has taken the sweep meanwhile.
+        """
+        assert self._descriptor is not None
+        if _is_at(self.path, self._descriptor):
+            return True
+        descriptor = self._take()
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        self._sign()
+        return False
+
+    def _take(self) -> int:
+        """Open the file and have it locked; anew if another one has its name by then."""
+        while True:
+            descriptor = _opened(self.path)
+            reached("lock.opened")
+            if not _acquired(descriptor):
+                holder = os.read(descriptor, 4096).decode(errors="replace").strip()
+                os.close(descriptor)
+                raise UsageError(self._refusal(holder))
+            if _is_at(self.path, descriptor):
+                return descriptor
+            os.close(descriptor)
+
+    def _sign(self) -> None:
+        assert self._descriptor is not None
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
+        with contextlib.suppress(OSError):  # a courtesy to who comes second; not on a full disk
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json.dumps(owner).encode(), 0)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            reached("lock.cleared")
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _refusal(self, holder: str) -> str:
+        return (
+            f"sweep {self._name!r} is being run by {described(holder)}; wait for it, stop it "
+            f"(Ctrl-C there, or `sweeps stop {self._name}`), or begin another sweep with --name"
+        )
+
+
+def _opened(path: Path) -> int:
+    """Open the file of a lock; whatever else lies there is put aside."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except OSError:
+        if not path.is_dir() and not path.is_socket():
+            raise
+    else:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+    put_aside(path)
+    return _opened(path)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the file that is open has that name still."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _acquired(descriptor: int) -> bool:
+    # Five times: `sweeps list` holds the lock for an instant when it looks whether it is free.
+    for _ in range(5):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+RENEW_SECONDS: Final = 3.0
+"""How often a lease is renewed, and what other hosts have left (requests, hunches) is taken."""
+
+
+class Hold:
+    """A sweep that nobody else works on; on this host only, nothing is left to be done."""
+
+    lease: Lease | None = None
+    """The right to write of it, where hosts share it."""
+
+    def __init__(self, lock: SweepLock) -> None:
+        self.lock = lock
+
+    def check(self) -> None:
+        """Refuse to go on with a sweep that another host has taken over.
+
+        Raises:
+            LeaseLost: It has.
+        """
+
+    def confirm(self) -> None:
+        """Make sure that the sweep is still ours, before something is written elsewhere.
+
+        Raises:
+            LeaseLost: Another host has taken it over.
+            StoreError: Nobody can say.
+        """
+
+    def send(self, key: str) -> None:
+        """Let other hosts have an attempt that was just recorded."""
+
+    def forget(self) -> None:
+        """Let other hosts have a sweep no more, whose folder is gone here."""
+
+
+@contextmanager
+def hold(
+    home: Home,
+    info: SweepInfo,
+    note: Callable[[str], None] = lambda text: None,
+    on_lost: Callable[[], None] = lambda: None,
+) -> Iterator[Hold]:
+    """Keep others from a sweep; its folder is as the last one who had it left it.
+
+    Args:
+        home: Where the sweep lies.
+        info: The sweep.
+        note: Told in a line when something is waited for.
+        on_lost: Called, in another thread, if another host has taken the sweep over.
+
+    Raises:
+        UsageError: Another process works on it, or nothing can be written there.
+        StoreError: The shared storage could not be told all: the next command does.
+    """
+    home.check_writable()
+    home.check_storage()
+    with SweepLock(home.store(info.id).folder / "lock", info.name) as lock:
+        if home.shared is None:
+            yield Hold(lock)
+            return
+        shared = SharedHold(lock, home.shared, info, note, on_lost)
+        try:
+            shared.begin()
+            yield shared
+        except BaseException:
+            shared.end(failing=True)
+            raise
+        shared.end(failing=False)
+
+
+class SharedHold(Hold):
+    """A sweep that hosts share: a thread renews the lease, and sends what could not be sent."""
+
+    def __init__(
+        self,
+        lock: SweepLock,
+        shared: SharedStorage,
+        info: SweepInfo,
+        note: Callable[[str], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        super().__init__(lock)
+        self._shared, self._info = shared, info
+        self._note, self._on_lost = note, on_lost
+        self._prefix = f"records/{info.id}/"
+        self._unsent: set[str] = set()
+        self._problem: Exception | None = None
+        self._is_away = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="sweeps-lease", daemon=True)
+
+    def begin(self) -> None:
+        """Take the lease and what others have written; wait if the database is away."""
+        patience, shared = Patience(self._note), self._shared
+        self.lease = patience.run(
+            shared.server, lambda: shared.take(self._info.id, self._info.name, self._note)
+        )
+        patience.run(shared.server, lambda: shared.copy.sync(self._prefix, self.lease))
+        if not shared.has(self._info.id):
+            raise UsageError(f"sweep {self._info.name!r} was deleted on another host")
+        self._thread.start()
+
+    def check(self) -> None:
+        """See `Hold.check`."""
+        if self._problem is not None:
+            raise self._problem
+
+    def confirm(self) -> None:
+        """See `Hold.confirm`."""
+        assert self.lease is not None
+        self.lease.confirm()
+
+    def send(self, key: str) -> None:
+        """See `Hold.send`; what cannot be sent now is sent as soon as the database is back."""
+        assert self.lease is not None
+        paths = [f"{self._prefix}{key}{ending}" for ending in reversed(FIXED)]
+        if self._is_away:
+            self._unsent.update(paths)
+            return
+        try:
+            self._shared.copy.give(paths, self.lease)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            if self._shared.server.trouble(error) is None:
+                raise
+            self._unsent.update(paths)
+
+    def forget(self) -> None:
+        """See `Hold.forget`."""
+        assert self.lease is not None
+        self._shared.copy.forget(self._prefix, self.lease)
+
+    def end(self, *, failing: bool) -> None:
+        """Send what is left, and let others have the sweep.
+
+        Raises:
+            StoreError: It cannot be sent, or the sweep is another's now; if nothing else failed.
+        """
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self.lease is None:
+            return
+        with contextlib.suppress(Exception) if failing else contextlib.nullcontext():
+            self.check()
+            Patience(self._note, lambda: failing).run(self._shared.server, self._hand_over)
+
+    def _hand_over(self) -> None:
+        assert self.lease is not None
+        self._shared.copy.sync(self._prefix, self.lease)
+        self.lease.release()
+
+    def _live(self) -> None:
+        while not self._over.wait(RENEW_SECONDS):
+            try:
+                self._renew()
+            except Exception as error:
+                trouble = self._shared.server.trouble(error)
+                if trouble is None or not trouble.passes:
+                    self._problem = trouble.error if trouble else error
+                    self._on_lost()
+                    return
+                if not self._is_away:
+                    self._is_away = True
+                    self._note(
+                        f"the shared storage {self._shared.server} is away ({trouble.why}): what "
+                        "is recorded is safe here, and sent when it is back"
+                    )
+
+    def _renew(self) -> None:
+        assert self.lease is not None
+        self.lease.renew()
+        if self._is_away:
+            self._is_away = False
+            self._note(f"the shared storage {self._shared.server} is back")
+        unsent = sorted(self._unsent, key=lambda path: path.endswith(".record"))
+        if unsent:
+            self._shared.copy.give(unsent, self.lease)
+            self._unsent.difference_update(unsent)
+        self._shared.copy.sync(self._prefix, self.lease, leave=lambda path: path.endswith(FIXED))

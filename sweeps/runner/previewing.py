@@ -1,0 +1,110 @@
+"""How an existing sweep would go on: its next proposals; creates nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from statistics import median
+
+from optuna.trial import FrozenTrial
+
+from sweeps.config.sweep import SweepConfig
+from sweeps.records import SweepInfo
+from sweeps.runner.opening import check_fingerprint, differing, make_ledger, next_generation
+from sweeps.runner.trial_queue import Ledger
+from sweeps.runner.warm_start import describe_carried
+from sweeps.study.mirror import Told
+from sweeps.study.proposals import Exhausted, Proposal
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A sweep as the next start would find it.
+
+    Attributes:
+        info: As its new generation would have it; as it is if there is nothing to extend.
+        ledger: Its slots, none of them opened yet; stores nothing.
+        begins: Whether a generation would begin: something differs.
+    """
+
+    config: SweepConfig
+    info: SweepInfo
+    ledger: Ledger
+    begins: bool
+
+    @property
+    def left(self) -> int:
+        """How many trials are still to be run."""
+        ended = {record.spec.slot for record in self.ledger.records if record.ends_slot}
+        return max(self.config.limits.trials - len(ended), 0)
+
+    @property
+    def text(self) -> str:
+        """What would be gone on with, or begun, in a line."""
+        if not self.config.extend:
+            done = self.config.limits.trials - self.left
+            return f"{done} of {self.config.limits.trials} trials are done"
+        if not self.begins:
+            return f"nothing: generation {self.info.generation} has these options already"
+        begins = f"generation {self.info.generation} from trial {self.info.first_slot} on"
+        return f"{begins}; {describe_carried(self.ledger.carried)}"
+
+    @property
+    def typical_seconds(self) -> float | None:
+        """Median time of its trials so far; None before one has ended without a failure.
+
+        The first of each worker, which start it up as well, count if there are no others.
+        """
+        ended = [r for r in self.ledger.records if r.outcome in {"complete", "pruned"}]
+        seconds = [r.seconds for r in sorted(ended, key=lambda r: r.started_at)]
+        return median(seconds[self.config.parallelism.at_once :] or seconds) if seconds else None
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Yield the next proposals, up to the first that must wait for an outcome."""
+        recorded = {record.spec.slot for record in self.ledger.records}
+        ledger = self.ledger
+        while ledger.may_open() and len(ledger.slots) < self.config.limits.trials:
+            try:
+                slot = ledger.open_next()
+            except Exhausted:
+                return
+            if slot.number not in recorded and not slot.carried:
+                yield slot.proposal
+
+
+def preview(config: SweepConfig) -> Preview | None:
+    """Look at an existing sweep and at how it would go on; None if there is none of that name.
+
+    Raises:
+        UsageError: It was made with other options, or cannot be extended like that.
+    """
+    info = check_fingerprint(config)
+    if info is None:
+        return None
+    records = config.home.store(info.id).read_all()
+    begins = bool(differing(info, config))
+    if begins:
+        info = info.extended(next_generation(config, info, records, code={}))
+    return Preview(config, info, make_ledger(config, info, records, _NoStudy()), begins)
+
+
+class _NoStudy:
+    """Where a ledger stores nothing."""
+
+    def __init__(self) -> None:
+        self.slots: list[FrozenTrial] = []
+
+    def add(self, slot: int, proposal: Proposal) -> None:
+        pass
+
+    def count_attempt(self, slot: int, attempt: int) -> None:
+        pass
+
+    def tell(self, slot: int, outcome: Told) -> None:
+        pass
+
+    def reopen(self, slots: Collection[int]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

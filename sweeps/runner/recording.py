@@ -1,0 +1,171 @@
+"""What a sweep's time went on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sweeps.config.sweep import SweepConfig
+from sweeps.executors import Attempt
+from sweeps.experiment import PreparedData, Stop, TrialResult
+from sweeps.records import Outcome, Record, RecordStore
+from sweeps.runner.control import INTERRUPTIONS
+from sweeps.runner.failures import failure_of, is_tried_again
+from sweeps.runner.trial_queue import Slot
+from sweeps.study.storage import distributions_to_json
+
+# What a sweep's time went on.
+
+
+class TimeSplit(defaultdict[str, float]):
+    """Seconds by part: `training`, `proposals`, `records`, `study`, ...; all threads together."""
+
+    def __init__(self) -> None:
+        super().__init__(float)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add to a part the time spent inside, also if that raises."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self[part] += time.monotonic() - start
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Makes attempts safe, in the thread of whoever ran them: see `Executor.submit`."""
+
+    config: SweepConfig
+    store: RecordStore
+    environment: Mapping[str, Any]
+    seconds: TimeSplit
+
+    def keep(self, slot: Slot, attempt: Attempt) -> Record:
+        """Write the record of an attempt that has ended, and return it.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        record = make_record(
+            attempt,
+            slot,
+            metrics=[objective.metric for objective in self.config.space.objectives],
+            data=self.config.data,
+            environment=self._environment_of(attempt),
+            retries=self.config.failures.retries,
+        )
+        with self.seconds.timed("records"):
+            return self.store.write(record, attempt.files)
+
+    def _environment_of(self, attempt: Attempt) -> Mapping[str, Any]:
+        """Return who trained it; with our processor, which proposed it, if that one is another."""
+        trained, own = attempt.environment, self.environment["cpu"]
+        if trained is None:
+            return self.environment
+        code = {"code": self.environment["code"]} if "code" in self.environment else {}
+        trained = {**trained, **code}
+        is_alike = trained["cpu"]["features"] == own["features"]
+        return trained if is_alike else {**trained, "coordinator_cpu": own}
+
+
+def make_record(
+    attempt: Attempt,
+    slot: Slot,
+    *,
+    metrics: Sequence[str],
+    data: PreparedData,
+    environment: Mapping[str, Any],
+    retries: Mapping[str, int],
+) -> Record:
+    """Say how an attempt ended, in the words of a record.
+
+    Args:
+        attempt: What came back.
+        slot: The slot it was an attempt at.
+        metrics: Names of the objective metrics.
+        data: What it was trained on.
+        environment: Versions and machine.
+        retries: How often a slot is tried again, by reason of the failure.
+    """
+    outcome, reason, error = _judge(attempt, metrics)
+    result = _finite(attempt.result)
+    failure = failure_of(reason, error)
+    again = outcome == "failed" and is_tried_again(failure, slot.failures, retries)
+    return Record(
+        spec=attempt.spec,
+        outcome=outcome,
+        reason=reason,
+        ends_slot=not (outcome == "interrupted" or again),
+        error=error,
+        params=slot.proposal.params,
+        distributions=distributions_to_json(slot.proposal),
+        objective=result.metrics[metrics[0]] if result and outcome == "complete" else None,
+        result=result,
+        weights_sha256=None,
+        data=describe(data),
+        origin=slot.proposal.origin,
+        environment=environment,
+        started_at=attempt.started_at,
+        finished_at=attempt.finished_at,
+        pruner_attrs=attempt.notes,
+    )
+
+
+def describe(data: PreparedData) -> dict[str, Any]:
+    """Return what records and sweeps keep of the data they were trained on."""
+    described = {
+        "name": data.name,
+        "digest": data.digest,
+        "split_digest": data.split_digest,
+        "info": dict(data.info),
+    }
+    return described | ({"irreproducible": data.irreproducible} if data.irreproducible else {})
+
+
+def _judge(attempt: Attempt, metrics: Sequence[str]) -> tuple[Outcome, str, str | None]:
+    result = attempt.result
+    if result is None:
+        return "failed", attempt.reason, attempt.error
+    if result.outcome == "diverged":
+        return "diverged", "diverged", None
+    if result.outcome == "stopped":
+        return _stopped(attempt.verdict)
+    return _completed(result, metrics)
+
+
+def _stopped(verdict: Stop | None) -> tuple[Outcome, str, str | None]:
+    """Judge by what we said, not by the experiment's word for it."""
+    if verdict is None:
+        return "failed", "invalid", "the experiment says `stopped`, but nobody told it to stop"
+    interrupted = verdict.reason in INTERRUPTIONS
+    return ("interrupted" if interrupted else "pruned"), verdict.reason, None
+
+
+def _completed(result: TrialResult, metrics: Sequence[str]) -> tuple[Outcome, str, str | None]:
+    missing = [metric for metric in metrics if metric not in result.metrics]
+    if missing:
+        known = ", ".join(result.metrics)
+        said = f"the experiment returned no metric {missing[0]!r}, only {known or 'nothing'}"
+        return "failed", "invalid", said
+    if not all(math.isfinite(result.metrics[metric]) for metric in metrics):
+        return "diverged", "diverged", None
+    return "complete", result.stop_reason, None
+
+
+def _finite(result: TrialResult | None) -> TrialResult | None:
+    """Drop metrics that are no numbers: a record's headline metrics are finite."""
+    if result is None:
+        return None
+    metrics = {name: float(v) for name, v in result.metrics.items() if math.isfinite(v)}
+    return dataclasses.replace(result, metrics=metrics)

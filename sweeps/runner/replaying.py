@@ -1,0 +1,218 @@
+"""`sweeps replay`: trains a recorded trial again, from its record alone, and compares epochs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from sweeps.errors import UsageError
+from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult
+from sweeps.experiments.code import load_same
+from sweeps.records import Record, RecordStore, SweepInfo
+from sweeps.records.format import pack_arrays
+from sweeps.workspace.files import write_atomically
+from sweeps.workspace.provenance import changed_versions, cpu_features
+
+TOLERANCE: Final = 0.05
+"""How far a number may be off, as a share of it or of 1, where versions or processor differ: the
+same training rounds differently there, and differences grow from epoch to epoch."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A number that came out differently.
+
+    Attributes:
+        what: `val_loss, epoch 3`, or the name of a metric or an array.
+        recorded: What the record says; of an array None.
+        now: What it is now; of an array None.
+    """
+
+    what: str
+    recorded: float | None = None
+    now: float | None = None
+
+    @property
+    def size(self) -> float:
+        """How far the numbers are apart; infinite where one of them is none, NaN of arrays."""
+        if self.recorded is None or self.now is None:
+            return math.nan
+        apart = abs(self.recorded - self.now)
+        return math.inf if math.isnan(apart) else apart
+
+    def __str__(self) -> str:
+        if self.recorded is None or self.now is None:
+            return f"{self.what} differs"
+        return f"{self.what}: recorded {self.recorded!r}, now {self.now!r}"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A trial that was trained again.
+
+    Attributes:
+        record: The trial.
+        result: How it came out now.
+        surroundings: What differs in versions, processor and code's dependencies, one line each.
+        differences: Numbers that are not the same to the bit.
+        beyond: Those of them that are off by more than `TOLERANCE`; arrays are not judged so.
+        is_restored: Whether its weights were the same and are kept again.
+    """
+
+    record: Record = field(repr=False)
+    result: TrialResult = field(repr=False)
+    surroundings: Sequence[str]
+    differences: Sequence[Difference]
+    beyond: Sequence[Difference]
+    is_restored: bool = False
+
+    @property
+    def is_bit_equal(self) -> bool:
+        """Whether every number is the same to the bit."""
+        return not self.differences
+
+    @property
+    def succeeded(self) -> bool:
+        """Bit-equal; or, with other versions or another processor, within the tolerance."""
+        return self.is_bit_equal or (bool(self.surroundings) and not self.beyond)
+
+
+def replay(record: Record, experiment: Experiment, data: PreparedData) -> Replayed:
+    """Train a recorded trial again and compare it.
+
+    A trial that was stopped from outside, such as a pruned one, is stopped after the same epoch.
+
+    Args:
+        record: With its arrays.
+        experiment: That of its sweep, warmed up.
+        data: What it was trained on; compared by digest.
+
+    Raises:
+        UsageError: It recorded nothing that could be compared, or these are other data.
+    """
+    is_whole = record.outcome == "complete"  # a script may tell no epoch, only its result
+    if record.result is None or not (record.result.history or is_whole):
+        raise UsageError(f"trial {record.spec.slot} {record.reason}: no epoch to be compared with")
+    expected = record.data.get("digest"), record.data.get("split_digest")
+    if (data.digest, data.split_digest) != expected:
+        raise UsageError(f"trial {record.spec.slot} was trained on other data; name them by --data")
+    recorded = record.result
+    last = max((len(values) for values in recorded.history.values()), default=0) - 1
+    stop = Stop(recorded.stop_reason) if recorded.outcome == "stopped" else None
+
+    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
+        return stop if epoch >= last else None
+
+    result = experiment.train(record.spec, data, on_epoch)
+    differences = compare(record, result)
+    beyond = [difference for difference in differences if _is_beyond(difference)]
+    return Replayed(record, result, _surroundings(record), differences, beyond)
+
+
+def compare(record: Record, now: TrialResult) -> list[Difference]:
+    """Return what a second training of a recorded trial gave otherwise; durations aside.
+
+    Args:
+        record: With its arrays and a result.
+        now: How it came out now.
+    """
+    assert record.result is not None
+    return [*_numbers(record.result, now), *_arrays(record, now)]
+
+
+def replay_recorded(
+    store: RecordStore,
+    info: SweepInfo,
+    record: Record,
+    source: str | None = None,
+    *,
+    restore: bool = False,
+) -> Replayed:
+    """Train a recorded trial again with its experiment and its data, and compare it.
+
+    Args:
+        store: The records of its sweep.
+        info: That sweep.
+        record: The trial, with its arrays.
+        source: Its data, where they are not the experiment's own.
+        restore: Whether its weights are kept again if they are the same.
+
+    Raises:
+        UsageError: Its experiment or its data cannot be had, or are others now.
+    """
+    experiment = load_same(store, info, record)
+    try:
+        prepared = experiment.prepare(source, int(record.data.get("info", {}).get("split_seed", 0)))
+    except (ValueError, OSError) as error:
+        raise UsageError(f"its data: {error}") from None
+    experiment.warm_up()
+    replayed = replay(record, experiment, prepared)
+    weights = replayed.result.weights
+    if not restore or weights is None or digest_of(replayed.result) != record.weights_sha256:
+        return replayed
+    write_atomically(store.folder / f"{record.spec.key}.weights", pack_arrays(weights), "weights")
+    return dataclasses.replace(replayed, is_restored=True)
+
+
+def _numbers(recorded: TrialResult, now: TrialResult) -> Iterator[Difference]:
+    if (recorded.outcome, recorded.stop_reason) != (now.outcome, now.stop_reason):
+        ends = (f"{r.outcome} ({r.stop_reason})" for r in (recorded, now))
+        yield Difference("the end, recorded {}, now {},".format(*ends))
+    for name in dict.fromkeys([*recorded.history, *now.history]):
+        if name.endswith("_seconds"):
+            continue
+        before, after = recorded.history.get(name, []), now.history.get(name, [])
+        if len(before) != len(after):
+            yield Difference(f"epochs of {name}", len(before), len(after))
+        for epoch, pair in enumerate(zip(before, after, strict=False), 1):
+            if not _is_same(*pair):
+                yield Difference(f"{name}, epoch {epoch}", *pair)
+    for name in recorded.metrics:
+        if not name.endswith("_seconds"):
+            pair = recorded.metrics[name], now.metrics.get(name, float("nan"))
+            if not _is_same(*pair):
+                yield Difference(name, *pair)
+
+
+def _arrays(record: Record, now: TrialResult) -> Iterator[Difference]:
+    assert record.result is not None
+    for name, array in record.result.arrays.items():
+        if name not in now.arrays or not np.array_equal(array, now.arrays[name], equal_nan=True):
+            yield Difference(name)
+    if record.weights_sha256 is not None and digest_of(now) != record.weights_sha256:
+        yield Difference("weights")
+
+
+def digest_of(result: TrialResult) -> str | None:
+    """Return the digest of a result's weights as records note it; None without any."""
+    if result.weights is None:
+        return None
+    return hashlib.sha256(pack_arrays(result.weights)).hexdigest()
+
+
+def _is_same(first: float, second: float) -> bool:
+    return first == second or (first != first and second != second)  # noqa: PLR0124 - NaN
+
+
+def _is_beyond(difference: Difference) -> bool:
+    if difference.recorded is None or difference.now is None:
+        return difference.what.startswith("the end")
+    off = abs(difference.recorded - difference.now)
+    return not off <= TOLERANCE * max(1.0, abs(difference.recorded))
+
+
+def _surroundings(record: Record) -> list[str]:
+    """Return what bit-equality depends on and is not as it was."""
+    lines = changed_versions(record.environment)
+    then = set(record.environment.get("cpu", {}).get("features", ()))
+    today = set(cpu_features())
+    if then != today:
+        changed = ", ".join(sorted(then ^ today))
+        lines.append(f"another processor: it differs in {changed}")
+    return lines

@@ -1,0 +1,250 @@
+"""The slots of a sweep, opened strictly in order and told strictly in order.
+
+Opening a slot restores it where a study or a record holds it already (a resumed sweep), and
+proposes it otherwise. A slot opens once every slot `ask_ahead` before it has ended, so that its
+proposal sees exactly their outcomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces.objectives import Objective
+from sweeps.records import Hunch, Record
+from sweeps.runner.failures import Failure, failures_before
+from sweeps.runner.warm_start import Carried
+from sweeps.study.mirror import Told, told
+from sweeps.study.proposals import Proposal, Proposer
+from sweeps.study.storage import ATTEMPTS, proposal_of_record, proposal_of_trial
+
+
+@dataclass
+class Slot:
+    """One trial of the sweep.
+
+    Attributes:
+        number: From 0.
+        proposal: Its parameters.
+        attempts: How many attempts were begun.
+        outcome: How it ended, None while it is open.
+        carried: Set if an earlier generation proposed it.
+        failures: Its failed attempts, in order; empty if it had ended before this start.
+    """
+
+    number: int
+    proposal: Proposal
+    attempts: int = 0
+    outcome: Told | None = None
+    carried: Carried | None = None
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it does not lie in the sweep's present space: the sampler does not see it."""
+        return self.carried is not None and self.carried.point is None
+
+    @property
+    def failure(self) -> Failure | None:
+        """How it failed, if that is its outcome and of this start."""
+        has_failed = self.outcome is not None and self.outcome.state == TrialState.FAIL
+        return self.failures[-1] if has_failed and self.failures else None
+
+
+class SlotStore(Protocol):
+    """What the ledger and the coordinator need of a `StudyStore`."""
+
+    slots: list[FrozenTrial]
+
+    def add(self, slot: int, proposal: Proposal) -> None:
+        """Store the next slot, RUNNING."""
+        ...
+
+    def count_attempt(self, slot: int, attempt: int) -> None:
+        """Store that an attempt is about to begin."""
+        ...
+
+    def tell(self, slot: int, outcome: Told) -> None:
+        """Store how a slot ended."""
+        ...
+
+    def reopen(self, slots: Collection[int]) -> None:
+        """Store that slots which failed are run again."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the database."""
+        ...
+
+
+@dataclass
+class Ledger:
+    """Which slots are open, ended and told.
+
+    Attributes:
+        objectives: Of the sweep.
+        epoch_metric: What a pruner watches; None without one.
+        ask_ahead: How many slots may be in flight.
+        in_order: Whether proposals wait for slot order (reproducible) or take what has ended.
+        carried: Slots of earlier generations by number.
+        hunches: Says what somebody wants tried in a slot, None as a rule.
+        used_up: The last attempt at a slot whose record was put aside, by slot.
+        retried: Slots that failed and are, or were, run again: how many slots were opened before.
+            The proposals of those saw the failure.
+        retried_attempts: Keys of their attempts that no longer end them.
+        slots: Every slot opened so far.
+    """
+
+    study: SlotStore
+    proposer: Proposer
+    records: Sequence[Record]
+    objectives: Sequence[Objective]
+    epoch_metric: str | None
+    ask_ahead: int
+    in_order: bool = True
+    carried: Mapping[int, Carried] = field(default_factory=dict)
+    hunches: Callable[[int], Hunch | None] = lambda slot: None
+    used_up: Mapping[int, int] = field(default_factory=dict)
+    retried: Mapping[int, int] = field(default_factory=dict)
+    retried_attempts: Collection[str] = ()
+    slots: list[Slot] = field(default_factory=list)
+    _shown: set[int] = field(default_factory=set)
+    _shown_failed: set[int] = field(default_factory=set)  # and to be shown again
+    _shown_before: int = 0  # every slot below is shown; `_shown` holds those beyond
+    _told: int = 0
+
+    def __post_init__(self) -> None:
+        self._stored = self.study.slots
+        self._latest = {r.spec.slot: r for r in self.records}  # ordered by attempt: last one wins
+
+    def may_open(self) -> bool:
+        """Whether everything the next proposal must see has ended, and few enough are in flight."""
+        number, last = len(self.slots), len(self.slots) - self.ask_ahead
+        if self.in_order:
+            seen = [last, *(slot for slot in self.retried if slot < last)] if last >= 0 else []
+            return all(self._seen(self.slots[slot], number) is not None for slot in seen)
+        return sum(s.outcome is None for s in self.slots) < self.ask_ahead
+
+    def next_needs_training(self) -> bool:
+        """Whether the next slot has no outcome yet."""
+        number = len(self.slots)
+        record = self._latest.get(number)
+        return record is None or not record.ends_slot
+
+    def open_next(self) -> Slot:
+        """Open the next slot: restored with its outcome, or proposed and stored.
+
+        Raises:
+            Exhausted: The space is used up.
+        """
+        number = len(self.slots)
+        self._show_outcomes(before=number)
+        slot = self._restored(number)
+        if slot is None:
+            slot = Slot(number, self.proposer.propose(self.hunches(number)))
+            self.study.add(number, slot.proposal)
+        self.slots.append(slot)
+        return slot
+
+    def close(self, slot: Slot, record: Record) -> None:
+        """Take the final record of a slot."""
+        slot.outcome = self._outcome(slot, record)
+
+    def tell_ended(self) -> list[Slot]:
+        """Tell the study, in slot order, what has ended.
+
+        Returns:
+            The slots told now: those at the front, up to the first that is still open.
+        """
+        newly = []
+        for slot in self.slots[self._told :]:
+            if slot.outcome is None:
+                break
+            outcome = Told(TrialState.FAIL) if slot.is_outside else slot.outcome
+            self.study.tell(slot.number, outcome)
+            newly.append(slot)
+        self._told += len(newly)
+        return newly
+
+    def _show_outcomes(self, before: int) -> None:
+        """Bring the mirror to the view that the proposal of slot `before` must have."""
+        visible = max(0, before - self.ask_ahead + 1) if self.in_order else before
+        for slot in self.slots[self._shown_before : visible]:
+            outcome = self._seen(slot, before)
+            if slot.number not in self._shown and outcome is not None:
+                if not slot.is_outside:
+                    self.proposer.tell(slot.number, outcome)
+                self._shown.add(slot.number)
+                if outcome is not slot.outcome:
+                    self._shown_failed.add(slot.number)
+        self._show_again(before)
+        while self._shown_before in self._shown:
+            self._shown.remove(self._shown_before)
+            self._shown_before += 1
+
+    def _show_again(self, before: int) -> None:
+        """Show how slots ended that were shown as failed, and have been run again."""
+        for number in sorted(self._shown_failed):
+            slot = self.slots[number]
+            outcome = self._seen(slot, before)
+            if outcome is not None and outcome is slot.outcome:
+                if not slot.is_outside:
+                    self.proposer.tell_again(number, outcome)
+                self._shown_failed.remove(number)
+
+    def _seen(self, slot: Slot, before: int) -> Told | None:
+        """Return the outcome that the proposal of slot `before` is to see; None if it must wait."""
+        has_seen_it_fail = before < self.retried.get(slot.number, 0)
+        return Told(TrialState.FAIL) if has_seen_it_fail else slot.outcome
+
+    def _attempts(self, number: int, record: Record | None) -> int:
+        """Return the number of the last attempt that was begun, recorded or killed before."""
+        stored = self._stored[number].user_attrs if number < len(self._stored) else {}
+        recorded = record.spec.attempt if record else 0
+        return max(int(stored.get(ATTEMPTS, 0)), recorded, self.used_up.get(number, 0))
+
+    def _restored(self, number: int) -> Slot | None:
+        record = self._latest.get(number)
+        slot = self._carried(number) or self._stored_or_recorded(number, record)
+        if slot is None:
+            return None
+        slot.attempts = max(slot.attempts, self._attempts(number, record))
+        if record is not None and record.ends_slot:
+            slot.outcome = self._outcome(slot, record)
+        else:
+            slot.failures = failures_before(self._since_retried(number))
+        return slot
+
+    def _since_retried(self, number: int) -> list[Record]:
+        """Return the attempts at a slot, without those before its cause of failing was mended."""
+        own = [record for record in self.records if record.spec.slot == number]
+        marked = [i for i, record in enumerate(own, 1) if record.spec.key in self.retried_attempts]
+        return own[max(marked, default=0) :]
+
+    def _carried(self, number: int) -> Slot | None:
+        carried = self.carried.get(number)
+        if carried is None:
+            return None
+        shown = self.proposer.carry(carried.proposal.origin, carried.point)
+        if number >= len(self._stored):
+            self.study.add(number, shown)
+        return Slot(number, carried.proposal, carried.attempts, carried=carried)
+
+    def _stored_or_recorded(self, number: int, record: Record | None) -> Slot | None:
+        if number < len(self._stored):
+            proposal = proposal_of_trial(self._stored[number])
+        elif record is not None:  # the study lost its last commits; the record did not
+            proposal = proposal_of_record(record)
+            self.study.add(number, proposal)
+        else:
+            return None
+        self.proposer.restore(proposal)
+        return Slot(number, proposal)
+
+    def _outcome(self, slot: Slot, record: Record) -> Told:
+        outcome = told(record, self.objectives, self.epoch_metric)
+        # What a pruner noted about a trial means something to the pruner of its generation only.
+        return replace(outcome, pruner_attrs=None) if slot.carried else outcome

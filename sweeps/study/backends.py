@@ -1,0 +1,255 @@
+"""Where studies are: a file of the home, or a database that hosts share."""
+
+from __future__ import annotations
+
+import inspect
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import quote
+
+import optuna
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeps.errors import StoreError
+from sweeps.shared import ENGINE_OPTIONS, StorageServer
+from sweeps.workspace.databases import (
+    Patience,
+    check,
+    connect,
+    created_whole,
+    enable_wal,
+    migrate,
+    relax_synchronous,
+    schema_version,
+)
+from sweeps.workspace.failpoints import reached
+from sweeps.workspace.locks import exclusive
+
+# Studies in the SQLite file of a home.
+
+
+BUSY_TIMEOUT_SECONDS: Final = 5
+"""For other sweeps of the same home, which write for milliseconds; `Patience` waits longer."""
+
+
+class SqlitePlace:
+    """The file, see `Place`."""
+
+    unreadable: tuple[type[Exception], ...] = (
+        KeyError, StorageInternalError, SQLAlchemyError, sqlite3.Error,
+    )  # fmt: skip
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self._database.exists()
+
+    def prepare(self, patience: Patience) -> None:
+        """Make the file where it is missing; check it, and bring an older schema up to date.
+
+        A copy is kept before anything is changed. Nothing else is: of a damaged file, of another
+        program's, or of a newer Optuna's.
+
+        Raises:
+            StoreError: It cannot be used; the message says why and what to do.
+        """
+        database = self._database
+        with exclusive(database.parent):  # two processes must not both make it, or migrate it
+            if not database.exists():
+                patience.run(database, lambda: _create(database))
+            check(database, patience)
+            version = schema_version(database, patience, "version_info")
+            known = () if version is None else schema_versions()
+            if version not in known:
+                raise StoreError(
+                    f"{database}: its schema ({version or 'none'}) is not one of Optuna "
+                    f"{optuna.__version__}. It was left as it is. Use the version that wrote it, "
+                    "or move it away and repeat the command: the study is written anew from the "
+                    "records"
+                )
+            _open(database)  # which removes the -wal and -shm that a mere reader leaves
+            if version != known[0]:
+                patience.run(database, lambda: migrate(database, _upgrade))
+
+    def open(self) -> RDBStorage:
+        """Open a file that is prepared."""
+        return _open(self._database)
+
+    def open_to_read(self) -> RDBStorage:
+        """Open it so that nothing is created, migrated or written."""
+        file = f"file:{quote(quote(str(self._database)))}"  # SQLAlchemy reads one, SQLite the other
+        return RDBStorage(
+            f"sqlite:///{file}?mode=ro&uri=true",
+            skip_compatibility_check=True,
+            skip_table_creation=True,
+        )
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give studies other names, all in one transaction."""
+
+        def rename() -> None:
+            with closing(connect(self._database, seconds=0.1)) as connection, connection:
+                for before, after in names.items():
+                    connection.execute(
+                        "UPDATE studies SET study_name = ? WHERE study_name = ?", (after, before)
+                    )
+
+        Patience().write(self._database, rename)
+
+
+def _create(database: Path) -> None:
+    reached("study.begun")
+    with created_whole(database) as new:
+        sqlite3.connect(new).close()
+        enable_wal(new)
+        RDBStorage(f"sqlite:///{new}").engine.dispose()
+        reached("study.made")
+
+
+@cache  # Alembic reads all of the scripts each time
+def schema_versions() -> tuple[str, ...]:
+    """Return the schemas that this Optuna can bring up to date, its own first.
+
+    `RDBStorage.get_all_versions` says the same, of a storage that is open.
+    """
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(Path(inspect.getfile(RDBStorage)).with_name("alembic")))
+    return tuple(script.revision for script in scripts.walk_revisions())
+
+
+def _upgrade(database: Path) -> None:
+    storage = _open(database)
+    storage.upgrade()
+    storage.engine.dispose()
+
+
+def _open(database: Path) -> RDBStorage:
+    storage = RDBStorage(
+        f"sqlite:///{database}",
+        engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}},
+        skip_compatibility_check=True,
+        skip_table_creation=True,
+    )
+    sqlalchemy.event.listen(storage.engine, "connect", relax_synchronous)
+    storage.engine.dispose()  # connections made before the listener was there
+    return storage
+
+
+# Studies in the database that hosts share.
+
+
+_THERE: Final = "SELECT to_regclass('studies')"
+_RENAME: Final = text("UPDATE studies SET study_name = :after WHERE study_name = :before")
+
+
+class ServerPlace:
+    """The database, see `Place`."""
+
+    unreadable: tuple[type[Exception], ...] = (KeyError,)
+    """A server that is away is no empty study: that is said, not passed over."""
+
+    def __init__(self, server: StorageServer) -> None:
+        self._server = server
+        self._address = server.url.render_as_string(hide_password=False)
+
+    def exists(self) -> bool:
+        """Whether Optuna has made its tables."""
+        there = self._server.run(lambda connection: connection.execute(text(_THERE)).scalar())
+        return there is not None
+
+    def prepare(self, patience: Patience) -> None:
+        """Have Optuna make its tables where they are missing; one host does, the others wait.
+
+        Raises:
+            StoreError: The tables are of another version of Optuna, or the server is away.
+        """
+        patience.run(self._server, self._prepare)
+
+    def _prepare(self) -> None:
+        if not self.exists():
+            with self._server.alone():
+                RDBStorage(self._address, engine_kwargs=ENGINE_OPTIONS).engine.dispose()
+        storage = self.open()
+        try:
+            there, known = storage.get_current_version(), schema_versions()
+        finally:
+            storage.engine.dispose()
+        if there != known[0]:
+            advice = (
+                "`optuna storage upgrade` brings it up to date, once nobody uses it"
+                if there in known
+                else "use the version that wrote it"
+            )
+            raise StoreError(
+                f"{self._server}: its schema ({there}) is not that of Optuna "
+                f"{optuna.__version__} ({known[0]}); {advice}"
+            )
+
+    def open(self) -> RDBStorage:
+        """Open a database that is prepared."""
+        return RDBStorage(
+            self._address,
+            engine_kwargs=ENGINE_OPTIONS,
+            skip_compatibility_check=True,
+            skip_table_creation=True,
+        )
+
+    def open_to_read(self) -> RDBStorage:
+        """Open it so that nothing is created or migrated."""
+        return self.open()
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give studies other names, all in one transaction."""
+
+        def rename(connection: Connection) -> None:
+            for before, after in names.items():
+                connection.execute(_RENAME, {"before": before, "after": after})
+
+        self._server.run(rename)
+
+
+Database = Path | StorageServer
+
+
+class Place(Protocol):
+    """What study and doctor need of a database of studies.
+
+    Attributes:
+        unreadable: Errors that say to a reader: there is no such study.
+    """
+
+    unreadable: tuple[type[Exception], ...]
+
+    def exists(self) -> bool:
+        """Whether there may be a study."""
+
+    def prepare(self, patience: Patience) -> None:
+        """Make what is missing and check the rest; may be called by several processes at once."""
+
+    def open(self) -> RDBStorage:
+        """Open it, once it is prepared."""
+
+    def open_to_read(self) -> RDBStorage:
+        """Open it so that nothing is created or migrated."""
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give studies other names, all in one transaction."""
+
+
+def place_of(database: Database) -> Place:
+    """Return how a database of studies is dealt with."""
+    if isinstance(database, Path):
+        return SqlitePlace(database)
+
+    return ServerPlace(database)

@@ -1,0 +1,161 @@
+"""Studies read, written anew from the records, or copied for other programs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from optuna.trial import FrozenTrial
+
+from sweeps.records import Record, SweepInfo
+from sweeps.study.backends import Database, place_of
+from sweeps.study.mirror import told
+from sweeps.study.proposals import Proposal
+from sweeps.study.storage import (
+    ATTEMPTS,
+    StudyStore,
+    delete_study,
+    proposal_of_record,
+    proposal_of_trial,
+)
+from sweeps.workspace.databases import connect
+
+# Reads a study without opening it for writing: creates nothing, migrates nothing.
+
+
+def read_study(database: Database, name: str) -> list[FrozenTrial] | None:
+    """Return the slots of a study in order, None if there is no such study.
+
+    A file that cannot be read has no study; `sweeps.workspace.databases.check` says what ails it.
+    """
+    place = place_of(database)
+    if not place.exists():
+        return None
+    try:
+        storage = place.open_to_read()
+    except place.unreadable:
+        return None
+    try:
+        return storage.get_all_trials(storage.get_study_id_from_name(name))
+    except place.unreadable:
+        return None
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+# Writes a study anew from the records: they are the truth, and Optuna changes no ended trial.
+
+
+_NEW: Final = "{} (new)"
+_OLD: Final = "{} (old)"
+
+
+def rebuild_study(database: Database, info: SweepInfo, records: Sequence[Record]) -> None:
+    """Replace the newest study of a sweep by one that says what the records say.
+
+    Slots without a record are kept as they were proposed, and are open again. What lies behind a
+    slot that nobody knows any more is left to the next start, which proposes it again. The names
+    are changed in one transaction: whenever the process is killed, a whole study has the name.
+
+    Args:
+        database: Where the studies are; made if it is missing.
+        info: The sweep; the caller holds its lock.
+        records: Its records, ordered by slot and attempt.
+
+    Raises:
+        StoreError: The database cannot be written.
+    """
+    new, old = _NEW.format(info.study_name), _OLD.format(info.study_name)
+    stored = {trial.number: trial for trial in read_study(database, info.study_name) or []}
+    for left_half_done in (new, old):
+        delete_study(database, left_half_done)
+    study = StudyStore(database, new, [one.direction for one in info.objectives])
+    for slot, content in _slots(info, stored, records):
+        if isinstance(content, FrozenTrial):
+            study.copy(content)
+        else:
+            study.add(slot, content)
+            own = [r for r in records if r.spec.slot == slot]
+            _settle(study, info, slot, stored.get(slot), own)
+    study.close()
+    place_of(database).rename({info.study_name: old, new: info.study_name})
+    delete_study(database, old)
+
+
+def _slots(
+    info: SweepInfo, stored: dict[int, FrozenTrial], records: Sequence[Record]
+) -> Iterator[tuple[int, Proposal | FrozenTrial]]:
+    """Yield what each slot is made from, until one that neither study nor records know."""
+    known = {record.spec.slot: record for record in records}
+    for slot in range(max([-1, *stored, *known]) + 1):
+        trial, record = stored.get(slot), known.get(slot)
+        if slot < info.first_slot:
+            if trial is None:
+                return  # as it lies in the new space, only the space can tell
+            yield slot, trial
+        elif trial is not None and (record is None or trial.params == dict(record.params)):
+            yield slot, proposal_of_trial(trial)
+        elif record is not None:
+            yield slot, proposal_of_record(record)
+        else:
+            return
+
+
+def _settle(
+    study: StudyStore,
+    info: SweepInfo,
+    slot: int,
+    trial: FrozenTrial | None,
+    records: Sequence[Record],
+) -> None:
+    """Store how often a slot was begun, and how it ended."""
+    counted = int(trial.user_attrs.get(ATTEMPTS, 1)) if trial is not None else 1
+    attempts = max([counted, *(record.spec.attempt for record in records)])
+    if attempts > 1:
+        study.count_attempt(slot, attempts)
+    for record in records:
+        if record.ends_slot:
+            study.tell(slot, told(record, info.objectives))
+
+
+REMARK: Final = "copy: changes are lost"
+"""Stands in the name of each study of a snapshot, where whoever presses a button sees it."""
+
+
+def take_snapshot(database: Path, copy: Path, names: Mapping[str, str]) -> int:
+    """Copy the studies of a home; into a copy that is being read, as well.
+
+    Args:
+        database: The studies; read only, also while a sweep writes into it.
+        copy: Made, or overwritten by one transaction; numbers of studies and trials are the same.
+        names: What to call each study, by its own name; the others are left out.
+
+    Returns:
+        How many studies are in it.
+    """
+    with closing(sqlite3.connect(":memory:")) as between:
+        with closing(connect(database, seconds=5.0, mode="ro")) as source:
+            source.backup(between)
+        count = 0
+        for (name,) in between.execute("SELECT study_name FROM studies").fetchall():
+            if name in names:
+                called = f"{names[name]} ({REMARK})"
+                between.execute(
+                    "UPDATE studies SET study_name = ? WHERE study_name = ?", (called, name)
+                )
+                count += 1
+            else:
+                _forget(between, name)
+        between.commit()
+        with closing(sqlite3.connect(copy)) as target:
+            between.backup(target)
+    return count
+
+
+def _forget(database: sqlite3.Connection, name: str) -> None:
+    """Hide a study: one of an archived sweep, or a generation that is over."""
+    database.execute("DELETE FROM studies WHERE study_name = ?", (name,))

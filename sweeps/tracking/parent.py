@@ -1,0 +1,444 @@
+"""The sweep's side of MLflow: what is handed to the projector, and how the parent run ends."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from sweeps.analysis.data import LoadedSamples, SweepData
+from sweeps.analysis.rows import slot_rows
+from sweeps.analysis.summary import Summary, summarize
+from sweeps.analysis.table import trial_table, write_csv
+from sweeps.capabilities import Examines, Samples
+from sweeps.config.sweep import SweepConfig
+from sweeps.errors import UntrustedError
+from sweeps.experiments.examining import Examiner, TooLittleKept
+from sweeps.experiments.verified_data import PreparedAgain
+from sweeps.home import Home
+from sweeps.progress import Progress
+from sweeps.records import (
+    SWEEP,
+    Conclusions,
+    Ending,
+    Notes,
+    Record,
+    RecordStore,
+    SweepInfo,
+    SweepStatus,
+    heard,
+    is_finalist,
+    leading,
+)
+from sweeps.render.charts.chart import Chart
+from sweeps.render.markdown import render_briefing, render_markdown, render_telling
+from sweeps.runner.control import INTERRUPTIONS, StopRequest
+from sweeps.runner.failures import FAILURES
+from sweeps.runner.ownership import Hold
+from sweeps.tracking.content import TABLE_TAGS, TRIALS_TABLE, SweepNote, table_json
+from sweeps.tracking.front import mark_front
+from sweeps.tracking.outage import IncompleteError
+from sweeps.tracking.pictures import BEST, show_pictures
+from sweeps.tracking.projection import Projection
+from sweeps.tracking.projector import ProjectionReport, Projector
+from sweeps.tracking.registration import project_champion, project_pages
+from sweeps.tracking.runs import KnownSweep
+from sweeps.tracking.view import directions, show_view
+from sweeps.workspace.addresses import redacted
+from sweeps.workspace.provenance import is_mixed
+
+# The files of a run: what it wrote and what is drawn; of a finalist, what it gets wrong, too.
+
+
+FOLDER: Final = "evaluation"
+"""Where, among the files of a run, that lies."""
+
+
+class AttemptFiles:
+    """Makes files from the records of one sweep; called in one thread, the projector's."""
+
+    def __init__(
+        self,
+        info: SweepInfo,
+        store: RecordStore,
+        examiner: Examiner,
+    ) -> None:
+        """Prepare; nothing is loaded yet.
+
+        Args:
+            info: The sweep.
+            store: Its records.
+            examiner: Says what finalists get wrong.
+        """
+        self._info, self._store, self._examiner = info, store, examiner
+
+    def __call__(self, key: str) -> Mapping[str, bytes]:
+        """Return the files of an attempt by name; only what it wrote if it trained no epoch.
+
+        Raises:
+            IncompleteError: What a finalist gets wrong could not be said, such as where its data
+                are gone; has the other files.
+            UntrustedError: The sweep was imported; has what was written while it was trained.
+        """
+        record = self._store.read(key)
+        written = self._store.files(record)
+        if record.result is None or not record.result.history:
+            return written
+        try:
+            experiment = self._examiner.experiment()
+        except UntrustedError as error:
+            raise UntrustedError(str(error), written) from None
+        files = {**written, **experiment.draw(record.spec, record.result)}
+        try:
+            return {**files, **self._evaluation(record)}
+        except Exception as error:
+            what = f"`{FOLDER}/` of trial {record.spec.slot} of {self._info.name}"
+            raise IncompleteError(what, error, files) from error
+
+    def _evaluation(self, record: Record) -> dict[str, bytes]:
+        able = isinstance(self._examiner.experiment(), Examines)
+        if not (able and is_finalist(self._info, record)):
+            return {}
+        try:
+            files = self._examiner.examine(record)
+        except TooLittleKept:  # nor will there be more: a run without them is whole, too
+            return {}
+        return {f"{FOLDER}/{name}": content for name, content in files.items()}
+
+
+# The report of a sweep that has ended, among the files of its parent run.
+
+
+FEWEST_TRIALS: Final = 15
+"""With fewer complete trials a report says little, and would take longer than a quick look does."""
+
+
+def read_whole(
+    store: RecordStore, info: SweepInfo, again: PreparedAgain, records: Sequence[Record]
+) -> tuple[SweepData, Exception | None]:
+    """Return a sweep with the samples it was scored on, or without and why they cannot be had."""
+    data = SweepData.read(info, store, records=records)
+    try:
+        return dataclasses.replace(data, samples=_samples(data.records, again)), None
+    except UntrustedError:
+        return data, None
+    except Exception as error:  # whatever it is (data that are gone): the rest is written first
+        return data, error
+
+
+def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
+    """Return the report and its charts as PNGs, by name; none if the sweep goes on later.
+
+    A function of records and ending alone, so that writing it again changes nothing.
+    """
+    from sweeps.render.reporting import draw_charts, render_report
+    from sweeps.render.sections import report_sections
+
+    if ending.status != "FINISHED" or len(data.ranking) < FEWEST_TRIALS:
+        return {}
+    sections = report_sections(data)
+    charts = draw_charts(sections, _is_plot)
+    page = render_report(data, sections).encode()
+    return {"report.html": page, **{f"plots/{name}": png for name, png in charts.items()}}
+
+
+def _is_plot(chart: Chart) -> bool:
+    """Whether a chart is worth a picture of its own: slices are in the page."""
+    return chart.size != "third"
+
+
+def _samples(records: Sequence[Record], again: PreparedAgain) -> LoadedSamples | None:
+    experiment = again.load()
+    if not isinstance(experiment, Samples) or not records:
+        return None
+    data = again.of(records[0])
+    return LoadedSamples(experiment, data, np.asarray(experiment.validation_labels(data), np.int64))
+
+
+# How a parent run ends: what it says then, its files, the view, the pictures, the champion.
+#
+# All of it is a function of records and ending, so that `sweeps sync` can write it again.
+
+
+def ending_of(store: RecordStore, records: Sequence[Record]) -> Ending:
+    """Return how the last start of a sweep that nobody runs has ended.
+
+    One that was killed could not say so. It is finished if it had all that it was asked for.
+    """
+    done = len({record.spec.slot for record in records if record.ends_slot})
+    is_whole = done >= (store.asked() or 1)
+    return store.ending() or (Ending("FINISHED", None) if is_whole else Ending("KILLED", "killed"))
+
+
+class ParentEnd(NamedTuple):
+    """What a parent run says at its end: a function of records and ending."""
+
+    best: Record | None
+    tags: dict[str, str]
+    note: str
+
+
+def describe_end(
+    info: SweepInfo, records: Sequence[Record], asked: int, ending: Ending
+) -> ParentEnd:
+    """Return what the parent run is to say of a sweep that has ended."""
+    summary = summarize(
+        info,
+        records,
+        asked=asked,
+        seconds=ending.seconds,
+        stopped_by=ending.stopped_by,
+        failure_cause=ending.failure_cause,
+        time_split=ending.time_split,
+    )
+    best = [r for r in records if summary.best and r.spec.slot == summary.best.slot]
+    front = {"front_size": str(len(summary.front))} if info.has_front else {}
+    is_same = info.is_reproducible and not is_mixed(r.environment for r in records)
+    mixed = {} if is_same else {"reproducible": "false"}
+    tags = {
+        **front,
+        **mixed,
+        "failed": str(summary.counts["FAILED"]),
+        "done": str(summary.done),
+        "asked": str(asked),
+        "stopped_by": ending.stopped_by or "",
+    }
+    early = f"The sweep ended early: {ending.error}"
+    return ParentEnd(
+        next((record for record in reversed(best) if record.ends_slot), None),
+        tags,
+        early if ending.error else render_markdown(summary),
+    )
+
+
+def finish(
+    projector: Projector,
+    home: Home,
+    info: SweepInfo,
+    ending: Ending,
+    again: PreparedAgain,
+    *,
+    is_hurried: bool = False,
+) -> None:
+    """Have the parent run ended, then what takes longer: pictures of the best runs, pages.
+
+    Pages take seconds to draw: somebody in a hurry does not wait for them.
+    """
+    store = home.store(info.id)
+    read = cache(store.read_all)  # once for all: no record is written any more
+    projector.finish(lambda runs: end_parent(runs, store, info, ending, again, read()))
+
+    def show(client: Any, sweep: KnownSweep) -> None:
+        best = best_whole(store, info, read())
+        show_pictures(client, sweep, info, best, store.folder)
+
+    projector.finish(lambda runs: runs.arrange(info, show))
+    if not is_hurried:
+        projector.finish(lambda runs: project_pages(runs, store, info, read(), again))
+
+
+def end_parent(
+    projection: Projection,
+    store: RecordStore,
+    info: SweepInfo,
+    ending: Ending,
+    again: PreparedAgain,
+    records: Sequence[Record],
+) -> None:
+    """Write how a sweep ended into its parent run, and register its best model.
+
+    Raises:
+        IncompleteError: All is written, but the report lacks the samples it could show.
+    """
+    end = describe_end(info, records, store.asked() or 0, ending)
+    data, lacking = read_whole(store, info, again, records)
+    told = "".join(map(render_telling, data.tellings))
+    note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
+    finalized = heard(Conclusions(store.folder).finalized)
+    noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)
+    rows = slot_rows(records)
+    table = io.StringIO(newline="")
+    write_csv(rows, table, objectives=info.objectives, space=info.space)
+    report = report_files(data, ending)
+    files = {
+        "trials.csv": table.getvalue().encode(),
+        TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives, space=info.space)),
+        **report,
+    }
+
+    def describe(client: Any, sweep: KnownSweep) -> str:
+        best = best_whole(store, info, records)
+        show_view(client, sweep, info, records, best)
+        mark_front(client, sweep, info, records)
+        return directions(info, sweep, best, note, noted)
+
+    projection.finish_sweep(
+        info,
+        ending.status,
+        {**end.tags, **TABLE_TAGS, **({"winner": finalized.winner} if finalized else {})},
+        projection.arrange(info, describe),
+        best=end.best,
+        files=files,
+        finished_at=max((r.finished_at for r in records), default=info.created_at),
+    )
+    # After the parent has its status, and in one job with it: an error begins the parent anew.
+    project_champion(projection, store, info, records, again)
+    if report and lacking is not None:
+        raise IncompleteError(f"samples in the report of {info.name}", lacking) from lacking
+
+
+def best_whole(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:
+    """Return the best complete trials with their arrays: those whose pictures are shown.
+
+    With several objectives those of the Pareto front come first.
+    """
+    return [store.read(record.spec.key) for record in leading(records, info.objectives)[:BEST]]
+
+
+CLOSE_TIMEOUT_SECONDS: Final = 60.0
+"""How long the end of a sweep waits for MLflow; what is missing then is reported, not lost."""
+
+INTERRUPTED_TIMEOUT_SECONDS: Final = 4.0
+"""The same after Ctrl-C or SIGTERM: whoever asked for the end is waiting for it."""
+
+
+class ParentRun:
+    """Projects one sweep: its parent run and a child run an attempt."""
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        info: SweepInfo,
+        tracking_uri: str,
+        progress: Progress,
+        held: Hold,
+        *,
+        is_away: bool = False,
+    ) -> None:
+        self._held = held
+        self._home, self._info = config.home, info
+        self._store: RecordStore = config.home.store(info.id)
+        self._again = PreparedAgain(lambda: config.experiment, config.data)
+        self._files = AttemptFiles(info, self._store, Examiner(self._again, info.experiment))
+
+        def warn(problem: str) -> None:
+            if not is_away:  # the user has been told
+                progress.note(outage_note(tracking_uri, problem))
+
+        def check() -> None:
+            held.confirm()
+            self._projector.give_way()
+
+        projection = Projection(tracking_uri, config.home.artifacts, self._store.folder, check)
+        note = sweep_note(info, config.limits.trials, is_running=True)
+        self._projector = Projector(projection, info, note, on_outage=warn)
+        self._projector.start()
+
+    def files(self) -> list[Path]:
+        """Return where its runs are; see `Projector.files`."""
+        return self._projector.files
+
+    def catch_up(self, records: Sequence[Record]) -> None:
+        """Project what an earlier start recorded but could not project any more.
+
+        A run whose record was torn, and put aside, is deleted: its trial runs again. So is one
+        that another host began, and lost the sweep before others had its record.
+        """
+        recorded = {record.spec.key for record in records}
+        if recorded or self._held.lease is not None:
+            self._projector.discard(lambda key: key not in recorded)
+        for record in records:
+            key = record.spec.key
+            read = partial(self._store.read, key)
+            self._projector.put(record, self._draw(key), only_if_missing=True, read=read)
+
+    def project(self, record: Record) -> None:
+        """Project an attempt soon; returns at once."""
+        self._projector.put(record, self._draw(record.spec.key))
+
+    def abandon(self, error: BaseException) -> None:
+        """Give the parent run its terminal status when the sweep ends by an exception."""
+        status: SweepStatus = "FAILED" if isinstance(error, Exception) else "KILLED"
+        text = f"{type(error).__name__} {error}".strip()
+        self._end(Ending(status, "error", error=text))
+        self._projector.close(INTERRUPTED_TIMEOUT_SECONDS)
+
+    def leave(self) -> None:
+        """Write nothing more: another host has the sweep. A request under way is waited for."""
+        self._projector.close(CLOSE_TIMEOUT_SECONDS)
+
+    def finish(self, summary: Summary, *, failed: bool, request: StopRequest) -> ProjectionReport:
+        """End the parent run and wait for everything handed over before.
+
+        Args:
+            summary: How the sweep ended.
+            failed: Whether it missed what it was asked to reach.
+            request: A signal shortens the wait.
+
+        Returns:
+            Which runs are missing in MLflow, and why.
+        """
+        status = _status(summary, failed=failed)
+        self._end(
+            Ending(
+                status,
+                summary.stopped_by,
+                summary.seconds,
+                summary.time_split,
+                failure_cause=summary.failure_cause,
+            )
+        )
+        return self._projector.close(
+            CLOSE_TIMEOUT_SECONDS,
+            is_urgent=lambda: request.reason is not None,
+            urgent_seconds=INTERRUPTED_TIMEOUT_SECONDS,
+        )
+
+    def _end(self, ending: Ending) -> None:
+        with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
+            self._store.end(ending)
+        self._projector.end_first(ending.status)
+        if self._held.lease is not None:  # a host that lost it may have been late with a request
+            self.catch_up(self._store.read_all())
+        send_notes(self._projector, self._store)
+        self._info = dataclasses.replace(self._info, checked=self._store.checked())
+        is_hurried = bool(ending.error) or ending.stopped_by in INTERRUPTIONS
+        finish(self._projector, self._home, self._info, ending, self._again, is_hurried=is_hurried)
+
+    def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
+        return partial(self._files, key)
+
+
+def sweep_note(info: SweepInfo, asked: int, *, is_running: bool) -> SweepNote:
+    """Return what the parent run says from the start on."""
+    tags = {"asked": str(asked), "reproducible": str(info.is_reproducible).lower()}
+    return SweepNote(tags=tags, is_running=is_running)
+
+
+def send_notes(projector: Projector, store: RecordStore) -> None:
+    """Have what people noted about trials shown by MLflow; notes that are damaged are reported."""
+    notes = heard(Notes(store.folder).all) or {}
+    for record in store.read_all() if notes.keys() - {SWEEP} else []:
+        text = notes.get(str(record.spec.slot))
+        if text is not None and record.ends_slot:
+            projector.annotate(record.spec.key, text)
+
+
+def outage_note(tracking_uri: str, problem: str) -> str:
+    """Return the one warning about a store that is away."""
+    return (
+        f"MLflow at {redacted(tracking_uri)} cannot be reached ({problem}); the sweep goes on, "
+        "its runs follow later"
+    )
+
+
+def _status(summary: Summary, *, failed: bool) -> SweepStatus:
+    if summary.stopped_by in INTERRUPTIONS:
+        return "KILLED"
+    return "FAILED" if failed or summary.stopped_by == FAILURES else "FINISHED"

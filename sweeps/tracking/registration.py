@@ -1,0 +1,227 @@
+"""Which model MLflow's registry gets: the best trial's, until a sweep is finalised."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import cast
+
+from sweeps.capabilities import Illustrates, Serves
+from sweeps.errors import UntrustedError, UsageError
+from sweeps.experiments.code import EditedCode
+from sweeps.experiments.loading import experiment_folder, recorded_experiment
+from sweeps.experiments.verified_data import PreparedAgain, trained_of
+from sweeps.records import (
+    BLOCK,
+    FINALIST,
+    CodeHistory,
+    Conclusions,
+    Record,
+    RecordError,
+    RecordStore,
+    Report,
+    SweepInfo,
+    confirmed_by,
+    ranked,
+    warn,
+)
+from sweeps.tracking.champion import Champion, model_files
+from sweeps.tracking.outage import IncompleteError
+from sweeps.tracking.projection import Projection
+from sweeps.workspace.files import read_file
+
+
+def illustrate(
+    store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
+) -> Mapping[str, bytes]:
+    """Return the pages by name; none if its experiment draws none, or too little was kept.
+
+    Args:
+        store: The records of the sweep it was trained in.
+        info: That sweep.
+        record: The champion.
+        again: The experiment it was trained by, and its data.
+
+    Raises:
+        UsageError: The experiment cannot be loaded or was edited, or its data cannot be had; or
+            whatever else the experiment raises.
+    """
+    experiment = again.load()
+    if not isinstance(experiment, Illustrates):
+        return {}
+    again.experiment_of(store, info, record)
+    other = choose_beside(store.read_all(), record, info)
+    trained = trained_of(store, info, record)
+    beside = trained_of(store, info, other) if other else None
+    data = again.of(record)
+    try:
+        return experiment.illustrate(data, trained, beside)
+    except ValueError:  # too little was kept, nor will there be more
+        return {}
+
+
+def choose_beside(records: Sequence[Record], champion: Record, info: SweepInfo) -> Record | None:
+    """Return the trial to compare a champion with: a baseline, else the best of the others.
+
+    Of a confirmation it is one on the same block.
+    """
+    others = [
+        record
+        for record in ranked(records, info.direction)
+        if record.spec.slot != champion.spec.slot
+        and record.params.get(BLOCK) == champion.params.get(BLOCK)
+    ]
+    baselines = [record for record in others if _is_baseline(record)]
+    return next(iter(baselines or others), None)
+
+
+def _is_baseline(record: Record) -> bool:
+    named = str(record.params.get(FINALIST, ""))
+    return record.origin.startswith("baseline ") or named.startswith("baseline")
+
+
+# Which model MLflow's registry gets: the best trial's, until a sweep is finalised.
+
+
+def project_champion(
+    projection: Projection,
+    store: RecordStore,
+    info: SweepInfo,
+    records: Sequence[Record],
+    again: PreparedAgain,
+) -> None:
+    """Register the champion's model, if its experiment serves any.
+
+    Args:
+        projection: Where the runs are.
+        store: The sweep's records.
+        info: The sweep.
+        records: All of them.
+        again: Its experiment, loaded only if the trial is not registered yet, and its data.
+    """
+    champion = find_champion(store, info, records, again)
+    if champion is not None:
+        projection.register(info, champion)
+
+
+def project_pages(
+    projection: Projection,
+    store: RecordStore,
+    info: SweepInfo,
+    records: Sequence[Record],
+    again: PreparedAgain,
+) -> None:
+    """Log pages about the champion, if its experiment draws any; arguments as above."""
+    champion = find_champion(store, info, records, again)
+    if champion is not None:
+        projection.register(info, champion, pages=True)
+
+
+def find_champion(
+    store: RecordStore,
+    info: SweepInfo,
+    records: Sequence[Record],
+    again: PreparedAgain,
+    report: Report = warn,
+) -> Champion | None:
+    """Return the winner's training on block 0 of a finalised sweep, the best trial of another one.
+
+    None if no trial is complete, several objectives count, or the sweep only confirms another one;
+    also if what a confirmation chose is damaged: then whatever is registered stays.
+
+    Args:
+        store: The sweep's records.
+        info: The sweep.
+        records: All of them.
+        again: Its experiment and its data.
+        report: Told of what is damaged: a record, or the weights its files are made of.
+    """
+    if info.has_front or confirmed_by(info.directory):
+        return None
+    try:
+        confirmed = _confirmed(store, again.source, report)
+    except RecordError as error:
+        report(str(error))
+        return None
+    if confirmed is not None:
+        return confirmed
+    best = next(iter(ranked(records, info.direction)), None)
+    if best is None or best.objective is None:
+        return None
+
+    return _champion(store, info, best, again, report)
+
+
+def _confirmed(store: RecordStore, source: str | None, report: Report) -> Champion | None:
+    """Return what a confirmation chose; None without one, or if that was deleted.
+
+    Raises:
+        RecordError: That, or the record of its training, is damaged.
+    """
+    finalized = Conclusions(store.folder).finalized()
+    if finalized is None:
+        return None
+    trainings = RecordStore(store.folder.parent / finalized.trained_in)
+    info = trainings.info()
+    if info is None:
+        return None
+    record = trainings.read(finalized.champion)
+    load = partial(recorded_experiment, info, store.folder.parent)
+    again = PreparedAgain(load, source=source)
+    champion = _champion(trainings, info, record, again, report)
+    return dataclasses.replace(champion, confirmation=info)
+
+
+def _champion(
+    store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain, report: Report
+) -> Champion:
+    def files() -> Mapping[str, bytes] | None:
+        try:
+            return _files(store, info, record, again)
+        except RecordError as error:
+            report(str(error))
+            return None
+        except UntrustedError:
+            return None
+        except UsageError as error:  # such as edited code, or weights that were freed
+            warn(f"no model of trial {record.spec.slot} of {info.name} is registered: {error}")
+            return None
+
+    def pages() -> Mapping[str, bytes]:
+        try:
+            return illustrate(store, info, record, again)
+        except (EditedCode, UntrustedError):  # the former is said where it is not registered
+            return {}
+        except Exception as error:
+            what = f"pages about trial {record.spec.slot} of {info.name} (`interactive/`)"
+            raise IncompleteError(what, error) from error
+
+    digest = hashlib.sha256(read_file(store.folder / f"{record.spec.key}.record")).hexdigest()
+    return Champion(record.spec.key, digest, record.objective or 0.0, files, pages)
+
+
+def _files(
+    store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
+) -> Mapping[str, bytes] | None:
+    """Return the model's files, or None where none can be made of the trial.
+
+    Raises:
+        RecordError: Its weights are damaged.
+        UsageError: Its experiment cannot be loaded or was edited, or its weights were freed.
+    """
+    if info.experiment.startswith("__main__:"):
+        return None  # defined in a notebook, where no server can import it
+    experiment = again.load()
+    if not hasattr(experiment, "signature") or not hasattr(experiment, "predict"):
+        return None
+    again.experiment_of(store, info, record)
+    weights = store.weights(record)
+    signature = cast(Serves, experiment).signature(record.model_info)
+    if signature is None:
+        return None
+    recorded = record.environment.get("code")
+    code = CodeHistory(store.folder).same_as(recorded) if recorded else ()
+    folder = experiment_folder(info, store.folder.parent)
+    return model_files(info, record, weights, signature, folder, code)

@@ -1,0 +1,311 @@
+"""Finds, writes and removes runs in MLflow, within what it accepts.
+
+Metrics are equal if key, value, step and timestamp are; parameters and tags if their values are;
+files if their names are. So `log_image`, `log_table` and `log_model`, which invent names and
+versions, are not used.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from sweeps.errors import UsageError
+from sweeps.records.record import SweepInfo
+from sweeps.tracking.content import (
+    MAX_METRICS_PER_BATCH,
+    MAX_PARAMS_PER_BATCH,
+    MAX_TAGS_PER_BATCH,
+    Point,
+    SweepNote,
+    chunks,
+    sweep_tags,
+    write_files,
+)
+from sweeps.tracking.outage import is_outage, one_line
+from sweeps.workspace.failpoints import reached
+
+# Deletes a run that says what no record says; MLflow keeps it in its bin.
+
+
+_MARK: Final = " (discarded)"
+
+
+def discard_run(client: Any, run_id: str) -> None:
+    """Delete a run so that nobody takes it for an attempt's again.
+
+    Killed half-way, it leaves a run of an attempt that has no record, and is discarded once more.
+
+    Args:
+        client: The `MlflowClient`.
+        run_id: A run that is not deleted.
+    """
+    run = client.get_run(run_id)
+    key = run.data.tags.get("trial", "").removesuffix(_MARK)
+    client.set_tag(run_id, "trial", key + _MARK)  # while it can be: a deleted run takes no tags
+    if run.info.status == "RUNNING":
+        client.set_terminated(run_id, "KILLED")
+    client.delete_run(run_id)
+
+
+def is_discarded(run: Any) -> bool:
+    """Whether a run is one that must not be restored when its attempt is projected again."""
+    is_deleted: bool = run.info.lifecycle_stage == "deleted"
+    return is_deleted and run.data.tags.get("trial", "").endswith(_MARK)
+
+
+# Finds experiments and runs by name and tag, and settles on one where there are several.
+#
+# MLflow takes no id from a client, so that a lost reply or a second projector can double a run:
+# whoever looks next keeps the oldest and deletes the rest.
+
+
+_PAGE: Final = 1000
+_CREATIONS: Final = 3
+
+
+def find_or_create_experiment(client: Any, name: str, artifact_folder: Path | None) -> str:
+    """Return the id of the active experiment of that name, restoring a deleted one.
+
+    Args:
+        client: The `MlflowClient`.
+        name: The experiment's name.
+        artifact_folder: Where its files go, absolute; None leaves it to the server.
+    """
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        location = artifact_folder.as_uri() if artifact_folder else None
+        try:
+            created = str(client.create_experiment(name, location))
+        except MlflowException:
+            # Another process may have been faster, or the reply to our own request was lost.
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+        else:
+            reached("experiment.created")
+            return created
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
+
+
+def find_or_create_parent(client: Any, info: SweepInfo, experiment_id: str) -> str:
+    """Return the id of a sweep's parent run."""
+    identity = {"sweep_id": info.id, "kind": "sweep"}
+    kept = keep_one(client, list(search(client, experiment_id, identity)))
+    if kept is not None:
+        return str(kept.info.run_id)
+    reached("parent.begun")
+    return create_run(
+        client,
+        experiment_id,
+        identity,
+        lambda: client.create_run(
+            experiment_id, info.created_at, sweep_tags(info, SweepNote()), info.name
+        ),
+        "parent.created",
+    )
+
+
+def create_run(
+    client: Any,
+    experiment_id: str,
+    identity: Mapping[str, str],
+    create: Callable[[], object],
+    point: str,
+) -> str:
+    """Create a run, and return the id of the one that has these tags then.
+
+    It is looked up: a repeated request or a second projector may have made another one, and all
+    must agree on which stays. A request that failed may have arrived, and is repeated only if not.
+
+    Args:
+        client: The `MlflowClient`.
+        experiment_id: Where it is to be.
+        identity: Tags by which the run is known.
+        create: Asks for it.
+        point: Fail-point that is reached after that.
+    """
+    trouble: Exception = RuntimeError("MLflow does not find a run that it has just created")
+    for _ in range(_CREATIONS):
+        try:
+            create()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            trouble = error
+        else:
+            reached(point)
+        kept = keep_one(client, list(search(client, experiment_id, identity)))
+        if kept is not None:
+            return str(kept.info.run_id)
+    raise trouble
+
+
+def search(client: Any, experiment_id: str, tags: Mapping[str, str]) -> Iterator[Any]:
+    """Yield every run with these tags, deleted ones included, oldest first."""
+    from mlflow.entities import ViewType
+
+    condition = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
+    token: str | None = None
+    while True:
+        order = ["attributes.start_time ASC"]
+        page = client.search_runs(
+            [experiment_id], condition, ViewType.ALL, _PAGE, order, page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def keep_one(client: Any, runs: Sequence[Any]) -> Any | None:
+    """Return the run to go on with: the oldest one, finished before unfinished; delete the rest.
+
+    A run somebody deleted is restored if there is no other, so that its address stays good.
+    """
+    active = [run for run in runs if run.info.lifecycle_stage == "active"]
+    if not active and runs:
+        kept = min(runs, key=_age)
+        client.restore_run(kept.info.run_id)
+        return kept
+    ranked = sorted(active, key=_age)
+    for duplicate in ranked[1:]:
+        client.delete_run(duplicate.info.run_id)
+    return ranked[0] if ranked else None
+
+
+def _age(run: Any) -> tuple[bool, int, str]:
+    return run.info.status == "RUNNING", run.info.start_time, run.info.run_id
+
+
+def find_children(client: Any, experiment_id: str, sweep_id: str) -> dict[str, Any]:
+    """Return the child runs of a sweep by `<slot>-<attempt>`, doubled ones reduced to one."""
+    found: dict[str, list[Any]] = {}
+    for run in search(client, experiment_id, {"sweep_id": sweep_id, "kind": "trial"}):
+        if not is_discarded(run):
+            found.setdefault(run.data.tags["trial"], []).append(run)
+    return {key: run for key, runs in found.items() if (run := keep_one(client, runs))}
+
+
+def attempt_of_run(tracking_uri: str, run_id: str) -> tuple[str, str]:
+    """Return the id of the sweep and the key of the attempt that a run shows.
+
+    Raises:
+        UsageError: There is no such run, or it shows no trial of ours.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from sweeps.tracking.store import close_client, open_client
+
+    client = open_client(tracking_uri)
+    try:
+        tags = client.get_run(run_id).data.tags
+    except MlflowException as error:
+        raise UsageError(f"run {run_id}: {one_line(error)}") from None
+    finally:
+        close_client(client)
+    if tags.get("kind") != "trial":
+        raise UsageError(f"run {run_id} is no trial of a sweep")
+    return tags["sweep_id"], tags["trial"]
+
+
+# What a projection knows of a sweep's runs, until an error says the store may have changed.
+
+
+UNDRAWN: Final = "undrawn"
+"""Tag of a run that lacks files which could not be made; also its status where completeness is
+judged."""
+ORPHANED: Final = "orphaned"
+"""Status of a run under a parent that is no more, where completeness is judged."""
+
+
+@dataclass
+class KnownSweep:
+    """What is known of one sweep's runs.
+
+    Attributes:
+        children: Key of an attempt -> run id and status.
+        columns: Parameters seen so far: columns of the sweep's view.
+    """
+
+    experiment_id: str
+    parent_id: str
+    children: dict[str, tuple[str, str]] = field(default_factory=dict)
+    columns: set[str] = field(default_factory=set)
+
+
+class ForgetOnError:
+    """Forgets what was known of a sweep when a call fails: the store may have changed."""
+
+    def __init__(self, sweeps: dict[str, KnownSweep], sweep_id: str) -> None:
+        self._sweeps, self._sweep_id = sweeps, sweep_id
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._sweeps.pop(self._sweep_id, None)
+
+
+def status_of(run: Any, parent_id: str) -> str:
+    """Return a run's status; what still lacks something never has the one it is to end with."""
+    if run.data.tags.get(UNDRAWN) == "true":
+        return UNDRAWN
+    is_child = run.data.tags.get("mlflow.parentRunId") == parent_id
+    return standing(str(run.info.status), run.data.tags) if is_child else ORPHANED
+
+
+def standing(status: str, tags: Mapping[str, str]) -> str:
+    """Return a run's status; of an attempt that was tried again also that."""
+    return f"{status}, retried" if tags.get("retried") else status
+
+
+def log_values(
+    client: Any,
+    run_id: str,
+    params: Mapping[str, str] | None = None,
+    metrics: Iterable[Point] = (),
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Send everything in as few batches as the limits allow: one for an ordinary trial."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    groups = [
+        list(chunks([Metric(*point) for point in metrics], MAX_METRICS_PER_BATCH)),
+        list(chunks([Param(*item) for item in (params or {}).items()], MAX_PARAMS_PER_BATCH)),
+        list(chunks([RunTag(*item) for item in (tags or {}).items()], MAX_TAGS_PER_BATCH)),
+    ]
+    for number in range(max(len(group) for group in groups)):
+        batch = [group[number] if number < len(group) else () for group in groups]
+        client.log_batch(run_id, *batch)
+
+
+def log_files(
+    client: Any, run_id: str, files: Mapping[str, bytes], scratch: Path | None = None
+) -> None:
+    """Put files into a run by name.
+
+    Args:
+        client: The `MlflowClient`.
+        run_id: The run.
+        files: Content by name.
+        scratch: Folder they lie in on their way, under a name that ends in `.tmp`; None: the
+            system's.
+
+    Raises:
+        ValueError: A name is absolute or leads out of the run.
+    """
+    if not files:
+        return
+    with tempfile.TemporaryDirectory(".tmp", ".files-", scratch) as folder:
+        write_files(Path(folder), files)
+        for name in files:  # a request each, so that the client is asked before each
+            within = str(PurePosixPath(name).parent)
+            client.log_artifact(run_id, f"{folder}/{name}", None if within == "." else within)

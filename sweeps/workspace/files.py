@@ -1,0 +1,265 @@
+"""Files of a home: written whole or not at all, read in bounded memory."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Any, Final
+
+from sweeps.errors import StoreError
+from sweeps.workspace.failpoints import reached
+
+
+def write_atomically(path: Path, data: bytes, what: str) -> None:
+    """Write `data` to `path`: temporary file beside it, fsync, rename, fsync of the folder.
+
+    Args:
+        path: The file; what it holds already is replaced.
+        data: Its contents.
+        what: First part of the names of its fail-points.
+
+    Raises:
+        StoreError: It cannot be written: no space, no permission, no such folder any more.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        reached(f"{what}.begun")
+        with temporary.open("wb") as file:
+            reached(f"{what}.opened")
+            file.write(data)
+            file.flush()
+            reached(f"{what}.written")
+            os.fsync(file.fileno())
+        reached(f"{what}.synced")
+        temporary.replace(path)
+        reached(f"{what}.renamed")
+        sync_folder(path.parent)
+        reached(f"{what}.done")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what a killed process had not yet given its name; only for who keeps others out."""
+    for path in folder.glob(".*.tmp"):
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove whatever lies there: a file, a pipe, a link, or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, if it is not there.
+
+    Raises:
+        StoreError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """Return what to say of a file or folder that cannot be written."""
+    return StoreError(
+        f"{path}: cannot be written ({error.strerror}); make room, or the folder writable. "
+        "Recorded trials are safe, and the same command goes on"
+    )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder as safe as what the files hold."""
+    # Without this the rename itself may be lost with the power.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# Reads files that anybody may have written: regular files only, and in bounded memory.
+#
+# An archive is refused by the sizes it declares before anything of it is unpacked, and no more than
+# those is unpacked; JSON by what its values would take before it is parsed. So reading one file
+# takes `MOST_MEMORY` bytes, or four times the size of the file where that is more.
+
+
+MOST_MEMORY: Final = 512 * 2**20
+"""Bytes that reading one file takes: its contents, and the copies that are made on the way."""
+MOST_UNPACKED: Final = MOST_MEMORY // 4
+"""Bytes that an archive unpacks to; or four times its own size, if that is more."""
+MOST_PARSED: Final = MOST_MEMORY // 2
+"""Bytes that the values of a JSON document take."""
+DEEPEST: Final = 100
+"""Levels of a JSON document."""
+_COSTS: Final = {b",": 40, b"[": 65, b"{": 65, b":": 140, b'"': 28}
+"""Bytes that Python's objects take for each of these characters, measured, rounded up."""
+_WIDEST: Final = re.compile(rb"[\xf0-\xff]")
+_GARBLED: Final = (
+    ValueError, TypeError, AttributeError, KeyError, OSError, EOFError, NotImplementedError,
+    RuntimeError, SyntaxError, MemoryError, OverflowError, struct.error, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
+_PIECE: Final = 2**20
+
+
+class FormatError(ValueError):
+    """The bytes are not what they are to be: torn, altered, or more than is ever read."""
+
+
+class NoFileError(OSError):
+    """A folder, a pipe, a socket or a device lies where a file is to be."""
+
+    strerror: str
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a regular file to be read, without waiting for a pipe that nobody writes into.
+
+    Raises:
+        NoFileError: It is something else.
+        OSError: It cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            raise _no_file(path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_file(path)
+    return os.fdopen(descriptor, "rb")
+
+
+def read_file(path: Path, most: int | None = None) -> bytes:
+    """Return the contents of a regular file.
+
+    Raises:
+        FormatError: It has more than `most` bytes.
+        NoFileError: It is something else.
+        OSError: It cannot be read.
+    """
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise FormatError(f"it has {size} bytes, and may have {most}")
+        return file.read(-1 if most is None else most)
+
+
+def parse_json(text: bytes | bytearray) -> Any:
+    """Return the value of a JSON document.
+
+    Raises:
+        ValueError: It is none, is nested too deep, or its values would take too much memory.
+    """
+    if is_too_much(text):
+        raise FormatError(f"its values would take more than {MOST_PARSED >> 20} MB of memory")
+    try:
+        value = json.loads(text.decode("utf-8"))
+    except RecursionError:
+        raise FormatError("nested without an end") from None
+    if text.count(b"[") + text.count(b"{") > DEEPEST and _is_deep(value):
+        raise FormatError(f"nested more than {DEEPEST} levels deep")
+    return value
+
+
+def is_too_much(text: bytes | bytearray, most: int = MOST_PARSED) -> bool:
+    """Whether the values of a JSON document would take more memory than `most` bytes."""
+    # The decoded text, and the texts in it: as many bytes a character as the widest one needs.
+    copies = 2 if text.isascii() else 8 if _WIDEST.search(text) else 4
+    values = sum(text.count(character) * cost for character, cost in _COSTS.items())
+    return len(text) * copies + values > most
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        inner = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [child for one in inner for child in one if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+@contextmanager
+def opened_archive(file: IO[bytes], what: str = "archive") -> Iterator[zipfile.ZipFile]:
+    """Open an archive, or a file in memory that is one.
+
+    Raises:
+        FormatError: It is none, torn, or packed as none of ours is.
+    """
+    with ExitStack() as stack:
+        with reading(what):
+            archive = stack.enter_context(zipfile.ZipFile(file))
+        # Other methods cannot be unpacked piece by piece.
+        methods = {member.compress_type for member in archive.infolist()}
+        if methods - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise FormatError("it is packed in a way that none of ours is")
+        yield archive
+
+
+def check_unpacked(archive: zipfile.ZipFile, file: IO[bytes]) -> None:
+    """Refuse an archive whose members say that together they are more than may be unpacked.
+
+    Raises:
+        FormatError: They do.
+    """
+    most = max(MOST_UNPACKED, 4 * file.seek(0, os.SEEK_END))
+    if sum(member.file_size for member in archive.infolist()) > most:
+        raise FormatError(f"it unpacks to more than {most >> 20} MB")
+
+
+def unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Return a member, of which no more is unpacked than it says that it is.
+
+    Raises:
+        FormatError: It is torn.
+    """
+    with reading(), archive.open(member) as packed:
+        return packed.read(member.file_size + 1)
+
+
+def pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield a member piece by piece.
+
+    Raises:
+        FormatError: It is torn.
+    """
+    with reading(), archive.open(member) as packed:
+        while piece := packed.read(_PIECE):
+            yield piece
+
+
+@contextmanager
+def reading(what: str = "archive") -> Iterator[None]:
+    """Make one error of everything that NumPy and zipfile say of bytes that are no archive."""
+    try:
+        yield
+    except FormatError:
+        raise
+    except _GARBLED as error:
+        raise FormatError(f"no whole {what}: {error or 'it ends too early'}") from None
+
+
+def _no_file(path: Path) -> NoFileError:
+    return NoFileError(errno.EINVAL, "it is a folder, a pipe or a device, and no file", str(path))
