@@ -223,13 +223,13 @@ class Sweep:
 
     def history(self) -> pd.DataFrame:
         """Return per-epoch metrics in long form; see `sweeps.history`."""
-        from sweeps.analysis.frames import history_frame
+        from sweeps.analysis.table import history_frame
 
         return history_frame(self.home.store(self.info.id).read_all())
 
     def confusion(self, trial: int | None = None, epoch: int | None = None) -> pd.DataFrame:
         """Return the confusion counts of a trial; see `sweeps.confusion`."""
-        from sweeps.analysis.frames import confusion_frame
+        from sweeps.analysis.table import confusion_frame
 
         chosen = self.best() if trial is None else self.trial(trial)
         return confusion_frame(chosen.record, epoch)
@@ -241,7 +241,7 @@ class Sweep:
             file: The page.
             figures: Folder, made if need be, that gets every chart as a PNG.
         """
-        from sweeps.analysis.reading import read_sweep
+        from sweeps.analysis.data import read_sweep
         from sweeps.render.reporting import draw_charts, render_report
         from sweeps.render.sections import report_sections
 

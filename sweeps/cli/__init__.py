@@ -12,29 +12,23 @@ import typer
 from typer.core import TyperGroup
 
 from sweeps.cli.cluster import app as cluster_app
-from sweeps.cli.comparing import compare
 from sweeps.cli.console import complaining_of_damage, open_streams
+from sweeps.cli.control import cancel, pause, resume, status, stop, watch
 from sweeps.cli.dashboard import dashboard
 from sweeps.cli.doctor import doctor
 from sweeps.cli.ensembles import ensemble
-from sweeps.cli.examining import examine
-from sweeps.cli.exporting import export
 from sweeps.cli.finalizing import finalize
 from sweeps.cli.init import init
 from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share, trust
 from sweeps.cli.options import pasteable, with_storage
 from sweeps.cli.plan import plan, schema
-from sweeps.cli.replaying import replay
-from sweeps.cli.reporting import report
-from sweeps.cli.results import best, list_sweeps, trials
+from sweeps.cli.recorded import examine, export, replay
+from sweeps.cli.results import best, compare, list_sweeps, report, trials
 from sweeps.cli.retrying import retry
 from sweeps.cli.run import run
-from sweeps.cli.serving import serve_tracking
-from sweeps.cli.steering import cancel, pause, resume, stop
+from sweeps.cli.servers import serve_tracking, ui
 from sweeps.cli.sync import sync
 from sweeps.cli.trying import try_point
-from sweeps.cli.ui import ui
-from sweeps.cli.watching import status, watch
 from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
 from sweeps.wording import printable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeps.cli.mlflow_server import LOOPBACK, check_port, name_in_url, say, signals_exit
 from sweeps.cli.options import parse_options
+from sweeps.cli.servers import LOOPBACK, check_port, name_in_url, say, signals_exit
 from sweeps.config.policies import usable_cores
 from sweeps.errors import UsageError
 from sweeps.executors.dask.fleet import check_resources, in_words

@@ -1,4 +1,4 @@
-"""Where commands print: a terminal, a file, or a pipe whose reader may go away."""
+"""Opening a page in the reader's browser, where there is a reader with a screen."""
 
 from __future__ import annotations
 
@@ -6,13 +6,41 @@ import io
 import os
 import sys
 import warnings
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 
 from sweeps.records import DamagedRecordWarning
+
+# Opening a page in the reader's browser, where there is a reader with a screen.
+
+
+BrowserOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--browser/--no-browser",
+        help="Open the page in a browser (default: in a terminal on a machine with a screen).",
+    ),
+]
+
+
+def wants_browser(asked: bool | None) -> bool:
+    """Return what was asked for; else whether somebody looks at a terminal beside a screen."""
+    if asked is not None:
+        return asked
+    has_screen = sys.platform in {"darwin", "win32"} or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+    return has_screen and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ
+
+
+def open_page(address: str) -> None:
+    """Open a page; a browser that is not there is no reason to stop."""
+    webbrowser.open(address)
 
 
 def open_streams() -> None:

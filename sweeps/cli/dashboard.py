@@ -14,9 +14,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import typer
 
-from sweeps.cli.browsing import BrowserOption, open_page, wants_browser
-from sweeps.cli.mlflow_server import LOOPBACK, check_port, name_in_url, say, signals_exit
+from sweeps.cli.console import BrowserOption, open_page, wants_browser
 from sweeps.cli.options import HomeOption
+from sweeps.cli.servers import LOOPBACK, check_port, name_in_url, say, signals_exit
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 
 from sweeps.cli.finalizing import tell
 from sweeps.cli.options import HomeOption, JsonOption, SweepNamesArgument
-from sweeps.cli.reporting import DataOption
+from sweeps.cli.results import DataOption
 
 if TYPE_CHECKING:
     from sweeps.confirm.ensembles import Ensembles

@@ -17,7 +17,7 @@ from sweeps.cli.options import (
     SweepNamesArgument,
     TrackingOption,
 )
-from sweeps.cli.reporting import DataOption
+from sweeps.cli.results import DataOption
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _show(result: FinalizeResult) -> None:
 def tell(tellings: Sequence[Telling]) -> None:
     """Print what was found out."""
     from sweeps.cli.console import Terminal
-    from sweeps.render.sections.finalized import telling_section
+    from sweeps.render.sections.verdict import telling_section
     from sweeps.render.terminal import render_sections
 
     if tellings:

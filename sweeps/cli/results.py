@@ -1,4 +1,4 @@
-"""`sweeps list`, `best`, `trials`: what sweeps have found; reads only, needs no TensorFlow."""
+"""`sweeps list`, `best`, `trials`, `compare`, `report`: reads only, and needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,14 +10,105 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
+from sweeps.cli.console import complain
 from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
 from sweeps.errors import UsageError
+from sweeps.workspace.names import trial_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from sweeps.analysis.rows import SlotRow
     from sweeps.records import SweepInfo
+
+
+# `sweeps report`: a sweep as one HTML page; reads only, needs no TensorFlow.
+
+
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="SOURCE", help="Its data, if not the experiment's own."),
+]
+
+
+def report(
+    name: SweepArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: NAME.html.")
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write every chart as a PNG.")
+    ] = None,
+    data: DataOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Write a sweep as one HTML page that works offline: who won, how sure that is, what next."""
+    from sweeps.analysis.data import read_sweep
+    from sweeps.home import Home
+    from sweeps.render.reporting import draw_charts, render_report
+    from sweeps.render.sections import report_sections
+
+    found = Home.resolve(home)
+    info = found.get(name)
+    read = read_sweep(info, found.store(info.id), data, complain)
+    if not read.records:
+        raise UsageError(f"sweep {read.info.name!r} has no trial yet: nothing to report")
+    path = output or Path(f"{read.info.name}.html")
+    sections = report_sections(read)
+    write(path, render_report(read, sections).encode())
+    if figures is not None:
+        for file, png in draw_charts(sections).items():
+            write(figures / file, png)
+        print(f"charts in {figures}")
+    print(path)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file, making its folder.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+# `sweeps compare`: sweeps or trials side by side; reads only, needs no TensorFlow.
+
+
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="A B...", help="NAME: the best of a sweep; NAME:7: a trial of it."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write an HTML page.")
+    ] = None,
+    data: DataOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare sweeps (each by its best trial) or trials: what differs, by how much, how surely."""
+    from sweeps.cli.console import Terminal
+    from sweeps.home import Home
+    from sweeps.render.comparing import compare as put_side_by_side
+    from sweeps.render.comparing import comparison, render_comparison
+    from sweeps.render.terminal import render_sections
+
+    found = Home.resolve(home)
+    asked = [(found.get(name), number) for name, number in map(trial_of, names)]
+    trials = [(info, found.store(info.id), number) for info, number in asked]
+    contestants = put_side_by_side(trials, data, complain).contestants
+    if as_json:
+        print(json.dumps([{"label": c.label, **c.row.to_dict()} for c in contestants], indent=1))
+    elif output is None:
+        Terminal().print(render_sections(comparison(contestants)), crop=False)
+    if output is not None:
+        write(output, render_comparison(contestants).encode())
+        print(output)
 
 
 WIDE_CHARACTERS: Final = 100

@@ -22,7 +22,7 @@ from sweeps.cli.options import (
     WorkersOption,
     parse_retries,
 )
-from sweeps.cli.reporting import DataOption
+from sweeps.cli.results import DataOption
 from sweeps.config.options import RunOptions
 
 if TYPE_CHECKING:

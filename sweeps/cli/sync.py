@@ -12,7 +12,7 @@ import typer
 
 from sweeps.cli.exit_codes import OK, TRACKING_INCOMPLETE
 from sweeps.cli.options import HomeOption, JsonOption, SweepsArgument
-from sweeps.cli.reporting import DataOption
+from sweeps.cli.results import DataOption
 from sweeps.tracking.projector import PARENT
 
 if TYPE_CHECKING:

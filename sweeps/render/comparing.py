@@ -8,19 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.analysis.data import SweepData
+from sweeps.analysis.data import SweepData, read_sweep
 from sweeps.analysis.paired_differences import Difference, paired_difference, rightness
-from sweeps.analysis.reading import read_sweep
 from sweeps.analysis.rows import SlotRow
 from sweeps.analysis.summary import NOT_CONFIRMED
 from sweeps.errors import UsageError
 from sweeps.records import Record, RecordStore, SweepInfo
 from sweeps.records.confusion import best_confusion, class_names
-from sweeps.render.charts.chart import Axis, Chart, Line, Mark
-from sweeps.render.charts.palette import COMPARED
+from sweeps.render.charts.chart import COMPARED, Axis, Chart, Line, Mark
 from sweeps.render.page import render_page
 from sweeps.render.section import Block, Section, Table, Text
-from sweeps.render.sections.confusion import confusion_chart, difference_chart, recall_chart
+from sweeps.render.sections.classes import confusion_chart, difference_chart, recall_chart
 from sweeps.wording import format_difference, format_metric, format_value
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ Records are the truth. Each module checks one thing and says in plain lines what
 `repairing.py` makes the others agree with the records.
 """
 
+from sweeps.manage.doctor.evidence import Problem, Repair
 from sweeps.manage.doctor.examining import Diagnosis, examine_home, examine_sweep
-from sweeps.manage.doctor.problem import Problem, Repair
 
 __all__ = ["Diagnosis", "Problem", "Repair", "examine_home", "examine_sweep"]

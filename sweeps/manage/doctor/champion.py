@@ -7,8 +7,7 @@ from functools import partial
 
 from sweeps.experiments.loading import recorded_experiment
 from sweeps.experiments.verified_data import PreparedAgain
-from sweeps.manage.doctor.evidence import Evidence
-from sweeps.manage.doctor.problem import Problem, Repair
+from sweeps.manage.doctor.evidence import Evidence, Problem, Repair
 from sweeps.tracking.champion import FOLDER, Champion, model_name
 from sweeps.tracking.registration import find_champion
 

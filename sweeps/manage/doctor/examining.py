@@ -10,8 +10,7 @@ from sweeps.errors import StoreError
 from sweeps.experiments.code import edited_files
 from sweeps.home import Home
 from sweeps.manage.doctor import champion, leftovers, runs, side_files, study
-from sweeps.manage.doctor.evidence import Evidence, gather
-from sweeps.manage.doctor.problem import Problem, Repair
+from sweeps.manage.doctor.evidence import Evidence, Problem, Repair, gather
 from sweeps.records import RecordError, SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.workspace.databases import Patience, check

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps.home import Home
-from sweeps.manage.doctor.evidence import Evidence
-from sweeps.manage.doctor.problem import Problem, Repair
+from sweeps.manage.doctor.evidence import Evidence, Problem, Repair
 from sweeps.records import RecordError
 from sweeps.workspace.files import open_file
 from sweeps.workspace.locks import holder_in

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sweeps.home import Home
 from sweeps.manage.doctor import side_files
+from sweeps.manage.doctor.evidence import Problem, Repair
 from sweeps.manage.doctor.examining import Diagnosis, examine_home, examine_sweep
 from sweeps.manage.doctor.leftovers import half_made
-from sweeps.manage.doctor.problem import Problem, Repair
 from sweeps.records import SweepInfo, recover
 from sweeps.runner.ownership import Hold, hold
 from sweeps.study.copies import rebuild_study

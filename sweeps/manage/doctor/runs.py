@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from sweeps.manage.doctor.evidence import Evidence
-from sweeps.manage.doctor.problem import Problem, Repair
+from sweeps.manage.doctor.evidence import Evidence, Problem, Repair
 from sweeps.records import Record, RecordError, leading
 from sweeps.records.confusion import WORST
 from sweeps.tracking.content import (

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sweeps.home import Home
-from sweeps.manage.doctor.evidence import Evidence
-from sweeps.manage.doctor.problem import Problem, Repair
+from sweeps.manage.doctor.evidence import Evidence, Problem, Repair
 from sweeps.records import (
     DamagedFileError,
     Hunches,

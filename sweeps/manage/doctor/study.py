@@ -7,8 +7,7 @@ from itertools import count
 
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.manage.doctor.evidence import Evidence
-from sweeps.manage.doctor.problem import Problem, Repair
+from sweeps.manage.doctor.evidence import Evidence, Problem, Repair
 from sweeps.records import Record, SweepInfo
 from sweeps.study.mirror import told
 

@@ -11,8 +11,18 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any, Final
 
-from sweeps.render.charts.chart import Axis, Bars, Chart, Heatmap, Line, Parallel, Points
-from sweeps.render.charts.palette import COUNTS, DIFFERENCES, SEQUENCE
+from sweeps.render.charts.chart import (
+    COUNTS,
+    DIFFERENCES,
+    SEQUENCE,
+    Axis,
+    Bars,
+    Chart,
+    Heatmap,
+    Line,
+    Parallel,
+    Points,
+)
 
 HEIGHTS: Final = {"wide": 380, "half": 340, "third": 260}
 _ROW_PIXELS: Final = 30

@@ -6,8 +6,19 @@ import io
 from functools import singledispatch
 from typing import Any, Final
 
-from sweeps.render.charts.chart import Axis, Bars, Chart, Heatmap, Line, Parallel, Points
-from sweeps.render.charts.palette import COLORS, COUNTS, DIFFERENCES, SEQUENCE
+from sweeps.render.charts.chart import (
+    COLORS,
+    COUNTS,
+    DIFFERENCES,
+    SEQUENCE,
+    Axis,
+    Bars,
+    Chart,
+    Heatmap,
+    Line,
+    Parallel,
+    Points,
+)
 
 SIZES: Final = {"wide": (10.0, 4.4), "half": (6.4, 4.4), "third": (4.6, 3.6)}
 """Width and height in inches."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sweeps.render.charts.chart import COLORS
 from sweeps.render.charts.interactive import figure
-from sweeps.render.charts.palette import COLORS
 from sweeps.render.section import Block, Section
 
 _HERE: Final = Path(__file__).parent

@@ -5,17 +5,16 @@ from __future__ import annotations
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.importance import importances
 from sweeps.render.section import Section
-from sweeps.render.sections.confusion import confusion_section
-from sweeps.render.sections.curves import curves_section
-from sweeps.render.sections.finalized import telling_section
-from sweeps.render.sections.history import history_section
-from sweeps.render.sections.mistakes import mistakes_section
+from sweeps.render.sections.classes import confusion_section, mistakes_section
 from sweeps.render.sections.parameters import importance_section, parameters_section
-from sweeps.render.sections.pareto import pareto_section
 from sweeps.render.sections.reproduce import reproduce_section
-from sweeps.render.sections.trials import trials_section
-from sweeps.render.sections.trouble import trouble_section
-from sweeps.render.sections.verdict import verdict_section
+from sweeps.render.sections.trials import (
+    curves_section,
+    history_section,
+    trials_section,
+    trouble_section,
+)
+from sweeps.render.sections.verdict import pareto_section, telling_section, verdict_section
 
 
 def report_sections(data: SweepData) -> list[Section]:

@@ -12,7 +12,7 @@ from sweeps.analysis.importance import RELIABLE_FROM, Importance
 from sweeps.analysis.rows import SlotRow
 from sweeps.render.charts.chart import Axis, Bars, Chart, Dimension, Parallel, Points
 from sweeps.render.section import Block, Section, Text
-from sweeps.render.sections.history import trial_text
+from sweeps.render.sections.trials import trial_text
 from sweeps.wording import format_value
 
 _MOST_SLICES = 12

@@ -1,14 +1,248 @@
-"""Every trial, to be sorted and searched."""
+"""Trials of a sweep: the objective over time, learning curves, every trial, trouble and time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.rows import SlotRow
-from sweeps.render.section import Section, Table
-from sweeps.wording import first_line, format_metric, format_value
+from sweeps.records import Record
+from sweeps.render.charts.chart import COMPARED, Axis, Bars, Chart, Line, Mark, Number, Points, Role
+from sweeps.render.section import Block, Section, Table, Text
+from sweeps.render.verdict import retry_line
+from sweeps.wording import first_line, format_metric, format_params, format_seconds, format_value
+
+# How the objective developed over the sweep.
+
+
+def history_section(data: SweepData) -> Section | None:
+    """Return the section with the optimisation history; None without a complete trial."""
+    if all(row.objective is None for row in data.rows):
+        return None
+    front = {row.slot for row in data.summary.front} if data.info.has_front else set()
+    charts = [_chart(view, front) for view in data.by_objective]
+    return Section("history", "Optimisation history", charts)
+
+
+def _chart(data: SweepData, front: set[int]) -> Chart:
+    """Return the chart of one objective; of several the front in place of the best so far."""
+    complete = [row for row in data.rows if row.objective is not None]
+    ends = [float(row.objective) for row in complete if row.objective is not None]
+    floor = min(ends) - 0.06 * ((max(ends) - min(ends)) or abs(max(ends)) or 1)
+    marks: list[Mark] = [] if front else [_best_so_far(data, complete)]
+    for row in data.summary.baselines:
+        if row.objective is not None:
+            x = [0, max(r.slot for r in data.rows)]
+            marks.append(
+                Line(f"baseline {row.baseline}", x, [row.objective] * 2, "baseline", dashed=True)
+            )
+    others = [row for row in complete if row.baseline is None and row.slot not in front]
+    marks.append(_points("complete", others, "trial"))
+    baselines = [row for row in complete if row.baseline and row.slot not in front]
+    marks.append(_points("baseline trials", baselines, "baseline"))
+    for state, role in (("PRUNED", "pruned"), ("FAILED", "failed")):
+        rows = [row for row in data.rows if row.state == state]
+        marks.append(_points(state.lower(), rows, role, floor))
+    marks.append(_points("on the front", [r for r in complete if r.slot in front], "best"))
+    shown = [mark for mark in marks if not isinstance(mark, Points) or mark.x]
+    name = data.summary.metric
+    note = "A dot a trial; those without a value, pruned or failed, lie at the bottom."
+    note += "" if front else " The line is the best so far."
+    return Chart(
+        f"history-{name}" if front else "history",
+        f"{name} by trial",
+        shown,
+        Axis("trial", whole=True),
+        Axis(name),
+        "half" if front else "wide",
+        note,
+    )
+
+
+def _best_so_far(data: SweepData, complete: list[SlotRow]) -> Line:
+    choose = max if data.is_higher_better else min
+    best: list[float] = []
+    for row in complete:
+        assert row.objective is not None
+        best.append(choose(best[-1], row.objective) if best else row.objective)
+    slots = [row.slot for row in complete]
+    last = max(row.slot for row in data.rows)
+    return Line("best so far", [*slots, last], [*best, best[-1]], "best", steps=True)
+
+
+def _points(name: str, rows: list[SlotRow], role: str, floor: float | None = None) -> Points:
+    heights = [row.objective if row.objective is not None else floor for row in rows]
+    return Points(name, [row.slot for row in rows], heights, role, [trial_text(r) for r in rows])  # type: ignore[arg-type]
+
+
+def trial_text(row: SlotRow) -> str:
+    """Return what pointing at a trial says."""
+    value = row.reason if row.objective is None else format_metric(row.objective)
+    params = format_params(row.params, separator="<br>")
+    baseline = f" ({row.origin})" if row.baseline else ""
+    return f"<b>trial {row.slot}</b>{baseline}: {value}<br>{params}"
+
+
+# Learning curves of all trials, by how they ended.
+
+
+_RATE: Final = "learning_rate"
+_GROUPS: Final[tuple[tuple[str, str, Role], ...]] = (
+    ("COMPLETE", "complete", "trial"),
+    ("PRUNED", "pruned", "pruned"),
+    ("FAILED", "failed", "failed"),
+)
+
+
+def curves_section(data: SweepData) -> Section | None:
+    """Return the fans of the objective's epoch metric and of the validation loss."""
+    names = {name for r in data.finals.values() if r.result for name in r.result.history}
+    wanted = [name for name in (data.info.epoch_metric, "val_loss") if name in names]
+    if not wanted:
+        wanted = sorted(names - {_RATE})[:1]
+    charts = [_fan(data, name) for name in dict.fromkeys(wanted) if name]
+    if _RATE in names and data.ranking:
+        charts.append(_rates(data))
+    return Section("curves", "Learning curves", charts) if charts else None
+
+
+def _fan(data: SweepData, metric: str) -> Chart:
+    states = {row.slot: row.state for row in data.rows}
+    marks: list[Mark] = []
+    stops: list[Mark] = []
+    for state, name, role in _GROUPS:
+        records = [r for slot, r in data.finals.items() if states[slot] == state]
+        curves = [r for r in records if r.result and r.result.history.get(metric)]
+        if curves:
+            marks.append(_lines(name, curves, metric, role))
+            stops.append(_ends(curves, metric, role))
+    marks += stops
+    reference = data.summary.reference
+    best = data.leaders[0] if data.leaders else None
+    word = "on the front" if data.info.has_front else "best"
+    for row, role in ((reference, "baseline"), (best, "best")):
+        if row is not None:
+            label = f"baseline {row.baseline}"
+            if role == "best":
+                label = f"{word}, trial {row.slot}"
+            marks += _one(data.finals[row.slot], metric, label, role)
+    note = (
+        "A line a trial, a dot where it stopped. On the thick ones a diamond marks an epoch that "
+        "began with a lower learning rate."
+    )
+    axis = Axis("epoch", whole=True)
+    return Chart(f"curves-{metric}", metric, marks, axis, Axis(metric), "wide", note)
+
+
+def _lines(name: str, records: Iterable[Record], metric: str, role: Role) -> Line:
+    """Return all curves as one interrupted line: hundreds of traces would be slow."""
+    x: list[Number] = []
+    y: list[Number] = []
+    texts: list[str] = []
+    for record in records:
+        values = _curve_values(record, metric)
+        x += [*range(1, len(values) + 1), None]
+        y += [*values, None]
+        texts += [f"trial {record.spec.slot}, epoch {e}" for e in range(1, len(values) + 1)] + [""]
+    return Line(name, x, y, role, texts, faint=True)
+
+
+def _ends(records: Iterable[Record], metric: str, role: Role) -> Points:
+    chosen = [(r, _curve_values(r, metric)) for r in records]
+    return Points(
+        "",
+        [len(values) for _, values in chosen],
+        [values[-1] for _, values in chosen],
+        role,
+        [f"trial {r.spec.slot}: {r.reason} after {len(values)} epochs" for r, values in chosen],
+    )
+
+
+def _one(record: Record, metric: str, label: str, role: Role) -> list[Mark]:
+    values = _curve_values(record, metric)
+    epochs = list(range(1, len(values) + 1))
+    texts = [f"{label}, epoch {epoch}" for epoch in epochs]
+    marks: list[Mark] = [Line(label, epochs, values, role, texts)]
+    drops = [epoch for epoch in rate_drops(record) if epoch <= len(values)]
+    if drops:
+        heights = [values[epoch - 1] for epoch in drops]
+        said = [f"{label}: the learning rate dropped before epoch {epoch}" for epoch in drops]
+        marks.append(Points("", drops, heights, role, said, is_diamond=True))
+    return marks
+
+
+def _rates(data: SweepData) -> Chart:
+    marks: list[Mark] = []
+    for row, role in zip(data.leaders, COMPARED, strict=False):
+        values = _curve_values(data.finals[row.slot], _RATE)
+        epochs = list(range(1, len(values) + 1))
+        marks.append(Line(f"trial {row.slot}", epochs, values, role, steps=True))
+    axes = Axis("epoch", whole=True), Axis(_RATE, log=True, is_tiny=True)
+    which = "trials on the front" if data.info.has_front else "the best five"
+    return Chart("learning-rates", f"Learning rate of {which}", marks, *axes, size="wide")
+
+
+def rate_drops(record: Record) -> list[int]:
+    """Return the epochs, from 1, that began with a lower learning rate than the one before."""
+    rates = record.result.history.get(_RATE, []) if record.result else []
+    return [n + 1 for n in range(1, len(rates)) if rates[n] < rates[n - 1]]
+
+
+def _curve_values(record: Record, metric: str) -> list[Number]:
+    history = record.result.history.get(metric, []) if record.result else []
+    return [value if value == value and abs(value) != float("inf") else None for value in history]  # noqa: PLR0124
+
+
+# Which trials failed and why, and where the time went.
+
+
+_TIMES = {
+    "training": "training, summed over workers",
+    "idle": "workers without work",
+    "warm_up": "until the first worker was ready",
+    "proposals": "proposing trials",
+    "records": "writing records",
+    "study": "writing the study",
+}
+
+
+def trouble_section(data: SweepData) -> Section:
+    """Return failures by reason, each failed trial with its cause, and the split of the time."""
+    summary = data.summary
+    blocks: list[Block] = []
+    if summary.failures:
+        names, counts = list(summary.failures), list(summary.failures.values())
+        axis = Axis("trials", whole=True)
+        marks = [
+            Bars(
+                "", names, counts, "failed", text=[f"{n}: {c}" for n, c in summary.failures.items()]
+            )
+        ]
+        blocks.append(Chart("failures", "Failed trials by reason", marks, axis))
+        rows = [
+            [str(r.slot), r.reason, first_line(r.error or ""), format_params(r.params)]
+            for r in data.rows
+            if r.state == "FAILED"
+        ]
+        blocks.append(Table(["trial", "reason", "message", "parameters"], rows))
+    else:
+        blocks.append(Text("No trial failed."))
+    if summary.retried:
+        blocks.append(Text(f"{retry_line(summary.retried)}."))
+    pruned = summary.counts["PRUNED"]
+    if pruned:
+        blocks.append(
+            Text(f"{pruned} trial{'s were' if pruned > 1 else ' was'} pruned: ended early.")
+        )
+    split = {k: v for k, v in summary.time_split.items() if v >= 0.05}
+    if split:
+        texts = [f"{_TIMES.get(k, k)}: {format_seconds(v)}" for k, v in split.items()]
+        marks = [Bars("", list(split), list(split.values()), "trial", text=texts)]
+        note = f"Of the last start of the sweep, which took {format_seconds(summary.seconds)}."
+        blocks.append(Chart("time", "Where the time went", marks, Axis("seconds"), note=note))
+    return Section("trouble", "Failures and time", blocks)
 
 
 def trials_section(data: SweepData) -> Section | None:

@@ -1,20 +1,249 @@
-"""Who is ahead, by how much, how sure that is, and what to try next."""
+"""Several objectives: the Pareto front in place of a verdict. Nobody has won."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
 
 from search_spaces.loading import catalogue
+from search_spaces.objectives import Objective, in_words
 from sweeps.analysis.classes import worst_class
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.edges import edges, narrowed
+from sweeps.analysis.front import OnFront, axis_of, ends_of, standings, worth
 from sweeps.analysis.importance import Importance
 from sweeps.analysis.paired_differences import Difference, leader_against
+from sweeps.analysis.rows import SlotRow
 from sweeps.analysis.summary import NOT_CONFIRMED
+from sweeps.records import Telling
+from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
 from sweeps.render.section import Block, Code, Fact, Facts, Section, Table, Text
 from sweeps.render.verdict import difference_to, failure_line, progress_line, verdict_line
-from sweeps.wording import format_metric, format_seconds, format_value
+from sweeps.wording import format_metric, format_params, format_seconds, format_value
+
+# Several objectives: the Pareto front in place of a verdict. Nobody has won.
+
+
+_WIDE: Final = 20.0
+"""So many times the smallest value is the greatest one, where an axis is better logarithmic."""
+_SHORT: Final = 1000.0
+"""The same, up to where numbers between the powers of ten have room on such an axis."""
+_MOST_PARAMETERS: Final = 8
+
+
+def pareto_section(data: SweepData) -> Section:
+    """Return the first section of a sweep with several objectives."""
+    summary = data.summary
+    blocks: list[Block] = [Text(verdict_line(summary), "lead"), Text(progress_line(summary))]
+    front = standings(data)
+    if not front:
+        blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
+        return Section("verdict", "Pareto front", blocks)
+    blocks.append(Facts(_front_facts(data, front)))
+    along = axis_of(summary.objectives)
+    others = [place for place in range(len(summary.objectives)) if place != along]
+    blocks += [_chart(data, front, along, other) for other in others]
+    blocks += [_table(data, front), Text(_reading(data, front), "note")]
+    clocked = [one.metric for one in summary.objectives if one.is_measured_by_clock]
+    if clocked:
+        text = (
+            f"{' and '.join(clocked)}: measured once a trial by a clock. It differs from run to "
+            "run, with what else the machine does; so the same seed may give other trials."
+        )
+        blocks.append(Text(text, "warning"))
+    blocks.append(_next_steps(data, front))
+    return Section("verdict", "Pareto front", blocks)
+
+
+def _front_facts(data: SweepData, front: Sequence[OnFront]) -> list[Fact]:
+    """Return both ends of the front, one an objective, each with its price."""
+    facts = []
+    objectives = data.info.objectives
+    for place, objective in enumerate(objectives):
+        gains = [objective.gain(trial.values[place]) for trial in front]
+        end = front[gains.index(max(gains))]
+        others = ", ".join(
+            f"{other.metric} {format_metric(value)}"
+            for other, value in zip(objectives, end.values, strict=True)
+            if other is not objective
+        )
+        word = "highest" if objective.direction == "maximize" else "lowest"
+        value = format_metric(end.values[place])
+        facts.append(Fact(f"{word} {objective.metric}", value, f"trial {end.row.slot}: {others}"))
+    seconds = format_seconds(data.seconds)
+    return [*facts, Fact("trials", str(data.summary.done), f"in {seconds}")]
+
+
+def _chart(data: SweepData, front: Sequence[OnFront], along: int, other: int) -> Chart:
+    """Return all complete trials by two of the objectives, the front marked."""
+    objectives = data.info.objectives
+    first, second = objectives[along], objectives[other]
+    slots = {trial.row.slot for trial in front}
+    behind = [row for row in data.ranking if row.slot not in slots]
+    sampled, places = [row for row in behind if row.baseline is None], (other, along)
+    marks: list[Mark] = [
+        _points(data, "behind the front", sampled, places, "trial"),
+        _points(data, "baselines", [r for r in behind if r.baseline], places, "baseline"),
+    ]
+    note = f"A dot a complete trial: {in_words(objectives)}. "
+    if len(objectives) == 2:
+        marks.append(_stairs(front, along, second))
+        note += "Whatever lies behind the line is beaten by a trial on it. "
+    else:
+        note += "A trial of the front may look beaten here: it is better in another objective. "
+    intervals = [trial.intervals[along] or (trial.values[along],) * 2 for trial in front]
+    has_intervals = any(trial.intervals[along] for trial in front)
+    if has_intervals:
+        note += f"Lines through dots are 95 % intervals of {first.metric} for other samples."
+    marks.append(
+        Points(
+            "on the front",
+            [trial.values[other] for trial in front],
+            [trial.values[along] for trial in front],
+            "best",
+            [_text(trial.row, worth(trial, objectives)) for trial in front],
+            low=[low for low, _ in intervals] if has_intervals else None,
+            high=[high for _, high in intervals] if has_intervals else None,
+            is_diamond=True,
+        )
+    )
+    shown = [mark for mark in marks if not isinstance(mark, Points) or mark.x]
+    name = "pareto" if len(objectives) == 2 else f"pareto-{second.metric}"
+    title = f"{first.metric} against {second.metric}"
+    return Chart(name, title, shown, _axis(data, other), _axis(data, along), "wide", note.strip())
+
+
+def _points(
+    data: SweepData, name: str, rows: Sequence[SlotRow], places: tuple[int, int], role: Role
+) -> Points:
+    objectives, (other, along) = data.info.objectives, places
+    values = [row.values(objectives) or () for row in rows]
+    texts = [
+        ", ".join(
+            f"{one.metric} {format_metric(value)}"
+            for one, value in zip(objectives, found, strict=True)
+        )
+        for found in values
+    ]
+    return Points(
+        name,
+        [found[other] for found in values],
+        [found[along] for found in values],
+        role,
+        [_text(row, text) for row, text in zip(rows, texts, strict=True)],
+    )
+
+
+def _text(row: SlotRow, value: str) -> str:
+    origin = f" ({row.origin})" if row.baseline else ""
+    params = format_params(row.params, separator="<br>")
+    return f"<b>trial {row.slot}</b>{origin}: {value}<br>{params}"
+
+
+def _stairs(front: Sequence[OnFront], along: int, second: Objective) -> Line:
+    """Return the border of what was reached: from trial to trial over the worse of both."""
+    ends = sorted((trial.values[1 - along], trial.values[along]) for trial in front)
+    x: list[Number] = [ends[0][0]]
+    y: list[Number] = [ends[0][1]]
+    for before, after in pairwise(ends):
+        is_less_better = second.direction == "minimize"
+        x += [after[0] if is_less_better else before[0], after[0]]
+        y += [before[1] if is_less_better else after[1], after[1]]
+    return Line("", x, y, "best")
+
+
+def _axis(data: SweepData, place: int) -> Axis:
+    objective = data.info.objectives[place]
+    values = [worth[place] for row in data.ranking if (worth := row.values(data.info.objectives))]
+    is_log = min(values) > 0 and max(values) > _WIDE * min(values)
+    is_tiny = is_log and min(values) < 1e-3
+    is_short = is_log and max(values) < _SHORT * min(values)
+    return Axis(objective.metric, log=is_log, is_tiny=is_tiny, is_short=is_short)
+
+
+def _table(data: SweepData, front: Sequence[OnFront]) -> Table:
+    objectives = data.info.objectives
+    has_interval = [any(t.intervals[place] for t in front) for place in range(len(objectives))]
+    has_leads = any(trial.lead for trial in front)
+    columns = ["trial"]
+    for objective, has in zip(objectives, has_interval, strict=True):
+        columns += [objective.metric, *(["95 % interval"] if has else [])]
+    columns += ["ahead of the next by", "95 % interval", "so"] if has_leads else []
+    names = data.varied[:_MOST_PARAMETERS]
+    has_baseline = any(trial.row.baseline for trial in front)
+    rows = []
+    for trial in front:
+        cells = [str(trial.row.slot)]
+        for value, interval, has in zip(trial.values, trial.intervals, has_interval, strict=True):
+            cells.append(format_metric(value))
+            cells += [ends_of(interval) if interval else ""] if has else []
+        cells += _lead(trial) if has_leads else []
+        params = trial.row.params
+        cells += [format_value(params[name]) if name in params else "" for name in names]
+        cells += [trial.row.origin] if has_baseline else []
+        rows.append(cells)
+    by = objectives[axis_of(objectives)].metric
+    title = f"The {len(front)} trials on the front, by {by}"
+    columns += [*names, *(["origin"] if has_baseline else [])]
+    return Table(columns, rows, title=title if len(front) > 1 else "The trial on the front")
+
+
+def _lead(trial: OnFront) -> list[str]:
+    lead = trial.lead
+    if lead is None:
+        return ["", "", ""]
+    ends = f"{100 * lead.low:+.1f} to {100 * lead.high:+.1f}"
+    word = "is more accurate" if lead.is_told_apart else "cannot be told apart"
+    return [f"{100 * lead.difference:+.1f} points", ends, word]
+
+
+def _reading(data: SweepData, front: Sequence[OnFront]) -> str:
+    objectives = data.info.objectives
+    exact = [
+        one.metric
+        for place, one in enumerate(objectives)
+        if not any(trial.intervals[place] for trial in front)
+    ]
+    text = "No other trial is as good in every objective and better in one. "
+    if len(exact) < len(objectives):
+        text += (
+            "Intervals are for other samples of the same kind (Wilson 1927; of differences on the "
+            "same samples Agresti & Min 2005), one training each; that many trials were tried, and "
+            "these picked, they do not allow for. "
+        )
+    if exact:
+        text += f"{', '.join(exact)}: as observed, without an interval."
+    return text.strip()
+
+
+def _next_steps(data: SweepData, front: Sequence[OnFront]) -> Code:
+    name = shlex.quote(data.info.name)
+    slots = [trial.row.slot for trial in front]
+    commands = [f"sweeps ui {name}   # the runs in MLflow, with a chart of the objectives"]
+    if exported := data.exported(slots[0]):
+        first = f"sweeps export {name} model --trial {slots[0]}   # one of them: {exported}"
+        commands.insert(0, first)
+    if len(slots) > 1:
+        first = f"sweeps compare {name}:{slots[0]} {name}:{slots[1]}   # what two of them differ in"
+        commands.insert(0, first)
+    return Code("\n".join(commands), "What to do next")
+
+
+# What finalising said, as sections: verdict on fresh blocks, luck, readings of the test.
+
+
+def telling_section(telling: Telling) -> Section:
+    """Return a telling as a section."""
+    blocks: list[Block] = [Text(telling.lead, "lead")]
+    if telling.rows:
+        blocks.append(Table(telling.columns, telling.rows))
+    blocks += [Text(line) for line in telling.lines]
+    if telling.note:
+        blocks.append(Text(telling.note, "note"))
+    return Section(telling.anchor, telling.title, blocks)
+
 
 _RUNNERS_UP = 10
 

@@ -15,7 +15,7 @@ import pytest
 
 import sweeps
 from sweeps.cli.dashboard import _for_own_pages
-from sweeps.cli.mlflow_server import LOOPBACK
+from sweeps.cli.servers import LOOPBACK
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound

@@ -186,7 +186,7 @@ def test_who_does_not_run_cannot_be_steered(finished_toy, make_home):
 
 @pytest.mark.slow
 def test_a_sweep_that_is_stopped_by_the_kernel_is_named(steered, monkeypatch):
-    monkeypatch.setattr("sweeps.cli.steering.LONGEST_STOP_SECONDS", 1.0)
+    monkeypatch.setattr("sweeps.cli.control.LONGEST_STOP_SECONDS", 1.0)
     running = steered.start()
     steered.until(lambda: steered.recorded() >= 1)
     running.signal(signal.SIGSTOP)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cli.ui import run_ui
+from sweeps.cli.servers import run_ui
 from sweeps.errors import UsageError
 from sweeps.tracking.projection import Projection
 from tests.sweeps.cli.answering import answer

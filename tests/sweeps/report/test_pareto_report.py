@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sweeps
-from sweeps.analysis.reading import read_sweep
+from sweeps.analysis.data import read_sweep
 from sweeps.cli import app
 from sweeps.render.charts.chart import Line, Points
 from sweeps.render.charts.png import draw_png

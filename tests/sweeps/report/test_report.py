@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sweeps
-from sweeps.analysis.reading import read_sweep
+from sweeps.analysis.data import read_sweep
 from sweeps.cli import app
 from sweeps.render.sections import report_sections
 from sweeps.render.sections.verdict import verdict_section

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from sweeps.render.charts.chart import (
+    COLORS,
     Axis,
     Bars,
     Chart,
@@ -17,7 +18,6 @@ from sweeps.render.charts.chart import (
     Points,
 )
 from sweeps.render.charts.interactive import figure
-from sweeps.render.charts.palette import COLORS
 from sweeps.render.charts.png import draw_png
 
 VALUES = [0.1, None, 0.3]

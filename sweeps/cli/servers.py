@@ -1,4 +1,4 @@
-"""An MLflow server as the child of a command: started, waited for, stopped with all it began."""
+"""`sweeps ui` and `serve-tracking`: an MLflow server as the child of a command, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,9 +13,21 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Final
+from pathlib import Path
+from typing import IO, Annotated, Final
 
+import typer
+
+from sweeps.cli.console import BrowserOption, open_page, wants_browser
+from sweeps.cli.options import HomeOption, NewestSweepArgument
 from sweeps.errors import UsageError
+from sweeps.records.record import SweepInfo
+from sweeps.tracking.locating import locate, server_address
+from sweeps.tracking.view import charts_address, view_address
+from sweeps.workspace.addresses import redacted
+
+# An MLflow server as the child of a command: started, waited for, stopped with all it began.
+
 
 START_TIMEOUT_SECONDS: Final = 180
 STOP_TIMEOUT_SECONDS: Final = 10
@@ -184,3 +196,145 @@ def _tail(log: IO[bytes]) -> str:
     """Return the last lines of a server's log."""
     log.seek(0)
     return "\n".join(log.read().decode(errors="replace").splitlines()[-15:])
+
+
+# `sweeps serve-tracking`: an MLflow server for a team, sound as it is, until Ctrl-C.
+
+
+_STORES: Final = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
+
+
+def serve_tracking(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Of its files, and of its SQLite database.")
+    ] = Path("mlflow-server"),
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            envvar="SWEEPS_TRACKING_STORE",
+            help="Database, such as postgresql+psycopg://user@host/mlflow (default: SQLite).",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
+    allowed_hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            metavar="NAME",
+            help="A name by which others call it; needed beyond this machine.",
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that answer.", min=1)] = 2,
+) -> None:
+    """Run an MLflow server for `--tracking-uri http://...`: runs, and files through it.
+
+    It listens on this machine only unless told otherwise, checks by which name it is called, and
+    takes files into DIR, so that whoever tracks needs no access to it.
+    """
+    if store is not None and not store.startswith(_STORES):
+        raise UsageError(f"--store {redacted(store)!r}: allowed are {', '.join(_STORES)}...")
+    if host not in LOOPBACK and not allowed_hosts:
+        raise UsageError(
+            f"--host {host}: name it as others call it, with the port, or any page they have open "
+            f"could talk to it: --allowed-host NAME:{port}"
+        )
+    check_port(host, port)
+    folder.mkdir(parents=True, exist_ok=True)
+    uri = store or f"sqlite:///{folder.absolute() / 'mlflow.db'}"
+    raise typer.Exit(_run(folder.absolute(), uri, host, port, allowed_hosts or [], workers))
+
+
+def _run(
+    folder: Path, uri: str, host: str, port: int, allowed_hosts: list[str], workers: int
+) -> int:
+    options = ["--workers", str(workers), "--serve-artifacts"]
+    options += ["--artifacts-destination", (folder / "artifacts").as_uri()]
+    options += answering_to(allowed_hosts)
+    base = f"http://{name_in_url(host)}:{port}"
+    say(f"starting an MLflow server on {redacted(uri)}, about 20 s ...")
+    if host not in LOOPBACK:
+        say(
+            "anyone who can reach it can read and delete runs: put a proxy with passwords before it"
+        )
+
+    def announce() -> None:
+        say(f"MLflow server: {base}")
+        say(f"sweeps run SPACE --tracking-uri {base}; what exists: sweeps sync --to {base}")
+
+    return serve(options, host, port, uri, announce)
+
+
+def ui(
+    name: NewestSweepArgument = None,
+    home: HomeOption = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="MLflow store, if not the home's own.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
+    browser: BrowserOption = None,
+) -> None:
+    """Open the MLflow UI on a sweep: its trials, best first, and its charts."""
+    from sweeps.home import Home
+    from sweeps.tracking.address import resolve_tracking_uri
+
+    found = Home.resolve(home)
+    info = None if name is None else found.get(name)
+    uri = resolve_tracking_uri(found.path, tracking_uri)
+    raise typer.Exit(run_ui(found.path, uri, host, port, wants_browser(browser), info))
+
+
+def run_ui(
+    home: Path,
+    tracking_uri: str,
+    host: str,
+    port: int,
+    open_browser: bool,
+    info: SweepInfo | None = None,
+) -> int:
+    """Serve the MLflow UI until Ctrl-C.
+
+    Args:
+        home: The sweeps' home; files of runs lie under it.
+        tracking_uri: From `resolve_tracking_uri`. An MLflow server has a UI already: its address
+            is printed, and nothing is started.
+        host: Interface to listen on.
+        port: Port to listen on.
+        open_browser: Whether to open the page once it answers.
+        info: Sweep to show; None for that of the newest run.
+
+    Returns:
+        Exit code: 0 after Ctrl-C, 1 if the server ended by itself.
+
+    Raises:
+        UsageError: There is nothing to show yet, or the port or host cannot be used.
+    """
+    if tracking_uri.startswith("http"):
+        _announce(server_address(tracking_uri, info), open_browser)
+        return 0
+    experiment, sweep = locate(tracking_uri, info)
+    check_port(host, port)
+    base = f"http://{name_in_url(host)}:{port}"
+    say(f"starting the MLflow UI on {redacted(tracking_uri)}, about 20 s ...")
+    options = ["--workers", "1"]
+    if host in LOOPBACK:
+        options += answering_to()
+    else:
+        say(f"anyone who can reach {host}:{port} can read and delete runs: there is no password")
+    artifacts = (home / "artifacts").absolute().as_uri()
+    options += ["--default-artifact-root", artifacts]
+
+    def announce() -> None:
+        _announce(view_address(base, experiment, sweep), open_browser)
+        if experiment and sweep:
+            say(f"its charts: {charts_address(base, experiment, sweep)}")
+
+    return serve(options, host, port, tracking_uri, announce)
+
+
+def _announce(address: str, open_browser: bool) -> None:
+    say(f"MLflow UI: {address}")
+    if open_browser:
+        open_page(address)

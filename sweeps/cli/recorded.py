@@ -1,4 +1,4 @@
-"""`sweeps examine`: what trials get wrong; reads what was recorded, needs no TensorFlow."""
+"""`sweeps examine`, `export`, `replay`: recorded trials looked at, taken away, trained again."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
-from sweeps.cli.reporting import DataOption, write
+from sweeps.cli.exit_codes import FAILED, OK
+from sweeps.cli.options import HomeOption, JsonOption, SweepArgument, TrackingOption
+from sweeps.cli.results import DataOption, write
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
     from sweeps.home import Home
     from sweeps.records import Record, SweepInfo
+    from sweeps.runner.replaying import Replayed
+
+
+# `sweeps examine`: what trials get wrong; reads what was recorded, needs no TensorFlow.
+
 
 SUMMARY, DIAGNOSTICS = "summary.txt", "diagnostics.json"
 """What the command shows of the files an experiment gives, see `Examines`."""
@@ -76,7 +82,7 @@ def examine(
     if as_json:
         print(json.dumps({"sweep": info.name, "trials": _documents(examined)}, indent=1))
     else:
-        _tell(info, examined)
+        _tell_mistakes(info, examined)
 
 
 def _choose(
@@ -139,7 +145,9 @@ def _documents(examined: Sequence[tuple[_Chosen, Mapping[str, bytes]]]) -> list[
     ]
 
 
-def _tell(info: SweepInfo, examined: Sequence[tuple[_Chosen, Mapping[str, bytes]]]) -> None:
+def _tell_mistakes(
+    info: SweepInfo, examined: Sequence[tuple[_Chosen, Mapping[str, bytes]]]
+) -> None:
     """Print the whole summary of one trial; of several, the first paragraph of each."""
     for one, files in examined:
         text = files.get(SUMMARY, b"").decode().rstrip()
@@ -148,3 +156,108 @@ def _tell(info: SweepInfo, examined: Sequence[tuple[_Chosen, Mapping[str, bytes]
         is_own = one.label == f"trial-{one.record.spec.slot}"
         print(trial if is_own else f"{one.label}, {trial}")
         print(f"{shown}\nwritten to {one.folder}: {', '.join(files)}\n")
+
+
+# `sweeps export`: take a trained model away.
+
+
+def export(
+    name: SweepArgument,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder.")],
+    trial: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of the trial (default: the confirmed winner, or the best).", min=0
+        ),
+    ] = None,
+    data: DataOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Write a model with configuration and a README that loads it and predicts.
+
+    The model is written only if it answers as the one that was trained, where that can be told.
+    """
+    from sweeps.api import Sweep
+    from sweeps.home import Home
+    from sweeps.manage.exporting import export_trial
+
+    found = Home.resolve(home)
+    sweep = Sweep(found, found.get(name))
+    chosen = sweep.champion() if trial is None else sweep.trial(trial)
+    written = export_trial(chosen, folder, data)
+    print(f"trial {chosen.slot} of sweep {chosen.sweep.name!r}:")
+    for path in written:
+        print(f"  {path}")
+
+
+_SHOWN = 5
+
+
+def replay(
+    name: SweepArgument,
+    trial: Annotated[
+        int | None, typer.Argument(help="Number of the trial; not with a run id of MLflow.", min=0)
+    ] = None,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Keep its weights again, if they are the same.")
+    ] = False,
+    data: DataOption = None,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a trial again from its record alone, and compare every epoch; exit 1 if it differs.
+
+    With equal versions and processor it must be the same to the bit; else within a tolerance.
+    """
+    from sweeps.api import find_trained
+    from sweeps.home import Home
+    from sweeps.runner.replaying import replay_recorded
+
+    found = Home.resolve(home)
+    info, record = find_trained(found, name, trial, tracking_uri)
+    replayed = replay_recorded(found.store(info.id), info, record, data, restore=restore)
+    if as_json:
+        print(json.dumps(_document(info, replayed), indent=1))
+    else:
+        _tell_replayed(info, replayed)
+    raise typer.Exit(OK if replayed.succeeded else FAILED)
+
+
+def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
+    record = replayed.record
+    epochs = max(map(len, replayed.result.history.values()), default=0)
+    what = f"trial {record.spec.slot} of {info.name}: {epochs} epochs"
+    for line in replayed.surroundings:
+        print(f"not as it was: {line}")
+    if replayed.is_bit_equal:
+        kept_of_it = [*record.result.arrays] if record.result else []
+        kept_of_it += ["weights"] if record.weights_sha256 is not None else []
+        compared = ", ".join(["every metric", *kept_of_it])
+        print(f"{what}, {compared}: the same to the bit")
+    else:
+        from sweeps.runner.replaying import TOLERANCE
+
+        print(f"{what}: {len(replayed.differences)} numbers or arrays differ")
+        for difference in replayed.differences[:_SHOWN]:
+            print(f"  {difference}")
+        if replayed.succeeded:
+            print(f"all within {TOLERANCE:.0%}, as may be where surroundings differ")
+        elif not replayed.surroundings:
+            print("versions and processor are the same: it is not reproducible")
+        else:
+            print(f"{len(replayed.beyond)} of them by more than {TOLERANCE:.0%}")
+    if replayed.is_restored:
+        print("its weights are kept again")
+
+
+def _document(info: SweepInfo, replayed: Replayed) -> dict[str, Any]:
+    return {
+        "sweep": info.name,
+        "trial": replayed.record.spec.slot,
+        "bit_equal": replayed.is_bit_equal,
+        "succeeded": replayed.succeeded,
+        "surroundings": list(replayed.surroundings),
+        "differences": [str(difference) for difference in replayed.differences],
+        "restored": replayed.is_restored,
+    }
