@@ -129,8 +129,7 @@ def _of_function(function: object) -> Space:
 
 
 def _python_space(path: str, function: Callable[..., Any]) -> Space:
-    from search_spaces.bodies.python_body import PythonBody
-    from search_spaces.python_space import HEADER, HELP
+    from search_spaces.python_space import HEADER, HELP, PythonBody
     from search_spaces.reading.building import python_space
 
     header = getattr(function, HEADER, None)

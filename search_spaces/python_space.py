@@ -1,11 +1,24 @@
-"""`@space(...)`: what a Python space says of itself, besides its function."""
+"""`@space(...)`: a space as a Python function from a trial to a configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import inspect
+import json
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
-from search_spaces.parameters import Value
+from search_spaces.bodies.declared import Row, kind
+from search_spaces.bodies.fixed_trials import Answerer, Walk, every_point, finite_size, probes
+from search_spaces.bodies.importing import import_object
+from search_spaces.errors import SpaceError, show
+from search_spaces.parameters import Suggester, Value
+from search_spaces.values.domains import Domain, Fixed, Sampled, check_scalar
+from search_spaces.values.narrowing import Request, narrow, parse_request
 
 HEADER = "__search_space__"
 """Attribute of a decorated function that holds its header."""
@@ -61,3 +74,177 @@ def space(
         return function
 
     return decorate
+
+
+# The body of a Python space: a function from a trial to a configuration.
+
+
+MAX_COUNTED = 10_000
+"""A Python space must be walked to be counted; counting stops here."""
+
+Function = Callable[[Any], Mapping[str, Value]]
+
+
+@dataclass(frozen=True)
+class PythonBody:
+    """A space function, and the overrides put around it.
+
+    Attributes:
+        path: `module:function`.
+        function: The function itself.
+        requests: What `--set` asks of parameters the function samples, by name.
+        replaced: What `--set` puts over values the function returns.
+    """
+
+    path: str
+    function: Function = field(repr=False)
+    requests: Mapping[str, Request] = field(default_factory=dict)
+    replaced: Mapping[str, Value] = field(default_factory=dict)
+
+    def run(self, trial: Suggester, fixed: Mapping[str, Value]) -> Walk:
+        """Call the function with a trial and return what was sampled and what it returned."""
+        walk, returned, _ = self._call(trial)
+        walk.config.update({**fixed, **returned, **self.replaced})
+        return walk
+
+    def _call(
+        self, trial: Suggester
+    ) -> tuple[Walk, Mapping[str, Value], dict[str, tuple[Sampled, Domain, Value]]]:
+        """Return the walk, what the function returned, and what it asked for."""
+        walk = Walk()
+        asked: dict[str, tuple[Sampled, Domain, Value]] = {}
+
+        def answer(name: str, domain: Sampled) -> Value:
+            if name in asked:
+                first, _, value = asked[name]
+                if first != domain:
+                    raise SpaceError(f"is asked for twice, with {first.text} and {domain.text}")
+                return value
+            left = narrow(domain, self.requests[name]) if name in self.requests else domain
+            if isinstance(left, Fixed):
+                value = walk.held[name] = left.value
+            else:
+                value = walk.params[name] = left.suggest(trial, name)
+            asked[name] = (domain, left, value)
+            return value
+
+        returned = self.function(Answerer(answer))
+        _check_returned(returned)
+        return walk, returned, asked
+
+    def size(self, fixed: Mapping[str, Value]) -> int | None:
+        """Return the number of points; None if there is no end of them or they are too many."""
+        count = 0
+        try:
+            for _ in self.points(fixed):
+                count += 1
+                if count > MAX_COUNTED:
+                    return None
+        except SpaceError:
+            return None
+        return count
+
+    def points(self, fixed: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
+        """Return an iterator over every point; see `every_point` for the order."""
+        for name, domains in self.domains.items():
+            for domain in domains:
+                finite_size(name, domain)
+        return every_point(lambda trial: self.run(trial, fixed))
+
+    @cached_property
+    def domains(self) -> dict[str, tuple[Domain, ...]]:
+        """The domains each parameter was asked with, over the corners and 64 random points.
+
+        Raises:
+            SpaceError: The function failed, or returned something that is no configuration.
+        """
+        found: dict[str, dict[str, Domain]] = {}
+
+        def noting(trial: Suggester) -> Walk:
+            walk, _, asked = self._call(trial)
+            for name, (_, left, _) in asked.items():
+                found.setdefault(name, {})[repr(left)] = left
+            return walk
+
+        try:
+            for _ in probes(noting):
+                pass
+        except SpaceError as error:
+            raise SpaceError(f"{self.path}: {error}") from None
+        except Exception as error:
+            raise SpaceError(
+                f"{self.path}: the function raised {type(error).__name__}: {error}; it may call "
+                "trial.suggest_float, suggest_int and suggest_categorical and return a dict"
+            ) from error
+        return {name: tuple(domains.values()) for name, domains in found.items()}
+
+    @property
+    def conditional(self) -> bool:
+        """Whether probing met points with different parameters."""
+        seen = {tuple(walk.params) for walk in probes(lambda trial: self.run(trial, {}))}
+        return len(seen) > 1
+
+    def rows(self, _fixed: Mapping[str, Value]) -> list[Row]:
+        """Return one row per parameter that probing met."""
+        rows = []
+        for name, domains in self.domains.items():
+            ranges = " | ".join(domain.text for domain in domains)
+            rows.append(Row(name, kind(domains[0]), ranges, ""))
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the canonical, JSON-compatible form: where the function is, and what it says."""
+        return {
+            "function": self.path,
+            "source_sha256": _sha256(self._source()),
+            "answers_sha256": self._answers_sha256(),
+            "parameters": [
+                {"name": name, "domains": [domain.to_dict() for domain in domains]}
+                for name, domains in self.domains.items()
+            ],
+            "set": {name: str(request) for name, request in self.requests.items()},
+            "replaced": dict(self.replaced),
+        }
+
+    @staticmethod
+    def from_dict(stored: Mapping[str, Any], directory: FilePath | None) -> PythonBody:
+        """Import the function again and put the stored overrides around it."""
+        folders: Sequence[FilePath] = [] if directory is None else [directory]
+        return PythonBody(
+            stored["function"],
+            import_object(stored["function"], folders),
+            {name: parse_request(text) for name, text in stored["set"].items()},
+            dict(stored["replaced"]),
+        )
+
+    def _answers_sha256(self) -> str:
+        """Digest what the function makes of the points it is probed at.
+
+        Its own source does not show the constants and functions of the module that it uses.
+        """
+        walks = probes(lambda trial: self.run(trial, {}))
+        return _sha256(json.dumps([walk.config for walk in walks], sort_keys=True))
+
+    def _source(self) -> str:
+        try:
+            return textwrap.dedent(inspect.getsource(self.function))
+        except OSError:
+            raise SpaceError(
+                f"{self.path}: its source text cannot be read; define it in a .py file"
+            ) from None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_returned(returned: object) -> None:
+    if not isinstance(returned, Mapping):
+        raise SpaceError(f"the function returned {show(returned)}; a dict of values is needed")
+    for name, value in returned.items():
+        if not isinstance(name, str):
+            raise SpaceError(f"the function returned a key {show(name)}; a name is needed")
+        try:
+            check_scalar(value)
+        except SpaceError as error:
+            raise SpaceError(f"{name}: {error}", parameter=name) from None

@@ -9,15 +9,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, cast
 
-from search_spaces.bodies.answering import Replay, Walk, probes
 from search_spaces.bodies.declared import Declared, Row
-from search_spaces.bodies.python_body import PythonBody
+from search_spaces.bodies.fixed_trials import Replay, Walk, probes
 from search_spaces.defaults import Defaults
 from search_spaces.errors import Path, Problems, SpaceError, show
 from search_spaces.expressions import Expression, parse_expression
 from search_spaces.objectives import Objective, objectives_from, stored_objectives
-from search_spaces.parameters import ParameterInfo, Value
-from search_spaces.suggesting import Suggester
+from search_spaces.parameters import ParameterInfo, Suggester, Value
+from search_spaces.python_space import PythonBody
 
 _NOT_IN_DIGEST = ("name", "description", "defaults")
 

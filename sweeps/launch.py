@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from search_spaces.counterparts import lies_in
+from search_spaces.mapping import lies_in
 from sweeps.analysis.summary import Summary, summarize
 from sweeps.config.options import RunOptions
 from sweeps.config.policies import Parallelism

@@ -8,13 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from search_spaces.bodies.answering import Walk, every_point, finite_size
+from search_spaces.bodies.fixed_trials import Walk, every_point, finite_size
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import Expression, parse_expression
-from search_spaces.parameters import Value
-from search_spaces.suggesting import Suggester
-from search_spaces.values.domains import Categorical, Domain, Fixed, domain_from_dict
-from search_spaces.values.ranges import Int
+from search_spaces.parameters import Suggester, Value
+from search_spaces.values.domains import Categorical, Domain, Fixed, Int, domain_from_dict
 
 MAX_REPEAT = 100
 """Most values a repeated parameter may have."""

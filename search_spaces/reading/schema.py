@@ -1,7 +1,8 @@
-"""The shape of a space file as pydantic models; what the values mean is checked in `building`."""
+"""The shape of a space file as pydantic models, and their errors as problems with a place."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -11,11 +12,12 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
-from search_spaces.errors import SpaceError
+from search_spaces.errors import Path, Problems, SpaceError, did_you_mean, listing, show
 from search_spaces.objectives import MOST
 from search_spaces.values.domains import check_scalar
 
@@ -209,7 +211,7 @@ def json_schema() -> dict[str, Any]:
     schema = SpaceFile.model_json_schema()
     _drop_titles(schema)
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": "https://json-org/draft/2020-12/schema",
         "title": "Search space",
         **schema,
         "oneOf": [{"required": ["experiment"]}, {"required": ["command"]}],
@@ -226,3 +228,102 @@ def _drop_titles(node: Any) -> None:
     elif isinstance(node, list):
         for item in node:
             _drop_titles(item)
+
+
+# Pydantic's list of errors -> our problems: place, received value, what is allowed.
+
+
+_TYPES: dict[str, type[BaseModel]] = {
+    "float": FloatParameter,
+    "int": IntParameter,
+    "categorical": CategoricalParameter,
+}
+_UNION_TAGS = {*_TYPES, "as list", "as mapping", "as bundles", "as options", "as name", "[key]"}
+_DIRECTIONS = ("maximize", "minimize")
+_WANTED = {
+    "string_type": "text is needed",
+    "float_type": "a number is needed",
+    "int_type": "a whole number is needed",
+    "int_from_float": "a whole number is needed",
+    "bool_type": "true or false is needed",
+    "list_type": "a list is needed",
+    "dict_type": "a mapping (`key: value`) is needed",
+    "model_type": "a mapping (`key: value`) is needed",
+    "model_attributes_type": "a mapping (`key: value`) is needed",
+    "too_short": "at least one entry is needed",
+    "string_too_short": "a name is needed",
+}
+
+
+def explain(
+    error: ValidationError, values: Mapping[str, Any], model: type[BaseModel], problems: Problems
+) -> None:
+    """Add every error of a validation to the problems of the space."""
+    for detail in error.errors(include_url=False):
+        path, tags = _place(detail["loc"], values)
+        problems.add(path, _text(detail, path, tags, model))
+
+
+def _place(loc: tuple[int | str, ...], values: Any) -> tuple[Path, list[str]]:
+    """Split a location into the path in the file and the union tags pydantic put in between."""
+    path: list[int | str] = []
+    tags: list[str] = []
+    node = values
+    for part in loc:
+        is_there = (isinstance(node, dict) and part in node) or (
+            isinstance(node, list) and isinstance(part, int) and part < len(node)
+        )
+        if not is_there and part in _UNION_TAGS:
+            tags.append(str(part))
+            continue
+        path.append(part)
+        node = node[part] if is_there else None
+    return tuple(path), tags
+
+
+def _text(detail: ErrorDetails, path: Path, tags: list[str], model: type[BaseModel]) -> str:
+    received, context = detail["input"], detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            keys = _allowed_keys(path, tags, model)
+            text = f"unknown key {path[-1]!r}; allowed: {listing(keys)}"
+            text += did_you_mean(path[-1], keys)
+        case "missing":
+            text = "is missing"
+        case "literal_error":
+            text = f"received {show(received)}; allowed: {listing(_DIRECTIONS)}"
+            text += did_you_mean(received, _DIRECTIONS)
+        case "union_tag_not_found":
+            text = f"type is missing; allowed: {listing(_TYPES)}"
+        case "union_tag_invalid":
+            tag = context["tag"]
+            text = f"type is {tag!r}; allowed: {listing(_TYPES)}{did_you_mean(tag, _TYPES)}"
+        case "string_pattern_mismatch":
+            text = f"received {show(received)}; {_pattern_help(context['pattern'])}"
+        case "greater_than_equal":
+            text = f"received {show(received)}; at least {context['ge']} is needed"
+        case "scalar":
+            text = str(context["text"])
+        case kind:
+            text = f"received {show(received)}; {_WANTED.get(kind, detail['msg'])}"
+    return text
+
+
+def _pattern_help(pattern: str) -> str:
+    if pattern == IMPORT_PATH:
+        return "an import path is needed: `package.module:object`"
+    return "a name is letters, digits and _, not starting with a digit"
+
+
+def _allowed_keys(path: Path, tags: list[str], model: type[BaseModel]) -> list[str]:
+    """Return the keys of the model that an unknown key stands in."""
+    parent = path[:-1]
+    if parent and parent[0] == "parameters":
+        model = _TYPES[tags[0]]
+    elif parent and parent[0] == "objective":
+        model = ObjectiveModel
+    elif parent == ("defaults",):
+        model = DefaultsModel
+    elif parent:
+        model = ComponentModel
+    return list(model.model_fields)

@@ -137,7 +137,7 @@ def _best_of(
     target: _Target, source: SweepInfo, top: int, leave_out: Callable[[str], None]
 ) -> Iterator[_Point]:
     """Yield the best trials of another sweep that lie in this space, and name those that do not."""
-    from search_spaces.counterparts import counterpart
+    from search_spaces.mapping import counterpart
 
     store = target.sweep.home.store(source.id)
     best = leading(store.read_all(), source.objectives)[:top]
@@ -157,7 +157,7 @@ def _checked(
     target: _Target, params: Mapping[str, Value], given: Mapping[str, Value]
 ) -> dict[str, Value]:
     """Return the point these values make, or say what is missing, too much, or out of range."""
-    from search_spaces.counterparts import point_of
+    from search_spaces.mapping import point_of
 
     space = target.space
     try:

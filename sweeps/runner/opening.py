@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces.differences import space_differences
 from search_spaces.errors import SpaceError
+from search_spaces.mapping import space_differences
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.config.sweep import SweepConfig

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from optuna.distributions import json_to_distribution
 
-from search_spaces.counterparts import counterpart
 from search_spaces.errors import SpaceError
+from search_spaces.mapping import counterpart
 from search_spaces.parameters import ParameterInfo, Value
 from search_spaces.space import Space
 from sweeps.records import Record, SweepInfo, UnfinishedSlot

@@ -4,17 +4,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from search_spaces.bodies.answering import random_answers
 from search_spaces.bodies.declared import Declared, Parameter
-from search_spaces.counterparts import counterpart
+from search_spaces.bodies.fixed_trials import random_answers
 from search_spaces.defaults import Defaults
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
+from search_spaces.mapping import counterpart
 from search_spaces.objectives import Objective
 from search_spaces.parameters import ParameterInfo, find_parameter
 from search_spaces.space import Space
-from search_spaces.values.domains import Categorical
-from search_spaces.values.ranges import Float, Int
+from search_spaces.values.domains import Categorical, Float, Int
 from search_spaces.values.scalars import same
 
 KNOWN = {

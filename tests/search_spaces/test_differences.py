@@ -1,7 +1,7 @@
 import pytest
 
-from search_spaces.differences import space_differences
 from search_spaces.loading import load_space
+from search_spaces.mapping import space_differences
 
 TEXT = """
 experiment: tests.sweeps.toy_experiment:experiment

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from search_spaces.differences import space_differences
 from search_spaces.errors import SpaceError
 from search_spaces.loading import load_space
+from search_spaces.mapping import space_differences
 from search_spaces.objectives import Objective
 from search_spaces.space import Space
 

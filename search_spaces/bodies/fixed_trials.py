@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces.errors import SpaceError, did_you_mean, listing
-from search_spaces.parameters import Value
-from search_spaces.suggesting import Suggester
-from search_spaces.values.domains import Categorical, Domain, Sampled
-from search_spaces.values.ranges import Float, Int
+from search_spaces.parameters import Suggester, Value
+from search_spaces.values.domains import Categorical, Domain, Float, Int, Sampled
 
 Answer = Callable[[str, Sampled], Value]
 
