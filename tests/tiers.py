@@ -35,11 +35,11 @@ MEASURED: Final = (
     "tests/digitexp/apps/explorer/",
     "tests/sweeps/cli/test_steering.py",
     *(
-        f"tests/sweeps/finalizing/test_{name}.py"
+        f"tests/sweeps/confirm/test_{name}.py"
         for name in ("confirmable", "confirming", "ensembles", "failing", "finalize", "votes")
     ),
-    "tests/sweeps/finalizing/test_refit_and_control.py",
-    "tests/sweeps/report/",
+    "tests/sweeps/confirm/test_refit_and_control.py",
+    "tests/sweeps/render/",
 )
 """The dear tests that run lines the first tier leaves out: tracing others would only cost time."""
 

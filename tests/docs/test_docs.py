@@ -43,7 +43,7 @@ def test_every_command_works(folder, page, warm):
 @pytest.mark.slow
 def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(folder, warm):
     # What sets up is run by .ci/run, the UI by tests/end_to_end/test_first_ten_minutes.py, a
-    # confirmation, which is a hundred trainings, by tests/sweeps/finalizing/, what `sweeps init`
+    # confirmation, which is a hundred trainings, by tests/sweeps/confirm/, what `sweeps init`
     # writes by tests/sweeps/cli/test_init.py.
     elsewhere = re.compile(
         r"^(make|python3 -m venv|pip|sweeps (ui|finalize|ensemble)|digitexp explore"

@@ -16,7 +16,7 @@ from sweeps.executors.local.in_process import InProcessExecutor
 from sweeps.records import RecordStore
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import Bench, Listener
-from tests.sweeps.report.builders import record
+from tests.sweeps.render.builders import record
 
 LONE = "scores of caf\udce9.csv"  # what Python makes of a file name in Latin-1
 PLAIN = {

@@ -6,7 +6,7 @@ import math
 
 from sweeps.analysis.summary import Summary, summarize
 from sweeps.progress import Progress
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 DONE = [record(0, 0.91, origin="baseline tutorial")]
 ENDED = [

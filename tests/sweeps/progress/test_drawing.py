@@ -6,7 +6,7 @@ from rich.console import Console
 from sweeps.progress.live import draw
 from sweeps.progress.tally import Tally
 from tests.sweeps.progress.events import DONE, ENDED
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 
 def tally_of(*ended, total=9, **info):

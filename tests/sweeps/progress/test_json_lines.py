@@ -76,7 +76,7 @@ def test_what_an_experiment_prints_goes_to_stderr_until_closed(capsys):
 
 
 def play_without_closing(progress):
-    from tests.sweeps.report.builders import sweep_info
+    from tests.sweeps.render.builders import sweep_info
 
     progress.started(sweep_info(), 5, [])
 

@@ -11,7 +11,7 @@ import pytest
 
 from sweeps.progress.live import LiveDisplay
 from tests.sweeps.progress.events import DONE, play
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
@@ -140,7 +140,7 @@ def test_a_process_that_exits_in_the_middle_leaves_the_cursor_visible(terminal):
     code = (
         "import sys\n"
         "from sweeps.progress.live import LiveDisplay\n"
-        "from tests.sweeps.report.builders import sweep_info\n"
+        "from tests.sweeps.render.builders import sweep_info\n"
         "LiveDisplay(sys.stderr).started(sweep_info(), 5, [])\n"
         "sys.exit(7)"
     )

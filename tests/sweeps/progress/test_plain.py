@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sweeps.progress.lines import PlainLines
 from tests.sweeps.progress.events import play
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 
 def lines_of_a_sweep():

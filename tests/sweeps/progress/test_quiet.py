@@ -3,7 +3,7 @@ import io
 from sweeps.analysis.summary import summarize
 from sweeps.progress.lines import Quiet
 from tests.sweeps.progress.events import play
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 
 def test_only_failures_are_said():

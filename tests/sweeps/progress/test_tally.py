@@ -1,7 +1,7 @@
 import pytest
 
 from sweeps.progress.tally import Tally
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 
 class Clock:

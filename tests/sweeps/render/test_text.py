@@ -6,7 +6,7 @@ from rich.console import Console
 from sweeps.analysis.rows import slot_rows
 from sweeps.analysis.summary import summarize
 from sweeps.render.summaries import render_best, render_text, render_trial
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 RECORDS = [
     record(0, 0.91, origin="baseline tutorial"),

@@ -1,7 +1,7 @@
 import pytest
 
 from sweeps.analysis.edges import edges, narrowed
-from tests.sweeps.report.findings.builders import sweep_data
+from tests.sweeps.analysis.findings.builders import sweep_data
 
 
 def grid(count=20):

@@ -6,7 +6,7 @@ import pytest
 from search_spaces.objectives import Objective
 from sweeps.analysis.rows import slot_rows
 from sweeps.analysis.table import merge_orders, parameter_names, to_frame, trial_table, write_csv
-from tests.sweeps.report.builders import METRIC, OBJECTIVES, record
+from tests.sweeps.render.builders import METRIC, OBJECTIVES, record
 
 SHALLOW = {"learning_rate": 0.001, "units_1": 25, "dropout": 0.25}
 DEEP = {"learning_rate": 0.01, "units_1": 50, "units_2": 20, "units_3": 10, "dropout": 0.5}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sweeps.analysis.importance import FEWEST, importances
-from tests.sweeps.report.findings.builders import sweep_data
+from tests.sweeps.analysis.findings.builders import sweep_data
 
 
 def points(count, seed=0, deep=lambda random: True):

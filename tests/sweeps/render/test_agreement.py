@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from sweeps.cli import app
 from sweeps.tracking.store import close_client, open_client
 from sweeps.wording import format_metric, format_value
-from tests.sweeps.report.test_report import run_confusing
+from tests.sweeps.render.test_report import run_confusing
 
 pytestmark = pytest.mark.slow
 

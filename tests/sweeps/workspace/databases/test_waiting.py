@@ -10,7 +10,7 @@ import pytest
 from sweeps.errors import StoreError
 from sweeps.workspace import databases
 from sweeps.workspace.databases import Patience, enable_wal, explained, sqlite_error
-from tests.sweeps.databases.locking import locked
+from tests.sweeps.workspace.databases.locking import locked
 
 
 @pytest.fixture

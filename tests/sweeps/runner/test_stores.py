@@ -16,9 +16,9 @@ from sweeps.home import Home
 from sweeps.records import RecordError
 from sweeps.workspace import databases
 from tests.sweeps.conftest import table
-from tests.sweeps.databases.locking import locked
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 from tests.sweeps.soundness import assert_sound, slots
+from tests.sweeps.workspace.databases.locking import locked
 
 TRIALS = 8
 RUN = ["run", "--workers", "0"]

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 from sweeps.analysis.summary import summarize
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 RECORDS = [
     record(0, 0.91, origin="baseline tutorial"),

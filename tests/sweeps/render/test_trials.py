@@ -5,7 +5,7 @@ from rich.console import Console
 
 from sweeps.analysis.rows import slot_rows
 from sweeps.render.summaries import render_trials
-from tests.sweeps.report.builders import OBJECTIVES, record
+from tests.sweeps.render.builders import OBJECTIVES, record
 
 PARAMS = {"learning_rate": 0.00123456, "batch_size": 32, "units_1": 25, "fixed": "same"}
 

@@ -10,7 +10,7 @@ from sweeps.confirm.sections import tell_calibration
 from sweeps.experiment import TrialResult
 from tests.chance import at_least
 from tests.digitexp.evaluation.calibration.drawn import drawn, true_changes
-from tests.sweeps.finalizing.test_verdict import verdicts
+from tests.sweeps.confirm.test_verdict import verdicts
 
 N, FOLDS, DRAWS = 100, 4, 200
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.errors import UsageError
-from tests.sweeps.coordinator.test_edited_code import edit, net, run  # noqa: F401 - a fixture
+from tests.sweeps.runner.test_edited_code import edit, net, run  # noqa: F401 - a fixture
 
 ABLE = """
 import numpy as np

@@ -2,7 +2,7 @@ import pytest
 
 from sweeps.analysis.summary import summarize
 from sweeps.render.verdict import failure_line, progress_line, retry_line, verdict_line
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 
 def summary_of(*records, stopped_by=None, **info):

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from sweeps.analysis.listing import listing_rows, render_listing
-from tests.sweeps.report.builders import METRIC, START, record, sweep_info
+from tests.sweeps.render.builders import METRIC, START, record, sweep_info
 
 
 @pytest.mark.parametrize(

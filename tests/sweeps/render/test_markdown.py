@@ -1,6 +1,6 @@
 from sweeps.analysis.summary import summarize
 from sweeps.render.markdown import escape, render_markdown
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 
 def markdown(*records, **changes):

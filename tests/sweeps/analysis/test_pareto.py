@@ -19,7 +19,7 @@ from sweeps.progress.live import draw
 from sweeps.progress.tally import Tally
 from sweeps.render.markdown import render_markdown
 from sweeps.render.summaries import render_best, render_text, render_trials
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 PARAMETERS = Objective("parameters", "minimize")
 INFO = sweep_info(other_objectives=(PARAMETERS,))

@@ -14,7 +14,7 @@ from optuna.distributions import (
 
 from sweeps.analysis.data import SweepData
 from sweeps.records import RecordStore
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 DOMAINS = {
     "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),

@@ -1,7 +1,7 @@
 import pytest
 
 from sweeps.analysis.rows import best_row, is_retried, slot_rows
-from tests.sweeps.report.builders import METRIC, record
+from tests.sweeps.render.builders import METRIC, record
 
 
 def test_rows_come_in_slot_order_whatever_the_order_of_records():

@@ -2,7 +2,7 @@ import pytest
 
 from sweeps.analysis.summary import summarize
 from sweeps.render.summaries import next_commands
-from tests.sweeps.report.builders import record, sweep_info
+from tests.sweeps.render.builders import record, sweep_info
 
 
 def commands(name="mlp", asked=1, **options):
