@@ -83,7 +83,8 @@ def _cut(lab: Lab, length: int, number: int) -> int:
 def die_at_every_write(lab: Lab, trials: int = 4) -> None:
     """SIGKILL at every fail-point, at its first or second passage, then resume.
 
-    Three seeds share them; `tests/sweeps/workspace/test_failpoints.py` dies at each, and while it extends.
+    Three seeds share them; `tests/sweeps/workspace/test_failpoints.py` dies at each, and while it
+    extends.
     """
     from sweeps.workspace.failpoints import OF_A_SWEEP
 
