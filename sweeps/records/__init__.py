@@ -1,4 +1,19 @@
-"""Records: what is known of every attempt; written first, and all else is made from them."""
+"""Records: what is known of every attempt; written first, and all else is made from them.
+
+A valid record wins over all else: one file an attempt, written first, atomic, fsynced, with length,
+SHA-256 and format version in its header line; JSON and arrays in an npz, never a pickle. Weights
+lie in a file beside it, so that dropping them (all but the baselines' and the best 20) never
+rewrites a record. `sweep.json` holds what is fixed when a sweep is created, `generation-N.json`
+what an extension fixed anew. The Optuna study knows which trials exist and how they ended; what it
+lost is rebuilt from records. MLflow is a projection. A record that is torn or altered is kept as
+`<name>.record.torn`, and its trial runs again.
+
+A confirmation is a sweep of its own, whose space lies in the folder of the sweep it confirms. What
+it came to (`finalized.json`) and what readings of the test part said (`tested-*.json`,
+`voted-*.json`) lie beside the records, made from records and stored logits. A reading is a frozen
+list (`test/<digest>/N.json`), which counts from the moment it is written, and the scores that
+follow.
+"""
 
 from sweeps.records.code import CodeHistory, ExperimentCode, SourceFile
 from sweeps.records.finalized import (

@@ -1,4 +1,11 @@
-"""Which trials of a sweep are best, by one objective or by several."""
+"""Which trials of a sweep are best, by one objective or by several.
+
+The front is computed from records wherever it is shown, never stored. With several objectives there
+is no best trial: nothing is registered, no pruner and no `--target` is accepted, weights of the
+front are kept, and `--stop-after` counts trials that leave the front as it is. What a clock
+measures (`*_seconds`) differs when it is measured again: such a sweep is tagged
+`reproducible=false`.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,15 @@
 A slot lies in the new space if the experiment would receive the configuration it was trained with.
 Those that do are shown to the sampler under the new distributions; the others keep their place,
 their record and their row, and are not shown.
+
+A sweep may go on with another space, sampler, pruner or `ask_ahead` (`--extend`), never with
+another experiment, objective, data, seed or order. One atomic write of `generation-2.json` begins
+the next generation; from then on later starts are compared with it. Sweep id, records, parent run
+and the count of trials go on; the Optuna study is a new one (`<id>.2`), filled as any study that
+lost its trials, so that an extension that is killed is finished by the next start. An earlier trial
+is shown at the point of the new space at which the experiment receives the same configuration; a
+parameter that is new or gone counts as the experiment's default. Baselines that were tried are not
+tried again; samplers and pruners with a state begin anew.
 """
 
 from __future__ import annotations

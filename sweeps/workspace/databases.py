@@ -1,4 +1,10 @@
-"""SQLite files: shared by the study and by MLflow's own store; knows neither."""
+"""SQLite files: shared by the study and by MLflow's own store; knows neither.
+
+Databases are checked on every start (`PRAGMA quick_check`, bounded, read-only), made whole under
+another name first, and migrated on a copy beside a dated backup. A locked one is waited for, two
+minutes at most; one that is damaged, full, read-only or of a newer schema ends the sweep with one
+message, and never a record is lost.
+"""
 
 from __future__ import annotations
 
