@@ -12,7 +12,7 @@ import numpy as np
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import load_source, split_source
 from digitexp.evaluation.calibration import temperature_to_serve
-from digitexp.evaluation.metrics import HEADLINE_METRICS
+from digitexp.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
 from digitexp.pages.drawing import Illustrating, show_trial
 from digitexp.pages.trial_view import ShownTrial
@@ -111,7 +111,7 @@ class DigitExperiment(Illustrating):
 
     def warm_up(self) -> None:
         """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
-        from digitexp.training.tensorflow_setup import set_up_tensorflow
+        from digitexp.tensorflow_setup import set_up_tensorflow
 
         set_up_tensorflow()
 
@@ -120,7 +120,7 @@ class DigitExperiment(Illustrating):
 
         The temperature of its probabilities is fitted on the logits of the validation part.
         """
-        from digitexp.training.tensorflow_setup import memory_errors
+        from digitexp.tensorflow_setup import memory_errors
         from digitexp.training.train import train
 
         def ask(epoch: int, values: Mapping[str, float]) -> str | None:
@@ -177,7 +177,7 @@ class DigitExperiment(Illustrating):
         self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
     ) -> Mapping[str, bytes]:
         """Return what the trial gets wrong of the validation part, see `evaluate_trial`."""
-        from digitexp.evaluation.files import evaluate_trial
+        from digitexp.plots.evaluation import evaluate_trial
 
         shape = data.info["image_shape"]
         return evaluate_trial(data.payload, shape, result.arrays, result.metrics)
@@ -204,7 +204,7 @@ class DigitExperiment(Illustrating):
             ValueError: The weights do not belong to this configuration.
         """
         from digitexp.models import build_model, set_weights
-        from digitexp.training.tensorflow_setup import start_tensorflow
+        from digitexp.tensorflow_setup import start_tensorflow
 
         start_tensorflow()
         model = build_model(

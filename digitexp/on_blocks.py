@@ -10,8 +10,8 @@ import numpy as np
 
 from digitexp.data import load_source, split_source
 from digitexp.evaluation.calibration import HIGHEST, LOWEST, measured_terms
-from digitexp.evaluation.metrics import accuracy, cross_entropy
 from digitexp.experiment import DigitExperiment, trial_config
+from digitexp.metrics import accuracy, cross_entropy
 from digitexp.pages.drawing import Illustrating, show_of_pool
 from digitexp.pages.trial_view import ShownTrial
 from digitexp.pool import Pool
@@ -173,7 +173,7 @@ class DigitsOnBlocks(Illustrating):
         Raises:
             ValueError: It was trained on everything, or diverged: there are no logits to judge.
         """
-        from digitexp.evaluation.files import evaluate_block
+        from digitexp.plots.evaluation import evaluate_block
 
         pool, kept = data.payload, result.arrays
         part, numbers = f"block {config.get(BLOCK) or 0}", kept.get("block_images")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from digitexp.numpy_functions import softmax
-from digitexp.training.tensorflow_setup import known_warnings_ignored
+from digitexp.tensorflow_setup import known_warnings_ignored
 
 __all__ = ["checked_images", "probabilities", "write_model"]
 

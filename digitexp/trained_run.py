@@ -99,7 +99,7 @@ class TrainedRun:
                 f"{self.folder} holds no weights.npz: that training diverged; take another one."
             )
         from digitexp.models import build_model, set_weights
-        from digitexp.training.tensorflow_setup import start_tensorflow
+        from digitexp.tensorflow_setup import start_tensorflow
 
         start_tensorflow()
         shape = tuple(self.about["image_shape"])

@@ -11,7 +11,7 @@ from search_spaces.bodies.fixed_trials import Replay
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.parameters import ParameterInfo, Value, find_parameter
 from search_spaces.python_space import PythonBody
-from search_spaces.reading.checking import unknown_parameter
+from search_spaces.checking import unknown_parameter
 from search_spaces.space import Space
 from search_spaces.values.domains import Categorical, Fixed
 from search_spaces.values.narrowing import HELP, Request, narrow, parse_request, value_problem

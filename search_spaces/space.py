@@ -154,7 +154,7 @@ class Space:
         Raises:
             SpaceError: One line per disagreement, with file, line and what is allowed.
         """
-        from search_spaces.reading.checking import check
+        from search_spaces.checking import check
 
         check(self, parameters, metrics, measures)
 

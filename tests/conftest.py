@@ -43,7 +43,7 @@ def measure_children(measured_children, monkeypatch):
 
 @pytest.fixture(scope="session")
 def started_tensorflow():
-    from digitexp.training.tensorflow_setup import start_tensorflow
+    from digitexp.tensorflow_setup import start_tensorflow
 
     start_tensorflow()
 

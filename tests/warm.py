@@ -78,7 +78,7 @@ def serve(address: str) -> None:
     import sweeps.__main__
     import sweeps.cli
     import sweeps.launch
-    from digitexp.training.tensorflow_setup import set_up_tensorflow
+    from digitexp.tensorflow_setup import set_up_tensorflow
     from sweeps.tracking.quiet import quiet
 
     with quiet():  # imports MLflow

@@ -10,9 +10,9 @@ import numpy as np
 
 from digitexp.config import TrialConfig
 from digitexp.models import build_model
+from digitexp.tensorflow_setup import set_up_tensorflow
 from digitexp.training.engines import load_engine, plan_training
 from digitexp.training.outcome import TrainingData
-from digitexp.training.tensorflow_setup import set_up_tensorflow
 from digitexp.training.train import train
 
 set_up_tensorflow()  # before Keras is imported

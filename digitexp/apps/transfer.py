@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import DataError, Source, Split, split_source
-from digitexp.data.source import Images, Labels
+from digitexp.data.resizing import resized
+from digitexp.data.source import Labels
 from digitexp.training.outcome import TrainingData, TrainingOutcome
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "paired_gain",
     "pretrain",
     "pretraining_data",
-    "resized",
     "transfer_config",
 ]
 
@@ -54,30 +54,6 @@ def draw_images(labels: Labels, among: Indices, per_class: int, seed: int) -> In
         members = among[labels[among] == number]
         drawn.append(members[np.argsort(keys[members], kind="stable")[:per_class]])
     return np.sort(np.concatenate(drawn))
-
-
-def resized(images: Images, shape: tuple[int, int]) -> Images:
-    """Return images in another height and width, by Pillow's bilinear resampling.
-
-    It averages over as many pixels as a new one covers where images become smaller. Proportions are
-    not kept: each side is brought to its own new length.
-
-    Args:
-        images: float32 (n, height, width), in [0, 1].
-        shape: The new height and width.
-
-    Returns:
-        float32 (n, *shape), in [0, 1]; the same array if nothing changes.
-    """
-    if images.shape[1:] == shape:
-        return images
-    from PIL import Image
-
-    height, width = shape
-    bilinear = Image.Resampling.BILINEAR
-    changed = [np.asarray(Image.fromarray(one).resize((width, height), bilinear)) for one in images]
-    result: Images = np.clip(np.stack(changed), 0, 1).astype(np.float32)
-    return result
 
 
 Verdict = Literal["gain", "none", "harm"]

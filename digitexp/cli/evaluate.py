@@ -49,7 +49,7 @@ def evaluate(
     run = read_run(folder)
     check_output_folder(target, overwrite=overwrite or output is None)
     source, split = run.load_data(data)
-    from digitexp.evaluation.files import evaluation_files
+    from digitexp.plots.evaluation import evaluation_files
 
     files = evaluation_files(answer(run.load_model(), source, split), lettering)
     target.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def answer(model: Any, source: Source, split: Split) -> Answers:
         split: As it was then.
     """
     from digitexp.evaluation.diagnostics import Answers
-    from digitexp.evaluation.metrics import accuracy
+    from digitexp.metrics import accuracy
     from digitexp.trained_run import logits_of
 
     train, validation = split.train_indices, split.validation_indices

@@ -99,7 +99,7 @@ def _read_keras(name: str, class_names: tuple[str, ...] | None = None) -> Found:
     Raises:
         DataError: If it can neither be found nor downloaded.
     """
-    from digitexp.training.tensorflow_setup import set_up_tensorflow
+    from digitexp.tensorflow_setup import set_up_tensorflow
 
     set_up_tensorflow()  # before Keras: TensorFlow reads its settings only once
     from keras import datasets

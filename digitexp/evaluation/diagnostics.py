@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from digitexp.evaluation.metrics import confusion_counts
+from digitexp.metrics import confusion_counts
 from digitexp.numpy_functions import softmax
 
 __all__ = [

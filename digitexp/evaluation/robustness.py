@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from digitexp.evaluation.metrics import accuracy
+from digitexp.metrics import accuracy
 
 __all__ = ["EPSILONS", "attacked_accuracies"]
 

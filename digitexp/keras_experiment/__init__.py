@@ -1,7 +1,7 @@
 """Your own Keras model, swept: a function that builds it, and data."""
 
 from digitexp.keras_experiment.experiment import KerasExperiment
-from digitexp.training.tensorflow_setup import quiet_when_imported
+from digitexp.tensorflow_setup import quiet_when_imported
 
 __all__ = ["KerasExperiment"]
 

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from digitexp.apps.transfer import resized
 from digitexp.data import load_source
+from digitexp.data.resizing import resized
 from digitexp.keras_experiment.experiment import KerasExperiment
 from sweeps.experiment import ParameterInfo, Value
 

@@ -27,7 +27,7 @@ from digitexp.keras_experiment.data import (
     mapped,
     named_arrays,
 )
-from digitexp.training.tensorflow_setup import start_tensorflow
+from digitexp.tensorflow_setup import start_tensorflow
 
 __all__ = ["ExamplesDigest", "are_datasets", "built_with", "read_datasets", "reading_digest"]
 

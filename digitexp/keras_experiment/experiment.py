@@ -23,7 +23,7 @@ from digitexp.keras_experiment.judging import metrics_of
 from digitexp.parameters import PARAMETERS
 from digitexp.plots.residuals import draw_residuals
 from digitexp.plots.training import draw_confusion, draw_curves
-from digitexp.training.tensorflow_setup import without_chatter
+from digitexp.tensorflow_setup import without_chatter
 from sweeps.capabilities import Signature
 from sweeps.experiment import (
     EnginePlan,
@@ -310,7 +310,7 @@ class KerasExperiment:
 
     def warm_up(self) -> None:
         """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
-        from digitexp.training.tensorflow_setup import set_up_tensorflow
+        from digitexp.tensorflow_setup import set_up_tensorflow
 
         set_up_tensorflow()
 
@@ -320,7 +320,7 @@ class KerasExperiment:
         Raises:
             ValueError: `build` returned no compiled model, or one without a metric that is needed.
         """
-        from digitexp.training.tensorflow_setup import memory_errors
+        from digitexp.tensorflow_setup import memory_errors
 
         with memory_errors():
             from digitexp.keras_experiment.models import run_trial
@@ -353,7 +353,7 @@ class KerasExperiment:
         Raises:
             ValueError: The weights do not belong to what `build` makes of this configuration.
         """
-        from digitexp.training.tensorflow_setup import start_tensorflow
+        from digitexp.tensorflow_setup import start_tensorflow
 
         start_tensorflow()  # before whatever imports TensorFlow, which would be loud
         from digitexp.keras_experiment.models import checked, give_weights
@@ -396,7 +396,7 @@ class KerasExperiment:
         folder: Path,
     ) -> str:
         """Write `model.keras`; return how to use it."""
-        from digitexp.training.tensorflow_setup import known_warnings_ignored
+        from digitexp.tensorflow_setup import known_warnings_ignored
 
         model = self.load_model(config, weights, info)
         with known_warnings_ignored():

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from digitexp.evaluation.metrics import confusion_counts
 from digitexp.keras_experiment.data import Task, Tasks, by_output, tasks_of
+from digitexp.metrics import confusion_counts
 from sweeps.experiment import MetricInfo
 
 __all__ = ["judge", "metrics_of"]

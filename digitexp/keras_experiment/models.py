@@ -17,7 +17,7 @@ import numpy as np
 from digitexp.keras_experiment.data import Parts, Tasks, arrays_of, joined, mapped, tasks_of
 from digitexp.keras_experiment.datasets import ExamplesDigest
 from digitexp.keras_experiment.judging import judge
-from digitexp.training.tensorflow_setup import known_warnings_ignored
+from digitexp.tensorflow_setup import known_warnings_ignored
 from sweeps.experiment import OnEpoch, TrialResult
 
 __all__ = [

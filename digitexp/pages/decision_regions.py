@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitexp.evaluation.diagnostics import confused_pairs
-from digitexp.evaluation.metrics import confusion_counts
+from digitexp.metrics import confusion_counts
 from digitexp.numpy_functions import softmax
 from digitexp.pages.page import pack, render
 from digitexp.pages.trial_view import ShownTrial

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from digitexp.config import TrialConfig
-from digitexp.evaluation.metrics import accuracy, confusion_counts, cross_entropy
+from digitexp.metrics import accuracy, confusion_counts, cross_entropy
 from digitexp.training.outcome import EPOCH_METRICS, Forward, OnEpoch, TrainingData
 
 __all__ = ["EpochObserver", "early_stopping", "learning_rate_callbacks", "scheduled_rate"]

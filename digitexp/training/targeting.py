@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from digitexp.config import TrialConfig
-from digitexp.evaluation.metrics import confusion_counts
+from digitexp.metrics import confusion_counts
 from digitexp.training.outcome import TrainingData, TrainingOutcome
 
 __all__ = ["told_with", "without_augmentation", "worst_classes"]

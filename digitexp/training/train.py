@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from digitexp.config import TrialConfig
-from digitexp.evaluation.metrics import accuracy, confusion_counts, cross_entropy, recalls
+from digitexp.metrics import accuracy, confusion_counts, cross_entropy, recalls
 from digitexp.models import build_model, count_parameters, describe_model, model_weights
+from digitexp.tensorflow_setup import known_warnings_ignored, start_tensorflow
 from digitexp.training.engines import load_engine, plan_training
 from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
 from digitexp.training.starting import start_from
 from digitexp.training.targeting import told_with, without_augmentation, worst_classes
-from digitexp.training.tensorflow_setup import known_warnings_ignored, start_tensorflow
 
 if TYPE_CHECKING:
     from digitexp.training.callbacks import EpochObserver

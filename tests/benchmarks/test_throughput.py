@@ -77,7 +77,7 @@ def test_every_recipe_with_optuna_tries_the_configurations_of_ours():
 def test_the_network_of_the_peers_is_that_of_digitexp():
     from digitexp.config import TrialConfig
     from digitexp.models import build_model
-    from digitexp.training.tensorflow_setup import set_up_tensorflow
+    from digitexp.tensorflow_setup import set_up_tensorflow
 
     set_up_tensorflow()
     from benchmarks.recipes.network import build_network

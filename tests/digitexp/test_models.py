@@ -18,7 +18,7 @@ def test_the_tutorials_net_has_10575_parameters():
 @pytest.fixture(autouse=True)
 def _tensorflow(request):
     if request.node.get_closest_marker("tensorflow"):
-        from digitexp.training.tensorflow_setup import set_up_tensorflow
+        from digitexp.tensorflow_setup import set_up_tensorflow
 
         set_up_tensorflow()
 

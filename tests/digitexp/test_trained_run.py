@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from digitexp.cli import app
-from digitexp.evaluation.metrics import accuracy
+from digitexp.metrics import accuracy
 from digitexp.trained_run import logits_of, read_run
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]

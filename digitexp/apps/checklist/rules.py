@@ -29,7 +29,7 @@ from digitexp.data.checking import (
 )
 from digitexp.data.source import DataError, Found, Images, Labels, Source
 from digitexp.data.splits import Split
-from digitexp.evaluation.metrics import accuracy
+from digitexp.metrics import accuracy
 from digitexp.trained_run import TrainedRun, logits_of
 
 if TYPE_CHECKING:

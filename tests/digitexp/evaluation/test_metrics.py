@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, recall_score
 
-from digitexp.evaluation.metrics import accuracy, confusion_counts, cross_entropy, recalls
+from digitexp.metrics import accuracy, confusion_counts, cross_entropy, recalls
 
 RNG = np.random.default_rng(0)
 LABELS = np.concatenate([np.arange(4), RNG.integers(0, 4, 60)])

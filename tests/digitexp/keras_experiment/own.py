@@ -75,7 +75,7 @@ wine = KerasExperiment(build_wine, wines, {"units": 16, "learning_rate": 1e-2})
 
 
 def datasets():
-    from digitexp.training.tensorflow_setup import start_tensorflow
+    from digitexp.tensorflow_setup import start_tensorflow
 
     start_tensorflow()
     import tensorflow as tf

@@ -31,7 +31,7 @@ def test_what_is_unknown_or_no_numbers_has_no_signature(info):
 
 @pytest.mark.tensorflow
 def test_a_model_answers_its_inputs_and_refuses_others():
-    from digitexp.training.tensorflow_setup import start_tensorflow
+    from digitexp.tensorflow_setup import start_tensorflow
 
     start_tensorflow()
     model = regression._build({"units": 4, "learning_rate": 1e-2})

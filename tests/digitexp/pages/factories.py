@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from digitexp.config import TrialConfig
-from digitexp.evaluation.metrics import accuracy, confusion_counts, cross_entropy
+from digitexp.metrics import accuracy, confusion_counts, cross_entropy
 from digitexp.pages.trial_view import Network, ShownTrial
 
 N_TRAIN = 1200

@@ -8,9 +8,9 @@ import pytest
 import sweeps
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.models import build_model, model_weights, set_weights
+from digitexp.tensorflow_setup import known_warnings_ignored
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
-from digitexp.training.tensorflow_setup import known_warnings_ignored
 from digitexp.training.train import train
 from digitexp.weights_files import file_digest
 from tests.digitexp.small_data import small_digits

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from digitexp.training.tensorflow_setup import (
+from digitexp.tensorflow_setup import (
     _share_gpus,
     memory_errors,
     set_up_tensorflow,
@@ -39,7 +39,7 @@ def test_nothing_is_held_back_when_the_import_fails(capfd):
 @pytest.mark.tensorflow
 def test_a_new_process_starts_quietly_with_one_thread():
     code = (
-        "from digitexp.training.tensorflow_setup import set_up_tensorflow\n"
+        "from digitexp.tensorflow_setup import set_up_tensorflow\n"
         "set_up_tensorflow(); set_up_tensorflow()\n"
         "import tensorflow as tf\n"
         "threads = tf.config.threading\n"
@@ -59,7 +59,7 @@ def test_a_new_process_starts_quietly_with_one_thread():
 def test_a_tensorflow_that_already_runs_is_accepted():
     code = (
         "import tensorflow as tf; tf.constant(0.0)\n"
-        "from digitexp.training.tensorflow_setup import set_up_tensorflow\n"
+        "from digitexp.tensorflow_setup import set_up_tensorflow\n"
         "set_up_tensorflow()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True)

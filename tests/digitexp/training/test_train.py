@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from digitexp.config import TrialConfig
-from digitexp.evaluation.metrics import accuracy, confusion_counts
+from digitexp.metrics import accuracy, confusion_counts
 from digitexp.models import count_parameters
 from digitexp.training.outcome import EPOCH_METRICS, TrainingData
 from digitexp.training.train import train

@@ -49,7 +49,7 @@ def test_the_environment_is_told_fast_and_imports_nothing_heavy() -> None:
         "environment(); print(time.perf_counter() - start);"
         "print({'numpy', 'optuna', 'mlflow', 'tensorflow'} & set(sys.modules))"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, check=True, capture_output=True, text=True
     )

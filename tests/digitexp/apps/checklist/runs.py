@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from digitexp.config import TrialConfig
-from digitexp.evaluation.metrics import recalls
+from digitexp.metrics import recalls
 from digitexp.trained_run import TrainedRun
 
 CLASSES = [str(digit) for digit in range(10)]

@@ -28,7 +28,7 @@ DEAR = {
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A file of random weights, as Keras Applications has them: without the top."""
-    from digitexp.training.tensorflow_setup import known_warnings_ignored, start_tensorflow
+    from digitexp.tensorflow_setup import known_warnings_ignored, start_tensorflow
 
     start_tensorflow()
     import keras

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
 from digitexp.evaluation.diagnostics import class_accuracies, report_dict, report_text
-from digitexp.evaluation.metrics import confusion_counts
+from digitexp.metrics import confusion_counts
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 SAID = np.array([0, 0, 1, 1, 2, 2])

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from digitexp.evaluation.files import evaluation_files
+from digitexp.plots.evaluation import evaluation_files
 from tests.digitexp.evaluation.diagnostics.answered import answered
 
 NAMES = {

@@ -63,7 +63,7 @@ def build(config, dtype="float32"):
     Keras casts some constants through float32 even in a float64 net. So that both engines compute
     with the same numbers, they are exact in float32: powers of two, and Adam's rounded here.
     """
-    from digitexp.training.tensorflow_setup import set_up_tensorflow
+    from digitexp.tensorflow_setup import set_up_tensorflow
 
     set_up_tensorflow()
     import keras
@@ -102,9 +102,9 @@ class Course:
 def train_with(engine, config, dtype="float32"):
     """Train in the given order of the images and return the course."""
     from digitexp.models import model_weights
+    from digitexp.tensorflow_setup import known_warnings_ignored
     from digitexp.training import callbacks
     from digitexp.training.engines import load_engine
-    from digitexp.training.tensorflow_setup import known_warnings_ignored
     from digitexp.training.tensors import data_tensors
 
     data, model, module = small_digits(), build(config, dtype), load_engine(engine)

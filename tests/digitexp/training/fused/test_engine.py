@@ -14,8 +14,8 @@ PLAIN = TrialConfig(units=(12,), epochs=3, seed=4)
 
 
 def fit(config, callbacks=(), **options):
+    from digitexp.tensorflow_setup import known_warnings_ignored
     from digitexp.training.fused.engine import fit as fused_fit
-    from digitexp.training.tensorflow_setup import known_warnings_ignored
 
     model = build(config)
     with known_warnings_ignored():
@@ -99,8 +99,8 @@ def recorder(calls):
 def test_any_callback_sees_what_keras_shows_and_acts_as_in_keras():
     import keras
 
+    from digitexp.tensorflow_setup import known_warnings_ignored
     from digitexp.training.engines import load_engine
-    from digitexp.training.tensorflow_setup import known_warnings_ignored
 
     calls, histories = {"fused": [], "keras": []}, []
     for engine, seen in calls.items():
