@@ -1,4 +1,4 @@
-"""What `digitexp train` left in a folder: read back, with its data and its network."""
+"""Reads back what `digitexp train` left in a folder, with its data and its network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong with a search space, said in one message that a person can act on."""
+"""Mistakes in a search space, each said in one message that a person can act on."""
 
 from __future__ import annotations
 

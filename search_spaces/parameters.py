@@ -1,4 +1,4 @@
-"""What an experiment says of its parameters, and who answers when a space asks for a value.
+"""Parameters as an experiment describes them, and who answers when a space asks for a value.
 
 A space may only vary or fix parameters that its experiment understands, within their limits.
 """

@@ -1,4 +1,4 @@
-"""What an experiment may offer beyond the contract; each ability is optional.
+"""Capabilities: optional members of an experiment, beyond the contract.
 
 An experiment has one by having its methods; what needs an ability that is not there is left out.
 """

@@ -1,4 +1,4 @@
-"""What ends a command with one message: a mistake (2); workers, trials or stores that fail (1)."""
+"""The errors that end a command with one message: a mistake (2), a failure (1)."""
 
 from __future__ import annotations
 

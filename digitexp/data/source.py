@@ -1,4 +1,4 @@
-"""What every source becomes: float32 images in [0, 1], integer labels, a test part kept apart."""
+"""A source of data: float32 images in [0, 1], integer labels, a test part kept apart."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a trained network is judged by: metrics, mistakes, calibration, robustness."""
+"""Judges trained networks: mistakes, calibration, robustness."""

@@ -1,4 +1,4 @@
-"""What a classifier gets wrong: by class, by pair of classes, image by image; NumPy only."""
+"""Mistakes of a classifier: by class, by pair of classes, image by image; NumPy only."""
 
 from __future__ import annotations
 

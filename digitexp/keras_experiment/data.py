@@ -1,4 +1,4 @@
-"""What a user gives as data -> a training and a validation part, checked.
+"""Data as a user gives them -> a training and a validation part, checked.
 
 Inputs and targets are arrays, or several of them: a list, a tuple or a dict, as Keras takes them.
 """

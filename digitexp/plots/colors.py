@@ -1,4 +1,4 @@
-"""What each colour means, in every picture.
+"""The meaning of each colour, in every picture.
 
 Blue and vermilion of Okabe and Ito's palette, told apart with every common colour blindness.
 """

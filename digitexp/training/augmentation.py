@@ -1,4 +1,4 @@
-"""What happens to a training batch before Keras's step: images augmented, images attacked.
+"""Changes a training batch before Keras's step: images augmented, images attacked.
 
 Import this after `set_up_tensorflow()`. All of it runs inside the training graph.
 """

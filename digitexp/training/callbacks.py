@@ -1,4 +1,4 @@
-"""What happens after each epoch, whatever engine trained it: measure, report, stop, lower the rate.
+"""Callbacks after each epoch, whatever engine trained it: measure, report, stop, lower the rate.
 
 Import this after `set_up_tensorflow()`. Every callback serves one training only: Keras's keep
 their counters and best values between two uses.

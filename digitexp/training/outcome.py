@@ -1,4 +1,4 @@
-"""What goes into a training and what comes out of it; plain arrays, no TensorFlow."""
+"""The data that go into a training and the outcome that comes out; plain arrays, no TensorFlow."""
 
 from __future__ import annotations
 

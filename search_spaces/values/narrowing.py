@@ -1,4 +1,4 @@
-"""What `--set` leaves of a parameter's values, and whether they agree with the experiment.
+"""Narrows a parameter's values by `--set`, and checks that they agree with the experiment.
 
 A request fixes or narrows, never widens: everything left was possible before.
 """

@@ -1,4 +1,4 @@
-"""What `sweeps list` shows: one row a sweep."""
+"""The rows of `sweeps list`: one for each sweep."""
 
 from __future__ import annotations
 

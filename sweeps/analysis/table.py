@@ -1,4 +1,4 @@
-"""Records -> pandas: per-epoch metrics in long form, confusion counts. Columns stay as they are.
+"""Rows of trials -> one flat table with stable column names, and pandas frames.
 
 Columns: `slot, state, reason, attempts, origin, seed`, the parameters in the order of the space,
 the headline metrics with the objectives first, `on_front` if there are several objectives,

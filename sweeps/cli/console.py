@@ -1,4 +1,4 @@
-"""Opening a page in the reader's browser, where there is a reader with a screen."""
+"""Where commands print: a terminal, a file, or a pipe whose reader may go away."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What was asked -> a validated sweep: options, checks, policies."""
+"""Options -> a validated sweep: checks, policies."""

@@ -1,4 +1,4 @@
-"""What a user asks for, as it was given; `config.py` makes a sweep of it.
+"""The options of a sweep as a user gives them; `sweep.py` makes a sweep of them.
 
 The same things are options of a command and arguments of a Python function. Messages name options;
 `python_words` has those of a Python function name its arguments.

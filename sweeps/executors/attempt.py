@@ -1,4 +1,4 @@
-"""What an experiment returns becomes plain, storable values, or its trial fails."""
+"""One attempt, wherever it runs: trained, judged, timed, checked; exceptions become values."""
 
 from __future__ import annotations
 

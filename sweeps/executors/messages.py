@@ -1,4 +1,4 @@
-"""What coordinator, fork server and workers say to each other, and how it is framed on a socket.
+"""The messages between coordinator, fork server and workers, framed on a socket.
 
 A frame is a mark, the length of a pickle, its checksum, and the pickle; the peers are our own
 processes. A peer that dies within a frame leaves it incomplete, and an incomplete frame is never

@@ -1,4 +1,4 @@
-"""What a worker has before its first attempt: import path, experiment, data; and its environment.
+"""Gives a worker what it needs before its first attempt: import path, experiment, data.
 
 The coordinator leaves it in an unnamed file, from which the fork server and spawned workers read.
 """

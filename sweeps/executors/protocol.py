@@ -1,4 +1,4 @@
-"""What the coordinator needs of an executor, and the executor of whoever listens and judges."""
+"""The protocol of an executor, and the executor of whoever listens and judges."""
 
 from __future__ import annotations
 

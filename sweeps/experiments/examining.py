@@ -1,4 +1,4 @@
-"""What recorded trials get wrong: their experiment says it, from what was recorded alone."""
+"""Asks an experiment what recorded trials get wrong, from what was recorded alone."""
 
 from __future__ import annotations
 

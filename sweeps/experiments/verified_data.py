@@ -1,4 +1,4 @@
-"""What a recorded trial was trained on, prepared again: the same, or none; and what it left."""
+"""Loads the data of a recorded trial and refuses them if their digest has changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person or a script sees while a sweep runs: a live display, plain or JSON lines, nothing.
+"""Shows a person or a script what a sweep does while it runs: live, as lines, or not at all.
 
 `make_progress` chooses; everything is fed through the one protocol `Progress`.
 """

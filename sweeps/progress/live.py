@@ -1,4 +1,4 @@
-"""A tally -> what the live display shows at this moment.
+"""The live display of a terminal: drawn by rich's own thread, at most five times a second.
 
 The coordinator's calls only note what happened; drawing never holds up a trial.
 """

@@ -1,4 +1,4 @@
-"""What is known of a running sweep, kept small; displays are drawn from it."""
+"""Keeps what is known of a running sweep, in little memory; displays are drawn from it."""
 
 from __future__ import annotations
 

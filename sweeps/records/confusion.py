@@ -1,4 +1,4 @@
-"""What a record knows of which class was taken for which: counts, names, the worst mistakes."""
+"""Reads from a record which class was taken for which: counts, names, the worst mistakes."""
 
 from __future__ import annotations
 

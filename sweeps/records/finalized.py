@@ -1,4 +1,4 @@
-"""What finalising said of a sweep, kept beside its records for reports and MLflow to show.
+"""Keeps what finalising said of a sweep beside its records, for reports and MLflow to show.
 
 Made from the records of other sweeps (its confirmations): the same command makes it again.
 """

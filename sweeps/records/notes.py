@@ -1,4 +1,4 @@
-"""What stands beside records: notes, how a start ended, where an imported sweep came from."""
+"""Files beside the records: notes, how a start ended, where an imported sweep came from."""
 
 from __future__ import annotations
 

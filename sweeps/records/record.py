@@ -1,4 +1,4 @@
-"""What is known of one attempt, once it has ended; the truth everything else is rebuilt from."""
+"""A record: all that is known of one attempt once it has ended; all else is rebuilt from it."""
 
 from __future__ import annotations
 

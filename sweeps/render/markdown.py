@@ -1,4 +1,4 @@
-"""What an analyst asks first of a sweep, answered in Markdown on the parent run's page."""
+"""A summary as GitHub Markdown, for `$GITHUB_STEP_SUMMARY` and descriptions of runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a section of a report consists of; HTML is made of it, of a comparison also text."""
+"""The parts of a section: texts, facts, tables, charts; drawn as HTML, as text, as Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trains: this process, worker processes of this machine, or a cluster."""
+"""Chooses what trains: this process, worker processes of this machine, or a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ends or pauses a running sweep: Ctrl-C and signals, and requests of other processes."""
+"""Ends or pauses a running sweep: Ctrl-C and signals, and requests of other processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sweep's time went on."""
+"""From an ended attempt to its record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The address of a shared storage: checked, and never shown with its password."""
+"""A PostgreSQL server: connections that survive its restarts, and what its errors mean."""
 
 from __future__ import annotations
 

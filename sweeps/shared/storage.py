@@ -1,4 +1,4 @@
-"""What a home shares: the database, and the home's copy of its files."""
+"""Joins what a home shares: the database, and the home's copy of its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts that came too late: recorded on a host that had lost the sweep, or could not say so.
+"""A home as the working copy of a shared database: what changed here goes there, and back.
 
 Three states of a file are compared: here, there, and as both last had it (the manifest). Whoever
 changed it wins; if both did, the database does. Records, weights and what attempts wrote

@@ -1,4 +1,4 @@
-"""What the sampler may see: an in-memory study that lags behind on purpose.
+"""The sampler's view: an in-memory study that lags behind on purpose.
 
 The proposal of slot n sees exactly the outcomes of slots 0 .. n - ask_ahead and every later slot
 as RUNNING, however many have finished meanwhile. So the proposals, and with them the whole sweep,

@@ -1,4 +1,4 @@
-"""A trial that is sampled but not stored: proposals are looked at before they become slots.
+"""Trial by trial: which parameters are tried next.
 
 A proposal that repeats an earlier one (running, failed and diverged ones included), or breaks a
 constraint, is rejected before it is stored and counts for nothing; so is one of TPE's that lies

@@ -1,4 +1,4 @@
-"""Writes what must not be written twice, though connections are cut and Optuna tries again."""
+"""The Optuna study of a sweep: complete trials in, outcomes told."""
 
 from __future__ import annotations
 

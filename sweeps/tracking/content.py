@@ -1,4 +1,4 @@
-"""What MLflow accepts, and how we stay inside it: allowed characters, lengths, batch sizes.
+"""The content of a run, made from a record alone: names, tags, parameters, metrics, status, times.
 
 Everything is a function of sweep and record, times included, so that projecting a record twice
 writes the same run. No MLflow here.

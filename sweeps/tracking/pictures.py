@@ -1,4 +1,4 @@
-"""Draws a confusion matrix small and fast, as the two files that MLflow's image grid shows.
+"""The confusion matrices of a sweep's best runs, side by side in MLflow's image grid.
 
 MLflow's `log_image` invents a file name at each call, so that projecting again would double every
 picture. Its names (`images/<key>+step+<n>+timestamp+<ms>+<id>.png`, and `...+compressed.webp` for

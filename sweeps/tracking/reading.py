@@ -1,4 +1,4 @@
-"""What MLflow holds of a sweep, read without changing anything."""
+"""Reads what MLflow holds of a sweep, without changing anything."""
 
 from __future__ import annotations
 

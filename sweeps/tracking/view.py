@@ -1,4 +1,4 @@
-"""What MLflow shows of a sweep as a whole: the view it opens in, and the way to it.
+"""The view of a sweep in MLflow: its columns, searches and charts, and the way to it.
 
 Left alone, the UI shows no metric and no parameter at all, and the children folded away under
 their parent. It reads a view from an experiment tag whose format is its own and undocumented

@@ -1,4 +1,4 @@
-"""What a trial ran on and from: versions, processor, host, git commit and a filtered diff."""
+"""Notes what a trial ran on: versions, processor, host, git commit and a filtered diff."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trained networks answer to one image, and which training digits look most like it."""
+"""Asks trained networks about one image, and finds the training digits that look most like it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Dask worker tells the coordinator of its attempts, through the scheduler.
+"""Runs inside a Dask worker: hands attempts to worker processes of its own, and tells of them.
 
 So a cluster has what a single machine has: an attempt that crashes, hangs or is stopped ends alone.
 """

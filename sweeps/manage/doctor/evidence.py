@@ -1,4 +1,4 @@
-"""What can be wrong, and what repairs it."""
+"""Everything that is known of one sweep, read once; nothing is written, created or locked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What processes that were killed left behind: temporary files, weights, the name in a lock."""
+"""Finds what killed processes left behind: temporary files, weights, the name in a lock."""
 
 from __future__ import annotations
 

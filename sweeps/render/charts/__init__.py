@@ -1,4 +1,4 @@
-"""What is drawn, said once (`chart`), then drawn twice: interactive (`interactive`) and as a PNG.
+"""Charts, said once (`chart`) and drawn twice: interactive (`interactive`) and as a PNG (`png`).
 
 A chart holds marks and axes, no colours and no library; `palette` says what a role looks like.
 """

@@ -1,4 +1,4 @@
-"""What each role looks like, in every chart; readable with every common colour blindness."""
+"""A chart as data: marks on two axes, or a picture of its own kind."""
 
 from __future__ import annotations
 

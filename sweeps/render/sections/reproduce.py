@@ -1,4 +1,4 @@
-"""What it takes to get the same trials again."""
+"""Says how to get the same trials again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several objectives: the Pareto front in place of a verdict. Nobody has won."""
+"""Who is ahead, by how much, how sure that is, and what to try next; or the Pareto front."""
 
 from __future__ import annotations
 
