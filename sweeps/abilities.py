@@ -1,3 +1,3 @@
-"""The former name of `sweeps.capabilities`, which says so for one release."""
+"""The former name of `sweeps.capabilities`: experiments that were written by it go on."""
 
-raise ImportError("sweeps.abilities is called sweeps.capabilities now: import it from there")
+from sweeps.capabilities import *  # noqa: F403
