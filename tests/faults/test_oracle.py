@@ -71,17 +71,18 @@ def leave_running(store):
 
 
 def double_a_run(store):
-    copy = "SELECT 'copy', {} FROM {} WHERE run_uuid = (SELECT run_uuid FROM runs WHERE name = ?)"
+    finished = "SELECT run_uuid FROM runs WHERE name LIKE ? AND status = 'FINISHED'"
+    copy = f"SELECT 'copy', {{}} FROM {{}} WHERE run_uuid = ({finished} ORDER BY name LIMIT 1)"
     columns = "name, source_type, status, start_time, lifecycle_stage, experiment_id"
     columns = f"run_uuid, {columns}", columns
     store.sql("mlflow.db", f"INSERT INTO runs ({columns[0]}) {copy.format(columns[1], 'runs')}",
-              "0002")  # fmt: skip
+              "000%")  # fmt: skip
     for table in ("tags", "params"):
         rows = copy.format("key, value", table)
-        store.sql("mlflow.db", f"INSERT INTO {table} (run_uuid, key, value) {rows}", "0002")
+        store.sql("mlflow.db", f"INSERT INTO {table} (run_uuid, key, value) {rows}", "000%")
     metrics = "key, value, timestamp, step, is_nan"
     rows = copy.format(metrics, "latest_metrics")
-    store.sql("mlflow.db", f"INSERT INTO latest_metrics (run_uuid, {metrics}) {rows}", "0002")
+    store.sql("mlflow.db", f"INSERT INTO latest_metrics (run_uuid, {metrics}) {rows}", "000%")
 
 
 def run_one_too_few(store):
