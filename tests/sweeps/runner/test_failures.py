@@ -140,14 +140,17 @@ def test_what_no_repetition_mends_is_tried_once(run_failing):
     assert outcomes(asked)[1] == ("FAILED", "invalid", 2)
 
 
-def test_an_attempt_that_was_tried_again_is_a_failed_run_that_says_so(run_failing):
-    sweep = run_failing("home", "1-1=error", trials=2, workers=0)
+@pytest.mark.parametrize(
+    ("fails", "last"), [("1-1=error", ("FINISHED", None)), ("1=error", ("FAILED", None))]
+)
+def test_an_attempt_that_was_tried_again_is_a_failed_run_that_says_so(run_failing, fails, last):
+    sweep = run_failing("home", fails, trials=2, workers=0)
     client = open_client(f"sqlite:///{sweep.home.path / 'mlflow.db'}")
     experiments = [e.experiment_id for e in client.search_experiments()]
     runs = client.search_runs(experiments, "tags.slot = '1'", order_by=["tags.attempt"])
     assert [(r.info.status, r.data.tags.get("retried")) for r in runs] == [
         ("FAILED", "true"),
-        ("FINISHED", None),
+        last,
     ]
 
 
