@@ -18,7 +18,7 @@ from search_spaces.space import Space
 from search_spaces.values.domains import Sampled, domain_from_dict
 from search_spaces.values.scalars import is_number, same
 
-# What differs between two spaces, in words; from their stored forms, so that both need not exist.
+# The differences of two spaces, in words; from their stored forms, so that both need not exist.
 #
 # A Python function that has changed cannot be imported as it was; its stored description still says
 # what it asked for.

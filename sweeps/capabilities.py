@@ -55,7 +55,7 @@ class Confirms(Protocol):
 
 
 class Votes(Protocol):
-    """What `Confirms.on_blocks` names may offer: its trainings on a block can vote; optional.
+    """Capability of what `Confirms.on_blocks` names: its trainings on a block can vote.
 
     Its results have one array more, `block_logits` (n, classes), in the order of `block_images`.
     """
@@ -83,7 +83,7 @@ class TestPart:
 
 
 class Tests(Protocol):
-    """What `Confirms.on_blocks` names may offer: a test part, read by `finalize --test` only."""
+    """Capability of what `Confirms.on_blocks` names: a test part that `finalize --test` reads."""
 
     def test_part(self, source: str | None) -> TestPart | None:
         """Return the test part of the experiment's own data or a named source; None without."""
@@ -114,7 +114,7 @@ class CalibrationTerms:
 
 @runtime_checkable
 class Calibrates(Protocol):
-    """What `Confirms.on_blocks` names may offer: whether calibration helps; optional.
+    """Capability of what `Confirms.on_blocks` names: say whether calibration helps.
 
     It then takes a parameter `temperature` as well, for a network that is trained on all images
     (`finalize --refit`): none is left to fit it on.
@@ -281,7 +281,7 @@ class Illustrates(Protocol):
 
 @dataclass(frozen=True)
 class Signature:
-    """What a served model takes and answers.
+    """The input and the answer of a served model.
 
     Attributes:
         example: What a request may hold, (n, ...): every request has its dtype and its shape but n.

@@ -19,6 +19,7 @@ from sweeps.errors import LeaseLost
 from sweeps.executors.dask.fleet import Fleet, look_at
 from sweeps.home import Home
 from sweeps.progress import Mode, Progress, make_progress
+from sweeps.progress.tally import Tally
 from sweeps.records import Hunches, Record, RecordStore, SweepInfo, recover, trials_to_retry
 from sweeps.runner.choosing import find_cluster, start_executor
 from sweeps.runner.control import Helm, StopRequest
@@ -172,7 +173,9 @@ def run_sweep(
             )
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.ledger.carried))
-            progress.started(info, total, records, config.limits.timeout_seconds)
+            progress.started(
+                Tally(info, total, records, longest_seconds=config.limits.timeout_seconds)
+            )
             guard.watch(info, parent.files)
             parent.catch_up(records)
             try:

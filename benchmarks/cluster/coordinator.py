@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from sweeps.config.options import RunOptions
 from sweeps.config.policies import Parallelism
 from sweeps.executors.dask.fleet import Fleet, parse_cluster
 from sweeps.progress.lines import Quiet
-from sweeps.records import Record, SweepInfo
+from sweeps.progress.tally import Tally
+from sweeps.records import Record
 
 SPACE = Path(__file__).with_name("sleeping.yaml")
 AWAY = "http://127.0.0.1:9"
@@ -44,13 +45,7 @@ class Rows(Quiet):
         self._began, self._delay = 0.0, 0.0
         self.rows: list[dict[str, Any]] = []
 
-    def started(
-        self,
-        info: SweepInfo,
-        total: int,
-        done: Sequence[Record],
-        longest_seconds: float | None = None,
-    ) -> None:
+    def started(self, tally: Tally) -> None:
         """Forget what came before: imports, databases made."""
         self._clock.end_trial()
         self._began, self._delay = time.monotonic(), main_thread_delay()

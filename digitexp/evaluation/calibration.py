@@ -171,7 +171,7 @@ BINS = 15
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """What a reliability diagram shows: images by the confidence of their answer.
+    """The content of a reliability diagram: images by the confidence of their answer.
 
     Attributes:
         edges: (bins + 1,) of the bins, from 0 to 1; a bin holds its upper edge.
@@ -342,7 +342,7 @@ class Comparison:
 
     @property
     def word(self) -> Word:
-        """What became of the measure: whether the interval of the change is on one side of 0."""
+        """Return whether the interval of the change is on one side of 0."""
         if self.change.high < 0:
             return "lower"
         return "higher" if self.change.low > 0 else "cannot tell"
@@ -424,7 +424,7 @@ FOLDS: Final = 5
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """What a temperature does to one network, judged on images that did not fit it.
+    """The effect of a temperature on one network, judged on images that did not fit it.
 
     Attributes:
         images: How many.

@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a classifier said of labelled images.
+    """The answers of a classifier to labelled images.
 
     Attributes:
         images: (n, height, width), from 0 (paper) to 1 (ink).

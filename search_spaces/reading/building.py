@@ -34,7 +34,7 @@ from search_spaces.space import Space
 from search_spaces.values.domains import Categorical, Domain, Float, Int
 from search_spaces.values.scalars import is_number
 
-# What parameters of one space must agree on: conditions, repetitions, names.
+# Parameters of one space must agree: in conditions, repetitions, names.
 
 
 MAX_DECIDING = 10_000

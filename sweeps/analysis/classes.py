@@ -52,7 +52,7 @@ def worst_class(data: SweepData) -> WorstClass | None:
     return WorstClass(names[worst], float(recalls[worst]), taken_for)
 
 
-# What values a parameter could take, as the trials of a sweep remember it.
+# The values a parameter could take, as the trials of a sweep remember them.
 
 
 Domain = CategoricalDistribution | FloatDistribution | IntDistribution

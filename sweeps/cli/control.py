@@ -59,6 +59,7 @@ def watch(
     from sweeps.analysis.summary import summarize
     from sweeps.home import Home
     from sweeps.progress import make_progress
+    from sweeps.progress.tally import Tally
     from sweeps.workspace.control_files import Steering
 
     found = Home.resolve(home)
@@ -68,7 +69,7 @@ def watch(
     records = store.read_all()
     began = time.monotonic()
     try:
-        shown.started(info, store.asked() or 0, records)
+        shown.started(Tally(info, store.asked() or 0, records))
         known = {record.spec.key for record in records}
         is_over = was_paused = False
         while not is_over:

@@ -11,7 +11,7 @@ from search_spaces.bodies.importing import MAIN, script_name
 from sweeps.errors import UsageError
 from sweeps.workspace.names import did_you_mean
 
-# What is done about trials that fail: how often each reason is tried again, when to give up.
+# The policy about trials that fail: how often each reason is tried again, when to give up.
 #
 # None of it is part of a sweep's fingerprint: it decides no trial, only how much trouble of the
 # machine is put up with, and whoever resumes a sweep after such trouble may want more patience.

@@ -37,7 +37,7 @@ Word = Literal["leads", "worse", "equivalent", "cannot tell yet"]
 
 @dataclass(frozen=True)
 class Standing:
-    """What fresh blocks say of one finalist.
+    """A finalist as fresh blocks judge it.
 
     Attributes:
         finalist: Who.
@@ -286,7 +286,7 @@ def judge(
 
 @dataclass(frozen=True)
 class Kept:
-    """What a training says of the images of its block: (n,) which, and whether it was right."""
+    """The images that a training judged, (n,), and whether it was right of each."""
 
     images: NDArray[np.int64]
     correct: NDArray[np.bool_]

@@ -31,7 +31,7 @@ from sweeps.wording import counted, format_seconds
 
 @dataclass(frozen=True)
 class About:
-    """What a verdict is about.
+    """The subject of a verdict.
 
     Attributes:
         name: Of the sweep.
@@ -179,7 +179,7 @@ def _part(part: Part) -> list[str]:
     ]
 
 
-# What temperatures do to the finalists' probabilities, in words and a table.
+# The effect of temperatures on the finalists' probabilities, in words and a table.
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ def _rows(label: str, calibration: Calibration) -> Iterator[list[str]]:
         ]
 
 
-# What votes of finalists on fresh blocks came to, in words and a table.
+# Votes of finalists on fresh blocks, in words and a table.
 
 
 COLUMNS = ("vote", "fresh, %", "ahead", "95 %", "so", "size", "time")
@@ -341,7 +341,7 @@ def _times(whole: float, one: float) -> str:
     return f"{whole / one:.1f}x" if one else ""
 
 
-# What votes of the models that a reading scored come to on the test part; from stored logits.
+# Votes of the models that a reading scored, on the test part; from stored logits.
 #
 # The winner of a sweep has a training a block, and those can vote: all of one sweep, training by
 # training across sweeps, and all of all. Nothing is scored anew, so that a reading that was made

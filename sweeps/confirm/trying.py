@@ -33,7 +33,7 @@ _SEE: Final = "see `Confirms` in sweeps/capabilities.py"
 
 @dataclass(frozen=True)
 class OnBlocks:
-    """What trains on blocks.
+    """An experiment that trains on blocks, and its data.
 
     Attributes:
         path: Its import path.

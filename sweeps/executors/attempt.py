@@ -23,7 +23,7 @@ from sweeps.records.schema import json_bytes
 from sweeps.workspace.clock import Stopwatch
 from sweeps.workspace.files import MOST_PARSED, is_too_much
 
-# What an experiment returns becomes plain, storable values, or its trial fails.
+# Makes plain, storable values of what an experiment returns, or fails its trial.
 
 
 LONGEST_NAME: Final = 200

@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.analysis.rows import SlotRow
     from sweeps.experiment import TrialSpec
-    from sweeps.records.record import Record, SweepInfo
+    from sweeps.records.record import Record
 
 
 # One line a trial, for logs, CI and terminals that cannot redraw.
@@ -43,18 +43,12 @@ class PlainLines:
         self._lock = threading.Lock()  # trials begin in a thread of the executor
         self._tally: Tally | None = None
 
-    def started(
-        self,
-        info: SweepInfo,
-        total: int,
-        done: Sequence[Record],
-        longest_seconds: float | None = None,
-    ) -> None:
+    def started(self, tally: Tally) -> None:
         """Say what is run, and how much of it is done already."""
-        self._tally = Tally(info, total, done, longest_seconds=longest_seconds)
+        self._tally = tally
         self._out.line(
-            f"sweep {info.name}: {self._tally.done} of {total} trials done; "
-            f"{in_words(info.objectives)}"
+            f"sweep {tally.info.name}: {tally.done} of {tally.total} trials done; "
+            f"{in_words(tally.info.objectives)}"
         )
 
     def note(self, text: str) -> None:
@@ -124,41 +118,33 @@ def _best_text(tally: Tally) -> str:
     return f"{NOT_CONFIRMED}: {format_metric(best.objective)} (trial {best.slot})"
 
 
-# One JSON object an event on stdout, for scripts.
-#
-# Every object has `event` and `time` (milliseconds since the epoch, UTC). The others by event:
-#
-# - `started`: `id`, `name`, `metric`, `direction` (of the first objective), `objectives`, `total`,
-#   `done`
-# - `note`: `text`
-# - `trial_started`: `slot`, `attempt`, `seed`, `params`
-# - `epoch`: `slot`, `attempt`, `epoch` (from 0), `metrics`
-# - `trial_finished`: the keys of `analysis.rows.SlotRow` (`attempts` is this attempt's number;
-#   `state` is RUNNING if the slot is run again), `done`, `total`
-# - `finished`: `summary`, with the keys of `analysis.summary.Summary.to_dict`; the last event
-#
-# Numbers that JSON lacks (NaN, infinity) are null. New keys may appear; these stay. What an
-# experiment prints goes to stderr meanwhile, so that stdout holds nothing else.
-
-
 class JsonLines:
-    """`--json`. See `Progress` and the module's text for the keys."""
+    """One JSON object an event on stdout, for scripts (`--json`). See `Progress`.
+
+    Every object has `event` and `time` (milliseconds since the epoch, UTC). The others by event:
+
+    - `started`: `id`, `name`, `metric`, `direction` (of the first objective), `objectives`,
+      `total`, `done`
+    - `note`: `text`
+    - `trial_started`: `slot`, `attempt`, `seed`, `params`
+    - `epoch`: `slot`, `attempt`, `epoch` (from 0), `metrics`
+    - `trial_finished`: the keys of `analysis.rows.SlotRow` (`attempts` is this attempt's number;
+      `state` is RUNNING if the slot is run again), `done`, `total`
+    - `finished`: `summary`, with the keys of `analysis.summary.Summary.to_dict`; the last event
+
+    Numbers that JSON lacks (NaN, infinity) are null. New keys may appear; these stay. What an
+    experiment prints goes to stderr meanwhile, so that stdout holds nothing else.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._out = LossyStream(stream)
         self._aside = contextlib.ExitStack()
         self._tally: Tally | None = None
 
-    def started(
-        self,
-        info: SweepInfo,
-        total: int,
-        done: Sequence[Record],
-        longest_seconds: float | None = None,
-    ) -> None:
+    def started(self, tally: Tally) -> None:
         """Write `started`."""
         self._aside.enter_context(contextlib.redirect_stdout(sys.stderr))
-        self._tally = Tally(info, total, done, longest_seconds=longest_seconds)
+        self._tally, info = tally, tally.info
         self._event(
             "started",
             id=info.id,
@@ -166,8 +152,8 @@ class JsonLines:
             metric=info.metric,
             direction=info.direction,
             objectives=[asdict(objective) for objective in info.objectives],
-            total=total,
-            done=self._tally.done,
+            total=tally.total,
+            done=tally.done,
         )
 
     def note(self, text: str) -> None:
@@ -227,13 +213,7 @@ class Quiet:
     def __init__(self, stream: TextIO) -> None:
         self._out = LossyStream(stream)
 
-    def started(
-        self,
-        info: SweepInfo,
-        total: int,
-        done: Sequence[Record],
-        longest_seconds: float | None = None,
-    ) -> None:
+    def started(self, tally: Tally) -> None:
         """Say nothing."""
 
     def note(self, text: str) -> None:

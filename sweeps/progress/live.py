@@ -9,7 +9,7 @@ import atexit
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 from rich.console import Console, Group, RenderableType
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sweeps.analysis.summary import Summary
     from sweeps.experiment import TrialSpec
     from sweeps.progress.tally import RunningTrial
-    from sweeps.records.record import Record, SweepInfo
+    from sweeps.records.record import Record
 
 
 # A tally -> what the live display shows at this moment.
@@ -181,17 +181,11 @@ class LiveDisplay:
         self._live: Live | None = None
         self._ended = False
 
-    def started(
-        self,
-        info: SweepInfo,
-        total: int,
-        done: Sequence[Record],
-        longest_seconds: float | None = None,
-    ) -> None:
+    def started(self, tally: Tally) -> None:
         """Begin to draw."""
-        self._tally = Tally(info, total, done, longest_seconds=longest_seconds)
-        if self._tally.done:
-            self.note(f"{info.name}: {self._tally.done} of {total} trials done, going on")
+        self._tally = tally
+        if tally.done:
+            self.note(f"{tally.info.name}: {tally.done} of {tally.total} trials done, going on")
         self._live = Live(
             console=self._console,
             get_renderable=self._draw,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from sweeps.progress.tally import Tally
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.analysis.summary import Summary
     from sweeps.experiment import TrialSpec
-    from sweeps.records.record import Record, SweepInfo
+    from sweeps.records.record import Record
 
 PAUSE_SECONDS: Final = 0.5
 """Between two drawings: each is a message to the browser."""
@@ -35,16 +35,10 @@ class NotebookDisplay:
         self._notes: list[str] = []
         self._drawn_at = 0.0
 
-    def started(
-        self,
-        info: SweepInfo,
-        total: int,
-        done: Sequence[Record],
-        longest_seconds: float | None = None,
-    ) -> None:
+    def started(self, tally: Tally) -> None:
         """Show how much is done already."""
         with self._lock:
-            self._tally = Tally(info, total, done, longest_seconds=longest_seconds)
+            self._tally = tally
             self._draw()
 
     def note(self, text: str) -> None:

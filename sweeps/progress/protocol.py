@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.analysis.summary import Summary
     from sweeps.experiment import TrialSpec
-    from sweeps.records.record import Record, SweepInfo
+    from sweeps.progress.tally import Tally
+    from sweeps.records.record import Record
 
 
 class Progress(Protocol):
@@ -21,20 +22,11 @@ class Progress(Protocol):
     sweep.
     """
 
-    def started(
-        self,
-        info: SweepInfo,
-        total: int,
-        done: Sequence[Record],
-        longest_seconds: float | None = None,
-    ) -> None:
+    def started(self, tally: Tally) -> None:
         """A sweep begins or resumes.
 
         Args:
-            info: The sweep.
-            total: Number of trials asked for.
-            done: Every attempt recorded earlier.
-            longest_seconds: After so long no trial begins; None for no such limit.
+            tally: What is done already; the display's own from now on, to be kept up to date.
         """
         ...
 

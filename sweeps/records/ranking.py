@@ -27,7 +27,7 @@ def ranked(records: Iterable[Record], direction: Literal["maximize", "minimize"]
     return [r for _, r in sorted(complete, key=lambda pair: (sign * pair[0], pair[1].spec.slot))]
 
 
-# What is best where several things count: the trials that no other one beats in all of them.
+# The Pareto front: the trials that no other one beats in all objectives.
 #
 # A trial dominates another if it is at least as good in every objective and better in one; those
 # that none dominates are the Pareto front. With one objective the front is the best trial, and

@@ -340,7 +340,7 @@ def _as_marked(record: Record, retried: Collection[str]) -> Record:
     return dataclasses.replace(record, ends_slot=False) if record.spec.key in retried else record
 
 
-# What a coordinator that was killed, or a disk that lost bytes, left in a sweep's folder.
+# Recovers a sweep's folder from a coordinator that was killed, or a disk that lost bytes.
 
 
 _ASIDE: Final = re.compile(r"([0-9]{4,})-([0-9]+)\.record\b")

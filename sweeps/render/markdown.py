@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sweeps.records import Telling
 
 
-# What an analyst asks first of a sweep, answered in Markdown on the parent run's page.
+# Answers in Markdown what an analyst asks first, on the parent run's page.
 
 
 def render_briefing(data: SweepData) -> str:

@@ -82,7 +82,7 @@ def next_commands(
     return ui, f"sweeps trials {name}{home}", f"{more}{home}"
 
 
-# What `sweeps trials` prints: one line a slot, as wide as the terminal allows.
+# The table of `sweeps trials`: one line a slot, as wide as the terminal allows.
 
 
 STATE_STYLES: Mapping[SlotState, str] = {

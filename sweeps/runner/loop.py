@@ -32,7 +32,7 @@ from sweeps.study.pruning import TrialPruner
 from sweeps.study.samplers import make_pruner
 from sweeps.study.seeds import training_seed
 
-# What an attempt at a slot is given: its specification and its pruner's view.
+# Gives an attempt at a slot its specification and its pruner's view.
 
 
 def spec_of(config: SweepConfig, sweep_id: str, slot: Slot) -> TrialSpec:
@@ -109,7 +109,7 @@ class StopRules:
         return self._front[0][0] >= self._objectives[0].gain(target)
 
 
-# What the terminal hears of running trials, and what they hear of Ctrl-C.
+# Tells the terminal of running trials, and running trials of Ctrl-C.
 
 
 CANCELLED: Final = "cancelled"

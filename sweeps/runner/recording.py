@@ -21,7 +21,7 @@ from sweeps.runner.failures import failure_of, is_tried_again
 from sweeps.runner.trial_queue import Slot
 from sweeps.study.storage import distributions_to_json
 
-# What a sweep's time went on.
+# Splits the time of a sweep by what it went on.
 
 
 class TimeSplit(defaultdict[str, float]):

@@ -57,7 +57,7 @@ def _parts(path: str) -> tuple[tuple[str, str], int]:
     return (folder, slot), int(attempt)
 
 
-# What a home and its database had in common when they last met: digests by path.
+# The manifest of what a home and its database had in common when they last met: digests by path.
 #
 # So that what has changed since is known to have changed here, or there. A SQLite file, since
 # several commands may work on one home at a time.

@@ -22,7 +22,7 @@ from search_spaces.objectives import in_words
 from sweeps.records.confusion import confusion_tags
 from sweeps.records.record import Outcome, Record, SweepInfo
 
-# What MLflow accepts, and how we stay inside it: allowed characters, lengths, batch sizes.
+# The limits of MLflow, and how we stay inside them: characters, lengths, batch sizes.
 #
 # Limits: MLflow's REST API documentation (`runs/log-batch`) and `mlflow.utils.validation` 3.17.
 
@@ -72,7 +72,7 @@ def _truncate(value: str, max_characters: int) -> str:
     return value[: max_characters - len(_MARK)] + _MARK
 
 
-# What a run says in a few words for people to sort and filter by: why it ended, short labels.
+# Labels of a run for people to sort and filter by: why it ended, in a few words.
 
 
 WHY_CHARACTERS: Final = 80

@@ -216,7 +216,7 @@ def attempt_of_run(tracking_uri: str, run_id: str) -> tuple[str, str]:
     return tags["sweep_id"], tags["trial"]
 
 
-# What a projection knows of a sweep's runs, until an error says the store may have changed.
+# Remembers a sweep's runs, until an error says that the store may have changed.
 
 
 UNDRAWN: Final = "undrawn"

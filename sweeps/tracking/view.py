@@ -273,7 +273,7 @@ def _charts(
     return charts
 
 
-# What MLflow shows of a sweep as a whole: its view, made of all records, and the way to it.
+# Makes the view of a sweep from all its records, and describes the way to it.
 
 
 MAX_CURVES: Final = 4

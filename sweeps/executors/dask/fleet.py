@@ -61,7 +61,7 @@ def differences(wanted: Mapping[str, str]) -> list[str]:
     ]
 
 
-# What a trial takes of a Dask worker, beside a thread: `GPU=0.5`; Dask counts, we say how much.
+# The resources that a trial takes of a Dask worker, beside a thread: `GPU=0.5`; Dask counts.
 
 
 _ROUNDING: Final = 1e-9

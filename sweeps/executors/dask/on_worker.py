@@ -28,7 +28,7 @@ from sweeps.executors.protocol import Judge
 from sweeps.experiment import TrialSpec
 from sweeps.workspace.provenance import cpu_features, environment
 
-# What a Dask worker tells the coordinator of its attempts, through the scheduler.
+# Tells the coordinator of the attempts of a Dask worker, through the scheduler.
 
 
 PACE_SECONDS: Final = 1.0

@@ -18,7 +18,7 @@ from sweeps.tracking.outage import one_line
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.reading import StoredChampion, StoredRun, read_champion, read_runs
 
-# What can be wrong, and what repairs it.
+# A problem, and what repairs it.
 
 
 class Repair(Enum):

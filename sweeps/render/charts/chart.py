@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-# What each role looks like, in every chart; readable with every common colour blindness.
+# The palette of all charts; readable with every common colour blindness.
 #
 # Okabe and Ito's palette; on dark paper the darker ones would drown, so each role has two colours.
 

@@ -6,6 +6,7 @@ import math
 
 from sweeps.analysis.summary import Summary, summarize
 from sweeps.progress import Progress
+from sweeps.progress.tally import Tally
 from tests.sweeps.render.builders import record, sweep_info
 
 DONE = [record(0, 0.91, origin="baseline tutorial")]
@@ -23,7 +24,7 @@ def summary() -> Summary:
 
 def play(progress: Progress, *, finish: bool = True) -> None:
     progress.note("importing")
-    progress.started(sweep_info(), 5, DONE)
+    progress.started(Tally(sweep_info(), 5, DONE))
     for ended in ENDED:
         progress.trial_started(ended.spec, ended.params)
         for epoch in range(2):

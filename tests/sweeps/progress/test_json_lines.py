@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from sweeps.progress.lines import JsonLines
+from sweeps.progress.tally import Tally
 from tests.sweeps.progress.events import play, summary
 
 
@@ -78,7 +79,7 @@ def test_what_an_experiment_prints_goes_to_stderr_until_closed(capsys):
 def play_without_closing(progress):
     from tests.sweeps.render.builders import sweep_info
 
-    progress.started(sweep_info(), 5, [])
+    progress.started(Tally(sweep_info(), 5, []))
 
 
 def test_a_closed_pipe_does_not_end_the_sweep():

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from sweeps.progress.live import LiveDisplay
+from sweeps.progress.tally import Tally
 from tests.sweeps.progress.events import DONE, play
 from tests.sweeps.render.builders import record, sweep_info
 
@@ -74,7 +75,7 @@ def test_a_sweep_is_shown_and_the_terminal_given_back(terminal):
 
 def test_the_current_epoch_appears_while_a_trial_runs(terminal):
     display = LiveDisplay(terminal.stream)
-    display.started(sweep_info(), 5, [])
+    display.started(Tally(sweep_info(), 5, []))
     spec = record(3).spec
     display.trial_started(spec, {"units_1": 25})
     display.epoch(spec, 6, {"val_accuracy": 0.8})
@@ -91,7 +92,7 @@ def test_closing_without_a_finish_gives_the_terminal_back(terminal):
 
 def test_it_redraws_at_most_eight_times_a_second_however_many_epochs_come(terminal):
     display = LiveDisplay(terminal.stream)
-    display.started(sweep_info(), 5, DONE)
+    display.started(Tally(sweep_info(), 5, DONE))
     spec = record(3).spec
     display.trial_started(spec, {})
     start = time.monotonic()
@@ -109,7 +110,7 @@ def test_it_redraws_at_most_eight_times_a_second_however_many_epochs_come(termin
 
 def test_a_note_from_another_thread_stands_above_the_display(terminal):
     display = LiveDisplay(terminal.stream)
-    display.started(sweep_info(), 5, [])
+    display.started(Tally(sweep_info(), 5, []))
     other = threading.Thread(target=display.note, args=("MLflow [cannot] be reached",))
     other.start()
     other.join()
@@ -119,7 +120,7 @@ def test_a_note_from_another_thread_stands_above_the_display(terminal):
 
 def test_a_terminal_that_hangs_up_does_not_end_the_sweep(terminal):
     display = LiveDisplay(terminal.stream)
-    display.started(sweep_info(), 5, DONE)
+    display.started(Tally(sweep_info(), 5, DONE))
     terminal.hang_up()
     time.sleep(0.4)  # the drawing thread meets the lost terminal first
     display.note("nobody reads this")
@@ -140,8 +141,9 @@ def test_a_process_that_exits_in_the_middle_leaves_the_cursor_visible(terminal):
     code = (
         "import sys\n"
         "from sweeps.progress.live import LiveDisplay\n"
+        "from sweeps.progress.tally import Tally\n"
         "from tests.sweeps.render.builders import sweep_info\n"
-        "LiveDisplay(sys.stderr).started(sweep_info(), 5, [])\n"
+        "LiveDisplay(sys.stderr).started(Tally(sweep_info(), 5, []))\n"
         "sys.exit(7)"
     )
     done = subprocess.run(

@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 from sweeps.progress.lines import PlainLines
+from sweeps.progress.tally import Tally
 from tests.sweeps.progress.events import play
 from tests.sweeps.render.builders import record, sweep_info
 
@@ -42,7 +43,7 @@ def test_a_failed_trial_says_why():
 def test_a_baseline_is_named_and_no_best_is_claimed_without_a_complete_trial():
     stream = io.StringIO()
     plain = PlainLines(stream)
-    plain.started(sweep_info(), 1, [])
+    plain.started(Tally(sweep_info(), 1, []))
     plain.trial_finished(record(0, outcome="failed", origin="baseline tutorial"))
     line = stream.getvalue().splitlines()[-1]
     assert "baseline tutorial" in line
@@ -52,7 +53,7 @@ def test_a_baseline_is_named_and_no_best_is_claimed_without_a_complete_trial():
 def test_a_training_of_a_confirmation_is_not_called_the_best_observed():
     stream = io.StringIO()
     plain = PlainLines(stream)
-    plain.started(sweep_info(directory=Path("records/20261127-1a2b3c4d/finalists-1")), 1, [])
+    plain.started(Tally(sweep_info(directory=Path("records/20261127-1a2b3c4d/finalists-1")), 1, []))
     plain.trial_finished(record(0, 0.9))
     line = stream.getvalue().splitlines()[-1]
     assert "trial 0 COMPLETE" in line
