@@ -1,4 +1,4 @@
-"""Checks JSON values against annotations: a dataclass is the schema of a kind of file.
+"""The schemas of files: each kind is a dataclass, and what is read is checked against it.
 
 A file that is torn, garbled or not what it is to be is damaged: the reader says which one, what is
 wrong with it and the way out. Whoever can go on without it says that once (`heard`).
