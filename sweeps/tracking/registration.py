@@ -1,4 +1,4 @@
-"""Which model MLflow's registry gets: the best trial's, until a sweep is finalised."""
+"""Registers a sweep's champion in MLflow: which model, with its files and its interactive pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sends what a store of runs lacks, from the records; sending again adds nothing."""
+"""Has MLflow show what the records say: sends what is missing and ends deletions."""
 
 from __future__ import annotations
 
