@@ -14,8 +14,8 @@ from benchmarks.tables import bank, files
 from benchmarks.tables.digits20 import Digits20, Training
 from benchmarks.tables.searchers import ledger
 from sweeps.runner.trial_queue import Ledger, Slot
-from sweeps.study.mirror import Told
 from sweeps.study.pruning import TrialPruner
+from sweeps.study.sampler_view import Told
 from sweeps.study.samplers import Choice, make_pruner
 
 EPOCH_METRIC = "val_accuracy"
@@ -119,7 +119,7 @@ def outcome(policy: Policy, opened: Ledger, slot: Slot, training: Training) -> t
     pruner = make_pruner(policy.pruner)
     asked = None
     if pruner is not None:
-        finished = opened.proposer.mirror.finished()
+        finished = opened.proposer.sampler_view.finished()
         asked = TrialPruner(pruner, EPOCH_METRIC, policy.direction, slot.number, finished)
         for epoch, accuracy in curve.items():
             if asked(epoch, {EPOCH_METRIC: accuracy}):

@@ -17,8 +17,8 @@ from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.runner.trial_queue import Ledger
-from sweeps.study.mirror import Told
 from sweeps.study.proposals import Proposal, Proposer
+from sweeps.study.sampler_view import Told
 from sweeps.study.samplers import Choice, sampler_factory
 
 Judge = Callable[[dict[str, Value]], float]

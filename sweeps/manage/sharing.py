@@ -37,7 +37,7 @@ from sweeps.records.finalized import SWEEP_ID
 from sweeps.records.schema import Line, SweepKey, SweepName, check_sampled, shaped
 from sweeps.records.side_files import unreadable_files
 from sweeps.study.copies import rebuild_study
-from sweeps.study.mirror import told
+from sweeps.study.sampler_view import told
 from sweeps.study.storage import proposal_of_record
 from sweeps.tracking.sync import SyncReport, sync_sweep
 from sweeps.workspace.failpoints import reached

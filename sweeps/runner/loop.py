@@ -53,7 +53,9 @@ def pruner_of(config: SweepConfig, ledger: Ledger, slot: Slot) -> TrialPruner | 
     if pruner is None or metric is None:
         return None
     direction = config.space.objective.direction
-    return TrialPruner(pruner, metric, direction, slot.number, ledger.proposer.mirror.finished())
+    return TrialPruner(
+        pruner, metric, direction, slot.number, ledger.proposer.sampler_view.finished()
+    )
 
 
 # When a sweep ends before all its slots: time, target, no improvement. Judged in slot order.

@@ -32,8 +32,8 @@ from sweeps.records import (
 from sweeps.runner.recording import describe
 from sweeps.runner.trial_queue import Ledger, SlotStore
 from sweeps.runner.warm_start import Carried, carried_slots, describe_carried
-from sweeps.study.mirror import told
 from sweeps.study.proposals import Proposal
+from sweeps.study.sampler_view import told
 from sweeps.study.storage import (
     ATTEMPTS,
     distributions_to_json,

@@ -13,8 +13,8 @@ from sweeps.records import SweepInfo
 from sweeps.runner.opening import check_fingerprint, differing, make_ledger, next_generation
 from sweeps.runner.trial_queue import Ledger
 from sweeps.runner.warm_start import describe_carried
-from sweeps.study.mirror import Told
 from sweeps.study.proposals import Exhausted, Proposal
+from sweeps.study.sampler_view import Told
 
 
 @dataclass(frozen=True)

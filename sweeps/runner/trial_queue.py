@@ -17,8 +17,8 @@ from search_spaces.objectives import Objective
 from sweeps.records import Hunch, Record
 from sweeps.runner.failures import Failure, failures_before
 from sweeps.runner.warm_start import Carried
-from sweeps.study.mirror import Told, told
 from sweeps.study.proposals import Proposal, Proposer
+from sweeps.study.sampler_view import Told, told
 from sweeps.study.storage import ATTEMPTS, proposal_of_record, proposal_of_trial
 
 
@@ -170,7 +170,7 @@ class Ledger:
         return newly
 
     def _show_outcomes(self, before: int) -> None:
-        """Bring the mirror to the view that the proposal of slot `before` must have."""
+        """Bring the sampler view to the view that the proposal of slot `before` must have."""
         visible = max(0, before - self.ask_ahead + 1) if self.in_order else before
         for slot in self.slots[self._shown_before : visible]:
             outcome = self._seen(slot, before)

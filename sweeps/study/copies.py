@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial
 
 from sweeps.records import Record, SweepInfo
 from sweeps.study.backends import Database, place_of
-from sweeps.study.mirror import told
 from sweeps.study.proposals import Proposal
+from sweeps.study.sampler_view import told
 from sweeps.study.storage import (
     ATTEMPTS,
     StudyStore,

@@ -28,7 +28,7 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.errors import UsageError
 from sweeps.records import Hunch
-from sweeps.study.mirror import Mirror, Told
+from sweeps.study.sampler_view import SamplerView, Told
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.seeds import proposal_seed, sequence_seed
 
@@ -252,7 +252,7 @@ class Proposer:
             directions: `maximize` or `minimize`, one an objective.
             admissible: Says which parameters may be tried at all.
         """
-        self.mirror = Mirror(directions)
+        self.sampler_view = SamplerView(directions)
         self._space = space
         self._seed = seed
         self._sampler = sampler
@@ -276,7 +276,7 @@ class Proposer:
         Raises:
             Exhausted: The space is finite and every point was tried.
         """
-        trial = self.mirror.open()
+        trial = self.sampler_view.open()
         baseline = next((b for b in self._baselines if point_key(b[1]) not in self._seen), None)
         if hunch is not None:
             proposal = self._walk(trial, hunch.origin, point=hunch.params)
@@ -308,7 +308,7 @@ class Proposer:
                     "so this sweep cannot be resumed. Begin a new one with --name"
                 )
             return
-        self.mirror.open()
+        self.sampler_view.open()
         self._accept(stored)
 
     def carry(self, origin: str, point: Mapping[str, Value] | None) -> Proposal:
@@ -325,7 +325,7 @@ class Proposer:
         Returns:
             It as this generation's study holds it.
         """
-        trial = self.mirror.open()
+        trial = self.sampler_view.open()
         proposal = Proposal({}, {}, origin)
         if point is None:
             self.tell(self._slot, Told(TrialState.FAIL))
@@ -340,19 +340,19 @@ class Proposer:
 
     def tell(self, slot: int, outcome: Told) -> None:
         """Let later proposals see how a slot ended."""
-        self.mirror.study.sampler = self._teller
-        self.mirror.tell(slot, outcome)
+        self.sampler_view.study.sampler = self._teller
+        self.sampler_view.tell(slot, outcome)
         if outcome.state != TrialState.FAIL:
             self._diverged.tell(self._points[slot], diverged=outcome.diverged)
 
     def tell_again(self, slot: int, outcome: Told) -> None:
         """Let later proposals see how a slot ended that they have seen fail, and was run again."""
-        self.mirror.reopen(slot)
+        self.sampler_view.reopen(slot)
         self.tell(slot, outcome)
 
     def _accept(self, proposal: Proposal) -> None:
         has_state = self._sampler is not None and not self._sampler.stateless
-        self.mirror.accept(proposal.params, proposal.distributions, keep_notes=has_state)
+        self.sampler_view.accept(proposal.params, proposal.distributions, keep_notes=has_state)
         self._seen.add(point_key(proposal.params))
         self._points[self._slot] = proposal.params
         self._slot += 1
@@ -361,7 +361,7 @@ class Proposer:
         make = factory.make
         for attempt in range(MAX_REJECTED):
             seed = proposal_seed(self._seed, self._slot, attempt)
-            self.mirror.study.sampler = make(sequence_seed(self._seed, self._first), seed)
+            self.sampler_view.study.sampler = make(sequence_seed(self._seed, self._first), seed)
             found = self._walk(trial, "sampled")
             is_diverging = factory.cautious and self._diverged.contains(found.params)
             if not is_diverging and self._is_new(found.params):
@@ -371,7 +371,7 @@ class Proposer:
 
     def _random_unseen(self, trial: FrozenTrial) -> Proposal:
         seed = proposal_seed(self._seed, self._slot, MAX_REJECTED)
-        self.mirror.study.sampler = optuna.samplers.RandomSampler(seed=seed)
+        self.sampler_view.study.sampler = optuna.samplers.RandomSampler(seed=seed)
         for attempt in range(MAX_RANDOM):
             found = self._walk(trial, "random")
             if self._is_new(found.params):
@@ -405,7 +405,7 @@ class Proposer:
     def _walk(
         self, trial: FrozenTrial, origin: str, *, point: Mapping[str, Value] | None = None
     ) -> Proposal:
-        suggester = Suggester(self.mirror.study, trial, fixed=point)
+        suggester = Suggester(self.sampler_view.study, trial, fixed=point)
         params = self._space.walk(suggester)
         return Proposal(params, suggester.distributions, origin)
 

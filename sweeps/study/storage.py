@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.objectives import Direction
 from sweeps.records import Record
 from sweeps.study.backends import Database, place_of
-from sweeps.study.mirror import DIVERGED_CONSTRAINT, Told
 from sweeps.study.proposals import Proposal
+from sweeps.study.sampler_view import DIVERGED_CONSTRAINT, Told
 from sweeps.workspace.databases import Patience
 from sweeps.workspace.failpoints import reached
 

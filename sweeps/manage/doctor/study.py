@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.manage.doctor.evidence import Evidence, Problem, Repair
 from sweeps.records import Record, SweepInfo
-from sweeps.study.mirror import told
+from sweeps.study.sampler_view import told
 
 
 def check(evidence: Evidence) -> Iterator[Problem]:

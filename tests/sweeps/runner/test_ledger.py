@@ -31,7 +31,7 @@ def make_ledger(tmp_path, toy_space):
 
 
 def seen(ledger):
-    trials = ledger.proposer.mirror.study.get_trials(deepcopy=False)
+    trials = ledger.proposer.sampler_view.study.get_trials(deepcopy=False)
     return [t.number for t in trials if t.state == TrialState.COMPLETE]
 
 

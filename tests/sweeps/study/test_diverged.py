@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from sweeps.study.mirror import Told
 from sweeps.study.proposals import ENOUGH, DivergedRegions
+from sweeps.study.sampler_view import Told
 from tests.sweeps.study.test_proposals import CONDITIONAL, make_proposer  # noqa: F401  # a fixture
 
 

@@ -4,8 +4,8 @@ from optuna.trial import TrialState
 
 from search_spaces.loading import load_space
 from sweeps.errors import UsageError
-from sweeps.study.mirror import Told
 from sweeps.study.proposals import Exhausted, Proposal, Proposer, point_key
+from sweeps.study.sampler_view import Told
 from sweeps.study.samplers import Choice, sampler_factory
 
 HEAD = """
@@ -185,7 +185,7 @@ def test_a_diverged_trial_is_pruned_with_a_violated_constraint(make_proposer):
     proposer.propose()
     proposer.tell(0, Told(TrialState.PRUNED, diverged=True))
     proposer.tell(1, Told(TrialState.FAIL))
-    diverged, failed = proposer.mirror.study.get_trials()
+    diverged, failed = proposer.sampler_view.study.get_trials()
     assert diverged.state == TrialState.PRUNED
     assert diverged.constraints == {"diverged": 1.0}
     assert failed.state == TrialState.FAIL
@@ -196,9 +196,9 @@ WIDER = NARROW.replace("high: 0.4", "high: 0.9").replace("[a, b]", "[a, b, c]")
 
 
 def joint_space(proposer):
-    trial = proposer.mirror.open()
+    trial = proposer.sampler_view.open()
     sampler = sampler_factory(Choice("tpe")).make(0, 0)
-    return sampler.infer_relative_search_space(proposer.mirror.study, trial)
+    return sampler.infer_relative_search_space(proposer.sampler_view.study, trial)
 
 
 def test_carried_trials_keep_a_widened_range_in_the_joint_space(make_proposer):
@@ -224,7 +224,7 @@ def test_a_trial_without_a_point_keeps_its_number_and_is_not_seen(make_proposer)
     proposer.carry("sampled", None)
     proposer.carry("sampled", {"x": 0.2, "kind": "a"})
     proposer.tell(1, told({"x": 0.2}))
-    outside, inside = proposer.mirror.study.get_trials()
+    outside, inside = proposer.sampler_view.study.get_trials()
     assert (outside.state, outside.params) == (TrialState.FAIL, {})
     assert (inside.number, inside.state) == (1, TrialState.COMPLETE)
     assert proposer.propose().origin == "sampled"

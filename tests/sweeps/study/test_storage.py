@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 
 from sweeps.errors import StoreError
 from sweeps.study.backends import schema_versions
-from sweeps.study.mirror import Told
 from sweeps.study.proposals import Proposal
+from sweeps.study.sampler_view import Told
 from sweeps.study.storage import StudyStore, prepare
 from sweeps.workspace.databases import Patience
 

@@ -69,22 +69,22 @@ def told(record: Record, objectives: Sequence[Objective], epoch_metric: str | No
             return Told(TrialState.FAIL)
 
 
-class Mirror:
+class SamplerView:
     """The study as the next proposal may see it."""
 
     def __init__(self, directions: Sequence[Direction]) -> None:
         self._storage = InMemoryStorage()
         self._study_id = self._storage.create_new_study(
-            [optuna.study.StudyDirection[way.upper()] for way in directions], "mirror"
+            [optuna.study.StudyDirection[way.upper()] for way in directions], "sampler view"
         )
-        self.study = optuna.load_study(study_name="mirror", storage=self._storage)
+        self.study = optuna.load_study(study_name="sampler view", storage=self._storage)
         self._trial_ids: list[int] = []
 
     def open(self) -> FrozenTrial:
         """Add the next slot, RUNNING and still without parameters."""
         # A study anew: it caches the trials it has seen between two of its own `ask`s.
         self.study = optuna.load_study(
-            study_name="mirror", storage=self._storage, sampler=self.study.sampler
+            study_name="sampler view", storage=self._storage, sampler=self.study.sampler
         )
         self._trial_ids.append(self._storage.create_new_trial(self._study_id))
         return self._storage.get_trial(self._trial_ids[-1])
@@ -142,11 +142,11 @@ class Mirror:
         before, before_id = self._storage, self._study_id
         self._storage = InMemoryStorage()
         directions = before.get_study_directions(before_id)
-        self._study_id = self._storage.create_new_study(directions, "mirror")
+        self._study_id = self._storage.create_new_study(directions, "sampler view")
         for key, value in before.get_study_system_attrs(before_id).items():
             self._storage.set_study_system_attr(self._study_id, key, value)
         self._trial_ids = [self._storage.create_new_trial(self._study_id, t) for t in trials]
-        self.study = optuna.load_study(study_name="mirror", storage=self._storage)
+        self.study = optuna.load_study(study_name="sampler view", storage=self._storage)
 
     def finished(self) -> list[FrozenTrial]:
         """Return the slots told so far: what a pruner of the slot opened last may see."""

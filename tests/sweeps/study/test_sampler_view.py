@@ -2,7 +2,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search_spaces.objectives import Objective
-from sweeps.study.mirror import Mirror, told
+from sweeps.study.sampler_view import SamplerView, told
 from tests.sweeps.factories import make_record as make_attempt
 from tests.sweeps.records.test_format import make_record
 
@@ -12,11 +12,11 @@ def test_the_rungs_a_pruner_noted_are_seen_by_later_trials(outcome):
     # Also those of a trial that ran to its end: it is what others must measure up to.
     notes = {"completed_rung_0": 0.5}
     record = make_record(outcome=outcome, reason=outcome, pruner_attrs=notes)
-    mirror = Mirror(["maximize"])
-    mirror.open()
-    mirror.accept({}, {}, keep_notes=False)
-    mirror.tell(0, told(record, [Objective("best_val_accuracy", "maximize")], "loss"))
-    (trial,) = mirror.finished()
+    sampler_view = SamplerView(["maximize"])
+    sampler_view.open()
+    sampler_view.accept({}, {}, keep_notes=False)
+    sampler_view.tell(0, told(record, [Objective("best_val_accuracy", "maximize")], "loss"))
+    (trial,) = sampler_view.finished()
     assert trial.state == TrialState[outcome.upper()]
     assert trial.system_attrs.items() >= notes.items()
     assert trial.intermediate_values == {0: 1.0, 1: 0.5}
@@ -28,11 +28,11 @@ TWO = [Objective("best_val_accuracy", "maximize"), Objective("best_epoch", "mini
 @pytest.mark.parametrize("outcome", ["complete", "pruned", "diverged", "failed"])
 def test_with_several_objectives_each_has_its_value(outcome):
     record = make_attempt(outcome=outcome)
-    mirror = Mirror([objective.direction for objective in TWO])
-    mirror.open()
-    mirror.accept({}, {}, keep_notes=False)
-    mirror.tell(0, told(record, TWO))
-    (trial,) = mirror.study.get_trials()
+    sampler_view = SamplerView([objective.direction for objective in TWO])
+    sampler_view.open()
+    sampler_view.accept({}, {}, keep_notes=False)
+    sampler_view.tell(0, told(record, TWO))
+    (trial,) = sampler_view.study.get_trials()
     expected = None
     if outcome == "complete":
         expected = [record.objective, record.result.metrics["best_epoch"]]
