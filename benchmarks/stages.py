@@ -82,7 +82,7 @@ def watch_framework(clock: StageClock) -> None:
 
     from sweeps.executors import InProcessExecutor
     from sweeps.records import RecordStore
-    from sweeps.runner.trial_queue import Ledger
+    from sweeps.runner.trial_queue import TrialQueue
     from sweeps.study.storage import StudyStore
     from sweeps.tracking.projection import Projection
     from sweeps.tracking.projector import Projector
@@ -90,7 +90,7 @@ def watch_framework(clock: StageClock) -> None:
     for sampler in (optuna.samplers.RandomSampler, optuna.samplers.TPESampler):
         for method in ("infer_relative_search_space", "sample_relative", "sample_independent"):
             clock.watch(sampler, method, "sampler")
-    clock.watch(Ledger, "open_next", "proposals")
+    clock.watch(TrialQueue, "open_next", "proposals")
     clock.watch(StudyStore, "add", "study")
     clock.watch(StudyStore, "tell", "study")
     clock.watch(RecordStore, "write", "records")

@@ -172,7 +172,7 @@ def run_sweep(
                 config, info, records, watch, parent.project, fleet, held, surroundings
             )
             if config.extend:
-                progress.note(describe_extension(opened, info, coordinator.ledger.carried))
+                progress.note(describe_extension(opened, info, coordinator.queue.carried))
             progress.started(
                 Tally(info, total, records, longest_seconds=config.limits.timeout_seconds)
             )
@@ -189,7 +189,7 @@ def run_sweep(
                 parent.abandon(error)
                 raise
             finally:
-                coordinator.ledger.study.close()
+                coordinator.queue.study.close()
             _ask(config, store, coordinator.total())  # hunches may have added to it
             summarise = _summariser(config, info, start, coordinator)
             ended = summarise(stopped_by)
@@ -225,11 +225,11 @@ def _assemble(
     study.end_open_slots_of(info.earlier_studies)
     hunches = _hunches(config, info)
     store = RecordStore(config.home.store(info.id).folder, held.send)
-    ledger = make_ledger(config, info, records, study, hunches.for_slot)
+    queue = make_ledger(config, info, records, study, hunches.for_slot)
     return Coordinator(
         config=config,
         sweep_id=info.id,
-        ledger=ledger,
+        queue=queue,
         hunches=hunches,
         store=store,
         progress=watch.progress,
@@ -310,7 +310,7 @@ def _summariser(
 ) -> Callable[[str | None], Summary]:
     store = config.home.store(info.id)
     # Recorded attempts never change: where there are no more of them, they are known.
-    known = coordinator.ledger.records
+    known = coordinator.queue.records
     records = known if len(known) == len(store.paths()) else store.read_all()
 
     def summarise(stopped_by: str | None) -> Summary:

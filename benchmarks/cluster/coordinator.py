@@ -95,7 +95,7 @@ def watch_cluster(clock: StageClock) -> None:
 
     from sweeps.executors.dask.executor import DaskExecutor
     from sweeps.records import RecordStore
-    from sweeps.runner.trial_queue import Ledger
+    from sweeps.runner.trial_queue import TrialQueue
     from sweeps.study.storage import StudyStore
     from sweeps.tracking.projection import Projection
     from sweeps.tracking.projector import Projector
@@ -103,7 +103,7 @@ def watch_cluster(clock: StageClock) -> None:
     for sampler in (optuna.samplers.RandomSampler, optuna.samplers.TPESampler):
         for method in ("infer_relative_search_space", "sample_relative", "sample_independent"):
             clock.watch(sampler, method, "sampler")
-    clock.watch(Ledger, "open_next", "proposals")
+    clock.watch(TrialQueue, "open_next", "proposals")
     clock.watch(StudyStore, "add", "study")
     clock.watch(StudyStore, "tell", "study")
     clock.watch(RecordStore, "write", "records")
@@ -118,15 +118,15 @@ def stopwatches() -> dict[str, Stopwatch]:
     """Return a watch on what each thread does one after another."""
     from sweeps.executors.dask.executor import DaskExecutor
     from sweeps.records import RecordStore
-    from sweeps.runner.trial_queue import Ledger
+    from sweeps.runner.trial_queue import TrialQueue
     from sweeps.tracking.projector import Projector
 
     return {
         "intake": Stopwatch(DaskExecutor, "_end"),
         "fetch": Stopwatch(DaskExecutor, "_attempt"),
         "record": Stopwatch(RecordStore, "write"),
-        "propose": Stopwatch(Ledger, "open_next"),
-        "tell": Stopwatch(Ledger, "tell_ended"),
+        "propose": Stopwatch(TrialQueue, "open_next"),
+        "tell": Stopwatch(TrialQueue, "tell_ended"),
         "submit": Stopwatch(DaskExecutor, "submit"),
         "MLflow": Stopwatch(Projector, "_project"),
     }

@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 
 from benchmarks.tables import bank, files
 from benchmarks.tables.digits20 import Digits20, Training
-from benchmarks.tables.searchers import ledger
-from sweeps.runner.trial_queue import Ledger, Slot
+from benchmarks.tables.searchers import queue
+from sweeps.runner.trial_queue import Slot, TrialQueue
 from sweeps.study.pruning import TrialPruner
 from sweeps.study.sampler_view import Told
 from sweeps.study.samplers import Choice, make_pruner
@@ -91,7 +91,7 @@ class Sweep:
 
 def simulate(table: Digits20, policy: Policy, trials: int, seed: int) -> Sweep:
     """Run a sweep whose trainings are looked up."""
-    opened = ledger(
+    opened = queue(
         bank.space(),
         seed,
         policy.ask_ahead,
@@ -113,7 +113,7 @@ def simulate(table: Digits20, policy: Policy, trials: int, seed: int) -> Sweep:
     return sweep
 
 
-def outcome(policy: Policy, opened: Ledger, slot: Slot, training: Training) -> tuple[Told, int]:
+def outcome(policy: Policy, opened: TrialQueue, slot: Slot, training: Training) -> tuple[Told, int]:
     """Return how a trial ends and after how many epochs, its pruner asked after each."""
     curve = dict(enumerate(training.accuracies))
     pruner = make_pruner(policy.pruner)

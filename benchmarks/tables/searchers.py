@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from search_spaces.space import Space
-from sweeps.runner.trial_queue import Ledger
+from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Proposal, Proposer
 from sweeps.study.sampler_view import Told
 from sweeps.study.samplers import Choice, sampler_factory
@@ -29,7 +29,7 @@ Searcher = Callable[[Space, Judge, int, int], None]
 
 @dataclass
 class Unstored:
-    """A study of the ledger's that keeps nothing: no sweep is resumed here."""
+    """A study of the queue's that keeps nothing: no sweep is resumed here."""
 
     slots: list[FrozenTrial] = field(default_factory=list)
 
@@ -49,14 +49,14 @@ class Unstored:
         """Keep nothing."""
 
 
-def ledger(
+def queue(
     space: Space,
     seed: int,
     ask_ahead: int,
     *,
     sampler: Choice | None = None,
     direction: Literal["minimize", "maximize"] = "minimize",
-) -> Ledger:
+) -> TrialQueue:
     """Return what opens the slots of a sweep, as its coordinator has it, without its stores."""
     chosen = sampler or Choice("tpe")
     proposer = Proposer(
@@ -66,14 +66,14 @@ def ledger(
         directions=[direction],
         admissible=lambda _: True,
     )
-    return Ledger(Unstored(), proposer, [], [Objective("value", direction)], None, ask_ahead)
+    return TrialQueue(Unstored(), proposer, [], [Objective("value", direction)], None, ask_ahead)
 
 
 def ours(ask_ahead: int, **options: Any) -> Searcher:
     """Return a sweep's search. A slot sees what ended `ask_ahead` slots before it, as always."""
 
     def search(space: Space, judge: Judge, trials: int, seed: int) -> None:
-        opened = ledger(space, seed, ask_ahead, sampler=Choice("tpe", options))
+        opened = queue(space, seed, ask_ahead, sampler=Choice("tpe", options))
         for _ in range(trials):
             slot = opened.open_next()
             slot.outcome = Told(TrialState.COMPLETE, (judge(dict(slot.proposal.params)),))

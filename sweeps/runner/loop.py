@@ -26,7 +26,7 @@ from sweeps.runner.control import Helm, StopRequest
 from sweeps.runner.determinism import DeterminismCheck, is_check
 from sweeps.runner.failures import FAILURES, Breaker, failure_of
 from sweeps.runner.recording import Recorder, TimeSplit
-from sweeps.runner.trial_queue import Ledger, Slot
+from sweeps.runner.trial_queue import Slot, TrialQueue
 from sweeps.study.proposals import Exhausted
 from sweeps.study.pruning import TrialPruner
 from sweeps.study.samplers import make_pruner
@@ -47,14 +47,14 @@ def spec_of(config: SweepConfig, sweep_id: str, slot: Slot) -> TrialSpec:
     )
 
 
-def pruner_of(config: SweepConfig, ledger: Ledger, slot: Slot) -> TrialPruner | None:
+def pruner_of(config: SweepConfig, queue: TrialQueue, slot: Slot) -> TrialPruner | None:
     """Return what judges a slot's epochs by the trials told before it; None without a pruner."""
-    pruner, metric = make_pruner(config.pruner), ledger.epoch_metric
+    pruner, metric = make_pruner(config.pruner), queue.epoch_metric
     if pruner is None or metric is None:
         return None
     direction = config.space.objective.direction
     return TrialPruner(
-        pruner, metric, direction, slot.number, ledger.proposer.sampler_view.finished()
+        pruner, metric, direction, slot.number, queue.proposer.sampler_view.finished()
     )
 
 
@@ -218,7 +218,7 @@ class Coordinator:
 
     config: SweepConfig
     sweep_id: str
-    ledger: Ledger
+    queue: TrialQueue
     hunches: Hunches
     store: RecordStore
     progress: Progress
@@ -237,7 +237,7 @@ class Coordinator:
         self._again: deque[Slot] = deque()  # failed, and to be tried again
         self._executor: Executor | None = None
         self._weights = WeightKeeper(self.store, objectives, self.config.space.directory)
-        for record in self.ledger.records:
+        for record in self.queue.records:
             self._weights.add(record)
         self._recorder = Recorder(self.config, self.store, self.environment, self.seconds)
         self._check = DeterminismCheck(
@@ -287,7 +287,7 @@ class Coordinator:
 
     def total(self) -> int:
         """Return how many trials there are to be: those asked for, and hunches beyond."""
-        return self.hunches.total(self.config.limits.trials, len(self.ledger.slots))
+        return self.hunches.total(self.config.limits.trials, len(self.queue.slots))
 
     def failure_cause(self) -> str | None:
         """Return why so many trials in a row failed that the sweep had to end, None otherwise."""
@@ -344,7 +344,7 @@ class Coordinator:
 
     def _is_pausing(self) -> bool:
         """Whether nothing runs, and something would if the sweep were not paused."""
-        has_more = self._space_left and len(self.ledger.slots) < self.total()
+        has_more = self._space_left and len(self.queue.slots) < self.total()
         return (
             self.watch.helm.paused
             and bool(self._again or has_more)
@@ -353,7 +353,7 @@ class Coordinator:
         )
 
     def _stopped_by(self) -> str | None:
-        if sum(slot.outcome is not None for slot in self.ledger.slots) >= self.total():
+        if sum(slot.outcome is not None for slot in self.queue.slots) >= self.total():
             return FAILURES if self._breaker.cause() else None
         exhausted = None if self._space_left else "exhausted"
         late = "timeout" if self._rules.is_late() else None
@@ -371,7 +371,7 @@ class Coordinator:
         while self._may_begin():
             try:
                 with self.seconds.timed("proposals"):
-                    slot = self.ledger.open_next()
+                    slot = self.queue.open_next()
             except Exhausted:
                 self._space_left = False
             except StoreError as error:
@@ -385,9 +385,9 @@ class Coordinator:
         return (
             self._space_left
             and self._has_room()
-            and self._is_asked_for(len(self.ledger.slots))
-            and self.ledger.may_open()
-            and not (self._rules.is_late() and self.ledger.next_needs_training())
+            and self._is_asked_for(len(self.queue.slots))
+            and self.queue.may_open()
+            and not (self._rules.is_late() and self.queue.next_needs_training())
             and self._ready()
         )
 
@@ -406,7 +406,7 @@ class Coordinator:
 
     def _ready(self) -> bool:
         """Whether nobody asked to stop, also not while the executor was being started."""
-        if self._executor is None and self.ledger.next_needs_training():
+        if self._executor is None and self.queue.next_needs_training():
             self._executor = self.start_executor()
         return self.request.reason is None
 
@@ -415,14 +415,14 @@ class Coordinator:
         slot.attempts += 1
         if slot.attempts > 1:
             try:
-                self.ledger.study.count_attempt(slot.number, slot.attempts)
+                self.queue.study.count_attempt(slot.number, slot.attempts)
             except StoreError as error:
                 self._trouble = error
                 return False
         spec = self._spec(slot)
         assert self._executor is not None
         self.watch.expect(spec, slot.proposal.params)
-        pruner = pruner_of(self.config, self.ledger, slot)
+        pruner = pruner_of(self.config, self.queue, slot)
         future = self._executor.submit(spec, pruner, partial(self._recorder.keep, slot))
         self._running[future] = slot
         return True
@@ -437,7 +437,7 @@ class Coordinator:
         if record.ends_slot:
             self.watch.helm.ended(slot.number)
             with self.seconds.timed("study"):
-                self.ledger.close(slot, record)
+                self.queue.close(slot, record)
                 self._tell()
         elif record.outcome == "failed":
             self._again.append(slot)
@@ -450,7 +450,7 @@ class Coordinator:
         if self._trouble is not None:
             return
         try:
-            told = self.ledger.tell_ended()
+            told = self.queue.tell_ended()
         except StoreError as error:
             self._trouble = error
             return

@@ -30,7 +30,7 @@ from sweeps.records import (
     attempts_put_aside,
 )
 from sweeps.runner.recording import describe
-from sweeps.runner.trial_queue import Ledger, SlotStore
+from sweeps.runner.trial_queue import SlotStore, TrialQueue
 from sweeps.runner.warm_start import Carried, carried_slots, describe_carried
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import told
@@ -370,7 +370,7 @@ def _configuration(home: Home, info: SweepInfo, slot: int, proposal: Proposal) -
     )
 
 
-# A sweep's ledger, as a start finds it: study, records, and the slots of earlier generations.
+# A sweep's queue, as a start finds it: study, records, and the slots of earlier generations.
 
 
 def make_ledger(
@@ -379,8 +379,8 @@ def make_ledger(
     records: Sequence[Record],
     study: SlotStore,
     hunches: Callable[[int], Hunch | None] = lambda slot: None,
-) -> Ledger:
-    """Return the ledger of a sweep before its first slot is opened.
+) -> TrialQueue:
+    """Return the queue of a sweep before its first slot is opened.
 
     Args:
         config: How the sweep goes on.
@@ -392,7 +392,7 @@ def make_ledger(
     retries = config.home.store(info.id).retries
     retried = retries.opened_by()
     study.reopen(_to_reopen(retried, info, records, study))
-    return Ledger(
+    return TrialQueue(
         study=study,
         proposer=config.proposer(),
         records=records,

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from sweeps.config.sweep import SweepConfig
 from sweeps.records import SweepInfo
 from sweeps.runner.opening import check_fingerprint, differing, make_ledger, next_generation
-from sweeps.runner.trial_queue import Ledger
+from sweeps.runner.trial_queue import TrialQueue
 from sweeps.runner.warm_start import describe_carried
 from sweeps.study.proposals import Exhausted, Proposal
 from sweeps.study.sampler_view import Told
@@ -23,19 +23,19 @@ class Preview:
 
     Attributes:
         info: As its new generation would have it; as it is if there is nothing to extend.
-        ledger: Its slots, none of them opened yet; stores nothing.
+        queue: Its slots, none of them opened yet; stores nothing.
         begins: Whether a generation would begin: something differs.
     """
 
     config: SweepConfig
     info: SweepInfo
-    ledger: Ledger
+    queue: TrialQueue
     begins: bool
 
     @property
     def left(self) -> int:
         """How many trials are still to be run."""
-        ended = {record.spec.slot for record in self.ledger.records if record.ends_slot}
+        ended = {record.spec.slot for record in self.queue.records if record.ends_slot}
         return max(self.config.limits.trials - len(ended), 0)
 
     @property
@@ -47,7 +47,7 @@ class Preview:
         if not self.begins:
             return f"nothing: generation {self.info.generation} has these options already"
         begins = f"generation {self.info.generation} from trial {self.info.first_slot} on"
-        return f"{begins}; {describe_carried(self.ledger.carried)}"
+        return f"{begins}; {describe_carried(self.queue.carried)}"
 
     @property
     def typical_seconds(self) -> float | None:
@@ -55,17 +55,17 @@ class Preview:
 
         The first of each worker, which start it up as well, count if there are no others.
         """
-        ended = [r for r in self.ledger.records if r.outcome in {"complete", "pruned"}]
+        ended = [r for r in self.queue.records if r.outcome in {"complete", "pruned"}]
         seconds = [r.seconds for r in sorted(ended, key=lambda r: r.started_at)]
         return median(seconds[self.config.parallelism.at_once :] or seconds) if seconds else None
 
     def proposals(self) -> Iterator[Proposal]:
         """Yield the next proposals, up to the first that must wait for an outcome."""
-        recorded = {record.spec.slot for record in self.ledger.records}
-        ledger = self.ledger
-        while ledger.may_open() and len(ledger.slots) < self.config.limits.trials:
+        recorded = {record.spec.slot for record in self.queue.records}
+        queue = self.queue
+        while queue.may_open() and len(queue.slots) < self.config.limits.trials:
             try:
-                slot = ledger.open_next()
+                slot = queue.open_next()
             except Exhausted:
                 return
             if slot.number not in recorded and not slot.carried:
@@ -89,7 +89,7 @@ def preview(config: SweepConfig) -> Preview | None:
 
 
 class _NoStudy:
-    """Where a ledger stores nothing."""
+    """Where a queue stores nothing."""
 
     def __init__(self) -> None:
         self.slots: list[FrozenTrial] = []

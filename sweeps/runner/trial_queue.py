@@ -55,7 +55,7 @@ class Slot:
 
 
 class SlotStore(Protocol):
-    """What the ledger and the coordinator need of a `StudyStore`."""
+    """What the queue and the coordinator need of a `StudyStore`."""
 
     slots: list[FrozenTrial]
 
@@ -81,7 +81,7 @@ class SlotStore(Protocol):
 
 
 @dataclass
-class Ledger:
+class TrialQueue:
     """Which slots are open, ended and told.
 
     Attributes:

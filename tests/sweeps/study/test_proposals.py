@@ -54,7 +54,7 @@ def told(params):
 
 
 def run(proposer, slots, ask_ahead=4):
-    """Propose as the ledger does: slot n sees the outcomes of slots 0 .. n - ask_ahead."""
+    """Propose as the queue does: slot n sees the outcomes of slots 0 .. n - ask_ahead."""
     proposals = []
     for slot in range(slots):
         if slot >= ask_ahead:

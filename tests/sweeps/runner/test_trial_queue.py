@@ -5,7 +5,7 @@ from optuna.trial import TrialState
 
 from search_spaces.loading import load_space
 from search_spaces.objectives import Objective
-from sweeps.runner.trial_queue import Ledger
+from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Proposer
 from sweeps.study.samplers import Choice, sampler_factory
 from sweeps.study.storage import StudyStore
@@ -25,42 +25,42 @@ def make_ledger(tmp_path, toy_space):
             admissible=lambda params: True,
         )
         study = StudyStore(tmp_path / f"optuna-{ask_ahead}-{in_order}.db", "s", ["maximize"])
-        return Ledger(study, proposer, [], [SCORE], None, ask_ahead, in_order)
+        return TrialQueue(study, proposer, [], [SCORE], None, ask_ahead, in_order)
 
     return make
 
 
-def seen(ledger):
-    trials = ledger.proposer.sampler_view.study.get_trials(deepcopy=False)
+def seen(queue):
+    trials = queue.proposer.sampler_view.study.get_trials(deepcopy=False)
     return [t.number for t in trials if t.state == TrialState.COMPLETE]
 
 
 @pytest.mark.parametrize("ask_ahead", [1, 2, 3, 4, 8])
 def test_slot_n_sees_exactly_the_outcomes_up_to_n_minus_ask_ahead(make_ledger, ask_ahead):
-    ledger = make_ledger(ask_ahead)
+    queue = make_ledger(ask_ahead)
     for number in range(10):
-        slot = ledger.open_next()
-        assert seen(ledger) == list(range(max(0, number - ask_ahead + 1)))
-        ledger.close(slot, make_record())  # at once: later slots must not notice
+        slot = queue.open_next()
+        assert seen(queue) == list(range(max(0, number - ask_ahead + 1)))
+        queue.close(slot, make_record())  # at once: later slots must not notice
 
 
 def test_no_slot_opens_before_what_it_must_see_has_ended(make_ledger):
-    ledger = make_ledger(3)
-    slots = [ledger.open_next() for _ in range(3)]
-    assert not ledger.may_open()
-    ledger.close(slots[1], make_record())
-    assert not ledger.may_open()
-    assert ledger.tell_ended() == []
-    ledger.close(slots[0], make_record())
-    assert ledger.may_open()
-    assert ledger.tell_ended() == slots[:2]
+    queue = make_ledger(3)
+    slots = [queue.open_next() for _ in range(3)]
+    assert not queue.may_open()
+    queue.close(slots[1], make_record())
+    assert not queue.may_open()
+    assert queue.tell_ended() == []
+    queue.close(slots[0], make_record())
+    assert queue.may_open()
+    assert queue.tell_ended() == slots[:2]
 
 
 def test_in_free_order_everything_that_has_ended_is_seen(make_ledger):
-    ledger = make_ledger(3, in_order=False)
-    slots = [ledger.open_next() for _ in range(3)]
-    assert not ledger.may_open()
-    ledger.close(slots[2], make_record())
-    assert ledger.may_open()
-    ledger.open_next()
-    assert seen(ledger) == [2]
+    queue = make_ledger(3, in_order=False)
+    slots = [queue.open_next() for _ in range(3)]
+    assert not queue.may_open()
+    queue.close(slots[2], make_record())
+    assert queue.may_open()
+    queue.open_next()
+    assert seen(queue) == [2]
