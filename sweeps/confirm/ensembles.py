@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeps.confirm.access_log import readings_of
 from sweeps.confirm.comparison import FOLDS, Judged, Trainings
 from sweeps.confirm.confirmable import ask, blocks_experiment, check_data, failed
 from sweeps.confirm.sections import VOTED, tell_reading_votes, tell_votes
-from sweeps.confirm.test_log import readings_of
 from sweeps.confirm.votes import Bank, Confirmed, Ensemble, Votes, gather, judge_votes
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
@@ -166,9 +166,9 @@ def _shared_blocks(confirmed: Sequence[Confirmed]) -> list[int]:
 def _tested(home: Home, sweeps: Sequence[str]) -> list[Telling]:
     """Return what readings said that asked about all these sweeps; the test part is not read."""
     told: list[Telling] = []
-    for ledger, reading in readings_of(home, sweeps):
-        scores = heard(partial(ledger.scores, reading))
-        telling = tell_reading_votes(reading, scores, ledger.count()) if scores else None
+    for access_log, reading in readings_of(home, sweeps):
+        scores = heard(partial(access_log.scores, reading))
+        telling = tell_reading_votes(reading, scores, access_log.count()) if scores else None
         told += [telling] if telling else []
     kept = [_kept(home, sweep) for sweep in sweeps]  # of a home a sweep was imported from, too
     anchors = set.intersection(*map(set, kept)) - {telling.anchor for telling in told}

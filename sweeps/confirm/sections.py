@@ -404,7 +404,7 @@ def tell_reading_votes(
 
     Args:
         reading: Which.
-        scores: See `Ledger.scores`.
+        scores: See `AccessLog.scores`.
         readings: How many there are by now.
     """
     winners = _winners(reading, scores)
@@ -549,7 +549,7 @@ def tell_reading(
     Args:
         reading: Which.
         sweep: Id of the sweep.
-        scores: See `Ledger.scores`.
+        scores: See `AccessLog.scores`.
         readings: How many there are by now.
     """
     places = [place for place, entry in enumerate(reading.entries) if entry.sweep == sweep]

@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from sweeps.capabilities import TestPart
+from sweeps.confirm.access_log import AccessLog
 from sweeps.confirm.confirming import HowToTrain
 from sweeps.confirm.finalize import FinalizeResult
 from sweeps.confirm.sections import VOTE_QUESTIONS, tell_reading, tell_reading_votes
-from sweeps.confirm.test_log import Ledger
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder, load_experiment
 from sweeps.home import Home
@@ -80,37 +80,37 @@ def read_test(
     check_one_part([one.info for one in finalized])
     experiment, part = _test_part(home, finalized, how.data)
     entries = [entry for one in finalized for entry in _entries(home, one)]
-    ledger = Ledger(home, part.digest)
-    reading = ledger.freeze(entries, QUESTIONS, again, earlier=EARLIER_QUESTIONS)
-    if ledger.scores(reading) is None:
-        ledger.keep(reading, _score(home, experiment, part, reading))
-    tellings = _tell(home, ledger)
+    access_log = AccessLog(home, part.digest)
+    reading = access_log.freeze(entries, QUESTIONS, again, earlier=EARLIER_QUESTIONS)
+    if access_log.scores(reading) is None:
+        access_log.keep(reading, _score(home, experiment, part, reading))
+    tellings = _tell(home, access_log)
     tracking_uri = resolve_tracking_uri(home.path, how.tracking_uri)
     infos = [info for info in home.sweeps() if any(info.id == sweep for sweep, _ in tellings)]
     pending = sum(show_conclusions(home, info, tracking_uri) for info in infos)
     own = {sweep: told for (sweep, name), told in tellings.items() if name == reading.name}
-    scores = ledger.scores(reading)
-    votes = tell_reading_votes(reading, scores, ledger.count()) if scores else None
+    scores = access_log.scores(reading)
+    votes = tell_reading_votes(reading, scores, access_log.count()) if scores else None
     return Tested(reading, own, votes, pending)
 
 
-def _tell(home: Home, ledger: Ledger) -> dict[tuple[str, str], Telling]:
+def _tell(home: Home, access_log: AccessLog) -> dict[tuple[str, str], Telling]:
     """Write what every reading said beside its sweeps, with how many readings there are now.
 
     Returns:
         What was written, by the sweep's id and the reading's name.
     """
     written = {}
-    readings = ledger.readings()
+    readings = access_log.readings()
     for reading in readings:
-        scores = ledger.scores(reading)
+        scores = access_log.scores(reading)
         if scores is None:
             continue
-        votes = tell_reading_votes(reading, scores, ledger.count())
+        votes = tell_reading_votes(reading, scores, access_log.count())
         for sweep in reading.sweeps:
             folder = home.store(sweep).folder
             if folder.exists():
-                told = tell_reading(reading, sweep, scores, ledger.count())
+                told = tell_reading(reading, sweep, scores, access_log.count())
                 Conclusions(folder).keep_tested(reading.name, told, votes)
                 written[sweep, reading.name] = told
     return written

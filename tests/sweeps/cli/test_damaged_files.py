@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.confirm.test_log import TrialQueue
+from sweeps.confirm.access_log import TrialQueue
 from sweeps.home import Home
 from sweeps.records import Conclusions, Finalized, Hunches, Notes, Telling, put_aside
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.confirm.access_log import readings_of
 from sweeps.confirm.sections import VOTE_QUESTIONS
-from sweeps.confirm.test_log import readings_of
 from sweeps.confirm.testing import EARLIER_QUESTIONS, QUESTIONS
 from sweeps.runner.ownership import SweepLock
 from tests.sweeps.voting_experiment import LABELS, SPACE, TEST_LABELS

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.confirm.test_log import Entry, Ledger
+from sweeps.confirm.access_log import AccessLog, Entry
 from sweeps.home import Home
 from tests.sweeps.voting_experiment import SPACE
 
@@ -48,10 +48,10 @@ def contents(folder):
 def test_it_is_refused_before_anything_is_trained_or_read(run, make_home, other):
     one, two = run("one"), run("two", **other)
     home = Home(make_home())
-    ledger = Ledger(home, PART)
+    access_log = AccessLog(home, PART)
     entry = Entry(one.info.id, "one", "winner", "trial-1", one.info.id, ["0000-1"], ["w"])
-    reading = ledger.freeze([entry], ["accuracy"], "")
-    ledger.keep(reading, {"labels": np.arange(3)})
+    reading = access_log.freeze([entry], ["accuracy"], "")
+    access_log.keep(reading, {"labels": np.arange(3)})
     before = contents(home.path / "test"), contents(home.records)
     # With a reason: nothing but the data stands in the way of another reading.
     words = ["finalize", "one", "two", "--test", "--again", "both at once", "--workers", "0"]
@@ -62,5 +62,5 @@ def test_it_is_refused_before_anything_is_trained_or_read(run, make_home, other)
         "error: --test reads one test part: name sweeps of one experiment and one source\n"
     )
     assert (contents(home.path / "test"), contents(home.records)) == before
-    assert ledger.readings() == [reading]
+    assert access_log.readings() == [reading]
     assert {info.name for info in home.sweeps()} == {one.name, two.name}

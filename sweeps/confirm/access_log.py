@@ -21,7 +21,7 @@ from sweeps.workspace.clock import now_ms
 from sweeps.workspace.files import make_folder
 
 
-class Ledger:
+class AccessLog:
     """The readings of one test part in a home."""
 
     def __init__(self, home: Home, digest: str) -> None:
@@ -103,7 +103,7 @@ class Ledger:
 
 def readings_of(
     home: Home, sweeps: Sequence[str], report: Report = warn
-) -> list[tuple[Ledger, Reading]]:
+) -> list[tuple[AccessLog, Reading]]:
     """Return the readings that asked about all of these sweeps, by their ids, the first one first.
 
     No test part is needed to know them, only what was frozen.
@@ -116,7 +116,7 @@ def readings_of(
     folders = [folder for folder in listed(home.path / "test") if folder.is_dir()]
     found = [one for folder in folders for one in Readings(folder).readable(report)]
     asked = [reading for reading in found if set(sweeps) <= set(reading.sweeps)]
-    return [(Ledger(home, reading.digest), reading) for reading in asked]
+    return [(AccessLog(home, reading.digest), reading) for reading in asked]
 
 
 def _read_before(digest: str, count: int, readings: Sequence[Reading]) -> str:

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from sweeps.confirm.access_log import AccessLog, Entry, Reading, readings_of
 from sweeps.confirm.sections import tell_reading, tell_reading_votes
-from sweeps.confirm.test_log import Entry, Ledger, Reading, readings_of
 from sweeps.confirm.testing import EARLIER_QUESTIONS, QUESTIONS
 from sweeps.errors import UsageError
 from sweeps.home import Home
@@ -20,18 +20,18 @@ def entry(role="winner", label="trial-1", sweep="20250101-aaaaaaaa", weights="w"
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    return Ledger(Home(tmp_path), DIGEST)
+def access_log(tmp_path):
+    return AccessLog(Home(tmp_path), DIGEST)
 
 
-def test_the_first_reading_needs_no_reason_and_the_same_list_is_the_same_reading(ledger):
-    first = ledger.freeze([entry()], ["accuracy"], "")
+def test_the_first_reading_needs_no_reason_and_the_same_list_is_the_same_reading(access_log):
+    first = access_log.freeze([entry()], ["accuracy"], "")
     assert (first.number, first.reason) == (1, "")
     again = dataclasses.replace(entry(), name="renamed", confirmation="20250101-dddddddd")
-    same = ledger.freeze([again], ["accuracy"], "")
+    same = access_log.freeze([again], ["accuracy"], "")
     assert same == dataclasses.replace(first, entries=[again]), "the models count, by weights"
-    assert ledger.readings() == [first]
-    assert ledger.scores(first) is None, "frozen, not scored yet: it counts already"
+    assert access_log.readings() == [first]
+    assert access_log.scores(first) is None, "frozen, not scored yet: it counts already"
 
 
 @pytest.mark.parametrize(
@@ -43,27 +43,27 @@ def test_the_first_reading_needs_no_reason_and_the_same_list_is_the_same_reading
         ([entry(sweep="20250101-cccccccc")], ["accuracy"]),
     ],
 )
-def test_another_list_is_another_reading_and_asks_for_a_reason(ledger, entries, questions):
-    ledger.freeze([entry()], ["accuracy"], "")
+def test_another_list_is_another_reading_and_asks_for_a_reason(access_log, entries, questions):
+    access_log.freeze([entry()], ["accuracy"], "")
     with pytest.raises(UsageError, match=r"was read once, last on .* for mlp: .*--again"):
-        ledger.freeze(entries, questions, " ")
-    assert len(ledger.readings()) == 1
-    second = ledger.freeze(entries, questions, "a mistake in the first")
+        access_log.freeze(entries, questions, " ")
+    assert len(access_log.readings()) == 1
+    second = access_log.freeze(entries, questions, "a mistake in the first")
     assert (second.number, second.reason) == (2, "a mistake in the first")
-    assert [reading.number for reading in ledger.readings()] == [1, 2]
+    assert [reading.number for reading in access_log.readings()] == [1, 2]
     with pytest.raises(UsageError, match="was read 2 times"):
-        ledger.freeze([entry(label="trial-9")], questions, "")
+        access_log.freeze([entry(label="trial-9")], questions, "")
 
 
-def test_a_reading_that_asked_less_is_the_same_one_if_its_scores_answer_the_rest(ledger):
-    first = ledger.freeze([entry()], EARLIER_QUESTIONS[0], "")
-    same = ledger.freeze([entry()], QUESTIONS, "", earlier=EARLIER_QUESTIONS)
+def test_a_reading_that_asked_less_is_the_same_one_if_its_scores_answer_the_rest(access_log):
+    first = access_log.freeze([entry()], EARLIER_QUESTIONS[0], "")
+    same = access_log.freeze([entry()], QUESTIONS, "", earlier=EARLIER_QUESTIONS)
     assert (same.number, same.list_digest) == (1, first.list_digest)
     assert same.questions == list(EARLIER_QUESTIONS[0]), "what was asked then is not rewritten"
     with pytest.raises(UsageError, match="was read once"):
-        ledger.freeze([entry(weights="other")], QUESTIONS, "", earlier=EARLIER_QUESTIONS)
+        access_log.freeze([entry(weights="other")], QUESTIONS, "", earlier=EARLIER_QUESTIONS)
     with pytest.raises(UsageError, match="was read once"):
-        ledger.freeze([entry()], QUESTIONS, "")
+        access_log.freeze([entry()], QUESTIONS, "")
 
 
 def test_the_digest_of_a_reading_made_before_there_were_votes_is_what_it_was():
@@ -73,10 +73,10 @@ def test_the_digest_of_a_reading_made_before_there_were_votes_is_what_it_was():
     assert dataclasses.replace(reading, questions=QUESTIONS).list_digest != was
 
 
-def test_the_readings_of_some_sweeps_are_those_that_asked_about_all_of_them(ledger, tmp_path):
+def test_the_readings_of_some_sweeps_are_those_that_asked_about_all_of_them(access_log, tmp_path):
     other = "20250101-cccccccc"
-    first = ledger.freeze([entry()], ["accuracy"], "")
-    both = ledger.freeze([entry(), entry(sweep=other)], ["accuracy"], "both")
+    first = access_log.freeze([entry()], ["accuracy"], "")
+    both = access_log.freeze([entry(), entry(sweep=other)], ["accuracy"], "both")
     home = Home(tmp_path)
     assert [reading for _, reading in readings_of(home, [entry().sweep])] == [first, both]
     assert [reading for _, reading in readings_of(home, [other, entry().sweep])] == [both]
@@ -84,30 +84,30 @@ def test_the_readings_of_some_sweeps_are_those_that_asked_about_all_of_them(ledg
     assert readings_of(Home(tmp_path / "empty"), [other]) == []
 
 
-def test_readings_that_came_with_an_imported_sweep_count_too(ledger, tmp_path):
+def test_readings_that_came_with_an_imported_sweep_count_too(access_log, tmp_path):
     folder = tmp_path / "records" / "20250101-aaaaaaaa"
     folder.mkdir(parents=True)
     (folder / f"tested-{DIGEST[:8]}-3.json").write_text("{}")
-    assert ledger.count() == 3
+    assert access_log.count() == 3
     with pytest.raises(UsageError, match="was read 3 times: what is chosen"):
-        ledger.freeze([entry()], ["accuracy"], "")
-    assert ledger.freeze([entry()], ["accuracy"], "moved").number == 4
+        access_log.freeze([entry()], ["accuracy"], "")
+    assert access_log.freeze([entry()], ["accuracy"], "moved").number == 4
 
 
-def test_another_test_part_has_readings_of_its_own(ledger, tmp_path):
-    ledger.freeze([entry()], ["accuracy"], "")
-    assert Ledger(Home(tmp_path), "cd" * 32).readings() == []
+def test_another_test_part_has_readings_of_its_own(access_log, tmp_path):
+    access_log.freeze([entry()], ["accuracy"], "")
+    assert AccessLog(Home(tmp_path), "cd" * 32).readings() == []
 
 
-def test_scores_come_back_as_they_were_kept(ledger):
-    reading = ledger.freeze([entry()], ["accuracy"], "")
+def test_scores_come_back_as_they_were_kept(access_log):
+    reading = access_log.freeze([entry()], ["accuracy"], "")
     scores = {
         "labels": np.arange(3),
         "correct_0": np.ones((1, 3), bool),
         "logits_0": np.ones((1, 3, 2), np.float32),
     }
-    ledger.keep(reading, scores)
-    kept = ledger.scores(reading)
+    access_log.keep(reading, scores)
+    kept = access_log.scores(reading)
     assert kept is not None
     assert all(np.array_equal(kept[name], scores[name]) for name in scores)
 
@@ -121,33 +121,33 @@ def test_scores_come_back_as_they_were_kept(ledger):
         ({}, "no whole archive of arrays"),
     ],
 )
-def test_damaged_scores_name_their_file_and_the_way_out(ledger, tmp_path, change, said):
-    reading = ledger.freeze([entry()], ["accuracy"], "")
+def test_damaged_scores_name_their_file_and_the_way_out(access_log, tmp_path, change, said):
+    reading = access_log.freeze([entry()], ["accuracy"], "")
     whole = {"labels": np.arange(3), "correct_0": np.ones((1, 3), bool)}
-    ledger.keep(reading, whole | change)
+    access_log.keep(reading, whole | change)
     (path,) = tmp_path.glob("test/*/0001.npz")
     if not change:
         path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(RecordError, match=rf"0001\.npz: damaged \({said}.*as the same reading"):
-        ledger.scores(reading)
+        access_log.scores(reading)
 
 
-def test_a_damaged_list_is_not_read_past_and_counts_when_it_was_put_aside(ledger, tmp_path):
-    ledger.freeze([entry()], ["accuracy"], "")
+def test_a_damaged_list_is_not_read_past_and_counts_when_it_was_put_aside(access_log, tmp_path):
+    access_log.freeze([entry()], ["accuracy"], "")
     (path,) = tmp_path.glob("test/*/0001.json")
     path.write_text(path.read_text()[:50])
     with pytest.raises(RecordError, match=r"0001\.json: damaged .*it counts as a reading"):
-        ledger.freeze([entry()], ["accuracy"], "")
+        access_log.freeze([entry()], ["accuracy"], "")
     told = []
     assert readings_of(Home(tmp_path), [], told.append) == []
     assert len(told) == 1
     put_aside(path)
-    assert ledger.count() == 1
+    assert access_log.count() == 1
     with pytest.raises(UsageError, match="was read once"):
-        ledger.freeze([entry()], ["accuracy"], "")
+        access_log.freeze([entry()], ["accuracy"], "")
 
 
-def scored(ledger, shares, trainings=6, n=400):
+def scored(access_log, shares, trainings=6, n=400):
     random = np.random.default_rng(0)
     roles = ["winner", "runner-up", "baseline"]
     entries = [entry(role, f"trial-{k}", weights=str(k)) for k, role in enumerate(roles)]
@@ -156,11 +156,11 @@ def scored(ledger, shares, trainings=6, n=400):
         f"correct_{k}": easy + random.normal(0, 0.02, (trainings, n)) < share
         for k, share in enumerate(shares)
     }
-    return ledger.freeze(entries, ["accuracy"], ""), scores
+    return access_log.freeze(entries, ["accuracy"], ""), scores
 
 
-def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(ledger):
-    reading, scores = scored(ledger, [0.95, 0.95, 0.80])
+def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(access_log):
+    reading, scores = scored(access_log, [0.95, 0.95, 0.80])
     told = tell_reading(reading, entry().sweep, scores, readings=1)
     shares = [scores[f"correct_{k}"].mean() for k in range(3)]
     assert [row[2].split("±")[0] for row in told.rows] == [f"{100 * s:.2f}" for s in shares]
@@ -179,14 +179,14 @@ def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(le
     assert told.lines[-1] == f"Reading 1 of 1 of test part {DIGEST[:8]} in this home."
 
 
-def test_how_often_it_was_read_stands_with_every_reading(ledger):
-    reading, scores = scored(ledger, [0.95, 0.9, 0.8])
+def test_how_often_it_was_read_stands_with_every_reading(access_log):
+    reading, scores = scored(access_log, [0.95, 0.9, 0.8])
     told = tell_reading(reading, entry().sweep, scores, readings=3)
     assert told.title == "The test part, reading 1 of 3"
     assert "Reading 1 of 3" in told.lines[-1]
 
 
-def voting(ledger, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
+def voting(access_log, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
     """Return a reading, and scores whose logits are the same up to noise of each training."""
     random = np.random.default_rng(1)
     classes = np.arange(n) % 3
@@ -195,11 +195,11 @@ def voting(ledger, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
         logits = random.normal(0, 1, (trainings, n, 3)) + 1.5 * np.eye(3)[classes]
         scores |= {f"logits_{k}": logits, f"correct_{k}": logits.argmax(axis=2) == classes}
     entries = [entry(sweep=sweep, weights=sweep) for sweep in sweeps]
-    return ledger.freeze(entries, QUESTIONS, "once more"), scores
+    return access_log.freeze(entries, QUESTIONS, "once more"), scores
 
 
-def test_of_several_sweeps_those_with_fewer_trainings_say_how_many_ensembles_there_are(ledger):
-    reading, scores = voting(ledger, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
+def test_of_several_sweeps_those_with_fewer_trainings_say_how_many_ensembles_there_are(access_log):
+    reading, scores = voting(access_log, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
     scores |= {name: scores[name][:3] for name in ("logits_1", "correct_1")}
     told = tell_reading_votes(reading, scores, readings=1)
     rows = {row[0]: row for row in told.rows}
@@ -212,8 +212,8 @@ def test_of_several_sweeps_those_with_fewer_trainings_say_how_many_ensembles_the
     assert (rows["winners, soft"][5], rows["all, soft"][5]) == ("cannot tell yet", "better")
 
 
-def test_a_sweep_with_one_training_votes_with_others_only(ledger):
-    reading, scores = voting(ledger, n=3000, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
+def test_a_sweep_with_one_training_votes_with_others_only(access_log):
+    reading, scores = voting(access_log, n=3000, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
     named = [dataclasses.replace(e, name=n) for e, n in zip(reading.entries, "ab", strict=True)]
     reading = dataclasses.replace(reading, entries=named)
     scores |= {name: scores[name][:1] for name in ("logits_1", "correct_1")}
@@ -236,8 +236,8 @@ def soft_vote(*logits):
     return sum(power / power.sum(axis=1, keepdims=True) for power in powers).argmax(axis=1)
 
 
-def test_the_vote_of_one_sweep_has_an_interval_of_images_alone(ledger):
-    reading, scores = voting(ledger)
+def test_the_vote_of_one_sweep_has_an_interval_of_images_alone(access_log):
+    reading, scores = voting(access_log)
     told = tell_reading_votes(reading, scores, readings=2)
     right = soft_vote(*scores["logits_0"]) == scores["labels"]
     gain = right - scores["correct_0"].mean(axis=0)
@@ -249,9 +249,9 @@ def test_the_vote_of_one_sweep_has_an_interval_of_images_alone(ledger):
     assert any("new images only" in line for line in told.lines)
 
 
-def test_without_logits_or_with_one_training_there_is_nothing_to_vote(ledger):
-    reading, scores = voting(ledger, trainings=1)
+def test_without_logits_or_with_one_training_there_is_nothing_to_vote(access_log):
+    reading, scores = voting(access_log, trainings=1)
     assert tell_reading_votes(reading, scores, readings=1) is None
-    reading, scores = voting(ledger)
+    reading, scores = voting(access_log)
     del scores["logits_0"]
     assert tell_reading_votes(reading, scores, readings=1) is None
