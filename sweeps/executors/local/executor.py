@@ -1,4 +1,4 @@
-"""Worker processes: as many seats as asked for, one attempt each, and a queue of waiting ones."""
+"""Worker processes: as many handles as asked for, one attempt each, and a queue of waiting ones."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class WorkersExecutor:
 
     def seconds(self) -> Mapping[str, float]:
         """Return how long the first worker took to be ready, and how long workers were idle."""
-        idle = sum(seat.idle_seconds for seat in self._pool.seats)
+        idle = sum(handle.idle_seconds for handle in self._pool.handles)
         return {"warm_up": self._pool.warm_up_seconds, "idle": idle}
 
     def _folder_of(self, spec: TrialSpec) -> Path | None:
@@ -152,7 +152,7 @@ class WorkersExecutor:
         with self._lock:
             self._has_ended = True
         self._do_calls()
-        self._fail([*self._waiting, *(seat.job for seat in self._pool.seats if seat.job)])
+        self._fail([*self._waiting, *(handle.job for handle in self._pool.handles if handle.job)])
 
     def _pause(self) -> float | None:
         """Ask for the workers that are due; return the longest time to wait for what happens."""
@@ -166,10 +166,10 @@ class WorkersExecutor:
             self._calls.popleft()()
 
     def _assign(self) -> None:
-        while self._waiting and (seat := next(self._pool.free_seats(), None)):
+        while self._waiting and (handle := next(self._pool.free_seats(), None)):
             job = self._waiting.popleft()
             if job.future.set_running_or_notify_cancel():
-                self._pool.begin(seat, job)
+                self._pool.begin(handle, job)
                 self._listener.started(job.spec)
 
     def _fail(self, jobs: list[Job]) -> None:

@@ -84,7 +84,7 @@ class ForkServer:
             os.set_inheritable(descriptor, False)  # what a training starts must not hold them
         try:
             pid = self._spawn(*descriptors) if spawn else self._fork(*descriptors)
-        except OSError as error:  # no memory, too many processes: the seat tries again later
+        except OSError as error:  # no memory, too many processes: the handle tries again later
             self._send(Failed(f"a worker process could not be started: {error}"))
         else:
             self._workers.add(pid)

@@ -1,4 +1,4 @@
-"""The seats of an executor and the fork server that gives them workers.
+"""The handles of an executor and the fork server that gives them workers.
 
 Owned by the executor's thread, which waits for all sockets at once and never for a single one.
 """
@@ -18,7 +18,7 @@ from typing import Any, Final
 from sweeps.config.policies import FailureReason
 from sweeps.executors.attempt import Attempt
 from sweeps.executors.local.server_process import ServerProcess
-from sweeps.executors.local.worker_handle import Job, Seat
+from sweeps.executors.local.worker_handle import Job, WorkerHandle
 from sweeps.executors.messages import (
     Ended,
     Epochs,
@@ -39,11 +39,11 @@ PRINTING_SECONDS: Final = 0.3
 LOOK_SECONDS: Final = 1.0
 """How often deadlines are looked at, at least, unless this process is stopped itself."""
 MAX_FAILURES: Final = 5
-"""A seat gives up when so many workers in a row ended without ever having had a task."""
+"""A handle gives up when so many workers in a row ended without ever having had a task."""
 
 
 class Pool:
-    """Keeps every seat taken: starts workers, replaces those that end, hands out their results.
+    """Keeps every handle taken: starts workers, replaces those that end, hands out their results.
 
     Attributes:
         broken: Why no worker can be started any more; None while there is hope.
@@ -52,7 +52,7 @@ class Pool:
 
     def __init__(
         self,
-        seats: int,
+        handles: int,
         tasks_per_worker: int,
         trial_timeout_seconds: float | None,
         preload: Preload,
@@ -63,72 +63,74 @@ class Pool:
         """Start the server; returns at once. See `WorkersExecutor` for the arguments."""
         self.broken: str | None = None
         self.warm_up_seconds = 0.0
-        self.seats = [Seat() for _ in range(seats)]
+        self.handles = [WorkerHandle() for _ in range(handles)]
         self._tasks_per_worker = tasks_per_worker
         self._timeout = trial_timeout_seconds
         self._looked_at = time.monotonic()
         self._preload, self._selector = preload, selector
         self._listener, self._note = listener, note
-        self._asked: deque[Seat] = deque()  # seats whose worker the server has not yet named
+        self._asked: deque[WorkerHandle] = (
+            deque()
+        )  # handles whose worker the server has not yet named
         self._is_preloaded = self._has_lost = False
         self._began = time.monotonic()
         self._start_server()
 
-    def free_seats(self) -> Iterator[Seat]:
-        """Yield the seats whose worker is ready for an attempt.
+    def free_seats(self) -> Iterator[WorkerHandle]:
+        """Yield the handles whose worker is ready for an attempt.
 
         None any more once an attempt could not be kept: the next would be trained in vain.
         """
-        return (seat for seat in self.seats if seat.is_free and not self._has_lost)
+        return (handle for handle in self.handles if handle.is_free and not self._has_lost)
 
     def stop(self, key: str, stop: Stop) -> None:
         """Tell a running attempt to end after its current epoch."""
-        for seat in self.seats:
-            if seat.job is not None and seat.job.spec.key == key:
-                seat.send(pack(StopTask(key, stop)))
+        for handle in self.handles:
+            if handle.job is not None and handle.job.spec.key == key:
+                handle.send(pack(StopTask(key, stop)))
 
     def ask_for_workers(self) -> float | None:
         """Ask for the workers that are due; return in how many seconds the next one is."""
         if not self._is_preloaded or self.broken:
             return None
         now, pauses = time.monotonic(), []
-        for seat in self.seats:
-            if seat.channel is not None or seat.failures >= MAX_FAILURES:
+        for handle in self.handles:
+            if handle.channel is not None or handle.failures >= MAX_FAILURES:
                 continue
-            if seat.retry_at > now:
-                pauses.append(seat.retry_at - now)
+            if handle.retry_at > now:
+                pauses.append(handle.retry_at - now)
                 continue
-            channel = seat.ask(self._server)
-            self._asked.append(seat)
-            self._selector.register(channel, selectors.EVENT_READ, partial(self._on_seat, seat))
+            channel = handle.ask(self._server)
+            self._asked.append(handle)
+            self._selector.register(channel, selectors.EVENT_READ, partial(self._on_seat, handle))
         return min(pauses, default=None)
 
-    def begin(self, seat: Seat, job: Job) -> None:
-        """Give a seat's worker an attempt."""
-        seat.begin(job, math.inf if self._timeout is None else self._timeout + PRINTING_SECONDS)
+    def begin(self, handle: WorkerHandle, job: Job) -> None:
+        """Give a handle's worker an attempt."""
+        handle.begin(job, math.inf if self._timeout is None else self._timeout + PRINTING_SECONDS)
 
     def end_overdue(self) -> None:
         """End attempts that take too long, with their workers, whose word counts no more."""
         now = time.monotonic()
         unheard, self._looked_at = now - self._looked_at, now
-        for seat in self.seats:
+        for handle in self.handles:
             if unheard > 2 * LOOK_SECONDS:  # after Ctrl-Z here: it may have been done for long
-                seat.deadline += unheard
-            if seat.deadline <= now and seat.pid is not None:
-                pid, text = seat.pid, f"it took longer than --trial-timeout {self._timeout:g} s"
-                self._lose(seat, text + seat.last_lines(), "timeout")
+                handle.deadline += unheard
+            if handle.deadline <= now and handle.pid is not None:
+                pid, text = handle.pid, f"it took longer than --trial-timeout {self._timeout:g} s"
+                self._lose(handle, text + handle.last_lines(), "timeout")
                 self._server.end_worker(pid)
 
     def seconds_to_deadline(self) -> float:
         """Return in how many seconds the first attempt takes too long; never below 0."""
-        return max(0.0, min(seat.deadline for seat in self.seats) - time.monotonic())
+        return max(0.0, min(handle.deadline for handle in self.handles) - time.monotonic())
 
     def watch_unsent(self) -> None:
-        """Wait until a socket takes more, for those seats that have more."""
+        """Wait until a socket takes more, for those handles that have more."""
         for key in list(self._selector.get_map().values()):
-            seat = next((s for s in self.seats if s.channel is key.fileobj), None)
+            handle = next((s for s in self.handles if s.channel is key.fileobj), None)
             events = selectors.EVENT_READ
-            if seat is not None and seat.has_unsent:
+            if handle is not None and handle.has_unsent:
                 events |= selectors.EVENT_WRITE
             if events != key.events:
                 self._selector.modify(key.fileobj, events, key.data)
@@ -136,8 +138,8 @@ class Pool:
     def close(self) -> None:
         """End every worker and the server."""
         self._server.end(at_once=not self._is_preloaded)
-        for seat in self.seats:
-            seat.clear()
+        for handle in self.handles:
+            handle.clear()
 
     def _start_server(self) -> None:
         self._server = ServerProcess(self._preload)
@@ -166,8 +168,8 @@ class Pool:
             case Started(pid=pid):
                 self._asked.popleft().pid = pid
             case Ended(pid=pid, code=code):
-                for seat in [seat for seat in self.seats if seat.pid == pid]:
-                    self._bury(seat, code)
+                for handle in [handle for handle in self.handles if handle.pid == pid]:
+                    self._bury(handle, code)
 
     def _replace_server(self, death: str) -> None:
         """Start another server; the workers of the one that has gone end by themselves."""
@@ -178,72 +180,72 @@ class Pool:
             return
         self._is_preloaded = False
         self._asked.clear()
-        for seat in self.seats:
-            if seat.channel is not None:
-                self._lose(seat, death, "crash")
+        for handle in self.handles:
+            if handle.channel is not None:
+                self._lose(handle, death, "crash")
         self._start_server()
 
-    def _on_seat(self, seat: Seat) -> None:
-        channel = seat.channel
-        seat.flush()
+    def _on_seat(self, handle: WorkerHandle) -> None:
+        channel = handle.channel
+        handle.flush()
         try:
-            for message in seat.receive():
-                self._take(seat, message)
+            for message in handle.receive():
+                self._take(handle, message)
         except EOFError:
             # The server says how it ended, and soon.
             self._forget_channel(channel)
-            seat.shut()
+            handle.shut()
         except MessageError as error:
-            said = f"the worker process sent what is no message ({error}){seat.last_lines()}"
-            pid = seat.pid
-            self._lose(seat, said, "crash")
+            said = f"the worker process sent what is no message ({error}){handle.last_lines()}"
+            pid = handle.pid
+            self._lose(handle, said, "crash")
             if pid is not None:
                 self._server.end_worker(pid)
 
-    def _take(self, seat: Seat, message: Any) -> None:
+    def _take(self, handle: WorkerHandle, message: Any) -> None:
         if isinstance(message, Attempt):
-            self._finish(seat, message)
+            self._finish(handle, message)
         elif isinstance(message, Epochs):
-            self._show(seat, message)
+            self._show(handle, message)
         elif isinstance(message, Hello):
             self.warm_up_seconds = self.warm_up_seconds or time.monotonic() - self._began
-            seat.rest()
+            handle.rest()
 
-    def _show(self, seat: Seat, message: Epochs) -> None:
-        if seat.job is None:
+    def _show(self, handle: WorkerHandle, message: Epochs) -> None:
+        if handle.job is None:
             return
         for epoch, metrics in message.epochs:
-            self._listener.epoch(seat.job.spec, epoch, metrics)
+            self._listener.epoch(handle.job.spec, epoch, metrics)
 
-    def _finish(self, seat: Seat, attempt: Attempt) -> None:
-        job = seat.job
+    def _finish(self, handle: WorkerHandle, attempt: Attempt) -> None:
+        job = handle.job
         if job is None or job.spec.key != attempt.spec.key:
             return  # something else in that process wrote it
-        seat.rest()
-        if seat.tasks >= self._tasks_per_worker:
-            self._forget_channel(seat.channel)
-            seat.clear()
+        handle.rest()
+        if handle.tasks >= self._tasks_per_worker:
+            self._forget_channel(handle.channel)
+            handle.clear()
         self._end(job, attempt)
 
     def _end(self, job: Job, attempt: Attempt) -> None:
         self._has_lost = not job.end(attempt) or self._has_lost
 
-    def _bury(self, seat: Seat, code: int) -> None:
-        """Take what a dead worker had still sent, and let its seat have another."""
+    def _bury(self, handle: WorkerHandle, code: int) -> None:
+        """Take what a dead worker had still sent, and let its handle have another."""
         with contextlib.suppress(EOFError, MessageError):
-            for message in seat.receive():
-                self._take(seat, message)
-        if seat.channel is not None:  # not replaced after its last result
-            self._lose(seat, *seat.death(code))
+            for message in handle.receive():
+                self._take(handle, message)
+        if handle.channel is not None:  # not replaced after its last result
+            self._lose(handle, *handle.death(code))
 
-    def _lose(self, seat: Seat, death: str, reason: FailureReason) -> None:
-        lost = seat.lost(death, reason)
-        job = seat.job
-        self._forget_channel(seat.channel)
-        seat.clear()
+    def _lose(self, handle: WorkerHandle, death: str, reason: FailureReason) -> None:
+        lost = handle.lost(death, reason)
+        job = handle.job
+        self._forget_channel(handle.channel)
+        handle.clear()
         if job is not None and lost is not None:
             self._end(job, lost)
-        if all(seat.failures >= MAX_FAILURES for seat in self.seats):
+        if all(handle.failures >= MAX_FAILURES for handle in self.handles):
             self._give_up(f"worker processes end before they have trained anything: {death}")
 
     def _forget_channel(self, channel: socket.socket | None) -> None:

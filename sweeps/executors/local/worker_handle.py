@@ -76,7 +76,7 @@ class Job:
         return True
 
 
-class Seat:
+class WorkerHandle:
     """Holds one worker after the other, each with a socket of its own. Never blocks.
 
     Attributes:
