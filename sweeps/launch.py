@@ -34,7 +34,7 @@ from sweeps.runner.opening import (
     open_sweep,
 )
 from sweeps.runner.ownership import Hold
-from sweeps.study.backends import place_of
+from sweeps.study.backends import backend_of
 from sweeps.study.storage import StudyStore, prepare, stored_slots
 from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
 from sweeps.tracking.parent import ParentRun, outage_note
@@ -118,7 +118,7 @@ def run_config(
 def _check_databases(home: Home, tracking_uri: str, note: Callable[[str], None]) -> None:
     """Refuse databases that cannot be used before anything is created."""
     patience = Patience(note)
-    if place_of(home.studies).exists():
+    if backend_of(home.studies).exists():
         prepare(home.studies, patience)
     runs = sqlite_path(tracking_uri)
     if runs is not None:

@@ -114,13 +114,13 @@ def parameter_names(rows: Iterable[SlotRow], space: Mapping[str, Any] | None = N
     declared = (space or {}).get("body", {}).get("parameters", ())
     place = {parameter["name"]: number for number, parameter in enumerate(declared)}
 
-    def place_of(name: str) -> tuple[int, int]:
+    def backend_of(name: str) -> tuple[int, int]:
         repeated, _, layer = name.rpartition("_")  # units_2 is declared as units, once
         if name in place or repeated not in place or not layer.isdigit():
             return place.get(name, len(place)), 0
         return place[repeated], int(layer)
 
-    return sorted(names, key=place_of)
+    return sorted(names, key=backend_of)
 
 
 def metric_names(rows: Iterable[SlotRow], objectives: Sequence[Objective] = ()) -> list[str]:

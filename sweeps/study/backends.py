@@ -40,8 +40,8 @@ BUSY_TIMEOUT_SECONDS: Final = 5
 """For other sweeps of the same home, which write for milliseconds; `Patience` waits longer."""
 
 
-class SqlitePlace:
-    """The file, see `Place`."""
+class SqliteBackend:
+    """The file, see `StudyBackend`."""
 
     unreadable: tuple[type[Exception], ...] = (
         KeyError, StorageInternalError, SQLAlchemyError, sqlite3.Error,
@@ -153,8 +153,8 @@ _THERE: Final = "SELECT to_regclass('studies')"
 _RENAME: Final = text("UPDATE studies SET study_name = :after WHERE study_name = :before")
 
 
-class ServerPlace:
-    """The database, see `Place`."""
+class ServerBackend:
+    """The database, see `StudyBackend`."""
 
     unreadable: tuple[type[Exception], ...] = (KeyError,)
     """A server that is away is no empty study: that is said, not passed over."""
@@ -222,7 +222,7 @@ class ServerPlace:
 Database = Path | StorageServer
 
 
-class Place(Protocol):
+class StudyBackend(Protocol):
     """What study and doctor need of a database of studies.
 
     Attributes:
@@ -247,9 +247,9 @@ class Place(Protocol):
         """Give studies other names, all in one transaction."""
 
 
-def place_of(database: Database) -> Place:
+def backend_of(database: Database) -> StudyBackend:
     """Return how a database of studies is dealt with."""
     if isinstance(database, Path):
-        return SqlitePlace(database)
+        return SqliteBackend(database)
 
-    return ServerPlace(database)
+    return ServerBackend(database)

@@ -11,7 +11,7 @@ from typing import Final
 from optuna.trial import FrozenTrial
 
 from sweeps.records import Record, SweepInfo
-from sweeps.study.backends import Database, place_of
+from sweeps.study.backends import Database, backend_of
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import told
 from sweeps.study.storage import (
@@ -31,16 +31,16 @@ def read_study(database: Database, name: str) -> list[FrozenTrial] | None:
 
     A file that cannot be read has no study; `sweeps.workspace.databases.check` says what ails it.
     """
-    place = place_of(database)
-    if not place.exists():
+    backend = backend_of(database)
+    if not backend.exists():
         return None
     try:
-        storage = place.open_to_read()
-    except place.unreadable:
+        storage = backend.open_to_read()
+    except backend.unreadable:
         return None
     try:
         return storage.get_all_trials(storage.get_study_id_from_name(name))
-    except place.unreadable:
+    except backend.unreadable:
         return None
     finally:
         storage.remove_session()
@@ -82,7 +82,7 @@ def rebuild_study(database: Database, info: SweepInfo, records: Sequence[Record]
             own = [r for r in records if r.spec.slot == slot]
             _settle(study, info, slot, stored.get(slot), own)
     study.close()
-    place_of(database).rename({info.study_name: old, new: info.study_name})
+    backend_of(database).rename({info.study_name: old, new: info.study_name})
     delete_study(database, old)
 
 

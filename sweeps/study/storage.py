@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.objectives import Direction
 from sweeps.records import Record
-from sweeps.study.backends import Database, place_of
+from sweeps.study.backends import Database, backend_of
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import DIVERGED_CONSTRAINT, Told
 from sweeps.workspace.databases import Patience
@@ -128,9 +128,9 @@ class StudyStore:
         """
         self._database = database
         self._patience = patience or Patience()
-        place = place_of(database)
-        place.prepare(self._patience)
-        self._storage = place.open()
+        backend = backend_of(database)
+        backend.prepare(self._patience)
+        self._storage = backend.open()
         self._once = Once(self._storage.engine, guard)
         reached("study.named")
         self._study_id, self.slots = self._write(self._load, name, directions)
@@ -266,20 +266,20 @@ class StudyStore:
 
 
 def prepare(database: Database, patience: Patience) -> None:
-    """Check a database of studies, see `Place.prepare`.
+    """Check a database of studies, see `StudyBackend.prepare`.
 
     Raises:
         StoreError: It cannot be used; the message says why and what to do.
     """
-    place_of(database).prepare(patience)
+    backend_of(database).prepare(patience)
 
 
 def stored_slots(database: Database, name: str) -> list[FrozenTrial]:
     """Return the slots of a study in order; none if there is no such study. Creates nothing."""
-    place = place_of(database)
-    if not place.exists():
+    backend = backend_of(database)
+    if not backend.exists():
         return []
-    storage = place.open()
+    storage = backend.open()
 
     def read() -> list[FrozenTrial]:
         return storage.get_all_trials(storage.get_study_id_from_name(name))
@@ -299,10 +299,10 @@ def delete_study(database: Database, name: str) -> None:
     Raises:
         StoreError: The database cannot be written.
     """
-    place = place_of(database)
-    if not place.exists():
+    backend = backend_of(database)
+    if not backend.exists():
         return
-    storage = place.open()
+    storage = backend.open()
     try:
         study_id = storage.get_study_id_from_name(name)
         Patience().write(database, lambda: storage.delete_study(study_id))

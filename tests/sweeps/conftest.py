@@ -38,11 +38,11 @@ def toy_space(tmp_path) -> Path:
 @pytest.fixture(scope="session")
 def empty_study(tmp_path_factory) -> Path:
     """A database of studies without any: making one takes as long as training two toys."""
-    from sweeps.study.backends import SqlitePlace
+    from sweeps.study.backends import SqliteBackend
     from sweeps.workspace.databases import Patience
 
     database = tmp_path_factory.mktemp("study") / "optuna.db"
-    SqlitePlace(database).prepare(Patience())
+    SqliteBackend(database).prepare(Patience())
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return database
