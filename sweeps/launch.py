@@ -42,7 +42,7 @@ from sweeps.tracking.preflight import check_store
 from sweeps.tracking.store import check_database
 from sweeps.tracking.sync import finish_deletions, hold_to_send
 from sweeps.workspace.control_files import Steering
-from sweeps.workspace.databases import Patience
+from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.provenance import changed_versions, code_state, environment
 
 
@@ -117,12 +117,12 @@ def run_config(
 
 def _check_databases(home: Home, tracking_uri: str, note: Callable[[str], None]) -> None:
     """Refuse databases that cannot be used before anything is created."""
-    patience = Patience(note)
+    database_retry = DatabaseRetry(note)
     if backend_of(home.studies).exists():
-        prepare(home.studies, patience)
+        prepare(home.studies, database_retry)
     runs = sqlite_path(tracking_uri)
     if runs is not None:
-        check_database(runs, patience)
+        check_database(runs, database_retry)
 
 
 def run_sweep(
@@ -219,9 +219,9 @@ def _assemble(
     surroundings: Mapping[str, Any],
 ) -> Coordinator:
     request, note = watch.request, watch.progress.note
-    patience = Patience(note, lambda: request.reason is not None)
+    database_retry = DatabaseRetry(note, lambda: request.reason is not None)
     directions = [one.direction for one in info.objectives]
-    study = StudyStore(config.home.studies, info.study_name, directions, patience, held.lease)
+    study = StudyStore(config.home.studies, info.study_name, directions, database_retry, held.lease)
     study.end_open_slots_of(info.earlier_studies)
     hunches = _hunches(config, info)
     store = RecordStore(config.home.store(info.id).folder, held.send)

@@ -21,7 +21,7 @@ from sweeps.errors import LeaseLost, UsageError
 from sweeps.home import Home
 from sweeps.records import SweepInfo, put_aside
 from sweeps.shared import FIXED, Lease, SharedStorage
-from sweeps.workspace.databases import Patience
+from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.locks import described
 
@@ -229,11 +229,11 @@ class SharedHold(Hold):
 
     def begin(self) -> None:
         """Take the lease and what others have written; wait if the database is away."""
-        patience, shared = Patience(self._note), self._shared
-        self.lease = patience.run(
+        database_retry, shared = DatabaseRetry(self._note), self._shared
+        self.lease = database_retry.run(
             shared.server, lambda: shared.take(self._info.id, self._info.name, self._note)
         )
-        patience.run(shared.server, lambda: shared.copy.sync(self._prefix, self.lease))
+        database_retry.run(shared.server, lambda: shared.copy.sync(self._prefix, self.lease))
         if not shared.has(self._info.id):
             raise UsageError(f"sweep {self._info.name!r} was deleted on another host")
         self._thread.start()
@@ -282,7 +282,7 @@ class SharedHold(Hold):
             return
         with contextlib.suppress(Exception) if failing else contextlib.nullcontext():
             self.check()
-            Patience(self._note, lambda: failing).run(self._shared.server, self._hand_over)
+            DatabaseRetry(self._note, lambda: failing).run(self._shared.server, self._hand_over)
 
     def _hand_over(self) -> None:
         assert self.lease is not None

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweeps.errors import StoreError, UsageError
 from sweeps.workspace.addresses import HARMLESS
-from sweeps.workspace.databases import Patience, Trouble
+from sweeps.workspace.databases import DatabaseRetry, Trouble
 from sweeps.workspace.names import did_you_mean
 
 # The address of a shared storage: checked, and never shown with its password.
@@ -116,7 +116,7 @@ ENGINE_OPTIONS: Final[dict[str, Any]] = {
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(7337203)")
 """The lock for what only one process of all hosts may do."""
 LONGEST_LOCK_SECONDS: Final = 120.0
-_BRIEFLY: Final = Patience(is_urgent=lambda: True)
+_BRIEFLY: Final = DatabaseRetry(is_urgent=lambda: True)
 """For connections that were cut: one that can be made is made, a server that is away is not."""
 _MISTAKES: Final = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|"
@@ -158,7 +158,7 @@ class StorageServer:
             action: May be repeated: nobody knows whether a commit without an answer was one.
 
         Raises:
-            StoreError: The server is away; who can wait for it does so with a `Patience`.
+            StoreError: The server is away; who can wait for it does so with a `DatabaseRetry`.
         """
 
         def once() -> T:

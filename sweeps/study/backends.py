@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweeps.errors import StoreError
 from sweeps.shared import ENGINE_OPTIONS, StorageServer
 from sweeps.workspace.databases import (
-    Patience,
+    DatabaseRetry,
     check,
     connect,
     created_whole,
@@ -37,7 +37,7 @@ from sweeps.workspace.locks import exclusive
 
 
 BUSY_TIMEOUT_SECONDS: Final = 5
-"""For other sweeps of the same home, which write for milliseconds; `Patience` waits longer."""
+"""For other sweeps of the same home, which write for milliseconds; `DatabaseRetry` waits longer."""
 
 
 class SqliteBackend:
@@ -54,7 +54,7 @@ class SqliteBackend:
         """Whether the file is there."""
         return self._database.exists()
 
-    def prepare(self, patience: Patience) -> None:
+    def prepare(self, database_retry: DatabaseRetry) -> None:
         """Make the file where it is missing; check it, and bring an older schema up to date.
 
         A copy is kept before anything is changed. Nothing else is: of a damaged file, of another
@@ -66,9 +66,9 @@ class SqliteBackend:
         database = self._database
         with exclusive(database.parent):  # two processes must not both make it, or migrate it
             if not database.exists():
-                patience.run(database, lambda: _create(database))
-            check(database, patience)
-            version = schema_version(database, patience, "version_info")
+                database_retry.run(database, lambda: _create(database))
+            check(database, database_retry)
+            version = schema_version(database, database_retry, "version_info")
             known = () if version is None else schema_versions()
             if version not in known:
                 raise StoreError(
@@ -79,7 +79,7 @@ class SqliteBackend:
                 )
             _open(database)  # which removes the -wal and -shm that a mere reader leaves
             if version != known[0]:
-                patience.run(database, lambda: migrate(database, _upgrade))
+                database_retry.run(database, lambda: migrate(database, _upgrade))
 
     def open(self) -> RDBStorage:
         """Open a file that is prepared."""
@@ -104,7 +104,7 @@ class SqliteBackend:
                         "UPDATE studies SET study_name = ? WHERE study_name = ?", (after, before)
                     )
 
-        Patience().write(self._database, rename)
+        DatabaseRetry().write(self._database, rename)
 
 
 def _create(database: Path) -> None:
@@ -168,13 +168,13 @@ class ServerBackend:
         there = self._server.run(lambda connection: connection.execute(text(_THERE)).scalar())
         return there is not None
 
-    def prepare(self, patience: Patience) -> None:
+    def prepare(self, database_retry: DatabaseRetry) -> None:
         """Have Optuna make its tables where they are missing; one host does, the others wait.
 
         Raises:
             StoreError: The tables are of another version of Optuna, or the server is away.
         """
-        patience.run(self._server, self._prepare)
+        database_retry.run(self._server, self._prepare)
 
     def _prepare(self) -> None:
         if not self.exists():
@@ -234,7 +234,7 @@ class StudyBackend(Protocol):
     def exists(self) -> bool:
         """Whether there may be a study."""
 
-    def prepare(self, patience: Patience) -> None:
+    def prepare(self, database_retry: DatabaseRetry) -> None:
         """Make what is missing and check the rest; may be called by several processes at once."""
 
     def open(self) -> RDBStorage:

@@ -16,7 +16,7 @@ from sweeps.records import Record
 from sweeps.study.backends import Database, backend_of
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import DIVERGED_CONSTRAINT, Told
-from sweeps.workspace.databases import Patience
+from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.failpoints import reached
 
 # Writes what must not be written twice, though connections are cut and Optuna tries again.
@@ -111,7 +111,7 @@ class StudyStore:
         database: Database,
         name: str,
         directions: Sequence[Direction],
-        patience: Patience | None = None,
+        database_retry: DatabaseRetry | None = None,
         guard: Guard | None = None,
     ) -> None:
         """Open the study, creating database and study where they are missing.
@@ -120,16 +120,16 @@ class StudyStore:
             database: The file, or the server.
             name: Of the study.
             directions: One an objective.
-            patience: How to wait for the database.
+            database_retry: How to wait for the database.
             guard: Asked in every transaction, where hosts share the database.
 
         Raises:
             StoreError: The database is damaged, away for too long, or cannot be written.
         """
         self._database = database
-        self._patience = patience or Patience()
+        self._database_retry = database_retry or DatabaseRetry()
         backend = backend_of(database)
-        backend.prepare(self._patience)
+        backend.prepare(self._database_retry)
         self._storage = backend.open()
         self._once = Once(self._storage.engine, guard)
         reached("study.named")
@@ -262,16 +262,16 @@ class StudyStore:
 
     def _write(self, method: Callable[..., Any], *values: Any, **named: Any) -> Any:
         """Call a method of the storage that is one transaction."""
-        return self._patience.write(self._database, lambda: method(*values, **named))
+        return self._database_retry.write(self._database, lambda: method(*values, **named))
 
 
-def prepare(database: Database, patience: Patience) -> None:
+def prepare(database: Database, database_retry: DatabaseRetry) -> None:
     """Check a database of studies, see `StudyBackend.prepare`.
 
     Raises:
         StoreError: It cannot be used; the message says why and what to do.
     """
-    backend_of(database).prepare(patience)
+    backend_of(database).prepare(database_retry)
 
 
 def stored_slots(database: Database, name: str) -> list[FrozenTrial]:
@@ -285,7 +285,7 @@ def stored_slots(database: Database, name: str) -> list[FrozenTrial]:
         return storage.get_all_trials(storage.get_study_id_from_name(name))
 
     try:
-        return Patience().run(database, read)
+        return DatabaseRetry().run(database, read)
     except KeyError:
         return []
     finally:
@@ -305,7 +305,7 @@ def delete_study(database: Database, name: str) -> None:
     storage = backend.open()
     try:
         study_id = storage.get_study_id_from_name(name)
-        Patience().write(database, lambda: storage.delete_study(study_id))
+        DatabaseRetry().write(database, lambda: storage.delete_study(study_id))
     except KeyError:
         return
     finally:

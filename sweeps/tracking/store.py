@@ -18,7 +18,7 @@ from sweeps.tracking.outage import is_outage
 from sweeps.tracking.quiet import quiet
 from sweeps.workspace.addresses import SQLITE
 from sweeps.workspace.databases import (
-    Patience,
+    DatabaseRetry,
     abandon_creation,
     check,
     created_whole,
@@ -37,7 +37,7 @@ _PAUSES: Final = (0.1, 0.3, 0.6)
 _REVISION: Final = re.compile(r"^revision\b.*=\s*['\"](\w+)", re.MULTILINE)
 
 
-def open_client(tracking_uri: str, patience: Patience | None = None) -> Any:
+def open_client(tracking_uri: str, database_retry: DatabaseRetry | None = None) -> Any:
     """Return an `MlflowClient`; a SQLite store is created and migrated (seconds, once).
 
     Raises:
@@ -51,11 +51,11 @@ def open_client(tracking_uri: str, patience: Patience | None = None) -> Any:
             return MlflowClient(tracking_uri)
         database.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(database.parent):  # two processes must not both create it
-            patience = patience or Patience()
+            database_retry = database_retry or DatabaseRetry()
             if not database.exists():
-                patience.run(database, lambda: _create(database))
+                database_retry.run(database, lambda: _create(database))
             else:
-                _bring_up_to_date(database, patience)
+                _bring_up_to_date(database, database_retry)
             client = MlflowClient(tracking_uri)
             _relax_synchronous(client)
         reached("tracking.named")
@@ -108,7 +108,7 @@ class CheckedClient:
         self._client._tracking_client._get_artifact_repo(run_id).delete_artifacts(path)
 
 
-def check_database(database: Path, patience: Patience) -> None:
+def check_database(database: Path, database_retry: DatabaseRetry) -> None:
     """Refuse a database that MLflow could not use, before anything is created.
 
     MLflow is not imported: that takes three seconds.
@@ -117,10 +117,10 @@ def check_database(database: Path, patience: Patience) -> None:
         StoreError: It is damaged, locked for too long, another program's or a newer MLflow's; it
             was left as it is.
     """
-    check(database, patience)
+    check(database, database_retry)
     if not database.exists():
         return
-    version = schema_version(database, patience, "experiments")
+    version = schema_version(database, database_retry, "experiments")
     if version not in _known_schemas():
         raise StoreError(
             f"{database}: its schema ({version or 'none'}) is not one of MLflow "
@@ -167,16 +167,16 @@ def _create(database: Path) -> None:
         reached("tracking.made")
 
 
-def _bring_up_to_date(database: Path, patience: Patience) -> None:
+def _bring_up_to_date(database: Path, database_retry: DatabaseRetry) -> None:
     """Migrate the store of an older MLflow, after a copy; refuse one that is not understood.
 
     MLflow itself migrates without a copy, if it does.
     """
-    check_database(database, patience)
-    patience.run(database, lambda: enable_wal(database))
-    version, known = schema_version(database, patience, "experiments"), _schema_versions()
+    check_database(database, database_retry)
+    database_retry.run(database, lambda: enable_wal(database))
+    version, known = schema_version(database, database_retry, "experiments"), _schema_versions()
     if version != known[0]:
-        patience.run(database, lambda: migrate(database, _upgrade))
+        database_retry.run(database, lambda: migrate(database, _upgrade))
 
 
 @cache  # Alembic reads all of the scripts each time

@@ -22,7 +22,7 @@ from sweeps.errors import StoreError
 from sweeps.workspace.files import sync_folder
 
 __all__ = [
-    "Patience",
+    "DatabaseRetry",
     "abandon_creation",
     "check",
     "connect",
@@ -72,7 +72,7 @@ class Server(Protocol):
         """Return what an error says of the database; None if it says nothing of it."""
 
 
-class Patience:
+class DatabaseRetry:
     """Waits for a database that is locked or out of reach; not for ever, and not silently."""
 
     def __init__(
@@ -213,7 +213,7 @@ _CREATING: Final = ".new"
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 
 
-def check(database: Path, patience: Patience) -> None:
+def check(database: Path, database_retry: DatabaseRetry) -> None:
     """Refuse a database that is damaged; one that is not there yet is fine.
 
     Takes a few milliseconds for a small file, and never longer than `LONGEST_CHECK_SECONDS`.
@@ -240,17 +240,17 @@ def check(database: Path, patience: Patience) -> None:
                     return ["ok"]
                 raise
 
-    (first, *_) = patience.run(database, problems)
+    (first, *_) = database_retry.run(database, problems)
     if first != "ok":
         raise damaged(database, " ".join(first.split()))
 
 
-def schema_version(database: Path, patience: Patience, owner_table: str) -> str | None:
+def schema_version(database: Path, database_retry: DatabaseRetry, owner_table: str) -> str | None:
     """Return the revision of a schema, as Alembic noted it.
 
     Args:
         database: The file.
-        patience: How to wait for it.
+        database_retry: How to wait for it.
         owner_table: A table that only the program has whose database it should be.
 
     Returns:
@@ -265,7 +265,7 @@ def schema_version(database: Path, patience: Patience, owner_table: str) -> str 
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
             return str(row[0]) if row else None
 
-    return patience.run(database, read)
+    return database_retry.run(database, read)
 
 
 def migrate(database: Path, change: Callable[[Path], None]) -> Path:

@@ -39,10 +39,10 @@ def toy_space(tmp_path) -> Path:
 def empty_study(tmp_path_factory) -> Path:
     """A database of studies without any: making one takes as long as training two toys."""
     from sweeps.study.backends import SqliteBackend
-    from sweeps.workspace.databases import Patience
+    from sweeps.workspace.databases import DatabaseRetry
 
     database = tmp_path_factory.mktemp("study") / "optuna.db"
-    SqliteBackend(database).prepare(Patience())
+    SqliteBackend(database).prepare(DatabaseRetry())
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return database

@@ -13,7 +13,7 @@ from sweeps.manage.doctor import champion, leftovers, runs, side_files, study
 from sweeps.manage.doctor.evidence import Evidence, Problem, Repair, gather
 from sweeps.records import RecordError, SweepInfo
 from sweeps.tracking.address import sqlite_path
-from sweeps.workspace.databases import Patience, check
+from sweeps.workspace.databases import DatabaseRetry, check
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,6 @@ def _reproducible(info: SweepInfo) -> Iterator[str]:
 
 def _damaged(database: Path) -> Iterator[Problem]:
     try:
-        check(database, Patience())
+        check(database, DatabaseRetry())
     except StoreError as error:
         yield Problem("database", str(error), Repair.DATABASE, str(database))

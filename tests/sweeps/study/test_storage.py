@@ -13,7 +13,7 @@ from sweeps.study.backends import schema_versions
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import Told
 from sweeps.study.storage import StudyStore, prepare
-from sweeps.workspace.databases import Patience
+from sweeps.workspace.databases import DatabaseRetry
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_study_of_a_newer_optuna_or_another_program_is_refused(database, state
     execute(database, statement)
     before = database.read_bytes()
     with pytest.raises(StoreError, match=r"is not one of Optuna 5.* left as it is"):
-        prepare(database, Patience())
+        prepare(database, DatabaseRetry())
     assert database.read_bytes() == before
 
 

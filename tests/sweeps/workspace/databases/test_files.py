@@ -7,7 +7,7 @@ import pytest
 
 from sweeps.errors import StoreError
 from sweeps.workspace import databases
-from sweeps.workspace.databases import Patience, check, created_whole, enable_wal, migrate
+from sweeps.workspace.databases import DatabaseRetry, check, created_whole, enable_wal, migrate
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def damaged(whole):
 
 
 def test_a_sound_database_passes_and_a_missing_one_too(database, tmp_path):
-    check(database, Patience())
-    check(tmp_path / "none.db", Patience())
+    check(database, DatabaseRetry())
+    check(tmp_path / "none.db", DatabaseRetry())
     assert not (tmp_path / "none.db").exists()
 
 
@@ -52,7 +52,7 @@ def test_a_damaged_database_is_refused_and_left_as_it_is(database):
         with pytest.raises(
             StoreError, match=r"damaged, or no database of ours .* mv '.*a b\.db'\*"
         ):
-            check(database, Patience())
+            check(database, DatabaseRetry())
         assert database.read_bytes() == contents, name
 
 
@@ -62,10 +62,10 @@ def test_the_check_of_a_big_database_ends_unfinished(database, monkeypatch):
     altered[-3000:] = bytes(3000)
     database.write_bytes(bytes(altered))
     with pytest.raises(StoreError):
-        check(database, Patience())
+        check(database, DatabaseRetry())
     monkeypatch.setattr(databases, "LONGEST_CHECK_SECONDS", -1)
     monkeypatch.setattr(databases, "OPERATIONS_BETWEEN_LOOKS", 1)
-    check(database, Patience())
+    check(database, DatabaseRetry())
 
 
 def test_a_database_that_could_not_be_finished_is_not_there(tmp_path):
@@ -92,7 +92,7 @@ def test_the_log_of_a_database_that_was_moved_away_is_kept_from_the_new_one(tmp_
     log.write_bytes(b"what the old one had not folded in")
     with created_whole(path) as new:
         enable_wal_in(new)
-    check(path, Patience())
+    check(path, DatabaseRetry())
     assert (tmp_path / "new.db-wal.orphan").read_bytes().startswith(b"what the old one")
 
 
