@@ -43,7 +43,7 @@ class _Unanswered(Exception):  # noqa: N818, not an error
     """A transaction was cut off, and Optuna was about to repeat it."""
 
 
-class Once:
+class IdempotentWrites:
     """Watches the transactions of an engine."""
 
     def __init__(self, engine: sqlalchemy.Engine, guard: Guard | None) -> None:
@@ -131,7 +131,7 @@ class StudyStore:
         backend = backend_of(database)
         backend.prepare(self._database_retry)
         self._storage = backend.open()
-        self._once = Once(self._storage.engine, guard)
+        self._once = IdempotentWrites(self._storage.engine, guard)
         reached("study.named")
         self._study_id, self.slots = self._write(self._load, name, directions)
         """The slots that were stored when the study was opened, in order."""
