@@ -22,7 +22,7 @@ from sweeps.progress import Mode, Progress, make_progress
 from sweeps.progress.tally import Tally
 from sweeps.records import Hunches, Record, RecordStore, SweepInfo, recover, trials_to_retry
 from sweeps.runner.choosing import find_cluster, start_executor
-from sweeps.runner.control import Helm, StopRequest
+from sweeps.runner.control import ControlListener, StopRequest
 from sweeps.runner.guarding import Guard
 from sweeps.runner.loop import Coordinator, Watch
 from sweeps.runner.opening import (
@@ -154,7 +154,7 @@ def run_sweep(
         store = config.home.store(opened.id)
         with (
             hold_to_send(config.home, opened, tracking_uri, progress.note, request.ask) as held,
-            Helm(Steering(store.folder), request, progress) as helm,
+            ControlListener(Steering(store.folder), request, progress) as listener,
             Guard(held.lock, store, opened, progress.note, request.ask) as guard,
         ):
             records = recover(store, progress.note)
@@ -167,7 +167,7 @@ def run_sweep(
             total = _hunches(config, info).total(config.limits.trials)
             _ask(config, store, total)
             parent = ParentRun(config, info, tracking_uri, progress, held, is_away=is_away)
-            watch = Watch(progress, request, helm)
+            watch = Watch(progress, request, listener)
             coordinator = _assemble(
                 config, info, records, watch, parent.project, fleet, held, surroundings
             )

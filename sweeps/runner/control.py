@@ -101,7 +101,7 @@ class StopRequest:
 LOOK_SECONDS: Final = 0.5
 
 
-class Helm:
+class ControlListener:
     """Looks for requests in a thread of its own, so that none waits for whatever goes on.
 
     Attributes:
@@ -114,9 +114,9 @@ class Helm:
         self.cancelled: frozenset[int] = frozenset()
         self._steering, self._request, self._progress = steering, request, progress
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="sweeps-helm", daemon=True)
+        self._thread = threading.Thread(target=self._look, name="sweeps-listener", daemon=True)
 
-    def __enter__(self) -> Helm:
+    def __enter__(self) -> ControlListener:
         self._steering.withdraw(self._steering.asked())  # whoever starts a sweep wants it to run
         self._thread.start()
         return self

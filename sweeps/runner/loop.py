@@ -22,7 +22,7 @@ from sweeps.experiment import Stop, TrialSpec
 from sweeps.progress import Progress
 from sweeps.records import Hunches, Record, RecordStore, confirmed_by
 from sweeps.records.ranking import Values, covers, gains_of, worth_keeping
-from sweeps.runner.control import Helm, StopRequest
+from sweeps.runner.control import ControlListener, StopRequest
 from sweeps.runner.determinism import DeterminismCheck, is_check
 from sweeps.runner.failures import FAILURES, Breaker, failure_of
 from sweeps.runner.recording import Recorder, TimeSplit
@@ -121,10 +121,10 @@ CANCELLED: Final = "cancelled"
 class Watch:
     """Listens to the executor, in whichever thread it speaks."""
 
-    def __init__(self, progress: Progress, request: StopRequest, helm: Helm) -> None:
+    def __init__(self, progress: Progress, request: StopRequest, listener: ControlListener) -> None:
         self.progress = progress
         self.request = request
-        self.helm = helm
+        self.listener = listener
         self._params: dict[str, Mapping[str, Value]] = {}
         self._said = False
 
@@ -155,7 +155,7 @@ class Watch:
 
     def verdict_on(self, spec: TrialSpec) -> Stop | None:
         """Return what is asked of one running trial, by a signal or by `sweeps cancel`."""
-        is_cancelled = spec.slot in self.helm.cancelled
+        is_cancelled = spec.slot in self.listener.cancelled
         return self.asked_to_stop() or (Stop(CANCELLED) if is_cancelled else None)
 
 
@@ -296,7 +296,7 @@ class Coordinator:
     def _check_if_idle(self) -> None:
         """Begin the check if a worker has nothing to do, now that all that may begin has begun."""
         is_busy = len(self._running) >= self.config.parallelism.at_once
-        is_asked = self.watch.helm.paused or self.request.reason is not None
+        is_asked = self.watch.listener.paused or self.request.reason is not None
         if self._executor is not None and not is_busy and not is_asked:
             self._check.begin(self._executor)
 
@@ -333,20 +333,20 @@ class Coordinator:
 
     def _steer(self) -> None:
         """Do what other processes ask for: withdraw what waits, end single trials."""
-        if self.watch.helm.paused:
+        if self.watch.listener.paused:
             for future in [f for f in self._running if f.cancel()]:
                 slot = self._running.pop(future)
                 slot.attempts -= 1  # it was never begun
                 self._again.appendleft(slot)
         for slot in self._running.values():
-            if self._executor is not None and slot.number in self.watch.helm.cancelled:
+            if self._executor is not None and slot.number in self.watch.listener.cancelled:
                 self._executor.stop(self._spec(slot), CANCELLED)
 
     def _is_pausing(self) -> bool:
         """Whether nothing runs, and something would if the sweep were not paused."""
         has_more = self._space_left and len(self.queue.slots) < self.total()
         return (
-            self.watch.helm.paused
+            self.watch.listener.paused
             and bool(self._again or has_more)
             and self._may_go_on()
             and not self._rules.is_late()
@@ -399,7 +399,7 @@ class Coordinator:
         """Whether another attempt may begin, as far as those before it go."""
         capacity = self._executor.capacity if self._executor else 1
         is_full = len(self._running) >= capacity
-        return self._may_go_on() and not is_full and not self.watch.helm.paused
+        return self._may_go_on() and not is_full and not self.watch.listener.paused
 
     def _may_go_on(self) -> bool:
         return self.request.reason is None and self._trouble is None and self._end_reason() is None
@@ -435,7 +435,7 @@ class Coordinator:
         if record.outcome == "failed":
             slot.failures.append(failure_of(record.reason, record.error))
         if record.ends_slot:
-            self.watch.helm.ended(slot.number)
+            self.watch.listener.ended(slot.number)
             with self.seconds.timed("study"):
                 self.queue.close(slot, record)
                 self._tell()
