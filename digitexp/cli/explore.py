@@ -61,20 +61,20 @@ def explore(
     from threadpoolctl import threadpool_limits
 
     from digitexp.apps.explorer.app import make_app
-    from digitexp.apps.explorer.desk import Desk
+    from digitexp.apps.explorer.session import Session
 
     # Products of one image are small: threads that wait for each other take longer than one.
     threadpool_limits(1, "blas")
-    desk = Desk(recorded, sweep)
+    session = Session(recorded, sweep)
     token = secrets.token_urlsafe(16)
-    app = make_app(desk, port, token)
+    app = make_app(session, port, token)
     address = f"http://127.0.0.1:{port}/?token={token}"
 
     with contextlib.ExitStack() as until_the_end:
 
         def announce() -> None:
             print(f"explorer: {address}  (Ctrl-C stops it)", flush=True)
-            threading.Thread(target=desk.warm_up, name="explorer-warm-up", daemon=True).start()
+            threading.Thread(target=session.warm_up, name="explorer-warm-up", daemon=True).start()
             if _wants_browser() if browser is None else browser:
                 until_the_end.enter_context(opened(address))
 

@@ -27,25 +27,25 @@ from digitexp.apps.explorer.batch import (
     to_csv,
     unpacked,
 )
-from digitexp.apps.explorer.desk import Choice, Desk
 from digitexp.apps.explorer.layout import TABS, TOOLS, page
 from digitexp.apps.explorer.recorded import TrialChoice
+from digitexp.apps.explorer.session import Choice, Session
 from digitexp.apps.explorer.views import answer_view, bars, message, nearest_view, seen_view, table
 from digitexp.pages.page import plotly_script
 
 __all__ = ["ADDRESS", "PLOTLY_ADDRESS", "add_callbacks", "listen", "make_app", "serve"]
 
 
-def add_callbacks(app: Dash, desk: Desk) -> None:
+def add_callbacks(app: Dash, session: Session) -> None:
     """Join the elements of `layout.page` to what answers them."""
-    _add_choices(app, desk)
-    _add_answers(app, desk)
-    _add_batch(app, desk)
+    _add_choices(app, session)
+    _add_answers(app, session)
+    _add_batch(app, session)
     _add_table(app)
     _add_shell(app)
 
 
-def _add_choices(app: Dash, desk: Desk) -> None:
+def _add_choices(app: Dash, session: Session) -> None:
     @app.callback(
         Output("sweep", "options"),
         Output("sweep", "value"),
@@ -71,7 +71,7 @@ def _add_choices(app: Dash, desk: Desk) -> None:
         else:
             wished = linked(search)
         try:
-            choices = desk.choices(wished)
+            choices = session.choices(wished)
         except ValueError as error:
             return (*[no_update] * 6, message(str(error)))
         trials, chosen = _options(choices.trials), choices.chosen
@@ -94,7 +94,7 @@ def _options(trials: Sequence[TrialChoice]) -> list[dict[str, str]]:
     ]
 
 
-def _add_answers(app: Dash, desk: Desk) -> None:
+def _add_answers(app: Dash, session: Session) -> None:
     @app.callback(
         Output("seen", "children"),
         Output("answer", "children"),
@@ -113,7 +113,7 @@ def _add_answers(app: Dash, desk: Desk) -> None:
         if sweep is None:
             raise PreventUpdate
         try:
-            reply = desk.reply(Choice(sweep, trial, beside), drawing)
+            reply = session.reply(Choice(sweep, trial, beside), drawing)
         except ValueError as error:
             return [], message(str(error)), [], [], serial
         if reply.first is None:
@@ -130,7 +130,7 @@ def _add_answers(app: Dash, desk: Desk) -> None:
         )
 
 
-def _add_batch(app: Dash, desk: Desk) -> None:
+def _add_batch(app: Dash, session: Session) -> None:
     @app.callback(
         Output("batch-rows", "data"),
         Output("batch-note", "children"),
@@ -153,7 +153,7 @@ def _add_batch(app: Dash, desk: Desk) -> None:
             return [*rows, *(arrived or [])], no_update
         folder = Path((path or "").strip()).expanduser()
         try:
-            asked = desk.chosen(Choice(sweep, trial, None))
+            asked = session.chosen(Choice(sweep, trial, None))
             found = read_rows(asked, from_folder(folder))
         except ValueError as error:
             return no_update, str(error)
@@ -232,11 +232,11 @@ POLICY: Final = (
 """What a page may load: nothing that does not come from this server."""
 
 
-def make_app(desk: Desk, port: int, token: str) -> flask.Flask:
+def make_app(session: Session, port: int, token: str) -> flask.Flask:
     """Return the application.
 
     Args:
-        desk: Who answers.
+        session: Who answers.
         port: Where it will be served, on 127.0.0.1: requests to any other name are refused.
         token: Asked of everybody, since other users of this machine reach the port as well; given
             once in an address (`?token=`), it stays in the browser as a cookie.
@@ -245,7 +245,7 @@ def make_app(desk: Desk, port: int, token: str) -> flask.Flask:
     server.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     _guard(server, port)
     _ask_for(token, server, port)
-    _add_routes(server, desk)
+    _add_routes(server, session)
     app = Dash(
         "digitexp.apps.explorer",
         server=server,  # type: ignore[arg-type]  # "bool or a function", but a Flask as well
@@ -255,9 +255,9 @@ def make_app(desk: Desk, port: int, token: str) -> flask.Flask:
         add_log_handler=False,
         enable_mcp=False,
     )
-    where = desk.recorded.where
+    where = session.recorded.where
     app.layout = lambda: page(where)
-    add_callbacks(app, desk)
+    add_callbacks(app, session)
     return server
 
 
@@ -304,7 +304,7 @@ def _ask_for(token: str, server: flask.Flask, port: int) -> None:
         return _text(f"The token of this explorer is missing: {advice}.", 403)
 
 
-def _add_routes(server: flask.Flask, desk: Desk) -> None:
+def _add_routes(server: flask.Flask, session: Session) -> None:
     @server.get(PLOTLY_ADDRESS)
     def plotly() -> flask.Response:
         response = flask.Response(_plotly(), mimetype="text/javascript")
@@ -316,7 +316,7 @@ def _add_routes(server: flask.Flask, desk: Desk) -> None:
         if name not in TOOLS:
             return _text(f"no tool {name!r}: there are {', '.join(TOOLS)}", 404)
         try:
-            text = _tool_page(desk, name, _chosen())
+            text = _tool_page(session, name, _chosen())
         except ValueError as error:
             return flask.Response(_apology(str(error)), 409, mimetype="text/html")
         response = flask.Response(text, mimetype="text/html")
@@ -328,7 +328,7 @@ def _add_routes(server: flask.Flask, desk: Desk) -> None:
         sent = flask.request.files.getlist("files")
         files = unpacked([(one.filename or "unnamed", one.read()) for one in sent])
         try:
-            rows = read_rows(desk.chosen(_chosen()), files)
+            rows = read_rows(session.chosen(_chosen()), files)
         except ValueError as error:
             return flask.jsonify({"error": str(error)}), 409
         return flask.jsonify({"rows": [row.to_dict() for row in rows]}), 200
@@ -344,7 +344,7 @@ def _chosen() -> Choice:
     return Choice(query.get("sweep"), query.get("trial"), query.get("beside"))
 
 
-def _tool_page(desk: Desk, name: str, chosen: Choice) -> str:
+def _tool_page(session: Session, name: str, chosen: Choice) -> str:
     """Return the page of a tool on the chosen trial.
 
     Raises:
@@ -354,14 +354,14 @@ def _tool_page(desk: Desk, name: str, chosen: Choice) -> str:
     from digitexp.pages.softmax import softmax_page
     from digitexp.pages.training import training_page
 
-    trial = desk.chosen(chosen).trial
+    trial = session.chosen(chosen).trial
     if name == "softmax":
         return softmax_page(trial, PLOTLY_ADDRESS)
     if name == "decision_regions":
         return decision_regions_page(trial, PLOTLY_ADDRESS)
     other = None
     if chosen.beside not in {None, chosen.trial}:
-        other = desk.chosen(Choice(chosen.sweep, chosen.beside, None)).trial
+        other = session.chosen(Choice(chosen.sweep, chosen.beside, None)).trial
     return training_page(trial, other, PLOTLY_ADDRESS)
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from digitexp.apps.explorer.answers import Answer, Neighbour
 from digitexp.apps.explorer.batch import COLUMNS
-from digitexp.apps.explorer.desk import Reply
 from digitexp.apps.explorer.pictures import PictureError, png_address, read_ink
+from digitexp.apps.explorer.session import Reply
 from digitexp.data.framing import Framing
 
 __all__ = [

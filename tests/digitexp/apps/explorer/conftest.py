@@ -6,8 +6,8 @@ import pytest
 
 import sweeps
 from digitexp.apps.explorer.app import make_app
-from digitexp.apps.explorer.desk import Desk
 from digitexp.apps.explorer.recorded import Recorded
+from digitexp.apps.explorer.session import Session
 
 PORT = 8052
 TOKEN = "a-token"
@@ -27,13 +27,13 @@ def recorded(home) -> Recorded:
 
 
 @pytest.fixture(scope="session")
-def desk(recorded) -> Desk:
-    return Desk(recorded)
+def session(recorded) -> Session:
+    return Session(recorded)
 
 
 @pytest.fixture(scope="session")
-def app(desk):
-    return make_app(desk, PORT, TOKEN)
+def app(session):
+    return make_app(session, PORT, TOKEN)
 
 
 @pytest.fixture(scope="session")

@@ -158,9 +158,9 @@ def test_a_tool_is_made_for_the_chosen_trial_with_our_plotly(client):
         ({"picture": "data:text/plain;base64,aGk="}, "no picture"),
     ],
 )
-def test_what_is_no_drawing_is_refused(desk, drawing, said):
+def test_what_is_no_drawing_is_refused(session, drawing, said):
     framing = (
-        explorer_app.Desk(desk.recorded)
+        explorer_app.Session(session.recorded)
         .chosen(explorer_app.Choice("smoke", "champion", None))
         .framing
     )

@@ -8,8 +8,8 @@ import pytest
 
 from digitexp.apps.explorer import batch
 from digitexp.apps.explorer.batch import Row, from_folder, read_rows, sorted_rows, to_csv, unpacked
-from digitexp.apps.explorer.desk import Choice
 from digitexp.apps.explorer.recorded import CHAMPION
+from digitexp.apps.explorer.session import Choice
 from digitexp.data.framing import cut_and_centre
 from tests.digitexp.apps.explorer.build_outside import FILE
 from tests.digitexp.apps.explorer.test_pictures import file_of, stroke
@@ -19,8 +19,8 @@ OUTSIDE = np.load(FILE)
 
 
 @pytest.fixture
-def asked(desk):
-    return desk.chosen(Choice("smoke", CHAMPION, None))
+def asked(session):
+    return session.chosen(Choice("smoke", CHAMPION, None))
 
 
 def zipped(files) -> bytes:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import sweeps
-from digitexp.apps.explorer.desk import Choice, Desk
 from digitexp.apps.explorer.recorded import CHAMPION, Recorded
+from digitexp.apps.explorer.session import Choice, Session
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -65,7 +65,7 @@ def test_a_trial_whose_weights_were_freed_shows_its_course_only(home, tmp_path):
     assert not any(one.answers for one in recorded.trials("smoke") if one.key != CHAMPION)
     assert len(recorded.shown("smoke", "1").history["loss"]) == 4
     with pytest.raises(ValueError, match="has no weights"):
-        Desk(recorded).reply(Choice("smoke", "1", None), {"strokes": [[[1, 2], [3, 9]]]})
+        Session(recorded).reply(Choice("smoke", "1", None), {"strokes": [[[1, 2], [3, 9]]]})
 
 
 def test_other_data_than_it_was_trained_on_are_refused(home):
@@ -98,21 +98,21 @@ def test_a_sweep_of_something_else_is_not_listed(home, tmp_path):
         recorded.trials("smoke")
 
 
-def test_choices_keep_what_a_link_wishes_and_say_what_is_missing(desk):
-    kept = desk.choices(Choice("smoke", "1", "0"))
+def test_choices_keep_what_a_link_wishes_and_say_what_is_missing(session):
+    kept = session.choices(Choice("smoke", "1", "0"))
     assert kept.chosen == Choice("smoke", "1", "0")
     assert kept.trouble == ""
-    gone = desk.choices(Choice("smoke", "9", None))
+    gone = session.choices(Choice("smoke", "9", None))
     assert (gone.chosen.trial, gone.trouble) == (
         CHAMPION,
         "Sweep smoke has no trial 9 with an outcome.",
     )
-    assert "'other'" in desk.choices(Choice("other", None, None)).trouble
+    assert "'other'" in session.choices(Choice("other", None, None)).trouble
 
 
-def test_two_trials_answer_side_by_side_and_the_nearest_are_nearest(desk):
+def test_two_trials_answer_side_by_side_and_the_nearest_are_nearest(session):
     drawing = {"strokes": [[[50, 0], [50, 50], [51, 100]]]}
-    reply = desk.reply(Choice("smoke", CHAMPION, "0"), drawing)
+    reply = session.reply(Choice("smoke", CHAMPION, "0"), drawing)
     said, name = reply.beside
     assert name == "smoke, trial 0"
     for answer in (reply.first, said):
@@ -120,15 +120,15 @@ def test_two_trials_answer_side_by_side_and_the_nearest_are_nearest(desk):
         assert answer.probabilities.sum() == pytest.approx(1)
         assert answer.probability >= answer.second_probability
     assert not np.array_equal(said.probabilities, reply.first.probabilities)
-    trial = desk.recorded.shown("smoke", CHAMPION)
+    trial = session.recorded.shown("smoke", CHAMPION)
     distances = np.linalg.norm(trial.train_images - reply.image, axis=(1, 2))
     expected = np.sort(distances)[:8]
     np.testing.assert_allclose([one.distance for one in reply.neighbours], expected, rtol=1e-4)
-    assert desk.reply(Choice("smoke", CHAMPION, None), None).first is None  # a blank pad
+    assert session.reply(Choice("smoke", CHAMPION, None), None).first is None  # a blank pad
 
 
-def test_probabilities_are_at_the_fitted_temperature(desk):
-    trial = desk.recorded.shown("smoke", CHAMPION)
+def test_probabilities_are_at_the_fitted_temperature(session):
+    trial = session.recorded.shown("smoke", CHAMPION)
     hot = dataclasses.replace(trial, temperature=50.0)
     from digitexp.apps.explorer.answers import Asked
 
@@ -145,9 +145,9 @@ def test_tensorflow_is_not_needed(home):
 
     code = (
         "import sys; from digitexp.apps.explorer.recorded import Recorded; "
-        "from digitexp.apps.explorer.desk import Choice, Desk; import digitexp.apps.explorer.app; "
-        f"desk = Desk(Recorded({str(home)!r}, None, None)); "
-        "desk.reply(Choice('smoke', 'champion', '0'), {'strokes': [[[1, 2], [3, 90]]]}); "
+        "from digitexp.apps.explorer.session import Choice, Session; import digitexp.apps.explorer.app; "
+        f"session = Session(Recorded({str(home)!r}, None, None)); "
+        "session.reply(Choice('smoke', 'champion', '0'), {'strokes': [[[1, 2], [3, 90]]]}); "
         "heavy = ('tensorflow', 'mlflow', 'optuna', 'pandas', 'sklearn', 'matplotlib'); "
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -16,7 +16,7 @@ from digitexp.apps.explorer.answers import Answer, Asked, Neighbour
 from digitexp.apps.explorer.recorded import Recorded, TrialChoice
 from digitexp.data.framing import Framing
 
-__all__ = ["Choice", "Choices", "Desk", "Reply"]
+__all__ = ["Choice", "Choices", "Reply", "Session"]
 
 KEPT: Final = 6
 
@@ -70,7 +70,7 @@ class Reply:
     trouble: str = ""
 
 
-class Desk:
+class Session:
     """Answers questions about recorded trials; from several threads."""
 
     def __init__(self, recorded: Recorded, sweep: str | None = None) -> None:
