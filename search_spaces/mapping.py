@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from search_spaces.bodies.fixed_trials import Answerer
+from search_spaces.bodies.fixed_trials import FixedTrial
 from search_spaces.errors import SpaceError, show
 from search_spaces.objectives import in_words, objectives_from
 from search_spaces.parameters import ParameterInfo, Value, find_parameter
@@ -114,7 +114,7 @@ def counterpart(
             raise SpaceError("had no value, and the experiment has no default for it")
         return domain.accept(value)
 
-    walk = space.body.run(Answerer(answer), space.fixed)
+    walk = space.body.run(FixedTrial(answer), space.fixed)
     for name in {**config, **walk.config}:
         before, now = (_value(name, c, parameters) for c in (config, walk.config))
         if not _agree(before, now):
@@ -140,7 +140,7 @@ def point_of(
             raise SpaceError("is missing")
         return domain.accept(values[name])
 
-    walk = space.body.run(Answerer(answer), space.fixed)
+    walk = space.body.run(FixedTrial(answer), space.fixed)
     return walk.params, walk.config
 
 

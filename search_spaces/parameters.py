@@ -51,7 +51,7 @@ def find_parameter(name: str, known: Mapping[str, ParameterInfo]) -> ParameterIn
     return known.get(f"{match[1]}_{{i}}") if match else None
 
 
-# Who answers when a space asks for a value: an Optuna trial, or one of the answerers here.
+# Who answers when a space asks for a value: an Optuna trial, or one of the fixed_trials here.
 
 
 class Suggester(Protocol):

@@ -13,7 +13,7 @@ from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
 from search_spaces.bodies.declared import Row, kind
-from search_spaces.bodies.fixed_trials import Answerer, Walk, every_point, finite_size, probes
+from search_spaces.bodies.fixed_trials import FixedTrial, Walk, every_point, finite_size, probes
 from search_spaces.bodies.importing import import_object
 from search_spaces.errors import SpaceError, show
 from search_spaces.parameters import Suggester, Value
@@ -128,7 +128,7 @@ class PythonBody:
             asked[name] = (domain, left, value)
             return value
 
-        returned = self.function(Answerer(answer))
+        returned = self.function(FixedTrial(answer))
         _check_returned(returned)
         return walk, returned, asked
 

@@ -33,7 +33,7 @@ class Walk:
     held: dict[str, Value] = field(default_factory=dict)
 
 
-class Answerer:
+class FixedTrial:
     """A Suggester that hands every question, as a domain, to one function."""
 
     def __init__(self, answer: Answer) -> None:
@@ -64,7 +64,7 @@ class Answerer:
             raise SpaceError(f"{name}: {error}", parameter=name) from None
 
 
-class Replay(Answerer):
+class Replay(FixedTrial):
     """Answers from a given point; what is missing or outside is an error."""
 
     def __init__(self, params: Mapping[str, Value]) -> None:
@@ -92,14 +92,14 @@ class Replay(Answerer):
 
 
 def random_answers(seed: int) -> Suggester:
-    """Return an answerer that draws each value uniformly on its own scale."""
+    """Return an fixed_trial that draws each value uniformly on its own scale."""
     rng = random.Random(seed)  # noqa: S311  samples, not secrets
-    return Answerer(lambda _, domain: domain.pick(rng.random()))
+    return FixedTrial(lambda _, domain: domain.pick(rng.random()))
 
 
 def edge_answers(fraction: float) -> Suggester:
-    """Return an answerer that always picks the value at one fraction of the range."""
-    return Answerer(lambda _, domain: domain.pick(fraction))
+    """Return an fixed_trial that always picks the value at one fraction of the range."""
+    return FixedTrial(lambda _, domain: domain.pick(fraction))
 
 
 def probes(run: Callable[[Suggester], Walk], count: int = 64) -> Iterator[Walk]:
@@ -122,7 +122,7 @@ def every_point(run: Callable[[Suggester], Walk]) -> Iterator[dict[str, Value]]:
     prefix: list[int] | None = []
     while prefix is not None:
         odometer = _Odometer(prefix)
-        yield run(Answerer(odometer.answer)).params
+        yield run(FixedTrial(odometer.answer)).params
         prefix = odometer.following()
 
 

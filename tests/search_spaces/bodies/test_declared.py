@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces.bodies.declared import Declared, Parameter, most_of
-from search_spaces.bodies.fixed_trials import Answerer, random_answers
+from search_spaces.bodies.fixed_trials import FixedTrial, random_answers
 from search_spaces.defaults import Defaults
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
@@ -237,4 +237,4 @@ def test_a_stored_space_is_the_same_space(body):
 
 def test_an_answerer_names_the_parameter_whose_range_is_wrong():
     with pytest.raises(SpaceError, match="x: low is 2, above high"):
-        Answerer(lambda _, domain: domain.pick(0)).suggest_int("x", 2, 1)
+        FixedTrial(lambda _, domain: domain.pick(0)).suggest_int("x", 2, 1)
