@@ -172,7 +172,7 @@ def run_sweep(
                 config, info, records, watch, parent.project, fleet, held, surroundings
             )
             if config.extend:
-                progress.note(describe_extension(opened, info, coordinator.queue.carried))
+                progress.note(describe_extension(opened, info, coordinator.queue.prior))
             progress.started(
                 Tally(info, total, records, longest_seconds=config.limits.timeout_seconds)
             )

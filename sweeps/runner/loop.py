@@ -43,7 +43,7 @@ def spec_of(config: SweepConfig, sweep_id: str, slot: Slot) -> TrialSpec:
         slot=slot.number,
         attempt=slot.attempts,
         seed=training_seed(config.seed, slot.number),
-        config=slot.carried.config if slot.carried else config.configuration(params),
+        config=slot.prior.config if slot.prior else config.configuration(params),
     )
 
 
@@ -456,5 +456,5 @@ class Coordinator:
             return
         for slot in told:
             values = slot.outcome.values if slot.outcome else None
-            self._rules.tell(values, is_earlier=slot.carried is not None)
+            self._rules.tell(values, is_earlier=slot.prior is not None)
             self._breaker.tell(slot.failure)

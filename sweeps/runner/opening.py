@@ -31,7 +31,7 @@ from sweeps.records import (
 )
 from sweeps.runner.recording import describe
 from sweeps.runner.trial_queue import SlotStore, TrialQueue
-from sweeps.runner.warm_start import Carried, carried_slots, describe_carried
+from sweeps.runner.warm_start import PriorTrial, describe_prior, prior_trials
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import told
 from sweeps.study.storage import (
@@ -260,7 +260,7 @@ def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, A
 
     Raises:
         UsageError: Somebody else has just extended it; or a slot that is still to be trained cannot
-            be carried over.
+            be taken over.
     """
     info = check_fingerprint(config) or info
     if not differing(info, config):
@@ -271,12 +271,12 @@ def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, A
     return info.extended(generation)
 
 
-def describe_extension(before: SweepInfo, info: SweepInfo, carried: Mapping[int, Carried]) -> str:
+def describe_extension(before: SweepInfo, info: SweepInfo, prior: Mapping[int, PriorTrial]) -> str:
     """Return, in a line, what `--extend` has done."""
     if info.generation == before.generation:
         return f"nothing to extend: generation {info.generation} has these options already"
     begins = f"generation {info.generation} begins with trial {info.first_slot}"
-    return f"{begins}; {describe_carried(carried)}"
+    return f"{begins}; {describe_prior(prior)}"
 
 
 def next_generation(
@@ -326,10 +326,10 @@ def _unfinished(
     """Yield the slots below `count` that no record ends, with all that their attempts need."""
     latest = {record.spec.slot: record for record in records}
     ended = {record.spec.slot for record in records if record.ends_slot}
-    carried = {slot.slot: slot for slot in info.unfinished}
+    prior = {slot.slot: slot for slot in info.unfinished}
     for number in (n for n in range(count) if n not in ended):
-        if number in carried:
-            kept = carried[number]
+        if number in prior:
+            kept = prior[number]
         elif number in latest:
             spec = latest[number].spec
             proposal = proposal_of_record(latest[number])
@@ -400,7 +400,7 @@ def make_ledger(
         epoch_metric=info.epoch_metric if config.pruner.name != "none" else None,
         ask_ahead=config.ask_ahead,
         in_order=config.order == "slots",
-        carried=carried_slots(
+        prior=prior_trials(
             info,
             records,
             config.space,

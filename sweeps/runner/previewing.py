@@ -12,7 +12,7 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.records import SweepInfo
 from sweeps.runner.opening import check_fingerprint, differing, make_ledger, next_generation
 from sweeps.runner.trial_queue import TrialQueue
-from sweeps.runner.warm_start import describe_carried
+from sweeps.runner.warm_start import describe_prior
 from sweeps.study.proposals import Exhausted, Proposal
 from sweeps.study.sampler_view import Told
 
@@ -47,7 +47,7 @@ class Preview:
         if not self.begins:
             return f"nothing: generation {self.info.generation} has these options already"
         begins = f"generation {self.info.generation} from trial {self.info.first_slot} on"
-        return f"{begins}; {describe_carried(self.queue.carried)}"
+        return f"{begins}; {describe_prior(self.queue.prior)}"
 
     @property
     def typical_seconds(self) -> float | None:
@@ -68,7 +68,7 @@ class Preview:
                 slot = queue.open_next()
             except Exhausted:
                 return
-            if slot.number not in recorded and not slot.carried:
+            if slot.number not in recorded and not slot.prior:
                 yield slot.proposal
 
 

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.objectives import Objective
 from sweeps.records import Hunch, Record
 from sweeps.runner.failures import Failure, failures_before
-from sweeps.runner.warm_start import Carried
+from sweeps.runner.warm_start import PriorTrial
 from sweeps.study.proposals import Proposal, Proposer
 from sweeps.study.sampler_view import Told, told
 from sweeps.study.storage import ATTEMPTS, proposal_of_record, proposal_of_trial
@@ -31,7 +31,7 @@ class Slot:
         proposal: Its parameters.
         attempts: How many attempts were begun.
         outcome: How it ended, None while it is open.
-        carried: Set if an earlier generation proposed it.
+        prior: Set if an earlier generation proposed it.
         failures: Its failed attempts, in order; empty if it had ended before this start.
     """
 
@@ -39,13 +39,13 @@ class Slot:
     proposal: Proposal
     attempts: int = 0
     outcome: Told | None = None
-    carried: Carried | None = None
+    prior: PriorTrial | None = None
     failures: list[Failure] = field(default_factory=list)
 
     @property
     def is_outside(self) -> bool:
         """Whether it does not lie in the sweep's present space: the sampler does not see it."""
-        return self.carried is not None and self.carried.point is None
+        return self.prior is not None and self.prior.point is None
 
     @property
     def failure(self) -> Failure | None:
@@ -89,7 +89,7 @@ class TrialQueue:
         epoch_metric: What a pruner watches; None without one.
         ask_ahead: How many slots may be in flight.
         in_order: Whether proposals wait for slot order (reproducible) or take what has ended.
-        carried: Slots of earlier generations by number.
+        prior: Slots of earlier generations by number.
         hunches: Says what somebody wants tried in a slot, None as a rule.
         used_up: The last attempt at a slot whose record was put aside, by slot.
         retried: Slots that failed and are, or were, run again: how many slots were opened before.
@@ -105,7 +105,7 @@ class TrialQueue:
     epoch_metric: str | None
     ask_ahead: int
     in_order: bool = True
-    carried: Mapping[int, Carried] = field(default_factory=dict)
+    prior: Mapping[int, PriorTrial] = field(default_factory=dict)
     hunches: Callable[[int], Hunch | None] = lambda slot: None
     used_up: Mapping[int, int] = field(default_factory=dict)
     retried: Mapping[int, int] = field(default_factory=dict)
@@ -208,7 +208,7 @@ class TrialQueue:
 
     def _restored(self, number: int) -> Slot | None:
         record = self._latest.get(number)
-        slot = self._carried(number) or self._stored_or_recorded(number, record)
+        slot = self._prior(number) or self._stored_or_recorded(number, record)
         if slot is None:
             return None
         slot.attempts = max(slot.attempts, self._attempts(number, record))
@@ -224,14 +224,14 @@ class TrialQueue:
         marked = [i for i, record in enumerate(own, 1) if record.spec.key in self.retried_attempts]
         return own[max(marked, default=0) :]
 
-    def _carried(self, number: int) -> Slot | None:
-        carried = self.carried.get(number)
-        if carried is None:
+    def _prior(self, number: int) -> Slot | None:
+        prior = self.prior.get(number)
+        if prior is None:
             return None
-        shown = self.proposer.carry(carried.proposal.origin, carried.point)
+        shown = self.proposer.show_prior(prior.proposal.origin, prior.point)
         if number >= len(self._stored):
             self.study.add(number, shown)
-        return Slot(number, carried.proposal, carried.attempts, carried=carried)
+        return Slot(number, prior.proposal, prior.attempts, prior=prior)
 
     def _stored_or_recorded(self, number: int, record: Record | None) -> Slot | None:
         if number < len(self._stored):
@@ -247,4 +247,4 @@ class TrialQueue:
     def _outcome(self, slot: Slot, record: Record) -> Told:
         outcome = told(record, self.objectives, self.epoch_metric)
         # What a pruner noted about a trial means something to the pruner of its generation only.
-        return replace(outcome, pruner_attrs=None) if slot.carried else outcome
+        return replace(outcome, pruner_attrs=None) if slot.prior else outcome

@@ -31,7 +31,7 @@ from sweeps.study.storage import proposal_of_record
 
 
 @dataclass(frozen=True)
-class Carried:
+class PriorTrial:
     """A slot that an earlier generation proposed.
 
     Attributes:
@@ -49,13 +49,13 @@ class Carried:
     obstacle: str = ""
 
 
-def carried_slots(
+def prior_trials(
     info: SweepInfo,
     records: Sequence[Record],
     space: Space,
     parameters: Mapping[str, ParameterInfo],
     recall: Callable[[int], UnfinishedSlot],
-) -> dict[int, Carried]:
+) -> dict[int, PriorTrial]:
     """Return every slot of the earlier generations, by number.
 
     Args:
@@ -67,7 +67,7 @@ def carried_slots(
     """
     unfinished = {slot.slot: slot for slot in info.unfinished}
     latest = {record.spec.slot: record for record in records}
-    carried = {}
+    prior = {}
     for number in range(info.first_slot):
         if number in latest:
             record = latest[number]
@@ -79,13 +79,13 @@ def carried_slots(
         try:
             point = counterpart(space, proposal.params, config, parameters)
         except SpaceError as error:
-            carried[number] = Carried(proposal, config, attempts, None, str(error))
+            prior[number] = PriorTrial(proposal, config, attempts, None, str(error))
         else:
-            carried[number] = Carried(proposal, config, attempts, point)
+            prior[number] = PriorTrial(proposal, config, attempts, point)
     for number, kept in unfinished.items():
-        attempts = max(kept.attempts, carried[number].attempts)
-        carried[number] = replace(carried[number], attempts=attempts)
-    return carried
+        attempts = max(kept.attempts, prior[number].attempts)
+        prior[number] = replace(prior[number], attempts=attempts)
+    return prior
 
 
 def _proposal(slot: UnfinishedSlot) -> Proposal:
@@ -93,8 +93,8 @@ def _proposal(slot: UnfinishedSlot) -> Proposal:
     return Proposal(slot.params, distributions, slot.origin)
 
 
-def describe_carried(carried: Mapping[int, Carried]) -> str:
+def describe_prior(prior: Mapping[int, PriorTrial]) -> str:
     """Return, in a line, how many of them the sampler sees, and why not the others."""
-    outside = [slot for slot in carried.values() if slot.point is None]
-    line = f"{len(carried) - len(outside)} of {len(carried)} earlier trials lie in the new space"
+    outside = [slot for slot in prior.values() if slot.point is None]
+    line = f"{len(prior) - len(outside)} of {len(prior)} earlier trials lie in the new space"
     return f"{line} (the first outside: {outside[0].obstacle})" if outside else line

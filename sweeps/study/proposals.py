@@ -311,7 +311,7 @@ class Proposer:
         self.sampler_view.open()
         self._accept(stored)
 
-    def carry(self, origin: str, point: Mapping[str, Value] | None) -> Proposal:
+    def show_prior(self, origin: str, point: Mapping[str, Value] | None) -> Proposal:
         """Take a slot that an earlier generation proposed, in another space, as the next one.
 
         A sampler with a state of its own does not make it again: each generation begins anew. A

@@ -203,11 +203,11 @@ def joint_space(proposer):
 
 def test_carried_trials_keep_a_widened_range_in_the_joint_space(make_proposer):
     before = run(make_proposer(NARROW), 20)
-    carried = make_proposer(WIDER)
+    prior = make_proposer(WIDER)
     for slot, proposal in enumerate(before):
-        assert carried.carry(proposal.origin, proposal.params).params == proposal.params
-        carried.tell(slot, told(proposal.params))
-    assert joint_space(carried) == {
+        assert prior.show_prior(proposal.origin, proposal.params).params == proposal.params
+        prior.tell(slot, told(proposal.params))
+    assert joint_space(prior) == {
         "x": FloatDistribution(0, 0.9),
         "kind": CategoricalDistribution(["a", "b", "c"]),
     }
@@ -221,8 +221,8 @@ def test_carried_trials_keep_a_widened_range_in_the_joint_space(make_proposer):
 
 def test_a_trial_without_a_point_keeps_its_number_and_is_not_seen(make_proposer):
     proposer = make_proposer(NARROW)
-    proposer.carry("sampled", None)
-    proposer.carry("sampled", {"x": 0.2, "kind": "a"})
+    proposer.show_prior("sampled", None)
+    proposer.show_prior("sampled", {"x": 0.2, "kind": "a"})
     proposer.tell(1, told({"x": 0.2}))
     outside, inside = proposer.sampler_view.study.get_trials()
     assert (outside.state, outside.params) == (TrialState.FAIL, {})
@@ -234,8 +234,8 @@ def test_what_was_carried_is_not_proposed_again_and_ends_a_used_up_space(make_pr
     text = FINITE + "baselines:\n  good: {x: 0.4, kind: a}\n  other: {x: 0, kind: b}\n"
     for sampler in ("tpe", "grid"):
         proposer = make_proposer(text, sampler=sampler)
-        proposer.carry("sampled", {"x": 0.4, "kind": "a"})
-        proposer.carry("sampled", None)
+        proposer.show_prior("sampled", {"x": 0.4, "kind": "a"})
+        proposer.show_prior("sampled", None)
         rest = [proposer.propose() for _ in range(5)]
         assert rest[0].origin == "baseline other"
         assert point_key({"x": 0.4, "kind": "a"}) not in {point_key(p.params) for p in rest}
@@ -249,7 +249,7 @@ def test_a_sequence_begins_anew_in_each_generation_and_can_be_made_again(make_pr
     def second():
         proposer = make_proposer(NARROW, sampler="qmc")
         for slot, proposal in enumerate(first):
-            proposer.carry(proposal.origin, proposal.params)
+            proposer.show_prior(proposal.origin, proposal.params)
             proposer.tell(slot, told(proposal.params))
         return proposer
 
