@@ -15,7 +15,7 @@ from benchmarks.tables.digits20 import Digits20, Training
 from benchmarks.tables.searchers import queue
 from sweeps.runner.trial_queue import Slot, TrialQueue
 from sweeps.study.pruning import TrialPruner
-from sweeps.study.sampler_view import Told
+from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.samplers import Choice, make_pruner
 
 EPOCH_METRIC = "val_accuracy"
@@ -113,7 +113,9 @@ def simulate(table: Digits20, policy: Policy, trials: int, seed: int) -> Sweep:
     return sweep
 
 
-def outcome(policy: Policy, opened: TrialQueue, slot: Slot, training: Training) -> tuple[Told, int]:
+def outcome(
+    policy: Policy, opened: TrialQueue, slot: Slot, training: Training
+) -> tuple[TrialOutcome, int]:
     """Return how a trial ends and after how many epochs, its pruner asked after each."""
     curve = dict(enumerate(training.accuracies))
     pruner = make_pruner(policy.pruner)
@@ -124,12 +126,14 @@ def outcome(policy: Policy, opened: TrialQueue, slot: Slot, training: Training) 
         for epoch, accuracy in curve.items():
             if asked(epoch, {EPOCH_METRIC: accuracy}):
                 seen = {step: curve[step] for step in range(epoch + 1)}
-                return Told(TrialState.PRUNED, None, seen, pruner_attrs=asked.notes), epoch + 1
+                return TrialOutcome(
+                    TrialState.PRUNED, None, seen, pruner_attrs=asked.notes
+                ), epoch + 1
     if training.diverged:
-        return Told(TrialState.PRUNED, diverged=True), len(curve)
+        return TrialOutcome(TrialState.PRUNED, diverged=True), len(curve)
     notes = asked.notes if asked else None
     values = (policy.value(training),)
-    return Told(TrialState.COMPLETE, values, curve, pruner_attrs=notes), len(curve)
+    return TrialOutcome(TrialState.COMPLETE, values, curve, pruner_attrs=notes), len(curve)
 
 
 def simulated(

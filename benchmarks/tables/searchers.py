@@ -18,7 +18,7 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Proposal, Proposer
-from sweeps.study.sampler_view import Told
+from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.samplers import Choice, sampler_factory
 
 Judge = Callable[[dict[str, Value]], float]
@@ -39,7 +39,7 @@ class Unstored:
     def count_attempt(self, slot: int, attempt: int) -> None:
         """Keep nothing."""
 
-    def tell(self, slot: int, outcome: Told) -> None:
+    def tell(self, slot: int, outcome: TrialOutcome) -> None:
         """Keep nothing."""
 
     def reopen(self, slots: Collection[int]) -> None:
@@ -76,7 +76,7 @@ def ours(ask_ahead: int, **options: Any) -> Searcher:
         opened = queue(space, seed, ask_ahead, sampler=Choice("tpe", options))
         for _ in range(trials):
             slot = opened.open_next()
-            slot.outcome = Told(TrialState.COMPLETE, (judge(dict(slot.proposal.params)),))
+            slot.outcome = TrialOutcome(TrialState.COMPLETE, (judge(dict(slot.proposal.params)),))
 
     return search
 

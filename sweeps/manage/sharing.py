@@ -37,7 +37,7 @@ from sweeps.records.finalized import SWEEP_ID
 from sweeps.records.schema import Line, SweepKey, SweepName, check_sampled, shaped
 from sweeps.records.side_files import unreadable_files
 from sweeps.study.copies import rebuild_study
-from sweeps.study.sampler_view import told
+from sweeps.study.sampler_view import trial_outcome
 from sweeps.study.storage import proposal_of_record
 from sweeps.tracking.sync import SyncReport, sync_sweep
 from sweeps.workspace.failpoints import reached
@@ -324,6 +324,6 @@ def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
     for record in records:
         if record.params.keys() != record.distributions.keys():
             raise ValueError(f"{record.spec.key}: a parameter without its distribution")
-        if told(record, info.objectives).values is None and record.outcome == "complete":
+        if trial_outcome(record, info.objectives).values is None and record.outcome == "complete":
             raise ValueError(f"{record.spec.key}: complete without an objective")
         proposal_of_record(record)

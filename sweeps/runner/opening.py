@@ -33,7 +33,7 @@ from sweeps.runner.recording import describe
 from sweeps.runner.trial_queue import SlotStore, TrialQueue
 from sweeps.runner.warm_start import PriorTrial, describe_prior, prior_trials
 from sweeps.study.proposals import Proposal
-from sweeps.study.sampler_view import told
+from sweeps.study.sampler_view import trial_outcome
 from sweeps.study.storage import (
     ATTEMPTS,
     distributions_to_json,
@@ -418,7 +418,7 @@ def _to_reopen(
     retried: Collection[int], info: SweepInfo, records: Sequence[Record], study: SlotStore
 ) -> list[int]:
     """Return the slots that the study has as failed, though they are, or were, run again."""
-    final = {r.spec.slot: told(r, info.objectives) for r in records if r.ends_slot}
+    final = {r.spec.slot: trial_outcome(r, info.objectives) for r in records if r.ends_slot}
     failed = {slot for slot, outcome in final.items() if outcome.state == TrialState.FAIL}
     stored = {trial.number for trial in study.slots if trial.state == TrialState.FAIL}
     return sorted(stored.intersection(retried) - failed)

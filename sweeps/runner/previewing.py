@@ -14,7 +14,7 @@ from sweeps.runner.opening import check_fingerprint, differing, make_ledger, nex
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.runner.warm_start import describe_prior
 from sweeps.study.proposals import Exhausted, Proposal
-from sweeps.study.sampler_view import Told
+from sweeps.study.sampler_view import TrialOutcome
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class _NoStudy:
     def count_attempt(self, slot: int, attempt: int) -> None:
         pass
 
-    def tell(self, slot: int, outcome: Told) -> None:
+    def tell(self, slot: int, outcome: TrialOutcome) -> None:
         pass
 
     def reopen(self, slots: Collection[int]) -> None:

@@ -18,7 +18,7 @@ from sweeps.records import Hunch, Record
 from sweeps.runner.failures import Failure, failures_before
 from sweeps.runner.warm_start import PriorTrial
 from sweeps.study.proposals import Proposal, Proposer
-from sweeps.study.sampler_view import Told, told
+from sweeps.study.sampler_view import TrialOutcome, trial_outcome
 from sweeps.study.storage import ATTEMPTS, proposal_of_record, proposal_of_trial
 
 
@@ -38,7 +38,7 @@ class Slot:
     number: int
     proposal: Proposal
     attempts: int = 0
-    outcome: Told | None = None
+    outcome: TrialOutcome | None = None
     prior: PriorTrial | None = None
     failures: list[Failure] = field(default_factory=list)
 
@@ -67,7 +67,7 @@ class SlotStore(Protocol):
         """Store that an attempt is about to begin."""
         ...
 
-    def tell(self, slot: int, outcome: Told) -> None:
+    def tell(self, slot: int, outcome: TrialOutcome) -> None:
         """Store how a slot ended."""
         ...
 
@@ -163,7 +163,7 @@ class TrialQueue:
         for slot in self.slots[self._told :]:
             if slot.outcome is None:
                 break
-            outcome = Told(TrialState.FAIL) if slot.is_outside else slot.outcome
+            outcome = TrialOutcome(TrialState.FAIL) if slot.is_outside else slot.outcome
             self.study.tell(slot.number, outcome)
             newly.append(slot)
         self._told += len(newly)
@@ -195,10 +195,10 @@ class TrialQueue:
                     self.proposer.tell_again(number, outcome)
                 self._shown_failed.remove(number)
 
-    def _seen(self, slot: Slot, before: int) -> Told | None:
+    def _seen(self, slot: Slot, before: int) -> TrialOutcome | None:
         """Return the outcome that the proposal of slot `before` is to see; None if it must wait."""
         has_seen_it_fail = before < self.retried.get(slot.number, 0)
-        return Told(TrialState.FAIL) if has_seen_it_fail else slot.outcome
+        return TrialOutcome(TrialState.FAIL) if has_seen_it_fail else slot.outcome
 
     def _attempts(self, number: int, record: Record | None) -> int:
         """Return the number of the last attempt that was begun, recorded or killed before."""
@@ -244,7 +244,7 @@ class TrialQueue:
         self.proposer.restore(proposal)
         return Slot(number, proposal)
 
-    def _outcome(self, slot: Slot, record: Record) -> Told:
-        outcome = told(record, self.objectives, self.epoch_metric)
+    def _outcome(self, slot: Slot, record: Record) -> TrialOutcome:
+        outcome = trial_outcome(record, self.objectives, self.epoch_metric)
         # What a pruner noted about a trial means something to the pruner of its generation only.
         return replace(outcome, pruner_attrs=None) if slot.prior else outcome

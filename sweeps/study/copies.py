@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from sweeps.records import Record, SweepInfo
 from sweeps.study.backends import Database, backend_of
 from sweeps.study.proposals import Proposal
-from sweeps.study.sampler_view import told
+from sweeps.study.sampler_view import trial_outcome
 from sweeps.study.storage import (
     ATTEMPTS,
     StudyStore,
@@ -119,7 +119,7 @@ def _settle(
         study.count_attempt(slot, attempts)
     for record in records:
         if record.ends_slot:
-            study.tell(slot, told(record, info.objectives))
+            study.tell(slot, trial_outcome(record, info.objectives))
 
 
 REMARK: Final = "copy: changes are lost"

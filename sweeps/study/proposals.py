@@ -28,7 +28,7 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.errors import UsageError
 from sweeps.records import Hunch
-from sweeps.study.sampler_view import SamplerView, Told
+from sweeps.study.sampler_view import SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.seeds import proposal_seed, sequence_seed
 
@@ -328,7 +328,7 @@ class Proposer:
         trial = self.sampler_view.open()
         proposal = Proposal({}, {}, origin)
         if point is None:
-            self.tell(self._slot, Told(TrialState.FAIL))
+            self.tell(self._slot, TrialOutcome(TrialState.FAIL))
             self._slot += 1
         else:
             proposal = self._walk(trial, origin, point=point)
@@ -338,14 +338,14 @@ class Proposer:
         self._baselines = tuple(untried)
         return proposal
 
-    def tell(self, slot: int, outcome: Told) -> None:
+    def tell(self, slot: int, outcome: TrialOutcome) -> None:
         """Let later proposals see how a slot ended."""
         self.sampler_view.study.sampler = self._teller
         self.sampler_view.tell(slot, outcome)
         if outcome.state != TrialState.FAIL:
             self._diverged.tell(self._points[slot], diverged=outcome.diverged)
 
-    def tell_again(self, slot: int, outcome: Told) -> None:
+    def tell_again(self, slot: int, outcome: TrialOutcome) -> None:
         """Let later proposals see how a slot ended that they have seen fail, and was run again."""
         self.sampler_view.reopen(slot)
         self.tell(slot, outcome)

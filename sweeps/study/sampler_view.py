@@ -25,7 +25,7 @@ DIVERGED_CONSTRAINT = "constraints:diverged"
 
 
 @dataclass(frozen=True)
-class Told:
+class TrialOutcome:
     """How a slot ended, in Optuna's terms.
 
     Samplers ignore FAIL trials altogether. So a diverged trial is PRUNED without a value and with
@@ -43,7 +43,9 @@ class Told:
     pruner_attrs: Mapping[str, Any] | None = None
 
 
-def told(record: Record, objectives: Sequence[Objective], epoch_metric: str | None = None) -> Told:
+def trial_outcome(
+    record: Record, objectives: Sequence[Objective], epoch_metric: str | None = None
+) -> TrialOutcome:
     """Translate the record that ends a slot.
 
     Args:
@@ -59,14 +61,14 @@ def told(record: Record, objectives: Sequence[Objective], epoch_metric: str | No
         case "complete":
             values = values_of(record, objectives)
             if values is None:  # by whom it was made: no attempt here ends so
-                return Told(TrialState.FAIL)
-            return Told(TrialState.COMPLETE, values, intermediate, pruner_attrs=notes)
+                return TrialOutcome(TrialState.FAIL)
+            return TrialOutcome(TrialState.COMPLETE, values, intermediate, pruner_attrs=notes)
         case "pruned":
-            return Told(TrialState.PRUNED, None, intermediate, pruner_attrs=notes)
+            return TrialOutcome(TrialState.PRUNED, None, intermediate, pruner_attrs=notes)
         case "diverged":
-            return Told(TrialState.PRUNED, diverged=True)
+            return TrialOutcome(TrialState.PRUNED, diverged=True)
         case _:
-            return Told(TrialState.FAIL)
+            return TrialOutcome(TrialState.FAIL)
 
 
 class SamplerView:
@@ -114,7 +116,7 @@ class SamplerView:
             for key in self._storage.get_trial_system_attrs(trial_id):
                 self._storage.set_trial_system_attr(trial_id, key, "")
 
-    def tell(self, slot: int, outcome: Told) -> None:
+    def tell(self, slot: int, outcome: TrialOutcome) -> None:
         """Let proposals from now on see how a slot ended."""
         trial_id = self._trial_ids[slot]
         for step, value in (outcome.intermediate or {}).items():

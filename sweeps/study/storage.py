@@ -15,7 +15,7 @@ from search_spaces.objectives import Direction
 from sweeps.records import Record
 from sweeps.study.backends import Database, backend_of
 from sweeps.study.proposals import Proposal
-from sweeps.study.sampler_view import DIVERGED_CONSTRAINT, Told
+from sweeps.study.sampler_view import DIVERGED_CONSTRAINT, TrialOutcome
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.failpoints import reached
 
@@ -181,7 +181,7 @@ class StudyStore:
         self._write(self._storage.set_trial_user_attr, self._trial_ids[slot], ATTEMPTS, attempt)
         reached("attempt.counted")
 
-    def tell(self, slot: int, outcome: Told) -> None:
+    def tell(self, slot: int, outcome: TrialOutcome) -> None:
         """Store how a slot ended; a slot that has ended already is left as it is."""
         if slot in self._ended:
             return
@@ -248,7 +248,7 @@ class StudyStore:
 
         self._trial_ids.append(self._write(self._once.write(create, find)))
 
-    def _end(self, trial_id: int, outcome: Told) -> None:
+    def _end(self, trial_id: int, outcome: TrialOutcome) -> None:
         """Store an outcome; Optuna refuses to end a slot again, as when the answer was lost."""
 
         def end() -> bool:

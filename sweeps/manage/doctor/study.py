@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.manage.doctor.evidence import Evidence, Problem, Repair
 from sweeps.records import Record, SweepInfo
-from sweeps.study.sampler_view import told
+from sweeps.study.sampler_view import trial_outcome
 
 
 def check(evidence: Evidence) -> Iterator[Problem]:
@@ -49,7 +49,7 @@ def _disagreements(info: SweepInfo, trial: FrozenTrial, record: Record | None) -
         if trial.state.is_finished():
             yield _problem(f"{name} is {trial.state.name} in the study, and no record says so")
         return
-    outcome = told(record, info.objectives)
+    outcome = trial_outcome(record, info.objectives)
     there, wanted = (_worth(values) for values in (trial.values, outcome.values))
     if trial.state == TrialState.RUNNING:
         yield _problem(f"{name} is RUNNING in the study, and its record ends it")

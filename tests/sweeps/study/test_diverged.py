@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeps.study.proposals import ENOUGH, DivergedRegions
-from sweeps.study.sampler_view import Told
+from sweeps.study.sampler_view import TrialOutcome
 from tests.sweeps.study.test_proposals import CONDITIONAL, make_proposer  # noqa: F401  # a fixture
 
 
@@ -99,8 +99,8 @@ def test_what_is_asked_changes_no_answer():
 
 def outcome(params):
     if params["x"] > 0:
-        return Told(TrialState.PRUNED, diverged=True)
-    return Told(TrialState.COMPLETE, (1 - (params["x"] + 0.1) ** 2,))
+        return TrialOutcome(TrialState.PRUNED, diverged=True)
+    return TrialOutcome(TrialState.COMPLETE, (1 - (params["x"] + 0.1) ** 2,))
 
 
 def run(proposer, slots, ask_ahead=4, restored=()):

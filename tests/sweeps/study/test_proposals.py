@@ -5,7 +5,7 @@ from optuna.trial import TrialState
 from search_spaces.loading import load_space
 from sweeps.errors import UsageError
 from sweeps.study.proposals import Exhausted, Proposal, Proposer, point_key
-from sweeps.study.sampler_view import Told
+from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.samplers import Choice, sampler_factory
 
 HEAD = """
@@ -50,7 +50,7 @@ def make_proposer(tmp_path):
 
 
 def told(params):
-    return Told(TrialState.COMPLETE, (1 - (params["x"] - 0.3) ** 2,))
+    return TrialOutcome(TrialState.COMPLETE, (1 - (params["x"] - 0.3) ** 2,))
 
 
 def run(proposer, slots, ask_ahead=4):
@@ -183,8 +183,8 @@ def test_a_diverged_trial_is_pruned_with_a_violated_constraint(make_proposer):
     proposer = make_proposer(CONDITIONAL)
     proposer.propose()
     proposer.propose()
-    proposer.tell(0, Told(TrialState.PRUNED, diverged=True))
-    proposer.tell(1, Told(TrialState.FAIL))
+    proposer.tell(0, TrialOutcome(TrialState.PRUNED, diverged=True))
+    proposer.tell(1, TrialOutcome(TrialState.FAIL))
     diverged, failed = proposer.sampler_view.study.get_trials()
     assert diverged.state == TrialState.PRUNED
     assert diverged.constraints == {"diverged": 1.0}

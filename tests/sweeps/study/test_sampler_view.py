@@ -2,7 +2,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search_spaces.objectives import Objective
-from sweeps.study.sampler_view import SamplerView, told
+from sweeps.study.sampler_view import SamplerView, trial_outcome
 from tests.sweeps.factories import make_record as make_attempt
 from tests.sweeps.records.test_format import make_record
 
@@ -15,7 +15,9 @@ def test_the_rungs_a_pruner_noted_are_seen_by_later_trials(outcome):
     sampler_view = SamplerView(["maximize"])
     sampler_view.open()
     sampler_view.accept({}, {}, keep_notes=False)
-    sampler_view.tell(0, told(record, [Objective("best_val_accuracy", "maximize")], "loss"))
+    sampler_view.tell(
+        0, trial_outcome(record, [Objective("best_val_accuracy", "maximize")], "loss")
+    )
     (trial,) = sampler_view.finished()
     assert trial.state == TrialState[outcome.upper()]
     assert trial.system_attrs.items() >= notes.items()
@@ -31,7 +33,7 @@ def test_with_several_objectives_each_has_its_value(outcome):
     sampler_view = SamplerView([objective.direction for objective in TWO])
     sampler_view.open()
     sampler_view.accept({}, {}, keep_notes=False)
-    sampler_view.tell(0, told(record, TWO))
+    sampler_view.tell(0, trial_outcome(record, TWO))
     (trial,) = sampler_view.study.get_trials()
     expected = None
     if outcome == "complete":

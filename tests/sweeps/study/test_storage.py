@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from sweeps.errors import StoreError
 from sweeps.study.backends import schema_versions
 from sweeps.study.proposals import Proposal
-from sweeps.study.sampler_view import Told
+from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.storage import StudyStore, prepare
 from sweeps.workspace.databases import DatabaseRetry
 
@@ -22,7 +22,7 @@ def database(tmp_path):
     path = tmp_path / "optuna.db"
     study = StudyStore(path, "s", ["maximize"])
     study.add(0, Proposal({}, {}, "sampled"))
-    study.tell(0, Told(TrialState.COMPLETE, (0.5,)))
+    study.tell(0, TrialOutcome(TrialState.COMPLETE, (0.5,)))
     study.close()
     return path
 
