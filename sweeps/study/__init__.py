@@ -1,9 +1,9 @@
 """The study: which slots exist, how each was proposed, and how it ended.
 
 Every proposal comes from a fresh sampler seeded by f(sweep seed, trial number, resample), and sees
-exactly the outcomes of the trials that end `ask_ahead` before it (`sampler_view.py`). So results depend
-neither on timing nor on interruptions. A trial is sampled before it is stored; a duplicate or a
-point that breaks a constraint leaves no trace. What TPE notes on a trial while sampling it is
+exactly the outcomes of the trials that end `ask_ahead` before it (`sampler_view.py`). So results
+depend neither on timing nor on interruptions. A trial is sampled before it is stored; a duplicate
+or a point that breaks a constraint leaves no trace. What TPE notes on a trial while sampling it is
 wiped, because a resumed sweep would not have it. Samplers with a state of their own (QMC, CMA-ES)
 are resumed by making the earlier proposals again; if one differs, the sweep is refused.
 

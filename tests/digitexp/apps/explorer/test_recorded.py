@@ -145,7 +145,8 @@ def test_tensorflow_is_not_needed(home):
 
     code = (
         "import sys; from digitexp.apps.explorer.recorded import Recorded; "
-        "from digitexp.apps.explorer.session import Choice, Session; import digitexp.apps.explorer.app; "
+        "from digitexp.apps.explorer.session import Choice, Session; "
+        "import digitexp.apps.explorer.app; "
         f"session = Session(Recorded({str(home)!r}, None, None)); "
         "session.reply(Choice('smoke', 'champion', '0'), {'strokes': [[[1, 2], [3, 90]]]}); "
         "heavy = ('tensorflow', 'mlflow', 'optuna', 'pandas', 'sklearn', 'matplotlib'); "
