@@ -281,8 +281,8 @@ class Sweep:
             TrialsError: Trainings failed, so that there is no verdict; says whose, and the ways
                 out.
         """
-        from sweeps.confirm.confirming import HowToTrain
-        from sweeps.confirm.finalize import FinalizeOptions, finalize
+        from sweeps.confirm.confirm import FinalizeOptions, finalize
+        from sweeps.confirm.planning import HowToTrain
 
         how = HowToTrain(progress=progress)
         options = FinalizeOptions(top, blocks, control, how=how, leave_out=leave_out)

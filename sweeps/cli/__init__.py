@@ -12,12 +12,13 @@ import typer
 from typer.core import TyperGroup
 
 from sweeps.cli.cluster import app as cluster_app
+from sweeps.cli.confirming import finalize
 from sweeps.cli.console import complaining_of_damage, open_streams
 from sweeps.cli.control import cancel, pause, resume, status, stop, watch
 from sweeps.cli.dashboard import dashboard
 from sweeps.cli.doctor import doctor
+from sweeps.cli.enqueuing import try_point
 from sweeps.cli.ensembles import ensemble
-from sweeps.cli.finalizing import finalize
 from sweeps.cli.init import init
 from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share, trust
 from sweeps.cli.options import pasteable, with_storage
@@ -28,7 +29,6 @@ from sweeps.cli.retrying import retry
 from sweeps.cli.run import run
 from sweeps.cli.servers import serve_tracking, ui
 from sweeps.cli.sync import sync
-from sweeps.cli.trying import try_point
 from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
 from sweeps.wording import printable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeps.cli.finalizing import tell
+from sweeps.cli.confirming import tell
 from sweeps.cli.options import HomeOption, JsonOption, SweepNamesArgument
 from sweeps.cli.results import DataOption
 

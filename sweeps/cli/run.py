@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from sweeps.cli.cluster import ExecutorOption, ResourcesOption, TrustOption, parse_resources
+from sweeps.cli.confirming import check_finalizing, finalize_after, is_to_be_finalized
 from sweeps.cli.exit_codes import WHOLE, exit_code, failure
-from sweeps.cli.finalizing import check_finalizing, finalize_after, is_to_be_finalized
 from sweeps.cli.options import (
     EventsOption,
     ExtendOption,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.confirm.access_log import readings_of
+from sweeps.confirm.checks import ask, blocks_experiment, check_data, failed
 from sweeps.confirm.comparison import FOLDS, Judged, Trainings
-from sweeps.confirm.confirmable import ask, blocks_experiment, check_data, failed
 from sweeps.confirm.sections import VOTED, tell_reading_votes, tell_votes
 from sweeps.confirm.votes import Bank, Confirmed, Ensemble, Votes, gather, judge_votes
 from sweeps.errors import UsageError

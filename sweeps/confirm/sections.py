@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.confirm.calibrating import Calibration, Measure
+from sweeps.confirm.calibration import Calibration, Measure
 from sweeps.confirm.comparison import Standing, Verdict
 from sweeps.confirm.intervals import (
     FEWEST_BLOCKS,
@@ -19,8 +19,8 @@ from sweeps.confirm.intervals import (
     crossed_mean,
     images_estimate,
 )
-from sweeps.confirm.luck import Luck, Part
 from sweeps.confirm.outcomes import Outcomes
+from sweeps.confirm.selection_bias import Luck, Part
 from sweeps.confirm.votes import KINDS, Kind, Member, Vote, Votes, Word, answers, word_of
 from sweeps.records import Telling
 from sweeps.records.readings import CHAMPION, Reading

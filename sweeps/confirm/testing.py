@@ -10,8 +10,8 @@ import numpy as np
 
 from sweeps.capabilities import TestPart
 from sweeps.confirm.access_log import AccessLog
-from sweeps.confirm.confirming import HowToTrain
-from sweeps.confirm.finalize import FinalizeResult
+from sweeps.confirm.confirm import FinalizeResult
+from sweeps.confirm.planning import HowToTrain
 from sweeps.confirm.sections import VOTE_QUESTIONS, tell_reading, tell_reading_votes
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder, load_experiment

@@ -33,7 +33,7 @@ from sweeps.records import (
     read_foreign,
     recover,
 )
-from sweeps.records.finalized import SWEEP_ID
+from sweeps.records.conclusions import SWEEP_ID
 from sweeps.records.schema import Line, SweepKey, SweepName, check_sampled, shaped
 from sweeps.records.side_files import unreadable_files
 from sweeps.study.copies import rebuild_study

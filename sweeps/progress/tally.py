@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from sweeps.analysis.rows import SlotRow, best_row, front_rows, slot_row, slot_rows
-from sweeps.records.finalized import confirmed_by
+from sweeps.records.conclusions import confirmed_by
 from sweeps.wording import first_line
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ follow.
 """
 
 from sweeps.records.code import CodeHistory, ExperimentCode, SourceFile
-from sweeps.records.finalized import (
+from sweeps.records.conclusions import (
     BLOCK,
     FINALIST,
     Conclusions,
@@ -25,8 +25,8 @@ from sweeps.records.finalized import (
     confirmed_by,
     is_finalist,
 )
+from sweeps.records.enqueued import Hunch, Hunches
 from sweeps.records.generations import Generation, UnfinishedSlot
-from sweeps.records.hunches import Hunch, Hunches
 from sweeps.records.notes import (
     SWEEP,
     Ending,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps.records.code import CodeHistory
-from sweeps.records.finalized import Conclusions
-from sweeps.records.hunches import Hunches
+from sweeps.records.conclusions import Conclusions
+from sweeps.records.enqueued import Hunches
 from sweeps.records.notes import Notes
 from sweeps.records.schema import RecordError
 from sweeps.records.store import RecordStore

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from sweeps.errors import UsageError
-from sweeps.records.finalized import without_place
+from sweeps.records.conclusions import without_place
 from sweeps.records.format import (
     VersionError,
     encode,

@@ -19,7 +19,7 @@ from sweeps.records import (
     listed,
     put_aside,
 )
-from sweeps.records.hunches import Tried
+from sweeps.records.enqueued import Tried
 from sweeps.records.readings import Readings
 from sweeps.records.side_files import unreadable_files
 from sweeps.study.copies import read_study

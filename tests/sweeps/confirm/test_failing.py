@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.confirm.confirmable import why_no_verdict
+from sweeps.confirm.checks import why_no_verdict
 from sweeps.confirm.finalists import Finalist
 from sweeps.errors import TrialsError
 from sweeps.home import Home

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from digitexp.on_blocks import experiment as on_blocks
-from sweeps.confirm.calibrating import calibration
+from sweeps.confirm.calibration import calibration
 from sweeps.confirm.finalists import refit_space
 from sweeps.confirm.sections import tell_calibration
 from sweeps.experiment import TrialResult

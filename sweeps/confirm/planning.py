@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from sweeps.config.options import RunOptions
-from sweeps.confirm.confirmable import blocks_experiment
+from sweeps.confirm.checks import blocks_experiment
 from sweeps.confirm.finalists import Finalist, confirming_space, luck_space, refit_space
 from sweeps.home import Home
 from sweeps.launch import run_options

@@ -17,9 +17,9 @@ import numpy as np
 
 from sweeps.config.options import RunOptions
 from sweeps.confirm.comparison import Judged, Standing
-from sweeps.confirm.confirming import CONTROL_FOLDER, HowToTrain, Ran, name_for
 from sweeps.confirm.finalists import CONTROL, SCORE, Finalist, choose_best
 from sweeps.confirm.intervals import critical_value
+from sweeps.confirm.planning import CONTROL_FOLDER, HowToTrain, Ran, name_for
 from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.records import Record, SweepInfo

@@ -23,9 +23,9 @@ from sweeps.errors import UsageError
 if TYPE_CHECKING:
     from sweeps.config.options import RunOptions
     from sweeps.config.sweep import SweepConfig
-    from sweeps.confirm.calibrating import Calibration
+    from sweeps.confirm.calibration import Calibration
     from sweeps.confirm.comparison import Verdict
-    from sweeps.confirm.finalize import FinalizeOptions, FinalizeResult
+    from sweeps.confirm.confirm import FinalizeOptions, FinalizeResult
     from sweeps.confirm.testing import Tested
     from sweeps.home import Home
     from sweeps.launch import RunResult
@@ -91,8 +91,8 @@ def finalize(
     With --test, winner, runner-up and baseline of every sweep named are then scored on the test
     part. That is counted: all that is to be asked belongs into one command.
     """
-    from sweeps.confirm.confirming import HowToTrain
-    from sweeps.confirm.finalize import FinalizeOptions
+    from sweeps.confirm.confirm import FinalizeOptions
+    from sweeps.confirm.planning import HowToTrain
     from sweeps.confirm.testing import FinalizedSweep, check_one_part, read_test
     from sweeps.home import Home
 
@@ -123,8 +123,8 @@ def _finalize_all(
     home: Home, infos: Sequence[SweepInfo], options: FinalizeOptions, *, show: bool
 ) -> list[tuple[SweepInfo, FinalizeResult]]:
     """Finalise one sweep after the other, until one is interrupted or fails."""
-    from sweeps.confirm.finalize import check
-    from sweeps.confirm.finalize import finalize as run_it
+    from sweeps.confirm.confirm import check
+    from sweeps.confirm.confirm import finalize as run_it
 
     for info in infos[1:]:  # not after the first was trained for hours
         check(home, info, options)
@@ -159,7 +159,7 @@ def check_finalizing(
     """Refuse a sweep that finalising will follow, and cannot: before anything is created."""
     by_itself = config.space.defaults.finalize is not None and config.limits.trials >= FEWEST_TRIALS
     if by_itself if wanted is None else wanted:
-        from sweeps.confirm.confirmable import check_run
+        from sweeps.confirm.checks import check_run
         from sweeps.progress import make_progress
 
         option = "--finalize" if wanted else "`finalize` of the space (--no-finalize leaves it out)"
@@ -168,9 +168,9 @@ def check_finalizing(
 
 def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
     """Finalise a sweep that has just become whole, as its space says; return the exit code."""
-    from sweeps.confirm.confirming import HowToTrain
-    from sweeps.confirm.finalize import FinalizeOptions
-    from sweeps.confirm.finalize import finalize as run_it
+    from sweeps.confirm.confirm import FinalizeOptions
+    from sweeps.confirm.confirm import finalize as run_it
+    from sweeps.confirm.planning import HowToTrain
     from sweeps.home import Home
 
     says = info.space.get("defaults", {}).get("finalize") or {}

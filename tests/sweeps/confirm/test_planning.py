@@ -17,7 +17,7 @@ from digitexp.apps.explorer.recorded import CHAMPION, Recorded
 from digitexp.data import load_source
 from sweeps.analysis.summary import summarize
 from sweeps.cli import app
-from sweeps.cli.finalizing import is_to_be_finalized
+from sweeps.cli.confirming import is_to_be_finalized
 from sweeps.confirm.finalists import choose_finalists, confirming_space
 from sweeps.launch import RunResult
 from tests.sweeps.factories import make_info, make_record

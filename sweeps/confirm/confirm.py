@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
-from sweeps.confirm.calibrating import Calibration, measure_calibration
-from sweeps.confirm.comparison import FOLDS, Judged, judge
-from sweeps.confirm.confirmable import (
+from sweeps.confirm.calibration import Calibration, measure_calibration
+from sweeps.confirm.checks import (
     blocks_experiment,
     check_code,
     check_data,
@@ -22,7 +21,10 @@ from sweeps.confirm.confirmable import (
     why_no_refit,
     why_no_verdict,
 )
-from sweeps.confirm.confirming import (
+from sweeps.confirm.comparison import FOLDS, Judged, judge
+from sweeps.confirm.ensembles import classes_of, tell_all_voting
+from sweeps.confirm.finalists import Finalist, choose_finalists, leave_out
+from sweeps.confirm.planning import (
     Confirmation,
     HowToTrain,
     Ran,
@@ -35,10 +37,8 @@ from sweeps.confirm.confirming import (
     run_refit,
     trained_with,
 )
-from sweeps.confirm.ensembles import classes_of, tell_all_voting
-from sweeps.confirm.finalists import Finalist, choose_finalists, leave_out
-from sweeps.confirm.luck import measure_luck, run_control
 from sweeps.confirm.sections import About, tell_calibration, tell_luck, tell_verdict
+from sweeps.confirm.selection_bias import measure_luck, run_control
 from sweeps.confirm.trying import OnBlocks, try_blocks
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.capabilities import Calibrates, CalibrationTerms
+from sweeps.confirm.checks import ask, failed
 from sweeps.confirm.comparison import Judged
-from sweeps.confirm.confirmable import ask, failed
 from sweeps.confirm.intervals import FEWEST_BLOCKS, Estimate, crossed_estimate
 from sweeps.confirm.outcomes import NO_IMAGE, stacked
 from sweeps.experiment import Experiment
