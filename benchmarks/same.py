@@ -2,7 +2,7 @@
 
 A bank is trained first: each of two configurations on 20 fresh blocks with 15 seeds each. Then five
 "finalists" are drawn from one configuration's trainings, for each block five different ones, and
-judged as `sweeps finalize` judges; whatever is called different is a mistake.
+judged as `sweeps confirm` judges; whatever is called different is a mistake.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ class Component:
 
 
 @dataclass(frozen=True)
-class Finalizing:
-    """How a sweep is finalised when it is whole: see `sweeps finalize --help`."""
+class Confirming:
+    """How a sweep is confirmed when it is whole: see `sweeps confirm --help`."""
 
     top: int = 5
     blocks: int = 20
@@ -25,22 +25,22 @@ class Finalizing:
 
 @dataclass(frozen=True)
 class Defaults:
-    """Options of a sweep; without `finalize` it is finalised only on demand."""
+    """Options of a sweep; without `confirm` it is confirmed only on demand."""
 
     trials: int = 20
     sampler: Component = Component("tpe")
     pruner: Component = Component("none")
     ask_ahead: int = 8
-    finalize: Finalizing | None = None
+    confirm: Confirming | None = None
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Defaults:
         """Rebuild them from what `dataclasses.asdict` made; KeyError or TypeError if it is not."""
-        finalize = stored.get("finalize")  # not in spaces that were stored before there was such
+        confirm = stored.get("confirm")  # not in spaces that were stored before there was such
         return cls(
             trials=stored["trials"],
             sampler=Component(**stored["sampler"]),
             pruner=Component(**stored["pruner"]),
             ask_ahead=stored["ask_ahead"],
-            finalize=None if finalize is None else Finalizing(**finalize),
+            confirm=None if confirm is None else Confirming(**confirm),
         )

@@ -54,7 +54,7 @@ def space(
     Args:
         experiment: Import path of the experiment, `package.module:object`.
         objective: `{"metric": ..., "direction": "maximize" or "minimize"}`, or a list of them.
-        defaults: trials, sampler, pruner, ask_ahead, finalize.
+        defaults: trials, sampler, pruner, ask_ahead, confirm.
         baselines: Points to try first, by name: values of the parameters the function samples.
         constraints: Such as `"parameters <= 20000"`.
         fixed: Values that every configuration gets, unless the function returns the name itself.

@@ -256,7 +256,7 @@ class Sweep:
         return Path(file).resolve()
 
     @python_words()
-    def finalize(
+    def confirm(
         self,
         *,
         top: int | None = None,
@@ -265,12 +265,12 @@ class Sweep:
         leave_out: Sequence[int] | None = None,
         progress: Mode = "auto",
     ) -> list[Telling]:
-        """Train the best again on fresh blocks, as `sweeps finalize` does; return what it says.
+        """Train the best again on fresh blocks, as `sweeps confirm` does; return what it says.
 
         Empty if it was interrupted; the same call goes on.
 
         Args:
-            top: How many of the best trials; None: as it was finalised before, at first 5.
+            top: How many of the best trials; None: as it was confirmed before, at first 5.
             blocks: On how many blocks, a multiple of four, 8 at least; None: likewise, at first 20.
             control: Random trials whose best is confirmed as well.
             leave_out: Trials that take no part; None: as before, unless `top` is given.
@@ -281,12 +281,12 @@ class Sweep:
             TrialsError: Trainings failed, so that there is no verdict; says whose, and the ways
                 out.
         """
-        from sweeps.confirm.confirm import FinalizeOptions, finalize
+        from sweeps.confirm.confirm import ConfirmOptions, confirm
         from sweeps.confirm.planning import HowToTrain
 
         how = HowToTrain(progress=progress)
-        options = FinalizeOptions(top, blocks, control, how=how, leave_out=leave_out)
-        result = finalize(self.home, self.info, options)
+        options = ConfirmOptions(top, blocks, control, how=how, leave_out=leave_out)
+        result = confirm(self.home, self.info, options)
         if result.failure:
             raise TrialsError(result.failure)
         return list(result.tellings)
@@ -340,11 +340,11 @@ class Sweep:
         Raises:
             UsageError: No trial is complete yet, or the sweep has several objectives.
         """
-        finalized = Conclusions(self.home.store(self.info.id).folder).finalized()
-        info = self.home.find(finalized.trained_in) if finalized else None
-        if finalized is None or info is None:
+        confirmed = Conclusions(self.home.store(self.info.id).folder).confirmed()
+        info = self.home.find(confirmed.trained_in) if confirmed else None
+        if confirmed is None or info is None:
             return self.best()
-        return Sweep(self.home, info).trial(int(finalized.champion.partition("-")[0]))
+        return Sweep(self.home, info).trial(int(confirmed.champion.partition("-")[0]))
 
     def trial(self, slot: int) -> Trial:
         """Return one trial by its number.

@@ -48,7 +48,7 @@ class Confirms(Protocol):
     If it also takes `search_split` (bool: train and score as the search does, with another seed)
     and has the metric `best_val_accuracy`, the luck of the search's best is told in its parts. If
     it takes `refit_epochs` (int: train on everything, so many epochs) and has the metric `epochs`
-    (minimize), `finalize --refit` works; its results then say `best_epoch`.
+    (minimize), `confirm --refit` works; its results then say `best_epoch`.
     """
 
     on_blocks: str
@@ -83,7 +83,7 @@ class TestPart:
 
 
 class Tests(Protocol):
-    """Capability of what `Confirms.on_blocks` names: a test part that `finalize --test` reads."""
+    """Capability of what `Confirms.on_blocks` names: a test part that `confirm --test` reads."""
 
     def test_part(self, source: str | None) -> TestPart | None:
         """Return the test part of the experiment's own data or a named source; None without."""
@@ -117,7 +117,7 @@ class Calibrates(Protocol):
     """Capability of what `Confirms.on_blocks` names: say whether calibration helps.
 
     It then takes a parameter `temperature` as well, for a network that is trained on all images
-    (`finalize --refit`): none is left to fit it on.
+    (`confirm --refit`): none is left to fit it on.
     """
 
     def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:

@@ -36,7 +36,7 @@ MEASURED: Final = (
     "tests/sweeps/cli/test_steering.py",
     *(
         f"tests/sweeps/confirm/test_{name}.py"
-        for name in ("confirmable", "confirming", "ensembles", "failing", "finalize", "votes")
+        for name in ("confirmable", "confirming", "ensembles", "failing", "confirm", "votes")
     ),
     "tests/sweeps/confirm/test_refit_and_control.py",
     "tests/sweeps/render/",

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from search_spaces.bodies.declared import MAX_REPEAT, Declared, Parameter
 from search_spaces.bodies.fixed_trials import Replay
-from search_spaces.defaults import Component, Defaults, Finalizing
+from search_spaces.defaults import Component, Confirming, Defaults
 from search_spaces.errors import Path, Problems, SpaceError, did_you_mean, listing, show
 from search_spaces.expressions import Comparison, Expression, Name, parse_expression
 from search_spaces.objectives import MOST, Objective
@@ -23,7 +23,7 @@ from search_spaces.reading.schema import (
     AnyParameter,
     CategoricalParameter,
     ComponentModel,
-    FinalizingModel,
+    ConfirmingModel,
     FloatParameter,
     Header,
     IntParameter,
@@ -238,7 +238,7 @@ def _space(
             _component(shape.defaults.sampler),
             _component(shape.defaults.pruner),
             shape.defaults.ask_ahead,
-            _finalizing(shape.defaults.finalize),
+            _confirming(shape.defaults.confirm),
         ),
         body=body,
         source=source,
@@ -247,8 +247,8 @@ def _space(
     )
 
 
-def _finalizing(shape: FinalizingModel | None) -> Finalizing | None:
-    return None if shape is None else Finalizing(shape.top, shape.blocks)
+def _confirming(shape: ConfirmingModel | None) -> Confirming | None:
+    return None if shape is None else Confirming(shape.top, shape.blocks)
 
 
 def _attempt(problems: Problems, path: Path, build: Callable[[], _T]) -> _T | None:

@@ -143,8 +143,8 @@ Component = Annotated[
 ]
 
 
-class FinalizingModel(Strict):
-    """How a sweep is finalised when it is whole."""
+class ConfirmingModel(Strict):
+    """How a sweep is confirmed when it is whole."""
 
     top: int = Field(5, ge=1, description="Best distinct configurations.")
     blocks: int = Field(20, ge=8, multiple_of=4, description="Fresh blocks, a multiple of four.")
@@ -157,8 +157,8 @@ class DefaultsModel(Strict):
     sampler: Component = Field("tpe", description="tpe, random, qmc, grid or an import path.")
     pruner: Component = Field("none", description="none, median, hyperband, asha or a path.")
     ask_ahead: int = Field(8, ge=1, description="Most trials in flight at once.")
-    finalize: FinalizingModel | None = Field(
-        None, description="Finalise a whole sweep by itself; `{}` does it as `sweeps finalize`."
+    confirm: ConfirmingModel | None = Field(
+        None, description="Confirm a whole sweep by itself; `{}` does it as `sweeps confirm`."
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sweeps.records.record import Record, SweepInfo
 
 NOT_CONFIRMED = "best observed, not confirmed"
-"""What the best trial is called until it is finalised: the best of N scores on one validation set
+"""What the best trial is called until it is confirmed: the best of N scores on one validation set
 is partly the luckiest (Cawley & Talbot 2010)."""
 
 FRONT = "on the Pareto front, observed, not confirmed"

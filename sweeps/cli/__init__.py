@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from sweeps.cli.cluster import app as cluster_app
-from sweeps.cli.confirming import finalize
+from sweeps.cli.confirming import confirm
 from sweeps.cli.console import complaining_of_damage, open_streams
 from sweeps.cli.control import cancel, pause, resume, status, stop, watch
 from sweeps.cli.dashboard import dashboard
@@ -74,7 +74,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(run, retry, plan, finalize, ensemble, best, trials, report, compare, examine, replay, export),
+    *(run, retry, plan, confirm, ensemble, best, trials, report, compare, examine, replay, export),
     *(ui, dashboard),
     *(status, watch, stop, pause, resume, cancel),
     *(init, schema, sync, doctor, serve_tracking),

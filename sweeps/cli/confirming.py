@@ -1,4 +1,4 @@
-"""`sweeps finalize`: is the winner really better? Trained again, on blocks nobody was scored on."""
+"""`sweeps confirm`: is the winner really better? Trained again, on blocks nobody was scored on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sweeps.config.sweep import SweepConfig
     from sweeps.confirm.calibration import Calibration
     from sweeps.confirm.comparison import Verdict
-    from sweeps.confirm.confirm import FinalizeOptions, FinalizeResult
+    from sweeps.confirm.confirm import ConfirmOptions, ConfirmResult
     from sweeps.confirm.testing import Tested
     from sweeps.home import Home
     from sweeps.launch import RunResult
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from sweeps.records import SweepInfo, Telling
 
 FEWEST_TRIALS: Final = 15
-"""With fewer complete trials a space's word is not enough to have its sweep finalised."""
+"""With fewer complete trials a space's word is not enough to have its sweep confirmed."""
 
 
-def finalize(
+def confirm(
     names: SweepNamesArgument,
     top: Annotated[
         int | None,
@@ -86,14 +86,14 @@ def finalize(
     """Train the best again on fresh blocks, and say who is better, as good, or not to be told.
 
     The best configurations and the best baseline are trained on the same blocks of images that
-    scored no trial, as a sweep of its own (NAME-final): it can be interrupted and goes on.
+    scored no trial, as a sweep of its own (NAME-confirmation): it can be interrupted and goes on.
 
     With --test, winner, runner-up and baseline of every sweep named are then scored on the test
     part. That is counted: all that is to be asked belongs into one command.
     """
-    from sweeps.confirm.confirm import FinalizeOptions
+    from sweeps.confirm.confirm import ConfirmOptions
     from sweeps.confirm.planning import HowToTrain
-    from sweeps.confirm.testing import FinalizedSweep, check_one_part, read_test
+    from sweeps.confirm.testing import ConfirmedSweep, check_one_part, read_test
     from sweeps.home import Home
 
     if again and not test:
@@ -103,12 +103,12 @@ def finalize(
     if test:
         check_one_part(infos)
     how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto", same_code)
-    options = FinalizeOptions(top, blocks, control, refit, how, leave_out or None)
-    results = _finalize_all(found, infos, options, show=not as_json)
+    options = ConfirmOptions(top, blocks, control, refit, how, leave_out or None)
+    results = _confirm_all(found, infos, options, show=not as_json)
     code = worst_of(results)
     tested = None
     if test and code in WHOLE:
-        tested = read_test(found, [FinalizedSweep(*pair) for pair in results], how, again)
+        tested = read_test(found, [ConfirmedSweep(*pair) for pair in results], how, again)
         if tested.tracking_pending:
             code = TRACKING_INCOMPLETE
     if as_json:
@@ -119,12 +119,12 @@ def finalize(
     raise typer.Exit(code)
 
 
-def _finalize_all(
-    home: Home, infos: Sequence[SweepInfo], options: FinalizeOptions, *, show: bool
-) -> list[tuple[SweepInfo, FinalizeResult]]:
-    """Finalise one sweep after the other, until one is interrupted or fails."""
+def _confirm_all(
+    home: Home, infos: Sequence[SweepInfo], options: ConfirmOptions, *, show: bool
+) -> list[tuple[SweepInfo, ConfirmResult]]:
+    """Confirm one sweep after the other, until one is interrupted or fails."""
     from sweeps.confirm.confirm import check
-    from sweeps.confirm.confirm import finalize as run_it
+    from sweeps.confirm.confirm import confirm as run_it
 
     for info in infos[1:]:  # not after the first was trained for hours
         check(home, info, options)
@@ -140,58 +140,58 @@ def _finalize_all(
     return results
 
 
-def is_to_be_finalized(result: RunResult, wanted: bool | None) -> bool:
-    """Whether finalising follows: all trials have an outcome, and it is asked for.
+def is_to_be_confirmed(result: RunResult, wanted: bool | None) -> bool:
+    """Whether confirming follows: all trials have an outcome, and it is asked for.
 
-    A quick look is not finalised by itself: with few trials there is little to decide.
+    A quick look is not confirmed by itself: with few trials there is little to decide.
     """
     summary = result.summary
     if summary.stopped_by is not None or summary.done < summary.asked:
         return False
-    says = result.info.space.get("defaults", {}).get("finalize") is not None
+    says = result.info.space.get("defaults", {}).get("confirm") is not None
     by_itself = says and summary.counts["COMPLETE"] >= FEWEST_TRIALS
     return by_itself if wanted is None else wanted
 
 
-def check_finalizing(
+def check_confirming(
     config: SweepConfig, asked: RunOptions, wanted: bool | None, progress: Mode
 ) -> None:
-    """Refuse a sweep that finalising will follow, and cannot: before anything is created."""
-    by_itself = config.space.defaults.finalize is not None and config.limits.trials >= FEWEST_TRIALS
+    """Refuse a sweep that confirming will follow, and cannot: before anything is created."""
+    by_itself = config.space.defaults.confirm is not None and config.limits.trials >= FEWEST_TRIALS
     if by_itself if wanted is None else wanted:
         from sweeps.confirm.checks import check_run
         from sweeps.progress import make_progress
 
-        option = "--finalize" if wanted else "`finalize` of the space (--no-finalize leaves it out)"
+        option = "--confirm" if wanted else "`confirm` of the space (--no-confirm leaves it out)"
         check_run(config, asked.source, option, make_progress(progress).note)
 
 
-def finalize_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
-    """Finalise a sweep that has just become whole, as its space says; return the exit code."""
-    from sweeps.confirm.confirm import FinalizeOptions
-    from sweeps.confirm.confirm import finalize as run_it
+def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
+    """Confirm a sweep that has just become whole, as its space says; return the exit code."""
+    from sweeps.confirm.confirm import ConfirmOptions
+    from sweeps.confirm.confirm import confirm as run_it
     from sweeps.confirm.planning import HowToTrain
     from sweeps.home import Home
 
-    says = info.space.get("defaults", {}).get("finalize") or {}
+    says = info.space.get("defaults", {}).get("confirm") or {}
     if progress == "auto":
-        print("\nThe best are now confirmed on fresh blocks (--no-finalize leaves that out).")
+        print("\nThe best are now confirmed on fresh blocks (--no-confirm leaves that out).")
     how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
-    result = run_it(Home.resolve(asked.home), info, FinalizeOptions(**says, how=how))
+    result = run_it(Home.resolve(asked.home), info, ConfirmOptions(**says, how=how))
     if progress == "json":
-        print(json.dumps({"event": "finalized", **_document(info, result, None)}))
+        print(json.dumps({"event": "confirmed", **_document(info, result, None)}))
     elif progress != "quiet":
         _show(result)
     return exit_code(result)
 
 
-def worst_of(results: Sequence[tuple[SweepInfo, FinalizeResult]]) -> int:
+def worst_of(results: Sequence[tuple[SweepInfo, ConfirmResult]]) -> int:
     """Return the exit code of all: the last is the one that was interrupted or failed."""
     codes = [exit_code(result) for _, result in results]
     return codes[-1] if codes[-1] not in WHOLE else max(codes)
 
 
-def exit_code(result: FinalizeResult) -> int:
+def exit_code(result: ConfirmResult) -> int:
     """Return how the command ends: a confirmation that is not whole has failed."""
     if result.stopped_by in INTERRUPTED:
         return INTERRUPTED[result.stopped_by]
@@ -200,8 +200,8 @@ def exit_code(result: FinalizeResult) -> int:
     return TRACKING_INCOMPLETE if result.tracking_pending else OK
 
 
-def _show(result: FinalizeResult) -> None:
-    """Print what finalising found out, and why it found out no more."""
+def _show(result: ConfirmResult) -> None:
+    """Print what confirming found out, and why it found out no more."""
     if result.tellings or not result.failure:
         tell(result.tellings)
     if result.failure:
@@ -220,7 +220,7 @@ def tell(tellings: Sequence[Telling]) -> None:
         print("no verdict yet: the same command goes on")
 
 
-def _document(info: SweepInfo, result: FinalizeResult, tested: Tested | None) -> dict[str, Any]:
+def _document(info: SweepInfo, result: ConfirmResult, tested: Tested | None) -> dict[str, Any]:
     verdict = result.judged.verdict if result.judged else None
     gain = verdict.gain_over_control if verdict else None
     return {

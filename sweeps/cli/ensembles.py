@@ -27,7 +27,7 @@ def ensemble(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the finalists of finalised sweeps vote, softly and hard, against the single best.
+    """Let the finalists of confirmed sweeps vote, softly and hard, against the single best.
 
     On each fresh block those vote that were trained on it; nothing is trained, and no test part
     is read: what a reading said of votes before is shown. Several sweeps of the same data vote

@@ -50,7 +50,7 @@ def examine(
     ] = None,
     finalists: Annotated[
         bool,
-        typer.Option("--finalists", help="Those of a finalised sweep, as trained on block 0."),
+        typer.Option("--finalists", help="Those of a confirmed sweep, as trained on block 0."),
     ] = False,
     data: DataOption = None,
     home: HomeOption = None,
@@ -58,7 +58,7 @@ def examine(
 ) -> None:
     """Show what a trial gets wrong, class by class and image by image, and write it as files.
 
-    By the name of a confirmation (NAME-final), its finalists are examined.
+    By the name of a confirmation (NAME-confirmation), its finalists are examined.
     """
     from sweeps.experiments.examining import Examiner
     from sweeps.experiments.loading import recorded_experiment
@@ -124,12 +124,10 @@ def _confirmation(home: Home, info: SweepInfo) -> SweepInfo:
     if confirmed_by(info.directory):
         return info
     need_one_objective(info)
-    finalized = Conclusions(home.store(info.id).folder).finalized()
-    if finalized is None:
-        raise UsageError(
-            f"sweep {info.name!r} has no finalists; first: sweeps finalize {info.name}"
-        )
-    return home.get(finalized.confirmation)
+    confirmed = Conclusions(home.store(info.id).folder).confirmed()
+    if confirmed is None:
+        raise UsageError(f"sweep {info.name!r} has no finalists; first: sweeps confirm {info.name}")
+    return home.get(confirmed.confirmation)
 
 
 def _documents(examined: Sequence[tuple[_Chosen, Mapping[str, bytes]]]) -> list[dict[str, Any]]:

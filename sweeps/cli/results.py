@@ -156,7 +156,7 @@ def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = Fal
     tellings = Conclusions(found.store(info.id).folder).tellings()
     if as_json:
         told = [{"title": told.title, "lead": told.lead} for told in tellings]
-        print(json.dumps({**summary.to_dict(), "finalized": told}, indent=1))
+        print(json.dumps({**summary.to_dict(), "confirmed": told}, indent=1))
     else:
         _console().print(render_best(summary, tellings), crop=False)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from sweeps.cli.cluster import ExecutorOption, ResourcesOption, TrustOption, parse_resources
-from sweeps.cli.confirming import check_finalizing, finalize_after, is_to_be_finalized
+from sweeps.cli.confirming import check_confirming, confirm_after, is_to_be_confirmed
 from sweeps.cli.exit_codes import WHOLE, exit_code, failure
 from sweeps.cli.options import (
     EventsOption,
@@ -123,7 +123,7 @@ def run(
     executor: ExecutorOption = None,
     trust_cluster: TrustOption = False,
     resources: ResourcesOption = None,
-    finalize: Annotated[
+    confirm: Annotated[
         bool | None,
         typer.Option(
             help="Confirm the best on fresh blocks when all trials have an outcome (default: as "
@@ -190,7 +190,7 @@ def run(
 
     progress: Mode = "json" if json else "quiet" if quiet else "auto"
     config = resolve(asked)
-    check_finalizing(config, asked, finalize, progress)
+    check_confirming(config, asked, confirm, progress)
     result = run_config(
         config,
         asked,
@@ -200,8 +200,8 @@ def run(
     summary = result.summary
     _conclude(asked, result, failure(summary, strict, fail_under), show=not (json or quiet))
     code = exit_code(summary, strict=strict, fail_under=fail_under)
-    if is_to_be_finalized(result, finalize) and code in WHOLE:
-        code = finalize_after(result.info, asked, progress) or code
+    if is_to_be_confirmed(result, confirm) and code in WHOLE:
+        code = confirm_after(result.info, asked, progress) or code
     raise typer.Exit(code)
 
 

@@ -120,9 +120,9 @@ def check_bounds(options: RunOptions, space: Space) -> None:
                 f"{option} {value:g}: it bounds one number, and the space has several objectives "
                 f"({in_words(space.objectives)}); leave it out, or leave one objective in the space"
             )
-    if space.defaults.finalize is not None:
+    if space.defaults.confirm is not None:
         raise UsageError(
-            "defaults.finalize: several objectives leave no best trial to confirm; leave it "
+            "defaults.confirm: several objectives leave no best trial to confirm; leave it "
             "out, or leave one objective in the space"
         )
 

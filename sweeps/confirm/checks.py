@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from search_spaces.defaults import Finalizing
+from search_spaces.defaults import Confirming
 from search_spaces.parameters import Value, find_parameter
 from sweeps.capabilities import Confirms
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
@@ -35,12 +35,12 @@ SEE: Final = f"see `{Confirms.__name__}` in sweeps/capabilities.py"
 def check_run(
     config: SweepConfig, source: str | None, option: str, note: Callable[[str], None]
 ) -> None:
-    """Refuse a sweep that is to be finalised when it is whole, and cannot be.
+    """Refuse a sweep that is to be confirmed when it is whole, and cannot be.
 
     Args:
         config: The sweep, validated.
         source: Of its data; None for the experiment's own.
-        option: Who asks for it, such as `--finalize`.
+        option: Who asks for it, such as `--confirm`.
         note: Told what is worth a line.
 
     Raises:
@@ -55,7 +55,7 @@ def check_run(
     try:
         named = _named(config.experiment, space.experiment)
         on_blocks = load_experiment(named, space.directory)
-        says = space.defaults.finalize or Finalizing()
+        says = space.defaults.confirm or Confirming()
         names = {name for walk in space.samples(8) for name in walk.config}
         check_offers(space.experiment, on_blocks, names, says.blocks)
         if not is_shipped(named, on_blocks):  # what is shipped prepares the same
@@ -286,7 +286,7 @@ def why_no_verdict(
         top = f" --top {len(finalists) + added}" if added else ""
         numbers = " ".join(f"--leave-out {finalist.slot}" for finalist in searched)
         lines.append(
-            f"  leave {'it' if len(searched) == 1 else 'them'} out: sweeps finalize "
+            f"  leave {'it' if len(searched) == 1 else 'them'} out: sweeps confirm "
             f"{shlex.quote(search)}{top} {numbers}"
         )
     if len(searched) < len(without):

@@ -1,4 +1,4 @@
-"""Finalises a sweep: finalists on fresh blocks, the luck of its best, the verdict kept."""
+"""Confirms a sweep: finalists on fresh blocks, the luck of its best, the verdict kept."""
 
 from __future__ import annotations
 
@@ -46,7 +46,14 @@ from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
 from sweeps.progress import make_progress
-from sweeps.records import Conclusions, Finalized, Record, SweepInfo, Telling, need_one_objective
+from sweeps.records import (
+    Conclusions,
+    ConfirmationRecord,
+    Record,
+    SweepInfo,
+    Telling,
+    need_one_objective,
+)
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.sync import show_conclusions
 
@@ -55,10 +62,10 @@ BLOCKS: Final = 20
 
 
 @dataclass(frozen=True)
-class FinalizeOptions:
-    """What is asked for; see `sweeps finalize --help`.
+class ConfirmOptions:
+    """What is asked for; see `sweeps confirm --help`.
 
-    `top` and `blocks` that are None are as the sweep was finalised before: what is trained is used
+    `top` and `blocks` that are None are as the sweep was confirmed before: what is trained is used
     again. If it was not, they are `TOP` and `BLOCKS`. `leave_out`, trials that take no part, is
     likewise as before if neither it nor `top` is given.
     """
@@ -72,7 +79,7 @@ class FinalizeOptions:
 
 
 @dataclass(frozen=True)
-class FinalizeResult:
+class ConfirmResult:
     """What came of it.
 
     Attributes:
@@ -97,7 +104,7 @@ class FinalizeResult:
 
 @dataclass(frozen=True)
 class Checked:
-    """What can be finalised.
+    """What can be confirmed.
 
     Attributes:
         experiment: What trains on blocks.
@@ -143,22 +150,22 @@ class _Found:
         return self.judged.verdict.recommended.finalist
 
 
-def check(home: Home, info: SweepInfo, options: FinalizeOptions) -> Checked:
-    """Refuse a sweep that cannot be finalised, before anything is begun.
+def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
+    """Refuse a sweep that cannot be confirmed, before anything is begun.
 
     Raises:
         UsageError: It is running, its experiment was edited since, there is nothing to compare, or
             nothing to compare it on, images would count unequally, or what trains on blocks lacks
             what it is asked for.
     """
-    before = Conclusions(home.store(info.id).folder).finalized()
+    before = Conclusions(home.store(info.id).folder).confirmed()
     top = options.top or (before and before.top) or TOP
     blocks = options.blocks or (before and before.blocks) or BLOCKS
     if blocks % FOLDS:
         raise UsageError(f"--blocks {blocks}: give a multiple of four, so that all images count")
     need_one_objective(info)
     if home.is_running(info.id):
-        raise UsageError(f"sweep {info.name!r} is running: finalize it when it has ended")
+        raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
     store = home.store(info.id)
     experiment, data = check_data(home, info, options.how.data)
     best = choose_finalists(info, store.read_all(), top)
@@ -185,7 +192,7 @@ def check(home: Home, info: SweepInfo, options: FinalizeOptions) -> Checked:
     return checked
 
 
-def finalize(home: Home, info: SweepInfo, options: FinalizeOptions) -> FinalizeResult:
+def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResult:
     """Train the finalists on fresh blocks, and keep what that says of them.
 
     Raises:
@@ -263,7 +270,9 @@ def _conclude(home: Home, info: SweepInfo, checked: Checked, found: _Found) -> l
     tellings += found.others
     labels = [finalist.label for finalist in checked.left_out]
     where = found.sweep.id, spec.sweep, spec.key
-    concluded = Finalized(*where, winner.label, tellings, checked.top, checked.blocks, labels)
+    concluded = ConfirmationRecord(
+        *where, winner.label, tellings, checked.top, checked.blocks, labels
+    )
     Conclusions(home.store(info.id).folder).keep(concluded)
     return tellings
 
@@ -316,7 +325,7 @@ def _result(
     ran: Sequence[Ran],
     pending: int = 0,
     failure: str | None = None,
-) -> FinalizeResult:
+) -> ConfirmResult:
     stopped = next((r.stopped_by for r in ran if r.is_interrupted), None)
     missing = sum(result.tracking_pending for result in ran) + pending
-    return FinalizeResult(confirmation, judged, tellings, stopped, missing, failure=failure)
+    return ConfirmResult(confirmation, judged, tellings, stopped, missing, failure=failure)

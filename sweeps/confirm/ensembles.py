@@ -1,4 +1,4 @@
-"""Lets the finalists of finalised sweeps vote: from a home to what `sweeps ensemble` says."""
+"""Lets the finalists of confirmed sweeps vote: from a home to what `sweeps ensemble` says."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def ensemble(
 
     Args:
         home: Where the sweeps lie.
-        infos: One finalised sweep, or several of the same data, which vote together.
+        infos: One confirmed sweep, or several of the same data, which vote together.
         top: How many of the best finalists vote; None: of one sweep any number from two, of several
             the winners, and all.
         source: Names the data where the sweep's experiment does not by itself.
 
     Raises:
-        UsageError: A sweep is not finalised, their data differ, their experiment cannot vote, or
+        UsageError: A sweep is not confirmed, their data differ, their experiment cannot vote, or
             there are not as many finalists.
     """
     confirmed = [_confirmed(home, info) for info in infos]
@@ -83,7 +83,7 @@ def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] 
 def tell_all_voting(
     info: SweepInfo, judged: Judged, classes: NDArray[np.int64] | None
 ) -> list[Telling]:
-    """Return what the vote of all finalists came to, for finalising to say; empty if none can."""
+    """Return what the vote of all finalists came to, for confirming to say; empty if none can."""
     winner = judged.verdict.recommended.finalist.label
     confirmed = [Confirmed(info.name, judged.trainings, winner)]
     bank = None if classes is None else gather(confirmed, judged.blocks, classes)
@@ -105,7 +105,7 @@ def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
     members = bank.members
     count = len(members)
     if count < 2:
-        raise UsageError("one finalist alone cannot vote: finalize with more (--top)")
+        raise UsageError("one finalist alone cannot vote: confirm with more (--top)")
     if top is not None and not 2 <= top <= count:
         raise UsageError(f"--top {top}: {count} different finalists can vote, give 2 to {count}")
     winners = [member for member in members if member.is_winner]
@@ -123,15 +123,15 @@ def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
 
 
 def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
-    finalized = Conclusions(home.store(info.id).folder).finalized()
-    if finalized is None:
-        blocks_experiment(home, info)  # refused where nothing can be finalised
+    confirmed = Conclusions(home.store(info.id).folder).confirmed()
+    if confirmed is None:
+        blocks_experiment(home, info)  # refused where nothing can be confirmed
         raise UsageError(
-            f"sweep {info.name!r} is not finalised, so that nothing of it can vote; first: sweeps "
-            f"finalize {info.name}"
+            f"sweep {info.name!r} is not confirmed, so that nothing of it can vote; first: sweeps "
+            f"confirm {info.name}"
         )
-    trainings = Trainings.read(home.store(finalized.confirmation), finalized.left_out)
-    return Confirmed(info.name, trainings, finalized.winner)
+    trainings = Trainings.read(home.store(confirmed.confirmation), confirmed.left_out)
+    return Confirmed(info.name, trainings, confirmed.winner)
 
 
 def _check_same_data(infos: Sequence[SweepInfo]) -> None:
@@ -158,7 +158,7 @@ def _shared_blocks(confirmed: Sequence[Confirmed]) -> list[int]:
         names = ", ".join(one.name for one in confirmed)
         raise UsageError(
             f"{names}: {len(shared)} blocks are whole for all finalists, {2 * FOLDS} are needed; "
-            "finalize again"
+            "confirm again"
         )
     return shared
 

@@ -73,7 +73,7 @@ def plan_confirmation(
     folder = next(
         f for f in folders if _space_in(f) in ({text} if _tail(f) in begun else {text, None})
     )
-    name = name_for(home, folder, f"{info.name}-final")
+    name = name_for(home, folder, f"{info.name}-confirmation")
     make_folder(folder / LUCK)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
     favourite = next((f for f in trained if f.place == 1), trained[0])
@@ -137,7 +137,7 @@ def other_confirmations(home: Home, info: SweepInfo, confirmation: Confirmation)
 
 
 def _begun(home: Home) -> dict[Path, SweepInfo]:
-    """Return the sweeps made for finalising, by the folder of their space below the records."""
+    """Return the sweeps made for confirming, by the folder of their space below the records."""
     return {
         _tail(Path(info.directory)): info
         for info in home.sweeps()
@@ -161,7 +161,7 @@ def _space_in(folder: Path) -> str | None:
 
 @dataclass(frozen=True)
 class HowToTrain:
-    """What is the same for everything that finalising trains; see `RunOptions`."""
+    """What is the same for everything that confirming trains; see `RunOptions`."""
 
     workers: int | None = None
     tracking_uri: str | None = None
@@ -172,7 +172,7 @@ class HowToTrain:
 
 @dataclass(frozen=True)
 class Ran:
-    """A sweep that was run for finalising, or was whole already.
+    """A sweep that was run for confirming, or was whole already.
 
     Attributes:
         info: The sweep.

@@ -94,7 +94,7 @@ def tell_verdict(about: About, verdict: Verdict) -> Telling:
     )
     columns = ["finalist", "fresh, %", "search", "behind", "95 %", "P", "so"]
     note = (
-        f"From the sweep {about.confirmation}, made by `sweeps finalize` when {name} had "
+        f"From the sweep {about.confirmation}, made by `sweeps confirm` when {name} had "
         f"{about.trials} trials."
     )
     rows = [_row(standing) for standing in verdict.standings]
@@ -280,7 +280,7 @@ def tell_votes(names: Sequence[str], votes: Votes, winners: Sequence[str]) -> Te
     Args:
         names: Of the sweeps.
         votes: Two or more: of each ensemble the soft one, then the hard one.
-        winners: Names of the members that finalising says to take.
+        winners: Names of the members that confirming says to take.
     """
     announced = next(vote for vote in votes.votes if vote.ensemble.is_announced)
     single = votes.single
@@ -294,7 +294,7 @@ def tell_votes(names: Sequence[str], votes: Votes, winners: Sequence[str]) -> Te
     )
     lines = []
     if single.name not in winners:
-        lines.append(f"Finalising says to take {', '.join(winners)}, not the single best.")
+        lines.append(f"Confirming says to take {', '.join(winners)}, not the single best.")
     lines += [
         f"Size is the weights that a prediction needs, time that of training, as multiples of what "
         f"{single.name} has: {single.parameters:.0f} weights, "
@@ -305,11 +305,11 @@ def tell_votes(names: Sequence[str], votes: Votes, winners: Sequence[str]) -> Te
         "No block evaluates on V0, which chose the finalists in the search. But who of them is the "
         "single best, a winner or among the top was seen on these same blocks, so that their "
         "figures are a little too good; that of all finalists owes nothing to it. The test part "
-        "asks without such a choice (sweeps finalize --test).",
+        "asks without such a choice (sweeps confirm --test).",
         "On a block all are trained under one seed and on the same images: networks of one shape "
         "start from the same weights, and differ less than an ensemble's members could.",
     ]
-    note = "Made from the logits that finalising kept; nothing was trained, no test part read."
+    note = "Made from the logits that confirming kept; nothing was trained, no test part read."
     return Telling("ensembles", "Votes on fresh blocks", lead, COLUMNS, rows, lines, note)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sweeps.capabilities import TestPart
 from sweeps.confirm.access_log import AccessLog
-from sweeps.confirm.confirm import FinalizeResult
+from sweeps.confirm.confirm import ConfirmResult
 from sweeps.confirm.planning import HowToTrain
 from sweeps.confirm.sections import VOTE_QUESTIONS, tell_reading, tell_reading_votes
 from sweeps.errors import UsageError
@@ -32,16 +32,16 @@ EARLIER_QUESTIONS: Final = (QUESTIONS[:3],)
 
 
 @dataclass(frozen=True)
-class FinalizedSweep:
-    """A sweep that was finalised and is to be tested.
+class ConfirmedSweep:
+    """A sweep that was confirmed and is to be tested.
 
     Attributes:
         info: The sweep.
-        result: What finalising said.
+        result: What confirming said.
     """
 
     info: SweepInfo
-    result: FinalizeResult
+    result: ConfirmResult
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Tested:
 
 
 def read_test(
-    home: Home, finalized: Sequence[FinalizedSweep], how: HowToTrain, again: str = ""
+    home: Home, confirmed: Sequence[ConfirmedSweep], how: HowToTrain, again: str = ""
 ) -> Tested:
     """Score what was chosen on the test part, and keep what that says beside each sweep.
 
@@ -70,16 +70,16 @@ def read_test(
 
     Args:
         home: Where the sweeps lie.
-        finalized: Sweeps of the same data, each with a whole confirmation.
+        confirmed: Sweeps of the same data, each with a whole confirmation.
         how: Names the data and the store of runs.
         again: Why it is read again, if it was read.
 
     Raises:
         UsageError: There is no test part, weights are gone, or it was read before.
     """
-    check_one_part([one.info for one in finalized])
-    experiment, part = _test_part(home, finalized, how.data)
-    entries = [entry for one in finalized for entry in _entries(home, one)]
+    check_one_part([one.info for one in confirmed])
+    experiment, part = _test_part(home, confirmed, how.data)
+    entries = [entry for one in confirmed for entry in _entries(home, one)]
     access_log = AccessLog(home, part.digest)
     reading = access_log.freeze(entries, QUESTIONS, again, earlier=EARLIER_QUESTIONS)
     if access_log.scores(reading) is None:
@@ -129,11 +129,11 @@ def check_one_part(infos: Sequence[SweepInfo]) -> None:
 
 
 def _test_part(
-    home: Home, finalized: Sequence[FinalizedSweep], source: str | None
+    home: Home, confirmed: Sequence[ConfirmedSweep], source: str | None
 ) -> tuple[Any, TestPart]:
-    first = finalized[0]
+    first = confirmed[0]
     confirmation = first.result.confirmation
-    assert confirmation is not None  # of what was finalised
+    assert confirmation is not None  # of what was confirmed
     folder = experiment_folder(first.info, home.records)
     experiment: Any = load_experiment(confirmation.experiment, folder)
     has_one = hasattr(experiment, "test_part") and hasattr(experiment, "logits")
@@ -145,9 +145,9 @@ def _test_part(
     return experiment, part
 
 
-def _entries(home: Home, one: FinalizedSweep) -> Iterator[Entry]:
+def _entries(home: Home, one: ConfirmedSweep) -> Iterator[Entry]:
     judged = one.result.judged
-    assert judged is not None  # of what was finalised
+    assert judged is not None  # of what was confirmed
     verdict = judged.verdict
     chosen = {
         "winner": verdict.recommended,
@@ -159,10 +159,10 @@ def _entries(home: Home, one: FinalizedSweep) -> Iterator[Entry]:
             label = standing.finalist.label
             records = judged.trainings.of(label, judged.blocks)
             yield _entry(one.info, role, label, judged.trainings.store, records)
-    finalized = Conclusions(home.store(one.info.id).folder).finalized()
-    if finalized is not None and finalized.trained_in != finalized.confirmation:
-        store = home.store(finalized.trained_in)
-        yield _entry(one.info, CHAMPION, finalized.winner, store, [store.read(finalized.champion)])
+    confirmed = Conclusions(home.store(one.info.id).folder).confirmed()
+    if confirmed is not None and confirmed.trained_in != confirmed.confirmation:
+        store = home.store(confirmed.trained_in)
+        yield _entry(one.info, CHAMPION, confirmed.winner, store, [store.read(confirmed.champion)])
 
 
 def _entry(

@@ -98,7 +98,7 @@ class Confirmed:
     Attributes:
         name: Of the sweep.
         trainings: Of its confirmation.
-        winner: Label of the finalist that finalising says to take.
+        winner: Label of the finalist that confirming says to take.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Member:
 
     Attributes:
         name: Its label; of several sweeps, `mlp:trial-17`.
-        is_winner: Whether finalising says to take it.
+        is_winner: Whether confirming says to take it.
         correct: (blocks, n) whether an image was recognised; not where there is none.
         logits: (blocks, n, classes).
         parameters: Number of weights.
@@ -184,7 +184,7 @@ def gather(
             key = hashlib.sha256(member.logits.tobytes()).hexdigest()
             if key not in found or (member.is_winner and not found[key].is_winner):
                 found[key] = member
-    assert images is not None  # a sweep that was finalised has finalists
+    assert images is not None  # a sweep that was confirmed has finalists
     members = sorted(found.values(), key=lambda member: -float(member.correct.mean()))
     return Bank(members, images, np.where(images == NO_IMAGE, -1, classes[images]))
 

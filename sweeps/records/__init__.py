@@ -9,7 +9,7 @@ lost is rebuilt from records. MLflow is a projection. A record that is torn or a
 `<name>.record.torn`, and its trial runs again.
 
 A confirmation is a sweep of its own, whose space lies in the folder of the sweep it confirms. What
-it came to (`finalized.json`) and what readings of the test part said (`tested-*.json`,
+it came to (`confirmation.json`) and what readings of the test part said (`tested-*.json`,
 `voted-*.json`) lie beside the records, made from records and stored logits. A reading is a frozen
 list (`test/<digest>/N.json`), which counts from the moment it is written, and the scores that
 follow.
@@ -20,7 +20,7 @@ from sweeps.records.conclusions import (
     BLOCK,
     FINALIST,
     Conclusions,
-    Finalized,
+    ConfirmationRecord,
     Telling,
     confirmed_by,
     is_finalist,
@@ -58,11 +58,11 @@ __all__ = [
     "Checked",
     "CodeHistory",
     "Conclusions",
+    "ConfirmationRecord",
     "DamagedFileError",
     "DamagedRecordWarning",
     "Ending",
     "ExperimentCode",
-    "Finalized",
     "Foreign",
     "Generation",
     "Hunch",

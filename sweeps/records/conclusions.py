@@ -1,4 +1,4 @@
-"""Keeps what finalising said of a sweep beside its records, for reports and MLflow to show.
+"""Keeps what confirming said of a sweep beside its records, for reports and MLflow to show.
 
 Made from the records of other sweeps (its confirmations): the same command makes it again.
 """
@@ -30,17 +30,17 @@ from sweeps.records.schema import (
 )
 from sweeps.workspace.files import write_atomically
 
-FILE: Final = "finalized.json"
+FILE: Final = "confirmation.json"
 FINALIST, BLOCK = "finalist", "block"
 """What the space of a confirmation varies: whom it trains, and on which fresh block."""
 _TESTED: Final = "tested-*.json"
 _VOTED: Final = "voted-*.json"
 _REMEDY: Final = (
-    "`sweeps doctor --fix` puts it aside; `sweeps finalize` with --top and --blocks as before then "
+    "`sweeps doctor --fix` puts it aside; `sweeps confirm` with --top and --blocks as before then "
     "makes it again, and trains nothing twice"
 )
 _TESTED_REMEDY: Final = (
-    "`sweeps doctor --fix` puts it aside; `sweeps finalize --test` makes it again from what was "
+    "`sweeps doctor --fix` puts it aside; `sweeps confirm --test` makes it again from what was "
     "scored"
 )
 SWEEP_ID: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
@@ -71,7 +71,7 @@ class Telling:
 
 
 @dataclass(frozen=True)
-class Finalized:
+class ConfirmationRecord:
     """What a confirmation came to.
 
     Attributes:
@@ -126,13 +126,13 @@ class Conclusions:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def finalized(self) -> Finalized | None:
+    def confirmed(self) -> ConfirmationRecord | None:
         """Return what the newest confirmation came to; None without one, or if that was deleted.
 
         Raises:
             RecordError: That is damaged.
         """
-        found = read_document(self._folder / FILE, partial(shaped, Finalized), _REMEDY)
+        found = read_document(self._folder / FILE, partial(shaped, ConfirmationRecord), _REMEDY)
         for name in (found.confirmation, found.trained_in) if found else ():
             if not SWEEP_ID.fullmatch(name):  # it may have come with an archive
                 problem = f"{name!r} is no sweep's id"
@@ -141,13 +141,13 @@ class Conclusions:
             return None
         return found
 
-    def keep(self, finalized: Finalized) -> None:
+    def keep(self, confirmed: ConfirmationRecord) -> None:
         """Keep what a confirmation came to, in place of an earlier one's.
 
         Raises:
             StoreError: It cannot be written.
         """
-        self._write(FILE, dataclasses.asdict(finalized))
+        self._write(FILE, dataclasses.asdict(confirmed))
 
     def keep_tested(self, reading: str, telling: Telling, votes: Telling | None = None) -> None:
         """Keep what one reading of a test part said of the sweep.
@@ -170,13 +170,13 @@ class Conclusions:
         Args:
             report: Told of each damaged file, which is left out.
         """
-        finalized = heard(self.finalized, report)
+        confirmed = heard(self.confirmed, report)
         tested = [told for read in self._tested() if (told := heard(read, report)) is not None]
-        return [*(finalized.tellings if finalized else ()), *tested]
+        return [*(confirmed.tellings if confirmed else ()), *tested]
 
     def readers(self) -> list[Callable[[], object]]:
         """Return what reads each of the files; one that is damaged is an error of its reader."""
-        return [self.finalized, *self._tested()]
+        return [self.confirmed, *self._tested()]
 
     def _tested(self) -> Iterator[Callable[[], Telling | None]]:
         paths = [path for kind in (_TESTED, _VOTED) for path in listed(self._folder, kind)]

@@ -25,7 +25,7 @@ StoredSpace = Annotated[
     Members(
         {
             "name": str, "experiment": str, "fixed": _Facts,
-            "defaults": Annotated[_Facts, Members({"finalize": _Facts | None})],
+            "defaults": Annotated[_Facts, Members({"confirm": _Facts | None})],
             "body": Annotated[_Facts, Members({"parameters": tuple[_Parameter, ...]})],
         }
     ),

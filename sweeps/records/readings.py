@@ -45,7 +45,7 @@ _LIST_REMEDY: Final = (
     "reading all the same"
 )
 _SCORES_REMEDY: Final = (
-    "`sweeps doctor --fix` puts them aside; `sweeps finalize --test` of the same sweeps scores the "
+    "`sweeps doctor --fix` puts them aside; `sweeps confirm --test` of the same sweeps scores the "
     "same list again, as the same reading"
 )
 

@@ -258,7 +258,7 @@ def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> Renderabl
 
     Args:
         summary: Of the sweep.
-        tellings: What finalising said of it, if it was.
+        tellings: What confirming said of it, if it was.
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
     parts += [Text(f"{told.title}: {told.lead}") for told in tellings]

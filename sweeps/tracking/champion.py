@@ -1,6 +1,6 @@
 """A sweep's champion in MLflow's registry: one registered model a sweep, one version a champion.
 
-Until the sweep is finalised it is the best trial, and provisional; then a training of the winner.
+Until the sweep is confirmed it is the best trial, and provisional; then a training of the winner.
 
 The model's files lie in the run of its trial, under a fixed name: `log_model` would invent an id
 for each try. A version is known by the digest of the trial's record, the alias is the last word:

@@ -260,7 +260,7 @@ def end_parent(
     data, lacking = read_whole(store, info, again, records)
     told = "".join(map(render_telling, data.tellings))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
-    finalized = heard(Conclusions(store.folder).finalized)
+    confirmed = heard(Conclusions(store.folder).confirmed)
     noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)
     rows = slot_rows(records)
     table = io.StringIO(newline="")
@@ -281,7 +281,7 @@ def end_parent(
     projection.finish_sweep(
         info,
         ending.status,
-        {**end.tags, **TABLE_TAGS, **({"winner": finalized.winner} if finalized else {})},
+        {**end.tags, **TABLE_TAGS, **({"winner": confirmed.winner} if confirmed else {})},
         projection.arrange(info, describe),
         best=end.best,
         files=files,

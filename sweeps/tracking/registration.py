@@ -82,7 +82,7 @@ def _is_baseline(record: Record) -> bool:
     return record.origin.startswith("baseline ") or named.startswith("baseline")
 
 
-# Which model MLflow's registry gets: the best trial's, until a sweep is finalised.
+# Which model MLflow's registry gets: the best trial's, until a sweep is confirmed.
 
 
 def project_champion(
@@ -126,7 +126,7 @@ def find_champion(
     again: PreparedAgain,
     report: Report = warn,
 ) -> Champion | None:
-    """Return the winner's training on block 0 of a finalised sweep, the best trial of another one.
+    """Return the winner's training on block 0 of a confirmed sweep, the best trial of another one.
 
     None if no trial is complete, several objectives count, or the sweep only confirms another one;
     also if what a confirmation chose is damaged: then whatever is registered stays.
@@ -160,14 +160,14 @@ def _confirmed(store: RecordStore, source: str | None, report: Report) -> Champi
     Raises:
         RecordError: That, or the record of its training, is damaged.
     """
-    finalized = Conclusions(store.folder).finalized()
-    if finalized is None:
+    confirmed = Conclusions(store.folder).confirmed()
+    if confirmed is None:
         return None
-    trainings = RecordStore(store.folder.parent / finalized.trained_in)
+    trainings = RecordStore(store.folder.parent / confirmed.trained_in)
     info = trainings.info()
     if info is None:
         return None
-    record = trainings.read(finalized.champion)
+    record = trainings.read(confirmed.champion)
     load = partial(recorded_experiment, info, store.folder.parent)
     again = PreparedAgain(load, source=source)
     champion = _champion(trainings, info, record, again, report)

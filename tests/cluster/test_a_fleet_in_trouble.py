@@ -16,7 +16,7 @@ WHOLE = 40
 """Trials of the whole form; `.ci/run` runs a shorter one."""
 TRIALS = int(os.environ.get("CLUSTER_TRIALS", WHOLE))
 AWAY_SECONDS = 10.0
-OPTIONS = ("--trials", str(TRIALS), "--ask-ahead", "8", "--no-finalize")
+OPTIONS = ("--trials", str(TRIALS), "--ask-ahead", "8", "--no-confirm")
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 

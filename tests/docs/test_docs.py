@@ -46,7 +46,7 @@ def test_every_command_of_the_readme_works_with_a_tenth_of_its_trials(folder, wa
     # confirmation, which is a hundred trainings, by tests/sweeps/confirm/, what `sweeps init`
     # writes by tests/sweeps/cli/test_init.py.
     elsewhere = re.compile(
-        r"^(make|python3 -m venv|pip|sweeps (ui|finalize|ensemble)|digitexp explore"
+        r"^(make|python3 -m venv|pip|sweeps (ui|confirm|ensemble)|digitexp explore"
         r"|cd mine && sweeps run)\b.*$",
         re.MULTILINE,
     )
@@ -61,7 +61,7 @@ def type_all(blocks, folder, warm):
     script = f'set -eux\npython() {{ {sys.executable} "$@"; }}\n{warm.functions()}'
     typed = "\n".join(blocks)
     # The same trials; workers, each of which imports TensorFlow anew, are tested elsewhere.
-    sweeping = r"^((cd \S+ && )?sweeps (run|finalize) (?!.*--workers)[^#\n]*)"
+    sweeping = r"^((cd \S+ && )?sweeps (run|confirm) (?!.*--workers)[^#\n]*)"
     typed = re.sub(sweeping, r"\1 --workers 0 ", typed, flags=re.M)
     ran = subprocess.run(
         ["bash", "-c", script + typed],

@@ -61,7 +61,7 @@ def test_from_the_plan_to_a_model_of_ones_own(tmp_path):
     running.communicate(timeout=60)
     assert running.returncode == 130
 
-    out, err = me.type("run", "mlp", "--no-finalize")
+    out, err = me.type("run", "mlp", "--no-confirm")
     print(f"{time.monotonic() - began:5.1f} s  for 20 trials, Ctrl-C and resumption included")
     assert re.search(r"\b(\d+) of 20 trials done", err)
     assert 8 <= int(re.search(r"\b(\d+) of 20 trials done", err)[1]) < 20

@@ -105,7 +105,7 @@ def test_notes_and_verdict_are_shown(home, expected, tmp_path):
         assert command(home, "note", name) == notes
     command(home, "report", "digits", "--output", tmp_path / "digits.html")
     page = (tmp_path / "digits.html").read_text(encoding="utf-8")
-    assert expected["finalized"]["recommended"] in page
+    assert expected["confirmed"]["recommended"] in page
     assert sweeps.load("digits", home).champion().params["finalist"] == "trial-7"
 
 
@@ -137,7 +137,7 @@ def test_damaged_weights_of_the_champion_are_said_where_they_are_needed(home):
 
 def flip_a_bit_of_the_champions(home, kind):
     info = sweeps.load("digits", home).info
-    chosen = Conclusions(Home.resolve(home).store(info.id).folder).finalized()
+    chosen = Conclusions(Home.resolve(home).store(info.id).folder).confirmed()
     file = home / "records" / chosen.trained_in / f"{chosen.champion}.{kind}"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

@@ -231,7 +231,7 @@ def _next_steps(data: SweepData, front: Sequence[OnFront]) -> Code:
     return Code("\n".join(commands), "What to do next")
 
 
-# The conclusions of finalising as sections: verdict on fresh blocks, luck, readings of the test.
+# The conclusions of confirming as sections: verdict on fresh blocks, luck, readings of the test.
 
 
 def telling_section(telling: Telling) -> Section:

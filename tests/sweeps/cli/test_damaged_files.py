@@ -11,7 +11,7 @@ import sweeps
 from sweeps.cli import app
 from sweeps.confirm.access_log import TrialQueue
 from sweeps.home import Home
-from sweeps.records import Conclusions, Finalized, Hunches, Notes, Telling, put_aside
+from sweeps.records import Conclusions, ConfirmationRecord, Hunches, Notes, Telling, put_aside
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 
 DIGEST = "ab" * 32
@@ -40,8 +40,8 @@ READERS = {
     "asked": ["best toy", "list", "report toy"],
     "ending.json": ["report toy", "sync toy"],
     "notes.json": ["note toy", "note toy 1 new", "share toy toy.sweep", "sync toy"],
-    "finalized.json": [
-        "best toy", "examine toy --finalists", "ensemble toy", "finalize toy", "report toy",
+    "confirmation.json": [
+        "best toy", "examine toy --finalists", "ensemble toy", "confirm toy", "report toy",
         "sync toy",
     ],
     "tested-abababab-1.json": ["best toy", "report toy"],
@@ -66,7 +66,7 @@ class Hurt:
         (folder / "hunch-0001.slot").write_text("7\n")
         conclusions = Conclusions(folder)
         where = self.info.id, self.info.id, "0001-1"
-        conclusions.keep(Finalized(*where, "trial-1", [TELLING], 2, 8))
+        conclusions.keep(ConfirmationRecord(*where, "trial-1", [TELLING], 2, 8))
         conclusions.keep_tested("abababab-1", TELLING, TELLING)
 
     def path(self, name):

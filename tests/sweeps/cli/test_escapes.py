@@ -38,7 +38,7 @@ COMMANDS = [
     ["report", "toy"],
     ["replay", "toy", "0"],
     ["retry", "toy", "--workers", "0"],
-    ["finalize", "toy"],
+    ["confirm", "toy"],
     ["note", "toy"],
     ["note", "toy", "0"],
     ["status"],

@@ -38,7 +38,7 @@ def run(make_home, tmp_path):
 
 @pytest.fixture
 def confirmation(run):
-    return run(CONFIRMING, "nets-final", "20250101-ab12cd34/finalists-1")
+    return run(CONFIRMING, "nets-confirmation", "20250101-ab12cd34/finalists-1")
 
 
 def written(folder):
@@ -64,13 +64,13 @@ def test_another_trial_into_a_folder_of_ones_own_as_json(run, call, tmp_path):
 
 
 def test_by_the_name_of_a_confirmation_every_finalist_is_examined(confirmation, call, tmp_path):
-    result = call("nets-final")
+    result = call("nets-confirmation")
     assert result.exit_code == 0, result.output
     labels = {"trial-7", "baseline-first"}
     names = {f"{label}/{file}" for label in labels for file in FILES}
-    assert written(tmp_path / "nets-final-evaluation") == names
+    assert written(tmp_path / "nets-confirmation-evaluation") == names
     assert "second paragraph" not in result.stdout
-    again = json.loads(call("nets-final", "--finalists", "--json").stdout)
+    again = json.loads(call("nets-confirmation", "--finalists", "--json").stdout)
     assert {one["label"] for one in again["trials"]} == labels
     rows = {row.slot: row for row in confirmation.rows()}
     assert all(rows[one["trial"]].params["block"] == 0 for one in again["trials"])
@@ -78,7 +78,9 @@ def test_by_the_name_of_a_confirmation_every_finalist_is_examined(confirmation, 
 
 def test_one_training_of_a_confirmation_may_be_named(confirmation, call):
     other = next(row.slot for row in confirmation.rows() if row.params["block"] == 1)
-    assert call("nets-final", other).stdout.startswith(f"trial {other} of nets-final\n")
+    assert call("nets-confirmation", other).stdout.startswith(
+        f"trial {other} of nets-confirmation\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_one_training_of_a_confirmation_may_be_named(confirmation, call):
     [
         (["nets", 9], "has no trial 9 with an outcome"),
         (["nets", 1, "--finalists"], "--finalists or trial 1: give one of them"),
-        (["nets", "--finalists"], "first: sweeps finalize nets"),
+        (["nets", "--finalists"], "first: sweeps confirm nets"),
         (["nets", "--data", "other"], "was trained on other data (toy, digest abababababab)"),
         (["nets", "--data", "nothing"], "its data: data 'nothing'"),
         (["net"], "did you mean 'nets'"),

@@ -104,7 +104,7 @@ def test_best_and_trials_and_list_tell_the_front(call, swept):
 @pytest.mark.parametrize(
     "words",
     [
-        ("finalize",),
+        ("confirm",),
         pytest.param(("export", "folder"), marks=pytest.mark.nightly),
         pytest.param(("try", "--like", "best"), marks=pytest.mark.nightly),
     ],
@@ -180,11 +180,11 @@ def test_a_mistake_in_the_list_is_one_line_with_its_place(call, old, new, expect
     assert "trading.yaml:6: objective.1." in line
 
 
-def test_a_space_that_is_finalised_by_itself_needs_one_objective(call):
-    call.file.write_text(TRADING.replace("ask_ahead: 4", "ask_ahead: 4, finalize: {}"))
+def test_a_space_that_is_confirmed_by_itself_needs_one_objective(call):
+    call.file.write_text(TRADING.replace("ask_ahead: 4", "ask_ahead: 4, confirm: {}"))
     result = call("plan", "TRADING")
     assert result.exit_code == 2
-    assert "defaults.finalize: several objectives leave no best trial" in result.stderr
+    assert "defaults.confirm: several objectives leave no best trial" in result.stderr
 
 
 @pytest.mark.parametrize("lacking", ["score", "cost"])

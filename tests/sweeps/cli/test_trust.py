@@ -36,7 +36,7 @@ RUNS_IT = [
     ["replay", "NAME", "0"],
     ["export", "NAME", "OUT", "--trial", "0"],
     ["examine", "NAME", "0", "--output", "OUT"],
-    ["finalize", "NAME"],
+    ["confirm", "NAME"],
     ["try", "NAME", "x=0.5"],
 ]
 READS_IT = [
@@ -227,7 +227,7 @@ def test_a_conclusion_never_leads_out_of_the_home(finished_toy, call, tmp_path, 
         "confirmation": "20261127-1a2b3c4d", "trained_in": trained_in, "champion": "0000-1",
         "winner": "trial 0", "tellings": [],
     }  # fmt: skip
-    resealed(tmp_path / "toy.sweep", "finalized.json", lambda d: d.update(conclusion))
+    resealed(tmp_path / "toy.sweep", "confirmation.json", lambda d: d.update(conclusion))
     result = call("import", tmp_path / "toy.sweep", home="elsewhere")
     assert (result.exit_code, "is no sweep's id" in result.stderr) == (2, True)
 

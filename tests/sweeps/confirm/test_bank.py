@@ -13,7 +13,7 @@ from sweeps.confirm.votes import Confirmed, gather
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialSpec
 from sweeps.home import Home
-from sweeps.records import Conclusions, Finalized
+from sweeps.records import Conclusions, ConfirmationRecord
 from tests.sweeps.factories import make_info, make_record
 from tests.sweeps.voting_experiment import LABELS, experiment
 
@@ -27,7 +27,7 @@ def as_it_is(arrays):
 
 
 def trained(home, name, blocks=8, missing=(), change=as_it_is):
-    """Return a sweep with the real trainings of its finalists on blocks, as finalising leaves it.
+    """Return a sweep with the real trainings of its finalists on blocks, as confirming leaves it.
 
     Args:
         home: Where it goes.
@@ -39,7 +39,7 @@ def trained(home, name, blocks=8, missing=(), change=as_it_is):
     number = sum(name.encode())
     ids = [f"20250101-{number:08x}", f"20250102-{number:08x}"]
     data = {**make_info().data, "digest": DATA.digest, "split_digest": DATA.split_digest}
-    for id_, called in zip(ids, (name, f"{name}-final"), strict=True):
+    for id_, called in zip(ids, (name, f"{name}-confirmation"), strict=True):
         home.store(id_).create(make_info(id=id_, name=called, experiment=EXPERIMENT, data=data))
     store = home.store(ids[1])
     for block in range(blocks):
@@ -56,14 +56,14 @@ def trained(home, name, blocks=8, missing=(), change=as_it_is):
             )
             params = {"block": block, "finalist": label}
             store.write(make_record(slot, spec=spec, params=params, result=result))
-    finalized = Finalized(ids[1], ids[1], "0000-1", "trial-1", [], 2, blocks)
-    Conclusions(home.store(ids[0]).folder).keep(finalized)
+    confirmed = ConfirmationRecord(ids[1], ids[1], "0000-1", "trial-1", [], 2, blocks)
+    Conclusions(home.store(ids[0]).folder).keep(confirmed)
     return home.get(name)
 
 
 def confirmed(home, info):
-    finalized = Conclusions(home.store(info.id).folder).finalized()
-    return Confirmed(info.name, Trainings.read(home.store(finalized.confirmation)), "trial-1")
+    confirmed = Conclusions(home.store(info.id).folder).confirmed()
+    return Confirmed(info.name, Trainings.read(home.store(confirmed.confirmation)), "trial-1")
 
 
 @pytest.fixture

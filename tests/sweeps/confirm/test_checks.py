@@ -70,7 +70,7 @@ def own(tmp_path):
         file = tmp_path / "own.yaml"
         file.write_text(
             space.replace("tests.sweeps.voting_experiment:", f"{module}:").replace(
-                "trials: 5", "trials: 15, finalize: {blocks: 8}"
+                "trials: 5", "trials: 15, confirm: {blocks: 8}"
             )
         )
         return file
@@ -83,8 +83,8 @@ def run(*words):
 
 
 @pytest.mark.parametrize(("changed", "said"), LACKING.values(), ids=LACKING)
-@pytest.mark.parametrize("asked", [["--finalize"], []])
-def test_it_is_refused_before_a_sweep_that_is_to_be_finalised(own, tmp_path, changed, said, asked):
+@pytest.mark.parametrize("asked", [["--confirm"], []])
+def test_it_is_refused_before_a_sweep_that_is_to_be_confirmed(own, tmp_path, changed, said, asked):
     space = own(changed)
     result = run("run", space, *asked, "--workers", 0, "--home", tmp_path / "home")
     assert (result.exit_code, result.stdout) == (2, ""), result.output
@@ -101,37 +101,37 @@ def test_it_is_refused_before_a_sweep_that_is_to_be_finalised(own, tmp_path, cha
          "parameters:\n  x: {type: float, low: -1, high: 1}\n", "has no fresh blocks"),
         ("experiment: tests.sweeps.trading_experiment:experiment\n"
          "objective: [{metric: score, direction: maximize}, {metric: cost, direction: minimize}]\n"
-         "parameters:\n  x: {type: float, low: 0, high: 1}\n", "--finalize: several objectives"),
+         "parameters:\n  x: {type: float, low: 0, high: 1}\n", "--confirm: several objectives"),
         ("command: python none.py {x}\nobjective: {metric: score, direction: maximize}\n"
          "parameters:\n  x: {type: float, low: -1, high: 1}\n", "a script has no fresh blocks"),
     ],
 )  # fmt: skip
-def test_finalize_of_what_has_no_blocks_or_no_best_is_refused(tmp_path, space, said):
+def test_confirm_of_what_has_no_blocks_or_no_best_is_refused(tmp_path, space, said):
     (tmp_path / "none.py").write_text("")
     (tmp_path / "own.yaml").write_text(space)
-    result = run("run", tmp_path / "own.yaml", "--finalize", "--home", tmp_path / "home")
+    result = run("run", tmp_path / "own.yaml", "--confirm", "--home", tmp_path / "home")
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert said in result.stderr
     assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.slow
-def test_what_finalize_asks_of_blocks_is_looked_for_before_a_training(own, tmp_path, make_home):
+def test_what_confirm_asks_of_blocks_is_looked_for_before_a_training(own, tmp_path, make_home):
     home = ("--workers", 0, "--home", make_home())
     space = own("parameters = {n: p for n, p in Base.parameters.items() if 'split' not in n}\n"
                 "    metrics = {'block_accuracy': Base.metrics['block_accuracy']}")  # fmt: skip
     ran = run("run", space, "--trials", 4, "--name", "one", *home)
     assert ran.exit_code == 0, ran.output
-    refused = run("finalize", "one", "--refit", "--blocks", 8, *home)
+    refused = run("confirm", "one", "--refit", "--blocks", 8, *home)
     assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
     assert "lacks the metric 'epochs' (minimize)" in refused.stderr
     assert not list((tmp_path / "home" / "records").glob("*/finalists-*"))
     # It cannot train on the search's own split: the luck of the best is told without its parts.
-    told = run("finalize", "one", "--top", 2, "--blocks", 8, *home)
+    told = run("confirm", "one", "--top", 2, "--blocks", 8, *home)
     assert told.exit_code == 0, told.output
     assert "The best of the search" in told.stdout
     assert "its seed" not in told.stdout
-    assert [info.name for info in Home(tmp_path / "home").sweeps()] == ["one", "one-final"]
+    assert [info.name for info in Home(tmp_path / "home").sweeps()] == ["one", "one-confirmation"]
 
 
 KEEPS = """def train(self, spec, data, on_epoch):
@@ -167,7 +167,7 @@ WRONG = {
 @pytest.mark.parametrize(("wrong", "said"), WRONG.values(), ids=WRONG)
 def test_what_its_trainings_keep_is_looked_at_before_the_search(own, tmp_path, wrong, said):
     space = own(KEEPS.format(wrong=wrong))
-    result = run("run", space, "--finalize", "--workers", 0, "--home", tmp_path / "home")
+    result = run("run", space, "--confirm", "--workers", 0, "--home", tmp_path / "home")
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert said in result.stderr
     assert re.search(r"experiment 'own_blocks_\d+:on_blocks', tried", result.stderr)
@@ -183,7 +183,7 @@ def test_what_its_trainings_keep_is_looked_at_before_the_finalists_are_trained(
     wrong, said = WRONG["counted anew in each block"]
     space = own(KEEPS.format(wrong=wrong))
     assert run("run", space, "--trials", 4, "--name", "one", "--workers", 0, *home).exit_code == 0
-    refused = run("finalize", "one", "--blocks", 8, "--workers", 1, *home)
+    refused = run("confirm", "one", "--blocks", 8, "--workers", 1, *home)
     assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
     assert said in refused.stderr
     assert [info.name for info in Home(tmp_path / "home").sweeps()] == ["one"]
@@ -211,7 +211,7 @@ def test_trainings_that_fail_otherwise_than_by_a_mistake_keep_nobody_from_search
     own, tmp_path, make_home
 ):
     space = own(KEEPS.format(wrong="raise RuntimeError('no luck today')"))
-    words = ("--trials", 4, "--finalize", "--workers", 0, "--home", make_home())
+    words = ("--trials", 4, "--confirm", "--workers", 0, "--home", make_home())
     result = run("run", space, *words)
     assert result.exit_code == 1, result.output
     assert "was tried on block 0, and failed: RuntimeError: no luck today" in result.stderr
@@ -237,13 +237,13 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
     text = "import numpy as np\nfrom dataclasses import replace\n" + module.read_text()
     module.write_text(text)
     assert run("run", space, "--trials", 4, "--name", "one", *home).exit_code == 0
-    words = ("finalize", "one", "--top", 2, "--blocks", 8, *home)
+    words = ("confirm", "one", "--top", 2, "--blocks", 8, *home)
     failed = run(*words)
     assert failed.exit_code == 2, failed.output
     assert "`calibration_terms`" in failed.stderr
     assert "has no attribute 'missing'" in failed.stderr
     assert f"{module.name}, line " in failed.stderr
-    assert "its trainings are kept (sweep 'one-final')" in failed.stderr
+    assert "its trainings are kept (sweep 'one-confirmation')" in failed.stderr
     trained = sorted(str(path) for path in (tmp_path / "home" / "records").glob("*/*.record"))
 
     module.write_text(text.replace("results[0].missing", "None"))
@@ -254,7 +254,7 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
     assert "COMPLETE" not in told.stdout, "nothing was trained"
     assert trained == sorted(map(str, (tmp_path / "home" / "records").glob("*/*.record")))
     votes = json.loads(run("ensemble", "one", "--json", *home[2:]).stdout)
-    found = sweeps.load("one-final", tmp_path / "home")
+    found = sweeps.load("one-confirmation", tmp_path / "home")
     store = found.home.store(found.info.id)
     kept = [store.read(record.spec.key) for record in store.read_all()]
     assert {len(record.result.arrays["block_images"]) for record in kept} == {59, 60}
@@ -270,11 +270,11 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
 def test_an_edited_experiment_trains_no_finalist_beside_others(own, tmp_path, make_home):
     home = ("--workers", 0, "--home", make_home())
     assert run("run", own(), "--trials", 4, "--name", "one", *home).exit_code == 0
-    assert run("finalize", "one", "--top", 1, "--blocks", 8, *home).exit_code == 0
+    assert run("confirm", "one", "--top", 1, "--blocks", 8, *home).exit_code == 0
     module = next(tmp_path.glob("own_blocks_*.py"))
     module.write_text(module.read_text() + "# edited\n")
-    assert run("finalize", "one", *home).exit_code == 0, "all of it is there"
-    refused = run("finalize", "one", "--top", 2, *home)
+    assert run("confirm", "one", *home).exit_code == 0, "all of it is there"
+    refused = run("confirm", "one", "--top", 2, *home)
     assert (refused.exit_code, "other code" in refused.stderr) == (2, True), refused.output
-    declared = run("finalize", "one", "--top", 2, "--same-code", *home)
+    declared = run("confirm", "one", "--top", 2, "--same-code", *home)
     assert declared.exit_code == 0, declared.output

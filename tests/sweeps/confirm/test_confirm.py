@@ -1,4 +1,4 @@
-"""`sweeps finalize` of sweeps that are running, or begin to: real processes, answers drawn."""
+"""`sweeps confirm` of sweeps that are running, or begin to: real processes, answers drawn."""
 
 from __future__ import annotations
 
@@ -52,29 +52,27 @@ def test_a_sweep_that_still_runs_is_refused_and_goes_on_undisturbed(words, make_
     running.signal(signal.SIGSTOP)  # as long as this takes, it has not ended
     # Behind one that is whole, too: that is not trained for hours before the refusal.
     refused = [
-        CliRunner().invoke(app, ["finalize", *names, *FINALIZE, "--home", str(home.path)])
+        CliRunner().invoke(app, ["confirm", *names, *FINALIZE, "--home", str(home.path)])
         for names in (["one"], ["done", "one"])
     ]
     running.signal(signal.SIGCONT)
     for result in refused:
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr == "error: sweep 'one' is running: finalize it when it has ended\n"
+        assert result.stderr == "error: sweep 'one' is running: confirm it when it has ended\n"
     assert running.wait() == 0, running.stderr()
     assert [row.state for row in sweeps.load("one", home.path).rows()] == ["COMPLETE"] * 5
     assert [info.name for info in home.sweeps()] == ["done", "one"]
     assert not list(home.records.glob("*/finalists-*"))
 
 
-def test_a_sweep_that_is_taken_up_while_it_is_finalised_keeps_its_verdict(words, make_home):
+def test_a_sweep_that_is_taken_up_while_it_is_confirmed_keeps_its_verdict(words, make_home):
     assert Launched(words("one")).wait() == 0
     home = Home(make_home())
     folder = home.store(home.get("one").id).folder
-    finalizing = Launched(
-        ["finalize", "one", *FINALIZE, "--home", str(make_home())], hears_all=True
-    )
-    until((folder / "finalists-1" / "space.yaml").exists, finalizing)
+    confirming = Launched(["confirm", "one", *FINALIZE, "--home", str(make_home())], hears_all=True)
+    until((folder / "finalists-1" / "space.yaml").exists, confirming)
     with SweepLock(folder / "lock", "one"):  # as `sweeps run` does with more trials
-        code = finalizing.wait()
-    assert code == 0, finalizing.stderr()
-    assert "The best of the search" in finalizing.stderr()
-    assert Conclusions(folder).finalized() is not None
+        code = confirming.wait()
+    assert code == 0, confirming.stderr()
+    assert "The best of the search" in confirming.stderr()
+    assert Conclusions(folder).confirmed() is not None

@@ -1,4 +1,4 @@
-"""`sweeps ensemble` and votes in readings, on finalised sweeps whose answers are drawn."""
+"""`sweeps ensemble` and votes in readings, on confirmed sweeps whose answers are drawn."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def caller(home):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Return a home with two finalised sweeps of the same data, and one that is not."""
+    """Return a home with two confirmed sweeps of the same data, and one that is not."""
     folder = tmp_path_factory.mktemp("voting")
     (folder / "space.yaml").write_text(SPACE)
     call = caller(folder / "mlruns")
@@ -36,7 +36,7 @@ def home(tmp_path_factory):
             ran = call("run", folder / "space.yaml", *words)
             assert ran.exit_code == 0, ran.output
             if name != "bare":
-                ran = call("finalize", name, *FINALIZE, "--workers", 0)
+                ran = call("confirm", name, *FINALIZE, "--workers", 0)
                 assert ran.exit_code == 0, ran.output
                 assert "Votes on fresh blocks" in ran.stdout
         yield folder / "mlruns"
@@ -50,7 +50,7 @@ def told(home, *words):
 
 def trainings(home, name):
     """Return by finalist (8, n, classes) logits, and once (8, n) images, block by block."""
-    sweep = sweeps.load(f"{name}-final", home)
+    sweep = sweeps.load(f"{name}-confirmation", home)
     store = sweep.home.store(sweep.info.id)
     records = [store.read(record.spec.key) for record in store.read_all()]
     labels = {str(record.params["finalist"]): [] for record in records}
@@ -142,7 +142,7 @@ def test_the_table_fits_eighty_columns(home, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["bare"], "'bare' is not finalised, so that nothing of it can vote; first: sweeps final"),
+        (["bare"], "'bare' is not confirmed, so that nothing of it can vote; first: sweeps final"),
         (["nothing"], "no sweep 'nothing'"),
         (["one", "--top", 9], "--top 9: 4 different finalists can vote, give 2 to 4"),
         (["one", "--data", "others"], "was made on other data"),
@@ -153,12 +153,12 @@ def test_what_cannot_vote_is_said(home, words, said):
     assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
 
 
-def test_what_cannot_be_finalised_is_not_sent_to_be(finished_toy):
+def test_what_cannot_be_confirmed_is_not_sent_to_be(finished_toy):
     toy = finished_toy()
     result = caller(toy.home.path)("ensemble", "toy")
     assert result.exit_code == 2
     assert "has no fresh blocks to confirm on" in result.stderr
-    assert "sweeps finalize" not in result.stderr
+    assert "sweeps confirm" not in result.stderr
 
 
 def test_sweeps_of_different_data_do_not_vote_together(home, tmp_path):
@@ -166,7 +166,7 @@ def test_sweeps_of_different_data_do_not_vote_together(home, tmp_path):
     (tmp_path / "space.yaml").write_text(SPACE)
     words = ("--name", "elsewhere", "--data", "others", "--workers", 0)
     assert call("run", tmp_path / "space.yaml", *words).exit_code == 0
-    words = ("finalize", "elsewhere", *FINALIZE, "--data", "others", "--workers", 0)
+    words = ("confirm", "elsewhere", *FINALIZE, "--data", "others", "--workers", 0)
     assert call(*words).exit_code == 0
     refused = call("ensemble", "one", "elsewhere")
     assert refused.exit_code == 2
@@ -183,7 +183,7 @@ class TestReading:
         call = caller(home)
         assert "test part" not in str(told(home, "one")["told"][1:]), "nothing was read yet"
         assert not (home / "test").exists()
-        ran = call("finalize", "one", "two", *FINALIZE, "--workers", 0, "--test", "--json")
+        ran = call("confirm", "one", "two", *FINALIZE, "--workers", 0, "--test", "--json")
         assert ran.exit_code == 0, ran.output
         first, second = (document["test"]["votes"] for document in json.loads(ran.stdout))
         assert first == second
@@ -233,22 +233,22 @@ class TestReading:
         scores = path.with_suffix(".npz").stat().st_mtime_ns
         assert "Asked after the reading" in told(home, "one")["told"][1]["note"]
         call = caller(home)
-        ran = call("finalize", "one", "two", *FINALIZE, "--workers", 0, "--test", "--json")
+        ran = call("confirm", "one", "two", *FINALIZE, "--workers", 0, "--test", "--json")
         assert ran.exit_code == 0, ran.output
         test = json.loads(ran.stdout)[0]["test"]
         assert test["reading"] == 1
         assert "Asked after the reading" in test["votes"]["note"]
         assert json.loads(path.read_text())["questions"] == list(EARLIER_QUESTIONS[0])
         assert path.with_suffix(".npz").stat().st_mtime_ns == scores, "nothing was scored again"
-        other = call("finalize", "one", *FINALIZE, "--workers", 0, "--test")
+        other = call("confirm", "one", *FINALIZE, "--workers", 0, "--test")
         assert (other.exit_code, "--again" in other.stderr) == (2, True), "another list"
 
     def test_a_reading_is_told_while_a_sweep_of_an_earlier_one_is_run_again(self, home):
         two = sweeps.load("two", home)
         lock = two.home.store(two.info.id).folder / "lock"
-        first = ("finalize", "one", "two", *FINALIZE, "--workers", 0, "--test")
+        first = ("confirm", "one", "two", *FINALIZE, "--workers", 0, "--test")
         assert caller(home)(*first).exit_code == 0, "reading 1, unless it is there already"
-        words = ("finalize", "one", *FINALIZE, "--workers", 0, "--test", "--again", "two goes on")
+        words = ("confirm", "one", *FINALIZE, "--workers", 0, "--test", "--again", "two goes on")
         with SweepLock(lock, "two"):  # as `sweeps run` does with more trials
             ran = caller(home)(*words, "--json")
         assert ran.exit_code == 0, ran.output

@@ -46,7 +46,7 @@ experiment = OnBlocks()
 
 @pytest.fixture
 def confirm(tmp_path, make_home, request):
-    """Return what finalises a sweep of four trials, and the folder of what says how it fails."""
+    """Return what confirms a sweep of four trials, and the folder of what says how it fails."""
     module = f"failing_blocks_{abs(hash(request.node.name)) % 10**8}"
     (tmp_path / f"{module}.py").write_text(EXPERIMENT.replace("MODULE", module))
     (tmp_path / "bad.txt").write_text("none none none")
@@ -62,7 +62,7 @@ def confirm(tmp_path, make_home, request):
     return call, tmp_path / "bad.txt"
 
 
-WORDS = ("finalize", "one", "--blocks", 8, "--workers", 0)
+WORDS = ("confirm", "one", "--blocks", 8, "--workers", 0)
 
 
 @pytest.mark.slow
@@ -77,18 +77,18 @@ def test_a_finalist_that_fails_every_time_is_named_and_can_be_left_out(confirm, 
         assert "no verdict, and the same command brings none" in failed.stderr
         assert f"trial-{slot}: of 8 trainings 8 failed, the first with: " in failed.stderr
         assert "RuntimeError: no luck with" in failed.stderr
-        assert "sweeps retry one-final 0 4 8 12 16 20 24 28" in failed.stderr
-        assert f"sweeps finalize one --leave-out {slot}" in failed.stderr
+        assert "sweeps retry one-confirmation 0 4 8 12 16 20 24 28" in failed.stderr
+        assert f"sweeps confirm one --leave-out {slot}" in failed.stderr
         assert "goes on" not in failed.output
     with pytest.raises(TrialsError, match="no verdict"):
-        sweeps.load("one", tmp_path / "home").finalize(top=3, blocks=8, progress="quiet")
+        sweeps.load("one", tmp_path / "home").confirm(top=3, blocks=8, progress="quiet")
 
     records = sorted((tmp_path / "home" / "records").glob("*/*.record"))
     told = call(*WORDS, "--top", 3, "--leave-out", slot, "--json")
     assert told.exit_code == 0, told.output
     assert sorted((tmp_path / "home" / "records").glob("*/*.record")) == records, "none is new"
     document = json.loads(told.stdout)
-    assert (document["confirmation"], document["failure"]) == ("one-final", None)
+    assert (document["confirmation"], document["failure"]) == ("one-confirmation", None)
     assert f"trial-{slot}" not in [s["finalist"] for s in document["standings"]]
     assert any(f"so that nothing is said of: trial-{slot}" in line
                for line in document["told"][0]["lines"])  # fmt: skip
@@ -98,7 +98,7 @@ def test_a_finalist_that_fails_every_time_is_named_and_can_be_left_out(confirm, 
     assert f"trial-{slot}" not in votes.stdout
 
     bad.write_text("none none none")
-    retried = call("retry", "one-final", "--workers", 0)
+    retried = call("retry", "one-confirmation", "--workers", 0)
     assert retried.exit_code == 0, retried.output
     whole = call(*WORDS, "--top", 3)
     assert whole.exit_code == 0, whole.output
@@ -114,8 +114,8 @@ def test_a_finalist_that_diverges_can_only_be_left_out(confirm, tmp_path):
     assert failed.exit_code == 1, failed.output
     assert f"trial-{best.slot}: of 8 trainings 8 diverged" in failed.stderr
     assert "sweeps retry" not in failed.stderr
-    assert f"sweeps finalize one --top 3 --leave-out {best.slot}" in failed.stderr
-    left = call("finalize", "one", "--top", 3, "--leave-out", best.slot, *WORDS[2:])
+    assert f"sweeps confirm one --top 3 --leave-out {best.slot}" in failed.stderr
+    left = call("confirm", "one", "--top", 3, "--leave-out", best.slot, *WORDS[2:])
     assert left.exit_code == 0, left.output
     assert f"trial-{best.slot}  " not in left.stdout
 
@@ -126,8 +126,8 @@ def test_trainings_that_fail_one_after_another_are_said_to_do_so(confirm):
     bad.write_text("any block raise")
     failed = call(*WORDS, "--top", 2)
     assert failed.exit_code == 1, failed.output
-    assert "one-final was ended, for its trainings failed one after another" in failed.stderr
-    assert "sweeps retry one-final 0 1 2" in failed.stderr
+    assert "one-confirmation was ended, for its trainings failed one after another" in failed.stderr
+    assert "sweeps retry one-confirmation 0 1 2" in failed.stderr
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_a_luck_or_a_refit_that_fails_does_not_take_the_verdict_along(confirm, t
     assert whole.exit_code == 0, whole.output
     assert "its seed" in whole.stdout
     assert [info.name for info in Home(tmp_path / "home").sweeps()] == [
-        "one", "one-final", "one-luck", "one-refit"
+        "one", "one-confirmation", "one-luck", "one-refit"
     ]  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def test_leaving_out_is_advised_where_two_would_be_left(more, way):
     finalists = [Finalist("trial-0", 0, {}, 0.9, 1), Finalist("trial-4", 4, {}, 0.8, 2)]
     records = [make_record(n, outcome="failed", params={"block": n, "finalist": "trial-0"})
                for n in range(8)]  # fmt: skip
-    said = why_no_verdict("one", "one-final", records, finalists, is_whole=True, more=more)
+    said = why_no_verdict("one", "one-confirmation", records, finalists, is_whole=True, more=more)
     assert ("--leave-out" in said) == (way is not None)
     assert way is None or way in said
 
@@ -187,7 +187,7 @@ def test_random_trials_that_fail_are_left_out_by_leaving_the_control_out():
     finalists = [Finalist("trial-0", 0, {}, 0.9, 1), Finalist("control-4", 4, {}, 0.8, 0)]
     records = [make_record(n, outcome="failed", params={"block": n, "finalist": "control-4"})
                for n in range(8)]  # fmt: skip
-    said = why_no_verdict("one", "one-final", records, finalists, is_whole=True, more=0)
+    said = why_no_verdict("one", "one-confirmation", records, finalists, is_whole=True, more=0)
     assert "control-4: of 8 trainings 8 failed" in said
     assert "no --control" in said
     assert "--leave-out" not in said

@@ -17,7 +17,7 @@ from digitexp.apps.explorer.recorded import CHAMPION, Recorded
 from digitexp.data import load_source
 from sweeps.analysis.summary import summarize
 from sweeps.cli import app
-from sweeps.cli.confirming import is_to_be_finalized
+from sweeps.cli.confirming import is_to_be_confirmed
 from sweeps.confirm.finalists import choose_finalists, confirming_space
 from sweeps.launch import RunResult
 from tests.sweeps.factories import make_info, make_record
@@ -30,9 +30,9 @@ parameters:
 fixed: {hidden_layers: 1, units_1: 16, epochs: 4, batch_size: 128}
 baselines:
   slow: {learning_rate: 0.001}
-defaults: {finalize: {top: 2, blocks: 8}}
+defaults: {confirm: {top: 2, blocks: 8}}
 """
-WORDS = ("finalize", "nets", "--top", 2, "--blocks", 8, "--workers", 0)
+WORDS = ("confirm", "nets", "--top", 2, "--blocks", 8, "--workers", 0)
 realistic = [pytest.mark.slow, pytest.mark.tensorflow]
 
 
@@ -42,13 +42,13 @@ def caller(home):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Return a home with a sweep of four trials that was finalised, and what that said."""
-    folder = tmp_path_factory.mktemp("finalized")
+    """Return a home with a sweep of four trials that was confirmed, and what that said."""
+    folder = tmp_path_factory.mktemp("confirmed")
     (folder / "nets.yaml").write_text(SPACE)
     call = caller(folder / "mlruns")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        words = ("--trials", 4, "--workers", 0, "--finalize")
+        words = ("--trials", 4, "--workers", 0, "--confirm")
         ran = call("run", folder / "nets.yaml", *words)
         assert ran.exit_code == 0, ran.output
         assert "The best of the search" in ran.stdout
@@ -63,15 +63,15 @@ def told(home):
     return json.loads((home.parent / "told.json").read_text())
 
 
-class TestFinalized:
+class TestConfirmed:
     pytestmark = realistic
 
     def test_the_best_and_the_baseline_are_judged_on_the_same_fresh_blocks(self, home, told):
-        assert (told["confirmation"], told["blocks"]) == ("nets-final", 8)
+        assert (told["confirmation"], told["blocks"]) == ("nets-confirmation", 8)
         labels = [standing["finalist"] for standing in told["standings"]]
         assert len(labels) == 3
         assert "baseline-slow" in labels
-        store = home_store(home, "nets-final")
+        store = home_store(home, "nets-confirmation")
         records = [store.read(record.spec.key) for record in store.read_all()]
         assert len(records) == 24
         judged = {}
@@ -105,7 +105,7 @@ class TestFinalized:
         assert all(part in luck for part in parts)
 
     def test_whether_calibration_helps_is_judged_on_images_that_did_not_fit_it(self, home, told):
-        store = home_store(home, "nets-final")
+        store = home_store(home, "nets-confirmation")
         records = [store.read(record.spec.key) for record in store.read_all()]
         labels = [standing["finalist"] for standing in told["standings"]]
         assert list(told["calibration"]) == labels
@@ -135,7 +135,7 @@ class TestFinalized:
         document = json.loads(caller(home)("ensemble", "nets", "--json").stdout)
         best = max(told["standings"], key=lambda standing: standing["accuracy"])
         assert document["single"]["accuracy"] == pytest.approx(best["accuracy"])
-        store = home_store(home, "nets-final")
+        store = home_store(home, "nets-confirmation")
         classes = load_source(None).labels
         votes = {}
         for record in map(store.read, (record.spec.key for record in store.read_all())):
@@ -171,10 +171,10 @@ class TestFinalized:
     @pytest.mark.slow
     def test_doctor_finds_nothing_and_doing_it_again_trains_nothing(self, home):
         call = caller(home)
-        again = call("finalize", "nets")  # the best two on eight blocks, as before
+        again = call("confirm", "nets")  # the best two on eight blocks, as before
         assert again.exit_code == 0, again.output
         assert "Confirmed on fresh blocks: " in call("best", "nets").stdout
-        told = json.loads(call("best", "nets", "--json").stdout)["finalized"]
+        told = json.loads(call("best", "nets", "--json").stdout)["confirmed"]
         titles = [telling["title"] for telling in told]
         assert titles == [
             "Confirmed on fresh blocks",
@@ -187,7 +187,7 @@ class TestFinalized:
         examined = call("doctor")
         assert examined.exit_code == 0, examined.output
         names = {row["name"] for row in json.loads(call("list", "--json").stdout)}
-        assert names == {"nets", "nets-final", "nets-luck"}
+        assert names == {"nets", "nets-confirmation", "nets-luck"}
 
     def test_other_data_are_refused(self, home, tmp_path):
         np.savez(tmp_path / "other.npz", X=np.random.default_rng(0).random((200, 20, 20)),
@@ -201,7 +201,7 @@ class TestFinalized:
         version = client.get_model_version_by_alias(model.name, "champion")
         assert version.tags["provisional"] == "false"
         run = client.get_run(version.run_id)
-        assert run.data.tags["sweep"] == "nets-final"
+        assert run.data.tags["sweep"] == "nets-confirmation"
         assert run.data.params["finalist"] == told["recommended"]
         assert run.data.params["block"] == "0", "fixed beforehand, whichever block scored best"
         assert "confirmed on fresh blocks" in model.description
@@ -226,7 +226,7 @@ class TestFinalized:
         client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
         everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
         examined = {}
-        for run in client.search_runs(everywhere, "tags.sweep = 'nets-final'"):
+        for run in client.search_runs(everywhere, "tags.sweep = 'nets-confirmation'"):
             files = {file.path for file in client.list_artifacts(run.info.run_id, "evaluation")}
             assert bool(files) is (run.data.params.get("block") == "0")
             if files:
@@ -283,7 +283,7 @@ class TestFinalized:
         sweep = sweeps.load("nets", home)
         champion = sweep.champion()
         assert champion.sweep.name == "nets-refit"
-        blocks = [r for r in home_store(home, "nets-final").read_all() if r.result]
+        blocks = [r for r in home_store(home, "nets-confirmation").read_all() if r.result]
         epochs = champion.metrics["epochs"]
         assert min(r.result.metrics["best_epoch"] for r in blocks) <= epochs <= 4
         assert set(champion.metrics) == {"best_epoch", "epochs", "train_seconds", "parameters"}
@@ -318,10 +318,10 @@ class TestFinalized:
     ],
 )
 def test_it_follows_a_whole_sweep_only(complete, asked, stopped_by, says, wanted, follows):
-    info = make_info(space={"defaults": {"finalize": {"top": 5, "blocks": 20} if says else None}})
+    info = make_info(space={"defaults": {"confirm": {"top": 5, "blocks": 20} if says else None}})
     records = [make_record(slot) for slot in range(complete)]
     summary = summarize(info, records, asked=asked, seconds=1.0, stopped_by=stopped_by)
-    assert is_to_be_finalized(RunResult(info, summary), wanted) is follows
+    assert is_to_be_confirmed(RunResult(info, summary), wanted) is follows
 
 
 def home_store(home, name):
@@ -340,7 +340,7 @@ def home_store(home, name):
 )
 def test_what_cannot_be_confirmed_is_said_and_creates_nothing(run_toy, make_home, words, said):
     run_toy(trials=3, workers=0)
-    result = caller(make_home())("finalize", *words)
+    result = caller(make_home())("confirm", *words)
     assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
     assert not list((make_home() / "records").glob("*/finalists-*"))
 
@@ -361,7 +361,7 @@ def test_as_many_random_trials_are_confirmed_beside_the_search(home, tmp_path):
     shutil.copytree(home, tmp_path / "mlruns")  # a home may be moved; the others go on with theirs
     call = caller(tmp_path / "mlruns")
     assert call("rename", "nets", "netz").exit_code == 0
-    words = ("finalize", "netz", "--top", 1, "--blocks", 8, "--control", 3, "--json")
+    words = ("confirm", "netz", "--top", 1, "--blocks", 8, "--control", 3, "--json")
     result = call(*words)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)

@@ -1,4 +1,4 @@
-"""`sweeps finalize --refit` and `--control N`, on a sweep whose trainings are drawn."""
+"""`sweeps confirm --refit` and `--control N`, on a sweep whose trainings are drawn."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from sweeps.records.format import encode
 from tests.sweeps.voting_experiment import SPACE
 
 pytestmark = pytest.mark.slow
-FINALIZE = ("finalize", "drawn", "--top", 1, "--blocks", 8, "--workers", 0, "--json")
+FINALIZE = ("confirm", "drawn", "--top", 1, "--blocks", 8, "--workers", 0, "--json")
 
 
 def caller(home):
@@ -23,8 +23,8 @@ def caller(home):
 
 
 @pytest.fixture(scope="module")
-def finalized(tmp_path_factory, migrated_database):
-    """Return a home with a sweep that was finalised, and what that said."""
+def confirmed(tmp_path_factory, migrated_database):
+    """Return a home with a sweep that was confirmed, and what that said."""
     folder = tmp_path_factory.mktemp("drawn")
     (folder / "drawn.yaml").write_text(SPACE)
     (folder / "mlruns").mkdir()
@@ -40,8 +40,8 @@ def finalized(tmp_path_factory, migrated_database):
 
 
 @pytest.fixture
-def home(finalized, tmp_path):
-    shutil.copytree(finalized[0], tmp_path / "mlruns")  # a home may be moved
+def home(confirmed, tmp_path):
+    shutil.copytree(confirmed[0], tmp_path / "mlruns")  # a home may be moved
     return tmp_path / "mlruns"
 
 
@@ -51,16 +51,16 @@ def records(home, name):
 
 
 def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_champion(
-    finalized, home
+    confirmed, home
 ):
     call = caller(home)
-    recommended = finalized[1]["recommended"]
+    recommended = confirmed[1]["recommended"]
     before = sweeps.load("drawn", home).champion()
-    assert before.sweep.name == "drawn-final"
+    assert before.sweep.name == "drawn-confirmation"
     result = call(*FINALIZE, "--refit")
     assert result.exit_code == 0, result.output
     (refit,) = records(home, "drawn-refit")
-    blocks = [r for r in records(home, "drawn-final") if r.params["finalist"] == recommended]
+    blocks = [r for r in records(home, "drawn-confirmation") if r.params["finalist"] == recommended]
     took = median(r.result.metrics["best_epoch"] for r in blocks)
     assert refit.spec.config["refit_epochs"] == round(took) == 14
     (winner,) = [r for r in records(home, "drawn") if f"trial-{r.spec.slot}" == recommended]
@@ -79,7 +79,7 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
     assert call("doctor").exit_code == 0
 
 
-def test_a_refit_of_another_winner_is_not_taken_for_this_ones(finalized, home):
+def test_a_refit_of_another_winner_is_not_taken_for_this_ones(confirmed, home):
     call = caller(home)
     assert call(*FINALIZE, "--refit").exit_code == 0
     sweep = sweeps.load("drawn-refit", home)
@@ -92,7 +92,7 @@ def test_a_refit_of_another_winner_is_not_taken_for_this_ones(finalized, home):
     (store.folder / "0000-1.record").write_bytes(encode(record))
     space.write_text(space.read_text().replace(f"skill: {winner['skill']}", "skill: 9.5"))
     assert call(*FINALIZE).exit_code == 0
-    assert sweeps.load("drawn", home).champion().sweep.name == "drawn-final"
+    assert sweeps.load("drawn", home).champion().sweep.name == "drawn-confirmation"
     result = call(*FINALIZE, "--refit")
     assert result.exit_code == 0, result.output
     champion = sweeps.load("drawn", home).champion()

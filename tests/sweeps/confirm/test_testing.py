@@ -1,4 +1,4 @@
-"""`sweeps finalize A B --test` of sweeps that have no test part in common."""
+"""`sweeps confirm A B --test` of sweeps that have no test part in common."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_it_is_refused_before_anything_is_trained_or_read(run, make_home, other)
     access_log.keep(reading, {"labels": np.arange(3)})
     before = contents(home.path / "test"), contents(home.records)
     # With a reason: nothing but the data stands in the way of another reading.
-    words = ["finalize", "one", "two", "--test", "--again", "both at once", "--workers", "0"]
+    words = ["confirm", "one", "two", "--test", "--again", "both at once", "--workers", "0"]
     refused = CliRunner().invoke(app, [*words, "--home", str(home.path)])
     assert refused.exit_code == 2
     assert refused.stdout == ""

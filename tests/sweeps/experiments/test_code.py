@@ -156,6 +156,6 @@ def test_an_edited_experiment_is_not_confirmed(able, make_home):
     )
     run(able, make_home, trials=3)
     edit(able, "net_parts.py", "relu", "tanh")
-    refused = invoke(make_home(), "finalize", "net")
+    refused = invoke(make_home(), "confirm", "net")
     assert (refused.exit_code, "other code" in refused.stderr) == (2, True)
     assert [info.name for info in sweeps.load("net", make_home()).home.sweeps()] == ["net"]

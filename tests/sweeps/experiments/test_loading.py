@@ -110,12 +110,12 @@ def test_a_confirmation_finds_the_experiment_of_the_sweep_that_it_confirms(
 ):
     run_in(project, monkeypatch)
     home = project / "mlruns"
-    words = ("finalize", "skills", "--top", 1, "--blocks", 8, "--workers", 0)
+    words = ("confirm", "skills", "--top", 1, "--blocks", 8, "--workers", 0)
     assert call(home, *words).exit_code == 0
     monkeypatch.chdir(tmp_path)
     for command, words in {
-        "replay": ("replay", "skills-final", 1),
-        "export": ("export", "skills-final", tmp_path / "final", "--trial", 1),
+        "replay": ("replay", "skills-confirmation", 1),
+        "export": ("export", "skills-confirmation", tmp_path / "final", "--trial", 1),
         "the champion": ("export", "skills", tmp_path / "champion"),
         "examine": ("examine", "skills", "--finalists", "--output", tmp_path / "examined"),
     }.items():

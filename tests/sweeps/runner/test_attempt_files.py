@@ -27,7 +27,7 @@ EVALUATION = {
 
 @pytest.fixture
 def confirm(tmp_path, make_home):
-    """Run what `finalize` would run for a sweep of which only the folder is there."""
+    """Run what `confirm` would run for a sweep of which only the folder is there."""
     folder = tmp_path / "20250101-ab12cd34" / "finalists-1"
     folder.mkdir(parents=True)
     (folder / "space.yaml").write_text(CONFIRMING)
@@ -35,7 +35,7 @@ def confirm(tmp_path, make_home):
     def confirm(**options):
         space, home = str(folder / "space.yaml"), make_home()
         return sweeps.run(
-            space, name="toy-final", home=home, progress="quiet", workers=0, **options
+            space, name="toy-confirmation", home=home, progress="quiet", workers=0, **options
         )
 
     return confirm
@@ -100,14 +100,16 @@ def test_where_data_are_gone_runs_stay_incomplete_until_these_are_named(
     for _ in range(2):
         report = send(home, sweep)  # knows only the experiment's own data, which are others
         assert report.pending == [sweep.trial(slot).record.spec.key for slot in finalists]
-        assert report.error.startswith(f"`evaluation/` of trial {finalists[-1]} of toy-final: ")
+        assert report.error.startswith(
+            f"`evaluation/` of trial {finalists[-1]} of toy-confirmation: "
+        )
         assert "name them by --data" in report.error
         runs = [run for run in state(home, sweep)["runs"] if "trial" in run["tags"]]
         assert all(run["status"] == "FINISHED" for run in runs)
         assert all("undrawn" in run["tags"] for run in runs if run["params"]["block"] == "0")
-    command = CliRunner().invoke(app, ["doctor", "toy-final", "--home", str(home)])
+    command = CliRunner().invoke(app, ["doctor", "toy-confirmation", "--home", str(home)])
     assert f"attempt {report.pending[0]} lacks files" in command.stdout
-    words = ["sync", "toy-final", "--data", "other", "--home", str(home)]
+    words = ["sync", "toy-confirmation", "--data", "other", "--home", str(home)]
     sent = CliRunner().invoke(app, words)
     assert sent.exit_code == 0, sent.output
     assert state(home, sweep) == before
