@@ -199,7 +199,11 @@ def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) ->
 def run_again(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
     """Train the search's best again, on the search's split: as often as there are blocks."""
     folder = confirmation.folder / LUCK
-    name = name_for(home, folder, f"{confirmation.name.removesuffix('-final')}-{LUCK}")
+    name = name_for(
+        home,
+        folder,
+        f"{confirmation.name.removesuffix('-confirmation').removesuffix('-final')}-{LUCK}",
+    )
     return _run(folder / SPACE, name, confirmation.blocks, home, how)
 
 
@@ -221,7 +225,11 @@ def run_refit(
     folder = next(f for f in _refits(confirmation) if _tail(f) not in begun or _space_in(f) == text)
     make_folder(folder)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
-    name = name_for(home, folder, f"{confirmation.name.removesuffix('-final')}-{REFIT}")
+    name = name_for(
+        home,
+        folder,
+        f"{confirmation.name.removesuffix('-confirmation').removesuffix('-final')}-{REFIT}",
+    )
     return _run(folder / SPACE, name, 1, home, how)
 
 

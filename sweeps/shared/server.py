@@ -148,7 +148,7 @@ class StorageServer:
     def engine(self) -> sqlalchemy.Engine:
         """The connections of this process, closed when nobody needs them any more."""
         engine = sqlalchemy.create_engine(self.url, **ENGINE_OPTIONS)
-        weakref.confirm(self, engine.dispose)
+        weakref.finalize(self, engine.dispose)
         return engine
 
     def run(self, action: Callable[[Connection], T]) -> T:
