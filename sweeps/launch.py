@@ -20,7 +20,7 @@ from sweeps.executors.dask.fleet import Fleet, look_at
 from sweeps.home import Home
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.progress.tally import Tally
-from sweeps.records import Hunches, Record, RecordStore, SweepInfo, recover, trials_to_retry
+from sweeps.records import EnqueuedPoints, Record, RecordStore, SweepInfo, recover, trials_to_retry
 from sweeps.runner.choosing import find_cluster, start_executor
 from sweeps.runner.control import ControlListener, StopRequest
 from sweeps.runner.guarding import Guard
@@ -164,7 +164,7 @@ def run_sweep(
                 progress.note(line)
             if config.retry is not None:
                 config, records = _marked(config, info, records)
-            total = _hunches(config, info).total(config.limits.trials)
+            total = _enqueued(config, info).total(config.limits.trials)
             _ask(config, store, total)
             parent = ParentRun(config, info, tracking_uri, progress, held, is_away=is_away)
             watch = Watch(progress, request, listener)
@@ -190,7 +190,7 @@ def run_sweep(
                 raise
             finally:
                 coordinator.queue.study.close()
-            _ask(config, store, coordinator.total())  # hunches may have added to it
+            _ask(config, store, coordinator.total())  # enqueued points may have added to it
             summarise = _summariser(config, info, start, coordinator)
             ended = summarise(stopped_by)
             report = parent.finish(ended, failed=has_failed(ended), request=request)
@@ -223,14 +223,14 @@ def _assemble(
     directions = [one.direction for one in info.objectives]
     study = StudyStore(config.home.studies, info.study_name, directions, database_retry, held.lease)
     study.end_open_slots_of(info.earlier_studies)
-    hunches = _hunches(config, info)
+    points = _enqueued(config, info)
     store = RecordStore(config.home.store(info.id).folder, held.send)
-    queue = make_ledger(config, info, records, study, hunches.for_slot)
+    queue = make_ledger(config, info, records, study, points.for_slot)
     return Coordinator(
         config=config,
         sweep_id=info.id,
         queue=queue,
-        hunches=hunches,
+        points=points,
         store=store,
         progress=watch.progress,
         request=request,
@@ -296,10 +296,13 @@ def _ask(config: SweepConfig, store: RecordStore, total: int) -> None:
     store.ask(total if config.retry is None else max(total, store.asked() or 0))
 
 
-def _hunches(config: SweepConfig, info: SweepInfo) -> Hunches:
-    """Return the hunches that this start tries: none of those that wait, if it only runs again."""
+def _enqueued(config: SweepConfig, info: SweepInfo) -> EnqueuedPoints:
+    """Return the enqueued points that this start tries.
+
+    None of those that wait, if it only runs again.
+    """
     fits = partial(lies_in, config.space) if config.retry is None else lambda params: False
-    return Hunches(config.home.store(info.id).folder, fits)
+    return EnqueuedPoints(config.home.store(info.id).folder, fits)
 
 
 def _summariser(

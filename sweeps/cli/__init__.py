@@ -17,7 +17,7 @@ from sweeps.cli.console import complaining_of_damage, open_streams
 from sweeps.cli.control import cancel, pause, resume, status, stop, watch
 from sweeps.cli.dashboard import dashboard
 from sweeps.cli.doctor import doctor
-from sweeps.cli.enqueuing import try_point
+from sweeps.cli.enqueuing import enqueue
 from sweeps.cli.ensembles import ensemble
 from sweeps.cli.init import init
 from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share, trust
@@ -82,7 +82,7 @@ for _command in (
 ):
     app.command()(with_storage(_command))
 app.command("list")(with_storage(list_sweeps))
-app.command("try")(with_storage(try_point))
+app.command("try")(with_storage(enqueue))
 app.command("import")(with_storage(import_))
 app.add_typer(cluster_app, name="cluster")
 

@@ -1,4 +1,4 @@
-"""`sweeps try`: queue a hunch, or another sweep's best, as the next trial."""
+"""`sweeps enqueue`: queue an enqueued point, or another sweep's best, as the next trial."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sweeps.runner.enqueuing import Enqueued, EnqueuedTrial
 
 
-def try_point(
+def enqueue(
     name: SweepArgument,
     values: Annotated[
         list[str] | None,
@@ -77,4 +77,4 @@ def _tell(name: str, enqueued: Enqueued) -> None:
 def _state(one: EnqueuedTrial) -> str:
     if one.state == "a trial":
         return f"is trial {one.number} already"
-    return "queued" if one.state == "queued" else f"queued already, as hunch {one.number}"
+    return "queued" if one.state == "queued" else f"queued already, as point {one.number}"

@@ -82,7 +82,7 @@ class _OneEpoch:
     notes: Mapping[str, Any] = {}
 
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> Stop:
-        return Stop("tried")
+        return Stop("enqueued")
 
 
 def try_blocks(
@@ -146,7 +146,7 @@ def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Ite
 
 
 def _spec(block: int, config: Mapping[str, Value]) -> TrialSpec:
-    return TrialSpec("tried", block, attempt=0, seed=block, config={**config, BLOCK: block})
+    return TrialSpec("enqueued", block, attempt=0, seed=block, config={**config, BLOCK: block})
 
 
 def _is_useless(attempt: Attempt) -> bool:

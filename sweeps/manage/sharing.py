@@ -60,7 +60,7 @@ _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = "sweeps-share 1"
 _ALLOWED: Final = re.compile(
     r"sweep\.json|generation-\d+\.json|asked|ending\.json|\d{4,}-\d+\.(record|weights|files)"
-    r"|hunch-\d{4,}\.(json|slot)|(retry|code)-\d+\.json|notes\.json|confirmation\.json"
+    r"|enqueued-\d{4,}\.(json|slot)|(retry|code)-\d+\.json|notes\.json|confirmation\.json"
     r"|(tested|voted)-[0-9a-f]{8}-\d+\.json"
 )
 MOST_BYTES: Final = 20 * 2**30

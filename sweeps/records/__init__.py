@@ -25,7 +25,7 @@ from sweeps.records.conclusions import (
     confirmed_by,
     is_finalist,
 )
-from sweeps.records.enqueued import Hunch, Hunches
+from sweeps.records.enqueued import EnqueuedPoint, EnqueuedPoints
 from sweeps.records.generations import Generation, UnfinishedSlot
 from sweeps.records.notes import (
     SWEEP,
@@ -62,11 +62,11 @@ __all__ = [
     "DamagedFileError",
     "DamagedRecordWarning",
     "Ending",
+    "EnqueuedPoint",
+    "EnqueuedPoints",
     "ExperimentCode",
     "Foreign",
     "Generation",
-    "Hunch",
-    "Hunches",
     "Notes",
     "Outcome",
     "Record",

@@ -1,8 +1,8 @@
-"""Points that somebody wants tried (`sweeps try`), in the order they were asked for.
+"""Points that somebody wants tried (`sweeps enqueue`), in the order they were asked for.
 
-One file a hunch, made whole and never changed; which slot it took is a second file, written before
-the slot is. So a hunch can be left while the sweep runs, no two processes take the same number,
-and a sweep that lost its study gives each hunch the slot it had.
+One file an enqueued point, made whole and never changed; which slot it took is a second file,
+written before the slot is. So an enqueued point can be left while the sweep runs, no two processes
+take the same number, and a sweep that lost its study gives each enqueued point the slot it had.
 """
 
 from __future__ import annotations
@@ -21,23 +21,25 @@ from search_spaces.parameters import Value
 from sweeps.records.schema import Count, Line, listed, read_document, shaped
 from sweeps.workspace.files import sync_folder, write_atomically
 
-_HUNCH: Final = "hunch-{:04d}.json"
-_SLOT: Final = "hunch-{:04d}.slot"
-_NUMBER: Final = re.compile(r"hunch-([0-9]{4,})\.(json|slot).*")
+_POINT: Final = "enqueued-{:04d}.json"
+_SLOT: Final = "enqueued-{:04d}.trial"
+_NUMBER: Final = re.compile(r"enqueued-([0-9]{4,})\.(json|slot).*")
 _REMEDY: Final = "`sweeps doctor --fix` writes it anew from its trial, or puts it aside"
 
 
-Tried = tuple[Mapping[str, Value], str]  # parameters and origin of a trial that tried a hunch
+Enqueued = tuple[
+    Mapping[str, Value], str
+]  # parameters and origin of a trial that tried an enqueued point
 
 
 @dataclass(frozen=True)
-class Hunch:
+class EnqueuedPoint:
     """A point to be tried.
 
     Attributes:
         number: From 1, in the order of asking.
         params: Every parameter active at the point.
-        origin: Where it came from: `tried`, or `tried, <sweep> trial <n>`.
+        origin: Where it came from: `enqueued`, or `enqueued, <sweep> trial <n>`.
         slot: The trial that tries it; None while it waits.
     """
 
@@ -49,14 +51,14 @@ class Hunch:
 
 @dataclass(frozen=True)
 class _Point:
-    """What its file says of a hunch."""
+    """What its file says of an enqueued point."""
 
     params: Mapping[Line, Value]
     origin: Line
 
 
-class Hunches:
-    """The hunches about one sweep, in its folder."""
+class EnqueuedPoints:
+    """The enqueued points about one sweep, in its folder."""
 
     def __init__(
         self, folder: Path, fits: Callable[[Mapping[str, Value]], bool] = lambda params: True
@@ -70,12 +72,13 @@ class Hunches:
         """
         self._folder, self._fits = folder, fits
 
-    def add(self, params: Mapping[str, Value], origin: str) -> Hunch:
+    def add(self, params: Mapping[str, Value], origin: str) -> EnqueuedPoint:
         """Leave a point to be tried; safe when this returns.
 
-        It gets a number beyond those in use, also by hunches whose file was lost or put aside.
+        It gets a number beyond those in use, also by enqueued points whose file was lost or put
+        aside.
         """
-        new = self._folder / f".hunch.{os.getpid()}.tmp"
+        new = self._folder / f".enqueued.{os.getpid()}.tmp"
         try:
             with new.open("w", encoding="utf-8") as file:
                 json.dump({"params": dict(params), "origin": origin}, file)
@@ -86,28 +89,29 @@ class Hunches:
             sync_folder(self._folder)
         finally:
             new.unlink(missing_ok=True)
-        return Hunch(number, params, origin)
+        return EnqueuedPoint(number, params, origin)
 
-    def all(self) -> list[Hunch]:
-        """Return every hunch in order.
+    def all(self) -> list[EnqueuedPoint]:
+        """Return every enqueued point in order.
 
         Raises:
             RecordError: One of them is damaged.
         """
         found = (self._read(number) for number in self._numbers("json"))
-        return [hunch for hunch in found if hunch is not None]
+        return [point for point in found if point is not None]
 
     def readers(self) -> list[Callable[[], object]]:
         """Return what reads each of the files; one that is damaged is an error of its reader."""
         slots = [partial(self._slot, number) for number in self._numbers("slot")]
         return [*(partial(self._point, number) for number in self._numbers("json")), *slots]
 
-    def write_anew(self, path: Path, tried: Mapping[int, Tried]) -> bool:
-        """Write a file of a hunch again that was put aside, if the trial that tried it is known.
+    def write_anew(self, path: Path, tried: Mapping[int, Enqueued]) -> bool:
+        """Write a file of an enqueued point again that was put aside, if the trial that tried it is known.
 
         Args:
             path: Of its point, or of its slot.
-            tried: Parameters and origin of the trials that tried a hunch, by their numbers.
+            tried: Parameters and origin of the trials that tried an enqueued point, by their
+                numbers.
 
         Returns:
             Whether it is known. If not, a lost point has to be asked for again, and a point that
@@ -119,17 +123,17 @@ class Hunches:
         number = int(match[1])
         content = self._point_of(number, tried) if match[2] == "json" else self._turn(number, tried)
         if content is not None:
-            write_atomically(path, content.encode(), "hunch")
+            write_atomically(path, content.encode(), "enqueued")
         return content is not None
 
-    def _point_of(self, number: int, tried: Mapping[int, Tried]) -> str | None:
+    def _point_of(self, number: int, tried: Mapping[int, Enqueued]) -> str | None:
         slot = self._slot(number)
         if slot is None or slot not in tried:
             return None
         params, origin = tried[slot]
         return json.dumps({"params": dict(params), "origin": origin})
 
-    def _turn(self, number: int, tried: Mapping[int, Tried]) -> str | None:
+    def _turn(self, number: int, tried: Mapping[int, Enqueued]) -> str | None:
         point = self._point(number)
         if point is None:
             return None
@@ -142,47 +146,50 @@ class Hunches:
         """Return how many trials there are to be in all.
 
         Args:
-            asked: How many were asked for; grows where no slot is left for a hunch.
+            asked: How many were asked for; grows where no slot is left for an enqueued point.
             opened: How many slots there are already.
         """
-        hunches = self.all()
-        taken = max((hunch.slot + 1 for hunch in hunches if hunch.slot is not None), default=0)
-        return max(asked, taken, opened + sum(self._waits(hunch) for hunch in hunches))
+        points = self.all()
+        taken = max((point.slot + 1 for point in points if point.slot is not None), default=0)
+        return max(asked, taken, opened + sum(self._waits(point) for point in points))
 
-    def for_slot(self, slot: int) -> Hunch | None:
-        """Return the hunch that a slot tries; the next one that waits takes it, if any does."""
-        hunches = self.all()
-        own = next((hunch for hunch in hunches if hunch.slot == slot), None)
-        waiting = next((hunch for hunch in hunches if self._waits(hunch)), None)
+    def for_slot(self, slot: int) -> EnqueuedPoint | None:
+        """Return the enqueued point that a slot tries.
+
+        The next one that waits takes it, if any does.
+        """
+        points = self.all()
+        own = next((point for point in points if point.slot == slot), None)
+        waiting = next((point for point in points if self._waits(point)), None)
         if own is None and waiting is not None:
             path = self._folder / _SLOT.format(waiting.number)
-            write_atomically(path, f"{slot}\n".encode(), "hunch")
+            write_atomically(path, f"{slot}\n".encode(), "enqueued")
         return own or waiting
 
-    def _waits(self, hunch: Hunch) -> bool:
-        return hunch.slot is None and self._fits(hunch.params)
+    def _waits(self, point: EnqueuedPoint) -> bool:
+        return point.slot is None and self._fits(point.params)
 
     def _takes(self, number: int, new: Path) -> bool:
         """Give a file a number, unless another process has taken it."""
         try:
-            os.link(new, self._folder / _HUNCH.format(number))
+            os.link(new, self._folder / _POINT.format(number))
         except FileExistsError:
             return False
         return True
 
     def _numbers(self, kind: str) -> list[int]:
         """Return the numbers for which there is a file, in order."""
-        found = (_NUMBER.fullmatch(p.name) for p in listed(self._folder, f"hunch-*.{kind}"))
+        found = (_NUMBER.fullmatch(p.name) for p in listed(self._folder, f"enqueued-*.{kind}"))
         return sorted({int(match[1]) for match in found if match})
 
-    def _read(self, number: int) -> Hunch | None:
+    def _read(self, number: int) -> EnqueuedPoint | None:
         point = self._point(number)
         if point is None:
             return None
-        return Hunch(number, point.params, point.origin, self._slot(number))
+        return EnqueuedPoint(number, point.params, point.origin, self._slot(number))
 
     def _point(self, number: int) -> _Point | None:
-        path = self._folder / _HUNCH.format(number)
+        path = self._folder / _POINT.format(number)
         return read_document(path, partial(shaped, _Point), _REMEDY)
 
     def _slot(self, number: int) -> int | None:

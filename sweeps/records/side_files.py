@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sweeps.records.code import CodeHistory
 from sweeps.records.conclusions import Conclusions
-from sweeps.records.enqueued import Hunches
+from sweeps.records.enqueued import EnqueuedPoints
 from sweeps.records.notes import Notes
 from sweeps.records.schema import RecordError
 from sweeps.records.store import RecordStore
@@ -15,7 +15,7 @@ from sweeps.records.store import RecordStore
 
 def unreadable_files(folder: Path) -> Iterator[RecordError]:
     """Yield what is wrong with each of them; `sweep.json` and generations are the sweep itself."""
-    store, conclusions, hunches = RecordStore(folder), Conclusions(folder), Hunches(folder)
+    store, conclusions, points = RecordStore(folder), Conclusions(folder), EnqueuedPoints(folder)
     readers = [
         store.read_asked,
         store.read_ending,
@@ -23,7 +23,7 @@ def unreadable_files(folder: Path) -> Iterator[RecordError]:
         Notes(folder).all,
         CodeHistory(folder).all,
     ]
-    for read in (*readers, *conclusions.readers(), *hunches.readers()):
+    for read in (*readers, *conclusions.readers(), *points.readers()):
         try:
             read()
         except RecordError as error:

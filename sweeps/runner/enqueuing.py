@@ -13,7 +13,7 @@ from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.loading import experiment_folder, load_experiment
 from sweeps.home import Home
-from sweeps.records import Hunches, SweepInfo, leading
+from sweeps.records import EnqueuedPoints, SweepInfo, leading
 
 if TYPE_CHECKING:
     from sweeps.api import Sweep
@@ -78,7 +78,7 @@ def enqueue_point(
         if like != "best" and (not isinstance(like, int) or isinstance(like, bool)):
             raise UsageError(f"--like {like!r}: write the number of a trial, or best")
         params = (sweep.best() if like == "best" else sweep.trial(like)).params
-    point = _Point(_checked(target, {**params, **given}, given), "tried")
+    point = _Point(_checked(target, {**params, **given}, given), "enqueued")
     return _queue(target, [point], [])
 
 
@@ -117,7 +117,7 @@ def _queue(target: _Target, points: Sequence[_Point], left_out: Sequence[str]) -
 
     home, info = target.sweep.home, target.sweep.info
     home.check_writable()  # before the study is read, which may write beside it
-    queue = Hunches(home.store(info.id).folder)
+    queue = EnqueuedPoints(home.store(info.id).folder)
     known = _known(home, info, queue)
     found = []
     with home.exclusive():  # hosts agree on the numbers in the queue
@@ -150,7 +150,7 @@ def _best_of(
         except SpaceError as error:
             leave_out(f"trial {slot} of {source.name!r} does not lie in the space: {error}")
         else:
-            yield _Point(point, f"tried, {source.name} trial {slot}")
+            yield _Point(point, f"enqueued, {source.name} trial {slot}")
 
 
 def _checked(
@@ -191,7 +191,7 @@ def _measures(target: _Target, config: Mapping[str, Value]) -> Mapping[str, floa
     return experiment.measure(config, data) if is_same else {}
 
 
-def _known(home: Home, info: SweepInfo, queue: Hunches) -> dict[str, EnqueuedTrial]:
+def _known(home: Home, info: SweepInfo, queue: EnqueuedPoints) -> dict[str, EnqueuedTrial]:
     """Return what became of each point that is a trial, or is queued, already."""
     from sweeps.study.proposals import point_key
     from sweeps.study.storage import stored_slots
@@ -200,7 +200,7 @@ def _known(home: Home, info: SweepInfo, queue: Hunches) -> dict[str, EnqueuedTri
         point_key(slot.params): EnqueuedTrial(slot.params, "a trial", slot.number)
         for slot in stored_slots(home.studies, info.study_name)
     }
-    for hunch in queue.all():
-        waiting = EnqueuedTrial(hunch.params, "waiting", hunch.number)
-        known.setdefault(point_key(hunch.params), waiting)
+    for point in queue.all():
+        waiting = EnqueuedTrial(point.params, "waiting", point.number)
+        known.setdefault(point_key(point.params), waiting)
     return known

@@ -20,7 +20,7 @@ from sweeps.errors import StoreError
 from sweeps.executors import Executor
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.progress import Progress
-from sweeps.records import Hunches, Record, RecordStore, confirmed_by
+from sweeps.records import EnqueuedPoints, Record, RecordStore, confirmed_by
 from sweeps.records.ranking import Values, covers, gains_of, worth_keeping
 from sweeps.runner.control import ControlListener, StopRequest
 from sweeps.runner.determinism import DeterminismCheck, is_check
@@ -219,7 +219,7 @@ class Coordinator:
     config: SweepConfig
     sweep_id: str
     queue: TrialQueue
-    hunches: Hunches
+    points: EnqueuedPoints
     store: RecordStore
     progress: Progress
     request: StopRequest
@@ -286,8 +286,8 @@ class Coordinator:
         return self._stopped_by()
 
     def total(self) -> int:
-        """Return how many trials there are to be: those asked for, and hunches beyond."""
-        return self.hunches.total(self.config.limits.trials, len(self.queue.slots))
+        """Return how many trials there are to be: those asked for, and enqueued points beyond."""
+        return self.points.total(self.config.limits.trials, len(self.queue.slots))
 
     def failure_cause(self) -> str | None:
         """Return why so many trials in a row failed that the sweep had to end, None otherwise."""
@@ -392,7 +392,10 @@ class Coordinator:
         )
 
     def _is_asked_for(self, slot: int) -> bool:
-        """Whether there is to be such a slot; hunches only add to those that were asked for."""
+        """Whether there is to be such a slot.
+
+        Enqueued points only add to those that were asked for.
+        """
         return slot < self.config.limits.trials or slot < self.total()
 
     def _has_room(self) -> bool:

@@ -22,8 +22,8 @@ from sweeps.experiments.loading import check_trust, experiment_folder
 from sweeps.home import Home
 from sweeps.records import (
     CodeHistory,
+    EnqueuedPoint,
     Generation,
-    Hunch,
     Record,
     SweepInfo,
     UnfinishedSlot,
@@ -378,7 +378,7 @@ def make_ledger(
     info: SweepInfo,
     records: Sequence[Record],
     study: SlotStore,
-    hunches: Callable[[int], Hunch | None] = lambda slot: None,
+    points: Callable[[int], EnqueuedPoint | None] = lambda slot: None,
 ) -> TrialQueue:
     """Return the queue of a sweep before its first slot is opened.
 
@@ -387,7 +387,7 @@ def make_ledger(
         info: The sweep.
         records: All of its records, ordered by slot and attempt.
         study: Where its slots are stored.
-        hunches: Says what somebody wants tried in a slot.
+        points: Says what somebody wants tried in a slot.
     """
     retries = config.home.store(info.id).retries
     retried = retries.opened_by()
@@ -407,7 +407,7 @@ def make_ledger(
             config.experiment.parameters,
             recall=partial(recalled, config.home, info),
         ),
-        hunches=hunches,
+        points=points,
         used_up=attempts_put_aside(config.home.store(info.id)),
         retried=retried,
         retried_attempts=retries.attempts(),

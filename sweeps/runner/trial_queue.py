@@ -14,7 +14,7 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.objectives import Objective
-from sweeps.records import Hunch, Record
+from sweeps.records import EnqueuedPoint, Record
 from sweeps.runner.failures import Failure, failures_before
 from sweeps.runner.warm_start import PriorTrial
 from sweeps.study.proposals import Proposal, Proposer
@@ -90,7 +90,7 @@ class TrialQueue:
         ask_ahead: How many slots may be in flight.
         in_order: Whether proposals wait for slot order (reproducible) or take what has ended.
         prior: Slots of earlier generations by number.
-        hunches: Says what somebody wants tried in a slot, None as a rule.
+        points: Says what somebody wants tried in a slot, None as a rule.
         used_up: The last attempt at a slot whose record was put aside, by slot.
         retried: Slots that failed and are, or were, run again: how many slots were opened before.
             The proposals of those saw the failure.
@@ -106,7 +106,7 @@ class TrialQueue:
     ask_ahead: int
     in_order: bool = True
     prior: Mapping[int, PriorTrial] = field(default_factory=dict)
-    hunches: Callable[[int], Hunch | None] = lambda slot: None
+    points: Callable[[int], EnqueuedPoint | None] = lambda slot: None
     used_up: Mapping[int, int] = field(default_factory=dict)
     retried: Mapping[int, int] = field(default_factory=dict)
     retried_attempts: Collection[str] = ()
@@ -144,7 +144,7 @@ class TrialQueue:
         self._show_outcomes(before=number)
         slot = self._restored(number)
         if slot is None:
-            slot = Slot(number, self.proposer.propose(self.hunches(number)))
+            slot = Slot(number, self.proposer.propose(self.points(number)))
             self.study.add(number, slot.proposal)
         self.slots.append(slot)
         return slot

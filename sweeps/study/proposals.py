@@ -27,7 +27,7 @@ from search_spaces.objectives import Direction
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.errors import UsageError
-from sweeps.records import Hunch
+from sweeps.records import EnqueuedPoint
 from sweeps.study.sampler_view import SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.seeds import proposal_seed, sequence_seed
@@ -202,7 +202,7 @@ def _best_split(points: np.ndarray, diverged: np.ndarray) -> tuple[int, float, f
     return found
 
 
-TRIED: Final = "tried"
+ENQUEUED: Final = "enqueued"
 """How the origin of a point begins that somebody wanted tried."""
 MAX_REJECTED: Final = 20
 MAX_RANDOM: Final = 2000
@@ -216,8 +216,8 @@ class Proposal:
     """Parameters of one slot and where they came from.
 
     Attributes:
-        origin: `baseline <name>`, `sampled`, `random` (too many rejected), `grid`, or `tried` and
-            where the hunch came from.
+        origin: `baseline <name>`, `sampled`, `random` (too many rejected), `grid`, or `enqueued`
+            and where the enqueued point came from.
         rejected: How many proposals were rejected before this one.
     """
 
@@ -267,19 +267,19 @@ class Proposer:
         # Draws nothing; the sweep's own may have a say in how a trial ends.
         self._teller = optuna.samplers.RandomSampler(seed=0)
 
-    def propose(self, hunch: Hunch | None = None) -> Proposal:
+    def propose(self, point: EnqueuedPoint | None = None) -> Proposal:
         """Return the proposal of the next slot and show it, RUNNING, to the ones that follow.
 
         Args:
-            hunch: A point that somebody wants tried; it comes before everything else.
+            point: A point that somebody wants tried; it comes before everything else.
 
         Raises:
             Exhausted: The space is finite and every point was tried.
         """
         trial = self.sampler_view.open()
         baseline = next((b for b in self._baselines if point_key(b[1]) not in self._seen), None)
-        if hunch is not None:
-            proposal = self._walk(trial, hunch.origin, point=hunch.params)
+        if point is not None:
+            proposal = self._walk(trial, point.origin, point=point.params)
         elif baseline is not None:
             proposal = self._walk(trial, f"baseline {baseline[0]}", point=baseline[1])
         elif self._sampler is None:
@@ -298,8 +298,8 @@ class Proposer:
         Raises:
             UsageError: It proposes something else now, so the sweep could not be continued.
         """
-        is_hunch = stored.origin.startswith(TRIED)
-        if self._sampler is not None and not self._sampler.stateless and not is_hunch:
+        is_enqueued = stored.origin.startswith(ENQUEUED)
+        if self._sampler is not None and not self._sampler.stateless and not is_enqueued:
             again = self.propose()
             if point_key(again.params) != point_key(stored.params):
                 raise UsageError(

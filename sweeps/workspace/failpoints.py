@@ -48,7 +48,7 @@ NAMES: Final = (
     *(
         f"{file}.{step}"
         for file in (
-            *("hunch", "steering", "notes", "archived", "conclusion", "taken", "retry", "files"),
+            *("enqueued", "steering", "notes", "archived", "conclusion", "taken", "retry", "files"),
             "checked",
         )
         for step in STEPS
@@ -62,7 +62,7 @@ NAMES: Final = (
     *("reopen.begun", "reopen.done"),
 )
 """Every fail-point: also those of failed trials that are run again, of pictures and a champion's
-model, which not every experiment has, of a Pareto front, of hunches, of requests made and
+model, which not every experiment has, of a Pareto front, of enqueued points, of requests made and
 withdrawn, of what another host wrote, and of the commands that delete, free, pack and unpack."""
 
 

@@ -86,7 +86,7 @@ def test_from_the_plan_to_a_model_of_ones_own(tmp_path):
     assert count >= 2, said  # the baseline may be among the best, and is a trial already
     me.type("run", "mlp", "--trials", str(1 + count), *other)
     rows = json.loads(me.type("trials", "again", "--json")[0])
-    assert sum(row["origin"].startswith("tried, mlp trial ") for row in rows) == count
+    assert sum(row["origin"].startswith("enqueued, mlp trial ") for row in rows) == count
 
     me.type("init", "mine")
     me.type("run", "space.yaml", "--trials", "2", "--strict", cwd=tmp_path / "mine")

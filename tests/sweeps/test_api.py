@@ -317,7 +317,7 @@ def test_points_are_queued_and_become_trials(finished_toy, run_toy):
     again = sweeps.enqueue("toy", like=0, params={"x": 0.25, "kind": "b"}, home=sweep.home.path)
     assert [(one.state, one.number) for one in again.trials] == [("waiting", 1)]
     row = run_toy(trials=3, workers=0).rows()[2]
-    assert (dict(row.params), row.origin) == (point, "tried")
+    assert (dict(row.params), row.origin) == (point, "enqueued")
     tried = sweeps.enqueue(sweep, point)
     assert [(one.state, one.number) for one in tried.trials] == [("a trial", 2)]
     best = sweeps.enqueue(sweep, from_sweep=sweep, top=2)

@@ -1,4 +1,4 @@
-"""Files beside the records that are damaged: notes, hunches, conclusions, readings of test parts.
+"""Files beside the records that are damaged: notes, enqueued points, conclusions, readings of test parts.
 
 What is known elsewhere is written anew, what is not is put aside; nothing is thrown away.
 """
@@ -12,18 +12,18 @@ from sweeps.home import Home
 from sweeps.manage.doctor.evidence import Evidence, Problem, Repair
 from sweeps.records import (
     DamagedFileError,
-    Hunches,
+    EnqueuedPoints,
     Record,
     RecordError,
     SweepInfo,
     listed,
     put_aside,
 )
-from sweeps.records.enqueued import Tried
+from sweeps.records.enqueued import Enqueued
 from sweeps.records.readings import Readings
 from sweeps.records.side_files import unreadable_files
 from sweeps.study.copies import read_study
-from sweeps.study.proposals import TRIED
+from sweeps.study.proposals import ENQUEUED
 from sweeps.study.storage import proposal_of_record, proposal_of_trial
 
 
@@ -68,16 +68,16 @@ def write_anew(
         t.number: proposal_of_trial(t) for t in read_study(home.studies, info.study_name) or ()
     }
     proposals |= {record.spec.slot: proposal_of_record(record) for record in records}
-    tried: dict[int, Tried] = {
+    tried: dict[int, Enqueued] = {
         slot: (proposal.params, proposal.origin)
         for slot, proposal in proposals.items()
-        if proposal.origin.partition(",")[0] == TRIED
+        if proposal.origin.partition(",")[0] == ENQUEUED
     }
     for path in lost:
         if path == store.asked_file:
             store.note_asked(len(proposals))
             say(f"{path}: written anew, the {len(proposals)} trials there are")
-        elif Hunches(store.folder).write_anew(path, tried):
+        elif EnqueuedPoints(store.folder).write_anew(path, tried):
             say(f"{path}: written anew from the trial that tried it")
 
 

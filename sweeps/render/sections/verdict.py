@@ -334,7 +334,9 @@ def _next(data: SweepData, important: Sequence[Importance]) -> list[Block]:
         space = _space_argument(data)
         options = " ".join(f"--set {shlex.quote(option)}" for option in narrower)
         commands.append(f"sweeps run {space} --name {name}-narrow {options}   # where the best lie")
-        commands.append(f"sweeps try {name}-narrow --from {name} --top 5   # which are tried first")
+        commands.append(
+            f"sweeps enqueue {name}-narrow --from {name} --top 5   # which are tried first"
+        )
     if exported := data.exported(data.ranking[0].slot):
         commands.append(f"sweeps export {name} model   # the best: {exported}")
     commands.append(f"sweeps ui {name}   # its runs in MLflow")

@@ -11,7 +11,14 @@ import sweeps
 from sweeps.cli import app
 from sweeps.confirm.access_log import TrialQueue
 from sweeps.home import Home
-from sweeps.records import Conclusions, ConfirmationRecord, Hunches, Notes, Telling, put_aside
+from sweeps.records import (
+    Conclusions,
+    ConfirmationRecord,
+    EnqueuedPoints,
+    Notes,
+    Telling,
+    put_aside,
+)
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 
 DIGEST = "ab" * 32
@@ -46,8 +53,8 @@ READERS = {
     ],
     "tested-abababab-1.json": ["best toy", "report toy"],
     "voted-abababab-1.json": ["best toy", "report toy"],
-    "hunch-0001.json": ["try toy x=0.25 layers=0 kind=b", "run"],
-    "hunch-0001.slot": ["try toy x=0.25 layers=0 kind=b", "run"],
+    "enqueued-0001.json": ["try toy x=0.25 layers=0 kind=b", "run"],
+    "enqueued-0001.trial": ["try toy x=0.25 layers=0 kind=b", "run"],
 }  # fmt: skip
 GO_ON = {"best", "list", "report", "sync"}
 """Commands that say it and go on, but if the sweep itself is what cannot be read."""
@@ -62,8 +69,8 @@ class Hurt:
         self.store = self.home.store(self.info.id)
         folder = self.store.folder
         Notes(folder).write("1", "a remarkable trial")
-        Hunches(folder).add({"x": 0.125, "layers": 0, "kind": "c"}, "tried")
-        (folder / "hunch-0001.slot").write_text("7\n")
+        EnqueuedPoints(folder).add({"x": 0.125, "layers": 0, "kind": "c"}, "enqueued")
+        (folder / "enqueued-0001.trial").write_text("7\n")
         conclusions = Conclusions(folder)
         where = self.info.id, self.info.id, "0001-1"
         conclusions.keep(ConfirmationRecord(*where, "trial-1", [TELLING], 2, 8))
@@ -115,7 +122,7 @@ def test_a_damaged_file_is_one_message_that_names_it_and_is_not_written_over(hur
 
 
 def test_a_file_of_a_newer_version_is_no_damaged_one(hurt):
-    path = hurt.path("hunch-0001.json")
+    path = hurt.path("enqueued-0001.json")
     newer = json.loads(path.read_text()) | {"mood": "hopeful"}
     path.write_text(json.dumps(newer))
     result = hurt.call("try toy x=0.25 layers=0 kind=b")
@@ -138,7 +145,7 @@ def test_a_generation_that_is_missing_between_others_is_not_taken_for_the_end(hu
 
 @pytest.mark.parametrize("name", ["asked", "ending.json"])
 def test_what_each_start_notes_anew_the_next_one_puts_aside(hurt, name, run_toy):
-    for path in hurt.store.folder.glob("hunch-*"):
+    for path in hurt.store.folder.glob("enqueued-*"):
         path.unlink()
     hurt.path(name).write_bytes(b"\0\0")
     assert hurt.call("run").exit_code == 0
@@ -173,20 +180,20 @@ def test_doctor_names_every_damaged_file_and_puts_it_aside(hurt):
     )
     assert hurt.call("doctor").exit_code == 0
     assert "queued: x=0.25" in hurt.call("try toy x=0.25 layers=0 kind=b").stdout
-    assert hurt.path("hunch-0002.json").exists(), "a number is not given twice"
+    assert hurt.path("enqueued-0002.json").exists(), "a number is not given twice"
 
 
-@pytest.mark.parametrize("name", ["hunch-0001.json", "hunch-0001.slot"])
-def test_doctor_writes_a_hunch_anew_from_the_trial_that_tried_it(hurt, name):
-    hurt.path("hunch-0001.slot").unlink()
+@pytest.mark.parametrize("name", ["enqueued-0001.json", "enqueued-0001.trial"])
+def test_doctor_writes_an_enqueued_point_anew_from_the_trial_that_tried_it(hurt, name):
+    hurt.path("enqueued-0001.trial").unlink()
     assert hurt.call("run").exit_code == 0
-    whole = Hunches(hurt.store.folder).all()
-    assert [hunch.slot for hunch in whole] == [2]
+    whole = EnqueuedPoints(hurt.store.folder).all()
+    assert [point.slot for point in whole] == [2]
     hurt.path(name).write_bytes(b"")
     result = hurt.call("doctor toy --fix")
     assert result.exit_code == 0, result.output
     assert "written anew from the trial that tried it" in result.stderr
-    assert Hunches(hurt.store.folder).all() == whole
+    assert EnqueuedPoints(hurt.store.folder).all() == whole
 
 
 def test_what_was_put_aside_is_not_written_over_by_the_next_that_is_damaged(tmp_path):

@@ -1,4 +1,7 @@
-"""Hunches: queued before, while and after a sweep runs; the table depends on their slots only."""
+"""Enqueued points.
+
+Queued before, while and after a sweep runs; the table depends on their slots only.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
-from sweeps.records import Hunches
+from sweeps.records import EnqueuedPoints
 from sweeps.workspace.failpoints import STEPS
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.launching import Launched
@@ -33,7 +36,7 @@ def origins(sweep):
 
 
 @pytest.mark.slow
-def test_a_hunch_takes_the_next_trial_and_adds_one_where_none_is_left(
+def test_a_enqueued_point_takes_the_next_trial_and_adds_one_where_none_is_left(
     run_toy, finished_toy, attempt, make_home
 ):
     before = table(finished_toy(trials=4))
@@ -46,43 +49,43 @@ def test_a_hunch_takes_the_next_trial_and_adds_one_where_none_is_left(
     sweep = run_toy(trials=4, workers=0)
     rows = sweep.rows()
     assert table(sweep)[:4] == before
-    assert (len(rows), rows[4].origin) == (5, "tried")
+    assert (len(rows), rows[4].origin) == (5, "enqueued")
     assert dict(rows[4].params) == {"x": 0.25, "layers": 0, "kind": "b"}
     assert len(run_toy(trials=4, workers=0).rows()) == 5
     assert_sound(make_home(), table(sweep))
 
-    assert len(run_toy(trials=6, workers=0).rows()) == 6, "a hunch counts as one of them"
+    assert len(run_toy(trials=6, workers=0).rows()) == 6, "an enqueued point counts as one of them"
     assert attempt("toy", *POINT).stdout.startswith("is trial 4 already: x=0.25")
 
 
 def test_queued_twice_it_is_tried_once_and_the_baseline_still_is(run_toy, finished_toy, attempt):
     finished_toy(trials=1)
     attempt("toy", *POINT)
-    assert attempt("toy", *POINT).stdout.startswith("queued already, as hunch 1: x=0.25")
+    assert attempt("toy", *POINT).stdout.startswith("queued already, as point 1: x=0.25")
     sweep = run_toy(trials=3, workers=0)
-    assert origins(sweep) == ["baseline first", "tried", "sampled"]
+    assert origins(sweep) == ["baseline first", "enqueued", "sampled"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", pytest.param("qmc", marks=pytest.mark.nightly)])
-def test_with_the_same_hunches_in_the_same_slots_the_table_is_the_same(
+def test_with_the_same_enqueued_points_in_the_same_slots_the_table_is_the_same(
     run_toy, finished_toy, attempt, make_home, sampler
 ):
     finished_toy(trials=3, sampler=sampler)
     attempt("toy", *POINT)
     expected = table(run_toy(trials=8, workers=2, sampler=sampler))
-    assert expected[3][3] == "tried"
+    assert expected[3][3] == "enqueued"
 
     info = sweeps.load("toy", make_home()).info
     again = run_toy("again", trials=1, workers=0, sampler=sampler).info
     there = Home(make_home("again")).store(again.id).folder
-    for path in Home(make_home()).store(info.id).folder.glob("hunch-*"):
+    for path in Home(make_home()).store(info.id).folder.glob("enqueued-*"):
         shutil.copy(path, there)
     assert table(run_toy("again", trials=8, workers=0, sampler=sampler)) == expected
 
 
 @pytest.mark.slow
-def test_a_study_that_is_lost_gives_the_hunch_its_slot_again(
+def test_a_study_that_is_lost_gives_the_enqueued_point_its_slot_again(
     run_toy, finished_toy, attempt, make_home
 ):
     finished_toy(trials=2)
@@ -100,7 +103,8 @@ def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path
     space = tmp_path / "toy.yaml"
     space.write_text(TOY)
     shutil.copy(migrated_database, make_home() / "mlflow.db")
-    # The first trial takes no time, the others wait for a hunch: some are left when it comes.
+    # The first trial takes no time, the others wait for an enqueued point: some are left when it
+    # comes.
     words = ["run", str(space), "--trials", "12", "--workers", "2", "--set", "mode=quick_first"]
     running = Launched([*words, "--set", "longest_seconds=2", "--home", str(make_home())])
     running.until_said("trial 0")
@@ -109,7 +113,7 @@ def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path
     assert running.wait() == 0, running.stderr()
     rows = sweeps.load("toy", make_home()).rows()
     assert len(rows) == 12, "it counts as one of them"
-    (tried,) = [row for row in rows if row.origin == "tried"]
+    (tried,) = [row for row in rows if row.origin == "enqueued"]
     assert dict(tried.params) == {"x": 0.25, "layers": 0, "kind": "b"}
     assert (tried.state, tried.slot > 0) == ("COMPLETE", True)
     assert_sound(make_home(), table(sweeps.load("toy", make_home())))
@@ -119,10 +123,13 @@ def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path
 @pytest.mark.parametrize(
     "point",
     [
-        *("hunch.renamed", "slot.added"),
+        *("enqueued.renamed", "slot.added"),
         *(
             pytest.param(point, marks=pytest.mark.nightly)
-            for point in (*(f"hunch.{step}" for step in STEPS if step != "renamed"), "slot.begun")
+            for point in (
+                *(f"enqueued point.{step}" for step in STEPS if step != "renamed"),
+                "slot.begun",
+            )
         ),
     ],
 )
@@ -137,7 +144,7 @@ def test_killed_while_it_takes_its_slot_it_is_tried_once(
     killed = Launched(words, {"SWEEPS_FAILPOINT": point})
     assert killed.wait() == -signal.SIGKILL
     assert Launched(words).wait() == 0
-    assert origins(sweeps.load("toy", make_home())) == ["baseline first", "tried", "sampled"]
+    assert origins(sweeps.load("toy", make_home())) == ["baseline first", "enqueued", "sampled"]
 
 
 @pytest.mark.slow
@@ -161,7 +168,7 @@ def test_the_best_of_another_sweep_come_first(run_toy, attempt):
         for row in here
     ]
     rows = run_toy(trials=4, **options).rows()
-    tried = [f"tried, source trial {row.slot}" for row in here]
+    tried = [f"enqueued, source trial {row.slot}" for row in here]
     assert [row.origin for row in rows] == ["sampled", *tried, "sampled"]
     assert [row.params for row in rows[1:3]] == [row.params for row in here]
 
@@ -170,8 +177,8 @@ def test_what_is_not_given_can_be_taken_from_a_trial(finished_toy, attempt, make
     best = finished_toy(trials=4).best()
     result = attempt("toy", "x=0.125", "--like", "best")
     assert result.exit_code == 0, result.output
-    (hunch,) = Hunches(Home(make_home()).store(best.sweep.info.id).folder).all()
-    assert hunch.params == {**best.params, "x": 0.125}
+    (point,) = EnqueuedPoints(Home(make_home()).store(best.sweep.info.id).folder).all()
+    assert point.params == {**best.params, "x": 0.125}
 
 
 @pytest.mark.parametrize(
@@ -195,17 +202,17 @@ def test_a_point_that_does_not_lie_in_the_space_is_refused(
     result = attempt("toy", *words)
     assert result.exit_code == 2
     assert said in result.stderr, result.stderr
-    assert Hunches(Home(make_home()).store(sweep.info.id).folder).all() == []
+    assert EnqueuedPoints(Home(make_home()).store(sweep.info.id).folder).all() == []
 
 
-def test_a_hunch_that_an_extension_leaves_outside_waits_and_holds_nothing_up(
+def test_a_enqueued_point_that_an_extension_leaves_outside_waits_and_holds_nothing_up(
     run_toy, finished_toy, attempt, make_home
 ):
     finished_toy(trials=2)
     attempt("toy", *POINT)
     sweep = run_toy(trials=4, workers=0, extend=True, overrides=("x=-1..0.2",))
-    assert "tried" not in origins(sweep)
-    (hunch,) = Hunches(Home(make_home()).store(sweep.info.id).folder).all()
-    assert hunch.slot is None
+    assert "enqueued" not in origins(sweep)
+    (point,) = EnqueuedPoints(Home(make_home()).store(sweep.info.id).folder).all()
+    assert point.slot is None
     wider = run_toy(trials=5, workers=0, extend=True, overrides=("x=-1..0.9",))
-    assert origins(wider)[4:] == ["tried"]
+    assert origins(wider)[4:] == ["enqueued"]

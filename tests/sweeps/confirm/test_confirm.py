@@ -17,7 +17,7 @@ from tests.sweeps.launching import Launched
 from tests.sweeps.voting_experiment import SPACE
 
 pytestmark = pytest.mark.slow
-FINALIZE = ("--top", "1", "--blocks", "8", "--workers", "0")
+CONFIRM = ("--top", "1", "--blocks", "8", "--workers", "0")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_sweep_that_still_runs_is_refused_and_goes_on_undisturbed(words, make_
     running.signal(signal.SIGSTOP)  # as long as this takes, it has not ended
     # Behind one that is whole, too: that is not trained for hours before the refusal.
     refused = [
-        CliRunner().invoke(app, ["confirm", *names, *FINALIZE, "--home", str(home.path)])
+        CliRunner().invoke(app, ["confirm", *names, *CONFIRM, "--home", str(home.path)])
         for names in (["one"], ["done", "one"])
     ]
     running.signal(signal.SIGCONT)
@@ -69,7 +69,7 @@ def test_a_sweep_that_is_taken_up_while_it_is_confirmed_keeps_its_verdict(words,
     assert Launched(words("one")).wait() == 0
     home = Home(make_home())
     folder = home.store(home.get("one").id).folder
-    confirming = Launched(["confirm", "one", *FINALIZE, "--home", str(make_home())], hears_all=True)
+    confirming = Launched(["confirm", "one", *CONFIRM, "--home", str(make_home())], hears_all=True)
     until((folder / "finalists-1" / "space.yaml").exists, confirming)
     with SweepLock(folder / "lock", "one"):  # as `sweeps run` does with more trials
         code = confirming.wait()

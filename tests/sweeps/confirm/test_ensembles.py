@@ -16,7 +16,7 @@ from sweeps.runner.ownership import SweepLock
 from tests.sweeps.voting_experiment import LABELS, SPACE, TEST_LABELS
 
 pytestmark = pytest.mark.slow
-FINALIZE = ("--top", 3, "--blocks", 8)
+CONFIRM = ("--top", 3, "--blocks", 8)
 
 
 def caller(home):
@@ -36,7 +36,7 @@ def home(tmp_path_factory):
             ran = call("run", folder / "space.yaml", *words)
             assert ran.exit_code == 0, ran.output
             if name != "bare":
-                ran = call("confirm", name, *FINALIZE, "--workers", 0)
+                ran = call("confirm", name, *CONFIRM, "--workers", 0)
                 assert ran.exit_code == 0, ran.output
                 assert "Votes on fresh blocks" in ran.stdout
         yield folder / "mlruns"
@@ -166,7 +166,7 @@ def test_sweeps_of_different_data_do_not_vote_together(home, tmp_path):
     (tmp_path / "space.yaml").write_text(SPACE)
     words = ("--name", "elsewhere", "--data", "others", "--workers", 0)
     assert call("run", tmp_path / "space.yaml", *words).exit_code == 0
-    words = ("confirm", "elsewhere", *FINALIZE, "--data", "others", "--workers", 0)
+    words = ("confirm", "elsewhere", *CONFIRM, "--data", "others", "--workers", 0)
     assert call(*words).exit_code == 0
     refused = call("ensemble", "one", "elsewhere")
     assert refused.exit_code == 2
@@ -183,7 +183,7 @@ class TestReading:
         call = caller(home)
         assert "test part" not in str(told(home, "one")["told"][1:]), "nothing was read yet"
         assert not (home / "test").exists()
-        ran = call("confirm", "one", "two", *FINALIZE, "--workers", 0, "--test", "--json")
+        ran = call("confirm", "one", "two", *CONFIRM, "--workers", 0, "--test", "--json")
         assert ran.exit_code == 0, ran.output
         first, second = (document["test"]["votes"] for document in json.loads(ran.stdout))
         assert first == second
@@ -233,22 +233,22 @@ class TestReading:
         scores = path.with_suffix(".npz").stat().st_mtime_ns
         assert "Asked after the reading" in told(home, "one")["told"][1]["note"]
         call = caller(home)
-        ran = call("confirm", "one", "two", *FINALIZE, "--workers", 0, "--test", "--json")
+        ran = call("confirm", "one", "two", *CONFIRM, "--workers", 0, "--test", "--json")
         assert ran.exit_code == 0, ran.output
         test = json.loads(ran.stdout)[0]["test"]
         assert test["reading"] == 1
         assert "Asked after the reading" in test["votes"]["note"]
         assert json.loads(path.read_text())["questions"] == list(EARLIER_QUESTIONS[0])
         assert path.with_suffix(".npz").stat().st_mtime_ns == scores, "nothing was scored again"
-        other = call("confirm", "one", *FINALIZE, "--workers", 0, "--test")
+        other = call("confirm", "one", *CONFIRM, "--workers", 0, "--test")
         assert (other.exit_code, "--again" in other.stderr) == (2, True), "another list"
 
     def test_a_reading_is_told_while_a_sweep_of_an_earlier_one_is_run_again(self, home):
         two = sweeps.load("two", home)
         lock = two.home.store(two.info.id).folder / "lock"
-        first = ("confirm", "one", "two", *FINALIZE, "--workers", 0, "--test")
+        first = ("confirm", "one", "two", *CONFIRM, "--workers", 0, "--test")
         assert caller(home)(*first).exit_code == 0, "reading 1, unless it is there already"
-        words = ("confirm", "one", *FINALIZE, "--workers", 0, "--test", "--again", "two goes on")
+        words = ("confirm", "one", *CONFIRM, "--workers", 0, "--test", "--again", "two goes on")
         with SweepLock(lock, "two"):  # as `sweeps run` does with more trials
             ran = caller(home)(*words, "--json")
         assert ran.exit_code == 0, ran.output

@@ -15,7 +15,7 @@ from sweeps.records.format import encode
 from tests.sweeps.voting_experiment import SPACE
 
 pytestmark = pytest.mark.slow
-FINALIZE = ("confirm", "drawn", "--top", 1, "--blocks", 8, "--workers", 0, "--json")
+CONFIRM = ("confirm", "drawn", "--top", 1, "--blocks", 8, "--workers", 0, "--json")
 
 
 def caller(home):
@@ -34,7 +34,7 @@ def confirmed(tmp_path_factory, migrated_database):
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         ran = call("run", folder / "drawn.yaml", "--workers", 0)
         assert ran.exit_code == 0, ran.output
-        told = call(*FINALIZE[:-2], 1, "--json")  # by a worker, this once
+        told = call(*CONFIRM[:-2], 1, "--json")  # by a worker, this once
         assert told.exit_code == 0, told.output
         yield folder / "mlruns", json.loads(told.stdout)
 
@@ -57,7 +57,7 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
     recommended = confirmed[1]["recommended"]
     before = sweeps.load("drawn", home).champion()
     assert before.sweep.name == "drawn-confirmation"
-    result = call(*FINALIZE, "--refit")
+    result = call(*CONFIRM, "--refit")
     assert result.exit_code == 0, result.output
     (refit,) = records(home, "drawn-refit")
     blocks = [r for r in records(home, "drawn-confirmation") if r.params["finalist"] == recommended]
@@ -67,9 +67,9 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
     assert refit.spec.config["skill"] == winner.params["skill"]
     champion = sweeps.load("drawn", home).champion()
     assert (champion.sweep.name, champion.record.spec) == ("drawn-refit", refit.spec)
-    assert call(*FINALIZE, "--refit").exit_code == 0
+    assert call(*CONFIRM, "--refit").exit_code == 0
     assert len(records(home, "drawn-refit")) == 1, "what was trained is not trained again"
-    again = call(*FINALIZE)
+    again = call(*CONFIRM)
     assert again.exit_code == 0, again.output
     champion = sweeps.load("drawn", home).champion()
     assert champion.sweep.name == "drawn-refit", "it is not forgotten where it is not asked for"
@@ -81,7 +81,7 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
 
 def test_a_refit_of_another_winner_is_not_taken_for_this_ones(confirmed, home):
     call = caller(home)
-    assert call(*FINALIZE, "--refit").exit_code == 0
+    assert call(*CONFIRM, "--refit").exit_code == 0
     sweep = sweeps.load("drawn-refit", home)
     space = home / "records" / Path(*Path(sweep.info.directory).parts[-3:]) / "space.yaml"
     winner = sweeps.load("drawn", home).champion().record.spec.config
@@ -91,9 +91,9 @@ def test_a_refit_of_another_winner_is_not_taken_for_this_ones(confirmed, home):
     record = replace(record, spec=replace(record.spec, config=other))
     (store.folder / "0000-1.record").write_bytes(encode(record))
     space.write_text(space.read_text().replace(f"skill: {winner['skill']}", "skill: 9.5"))
-    assert call(*FINALIZE).exit_code == 0
+    assert call(*CONFIRM).exit_code == 0
     assert sweeps.load("drawn", home).champion().sweep.name == "drawn-confirmation"
-    result = call(*FINALIZE, "--refit")
+    result = call(*CONFIRM, "--refit")
     assert result.exit_code == 0, result.output
     champion = sweeps.load("drawn", home).champion()
     assert champion.sweep.name == "drawn-refit-2"
@@ -103,7 +103,7 @@ def test_a_refit_of_another_winner_is_not_taken_for_this_ones(confirmed, home):
 
 def test_the_best_of_as_many_random_trials_is_confirmed_beside_the_best_of_the_search(home):
     call = caller(home)
-    result = call(*FINALIZE, "--control", 3)
+    result = call(*CONFIRM, "--control", 3)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     sampled = records(home, "drawn-control")

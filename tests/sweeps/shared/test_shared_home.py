@@ -199,7 +199,7 @@ def test_who_was_silent_for_too_long_has_lost_the_sweep_and_writes_nothing_more(
 
 
 @pytest.mark.slow
-def test_requests_hunches_and_notes_reach_the_host_that_runs_the_sweep(host):
+def test_requests_enqueued_points_and_notes_reach_the_host_that_runs_the_sweep(host):
     a, b = host("a"), host("b")
     running = a.run("--trials", "30", *SLOWLY)
     wait_until(lambda: len(a.records()) >= 2)
