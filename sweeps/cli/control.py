@@ -199,7 +199,7 @@ def cancel(
     ended = outcome()
     if ended is not None:
         raise UsageError(f"trial {trial} of sweep {info.name!r} has ended: {ended.reason}")
-    begun = {slot.number for slot in stored_slots(found.studies, info.study_name)}
+    begun = {number.number for number in stored_slots(found.studies, info.study_name)}
     if trial not in begun:
         last = f"the last one is {max(begun)}" if begun else "there is none yet"
         raise UsageError(f"trial {trial} of sweep {info.name!r} was not begun; {last}")

@@ -419,6 +419,6 @@ def _to_reopen(
 ) -> list[int]:
     """Return the slots that the study has as failed, though they are, or were, run again."""
     final = {r.spec.slot: trial_outcome(r, info.objectives) for r in records if r.ends_slot}
-    failed = {slot for slot, outcome in final.items() if outcome.state == TrialState.FAIL}
+    failed = {number for number, outcome in final.items() if outcome.state == TrialState.FAIL}
     stored = {trial.number for trial in study.slots if trial.state == TrialState.FAIL}
     return sorted(stored.intersection(retried) - failed)

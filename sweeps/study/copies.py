@@ -74,13 +74,13 @@ def rebuild_study(database: Database, info: SweepInfo, records: Sequence[Record]
     for left_half_done in (new, old):
         delete_study(database, left_half_done)
     study = StudyStore(database, new, [one.direction for one in info.objectives])
-    for slot, content in _slots(info, stored, records):
+    for number, content in _slots(info, stored, records):
         if isinstance(content, FrozenTrial):
             study.copy(content)
         else:
-            study.add(slot, content)
-            own = [r for r in records if r.spec.slot == slot]
-            _settle(study, info, slot, stored.get(slot), own)
+            study.add(number, content)
+            own = [r for r in records if r.spec.slot == number]
+            _settle(study, info, number, stored.get(number), own)
     study.close()
     backend_of(database).rename({info.study_name: old, new: info.study_name})
     delete_study(database, old)
@@ -91,16 +91,16 @@ def _slots(
 ) -> Iterator[tuple[int, Proposal | FrozenTrial]]:
     """Yield what each slot is made from, until one that neither study nor records know."""
     known = {record.spec.slot: record for record in records}
-    for slot in range(max([-1, *stored, *known]) + 1):
-        trial, record = stored.get(slot), known.get(slot)
-        if slot < info.first_slot:
+    for number in range(max([-1, *stored, *known]) + 1):
+        trial, record = stored.get(number), known.get(number)
+        if number < info.first_slot:
             if trial is None:
                 return  # as it lies in the new space, only the space can tell
-            yield slot, trial
+            yield number, trial
         elif trial is not None and (record is None or trial.params == dict(record.params)):
-            yield slot, proposal_of_trial(trial)
+            yield number, proposal_of_trial(trial)
         elif record is not None:
-            yield slot, proposal_of_record(record)
+            yield number, proposal_of_record(record)
         else:
             return
 
@@ -108,7 +108,7 @@ def _slots(
 def _settle(
     study: StudyStore,
     info: SweepInfo,
-    slot: int,
+    number: int,
     trial: FrozenTrial | None,
     records: Sequence[Record],
 ) -> None:
@@ -116,10 +116,10 @@ def _settle(
     counted = int(trial.user_attrs.get(ATTEMPTS, 1)) if trial is not None else 1
     attempts = max([counted, *(record.spec.attempt for record in records)])
     if attempts > 1:
-        study.count_attempt(slot, attempts)
+        study.count_attempt(number, attempts)
     for record in records:
         if record.ends_slot:
-            study.tell(slot, trial_outcome(record, info.objectives))
+            study.tell(number, trial_outcome(record, info.objectives))
 
 
 REMARK: Final = "copy: changes are lost"

@@ -146,10 +146,10 @@ class StudyStore:
         study_id = self._storage.get_study_id_from_name(name)
         return study_id, self._storage.get_all_trials(study_id)
 
-    def add(self, slot: int, proposal: Proposal) -> None:
+    def add(self, number: int, proposal: Proposal) -> None:
         """Store one slot, RUNNING, with all its parameters in one transaction."""
-        if slot != len(self._trial_ids):
-            raise RuntimeError(f"slot {slot} cannot be added after {len(self._trial_ids)} slots")
+        if number != len(self._trial_ids):
+            raise RuntimeError(f"slot {number} cannot be added after {len(self._trial_ids)} slots")
         reached("slot.begun")
         trial = optuna.trial.create_trial(
             state=TrialState.RUNNING,

@@ -274,7 +274,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         **_shared_tags(info, record.environment),
         "kind": "trial",
         "trial": record.spec.key,
-        "slot": str(record.spec.slot),
+        "trial_number": str(record.spec.slot),
         "attempt": str(record.spec.attempt),
         "generation": str(info.generation) if info.generation > 1 else "",
         "state": state,

@@ -116,7 +116,7 @@ class StockLab(Lab):
         return [chains[root] for root in sorted(chains)]
 
 
-def _attempt(trial: Slot, slot: int, position: int, is_last: bool) -> Attempt:
+def _attempt(trial: Slot, number: int, position: int, is_last: bool) -> Attempt:
     status = _STATUSES[trial.state]
     state = trial.state if is_last else "RUNNING"
-    return Attempt(str(trial.number), slot, position, status, state, trial.value, trial.params)
+    return Attempt(str(trial.number), number, position, status, state, trial.value, trial.params)

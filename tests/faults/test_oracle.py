@@ -61,9 +61,9 @@ class Store:
 
 def lose_a_result(store):
     """As Optuna's reaper does to a trial that just finished (facts A0, 5)."""
-    slot = min(store.asked.recorded)
+    number = min(store.asked.recorded)
     trial = "trial_id IN (SELECT trial_id FROM trials WHERE number = ?)"
-    store.sql("optuna.db", f"UPDATE trial_values SET value = value + 1e-9 WHERE {trial}", slot)
+    store.sql("optuna.db", f"UPDATE trial_values SET value = value + 1e-9 WHERE {trial}", number)
 
 
 def leave_running(store):

@@ -21,17 +21,17 @@ def check(evidence: Evidence) -> Iterator[Problem]:
         return
     known, info = {trial.number: trial for trial in evidence.trials}, evidence.info
     recorded = {record.spec.slot for record in evidence.records}
-    reach = next(slot for slot in count() if slot not in recorded | known.keys())
-    for slot in sorted(recorded - known.keys()):
+    reach = next(number for number in count() if number not in recorded | known.keys())
+    for number in sorted(recorded - known.keys()):
         # A slot behind one that nobody knows can only be stored once that is proposed again.
-        repair = Repair.STUDY if reach > slot >= info.first_slot else Repair.RUN
-        yield _problem(f"trial {slot} is recorded, and the study does not have it", repair)
-    for slot, trial in known.items():
+        repair = Repair.STUDY if reach > number >= info.first_slot else Repair.RUN
+        yield _problem(f"trial {number} is recorded, and the study does not have it", repair)
+    for number, trial in known.items():
         # An extended sweep holds earlier trials as they lie in its new space.
-        if slot >= info.first_slot:
+        if number >= info.first_slot:
             # Of a trial that is to be run again the study may say still that it failed.
-            is_retried = slot in evidence.retried and trial.state == TrialState.FAIL
-            record = evidence.final.get(slot)
+            is_retried = number in evidence.retried and trial.state == TrialState.FAIL
+            record = evidence.final.get(number)
             if record is not None or not is_retried:
                 yield from _disagreements(info, trial, record)
 

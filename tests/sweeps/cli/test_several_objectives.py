@@ -92,7 +92,7 @@ def test_best_and_trials_and_list_tell_the_front(call, swept):
     assert document["best"] is None
     assert [row["slot"] for row in document["front"]] == front
     table = call("trials", "trading").stdout
-    assert all(f"*{slot} COMPLETE" in table for slot in front)
+    assert all(f"*{number} COMPLETE" in table for number in front)
     rows = json.loads(call("trials", "trading", "--json").stdout)
     assert {row["slot"] for row in rows if row["on_front"]} == set(front)
     assert f"front of {len(front)}" in call("list").stdout

@@ -54,7 +54,7 @@ def test_mlflow_says_what_the_records_say(swept, rows):
     assert parent.data.tags["best_trial"] == best.record.spec.key
     assert int(parent.data.tags["failed"]) == sum(r.state == "FAILED" for r in rows.values())
     decided = {
-        int(run.data.tags["slot"]): run
+        int(run.data.tags["trial_number"]): run
         for run in runs
         if run.data.tags["kind"] == "trial" and "retried" not in run.data.tags
     }

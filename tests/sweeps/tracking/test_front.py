@@ -45,7 +45,9 @@ class Store:
         return found
 
     def marked(self):
-        return {int(run.data.tags["slot"]) for run in self.runs(f"tags.{ON_FRONT} = 'true'")}
+        return {
+            int(run.data.tags["trial_number"]) for run in self.runs(f"tags.{ON_FRONT} = 'true'")
+        }
 
     def set_tag(self, slot, value):
         client = open_client(self.uri)
