@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     best = sweep.best()
     rows = [row for row in sweep.rows() if row.baseline is not None]
     contenders = {"best observed": best.record.spec.config}
-    contenders |= {row.origin: sweep.trial(row.slot).record.spec.config for row in rows}
+    contenders |= {row.origin: sweep.trial(row.trial).record.spec.config for row in rows}
     values = {
         name: [
             _train(experiment, config, data, FIRST_FRESH_SEED + n, sweep.info.metric)
@@ -46,13 +46,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         ]
         for name, config in contenders.items()
     }
-    return {"sweep": sweep.name, "metric": sweep.info.metric, "slot": best.slot, "values": values}
+    return {"sweep": sweep.name, "metric": sweep.info.metric, "trial": best.trial, "values": values}
 
 
 def table(result: dict[str, Any]) -> str:
     """Return mean, smallest and largest value of each contender."""
     lines = [
-        f"{result['metric']} of sweep {result['sweep']!r}, trial {result['slot']}, fresh seeds"
+        f"{result['metric']} of sweep {result['sweep']!r}, trial {result['trial']}, fresh seeds"
     ]
     for name, values in result["values"].items():
         mean, low, high = statistics.mean(values), min(values), max(values)

@@ -125,7 +125,7 @@ class DigitsOnBlocks(Illustrating):
         refit = spec.config.get(REFIT)
         if refit:
             config |= {"epochs": refit, "early_stopping_patience_epochs": None}
-        own = TrialSpec(spec.sweep, spec.slot, spec.attempt, seed, config)
+        own = TrialSpec(spec.sweep, spec.trial, spec.attempt, seed, config)
         is_search = bool(spec.config.get(SEARCH_SPLIT))
         arrays = pool.everything() if refit else pool.arrays(pool.split if is_search else block)
         inner = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
@@ -160,7 +160,7 @@ class DigitsOnBlocks(Illustrating):
         """Draw loss curves and confusion matrix of the part that stopped it early."""
         config = _without_block(spec.config)
         return self._digits.draw(
-            TrialSpec(spec.sweep, spec.slot, spec.attempt, spec.seed, config), result
+            TrialSpec(spec.sweep, spec.trial, spec.attempt, spec.seed, config), result
         )
 
     def examine(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from search_spaces.bodies.importing import being_imported
-from sweeps.analysis.rows import STATES, SlotRow, best_row, front_rows, slot_rows
+from sweeps.analysis.rows import STATES, TrialRow, best_row, front_rows, trial_rows
 from sweeps.config.options import options_of, python_words
 from sweeps.errors import StoreError, TrialsError, UsageError
 from sweeps.experiments.code import load_same
@@ -63,12 +63,12 @@ class Trial:
     """One trial of a sweep, ready to be looked at or loaded."""
 
     sweep: Sweep = field(repr=False)
-    row: SlotRow
+    row: TrialRow
 
     @property
-    def slot(self) -> int:
+    def trial(self) -> int:
         """Number of the trial, from 0."""
-        return self.row.slot
+        return self.row.trial
 
     @property
     def params(self) -> dict[str, Any]:
@@ -96,8 +96,8 @@ class Trial:
     def record(self) -> Record:
         """Everything that was recorded, arrays included."""
         store = self.sweep.home.store(self.sweep.info.id)
-        attempts = [r for r in store.read_all() if r.spec.slot == self.slot]
-        deciding = [r for r in attempts if r.ends_slot] or attempts
+        attempts = [r for r in store.read_all() if r.spec.trial == self.trial]
+        deciding = [r for r in attempts if r.ends_trial] or attempts
         return store.read(deciding[-1].spec.key)
 
     @property
@@ -169,7 +169,7 @@ class Sweep:
         counts = ", ".join(f"{states[state]} {state}" for state in STATES if states[state])
         return {"trials": counts or "no trial yet", **self._best_in_words(rows), **place}
 
-    def _best_in_words(self, rows: list[SlotRow]) -> dict[str, str]:
+    def _best_in_words(self, rows: list[TrialRow]) -> dict[str, str]:
         if self.info.has_front:
             front = front_rows(rows, self.info.objectives)
             return {"best": f"{counted(len(front), 'trial')} on the Pareto front"} if front else {}
@@ -177,7 +177,7 @@ class Sweep:
         if row is None or row.objective is None:
             return {}
         value = f"{self.info.metric} {format_metric(row.objective)}"
-        return {"best": f"best observed trial {row.slot}, {value}"}
+        return {"best": f"best observed trial {row.trial}, {value}"}
 
     @property
     def name(self) -> str:
@@ -211,12 +211,12 @@ class Sweep:
             )
         return f"models:/{name}@{ALIAS}"
 
-    def rows(self) -> list[SlotRow]:
-        """Return one row a slot."""
-        return slot_rows(self.home.store(self.info.id).read_all())
+    def rows(self) -> list[TrialRow]:
+        """Return one row a trial."""
+        return trial_rows(self.home.store(self.info.id).read_all())
 
     def trials(self) -> pd.DataFrame:
-        """Return one typed row a slot."""
+        """Return one typed row a trial."""
         from sweeps.analysis.table import to_frame
 
         return to_frame(self.rows(), objectives=self.info.objectives, space=self.info.space)
@@ -346,16 +346,16 @@ class Sweep:
             return self.best()
         return Sweep(self.home, info).trial(int(confirmed.champion.partition("-")[0]))
 
-    def trial(self, slot: int) -> Trial:
+    def trial(self, trial: int) -> Trial:
         """Return one trial by its number.
 
         Raises:
             UsageError: The sweep has no record of it.
         """
-        check_trial(slot)
-        row = next((row for row in self.rows() if row.slot == slot), None)
+        check_trial(trial)
+        row = next((row for row in self.rows() if row.trial == trial), None)
         if row is None:
-            raise UsageError(f"sweep {self.name!r} has no trial {slot}")
+            raise UsageError(f"sweep {self.name!r} has no trial {trial}")
         return Trial(self, row)
 
 
@@ -388,7 +388,7 @@ def run(
             `search_spaces.python_space.space` or its `module:function`, or a `Space`. Workers need
             no function of a space, but they import the experiment: one that a notebook defines is
             trained with `workers=0`.
-        trials: Slots with an outcome in total; the space's default if None.
+        trials: Trials with an outcome in total; the space's default if None.
         name: Of the sweep; the space's name if None.
         seed: Decides every trial.
         overrides: `name=value` texts, such as `["learning_rate=1e-3", "units_1=16..64"]`.
@@ -465,7 +465,7 @@ def compare(
 
 def _side(given: str | Sweep | Trial, home: str | Path | None) -> tuple[Sweep, int | None]:
     if isinstance(given, Trial):
-        return given.sweep, given.slot
+        return given.sweep, given.trial
     if isinstance(given, Sweep):
         return given, None
     name, number = trial_of(given) if isinstance(given, str) else (given, None)
@@ -605,9 +605,9 @@ def load(name: str, home: str | Path | None = None, storage: str | None = None) 
 
 
 def trials(name: str, home: str | Path | None = None) -> pd.DataFrame:
-    """Return the trials of a sweep, one typed row a slot; also while it runs.
+    """Return the trials of a sweep, one typed row a trial; also while it runs.
 
-    Columns, which stay as they are: `slot, state, reason, attempts, origin, seed`, the parameters
+    Columns, which stay as they are: `trial, state, reason, attempts, origin, seed`, the parameters
     in the order of the space, the headline metrics with the objectives first, with several of them
     `on_front`, `seconds`, `error`.
     """
@@ -615,7 +615,7 @@ def trials(name: str, home: str | Path | None = None) -> pd.DataFrame:
 
 
 def history(name: str, home: str | Path | None = None) -> pd.DataFrame:
-    """Return per-epoch metrics of a sweep: columns `slot, epoch` (from 1)`, metric, value`."""
+    """Return per-epoch metrics of a sweep: columns `trial, epoch` (from 1)`, metric, value`."""
     return load(name, home).history()
 
 
@@ -669,7 +669,7 @@ def find_trained(
     check_trial(trial)
     info = home.get(name)
     store = home.store(info.id)
-    ended = [r for r in store.read_all() if r.spec.slot == trial and r.ends_slot]
+    ended = [r for r in store.read_all() if r.spec.trial == trial and r.ends_trial]
     if not ended:
         raise UsageError(f"sweep {info.name!r} has no trial {trial} with an outcome")
     return info, store.read(ended[-1].spec.key)

@@ -68,26 +68,26 @@ class PreparedData:
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One attempt at one slot of a sweep.
+    """One attempt at one trial of a sweep.
 
     Attributes:
         sweep: Identifier of the sweep, constant for its life.
-        slot: Number of the trial in its study, from 0.
-        attempt: Which try at this slot, from 1; 0 of one that only checks whether it is the same.
+        trial: Number of the trial in its study, from 0.
+        attempt: Which try at this trial, from 1; 0 of one that only checks whether it is the same.
         seed: Decides everything random in the attempt; 32 bits; the same for every attempt.
         config: Every parameter of the experiment that the space sets (sampled, fixed, expanded).
     """
 
     sweep: str
-    slot: int
+    trial: int
     attempt: int
     seed: int
     config: Mapping[str, Value]
 
     @property
     def key(self) -> str:
-        """`<slot>-<attempt>`, zero-padded so that it sorts: names of records, runs and files."""
-        return f"{self.slot:04d}-{self.attempt}"
+        """`<trial>-<attempt>`, zero-padded so that it sorts: names of records, runs and files."""
+        return f"{self.trial:04d}-{self.attempt}"
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from sweeps.runner.opening import (
 )
 from sweeps.runner.ownership import Hold
 from sweeps.study.backends import backend_of
-from sweeps.study.storage import StudyStore, prepare, stored_slots
+from sweeps.study.storage import StudyStore, prepare, stored_trials
 from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
 from sweeps.tracking.parent import ParentRun, outage_note
 from sweeps.tracking.preflight import check_store
@@ -222,10 +222,10 @@ def _assemble(
     database_retry = DatabaseRetry(note, lambda: request.reason is not None)
     directions = [one.direction for one in info.objectives]
     study = StudyStore(config.home.studies, info.study_name, directions, database_retry, held.lease)
-    study.end_open_slots_of(info.earlier_studies)
+    study.end_open_trials_of(info.earlier_studies)
     points = _enqueued(config, info)
     store = RecordStore(config.home.store(info.id).folder, held.send)
-    queue = make_ledger(config, info, records, study, points.for_slot)
+    queue = make_ledger(config, info, records, study, points.for_trial)
     return Coordinator(
         config=config,
         sweep_id=info.id,
@@ -261,7 +261,7 @@ def _said_of_the_start(
         last = records[-1]
         changed = "; ".join(changed_versions(last.environment))
         if changed:
-            yield f"not as it was when trial {last.spec.slot} was trained: {changed}"
+            yield f"not as it was when trial {last.spec.trial} was trained: {changed}"
 
 
 def _existing(config: SweepConfig) -> SweepInfo:
@@ -282,8 +282,8 @@ def _marked(
     """
     store = config.home.store(info.id)
     waiting = store.retries.waiting(records)
-    stored = stored_slots(config.home.studies, info.study_name)
-    begun = max(info.first_slot, len(stored), *(record.spec.slot + 1 for record in records), 0)
+    stored = stored_trials(config.home.studies, info.study_name)
+    begun = max(info.first_trial, len(stored), *(record.spec.trial + 1 for record in records), 0)
     failed = trials_to_retry(info.name, records, waiting, config.retry or ())
     if failed:
         store.retries.add([record.spec.key for record in failed], begun)

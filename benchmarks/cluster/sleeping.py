@@ -78,7 +78,7 @@ class Sleeping(Nothing):
         names = [str(number) for number in range(CLASSES)]
         epochs = int(result.metrics["best_epoch"])
         return draw_trial(
-            result.history, result.arrays["confusion"], names, epochs, f"trial {spec.slot}"
+            result.history, result.arrays["confusion"], names, epochs, f"trial {spec.trial}"
         )
 
 

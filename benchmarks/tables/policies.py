@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from benchmarks.tables import bank, files
 from benchmarks.tables.digits20 import Digits20, Training
 from benchmarks.tables.searchers import queue
-from sweeps.runner.trial_queue import Slot, TrialQueue
+from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
 from sweeps.study.pruning import TrialPruner
 from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.samplers import Choice, make_pruner
@@ -100,12 +100,12 @@ def simulate(table: Digits20, policy: Policy, trials: int, seed: int) -> Sweep:
     )
     sweep, visits = Sweep(), dict[int, int]()
     for _ in range(trials):
-        slot = opened.open_next()
-        row = table.nearest(slot.proposal.params)
+        trial = opened.open_next()
+        row = table.nearest(trial.proposal.params)
         training = table.training(row, _again(policy, row, visits.get(row, 0), seed))
         visits[row] = visits.get(row, 0) + 1
-        ended, epochs = outcome(policy, opened, slot, training)
-        slot.outcome = ended
+        ended, epochs = outcome(policy, opened, trial, training)
+        trial.outcome = ended
         sweep.rows.append(row)
         sweep.values.append(ended.values[0] if ended.values else np.nan)
         sweep.epochs.append(epochs)
@@ -114,7 +114,7 @@ def simulate(table: Digits20, policy: Policy, trials: int, seed: int) -> Sweep:
 
 
 def outcome(
-    policy: Policy, opened: TrialQueue, slot: Slot, training: Training
+    policy: Policy, opened: TrialQueue, trial: QueuedTrial, training: Training
 ) -> tuple[TrialOutcome, int]:
     """Return how a trial ends and after how many epochs, its pruner asked after each."""
     curve = dict(enumerate(training.accuracies))
@@ -122,7 +122,7 @@ def outcome(
     asked = None
     if pruner is not None:
         finished = opened.proposer.sampler_view.finished()
-        asked = TrialPruner(pruner, EPOCH_METRIC, policy.direction, slot.number, finished)
+        asked = TrialPruner(pruner, EPOCH_METRIC, policy.direction, trial.number, finished)
         for epoch, accuracy in curve.items():
             if asked(epoch, {EPOCH_METRIC: accuracy}):
                 seen = {step: curve[step] for step in range(epoch + 1)}

@@ -31,18 +31,18 @@ Searcher = Callable[[Space, Judge, int, int], None]
 class Unstored:
     """A study of the queue's that keeps nothing: no sweep is resumed here."""
 
-    slots: list[FrozenTrial] = field(default_factory=list)
+    trials: list[FrozenTrial] = field(default_factory=list)
 
-    def add(self, slot: int, proposal: Proposal) -> None:
+    def add(self, trial: int, proposal: Proposal) -> None:
         """Keep nothing."""
 
-    def count_attempt(self, slot: int, attempt: int) -> None:
+    def count_attempt(self, trial: int, attempt: int) -> None:
         """Keep nothing."""
 
-    def tell(self, slot: int, outcome: TrialOutcome) -> None:
+    def tell(self, trial: int, outcome: TrialOutcome) -> None:
         """Keep nothing."""
 
-    def reopen(self, slots: Collection[int]) -> None:
+    def reopen(self, trials: Collection[int]) -> None:
         """Keep nothing."""
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ def queue(
     sampler: Choice | None = None,
     direction: Literal["minimize", "maximize"] = "minimize",
 ) -> TrialQueue:
-    """Return what opens the slots of a sweep, as its coordinator has it, without its stores."""
+    """Return what opens the trials of a sweep, as its coordinator has it, without its stores."""
     chosen = sampler or Choice("tpe")
     proposer = Proposer(
         space,
@@ -70,13 +70,13 @@ def queue(
 
 
 def ours(ask_ahead: int, **options: Any) -> Searcher:
-    """Return a sweep's search. A slot sees what ended `ask_ahead` slots before it, as always."""
+    """Return a sweep's search. A trial sees what ended `ask_ahead` trials before it, as always."""
 
     def search(space: Space, judge: Judge, trials: int, seed: int) -> None:
         opened = queue(space, seed, ask_ahead, sampler=Choice("tpe", options))
         for _ in range(trials):
-            slot = opened.open_next()
-            slot.outcome = TrialOutcome(TrialState.COMPLETE, (judge(dict(slot.proposal.params)),))
+            trial = opened.open_next()
+            trial.outcome = TrialOutcome(TrialState.COMPLETE, (judge(dict(trial.proposal.params)),))
 
     return search
 
@@ -129,7 +129,7 @@ VARIANTS: Mapping[str, Searcher] = {
 """Made only where they are asked for by name: what explains a difference, or might mend it.
 
 TPE proposes at random until it sees `n_startup_trials` results, 10 unless told otherwise; with
-`ask_ahead` 8 it sees them 7 slots later than a sequential one, after 17 random trials.
+`ask_ahead` 8 it sees them 7 trials later than a sequential one, after 17 random trials.
 """
 LIMITED: Mapping[str, tuple[int, int]] = {"gp": (5, 50)}
 """Most seeds and trials of a searcher that takes its time."""

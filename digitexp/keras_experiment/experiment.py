@@ -339,7 +339,7 @@ class KerasExperiment:
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw the curves, and the confusion matrix or the residuals, of the best epoch."""
         shown = " ".join(f"{k}={v}" for k, v in spec.config.items())
-        title = f"trial {spec.slot}  ·  {shown}  ·  {result.stop_reason.replace('_', ' ')}"
+        title = f"trial {spec.trial}  ·  {shown}  ·  {result.stop_reason.replace('_', ' ')}"
         return draw(result.history, result.arrays, result.metrics.get("best_epoch"), title)
 
     def load_model(

@@ -39,7 +39,7 @@ def worst_class(data: SweepData) -> WorstClass | None:
     """Return the class of the lowest recall in the best trial; None if it does not classify."""
     if not data.ranking:
         return None
-    best = data.full(data.ranking[0].slot)
+    best = data.full(data.ranking[0].trial)
     counts = best_confusion(best)
     if counts is None:
         return None
@@ -64,8 +64,8 @@ def domain_of(data: SweepData, name: str) -> Domain:
     Raises:
         KeyError: No trial has it.
     """
-    for slot in sorted(data.finals, reverse=True):
-        text = data.finals[slot].distributions.get(name)
+    for trial in sorted(data.finals, reverse=True):
+        text = data.finals[trial].distributions.get(name)
         if text is not None:
             domain = json_to_distribution(text)
             assert isinstance(domain, CategoricalDistribution | FloatDistribution | IntDistribution)

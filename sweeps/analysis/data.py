@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.objectives import Objective
-from sweeps.analysis.rows import SlotRow, slot_rows
+from sweeps.analysis.rows import TrialRow, trial_rows
 from sweeps.analysis.summary import Summary, summarize
 from sweeps.analysis.table import parameter_names
 from sweeps.capabilities import Samples
@@ -72,9 +72,9 @@ class SweepData:
         return cls(info, store, known, store.asked() or 0, store.ending(), samples)
 
     @cached_property
-    def rows(self) -> list[SlotRow]:
-        """One row a slot."""
-        return slot_rows(self.records)
+    def rows(self) -> list[TrialRow]:
+        """One row a trial."""
+        return trial_rows(self.records)
 
     @cached_property
     def summary(self) -> Summary:
@@ -97,17 +97,17 @@ class SweepData:
 
     @cached_property
     def finals(self) -> Mapping[int, Record]:
-        """The attempt that decided each slot, by slot; slots without an outcome are left out."""
-        return {r.spec.slot: r for r in self.records if r.ends_slot}
+        """The attempt that decided each trial, by trial; trials without an outcome are left out."""
+        return {r.spec.trial: r for r in self.records if r.ends_trial}
 
     @cached_property
-    def ranking(self) -> list[SlotRow]:
+    def ranking(self) -> list[TrialRow]:
         """COMPLETE rows, the best first; of several objectives the front first."""
-        by_slot = {row.slot: row for row in self.rows}
-        return [by_slot[r.spec.slot] for r in leading(self.records, self.info.objectives)]
+        by_trial = {row.trial: row for row in self.rows}
+        return [by_trial[r.spec.trial] for r in leading(self.records, self.info.objectives)]
 
     @cached_property
-    def leaders(self) -> list[SlotRow]:
+    def leaders(self) -> list[TrialRow]:
         """Those that are worth a closer look, the best first; of several objectives the front."""
         return list(self.summary.front) if self.info.has_front else self.ranking
 
@@ -139,12 +139,12 @@ class SweepData:
         names = parameter_names(self.rows, self.info.space)
         return [n for n in names if len({repr(row.params.get(n)) for row in self.rows}) > 1]
 
-    def exported(self, slot: int) -> str:
+    def exported(self, trial: int) -> str:
         """Return what `sweeps export` takes away of a trial, in words; empty if nothing.
 
         Experiments are not imported here, and not all of them export the models they keep.
         """
-        record = self.finals[slot]
+        record = self.finals[trial]
         if self.info.experiment.startswith("script:"):
             return "what it wrote, and its command" if record.files_sha256 is not None else ""
         kept = record.weights_sha256 is not None
@@ -163,9 +163,9 @@ class SweepData:
             return 0.0
         return (max(r.finished_at for r in finals) - min(r.started_at for r in finals)) / 1000
 
-    def full(self, slot: int) -> Record:
-        """Return the deciding attempt of a slot with its arrays."""
-        return self.store.read(self.finals[slot].spec.key)
+    def full(self, trial: int) -> Record:
+        """Return the deciding attempt of a trial with its arrays."""
+        return self.store.read(self.finals[trial].spec.key)
 
 
 def logits(record: Record) -> NDArray[np.float32] | None:

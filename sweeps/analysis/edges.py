@@ -47,7 +47,7 @@ def edges(data: SweepData) -> list[Edge]:
     """Return the ends that most of the best five trials touch; none with fewer than ten trials."""
     if len(data.ranking) < _FEWEST_TRIALS:
         return []
-    best = [data.finals[row.slot] for row in data.ranking[:_OF_THE_BEST]]
+    best = [data.finals[row.trial] for row in data.ranking[:_OF_THE_BEST]]
     found = []
     for name in data.varied:
         having = [record for record in best if name in record.params]

@@ -9,7 +9,7 @@ from typing import Final
 from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.paired_differences import Difference, paired_difference, rightness, wilson
-from sweeps.analysis.rows import SlotRow
+from sweeps.analysis.rows import TrialRow
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names
 from sweeps.wording import format_metric
@@ -33,7 +33,7 @@ class OnFront:
             the last, and where no objective is the accuracy on known samples.
     """
 
-    row: SlotRow
+    row: TrialRow
     values: tuple[float, ...]
     intervals: tuple[Interval | None, ...]
     lead: Difference | None
@@ -49,10 +49,10 @@ def standings(data: SweepData) -> list[OnFront]:
     objectives, rows = data.info.objectives, data.summary.front
     along = axis_of(objectives)
     gains = {
-        row.slot: objectives[along].gain((row.values(objectives) or ())[along]) for row in rows
+        row.trial: objectives[along].gain((row.values(objectives) or ())[along]) for row in rows
     }
-    rows = tuple(sorted(rows, key=lambda row: -gains[row.slot]))
-    records = [data.full(row.slot) for row in rows]
+    rows = tuple(sorted(rows, key=lambda row: -gains[row.trial]))
+    records = [data.full(row.trial) for row in rows]
     found = []
     for row, record in zip(rows, records, strict=True):
         values = row.values(objectives) or ()

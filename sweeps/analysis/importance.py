@@ -94,7 +94,7 @@ def _trials(data: SweepData) -> list[FrozenTrial]:
 
     made = []
     for row in data.ranking:
-        record = data.finals[row.slot]
+        record = data.finals[row.trial]
         if record.params.keys() != record.distributions.keys():
             continue  # Optuna makes no trial of it
         made.append(

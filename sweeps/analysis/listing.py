@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from sweeps.analysis.rows import best_row, front_rows, slot_rows
+from sweeps.analysis.rows import best_row, front_rows, trial_rows
 from sweeps.wording import format_metric
 
 if TYPE_CHECKING:
@@ -26,18 +26,19 @@ class ListingRow:
         name: Name of the sweep.
         id: Its identifier.
         experiment: Short name of its experiment.
-        done: Slots with an outcome.
+        done: Trials with an outcome.
         failed: Those among them that FAILED.
         asked: Number of trials asked for, None where it is not known.
         metric: Name of the objective metric.
-        best: Best observed objective, None if no slot is COMPLETE, or there are several objectives.
+        best: Best observed objective, None if no trial is COMPLETE, or there are several
+            objectives.
         best_slot: Where it was observed, or None.
         created_at: Milliseconds since the epoch (UTC).
         generation: How often it was extended, plus one.
         objectives: Names of all objective metrics.
         front: Trials on the Pareto front of several objectives; None with one.
         state: RUNNING while a coordinator holds the sweep; else EMPTY without an outcome,
-            UNFINISHED with fewer outcomes than asked or an interrupted slot, FINISHED otherwise;
+            UNFINISHED with fewer outcomes than asked or an interrupted trial, FINISHED otherwise;
             ARCHIVED if it is hidden.
     """
 
@@ -49,7 +50,7 @@ class ListingRow:
     asked: int | None
     metric: str
     best: float | None
-    best_slot: int | None
+    best_trial: int | None
     created_at: int
     generation: int
     state: ListingState
@@ -85,7 +86,7 @@ def listing_rows(
 def _row(
     info: SweepInfo, records: Sequence[Record], asked: int | None, running: bool
 ) -> ListingRow:
-    rows = slot_rows(records)
+    rows = trial_rows(records)
     best = None if info.has_front else best_row(rows, info.direction)
     done = sum(row.state != "WAITING" for row in rows)
     state: ListingState = "FINISHED"
@@ -104,7 +105,7 @@ def _row(
         asked=asked,
         metric=info.metric,
         best=best.objective if best else None,
-        best_slot=best.slot if best else None,
+        best_trial=best.trial if best else None,
         created_at=info.created_at,
         generation=info.generation,
         state=state,

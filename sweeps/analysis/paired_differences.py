@@ -77,17 +77,17 @@ def rightness(record: Record, labels: NDArray[np.int64]) -> NDArray[np.bool_] | 
     return right
 
 
-def leader_against(data: SweepData, slots: Sequence[int]) -> dict[int, Difference]:
+def leader_against(data: SweepData, trials: Sequence[int]) -> dict[int, Difference]:
     """Compare the best trial with others of its sweep; those without logits are left out."""
     if data.samples is None or not data.ranking:
         return {}
     labels = data.samples.labels
-    leader = rightness(data.full(data.ranking[0].slot), labels)
+    leader = rightness(data.full(data.ranking[0].trial), labels)
     compared: dict[int, Difference] = {}
-    for slot in slots:
-        other = rightness(data.full(slot), labels)
+    for trial in trials:
+        other = rightness(data.full(trial), labels)
         if leader is not None and other is not None:
-            compared[slot] = paired_difference(leader, other)
+            compared[trial] = paired_difference(leader, other)
     return compared
 
 

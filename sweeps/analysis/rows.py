@@ -1,4 +1,4 @@
-"""Records -> one row a slot; the first step of every table, verdict and plot."""
+"""Records -> one row a trial; the first step of every table, verdict and plot."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.records.record import Outcome, Record
 
-SlotState = Literal["COMPLETE", "PRUNED", "FAILED", "WAITING"]
+RowState = Literal["COMPLETE", "PRUNED", "FAILED", "WAITING"]
 
-STATES: tuple[SlotState, ...] = ("COMPLETE", "PRUNED", "FAILED", "WAITING")
-"""Every state of a slot; the first three are outcomes, after WAITING the slot is run again."""
+STATES: tuple[RowState, ...] = ("COMPLETE", "PRUNED", "FAILED", "WAITING")
+"""Every state of a trial; the first three are outcomes, after WAITING the trial is run again."""
 
 BASELINE_PREFIX = "baseline "
 
-_STATE_OF: Mapping[Outcome, SlotState] = {
+_STATE_OF: Mapping[Outcome, RowState] = {
     "complete": "COMPLETE",
     "pruned": "PRUNED",
     "diverged": "FAILED",
@@ -31,14 +31,14 @@ _STATE_OF: Mapping[Outcome, SlotState] = {
 
 
 @dataclass(frozen=True)
-class SlotRow:
-    """What became of one slot.
+class TrialRow:
+    """What became of one trial.
 
     Attributes:
-        slot: Number of the trial in its sweep, from 0.
-        state: How the slot ended; WAITING while it has no outcome.
+        trial: Number of the trial in its sweep, from 0.
+        state: How the trial ended; WAITING while it has no outcome.
         reason: Why, in one word: `early_stopping`, `diverged`, `error`, `interrupted`, ...; of a
-            WAITING slot why its last attempt gave it none.
+            WAITING trial why its last attempt gave it none.
         attempts: Number of the last recorded attempt, from 1.
         origin: `baseline <name>`, `sampled`, `random` or `grid`.
         seed: Decides everything random in the trial.
@@ -52,8 +52,8 @@ class SlotRow:
         error: Message and end of the traceback of a failed attempt, else None.
     """
 
-    slot: int
-    state: SlotState
+    trial: int
+    state: RowState
     reason: str
     attempts: int
     origin: str
@@ -69,7 +69,7 @@ class SlotRow:
 
     @property
     def baseline(self) -> str | None:
-        """Name of the baseline this slot tried, None if it was not one."""
+        """Name of the baseline this trial tried, None if it was not one."""
         is_baseline = self.origin.startswith(BASELINE_PREFIX)
         return self.origin.removeprefix(BASELINE_PREFIX) if is_baseline else None
 
@@ -82,31 +82,32 @@ class SlotRow:
         return asdict(self)
 
 
-def slot_rows(records: Sequence[Record]) -> list[SlotRow]:
-    """Return one row a slot, ordered by slot.
+def trial_rows(records: Sequence[Record]) -> list[TrialRow]:
+    """Return one row a trial, ordered by trial.
 
-    The last final attempt decides a slot. A slot whose attempts were interrupted, or failed and are
+    The last final attempt decides a trial. A trial whose attempts were interrupted, or failed and
+    are
     to be tried again, has no outcome yet: it is WAITING, and its last attempt is shown.
     """
     attempts: dict[int, list[Record]] = {}
     for record in records:
-        attempts.setdefault(record.spec.slot, []).append(record)
-    return [slot_row(attempts[slot]) for slot in sorted(attempts)]
+        attempts.setdefault(record.spec.trial, []).append(record)
+    return [trial_row(attempts[trial]) for trial in sorted(attempts)]
 
 
-def slot_row(attempts: Sequence[Record]) -> SlotRow:
-    """Return the row of one slot.
+def trial_row(attempts: Sequence[Record]) -> TrialRow:
+    """Return the row of one trial.
 
     Args:
-        attempts: Every recorded attempt at the slot, in any order; at least one.
+        attempts: Every recorded attempt at the trial, in any order; at least one.
     """
     last = max(attempts, key=_attempt)
-    deciding = max((r for r in attempts if r.ends_slot), key=_attempt, default=last)
+    deciding = max((r for r in attempts if r.ends_trial), key=_attempt, default=last)
     result = deciding.result
     history = result.history if result else {}
-    return SlotRow(
-        slot=deciding.spec.slot,
-        state=_STATE_OF[deciding.outcome] if deciding.ends_slot else "WAITING",
+    return TrialRow(
+        trial=deciding.spec.trial,
+        state=_STATE_OF[deciding.outcome] if deciding.ends_trial else "WAITING",
         reason=_reason(deciding),
         attempts=last.spec.attempt,
         origin=deciding.origin,
@@ -122,30 +123,32 @@ def slot_row(attempts: Sequence[Record]) -> SlotRow:
     )
 
 
-def best_row(rows: Iterable[SlotRow], direction: Literal["maximize", "minimize"]) -> SlotRow | None:
-    """Return the COMPLETE row with the best objective, or None if no slot is COMPLETE.
+def best_row(
+    rows: Iterable[TrialRow], direction: Literal["maximize", "minimize"]
+) -> TrialRow | None:
+    """Return the COMPLETE row with the best objective, or None if no trial is COMPLETE.
 
-    Baselines take part. Equal objectives go to the lower slot, so that the answer does not depend
+    Baselines take part. Equal objectives go to the lower trial, so that the answer does not depend
     on the order in which trials finished.
     """
     sign = 1.0 if direction == "maximize" else -1.0
     ranked = [
-        (-sign * row.objective, row.slot, row)
+        (-sign * row.objective, row.trial, row)
         for row in rows
         if row.state == "COMPLETE" and row.objective is not None
     ]
     return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
 
 
-def front_rows(rows: Iterable[SlotRow], objectives: Sequence[Objective]) -> list[SlotRow]:
+def front_rows(rows: Iterable[TrialRow], objectives: Sequence[Objective]) -> list[TrialRow]:
     """Return the COMPLETE rows on the Pareto front, the best by the first objective first."""
-    in_order = sorted(rows, key=lambda row: row.slot)
+    in_order = sorted(rows, key=lambda row: row.trial)
     return front_of(in_order, lambda row: row.values(objectives), objectives)
 
 
 def is_retried(record: Record) -> bool:
-    """Whether an attempt failed without deciding its slot: it was, or will be, tried again."""
-    return record.outcome == "failed" and not record.ends_slot
+    """Whether an attempt failed without deciding its trial: it was, or will be, tried again."""
+    return record.outcome == "failed" and not record.ends_trial
 
 
 def _attempt(record: Record) -> int:

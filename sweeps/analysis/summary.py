@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sweeps.analysis.rows import (
     STATES,
-    SlotRow,
-    SlotState,
+    RowState,
+    TrialRow,
     best_row,
     front_rows,
     is_retried,
-    slot_rows,
+    trial_rows,
 )
 from sweeps.wording import first_line
 
@@ -40,13 +40,13 @@ class Summary:
         metric: Name of the objective metric; of the first, if there are several.
         direction: Which way is better.
         asked: Number of trials asked for.
-        counts: Number of slots by state; every state is present.
-        failures: Number of FAILED slots by reason, most frequent first.
+        counts: Number of trials by state; every state is present.
+        failures: Number of FAILED trials by reason, most frequent first.
         retried: Number of failed attempts that were tried again, by reason.
-        first_error: First line of the first failed slot's error, None without one.
-        first_failed: That slot.
-        best: Best COMPLETE slot, baselines included; None if there is none, or several objectives.
-        baselines: Slots whose origin is a baseline, in slot order.
+        first_error: First line of the first failed trial's error, None without one.
+        first_failed: That trial.
+        best: Best COMPLETE trial, baselines included; None if there is none, or several objectives.
+        baselines: Trials whose origin is a baseline, in trial order.
         seconds: Wall time of this call of `sweeps run`.
         stopped_by: What ended the sweep before its total (`timeout`, `target`, `interrupt`, ...),
             None if nothing did; `failures` if too many trials in a row failed.
@@ -58,7 +58,7 @@ class Summary:
             summed over them), `warm_up` (until the first was ready), and the coordinator's
             `proposals`, `records`, `study`.
         objectives: All of them.
-        front: COMPLETE slots on the Pareto front, the best by the first objective first; of one
+        front: COMPLETE trials on the Pareto front, the best by the first objective first; of one
             objective: the best, and those that equal it.
     """
 
@@ -67,11 +67,11 @@ class Summary:
     metric: str
     direction: Literal["maximize", "minimize"]
     asked: int
-    counts: Mapping[SlotState, int]
+    counts: Mapping[RowState, int]
     failures: Mapping[str, int]
     first_error: str | None
-    best: SlotRow | None
-    baselines: tuple[SlotRow, ...]
+    best: TrialRow | None
+    baselines: tuple[TrialRow, ...]
     seconds: float
     stopped_by: str | None = None
     failure_cause: str | None = None
@@ -82,7 +82,7 @@ class Summary:
     time_split: Mapping[str, float] = field(default_factory=dict)
     first_failed: int | None = None
     objectives: tuple[Objective, ...] = ()
-    front: tuple[SlotRow, ...] = ()
+    front: tuple[TrialRow, ...] = ()
 
     @property
     def has_front(self) -> bool:
@@ -90,14 +90,14 @@ class Summary:
         return len(self.objectives) > 1
 
     @property
-    def front_and_baselines(self) -> list[SlotRow]:
+    def front_and_baselines(self) -> list[TrialRow]:
         """The front, then the baselines that are not on it."""
-        known = {row.slot for row in self.front}
-        return [*self.front, *(row for row in self.baselines if row.slot not in known)]
+        known = {row.trial for row in self.front}
+        return [*self.front, *(row for row in self.baselines if row.trial not in known)]
 
     @property
     def done(self) -> int:
-        """Number of slots with an outcome."""
+        """Number of trials with an outcome."""
         return sum(self.counts.values()) - self.counts["WAITING"]
 
     @property
@@ -106,7 +106,7 @@ class Summary:
         return self.done > 0 and self.counts["FAILED"] == self.done
 
     @property
-    def reference(self) -> SlotRow | None:
+    def reference(self) -> TrialRow | None:
         """The best COMPLETE baseline, which the best trial is compared with."""
         return best_row(self.baselines, self.direction)
 
@@ -161,7 +161,7 @@ def summarize(
         pending: Records that MLflow has not received yet.
         time_split: Seconds by what they were spent on.
     """
-    rows = slot_rows(records)
+    rows = trial_rows(records)
     states = Counter(row.state for row in rows)
     failed = [row for row in rows if row.state == "FAILED"]
     return Summary(
@@ -173,7 +173,7 @@ def summarize(
         counts={state: states[state] for state in STATES},
         failures=dict(Counter(row.reason for row in failed).most_common()),
         first_error=next((first_line(row.error) for row in failed if row.error), None),
-        first_failed=next((row.slot for row in failed if row.error), None),
+        first_failed=next((row.trial for row in failed if row.error), None),
         best=None if info.has_front else best_row(rows, info.direction),
         baselines=tuple(row for row in rows if row.baseline is not None),
         seconds=seconds,

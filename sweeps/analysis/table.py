@@ -1,6 +1,6 @@
 """Rows of trials -> one flat table with stable column names, and pandas frames.
 
-Columns: `slot, state, reason, attempts, origin, seed`, the parameters in the order of the space,
+Columns: `trial, state, reason, attempts, origin, seed`, the parameters in the order of the space,
 the headline metrics with the objectives first, `on_front` if there are several objectives,
 `seconds`, `error` (its first line). A cell is None
 (empty in CSV, missing in pandas) where a conditional parameter is inactive or switched off, or a
@@ -14,7 +14,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from sweeps.analysis.rows import STATES, SlotRow, front_rows
+from sweeps.analysis.rows import STATES, TrialRow, front_rows
 from sweeps.errors import UsageError
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
 # Records -> pandas: per-epoch metrics in long form, confusion counts. Columns stay as they are.
 
 
-HISTORY_COLUMNS = ("slot", "epoch", "metric", "value")
+HISTORY_COLUMNS = ("trial", "epoch", "metric", "value")
 
 
 def history_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row for each trial, epoch and per-epoch metric.
 
-    Columns: `slot` (Int64), `epoch` (Int64, from 1), `metric` (category), `value` (float64). Only
-    attempts that decided their slot.
+    Columns: `trial` (Int64), `epoch` (Int64, from 1), `metric` (category), `value` (float64). Only
+    attempts that decided their trial.
     """
     import pandas as pd
 
     rows = [
-        (record.spec.slot, epoch, metric, value)
+        (record.spec.trial, epoch, metric, value)
         for record in records
-        if record.ends_slot and record.result is not None
+        if record.ends_trial and record.result is not None
         for metric, values in record.result.history.items()
         for epoch, value in enumerate(values, 1)
     ]
     frame = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS))
     return frame.astype(
-        {"slot": "Int64", "epoch": "Int64", "metric": "category", "value": "float64"}
+        {"trial": "Int64", "epoch": "Int64", "metric": "category", "value": "float64"}
     )
 
 
@@ -70,14 +70,14 @@ def confusion_frame(record: Record, epoch: int | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    slot = record.spec.slot
+    trial = record.spec.trial
     counts = best_confusion(record)
     if counts is None or record.result is None:
-        raise UsageError(f"trial {slot} has no confusion counts: it does not classify, or failed")
+        raise UsageError(f"trial {trial} has no confusion counts: it does not classify, or failed")
     if epoch is not None:
         of_epochs = record.result.arrays["confusion"]
         if not 1 <= epoch <= len(of_epochs):
-            raise UsageError(f"trial {slot} has epochs 1 to {len(of_epochs)}, not {epoch}")
+            raise UsageError(f"trial {trial} has epochs 1 to {len(of_epochs)}, not {epoch}")
         counts = of_epochs[epoch - 1].astype("int64")
     names = class_names(record, len(counts))
     return pd.DataFrame(
@@ -87,11 +87,11 @@ def confusion_frame(record: Record, epoch: int | None = None) -> pd.DataFrame:
     )
 
 
-FIRST_COLUMNS = ("slot", "state", "reason", "attempts", "origin", "seed")
+FIRST_COLUMNS = ("trial", "state", "reason", "attempts", "origin", "seed")
 LAST_COLUMNS = ("seconds", "error")
 ON_FRONT = "on_front"
 _DTYPES = {
-    "slot": "Int64",
+    "trial": "Int64",
     "reason": "category",
     "attempts": "Int64",
     "origin": "string",
@@ -102,7 +102,7 @@ _DTYPES = {
 }
 
 
-def parameter_names(rows: Iterable[SlotRow], space: Mapping[str, Any] | None = None) -> list[str]:
+def parameter_names(rows: Iterable[TrialRow], space: Mapping[str, Any] | None = None) -> list[str]:
     """Return the parameters of all rows in the order of the space.
 
     Args:
@@ -123,7 +123,7 @@ def parameter_names(rows: Iterable[SlotRow], space: Mapping[str, Any] | None = N
     return sorted(names, key=backend_of)
 
 
-def metric_names(rows: Iterable[SlotRow], objectives: Sequence[Objective] = ()) -> list[str]:
+def metric_names(rows: Iterable[TrialRow], objectives: Sequence[Objective] = ()) -> list[str]:
     """Return the headline metrics of all rows, the objectives first as far as any row has them."""
     found = merge_orders(row.metrics for row in rows)
     first = [objective.metric for objective in objectives if objective.metric in found]
@@ -148,31 +148,31 @@ def merge_orders(orders: Iterable[Iterable[str]]) -> list[str]:
 
 
 def trial_table(
-    rows: Sequence[SlotRow],
+    rows: Sequence[TrialRow],
     *,
     objectives: Sequence[Objective] = (),
     space: Mapping[str, Any] | None = None,
 ) -> tuple[list[str], list[list[Value]]]:
-    """Return column names and one list of cells a slot.
+    """Return column names and one list of cells a trial.
 
     Args:
-        rows: From `slot_rows`.
+        rows: From `trial_rows`.
         objectives: Of the sweep; their columns come first among the metrics.
         space: See `parameter_names`.
     """
     params, metrics = parameter_names(rows, space), metric_names(rows, objectives)
     last = last_columns(objectives)
-    front = {row.slot for row in front_rows(rows, objectives)} if ON_FRONT in last else set()
+    front = {row.trial for row in front_rows(rows, objectives)} if ON_FRONT in last else set()
     taken = {*FIRST_COLUMNS, *last}
     param_columns = [f"param.{name}" if name in taken else name for name in params]
     taken.update(param_columns)
     metric_columns = [f"metric.{name}" if name in taken else name for name in metrics]
     cells: list[list[Value]] = [
         [
-            *(row.slot, row.state, row.reason, row.attempts, row.origin, row.seed),
+            *(row.trial, row.state, row.reason, row.attempts, row.origin, row.seed),
             *(row.params.get(name) for name in params),
             *(row.metrics.get(name) for name in metrics),
-            *([row.slot in front] if ON_FRONT in last else []),
+            *([row.trial in front] if ON_FRONT in last else []),
             row.seconds,
             first_line(row.error) if row.error else None,
         ]
@@ -187,7 +187,7 @@ def last_columns(objectives: Sequence[Objective]) -> tuple[str, ...]:
 
 
 def write_csv(
-    rows: Sequence[SlotRow],
+    rows: Sequence[TrialRow],
     file: TextIO,
     *,
     objectives: Sequence[Objective] = (),
@@ -196,7 +196,7 @@ def write_csv(
     """Write the table as CSV with a header; floats keep every digit, missing cells are empty.
 
     Args:
-        rows: From `slot_rows`.
+        rows: From `trial_rows`.
         file: Text file opened with `newline=""`.
         objectives: See `trial_table`.
         space: See `parameter_names`.
@@ -208,12 +208,12 @@ def write_csv(
 
 
 def to_frame(
-    rows: Sequence[SlotRow],
+    rows: Sequence[TrialRow],
     *,
     objectives: Sequence[Objective] = (),
     space: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Return the table as a typed DataFrame, one row a slot.
+    """Return the table as a typed DataFrame, one row a trial.
 
     Whole numbers are `Int64`, numbers `float64`, switches `boolean`, words `category`; a parameter
     with values of several kinds becomes a category of strings.

@@ -274,7 +274,7 @@ def _standings(verdict: Verdict) -> list[dict[str, Any]]:
     return [
         {
             "finalist": s.finalist.label,
-            "slot": s.finalist.slot,
+            "trial": s.finalist.trial,
             "accuracy": s.mean.value,
             "accuracy_interval": list(s.mean.interval()),
             "searched": s.finalist.searched,

@@ -109,17 +109,17 @@ def _tell_pause(steering: Steering, was_paused: bool, shown: Progress) -> bool:
 
 
 def _row(home: Home, info: SweepInfo) -> dict[str, object]:
-    from sweeps.analysis.rows import best_row, front_rows, slot_rows
+    from sweeps.analysis.rows import best_row, front_rows, trial_rows
     from sweeps.workspace.control_files import PAUSE, Steering
 
     store = home.store(info.id)
     records = store.read_all()
-    rows = slot_rows(records)
+    rows = trial_rows(records)
     best = None if info.has_front else best_row(rows, info.direction)
     return {
         "name": info.name,
         "id": info.id,
-        "done": len({record.spec.slot for record in records if record.ends_slot}),
+        "done": len({record.spec.trial for record in records if record.ends_trial}),
         "asked": store.asked(),
         "metric": info.metric,
         "best": best.objective if best else None,
@@ -186,7 +186,7 @@ def cancel(
 ) -> None:
     """End one running trial at its next epoch; it counts as pruned, and is not run again."""
     from sweeps.records import Record
-    from sweeps.study.storage import stored_slots
+    from sweeps.study.storage import stored_trials
 
     found, info = _running(name, home)
     store = found.store(info.id)
@@ -194,12 +194,12 @@ def cancel(
     def outcome() -> Record | None:
         found.refresh(info.id)
         records = store.read_all(report=lambda line: None)
-        return next((r for r in records if r.spec.slot == trial and r.ends_slot), None)
+        return next((r for r in records if r.spec.trial == trial and r.ends_trial), None)
 
     ended = outcome()
     if ended is not None:
         raise UsageError(f"trial {trial} of sweep {info.name!r} has ended: {ended.reason}")
-    begun = {number.number for number in stored_slots(found.studies, info.study_name)}
+    begun = {number.number for number in stored_trials(found.studies, info.study_name)}
     if trial not in begun:
         last = f"the last one is {max(begun)}" if begun else "there is none yet"
         raise UsageError(f"trial {trial} of sweep {info.name!r} was not begun; {last}")

@@ -215,8 +215,8 @@ def note(
                 print(printable(text if subject == SWEEP else f"trial {subject}: {text}"))
         return
     subject = given.pop(0) if len(given) > 1 and given[0].isdecimal() else SWEEP
-    slots = {str(record.spec.slot) for record in store.read_all()}
-    if subject != SWEEP and subject not in slots:
+    trials = {str(record.spec.trial) for record in store.read_all()}
+    if subject != SWEEP and subject not in trials:
         raise UsageError(f"sweep {info.name!r} has no trial {subject}")
     found.check_writable()
     notes.write(subject, given[0].strip())

@@ -110,10 +110,10 @@ def _choose(
         if not found:
             raise UsageError(f"sweep {info.name!r} has no complete trial yet")
     else:
-        found = [r for r in records if r.spec.slot == trial and r.ends_slot][-1:]
+        found = [r for r in records if r.spec.trial == trial and r.ends_trial][-1:]
         if not found:
             raise UsageError(f"sweep {info.name!r} has no trial {trial} with an outcome")
-    label = f"trial-{found[0].spec.slot}"
+    label = f"trial-{found[0].spec.trial}"
     return info, [_Chosen(store.read(found[0].spec.key), label, output or folder / label)]
 
 
@@ -133,7 +133,7 @@ def _confirmation(home: Home, info: SweepInfo) -> SweepInfo:
 def _documents(examined: Sequence[tuple[_Chosen, Mapping[str, bytes]]]) -> list[dict[str, Any]]:
     return [
         {
-            "trial": one.record.spec.slot,
+            "trial": one.record.spec.trial,
             "label": one.label,
             "folder": str(one.folder),
             "files": list(files),
@@ -150,8 +150,8 @@ def _tell_mistakes(
     for one, files in examined:
         text = files.get(SUMMARY, b"").decode().rstrip()
         shown = text if len(examined) == 1 else text.partition("\n\n")[0]
-        trial = f"trial {one.record.spec.slot} of {info.name}"
-        is_own = one.label == f"trial-{one.record.spec.slot}"
+        trial = f"trial {one.record.spec.trial} of {info.name}"
+        is_own = one.label == f"trial-{one.record.spec.trial}"
         print(trial if is_own else f"{one.label}, {trial}")
         print(f"{shown}\nwritten to {one.folder}: {', '.join(files)}\n")
 
@@ -183,7 +183,7 @@ def export(
     sweep = Sweep(found, found.get(name))
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
     written = export_trial(chosen, folder, data)
-    print(f"trial {chosen.slot} of sweep {chosen.sweep.name!r}:")
+    print(f"trial {chosen.trial} of sweep {chosen.sweep.name!r}:")
     for path in written:
         print(f"  {path}")
 
@@ -225,7 +225,7 @@ def replay(
 def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
     record = replayed.record
     epochs = max(map(len, replayed.result.history.values()), default=0)
-    what = f"trial {record.spec.slot} of {info.name}: {epochs} epochs"
+    what = f"trial {record.spec.trial} of {info.name}: {epochs} epochs"
     for line in replayed.surroundings:
         print(f"not as it was: {line}")
     if replayed.is_bit_equal:
@@ -252,7 +252,7 @@ def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
 def _document(info: SweepInfo, replayed: Replayed) -> dict[str, Any]:
     return {
         "sweep": info.name,
-        "trial": replayed.record.spec.slot,
+        "trial": replayed.record.spec.trial,
         "bit_equal": replayed.is_bit_equal,
         "succeeded": replayed.succeeded,
         "surroundings": list(replayed.surroundings),

@@ -18,7 +18,7 @@ from sweeps.workspace.names import trial_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sweeps.analysis.rows import SlotRow
+    from sweeps.analysis.rows import TrialRow
     from sweeps.records import SweepInfo
 
 
@@ -173,8 +173,8 @@ def trials(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every trial of a sweep, one row a slot; or one of them."""
-    from sweeps.analysis.rows import front_rows, slot_rows
+    """Show every trial of a sweep, one row a trial; or one of them."""
+    from sweeps.analysis.rows import front_rows, trial_rows
     from sweeps.analysis.table import write_csv
     from sweeps.home import Home
     from sweeps.render.summaries import render_trial, render_trials
@@ -183,10 +183,10 @@ def trials(
     info = found.get(name)
     store = found.store(info.id)
     records = store.read_all()
-    rows = slot_rows(records)
-    front = {row.slot for row in front_rows(rows, info.objectives)}
+    rows = trial_rows(records)
+    front = {row.trial for row in front_rows(rows, info.objectives)}
     if trial is not None:
-        rows = [row for row in rows if row.slot == trial]
+        rows = [row for row in rows if row.trial == trial]
         if not rows:
             raise UsageError(f"sweep {info.name!r} has no trial {trial}")
     if parquet is not None:
@@ -198,11 +198,11 @@ def trials(
     elif csv is not None:
         write_csv(rows, sys.stdout, objectives=info.objectives, space=info.space)
     elif as_json:
-        marks = [{"on_front": row.slot in front} if info.has_front else {} for row in rows]
+        marks = [{"on_front": row.trial in front} if info.has_front else {} for row in rows]
         documents = [row.to_dict() | mark for row, mark in zip(rows, marks, strict=True)]
         print(json.dumps(documents, indent=1))
     elif trial is not None:
-        attempts = [r for r in records if r.spec.slot == trial and r.files_sha256]
+        attempts = [r for r in records if r.spec.trial == trial and r.files_sha256]
         written = store.files(attempts[-1]) if attempts else {}
         where = store.files_path(attempts[-1].spec.key) if attempts else None
         _console().print(render_trial(rows[0], written, where), crop=False)
@@ -216,7 +216,7 @@ def _console() -> Console:
     return Terminal()
 
 
-def _write_parquet(rows: Sequence[SlotRow], info: SweepInfo, path: Path) -> None:
+def _write_parquet(rows: Sequence[TrialRow], info: SweepInfo, path: Path) -> None:
     from sweeps.analysis.table import to_frame
 
     try:

@@ -117,8 +117,8 @@ def run(
         int | None, typer.Option(help="Trials in flight at most; part of the sweep.")
     ] = None,
     order: Annotated[
-        str, typer.Option(help="slots: reproducible; free: as trials finish.")
-    ] = "slots",
+        str, typer.Option(help="number: of the trials, reproducible; free: as trials finish.")
+    ] = "number",
     workers: WorkersOption = None,
     executor: ExecutorOption = None,
     trust_cluster: TrustOption = False,

@@ -30,8 +30,8 @@ _KINDS: Final = (
 """What arguments of Python functions have to be; a command reads them so."""
 
 
-def check_options(options: RunOptions) -> Literal["slots", "free"]:
-    """Refuse numbers and words that no sweep can have; return the order of the slots."""
+def check_options(options: RunOptions) -> Literal["number", "free"]:
+    """Refuse numbers and words that no sweep can have; return the order of the trials."""
     _at_least("--trials", options.trials, 1)
     _at_least("--ask-ahead", options.ask_ahead, 1)
     _at_least("--stop-after", options.stop_after, 1)
@@ -46,11 +46,11 @@ def check_options(options: RunOptions) -> Literal["slots", "free"]:
     is_list = isinstance(texts, Sequence) and not isinstance(texts, str)
     if not (is_list and all(isinstance(text, str) for text in texts)):
         raise UsageError(f"overrides={texts!r}: give a list of name=value texts")
-    if options.order == "slots":
-        return "slots"
+    if options.order == "number":
+        return "number"
     if options.order == "free":
         return "free"
-    raise UsageError(f"--order {options.order!r}: allowed are 'slots' and 'free'")
+    raise UsageError(f"--order {options.order!r}: allowed are 'number' and 'free'")
 
 
 def seconds_above_zero(option: str, duration: float | str | None) -> float | None:

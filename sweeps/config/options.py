@@ -25,10 +25,10 @@ class Limits:
     """What ends a sweep.
 
     Attributes:
-        trials: Slots with an outcome, in total over all starts.
+        trials: Trials with an outcome, in total over all starts.
         timeout_seconds: Time after which no trial is begun in this start.
         target: Objective value that is good enough.
-        stop_after: Slots in a row without improvement of the best, or of the Pareto front.
+        stop_after: Trials in a row without improvement of the best, or of the Pareto front.
     """
 
     trials: int
@@ -81,7 +81,7 @@ class RunOptions:
         data: Name or path of the data, as the experiment understands it. None: the experiment's.
         ask_ahead: How many trials are in flight at most; from 1; part of the sweep, as it decides
             what a proposal knows. None: as the space says, else 8.
-        order: `slots`: outcomes are told in the order of the trials, which makes the sweep
+        order: `trials`: outcomes are told in the order of the trials, which makes the sweep
             reproducible; `free`: as they come.
         workers: How many worker processes; 0 trains in the calling one. None: one a core, 0 for an
             experiment that a notebook or a script defines. Refused where workers cannot import it.
@@ -115,7 +115,7 @@ class RunOptions:
     max_failures_in_row: int | None = None
     data: str | Path | None = None
     ask_ahead: int | None = None
-    order: str = "slots"
+    order: str = "number"
     workers: int | None = None
     executor: str | None = None
     trust_cluster: bool = False

@@ -32,9 +32,9 @@ class FailurePolicy:
     """How failing trials are dealt with.
 
     Attributes:
-        retries: How often a slot is tried again after a failure for each reason.
+        retries: How often a trial is tried again after a failure for each reason.
         trial_timeout_seconds: Longest time of one attempt; None for as long as it takes.
-        max_failures_in_row: So many failed slots in a row end the sweep; 0 for no limit.
+        max_failures_in_row: So many failed trials in a row end the sweep; 0 for no limit.
     """
 
     retries: Mapping[str, int]

@@ -63,7 +63,7 @@ class SweepConfig:
     sampler_factory: SamplerFactory | None
     pruner: Choice
     ask_ahead: int
-    order: Literal["slots", "free"]
+    order: Literal["number", "free"]
     parallelism: Parallelism
     limits: Limits
     failures: FailurePolicy
@@ -80,7 +80,7 @@ class SweepConfig:
         return self.space.configuration(params)
 
     def proposer(self, admissible: Callable[[Mapping[str, Value]], bool] | None = None) -> Proposer:
-        """Return what makes this sweep's proposals, before its first slot.
+        """Return what makes this sweep's proposals, before its first trial.
 
         Args:
             admissible: Stands in for `self.admissible`.

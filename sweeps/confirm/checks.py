@@ -267,7 +267,7 @@ def why_no_verdict(
     retried, without = [], []
     for finalist in finalists:
         own = [r for r in _final(records) if r.params.get(FINALIST) == finalist.label]
-        failed = [record.spec.slot for record in own if record.outcome == "failed"]
+        failed = [record.spec.trial for record in own if record.outcome == "failed"]
         retried += failed
         if any(record.outcome != "complete" for record in own):
             without.append(finalist)
@@ -284,7 +284,7 @@ def why_no_verdict(
     added = max(0, 2 - left)
     if searched and added <= more:
         top = f" --top {len(finalists) + added}" if added else ""
-        numbers = " ".join(f"--leave-out {finalist.slot}" for finalist in searched)
+        numbers = " ".join(f"--leave-out {finalist.trial}" for finalist in searched)
         lines.append(
             f"  leave {'it' if len(searched) == 1 else 'them'} out: sweeps confirm "
             f"{shlex.quote(search)}{top} {numbers}"
@@ -325,7 +325,7 @@ def why_no_parts(home: Home, again: Sequence[Record]) -> str:
 
 def _final(records: Sequence[Record]) -> list[Record]:
     """Return the last attempts of the trials that have an outcome."""
-    return [record for record in records if record.ends_slot]
+    return [record for record in records if record.ends_trial]
 
 
 def _count(records: Sequence[Record]) -> str:

@@ -318,7 +318,7 @@ def _kept(record: Record) -> Kept:
         return what_was_kept(record.result)
     except ValueError as error:
         who = f"the training of {record.params[FINALIST]} on block {record.params[BLOCK]}"
-        raise UsageError(f"{who} (trial {record.spec.slot}) {error} ({_SEE})") from None
+        raise UsageError(f"{who} (trial {record.spec.trial}) {error} ({_SEE})") from None
 
 
 def _check_same(

@@ -172,7 +172,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     trials = options.leave_out
     if trials is None:
         as_before = before.left_out if before and options.top is None else ()
-        trials = [finalist.slot for finalist in best if finalist.label in as_before]
+        trials = [finalist.trial for finalist in best if finalist.label in as_before]
     finalists = leave_out(info, best, trials) if trials else best
     left_out = [finalist for finalist in best if finalist not in finalists]
     checked = Checked(experiment, data, finalists, left_out, top, blocks)
@@ -310,7 +310,7 @@ def _epochs(judged: Judged) -> int:
 def _about(
     home: Home, info: SweepInfo, found: _Found, refit: str | None, left_out: Sequence[Finalist]
 ) -> About:
-    trials = len({record.spec.slot for record in home.store(info.id).read_all()})
+    trials = len({record.spec.trial for record in home.store(info.id).read_all()})
     confirmation = found.confirmation
     others = other_confirmations(home, info, confirmation)
     labels = [finalist.label for finalist in left_out]

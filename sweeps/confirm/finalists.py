@@ -27,14 +27,14 @@ class Finalist:
 
     Attributes:
         label: `trial-17`, or `baseline-tutorial`.
-        slot: Its trial in the search.
+        trial: Its trial in the search.
         config: Everything its trial set.
         searched: Its accuracy on the images that scored the search; None where it has none.
         place: Its place there, from 1; 0 if it is of another search.
     """
 
     label: str
-    slot: int
+    trial: int
     config: Mapping[str, Value]
     searched: float | None
     place: int
@@ -79,14 +79,14 @@ def leave_out(
     Raises:
         UsageError: One of these is no finalist, or fewer than two are left.
     """
-    known = {finalist.slot: finalist.label for finalist in finalists}
+    known = {finalist.trial: finalist.label for finalist in finalists}
     unknown = [trial for trial in trials if trial not in known]
     if unknown:
         raise UsageError(
             f"--leave-out {unknown[0]}: finalists of {info.name!r} are the trials "
             f"{', '.join(map(str, known))}"
         )
-    left = [finalist for finalist in finalists if finalist.slot not in trials]
+    left = [finalist for finalist in finalists if finalist.trial not in trials]
     if len(left) < 2:
         raise UsageError(
             f"--leave-out {' '.join(map(str, trials))}: {len(left)} of {len(finalists)} finalists "
@@ -103,10 +103,10 @@ def choose_best(info: SweepInfo, records: Sequence[Record]) -> Finalist | None:
 
 def _finalist(record: Record, place: int) -> Finalist:
     kind, _, name = record.origin.partition(" ")
-    slot = record.spec.slot
-    label = f"baseline-{name}" if kind == "baseline" and name else f"trial-{slot}"
+    trial = record.spec.trial
+    label = f"baseline-{name}" if kind == "baseline" and name else f"trial-{trial}"
     searched = record.result.metrics.get(SCORE) if record.result else None
-    return Finalist(label, slot, dict(record.spec.config), searched, place)
+    return Finalist(label, trial, dict(record.spec.config), searched, place)
 
 
 def luck_space(experiment: str, finalist: Finalist, seeds: int) -> str:

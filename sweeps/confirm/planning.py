@@ -123,7 +123,7 @@ def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], blocks: in
 
 def _ended(home: Home, info: SweepInfo) -> int:
     """Return how many trials have an outcome: repeating what asks for them trains none of these."""
-    return len({r.spec.slot for r in home.store(info.id).read_all() if r.ends_slot})
+    return len({r.spec.trial for r in home.store(info.id).read_all() if r.ends_trial})
 
 
 def other_confirmations(home: Home, info: SweepInfo, confirmation: Confirmation) -> list[str]:

@@ -141,9 +141,9 @@ def run_control(home: Home, info: SweepInfo, trials: int, how: HowToTrain) -> Co
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)
     records = home.store(result.info.id).read_all()
-    best = choose_best(result.info, [r for r in records if r.spec.slot < trials])
+    best = choose_best(result.info, [r for r in records if r.spec.trial < trials])
     finalist = None if best is None else Finalist(
-        f"{CONTROL}{best.slot}", best.slot, best.config, best.searched, 0
+        f"{CONTROL}{best.trial}", best.trial, best.config, best.searched, 0
     )  # fmt: skip
     summary = result.summary
     return Control(Ran(result.info, summary.stopped_by, summary.tracking_pending), finalist)

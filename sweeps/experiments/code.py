@@ -133,12 +133,12 @@ def check_same_code(store: RecordStore, record: Record, path: str, experiment: o
     before = history.find(recorded)
     if before is None:
         raise EditedCode(
-            f"trial {record.spec.slot} was trained by other code than {path} is now, and that code "
+            f"trial {record.spec.trial} was trained by other code than {path} is now, and that code "
             f"was not kept (digest {recorded:.12})"
         )
     changes = "\n  ".join(before.changes(now))
     raise EditedCode(
-        f"trial {record.spec.slot} was trained by other code than {path} is now:\n  {changes}\n"
+        f"trial {record.spec.trial} was trained by other code than {path} is now:\n  {changes}\n"
         f"Bring that code back (its text is in {history.path(before)}); or, if only comments "
         "differ, say so once: sweeps run ... --same-code"
     )

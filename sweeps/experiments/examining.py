@@ -43,11 +43,11 @@ class Examiner:
                 (`TooLittleKept`), or these data are not what it was trained on.
         """
         experiment = self._again.load()
-        trial = f"trial {record.spec.slot}"
+        trial = f"trial {record.spec.trial}"
         if isinstance(experiment, ScriptExperiment):
             raise UsageError(
                 "a script keeps no answers that could be examined; what it printed and wrote is "
-                f"kept: sweeps trials NAME {record.spec.slot}, or sweeps export"
+                f"kept: sweeps trials NAME {record.spec.trial}, or sweeps export"
             )
         if not isinstance(experiment, Examines):
             raise UsageError(

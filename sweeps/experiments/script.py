@@ -192,7 +192,7 @@ class ScriptExperiment:
             source: Of its data; None without.
             output: The folder that it writes into.
         """
-        own = {OUTPUT: output, TRIAL: str(spec.slot), ATTEMPT: str(spec.attempt)}
+        own = {OUTPUT: output, TRIAL: str(spec.trial), ATTEMPT: str(spec.attempt)}
         return self._command.words({**self._values(spec.config, spec.seed, source), **own})
 
     def _check(

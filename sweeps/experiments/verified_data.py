@@ -55,7 +55,7 @@ class PreparedAgain:
         found, recorded = (data.digest, data.split_digest), record.data
         if found != (recorded.get("digest"), recorded.get("split_digest")):
             raise UsageError(
-                f"trial {record.spec.slot} was trained on other data ({recorded.get('name')}, "
+                f"trial {record.spec.trial} was trained on other data ({recorded.get('name')}, "
                 f"digest {recorded.get('digest')!s:.12}) than {data.name} ({data.digest:.12}); "
                 "name them by --data"
             )
@@ -79,10 +79,10 @@ def trained_of(store: RecordStore, info: SweepInfo, record: Record) -> Trained:
     """
     whole = store.read(record.spec.key)
     if whole.result is None:
-        raise UsageError(f"trial {record.spec.slot} {record.outcome}: it has no result")
+        raise UsageError(f"trial {record.spec.trial} {record.outcome}: it has no result")
     try:
         weights = store.weights(record)
     except (UsageError, RecordError):
         weights = None
-    name = f"{info.name}, trial {record.spec.slot}"
+    name = f"{info.name}, trial {record.spec.trial}"
     return Trained(name, record.spec.config, whole.result, weights)

@@ -161,7 +161,7 @@ def _verify(
         off = np.abs(before - now[name]).max() if before.shape == now[name].shape else np.inf
         if not off <= TOLERANCE * max(1.0, float(np.abs(before).max())):
             raise UsageError(
-                f"the model rebuilt from trial {record.spec.slot} is not the one that was trained: "
+                f"the model rebuilt from trial {record.spec.trial} is not the one that was trained: "
                 f"its {name} are off by up to {off:.3g}. Nothing was written"
             )
     samples = len(recorded[compared[0]])

@@ -110,7 +110,7 @@ def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
     store = home.store(info.id)
     records = store.read_all()
     kept = {r.spec.key for r in worth_keeping(records, info.objectives, keep_top)}
-    kept |= {r.spec.key for r in records if r.ends_slot and r.origin.startswith("baseline ")}
+    kept |= {r.spec.key for r in records if r.ends_trial and r.origin.startswith("baseline ")}
     if confirmed_by(info.directory):
         kept |= {record.spec.key for record in records}
     yield from sorted(p for p in store.folder.glob("[0-9]*.weights") if p.stem not in kept)

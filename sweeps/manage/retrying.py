@@ -42,7 +42,7 @@ class Retried:
         """Return, in one line, which failed again; None if none did."""
         if not self.failed:
             return None
-        numbers = ", ".join(str(record.spec.slot) for record in self.failed)
+        numbers = ", ".join(str(record.spec.trial) for record in self.failed)
         some = f"{len(self.failed)} of {counted(len(self.trials), 'trial')} failed again"
         return f"{some} ({numbers}): {first_line(self.failed[0].error or '')}"
 
@@ -73,13 +73,15 @@ def retry(
     store = home.store(info.id)
     records = store.read_all()
     waiting = store.retries.waiting(records)
-    marked = [r.spec.slot for r in trials_to_retry(info.name, records, waiting, trials)]
-    again = sorted({*marked, *(slot for slot in waiting if not trials or slot in trials)})
+    marked = [r.spec.trial for r in trials_to_retry(info.name, records, waiting, trials)]
+    again = sorted({*marked, *(trial for trial in waiting if not trials or trial in trials)})
     config = _as_recorded(home, info, asked, tuple(trials))
 
     def failed() -> list[Record]:
-        final = {record.spec.slot: record for record in store.read_all() if record.ends_slot}
-        return [final[slot] for slot in again if slot in final and final[slot].outcome == "failed"]
+        final = {record.spec.trial: record for record in store.read_all() if record.ends_trial}
+        return [
+            final[trial] for trial in again if trial in final and final[trial].outcome == "failed"
+        ]
 
     result = run_config(config, asked, progress=progress, has_failed=lambda summary: bool(failed()))
     return Retried(result, again, failed())

@@ -60,7 +60,7 @@ _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = "sweeps-share 1"
 _ALLOWED: Final = re.compile(
     r"sweep\.json|generation-\d+\.json|asked|ending\.json|\d{4,}-\d+\.(record|weights|files)"
-    r"|enqueued-\d{4,}\.(json|slot)|(retry|code)-\d+\.json|notes\.json|confirmation\.json"
+    r"|enqueued-\d{4,}\.(json|trial)|(retry|code)-\d+\.json|notes\.json|confirmation\.json"
     r"|(tested|voted)-[0-9a-f]{8}-\d+\.json"
 )
 MOST_BYTES: Final = 20 * 2**30
@@ -319,8 +319,8 @@ def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
 
 def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
     """Do what its study will be made of, so that nothing of it can fail once it has arrived."""
-    for slot in (one for generation in info.generations for one in generation.unfinished):
-        check_sampled(slot.params, slot.distributions)
+    for trial in (one for generation in info.generations for one in generation.unfinished):
+        check_sampled(trial.params, trial.distributions)
     for record in records:
         if record.params.keys() != record.distributions.keys():
             raise ValueError(f"{record.spec.key}: a parameter without its distribution")

@@ -27,7 +27,7 @@ from sweeps.workspace.clock import now_ms
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
-    from sweeps.analysis.rows import SlotRow
+    from sweeps.analysis.rows import TrialRow
     from sweeps.experiment import TrialSpec
     from sweeps.records.record import Record
 
@@ -83,7 +83,7 @@ class PlainLines:
         """Do nothing: every line is out already."""
 
 
-def _trial_line(tally: Tally, row: SlotRow) -> str:
+def _trial_line(tally: Tally, row: TrialRow) -> str:
     objectives = tally.info.objectives
     values = row.values(objectives)
     result = (
@@ -96,7 +96,7 @@ def _trial_line(tally: Tally, row: SlotRow) -> str:
     is_retried = row.state == "WAITING" and row.error is not None
     state = "to be tried again after" if is_retried else row.state
     parts = [
-        f"[{tally.done}/{tally.total}] trial {row.slot} {state} {result}",
+        f"[{tally.done}/{tally.total}] trial {row.trial} {state} {result}",
         f"{row.epochs} epochs" if row.epochs else "",
         format_seconds(row.seconds),
         row.origin if row.baseline else "",
@@ -115,7 +115,7 @@ def _best_text(tally: Tally) -> str:
     best = tally.best
     if best is None or best.objective is None:
         return ""
-    return f"{NOT_CONFIRMED}: {format_metric(best.objective)} (trial {best.slot})"
+    return f"{NOT_CONFIRMED}: {format_metric(best.objective)} (trial {best.trial})"
 
 
 class JsonLines:
@@ -126,10 +126,10 @@ class JsonLines:
     - `started`: `id`, `name`, `metric`, `direction` (of the first objective), `objectives`,
       `total`, `done`
     - `note`: `text`
-    - `trial_started`: `slot`, `attempt`, `seed`, `params`
-    - `epoch`: `slot`, `attempt`, `epoch` (from 0), `metrics`
-    - `trial_finished`: the keys of `analysis.rows.SlotRow` (`attempts` is this attempt's number;
-      `state` is RUNNING if the slot is run again), `done`, `total`
+    - `trial_started`: `trial`, `attempt`, `seed`, `params`
+    - `epoch`: `trial`, `attempt`, `epoch` (from 0), `metrics`
+    - `trial_finished`: the keys of `analysis.rows.TrialRow` (`attempts` is this attempt's number;
+      `state` is RUNNING if the trial is run again), `done`, `total`
     - `finished`: `summary`, with the keys of `analysis.summary.Summary.to_dict`; the last event
 
     Numbers that JSON lacks (NaN, infinity) are null. New keys may appear; these stay. What an
@@ -164,7 +164,7 @@ class JsonLines:
         """Write `trial_started`."""
         self._event(
             "trial_started",
-            slot=spec.slot,
+            trial=spec.trial,
             attempt=spec.attempt,
             seed=spec.seed,
             params=dict(params),
@@ -173,7 +173,7 @@ class JsonLines:
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
         """Write `epoch`."""
         self._event(
-            "epoch", slot=spec.slot, attempt=spec.attempt, epoch=epoch, metrics=dict(metrics)
+            "epoch", trial=spec.trial, attempt=spec.attempt, epoch=epoch, metrics=dict(metrics)
         )
 
     def trial_finished(self, record: Record) -> None:

@@ -89,7 +89,7 @@ def _best(tally: Tally) -> list[RenderableType]:
     best = tally.best
     if best is None or best.objective is None:
         return []
-    source = f"  trial {best.slot}"
+    source = f"  trial {best.trial}"
     reference = best_row(tally.baselines, tally.info.direction)
     if best.baseline is not None:
         source += f", the baseline {best.baseline}"
@@ -117,7 +117,7 @@ def _recent(tally: Tally) -> Table:
     for row in tally.recent:
         remark = row.origin if row.baseline else row.reason
         table.add_row(
-            str(row.slot),
+            str(row.trial),
             Text(row.state, style=STATE_STYLES[row.state]),
             *(
                 map(format_metric, values)
@@ -147,7 +147,7 @@ def _current(tally: Tally) -> list[RenderableType]:
 
 
 def _trial_text(tally: Tally, trial: RunningTrial) -> str:
-    parts = [f"trial {trial.spec.slot}"]
+    parts = [f"trial {trial.spec.trial}"]
     if trial.spec.attempt > 1:
         parts.append(f"attempt {trial.spec.attempt}")
     watched = tally.info.epoch_metric

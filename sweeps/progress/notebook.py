@@ -91,9 +91,9 @@ def _bar(tally: Tally) -> str:
     if tally.info.has_front and tally.front:
         facts.append(front_line(tally.front, tally.info.objectives))
     if tally.best is not None and tally.best.objective is not None:
-        value, slot = format_metric(tally.best.objective), tally.best.slot
+        value, trial = format_metric(tally.best.objective), tally.best.trial
         params = format_params(tally.best.params, separator=" ")
-        facts.append(f"best observed {tally.info.metric} {value} (trial {slot}: {params})")
+        facts.append(f"best observed {tally.info.metric} {value} (trial {trial}: {params})")
     total = max(tally.total, 1)
     bar = f'<progress value="{tally.done}" max="{total}" style="width: 60%"></progress>'
     return f"<div>{bar}</div><div>{html.escape('; '.join(facts))}</div>"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
-from sweeps.analysis.rows import SlotRow, best_row, front_rows, slot_row, slot_rows
+from sweeps.analysis.rows import TrialRow, best_row, front_rows, trial_row, trial_rows
 from sweeps.records.conclusions import confirmed_by
 from sweeps.wording import first_line
 
@@ -38,14 +38,14 @@ class Tally:
     Attributes:
         info: The sweep.
         total: Number of trials asked for.
-        best: Best COMPLETE slot so far, baselines included; None with several objectives, and in a
+        best: Best COMPLETE trial so far, baselines included; None with several objectives, and in a
             confirmation: no single training of it is the answer.
-        front: COMPLETE slots on the Pareto front of several objectives so far, the best by the
+        front: COMPLETE trials on the Pareto front of several objectives so far, the best by the
             first one first; empty with one.
-        baselines: Slots that tried a baseline.
+        baselines: Trials that tried a baseline.
         recent: The last attempts to end, oldest first.
         running: Attempts in progress, by their spec's key.
-        failures: FAILED slots by reason.
+        failures: FAILED trials by reason.
         first_error: First line of the first error seen.
     """
 
@@ -65,9 +65,9 @@ class Tally:
         self._has_best = not (info.has_front or confirmed_by(info.directory))
         self.running: dict[str, RunningTrial] = {}
         self._clock = clock
-        self._rows = {row.slot: row for row in slot_rows(done)}
+        self._rows = {row.trial: row for row in trial_rows(done)}
         by_end = sorted(self._rows.values(), key=lambda row: row.finished_at)
-        self.recent: deque[SlotRow] = deque(by_end, maxlen=RECENT)
+        self.recent: deque[TrialRow] = deque(by_end, maxlen=RECENT)
         self.front = front_rows(by_end, info.objectives) if info.has_front else []
         self.best = best_row(by_end, info.direction) if self._has_best else None
         self._first_start: float | None = None
@@ -75,23 +75,23 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Number of slots with an outcome."""
+        """Number of trials with an outcome."""
         return sum(row.state != "WAITING" for row in self._rows.values())
 
     @property
-    def baselines(self) -> list[SlotRow]:
-        """Slots that tried a baseline, in slot order."""
+    def baselines(self) -> list[TrialRow]:
+        """Trials that tried a baseline, in trial order."""
         return [self._rows[s] for s in sorted(self._rows) if self._rows[s].baseline is not None]
 
     @property
     def failures(self) -> dict[str, int]:
-        """Number of FAILED slots by reason, most frequent first."""
+        """Number of FAILED trials by reason, most frequent first."""
         failed = (row.reason for row in self._rows.values() if row.state == "FAILED")
         return dict(Counter(failed).most_common())
 
     @property
     def first_error(self) -> str | None:
-        """First line of the lowest failed slot's error."""
+        """First line of the lowest failed trial's error."""
         failed = (self._rows[s] for s in sorted(self._rows) if self._rows[s].state == "FAILED")
         return next((first_line(row.error) for row in failed if row.error), None)
 
@@ -107,11 +107,11 @@ class Tally:
         if trial is not None:
             trial.epochs, trial.metrics = epoch + 1, metrics
 
-    def finish(self, record: Record) -> SlotRow:
+    def finish(self, record: Record) -> TrialRow:
         """Note an attempt that has ended, and return its row."""
         self.running.pop(record.spec.key, None)
-        row = slot_row([record])
-        self._rows[row.slot] = row
+        row = trial_row([record])
+        self._rows[row.trial] = row
         self.recent.append(row)
         if self.info.has_front:
             self.front = front_rows([row, *self.front], self.info.objectives)

@@ -26,7 +26,7 @@ from sweeps.records.conclusions import (
     is_finalist,
 )
 from sweeps.records.enqueued import EnqueuedPoint, EnqueuedPoints
-from sweeps.records.generations import Generation, UnfinishedSlot
+from sweeps.records.generations import Generation, UnfinishedTrial
 from sweeps.records.notes import (
     SWEEP,
     Ending,
@@ -79,7 +79,7 @@ __all__ = [
     "SweepInfo",
     "SweepStatus",
     "Telling",
-    "UnfinishedSlot",
+    "UnfinishedTrial",
     "attempts_put_aside",
     "confirmed_by",
     "heard",

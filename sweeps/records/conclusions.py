@@ -77,7 +77,7 @@ class ConfirmationRecord:
     Attributes:
         confirmation: Id of its sweep.
         trained_in: Id of the sweep with the champion's training: the same, or that of a refit.
-        champion: The training whose model is the champion, `<slot>-<attempt>`.
+        champion: The training whose model is the champion, `<trial>-<attempt>`.
         winner: Whom it found the one to take, such as `trial-17`.
         tellings: What it says.
         top: How many of the best were finalists; None where that was not kept yet.

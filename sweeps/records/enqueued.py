@@ -1,8 +1,8 @@
 """Points that somebody wants tried (`sweeps enqueue`), in the order they were asked for.
 
-One file an enqueued point, made whole and never changed; which slot it took is a second file,
-written before the slot is. So an enqueued point can be left while the sweep runs, no two processes
-take the same number, and a sweep that lost its study gives each enqueued point the slot it had.
+One file an enqueued point, made whole and never changed; which trial it took is a second file,
+written before the trial is. So an enqueued point can be left while the sweep runs, no two processes
+take the same number, and a sweep that lost its study gives each enqueued point the trial it had.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sweeps.workspace.files import sync_folder, write_atomically
 
 _POINT: Final = "enqueued-{:04d}.json"
 _SLOT: Final = "enqueued-{:04d}.trial"
-_NUMBER: Final = re.compile(r"enqueued-([0-9]{4,})\.(json|slot).*")
+_NUMBER: Final = re.compile(r"enqueued-([0-9]{4,})\.(json|trial).*")
 _REMEDY: Final = "`sweeps doctor --fix` writes it anew from its trial, or puts it aside"
 
 
@@ -40,13 +40,13 @@ class EnqueuedPoint:
         number: From 1, in the order of asking.
         params: Every parameter active at the point.
         origin: Where it came from: `enqueued`, or `enqueued, <sweep> trial <n>`.
-        slot: The trial that tries it; None while it waits.
+        trial: The trial that tries it; None while it waits.
     """
 
     number: int
     params: Mapping[str, Value]
     origin: str
-    slot: int | None = None
+    trial: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,20 +102,20 @@ class EnqueuedPoints:
 
     def readers(self) -> list[Callable[[], object]]:
         """Return what reads each of the files; one that is damaged is an error of its reader."""
-        slots = [partial(self._slot, number) for number in self._numbers("slot")]
-        return [*(partial(self._point, number) for number in self._numbers("json")), *slots]
+        trials = [partial(self._trial, number) for number in self._numbers("trial")]
+        return [*(partial(self._point, number) for number in self._numbers("json")), *trials]
 
     def write_anew(self, path: Path, tried: Mapping[int, Enqueued]) -> bool:
         """Write a file of an enqueued point again that was put aside, if the trial that tried it is known.
 
         Args:
-            path: Of its point, or of its slot.
+            path: Of its point, or of its trial.
             tried: Parameters and origin of the trials that tried an enqueued point, by their
                 numbers.
 
         Returns:
             Whether it is known. If not, a lost point has to be asked for again, and a point that
-            lost its slot waits.
+            lost its trial waits.
         """
         match = _NUMBER.fullmatch(path.name)
         if match is None:
@@ -127,47 +127,47 @@ class EnqueuedPoints:
         return content is not None
 
     def _point_of(self, number: int, tried: Mapping[int, Enqueued]) -> str | None:
-        slot = self._slot(number)
-        if slot is None or slot not in tried:
+        trial = self._trial(number)
+        if trial is None or trial not in tried:
             return None
-        params, origin = tried[slot]
+        params, origin = tried[trial]
         return json.dumps({"params": dict(params), "origin": origin})
 
     def _turn(self, number: int, tried: Mapping[int, Enqueued]) -> str | None:
         point = self._point(number)
         if point is None:
             return None
-        taken = {self._slot(other) for other in self._numbers("slot")}
+        taken = {self._trial(other) for other in self._numbers("trial")}
         same = (n for n, made in tried.items() if made == (point.params, point.origin))
-        slot = next((n for n in same if n not in taken), None)
-        return None if slot is None else f"{slot}\n"
+        trial = next((n for n in same if n not in taken), None)
+        return None if trial is None else f"{trial}\n"
 
     def total(self, asked: int, opened: int = 0) -> int:
         """Return how many trials there are to be in all.
 
         Args:
-            asked: How many were asked for; grows where no slot is left for an enqueued point.
-            opened: How many slots there are already.
+            asked: How many were asked for; grows where no trial is left for an enqueued point.
+            opened: How many trials there are already.
         """
         points = self.all()
-        taken = max((point.slot + 1 for point in points if point.slot is not None), default=0)
+        taken = max((point.trial + 1 for point in points if point.trial is not None), default=0)
         return max(asked, taken, opened + sum(self._waits(point) for point in points))
 
-    def for_slot(self, slot: int) -> EnqueuedPoint | None:
-        """Return the enqueued point that a slot tries.
+    def for_trial(self, trial: int) -> EnqueuedPoint | None:
+        """Return the enqueued point that a trial tries.
 
         The next one that waits takes it, if any does.
         """
         points = self.all()
-        own = next((point for point in points if point.slot == slot), None)
+        own = next((point for point in points if point.trial == trial), None)
         waiting = next((point for point in points if self._waits(point)), None)
         if own is None and waiting is not None:
             path = self._folder / _SLOT.format(waiting.number)
-            write_atomically(path, f"{slot}\n".encode(), "enqueued")
+            write_atomically(path, f"{trial}\n".encode(), "enqueued")
         return own or waiting
 
     def _waits(self, point: EnqueuedPoint) -> bool:
-        return point.slot is None and self._fits(point.params)
+        return point.trial is None and self._fits(point.params)
 
     def _takes(self, number: int, new: Path) -> bool:
         """Give a file a number, unless another process has taken it."""
@@ -186,12 +186,12 @@ class EnqueuedPoints:
         point = self._point(number)
         if point is None:
             return None
-        return EnqueuedPoint(number, point.params, point.origin, self._slot(number))
+        return EnqueuedPoint(number, point.params, point.origin, self._trial(number))
 
     def _point(self, number: int) -> _Point | None:
         path = self._folder / _POINT.format(number)
         return read_document(path, partial(shaped, _Point), _REMEDY)
 
-    def _slot(self, number: int) -> int | None:
+    def _trial(self, number: int) -> int | None:
         path = self._folder / _SLOT.format(number)
         return read_document(path, partial(shaped, Count), _REMEDY)

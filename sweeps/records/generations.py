@@ -1,7 +1,7 @@
 """Generations: a sweep that was extended went on in a changed space.
 
 A generation is fixed when it begins, in a file of its own (`generation-2.json`, ...); the first is
-what `sweep.json` says. Slots count on over all generations, so that the slot says which one
+what `sweep.json` says. Trials count on over all generations, so that the trial says which one
 proposed it.
 """
 
@@ -35,14 +35,14 @@ StoredCode = Annotated[_Facts, Members({"commit": str | None, "dirty": bool, "di
 
 
 @dataclass(frozen=True)
-class UnfinishedSlot:
-    """A slot without an outcome when the next generation began; it is still to be trained.
+class UnfinishedTrial:
+    """A trial without an outcome when the next generation began; it is still to be trained.
 
     Its study and its space are those of an earlier generation, so all that its next attempt needs
     is kept here.
 
     Attributes:
-        slot: Its number.
+        trial: Its number.
         attempts: Number of the last attempt that was begun.
         origin: Where its parameters came from, as in its records.
         params: What was sampled.
@@ -50,7 +50,7 @@ class UnfinishedSlot:
         config: What the experiment receives.
     """
 
-    slot: Count
+    trial: Count
     attempts: Count
     origin: Line
     params: Mapping[Line, Value]
@@ -64,27 +64,28 @@ class Generation:
 
     Attributes:
         number: From 1.
-        first_slot: The first slot it proposed, or would have proposed; 0 for the first generation.
+        first_trial: The first trial it proposed, or would have proposed; 0 for the first
+            generation.
         created_at: Milliseconds since the epoch (UTC).
         fingerprint: See `SweepInfo`, as the following ones.
         space: Its resolved search space.
         baselines: Names of the baselines of its space.
         code: State of the code.
         directory: Folder of the space file.
-        unfinished: Slots of earlier generations that had no outcome when it began.
+        unfinished: Trials of earlier generations that had no outcome when it began.
     """
 
     number: Count
-    first_slot: Count
+    first_trial: Count
     created_at: Moment
     fingerprint: Fingerprint
     space: StoredSpace
     baselines: tuple[Line, ...]
     code: StoredCode
     directory: str | None
-    unfinished: tuple[UnfinishedSlot, ...] = ()
+    unfinished: tuple[UnfinishedTrial, ...] = ()
 
 
-def generation_at(generations: Sequence[Generation], slot: int) -> Generation:
-    """Return the generation that proposed a slot; the list begins with the first."""
-    return next(g for g in reversed(generations) if g.first_slot <= slot)
+def generation_at(generations: Sequence[Generation], trial: int) -> Generation:
+    """Return the generation that proposed a trial; the list begins with the first."""
+    return next(g for g in reversed(generations) if g.first_trial <= trial)

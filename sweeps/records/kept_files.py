@@ -1,6 +1,6 @@
 """The files that an attempt wrote into its folder: no link is followed, none leads out.
 
-It lies beside the record as `<slot>-<attempt>.files`, a zip archive. Of a folder that holds more
+It lies beside the record as `<trial>-<attempt>.files`, a zip archive. Of a folder that holds more
 than `MOST_BYTES` or `MOST_FILES` the smallest files are kept, and `left_out.txt` names the others.
 """
 

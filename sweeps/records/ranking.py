@@ -20,11 +20,11 @@ from sweeps.records.record import Record, SweepInfo
 
 
 def ranked(records: Iterable[Record], direction: Literal["maximize", "minimize"]) -> list[Record]:
-    """Return the records of complete trials, the best first; equal ones by slot."""
+    """Return the records of complete trials, the best first; equal ones by trial."""
     sign = -1 if direction == "maximize" else 1
-    final = {record.spec.slot: record for record in records if record.ends_slot}
+    final = {record.spec.trial: record for record in records if record.ends_trial}
     complete = [(r.objective, r) for r in final.values() if r.objective is not None]
-    return [r for _, r in sorted(complete, key=lambda pair: (sign * pair[0], pair[1].spec.slot))]
+    return [r for _, r in sorted(complete, key=lambda pair: (sign * pair[0], pair[1].spec.trial))]
 
 
 # The Pareto front: the trials that no other one beats in all objectives.
@@ -91,7 +91,7 @@ def front_of(
 def pareto_front(records: Iterable[Record], objectives: Sequence[Objective]) -> list[Record]:
     """Return the records of the trials on the front, the best by the first objective first."""
     complete = ranked(records, objectives[0].direction)
-    in_order = sorted(complete, key=lambda record: record.spec.slot)
+    in_order = sorted(complete, key=lambda record: record.spec.trial)
     return front_of(in_order, lambda record: values_of(record, objectives), objectives)
 
 

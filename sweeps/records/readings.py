@@ -63,7 +63,7 @@ class Entry:
         role: `winner`, `runner-up`, `baseline`, or `CHAMPION`.
         label: The finalist, such as `trial-17`.
         confirmation: Id of the sweep that trained it.
-        trainings: Keys there, `<slot>-<attempt>`, block 0 first.
+        trainings: Keys there, `<trial>-<attempt>`, block 0 first.
         weights: SHA-256 (hex) of the weights of each; `None` of one that kept none.
     """
 

@@ -15,7 +15,7 @@ from sweeps.records.generations import (
     Generation,
     StoredCode,
     StoredSpace,
-    UnfinishedSlot,
+    UnfinishedTrial,
     generation_at,
 )
 from sweeps.records.schema import Count, Digest, Line, Members, Moment, SweepKey, SweepName
@@ -43,14 +43,14 @@ _DATA: Final = Members(
 
 @dataclass(frozen=True)
 class Record:
-    """One attempt at one slot.
+    """One attempt at one trial.
 
     Attributes:
-        spec: What was asked: sweep id, slot, attempt, seed and full configuration.
+        spec: What was asked: sweep id, trial, attempt, seed and full configuration.
         outcome: How the attempt ended.
         reason: Why, in one word: `early_stopping`, `max_epochs`, `pruned`, `diverged`, `error`,
             `crash`, `oom`, `timeout`, `interrupt`, ...
-        ends_slot: Whether the slot has its outcome now; False if it is to be run again, after an
+        ends_trial: Whether the trial has its outcome now; False if it is to be run again, after an
             interruption or a failure that is tried again.
         error: Message and end of the traceback of a failed attempt, else None.
         params: The sampled parameters, in the order of the space; a subset of what a reader
@@ -72,7 +72,7 @@ class Record:
     spec: TrialSpec
     outcome: Outcome
     reason: str
-    ends_slot: bool
+    ends_trial: bool
     error: str | None
     params: Mapping[Line, Value]
     distributions: Mapping[Line, str]
@@ -145,7 +145,7 @@ class SweepInfo:
             sampler, pruner, ask_ahead, order), by name, so that a difference can be named.
         space: The resolved search space, JSON-compatible.
         data: Name, digests and facts of the data.
-        baselines: Names of the baselines, in slot order.
+        baselines: Names of the baselines, in trial order.
         code: Commit, `dirty` flag and the filtered diff of the code that created the sweep.
         directory: Folder of the space file, where its experiment is looked up first.
         version: Version of this format.
@@ -190,7 +190,7 @@ class SweepInfo:
         Nor with data that may come differently, see `sweeps.experiment.PreparedData`, or if a trial
         came out differently the second time.
         """
-        in_order = self.fingerprint.get("order", "slots") == "slots"
+        in_order = self.fingerprint.get("order", "number") == "number"
         by_clock = any(one.is_measured_by_clock for one in self.objectives)
         return in_order and not by_clock and not self.irreproducible
 
@@ -206,13 +206,13 @@ class SweepInfo:
         return len(self.generations) or 1
 
     @property
-    def first_slot(self) -> int:
-        """The first slot of the newest generation."""
-        return self.generations[-1].first_slot if self.generations else 0
+    def first_trial(self) -> int:
+        """The first trial of the newest generation."""
+        return self.generations[-1].first_trial if self.generations else 0
 
     @property
-    def unfinished(self) -> tuple[UnfinishedSlot, ...]:
-        """Slots of earlier generations that had no outcome when the newest began."""
+    def unfinished(self) -> tuple[UnfinishedTrial, ...]:
+        """Trials of earlier generations that had no outcome when the newest began."""
         return self.generations[-1].unfinished if self.generations else ()
 
     @property
@@ -222,23 +222,23 @@ class SweepInfo:
 
     @property
     def earlier_studies(self) -> list[str]:
-        """Names of the earlier generations' studies that may hold a slot that is still open."""
+        """Names of the earlier generations' studies that may hold a trial that is still open."""
         if not any(generation.unfinished for generation in self.generations):
             return []
-        return [self.at(g.first_slot).study_name for g in self.generations[:-1]]
+        return [self.at(g.first_trial).study_name for g in self.generations[:-1]]
 
-    def at(self, slot: int) -> SweepInfo:
-        """Return the sweep as it was for the generation that proposed a slot."""
-        if slot >= self.first_slot:
+    def at(self, trial: int) -> SweepInfo:
+        """Return the sweep as it was for the generation that proposed a trial."""
+        if trial >= self.first_trial:
             return self
-        proposing = generation_at(self.generations, slot)
+        proposing = generation_at(self.generations, trial)
         return self._with(self.generations[: proposing.number])
 
     def extended(self, generation: Generation) -> SweepInfo:
         """Return the sweep with one more generation, as that one has it."""
         first = Generation(
             number=1,
-            first_slot=0,
+            first_trial=0,
             created_at=self.created_at,
             fingerprint=self.fingerprint,
             space=self.space,

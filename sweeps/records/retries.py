@@ -27,7 +27,7 @@ class Retry:
     """The mark that one command left.
 
     Attributes:
-        attempts: Keys (`<slot>-<attempt>`) of the failed attempts that no longer end their trials.
+        attempts: Keys (`<trial>-<attempt>`) of the failed attempts that no longer end their trials.
         opened: How many trials had been proposed by then.
     """
 
@@ -65,15 +65,15 @@ class Retries:
 
     def opened_by(self) -> dict[int, int]:
         """Return, by trial, how many had been proposed when it was last to be run again."""
-        return {slot_of(key): mark.opened for mark in self.all() for key in mark.attempts}
+        return {trial_of(key): mark.opened for mark in self.all() for key in mark.attempts}
 
     def waiting(self, records: Sequence[Record]) -> list[int]:
         """Return the trials that were marked and have no new outcome yet."""
-        ended = {record.spec.slot for record in records if record.ends_slot}
+        ended = {record.spec.trial for record in records if record.ends_trial}
         return sorted(self.opened_by().keys() - ended)
 
 
-def slot_of(key: str) -> int:
+def trial_of(key: str) -> int:
     """Return the trial of an attempt, by its key."""
     return int(key.partition("-")[0])
 
@@ -85,7 +85,7 @@ def trials_to_retry(
 
     Args:
         sweep: Its name.
-        records: All of its records, ordered by slot and attempt.
+        records: All of its records, ordered by trial and attempt.
         waiting: Trials that were marked before and have no new outcome yet; they are run again
             without another mark.
         asked: Numbers of trials; none for all that failed.
@@ -93,33 +93,33 @@ def trials_to_retry(
     Raises:
         UsageError: One of them did not fail; says which did.
     """
-    final = {record.spec.slot: record for record in records if record.ends_slot}
-    failed = {slot: record for slot, record in final.items() if record.outcome == "failed"}
+    final = {record.spec.trial: record for record in records if record.ends_trial}
+    failed = {trial: record for trial, record in final.items() if record.outcome == "failed"}
     known = sorted({*failed, *waiting})
     which = f"failed are {', '.join(map(str, known))}" if known else "no trial failed"
     if not known and not asked:
         raise UsageError(f"sweep {sweep!r} has no failed trial to be run again")
     others = sorted({*asked} - {*known})
     if others:
-        reason = _refusal(sweep, others, final, {record.spec.slot for record in records})
+        reason = _refusal(sweep, others, final, {record.spec.trial for record in records})
         raise UsageError(f"{reason}; {which}")
-    return [failed[slot] for slot in sorted({*asked} or known) if slot in failed]
+    return [failed[trial] for trial in sorted({*asked} or known) if trial in failed]
 
 
 def _refusal(sweep: str, others: Sequence[int], final: dict[int, Record], begun: set[int]) -> str:
     """Say why the first of these trials, and those like it, cannot be run again."""
-    absent = [slot for slot in others if slot not in begun]
+    absent = [trial for trial in others if trial not in begun]
     if absent:
         return f"sweep {sweep!r} has no trial {absent[0]}"
-    open_slots = [slot for slot in others if slot not in final]
-    if open_slots:
-        return f"trial {open_slots[0]} has no outcome yet: `sweeps run` goes on with it"
-    diverged = [slot for slot in others if final[slot].outcome == "diverged"]
+    open_trials = [trial for trial in others if trial not in final]
+    if open_trials:
+        return f"trial {open_trials[0]} has no outcome yet: `sweeps run` goes on with it"
+    diverged = [trial for trial in others if final[trial].outcome == "diverged"]
     if diverged:
         return (
             f"trial {diverged[0]} diverged (its numbers became NaN or infinite): that is an "
             "outcome, which samplers learn from"
         )
     state = final[others[0]].outcome.upper()
-    alike = [str(slot) for slot in others if final[slot].outcome.upper() == state]
+    alike = [str(trial) for trial in others if final[trial].outcome.upper() == state]
     return f"trials {', '.join(alike)} are {state}" if alike[1:] else f"trial {alike[0]} is {state}"

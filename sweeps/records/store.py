@@ -1,4 +1,4 @@
-"""The records of one sweep as files: `<slot>-<attempt>.record`, beside it `.weights`, `.files`."""
+"""The records of one sweep as files: `<trial>-<attempt>.record`, beside it `.weights`, `.files`."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ class RecordStore:
         return record
 
     def read_all(self, *, arrays: bool = False, report: Report = warn) -> list[Record]:
-        """Return every whole record, ordered by slot and attempt.
+        """Return every whole record, ordered by trial and attempt.
 
         Args:
             arrays: Whether to unpack the arrays too.
@@ -254,7 +254,7 @@ class RecordStore:
         return [p for p in listed(self.folder) if _RECORD.fullmatch(p.name)]  # no backup's copies
 
     def read(self, key: str) -> Record:
-        """Return one record with its arrays, by `<slot>-<attempt>`.
+        """Return one record with its arrays, by `<trial>-<attempt>`.
 
         Raises:
             RecordError: It is missing, damaged, or of another format version.
@@ -278,12 +278,12 @@ class RecordStore:
         path, written = self._weights_path(record.spec.key), self.files_path(record.spec.key)
         if record.weights_sha256 is None:
             hint = f"; what it wrote is in {written} (zip)" if record.files_sha256 else ""
-            raise UsageError(f"trial {record.spec.slot} ended without weights{hint}")
+            raise UsageError(f"trial {record.spec.trial} ended without weights{hint}")
         try:
             return read_weights(path, record.weights_sha256)
         except FileNotFoundError:
             why = "only those of baselines and the best trials are"
-            raise UsageError(f"weights of trial {record.spec.slot} are not kept: {why}") from None
+            raise UsageError(f"weights of trial {record.spec.trial} are not kept: {why}") from None
         except FormatError as error:
             raise RecordError(f"{path}: {error}") from None
 
@@ -323,7 +323,7 @@ class RecordStore:
                 except FormatError as error:
                     on_damage(path, str(error))
 
-        return sorted(read(), key=lambda record: (record.spec.slot, record.spec.attempt))
+        return sorted(read(), key=lambda record: (record.spec.trial, record.spec.attempt))
 
     def _record_path(self, key: str) -> Path:
         return self.folder / f"{key}.record"
@@ -337,7 +337,7 @@ class RecordStore:
 
 def _as_marked(record: Record, retried: Collection[str]) -> Record:
     """Return a record as the marks of `sweeps retry` have it: such an attempt ends nothing."""
-    return dataclasses.replace(record, ends_slot=False) if record.spec.key in retried else record
+    return dataclasses.replace(record, ends_trial=False) if record.spec.key in retried else record
 
 
 # Recovers a sweep's folder from a coordinator that was killed, or a disk that lost bytes.
@@ -358,7 +358,7 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
         report: Told of each file put aside.
 
     Returns:
-        Every whole record, ordered by slot and attempt.
+        Every whole record, ordered by trial and attempt.
 
     Raises:
         RecordError: One of them is of another format version.
@@ -417,11 +417,11 @@ def _keep_unrecorded(store: RecordStore, known: Collection[str], report: Report)
 
 
 def attempts_put_aside(store: RecordStore) -> dict[int, int]:
-    """Return the last attempt at each slot whose record was put aside: its number is used up."""
+    """Return the last attempt at each trial whose record was put aside: its number is used up."""
     last: dict[int, int] = {}
     for path in listed(store.folder, f"*.record*{TORN}"):
         key = _ASIDE.match(path.name)
         if key is not None:
-            slot, attempt = map(int, key.groups())
-            last[slot] = max(last.get(slot, 0), attempt)
+            trial, attempt = map(int, key.groups())
+            last[trial] = max(last.get(trial, 0), attempt)
     return last

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.analysis.data import SweepData, read_sweep
 from sweeps.analysis.paired_differences import Difference, paired_difference, rightness
-from sweeps.analysis.rows import SlotRow
+from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import NOT_CONFIRMED
 from sweeps.errors import UsageError
 from sweeps.records import Record, RecordStore, SweepInfo
@@ -42,12 +42,12 @@ class Contestant:
 
     label: str
     data: SweepData
-    row: SlotRow
+    row: TrialRow
 
     @property
     def record(self) -> Record:
         """Its deciding attempt, with arrays."""
-        return self.data.full(self.row.slot)
+        return self.data.full(self.row.trial)
 
 
 @dataclass(frozen=True)
@@ -129,20 +129,20 @@ def compare(
 def _contestant(data: SweepData, trial: int | None) -> Contestant:
     label = data.info.name
     if trial is not None:
-        found = next((row for row in data.rows if row.slot == trial), None)
-        if found is None or found.slot not in data.finals:
+        found = next((row for row in data.rows if row.trial == trial), None)
+        if found is None or found.trial not in data.finals:
             raise UsageError(f"sweep {label!r} has no trial {trial} with an outcome")
-        return Contestant(f"{label}:{found.slot}", data, found)
+        return Contestant(f"{label}:{found.trial}", data, found)
     if not data.ranking:
         raise UsageError(f"sweep {label!r} has no complete trial yet; name one: {label}:0")
     if data.info.has_front:
-        front = ", ".join(f"{label}:{row.slot}" for row in data.summary.front)
+        front = ", ".join(f"{label}:{row.trial}" for row in data.summary.front)
         raise UsageError(
             f"sweep {label!r} has several objectives, so no trial is best; name one of its "
             f"Pareto front: {front or 'empty yet'}"
         )
     row = data.ranking[0]
-    return Contestant(f"{label}:{row.slot}", data, row)
+    return Contestant(f"{label}:{row.trial}", data, row)
 
 
 def render_comparison(contestants: Sequence[Contestant]) -> str:

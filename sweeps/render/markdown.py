@@ -16,7 +16,7 @@ from sweeps.render.verdict import difference_to, progress_line, retry_line, verd
 from sweeps.wording import counted, format_metric, format_seconds, format_value
 
 if TYPE_CHECKING:
-    from sweeps.analysis.rows import SlotRow
+    from sweeps.analysis.rows import TrialRow
     from sweeps.analysis.summary import Summary
     from sweeps.records import Telling
 
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 def render_briefing(data: SweepData) -> str:
     """Return whether the first is better than the second, the worst class, how to run it again."""
     lines = []
-    seconds = [] if data.info.has_front else [row.slot for row in data.ranking[1:2]]
-    for slot, lead in leader_against(data, seconds).items():
+    seconds = [] if data.info.has_front else [row.trial for row in data.ranking[1:2]]
+    for trial, lead in leader_against(data, seconds).items():
         verdict = "they can be told apart" if lead.is_told_apart else "they cannot be told apart"
         points = (100 * share for share in (lead.difference, lead.low, lead.high))
         told = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*points)
         lines.append(
             f"- **Are #1 and #2 different?** On the same {lead.n} validation samples trial "
-            f"{data.ranking[0].slot} leads trial {slot} by {told}: {verdict} (one training each; "
+            f"{data.ranking[0].trial} leads trial {trial} by {told}: {verdict} (one training each; "
             "that the best of many was picked is not allowed for)."
         )
     lines += [f"- {line}" for line in _steps(data)]
     worst = worst_class(data)
     if worst is not None:
         share = f"{100 * worst.recall:.1f} % recognised{worst.remark}"
-        whose = f"trial {data.ranking[0].slot}" if data.info.has_front else "the best trial"
+        whose = f"trial {data.ranking[0].trial}" if data.info.has_front else "the best trial"
         lines.append(f"- **Worst class** of {whose}: {worst.name}, {share}.")
     lines.append(f"- **Again**, with `space.json` from Artifacts: `{rerun_command(data)}`")
     return "\n".join(lines)
@@ -58,7 +58,7 @@ def _steps(data: SweepData) -> Iterator[str]:
             told = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*points)
             verdict = "they can" if trial.lead.is_told_apart else "they cannot"
             yield (
-                f"**Trial {trial.row.slot} against {following.row.slot}**, the next on the front: "
+                f"**Trial {trial.row.trial} against {following.row.trial}**, the next on the front: "
                 f"{told}: {verdict} be told apart."
             )
 
@@ -80,7 +80,7 @@ def render_markdown(summary: Summary) -> str:
     elif rows:
         header = ["trial", "origin", summary.metric, "best minus this", "epochs", "seconds"]
         # A best trial that is a baseline itself would be listed twice.
-        unique = list({row.slot: row for row in rows}.values())
+        unique = list({row.trial: row for row in rows}.values())
         lines += _table(header, [_cells(summary, row) for row in unique])
     if best:
         header = ["parameter of the best", "value"]
@@ -115,11 +115,11 @@ def escape(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_|<>[]#~$" else c for c in flat)
 
 
-def _cells(summary: Summary, row: SlotRow) -> list[str]:
+def _cells(summary: Summary, row: TrialRow) -> list[str]:
     best = summary.best
-    is_best = best is not None and best.slot == row.slot
+    is_best = best is not None and best.trial == row.trial
     return [
-        str(row.slot),
+        str(row.trial),
         f"{row.origin}, best observed" if is_best else row.origin,
         row.state if row.objective is None else format_metric(row.objective),
         "" if is_best or best is None else difference_to(summary.metric, best, row),
@@ -133,11 +133,11 @@ def _front_table(summary: Summary) -> list[str]:
     rows = summary.front_and_baselines
     names = parameter_names(rows)
     header = ["trial", "origin", *(one.metric for one in summary.objectives), *names]
-    front = {row.slot for row in summary.front}
+    front = {row.trial for row in summary.front}
     cells = [
         [
-            str(row.slot),
-            row.origin if row.slot in front else f"{row.origin}, behind the front",
+            str(row.trial),
+            row.origin if row.trial in front else f"{row.origin}, behind the front",
             *map(format_metric, values),
             *(format_value(row.params[name]) if name in row.params else "" for name in names),
         ]

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.analysis.rows import SlotRow, SlotState, best_row, front_rows
+from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
 from sweeps.analysis.summary import FRONT, NOT_CONFIRMED, Summary
 from sweeps.analysis.table import parameter_names
 from sweeps.records import Telling
@@ -82,10 +82,10 @@ def next_commands(
     return ui, f"sweeps trials {name}{home}", f"{more}{home}"
 
 
-# The table of `sweeps trials`: one line a slot, as wide as the terminal allows.
+# The table of `sweeps trials`: one line a trial, as wide as the terminal allows.
 
 
-STATE_STYLES: Mapping[SlotState, str] = {
+STATE_STYLES: Mapping[RowState, str] = {
     "COMPLETE": "green",
     "PRUNED": "yellow",
     "FAILED": "bold red",
@@ -95,18 +95,18 @@ STATE_STYLES: Mapping[SlotState, str] = {
 
 @dataclass(frozen=True)
 class TrialsView:
-    """A rich renderable: every slot, the best (or the Pareto front) marked with `*`.
+    """A rich renderable: every trial, the best (or the Pareto front) marked with `*`.
 
     Parameters that never vary are left out, as are metrics other than the objectives: CSV has them
     all. A narrow terminal gets fewer columns, then the parameters in one; no cell is cut.
 
     Attributes:
-        rows: From `slot_rows`.
+        rows: From `trial_rows`.
         objectives: Of the sweep.
         space: See `parameter_names`.
     """
 
-    rows: Sequence[SlotRow]
+    rows: Sequence[TrialRow]
     objectives: Sequence[Objective]
     space: Mapping[str, Any] | None = None
 
@@ -126,11 +126,11 @@ class TrialsView:
 
     @cached_property
     def _marked(self) -> set[int]:
-        """The slots that stand out."""
+        """The trials that stand out."""
         if len(self.objectives) > 1:
-            return {row.slot for row in front_rows(self.rows, self.objectives)}
+            return {row.trial for row in front_rows(self.rows, self.objectives)}
         best = best_row(self.rows, self.objectives[0].direction)
-        return {best.slot} if best else set()
+        return {best.trial} if best else set()
 
     def _table(self, varied: Sequence[str], more: Sequence[str]) -> Table:
         """A column a parameter, and of epochs, seconds, why it ended and error those in `more`."""
@@ -169,11 +169,11 @@ class TrialsView:
             table.add_column(broken(name), justify="right", no_wrap=True)
         return table
 
-    def _add(self, table: Table, row: SlotRow, cells: Sequence[str]) -> None:
-        is_best = row.slot in self._marked
+    def _add(self, table: Table, row: TrialRow, cells: Sequence[str]) -> None:
+        is_best = row.trial in self._marked
         others = row.values(self.objectives) or (None,) * len(self.objectives)
         table.add_row(
-            f"{'*' if is_best else ''}{row.slot}",
+            f"{'*' if is_best else ''}{row.trial}",
             Text(row.state, style=STATE_STYLES[row.state]),
             Text(objective_or_reason(row)),
             *("" if value is None else format_metric(value) for value in others[1:]),
@@ -186,12 +186,12 @@ class TrialsView:
         return len(values) > 1 or len(self.rows) == 1
 
 
-def objective_or_reason(row: SlotRow) -> str:
+def objective_or_reason(row: TrialRow) -> str:
     """Return the objective, or why there is none."""
     return row.reason if row.objective is None else format_metric(row.objective)
 
 
-def _why(row: SlotRow) -> str:
+def _why(row: TrialRow) -> str:
     why = first_line(row.error or "", limit=60) if row.state == "FAILED" else ""
     known = {"sampled", "random", "grid"}  # nothing to say
     parts = [
@@ -273,7 +273,7 @@ def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> Renderabl
 
 
 def render_trial(
-    row: SlotRow, written: Mapping[str, bytes] | None = None, where: Path | None = None
+    row: TrialRow, written: Mapping[str, bytes] | None = None, where: Path | None = None
 ) -> RenderableType:
     """Return what `sweeps trials NAME TRIAL` prints: all of one trial, its whole error included.
 
@@ -290,7 +290,7 @@ def render_trial(
         "epochs": str(row.epochs),
         "took": format_seconds(row.seconds),
     }
-    parts: list[RenderableType] = [Text(f"trial {row.slot}", style="bold"), _pairs(facts)]
+    parts: list[RenderableType] = [Text(f"trial {row.trial}", style="bold"), _pairs(facts)]
     parts += [Text("Parameters:"), _pairs(_param_texts(row))]
     if row.metrics:
         metrics = {name: format_metric(value) for name, value in row.metrics.items()}
@@ -308,11 +308,11 @@ def render_trial(
 
 
 def render_trials(
-    rows: Sequence[SlotRow],
+    rows: Sequence[TrialRow],
     objectives: Sequence[Objective],
     space: Mapping[str, Any] | None = None,
 ) -> RenderableType:
-    """Return what `sweeps trials` prints: one line a slot. See `TrialsView` for the arguments."""
+    """Return what `sweeps trials` prints: one line a trial. See `TrialsView` for the arguments."""
     return TrialsView(rows, objectives, space)
 
 
@@ -332,14 +332,14 @@ def _comparison_table(summary: Summary) -> Table:
         table.add_row("best observed", *_cells(best, ""), style="bold")
     for row in summary.baselines:
         difference = difference_to(summary.metric, best, row) if best else ""
-        mark = " (best observed)" if best and best.slot == row.slot else ""
+        mark = " (best observed)" if best and best.trial == row.trial else ""
         table.add_row(Text(f"{row.origin}{mark}"), *_cells(row, "" if mark else difference))
     return table
 
 
-def _cells(row: SlotRow, difference: str) -> tuple[str, str, str, str, str]:
+def _cells(row: TrialRow, difference: str) -> tuple[str, str, str, str, str]:
     value = row.state if row.objective is None else format_metric(row.objective)
-    return str(row.slot), value, difference, str(row.epochs or ""), f"{row.seconds:.1f}"
+    return str(row.trial), value, difference, str(row.epochs or ""), f"{row.seconds:.1f}"
 
 
 def _remarks(summary: Summary) -> list[tuple[str, str]]:
@@ -386,7 +386,7 @@ def _shares(seconds: Mapping[str, float]) -> str:
     )
 
 
-def _param_texts(row: SlotRow) -> dict[str, str]:
+def _param_texts(row: TrialRow) -> dict[str, str]:
     return {name: format_value(value) for name, value in row.params.items()}
 
 

@@ -11,7 +11,7 @@ from sweeps.wording import counted, format_difference, format_metric
 
 if TYPE_CHECKING:
     from search_spaces.objectives import Objective
-    from sweeps.analysis.rows import SlotRow
+    from sweeps.analysis.rows import TrialRow
     from sweeps.analysis.summary import Summary
 
 
@@ -22,23 +22,23 @@ def verdict_line(summary: Summary) -> str:
     best, reference = summary.best, summary.reference
     if best is None:
         return "no trial completed, so there is no best trial"
-    value = f"{summary.metric} {_objective(best)} (trial {best.slot})"
+    value = f"{summary.metric} {_objective(best)} (trial {best.trial})"
     return f"{NOT_CONFIRMED}: {value}, {_comparison(summary, best, reference)}"
 
 
-def front_line(front: Sequence[SlotRow], objectives: Sequence[Objective]) -> str:
+def front_line(front: Sequence[TrialRow], objectives: Sequence[Objective]) -> str:
     """Return how many trials are on a front, and how far it reaches: nobody has won."""
     if not front:
         return "no trial completed, so there is no Pareto front"
     return f"{front_count(front)}: {front_reach(front, objectives)}"
 
 
-def front_count(front: Sequence[SlotRow]) -> str:
+def front_count(front: Sequence[TrialRow]) -> str:
     """Return `4 trials on the Pareto front, observed, not confirmed`."""
     return f"{counted(len(front), 'trial')} {FRONT}"
 
 
-def front_reach(front: Sequence[SlotRow], objectives: Sequence[Objective]) -> str:
+def front_reach(front: Sequence[TrialRow], objectives: Sequence[Objective]) -> str:
     """Return `best_val_accuracy 0.8710 to 0.9320, parameters 4210 to 13002`."""
     ranges = []
     for place, objective in enumerate(objectives):
@@ -48,18 +48,18 @@ def front_reach(front: Sequence[SlotRow], objectives: Sequence[Objective]) -> st
     return ", ".join(ranges)
 
 
-def _comparison(summary: Summary, best: SlotRow, reference: SlotRow | None) -> str:
+def _comparison(summary: Summary, best: TrialRow, reference: TrialRow | None) -> str:
     if reference is None:
         return "no baseline to compare with: " + (
             "none completed" if summary.baselines else "the sweep has none"
         )
-    if best.slot == reference.slot:
+    if best.trial == reference.trial:
         return f"which is the baseline {best.baseline}; no other trial scored better"
     difference = difference_to(summary.metric, best, reference)
     return f"{difference} against the baseline {reference.baseline} ({_objective(reference)})"
 
 
-def difference_to(metric: str, row: SlotRow, reference: SlotRow) -> str:
+def difference_to(metric: str, row: TrialRow, reference: TrialRow) -> str:
     """Return the difference of two COMPLETE rows' objectives, empty if one is not COMPLETE."""
     if row.objective is None or reference.objective is None:
         return ""
@@ -93,5 +93,5 @@ def retry_line(retried: Mapping[str, int]) -> str:
     return f"{total} failed attempt{'s were' if total > 1 else ' was'} tried again: {reasons}"
 
 
-def _objective(row: SlotRow) -> str:
+def _objective(row: TrialRow) -> str:
     return "" if row.objective is None else format_metric(row.objective)

@@ -17,7 +17,7 @@ from sweeps.workspace.control_files import (
     STOP,
     STOP_NOW,
     Steering,
-    cancelled_slots,
+    cancelled_trials,
     cancelling,
 )
 
@@ -28,7 +28,7 @@ REASONS: Final = {
 }
 _NUMBERS: Final = {reason: number for number, reason in REASONS.items()}
 INTERRUPTIONS: Final = frozenset(REASONS.values())
-"""Why a sweep ended, if somebody asked it to; its open slots are run again on resume."""
+"""Why a sweep ended, if somebody asked it to; its open trials are run again on resume."""
 
 
 class StopRequest:
@@ -132,11 +132,11 @@ class ControlListener:
         with contextlib.suppress(OSError):
             self._steering.withdraw(self._steering.asked())
 
-    def ended(self, slot: int) -> None:
+    def ended(self, trial: int) -> None:
         """Take note that a trial has ended."""
-        if slot in self.cancelled:
+        if trial in self.cancelled:
             with contextlib.suppress(OSError):
-                self._steering.withdraw([cancelling(slot)])
+                self._steering.withdraw([cancelling(trial)])
 
     def _look(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
@@ -144,7 +144,7 @@ class ControlListener:
                 self._obey(self._steering.asked())
 
     def _obey(self, asked: frozenset[str]) -> None:
-        self.cancelled = cancelled_slots(asked)
+        self.cancelled = cancelled_trials(asked)
         if self.paused != (PAUSE in asked):
             self.paused = not self.paused
             self._progress.note("paused; `sweeps resume` goes on" if self.paused else "goes on")

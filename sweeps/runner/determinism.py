@@ -73,14 +73,14 @@ class DeterminismCheck:
         self.future = self._trial = None
         if future.cancelled() or future.exception() is not None:
             return  # the executor has gone
-        attempt, what = future.result(), f"trial {trial.spec.slot}"
+        attempt, what = future.result(), f"trial {trial.spec.trial}"
         if attempt.result is None:
             why = (attempt.error or attempt.reason).strip().partition("\n")[0]
             self._note(f"{what} could not be trained a second time, to compare it: {why}")
             return
         try:
             found = compare(self._store.read(trial.spec.key), attempt.result)
-            checked = Checked(trial.spec.slot, _in_words(found))
+            checked = Checked(trial.spec.trial, _in_words(found))
             if checked.differs:
                 self._note(f"reproducible=false: {checked.differs}")
             self._store.note_checked(checked)

@@ -144,13 +144,13 @@ def _best_of(
     if not best:
         raise UsageError(f"sweep {source.name!r} has no complete trial yet")
     for record in best:
-        slot, config = record.spec.slot, record.spec.config
+        trial, config = record.spec.trial, record.spec.config
         try:
             point = counterpart(target.space, record.params, config, target.experiment.parameters)
         except SpaceError as error:
-            leave_out(f"trial {slot} of {source.name!r} does not lie in the space: {error}")
+            leave_out(f"trial {trial} of {source.name!r} does not lie in the space: {error}")
         else:
-            yield _Point(point, f"enqueued, {source.name} trial {slot}")
+            yield _Point(point, f"enqueued, {source.name} trial {trial}")
 
 
 def _checked(
@@ -194,11 +194,11 @@ def _measures(target: _Target, config: Mapping[str, Value]) -> Mapping[str, floa
 def _known(home: Home, info: SweepInfo, queue: EnqueuedPoints) -> dict[str, EnqueuedTrial]:
     """Return what became of each point that is a trial, or is queued, already."""
     from sweeps.study.proposals import point_key
-    from sweeps.study.storage import stored_slots
+    from sweeps.study.storage import stored_trials
 
     known = {
-        point_key(slot.params): EnqueuedTrial(slot.params, "a trial", slot.number)
-        for slot in stored_slots(home.studies, info.study_name)
+        point_key(trial.params): EnqueuedTrial(trial.params, "a trial", trial.number)
+        for trial in stored_trials(home.studies, info.study_name)
     }
     for point in queue.all():
         waiting = EnqueuedTrial(point.params, "waiting", point.number)

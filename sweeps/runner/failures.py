@@ -35,7 +35,7 @@ def failure_of(reason: str, error: str | None) -> Failure:
 def is_tried_again(
     failure: Failure, earlier: Sequence[Failure], retries: Mapping[str, int]
 ) -> bool:
-    """Whether the slot gets another attempt, with the same parameters and seed.
+    """Whether the trial gets another attempt, with the same parameters and seed.
 
     The same error twice is no accident: a third time would end like the first two.
 
@@ -50,14 +50,14 @@ def is_tried_again(
 
 
 def failures_before(records: Sequence[Record]) -> list[Failure]:
-    """Return the failures among the attempts at one slot, in the order of its records."""
+    """Return the failures among the attempts at one trial, in the order of its records."""
     return [failure_of(r.reason, r.error) for r in records if r.outcome == "failed"]
 
 
 class Breaker:
     """Ends a sweep whose trials fail one after another: the cause is hardly in them.
 
-    Told in slot order, so that where it ends a sweep depends on no timing. A diverged trial is no
+    Told in trial order, so that where it ends a sweep depends on no timing. A diverged trial is no
     failure here: it was trained, and samplers learn from it.
     """
 
@@ -65,13 +65,13 @@ class Breaker:
         """Begin to count.
 
         Args:
-            limit: So many slots in a row are too many; 0 for any number.
+            limit: So many trials in a row are too many; 0 for any number.
         """
         self._limit = limit
         self._row: list[Failure] = []
 
     def tell(self, failure: Failure | None) -> None:
-        """Take how the next slot failed, None if it did not (or did so in an earlier start)."""
+        """Take how the next trial failed, None if it did not (or did so in an earlier start)."""
         if self.cause() is None:
             self._row = [*self._row, failure] if failure else []
 

@@ -26,47 +26,47 @@ from sweeps.runner.control import ControlListener, StopRequest
 from sweeps.runner.determinism import DeterminismCheck, is_check
 from sweeps.runner.failures import FAILURES, Breaker, failure_of
 from sweeps.runner.recording import Recorder, TimeSplit
-from sweeps.runner.trial_queue import Slot, TrialQueue
+from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
 from sweeps.study.proposals import Exhausted
 from sweeps.study.pruning import TrialPruner
 from sweeps.study.samplers import make_pruner
 from sweeps.study.seeds import training_seed
 
-# Gives an attempt at a slot its specification and its pruner's view.
+# Gives an attempt at a trial its specification and its pruner's view.
 
 
-def spec_of(config: SweepConfig, sweep_id: str, slot: Slot) -> TrialSpec:
-    """Return the attempt that a slot is at now."""
-    params = slot.proposal.params
+def spec_of(config: SweepConfig, sweep_id: str, trial: QueuedTrial) -> TrialSpec:
+    """Return the attempt that a trial is at now."""
+    params = trial.proposal.params
     return TrialSpec(
         sweep=sweep_id,
-        slot=slot.number,
-        attempt=slot.attempts,
-        seed=training_seed(config.seed, slot.number),
-        config=slot.prior.config if slot.prior else config.configuration(params),
+        trial=trial.number,
+        attempt=trial.attempts,
+        seed=training_seed(config.seed, trial.number),
+        config=trial.prior.config if trial.prior else config.configuration(params),
     )
 
 
-def pruner_of(config: SweepConfig, queue: TrialQueue, slot: Slot) -> TrialPruner | None:
-    """Return what judges a slot's epochs by the trials told before it; None without a pruner."""
+def pruner_of(config: SweepConfig, queue: TrialQueue, trial: QueuedTrial) -> TrialPruner | None:
+    """Return what judges a trial's epochs by the trials told before it; None without a pruner."""
     pruner, metric = make_pruner(config.pruner), queue.epoch_metric
     if pruner is None or metric is None:
         return None
     direction = config.space.objective.direction
     return TrialPruner(
-        pruner, metric, direction, slot.number, queue.proposer.sampler_view.finished()
+        pruner, metric, direction, trial.number, queue.proposer.sampler_view.finished()
     )
 
 
-# When a sweep ends before all its slots: time, target, no improvement. Judged in slot order.
+# When a sweep ends before all its trials: time, target, no improvement. Judged in trial order.
 #
-# No slot opens from then on, and those that wait for a worker are withdrawn. Those that run by then
-# end normally and count: how many they are depends on the number of workers, which slot ends the
-# sweep does not.
+# No trial opens from then on, and those that wait for a worker are withdrawn. Those that run by
+# then end normally and count: how many they are depends on the number of workers, which trial ends
+# the sweep does not.
 
 
 class StopRules:
-    """Says after each told slot whether to go on."""
+    """Says after each told trial whether to go on."""
 
     def __init__(self, limits: Limits, objectives: Sequence[Objective]) -> None:
         self._limits = limits
@@ -76,7 +76,7 @@ class StopRules:
         self._since_best = 0
 
     def tell(self, values: Values | None, *, is_earlier: bool = False) -> None:
-        """Take the next slot in order.
+        """Take the next trial in order.
 
         Args:
             values: One an objective; None if it has none.
@@ -92,7 +92,7 @@ class StopRules:
             self._since_best += not is_earlier
 
     def reason(self) -> str | None:
-        """Return `target` or `stop_after` if no further slot may open, else None."""
+        """Return `target` or `stop_after` if no further trial may open, else None."""
         limits = self._limits
         if self._reached(limits.target):
             return "target"
@@ -101,7 +101,7 @@ class StopRules:
         return None
 
     def is_late(self) -> bool:
-        """Whether the time is up: finished slots are still restored, but no trial begins."""
+        """Whether the time is up: finished trials are still restored, but no trial begins."""
         return time.monotonic() >= self._deadline
 
     def _reached(self, target: float | None) -> bool:
@@ -155,7 +155,7 @@ class Watch:
 
     def verdict_on(self, spec: TrialSpec) -> Stop | None:
         """Return what is asked of one running trial, by a signal or by `sweeps cancel`."""
-        is_cancelled = spec.slot in self.listener.cancelled
+        is_cancelled = spec.trial in self.listener.cancelled
         return self.asked_to_stop() or (Stop(CANCELLED) if is_cancelled else None)
 
 
@@ -208,7 +208,7 @@ unrecorded, and the next start runs them again."""
 
 @dataclass
 class Coordinator:
-    """Runs one sweep until every slot has an outcome or something ends it.
+    """Runs one sweep until every trial has an outcome or something ends it.
 
     Attributes:
         start_executor: Called when the first attempt is due: a sweep with nothing left to do
@@ -233,8 +233,8 @@ class Coordinator:
         objectives = self.config.space.objectives
         self._rules = StopRules(self.config.limits, objectives)
         self._breaker = Breaker(self.config.failures.max_failures_in_row)
-        self._running: dict[Future[Record], Slot] = {}
-        self._again: deque[Slot] = deque()  # failed, and to be tried again
+        self._running: dict[Future[Record], QueuedTrial] = {}
+        self._again: deque[QueuedTrial] = deque()  # failed, and to be tried again
         self._executor: Executor | None = None
         self._weights = WeightKeeper(self.store, objectives, self.config.space.directory)
         for record in self.queue.records:
@@ -251,9 +251,9 @@ class Coordinator:
         """Run the sweep.
 
         Returns:
-            What ended it before all slots had an outcome (`timeout`, `target`, `stop_after`,
+            What ended it before all trials had an outcome (`timeout`, `target`, `stop_after`,
             `exhausted`, `interrupt`, `terminate`), or None; `failures` (see `failure_cause`) also
-            if the last slots of all are those that failed.
+            if the last trials of all are those that failed.
 
         Raises:
             StoreError: The study cannot be written, though what ran is recorded; or records cannot.
@@ -287,7 +287,7 @@ class Coordinator:
 
     def total(self) -> int:
         """Return how many trials there are to be: those asked for, and enqueued points beyond."""
-        return self.points.total(self.config.limits.trials, len(self.queue.slots))
+        return self.points.total(self.config.limits.trials, len(self.queue.trials))
 
     def failure_cause(self) -> str | None:
         """Return why so many trials in a row failed that the sweep had to end, None otherwise."""
@@ -327,24 +327,24 @@ class Coordinator:
             return True
         assert self._executor is not None
         self._stop_by = self._stop_by or time.monotonic() + GRACE_SECONDS
-        for slot in self._running.values():
-            self._executor.stop(self._spec(slot), stop.reason)
+        for trial in self._running.values():
+            self._executor.stop(self._spec(trial), stop.reason)
         return time.monotonic() < self._stop_by
 
     def _steer(self) -> None:
         """Do what other processes ask for: withdraw what waits, end single trials."""
         if self.watch.listener.paused:
             for future in [f for f in self._running if f.cancel()]:
-                slot = self._running.pop(future)
-                slot.attempts -= 1  # it was never begun
-                self._again.appendleft(slot)
-        for slot in self._running.values():
-            if self._executor is not None and slot.number in self.watch.listener.cancelled:
-                self._executor.stop(self._spec(slot), CANCELLED)
+                trial = self._running.pop(future)
+                trial.attempts -= 1  # it was never begun
+                self._again.appendleft(trial)
+        for trial in self._running.values():
+            if self._executor is not None and trial.number in self.watch.listener.cancelled:
+                self._executor.stop(self._spec(trial), CANCELLED)
 
     def _is_pausing(self) -> bool:
         """Whether nothing runs, and something would if the sweep were not paused."""
-        has_more = self._space_left and len(self.queue.slots) < self.total()
+        has_more = self._space_left and len(self.queue.trials) < self.total()
         return (
             self.watch.listener.paused
             and bool(self._again or has_more)
@@ -353,31 +353,31 @@ class Coordinator:
         )
 
     def _stopped_by(self) -> str | None:
-        if sum(slot.outcome is not None for slot in self.queue.slots) >= self.total():
+        if sum(trial.outcome is not None for trial in self.queue.trials) >= self.total():
             return FAILURES if self._breaker.cause() else None
         exhausted = None if self._space_left else "exhausted"
         late = "timeout" if self._rules.is_late() else None
         return self.request.reason or self._end_reason() or exhausted or late
 
     def _end_reason(self) -> str | None:
-        """Return what the slots told so far end the sweep for, None if it goes on."""
+        """Return what the trials told so far end the sweep for, None if it goes on."""
         return FAILURES if self._breaker.cause() else self._rules.reason()
 
     def _fill(self) -> bool:
-        """Try again, then open slots, while there is room; return whether an attempt was begun."""
+        """Try again, then open trials, while there is room; return whether an attempt was begun."""
         begun = False
         while self._again and self._has_room() and not self._rules.is_late():
             begun = self._begin(self._again.popleft()) or begun
         while self._may_begin():
             try:
                 with self.seconds.timed("proposals"):
-                    slot = self.queue.open_next()
+                    trial = self.queue.open_next()
             except Exhausted:
                 self._space_left = False
             except StoreError as error:
                 self._trouble = error
             else:
-                begun = (slot.outcome is None and self._begin(slot)) or begun
+                begun = (trial.outcome is None and self._begin(trial)) or begun
             self._tell()
         return begun
 
@@ -385,18 +385,18 @@ class Coordinator:
         return (
             self._space_left
             and self._has_room()
-            and self._is_asked_for(len(self.queue.slots))
+            and self._is_asked_for(len(self.queue.trials))
             and self.queue.may_open()
             and not (self._rules.is_late() and self.queue.next_needs_training())
             and self._ready()
         )
 
-    def _is_asked_for(self, slot: int) -> bool:
-        """Whether there is to be such a slot.
+    def _is_asked_for(self, trial: int) -> bool:
+        """Whether there is to be such a trial.
 
         Enqueued points only add to those that were asked for.
         """
-        return slot < self.config.limits.trials or slot < self.total()
+        return trial < self.config.limits.trials or trial < self.total()
 
     def _has_room(self) -> bool:
         """Whether another attempt may begin, as far as those before it go."""
@@ -413,37 +413,37 @@ class Coordinator:
             self._executor = self.start_executor()
         return self.request.reason is None
 
-    def _begin(self, slot: Slot) -> bool:
+    def _begin(self, trial: QueuedTrial) -> bool:
         """Begin the next attempt, unless the study cannot take its number."""
-        slot.attempts += 1
-        if slot.attempts > 1:
+        trial.attempts += 1
+        if trial.attempts > 1:
             try:
-                self.queue.study.count_attempt(slot.number, slot.attempts)
+                self.queue.study.count_attempt(trial.number, trial.attempts)
             except StoreError as error:
                 self._trouble = error
                 return False
-        spec = self._spec(slot)
+        spec = self._spec(trial)
         assert self._executor is not None
-        self.watch.expect(spec, slot.proposal.params)
-        pruner = pruner_of(self.config, self.queue, slot)
-        future = self._executor.submit(spec, pruner, partial(self._recorder.keep, slot))
-        self._running[future] = slot
+        self.watch.expect(spec, trial.proposal.params)
+        pruner = pruner_of(self.config, self.queue, trial)
+        future = self._executor.submit(spec, pruner, partial(self._recorder.keep, trial))
+        self._running[future] = trial
         return True
 
-    def _spec(self, slot: Slot) -> TrialSpec:
-        return spec_of(self.config, self.sweep_id, slot)
+    def _spec(self, trial: QueuedTrial) -> TrialSpec:
+        return spec_of(self.config, self.sweep_id, trial)
 
-    def _collect(self, slot: Slot, record: Record) -> None:
+    def _collect(self, trial: QueuedTrial, record: Record) -> None:
         self.seconds["training"] += (record.finished_at - record.started_at) / 1000
         if record.outcome == "failed":
-            slot.failures.append(failure_of(record.reason, record.error))
-        if record.ends_slot:
-            self.watch.listener.ended(slot.number)
+            trial.failures.append(failure_of(record.reason, record.error))
+        if record.ends_trial:
+            self.watch.listener.ended(trial.number)
             with self.seconds.timed("study"):
-                self.queue.close(slot, record)
+                self.queue.close(trial, record)
                 self._tell()
         elif record.outcome == "failed":
-            self._again.append(slot)
+            self._again.append(trial)
         self._weights.add(record)
         self._check.consider(record)
         self.progress.trial_finished(record)
@@ -457,7 +457,7 @@ class Coordinator:
         except StoreError as error:
             self._trouble = error
             return
-        for slot in told:
-            values = slot.outcome.values if slot.outcome else None
-            self._rules.tell(values, is_earlier=slot.prior is not None)
-            self._breaker.tell(slot.failure)
+        for trial in told:
+            values = trial.outcome.values if trial.outcome else None
+            self._rules.tell(values, is_earlier=trial.prior is not None)
+            self._breaker.tell(trial.failure)

@@ -26,11 +26,11 @@ from sweeps.records import (
     Generation,
     Record,
     SweepInfo,
-    UnfinishedSlot,
+    UnfinishedTrial,
     attempts_put_aside,
 )
 from sweeps.runner.recording import describe
-from sweeps.runner.trial_queue import SlotStore, TrialQueue
+from sweeps.runner.trial_queue import TrialQueue, TrialStore
 from sweeps.runner.warm_start import PriorTrial, describe_prior, prior_trials
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import trial_outcome
@@ -39,7 +39,7 @@ from sweeps.study.storage import (
     distributions_to_json,
     proposal_of_record,
     proposal_of_trial,
-    stored_slots,
+    stored_trials,
 )
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
@@ -242,7 +242,7 @@ def _make(folder: Path) -> None:
 
 # `--extend`: begins the next generation of a sweep, in one atomic write.
 #
-# What the earlier generations know of slots that are still to be trained goes into the new
+# What the earlier generations know of trials that are still to be trained goes into the new
 # generation's file: so a later start needs neither their study nor their space, which may be a
 # function that has changed since.
 
@@ -259,8 +259,8 @@ def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, A
         The sweep as the generation has it that goes on now.
 
     Raises:
-        UsageError: Somebody else has just extended it; or a slot that is still to be trained cannot
-            be taken over.
+        UsageError: Somebody else has just extended it; or a trial that is still to be trained
+            cannot be taken over.
     """
     info = check_fingerprint(config) or info
     if not differing(info, config):
@@ -275,7 +275,7 @@ def describe_extension(before: SweepInfo, info: SweepInfo, prior: Mapping[int, P
     """Return, in a line, what `--extend` has done."""
     if info.generation == before.generation:
         return f"nothing to extend: generation {info.generation} has these options already"
-    begins = f"generation {info.generation} begins with trial {info.first_slot}"
+    begins = f"generation {info.generation} begins with trial {info.first_trial}"
     return f"{begins}; {describe_prior(prior)}"
 
 
@@ -283,11 +283,11 @@ def next_generation(
     config: SweepConfig, info: SweepInfo, records: Sequence[Record], code: Mapping[str, Any]
 ) -> Generation:
     """Return what an extension writes; creates nothing."""
-    stored = stored_slots(config.home.studies, info.study_name)
-    count = max(info.first_slot, len(stored), *(r.spec.slot + 1 for r in records), 0)
+    stored = stored_trials(config.home.studies, info.study_name)
+    count = max(info.first_trial, len(stored), *(r.spec.trial + 1 for r in records), 0)
     return Generation(
         number=info.generation + 1,
-        first_slot=count,
+        first_trial=count,
         created_at=now_ms(),
         fingerprint=config.fingerprint,
         space=config.space.to_dict(),
@@ -298,21 +298,21 @@ def next_generation(
     )
 
 
-def recalled(home: Home, info: SweepInfo, number: int) -> UnfinishedSlot:
-    """Return a slot without a record, from the study of the generation that proposed it.
+def recalled(home: Home, info: SweepInfo, number: int) -> UnfinishedTrial:
+    """Return a trial without a record, from the study of the generation that proposed it.
 
     Raises:
         UsageError: The study lost it too, or its space is no longer what it was.
     """
     info = info.at(number)
-    slots = stored_slots(home.studies, info.study_name)
-    if number >= len(slots):
+    trials = stored_trials(home.studies, info.study_name)
+    if number >= len(trials):
         raise UsageError(
             f"sweep {info.name!r}: trial {number} is missing in records and study. Repeat the "
             "options the sweep was made with once, which proposes it again, then extend it"
         )
-    proposal = proposal_of_trial(slots[number])
-    attempts = int(slots[number].user_attrs.get(ATTEMPTS, 0))
+    proposal = proposal_of_trial(trials[number])
+    attempts = int(trials[number].user_attrs.get(ATTEMPTS, 0))
     return _kept(number, attempts, proposal, _configuration(home, info, number, proposal))
 
 
@@ -322,11 +322,11 @@ def _unfinished(
     count: int,
     stored: Sequence[FrozenTrial],
     records: Sequence[Record],
-) -> Iterator[UnfinishedSlot]:
-    """Yield the slots below `count` that no record ends, with all that their attempts need."""
-    latest = {record.spec.slot: record for record in records}
-    ended = {record.spec.slot for record in records if record.ends_slot}
-    prior = {slot.slot: slot for slot in info.unfinished}
+) -> Iterator[UnfinishedTrial]:
+    """Yield the trials below `count` that no record ends, with all that their attempts need."""
+    latest = {record.spec.trial: record for record in records}
+    ended = {record.spec.trial for record in records if record.ends_trial}
+    prior = {trial.trial: trial for trial in info.unfinished}
     for number in (n for n in range(count) if n not in ended):
         if number in prior:
             kept = prior[number]
@@ -343,9 +343,9 @@ def _unfinished(
 
 def _kept(
     number: int, attempts: int, proposal: Proposal, config: Mapping[str, Value]
-) -> UnfinishedSlot:
-    return UnfinishedSlot(
-        slot=number,
+) -> UnfinishedTrial:
+    return UnfinishedTrial(
+        trial=number,
         attempts=attempts,
         origin=proposal.origin,
         params=proposal.params,
@@ -354,8 +354,8 @@ def _kept(
     )
 
 
-def _configuration(home: Home, info: SweepInfo, slot: int, proposal: Proposal) -> dict[str, Value]:
-    """Expand a slot in the space it was proposed in, if that still exists."""
+def _configuration(home: Home, info: SweepInfo, trial: int, proposal: Proposal) -> dict[str, Value]:
+    """Expand a trial in the space it was proposed in, if that still exists."""
     try:
         space = Space.from_dict(info.space, directory=experiment_folder(info, home.records))
         if space.digest() == info.fingerprint["space"]:
@@ -364,30 +364,30 @@ def _configuration(home: Home, info: SweepInfo, slot: int, proposal: Proposal) -
     except SpaceError as error:
         problem = str(error)
     raise UsageError(
-        f"sweep {info.name!r}: trial {slot} is unfinished, and what it trains can no longer be "
+        f"sweep {info.name!r}: trial {trial} is unfinished, and what it trains can no longer be "
         f"told ({problem}). Bring the earlier space back and finish the sweep without --extend, "
         "or begin another with --name"
     )
 
 
-# A sweep's queue, as a start finds it: study, records, and the slots of earlier generations.
+# A sweep's queue, as a start finds it: study, records, and the trials of earlier generations.
 
 
 def make_ledger(
     config: SweepConfig,
     info: SweepInfo,
     records: Sequence[Record],
-    study: SlotStore,
-    points: Callable[[int], EnqueuedPoint | None] = lambda slot: None,
+    study: TrialStore,
+    points: Callable[[int], EnqueuedPoint | None] = lambda trial: None,
 ) -> TrialQueue:
-    """Return the queue of a sweep before its first slot is opened.
+    """Return the queue of a sweep before its first trial is opened.
 
     Args:
         config: How the sweep goes on.
         info: The sweep.
-        records: All of its records, ordered by slot and attempt.
-        study: Where its slots are stored.
-        points: Says what somebody wants tried in a slot.
+        records: All of its records, ordered by trial and attempt.
+        study: Where its trials are stored.
+        points: Says what somebody wants tried in a trial.
     """
     retries = config.home.store(info.id).retries
     retried = retries.opened_by()
@@ -399,7 +399,7 @@ def make_ledger(
         objectives=info.objectives,
         epoch_metric=info.epoch_metric if config.pruner.name != "none" else None,
         ask_ahead=config.ask_ahead,
-        in_order=config.order == "slots",
+        in_order=config.order == "number",
         prior=prior_trials(
             info,
             records,
@@ -415,10 +415,10 @@ def make_ledger(
 
 
 def _to_reopen(
-    retried: Collection[int], info: SweepInfo, records: Sequence[Record], study: SlotStore
+    retried: Collection[int], info: SweepInfo, records: Sequence[Record], study: TrialStore
 ) -> list[int]:
-    """Return the slots that the study has as failed, though they are, or were, run again."""
-    final = {r.spec.slot: trial_outcome(r, info.objectives) for r in records if r.ends_slot}
+    """Return the trials that the study has as failed, though they are, or were, run again."""
+    final = {r.spec.trial: trial_outcome(r, info.objectives) for r in records if r.ends_trial}
     failed = {number for number, outcome in final.items() if outcome.state == TrialState.FAIL}
-    stored = {trial.number for trial in study.slots if trial.state == TrialState.FAIL}
+    stored = {trial.number for trial in study.trials if trial.state == TrialState.FAIL}
     return sorted(stored.intersection(retried) - failed)

@@ -97,7 +97,7 @@ def make_plan(config: SweepConfig) -> SweepPlan:
 def _first_proposals(config: SweepConfig) -> Iterator[Proposal]:
     """Yield the baselines and what the sampler would propose after them.
 
-    They are those of the real sweep as long as they are among its first `ask_ahead` slots, which
+    They are those of the real sweep as long as they are among its first `ask_ahead` trials, which
     see no outcome yet.
     """
     from sweeps.study.proposals import Exhausted
@@ -118,7 +118,7 @@ def what_a_pruner_sees(config: SweepConfig) -> str:
     if config.pruner.name == "none":
         return ""
     ahead, trials = config.ask_ahead, config.limits.trials
-    if config.order != "slots":
+    if config.order != "number":
         return "judges a trial by those that had ended when it was proposed"
     if trials <= ahead:
         return (

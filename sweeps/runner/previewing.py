@@ -23,7 +23,7 @@ class Preview:
 
     Attributes:
         info: As its new generation would have it; as it is if there is nothing to extend.
-        queue: Its slots, none of them opened yet; stores nothing.
+        queue: Its trials, none of them opened yet; stores nothing.
         begins: Whether a generation would begin: something differs.
     """
 
@@ -35,7 +35,7 @@ class Preview:
     @property
     def left(self) -> int:
         """How many trials are still to be run."""
-        ended = {record.spec.slot for record in self.queue.records if record.ends_slot}
+        ended = {record.spec.trial for record in self.queue.records if record.ends_trial}
         return max(self.config.limits.trials - len(ended), 0)
 
     @property
@@ -46,7 +46,7 @@ class Preview:
             return f"{done} of {self.config.limits.trials} trials are done"
         if not self.begins:
             return f"nothing: generation {self.info.generation} has these options already"
-        begins = f"generation {self.info.generation} from trial {self.info.first_slot} on"
+        begins = f"generation {self.info.generation} from trial {self.info.first_trial} on"
         return f"{begins}; {describe_prior(self.queue.prior)}"
 
     @property
@@ -61,15 +61,15 @@ class Preview:
 
     def proposals(self) -> Iterator[Proposal]:
         """Yield the next proposals, up to the first that must wait for an outcome."""
-        recorded = {record.spec.slot for record in self.queue.records}
+        recorded = {record.spec.trial for record in self.queue.records}
         queue = self.queue
-        while queue.may_open() and len(queue.slots) < self.config.limits.trials:
+        while queue.may_open() and len(queue.trials) < self.config.limits.trials:
             try:
-                slot = queue.open_next()
+                trial = queue.open_next()
             except Exhausted:
                 return
-            if slot.number not in recorded and not slot.prior:
-                yield slot.proposal
+            if trial.number not in recorded and not trial.prior:
+                yield trial.proposal
 
 
 def preview(config: SweepConfig) -> Preview | None:
@@ -92,18 +92,18 @@ class _NoStudy:
     """Where a queue stores nothing."""
 
     def __init__(self) -> None:
-        self.slots: list[FrozenTrial] = []
+        self.trials: list[FrozenTrial] = []
 
-    def add(self, slot: int, proposal: Proposal) -> None:
+    def add(self, trial: int, proposal: Proposal) -> None:
         pass
 
-    def count_attempt(self, slot: int, attempt: int) -> None:
+    def count_attempt(self, trial: int, attempt: int) -> None:
         pass
 
-    def tell(self, slot: int, outcome: TrialOutcome) -> None:
+    def tell(self, trial: int, outcome: TrialOutcome) -> None:
         pass
 
-    def reopen(self, slots: Collection[int]) -> None:
+    def reopen(self, trials: Collection[int]) -> None:
         pass
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from sweeps.experiment import PreparedData, Stop, TrialResult
 from sweeps.records import Outcome, Record, RecordStore
 from sweeps.runner.control import INTERRUPTIONS
 from sweeps.runner.failures import failure_of, is_tried_again
-from sweeps.runner.trial_queue import Slot
+from sweeps.runner.trial_queue import QueuedTrial
 from sweeps.study.storage import distributions_to_json
 
 # Splits the time of a sweep by what it went on.
@@ -51,7 +51,7 @@ class Recorder:
     environment: Mapping[str, Any]
     seconds: TimeSplit
 
-    def keep(self, slot: Slot, attempt: Attempt) -> Record:
+    def keep(self, trial: QueuedTrial, attempt: Attempt) -> Record:
         """Write the record of an attempt that has ended, and return it.
 
         Raises:
@@ -59,7 +59,7 @@ class Recorder:
         """
         record = make_record(
             attempt,
-            slot,
+            trial,
             metrics=[objective.metric for objective in self.config.space.objectives],
             data=self.config.data,
             environment=self._environment_of(attempt),
@@ -81,7 +81,7 @@ class Recorder:
 
 def make_record(
     attempt: Attempt,
-    slot: Slot,
+    trial: QueuedTrial,
     *,
     metrics: Sequence[str],
     data: PreparedData,
@@ -92,29 +92,29 @@ def make_record(
 
     Args:
         attempt: What came back.
-        slot: The slot it was an attempt at.
+        trial: The trial it was an attempt at.
         metrics: Names of the objective metrics.
         data: What it was trained on.
         environment: Versions and machine.
-        retries: How often a slot is tried again, by reason of the failure.
+        retries: How often a trial is tried again, by reason of the failure.
     """
     outcome, reason, error = _judge(attempt, metrics)
     result = _finite(attempt.result)
     failure = failure_of(reason, error)
-    again = outcome == "failed" and is_tried_again(failure, slot.failures, retries)
+    again = outcome == "failed" and is_tried_again(failure, trial.failures, retries)
     return Record(
         spec=attempt.spec,
         outcome=outcome,
         reason=reason,
-        ends_slot=not (outcome == "interrupted" or again),
+        ends_trial=not (outcome == "interrupted" or again),
         error=error,
-        params=slot.proposal.params,
-        distributions=distributions_to_json(slot.proposal),
+        params=trial.proposal.params,
+        distributions=distributions_to_json(trial.proposal),
         objective=result.metrics[metrics[0]] if result and outcome == "complete" else None,
         result=result,
         weights_sha256=None,
         data=describe(data),
-        origin=slot.proposal.origin,
+        origin=trial.proposal.origin,
         environment=environment,
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,

@@ -98,10 +98,12 @@ def replay(record: Record, experiment: Experiment, data: PreparedData) -> Replay
     """
     is_whole = record.outcome == "complete"  # a script may tell no epoch, only its result
     if record.result is None or not (record.result.history or is_whole):
-        raise UsageError(f"trial {record.spec.slot} {record.reason}: no epoch to be compared with")
+        raise UsageError(f"trial {record.spec.trial} {record.reason}: no epoch to be compared with")
     expected = record.data.get("digest"), record.data.get("split_digest")
     if (data.digest, data.split_digest) != expected:
-        raise UsageError(f"trial {record.spec.slot} was trained on other data; name them by --data")
+        raise UsageError(
+            f"trial {record.spec.trial} was trained on other data; name them by --data"
+        )
     recorded = record.result
     last = max((len(values) for values in recorded.history.values()), default=0) - 1
     stop = Stop(recorded.stop_reason) if recorded.outcome == "stopped" else None

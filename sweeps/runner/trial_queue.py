@@ -1,7 +1,7 @@
-"""The slots of a sweep, opened strictly in order and told strictly in order.
+"""The trials of a sweep, opened strictly in order and told strictly in order.
 
-Opening a slot restores it where a study or a record holds it already (a resumed sweep), and
-proposes it otherwise. A slot opens once every slot `ask_ahead` before it has ended, so that its
+Opening a trial restores it where a study or a record holds it already (a resumed sweep), and
+proposes it otherwise. A trial opens once every trial `ask_ahead` before it has ended, so that its
 proposal sees exactly their outcomes.
 """
 
@@ -23,7 +23,7 @@ from sweeps.study.storage import ATTEMPTS, proposal_of_record, proposal_of_trial
 
 
 @dataclass
-class Slot:
+class QueuedTrial:
     """One trial of the sweep.
 
     Attributes:
@@ -54,25 +54,25 @@ class Slot:
         return self.failures[-1] if has_failed and self.failures else None
 
 
-class SlotStore(Protocol):
+class TrialStore(Protocol):
     """What the queue and the coordinator need of a `StudyStore`."""
 
-    slots: list[FrozenTrial]
+    trials: list[FrozenTrial]
 
-    def add(self, slot: int, proposal: Proposal) -> None:
-        """Store the next slot, RUNNING."""
+    def add(self, trial: int, proposal: Proposal) -> None:
+        """Store the next trial, RUNNING."""
         ...
 
-    def count_attempt(self, slot: int, attempt: int) -> None:
+    def count_attempt(self, trial: int, attempt: int) -> None:
         """Store that an attempt is about to begin."""
         ...
 
-    def tell(self, slot: int, outcome: TrialOutcome) -> None:
-        """Store how a slot ended."""
+    def tell(self, trial: int, outcome: TrialOutcome) -> None:
+        """Store how a trial ended."""
         ...
 
-    def reopen(self, slots: Collection[int]) -> None:
-        """Store that slots which failed are run again."""
+    def reopen(self, trials: Collection[int]) -> None:
+        """Store that trials which failed are run again."""
         ...
 
     def close(self) -> None:
@@ -82,23 +82,23 @@ class SlotStore(Protocol):
 
 @dataclass
 class TrialQueue:
-    """Which slots are open, ended and told.
+    """Which trials are open, ended and told.
 
     Attributes:
         objectives: Of the sweep.
         epoch_metric: What a pruner watches; None without one.
-        ask_ahead: How many slots may be in flight.
-        in_order: Whether proposals wait for slot order (reproducible) or take what has ended.
-        prior: Slots of earlier generations by number.
-        points: Says what somebody wants tried in a slot, None as a rule.
-        used_up: The last attempt at a slot whose record was put aside, by slot.
-        retried: Slots that failed and are, or were, run again: how many slots were opened before.
+        ask_ahead: How many trials may be in flight.
+        in_order: Whether proposals wait for trial order (reproducible) or take what has ended.
+        prior: Trials of earlier generations by number.
+        points: Says what somebody wants tried in a trial, None as a rule.
+        used_up: The last attempt at a trial whose record was put aside, by trial.
+        retried: Trials that failed and are, or were, run again: how many trials were opened before.
             The proposals of those saw the failure.
         retried_attempts: Keys of their attempts that no longer end them.
-        slots: Every slot opened so far.
+        trials: Every trial opened so far.
     """
 
-    study: SlotStore
+    study: TrialStore
     proposer: Proposer
     records: Sequence[Record]
     objectives: Sequence[Objective]
@@ -106,99 +106,102 @@ class TrialQueue:
     ask_ahead: int
     in_order: bool = True
     prior: Mapping[int, PriorTrial] = field(default_factory=dict)
-    points: Callable[[int], EnqueuedPoint | None] = lambda slot: None
+    points: Callable[[int], EnqueuedPoint | None] = lambda trial: None
     used_up: Mapping[int, int] = field(default_factory=dict)
     retried: Mapping[int, int] = field(default_factory=dict)
     retried_attempts: Collection[str] = ()
-    slots: list[Slot] = field(default_factory=list)
+    trials: list[QueuedTrial] = field(default_factory=list)
     _shown: set[int] = field(default_factory=set)
     _shown_failed: set[int] = field(default_factory=set)  # and to be shown again
-    _shown_before: int = 0  # every slot below is shown; `_shown` holds those beyond
+    _shown_before: int = 0  # every trial below is shown; `_shown` holds those beyond
     _told: int = 0
 
     def __post_init__(self) -> None:
-        self._stored = self.study.slots
-        self._latest = {r.spec.slot: r for r in self.records}  # ordered by attempt: last one wins
+        self._stored = self.study.trials
+        self._latest = {r.spec.trial: r for r in self.records}  # ordered by attempt: last one wins
 
     def may_open(self) -> bool:
         """Whether everything the next proposal must see has ended, and few enough are in flight."""
-        number, last = len(self.slots), len(self.slots) - self.ask_ahead
+        number, last = len(self.trials), len(self.trials) - self.ask_ahead
         if self.in_order:
-            seen = [last, *(slot for slot in self.retried if slot < last)] if last >= 0 else []
-            return all(self._seen(self.slots[slot], number) is not None for slot in seen)
-        return sum(s.outcome is None for s in self.slots) < self.ask_ahead
+            seen = [last, *(trial for trial in self.retried if trial < last)] if last >= 0 else []
+            return all(self._seen(self.trials[trial], number) is not None for trial in seen)
+        return sum(s.outcome is None for s in self.trials) < self.ask_ahead
 
     def next_needs_training(self) -> bool:
-        """Whether the next slot has no outcome yet."""
-        number = len(self.slots)
+        """Whether the next trial has no outcome yet."""
+        number = len(self.trials)
         record = self._latest.get(number)
-        return record is None or not record.ends_slot
+        return record is None or not record.ends_trial
 
-    def open_next(self) -> Slot:
-        """Open the next slot: restored with its outcome, or proposed and stored.
+    def open_next(self) -> QueuedTrial:
+        """Open the next trial: restored with its outcome, or proposed and stored.
 
         Raises:
             Exhausted: The space is used up.
         """
-        number = len(self.slots)
+        number = len(self.trials)
         self._show_outcomes(before=number)
-        slot = self._restored(number)
-        if slot is None:
-            slot = Slot(number, self.proposer.propose(self.points(number)))
-            self.study.add(number, slot.proposal)
-        self.slots.append(slot)
-        return slot
+        trial = self._restored(number)
+        if trial is None:
+            trial = QueuedTrial(number, self.proposer.propose(self.points(number)))
+            self.study.add(number, trial.proposal)
+        self.trials.append(trial)
+        return trial
 
-    def close(self, slot: Slot, record: Record) -> None:
-        """Take the final record of a slot."""
-        slot.outcome = self._outcome(slot, record)
+    def close(self, trial: QueuedTrial, record: Record) -> None:
+        """Take the final record of a trial."""
+        trial.outcome = self._outcome(trial, record)
 
-    def tell_ended(self) -> list[Slot]:
-        """Tell the study, in slot order, what has ended.
+    def tell_ended(self) -> list[QueuedTrial]:
+        """Tell the study, in trial order, what has ended.
 
         Returns:
-            The slots told now: those at the front, up to the first that is still open.
+            The trials told now: those at the front, up to the first that is still open.
         """
         newly = []
-        for slot in self.slots[self._told :]:
-            if slot.outcome is None:
+        for trial in self.trials[self._told :]:
+            if trial.outcome is None:
                 break
-            outcome = TrialOutcome(TrialState.FAIL) if slot.is_outside else slot.outcome
-            self.study.tell(slot.number, outcome)
-            newly.append(slot)
+            outcome = TrialOutcome(TrialState.FAIL) if trial.is_outside else trial.outcome
+            self.study.tell(trial.number, outcome)
+            newly.append(trial)
         self._told += len(newly)
         return newly
 
     def _show_outcomes(self, before: int) -> None:
-        """Bring the sampler view to the view that the proposal of slot `before` must have."""
+        """Bring the sampler view to the view that the proposal of trial `before` must have."""
         visible = max(0, before - self.ask_ahead + 1) if self.in_order else before
-        for slot in self.slots[self._shown_before : visible]:
-            outcome = self._seen(slot, before)
-            if slot.number not in self._shown and outcome is not None:
-                if not slot.is_outside:
-                    self.proposer.tell(slot.number, outcome)
-                self._shown.add(slot.number)
-                if outcome is not slot.outcome:
-                    self._shown_failed.add(slot.number)
+        for trial in self.trials[self._shown_before : visible]:
+            outcome = self._seen(trial, before)
+            if trial.number not in self._shown and outcome is not None:
+                if not trial.is_outside:
+                    self.proposer.tell(trial.number, outcome)
+                self._shown.add(trial.number)
+                if outcome is not trial.outcome:
+                    self._shown_failed.add(trial.number)
         self._show_again(before)
         while self._shown_before in self._shown:
             self._shown.remove(self._shown_before)
             self._shown_before += 1
 
     def _show_again(self, before: int) -> None:
-        """Show how slots ended that were shown as failed, and have been run again."""
+        """Show how trials ended that were shown as failed, and have been run again."""
         for number in sorted(self._shown_failed):
-            slot = self.slots[number]
-            outcome = self._seen(slot, before)
-            if outcome is not None and outcome is slot.outcome:
-                if not slot.is_outside:
+            trial = self.trials[number]
+            outcome = self._seen(trial, before)
+            if outcome is not None and outcome is trial.outcome:
+                if not trial.is_outside:
                     self.proposer.tell_again(number, outcome)
                 self._shown_failed.remove(number)
 
-    def _seen(self, slot: Slot, before: int) -> TrialOutcome | None:
-        """Return the outcome that the proposal of slot `before` is to see; None if it must wait."""
-        has_seen_it_fail = before < self.retried.get(slot.number, 0)
-        return TrialOutcome(TrialState.FAIL) if has_seen_it_fail else slot.outcome
+    def _seen(self, trial: QueuedTrial, before: int) -> TrialOutcome | None:
+        """Return the outcome that the proposal of trial `before` is to see.
+
+        None if it must wait.
+        """
+        has_seen_it_fail = before < self.retried.get(trial.number, 0)
+        return TrialOutcome(TrialState.FAIL) if has_seen_it_fail else trial.outcome
 
     def _attempts(self, number: int, record: Record | None) -> int:
         """Return the number of the last attempt that was begun, recorded or killed before."""
@@ -206,34 +209,34 @@ class TrialQueue:
         recorded = record.spec.attempt if record else 0
         return max(int(stored.get(ATTEMPTS, 0)), recorded, self.used_up.get(number, 0))
 
-    def _restored(self, number: int) -> Slot | None:
+    def _restored(self, number: int) -> QueuedTrial | None:
         record = self._latest.get(number)
-        slot = self._prior(number) or self._stored_or_recorded(number, record)
-        if slot is None:
+        trial = self._prior(number) or self._stored_or_recorded(number, record)
+        if trial is None:
             return None
-        slot.attempts = max(slot.attempts, self._attempts(number, record))
-        if record is not None and record.ends_slot:
-            slot.outcome = self._outcome(slot, record)
+        trial.attempts = max(trial.attempts, self._attempts(number, record))
+        if record is not None and record.ends_trial:
+            trial.outcome = self._outcome(trial, record)
         else:
-            slot.failures = failures_before(self._since_retried(number))
-        return slot
+            trial.failures = failures_before(self._since_retried(number))
+        return trial
 
     def _since_retried(self, number: int) -> list[Record]:
-        """Return the attempts at a slot, without those before its cause of failing was mended."""
-        own = [record for record in self.records if record.spec.slot == number]
+        """Return the attempts at a trial, without those before its cause of failing was mended."""
+        own = [record for record in self.records if record.spec.trial == number]
         marked = [i for i, record in enumerate(own, 1) if record.spec.key in self.retried_attempts]
         return own[max(marked, default=0) :]
 
-    def _prior(self, number: int) -> Slot | None:
+    def _prior(self, number: int) -> QueuedTrial | None:
         prior = self.prior.get(number)
         if prior is None:
             return None
         shown = self.proposer.show_prior(prior.proposal.origin, prior.point)
         if number >= len(self._stored):
             self.study.add(number, shown)
-        return Slot(number, prior.proposal, prior.attempts, prior=prior)
+        return QueuedTrial(number, prior.proposal, prior.attempts, prior=prior)
 
-    def _stored_or_recorded(self, number: int, record: Record | None) -> Slot | None:
+    def _stored_or_recorded(self, number: int, record: Record | None) -> QueuedTrial | None:
         if number < len(self._stored):
             proposal = proposal_of_trial(self._stored[number])
         elif record is not None:  # the study lost its last commits; the record did not
@@ -242,9 +245,9 @@ class TrialQueue:
         else:
             return None
         self.proposer.restore(proposal)
-        return Slot(number, proposal)
+        return QueuedTrial(number, proposal)
 
-    def _outcome(self, slot: Slot, record: Record) -> TrialOutcome:
+    def _outcome(self, trial: QueuedTrial, record: Record) -> TrialOutcome:
         outcome = trial_outcome(record, self.objectives, self.epoch_metric)
         # What a pruner noted about a trial means something to the pruner of its generation only.
-        return replace(outcome, pruner_attrs=None) if slot.prior else outcome
+        return replace(outcome, pruner_attrs=None) if trial.prior else outcome

@@ -1,6 +1,6 @@
-"""Slots of earlier generations in a later one: their records stay, the sampler sees their points.
+"""Trials of earlier generations in a later one: their records stay, the sampler sees their points.
 
-A slot lies in the new space if the experiment would receive the configuration it was trained with.
+A trial lies in the new space if the experiment would receive the configuration it was trained with.
 Those that do are shown to the sampler under the new distributions; the others keep their place,
 their record and their row, and are not shown.
 
@@ -25,14 +25,14 @@ from search_spaces.errors import SpaceError
 from search_spaces.mapping import counterpart
 from search_spaces.parameters import ParameterInfo, Value
 from search_spaces.space import Space
-from sweeps.records import Record, SweepInfo, UnfinishedSlot
+from sweeps.records import Record, SweepInfo, UnfinishedTrial
 from sweeps.study.proposals import Proposal
 from sweeps.study.storage import proposal_of_record
 
 
 @dataclass(frozen=True)
 class PriorTrial:
-    """A slot that an earlier generation proposed.
+    """A trial that an earlier generation proposed.
 
     Attributes:
         proposal: Its parameters as they were proposed.
@@ -54,21 +54,21 @@ def prior_trials(
     records: Sequence[Record],
     space: Space,
     parameters: Mapping[str, ParameterInfo],
-    recall: Callable[[int], UnfinishedSlot],
+    recall: Callable[[int], UnfinishedTrial],
 ) -> dict[int, PriorTrial]:
-    """Return every slot of the earlier generations, by number.
+    """Return every trial of the earlier generations, by number.
 
     Args:
         info: The sweep.
-        records: All of its records, ordered by slot and attempt.
+        records: All of its records, ordered by trial and attempt.
         space: The space of its newest generation.
         parameters: What the experiment says of its parameters.
-        recall: Returns a slot of which no record is left.
+        recall: Returns a trial of which no record is left.
     """
-    unfinished = {slot.slot: slot for slot in info.unfinished}
-    latest = {record.spec.slot: record for record in records}
+    unfinished = {trial.trial: trial for trial in info.unfinished}
+    latest = {record.spec.trial: record for record in records}
     prior = {}
-    for number in range(info.first_slot):
+    for number in range(info.first_trial):
         if number in latest:
             record = latest[number]
             proposal, config = proposal_of_record(record), record.spec.config
@@ -88,13 +88,13 @@ def prior_trials(
     return prior
 
 
-def _proposal(slot: UnfinishedSlot) -> Proposal:
-    distributions = {n: json_to_distribution(d) for n, d in slot.distributions.items()}
-    return Proposal(slot.params, distributions, slot.origin)
+def _proposal(trial: UnfinishedTrial) -> Proposal:
+    distributions = {n: json_to_distribution(d) for n, d in trial.distributions.items()}
+    return Proposal(trial.params, distributions, trial.origin)
 
 
 def describe_prior(prior: Mapping[int, PriorTrial]) -> str:
     """Return, in a line, how many of them the sampler sees, and why not the others."""
-    outside = [slot for slot in prior.values() if slot.point is None]
+    outside = [trial for trial in prior.values() if trial.point is None]
     line = f"{len(prior) - len(outside)} of {len(prior)} earlier trials lie in the new space"
     return f"{line} (the first outside: {outside[0].obstacle})" if outside else line

@@ -1,4 +1,4 @@
-"""The study: which slots exist, how each was proposed, and how it ended.
+"""The study: which trials exist, how each was proposed, and how it ended.
 
 Every proposal comes from a fresh sampler seeded by f(sweep seed, trial number, resample), and sees
 exactly the outcomes of the trials that end `ask_ahead` before it (`sampler_view.py`). So results

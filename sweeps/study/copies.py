@@ -27,7 +27,7 @@ from sweeps.workspace.databases import connect
 
 
 def read_study(database: Database, name: str) -> list[FrozenTrial] | None:
-    """Return the slots of a study in order, None if there is no such study.
+    """Return the trials of a study in order, None if there is no such study.
 
     A file that cannot be read has no study; `sweeps.workspace.databases.check` says what ails it.
     """
@@ -57,14 +57,14 @@ _OLD: Final = "{} (old)"
 def rebuild_study(database: Database, info: SweepInfo, records: Sequence[Record]) -> None:
     """Replace the newest study of a sweep by one that says what the records say.
 
-    Slots without a record are kept as they were proposed, and are open again. What lies behind a
-    slot that nobody knows any more is left to the next start, which proposes it again. The names
+    Trials without a record are kept as they were proposed, and are open again. What lies behind a
+    trial that nobody knows any more is left to the next start, which proposes it again. The names
     are changed in one transaction: whenever the process is killed, a whole study has the name.
 
     Args:
         database: Where the studies are; made if it is missing.
         info: The sweep; the caller holds its lock.
-        records: Its records, ordered by slot and attempt.
+        records: Its records, ordered by trial and attempt.
 
     Raises:
         StoreError: The database cannot be written.
@@ -74,26 +74,26 @@ def rebuild_study(database: Database, info: SweepInfo, records: Sequence[Record]
     for left_half_done in (new, old):
         delete_study(database, left_half_done)
     study = StudyStore(database, new, [one.direction for one in info.objectives])
-    for number, content in _slots(info, stored, records):
+    for number, content in _trials(info, stored, records):
         if isinstance(content, FrozenTrial):
             study.copy(content)
         else:
             study.add(number, content)
-            own = [r for r in records if r.spec.slot == number]
+            own = [r for r in records if r.spec.trial == number]
             _settle(study, info, number, stored.get(number), own)
     study.close()
     backend_of(database).rename({info.study_name: old, new: info.study_name})
     delete_study(database, old)
 
 
-def _slots(
+def _trials(
     info: SweepInfo, stored: dict[int, FrozenTrial], records: Sequence[Record]
 ) -> Iterator[tuple[int, Proposal | FrozenTrial]]:
-    """Yield what each slot is made from, until one that neither study nor records know."""
-    known = {record.spec.slot: record for record in records}
+    """Yield what each trial is made from, until one that neither study nor records know."""
+    known = {record.spec.trial: record for record in records}
     for number in range(max([-1, *stored, *known]) + 1):
         trial, record = stored.get(number), known.get(number)
-        if number < info.first_slot:
+        if number < info.first_trial:
             if trial is None:
                 return  # as it lies in the new space, only the space can tell
             yield number, trial
@@ -112,13 +112,13 @@ def _settle(
     trial: FrozenTrial | None,
     records: Sequence[Record],
 ) -> None:
-    """Store how often a slot was begun, and how it ended."""
+    """Store how often a trial was begun, and how it ended."""
     counted = int(trial.user_attrs.get(ATTEMPTS, 1)) if trial is not None else 1
     attempts = max([counted, *(record.spec.attempt for record in records)])
     if attempts > 1:
         study.count_attempt(number, attempts)
     for record in records:
-        if record.ends_slot:
+        if record.ends_trial:
             study.tell(number, trial_outcome(record, info.objectives))
 
 

@@ -32,7 +32,7 @@ from sweeps.study.sampler_view import SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.seeds import proposal_seed, sequence_seed
 
-# A trial that is sampled but not stored: proposals are looked at before they become slots.
+# A trial that is sampled but not stored: proposals are looked at before they become trials.
 #
 # Samples as `optuna.Trial` does (fixed values first, then the joint space, then one by one) through
 # the public interface of samplers, but keeps the values to itself, so that a duplicate can be
@@ -127,16 +127,16 @@ _ABSENT: Final = -np.inf
 
 
 class DivergedRegions:
-    """Learns from the slots that a proposal may see; the same answer for the same slots."""
+    """Learns from the trials that a proposal may see; the same answer for the same trials."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, None] = {}  # in the order of the slots that had them first
+        self._columns: dict[str, None] = {}  # in the order of the trials that had them first
         self._rows: list[dict[str, float]] = []
         self._diverged: list[bool] = []
         self._points: np.ndarray | None = None  # of all rows, until another one is told
 
     def tell(self, params: Mapping[str, Value], *, diverged: bool) -> None:
-        """Take a slot that has trained, to its end or not."""
+        """Take a trial that has trained, to its end or not."""
         row = _features(params)
         self._columns |= dict.fromkeys(row)
         self._rows.append(row)
@@ -213,7 +213,7 @@ Admissible = Callable[[Mapping[str, Value]], bool]
 
 @dataclass(frozen=True)
 class Proposal:
-    """Parameters of one slot and where they came from.
+    """Parameters of one trial and where they came from.
 
     Attributes:
         origin: `baseline <name>`, `sampled`, `random` (too many rejected), `grid`, or `enqueued`
@@ -232,7 +232,7 @@ class Exhausted(Exception):  # noqa: N818 - an outcome, not an error
 
 
 class Proposer:
-    """Makes the proposals of one sweep, strictly in slot order."""
+    """Makes the proposals of one sweep, strictly in trial order."""
 
     def __init__(
         self,
@@ -243,7 +243,7 @@ class Proposer:
         directions: Sequence[Direction],
         admissible: Admissible,
     ) -> None:
-        """Prepare for slot 0.
+        """Prepare for trial 0.
 
         Args:
             space: What may vary.
@@ -260,15 +260,15 @@ class Proposer:
         self._baselines: Sequence[tuple[str, Mapping[str, Value]]] = tuple(space.baselines.items())
         self._grid: Iterator[Mapping[str, Value]] | None = None
         self._seen: set[str] = set()
-        self._slot = 0
-        self._first = 0  # slots below were proposed by earlier generations
+        self._trial = 0
+        self._first = 0  # trials below were proposed by earlier generations
         self._points: dict[int, Mapping[str, Value]] = {}
         self._diverged = DivergedRegions()
         # Draws nothing; the sweep's own may have a say in how a trial ends.
         self._teller = optuna.samplers.RandomSampler(seed=0)
 
     def propose(self, point: EnqueuedPoint | None = None) -> Proposal:
-        """Return the proposal of the next slot and show it, RUNNING, to the ones that follow.
+        """Return the proposal of the next trial and show it, RUNNING, to the ones that follow.
 
         Args:
             point: A point that somebody wants tried; it comes before everything else.
@@ -290,7 +290,7 @@ class Proposer:
         return proposal
 
     def restore(self, stored: Proposal) -> None:
-        """Take a slot that a study or record already holds as the next one.
+        """Take a trial that a study or record already holds as the next one.
 
         A sampler with a state of its own makes its proposal again, so that it continues where it
         was.
@@ -303,7 +303,7 @@ class Proposer:
             again = self.propose()
             if point_key(again.params) != point_key(stored.params):
                 raise UsageError(
-                    f"slot {self._slot - 1}: the sampler proposes {dict(again.params)} where the "
+                    f"trial {self._trial - 1}: the sampler proposes {dict(again.params)} where the "
                     f"sweep holds {dict(stored.params)}; it depends on more than seed and history, "
                     "so this sweep cannot be resumed. Begin a new one with --name"
                 )
@@ -312,7 +312,7 @@ class Proposer:
         self._accept(stored)
 
     def show_prior(self, origin: str, point: Mapping[str, Value] | None) -> Proposal:
-        """Take a slot that an earlier generation proposed, in another space, as the next one.
+        """Take a trial that an earlier generation proposed, in another space, as the next one.
 
         A sampler with a state of its own does not make it again: each generation begins anew. A
         baseline that was tried is not tried again.
@@ -328,39 +328,39 @@ class Proposer:
         trial = self.sampler_view.open()
         proposal = Proposal({}, {}, origin)
         if point is None:
-            self.tell(self._slot, TrialOutcome(TrialState.FAIL))
-            self._slot += 1
+            self.tell(self._trial, TrialOutcome(TrialState.FAIL))
+            self._trial += 1
         else:
             proposal = self._walk(trial, origin, point=point)
             self._accept(proposal)
-        self._first = self._slot
+        self._first = self._trial
         untried = (b for b in self._baselines if point_key(b[1]) not in self._seen)
         self._baselines = tuple(untried)
         return proposal
 
-    def tell(self, slot: int, outcome: TrialOutcome) -> None:
-        """Let later proposals see how a slot ended."""
+    def tell(self, trial: int, outcome: TrialOutcome) -> None:
+        """Let later proposals see how a trial ended."""
         self.sampler_view.study.sampler = self._teller
-        self.sampler_view.tell(slot, outcome)
+        self.sampler_view.tell(trial, outcome)
         if outcome.state != TrialState.FAIL:
-            self._diverged.tell(self._points[slot], diverged=outcome.diverged)
+            self._diverged.tell(self._points[trial], diverged=outcome.diverged)
 
-    def tell_again(self, slot: int, outcome: TrialOutcome) -> None:
-        """Let later proposals see how a slot ended that they have seen fail, and was run again."""
-        self.sampler_view.reopen(slot)
-        self.tell(slot, outcome)
+    def tell_again(self, trial: int, outcome: TrialOutcome) -> None:
+        """Let later proposals see how a trial ended that they have seen fail, and was run again."""
+        self.sampler_view.reopen(trial)
+        self.tell(trial, outcome)
 
     def _accept(self, proposal: Proposal) -> None:
         has_state = self._sampler is not None and not self._sampler.stateless
         self.sampler_view.accept(proposal.params, proposal.distributions, keep_notes=has_state)
         self._seen.add(point_key(proposal.params))
-        self._points[self._slot] = proposal.params
-        self._slot += 1
+        self._points[self._trial] = proposal.params
+        self._trial += 1
 
     def _sampled(self, trial: FrozenTrial, factory: SamplerFactory) -> Proposal:
         make = factory.make
         for attempt in range(MAX_REJECTED):
-            seed = proposal_seed(self._seed, self._slot, attempt)
+            seed = proposal_seed(self._seed, self._trial, attempt)
             self.sampler_view.study.sampler = make(sequence_seed(self._seed, self._first), seed)
             found = self._walk(trial, "sampled")
             is_diverging = factory.cautious and self._diverged.contains(found.params)
@@ -370,7 +370,7 @@ class Proposer:
         return self._random_unseen(trial)
 
     def _random_unseen(self, trial: FrozenTrial) -> Proposal:
-        seed = proposal_seed(self._seed, self._slot, MAX_REJECTED)
+        seed = proposal_seed(self._seed, self._trial, MAX_REJECTED)
         self.sampler_view.study.sampler = optuna.samplers.RandomSampler(seed=seed)
         for attempt in range(MAX_RANDOM):
             found = self._walk(trial, "random")
@@ -380,7 +380,7 @@ class Proposer:
 
     def _last_unseen(self, trial: FrozenTrial) -> Proposal:
         if self._space.size() is None:
-            if self._slot - self._first > len(self._baselines):
+            if self._trial - self._first > len(self._baselines):
                 raise Exhausted  # what is left of the space, if anything, is too small to hit
             raise UsageError(
                 f"{MAX_RANDOM} random points in a row break a constraint "

@@ -1,6 +1,6 @@
 """Asks a pruner about a running trial without touching any storage.
 
-A pruner sees a snapshot of the slots told before its trial was asked. So its verdicts depend
+A pruner sees a snapshot of the trials told before its trial was asked. So its verdicts depend
 neither on timing nor on where the trial runs: it is asked there.
 """
 
@@ -28,14 +28,14 @@ class TrialPruner:
             resumed sweep has none.
         metric: The per-epoch metric it watches.
         direction: `maximize` or `minimize`.
-        slot: Number of the trial.
-        finished: The slots told before the trial was asked.
+        trial: Number of the trial.
+        finished: The trials told before the trial was asked.
     """
 
     pruner: optuna.pruners.BasePruner
     metric: str
     direction: str
-    slot: int
+    trial: int
     finished: Sequence[FrozenTrial]
 
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> Stop | None:
@@ -61,8 +61,8 @@ class TrialPruner:
         study_id = storage.create_new_study([direction], "snapshot")
         study = optuna.load_study(study_name="snapshot", storage=storage, pruner=self.pruner)
         by_number = {trial.number: trial for trial in self.finished}
-        for number in range(self.slot):
-            # Numbers must stay slots: brackets are drawn from them. Unfinished ones are blank.
+        for number in range(self.trial):
+            # Numbers must stay trials: brackets are drawn from them. Unfinished ones are blank.
             storage.create_new_trial(study_id, by_number.get(number, _BLANK))
         return storage, study, storage.create_new_trial(study_id)
 

@@ -1,6 +1,6 @@
 """The sampler's view: an in-memory study that lags behind on purpose.
 
-The proposal of slot n sees exactly the outcomes of slots 0 .. n - ask_ahead and every later slot
+The proposal of trial n sees exactly the outcomes of trials 0 .. n - ask_ahead and every later trial
 as RUNNING, however many have finished meanwhile. So the proposals, and with them the whole sweep,
 depend neither on the number of workers nor on timing.
 """
@@ -26,7 +26,7 @@ DIVERGED_CONSTRAINT = "constraints:diverged"
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """How a slot ended, in Optuna's terms.
+    """How a trial ended, in Optuna's terms.
 
     Samplers ignore FAIL trials altogether. So a diverged trial is PRUNED without a value and with
     a violated constraint, which keeps samplers away from its region; also with several objectives,
@@ -46,7 +46,7 @@ class TrialOutcome:
 def trial_outcome(
     record: Record, objectives: Sequence[Objective], epoch_metric: str | None = None
 ) -> TrialOutcome:
-    """Translate the record that ends a slot.
+    """Translate the record that ends a trial.
 
     Args:
         record: How it ended.
@@ -83,7 +83,7 @@ class SamplerView:
         self._trial_ids: list[int] = []
 
     def open(self) -> FrozenTrial:
-        """Add the next slot, RUNNING and still without parameters."""
+        """Add the next trial, RUNNING and still without parameters."""
         # A study anew: it caches the trials it has seen between two of its own `ask`s.
         self.study = optuna.load_study(
             study_name="sampler view", storage=self._storage, sampler=self.study.sampler
@@ -98,7 +98,7 @@ class SamplerView:
         *,
         keep_notes: bool,
     ) -> None:
-        """Give the slot opened last its parameters.
+        """Give the trial opened last its parameters.
 
         Args:
             params: Its parameters.
@@ -116,9 +116,9 @@ class SamplerView:
             for key in self._storage.get_trial_system_attrs(trial_id):
                 self._storage.set_trial_system_attr(trial_id, key, "")
 
-    def tell(self, slot: int, outcome: TrialOutcome) -> None:
-        """Let proposals from now on see how a slot ended."""
-        trial_id = self._trial_ids[slot]
+    def tell(self, trial: int, outcome: TrialOutcome) -> None:
+        """Let proposals from now on see how a trial ended."""
+        trial_id = self._trial_ids[trial]
         for step, value in (outcome.intermediate or {}).items():
             self._storage.set_trial_intermediate_value(trial_id, step, value)
         for key, attr in (outcome.pruner_attrs or {}).items():
@@ -126,16 +126,16 @@ class SamplerView:
         if outcome.state != TrialState.FAIL:
             violation = 1.0 if outcome.diverged else -1.0
             self._storage.set_trial_system_attr(trial_id, DIVERGED_CONSTRAINT, violation)
-        self.study.tell(slot, outcome.values, state=outcome.state)
+        self.study.tell(trial, outcome.values, state=outcome.state)
 
-    def reopen(self, slot: int) -> None:
-        """Forget how a slot ended, for it was run again; whatever else is known stays.
+    def reopen(self, trial: int) -> None:
+        """Forget how a trial ended, for it was run again; whatever else is known stays.
 
         Optuna changes no ended trial, so this is a study anew, with the same trials.
         """
         trials = self._storage.get_all_trials(self._study_id)
-        ended = trials[slot]
-        trials[slot] = optuna.trial.create_trial(
+        ended = trials[trial]
+        trials[trial] = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=ended.params,
             distributions=ended.distributions,
@@ -151,7 +151,7 @@ class SamplerView:
         self.study = optuna.load_study(study_name="sampler view", storage=self._storage)
 
     def finished(self) -> list[FrozenTrial]:
-        """Return the slots told so far: what a pruner of the slot opened last may see."""
+        """Return the trials told so far: what a pruner of the trial opened last may see."""
         return self.study.get_trials(
             deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
         )

@@ -1,6 +1,6 @@
-"""Every random number of a sweep follows from its seed, the slot and a purpose.
+"""Every random number of a sweep follows from its seed, the trial and a purpose.
 
-`numpy.random.SeedSequence` mixes the parts, so that neighbouring seeds and slots are unrelated
+`numpy.random.SeedSequence` mixes the parts, so that neighbouring seeds and trials are unrelated
 (O'Neill 2015, "Developing a seed_seq alternative", as implemented by NumPy).
 """
 
@@ -15,22 +15,22 @@ _TRAINING: Final = 1
 _SEQUENCE: Final = 2
 
 
-def proposal_seed(sweep_seed: int, slot: int, resample: int) -> int:
-    """Return the 32-bit seed of the sampler that makes one proposal of a slot."""
-    return _mix(sweep_seed, _PROPOSAL, slot, resample)
+def proposal_seed(sweep_seed: int, trial: int, resample: int) -> int:
+    """Return the 32-bit seed of the sampler that makes one proposal of a trial."""
+    return _mix(sweep_seed, _PROPOSAL, trial, resample)
 
 
-def training_seed(sweep_seed: int, slot: int) -> int:
-    """Return the 31-bit seed a trial trains with, equal for every attempt at the slot."""
-    return _mix(sweep_seed, _TRAINING, slot) >> 1
+def training_seed(sweep_seed: int, trial: int) -> int:
+    """Return the 31-bit seed a trial trains with, equal for every attempt at the trial."""
+    return _mix(sweep_seed, _TRAINING, trial) >> 1
 
 
-def sequence_seed(sweep_seed: int, first_slot: int) -> int:
-    """Return the seed of a sequence that a whole generation draws from, begun at `first_slot`.
+def sequence_seed(sweep_seed: int, first_trial: int) -> int:
+    """Return the seed of a sequence that a whole generation draws from, begun at `first_trial`.
 
     Two generations with one seed would draw the same points twice.
     """
-    return _mix(sweep_seed, _SEQUENCE, first_slot) if first_slot else sweep_seed
+    return _mix(sweep_seed, _SEQUENCE, first_trial) if first_trial else sweep_seed
 
 
 def _mix(*parts: int) -> int:

@@ -22,7 +22,7 @@ from sweeps.workspace.failpoints import reached
 # Writes what must not be written twice, though connections are cut and Optuna tries again.
 #
 # A transaction whose connection was cut may have been committed, or may still be. Optuna repeats
-# some by itself, which would store a slot twice. So a repetition is stopped where it begins,
+# some by itself, which would store a trial twice. So a repetition is stopped where it begins,
 # everything under way is waited for, and what is there by then is not written again.
 
 
@@ -96,11 +96,11 @@ class IdempotentWrites:
 
 
 ATTEMPTS: Final = "attempts"
-"""User attribute of a slot: number of its last attempt that was begun."""
+"""User attribute of a trial: number of its last attempt that was begun."""
 
 
 class StudyStore:
-    """Which slots of a sweep exist, and how they ended.
+    """Which trials of a sweep exist, and how they ended.
 
     Speaks to the storage directly and remembers the ids of its trials: `optuna.Study` would read
     back on every call what the only writer knows already.
@@ -133,11 +133,11 @@ class StudyStore:
         self._storage = backend.open()
         self._once = IdempotentWrites(self._storage.engine, guard)
         reached("study.named")
-        self._study_id, self.slots = self._write(self._load, name, directions)
-        """The slots that were stored when the study was opened, in order."""
+        self._study_id, self.trials = self._write(self._load, name, directions)
+        """The trials that were stored when the study was opened, in order."""
         reached("study.created")
-        self._trial_ids = [trial._trial_id for trial in self.slots]
-        self._ended = {t.number for t in self.slots if t.state.is_finished()}
+        self._trial_ids = [trial._trial_id for trial in self.trials]
+        self._ended = {t.number for t in self.trials if t.state.is_finished()}
 
     def _load(self, name: str, directions: Sequence[Direction]) -> tuple[int, list[FrozenTrial]]:
         optuna.create_study(
@@ -147,10 +147,12 @@ class StudyStore:
         return study_id, self._storage.get_all_trials(study_id)
 
     def add(self, number: int, proposal: Proposal) -> None:
-        """Store one slot, RUNNING, with all its parameters in one transaction."""
+        """Store one trial, RUNNING, with all its parameters in one transaction."""
         if number != len(self._trial_ids):
-            raise RuntimeError(f"slot {number} cannot be added after {len(self._trial_ids)} slots")
-        reached("slot.begun")
+            raise RuntimeError(
+                f"trial {number} cannot be added after {len(self._trial_ids)} trials"
+            )
+        reached("trial.begun")
         trial = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=dict(proposal.params),
@@ -162,31 +164,31 @@ class StudyStore:
             },
         )
         self._create(trial)
-        reached("slot.added")
+        reached("trial.added")
 
     def copy(self, trial: FrozenTrial) -> None:
-        """Store a slot of another study as it is there, with its outcome."""
+        """Store a trial of another study as it is there, with its outcome."""
         self._create(trial)
         if trial.state.is_finished():
             self._ended.add(trial.number)
 
-    def count_attempt(self, slot: int, attempt: int) -> None:
+    def count_attempt(self, trial: int, attempt: int) -> None:
         """Store that an attempt is about to begin, so that its number is never used again.
 
-        A slot that has ended, and is run again because its record was lost, is left as it is.
+        A trial that has ended, and is run again because its record was lost, is left as it is.
         """
-        if slot in self._ended:
+        if trial in self._ended:
             return
         reached("attempt.begun")
-        self._write(self._storage.set_trial_user_attr, self._trial_ids[slot], ATTEMPTS, attempt)
+        self._write(self._storage.set_trial_user_attr, self._trial_ids[trial], ATTEMPTS, attempt)
         reached("attempt.counted")
 
-    def tell(self, slot: int, outcome: TrialOutcome) -> None:
-        """Store how a slot ended; a slot that has ended already is left as it is."""
-        if slot in self._ended:
+    def tell(self, trial: int, outcome: TrialOutcome) -> None:
+        """Store how a trial ended; a trial that has ended already is left as it is."""
+        if trial in self._ended:
             return
         reached("tell.begun")
-        trial_id = self._trial_ids[slot]
+        trial_id = self._trial_ids[trial]
         if outcome.state != TrialState.FAIL:
             violation = 1.0 if outcome.diverged else -1.0
             self._write(
@@ -195,19 +197,19 @@ class StudyStore:
         reached("tell.constrained")
         self._end(trial_id, outcome)
         reached("tell.done")
-        self._ended.add(slot)
+        self._ended.add(trial)
 
-    def reopen(self, slots: Collection[int]) -> None:
-        """Have slots that failed RUNNING again, all in one transaction.
+    def reopen(self, trials: Collection[int]) -> None:
+        """Have trials that failed RUNNING again, all in one transaction.
 
         Optuna itself changes no ended trial, for the sake of caches that other processes keep; the
         one writer of this study keeps none.
         """
-        ended = [slot for slot in slots if slot in self._ended]
+        ended = [trial for trial in trials if trial in self._ended]
         if not ended:
             return
         reached("reopen.begun")
-        self._write(self._reopen, [self._trial_ids[slot] for slot in ended])
+        self._write(self._reopen, [self._trial_ids[trial] for trial in ended])
         reached("reopen.done")
         self._ended.difference_update(ended)
 
@@ -219,7 +221,7 @@ class StudyStore:
             for trial_id in trial_ids:
                 connection.execute(trials, {"id": trial_id})
 
-    def end_open_slots_of(self, names: Iterable[str]) -> None:
+    def end_open_trials_of(self, names: Iterable[str]) -> None:
         """End, as failed, what earlier generations' studies still hold open: it goes on in this."""
         for name in names:
             try:
@@ -235,7 +237,7 @@ class StudyStore:
         self._storage.engine.dispose()
 
     def _create(self, trial: FrozenTrial) -> None:
-        """Store a slot; one whose answer was lost with the connection is not stored twice."""
+        """Store a trial; one whose answer was lost with the connection is not stored twice."""
         number = len(self._trial_ids)
 
         def create() -> int:
@@ -249,7 +251,7 @@ class StudyStore:
         self._trial_ids.append(self._write(self._once.write(create, find)))
 
     def _end(self, trial_id: int, outcome: TrialOutcome) -> None:
-        """Store an outcome; Optuna refuses to end a slot again, as when the answer was lost."""
+        """Store an outcome; Optuna refuses to end a trial again, as when the answer was lost."""
 
         def end() -> bool:
             self._storage.set_trial_state_values(trial_id, outcome.state, outcome.values)
@@ -274,8 +276,8 @@ def prepare(database: Database, database_retry: DatabaseRetry) -> None:
     backend_of(database).prepare(database_retry)
 
 
-def stored_slots(database: Database, name: str) -> list[FrozenTrial]:
-    """Return the slots of a study in order; none if there is no such study. Creates nothing."""
+def stored_trials(database: Database, name: str) -> list[FrozenTrial]:
+    """Return the trials of a study in order; none if there is no such study. Creates nothing."""
     backend = backend_of(database)
     if not backend.exists():
         return []
@@ -294,7 +296,7 @@ def stored_slots(database: Database, name: str) -> list[FrozenTrial]:
 
 
 def delete_study(database: Database, name: str) -> None:
-    """Delete a study with its slots, if it is there.
+    """Delete a study with its trials, if it is there.
 
     Raises:
         StoreError: The database cannot be written.
@@ -314,13 +316,13 @@ def delete_study(database: Database, name: str) -> None:
 
 
 def proposal_of_trial(trial: FrozenTrial) -> Proposal:
-    """Return the proposal a stored slot was made from."""
+    """Return the proposal a stored trial was made from."""
     attrs = trial.user_attrs
     return Proposal(trial.params, trial.distributions, attrs["origin"], attrs["rejected"])
 
 
 def proposal_of_record(record: Record) -> Proposal:
-    """Return the proposal an attempt was made from, where the study lost its slot."""
+    """Return the proposal an attempt was made from, where the study lost its trial."""
     distributions = {n: json_to_distribution(d) for n, d in record.distributions.items()}
     return Proposal(record.params, distributions, record.origin)
 

@@ -40,7 +40,7 @@ class Champion:
     """The training whose model is to be registered.
 
     Attributes:
-        key: `<slot>-<attempt>`.
+        key: `<trial>-<attempt>`.
         digest: SHA-256 (hex) of its record file.
         value: Of its objective.
         files: Makes the model's files by name; None if there is no model: the experiment serves
@@ -138,7 +138,7 @@ def versions_of(client: Any, model: Any) -> list[Any]:
 
 
 def doubled(versions: Sequence[Any]) -> dict[str, list[str]]:
-    """Return the trials (`<slot>-<attempt>`) that have more than one version, and which."""
+    """Return the trials (`<trial>-<attempt>`) that have more than one version, and which."""
     by_digest: dict[str, list[Any]] = {}
     for version in versions:
         if DIGEST in version.tags:

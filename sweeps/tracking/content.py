@@ -251,7 +251,7 @@ def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:
         tags[name] = _option_text(info.fingerprint.get(name, ""))
     if info.generation > 1:
         tags["generations"] = str(info.generation)
-        tags["first_slots"] = ", ".join(str(g.first_slot) for g in info.generations)
+        tags["first_trials"] = ", ".join(str(g.first_trial) for g in info.generations)
     tags |= note.tags
     if note.description:
         tags[NOTE] = note.description
@@ -265,7 +265,7 @@ def best_tags(best: Record | None) -> dict[str, str]:
 
 def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent:
     """Return the child run of one attempt; epochs are steps and count from 1."""
-    info = info.at(record.spec.slot)  # an extension changes nothing about earlier runs
+    info = info.at(record.spec.trial)  # an extension changes nothing about earlier runs
     status, state = _ENDING[record.outcome]
     varied = varied_params(info, record)
     texts = {**label_params(record), **{k: _text(v) for k, v in varied.items()}}
@@ -274,7 +274,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         **_shared_tags(info, record.environment),
         "kind": "trial",
         "trial": record.spec.key,
-        "trial_number": str(record.spec.slot),
+        "trial_number": str(record.spec.trial),
         "attempt": str(record.spec.attempt),
         "generation": str(info.generation) if info.generation > 1 else "",
         "state": state,
@@ -288,7 +288,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         "versions": _json(record.environment.get("packages", {})),
         "error": (record.error or "")[:_ERROR_CHARACTERS],
         "diverged_epoch": _diverged_epoch(record),
-        "retried": "true" if record.outcome == "failed" and not record.ends_slot else "",
+        "retried": "true" if record.outcome == "failed" and not record.ends_trial else "",
         "mlflow.parentRunId": parent_run_id,
     }
     return RunContent(
@@ -305,7 +305,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
 def run_name(record: Record) -> str:
     """Return a name that sorts: `0007`, with attempt (from the second) and baseline added."""
     spec = record.spec
-    key = f"{spec.slot:04d}" if spec.attempt == 1 else spec.key
+    key = f"{spec.trial:04d}" if spec.attempt == 1 else spec.key
     kind, _, name = record.origin.partition(" ")
     return f"{key} {name}" if kind == "baseline" and name else key
 
@@ -406,7 +406,7 @@ def trial_files(info: SweepInfo, record: Record, drawn: Mapping[str, bytes]) -> 
         record: The attempt.
         drawn: What the experiment drew (`loss_curves.png`, ...); kept as it is.
     """
-    info = info.at(record.spec.slot)
+    info = info.at(record.spec.trial)
     texts = {
         "config.json": _as_json(dict(record.spec.config)),
         "environment.json": _as_json(dict(record.environment)),

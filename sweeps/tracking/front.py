@@ -15,7 +15,7 @@ ON_FRONT: Final = "pareto_front"
 
 
 def front_keys(info: SweepInfo, records: Iterable[Record]) -> set[str]:
-    """Return the attempts (`<slot>-<attempt>`) whose runs are marked; none with one objective."""
+    """Return the attempts (`<trial>-<attempt>`) whose runs are marked; none with one objective."""
     if not info.has_front:
         return set()
     return {record.spec.key for record in pareto_front(records, info.objectives)}

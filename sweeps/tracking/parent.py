@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from sweeps.analysis.data import LoadedSamples, SweepData
-from sweeps.analysis.rows import slot_rows
+from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import Summary, summarize
 from sweeps.analysis.table import trial_table, write_csv
 from sweeps.capabilities import Examines, Samples
@@ -98,7 +98,7 @@ class AttemptFiles:
         try:
             return {**files, **self._evaluation(record)}
         except Exception as error:
-            what = f"`{FOLDER}/` of trial {record.spec.slot} of {self._info.name}"
+            what = f"`{FOLDER}/` of trial {record.spec.trial} of {self._info.name}"
             raise IncompleteError(what, error, files) from error
 
     def _evaluation(self, record: Record) -> dict[str, bytes]:
@@ -171,7 +171,7 @@ def ending_of(store: RecordStore, records: Sequence[Record]) -> Ending:
 
     One that was killed could not say so. It is finished if it had all that it was asked for.
     """
-    done = len({record.spec.slot for record in records if record.ends_slot})
+    done = len({record.spec.trial for record in records if record.ends_trial})
     is_whole = done >= (store.asked() or 1)
     return store.ending() or (Ending("FINISHED", None) if is_whole else Ending("KILLED", "killed"))
 
@@ -197,7 +197,7 @@ def describe_end(
         failure_cause=ending.failure_cause,
         time_split=ending.time_split,
     )
-    best = [r for r in records if summary.best and r.spec.slot == summary.best.slot]
+    best = [r for r in records if summary.best and r.spec.trial == summary.best.trial]
     front = {"front_size": str(len(summary.front))} if info.has_front else {}
     is_same = info.is_reproducible and not is_mixed(r.environment for r in records)
     mixed = {} if is_same else {"reproducible": "false"}
@@ -211,7 +211,7 @@ def describe_end(
     }
     early = f"The sweep ended early: {ending.error}"
     return ParentEnd(
-        next((record for record in reversed(best) if record.ends_slot), None),
+        next((record for record in reversed(best) if record.ends_trial), None),
         tags,
         early if ending.error else render_markdown(summary),
     )
@@ -262,7 +262,7 @@ def end_parent(
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
     confirmed = heard(Conclusions(store.folder).confirmed)
     noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)
-    rows = slot_rows(records)
+    rows = trial_rows(records)
     table = io.StringIO(newline="")
     write_csv(rows, table, objectives=info.objectives, space=info.space)
     report = report_files(data, ending)
@@ -425,8 +425,8 @@ def send_notes(projector: Projector, store: RecordStore) -> None:
     """Have what people noted about trials shown by MLflow; notes that are damaged are reported."""
     notes = heard(Notes(store.folder).all) or {}
     for record in store.read_all() if notes.keys() - {SWEEP} else []:
-        text = notes.get(str(record.spec.slot))
-        if text is not None and record.ends_slot:
+        text = notes.get(str(record.spec.trial))
+        if text is not None and record.ends_trial:
             projector.annotate(record.spec.key, text)
 
 

@@ -177,7 +177,7 @@ class Projection:
 
         Args:
             info: The sweep.
-            wrong: Whether the run of an attempt (`<slot>-<attempt>`) is to go.
+            wrong: Whether the run of an attempt (`<trial>-<attempt>`) is to go.
             look_up: Whether to look at the store anew: another host may have written there.
 
         Returns:

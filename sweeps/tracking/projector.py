@@ -28,7 +28,7 @@ from sweeps.tracking.store import abandon_store
 FilesFactory = Callable[[], Mapping[str, bytes]]
 
 PARENT: Final = "sweep"
-"""What the parent run is called where attempts are called `<slot>-<attempt>`."""
+"""What the parent run is called where attempts are called `<trial>-<attempt>`."""
 MAX_TRIES: Final = 3
 """For an error that is no outage: the store answers, but not to this."""
 LAST_TRIES: Final = 4
@@ -282,7 +282,7 @@ class Projector:
             raise
         except Exception as error:
             self._projection.project(self._info, record, None, is_whole=False)
-            raise IncompleteError(f"pictures of trial {record.spec.slot}", error) from error
+            raise IncompleteError(f"pictures of trial {record.spec.trial}", error) from error
         self._projection.project(self._info, record, files)
 
     def _on_error(self, job: _Job, error: Exception) -> None:

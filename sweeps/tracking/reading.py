@@ -22,7 +22,7 @@ class StoredRun:
     Attributes:
         run_id: MLflow's own id.
         kind: `sweep` or `trial`.
-        key: `<slot>-<attempt>` of a trial, else empty.
+        key: `<trial>-<attempt>` of a trial, else empty.
         is_deleted: Whether it lies in MLflow's bin.
         end_time: Milliseconds since the epoch (UTC); None while it runs.
         metrics: The last point of each.
@@ -49,7 +49,7 @@ class StoredChampion:
 
     Attributes:
         model: Name of the registered model.
-        key: `<slot>-<attempt>` of the trial.
+        key: `<trial>-<attempt>` of the trial.
         digest: Of the record it was made of.
         run_id: The run its files lie in.
         doubled: Trials of which the model has more than one version -> the versions.

@@ -70,7 +70,7 @@ def choose_beside(records: Sequence[Record], champion: Record, info: SweepInfo) 
     others = [
         record
         for record in ranked(records, info.direction)
-        if record.spec.slot != champion.spec.slot
+        if record.spec.trial != champion.spec.trial
         and record.params.get(BLOCK) == champion.params.get(BLOCK)
     ]
     baselines = [record for record in others if _is_baseline(record)]
@@ -186,7 +186,7 @@ def _champion(
         except UntrustedError:
             return None
         except UsageError as error:  # such as edited code, or weights that were freed
-            warn(f"no model of trial {record.spec.slot} of {info.name} is registered: {error}")
+            warn(f"no model of trial {record.spec.trial} of {info.name} is registered: {error}")
             return None
 
     def pages() -> Mapping[str, bytes]:
@@ -195,7 +195,7 @@ def _champion(
         except (EditedCode, UntrustedError):  # the former is said where it is not registered
             return {}
         except Exception as error:
-            what = f"pages about trial {record.spec.slot} of {info.name} (`interactive/`)"
+            what = f"pages about trial {record.spec.trial} of {info.name} (`interactive/`)"
             raise IncompleteError(what, error) from error
 
     digest = hashlib.sha256(read_file(store.folder / f"{record.spec.key}.record")).hexdigest()

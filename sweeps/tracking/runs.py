@@ -186,7 +186,7 @@ def _age(run: Any) -> tuple[bool, int, str]:
 
 
 def find_children(client: Any, experiment_id: str, sweep_id: str) -> dict[str, Any]:
-    """Return the child runs of a sweep by `<slot>-<attempt>`, doubled ones reduced to one."""
+    """Return the child runs of a sweep by `<trial>-<attempt>`, doubled ones reduced to one."""
     found: dict[str, list[Any]] = {}
     for run in search(client, experiment_id, {"sweep_id": sweep_id, "kind": "trial"}):
         if not is_discarded(run):

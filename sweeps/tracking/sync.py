@@ -69,7 +69,7 @@ class SyncReport:
     Attributes:
         sweep: Its name.
         records: Attempts recorded, each of which is to have a run.
-        written: Keys (`<slot>-<attempt>`) of those whose run was missing or torn, written now.
+        written: Keys (`<trial>-<attempt>`) of those whose run was missing or torn, written now.
         pending: What is missing still: keys of attempts, `sweep` for the parent run.
         error: Why, in one line; None if nothing is missing.
     """

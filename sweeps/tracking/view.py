@@ -302,9 +302,9 @@ def view_of(info: SweepInfo, records: Sequence[Record], best: Sequence[Record]) 
         best: Its best complete trials with their arrays.
     """
     complete = leading(records, info.objectives)
-    varied = [varied_params(info.at(record.spec.slot), record) for record in complete]
+    varied = [varied_params(info.at(record.spec.trial), record) for record in complete]
     ordered = by_importance(varied, [_objective(record) for record in complete])
-    everywhere = (varied_params(info.at(r.spec.slot), r) for r in records)
+    everywhere = (varied_params(info.at(r.spec.trial), r) for r in records)
     names = dict.fromkeys([*ordered, *(name for params in everywhere for name in params)])
     shared = set(names).intersection(*varied)
     labels = (name for record in records for name in label_params(record))
@@ -388,7 +388,7 @@ def _filters(info: SweepInfo, best: Sequence[Record]) -> str:
         rows[f"the best {len(best)}"] = f"{own} and metrics.{metric} {sign} {_objective(tenth)!r}"
     mistake = next((words for record in best[:1] for words in _mistakes(record)), None)
     if mistake:
-        whose = f"trial {best[0].spec.slot}" if info.has_front else "the best"
+        whose = f"trial {best[0].spec.trial}" if info.has_front else "the best"
         rows[f"trials with the worst mistake of {whose}"] = (
             f"{own} and tags.confusion_1 LIKE '{mistake}%'"
         )

@@ -28,7 +28,7 @@ class Steering:
         self._folder = folder
 
     def ask(self, request: str) -> None:
-        """Leave a request: `STOP`, `STOP_NOW`, `PAUSE` or a `cancelling(slot)`.
+        """Leave a request: `STOP`, `STOP_NOW`, `PAUSE` or a `cancelling(trial)`.
 
         Raises:
             StoreError: It cannot be written.
@@ -51,12 +51,12 @@ class Steering:
         return self._folder / f"{_PREFIX}{request}"
 
 
-def cancelling(slot: int) -> str:
+def cancelling(trial: int) -> str:
     """Return the request to end one trial."""
-    return f"{_CANCEL}{slot}"
+    return f"{_CANCEL}{trial}"
 
 
-def cancelled_slots(requests: Iterable[str]) -> frozenset[int]:
+def cancelled_trials(requests: Iterable[str]) -> frozenset[int]:
     """Return the trials that are to end."""
     cancels = (request for request in requests if request.startswith(_CANCEL))
     numbers = (request.removeprefix(_CANCEL) for request in cancels)

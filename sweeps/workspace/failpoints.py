@@ -31,7 +31,7 @@ OF_A_SWEEP: Final = (
     *(f"{file}.{step}" for file in FILES for step in STEPS),
     *("lock.opened", "lock.taken", "lock.signed", "lock.cleared"),
     *("study.begun", "study.made", "study.named", "study.created"),
-    *("slot.begun", "slot.added", "attempt.begun", "attempt.counted"),
+    *("trial.begun", "trial.added", "attempt.begun", "attempt.counted"),
     *("tell.begun", "tell.constrained", "tell.done"),
     *("drop.begun", "drop.done"),
     *("tracking.begun", "tracking.made", "tracking.named", "experiment.created"),
@@ -40,7 +40,7 @@ OF_A_SWEEP: Final = (
     *("end.named", "end.begun", "end.valued", "end.filed", "end.done"),
 )
 """The fail-points of a sweep that runs, roughly in the order in which it reaches them: its files,
-its lock, its study, slots and attempts, outcomes, dropped weights, MLflow's store and experiment,
+its lock, its study, trials and attempts, outcomes, dropped weights, MLflow's store and experiment,
 the parent run, an attempt's run, the end of the parent run."""
 
 NAMES: Final = (

@@ -15,9 +15,9 @@ def test_the_observer_looks_once_a_quarter_and_last_before_the_end(tmp_path):
     observer = Observer(tmp_path / "records", 100)
     folder = tmp_path / "records" / "20260101-00000000"
     folder.mkdir(parents=True)
-    for slot in range(100):
+    for trial in range(100):
         observer(os.getpid())
-        (folder / f"{slot:04d}-1.record").touch()
+        (folder / f"{trial:04d}-1.record").touch()
     observer(os.getpid())
     assert {moment: seen["trials"] for moment, seen in observer.moments.items()} == {
         "start": 1,

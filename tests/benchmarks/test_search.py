@@ -78,7 +78,7 @@ def test_a_searcher_asks_for_as_many_trials_and_the_same_ones_again(table, name)
         assert len(set(first.tolist())) == 15  # duplicates are removed
 
 
-def test_a_slot_of_ours_sees_what_ended_eight_slots_before_it(table):
+def test_a_trial_of_ours_sees_what_ended_eight_trials_before_it(table):
     def tried(last_one_shows):
         params = []
 
@@ -90,7 +90,7 @@ def test_a_slot_of_ours_sees_what_ended_eight_slots_before_it(table):
         return params
 
     good, bad = tried(-100.0), tried(1000.0)
-    assert good[:19] == bad[:19]  # slot 18 sees 0 to 10, slot 19 also the one that differs
+    assert good[:19] == bad[:19]  # trial 18 sees 0 to 10, trial 19 also the one that differs
     assert good[19:] != bad[19:]
 
 

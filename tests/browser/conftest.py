@@ -56,17 +56,17 @@ class Served:
 def records() -> list[Record]:
     """Return six trials trained on the 8x8 digits with as many learning rates."""
     rates = [0.001, 0.003, 0.005, 0.01, 0.02, 0.03]
-    return [train(slot, rate) for slot, rate in enumerate(rates)]
+    return [train(trial, rate) for trial, rate in enumerate(rates)]
 
 
-def train(slot: int, learning_rate: float) -> Record:
+def train(trial: int, learning_rate: float) -> Record:
     from sklearn.datasets import load_digits
     from sklearn.metrics import confusion_matrix, log_loss
     from sklearn.neural_network import MLPClassifier
 
     images, labels = load_digits(return_X_y=True)
     images, classes = images / 16, np.unique(labels)
-    network = MLPClassifier((25,), learning_rate_init=learning_rate, random_state=slot)
+    network = MLPClassifier((25,), learning_rate_init=learning_rate, random_state=trial)
     history: dict[str, list[float]] = {"loss": [], "val_loss": [], "val_accuracy": []}
     confusions = []
     for _ in range(EPOCHS):
@@ -90,7 +90,7 @@ def train(slot: int, learning_rate: float) -> Record:
         summary="Dense 64 -> 25 -> 10\n",
         engine="scikit-learn",
     )
-    record = make_record(slot, params=params, result=result)
+    record = make_record(trial, params=params, result=result)
     spec = dataclasses.replace(record.spec, config={**params, "epochs": 40, "activation": "relu"})
     return dataclasses.replace(record, spec=spec, objective=result.metrics["best_val_accuracy"])
 

@@ -49,7 +49,7 @@ def test_the_front_is_drawn_and_pointing_at_it_says_what_a_trial_is_worth(
     traces.last.locator(".points path").first.hover(force=True)
     text = chart.locator(".hoverlayer .hovertext").first
     text.wait_for()
-    assert f"trial {front[0].slot}" in text.text_content()
+    assert f"trial {front[0].trial}" in text.text_content()
     scheme = report.evaluate("document.documentElement.dataset.paper")
     report.locator("#verdict").screenshot(path=screenshots / f"pareto-{scheme}.png")
 
@@ -59,4 +59,4 @@ def test_the_front_is_found_in_the_table_of_all_trials_by_a_word(report, sweep):
     report.get_by_role("searchbox").fill("on the front")
     rows = report.locator("#trials tbody tr:visible")
     shown = {rows.nth(n).locator("td").first.text_content() for n in range(rows.count())}
-    assert shown == {str(trial.slot) for trial in sweep.pareto_front()}
+    assert shown == {str(trial.trial) for trial in sweep.pareto_front()}

@@ -72,7 +72,7 @@ def test_the_table_is_sorted_and_filtered(report, sweep):
     table.get_by_role("columnheader", name="best_val_accuracy").click()  # worst first
     table.get_by_role("columnheader", name="best_val_accuracy").click()
     first = table.locator("tbody tr").first
-    assert first.locator("td").first.text_content() == str(sweep.best().slot)
+    assert first.locator("td").first.text_content() == str(sweep.best().trial)
     table.get_by_role("searchbox").fill("FAILED")
     visible = table.locator("tbody tr:visible")
     failed = [row for row in sweep.rows() if row.state == "FAILED"]
@@ -98,7 +98,7 @@ def test_five_questions_are_answered_within_three_clicks(report, sweep):
     )
 
     # 2. The worst digit? No click.
-    counts = sweep.confusion(best.slot)
+    counts = sweep.confusion(best.trial)
     recalls = [counts.iloc[i, i] / counts.iloc[i].sum() for i in range(10)]
     fact = verdict.locator(".fact", has_text="worst class")
     worst = fact.locator("b").text_content()
@@ -108,7 +108,7 @@ def test_five_questions_are_answered_within_three_clicks(report, sweep):
     failed = next(row for row in sweep.rows() if row.state == "FAILED")
     report.get_by_role("link", name="All trials").click()
     report.get_by_role("searchbox").fill("FAILED")
-    assert failed.reason in report.locator(f"#trial-{failed.slot}").text_content()
+    assert failed.reason in report.locator(f"#trial-{failed.trial}").text_content()
 
     # 4. Are #1 and #2 different? One click.
     report.get_by_role("link", name="Verdict").click()
@@ -118,7 +118,7 @@ def test_five_questions_are_answered_within_three_clicks(report, sweep):
         row = verdict.get_by_role("row").filter(has=report.get_by_text(f"#{place}", exact=True))
         alone, chance = right_alone(first, other)
         cells = row.locator("td").all_text_contents()
-        assert cells[1] == str(other.spec.slot)
+        assert cells[1] == str(other.spec.trial)
         assert cells[5] == f"{alone[0]} : {alone[1]}"
         if not 0.02 < chance < 0.1:  # close to 0.05 two methods may differ
             told.append("the best is better" if chance < 0.05 else "cannot be told apart")

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import sweeps
-from sweeps.analysis.rows import SlotRow
+from sweeps.analysis.rows import TrialRow
 from sweeps.records.ranking import ranked
 from tests.browser.conftest import complaints_of, sweeps_ui
 from tests.sweeps.confusing_experiment import SPACE
@@ -30,7 +30,7 @@ class Swept:
 
     address: str
     home: Path
-    rows: list[SlotRow]
+    rows: list[TrialRow]
     ranked: list[str]
 
     @property
@@ -51,7 +51,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
     sweep = sweep_in(home, 60)
     records = ranked(home_records(sweep), "maximize")
     with sweeps_ui(home, "confusing") as address:
-        yield Swept(address, home, sweep.rows(), [f"{r.spec.slot:04d}" for r in records])
+        yield Swept(address, home, sweep.rows(), [f"{r.spec.trial:04d}" for r in records])
 
 
 def home_records(sweep: sweeps.Sweep) -> list[sweeps.records.Record]:
@@ -127,7 +127,7 @@ def test_the_table_opens_with_its_columns_in_order_best_first(
     expect(names.first).to_be_visible()
     page.wait_for_timeout(1000)
     page.screenshot(path=screenshots / "sweep_table.png")
-    objectives = {f"{row.slot:04d}": row.objective for row in swept.rows}
+    objectives = {f"{row.trial:04d}": row.objective for row in swept.rows}
     seen = [objectives[name[:4]] for name in from_above(names)[:10]]
     assert seen == [objectives[name] for name in swept.ranked[:10]]  # MLflow orders equal ones
     headers = page.locator(".ag-header-cell").evaluate_all(
@@ -241,7 +241,7 @@ def test_five_questions_are_answered_by_the_prepared_pages(
     page.goto(swept.address)
     first = page.get_by_role("row").filter(has_text=swept.ranked[0]).first
     expect(first).to_be_visible()
-    best = next(row for row in swept.rows if f"{row.slot:04d}" == swept.ranked[0])
+    best = next(row for row in swept.rows if f"{row.trial:04d}" == swept.ranked[0])
     rate = str(best.params["learning_rate"])[:8]
     cells = page.locator(f"[row-index='{first.get_attribute('row-index')}']")
     assert any(rate in text for text in cells.all_inner_texts())
@@ -259,7 +259,7 @@ def test_five_questions_are_answered_by_the_prepared_pages(
     page.goto(swept.address)
     field = search_field(page)
     failed = next(row for row in swept.rows if row.state == "FAILED")
-    field.fill(f"tags.sweep = 'confusing' and tags.slot = '{failed.slot}'")
+    field.fill(f"tags.sweep = 'confusing' and tags.trial_number = '{failed.trial}'")
     field.press("Enter")
     expect(page.get_by_text("leaves no unit").first).to_be_visible()
 

@@ -20,7 +20,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def spec():
-    return TrialSpec(sweep="s", slot=7, attempt=1, seed=11, config=CONFIG)
+    return TrialSpec(sweep="s", trial=7, attempt=1, seed=11, config=CONFIG)
 
 
 @pytest.fixture(scope="module")

@@ -108,7 +108,7 @@ def test_every_child_has_parameters_metrics_and_tags(runs):
         assert child.data.metrics.keys() >= EPOCH_METRICS | HEADLINES
         epochs = len(client.get_metric_history(child.info.run_id, "val_loss"))
         assert epochs == child.data.metrics["epochs"]
-        wanted = {"sweep", "slot", "attempt", "state", "seed", "space_digest", "data_digest"}
+        wanted = {"sweep", "trial", "attempt", "state", "seed", "space_digest", "data_digest"}
         assert wanted <= child.data.tags.keys()
 
 

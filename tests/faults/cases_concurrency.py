@@ -55,7 +55,7 @@ def many_points(lab: Lab) -> None:
     lab.space = space
     lab.run(1000, "--workers", "8", "--sampler", "grid")
     found = lab.check(108)
-    points = {tuple(slot.params.items()) for slot in found.slots}
+    points = {tuple(trial.params.items()) for trial in found.trials}
     assert len(points) == 108
     assert set(found.trainings.values()) == {1}
 

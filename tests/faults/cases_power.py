@@ -40,15 +40,15 @@ def cut_the_power(lab: Lab, trials: int = 16, cuts: int = 4) -> None:
             after.run(trials)
             found = after.check(trials, undisturbed=table)
             again = set(found.trainings) & set(acknowledged)
-            assert not again, f"I5: slots {again} were recorded, and trained again"
+            assert not again, f"I5: trials {again} were recorded, and trained again"
 
 
 def _acknowledged(told: Path) -> dict:
-    """Return what a user was told: slots whose outcome was printed in a whole line."""
+    """Return what a user was told: trials whose outcome was printed in a whole line."""
     lines = told.read_text().splitlines(keepends=True)
     events = [json.loads(line) for line in lines if line.endswith("\n")]
     ended = [e for e in events if e["event"] == "trial_finished"]
-    return {e["slot"]: (e["objective"], e["params"]) for e in ended}
+    return {e["trial"]: (e["objective"], e["params"]) for e in ended}
 
 
 def _reboot(lab: Lab, durable: Path, home: Path, number: int) -> None:
@@ -118,7 +118,7 @@ def _at(lab: Lab, what: str, name: str) -> Lab:
     """Return a laboratory in which the next start comes to that point."""
     other = lab.sibling(name)
     other.workers = 1
-    if what == "attempt":  # counted where a slot is run again
+    if what == "attempt":  # counted where a trial is run again
         process = other.start(4, "--workers", "1", seconds=1)
         other.until(lambda: other.trainings() > 0, process)
         other.kill_all(process)
@@ -127,5 +127,5 @@ def _at(lab: Lab, what: str, name: str) -> Lab:
     return other
 
 
-AGAIN = frozenset({"weights", "record", "slot", "tell", "run"})
+AGAIN = frozenset({"weights", "record", "trial", "tell", "run"})
 """What a start writes more than once."""

@@ -156,9 +156,9 @@ def tear_the_last_records(lab: Lab, trials: int = 8) -> None:
         torn = folder / f".{path.name}.1.tmp"
         torn.write_bytes(whole[: lab.random.randrange(len(whole))])
         lab.killed += 1
-        slot = int(path.name.partition("-")[0])
+        trial = int(path.name.partition("-")[0])
         assert lab.run(trials) == 0, lab.stderr()
-        assert f"{slot:04d}-" in lab.stderr(), f"the torn record {path.name} is not named"
+        assert f"{trial:04d}-" in lab.stderr(), f"the torn record {path.name} is not named"
     lab.check(trials, undisturbed=lab.table(trials))
 
 

@@ -26,7 +26,7 @@ def diverge(lab: Lab, trials: int = 12) -> None:
     if not lab.is_ours:
         return
     rows = sweeps.load("faults", lab.home).rows()
-    reasons = {row.slot: row.reason for row in rows if row.state == "FAILED"}
+    reasons = {row.trial: row.reason for row in rows if row.state == "FAILED"}
     assert reasons == {2: "diverged", 7: "diverged"}
 
 
@@ -40,11 +40,11 @@ def misbehave(lab: Lab, trials: int = 14) -> None:
     # Once more each; a trial that raised is tried again, and ends when it says the same.
     lab.killed = 4 + 2 * 3
     found = lab.check(trials, failing=frozenset({1, 3}))
-    states = {slot.number: slot.state for slot in found.slots}
+    states = {trial.number: trial.state for trial in found.trials}
     assert [states[n] for n in (5, 7, 9, 11)] == ["COMPLETE"] * 4
     if not lab.is_ours:
         return
-    rows = {row.slot: row for row in sweeps.load("faults", lab.home).rows()}
+    rows = {row.trial: row for row in sweeps.load("faults", lab.home).rows()}
     assert (rows[1].state, rows[1].reason) == ("FAILED", "error")
     assert (rows[3].state, rows[3].reason) == ("FAILED", "oom")
     with lab.sibling("breaker").cleaned() as other:

@@ -17,7 +17,7 @@ from typing import Any
 
 from optuna.distributions import json_to_distribution
 
-from sweeps.analysis.rows import best_row, slot_rows
+from sweeps.analysis.rows import best_row, trial_rows
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import Outcome, Record, RecordError
@@ -31,11 +31,11 @@ STATUSES: Mapping[Outcome, tuple[str, str]] = {
     "failed": ("FAILED", "FAIL"),
     "interrupted": ("KILLED", "RUNNING"),
 }
-"""Outcome of an attempt -> status of its MLflow run, state of the slot it ends."""
+"""Outcome of an attempt -> status of its MLflow run, state of the trial it ends."""
 
 
 @dataclass(frozen=True)
-class Slot:
+class QueuedTrial:
     """A trial as the Optuna study has it; `diverged` ones are PRUNED without a value there."""
 
     number: int
@@ -46,17 +46,17 @@ class Slot:
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt at a slot that ended.
+    """An attempt at a trial that ended.
 
     Attributes:
         key: What its MLflow run is found by.
-        number: 1, 2, ... at its slot; more than 1 marks a repetition.
+        number: 1, 2, ... at its trial; more than 1 marks a repetition.
         status: What the status of its run must be.
-        state: How its slot ended by it; RUNNING if it did not end it.
+        state: How its trial ended by it; RUNNING if it did not end it.
     """
 
     key: str
-    slot: int
+    trial: int
     number: int
     status: str
     state: str
@@ -89,8 +89,8 @@ class Evidence:
     """Everything the oracle judges.
 
     Attributes:
-        trainings: Slot -> how often its training was begun, told by the experiment itself.
-        best: Slot and value of the best trial as the report has it; None if there is none.
+        trainings: Trial -> how often its training was begun, told by the experiment itself.
+        best: Trial and value of the best trial as the report has it; None if there is none.
         unreadable: What could not be read, and why.
         leftovers: Processes, locks and temporary files.
         starts: When the attempts began, seconds since the epoch.
@@ -100,7 +100,7 @@ class Evidence:
 
     metric: str
     maximize: bool
-    slots: list[Slot] = field(default_factory=list)
+    trials: list[QueuedTrial] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     trainings: Counter[int] = field(default_factory=Counter)
@@ -112,8 +112,8 @@ class Evidence:
     models: list[Model] | None = None
 
     def table(self) -> list[tuple[int, str, float | None, dict[str, Any]]]:
-        """Return what must not depend on any fault: slot, state, value, parameters."""
-        return [(s.number, s.state, s.value, dict(s.params)) for s in self.slots]
+        """Return what must not depend on any fault: trial, state, value, parameters."""
+        return [(s.number, s.state, s.value, dict(s.params)) for s in self.trials]
 
 
 def read_home(home: Path, *, tracking: Path | None = None, journal: Path | None = None) -> Evidence:
@@ -128,7 +128,7 @@ def read_home(home: Path, *, tracking: Path | None = None, journal: Path | None 
     store = Home(home).store(info.id)
     found = Evidence(info.metric, info.direction == "maximize")
     with _noting(found):
-        found.slots = read_study(home / "optuna.db", info.study_name)
+        found.trials = read_study(home / "optuna.db", info.study_name)
     with _noting(found):
         found.runs = read_runs(tracking or home / "mlflow.db", info.id)
         found.models = read_models(tracking or home / "mlflow.db", info.id)
@@ -137,14 +137,14 @@ def read_home(home: Path, *, tracking: Path | None = None, journal: Path | None 
         found.attempts = [_attempt(record) for record in records]
         found.starts = [record.started_at / 1000 for record in records]
         found.spans = [record.seconds for record in records]
-        best = best_row(slot_rows(records), info.direction)
-        found.best = (best.slot, float(best.objective or 0.0)) if best else None
+        best = best_row(trial_rows(records), info.direction)
+        found.best = (best.trial, float(best.objective or 0.0)) if best else None
     found.trainings = read_journal(journal)
     found.leftovers = [*stale_locks(store.folder / "lock"), *temporary_files(home)]
     return found
 
 
-def read_study(database: Path, name: str) -> list[Slot]:
+def read_study(database: Path, name: str) -> list[QueuedTrial]:
     """Return the trials of a study, by number."""
     with _reading(database) as connection:
         rows = connection.execute(
@@ -153,7 +153,7 @@ def read_study(database: Path, name: str) -> list[Slot]:
             [name],
         ).fetchall()
         return [
-            Slot(number, state, _value(connection, trial), _params(connection, trial))
+            QueuedTrial(number, state, _value(connection, trial), _params(connection, trial))
             for trial, number, state in rows
         ]
 
@@ -200,28 +200,28 @@ def read_models(database: Path, sweep_id: str) -> list[Model]:
 
 
 def read_journal(journal: Path | None) -> Counter[int]:
-    """Return how often the training of each slot was begun."""
+    """Return how often the training of each trial was begun."""
     if journal is None or not journal.exists():
         return Counter()
     return Counter(int(line.split()[0]) for line in journal.read_text().splitlines())
 
 
 def acknowledged(home: Path) -> dict[int, tuple[float | None, dict[str, Any]]]:
-    """Return the slots whose outcome is safe by now: value and parameters."""
+    """Return the trials whose outcome is safe by now: value and parameters."""
     sweeps = Home(home).sweeps()
     records = Home(home).store(sweeps[0].id).read_all() if sweeps else []
-    return {r.spec.slot: (r.objective, dict(r.params)) for r in records if r.ends_slot}
+    return {r.spec.trial: (r.objective, dict(r.params)) for r in records if r.ends_trial}
 
 
 def _attempt(record: Record) -> Attempt:
     status, state = STATUSES[record.outcome]
-    if not record.ends_slot:
+    if not record.ends_trial:
         state = "RUNNING"  # the next attempt decides
     elif record.outcome == "diverged":
         state = "PRUNED"  # so that samplers learn from it
     spec = record.spec
     return Attempt(
-        spec.key, spec.slot, spec.attempt, status, state, record.objective, dict(record.params)
+        spec.key, spec.trial, spec.attempt, status, state, record.objective, dict(record.params)
     )
 
 

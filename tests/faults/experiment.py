@@ -1,4 +1,4 @@
-"""The toy experiment with a journal and trouble at chosen slots, told by the environment.
+"""The toy experiment with a journal and trouble at chosen trials, told by the environment.
 
 Trouble is no part of the space: a sweep resumed with other trouble, or left alone, is the same.
 """
@@ -25,7 +25,7 @@ from sweeps.experiment import (
 from tests.sweeps.serving_experiment import ServingExperiment
 
 JOURNAL = "FAULT_JOURNAL"
-"""File that gets a line `<slot> <attempt>` whenever a training begins."""
+"""File that gets a line `<trial> <attempt>` whenever a training begins."""
 SECONDS = "FAULT_SECONDS"
 """Duration of a training, in seconds (default 0)."""
 TROUBLE = "FAULT_TROUBLE"
@@ -54,7 +54,7 @@ class FaultExperiment(ServingExperiment):
             time.sleep(pause)
             return on_epoch(epoch, metrics)
 
-        trouble = _trouble(spec.slot)
+        trouble = _trouble(spec.trial)
         if trouble == "diverge":
             spec = dataclasses.replace(spec, config={**spec.config, "mode": "diverge"})
         elif trouble.endswith("!") or (trouble and spec.attempt == 1):
@@ -84,15 +84,15 @@ def misbehave(how: str, on_epoch: OnEpoch) -> None:
 def _write_down(spec: TrialSpec) -> None:
     journal = os.environ.get(JOURNAL)
     if journal:
-        line = f"{spec.slot} {spec.attempt}\n".encode()
+        line = f"{spec.trial} {spec.attempt}\n".encode()
         descriptor = os.open(Path(journal), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.write(descriptor, line)
         os.close(descriptor)
 
 
-def _trouble(slot: int) -> str:
+def _trouble(trial: int) -> str:
     pairs = (pair.split(":") for pair in os.environ.get(TROUBLE, "").split())
-    return {int(number): how for number, how in pairs}.get(slot, "")
+    return {int(number): how for number, how in pairs}.get(trial, "")
 
 
 experiment: Experiment = FaultExperiment()

@@ -56,7 +56,7 @@ class Lab:
 
     Attributes:
         random: Decides when and whom to hurt; seeded.
-        recorded: Slots that were safe before the last fault.
+        recorded: Trials that were safe before the last fault.
         killed: Workers killed so far; so many trainings may be begun again.
         space: File or name of the space.
         tracking: SQLite file of the MLflow store; None: the home's own.
@@ -103,7 +103,7 @@ class Lab:
             trials: How many in total.
             *words: More options.
             seconds: Duration of a training.
-            trouble: Which slots misbehave, see `experiment.TROUBLE`.
+            trouble: Which trials misbehave, see `experiment.TROUBLE`.
             env: More of the environment.
             **popen: More for `Popen`.
         """

@@ -20,11 +20,11 @@ class Asked:
     """What was asked for and done to a sweep, known to the harness.
 
     Attributes:
-        trials: Slots that must have an outcome.
-        recorded: Slots whose outcome was safe before a fault: value and parameters.
+        trials: Trials that must have an outcome.
+        recorded: Trials whose outcome was safe before a fault: value and parameters.
         workers_killed: Most trainings that may have been begun again.
-        failing: Slots whose outcome may be a failure.
-        prunes: Whether a pruner may end slots.
+        failing: Trials whose outcome may be a failure.
+        prunes: Whether a pruner may end trials.
         undisturbed: Table of the same sweep left alone; None if it does not apply.
         exit_code: How the last process ended.
         exit_codes: What it may end with.
@@ -52,24 +52,24 @@ def violations(found: Evidence, asked: Asked) -> list[str]:
 
 
 def _nothing_recorded_is_lost(found: Evidence, asked: Asked) -> Iterator[str]:
-    slots = {slot.number: slot for slot in found.slots}
-    ended = {a.slot: a for a in found.attempts if a.state in FINISHED}
+    trials = {trial.number: trial for trial in found.trials}
+    ended = {a.trial: a for a in found.attempts if a.state in FINISHED}
     for number, (value, params) in asked.recorded.items():
-        slot, attempt = slots.get(number), ended.get(number)
-        if slot is None or slot.state not in FINISHED:
-            yield f"slot {number} was recorded, the study has it {slot.state if slot else 'not'}"
-        elif (slot.value, dict(slot.params)) != (value, params):
-            yield f"slot {number} was {value} at {params}, is {slot.value} at {dict(slot.params)}"
+        trial, attempt = trials.get(number), ended.get(number)
+        if trial is None or trial.state not in FINISHED:
+            yield f"trial {number} was recorded, the study has it {trial.state if trial else 'not'}"
+        elif (trial.value, dict(trial.params)) != (value, params):
+            yield f"trial {number} was {value} at {params}, is {trial.value} at {dict(trial.params)}"
         if attempt is None:
-            yield f"slot {number} was recorded, its record is gone"
+            yield f"trial {number} was recorded, its record is gone"
         elif (attempt.value, dict(attempt.params)) != (value, params):
-            yield f"the record of slot {number} has changed"
+            yield f"the record of trial {number} has changed"
 
 
 def _nothing_is_running(found: Evidence, asked: Asked) -> Iterator[str]:
-    for slot in found.slots:
-        if slot.state not in FINISHED:
-            yield f"slot {slot.number} is {slot.state}"
+    for trial in found.trials:
+        if trial.state not in FINISHED:
+            yield f"trial {trial.number} is {trial.state}"
     for run in found.runs:
         if run.status == "RUNNING":
             yield f"MLflow run {run.key or run.kind} is RUNNING"
@@ -94,37 +94,37 @@ def _one_run_an_attempt(found: Evidence, asked: Asked) -> Iterator[str]:
 
 
 def _exactly_n_outcomes(found: Evidence, asked: Asked) -> Iterator[str]:
-    states = {slot.number: slot.state for slot in found.slots}
+    states = {trial.number: trial.state for trial in found.trials}
     ended = [number for number, state in states.items() if state in FINISHED]
     if len(ended) != asked.trials:
-        yield f"{len(ended)} slots have an outcome, {asked.trials} were asked for"
+        yield f"{len(ended)} trials have an outcome, {asked.trials} were asked for"
     if sorted(states) != list(range(len(states))):
-        yield f"the slots are not numbered densely: {sorted(states)}"
-    by_record = {a.slot for a in found.attempts if a.state in FINISHED}
+        yield f"the trials are not numbered densely: {sorted(states)}"
+    by_record = {a.trial for a in found.attempts if a.state in FINISHED}
     if by_record != set(ended):
-        yield f"ended by record only or by study only: slots {sorted(by_record ^ set(ended))}"
+        yield f"ended by record only or by study only: trials {sorted(by_record ^ set(ended))}"
     for number in ended:
         may = {"COMPLETE", "PRUNED"} if asked.prunes else {"COMPLETE"}
         if states[number] not in may and number not in asked.failing:
-            yield f"slot {number} is {states[number]} for no fault of its own"
+            yield f"trial {number} is {states[number]} for no fault of its own"
 
 
 def _few_are_repeated(found: Evidence, asked: Asked) -> Iterator[str]:
-    again = {slot: times - 1 for slot, times in found.trainings.items() if times > 1}
+    again = {trial: times - 1 for trial, times in found.trainings.items() if times > 1}
     if sum(again.values()) > asked.workers_killed:
         yield f"{sum(again.values())} trainings were begun again, {asked.workers_killed} killed"
-    last = {a.slot: a.number for a in found.attempts}  # ordered by attempt
-    for slot, times in again.items():
-        if last.get(slot, 0) <= times:
-            yield f"slot {slot} was trained {times + 1} times, its last attempt is {last.get(slot)}"
-    final = Counter(a.slot for a in found.attempts if a.state in FINISHED)
-    for slot, times in final.items():
+    last = {a.trial: a.number for a in found.attempts}  # ordered by attempt
+    for trial, times in again.items():
+        if last.get(trial, 0) <= times:
+            yield f"trial {trial} was trained {times + 1} times, its last attempt is {last.get(trial)}"
+    final = Counter(a.trial for a in found.attempts if a.state in FINISHED)
+    for trial, times in final.items():
         if times > 1:
-            yield f"slot {slot} ended {times} times"
+            yield f"trial {trial} ended {times} times"
 
 
 def _all_agree(found: Evidence, asked: Asked) -> Iterator[str]:
-    complete = [s for s in found.slots if s.state == "COMPLETE" and s.value is not None]
+    complete = [s for s in found.trials if s.state == "COMPLETE" and s.value is not None]
     sign = 1 if found.maximize else -1
     best = max(complete, key=lambda s: (sign * s.value, -s.number), default=None)  # type: ignore[operator]
     in_study = (best.number, best.value) if best else None
@@ -135,14 +135,14 @@ def _all_agree(found: Evidence, asked: Asked) -> Iterator[str]:
             yield f"best by the parent run {run.metrics.get(found.metric)}, by the study {in_study}"
     if found.models is not None and found.best:
         yield from _champion(found.models, found.best[0])
-    slots = {slot.number: slot for slot in found.slots}
+    trials = {trial.number: trial for trial in found.trials}
     runs = {run.key: run for run in found.runs}
     for attempt in found.attempts:
-        slot, run = slots.get(attempt.slot), runs.get(attempt.key)
-        if attempt.state == "COMPLETE" and slot and slot.value != attempt.value:
-            yield f"slot {slot.number}: {attempt.value} by its record, {slot.value} by the study"
-        if slot and dict(slot.params) != dict(attempt.params):
-            yield f"slot {slot.number}: its parameters differ between record and study"
+        trial, run = trials.get(attempt.trial), runs.get(attempt.key)
+        if attempt.state == "COMPLETE" and trial and trial.value != attempt.value:
+            yield f"trial {trial.number}: {attempt.value} by its record, {trial.value} by the study"
+        if trial and dict(trial.params) != dict(attempt.params):
+            yield f"trial {trial.number}: its parameters differ between record and study"
         if run and attempt.state == "COMPLETE" and run.metrics.get(found.metric) != attempt.value:
             yield f"attempt {attempt.key}: {attempt.value}, by MLflow {run.metrics}"
         if run and not _says(run.params, attempt.params):
@@ -165,10 +165,10 @@ def _same_seed_same_trials(found: Evidence, asked: Asked) -> Iterator[str]:
     table = found.table()
     for here, there in zip(table, asked.undisturbed, strict=False):
         if here != there:
-            yield f"slot {here[0]} is {here[1:]}, undisturbed {there[1:]}"
+            yield f"trial {here[0]} is {here[1:]}, undisturbed {there[1:]}"
             return
     if len(table) != len(asked.undisturbed):
-        yield f"{len(table)} slots, undisturbed {len(asked.undisturbed)}"
+        yield f"{len(table)} trials, undisturbed {len(asked.undisturbed)}"
 
 
 def _exit_and_reason(found: Evidence, asked: Asked) -> Iterator[str]:

@@ -22,7 +22,7 @@ class Score:
         ended: Whether it was run to an end; each is saved without one before the first is run.
         violations: What the oracle found, or the error that ended the case before.
         lost: Finished trials that were lost or changed.
-        running: Slots and MLflow runs left RUNNING.
+        running: Trials and MLflow runs left RUNNING.
         repeated: Trainings begun again.
         killed: Workers killed.
         seconds: Wall time.
@@ -47,7 +47,7 @@ class Score:
     def add(self, sweep: str, found: Evidence, wrong: Sequence[str], killed: int) -> None:
         """Take a look of the oracle; of several at one sweep the last one counts."""
         self.violations += wrong
-        running = [slot for slot in found.slots if slot.state not in FINISHED]
+        running = [trial for trial in found.trials if trial.state not in FINISHED]
         self.looks[sweep] = {
             "lost": sum(text.startswith("I1") for text in wrong),
             "running": len(running) + sum(run.status == "RUNNING" for run in found.runs),

@@ -1,6 +1,6 @@
 """The stock recipe in the same laboratory: same kills, same oracle, read by the same SQL.
 
-Its retried trials are new trials of the study; a chain of them counts as one slot, which ended as
+Its retried trials are new trials of the study; a chain of them counts as one trial, which ended as
 its last one did, so that the oracle asks nothing of it that it does not set out to do.
 """
 
@@ -21,7 +21,7 @@ from tests.faults.evidence import (
     FINISHED,
     Attempt,
     Evidence,
-    Slot,
+    QueuedTrial,
     read_journal,
     read_runs,
     read_study,
@@ -50,7 +50,7 @@ class StockLab(Lab):
     def records(self) -> int:
         """Return how many trials have ended."""
         with suppress(sqlite3.Error):
-            return sum(slot.state in FINISHED for slot in self._trials())
+            return sum(trial.state in FINISHED for trial in self._trials())
         return 0
 
     def runs(self) -> list[Any]:
@@ -65,9 +65,9 @@ class StockLab(Lab):
     def note_recorded(self) -> None:
         """Remember what the study says has ended well."""
         with suppress(sqlite3.Error):
-            slots = self._evidence().slots
+            trials = self._evidence().trials
             self.recorded = {
-                s.number: (s.value, dict(s.params)) for s in slots if s.state == "COMPLETE"
+                s.number: (s.value, dict(s.params)) for s in trials if s.state == "COMPLETE"
             }
 
     def read(self) -> Evidence:
@@ -85,22 +85,22 @@ class StockLab(Lab):
         found = Evidence(METRIC, True)
         trials = {trial.number: trial for trial in self._trials()}
         chains = self._chains(list(trials))
-        slot_of = {number: n for n, chain in enumerate(chains) for number in chain}
+        trial_of = {number: n for n, chain in enumerate(chains) for number in chain}
         for n, chain in enumerate(chains):
-            found.slots.append(replace(trials[chain[-1]], number=n))
+            found.trials.append(replace(trials[chain[-1]], number=n))
             for position, number in enumerate(chain, 1):
                 trial = trials[number]
                 if trial.state in FINISHED:
                     found.attempts.append(_attempt(trial, n, position, position == len(chain)))
         counted = read_journal(self.journal)
         for number, times in counted.items():
-            found.trainings += Counter({slot_of.get(number, number): times})
-        complete = [s for s in found.slots if s.value is not None]
+            found.trainings += Counter({trial_of.get(number, number): times})
+        complete = [s for s in found.trials if s.value is not None]
         best = max(complete, key=lambda s: (s.value or 0.0, -s.number), default=None)
         found.best = (best.number, best.value or 0.0) if best else None
         return found
 
-    def _trials(self) -> list[Slot]:
+    def _trials(self) -> list[QueuedTrial]:
         return read_study(self.home / "optuna.db", NAME)
 
     def _chains(self, numbers: list[int]) -> list[list[int]]:
@@ -116,7 +116,7 @@ class StockLab(Lab):
         return [chains[root] for root in sorted(chains)]
 
 
-def _attempt(trial: Slot, number: int, position: int, is_last: bool) -> Attempt:
+def _attempt(trial: QueuedTrial, number: int, position: int, is_last: bool) -> Attempt:
     status = _STATUSES[trial.state]
     state = trial.state if is_last else "RUNNING"
     return Attempt(str(trial.number), number, position, status, state, trial.value, trial.params)

@@ -40,7 +40,7 @@ class Bench:
         projector.start()
         for record in RECORDS:
             projector.put(record, lambda: {"loss_curves.png": b"png"})
-        best, files = RECORDS[0], {"trials.csv": b"slot\n0\n"}
+        best, files = RECORDS[0], {"trials.csv": b"trial\n0\n"}
         champion = Champion("0000-1", "ab" * 32, 0.5, lambda: {"MLmodel": b"flavors: {}\n"})
 
         def finish(runs: Projection) -> None:

@@ -90,7 +90,7 @@ def run_one_too_few(store):
 
 
 def repeat_unmarked(store):
-    """A slot that had its outcome was trained once more."""
+    """A trial that had its outcome was trained once more."""
     with store.journal.open("a") as journal:
         journal.write("2 1\n")
 
@@ -160,7 +160,7 @@ def tear_a_record(store):
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def leave_a_slot_running(store):
+def leave_a_trial_running(store):
     store.sql("optuna.db", "UPDATE trials SET state = 'RUNNING' WHERE number = 4")
 
 
@@ -205,9 +205,9 @@ def double_a_version(store):
         more("a record has two versions", double_a_version, "I6"),
         more("a record is gone", lose_a_record, "I1"),
         more("a record is torn", tear_a_record, "I1"),
-        more("a slot is left RUNNING", leave_a_slot_running, "I2"),
+        more("a trial is left RUNNING", leave_a_trial_running, "I2"),
         more("a run is deleted", delete_a_run, "I3"),
-        more("a slot failed for nothing", fail_without_reason, "I4"),
+        more("a trial failed for nothing", fail_without_reason, "I4"),
         more("the end says nothing", end_silently, "I8"),
         more("the lock names a dead owner", name_a_dead_owner, "I9"),
     ],

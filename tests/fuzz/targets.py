@@ -36,7 +36,7 @@ from digitexp.weights_files import read_weights
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
 from search_spaces.loading import CATALOGUE, load_space
-from sweeps.analysis.rows import slot_rows
+from sweeps.analysis.rows import trial_rows
 from sweeps.errors import UsageError
 from sweeps.executors.messages import Ended, Epochs, Inbox, MessageError, pack
 from sweeps.home import Home
@@ -100,7 +100,7 @@ def _read_sweep(data: bytes) -> object:
         file.write_bytes(_archive(golden_files() | {names[chosen]: content}))
     try:
         unpack_sweep(file, part)
-        return slot_rows(RecordStore(part).read_all())
+        return trial_rows(RecordStore(part).read_all())
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -144,7 +144,7 @@ def _read_record(data: bytes) -> object:
     (folder / name).write_bytes(seal(content))
     store = RecordStore(folder)
     whole = store.read(name.removesuffix(".record"))
-    return slot_rows([whole, *store.read_all(report=str)])
+    return trial_rows([whole, *store.read_all(report=str)])
 
 
 def _record_seeds() -> Iterator[bytes]:

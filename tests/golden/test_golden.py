@@ -76,7 +76,7 @@ def rows_of(home, name):
         "epochs",
     ]
     rows = sweeps.load(name, home).rows()
-    return [{"trial": r.slot, **{n: getattr(r, n) for n in told}} for r in rows]
+    return [{"trial": r.trial, **{n: getattr(r, n) for n in told}} for r in rows]
 
 
 def as_stored(rows):

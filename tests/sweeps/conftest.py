@@ -101,6 +101,6 @@ def finished_toy(tmp_path, _finished_toys):
 def table(sweep):
     """Return the trial table without what depends on the clock and on interruptions."""
     return [
-        (r.slot, r.state, r.reason, r.origin, r.seed, dict(r.params), r.objective)
+        (r.trial, r.state, r.reason, r.origin, r.seed, dict(r.params), r.objective)
         for r in sweep.rows()
     ]

@@ -47,7 +47,7 @@ def make_info(**changes: Any) -> SweepInfo:
             "sampler": {"name": "tpe", "options": {}},
             "pruner": {"name": "median", "options": {"n_warmup_steps": 2}},
             "ask_ahead": 8,
-            "order": "slots",
+            "order": "number",
         },
         space={"name": "mlp", "fixed": {"epochs": 40, "activation": "relu"}},
         data=DATA,
@@ -58,7 +58,7 @@ def make_info(**changes: Any) -> SweepInfo:
 
 
 def make_record(
-    slot: int = 0,
+    trial: int = 0,
     attempt: int = 1,
     outcome: Outcome = "complete",
     *,
@@ -66,15 +66,15 @@ def make_record(
     seed: int | None = None,
     **changes: Any,
 ) -> Record:
-    """Return an attempt whose numbers follow from its slot; `changes` replaces fields."""
-    rng = np.random.default_rng(slot)
+    """Return an attempt whose numbers follow from its trial; `changes` replaces fields."""
+    rng = np.random.default_rng(trial)
     learning_rate = float(10 ** rng.uniform(-4, -2))
     params = {"learning_rate": learning_rate, "units_1": int(rng.integers(8, 129))}
     spec = TrialSpec(
         sweep=SWEEP_ID,
-        slot=slot,
+        trial=trial,
         attempt=attempt,
-        seed=1000 + slot if seed is None else seed,
+        seed=1000 + trial if seed is None else seed,
         config={**params, "epochs": 40, "activation": "relu"},
     )
     result = None if outcome == "failed" else make_result(rng, outcome, epochs)
@@ -82,7 +82,7 @@ def make_record(
         spec=spec,
         outcome=outcome,
         reason=REASONS[outcome],
-        ends_slot=outcome != "interrupted",
+        ends_trial=outcome != "interrupted",
         error="ValueError: too deep\n\nTraceback ..." if outcome == "failed" else None,
         params=params,
         distributions={},
@@ -90,10 +90,10 @@ def make_record(
         result=result,
         weights_sha256=None,
         data=DATA,
-        origin="baseline tutorial" if slot == 0 else "sampled",
+        origin="baseline tutorial" if trial == 0 else "sampled",
         environment={"python": "3.11.7", "packages": {"numpy": "2.4.6"}, "hostname": "host"},
-        started_at=CREATED_AT + 10_000 * slot + 1000 * attempt,
-        finished_at=CREATED_AT + 10_000 * slot + 1000 * attempt + 5000,
+        started_at=CREATED_AT + 10_000 * trial + 1000 * attempt,
+        finished_at=CREATED_AT + 10_000 * trial + 1000 * attempt + 5000,
     )
     return dataclasses.replace(record, **changes)
 

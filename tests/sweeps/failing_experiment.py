@@ -1,7 +1,7 @@
 """The toy experiment, whose attempts fail as they are told: `acts` names attempts and acts.
 
-`acts: "2-1=crash 2-2=error 5=hang"`: the first attempt at slot 2 crashes, the second raises, and
-every attempt at slot 5 hangs; `all=error` stands for all others. What is not named trains as the
+`acts: "2-1=crash 2-2=error 5=hang"`: the first attempt at trial 2 crashes, the second raises, and
+every attempt at trial 5 hangs; `all=error` stands for all others. What is not named trains as the
 toy does. With `acts_file` the acts are what that file says when an attempt begins: emptied, it has
 mended their cause.
 """
@@ -32,7 +32,7 @@ class FailingExperiment(ToyExperiment):
         if spec.config.get("acts_file"):
             told = Path(str(spec.config["acts_file"])).read_text()
         acts = dict(word.split("=") for word in told.split())
-        names = (f"{spec.slot}-{spec.attempt}", str(spec.slot), "all")
+        names = (f"{spec.trial}-{spec.attempt}", str(spec.trial), "all")
         act = next((acts[name] for name in names if name in acts), None)
         if act is not None:
             if spec.config.get("pid_file"):

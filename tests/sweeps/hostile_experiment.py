@@ -16,7 +16,7 @@ class HostileExperiment(ToyExperiment):
     }
 
     def train(self, spec, data, on_epoch):
-        if spec.slot == 1:
+        if spec.trial == 1:
             raise RuntimeError(f"{ESCAPE} told to raise\n{ESCAPE} in its second line")
         result = super().train(spec, data, on_epoch)
         return replace(result, stop_reason=ESCAPE, summary=ESCAPE, info={ESCAPE: ESCAPE})

@@ -26,9 +26,9 @@ def assert_sound(home: Path, expected: list, name: str = "toy", storage: str | N
     """Assert that the sweep of that name has ended with the expected table, everywhere."""
     sweep = sweeps.load(name, home, storage)
     assert table(sweep) == expected
-    stored = slots if storage is None else shared_slots
+    stored = trials if storage is None else shared_trials
     assert stored(sweep.home.path, sweep.info.study_name, storage) == [
-        _slot(row) for row in expected
+        _trial(row) for row in expected
     ]
     records = sweep.home.store(sweep.info.id).read_all()
     wanted = {r.spec.key: STATUSES[r.outcome] for r in records}
@@ -44,8 +44,8 @@ def assert_sound(home: Path, expected: list, name: str = "toy", storage: str | N
     assert examine_home(sweep.home, tracking).problems == []
 
 
-def slots(home: Path, study: str, _storage: None = None) -> list[tuple]:
-    """Return number, state and value of every slot in the study."""
+def trials(home: Path, study: str, _storage: None = None) -> list[tuple]:
+    """Return number, state and value of every trial in the study."""
     with closing(sqlite3.connect(home / "optuna.db")) as database:
         return database.execute(
             "SELECT number, state, value FROM trials JOIN studies USING (study_id) "
@@ -54,7 +54,7 @@ def slots(home: Path, study: str, _storage: None = None) -> list[tuple]:
         ).fetchall()
 
 
-def shared_slots(home: Path, study: str, storage: str) -> list[tuple]:
+def shared_trials(home: Path, study: str, storage: str) -> list[tuple]:
     """Return the same of a study that hosts share."""
     trials = read_study(Home.resolve(home, storage).studies, study)
     return [(trial.number, trial.state.name, trial.value) for trial in trials]
@@ -82,7 +82,7 @@ def strays(home: Path) -> list[str]:
     return sorted({*hidden, *temporary, *(p.name for p in home.iterdir() if p.name not in known)})
 
 
-def _slot(row: tuple) -> tuple:
+def _trial(row: tuple) -> tuple:
     number, state, reason, *_, value = row
     stored = "PRUNED" if reason == "diverged" else "FAIL" if state == "FAILED" else state
     return number, stored, value

@@ -254,10 +254,10 @@ def test_a_duration_is_written_as_for_the_command(run_toy):
 def test_a_sweep_says_what_it_is(finished_toy, run_toy):
     sweep = finished_toy(trials=6)
     best = sweep.best()
-    said = f"6 COMPLETE; best observed trial {best.slot}, score {best.value:.4f}"
+    said = f"6 COMPLETE; best observed trial {best.trial}, score {best.value:.4f}"
     assert repr(sweep) == f"<Sweep 'toy': {said}; {sweep.home.path}>"
     assert (
-        f"<td>best observed trial {best.slot}, score {best.value:.4f}</td>" in sweep._repr_html_()
+        f"<td>best observed trial {best.trial}, score {best.value:.4f}</td>" in sweep._repr_html_()
     )
     (sweep.home.store(sweep.info.id).folder / "retry-1.json").write_bytes(b"damaged")
     assert "cannot be read" in repr(sweep)
@@ -300,7 +300,7 @@ def test_trials_are_compared_by_name_or_as_objects(finished_toy, tmp_path):
     assert compared.differences == {"toy:1": None}  # it does not classify
     assert compared.report(tmp_path / "page.html").read_text().count("toy:0 against toy:1")
     objects = sweeps.compare(sweep.trial(0), sweep)
-    assert objects.labels == ("toy:0", f"toy:{sweep.best().slot}")
+    assert objects.labels == ("toy:0", f"toy:{sweep.best().trial}")
     assert repr(compared) == "Comparison(labels=('toy:0', 'toy:1'))"
     with pytest.raises(UsageError, match="give 2 to 5 sweeps or trials, received 1"):
         sweeps.compare(sweep)

@@ -84,7 +84,7 @@ class ToyExperiment:
         # A fifth of the longest duration to all of it, by seed.
         share = 0.2 + 0.8 * np.random.default_rng(spec.seed + 1).random()
         pause = share * float(config.get("longest_seconds") or 0.0) / epochs
-        if config.get("mode") == "quick_first" and spec.slot == 0:
+        if config.get("mode") == "quick_first" and spec.trial == 0:
             pause = 0.0
         values: list[float] = []
         for epoch in range(epochs):

@@ -96,7 +96,7 @@ class Recorded:
             found = self._sweep(sweep)
             rows = [row for row in found.rows() if row.epochs and row.state != "WAITING"]
             sign = 1.0 if found.info.direction == "minimize" else -1.0
-            rows.sort(key=lambda r: (r.objective is None, sign * (r.objective or 0), r.slot))
+            rows.sort(key=lambda r: (r.objective is None, sign * (r.objective or 0), r.trial))
             folder = self._home.store(found.info.id).folder
             kept = {int(path.stem.partition("-")[0]) for path in folder.glob("*.weights")}
             champion = self._champion(found)
@@ -108,8 +108,8 @@ class Recorded:
             choices.append(TrialChoice(CHAMPION, label, answers=True))
         for row in rows:
             worth = row.reason if row.objective is None else f"{row.objective:.4f}"
-            label = f"trial {row.slot} · {worth}"
-            choices.append(TrialChoice(str(row.slot), label, answers=row.slot in kept))
+            label = f"trial {row.trial} · {worth}"
+            choices.append(TrialChoice(str(row.trial), label, answers=row.trial in kept))
         return choices
 
     def shown(self, sweep: str, key: str) -> ShownTrial:
@@ -155,7 +155,7 @@ class Recorded:
             trial = sweep.champion()
         except ValueError:
             return None
-        return str(trial.params.get("finalist", f"trial {trial.slot}")), trial
+        return str(trial.params.get("finalist", f"trial {trial.trial}")), trial
 
     def _trial(self, sweep: Sweep, key: str) -> tuple[Trial, str]:
         if key != CHAMPION:

@@ -98,7 +98,7 @@ class DaskExecutor:
                 self._preload,
                 key=f"{self._topic}-{spec.key}",
                 pure=False,
-                priority=-spec.slot,  # in the order of the slots, also when one is run again
+                priority=-spec.trial,  # in the order of the trials, also when one is run again
                 resources=dict(self._cluster.resources) or None,
             )
         except Exception as error:  # such as: its client has noticed before we have

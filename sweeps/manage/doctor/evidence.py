@@ -64,9 +64,9 @@ class Evidence:
     """One sweep as records, study and MLflow have it.
 
     Attributes:
-        records: Every whole record, ordered by slot and attempt, without its arrays.
+        records: Every whole record, ordered by trial and attempt, without its arrays.
         damaged: A line for each record that is not whole.
-        trials: The slots of its study; None if there is no study.
+        trials: The trials of its study; None if there is no study.
         runs: Its runs in MLflow, deleted ones included.
         champion: What the alias of its registered model points to, None if there is none.
         away: Why MLflow could not be read, None if it was.
@@ -102,8 +102,8 @@ class Evidence:
 
     @cached_property
     def final(self) -> Mapping[int, Record]:
-        """The record that decides each slot that has an outcome."""
-        return {record.spec.slot: record for record in self.records if record.ends_slot}
+        """The record that decides each trial that has an outcome."""
+        return {record.spec.trial: record for record in self.records if record.ends_trial}
 
 
 def gather(home: Home, info: SweepInfo, tracking_uri: str) -> Evidence:

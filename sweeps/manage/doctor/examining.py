@@ -70,11 +70,11 @@ def _compared(evidence: Evidence) -> Diagnosis:
     problems = [*leftovers.check(evidence), *side_files.check(evidence), *study.check(evidence)]
     if not evidence.store.is_archived:  # its runs are hidden
         problems += [*runs.check(evidence), *champion.check(evidence)]
-    slots = study.unfinished(evidence)
-    names = ", ".join(str(slot) for slot in slots[:10]) + (", ..." if len(slots) > 10 else "")
-    count = "1 trial has" if len(slots) == 1 else f"{len(slots)} trials have"
+    trials = study.unfinished(evidence)
+    names = ", ".join(str(trial) for trial in trials[:10]) + (", ..." if len(trials) > 10 else "")
+    count = "1 trial has" if len(trials) == 1 else f"{len(trials)} trials have"
     note = f"{count} no outcome yet ({names}); `sweeps run` goes on with the sweep"
-    notes = [note] if slots else []
+    notes = [note] if trials else []
     return Diagnosis(info.name, problems, [*notes, *_edited(evidence), *_reproducible(info)])
 
 
@@ -82,7 +82,7 @@ def _edited(evidence: Evidence) -> Iterator[str]:
     for record in list(evidence.final.values())[-1:]:
         if names := edited_files(evidence.store, evidence.info, record):
             yield (
-                f"its code was edited since trial {record.spec.slot} was trained "
+                f"its code was edited since trial {record.spec.trial} was trained "
                 f"({', '.join(names)}): it neither goes on nor builds on its trials with it"
             )
 

@@ -20,11 +20,11 @@ def check(evidence: Evidence) -> Iterator[Problem]:
     """Yield what lies in the folder of a sweep that nobody runs, and belongs to nothing."""
     for what in evidence.damaged:
         yield Problem("records", what, Repair.CLEAN)
-    ends = Counter(record.spec.slot for record in evidence.records if record.ends_slot)
-    for slot, count in ends.items():
+    ends = Counter(record.spec.trial for record in evidence.records if record.ends_trial)
+    for trial, count in ends.items():
         if count > 1:
-            newest = evidence.final[slot].spec.key
-            what = f"{count} records end trial {slot}; the newest, {newest}, counts"
+            newest = evidence.final[trial].spec.key
+            what = f"{count} records end trial {trial}; the newest, {newest}, counts"
             yield Problem("records", what, Repair.BY_HAND)
     for path in damaged_weights(evidence):
         what = f"{path} is damaged, its checksum does not fit its record"

@@ -29,7 +29,7 @@ _COMPARED_TAGS = (
     "why",
     "retried",
     *(f"confusion_{rank}" for rank in range(1, WORST + 1)),
-    "slot",
+    "trial",
     "attempt",
     "origin",
     "seed",

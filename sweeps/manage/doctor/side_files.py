@@ -67,10 +67,10 @@ def write_anew(
     proposals = {
         t.number: proposal_of_trial(t) for t in read_study(home.studies, info.study_name) or ()
     }
-    proposals |= {record.spec.slot: proposal_of_record(record) for record in records}
+    proposals |= {record.spec.trial: proposal_of_record(record) for record in records}
     tried: dict[int, Enqueued] = {
-        slot: (proposal.params, proposal.origin)
-        for slot, proposal in proposals.items()
+        trial: (proposal.params, proposal.origin)
+        for trial, proposal in proposals.items()
         if proposal.origin.partition(",")[0] == ENQUEUED
     }
     for path in lost:

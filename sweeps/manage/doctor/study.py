@@ -1,4 +1,4 @@
-"""Study against records: slots, states, values, parameters."""
+"""Study against records: trials, states, values, parameters."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def check(evidence: Evidence) -> Iterator[Problem]:
     """Yield what the study says that the records do not, and what it does not say."""
     if evidence.trials is None:
         if evidence.records:
-            repair = Repair.RUN if evidence.info.first_slot else Repair.STUDY
+            repair = Repair.RUN if evidence.info.first_trial else Repair.STUDY
             yield _problem(f"optuna.db has no study {evidence.info.study_name!r}", repair)
         return
     known, info = {trial.number: trial for trial in evidence.trials}, evidence.info
-    recorded = {record.spec.slot for record in evidence.records}
+    recorded = {record.spec.trial for record in evidence.records}
     reach = next(number for number in count() if number not in recorded | known.keys())
     for number in sorted(recorded - known.keys()):
-        # A slot behind one that nobody knows can only be stored once that is proposed again.
-        repair = Repair.STUDY if reach > number >= info.first_slot else Repair.RUN
+        # A trial behind one that nobody knows can only be stored once that is proposed again.
+        repair = Repair.STUDY if reach > number >= info.first_trial else Repair.RUN
         yield _problem(f"trial {number} is recorded, and the study does not have it", repair)
     for number, trial in known.items():
         # An extended sweep holds earlier trials as they lie in its new space.
-        if number >= info.first_slot:
+        if number >= info.first_trial:
             # Of a trial that is to be run again the study may say still that it failed.
             is_retried = number in evidence.retried and trial.state == TrialState.FAIL
             record = evidence.final.get(number)
@@ -37,8 +37,8 @@ def check(evidence: Evidence) -> Iterator[Problem]:
 
 
 def unfinished(evidence: Evidence) -> list[int]:
-    """Return the slots without an outcome, which the next `sweeps run` finishes."""
-    recorded = {record.spec.slot for record in evidence.records}
+    """Return the trials without an outcome, which the next `sweeps run` finishes."""
+    recorded = {record.spec.trial for record in evidence.records}
     stored = {t.number for t in evidence.trials or () if t.state == TrialState.RUNNING}
     return sorted((recorded | stored) - evidence.final.keys())
 

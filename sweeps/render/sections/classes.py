@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sweeps.analysis.data import SweepData, logits
 from sweeps.analysis.paired_differences import wilson
-from sweeps.analysis.rows import SlotRow
+from sweeps.analysis.rows import TrialRow
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names, worst_confusions
 from sweeps.render.charts.chart import Axis, Chart, Heatmap, Points, Role
@@ -26,21 +26,21 @@ Counts = NDArray[np.int64]
 
 def confusion_section(data: SweepData) -> Section | None:
     """Return the matrices of the best trials and recalls; None if they do not classify."""
-    shown = [(row, data.full(row.slot)) for row in data.leaders[:_BEST]]
+    shown = [(row, data.full(row.trial)) for row in data.leaders[:_BEST]]
     found = [(row, record, c) for row, record in shown if (c := best_confusion(record)) is not None]
     if not found or len(found[0][2]) > _MOST_CLASSES:
         return None
     names = class_names(found[0][1], len(found[0][2]))
     charts = [
         confusion_chart(
-            f"confusion-{row.slot}",
+            f"confusion-{row.trial}",
             _title(data, place, row),
             counts,
             names,
         )
         for place, (row, _, counts) in enumerate(found, 1)
     ]
-    first = f"trial {found[0][0].slot}"
+    first = f"trial {found[0][0].trial}"
     compared = [(first if data.info.has_front else f"best, {first}", found[0][2])]
     reference = data.summary.reference
     base = _baseline(data, found[0][1])
@@ -57,19 +57,19 @@ def confusion_section(data: SweepData) -> Section | None:
     return Section("confusion", "Confusion matrices", blocks)
 
 
-def _title(data: SweepData, place: int, row: SlotRow) -> str:
+def _title(data: SweepData, place: int, row: TrialRow) -> str:
     if not data.info.has_front:
-        return f"#{place}, trial {row.slot}: {format_metric(row.objective or 0.0)}"
+        return f"#{place}, trial {row.trial}: {format_metric(row.objective or 0.0)}"
     values = zip(data.info.objectives, row.values(data.info.objectives) or (), strict=True)
     worth = ", ".join(f"{one.metric} {format_metric(value)}" for one, value in values)
-    return f"On the front, trial {row.slot}: {worth}"
+    return f"On the front, trial {row.trial}: {worth}"
 
 
 def _baseline(data: SweepData, best: Record) -> Counts | None:
     reference = data.summary.reference
-    if reference is None or reference.slot == best.spec.slot:
+    if reference is None or reference.trial == best.spec.trial:
         return None
-    return best_confusion(data.full(reference.slot))
+    return best_confusion(data.full(reference.trial))
 
 
 def confusion_chart(name: str, title: str, counts: Counts, names: Sequence[str]) -> Chart:
@@ -146,9 +146,9 @@ def mistakes_section(data: SweepData) -> Section | None:
     """Return the gallery; None without logits, or where the samples cannot be had."""
     if data.samples is None or not data.ranking:
         return None
-    best = data.full(data.leaders[0].slot)
+    best = data.full(data.leaders[0].trial)
     has_front = data.info.has_front
-    whose = f"trial {best.spec.slot}" if has_front else f"the best trial, trial {best.spec.slot}"
+    whose = f"trial {best.spec.trial}" if has_front else f"the best trial, trial {best.spec.trial}"
     kind = "trials on the front" if has_front else "best trials"
     scores, labels = logits(best), data.samples.labels
     if scores is None or len(scores) != len(labels):
@@ -185,7 +185,7 @@ def _wrong_in(data: SweepData) -> tuple[np.ndarray, int]:
     labels = data.samples.labels
     counts, asked = np.zeros(len(labels), int), 0
     for row in data.leaders[:_COMMITTEE]:
-        scores = logits(data.full(row.slot))
+        scores = logits(data.full(row.trial))
         if scores is not None and len(scores) == len(labels):
             counts += scores.argmax(axis=1) != labels
             asked += 1

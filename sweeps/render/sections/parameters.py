@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution
 from sweeps.analysis.classes import domain_of
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.importance import RELIABLE_FROM, Importance
-from sweeps.analysis.rows import SlotRow
+from sweeps.analysis.rows import TrialRow
 from sweeps.render.charts.chart import Axis, Bars, Chart, Dimension, Parallel, Points
 from sweeps.render.section import Block, Section, Text
 from sweeps.render.sections.trials import trial_text
@@ -107,7 +107,7 @@ def _parallel(data: SweepData, names: Sequence[str]) -> Chart:
     return Chart("parallel", "All parameters together", marks, size="wide", note=note)
 
 
-def _dimension(data: SweepData, name: str, rows: Sequence[SlotRow]) -> Dimension:
+def _dimension(data: SweepData, name: str, rows: Sequence[TrialRow]) -> Dimension:
     values = [row.params.get(name) for row in rows]
     if _is_numeric(data, name):
         numbers = [None if value is None else float(value) for value in values]
@@ -119,12 +119,12 @@ def _dimension(data: SweepData, name: str, rows: Sequence[SlotRow]) -> Dimension
 def _slice(data: SweepData, name: str) -> Chart:
     rows = [row for row in data.ranking if name in row.params]
     metric = data.summary.metric
-    slots = [row.slot for row in rows]
+    trials = [row.trial for row in rows]
     heights = [row.objective for row in rows]
     is_numeric = _is_numeric(data, name)
     x = [row.params[name] if is_numeric else format_value(row.params[name]) for row in rows]
     texts = [trial_text(row) for row in rows]
-    mark = Points("", x, heights, "trial", texts, values=slots, values_title="trial")
+    mark = Points("", x, heights, "trial", texts, values=trials, values_title="trial")
     labels = None if is_numeric else _choices(data, name)
     is_tiny = is_numeric and min(float(value) for value in x if value is not None) < 1e-3
     axis = Axis(name, log=is_numeric and _is_log(data, name), labels=labels, is_tiny=is_tiny)

@@ -74,10 +74,10 @@ def _edits(data: SweepData) -> list[Block]:
     first_of: dict[str, str] = {}  # the same code, as it is called first
     for record in data.records:
         digest: str | None = record.environment.get("code")
-        if record.ends_slot and digest is not None:
+        if record.ends_trial and digest is not None:
             if digest not in first_of:
                 first_of |= dict.fromkeys(history.same_as(digest), digest)
-            trained.setdefault(first_of[digest], []).append(record.spec.slot)
+            trained.setdefault(first_of[digest], []).append(record.spec.trial)
     if len(trained) < 2:
         return []
     said = "; ".join(f"{spans(numbers)} by {digest:.12}" for digest, numbers in trained.items())

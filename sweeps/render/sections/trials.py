@@ -7,7 +7,7 @@ from typing import Final
 
 from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.rows import SlotRow
+from sweeps.analysis.rows import TrialRow
 from sweeps.records import Record
 from sweeps.render.charts.chart import COMPARED, Axis, Bars, Chart, Line, Mark, Number, Points, Role
 from sweeps.render.section import Block, Section, Table, Text
@@ -21,7 +21,7 @@ def history_section(data: SweepData) -> Section | None:
     """Return the section with the optimisation history; None without a complete trial."""
     if all(row.objective is None for row in data.rows):
         return None
-    front = {row.slot for row in data.summary.front} if data.info.has_front else set()
+    front = {row.trial for row in data.summary.front} if data.info.has_front else set()
     charts = [_chart(view, front) for view in data.by_objective]
     return Section("history", "Optimisation history", charts)
 
@@ -34,18 +34,18 @@ def _chart(data: SweepData, front: set[int]) -> Chart:
     marks: list[Mark] = [] if front else [_best_so_far(data, complete)]
     for row in data.summary.baselines:
         if row.objective is not None:
-            x = [0, max(r.slot for r in data.rows)]
+            x = [0, max(r.trial for r in data.rows)]
             marks.append(
                 Line(f"baseline {row.baseline}", x, [row.objective] * 2, "baseline", dashed=True)
             )
-    others = [row for row in complete if row.baseline is None and row.slot not in front]
+    others = [row for row in complete if row.baseline is None and row.trial not in front]
     marks.append(_points("complete", others, "trial"))
-    baselines = [row for row in complete if row.baseline and row.slot not in front]
+    baselines = [row for row in complete if row.baseline and row.trial not in front]
     marks.append(_points("baseline trials", baselines, "baseline"))
     for state, role in (("PRUNED", "pruned"), ("FAILED", "failed")):
         rows = [row for row in data.rows if row.state == state]
         marks.append(_points(state.lower(), rows, role, floor))
-    marks.append(_points("on the front", [r for r in complete if r.slot in front], "best"))
+    marks.append(_points("on the front", [r for r in complete if r.trial in front], "best"))
     shown = [mark for mark in marks if not isinstance(mark, Points) or mark.x]
     name = data.summary.metric
     note = "A dot a trial; those without a value, pruned or failed, lie at the bottom."
@@ -61,28 +61,28 @@ def _chart(data: SweepData, front: set[int]) -> Chart:
     )
 
 
-def _best_so_far(data: SweepData, complete: list[SlotRow]) -> Line:
+def _best_so_far(data: SweepData, complete: list[TrialRow]) -> Line:
     choose = max if data.is_higher_better else min
     best: list[float] = []
     for row in complete:
         assert row.objective is not None
         best.append(choose(best[-1], row.objective) if best else row.objective)
-    slots = [row.slot for row in complete]
-    last = max(row.slot for row in data.rows)
-    return Line("best so far", [*slots, last], [*best, best[-1]], "best", steps=True)
+    trials = [row.trial for row in complete]
+    last = max(row.trial for row in data.rows)
+    return Line("best so far", [*trials, last], [*best, best[-1]], "best", steps=True)
 
 
-def _points(name: str, rows: list[SlotRow], role: str, floor: float | None = None) -> Points:
+def _points(name: str, rows: list[TrialRow], role: str, floor: float | None = None) -> Points:
     heights = [row.objective if row.objective is not None else floor for row in rows]
-    return Points(name, [row.slot for row in rows], heights, role, [trial_text(r) for r in rows])  # type: ignore[arg-type]
+    return Points(name, [row.trial for row in rows], heights, role, [trial_text(r) for r in rows])  # type: ignore[arg-type]
 
 
-def trial_text(row: SlotRow) -> str:
+def trial_text(row: TrialRow) -> str:
     """Return what pointing at a trial says."""
     value = row.reason if row.objective is None else format_metric(row.objective)
     params = format_params(row.params, separator="<br>")
     baseline = f" ({row.origin})" if row.baseline else ""
-    return f"<b>trial {row.slot}</b>{baseline}: {value}<br>{params}"
+    return f"<b>trial {row.trial}</b>{baseline}: {value}<br>{params}"
 
 
 # Learning curves of all trials, by how they ended.
@@ -109,11 +109,11 @@ def curves_section(data: SweepData) -> Section | None:
 
 
 def _fan(data: SweepData, metric: str) -> Chart:
-    states = {row.slot: row.state for row in data.rows}
+    states = {row.trial: row.state for row in data.rows}
     marks: list[Mark] = []
     stops: list[Mark] = []
     for state, name, role in _GROUPS:
-        records = [r for slot, r in data.finals.items() if states[slot] == state]
+        records = [r for trial, r in data.finals.items() if states[trial] == state]
         curves = [r for r in records if r.result and r.result.history.get(metric)]
         if curves:
             marks.append(_lines(name, curves, metric, role))
@@ -126,8 +126,8 @@ def _fan(data: SweepData, metric: str) -> Chart:
         if row is not None:
             label = f"baseline {row.baseline}"
             if role == "best":
-                label = f"{word}, trial {row.slot}"
-            marks += _one(data.finals[row.slot], metric, label, role)
+                label = f"{word}, trial {row.trial}"
+            marks += _one(data.finals[row.trial], metric, label, role)
     note = (
         "A line a trial, a dot where it stopped. On the thick ones a diamond marks an epoch that "
         "began with a lower learning rate."
@@ -145,7 +145,7 @@ def _lines(name: str, records: Iterable[Record], metric: str, role: Role) -> Lin
         values = _curve_values(record, metric)
         x += [*range(1, len(values) + 1), None]
         y += [*values, None]
-        texts += [f"trial {record.spec.slot}, epoch {e}" for e in range(1, len(values) + 1)] + [""]
+        texts += [f"trial {record.spec.trial}, epoch {e}" for e in range(1, len(values) + 1)] + [""]
     return Line(name, x, y, role, texts, faint=True)
 
 
@@ -156,7 +156,7 @@ def _ends(records: Iterable[Record], metric: str, role: Role) -> Points:
         [len(values) for _, values in chosen],
         [values[-1] for _, values in chosen],
         role,
-        [f"trial {r.spec.slot}: {r.reason} after {len(values)} epochs" for r, values in chosen],
+        [f"trial {r.spec.trial}: {r.reason} after {len(values)} epochs" for r, values in chosen],
     )
 
 
@@ -176,9 +176,9 @@ def _one(record: Record, metric: str, label: str, role: Role) -> list[Mark]:
 def _rates(data: SweepData) -> Chart:
     marks: list[Mark] = []
     for row, role in zip(data.leaders, COMPARED, strict=False):
-        values = _curve_values(data.finals[row.slot], _RATE)
+        values = _curve_values(data.finals[row.trial], _RATE)
         epochs = list(range(1, len(values) + 1))
-        marks.append(Line(f"trial {row.slot}", epochs, values, role, steps=True))
+        marks.append(Line(f"trial {row.trial}", epochs, values, role, steps=True))
     axes = Axis("epoch", whole=True), Axis(_RATE, log=True, is_tiny=True)
     which = "trials on the front" if data.info.has_front else "the best five"
     return Chart("learning-rates", f"Learning rate of {which}", marks, *axes, size="wide")
@@ -222,7 +222,7 @@ def trouble_section(data: SweepData) -> Section:
         ]
         blocks.append(Chart("failures", "Failed trials by reason", marks, axis))
         rows = [
-            [str(r.slot), r.reason, first_line(r.error or ""), format_params(r.params)]
+            [str(r.trial), r.reason, first_line(r.error or ""), format_params(r.params)]
             for r in data.rows
             if r.state == "FAILED"
         ]
@@ -250,13 +250,13 @@ def trials_section(data: SweepData) -> Section | None:
     if not data.rows:
         return None
     metrics = [objective.metric for objective in data.info.objectives]
-    place = {row.slot: str(number) for number, row in enumerate(data.ranking, 1)}
+    place = {row.trial: str(number) for number, row in enumerate(data.ranking, 1)}
     if data.info.has_front:
-        place = dict.fromkeys((row.slot for row in data.summary.front), "on the front")
+        place = dict.fromkeys((row.trial for row in data.summary.front), "on the front")
     cells = [
         [
-            str(row.slot),
-            place.get(row.slot, ""),
+            str(row.trial),
+            place.get(row.trial, ""),
             row.state,
             *_values(row, data.info.objectives),
             *(format_value(row.params[n]) if n in row.params else "" for n in data.varied),
@@ -278,11 +278,11 @@ def trials_section(data: SweepData) -> Section | None:
         "why",
         "origin",
     ]
-    anchors = [f"trial-{row.slot}" for row in data.rows]
+    anchors = [f"trial-{row.trial}" for row in data.rows]
     return Section("trials", "All trials", [Table(columns, cells, anchors, is_searchable=True)])
 
 
-def _values(row: SlotRow, objectives: Sequence[Objective]) -> list[str]:
+def _values(row: TrialRow, objectives: Sequence[Objective]) -> list[str]:
     values = row.values(objectives)
     return [""] * len(objectives) if values is None else [format_metric(value) for value in values]
 

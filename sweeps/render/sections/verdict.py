@@ -15,7 +15,7 @@ from sweeps.analysis.edges import edges, narrowed
 from sweeps.analysis.front import OnFront, axis_of, ends_of, standings, worth
 from sweeps.analysis.importance import Importance
 from sweeps.analysis.paired_differences import Difference, leader_against
-from sweeps.analysis.rows import SlotRow
+from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import NOT_CONFIRMED
 from sweeps.records import Telling
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
@@ -71,7 +71,7 @@ def _front_facts(data: SweepData, front: Sequence[OnFront]) -> list[Fact]:
         )
         word = "highest" if objective.direction == "maximize" else "lowest"
         value = format_metric(end.values[place])
-        facts.append(Fact(f"{word} {objective.metric}", value, f"trial {end.row.slot}: {others}"))
+        facts.append(Fact(f"{word} {objective.metric}", value, f"trial {end.row.trial}: {others}"))
     seconds = format_seconds(data.seconds)
     return [*facts, Fact("trials", str(data.summary.done), f"in {seconds}")]
 
@@ -80,8 +80,8 @@ def _chart(data: SweepData, front: Sequence[OnFront], along: int, other: int) ->
     """Return all complete trials by two of the objectives, the front marked."""
     objectives = data.info.objectives
     first, second = objectives[along], objectives[other]
-    slots = {trial.row.slot for trial in front}
-    behind = [row for row in data.ranking if row.slot not in slots]
+    trials = {trial.row.trial for trial in front}
+    behind = [row for row in data.ranking if row.trial not in trials]
     sampled, places = [row for row in behind if row.baseline is None], (other, along)
     marks: list[Mark] = [
         _points(data, "behind the front", sampled, places, "trial"),
@@ -116,7 +116,7 @@ def _chart(data: SweepData, front: Sequence[OnFront], along: int, other: int) ->
 
 
 def _points(
-    data: SweepData, name: str, rows: Sequence[SlotRow], places: tuple[int, int], role: Role
+    data: SweepData, name: str, rows: Sequence[TrialRow], places: tuple[int, int], role: Role
 ) -> Points:
     objectives, (other, along) = data.info.objectives, places
     values = [row.values(objectives) or () for row in rows]
@@ -136,10 +136,10 @@ def _points(
     )
 
 
-def _text(row: SlotRow, value: str) -> str:
+def _text(row: TrialRow, value: str) -> str:
     origin = f" ({row.origin})" if row.baseline else ""
     params = format_params(row.params, separator="<br>")
-    return f"<b>trial {row.slot}</b>{origin}: {value}<br>{params}"
+    return f"<b>trial {row.trial}</b>{origin}: {value}<br>{params}"
 
 
 def _stairs(front: Sequence[OnFront], along: int, second: Objective) -> Line:
@@ -175,7 +175,7 @@ def _table(data: SweepData, front: Sequence[OnFront]) -> Table:
     has_baseline = any(trial.row.baseline for trial in front)
     rows = []
     for trial in front:
-        cells = [str(trial.row.slot)]
+        cells = [str(trial.row.trial)]
         for value, interval, has in zip(trial.values, trial.intervals, has_interval, strict=True):
             cells.append(format_metric(value))
             cells += [ends_of(interval) if interval else ""] if has else []
@@ -220,13 +220,15 @@ def _reading(data: SweepData, front: Sequence[OnFront]) -> str:
 
 def _next_steps(data: SweepData, front: Sequence[OnFront]) -> Code:
     name = shlex.quote(data.info.name)
-    slots = [trial.row.slot for trial in front]
+    trials = [trial.row.trial for trial in front]
     commands = [f"sweeps ui {name}   # the runs in MLflow, with a chart of the objectives"]
-    if exported := data.exported(slots[0]):
-        first = f"sweeps export {name} model --trial {slots[0]}   # one of them: {exported}"
+    if exported := data.exported(trials[0]):
+        first = f"sweeps export {name} model --trial {trials[0]}   # one of them: {exported}"
         commands.insert(0, first)
-    if len(slots) > 1:
-        first = f"sweeps compare {name}:{slots[0]} {name}:{slots[1]}   # what two of them differ in"
+    if len(trials) > 1:
+        first = (
+            f"sweeps compare {name}:{trials[0]} {name}:{trials[1]}   # what two of them differ in"
+        )
         commands.insert(0, first)
     return Code("\n".join(commands), "What to do next")
 
@@ -255,7 +257,7 @@ def verdict_section(data: SweepData, important: Sequence[Importance]) -> Section
     if best is None:
         blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
         return Section("verdict", "Verdict", blocks)
-    compared = leader_against(data, [row.slot for row in data.ranking[1 : 1 + _RUNNERS_UP]])
+    compared = leader_against(data, [row.trial for row in data.ranking[1 : 1 + _RUNNERS_UP]])
     blocks.append(Facts(_facts(data, compared)))
     blocks.append(
         Table(
@@ -274,10 +276,10 @@ def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
     assert best is not None
     assert best.objective is not None
     facts = [
-        Fact(summary.metric, format_metric(best.objective), f"trial {best.slot}, {NOT_CONFIRMED}")
+        Fact(summary.metric, format_metric(best.objective), f"trial {best.trial}, {NOT_CONFIRMED}")
     ]
     reference = summary.reference
-    if reference is not None and reference.slot != best.slot:
+    if reference is not None and reference.trial != best.trial:
         gain = difference_to(summary.metric, best, reference)
         facts.append(Fact(f"against {reference.baseline}", gain, "the best baseline"))
     if compared:
@@ -296,16 +298,16 @@ def _certainty(data: SweepData, compared: dict[int, Difference]) -> list[Block]:
     if not compared:
         text = "Each trial was trained once: how much of its lead is luck is not known."
         return [Text(text, "note")]
-    place = {row.slot: number for number, row in enumerate(data.ranking, 1)}
-    metric, rows = data.summary.metric, {row.slot: row for row in data.rows}
+    place = {row.trial: number for number, row in enumerate(data.ranking, 1)}
+    metric, rows = data.summary.metric, {row.trial: row for row in data.rows}
     cells = []
-    for slot, difference in compared.items():
-        objective = rows[slot].objective
+    for trial, difference in compared.items():
+        objective = rows[trial].objective
         assert objective is not None
         cells.append(
             [
-                f"#{place[slot]}",
-                str(slot),
+                f"#{place[trial]}",
+                str(trial),
                 format_metric(objective),
                 f"{100 * difference.difference:+.1f} points",
                 f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}",
@@ -337,7 +339,7 @@ def _next(data: SweepData, important: Sequence[Importance]) -> list[Block]:
         commands.append(
             f"sweeps enqueue {name}-narrow --from {name} --top 5   # which are tried first"
         )
-    if exported := data.exported(data.ranking[0].slot):
+    if exported := data.exported(data.ranking[0].trial):
         commands.append(f"sweeps export {name} model   # the best: {exported}")
     commands.append(f"sweeps ui {name}   # its runs in MLflow")
     return [*blocks, Code("\n".join(commands), "What to do next")]

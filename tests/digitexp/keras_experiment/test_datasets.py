@@ -15,7 +15,7 @@ from sweeps.experiments.loading import load_experiment
 from sweeps.runner.replaying import replay
 from tests.digitexp.keras_experiment.own import build_cnn, images, seeded, shuffled
 
-SPEC = TrialSpec("s", slot=3, attempt=1, seed=7, config={"epochs": 2, "filters": 2})
+SPEC = TrialSpec("s", trial=3, attempt=1, seed=7, config={"epochs": 2, "filters": 2})
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
@@ -35,7 +35,7 @@ def test_a_shuffle_without_a_seed_follows_the_seed_of_the_trial():
 def test_a_trial_depends_on_nothing_that_was_trained_before_it():
     data = seeded.prepare(None, split_seed=0)
     alone = seeded.train(SPEC, data, go_on)
-    seeded.train(replace(SPEC, slot=4, seed=9), data, go_on)
+    seeded.train(replace(SPEC, trial=4, seed=9), data, go_on)
     assert seeded.train(SPEC, data, go_on).history == alone.history
 
 

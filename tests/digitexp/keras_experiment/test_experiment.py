@@ -16,7 +16,7 @@ from sweeps.manage.exporting import export_trial
 from tests.digitexp.keras_experiment import own
 from tests.digitexp.keras_experiment.own import build_cnn, cnn, images, regression, streamed
 
-SPEC = TrialSpec("s", slot=3, attempt=1, seed=7, config={"epochs": 4})
+SPEC = TrialSpec("s", trial=3, attempt=1, seed=7, config={"epochs": 4})
 
 
 def go_on(epoch, metrics):

@@ -27,7 +27,7 @@ from tests.digitexp.keras_experiment.own import (
     several_streamed,
 )
 
-SPEC = TrialSpec("s", slot=3, attempt=1, seed=7, config={"epochs": 3})
+SPEC = TrialSpec("s", trial=3, attempt=1, seed=7, config={"epochs": 3})
 TASK = {"digit": "classification", "half": "regression"}
 PICTURES = {
     "loss_curves.png",

@@ -34,7 +34,7 @@ def test_a_sweep_has_one_of_four_states(records, asked, running, state):
 def test_a_row_has_counts_and_the_best_observed():
     records = [record(0, 0.9), record(1, 0.95), record(2, outcome="failed")]
     (row,) = listing_rows([(sweep_info(), records)])
-    assert (row.done, row.failed, row.best, row.best_slot) == (3, 1, 0.95, 1)
+    assert (row.done, row.failed, row.best, row.best_trial) == (3, 1, 0.95, 1)
     assert json.loads(json.dumps(row.to_dict()))["metric"] == METRIC
 
 

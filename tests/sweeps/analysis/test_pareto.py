@@ -11,7 +11,7 @@ from rich.console import Console
 
 from search_spaces.objectives import Objective
 from sweeps.analysis.listing import listing_rows, render_listing
-from sweeps.analysis.rows import slot_rows
+from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import summarize
 from sweeps.analysis.table import trial_table
 from sweeps.progress.lines import PlainLines
@@ -25,8 +25,8 @@ PARAMETERS = Objective("parameters", "minimize")
 INFO = sweep_info(other_objectives=(PARAMETERS,))
 
 
-def trial(slot, accuracy=None, weights=None, **changes):
-    made = record(slot, accuracy, params={"units": 10 * (slot + 1)}, **changes)
+def trial(trial, accuracy=None, weights=None, **changes):
+    made = record(trial, accuracy, params={"units": 10 * (trial + 1)}, **changes)
     if made.result is None or accuracy is None:
         return made
     metrics = {**made.result.metrics, "parameters": float(weights)}
@@ -82,7 +82,7 @@ def test_a_single_trial_and_none_are_told_as_well():
 
 
 def test_the_table_of_trials_has_a_column_for_each_and_marks_the_front():
-    text = shown(render_trials(slot_rows(RECORDS), INFO.objectives))
+    text = shown(render_trials(trial_rows(RECORDS), INFO.objectives))
     assert {"*1", "*2"} <= {row[0] for row in cells(text) if row}
     assert ["3", "COMPLETE", "0.8000", "9000", "40"] in [row[:5] for row in cells(text)]
     assert ["4", "FAILED", "error", "50"] in [row[:4] for row in cells(text)]
@@ -91,10 +91,12 @@ def test_the_table_of_trials_has_a_column_for_each_and_marks_the_front():
 def test_a_narrow_terminal_keeps_both_objectives_and_two_meanings_of_parameters_apart():
     more = {"learning_rate": 0.001, "regularisation_strength": 0.5}
     records = [
-        dataclasses.replace(r, params={**r.params, **{n: v * r.spec.slot for n, v in more.items()}})
+        dataclasses.replace(
+            r, params={**r.params, **{n: v * r.spec.trial for n, v in more.items()}}
+        )
         for r in RECORDS
     ]
-    text = shown(render_trials(slot_rows(records), INFO.objectives), width=60)
+    text = shown(render_trials(trial_rows(records), INFO.objectives), width=60)
     assert ["*1", "COMPLETE", "0.9300", "13002", "units=20"] in [row[:5] for row in cells(text)]
     assert "0.9100      13002 baseline tutorial:" in text
     assert "configuration" in text
@@ -111,13 +113,13 @@ def test_markdown_lists_the_front_and_what_lies_behind():
 def test_the_summary_as_json_has_a_front_and_no_best():
     document = json.loads(json.dumps(summary().to_dict()))
     assert document["best"] is None
-    assert [row["slot"] for row in document["front"]] == [1, 2]
+    assert [row["trial"] for row in document["front"]] == [1, 2]
     assert document["objectives"][1] == {"metric": "parameters", "direction": "minimize"}
     assert document["status"] == "on the Pareto front, observed, not confirmed"
 
 
 def test_the_flat_table_puts_objectives_first_and_says_who_is_on_the_front():
-    columns, rows = trial_table(slot_rows(RECORDS), objectives=INFO.objectives)
+    columns, rows = trial_table(trial_rows(RECORDS), objectives=INFO.objectives)
     assert columns[7:] == [
         "best_val_accuracy", "parameters", "best_val_loss", "on_front", "seconds", "error",
     ]  # fmt: skip
@@ -126,7 +128,7 @@ def test_the_flat_table_puts_objectives_first_and_says_who_is_on_the_front():
 
 def test_the_list_of_sweeps_counts_the_front():
     (row,) = rows = listing_rows([(INFO, RECORDS)])
-    assert (row.best, row.best_slot, row.front) == (None, None, 2)
+    assert (row.best, row.best_trial, row.front) == (None, None, 2)
     text = shown(render_listing(rows), width=120)
     assert "front of 2" in text
     assert "best_val_accuracy, parameters" in text
@@ -136,7 +138,7 @@ def test_the_progress_tells_the_front_so_far():
     tally = Tally(INFO, 5, RECORDS[:1])
     for ended in RECORDS[1:]:
         tally.finish(ended)
-    assert [row.slot for row in tally.front] == [1, 2]
+    assert [row.trial for row in tally.front] == [1, 2]
     assert tally.best is None
     text = shown(draw(tally, ended=False), width=80)
     assert ":".join(text.splitlines()[1:3]).replace("  ", " ") == LINE

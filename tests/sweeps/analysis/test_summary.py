@@ -21,7 +21,7 @@ def summary_of(records=RECORDS, **changes):
     return summarize(sweep_info(), records, **values)
 
 
-def test_slots_are_counted_by_state():
+def test_trials_are_counted_by_state():
     summary = summary_of()
     assert summary.counts == {"COMPLETE": 2, "PRUNED": 1, "FAILED": 3, "WAITING": 1}
     assert (summary.done, summary.asked) == (6, 10)
@@ -37,7 +37,7 @@ def test_the_best_trial_is_compared_with_the_best_complete_baseline():
     summary = summary_of([*RECORDS, record(7, 0.92, origin="baseline deep")])
     assert summary.best is not None
     assert summary.reference is not None
-    assert (summary.best.slot, summary.reference.slot) == (2, 7)
+    assert (summary.best.trial, summary.reference.trial) == (2, 7)
     assert [row.baseline for row in summary.baselines] == ["tutorial", "wide", "deep"]
 
 
@@ -54,7 +54,7 @@ def test_the_dictionary_is_json_and_says_that_nothing_is_confirmed():
     )
     assert values["status"] == "best observed, not confirmed"
     assert values["best"]["params"] == {"learning_rate": 0.001, "units_1": 25}
-    assert [row["slot"] for row in values["baselines"]] == [0, 1]
+    assert [row["trial"] for row in values["baselines"]] == [0, 1]
     assert (values["done"], values["tracking_pending"]) == (6, 2)
     assert (values["stopped_by"], values["time_split"]) == ("timeout", {"training": 9.0})
 

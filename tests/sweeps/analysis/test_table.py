@@ -4,7 +4,7 @@ import io
 import pytest
 
 from search_spaces.objectives import Objective
-from sweeps.analysis.rows import slot_rows
+from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.table import merge_orders, parameter_names, to_frame, trial_table, write_csv
 from tests.sweeps.render.builders import METRIC, OBJECTIVES, record
 
@@ -29,17 +29,17 @@ def test_branches_stand_in_the_order_of_the_space_whichever_was_tried_first():
         {"model": "svm", "gamma": 0.5, "rate": 1.0},
         {"model": "net", "units_2": 3, "units_1": 4, "rate": 1.0, "own": 1},
     ]
-    rows = slot_rows([record(slot, 0.9, params=params) for slot, params in enumerate(tried)])
+    rows = trial_rows([record(trial, 0.9, params=params) for trial, params in enumerate(tried)])
     expected = ["model", "gamma", "depth", "units_1", "units_2", "rate", "own"]
     assert parameter_names(rows, space) == expected
     assert list(to_frame(rows, space=space).columns)[6:13] == expected
 
 
 def test_columns_are_stable_and_the_objective_comes_first_among_metrics():
-    rows = slot_rows([record(0, 0.9, params=SHALLOW)])
+    rows = trial_rows([record(0, 0.9, params=SHALLOW)])
     columns, cells = trial_table(rows, objectives=OBJECTIVES)
     assert columns == [
-        *("slot", "state", "reason", "attempts", "origin", "seed"),
+        *("trial", "state", "reason", "attempts", "origin", "seed"),
         *("learning_rate", "units_1", "dropout"),
         *(METRIC, "best_val_loss", "seconds", "error"),
     ]
@@ -48,7 +48,7 @@ def test_columns_are_stable_and_the_objective_comes_first_among_metrics():
 
 
 def test_inactive_parameters_and_absent_metrics_are_empty_in_csv():
-    rows = slot_rows(
+    rows = trial_rows(
         [record(0, 0.9, params=SHALLOW), record(1, outcome="failed", error="x", params=DEEP)]
     )
     file = io.StringIO()
@@ -61,13 +61,13 @@ def test_inactive_parameters_and_absent_metrics_are_empty_in_csv():
 def test_csv_keeps_every_digit():
     value = 0.1 + 0.2
     file = io.StringIO()
-    write_csv(slot_rows([record(0, value, params={"x": value})]), file, objectives=OBJECTIVES)
+    write_csv(trial_rows([record(0, value, params={"x": value})]), file, objectives=OBJECTIVES)
     (row,) = csv.DictReader(io.StringIO(file.getvalue()))
     assert float(row["x"]) == value == float(row[METRIC])
 
 
 def test_names_that_collide_are_told_apart():
-    rows = slot_rows(
+    rows = trial_rows(
         [record(0, 0.9, params={"seed": 7, "best_val_loss": 1, "seconds": 2}, metric="seconds")]
     )
     columns, cells = trial_table(rows, objectives=[Objective("seconds", "minimize")])
@@ -82,12 +82,12 @@ def test_a_frame_is_typed_column_by_column():
     params = {"rate": 1, "units": 25, "act": "relu", "norm": True, "size": 16, "clip": None}
     other = {"rate": 0.5, "norm": False, "size": "auto"}
     frame = to_frame(
-        slot_rows([record(0, 0.9, params=params), record(1, outcome="diverged", params=other)]),
+        trial_rows([record(0, 0.9, params=params), record(1, outcome="diverged", params=other)]),
         objectives=OBJECTIVES,
     )
     dtypes = {name: str(dtype) for name, dtype in frame.dtypes.items()}
     assert dtypes == {
-        "slot": "Int64",
+        "trial": "Int64",
         "state": "category",
         "reason": "category",
         "attempts": "Int64",
@@ -112,6 +112,6 @@ def test_a_frame_is_typed_column_by_column():
 
 def test_a_frame_of_no_trials_has_the_fixed_columns():
     frame = to_frame([])
-    fixed = ["slot", "state", "reason", "attempts", "origin", "seed", "seconds", "error"]
+    fixed = ["trial", "state", "reason", "attempts", "origin", "seed", "seconds", "error"]
     assert list(frame) == fixed
     assert len(frame) == 0

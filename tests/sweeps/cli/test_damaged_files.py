@@ -188,7 +188,7 @@ def test_doctor_writes_an_enqueued_point_anew_from_the_trial_that_tried_it(hurt,
     hurt.path("enqueued-0001.trial").unlink()
     assert hurt.call("run").exit_code == 0
     whole = EnqueuedPoints(hurt.store.folder).all()
-    assert [point.slot for point in whole] == [2]
+    assert [point.trial for point in whole] == [2]
     hurt.path(name).write_bytes(b"")
     result = hurt.call("doctor toy --fix")
     assert result.exit_code == 0, result.output

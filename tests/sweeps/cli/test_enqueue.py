@@ -1,6 +1,6 @@
 """Enqueued points.
 
-Queued before, while and after a sweep runs; the table depends on their slots only.
+Queued before, while and after a sweep runs; the table depends on their trials only.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_queued_twice_it_is_tried_once_and_the_baseline_still_is(run_toy, finish
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", pytest.param("qmc", marks=pytest.mark.nightly)])
-def test_with_the_same_enqueued_points_in_the_same_slots_the_table_is_the_same(
+def test_with_the_same_enqueued_points_in_the_same_trials_the_table_is_the_same(
     run_toy, finished_toy, attempt, make_home, sampler
 ):
     finished_toy(trials=3, sampler=sampler)
@@ -85,7 +85,7 @@ def test_with_the_same_enqueued_points_in_the_same_slots_the_table_is_the_same(
 
 
 @pytest.mark.slow
-def test_a_study_that_is_lost_gives_the_enqueued_point_its_slot_again(
+def test_a_study_that_is_lost_gives_the_enqueued_point_its_trial_again(
     run_toy, finished_toy, attempt, make_home
 ):
     finished_toy(trials=2)
@@ -115,7 +115,7 @@ def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path
     assert len(rows) == 12, "it counts as one of them"
     (tried,) = [row for row in rows if row.origin == "enqueued"]
     assert dict(tried.params) == {"x": 0.25, "layers": 0, "kind": "b"}
-    assert (tried.state, tried.slot > 0) == ("COMPLETE", True)
+    assert (tried.state, tried.trial > 0) == ("COMPLETE", True)
     assert_sound(make_home(), table(sweeps.load("toy", make_home())))
 
 
@@ -123,17 +123,17 @@ def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path
 @pytest.mark.parametrize(
     "point",
     [
-        *("enqueued.renamed", "slot.added"),
+        *("enqueued.renamed", "trial.added"),
         *(
             pytest.param(point, marks=pytest.mark.nightly)
             for point in (
                 *(f"enqueued point.{step}" for step in STEPS if step != "renamed"),
-                "slot.begun",
+                "trial.begun",
             )
         ),
     ],
 )
-def test_killed_while_it_takes_its_slot_it_is_tried_once(
+def test_killed_while_it_takes_its_trial_it_is_tried_once(
     make_home, migrated_database, tmp_path, finished_toy, attempt, point
 ):
     space = tmp_path / "toy.yaml"
@@ -158,7 +158,7 @@ def test_the_best_of_another_sweep_come_first(run_toy, attempt):
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert [line for line in lines if line.startswith("trial")] == [
-        f"trial {row.slot} of 'source' does not lie in the space: "
+        f"trial {row.trial} of 'source' does not lie in the space: "
         f"x: received {row.params['x']}, outside 0.6..0.9"
         for row in best[:4]
         if row not in here
@@ -168,7 +168,7 @@ def test_the_best_of_another_sweep_come_first(run_toy, attempt):
         for row in here
     ]
     rows = run_toy(trials=4, **options).rows()
-    tried = [f"enqueued, source trial {row.slot}" for row in here]
+    tried = [f"enqueued, source trial {row.trial}" for row in here]
     assert [row.origin for row in rows] == ["sampled", *tried, "sampled"]
     assert [row.params for row in rows[1:3]] == [row.params for row in here]
 
@@ -213,6 +213,6 @@ def test_a_enqueued_point_that_an_extension_leaves_outside_waits_and_holds_nothi
     sweep = run_toy(trials=4, workers=0, extend=True, overrides=("x=-1..0.2",))
     assert "enqueued" not in origins(sweep)
     (point,) = EnqueuedPoints(Home(make_home()).store(sweep.info.id).folder).all()
-    assert point.slot is None
+    assert point.trial is None
     wider = run_toy(trials=5, workers=0, extend=True, overrides=("x=-1..0.9",))
     assert origins(wider)[4:] == ["enqueued"]

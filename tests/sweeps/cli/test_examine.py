@@ -46,7 +46,7 @@ def written(folder):
 
 
 def test_the_best_trial_is_examined_and_its_files_are_written(run, call, tmp_path):
-    best = run().best().slot
+    best = run().best().trial
     result = call("nets")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"trial {best} of nets\nfirst paragraph\n\nsecond paragraph\n")
@@ -72,12 +72,12 @@ def test_by_the_name_of_a_confirmation_every_finalist_is_examined(confirmation, 
     assert "second paragraph" not in result.stdout
     again = json.loads(call("nets-confirmation", "--finalists", "--json").stdout)
     assert {one["label"] for one in again["trials"]} == labels
-    rows = {row.slot: row for row in confirmation.rows()}
+    rows = {row.trial: row for row in confirmation.rows()}
     assert all(rows[one["trial"]].params["block"] == 0 for one in again["trials"])
 
 
 def test_one_training_of_a_confirmation_may_be_named(confirmation, call):
-    other = next(row.slot for row in confirmation.rows() if row.params["block"] == 1)
+    other = next(row.trial for row in confirmation.rows() if row.params["block"] == 1)
     assert call("nets-confirmation", other).stdout.startswith(
         f"trial {other} of nets-confirmation\n"
     )

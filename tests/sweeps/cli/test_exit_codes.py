@@ -2,14 +2,14 @@ import dataclasses
 
 import pytest
 
-from sweeps.analysis.rows import SlotRow
+from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import Summary
 from sweeps.cli.exit_codes import exit_code, failure
 
 
 def row(objective):
-    return SlotRow(
-        slot=0,
+    return TrialRow(
+        trial=0,
         state="COMPLETE",
         reason="max_epochs",
         attempts=1,

@@ -102,7 +102,7 @@ def test_a_function_that_changed_before_its_trials_were_finished_is_not_extended
     (tmp_path / "extended_before.py").write_text(text)
     name = ("--name", "sloped", "--trials", 3, "--workers", 0)
     assert call("run", "extended_before:sloped", *name).exit_code == 130
-    # As a kill leaves it: the slot is stored, nothing recorded.
+    # As a kill leaves it: the trial is stored, nothing recorded.
     (record,) = (call.home / "records").rglob("*.record")
     record.unlink()
     info = next((call.home / "records").rglob("sweep.json"))

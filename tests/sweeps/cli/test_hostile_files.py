@@ -134,9 +134,9 @@ def nested(**members):
 BAD_RECORDS = {
     "no spec": lambda document: document.pop("spec"),
     "a spec that is a text": saying(spec="x"),
-    "a slot that is none": nested(spec__slot=None),
-    "a slot beyond all": nested(spec__slot=10**30),
-    "a slot of another record": nested(spec__slot=7),
+    "a trial that is none": nested(spec__trial=None),
+    "a trial beyond all": nested(spec__trial=10**30),
+    "a trial of another record": nested(spec__trial=7),
     "an objective without a result": saying(result=None),
     "arrays in its JSON": nested(result__arrays={"x": 1}),
     "a history that is none": nested(result__history={"loss": "x"}),
@@ -211,7 +211,7 @@ def test_a_record_under_the_name_of_another_is_said_and_does_not_end_the_sweep(h
     ran = hurt.call("run", str(toy_space), "--trials", "3", "--workers", "0")
     assert ran.exit_code == 0, ran.output
     assert "0002-1.record: a copy of record 0001-1" in ran.stderr
-    assert [row.slot for row in sweeps.load("toy", hurt.home.path).rows()] == [0, 1, 2]
+    assert [row.trial for row in sweeps.load("toy", hurt.home.path).rows()] == [0, 1, 2]
     assert hurt.call("doctor", "toy").exit_code == 0
 
 
@@ -289,7 +289,7 @@ def test_what_no_study_takes_is_shown_and_not_imported(
     assert (result.exit_code, said in result.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("bad", ["no spec", "a slot of another record", "a history that is none"])
+@pytest.mark.parametrize("bad", ["no spec", "a trial of another record", "a history that is none"])
 def test_an_archive_with_such_a_record_is_refused_as_a_whole(hurt, make_home, tmp_path, bad):
     sealed(hurt.folder / "0001-1.record", BAD_RECORDS[bad])
     file = tmp_path / "toy.sweep"

@@ -66,12 +66,12 @@ def test_tables_agree_whatever_their_format(finished_toy, call, tmp_path):
 def test_history_is_one_row_an_epoch_and_metric(finished_toy, make_home):
     sweep = finished_toy(trials=3)
     history = sweeps.history("toy", make_home())
-    assert list(history) == ["slot", "epoch", "metric", "value"]
-    assert set(history["slot"]) == {0, 1, 2}
+    assert list(history) == ["trial", "epoch", "metric", "value"]
+    assert set(history["trial"]) == {0, 1, 2}
     assert history["epoch"].min() == 1
     record = sweep.trial(1).record
     for metric, values in record.result.history.items():
-        chosen = history[(history["slot"] == 1) & (history["metric"] == metric)]
+        chosen = history[(history["trial"] == 1) & (history["metric"] == metric)]
         assert chosen["value"].tolist() == values
 
 
@@ -161,7 +161,7 @@ def test_trials_are_compared_by_what_differs(finished_toy, call, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert "Parameters that differ" in result.stdout
     best = sweep.best()
-    assert f"toy:{best.slot}" in result.stdout
+    assert f"toy:{best.trial}" in result.stdout
     labels = [
         row["label"] for row in json.loads(call("compare", "toy:0", "toy:1", "--json").stdout)
     ]

@@ -85,16 +85,16 @@ def test_a_killed_run_goes_on_with_the_same_trials(call, make_home, tmp_path):
 
 @pytest.mark.slow
 def test_best_and_trials_and_list_tell_the_front(call, swept):
-    front = [trial.slot for trial in swept.pareto_front()]
+    front = [trial.trial for trial in swept.pareto_front()]
     text = call("best", "trading").stdout
     assert text.startswith(f"{len(front)} trials on the Pareto front")
     document = json.loads(call("best", "trading", "--json").stdout)
     assert document["best"] is None
-    assert [row["slot"] for row in document["front"]] == front
+    assert [row["trial"] for row in document["front"]] == front
     table = call("trials", "trading").stdout
     assert all(f"*{number} COMPLETE" in table for number in front)
     rows = json.loads(call("trials", "trading", "--json").stdout)
-    assert {row["slot"] for row in rows if row["on_front"]} == set(front)
+    assert {row["trial"] for row in rows if row["on_front"]} == set(front)
     assert f"front of {len(front)}" in call("list").stdout
     header = call("trials", "trading", "--csv", "-").stdout.splitlines()[0].split(",")
     assert header[-3:] == ["on_front", "seconds", "error"]
@@ -133,7 +133,7 @@ def test_gc_keeps_the_weights_of_the_front(call, swept):
     assert call("gc", "trading", "--keep-top", 1).exit_code == 0
     folder = swept.home.store(swept.info.id).folder
     kept = {int(path.stem.split("-")[0]) for path in folder.glob("*.weights")}
-    assert {trial.slot for trial in swept.pareto_front()} <= kept
+    assert {trial.trial for trial in swept.pareto_front()} <= kept
     assert len(kept) < sum(row.objective is not None for row in swept.rows())
 
 
@@ -191,7 +191,7 @@ def test_a_space_that_is_confirmed_by_itself_needs_one_objective(call):
 def test_a_record_that_lacks_one_of_them_is_shown_and_not_on_the_front(
     call, swept, tmp_path, lacking
 ):
-    trial = swept.pareto_front()[0].slot
+    trial = swept.pareto_front()[0].trial
     record = next(call.home.glob(f"records/*/{trial:04d}-1.record"))
     sealed(record, lambda document: document["result"]["metrics"].pop(lacking))
     for words in (
@@ -208,4 +208,4 @@ def test_a_record_that_lacks_one_of_them_is_shown_and_not_on_the_front(
         assert result.exit_code == 0, (words, result.output, result.exception)
     if lacking == "cost":
         front = sweeps.load("trading", call.home).pareto_front()
-        assert trial not in [one.slot for one in front]
+        assert trial not in [one.trial for one in front]

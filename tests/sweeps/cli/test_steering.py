@@ -136,7 +136,7 @@ def test_a_cancelled_trial_counts_as_pruned_and_the_others_go_on(steered, worker
     steered.until(steered.is_running)
     steered.until(lambda: steered.call("cancel", "toy", "0").exit_code == 0)
     assert steered.running.wait() == 0, steered.running.stderr()
-    rows = {row.slot: row for row in sweeps.load("toy", steered.home).rows()}
+    rows = {row.trial: row for row in sweeps.load("toy", steered.home).rows()}
     assert (rows[0].state, rows[0].reason) == ("PRUNED", "cancelled")
     assert {rows[1].state, rows[2].state} == {"COMPLETE"}
     assert steered.call("doctor").exit_code == 0
@@ -253,7 +253,7 @@ def test_a_cancel_that_is_killed_has_ended_that_trial_or_none(steered, step):
     ended = {"SWEEPS_FAILPOINT": f"steering.{step}"}
     steered.until(lambda: Launched(words, ended).wait() == -signal.SIGKILL)  # 2: not begun yet
     assert steered.running.wait() == 0, steered.running.stderr()
-    rows = {row.slot: row for row in sweeps.load("toy", steered.home).rows()}
+    rows = {row.trial: row for row in sweeps.load("toy", steered.home).rows()}
     assert rows[0].state == ("COMPLETE" if step == "begun" else "PRUNED")
     assert {rows[1].state, rows[2].state} == {"COMPLETE"}
     assert_sound(steered.home, table(sweeps.load("toy", steered.home)))

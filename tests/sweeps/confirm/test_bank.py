@@ -46,16 +46,16 @@ def trained(home, name, blocks=8, missing=(), change=as_it_is):
         for place, (label, skill) in enumerate(SKILLS.items()):
             if place and block in missing:
                 continue
-            slot = block * len(SKILLS) + place
+            trial = block * len(SKILLS) + place
             config = {"skill": skill, "block": block}
-            spec = TrialSpec(ids[1], slot, 1, 100 * number + slot, config)
+            spec = TrialSpec(ids[1], trial, 1, 100 * number + trial, config)
             result = experiment.train(spec, DATA, lambda epoch, metrics: None)
             size = {"parameters": 100.0 * (place + 1)}
             result = dataclasses.replace(
                 result, arrays=change(result.arrays), metrics={**result.metrics, **size}
             )
             params = {"block": block, "finalist": label}
-            store.write(make_record(slot, spec=spec, params=params, result=result))
+            store.write(make_record(trial, spec=spec, params=params, result=result))
     confirmed = ConfirmationRecord(ids[1], ids[1], "0000-1", "trial-1", [], 2, blocks)
     Conclusions(home.store(ids[0]).folder).keep(confirmed)
     return home.get(name)

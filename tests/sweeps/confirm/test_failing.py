@@ -69,40 +69,40 @@ WORDS = ("confirm", "one", "--blocks", 8, "--workers", 0)
 def test_a_finalist_that_fails_every_time_is_named_and_can_be_left_out(confirm, tmp_path):
     call, bad = confirm
     best = sweeps.load("one", tmp_path / "home").best()
-    slot = best.slot
+    trial = best.trial
     bad.write_text(f"{best.params['skill']} block raise")
     for _ in range(2):
         failed = call(*WORDS, "--top", 3)
         assert failed.exit_code == 1, failed.output
         assert "no verdict, and the same command brings none" in failed.stderr
-        assert f"trial-{slot}: of 8 trainings 8 failed, the first with: " in failed.stderr
+        assert f"trial-{trial}: of 8 trainings 8 failed, the first with: " in failed.stderr
         assert "RuntimeError: no luck with" in failed.stderr
         assert "sweeps retry one-confirmation 0 4 8 12 16 20 24 28" in failed.stderr
-        assert f"sweeps confirm one --leave-out {slot}" in failed.stderr
+        assert f"sweeps confirm one --leave-out {trial}" in failed.stderr
         assert "goes on" not in failed.output
     with pytest.raises(TrialsError, match="no verdict"):
         sweeps.load("one", tmp_path / "home").confirm(top=3, blocks=8, progress="quiet")
 
     records = sorted((tmp_path / "home" / "records").glob("*/*.record"))
-    told = call(*WORDS, "--top", 3, "--leave-out", slot, "--json")
+    told = call(*WORDS, "--top", 3, "--leave-out", trial, "--json")
     assert told.exit_code == 0, told.output
     assert sorted((tmp_path / "home" / "records").glob("*/*.record")) == records, "none is new"
     document = json.loads(told.stdout)
     assert (document["confirmation"], document["failure"]) == ("one-confirmation", None)
-    assert f"trial-{slot}" not in [s["finalist"] for s in document["standings"]]
-    assert any(f"so that nothing is said of: trial-{slot}" in line
+    assert f"trial-{trial}" not in [s["finalist"] for s in document["standings"]]
+    assert any(f"so that nothing is said of: trial-{trial}" in line
                for line in document["told"][0]["lines"])  # fmt: skip
     assert call(*WORDS).exit_code == 0, "as before"
     votes = call("ensemble", "one", "--json")
     assert votes.exit_code == 0, votes.output
-    assert f"trial-{slot}" not in votes.stdout
+    assert f"trial-{trial}" not in votes.stdout
 
     bad.write_text("none none none")
     retried = call("retry", "one-confirmation", "--workers", 0)
     assert retried.exit_code == 0, retried.output
     whole = call(*WORDS, "--top", 3)
     assert whole.exit_code == 0, whole.output
-    assert f"trial-{slot}" in whole.stdout
+    assert f"trial-{trial}" in whole.stdout
 
 
 @pytest.mark.slow
@@ -112,12 +112,12 @@ def test_a_finalist_that_diverges_can_only_be_left_out(confirm, tmp_path):
     bad.write_text(f"{best.params['skill']} block diverge")
     failed = call(*WORDS, "--top", 1)
     assert failed.exit_code == 1, failed.output
-    assert f"trial-{best.slot}: of 8 trainings 8 diverged" in failed.stderr
+    assert f"trial-{best.trial}: of 8 trainings 8 diverged" in failed.stderr
     assert "sweeps retry" not in failed.stderr
-    assert f"sweeps confirm one --top 3 --leave-out {best.slot}" in failed.stderr
-    left = call("confirm", "one", "--top", 3, "--leave-out", best.slot, *WORDS[2:])
+    assert f"sweeps confirm one --top 3 --leave-out {best.trial}" in failed.stderr
+    left = call("confirm", "one", "--top", 3, "--leave-out", best.trial, *WORDS[2:])
     assert left.exit_code == 0, left.output
-    assert f"trial-{best.slot}  " not in left.stdout
+    assert f"trial-{best.trial}  " not in left.stdout
 
 
 @pytest.mark.slow

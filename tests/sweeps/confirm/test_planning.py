@@ -319,7 +319,7 @@ class TestConfirmed:
 )
 def test_it_follows_a_whole_sweep_only(complete, asked, stopped_by, says, wanted, follows):
     info = make_info(space={"defaults": {"confirm": {"top": 5, "blocks": 20} if says else None}})
-    records = [make_record(slot) for slot in range(complete)]
+    records = [make_record(trial) for trial in range(complete)]
     summary = summarize(info, records, asked=asked, seconds=1.0, stopped_by=stopped_by)
     assert is_to_be_confirmed(RunResult(info, summary), wanted) is follows
 
@@ -346,7 +346,7 @@ def test_what_cannot_be_confirmed_is_said_and_creates_nothing(run_toy, make_home
 
 
 def test_finalists_are_distinct_and_the_best_baseline_is_among_them():
-    records = [make_record(slot) for slot in range(6)]
+    records = [make_record(trial) for trial in range(6)]
     chosen = choose_finalists(make_info(), records, 3)
     assert [finalist.place for finalist in chosen] == [1, 2, 3]
     assert len({repr(f.config) for f in chosen}) == 3

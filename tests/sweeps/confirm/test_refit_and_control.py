@@ -63,7 +63,7 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
     blocks = [r for r in records(home, "drawn-confirmation") if r.params["finalist"] == recommended]
     took = median(r.result.metrics["best_epoch"] for r in blocks)
     assert refit.spec.config["refit_epochs"] == round(took) == 14
-    (winner,) = [r for r in records(home, "drawn") if f"trial-{r.spec.slot}" == recommended]
+    (winner,) = [r for r in records(home, "drawn") if f"trial-{r.spec.trial}" == recommended]
     assert refit.spec.config["skill"] == winner.params["skill"]
     champion = sweeps.load("drawn", home).champion()
     assert (champion.sweep.name, champion.record.spec) == ("drawn-refit", refit.spec)
@@ -114,7 +114,7 @@ def test_the_best_of_as_many_random_trials_is_confirmed_beside_the_best_of_the_s
     best = max(sampled, key=lambda record: record.objective)
     labels = [standing["finalist"] for standing in told["standings"]]
     (control,) = [label for label in labels if label.startswith("control-")]
-    assert control == f"control-{best.spec.slot}"
+    assert control == f"control-{best.spec.trial}"
     (found,) = [label for label in labels if label.startswith("trial-")]
     judged = records(home, told["confirmation"])
     means = {

@@ -18,10 +18,10 @@ class Listener:
         self.begun, self.epochs, self.notes = [], [], []
 
     def started(self, spec):
-        self.begun.append(spec.slot)
+        self.begun.append(spec.trial)
 
     def epoch(self, spec, epoch, metrics):
-        self.epochs.append((spec.slot, epoch))
+        self.epochs.append((spec.trial, epoch))
 
 
 class Bench:
@@ -29,18 +29,18 @@ class Bench:
 
     def __init__(self, executor, listener):
         self.executor, self.listener = executor, listener
-        self._slot = 0
+        self._trial = 0
 
     def submit(self, act, argument=None, judge=None):
-        spec = TrialSpec("s", self._slot, 1, 0, {"act": act, "argument": argument})
-        self._slot += 1
+        spec = TrialSpec("s", self._trial, 1, 0, {"act": act, "argument": argument})
+        self._trial += 1
         return self.executor.submit(spec, judge)
 
     def result(self, act, argument=None):
         return self.submit(act, argument).result(WAIT_SECONDS)
 
-    def stop(self, slot, reason):
-        self.executor.stop(TrialSpec("s", slot, 1, 0, {}), reason)
+    def stop(self, trial, reason):
+        self.executor.stop(TrialSpec("s", trial, 1, 0, {}), reason)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("measure_children")
 def test_every_attempt_comes_back_and_every_epoch_is_heard_of(bench):
     futures = [bench.submit("fine") for _ in range(10)]
     attempts = [future.result(WAIT_SECONDS) for future in futures]
-    assert [a.spec.slot for a in attempts] == list(range(10))
+    assert [a.spec.trial for a in attempts] == list(range(10))
     assert {a.result.stop_reason for a in attempts} == {"fine"}
     assert sorted(bench.listener.begun) == list(range(10))
 
@@ -97,7 +97,7 @@ def test_a_waiting_attempt_can_be_withdrawn(make_bench):
     assert not running.cancel()
     bench.stop(0, "interrupt")
     assert running.result(WAIT_SECONDS).result
-    assert bench.result("fine").spec.slot == 2
+    assert bench.result("fine").spec.trial == 2
     assert bench.listener.begun == [0, 2]
 
 

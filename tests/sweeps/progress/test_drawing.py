@@ -59,8 +59,8 @@ def test_a_trial_in_its_first_epoch_shows_no_epoch():
 
 def test_many_trials_at_once_are_shortened():
     tally = tally_of()
-    for slot in range(6):
-        tally.begin(record(slot).spec, {})
+    for trial in range(6):
+        tally.begin(record(trial).spec, {})
     text = shown(tally)
     assert "trial 3" in text
     assert "trial 4" not in text

@@ -44,13 +44,13 @@ def test_the_first_event_of_a_sweep_says_what_is_run(events):
 
 def test_a_number_that_json_lacks_is_null(events):
     epoch = of(events, "epoch")[1]
-    assert (epoch["slot"], epoch["attempt"], epoch["epoch"]) == (1, 1, 1)
+    assert (epoch["trial"], epoch["attempt"], epoch["epoch"]) == (1, 1, 1)
     assert epoch["metrics"] == {"val_accuracy": 0.8, "loss": None}
 
 
 def test_a_finished_trial_has_the_keys_of_its_row(events):
     first, failed, *_ = of(events, "trial_finished")
-    assert (first["slot"], first["state"], first["objective"]) == (1, "COMPLETE", 0.923)
+    assert (first["trial"], first["state"], first["objective"]) == (1, "COMPLETE", 0.923)
     assert (first["done"], first["total"]) == (2, 5)
     assert (failed["state"], failed["reason"]) == ("FAILED", "error")
     assert failed["error"].startswith("ValueError: boom")

@@ -28,7 +28,7 @@ def test_earlier_records_count_as_done_and_give_the_best(clock):
     tally = Tally(sweep_info(), 10, done, clock=clock)
     assert tally.done == 2
     assert tally.best is not None
-    assert tally.best.slot == 1
+    assert tally.best.trial == 1
 
 
 def test_the_best_changes_only_for_a_better_trial(clock):
@@ -36,7 +36,7 @@ def test_the_best_changes_only_for_a_better_trial(clock):
     best = []
     for ended in (record(0, 0.5), record(1, 0.7), record(2, 0.3)):
         run_trial(tally, clock, ended, 1)
-        best.append(tally.best.slot)
+        best.append(tally.best.trial)
     assert best == [0, 0, 2]
 
 
@@ -49,11 +49,11 @@ def test_an_interrupted_attempt_is_not_done_until_it_is_run_again(clock):
 
 
 def test_the_last_five_trials_are_kept_oldest_first(clock):
-    done = [record(slot, 0.5) for slot in (6, 5, 4, 3)]
+    done = [record(trial, 0.5) for trial in (6, 5, 4, 3)]
     tally = Tally(sweep_info(), 9, done, clock=clock)
-    for slot in (7, 8):
-        run_trial(tally, clock, record(slot, 0.5), 1)
-    assert [row.slot for row in tally.recent] == [4, 5, 6, 7, 8]
+    for trial in (7, 8):
+        run_trial(tally, clock, record(trial, 0.5), 1)
+    assert [row.trial for row in tally.recent] == [4, 5, 6, 7, 8]
 
 
 def test_failures_are_counted_by_reason_with_the_first_error(clock):
@@ -85,8 +85,8 @@ def test_time_left_comes_from_the_median_and_runs_down(clock):
 
 def test_time_left_is_shared_by_trials_that_run_at_once(clock):
     tally = Tally(sweep_info(), 5, [record(0, 0.9, seconds=10)], clock=clock)
-    for slot in (1, 2):
-        tally.begin(record(slot).spec, {})
+    for trial in (1, 2):
+        tally.begin(record(trial).spec, {})
     assert tally.seconds_left() == pytest.approx(20)
 
 
@@ -100,7 +100,7 @@ def test_time_left_ends_when_the_time_that_was_given_is_up_and_the_last_trials_a
 
 
 def test_quick_failures_do_not_shorten_the_estimate(clock):
-    failed = [record(slot, outcome="failed", seconds=0.1) for slot in range(3)]
+    failed = [record(trial, outcome="failed", seconds=0.1) for trial in range(3)]
     assert Tally(sweep_info(), 5, failed, clock=clock).seconds_left() == pytest.approx(0.2)
     tally = Tally(sweep_info(), 5, [*failed, record(3, 0.9, seconds=10)], clock=clock)
     assert tally.seconds_left() == pytest.approx(10)

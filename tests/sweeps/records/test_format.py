@@ -24,7 +24,7 @@ def make_record(**changes) -> Record:
         spec=TrialSpec("20260101-abcd", 7, 2, 2**31 - 1, {"x": 1e-4, "on": True, "off": None}),
         outcome="complete",
         reason="early_stopping",
-        ends_slot=True,
+        ends_trial=True,
         error=None,
         params={"x": 1e-4},
         distributions={

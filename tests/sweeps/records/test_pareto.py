@@ -19,16 +19,16 @@ DEPTH = Objective("depth", "minimize")
 NUMBERS = st.integers(0, 6).map(float)
 
 
-def trial(slot, score, cost, **changes):
-    made = make_record(slot, origin="sampled", **changes)
+def trial(trial, score, cost, **changes):
+    made = make_record(trial, origin="sampled", **changes)
     if made.outcome != "complete":
         return made
     result = dataclasses.replace(made.result, metrics={"score": score, "cost": cost})
     return dataclasses.replace(made, objective=score, result=result)
 
 
-def slots(records):
-    return [record.spec.slot for record in records]
+def trials(records):
+    return [record.spec.trial for record in records]
 
 
 TRIALS = [
@@ -43,12 +43,12 @@ TRIALS = [
 
 
 def test_the_front_has_whatever_is_beaten_by_nothing_the_best_by_the_first_first():
-    assert slots(pareto_front(TRIALS, [SCORE, COST])) == [1, 5, 3, 2]
+    assert trials(pareto_front(TRIALS, [SCORE, COST])) == [1, 5, 3, 2]
 
 
 def test_with_one_objective_it_is_the_best_and_those_that_equal_it():
-    assert slots(pareto_front(TRIALS, [SCORE])) == [1, 5]
-    assert slots(leading(TRIALS, [SCORE])) == [1, 5, 3, 4, 0, 2]
+    assert trials(pareto_front(TRIALS, [SCORE])) == [1, 5]
+    assert trials(leading(TRIALS, [SCORE])) == [1, 5, 3, 4, 0, 2]
 
 
 def test_nothing_complete_makes_no_front():
@@ -57,16 +57,16 @@ def test_nothing_complete_makes_no_front():
 
 
 def test_behind_the_front_the_first_objective_decides():
-    assert slots(leading(TRIALS, [SCORE, COST])) == [1, 5, 3, 2, 4, 0]
+    assert trials(leading(TRIALS, [SCORE, COST])) == [1, 5, 3, 2, 4, 0]
 
 
 @pytest.mark.parametrize(("count", "expected"), [(0, {1, 5, 3, 2}), (4, {1, 5, 3, 2, 4})])
 def test_worth_keeping_are_the_front_and_the_best_by_the_first_objective(count, expected):
-    assert set(slots(worth_keeping(TRIALS, [SCORE, COST], count))) == expected
+    assert set(trials(worth_keeping(TRIALS, [SCORE, COST], count))) == expected
 
 
 def test_of_one_objective_so_many_are_worth_keeping():
-    assert slots(worth_keeping(TRIALS, [SCORE], 1)) == [1]
+    assert trials(worth_keeping(TRIALS, [SCORE], 1)) == [1]
 
 
 @given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), max_size=25))
@@ -113,7 +113,7 @@ def test_a_sweep_of_before_there_were_several_objectives_reads_as_one_of_one(tmp
 
 @pytest.mark.parametrize(
     ("metric", "order", "expected"),
-    [("cost", "slots", True), ("cost", "free", False), ("train_seconds", "slots", False)],
+    [("cost", "number", True), ("cost", "free", False), ("train_seconds", "number", False)],
 )
 def test_what_a_clock_has_a_say_in_is_not_reproducible(metric, order, expected):
     info = make_info(other_objectives=(Objective(metric, "minimize"),))

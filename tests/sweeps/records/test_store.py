@@ -11,7 +11,7 @@ from sweeps.records import (
     RecordError,
     RecordStore,
     SweepInfo,
-    UnfinishedSlot,
+    UnfinishedTrial,
     recover,
 )
 from tests.sweeps.records.test_format import make_record
@@ -41,10 +41,10 @@ INFO = SweepInfo(
 )
 
 
-def with_weights(slot, attempt=1):
+def with_weights(trial, attempt=1):
     record = make_record()
-    result = dataclasses.replace(record.result, weights={"w": np.array([slot, 0.5])})
-    spec = dataclasses.replace(record.spec, slot=slot, attempt=attempt)
+    result = dataclasses.replace(record.result, weights={"w": np.array([trial, 0.5])})
+    spec = dataclasses.replace(record.spec, trial=trial, attempt=attempt)
     return dataclasses.replace(record, spec=spec, result=result)
 
 
@@ -56,10 +56,10 @@ def test_a_folder_without_a_sweep_has_no_info(tmp_path):
     assert RecordStore(tmp_path / "nothing").info() is None
 
 
-def test_records_come_back_in_the_order_of_slot_and_attempt(store):
-    for slot, attempt in [(10, 1), (2, 2), (2, 1), (0, 1)]:
-        store.write(with_weights(slot, attempt))
-    found = [(r.spec.slot, r.spec.attempt) for r in store.read_all()]
+def test_records_come_back_in_the_order_of_trial_and_attempt(store):
+    for trial, attempt in [(10, 1), (2, 2), (2, 1), (0, 1)]:
+        store.write(with_weights(trial, attempt))
+    found = [(r.spec.trial, r.spec.attempt) for r in store.read_all()]
     assert found == [(0, 1), (2, 1), (2, 2), (10, 1)]
 
 
@@ -81,7 +81,7 @@ def test_weights_are_read_back_and_checked_against_their_record(store):
 
 
 def test_dropped_weights_are_gone_and_the_others_stay(store):
-    records = [store.write(with_weights(slot)) for slot in range(2)]
+    records = [store.write(with_weights(trial)) for trial in range(2)]
     store.drop_weights("0000-1")
     assert [p.name for p in store.folder.glob("*.weights")] == ["0001-1.weights"]
     with pytest.raises(UsageError, match="not kept: only those of baselines and the best"):
@@ -100,7 +100,7 @@ def test_a_damaged_record_is_named_and_left_out(store):
     (store.folder / "0007-2.record").write_bytes(b"torn")
     with pytest.warns(DamagedRecordWarning, match=r"0007-2\.record: not a record"):
         found = store.read_all()
-    assert [r.spec.slot for r in found] == [3]
+    assert [r.spec.trial for r in found] == [3]
     with pytest.raises(RecordError, match=r"no record 0099-1\.record"):
         store.read("0099-1")
 
@@ -120,17 +120,17 @@ def test_the_number_of_trials_asked_for_is_remembered(store):
     assert store.asked() == 40
 
 
-def generation(number, first_slot, **changes):
+def generation(number, first_trial, **changes):
     made = Generation(
         number=number,
-        first_slot=first_slot,
+        first_trial=first_trial,
         created_at=number,
         fingerprint={"seed": 0, "space": str(number)},
         space={"generation": number},
         baselines=("three",),
         code={"commit": None},
         directory=None,
-        unfinished=(UnfinishedSlot(1, 2, "sampled", {"x": 1}, {}, {"x": 1}),),
+        unfinished=(UnfinishedTrial(1, 2, "sampled", {"x": 1}, {}, {"x": 1}),),
     )
     return dataclasses.replace(made, **changes)
 
@@ -142,7 +142,7 @@ def test_a_sweep_is_read_as_its_newest_generation_has_it_and_knows_the_earlier(s
     store.write_generation(third)
     info = store.info()
     assert info == INFO.extended(second).extended(third)
-    assert (info.generation, info.first_slot, info.unfinished) == (3, 9, ())
+    assert (info.generation, info.first_trial, info.unfinished) == (3, 9, ())
     assert (info.id, info.created_at, info.study_name) == (INFO.id, 1, f"{INFO.id}.3")
     assert info.space == info.at(9).space == {"generation": 3}
     assert info.at(8) == info.at(5) == INFO.extended(second)
@@ -163,17 +163,17 @@ def test_a_damaged_generation_is_an_error_that_names_the_file(store, text, probl
 @pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.faults)])
 def test_every_prefix_of_the_last_records_opens_as_whole_or_as_torn(store, step):
     """A file of each length that a record can be cut to."""
-    for slot in range(3):
-        store.write(with_weights(slot))
-    for slot in range(3):
-        path = store.folder / f"{slot:04d}-1.record"
+    for trial in range(3):
+        store.write(with_weights(trial))
+    for trial in range(3):
+        path = store.folder / f"{trial:04d}-1.record"
         whole = path.read_bytes()
         for length in range(len(whole), -1, -step):
             path.write_bytes(whole[:length])
             told = []
-            found = [r.spec.slot for r in store.read_all(report=told.append)]
+            found = [r.spec.trial for r in store.read_all(report=told.append)]
             is_whole = length == len(whole)
-            assert found == [s for s in range(3) if s != slot or is_whole]
+            assert found == [s for s in range(3) if s != trial or is_whole]
             assert len(told) == (not is_whole)
         path.write_bytes(whole)
 
@@ -198,14 +198,14 @@ def test_every_flipped_bit_of_a_record_is_noticed(store, step):
 
 
 def test_what_a_killed_coordinator_left_half_done_is_cleared(store):
-    for slot in range(3):
-        store.write(with_weights(slot))
+    for trial in range(3):
+        store.write(with_weights(trial))
     (store.folder / ".0003-1.record.4711.tmp").write_bytes(b"half")
     (store.folder / "0003-1.weights").write_bytes(b"of an attempt that was never recorded")
     torn = store.folder / "0001-1.record"
     torn.write_bytes(torn.read_bytes()[:100])
     told = []
-    assert [r.spec.slot for r in recover(store, told.append)] == [0, 2]
+    assert [r.spec.trial for r in recover(store, told.append)] == [0, 2]
     assert [line.split(": ")[0] for line in told] == ["0001-1.record"]
     assert {path.name for path in store.folder.iterdir()} == {
         *("sweep.json", "0000-1.record", "0000-1.weights", "0002-1.record", "0002-1.weights"),

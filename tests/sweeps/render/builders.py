@@ -43,7 +43,7 @@ def sweep_info(**changes: Any) -> SweepInfo:
 
 
 def record(
-    slot: int,
+    trial: int,
     objective: float | None = None,
     *,
     outcome: Outcome = "complete",
@@ -56,7 +56,7 @@ def record(
     metric: str = METRIC,
 ) -> Record:
     chosen = {"learning_rate": 0.001, "units_1": 25} if params is None else dict(params)
-    spec = TrialSpec("mlp-1a2b3c", slot, attempt, seed=100 + slot, config=chosen)
+    spec = TrialSpec("mlp-1a2b3c", trial, attempt, seed=100 + trial, config=chosen)
     value = 0.5 if objective is None else objective
     result = TrialResult(
         outcome="diverged" if outcome == "diverged" else "complete",
@@ -64,12 +64,12 @@ def record(
         metrics={} if outcome == "diverged" else {"best_val_loss": 0.25, metric: value},
         history={"loss": [1.0 / (epoch + 1) for epoch in range(epochs)]},
     )
-    started_at = START + 10_000 * slot
+    started_at = START + 10_000 * trial
     return Record(
         spec=spec,
         outcome=outcome,
         reason=REASONS[outcome],
-        ends_slot=outcome != "interrupted",
+        ends_trial=outcome != "interrupted",
         error=error,
         params=chosen,
         distributions={},

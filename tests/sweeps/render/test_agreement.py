@@ -26,7 +26,7 @@ def swept(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(swept):
-    return {row.slot: row for row in swept.rows()}
+    return {row.trial: row for row in swept.rows()}
 
 
 def test_the_study_says_what_the_records_say(swept, rows):
@@ -40,7 +40,7 @@ def test_the_study_says_what_the_records_say(swept, rows):
         assert trial.state.name == expected
         if row.state == "COMPLETE":
             assert trial.value == row.objective
-    assert study.best_trial.number == swept.best().slot
+    assert study.best_trial.number == swept.best().trial
 
 
 def test_mlflow_says_what_the_records_say(swept, rows):
@@ -59,8 +59,8 @@ def test_mlflow_says_what_the_records_say(swept, rows):
         if run.data.tags["kind"] == "trial" and "retried" not in run.data.tags
     }
     assert decided.keys() == rows.keys()
-    for slot, row in rows.items():
-        run = decided[slot]
+    for trial, row in rows.items():
+        run = decided[trial]
         assert run.data.tags["state"] == row.state
         assert run.data.tags["reason"] == row.reason
         assert {k: str(v) for k, v in row.params.items()}.items() <= run.data.params.items()
@@ -72,12 +72,12 @@ def test_dataframe_and_csv_say_what_the_records_say(swept, rows, tmp_path):
     assert CliRunner().invoke(app, [*words, "--home", str(swept.home.path)]).exit_code == 0
     frame, csv = swept.trials(), pd.read_csv(tmp_path / "x.csv")
     for table in (frame, csv):
-        assert list(table["slot"]) == list(rows)
-        for slot, state, accuracy, rate in zip(
-            table["slot"], table["state"], table["best_val_accuracy"], table["learning_rate"],
+        assert list(table["trial"]) == list(rows)
+        for trial, state, accuracy, rate in zip(
+            table["trial"], table["state"], table["best_val_accuracy"], table["learning_rate"],
             strict=True,
         ):  # fmt: skip
-            row = rows[slot]
+            row = rows[trial]
             assert state == row.state
             assert rate == row.params["learning_rate"]
             known = row.metrics.get("best_val_accuracy")
@@ -87,13 +87,13 @@ def test_dataframe_and_csv_say_what_the_records_say(swept, rows, tmp_path):
 def test_the_page_says_what_the_records_say(swept, rows, tmp_path):
     page = swept.report(tmp_path / "x.html").read_text(encoding="utf-8")
     found = re.findall(r'<tr id="trial-(\d+)">(.*?)</tr>', page)
-    assert [int(slot) for slot, _ in found] == list(rows)
-    for slot, cells in found:
-        row = rows[int(slot)]
+    assert [int(trial) for trial, _ in found] == list(rows)
+    for trial, cells in found:
+        row = rows[int(trial)]
         texts = re.findall(r"<td[^>]*>(.*?)</td>", cells)
         assert row.state in texts
         assert format_value(row.params["learning_rate"]) in texts
         if row.objective is not None:
             assert format_metric(row.objective) in texts
     best = swept.best()
-    assert f"best_val_accuracy {format_metric(best.value)} (trial {best.slot})" in page
+    assert f"best_val_accuracy {format_metric(best.value)} (trial {best.trial})" in page

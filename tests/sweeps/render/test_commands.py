@@ -18,7 +18,7 @@ def test_a_finished_sweep_proposes_twice_as_many_trials():
 
 
 def test_where_every_trial_failed_the_error_comes_first():
-    failed = [record(slot, outcome="failed", error="boom") for slot in range(2)]
+    failed = [record(trial, outcome="failed", error="boom") for trial in range(2)]
     summary = summarize(sweep_info(), failed, asked=2, seconds=1.0, stopped_by=None)
     assert next_commands(summary, run_command="sweeps run mlp", home_option="--home h") == (
         f"sweeps trials {summary.name} 0 --home h",

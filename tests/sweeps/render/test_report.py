@@ -83,7 +83,7 @@ def test_the_verdict_comes_first_and_does_not_claim_too_much(swept, page):
     verdict = page[page.index('<section id="verdict">') : page.index('<section id="history">')]
     best = swept.best()
     assert f"best observed, not confirmed: best_val_accuracy {best.value:.4f}" in verdict
-    assert f"trial {best.slot}" in verdict
+    assert f"trial {best.trial}" in verdict
     assert "Are #1 and the others different?" in verdict
     assert "cannot be told" in verdict
     assert "60 of 60 trials" in verdict
@@ -103,7 +103,7 @@ def test_every_failed_trial_is_explained(swept, page):
     assert failed
     trouble = page[page.index('<section id="trouble">') :]
     for row in failed:
-        assert f'<td class="number">{row.slot}</td><td>{row.reason}</td>' in trouble
+        assert f'<td class="number">{row.trial}</td><td>{row.reason}</td>' in trouble
 
 
 def test_pictures_of_the_worst_mistakes_are_pngs_with_what_went_wrong(page):

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from sweeps.analysis.rows import slot_rows
+from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import summarize
 from sweeps.render.summaries import render_best, render_text, render_trial
 from tests.sweeps.render.builders import record, sweep_info
@@ -108,7 +108,7 @@ def test_there_is_no_best_trial_without_a_complete_one(records):
 
 
 def test_an_error_moves_no_cursor_and_keeps_its_lines():
-    (row,) = slot_rows([record(0, outcome="failed", error="no\x1b[31m red\n\x9b2J second")])
+    (row,) = trial_rows([record(0, outcome="failed", error="no\x1b[31m red\n\x9b2J second")])
     text = shown(render_trial(row))
     assert "no?[31m red\n?2J second" in text
     assert "\x1b" not in text

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from sweeps.analysis.rows import slot_rows
+from sweeps.analysis.rows import trial_rows
 from sweeps.render.summaries import render_trials
 from tests.sweeps.render.builders import OBJECTIVES, record
 
@@ -20,7 +20,7 @@ def records():
 
 def shown(width, rows=None):
     console = Console(file=io.StringIO(), width=width)
-    rows = slot_rows(records()) if rows is None else rows
+    rows = trial_rows(records()) if rows is None else rows
     console.print(render_trials(rows, OBJECTIVES))
     return console.file.getvalue()
 
@@ -53,7 +53,7 @@ def test_a_trial_without_objective_says_why():
 
 
 def test_a_single_trial_shows_all_its_parameters():
-    assert "same" in shown(140, slot_rows(records()[:1]))
+    assert "same" in shown(140, trial_rows(records()[:1]))
 
 
 def test_an_empty_sweep_shows_an_empty_table_without_a_best():

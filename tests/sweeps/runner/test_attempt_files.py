@@ -46,7 +46,7 @@ def state(home, sweep):
 
 
 def evaluations(home, sweep):
-    """Return the files in `evaluation/` of each attempt's run, by slot."""
+    """Return the files in `evaluation/` of each attempt's run, by trial."""
     return {
         int(run["tags"]["trial"].partition("-")[0]): {
             file for file in run["files"] if file.startswith("evaluation/")
@@ -70,10 +70,10 @@ def lose_runs(home, migrated_database):
 
 def test_finalists_on_block_0_have_them_and_nobody_else(confirm, make_home):
     sweep = confirm()
-    blocks = {row.slot: row.params["block"] for row in sweep.rows()}
+    blocks = {row.trial: row.params["block"] for row in sweep.rows()}
     assert sorted(blocks.values()) == [0, 0, 1, 1]
     found = evaluations(make_home(), sweep)
-    assert found == {slot: set() if block else EVALUATION for slot, block in blocks.items()}
+    assert found == {trial: set() if block else EVALUATION for trial, block in blocks.items()}
 
 
 def test_sending_again_adds_nothing_and_a_lost_store_gets_them_again(
@@ -96,10 +96,10 @@ def test_where_data_are_gone_runs_stay_incomplete_until_these_are_named(
     before = state(home, sweep)
     assert EVALUATION in evaluations(home, sweep).values(), "made from the data at hand"
     lose_runs(home, migrated_database)
-    finalists = [r.slot for r in sweep.rows() if r.params["block"] == 0]
+    finalists = [r.trial for r in sweep.rows() if r.params["block"] == 0]
     for _ in range(2):
         report = send(home, sweep)  # knows only the experiment's own data, which are others
-        assert report.pending == [sweep.trial(slot).record.spec.key for slot in finalists]
+        assert report.pending == [sweep.trial(trial).record.spec.key for trial in finalists]
         assert report.error.startswith(
             f"`evaluation/` of trial {finalists[-1]} of toy-confirmation: "
         )
@@ -147,16 +147,16 @@ def test_a_search_has_none_whatever_its_parameters_are_called(tmp_path, make_hom
     (tmp_path / "search.yaml").write_text(CONFIRMING)
     space = str(tmp_path / "search.yaml")
     sweep = sweeps.run(space, home=make_home(), progress="quiet", workers=0)
-    assert evaluations(make_home(), sweep) == {slot: set() for slot in range(4)}
+    assert evaluations(make_home(), sweep) == {trial: set() for trial in range(4)}
 
 
 def test_they_say_what_the_record_says(confirm, make_home, tmp_path):
     sweep, home = confirm(), make_home()
     row = next(r for r in sweep.rows() if dict(r.params) == {"block": 0, "finalist": "trial-7"})
-    key = sweep.trial(row.slot).record.spec.key
+    key = sweep.trial(row.trial).record.spec.key
     runs = state(home, sweep)["runs"]
     files = next(run["files"] for run in runs if run["tags"].get("trial") == key)
     found = json.loads(files["evaluation/diagnostics.json"])
     assert (found["x"], found["data"]) == (0.1, "toy")
-    logits = sweep.trial(row.slot).record.result.arrays["validation_logits"]
+    logits = sweep.trial(row.trial).record.result.arrays["validation_logits"]
     assert found["logits"] == logits.tolist()

@@ -113,14 +113,14 @@ def test_what_follows_from_no_seed_is_said_tagged_and_checked_once(run, tmp_path
     sweep, trainings, said = run("unseeded")
     (again,) = set(trainings) - set(TRIALS)
     assert again.endswith("-0")
-    slot = int(again[:4])
+    trial = int(again[:4])
     (line,) = [line for line in said.splitlines() if "reproducible=false" in line]
-    assert f"trial {slot}, trained a second time" in line
+    assert f"trial {trial}, trained a second time" in line
     assert "1 number (loss; most, by 0." in line
     assert reproducible_tag(sweep) == "false"
     loaded = sweeps.load("toy", sweep.home.path)
     assert not loaded.info.is_reproducible
-    assert loaded.info.checked.trial == slot
+    assert loaded.info.checked.trial == trial
     assert "not reproducible: trial" in text_of("doctor", "toy", "--home", sweep.home.path)
     sweep.report(tmp_path / "report.html")
     assert "The same seed may give other trials: trial" in (tmp_path / "report.html").read_text()

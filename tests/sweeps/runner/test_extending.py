@@ -94,7 +94,7 @@ def test_a_widened_sweep_goes_on_with_its_trials_in_the_joint_space(run_space):
     )
     assert after.info.id == before.info.id
     assert table(after)[:12] == rows
-    assert [row.slot for row in after.rows()] == list(range(24))
+    assert [row.trial for row in after.rows()] == list(range(24))
     late = after.rows()[12:]
     assert any(row.params["x"] > 1 for row in late)
     assert any(row.params["kind"] == "c" for row in late)
@@ -166,7 +166,7 @@ def test_extending_twice_with_the_same_options_is_extending_once(run_space):
         run_space(trials=9)
     third = run_space(trials=12, high=3, extend=True)
     assert third.info.generation == 3
-    assert [g.first_slot for g in third.info.generations] == [0, 5, 9]
+    assert [g.first_trial for g in third.info.generations] == [0, 5, 9]
     assert table(third)[:9] == once
 
 
@@ -211,7 +211,7 @@ def test_trials_outside_a_narrowed_space_stay_in_the_table_and_out_of_the_study(
     after = run_space(trials=14, low=0, high=0.6, extend=True)
     assert table(after)[:8] == before
     assert all(0 <= row.params["x"] <= 0.6 for row in after.rows()[8:])
-    outside = {row.slot for row in after.rows() if not 0 <= row.params["x"] <= 0.6}
+    outside = {row.trial for row in after.rows() if not 0 <= row.params["x"] <= 0.6}
     assert outside
     assert len(outside) < 8
     for trial in study_of(after).trials:
@@ -263,7 +263,7 @@ def test_runs_know_their_generation(run_space):
     after = run_space(trials=5, high=2, extend=True)
     parent, *children = runs_of(after)
     assert parent.data.tags["generations"] == "2"
-    assert parent.data.tags["first_slots"] == "0, 3"
+    assert parent.data.tags["first_trials"] == "0, 3"
     assert parent.data.tags["space_digest"] == after.info.fingerprint["space"]
     assert [run.data.tags.get("generation") for run in children] == [None, None, None, "2", "2"]
     digests = [run.data.tags["space_digest"] for run in children]

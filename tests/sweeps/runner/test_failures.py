@@ -90,7 +90,7 @@ def outcomes(sweep):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.nightly), 2])
-def test_a_slot_that_is_tried_again_leaves_no_trace_in_the_table(run_failing, workers):
+def test_a_trial_that_is_tried_again_leaves_no_trace_in_the_table(run_failing, workers):
     # Errors only: with --workers 0 a crash would be ours.
     undisturbed = run_failing("undisturbed", "99=error", workers=0)
     disturbed = run_failing("disturbed", "0-1=error 3-1=oom 3-2=error", workers=workers)
@@ -122,10 +122,10 @@ def test_every_reason_is_tried_again_as_often_as_it_may_and_no_more(run_failing)
         ("COMPLETE", "max_epochs", 1),
     ]
     records = sweep.home.store(sweep.info.id).read_all()
-    for slot in range(8):
-        attempts = [r for r in records if r.spec.slot == slot]
+    for trial in range(8):
+        attempts = [r for r in records if r.spec.trial == trial]
         assert [r.spec.attempt for r in attempts] == list(range(1, len(attempts) + 1))
-        assert [r.ends_slot for r in attempts] == [False] * (len(attempts) - 1) + [True]
+        assert [r.ends_trial for r in attempts] == [False] * (len(attempts) - 1) + [True]
         assert len({(r.spec.seed, str(r.params)) for r in attempts}) == 1
 
 
@@ -147,25 +147,25 @@ def test_an_attempt_that_was_tried_again_is_a_failed_run_that_says_so(run_failin
     sweep = run_failing("home", fails, trials=2, workers=0)
     client = open_client(f"sqlite:///{sweep.home.path / 'mlflow.db'}")
     experiments = [e.experiment_id for e in client.search_experiments()]
-    runs = client.search_runs(experiments, "tags.slot = '1'", order_by=["tags.attempt"])
+    runs = client.search_runs(experiments, "tags.trial_number = '1'", order_by=["tags.attempt"])
     assert [(r.info.status, r.data.tags.get("retried")) for r in runs] == [
         ("FAILED", "true"),
         last,
     ]
 
 
-def test_failures_of_an_earlier_start_count_when_a_slot_is_tried_again(run_failing):
+def test_failures_of_an_earlier_start_count_when_a_trial_is_tried_again(run_failing):
     # Interrupted between two attempts, as the time was up.
     sweep = run_failing("home", "1=error", trials=2, workers=0)
     store = sweep.home.store(sweep.info.id)
     (store.folder / "0001-2.record").unlink()
-    forget_end_of_slot(sweep, 1)
+    forget_end_of_trial(sweep, 1)
     resumed = run_failing("home", "1=error", trials=2, workers=0)
     assert outcomes(resumed)[1] == ("FAILED", "error", 3)
-    assert [r.ends_slot for r in store.read_all() if r.spec.slot == 1] == [False, True]
+    assert [r.ends_trial for r in store.read_all() if r.spec.trial == 1] == [False, True]
 
 
-def forget_end_of_slot(sweep, number):
+def forget_end_of_trial(sweep, number):
     import sqlite3
     from contextlib import closing
 
@@ -210,7 +210,7 @@ def test_no_configuration_that_failed_or_diverged_is_ever_proposed_again(run_fai
     options = {"retries": {"error": 0}, "max_failures_in_row": 0, "workers": 0}
     diverging = "fixed: {epochs: 3, bad_above: 0}"
     toy_space.write_text(toy_space.read_text().replace("fixed: {epochs: 3}", diverging))
-    acts = " ".join(f"{slot}=error" for slot in range(0, 40, 3))
+    acts = " ".join(f"{trial}=error" for trial in range(0, 40, 3))
     for trials in (6, 12, 40):  # also by a sweep that is resumed
         sweep = run_failing("home", acts, trials=trials, **options)
     rows = sweep.rows()

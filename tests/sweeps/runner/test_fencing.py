@@ -58,13 +58,16 @@ def test_an_attempt_that_comes_back_finds_the_next_one_recorded(failing_space, m
     assert (store / "0001-1.record").read_bytes() == before
     sweep = sweeps.load("toy", make_home())
     assert [row.attempts for row in sweep.rows()] == [1, 2, 1, 1, 1, 1]
-    attempts = [r for r in sweep.home.store(sweep.info.id).read_all() if r.spec.slot == 1]
-    assert [(r.reason, r.ends_slot) for r in attempts] == [("timeout", False), ("max_epochs", True)]
+    attempts = [r for r in sweep.home.store(sweep.info.id).read_all() if r.spec.trial == 1]
+    assert [(r.reason, r.ends_trial) for r in attempts] == [
+        ("timeout", False),
+        ("max_epochs", True),
+    ]
     undisturbed = table(sweeps.load("toy", make_home("undisturbed")))
     assert [row[6] for row in table(sweep)] == [row[6] for row in undisturbed]
     client = open_client(f"sqlite:///{make_home() / 'mlflow.db'}")
     experiments = [e.experiment_id for e in client.search_experiments()]
-    runs = client.search_runs(experiments, "tags.slot = '1'")
+    runs = client.search_runs(experiments, "tags.trial_number = '1'")
     assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED"]
 
 

@@ -26,8 +26,8 @@ class Illustrating(ToyExperiment):
         return {"page.html": text.encode()}
 
 
-def record(slot, objective=0.5, origin="sampled", **params):
-    made = make_record(slot, origin=origin, params={"x": 0.1, **params})
+def record(trial, objective=0.5, origin="sampled", **params):
+    made = make_record(trial, origin=origin, params={"x": 0.1, **params})
     assert made.result is not None
     weights = {"kernel": np.ones(3, np.float32)}
     result = dataclasses.replace(made.result, weights=weights)
@@ -91,8 +91,8 @@ def test_an_experiment_that_fails_to_draw_is_heard(store, error):
 def test_beside_stands_a_baseline_else_the_next_best_of_the_same_block():
     info = make_info()
     searched = [record(0, 0.4, "baseline plain"), record(1, 0.9), record(2, 0.8)]
-    assert choose_beside(searched, searched[1], info).spec.slot == 0
-    assert choose_beside(searched[1:], searched[1], info).spec.slot == 2
+    assert choose_beside(searched, searched[1], info).spec.trial == 0
+    assert choose_beside(searched[1:], searched[1], info).spec.trial == 2
     assert choose_beside(searched[1:2], searched[1], info) is None
     confirmed = [
         record(0, 0.90, "grid", **{BLOCK: 0, FINALIST: "trial-7"}),
@@ -100,8 +100,8 @@ def test_beside_stands_a_baseline_else_the_next_best_of_the_same_block():
         record(2, 0.80, "grid", **{BLOCK: 0, FINALIST: "baseline-plain"}),
         record(3, 0.99, "grid", **{BLOCK: 1, FINALIST: "baseline-plain"}),
     ]
-    assert choose_beside(confirmed, confirmed[0], info).spec.slot == 2
-    assert choose_beside(confirmed[:2], confirmed[0], info).spec.slot == 1
+    assert choose_beside(confirmed, confirmed[0], info).spec.trial == 2
+    assert choose_beside(confirmed[:2], confirmed[0], info).spec.trial == 1
 
 
 def test_a_failed_trial_left_nothing(store):

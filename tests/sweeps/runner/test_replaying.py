@@ -31,8 +31,8 @@ def again(record, **changes):
 
 
 def test_every_trial_comes_out_the_same_to_the_bit(toy):
-    for slot in range(4):
-        replayed = again(toy.trial(slot).record)
+    for trial in range(4):
+        replayed = again(toy.trial(trial).record)
         assert (replayed.is_bit_equal, replayed.succeeded) == (True, True)
         assert replayed.surroundings == []
 
@@ -73,10 +73,10 @@ def test_pruned_and_diverged_trials_are_replayed_to_where_they_ended(make_home, 
     space.write_text(SPACE)
     assert call("run", space, "--trials", 40, "--workers", 0, "--quiet").exit_code == 0
     rows = json.loads(call("trials", "confusing", "--json").stdout)
-    chosen = {row["state"]: row["slot"] for row in rows if row["epochs"]}
+    chosen = {row["state"]: row["trial"] for row in rows if row["epochs"]}
     assert {"COMPLETE", "PRUNED"} <= chosen.keys()
-    for slot in chosen.values():
-        result = call("replay", "confusing", slot)
+    for trial in chosen.values():
+        result = call("replay", "confusing", trial)
         assert result.exit_code == 0, result.output
         assert "the same to the bit" in result.stdout
 
@@ -86,7 +86,7 @@ def test_a_run_of_mlflow_leads_to_its_trial(toy, call, make_home):
 
     client = open_client(f"sqlite:///{make_home() / 'mlflow.db'}")
     (experiment,) = [e for e in client.search_experiments() if e.name != "Default"]
-    (run,) = client.search_runs([experiment.experiment_id], "tags.slot = '3'")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.trial_number = '3'")
     (parent,) = client.search_runs([experiment.experiment_id], "tags.kind = 'sweep'")
     close_client(client)
     told = json.loads(call("replay", run.info.run_id, "--json").stdout)

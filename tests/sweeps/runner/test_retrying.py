@@ -71,17 +71,17 @@ def test_failed_trials_get_their_outcome_and_the_others_stay_as_they_were(
     assert outcomes(sweep)[1] == ("FAILED", 2)
     sweep.retry(workers=workers, progress="quiet")
     after = table(sweep)
-    assert outcomes(sweep) == [("COMPLETE", 3 if slot in (1, 3) else 1) for slot in range(6)]
+    assert outcomes(sweep) == [("COMPLETE", 3 if trial in (1, 3) else 1) for trial in range(6)]
     assert [row[3:6] for row in after] == [row[3:6] for row in before], "same points and seeds"
     assert [row for row in after if row[0] not in (1, 3)] == [
         row for row in before if row[0] not in (1, 3)
     ]
     assert_sound(make_home(), after)
     records = sweep.home.store(sweep.info.id).read_all()
-    assert [r.ends_slot for r in records if r.spec.slot == 1] == [False, False, True]
+    assert [r.ends_trial for r in records if r.spec.trial == 1] == [False, False, True]
     client = open_client(f"sqlite:///{make_home() / 'mlflow.db'}")
     experiments = [e.experiment_id for e in client.search_experiments()]
-    runs = client.search_runs(experiments, "tags.slot = '1'", order_by=["tags.attempt"])
+    runs = client.search_runs(experiments, "tags.trial_number = '1'", order_by=["tags.attempt"])
     assert [(r.info.status, r.data.tags.get("retried")) for r in runs] == [
         ("FAILED", "true"),
         ("FAILED", "true"),

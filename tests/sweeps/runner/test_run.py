@@ -90,7 +90,7 @@ def test_a_diverged_trial_is_failed_for_us_and_a_warning_to_the_sampler(run_toy)
     assert all(row.state == "FAILED" and row.params["x"] > 0 for row in diverged)
     study = optuna.load_study(study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}")
     for row in rows:
-        trial = study.trials[row.slot]
+        trial = study.trials[row.trial]
         if row.reason == "diverged":
             assert trial.state == optuna.trial.TrialState.PRUNED
             assert trial.constraints["diverged"] > 0
@@ -100,7 +100,7 @@ def test_a_diverged_trial_is_failed_for_us_and_a_warning_to_the_sampler(run_toy)
     assert sum(row.params["x"] > 0 for row in rows[-10:]) < 5
 
 
-def test_the_study_holds_every_slot_with_all_its_parameters(finished_toy):
+def test_the_study_holds_every_trial_with_all_its_parameters(finished_toy):
     sweep = finished_toy(trials=8)
     study = optuna.load_study(study_name=sweep.info.id, storage=f"sqlite:///{sweep.home.optuna_db}")
     assert [t.params for t in study.trials] == [dict(row.params) for row in sweep.rows()]
@@ -161,7 +161,7 @@ def test_rungs_survive_an_interruption(run_toy, toy_space, pruner):
 )
 def test_a_sweep_ends_early_when_told_to(run_toy, options, expected):
     assert len(run_toy("alone", trials=6, workers=0, **options).rows()) == expected
-    # Workers have begun later slots by then: what runs ends normally, what waits is withdrawn.
+    # Workers have begun later trials by then: what runs ends normally, what waits is withdrawn.
     rows = run_toy("workers", trials=40, workers=2, **options).rows()
     assert expected <= len(rows) < expected + 4
     assert {row.state for row in rows} <= {"COMPLETE"}
@@ -180,10 +180,10 @@ def test_grid_tries_every_point_and_then_ends(run_toy):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("order", "reproducible"), [("slots", "true"), ("free", "false")])
+@pytest.mark.parametrize(("order", "reproducible"), [("number", "true"), ("free", "false")])
 def test_the_parent_run_says_whether_the_order_is_reproducible(run_toy, order, reproducible):
     sweep = run_toy(trials=12, order=order)
-    assert [row.slot for row in sweep.rows()] == list(range(12))
+    assert [row.trial for row in sweep.rows()] == list(range(12))
     client = open_client(f"sqlite:///{sweep.home.path / 'mlflow.db'}")
     experiments = [e.experiment_id for e in client.search_experiments()]
     (parent,) = client.search_runs(experiments, "tags.kind = 'sweep'")
@@ -253,7 +253,7 @@ def test_a_second_coordinator_is_refused_and_told_who_the_first_is(finished_toy,
 def test_weights_are_kept_for_baselines_and_the_best_twenty(run_toy):
     sweep = run_toy(trials=24)
     ranked = sorted(sweep.rows()[1:], key=lambda row: -row.objective)
-    keep = {0, *(row.slot for row in ranked[:20])}
+    keep = {0, *(row.trial for row in ranked[:20])}
     folder = sweep.home.records / sweep.info.id
     assert {int(path.name[:4]) for path in folder.glob("*.weights")} == keep
 
@@ -261,7 +261,7 @@ def test_weights_are_kept_for_baselines_and_the_best_twenty(run_toy):
 @pytest.mark.slow
 def test_a_killed_attempt_never_gives_its_number_to_another(finished_toy, run_toy):
     sweep = finished_toy(trials=3)
-    # As a kill leaves it: the slot is stored and its second attempt was begun, nothing recorded.
+    # As a kill leaves it: the trial is stored and its second attempt was begun, nothing recorded.
     (sweep.home.store(sweep.info.id).folder / "0002-1.record").unlink()
     with closing(sqlite3.connect(sweep.home.optuna_db)) as database, database:
         database.execute("UPDATE trials SET state = 'RUNNING' WHERE number = 2")

@@ -112,7 +112,7 @@ def test_the_study_holds_every_value_and_its_best_trials_are_the_front(traded):
     assert [way.name for way in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     stored = [tuple(t.values) if t.state == TrialState.COMPLETE else None for t in study.trials]
     assert stored == values(traded)
-    front = {trial.slot for trial in traded.pareto_front()}
+    front = {trial.trial for trial in traded.pareto_front()}
     assert front == {trial.number for trial in study.best_trials}
     assert len(front) > 1
 
@@ -124,9 +124,9 @@ def test_a_trial_of_which_one_objective_is_no_number_has_diverged(traded):
     assert all(row.params["kind"] == "c" for row in diverged)
     trials = study_of(traded).trials
     for row in diverged:
-        assert (row.state, trials[row.slot].state) == ("FAILED", TrialState.PRUNED)
-        assert trials[row.slot].values is None
-        assert trials[row.slot].constraints["diverged"] > 0
+        assert (row.state, trials[row.trial].state) == ("FAILED", TrialState.PRUNED)
+        assert trials[row.trial].values is None
+        assert trials[row.trial].constraints["diverged"] > 0
 
 
 def test_a_trial_without_one_of_its_objectives_fails_and_says_which(run_trading):
@@ -148,7 +148,7 @@ def test_there_is_no_best_trial_and_the_error_says_where_to_look(traded):
 def test_with_one_objective_the_front_is_the_best_trial(run_toy):
     sweep = run_toy(trials=5)
     (only,) = sweep.pareto_front()
-    assert only.slot == sweep.best().slot
+    assert only.trial == sweep.best().trial
     assert only.values == {"score": sweep.best().value}
     assert "on_front" not in sweep.trials().columns
 
@@ -158,7 +158,7 @@ def test_the_frame_has_a_column_for_each_and_who_is_on_the_front(traded):
     frame = traded.trials()
     assert list(frame.columns[frame.columns.get_loc("score") :][:2]) == ["score", "cost"]
     assert str(frame["on_front"].dtype) == "boolean"
-    assert set(frame[frame.on_front].slot) == {t.slot for t in traded.pareto_front()}
+    assert set(frame[frame.on_front].trial) == {t.trial for t in traded.pareto_front()}
 
 
 def test_stop_after_counts_trials_that_do_not_change_the_front():
@@ -186,9 +186,9 @@ def test_a_sweep_whose_front_stands_still_ends(run_trading):
 def test_weights_of_the_front_are_kept_however_many_are_better_in_the_first(traded):
     store = traded.home.store(traded.info.id)
     kept = {int(path.stem.split("-")[0]) for path in store.folder.glob("*.weights")}
-    assert {trial.slot for trial in traded.pareto_front()} <= kept
+    assert {trial.trial for trial in traded.pareto_front()} <= kept
     best = sorted((r for r in traded.rows() if r.objective is not None), key=lambda r: -r.objective)
-    assert {row.slot for row in best[:20]} <= kept
+    assert {row.trial for row in best[:20]} <= kept
     assert len(kept) < len(best)
 
 

@@ -17,7 +17,7 @@ from sweeps.records import RecordError
 from sweeps.workspace import databases
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
-from tests.sweeps.soundness import assert_sound, slots
+from tests.sweeps.soundness import assert_sound, trials
 from tests.sweeps.workspace.databases.locking import locked
 
 TRIALS = 8
@@ -36,8 +36,8 @@ def execute(database, *statements):
             connection.execute(statement)
 
 
-def lose_slots(database, kept):
-    """Undo the commits that added slots, as a power cut may."""
+def lose_trials(database, kept):
+    """Undo the commits that added trials, as a power cut may."""
     parts = ("params", "values", "user_attributes", "system_attributes")
     execute(
         database,
@@ -57,14 +57,14 @@ def lose_outcomes(database, kept):
 
 
 def lose_records(sweep, kept):
-    """Take away what was never recorded: slots that were asked, and perhaps trained."""
+    """Take away what was never recorded: trials that were asked, and perhaps trained."""
     for path in sweep.home.store(sweep.info.id).folder.glob("[0-9]*"):
         if int(path.name[:4]) >= kept:
             path.unlink()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lose", [lose_slots, lose_outcomes])
+@pytest.mark.parametrize("lose", [lose_trials, lose_outcomes])
 @pytest.mark.parametrize(
     "places",
     [
@@ -94,7 +94,7 @@ def replace_tracking(home, empty):
 @pytest.mark.parametrize(  # ask_ahead is 4: so many may be in flight
     "missing", [1, 4, *(pytest.param(number, marks=pytest.mark.nightly) for number in (2, 3))]
 )
-def test_slots_that_were_asked_but_not_recorded_run_again(
+def test_trials_that_were_asked_but_not_recorded_run_again(
     finished_toy, run_toy, make_home, undisturbed, missing
 ):
     sweep = finished_toy(trials=TRIALS - 2)
@@ -157,7 +157,7 @@ def test_a_torn_record_is_put_aside_and_its_trial_runs_again(
     assert table(again) == undisturbed
     assert again.rows()[3].attempts == 2
     assert torn.with_name("0003-1.record.torn").exists()
-    assert len(slots(make_home(), sweep.info.id)) == TRIALS
+    assert len(trials(make_home(), sweep.info.id)) == TRIALS
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What a proposal may see, whenever the slots before it ended."""
+"""What a proposal may see, whenever the trials before it ended."""
 
 import pytest
 from optuna.trial import TrialState
@@ -36,31 +36,31 @@ def seen(queue):
 
 
 @pytest.mark.parametrize("ask_ahead", [1, 2, 3, 4, 8])
-def test_slot_n_sees_exactly_the_outcomes_up_to_n_minus_ask_ahead(make_ledger, ask_ahead):
+def test_trial_n_sees_exactly_the_outcomes_up_to_n_minus_ask_ahead(make_ledger, ask_ahead):
     queue = make_ledger(ask_ahead)
     for number in range(10):
-        slot = queue.open_next()
+        trial = queue.open_next()
         assert seen(queue) == list(range(max(0, number - ask_ahead + 1)))
-        queue.close(slot, make_record())  # at once: later slots must not notice
+        queue.close(trial, make_record())  # at once: later trials must not notice
 
 
-def test_no_slot_opens_before_what_it_must_see_has_ended(make_ledger):
+def test_no_trial_opens_before_what_it_must_see_has_ended(make_ledger):
     queue = make_ledger(3)
-    slots = [queue.open_next() for _ in range(3)]
+    trials = [queue.open_next() for _ in range(3)]
     assert not queue.may_open()
-    queue.close(slots[1], make_record())
+    queue.close(trials[1], make_record())
     assert not queue.may_open()
     assert queue.tell_ended() == []
-    queue.close(slots[0], make_record())
+    queue.close(trials[0], make_record())
     assert queue.may_open()
-    assert queue.tell_ended() == slots[:2]
+    assert queue.tell_ended() == trials[:2]
 
 
 def test_in_free_order_everything_that_has_ended_is_seen(make_ledger):
     queue = make_ledger(3, in_order=False)
-    slots = [queue.open_next() for _ in range(3)]
+    trials = [queue.open_next() for _ in range(3)]
     assert not queue.may_open()
-    queue.close(slots[2], make_record())
+    queue.close(trials[2], make_record())
     assert queue.may_open()
     queue.open_next()
     assert seen(queue) == [2]

@@ -16,7 +16,7 @@ from sweeps.shared import lease
 from sweeps.shared.lease import Lease
 from sweeps.shared.server import StorageServer, open_server, parse_storage
 from sweeps.study.copies import read_study, rebuild_study
-from sweeps.study.storage import delete_study, stored_slots
+from sweeps.study.storage import delete_study, stored_trials
 from tests.sweeps.factories import make_record
 from tests.sweeps.shared.postgres import PASSWORD, wait_until
 
@@ -132,7 +132,7 @@ def test_a_study_is_written_anew_and_deleted_there_as_in_a_file(shared):
     assert [(t.number, t.state, t.value) for t in after] == [
         (t.number, t.state, t.value) for t in before
     ]
-    assert [t.number for t in stored_slots(here.studies, info.study_name)] == [0, 1, 2, 3]
+    assert [t.number for t in stored_trials(here.studies, info.study_name)] == [0, 1, 2, 3]
     delete_study(here.studies, info.study_name)
     assert read_study(here.studies, info.study_name) is None
     delete_study(here.studies, info.study_name)

@@ -103,22 +103,22 @@ def outcome(params):
     return TrialOutcome(TrialState.COMPLETE, (1 - (params["x"] + 0.1) ** 2,))
 
 
-def run(proposer, slots, ask_ahead=4, restored=()):
+def run(proposer, trials, ask_ahead=4, restored=()):
     proposals = []
-    for slot in range(slots):
-        if slot >= ask_ahead:
-            seen = slot - ask_ahead
+    for trial in range(trials):
+        if trial >= ask_ahead:
+            seen = trial - ask_ahead
             proposer.tell(seen, outcome(proposals[seen].params))
-        if slot < len(restored):
-            proposer.restore(restored[slot])
-            proposals.append(restored[slot])
+        if trial < len(restored):
+            proposer.restore(restored[trial])
+            proposals.append(restored[trial])
         else:
             proposals.append(proposer.propose())
     return proposals
 
 
-def share_after(slot, proposals):
-    return np.mean([p.params["x"] > 0 for p in proposals[slot:]])
+def share_after(trial, proposals):
+    return np.mean([p.params["x"] > 0 for p in proposals[trial:]])
 
 
 def test_proposals_keep_away_from_where_trials_diverge(make_proposer):  # noqa: F811

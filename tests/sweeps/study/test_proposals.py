@@ -53,12 +53,12 @@ def told(params):
     return TrialOutcome(TrialState.COMPLETE, (1 - (params["x"] - 0.3) ** 2,))
 
 
-def run(proposer, slots, ask_ahead=4):
-    """Propose as the queue does: slot n sees the outcomes of slots 0 .. n - ask_ahead."""
+def run(proposer, trials, ask_ahead=4):
+    """Propose as the queue does: trial n sees the outcomes of trials 0 .. n - ask_ahead."""
     proposals = []
-    for slot in range(slots):
-        if slot >= ask_ahead:
-            seen = slot - ask_ahead
+    for trial in range(trials):
+        if trial >= ask_ahead:
+            seen = trial - ask_ahead
             proposer.tell(seen, told(proposals[seen].params))
         proposals.append(proposer.propose())
     return proposals
@@ -78,13 +78,13 @@ def test_same_seed_gives_the_same_proposals_and_another_seed_does_not(make_propo
 def test_a_resumed_sampler_goes_on_as_if_it_had_never_stopped(make_proposer, sampler):
     undisturbed = run(make_proposer(CONDITIONAL, sampler=sampler), 24)
     resumed = make_proposer(CONDITIONAL, sampler=sampler)
-    for slot, proposal in enumerate(undisturbed[:14]):
-        if slot >= 4:
-            resumed.tell(slot - 4, told(undisturbed[slot - 4].params))
+    for trial, proposal in enumerate(undisturbed[:14]):
+        if trial >= 4:
+            resumed.tell(trial - 4, told(undisturbed[trial - 4].params))
         resumed.restore(proposal)
-    for slot in range(14, 24):
-        resumed.tell(slot - 4, told(undisturbed[slot - 4].params))
-        assert resumed.propose().params == undisturbed[slot].params
+    for trial in range(14, 24):
+        resumed.tell(trial - 4, told(undisturbed[trial - 4].params))
+        assert resumed.propose().params == undisturbed[trial].params
 
 
 def test_only_the_active_parameters_of_a_conditional_space_are_proposed(make_proposer):
@@ -151,7 +151,7 @@ def test_grid_honours_conditions_and_goes_on_where_it_was(make_proposer):
         resumed.propose()
 
 
-def test_inadmissible_points_are_rejected_before_they_become_slots(make_proposer):
+def test_inadmissible_points_are_rejected_before_they_become_trials(make_proposer):
     proposer = make_proposer(CONDITIONAL, admissible=lambda params: params["x"] > 0.5)
     proposals = run(proposer, 20)
     assert all(p.params["x"] > 0.5 for p in proposals)
@@ -175,7 +175,7 @@ def test_baselines_come_first_and_are_not_repeated(make_proposer):
 def test_a_sampler_that_changed_its_mind_is_not_resumed(make_proposer):
     proposer = make_proposer(CONDITIONAL, sampler="qmc")
     stranger = Proposal({"x": 0.123, "layers": 0, "kind": "a"}, {}, "sampled")
-    with pytest.raises(UsageError, match=r"slot 0: the sampler proposes .* cannot be resumed"):
+    with pytest.raises(UsageError, match=r"trial 0: the sampler proposes .* cannot be resumed"):
         proposer.restore(stranger)
 
 
@@ -204,18 +204,18 @@ def joint_space(proposer):
 def test_carried_trials_keep_a_widened_range_in_the_joint_space(make_proposer):
     before = run(make_proposer(NARROW), 20)
     prior = make_proposer(WIDER)
-    for slot, proposal in enumerate(before):
+    for trial, proposal in enumerate(before):
         assert prior.show_prior(proposal.origin, proposal.params).params == proposal.params
-        prior.tell(slot, told(proposal.params))
+        prior.tell(trial, told(proposal.params))
     assert joint_space(prior) == {
         "x": FloatDistribution(0, 0.9),
         "kind": CategoricalDistribution(["a", "b", "c"]),
     }
     # What happens to the range if trials keep their distributions instead.
     restored = make_proposer(NARROW.replace("high: 0.4", "high: 0.9"))
-    for slot, proposal in enumerate(before):
+    for trial, proposal in enumerate(before):
         restored.restore(proposal)
-        restored.tell(slot, told(proposal.params))
+        restored.tell(trial, told(proposal.params))
     assert joint_space(restored)["x"] != FloatDistribution(0, 0.9)
 
 
@@ -248,9 +248,9 @@ def test_a_sequence_begins_anew_in_each_generation_and_can_be_made_again(make_pr
 
     def second():
         proposer = make_proposer(NARROW, sampler="qmc")
-        for slot, proposal in enumerate(first):
+        for trial, proposal in enumerate(first):
             proposer.show_prior(proposal.origin, proposal.params)
-            proposer.tell(slot, told(proposal.params))
+            proposer.tell(trial, told(proposal.params))
         return proposer
 
     proposer, resumed = second(), second()

@@ -8,8 +8,8 @@ from sweeps.experiment import Stop
 from sweeps.study.pruning import TrialPruner
 
 
-def watching(pruner, direction, slot, told):
-    return TrialPruner(pruner, "score", direction, slot, told)
+def watching(pruner, direction, trial, told):
+    return TrialPruner(pruner, "score", direction, trial, told)
 
 
 def prunes(judge, epoch, value):

@@ -18,7 +18,7 @@ from sweeps.workspace.databases import DatabaseRetry
 
 @pytest.fixture
 def database(tmp_path):
-    """A study with one slot that has ended."""
+    """A study with one trial that has ended."""
     path = tmp_path / "optuna.db"
     study = StudyStore(path, "s", ["maximize"])
     study.add(0, Proposal({}, {}, "sampled"))
@@ -29,7 +29,7 @@ def database(tmp_path):
 
 def values(path):
     study = StudyStore(path, "s", ["maximize"])
-    found = [slot.value for slot in study.slots]
+    found = [trial.value for trial in study.trials]
     study.close()
     return found
 

@@ -16,11 +16,11 @@ from tests.sweeps.factories import make_info, make_record
 
 INFO = make_info()
 RECORDS = [
-    *(make_record(slot) for slot in range(6)),
+    *(make_record(trial) for trial in range(6)),
     make_record(6, outcome="failed"),
     make_record(7, outcome="pruned"),
 ]
-CHILDREN = {record.spec.key: (f"id-{record.spec.slot}", "FINISHED") for record in RECORDS}
+CHILDREN = {record.spec.key: (f"id-{record.spec.trial}", "FINISHED") for record in RECORDS}
 SWEEP = KnownSweep("7", "parent", CHILDREN)
 
 
@@ -87,7 +87,7 @@ def test_the_parent_links_the_view_and_the_best_three_and_offers_searches() -> N
     best = ranked(RECORDS, INFO.direction)
     text = directions(INFO, SWEEP, best, "### Sweep mlp", "mine")
     assert text.startswith("mine\n\n[All trials, best first](#/experiments/7/runs?")
-    ids = "%2C".join(f"%22id-{record.spec.slot}%22" for record in best[:3])
+    ids = "%2C".join(f"%22id-{record.spec.trial}%22" for record in best[:3])
     assert f"(#/compare-runs?runs=%5B{ids}%5D&experiments=%5B%227%22%5D" in text
     assert "`tags.sweep = 'mlp' and tags.kind = 'trial' and tags.state = 'FAILED'`" in text
     assert f"metrics.best_val_accuracy >= {best[-1].objective!r}" in text
@@ -121,8 +121,8 @@ def test_a_class_that_a_search_cannot_name_is_not_offered(name: str) -> None:
 def test_parallel_coordinates_leave_out_what_some_trials_lack() -> None:
     shallow, deep = {"x": 0.1, "depth": 1}, {"x": 0.2, "depth": 2, "units_2": 8}
     records = []
-    for slot, params in enumerate([shallow, deep, {**shallow, "x": 0.3}]):
-        record = make_record(slot)
+    for trial, params in enumerate([shallow, deep, {**shallow, "x": 0.3}]):
+        record = make_record(trial)
         spec = dataclasses.replace(record.spec, config=params)
         records.append(dataclasses.replace(record, params=params, spec=spec))
     state = state_of(INFO, records)

@@ -49,9 +49,9 @@ class Store:
             int(run.data.tags["trial_number"]) for run in self.runs(f"tags.{ON_FRONT} = 'true'")
         }
 
-    def set_tag(self, slot, value):
+    def set_tag(self, trial, value):
         client = open_client(self.uri)
-        (run,) = self.runs(f"tags.slot = '{slot}'")
+        (run,) = self.runs(f"tags.trial_number = '{trial}'")
         if value:
             client.set_tag(run.info.run_id, ON_FRONT, value)
         else:
@@ -73,7 +73,7 @@ def run_trading(tmp_path, make_home, monkeypatch):
 
 
 def front_of(store):
-    return {trial.slot for trial in store.sweep().pareto_front()}
+    return {trial.trial for trial in store.sweep().pareto_front()}
 
 
 def test_the_runs_on_the_front_are_marked_and_no_others(run_trading):
@@ -142,7 +142,7 @@ def test_doctor_finds_a_wrong_mark_and_mends_it(run_trading, is_on_front):
 
 
 def test_a_sweep_of_one_objective_has_no_marks():
-    assert front_keys(make_info(), [make_record(slot) for slot in range(4)]) == set()
+    assert front_keys(make_info(), [make_record(trial) for trial in range(4)]) == set()
     assert "objectives" not in sweep_tags(make_info(), note())
 
 
@@ -153,7 +153,7 @@ def note():
 
 
 def test_the_view_shows_one_objective_against_the_other_first():
-    records = [make_record(slot, epochs=3 + slot) for slot in range(5)]
+    records = [make_record(trial, epochs=3 + trial) for trial in range(5)]
     state = json.loads(view_of(INFO, records, records)[1])
     first = state["compareRunCharts"][0]
     assert first["type"] == "SCATTER"
@@ -166,9 +166,9 @@ def test_the_view_shows_one_objective_against_the_other_first():
 
 
 def test_the_parent_links_runs_of_the_front_and_offers_a_search_for_it():
-    records = [make_record(slot, epochs=3 + slot) for slot in range(5)]
+    records = [make_record(trial, epochs=3 + trial) for trial in range(5)]
     front = front_keys(INFO, records)
-    known = KnownSweep("1", "p", {r.spec.key: (f"run{r.spec.slot}", "") for r in records})
+    known = KnownSweep("1", "p", {r.spec.key: (f"run{r.spec.trial}", "") for r in records})
     best = sorted(records, key=lambda record: record.spec.key not in front)
     text = directions(INFO, known, best, "told", None)
     assert "All trials, by best_val_accuracy" in text

@@ -35,8 +35,8 @@ NAME = re.compile(
 
 def ranked_records(number: int, epochs: int = 3) -> list[Record]:
     """Return records of which each is a little worse than the one before."""
-    records = [make_record(slot, epochs=epochs) for slot in range(number)]
-    return [dataclasses.replace(r, objective=0.9 - r.spec.slot / 100) for r in records]
+    records = [make_record(trial, epochs=epochs) for trial in range(number)]
+    return [dataclasses.replace(r, objective=0.9 - r.spec.trial / 100) for r in records]
 
 
 def projected(projection: Projection, records: list[Record]) -> list[Record]:
@@ -93,7 +93,7 @@ def test_all_runs_share_the_steps_of_the_slider_and_end_with_their_kept_weights(
 
 def test_few_epochs_are_all_shown_and_ten_runs_at_most() -> None:
     plans = plan_pictures(ranked_records(12))
-    assert list(plans) == [f"{slot:04d}-1" for slot in range(10)]
+    assert list(plans) == [f"{trial:04d}-1" for trial in range(10)]
     assert list(plans["0000-1"].epochs) == [1, 2, 3, 4]
     assert plan_pictures([]) == {}
 
@@ -129,7 +129,7 @@ def test_a_run_that_is_no_longer_among_the_best_loses_its_pictures(
     assert len(pictures(home)) == 10
     show(projection, records[:10])
     shown = {key for key, files in pictures(home).items() if files}
-    assert shown == {f"{slot:04d}-1" for slot in range(10)}
+    assert shown == {f"{trial:04d}-1" for trial in range(10)}
     tags = runs(home)["0011-1"].data.tags
     assert PICTURES not in tags
     assert LOGGED_IMAGES not in tags
@@ -195,14 +195,14 @@ def test_mlflow_reads_the_table_as_its_own(
     home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", projection.tracking_uri)  # `load_table` asks it
-    table = table_json(["slot", "loss", "kind"], [[0, 0.5, "a"], [1, float("nan"), None]])
+    table = table_json(["trial", "loss", "kind"], [[0, 0.5, "a"], [1, float("nan"), None]])
     files = {TRIALS_TABLE: table}
     for _ in range(2):
         projection.start_sweep(INFO, SweepNote())
         projection.finish_sweep(INFO, "FINISHED", TABLE_TAGS, "done", files=files)
     client = open_client(f"sqlite:///{home / 'mlflow.db'}")
     loaded = client.load_table("1", TRIALS_TABLE)
-    assert loaded["slot"].tolist() == [0, 1]
+    assert loaded["trial"].tolist() == [0, 1]
     assert loaded["loss"].isna().tolist() == [False, True]
 
 

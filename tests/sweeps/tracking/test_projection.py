@@ -67,7 +67,7 @@ def test_a_complete_trial_becomes_one_run_with_everything_a_reader_compares(
         "sweep": "mlp",
         "sweep_id": INFO.id,
         "trial": "0007-1",
-        "slot": "7",
+        "trial": "7",
         "attempt": "1",
         "state": "COMPLETE",
         "reason": "early_stopping",
@@ -163,7 +163,7 @@ def test_a_failed_trial_shows_its_error_and_keeps_the_traceback_as_a_file(
 
 
 def test_projecting_everything_twice_changes_nothing(home: Path, projection: Projection) -> None:
-    records = [make_record(slot) for slot in range(3)] + [make_record(3, outcome="diverged")]
+    records = [make_record(trial) for trial in range(3)] + [make_record(3, outcome="diverged")]
 
     def project_all(target: Projection) -> None:
         target.start_sweep(INFO, NOTE)
@@ -190,7 +190,7 @@ def test_a_rebuilt_store_equals_the_first_field_by_field(
     other.mkdir()
     (other / "mlflow.db").write_bytes(migrated_database.read_bytes())
     rebuilt = Projection(f"sqlite:///{other / 'mlflow.db'}", other / "artifacts")
-    records = [make_record(slot) for slot in range(3)]
+    records = [make_record(trial) for trial in range(3)]
     projection.start_sweep(INFO, NOTE)
     for record in records:
         projection.project(INFO, record, DRAWN)
@@ -226,7 +226,7 @@ def test_the_parent_runs_while_a_coordinator_works_and_ends_as_told(
         {"failed": "2", "stopped_by": "interrupt"},
         "# Result",
         best=best,
-        files={"trials.csv": b"slot\n1\n"},
+        files={"trials.csv": b"trial\n1\n"},
     )
     (parent,) = runs(home, "sweep")
     assert parent.info.status == "KILLED"
@@ -254,7 +254,7 @@ def test_a_renamed_sweep_keeps_its_parent_run(home: Path, projection: Projection
     assert (parent.info.run_name, parent.data.tags["sweep"]) == ("renamed", "renamed")
 
 
-def test_attempts_at_one_slot_are_runs_of_their_own_with_names_that_sort(
+def test_attempts_at_one_trial_are_runs_of_their_own_with_names_that_sort(
     home: Path, projection: Projection
 ) -> None:
     for record in (
@@ -327,7 +327,7 @@ def incomplete(projection: Projection, records: list[Record]) -> list[str]:
 
 
 def test_what_is_missing_or_torn_is_incomplete(home: Path, projection: Projection) -> None:
-    records = [make_record(slot) for slot in range(4)]
+    records = [make_record(trial) for trial in range(4)]
     for record in records[:2]:
         projection.project(INFO, record, DRAWN)
     torn = runs(home)[1].info.run_id

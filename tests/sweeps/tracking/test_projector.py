@@ -55,8 +55,8 @@ def test_records_are_projected_in_the_background_and_close_waits_for_them(
         threads.add(threading.current_thread().name)
         return DRAWN
 
-    for slot in range(3):
-        projector.put(make_record(slot), draw)
+    for trial in range(3):
+        projector.put(make_record(trial), draw)
     projector.finish(lambda p: p.finish_sweep(INFO, "FINISHED", {}, "done"))
     report = projector.close(30)
     assert (report.done, report.pending, report.error) == (3, [], None)
@@ -86,8 +86,8 @@ def test_putting_returns_at_once_and_an_outage_is_told_once(away: Projection) ->
     projector = Projector(away, INFO, on_outage=tell, pause_seconds=0.01)
     projector.start()
     started = time.monotonic()
-    for slot in range(3):
-        projector.put(make_record(slot), lambda: DRAWN)
+    for trial in range(3):
+        projector.put(make_record(trial), lambda: DRAWN)
     assert time.monotonic() - started < 0.1
     assert told.wait(30)
     report = projector.close(300)
@@ -140,8 +140,8 @@ def test_a_store_that_answers_in_between_is_not_given_up_at_the_end(home: Path) 
     store = f"sqlite:///{home / 'mlflow.db'}"
     projection = Projection(store, home / "artifacts", check=check)
     projector = Projector(projection, INFO, pause_seconds=0.001)
-    for slot in range(6):
-        projector.put(make_record(slot), lambda: DRAWN)
+    for trial in range(6):
+        projector.put(make_record(trial), lambda: DRAWN)
     projector.start()
     report = projector.close(60)
     assert (report.done, report.pending) == (6, [])
@@ -218,13 +218,13 @@ def test_what_is_incomplete_is_tried_once_and_never_taken_for_an_outage(
 def test_earlier_records_are_drawn_again_only_if_their_run_is_missing(
     home: Path, projection: Projection
 ) -> None:
-    records = [make_record(slot) for slot in range(3)]
+    records = [make_record(trial) for trial in range(3)]
     projection.project(INFO, records[1], DRAWN)
     drawn: list[int] = []
 
-    def drawing(slot: int) -> Any:
+    def drawing(trial: int) -> Any:
         def draw() -> dict[str, bytes]:
-            drawn.append(slot)
+            drawn.append(trial)
             return DRAWN
 
         return draw
@@ -232,7 +232,7 @@ def test_earlier_records_are_drawn_again_only_if_their_run_is_missing(
     projector = Projector(projection, INFO)
     projector.start()
     for record in records:
-        projector.put(record, drawing(record.spec.slot), only_if_missing=True)
+        projector.put(record, drawing(record.spec.trial), only_if_missing=True)
     assert projector.close(30).done == 3
     assert drawn == [0, 2]
     assert len(statuses(home)) == 4
@@ -331,8 +331,8 @@ def test_who_has_lost_the_sweep_asks_the_store_for_nothing_more(home: Path) -> N
     projection = Projection(f"sqlite:///{database}", home / "artifacts", check=check)
     projector = Projector(projection, INFO)
     projector.start()
-    for slot in range(6):
-        projector.put(make_record(slot), dict)
+    for trial in range(6):
+        projector.put(make_record(trial), dict)
     report = projector.close(30)
     assert len(asked) == 31
     assert report.done < 6
@@ -355,8 +355,8 @@ def test_the_parent_run_ends_before_what_waits_and_what_is_being_written(
     projector = Projector(projection, INFO, SweepNote(is_running=True))
     projection.check = projector.give_way
     projector.start()
-    for slot in range(3):
-        projector.put(make_record(slot), draw)
+    for trial in range(3):
+        projector.put(make_record(trial), draw)
     assert drawing.wait(30)
     projector.end_first("KILLED")
     projector.finish(lambda p: p.finish_sweep(INFO, "KILLED", {}, "done"))
@@ -392,8 +392,8 @@ def test_a_server_that_errs_at_every_third_request_gets_every_run(
         proxy.errs_each = 3
         projector = Projector(Projection(proxy.address, tmp_path), info, SweepNote(is_running=True))
         projector.start()
-        for slot in range(3):
-            projector.put(make_record(slot), lambda: DRAWN)
+        for trial in range(3):
+            projector.put(make_record(trial), lambda: DRAWN)
         projector.end_first("FINISHED")
         projector.finish(lambda p: p.finish_sweep(info, "FINISHED", {}, "done"))
         report = projector.close(60)

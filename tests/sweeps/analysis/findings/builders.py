@@ -29,10 +29,10 @@ def sweep_data(points, objectives, direction="maximize"):
     texts = {name: distribution_to_json(domain) for name, domain in DOMAINS.items()}
     records = tuple(
         dataclasses.replace(
-            record(slot, objective, params=point),
+            record(trial, objective, params=point),
             distributions={name: texts[name] for name in point},
         )
-        for slot, (point, objective) in enumerate(zip(points, objectives, strict=True))
+        for trial, (point, objective) in enumerate(zip(points, objectives, strict=True))
     )
     info = sweep_info(direction=direction)
     return SweepData(info, RecordStore(Path("none")), records, len(records), None)

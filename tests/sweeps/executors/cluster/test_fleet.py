@@ -57,7 +57,7 @@ def damaged(self, state):
 Preload.__setstate__ = damaged
 """
 BUSY = ("--trials", "12", "--ask-ahead", "8")
-"""No worker of two waits for a slot before its own."""
+"""No worker of two waits for a trial before its own."""
 SECONDS = "longest_seconds=0.3"
 
 

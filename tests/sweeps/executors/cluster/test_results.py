@@ -43,7 +43,7 @@ def test_a_result_is_kept_while_another_one_still_is(executor):
         both.wait(WAIT_SECONDS)
         return attempt.result.stop_reason
 
-    specs = [TrialSpec("s", slot, 1, 0, {"act": "fine"}) for slot in (0, 1)]
+    specs = [TrialSpec("s", trial, 1, 0, {"act": "fine"}) for trial in (0, 1)]
     futures = [executor.submit(spec, keep=keep) for spec in specs]
     assert [future.result(WAIT_SECONDS) for future in futures] == ["fine", "fine"]
 

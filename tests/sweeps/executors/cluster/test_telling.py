@@ -25,8 +25,8 @@ class FakeClock:
         return self.now
 
 
-def spec(slot):
-    return TrialSpec("sweep", slot, 1, 0, {})
+def spec(trial):
+    return TrialSpec("sweep", trial, 1, 0, {})
 
 
 def epochs_of(events, key):
@@ -67,12 +67,12 @@ def test_slow_epochs_are_told_at_once_each():
 def test_attempts_side_by_side_do_not_mix():
     worker, clock = FakeWorker(), FakeClock()
     teller = Teller(worker, "topic", clock)
-    for slot in (0, 1):
-        teller.started(spec(slot))
+    for trial in (0, 1):
+        teller.started(spec(trial))
     for epoch in range(5):
         teller.epoch(spec(epoch % 2), epoch, {"loss": float(epoch)})
     assert [event["key"] for event in worker.events] == ["0000-1", "0001-1"]
-    for slot in (0, 1, 1):
-        teller.ended(spec(slot))
+    for trial in (0, 1, 1):
+        teller.ended(spec(trial))
     assert epochs_of(worker.events, "0000-1") == [0, 2, 4]
     assert epochs_of(worker.events, "0001-1") == [1, 3]

@@ -86,7 +86,7 @@ def parameters_of_trial_1(p):
     return "study", "trial 1 has other parameters in the study than in its record"
 
 
-def last_slots(p):
+def last_trials(p):
     for name in ("trial_values", "trial_params"):
         p.sql("optuna.db", f"DELETE FROM {name} WHERE trial_id > 2")
     p.sql("optuna.db", "DELETE FROM trials WHERE number > 1")
@@ -177,7 +177,7 @@ def name_in_the_lock(p):
 
 
 TROUBLES = [
-    value_of_trial_1, state_of_trial_1, failure_of_trial_1, parameters_of_trial_1, last_slots,
+    value_of_trial_1, state_of_trial_1, failure_of_trial_1, parameters_of_trial_1, last_trials,
     whole_study, damaged_study, damaged_runs, deleted_run, run_without_an_end, value_of_a_run,
     parameter_of_a_run, tag_of_a_run, files_of_a_run, parent_without_an_end, best_of_the_parent,
     half_written_file, half_made_database, name_in_the_lock,
