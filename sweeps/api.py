@@ -66,7 +66,7 @@ class Trial:
     row: TrialRow
 
     @property
-    def trial(self) -> int:
+    def number(self) -> int:
         """Number of the trial, from 0."""
         return self.row.trial
 

@@ -326,7 +326,7 @@ def _unfinished(
     """Yield the trials below `count` that no record ends, with all that their attempts need."""
     latest = {record.spec.trial: record for record in records}
     ended = {record.spec.trial for record in records if record.ends_trial}
-    prior = {trial.trial: trial for trial in info.unfinished}
+    prior = {one.trial: one for one in info.unfinished}
     for number in (n for n in range(count) if n not in ended):
         if number in prior:
             kept = prior[number]

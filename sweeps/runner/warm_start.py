@@ -65,7 +65,7 @@ def prior_trials(
         parameters: What the experiment says of its parameters.
         recall: Returns a trial of which no record is left.
     """
-    unfinished = {trial.trial: trial for trial in info.unfinished}
+    unfinished = {one.trial: one for one in info.unfinished}
     latest = {record.spec.trial: record for record in records}
     prior = {}
     for number in range(info.first_trial):

@@ -248,7 +248,7 @@ def test_a_picture_on_the_pad_is_answered_and_what_is_none_is_said(watched, pict
 )
 def test_a_tool_opens_on_the_chosen_trial(drawing, explored, screenshots, tool):
     sweep = sweeps.load("mlp", explored)
-    best, heading = sweep.best().trial, HEADINGS[tool]
+    best, heading = sweep.best().number, HEADINGS[tool]
     other = next(row.trial for row in sweep.rows() if row.trial != best)
     drawing.get_by_role("tab", name=TOOLS[tool]).click()
     frame = drawing.frame_locator(f"#frame-{tool}")

@@ -72,7 +72,7 @@ def test_the_table_is_sorted_and_filtered(report, sweep):
     table.get_by_role("columnheader", name="best_val_accuracy").click()  # worst first
     table.get_by_role("columnheader", name="best_val_accuracy").click()
     first = table.locator("tbody tr").first
-    assert first.locator("td").first.text_content() == str(sweep.best().trial)
+    assert first.locator("td").first.text_content() == str(sweep.best().number)
     table.get_by_role("searchbox").fill("FAILED")
     visible = table.locator("tbody tr:visible")
     failed = [row for row in sweep.rows() if row.state == "FAILED"]

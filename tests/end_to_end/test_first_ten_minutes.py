@@ -81,7 +81,7 @@ def test_from_the_plan_to_a_model_of_ones_own(tmp_path):
     me.type("run", "mlp", "--trials", "2", *narrow)
     other = ("--name", "again", "--seed", "1")
     me.type("run", "mlp", "--trials", "1", *other)
-    said, _ = me.type("try", "again", "--from", "mlp", "--top", "3")
+    said, _ = me.type("enqueue", "again", "--from", "mlp", "--top", "3")
     count = said.count("queued: ")
     assert count >= 2, said  # the baseline may be among the best, and is a trial already
     me.type("run", "mlp", "--trials", str(1 + count), *other)

@@ -53,8 +53,8 @@ READERS = {
     ],
     "tested-abababab-1.json": ["best toy", "report toy"],
     "voted-abababab-1.json": ["best toy", "report toy"],
-    "enqueued-0001.json": ["try toy x=0.25 layers=0 kind=b", "run"],
-    "enqueued-0001.trial": ["try toy x=0.25 layers=0 kind=b", "run"],
+    "enqueued-0001.json": ["enqueue toy x=0.25 layers=0 kind=b", "run"],
+    "enqueued-0001.trial": ["enqueue toy x=0.25 layers=0 kind=b", "run"],
 }  # fmt: skip
 GO_ON = {"best", "list", "report", "sync"}
 """Commands that say it and go on, but if the sweep itself is what cannot be read."""
@@ -125,7 +125,7 @@ def test_a_file_of_a_newer_version_is_no_damaged_one(hurt):
     path = hurt.path("enqueued-0001.json")
     newer = json.loads(path.read_text()) | {"mood": "hopeful"}
     path.write_text(json.dumps(newer))
-    result = hurt.call("try toy x=0.25 layers=0 kind=b")
+    result = hurt.call("enqueue toy x=0.25 layers=0 kind=b")
     said = f"{path}: it has mood, which this version does not know; use the version that wrote it"
     assert (result.exit_code, result.stderr) == (1, f"error: {said}\n")
     result = hurt.call("doctor toy --fix")
@@ -179,7 +179,7 @@ def test_doctor_names_every_damaged_file_and_puts_it_aside(hurt):
         "a reading counts whatever became of its list"
     )
     assert hurt.call("doctor").exit_code == 0
-    assert "queued: x=0.25" in hurt.call("try toy x=0.25 layers=0 kind=b").stdout
+    assert "queued: x=0.25" in hurt.call("enqueue toy x=0.25 layers=0 kind=b").stdout
     assert hurt.path("enqueued-0002.json").exists(), "a number is not given twice"
 
 

@@ -26,7 +26,7 @@ POINT = ("x=0.25", "layers=0", "kind=b")
 @pytest.fixture
 def attempt(make_home):
     def attempt(*words, home="home"):
-        return CliRunner().invoke(app, ["try", *words, "--home", str(make_home(home))])
+        return CliRunner().invoke(app, ["enqueue", *words, "--home", str(make_home(home))])
 
     return attempt
 

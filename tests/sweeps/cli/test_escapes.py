@@ -45,8 +45,8 @@ COMMANDS = [
     ["watch", "toy"],
     ["doctor"],
     ["sync", "toy"],
-    ["try", "toy", "x=0.3", "--like", "0"],
-    ["try", "toy", f"{ESCAPE}=1"],
+    ["enqueue", "toy", "x=0.3", "--like", "0"],
+    ["enqueue", "toy", f"{ESCAPE}=1"],
     ["trials", ESCAPE],
 ]
 

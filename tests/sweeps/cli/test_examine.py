@@ -46,7 +46,7 @@ def written(folder):
 
 
 def test_the_best_trial_is_examined_and_its_files_are_written(run, call, tmp_path):
-    best = run().best().trial
+    best = run().best().number
     result = call("nets")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"trial {best} of nets\nfirst paragraph\n\nsecond paragraph\n")

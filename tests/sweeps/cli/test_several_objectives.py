@@ -85,7 +85,7 @@ def test_a_killed_run_goes_on_with_the_same_trials(call, make_home, tmp_path):
 
 @pytest.mark.slow
 def test_best_and_trials_and_list_tell_the_front(call, swept):
-    front = [trial.trial for trial in swept.pareto_front()]
+    front = [trial.number for trial in swept.pareto_front()]
     text = call("best", "trading").stdout
     assert text.startswith(f"{len(front)} trials on the Pareto front")
     document = json.loads(call("best", "trading", "--json").stdout)
@@ -106,7 +106,7 @@ def test_best_and_trials_and_list_tell_the_front(call, swept):
     [
         ("confirm",),
         pytest.param(("export", "folder"), marks=pytest.mark.nightly),
-        pytest.param(("try", "--like", "best"), marks=pytest.mark.nightly),
+        pytest.param(("enqueue", "--like", "best"), marks=pytest.mark.nightly),
     ],
 )
 def test_who_needs_a_best_trial_is_refused_and_told_where_to_look(call, swept, tmp_path, words):
@@ -122,7 +122,7 @@ def test_who_needs_a_best_trial_is_refused_and_told_where_to_look(call, swept, t
 def test_a_trial_of_the_front_is_tried_first_elsewhere(call, swept):
     line = ("run", "TRADING", "--name", "next", "--trials", 1, "--workers", 0, "--seed", 5)
     assert call(*line, "--quiet").exit_code == 0
-    result = call("try", "next", "--from", "trading", "--top", 2)
+    result = call("enqueue", "next", "--from", "trading", "--top", 2)
     assert result.stdout.count("queued: ") == 2
     first = swept.pareto_front()[0]
     assert f"x={first.params['x']}" in result.stdout
@@ -133,7 +133,7 @@ def test_gc_keeps_the_weights_of_the_front(call, swept):
     assert call("gc", "trading", "--keep-top", 1).exit_code == 0
     folder = swept.home.store(swept.info.id).folder
     kept = {int(path.stem.split("-")[0]) for path in folder.glob("*.weights")}
-    assert {trial.trial for trial in swept.pareto_front()} <= kept
+    assert {trial.number for trial in swept.pareto_front()} <= kept
     assert len(kept) < sum(row.objective is not None for row in swept.rows())
 
 

@@ -37,7 +37,7 @@ RUNS_IT = [
     ["export", "NAME", "OUT", "--trial", "0"],
     ["examine", "NAME", "0", "--output", "OUT"],
     ["confirm", "NAME"],
-    ["try", "NAME", "x=0.5"],
+    ["enqueue", "NAME", "x=0.5"],
 ]
 READS_IT = [
     ["list"],
@@ -131,7 +131,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("forged", FORGED)
-@pytest.mark.parametrize("words", [["try", "NAME", "x=0.5"], ["replay", "NAME", "0"]], ids=str)
+@pytest.mark.parametrize("words", [["enqueue", "NAME", "x=0.5"], ["replay", "NAME", "0"]], ids=str)
 def test_what_is_shipped_vouches_for_nothing_beside_it(
     finished_toy, call, tmp_path, monkeypatch, forged, words
 ):

@@ -76,7 +76,7 @@ WRITING = [
     ["delete", "toy", "--yes"],
     ["gc"],
     ["note", "toy", "a text"],
-    ["try", "toy", "x=0.1", "layers=0", "kind=a"],
+    ["enqueue", "toy", "x=0.1", "layers=0", "kind=a"],
     ["import", "toy.sweep"],
     ["trust", "foreign", "--yes"],
     ["doctor", "--fix"],

@@ -46,7 +46,7 @@ AFTERWARDS = {
     "export": ("export", "skills", "OUT"),
     "report": ("report", "skills", "--output", "OUT.html"),
     "examine": ("examine", "skills", "1", "--output", "OUT"),
-    "try": ("try", "skills", "skill=1.25"),
+    "enqueue": ("enqueue", "skills", "skill=1.25"),
 }
 
 

@@ -40,7 +40,7 @@ def test_the_study_says_what_the_records_say(swept, rows):
         assert trial.state.name == expected
         if row.state == "COMPLETE":
             assert trial.value == row.objective
-    assert study.best_trial.number == swept.best().trial
+    assert study.best_trial.number == swept.best().number
 
 
 def test_mlflow_says_what_the_records_say(swept, rows):

@@ -112,7 +112,7 @@ def test_the_study_holds_every_value_and_its_best_trials_are_the_front(traded):
     assert [way.name for way in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     stored = [tuple(t.values) if t.state == TrialState.COMPLETE else None for t in study.trials]
     assert stored == values(traded)
-    front = {trial.trial for trial in traded.pareto_front()}
+    front = {trial.number for trial in traded.pareto_front()}
     assert front == {trial.number for trial in study.best_trials}
     assert len(front) > 1
 
@@ -148,7 +148,7 @@ def test_there_is_no_best_trial_and_the_error_says_where_to_look(traded):
 def test_with_one_objective_the_front_is_the_best_trial(run_toy):
     sweep = run_toy(trials=5)
     (only,) = sweep.pareto_front()
-    assert only.trial == sweep.best().trial
+    assert only.trial == sweep.best().number
     assert only.values == {"score": sweep.best().value}
     assert "on_front" not in sweep.trials().columns
 
@@ -186,7 +186,7 @@ def test_a_sweep_whose_front_stands_still_ends(run_trading):
 def test_weights_of_the_front_are_kept_however_many_are_better_in_the_first(traded):
     store = traded.home.store(traded.info.id)
     kept = {int(path.stem.split("-")[0]) for path in store.folder.glob("*.weights")}
-    assert {trial.trial for trial in traded.pareto_front()} <= kept
+    assert {trial.number for trial in traded.pareto_front()} <= kept
     best = sorted((r for r in traded.rows() if r.objective is not None), key=lambda r: -r.objective)
     assert {row.trial for row in best[:20]} <= kept
     assert len(kept) < len(best)

@@ -203,7 +203,7 @@ def test_requests_enqueued_points_and_notes_reach_the_host_that_runs_the_sweep(h
     a, b = host("a"), host("b")
     running = a.run("--trials", "30", *SLOWLY)
     wait_until(lambda: len(a.records()) >= 2)
-    done(b.do("try", "toy", "x=0.125", "layers=0", "kind=a"))
+    done(b.do("enqueue", "toy", "x=0.125", "layers=0", "kind=a"))
     done(b.do("note", "toy", "seen from afar"))
     done(b.do("pause", "toy"))
     running.until_said("paused")

@@ -73,7 +73,7 @@ def run_trading(tmp_path, make_home, monkeypatch):
 
 
 def front_of(store):
-    return {trial.trial for trial in store.sweep().pareto_front()}
+    return {trial.number for trial in store.sweep().pareto_front()}
 
 
 def test_the_runs_on_the_front_are_marked_and_no_others(run_trading):
