@@ -46,7 +46,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         ]
         for name, config in contenders.items()
     }
-    return {"sweep": sweep.name, "metric": sweep.info.metric, "trial": best.trial, "values": values}
+    return {
+        "sweep": sweep.name,
+        "metric": sweep.info.metric,
+        "trial": best.number,
+        "values": values,
+    }
 
 
 def table(result: dict[str, Any]) -> str:

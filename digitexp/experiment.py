@@ -158,7 +158,8 @@ class DigitExperiment(Illustrating):
             result.arrays["confusion"],
             result.info["class_names"],
             None if best is None else int(best),
-            f"trial {spec.trial}  ·  {config.describe()}  ·  {result.stop_reason.replace('_', ' ')}",
+            f"trial {spec.trial}  ·  {config.describe()}  ·  "
+            f"{result.stop_reason.replace('_', ' ')}",
         )
 
     def validation_labels(self, data: PreparedData) -> np.ndarray:

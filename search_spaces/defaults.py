@@ -36,7 +36,8 @@ class Defaults:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Defaults:
         """Rebuild them from what `dataclasses.asdict` made; KeyError or TypeError if it is not."""
-        confirm = stored.get("confirm")  # not in spaces that were stored before there was such
+        # Called `finalize` in format 1; not in spaces that were stored before there was such.
+        confirm = stored.get("confirm", stored.get("finalize"))
         return cls(
             trials=stored["trials"],
             sampler=Component(**stored["sampler"]),

@@ -96,7 +96,7 @@ class Trial:
     def record(self) -> Record:
         """Everything that was recorded, arrays included."""
         store = self.sweep.home.store(self.sweep.info.id)
-        attempts = [r for r in store.read_all() if r.spec.trial == self.trial]
+        attempts = [r for r in store.read_all() if r.spec.trial == self.number]
         deciding = [r for r in attempts if r.ends_trial] or attempts
         return store.read(deciding[-1].spec.key)
 
@@ -465,7 +465,7 @@ def compare(
 
 def _side(given: str | Sweep | Trial, home: str | Path | None) -> tuple[Sweep, int | None]:
     if isinstance(given, Trial):
-        return given.sweep, given.trial
+        return given.sweep, given.number
     if isinstance(given, Sweep):
         return given, None
     name, number = trial_of(given) if isinstance(given, str) else (given, None)

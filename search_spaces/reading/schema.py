@@ -143,6 +143,10 @@ Component = Annotated[
 ]
 
 
+_FORMER: Final = {"finalize": "confirm", "blocks": "folds"}
+"""What keys were called before, with what they are called."""
+
+
 class ConfirmingModel(Strict):
     """How a sweep is confirmed when it is whole."""
 
@@ -285,6 +289,8 @@ def _text(detail: ErrorDetails, path: Path, tags: list[str], model: type[BaseMod
     received, context = detail["input"], detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
+            if (former := _FORMER.get(path[-1])) is not None:
+                return f"is called {former!r} now"
             keys = _allowed_keys(path, tags, model)
             text = f"unknown key {path[-1]!r}; allowed: {listing(keys)}"
             text += did_you_mean(path[-1], keys)

@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -34,8 +34,24 @@ from sweeps.records import RecordError
 from sweeps.wording import printable
 
 
+_FORMER: Final = {
+    "finalize": "confirm", "try": "enqueue", "--finalize": "--confirm",
+    "--no-finalize": "--no-confirm", "--blocks": "--folds",
+}  # fmt: skip
+"""What commands and options were called before, with what they are called."""
+
+
 class Commands(TyperGroup):
     """Turns what ends a command early into one line and an exit code."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; one that has another name now is refused with it, or its option."""
+        options = [arg for arg in args[1:] if arg.startswith("--")]
+        for word in (*args[:1], *options):
+            if word in _FORMER:
+                shown = word if word.startswith("--") else f"sweeps {word}"
+                raise UsageError(f"`{shown}` is called `{shown.replace(word, _FORMER[word])}` now")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -74,7 +90,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(run, retry, plan, confirm, ensemble, best, trials, report, compare, examine, replay, export),
+    *(run, retry, enqueue, plan, confirm, ensemble, best, trials, report, compare, examine),
+    *(replay, export),
     *(ui, dashboard),
     *(status, watch, stop, pause, resume, cancel),
     *(init, schema, sync, doctor, serve_tracking),
@@ -82,7 +99,6 @@ for _command in (
 ):
     app.command()(with_storage(_command))
 app.command("list")(with_storage(list_sweeps))
-app.command("try")(with_storage(enqueue))
 app.command("import")(with_storage(import_))
 app.add_typer(cluster_app, name="cluster")
 

@@ -183,7 +183,7 @@ def export(
     sweep = Sweep(found, found.get(name))
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
     written = export_trial(chosen, folder, data)
-    print(f"trial {chosen.trial} of sweep {chosen.sweep.name!r}:")
+    print(f"trial {chosen.number} of sweep {chosen.sweep.name!r}:")
     for path in written:
         print(f"  {path}")
 

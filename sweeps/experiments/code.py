@@ -133,8 +133,8 @@ def check_same_code(store: RecordStore, record: Record, path: str, experiment: o
     before = history.find(recorded)
     if before is None:
         raise EditedCode(
-            f"trial {record.spec.trial} was trained by other code than {path} is now, and that code "
-            f"was not kept (digest {recorded:.12})"
+            f"trial {record.spec.trial} was trained by other code than {path} is now, and that "
+            f"code was not kept (digest {recorded:.12})"
         )
     changes = "\n  ".join(before.changes(now))
     raise EditedCode(

@@ -161,8 +161,8 @@ def _verify(
         off = np.abs(before - now[name]).max() if before.shape == now[name].shape else np.inf
         if not off <= TOLERANCE * max(1.0, float(np.abs(before).max())):
             raise UsageError(
-                f"the model rebuilt from trial {record.spec.trial} is not the one that was trained: "
-                f"its {name} are off by up to {off:.3g}. Nothing was written"
+                f"the model rebuilt from trial {record.spec.trial} is not the one that was "
+                f"trained: its {name} are off by up to {off:.3g}. Nothing was written"
             )
     samples = len(recorded[compared[0]])
     samples = min(samples, data.info.get("n_validation", samples))  # each may have several answers

@@ -57,10 +57,12 @@ from sweeps.workspace.files import (
 from sweeps.workspace.names import check_sweep_name
 
 _MANIFEST: Final = "manifest.json"
-_FORMAT: Final = "sweeps-share 1"
+_FORMAT: Final = "sweeps-share 2"
+_FORMATS: Final = ("sweeps-share 1", _FORMAT)
 _ALLOWED: Final = re.compile(
     r"sweep\.json|generation-\d+\.json|asked|ending\.json|\d{4,}-\d+\.(record|weights|files)"
     r"|enqueued-\d{4,}\.(json|trial)|(retry|code)-\d+\.json|notes\.json|confirmation\.json"
+    r"|hunch-\d{4,}\.(json|slot)|finalized\.json"  # of format 1
     r"|(tested|voted)-[0-9a-f]{8}-\d+\.json"
 )
 MOST_BYTES: Final = 20 * 2**30
@@ -253,7 +255,7 @@ def _unpack(file: IO[bytes], part: Path) -> Collection[str]:
 def _manifest(text: bytes) -> Mapping[str, str]:
     """Return the SHA-256 (hex) of each file that an archive is to hold."""
     found = shaped(dict[str, Any], parse_json(text))
-    if found.get("format") != _FORMAT:
+    if found.get("format") not in _FORMATS:
         raise _RefusedError(f"format {found.get('format')!r}, needed {_FORMAT!r}")
     return shaped(_Manifest, found).files
 

@@ -31,6 +31,7 @@ from sweeps.records.schema import (
 from sweeps.workspace.files import write_atomically
 
 FILE: Final = "confirmation.json"
+_FORMER_FILE: Final = "finalized.json"
 FINALIST, BLOCK = "finalist", "block"
 """What the space of a confirmation varies: whom it trains, and on which fresh block."""
 _TESTED: Final = "tested-*.json"
@@ -132,11 +133,12 @@ class Conclusions:
         Raises:
             RecordError: That is damaged.
         """
-        found = read_document(self._folder / FILE, partial(shaped, ConfirmationRecord), _REMEDY)
+        path = self._confirmation_file()
+        found = read_document(path, partial(shaped, ConfirmationRecord), _REMEDY)
         for name in (found.confirmation, found.trained_in) if found else ():
             if not SWEEP_ID.fullmatch(name):  # it may have come with an archive
                 problem = f"{name!r} is no sweep's id"
-                raise DamagedFileError(self._folder / FILE, problem, _REMEDY)
+                raise DamagedFileError(path, problem, _REMEDY)
         if found is None or not (self._folder.parent / found.confirmation).is_dir():
             return None
         return found
@@ -148,6 +150,12 @@ class Conclusions:
             StoreError: It cannot be written.
         """
         self._write(FILE, dataclasses.asdict(confirmed))
+        (self._folder / _FORMER_FILE).unlink(missing_ok=True)
+
+    def _confirmation_file(self) -> Path:
+        """Return where a confirmation is kept, or was by format 1."""
+        path = self._folder / FILE
+        return path if path.exists() else self._folder / _FORMER_FILE
 
     def keep_tested(self, reading: str, telling: Telling, votes: Telling | None = None) -> None:
         """Keep what one reading of a test part said of the sweep.

@@ -21,15 +21,14 @@ from search_spaces.parameters import Value
 from sweeps.records.schema import Count, Line, listed, read_document, shaped
 from sweeps.workspace.files import sync_folder, write_atomically
 
-_POINT: Final = "enqueued-{:04d}.json"
-_SLOT: Final = "enqueued-{:04d}.trial"
-_NUMBER: Final = re.compile(r"enqueued-([0-9]{4,})\.(json|trial).*")
+_FILE: Final = "enqueued-{:04d}.{}"
+_FORMER: Final = {"json": "hunch-{:04d}.json", "trial": "hunch-{:04d}.slot"}
+"""What format 1 calls the two files of a point; they are read, and written, where they are."""
+_NUMBER: Final = re.compile(r"(?:enqueued|hunch)-([0-9]{4,})\.(json|trial|slot)(.*)")
 _REMEDY: Final = "`sweeps doctor --fix` writes it anew from its trial, or puts it aside"
 
 
-Enqueued = tuple[
-    Mapping[str, Value], str
-]  # parameters and origin of a trial that tried an enqueued point
+Enqueued = tuple[Mapping[str, Value], str]  # parameters and origin of a trial that tried a point
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class EnqueuedPoints:
         return [*(partial(self._point, number) for number in self._numbers("json")), *trials]
 
     def write_anew(self, path: Path, tried: Mapping[int, Enqueued]) -> bool:
-        """Write a file of an enqueued point again that was put aside, if the trial that tried it is known.
+        """Write a file again that was put aside, if the trial that tried the point is known.
 
         Args:
             path: Of its point, or of its trial.
@@ -162,7 +161,7 @@ class EnqueuedPoints:
         own = next((point for point in points if point.trial == trial), None)
         waiting = next((point for point in points if self._waits(point)), None)
         if own is None and waiting is not None:
-            path = self._folder / _SLOT.format(waiting.number)
+            path = self._path(waiting.number, "trial")
             write_atomically(path, f"{trial}\n".encode(), "enqueued")
         return own or waiting
 
@@ -172,15 +171,24 @@ class EnqueuedPoints:
     def _takes(self, number: int, new: Path) -> bool:
         """Give a file a number, unless another process has taken it."""
         try:
-            os.link(new, self._folder / _POINT.format(number))
+            os.link(new, self._folder / _FILE.format(number, "json"))
         except FileExistsError:
             return False
         return True
 
     def _numbers(self, kind: str) -> list[int]:
         """Return the numbers for which there is a file, in order."""
-        found = (_NUMBER.fullmatch(p.name) for p in listed(self._folder, f"enqueued-*.{kind}"))
-        return sorted({int(match[1]) for match in found if match})
+        found = (_NUMBER.fullmatch(p.name) for p in listed(self._folder, "[eh]*-*.*"))
+        matches = [match for match in found if match]
+        if kind != "*":  # not those that were put aside
+            names = {kind, "slot" if kind == "trial" else kind}
+            matches = [match for match in matches if match[2] in names and not match[3]]
+        return sorted({int(match[1]) for match in matches})
+
+    def _path(self, number: int, kind: str) -> Path:
+        former = self._folder / _FORMER["json"].format(number)
+        name = _FORMER[kind].format(number) if former.exists() else _FILE.format(number, kind)
+        return self._folder / name
 
     def _read(self, number: int) -> EnqueuedPoint | None:
         point = self._point(number)
@@ -189,9 +197,9 @@ class EnqueuedPoints:
         return EnqueuedPoint(number, point.params, point.origin, self._trial(number))
 
     def _point(self, number: int) -> _Point | None:
-        path = self._folder / _POINT.format(number)
+        path = self._path(number, "json")
         return read_document(path, partial(shaped, _Point), _REMEDY)
 
     def _trial(self, number: int) -> int | None:
-        path = self._folder / _SLOT.format(number)
+        path = self._path(number, "trial")
         return read_document(path, partial(shaped, Count), _REMEDY)

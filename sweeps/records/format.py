@@ -36,7 +36,8 @@ from sweeps.workspace.files import (
     unpacked,
 )
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""In 1, a trial was called a slot; it is read for ever, see `_FORMER` in schema.py."""
 _MAGIC: Final = b"sweeps-record"
 _JSON_MEMBER: Final = "record.json"
 _ARRAYS: Final = "arrays/"
@@ -191,10 +192,10 @@ def unseal(data: bytes) -> bytes:
         )
     if parts[2] != hashlib.sha256(payload).hexdigest().encode():
         raise FormatError("altered record: the checksum does not fit the contents")
-    if parts[1] != str(FORMAT_VERSION).encode():
+    if parts[1] not in {b"1", str(FORMAT_VERSION).encode()}:
         raise (VersionError if parts[1].isdigit() else FormatError)(
             f"record format {parts[1].decode('ascii', 'replace')}, but this version reads "
-            f"{FORMAT_VERSION}; use the version that wrote it"
+            f"up to {FORMAT_VERSION}; use the version that wrote it"
         )
     return payload
 

@@ -12,20 +12,26 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from search_spaces.parameters import Value
-from sweeps.records.schema import Count, Line, Members, Moment
+from sweeps.records.schema import Count, Former, Line, Members, Moment
 
 _Facts = Mapping[str, Any]
 _Choice = Annotated[_Facts, Members({"name": str, "options": _Facts})]
 Fingerprint = Annotated[
-    _Facts, Members({"code": str | None, "sampler": _Choice, "pruner": _Choice, "seed": int})
-]
+    _Facts,
+    Members(
+        {
+            "code": str | None, "sampler": _Choice, "pruner": _Choice, "seed": int,
+            "order": Annotated[str, Former({"slots": "number"})],
+        }
+    ),
+]  # fmt: skip
 _Parameter = Annotated[_Facts, Members({"name": str}, needed=("name",))]
 StoredSpace = Annotated[
     _Facts,
     Members(
         {
             "name": str, "experiment": str, "fixed": _Facts,
-            "defaults": Annotated[_Facts, Members({"confirm": _Facts | None})],
+            "defaults": Annotated[_Facts, Members({"confirm": _Facts | None}, former={"finalize": "confirm"})],
             "body": Annotated[_Facts, Members({"parameters": tuple[_Parameter, ...]})],
         }
     ),

@@ -20,8 +20,8 @@ from sweeps.records.generations import (
 )
 from sweeps.records.schema import Count, Digest, Line, Members, Moment, SweepKey, SweepName
 
-VERSION: Final = 1
-"""Of `sweep.json`."""
+VERSION: Final = 2
+"""Of `sweep.json`; 1, in which a trial was a slot, is read as well."""
 
 Outcome = Literal["complete", "pruned", "diverged", "failed", "interrupted"]
 
@@ -190,7 +190,7 @@ class SweepInfo:
         Nor with data that may come differently, see `sweeps.experiment.PreparedData`, or if a trial
         came out differently the second time.
         """
-        in_order = self.fingerprint.get("order", "number") == "number"
+        in_order = self.fingerprint.get("order", "number") != "free"
         by_clock = any(one.is_measured_by_clock for one in self.objectives)
         return in_order and not by_clock and not self.irreproducible
 

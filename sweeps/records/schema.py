@@ -52,6 +52,10 @@ _NAMES: Final = {
 }  # fmt: skip
 
 
+_FORMER: Final = {"slot": "trial", "ends_slot": "ends_trial", "first_slot": "first_trial"}
+"""What members of dataclasses were called in format 1, which is read for ever."""
+
+
 class NewerError(ValueError):
     """A document has members that this version does not know."""
 
@@ -78,10 +82,23 @@ class Members:
     Attributes:
         kinds: Annotations by name.
         needed: Names of members that it must have.
+        former: What members were called before, with their names.
     """
 
     kinds: Mapping[str, Any]
     needed: tuple[str, ...] = ()
+    former: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Former:
+    """Part of an annotation: what values were called before, with what they are called.
+
+    Attributes:
+        names: Today's by the former.
+    """
+
+    names: Mapping[str, str]
 
 
 def _matching(pattern: str, wanted: str) -> Only:
@@ -146,11 +163,14 @@ def _limited(kind: Any, found: Any, where: str) -> Any:
     inner, *limits = get_args(kind)
     value = _shaped(inner, found, where)
     for limit in limits:
-        if isinstance(limit, Members):
+        if isinstance(limit, Former):
+            value = limit.names.get(value, value)
+        elif isinstance(limit, Members):
+            value = {limit.former.get(name, name): it for name, it in value.items()}
             if missing := [name for name in limit.needed if name not in value]:
                 raise ValueError(f"{where} lacks {', '.join(missing)}")
             for name in limit.kinds.keys() & value.keys():
-                _shaped(limit.kinds[name], value[name], _within(where, name))
+                value[name] = _shaped(limit.kinds[name], value[name], _within(where, name))
         elif not limit.allows(value):
             raise _unlike(where, found, limit.wanted)
     return value
@@ -199,6 +219,7 @@ def _object(kind: Any, found: Any, where: str) -> Any:
     if not isinstance(found, dict):
         raise _unlike(where, found, "an object")
     members = {field.name: field for field in dataclasses.fields(kind)}
+    found = {n if n in members else _FORMER.get(n, n): value for n, value in found.items()}
     needed = [
         name
         for name, field in members.items()

@@ -112,7 +112,7 @@ class RecordStore:
         info = read_document(path, partial(shaped, SweepInfo), _FIXED)
         if info is None:
             return None
-        if info.version != VERSION:
+        if info.version > VERSION:
             raise RecordError(f"{path}: version {info.version}; use the one that wrote it")
         for generation in self._later_generations():
             info = info.extended(generation)

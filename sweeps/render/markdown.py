@@ -58,8 +58,8 @@ def _steps(data: SweepData) -> Iterator[str]:
             told = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*points)
             verdict = "they can" if trial.lead.is_told_apart else "they cannot"
             yield (
-                f"**Trial {trial.row.trial} against {following.row.trial}**, the next on the front: "
-                f"{told}: {verdict} be told apart."
+                f"**Trial {trial.row.trial} against {following.row.trial}**, the next on the "
+                f"front: {told}: {verdict} be told apart."
             )
 
 

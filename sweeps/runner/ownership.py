@@ -137,7 +137,7 @@ def _acquired(descriptor: int) -> bool:
 
 
 RENEW_SECONDS: Final = 3.0
-"""How often a lease is renewed, and what other hosts have left (requests, enqueued points) is taken."""
+"""How often a lease is renewed, and what other hosts left (requests, enqueued points) is taken."""
 
 
 class Hold:

@@ -202,12 +202,19 @@ def _best_split(points: np.ndarray, diverged: np.ndarray) -> tuple[int, float, f
     return found
 
 
-ENQUEUED: Final = "enqueued"
-"""How the origin of a point begins that somebody wanted tried."""
+_ENQUEUED: Final = ("enqueued", "tried")
+"""How the origin of a point begins that somebody wanted tried; the second word is a former one."""
 MAX_REJECTED: Final = 20
 MAX_RANDOM: Final = 2000
 
 Admissible = Callable[[Mapping[str, Value]], bool]
+
+
+def is_enqueued(origin: str) -> bool:
+    """Whether somebody wanted a point tried, by where it came from."""
+    return origin.partition(",")[0] in _ENQUEUED
+
+
 """Whether parameters meet the constraints of space and experiment; computed before training."""
 
 
@@ -298,8 +305,8 @@ class Proposer:
         Raises:
             UsageError: It proposes something else now, so the sweep could not be continued.
         """
-        is_enqueued = stored.origin.startswith(ENQUEUED)
-        if self._sampler is not None and not self._sampler.stateless and not is_enqueued:
+        sampled = not is_enqueued(stored.origin)
+        if self._sampler is not None and not self._sampler.stateless and sampled:
             again = self.propose()
             if point_key(again.params) != point_key(stored.params):
                 raise UsageError(

@@ -59,7 +59,8 @@ def _nothing_recorded_is_lost(found: Evidence, asked: Asked) -> Iterator[str]:
         if trial is None or trial.state not in FINISHED:
             yield f"trial {number} was recorded, the study has it {trial.state if trial else 'not'}"
         elif (trial.value, dict(trial.params)) != (value, params):
-            yield f"trial {number} was {value} at {params}, is {trial.value} at {dict(trial.params)}"
+            now = f"{trial.value} at {dict(trial.params)}"
+            yield f"trial {number} was {value} at {params}, is {now}"
         if attempt is None:
             yield f"trial {number} was recorded, its record is gone"
         elif (attempt.value, dict(attempt.params)) != (value, params):
@@ -116,7 +117,8 @@ def _few_are_repeated(found: Evidence, asked: Asked) -> Iterator[str]:
     last = {a.trial: a.number for a in found.attempts}  # ordered by attempt
     for trial, times in again.items():
         if last.get(trial, 0) <= times:
-            yield f"trial {trial} was trained {times + 1} times, its last attempt is {last.get(trial)}"
+            counted = last.get(trial)
+            yield f"trial {trial} was trained {times + 1} times, its last attempt is {counted}"
     final = Counter(a.trial for a in found.attempts if a.state in FINISHED)
     for trial, times in final.items():
         if times > 1:

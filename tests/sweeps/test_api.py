@@ -254,10 +254,10 @@ def test_a_duration_is_written_as_for_the_command(run_toy):
 def test_a_sweep_says_what_it_is(finished_toy, run_toy):
     sweep = finished_toy(trials=6)
     best = sweep.best()
-    said = f"6 COMPLETE; best observed trial {best.trial}, score {best.value:.4f}"
+    said = f"6 COMPLETE; best observed trial {best.number}, score {best.value:.4f}"
     assert repr(sweep) == f"<Sweep 'toy': {said}; {sweep.home.path}>"
     assert (
-        f"<td>best observed trial {best.trial}, score {best.value:.4f}</td>" in sweep._repr_html_()
+        f"<td>best observed trial {best.number}, score {best.value:.4f}</td>" in sweep._repr_html_()
     )
     (sweep.home.store(sweep.info.id).folder / "retry-1.json").write_bytes(b"damaged")
     assert "cannot be read" in repr(sweep)

@@ -155,7 +155,7 @@ class Recorded:
             trial = sweep.champion()
         except ValueError:
             return None
-        return str(trial.params.get("finalist", f"trial {trial.trial}")), trial
+        return str(trial.params.get("finalist", f"trial {trial.number}")), trial
 
     def _trial(self, sweep: Sweep, key: str) -> tuple[Trial, str]:
         if key != CHAMPION:

@@ -29,7 +29,7 @@ _COMPARED_TAGS = (
     "why",
     "retried",
     *(f"confusion_{rank}" for rank in range(1, WORST + 1)),
-    "trial",
+    "trial_number",
     "attempt",
     "origin",
     "seed",
@@ -102,7 +102,8 @@ def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -
     if differing:
         what = f"run of attempt {key} has another {', '.join(differing)} than its record"
         yield Problem("mlflow", what, Repair.REPLACE, key)
-    tags = [n for n in _COMPARED_TAGS if run.tags.get(n, "") != content.tags.get(n, "")]
+    found = {"trial_number": run.tags.get("slot", ""), **run.tags}  # `slot` is its former name
+    tags = [n for n in _COMPARED_TAGS if found.get(n, "") != content.tags.get(n, "")]
     if tags:
         what = f"run of attempt {key} has another tag {', '.join(tags)} than its record"
         yield Problem("mlflow", what, Repair.SEND, key)

@@ -1,4 +1,4 @@
-"""Files beside the records that are damaged: notes, enqueued points, conclusions, readings of test parts.
+"""Damaged files beside the records: notes, enqueued points, conclusions, test-set readings.
 
 What is known elsewhere is written anew, what is not is put aside; nothing is thrown away.
 """
@@ -23,7 +23,7 @@ from sweeps.records.enqueued import Enqueued
 from sweeps.records.readings import Readings
 from sweeps.records.side_files import unreadable_files
 from sweeps.study.copies import read_study
-from sweeps.study.proposals import ENQUEUED
+from sweeps.study.proposals import is_enqueued
 from sweeps.study.storage import proposal_of_record, proposal_of_trial
 
 
@@ -71,7 +71,7 @@ def write_anew(
     tried: dict[int, Enqueued] = {
         trial: (proposal.params, proposal.origin)
         for trial, proposal in proposals.items()
-        if proposal.origin.partition(",")[0] == ENQUEUED
+        if is_enqueued(proposal.origin)
     }
     for path in lost:
         if path == store.asked_file:

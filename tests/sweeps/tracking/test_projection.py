@@ -67,7 +67,7 @@ def test_a_complete_trial_becomes_one_run_with_everything_a_reader_compares(
         "sweep": "mlp",
         "sweep_id": INFO.id,
         "trial": "0007-1",
-        "trial": "7",
+        "trial_number": "7",
         "attempt": "1",
         "state": "COMPLETE",
         "reason": "early_stopping",
