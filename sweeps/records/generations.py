@@ -31,7 +31,9 @@ StoredSpace = Annotated[
     Members(
         {
             "name": str, "experiment": str, "fixed": _Facts,
-            "defaults": Annotated[_Facts, Members({"confirm": _Facts | None}, former={"finalize": "confirm"})],
+            "defaults": Annotated[
+                _Facts, Members({"confirm": _Facts | None}, former={"finalize": "confirm"})
+            ],
             "body": Annotated[_Facts, Members({"parameters": tuple[_Parameter, ...]})],
         }
     ),

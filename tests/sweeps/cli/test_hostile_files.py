@@ -76,8 +76,8 @@ ODD = {
 }
 NAMES = (
     "0001-1.record", "0001-1.weights", "0001-1.files", "asked", "ending.json", "notes.json",
-    "confirmation.json", "checked.json", "enqueued-0001.json", "code-1.json", "retry-1.json", "lock",
-    "sweep.json", "generation-2.json", "foreign.json",
+    "confirmation.json", "checked.json", "enqueued-0001.json", "code-1.json", "retry-1.json",
+    "lock", "sweep.json", "generation-2.json", "foreign.json",
 )  # fmt: skip
 
 
