@@ -14,7 +14,7 @@ from digitexp.data import load_source, split_source
 from digitexp.evaluation.calibration import temperature_to_serve
 from digitexp.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
-from digitexp.pages.drawing import Illustrating, show_trial
+from digitexp.pages.drawing import WithPages, show_trial
 from digitexp.pages.trial_view import ShownTrial
 from digitexp.parameters import PARAMETERS
 from digitexp.serving import checked_images, probabilities
@@ -38,7 +38,7 @@ from sweeps.experiment import (
 __all__ = ["DigitExperiment", "experiment"]
 
 
-class DigitExperiment(Illustrating):
+class DigitExperiment(WithPages):
     """Handwritten digits (or any small images) and a multilayer perceptron."""
 
     name = "digits"
@@ -59,7 +59,7 @@ class DigitExperiment(Illustrating):
     metrics: Mapping[str, MetricInfo] = {
         name: MetricInfo(*described) for name, described in HEADLINE_METRICS.items()
     }
-    on_blocks = "digitexp.on_blocks:experiment"
+    cross_validation = "digitexp.on_blocks:experiment"
     measures: Mapping[str, str] = {"parameters": "trainable weights of the network"}
 
     def check(self, config: Mapping[str, Value]) -> None:

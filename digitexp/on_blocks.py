@@ -12,11 +12,11 @@ from digitexp.data import load_source, split_source
 from digitexp.evaluation.calibration import HIGHEST, LOWEST, measured_terms
 from digitexp.experiment import DigitExperiment, trial_config
 from digitexp.metrics import accuracy, cross_entropy
-from digitexp.pages.drawing import Illustrating, show_of_pool
+from digitexp.pages.drawing import WithPages, show_of_pool
 from digitexp.pages.trial_view import ShownTrial
 from digitexp.pool import Pool
 from digitexp.trained_run import logits_of
-from sweeps.capabilities import CalibrationTerms, Signature, TestPart, Trained
+from sweeps.capabilities import CalibrationTerms, Signature, TestSet, Trained
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -38,13 +38,13 @@ _OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
 _KEPT = ("best_val_accuracy", "train_accuracy", *_OF_TRAINING)
 
 
-class DigitsOnBlocks(Illustrating):
+class DigitsOnBlocks(WithPages):
     """Digits, with parameters more: the block a trial is trained and judged on, and `again`.
 
     The seed of a trial follows from its block, so that every finalist meets it under the same;
     `again` makes it another one. With `search_split` it is trained and scored as in the search, on
     V0, and only its seed is new: what that says of luck is no verdict on the configuration. With
-    `refit_epochs` it is trained on everything but the test part, that many epochs: nothing is left
+    `refit_epochs` it is trained on everything but the test set, that many epochs: nothing is left
     to judge it on, and of these epochs the one with the smallest loss on V0, trained on, is kept.
     Nor to fit a temperature on: it answers at the `temperature` it is given.
     `best_val_accuracy` is of the images that stopped it early, on a block the inner part.
@@ -238,10 +238,10 @@ class DigitsOnBlocks(Illustrating):
         pool: Pool = data.payload
         return pool.source.labels
 
-    def test_part(self, source: str | None) -> TestPart | None:
+    def test_set(self, source: str | None) -> TestSet | None:
         """Return the test images of a source, a row each; None if it has none."""
         test = load_source(source).test
-        return None if test is None else TestPart(test.digest, _rows(test.images), test.labels)
+        return None if test is None else TestSet(test.digest, _rows(test.images), test.labels)
 
     def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
         """Return what each image adds to calibration error and negative log-likelihood.

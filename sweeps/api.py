@@ -206,7 +206,7 @@ class Sweep:
         if name is None:
             raise UsageError(
                 f"no model of sweep {self.name!r} is registered: a sweep registers its best when "
-                f"it ends, if its experiment serves models (`Serves` in sweeps/capabilities.py); "
+                f"it ends, if its experiment serves models (`SupportsServing` in sweeps/capabilities.py); "
                 f"`sweeps sync {self.name}` sends what is missing"
             )
         return f"models:/{name}@{ALIAS}"

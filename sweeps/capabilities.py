@@ -16,30 +16,30 @@ from search_spaces.parameters import Value
 from sweeps.experiment import OnEpoch, PreparedData, TrialResult, TrialSpec
 
 __all__ = [
-    "Calibrates",
     "CalibrationTerms",
-    "Confirms",
-    "Examines",
-    "Exports",
-    "Illustrates",
-    "Samples",
-    "Serves",
     "Signature",
+    "SupportsCalibration",
+    "SupportsCrossValidation",
+    "SupportsExamination",
+    "SupportsExport",
     "SupportsFiles",
+    "SupportsPages",
+    "SupportsSamples",
+    "SupportsServing",
+    "SupportsTestSet",
     "SupportsVerification",
-    "TestPart",
-    "Tests",
+    "SupportsVoting",
+    "TestSet",
     "Trained",
-    "Votes",
 ]
 
 
-class Confirms(Protocol):
+class SupportsCrossValidation(Protocol):
     """An experiment whose best trials can be judged again, on fresh blocks of its data; optional.
 
-    `on_blocks` is the import path of an experiment that takes the same parameters and one more,
-    `block` (int, from 0): the trial is then judged on the samples of that block, which scored no
-    trial of a search, after training on the others, with a seed that follows from the block. It
+    `cross_validation` is the import path of an experiment that takes the same parameters and one
+    more, `block` (int, from 0): the trial is then judged on the samples of that block, which scored
+    no trial of a search, after training on the others, with a seed that follows from the block. It
     prepares the same data, with the same digests. Its results have the metric `block_accuracy`
     (maximize) and the arrays `block_correct` (n,), 0 or 1, and `block_images` (n,), which images
     these are, numbers from 0. Blocks 0 to 3 judge every image once, 4 to 7 again, and so on; they
@@ -51,11 +51,11 @@ class Confirms(Protocol):
     (minimize), `confirm --refit` works; its results then say `best_epoch`.
     """
 
-    on_blocks: str
+    cross_validation: str
 
 
-class Votes(Protocol):
-    """Capability of what `Confirms.on_blocks` names: its trainings on a block can vote.
+class SupportsVoting(Protocol):
+    """Capability of what `SupportsCrossValidation.cross_validation` names: its trainings on a block can vote.
 
     Its results have one array more, `block_logits` (n, classes), in the order of `block_images`.
     """
@@ -66,12 +66,12 @@ class Votes(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class TestPart:
+class TestSet:
     """Samples that no training and no choice between models has seen.
 
     Attributes:
         digest: SHA-256 (hex) of them: readings are counted by it.
-        inputs: (n, ...) as `Tests.logits` takes them.
+        inputs: (n, ...) as `SupportsTestSet.logits` takes them.
         labels: (n,) the class of each, from 0.
     """
 
@@ -82,11 +82,14 @@ class TestPart:
     labels: np.ndarray = field(repr=False)
 
 
-class Tests(Protocol):
-    """Capability of what `Confirms.on_blocks` names: a test part that `confirm --test` reads."""
+class SupportsTestSet(Protocol):
+    """Capability of what `SupportsCrossValidation.cross_validation` names.
 
-    def test_part(self, source: str | None) -> TestPart | None:
-        """Return the test part of the experiment's own data or a named source; None without."""
+    A test set that `confirm --test` reads.
+    """
+
+    def test_set(self, source: str | None) -> TestSet | None:
+        """Return the test set of the experiment's own data or a named source; None without."""
         ...
 
     def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
@@ -113,8 +116,8 @@ class CalibrationTerms:
 
 
 @runtime_checkable
-class Calibrates(Protocol):
-    """Capability of what `Confirms.on_blocks` names: say whether calibration helps.
+class SupportsCalibration(Protocol):
+    """Capability of what `SupportsCrossValidation.cross_validation` names: say whether calibration helps.
 
     It then takes a parameter `temperature` as well, for a network that is trained on all images
     (`confirm --refit`): none is left to fit it on.
@@ -129,7 +132,7 @@ class Calibrates(Protocol):
         ...
 
 
-class Exports(Protocol):
+class SupportsExport(Protocol):
     """An experiment whose models can leave the framework; optional."""
 
     def export(
@@ -195,7 +198,7 @@ class SupportsVerification(Protocol):
 
 
 @runtime_checkable
-class Samples(Protocol):
+class SupportsSamples(Protocol):
     """An experiment whose validation samples people can look at; optional.
 
     A report then says which samples go wrong, and whether two trials differ on the same samples.
@@ -211,7 +214,7 @@ class Samples(Protocol):
 
 
 @runtime_checkable
-class Examines(Protocol):
+class SupportsExamination(Protocol):
     """An experiment that says what a trained trial gets wrong; optional.
 
     `sweeps examine` shows it, and the runs of finalists in MLflow have it as `evaluation/`.
@@ -255,13 +258,13 @@ class Trained:
 
 
 @runtime_checkable
-class Illustrates(Protocol):
+class SupportsPages(Protocol):
     """An experiment that draws pages of a training that people can play with; optional.
 
     The run of a sweep's champion in MLflow has them as `interactive/`.
     """
 
-    def illustrate(
+    def pages(
         self, data: PreparedData, trained: Trained, beside: Trained | None
     ) -> Mapping[str, bytes]:
         """Return files by name, such as self-contained HTML; the same ones each time.
@@ -292,7 +295,7 @@ class Signature:
     output_shape: tuple[int, ...]
 
 
-class Serves(Protocol):
+class SupportsServing(Protocol):
     """An experiment whose best model is registered in MLflow, which can serve it; optional."""
 
     def signature(self, info: Mapping[str, Any]) -> Signature | None:

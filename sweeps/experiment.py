@@ -46,7 +46,7 @@ class MetricInfo:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Training and validation data, ready to train on; the test part is never in here.
+    """Training and validation data, ready to train on; the test set is never in here.
 
     Attributes:
         name: Short name of the source, such as `digits20`.

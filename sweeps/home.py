@@ -205,7 +205,7 @@ class Home:
             self.shared.publish(f"records/{sweep_id}/")
 
     def publish_readings(self) -> None:
-        """Let other hosts have what readings of test parts scored."""
+        """Let other hosts have what readings of test sets scored."""
         if self.shared is not None:
             self.shared.publish("test/")
 

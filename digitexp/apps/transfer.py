@@ -175,7 +175,7 @@ def pretraining_data(
     """Return the source's own training and validation part, in the target's size.
 
     Args:
-        source: What is learnt first; its test part is not looked at.
+        source: What is learnt first; its test set is not looked at.
         shape: Height and width of the target's images.
         images: So many to train on, the same number of each class, and a quarter of it to
             validate; None = all.
@@ -230,7 +230,7 @@ def compare(
     """Train on few images of the target, from nothing and from weights, and compare by pairs.
 
     A pair has the same seed, images, validation part and settings. The validation part stops the
-    training early and scores it, for both alike; the test part is not looked at.
+    training early and scores it, for both alike; the test set is not looked at.
 
     Args:
         config: Net and training.

@@ -41,7 +41,7 @@ def calibrate(
     """Fit a temperature on the validation part; show calibration before and after.
 
     Each validation image is judged at the temperature that four fifths of the others give. Writes
-    reliability.png and calibration.json into the folder. The test part is not looked at.
+    reliability.png and calibration.json into the folder. The test set is not looked at.
     """
     from digitexp.plots.language import choose_lettering
     from digitexp.trained_run import read_run

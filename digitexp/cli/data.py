@@ -108,7 +108,7 @@ def print_facts(facts: dict[str, Any]) -> None:
     for policy in facts["policies"]:
         about.add_row("converted", policy)
     about.add_row("digest", facts["digest"])
-    about.add_row("test digest", facts["test_digest"] or "(no test part)")
+    about.add_row("test digest", facts["test_digest"] or "(no test set)")
     about.add_row(f"split, seed {split['seed']}", split["digest"])
     counts = Table()
     counts.add_column("class")

@@ -36,7 +36,7 @@ def evaluate(
     language: Language = "en",
     font: Font = None,
 ) -> None:
-    """Show what a trained network gets wrong; the test part is not looked at.
+    """Show what a trained network gets wrong; the test set is not looked at.
 
     Classification report, accuracy by class, the pairs of classes confused most, and pictures:
     a random sample as `actual | predicted`, and the most confident errors.

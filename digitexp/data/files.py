@@ -50,7 +50,7 @@ LAYOUTS = (
     ("train_images", "train_labels", "test_images", "test_labels"),
     ("x_train", "y_train", "x_test", "y_test"),
 )
-"""Names of the arrays in a `.npz`; where there are four, the test part may be missing."""
+"""Names of the arrays in a `.npz`; where there are four, the test set may be missing."""
 
 
 def read_npy(path: Path) -> Array:
@@ -76,7 +76,7 @@ def read_npz(path: Path) -> Found:
         raise DataError.about(
             str(path),
             found=f"the arrays {', '.join(arrays) or '(none)'}",
-            expected=f"exactly one of: {layouts} (the last two also without their test part)",
+            expected=f"exactly one of: {layouts} (the last two also without their test set)",
             fix="Save with np.savez_compressed(file, images=images, labels=labels).",
         )
     parts = [arrays[name] for name in pairs[0] if name in arrays]
@@ -116,7 +116,7 @@ def check_size(declared: int, where: str) -> None:
 
 
 def _is_complete(arrays: dict[str, Array], layout: tuple[str, ...]) -> bool:
-    """Whether the arrays are those of the layout, with or without its test part."""
+    """Whether the arrays are those of the layout, with or without its test set."""
     return set(arrays) in (set(layout), set(layout[:2]))
 
 
@@ -174,7 +174,7 @@ def is_idx_folder(folder: Path) -> bool:
 
 
 def read_idx_folder(folder: Path) -> Found:
-    """Read the IDX files of a folder; the test part (`t10k-...`) may be missing.
+    """Read the IDX files of a folder; the test set (`t10k-...`) may be missing.
 
     Raises:
         DataError: If a file of a pair is missing or damaged.

@@ -75,7 +75,7 @@ FASHION_CLASSES = (
 
 
 def read_sklearn_digits() -> Found:
-    """Read the 1797 images, 8x8 with 17 shades, that scikit-learn carries (no test part)."""
+    """Read the 1797 images, 8x8 with 17 shades, that scikit-learn carries (no test set)."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -124,7 +124,7 @@ DEFAULT = "digits20"
 
 _NAMED: dict[str, tuple[Callable[[], Found], str]] = {
     "digits20": (read_digits20, "embedded: 5000 + 5000 test digits of MNIST, 20x20"),
-    "sklearn-digits": (read_sklearn_digits, "scikit-learn's 1797 digits, 8x8, no test part"),
+    "sklearn-digits": (read_sklearn_digits, "scikit-learn's 1797 digits, 8x8, no test set"),
     "mnist": (read_mnist, "MNIST by Keras: 60000 + 10000 test digits, 28x28 (downloads)"),
     "fashion_mnist": (
         read_fashion_mnist,
@@ -158,7 +158,7 @@ def load_source(source: str | None = None) -> Source:
             the path of that `X.npy`), a `.npz`, a `.mat`. None means `digits20`.
 
     Returns:
-        float32 images in [0, 1] and labels 0 .. k-1, the test part apart.
+        float32 images in [0, 1] and labels 0 .. k-1, the test set apart.
 
     Raises:
         DataError: If there is no such source, or it cannot be trained on.

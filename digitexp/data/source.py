@@ -1,4 +1,4 @@
-"""A source of data: float32 images in [0, 1], integer labels, a test part kept apart."""
+"""A source of data: float32 images in [0, 1], integer labels, a test set kept apart."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Found:
         name: Short name of the source.
         where: Name or path, for messages.
         train: Training and validation images with labels.
-        test: The test part, or None.
+        test: The test set, or None.
         course: Whether this is the form of Andrew Ng's course: rows unrolled column by column,
             pixels a little outside [0, 1] and the label 10 for the digit 0 are then accepted.
         class_names: What people call the classes; None = their numbers.
@@ -68,7 +68,7 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class TestPart:
+class TestSet:
     """Images no training and no choice between models may see.
 
     Attributes:
@@ -96,7 +96,7 @@ class Source:
         policies: Every conversion applied on the way, one sentence each.
         digest: SHA-256 (hex) of `images` and `labels`; equal arrays have equal digests, whatever
             file they came from.
-        test: The test part, or None if the source has none.
+        test: The test set, or None if the source has none.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Source:
     class_names: tuple[str, ...]
     policies: tuple[str, ...]
     digest: str
-    test: TestPart | None = None
+    test: TestSet | None = None
 
 
 def digest_arrays(**arrays: NDArray[np.generic]) -> str:

@@ -37,7 +37,7 @@ def split_source(source: Source, seed: int = 0, validation_fraction: float = 0.2
     classes by largest remainder, at least one and not all of a class.
 
     Args:
-        source: Data to split; its test part is not looked at.
+        source: Data to split; its test set is not looked at.
         seed: Any whole number from 0.
         validation_fraction: Part of the images that validate, in (0, 1).
 

@@ -151,7 +151,7 @@ class ApplicationExperiment(KerasExperiment):
 def images(source: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the images of a source, (n, 32, 32, 1) float32 in [0, 1], and their classes.
 
-    Images of another size are resized; the test part is left out.
+    Images of another size are resized; the test set is left out.
     """
     loaded = load_source(source)
     return resized(loaded.images, (MIN_SIDE, MIN_SIDE))[..., None], loaded.labels

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sweeps.capabilities import Trained
     from sweeps.experiment import PreparedData
 
-__all__ = ["Illustrating", "Shown", "show_of_pool", "show_trial"]
+__all__ = ["Shown", "WithPages", "show_of_pool", "show_trial"]
 
 
 class Shown(NamedTuple):
@@ -27,14 +27,14 @@ class Shown(NamedTuple):
     labels: np.ndarray
 
 
-class Illustrating:
-    """Draws the pages of `digitexp.pages`; see `Illustrates` in sweeps/capabilities.py."""
+class WithPages:
+    """Draws the pages of `digitexp.pages`; see `SupportsPages` in sweeps/capabilities.py."""
 
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
         """Return a recorded training as the tools show it."""
         raise NotImplementedError
 
-    def illustrate(
+    def pages(
         self, data: PreparedData, trained: Trained, beside: Trained | None
     ) -> Mapping[str, bytes]:
         """Return the interactive tools on a training, each a page."""
@@ -82,7 +82,7 @@ def show_of_pool(
     """Return a training as it is shown that confirms a search.
 
     Args:
-        pool: All images but the test part.
+        pool: All images but the test set.
         trained: What is recorded of it.
         config: Its configuration.
         block: Its number, whose own images are shown; None: trained on the search's split.

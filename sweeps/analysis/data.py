@@ -13,7 +13,7 @@ from search_spaces.objectives import Objective
 from sweeps.analysis.rows import TrialRow, trial_rows
 from sweeps.analysis.summary import Summary, summarize
 from sweeps.analysis.table import parameter_names
-from sweeps.capabilities import Samples
+from sweeps.capabilities import SupportsSamples
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import recorded_experiment
@@ -30,7 +30,7 @@ class LoadedSamples:
         labels: (n,) class of each.
     """
 
-    source: Samples
+    source: SupportsSamples
     data: PreparedData = field(repr=False)
     labels: NDArray[np.int64] = field(repr=False)
 
@@ -92,7 +92,7 @@ class SweepData:
 
     @cached_property
     def tellings(self) -> list[Telling]:
-        """What confirming and readings of the test part said of it."""
+        """What confirming and readings of the test set said of it."""
         return Conclusions(self.store.folder).tellings()
 
     @cached_property
@@ -223,7 +223,7 @@ def load_samples(
     Raises:
         ValueError, OSError: The data cannot be loaded.
     """
-    if not isinstance(experiment, Samples):
+    if not isinstance(experiment, SupportsSamples):
         return None
     seed = int(info.data.get("info", {}).get("split_seed", 0))
     data = experiment.prepare(source, seed)

@@ -33,7 +33,6 @@ from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
 from sweeps.wording import printable
 
-
 _FORMER: Final = {
     "finalize": "confirm", "try": "enqueue", "--finalize": "--confirm",
     "--no-finalize": "--no-confirm", "--blocks": "--folds",

@@ -60,13 +60,13 @@ def confirm(
     ] = 0,
     refit: Annotated[
         bool,
-        typer.Option("--refit", help="Register the winner as trained on all but the test part."),
+        typer.Option("--refit", help="Register the winner as trained on all but the test set."),
     ] = False,
     test: Annotated[
-        bool, typer.Option("--test", help="Then read the test part, once, for all of them.")
+        bool, typer.Option("--test", help="Then read the test set, once, for all of them.")
     ] = False,
     again: Annotated[
-        str, typer.Option(metavar="WHY", help="Read a test part that was read before.")
+        str, typer.Option(metavar="WHY", help="Read a test set that was read before.")
     ] = "",
     leave_out: Annotated[
         list[int] | None,
@@ -97,7 +97,7 @@ def confirm(
     from sweeps.home import Home
 
     if again and not test:
-        raise UsageError("--again says why --test reads a test part once more: give --test too")
+        raise UsageError("--again says why --test reads a test set once more: give --test too")
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     if test:

@@ -29,7 +29,7 @@ def ensemble(
 ) -> None:
     """Let the finalists of confirmed sweeps vote, softly and hard, against the single best.
 
-    On each fresh block those vote that were trained on it; nothing is trained, and no test part
+    On each fresh block those vote that were trained on it; nothing is trained, and no test set
     is read: what a reading said of votes before is shown. Several sweeps of the same data vote
     together.
     """

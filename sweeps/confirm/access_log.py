@@ -1,8 +1,8 @@
-"""Who has read a test part, and why: a list of models is frozen first, and that is what counts.
+"""Who has read a test set, and why: a list of models is frozen first, and that is what counts.
 
-A test part answers once without having taught anybody anything. So a reading counts from the moment
+A test set answers once without having taught anybody anything. So a reading counts from the moment
 its list is written, before anything is scored, also if it is killed then; the same list again is
-the same reading. Readings are counted over all sweeps of a home, by the test part's digest.
+the same reading. Readings are counted over all sweeps of a home, by the test set's digest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sweeps.workspace.files import make_folder
 
 
 class AccessLog:
-    """The readings of one test part in a home."""
+    """The readings of one test set in a home."""
 
     def __init__(self, home: Home, digest: str) -> None:
         self._files = Readings(home.path / "test" / digest[:16])
@@ -50,7 +50,7 @@ class AccessLog:
         Args:
             entries: Who.
             questions: What is asked.
-            again: Why a test part that was read is read again.
+            again: Why a test set that was read is read again.
             earlier: What was asked at other times, whose scores answer `questions` as well: that is
                 the same reading, with the questions that were asked then.
 
@@ -58,7 +58,7 @@ class AccessLog:
             The reading; an earlier one if that asked the same.
 
         Raises:
-            UsageError: The test part was read before, and no reason is given to do it again.
+            UsageError: The test set was read before, and no reason is given to do it again.
             RecordError: An earlier list is damaged: whether it is the same cannot be known.
             StoreError: It cannot be written.
         """
@@ -78,7 +78,7 @@ class AccessLog:
         return wanted
 
     def count(self) -> int:
-        """Return how often the test part was read, also before a sweep came into this home.
+        """Return how often the test set was read, also before a sweep came into this home.
 
         A reading whose list was damaged and put aside counts, too.
         """
@@ -106,7 +106,7 @@ def readings_of(
 ) -> list[tuple[AccessLog, Reading]]:
     """Return the readings that asked about all of these sweeps, by their ids, the first one first.
 
-    No test part is needed to know them, only what was frozen.
+    No test set is needed to know them, only what was frozen.
 
     Args:
         home: Where they lie.
@@ -126,6 +126,6 @@ def _read_before(digest: str, count: int, readings: Sequence[Reading]) -> str:
         names = ", ".join(dict.fromkeys(entry.name for entry in readings[-1].entries))
         last = f", last on {readings[-1].day} for {names}"
     return (
-        f"test part {digest[:8]} was read {times}{last}: what is chosen after it was seen is no "
+        f"test set {digest[:8]} was read {times}{last}: what is chosen after it was seen is no "
         'longer tested by it. To read it all the same: --again "why"'
     )

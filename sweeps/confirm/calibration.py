@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.capabilities import Calibrates, CalibrationTerms
+from sweeps.capabilities import CalibrationTerms, SupportsCalibration
 from sweeps.confirm.checks import ask, failed
 from sweeps.confirm.comparison import Judged
 from sweeps.confirm.intervals import FEWEST_BLOCKS, Estimate, crossed_estimate
@@ -71,7 +71,7 @@ def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Cal
     Raises:
         UsageError: The experiment failed to say.
     """
-    if not isinstance(experiment, Calibrates):
+    if not isinstance(experiment, SupportsCalibration):
         return {}
     found = {}
     for standing in judged.verdict.standings:

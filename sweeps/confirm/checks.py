@@ -1,7 +1,8 @@
 """Whether a sweep can be confirmed, and what trainings that failed leave open.
 
-What `Confirms.on_blocks` names is imported, and asked which parameters and metrics it has and what
-data it prepares. Then it is tried, to see what its trainings keep (trying.py).
+What `SupportsCrossValidation.cross_validation` names is imported, and asked which parameters and
+metrics it has and what data it prepares. Then it is tried, to see what its trainings keep
+(trying.py).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from search_spaces.defaults import Confirming
 from search_spaces.parameters import Value, find_parameter
-from sweeps.capabilities import Confirms
+from sweeps.capabilities import SupportsCrossValidation
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
 from sweeps.confirm.comparison import FOLDS
 from sweeps.confirm.finalists import METRIC, REFIT, SCORE, SEARCH_SPLIT, Finalist
@@ -29,7 +30,7 @@ from sweeps.home import Home
 from sweeps.records import BLOCK, FINALIST, Record, RecordStore, SweepInfo, ranked
 from sweeps.wording import counted, first_line
 
-SEE: Final = f"see `{Confirms.__name__}` in sweeps/capabilities.py"
+SEE: Final = f"see `{SupportsCrossValidation.__name__}` in sweeps/capabilities.py"
 
 
 def check_run(
@@ -54,14 +55,16 @@ def check_run(
         )
     try:
         named = _named(config.experiment, space.experiment)
-        on_blocks = load_experiment(named, space.directory)
+        cross_validation = load_experiment(named, space.directory)
         says = space.defaults.confirm or Confirming()
         names = {name for walk in space.samples(8) for name in walk.config}
-        check_offers(space.experiment, on_blocks, names, says.blocks)
-        if not is_shipped(named, on_blocks):  # what is shipped prepares the same
-            data = _prepare(on_blocks, source, space.experiment, config.data)
+        check_offers(space.experiment, cross_validation, names, says.blocks)
+        if not is_shipped(named, cross_validation):  # what is shipped prepares the same
+            data = _prepare(cross_validation, source, space.experiment, config.data)
             if config.name not in {info.name for info in config.home.sweeps()}:
-                own = OnBlocks(named, space.directory, on_blocks, data, config.parallelism.workers)
+                own = OnBlocks(
+                    named, space.directory, cross_validation, data, config.parallelism.workers
+                )
                 try_blocks(own, _some_configurations(config), note)
     except UsageError as error:
         raise UsageError(f"{option}: {error}; nothing was begun") from None
@@ -77,15 +80,15 @@ def blocks_experiment(home: Home, info: SweepInfo) -> str:
 
 
 def _named(experiment: Experiment, path: str) -> str:
-    on_blocks = getattr(experiment, "on_blocks", None)
-    if isinstance(on_blocks, str):
-        return on_blocks
+    cross_validation = getattr(experiment, "cross_validation", None)
+    if isinstance(cross_validation, str):
+        return cross_validation
     if path.startswith("script:"):
         raise UsageError(
             f"a script has no fresh blocks to confirm on; an experiment in Python may have ({SEE})"
         )
     raise UsageError(
-        f"experiment {path!r} has no fresh blocks to confirm on; give it `on_blocks` ({SEE})"
+        f"experiment {path!r} has no fresh blocks to confirm on; give it `cross_validation` ({SEE})"
     )
 
 
@@ -113,18 +116,18 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
 
 
 def _prepare(
-    on_blocks: Experiment, source: str | None, path: str, searched: PreparedData
+    cross_validation: Experiment, source: str | None, path: str, searched: PreparedData
 ) -> PreparedData:
     """Refuse an experiment on blocks that has not the data and the split of the search."""
     try:
-        data = on_blocks.prepare(source, SPLIT_SEED)
+        data = cross_validation.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
         raise UsageError(f"data of the confirmation: {error}") from None
     if (data.digest, data.split_digest) != (searched.digest, searched.split_digest):
         is_split = data.digest == searched.digest
         what = "splits its data otherwise" if is_split else "prepares other data"
         raise UsageError(
-            f"`on_blocks` of experiment {path!r} {what} than the search: {data.name}, not "
+            f"`cross_validation` of experiment {path!r} {what} than the search: {data.name}, not "
             f"{searched.name}; both are to be the same, for what scored the search is no fresh "
             f"block ({SEE})"
         )
@@ -158,7 +161,7 @@ def check_code(store: RecordStore, info: SweepInfo, *, same_code: bool = False) 
 
 def check_offers(
     path: str,
-    on_blocks: Experiment,
+    cross_validation: Experiment,
     names: Collection[str],
     blocks: int,
     *,
@@ -168,7 +171,7 @@ def check_offers(
 
     Args:
         path: Import path of the experiment that searched.
-        on_blocks: What its `on_blocks` names.
+        cross_validation: What its `cross_validation` names.
         names: Parameters that trials set.
         blocks: On how many blocks it is to train.
         refit: Whether the winner is to be trained on everything.
@@ -176,17 +179,17 @@ def check_offers(
     Raises:
         UsageError: Says everything that is missing.
     """
-    missing = list(_missing(on_blocks, names, blocks, refit))
+    missing = list(_missing(cross_validation, names, blocks, refit))
     if missing:
         raise UsageError(
-            f"experiment {path!r} cannot be confirmed: its `on_blocks` {'; '.join(missing)} ({SEE})"
+            f"experiment {path!r} cannot be confirmed: its `cross_validation` {'; '.join(missing)} ({SEE})"
         )
 
 
 def _missing(
-    on_blocks: Experiment, names: Collection[str], blocks: int, refit: bool
+    cross_validation: Experiment, names: Collection[str], blocks: int, refit: bool
 ) -> Iterator[str]:
-    known = on_blocks.parameters
+    known = cross_validation.parameters
     for name in sorted(names):
         if find_parameter(name, known) is None:
             yield f"lacks the parameter {name!r}, which trials of the search set"
@@ -200,7 +203,7 @@ def _missing(
             yield f"takes {BLOCK!r} as {block.type}, {low:g} to {high:g} (needed is {needed})"
     wanted = {METRIC: "maximize", **({"epochs": "minimize"} if refit else {})}
     for metric, direction in wanted.items():
-        info = on_blocks.metrics.get(metric)
+        info = cross_validation.metrics.get(metric)
         if info is None:
             yield f"lacks the metric {metric!r} ({direction})"
         elif info.direction != direction:
@@ -230,9 +233,9 @@ def failed(experiment: Experiment, ability: str, error: Exception) -> UsageError
     )
 
 
-def tells_luck(on_blocks: Experiment) -> bool:
+def tells_luck(cross_validation: Experiment) -> bool:
     """Whether it can train the search's best again on the search's own split."""
-    return SEARCH_SPLIT in on_blocks.parameters and SCORE in on_blocks.metrics
+    return SEARCH_SPLIT in cross_validation.parameters and SCORE in cross_validation.metrics
 
 
 # Why trainings that failed leave something of a confirmation open for ever, and the ways out.

@@ -189,7 +189,7 @@ def _blocks_needed(behind: Estimate, blocks: int, compared: int, margin: float) 
 
 FOLDS = 4
 """Blocks that judge every image once between them, see `Confirms`."""
-_SEE = "see `Confirms` in sweeps/capabilities.py"
+_SEE = "see `SupportsCrossValidation` in sweeps/capabilities.py"
 COST = "parameters"
 """What makes one of several equivalent finalists the cheapest."""
 

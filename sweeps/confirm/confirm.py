@@ -302,7 +302,7 @@ def _epochs(judged: Judged) -> int:
     if not known:
         raise UsageError(
             f"--refit: the trainings of {label} do not say 'best_epoch', for how long to train "
-            "(see `Confirms` in sweeps/capabilities.py); the verdict is kept"
+            "(see `SupportsCrossValidation` in sweeps/capabilities.py); the verdict is kept"
         )
     return round(median(known))
 

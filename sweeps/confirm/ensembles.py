@@ -26,7 +26,7 @@ class Ensembles:
 
     Attributes:
         votes: On fresh blocks.
-        tellings: The same in words; then what readings of the test part said, if there were any.
+        tellings: The same in words; then what readings of the test set said, if there were any.
     """
 
     votes: Votes
@@ -56,7 +56,7 @@ def ensemble(
     if bank is None:
         raise UsageError(
             f"the trainings of {infos[0].name} cannot vote: their experiment keeps no logits on "
-            "blocks, or has no `labels` (see `Votes` in sweeps/capabilities.py)"
+            "blocks, or has no `labels` (see `SupportsVoting` in sweeps/capabilities.py)"
         )
     votes = judge_votes(bank, choose_ensembles(bank, top))
     winners = [member.name for member in bank.members if member.is_winner]
@@ -164,7 +164,7 @@ def _shared_blocks(confirmed: Sequence[Confirmed]) -> list[int]:
 
 
 def _tested(home: Home, sweeps: Sequence[str]) -> list[Telling]:
-    """Return what readings said that asked about all these sweeps; the test part is not read."""
+    """Return what readings said that asked about all these sweeps; the test set is not read."""
     told: list[Telling] = []
     for access_log, reading in readings_of(home, sweeps):
         scores = heard(partial(access_log.scores, reading))

@@ -13,7 +13,7 @@ from sweeps.errors import UsageError
 from sweeps.records import BLOCK, FINALIST, Record, SweepInfo, ranked
 
 SEARCH_SPLIT, REFIT, TEMPERATURE = "search_split", "refit_epochs", "temperature"
-"""What `Confirms.on_blocks` understands beside the parameters of the experiment."""
+"""What `SupportsCrossValidation.cross_validation` understands beside the parameters of the experiment."""
 METRIC = "block_accuracy"
 SCORE = "best_val_accuracy"
 """Accuracy on the images that chose the epoch: V0 in a search, the inner part on a block."""
@@ -126,17 +126,17 @@ def luck_space(experiment: str, finalist: Finalist, seeds: int) -> str:
 def refit_space(
     experiment: str, winner: Finalist, epochs: int, temperature: float | None = None
 ) -> str:
-    """Return a space, as YAML, that trains the winner once more, on all but the test part.
+    """Return a space, as YAML, that trains the winner once more, on all but the test set.
 
     Args:
-        experiment: From `Confirms.on_blocks`.
+        experiment: From `SupportsCrossValidation.cross_validation`.
         winner: Who.
         epochs: For how long.
         temperature: Of its probabilities; None if its experiment has none.
     """
     heat = {} if temperature is None else {TEMPERATURE: temperature}
     document: dict[str, Any] = {
-        "description": "The winner on everything but the test part",
+        "description": "The winner on everything but the test set",
         "experiment": experiment,
         "objective": {"metric": "epochs", "direction": "minimize"},
         "parameters": {BLOCK: {"type": "int", "low": 0, "high": 0}},
@@ -151,7 +151,7 @@ def confirming_space(experiment: str, finalists: Sequence[Finalist], blocks: int
     """Return a space, as YAML, that trains each finalist on each block: a sweep like any other.
 
     Args:
-        experiment: From `Confirms.on_blocks`.
+        experiment: From `SupportsCrossValidation.cross_validation`.
         finalists: Who is confirmed.
         blocks: On how many blocks.
     """

@@ -216,7 +216,7 @@ def run_refit(
     epochs: int,
     temperature: float | None,
 ) -> Ran:
-    """Train the winner on everything but the test part, once, for as many epochs as it needs.
+    """Train the winner on everything but the test set, once, for as many epochs as it needs.
 
     Another winner of the same confirmation has another folder, and another sweep.
     """
@@ -236,7 +236,7 @@ def run_refit(
 def find_refit(
     home: Home, confirmation: Confirmation, winner: Finalist
 ) -> tuple[SweepInfo, Record] | None:
-    """Return the training of the winner on everything but the test part, with its sweep, if any."""
+    """Return the training of the winner on everything but the test set, with its sweep, if any."""
     begun = _begun(home)
     for folder in itertools.takewhile(lambda f: _tail(f) in begun, _refits(confirmation)):
         info = begun[_tail(folder)]

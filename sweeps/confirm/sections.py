@@ -1,4 +1,4 @@
-"""A confirmation in words and tables: verdict, luck, calibration, votes, the test part."""
+"""A confirmation in words and tables: verdict, luck, calibration, votes, the test set."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class About:
         confirmation: Name of the sweep that confirms it.
         blocks: On how many blocks it was to be confirmed.
         others: Names of other confirmations of the same sweep.
-        refit: Name of the sweep that trained the winner on all but the test part; None without.
+        refit: Name of the sweep that trained the winner on all but the test set; None without.
         left_out: Labels of finalists that were not to take part.
     """
 
@@ -69,7 +69,7 @@ def tell_verdict(about: About, verdict: Verdict) -> Telling:
             f"{cheapest.finalist.label} is as good within half a point, and the cheapest: take it."
         )
     lines += _control_line(verdict)
-    refit = f", trained on all but the test part ({about.refit})" if about.refit else ""
+    refit = f", trained on all but the test set ({about.refit})" if about.refit else ""
     lines.append(f"The champion is {cheapest.finalist.label}{refit}.")
     if verdict.blocks < about.blocks:
         lines.append(
@@ -304,12 +304,12 @@ def tell_votes(names: Sequence[str], votes: Votes, winners: Sequence[str]) -> Te
         "majority, ties to the larger mean probability.",
         "No block evaluates on V0, which chose the finalists in the search. But who of them is the "
         "single best, a winner or among the top was seen on these same blocks, so that their "
-        "figures are a little too good; that of all finalists owes nothing to it. The test part "
+        "figures are a little too good; that of all finalists owes nothing to it. The test set "
         "asks without such a choice (sweeps confirm --test).",
         "On a block all are trained under one seed and on the same images: networks of one shape "
         "start from the same weights, and differ less than an ensemble's members could.",
     ]
-    note = "Made from the logits that confirming kept; nothing was trained, no test part read."
+    note = "Made from the logits that confirming kept; nothing was trained, no test set read."
     return Telling("ensembles", "Votes on fresh blocks", lead, COLUMNS, rows, lines, note)
 
 
@@ -341,7 +341,7 @@ def _times(whole: float, one: float) -> str:
     return f"{whole / one:.1f}x" if one else ""
 
 
-# Votes of the models that a reading scored, on the test part; from stored logits.
+# Votes of the models that a reading scored, on the test set; from stored logits.
 #
 # The winner of a sweep has a training a block, and those can vote: all of one sweep, training by
 # training across sweeps, and all of all. Nothing is scored anew, so that a reading that was made
@@ -427,7 +427,7 @@ def tell_reading_votes(
         "from the logits it stored; nothing was scored again."
     )
     ordinal = "read once" if readings == 1 else f"reading {reading.number} of {readings}"
-    title = f"Votes on the test part, {ordinal}"
+    title = f"Votes on the test set, {ordinal}"
     lines = _lines(winners, best)
     return Telling(
         f"{VOTED}{reading.name}", title, _lead(compared, at_once), columns, rows, lines, note
@@ -513,7 +513,7 @@ def _lead(compared: Sequence[_Compared], at_once: int) -> str:
     row = next(row for row in reversed(compared) if row.kind == "soft")
     low, high, word = row.interval(at_once)
     return (
-        f"On the test part the soft vote of {row.members} trainings {VERBS[word]} "
+        f"On the test set the soft vote of {row.members} trainings {VERBS[word]} "
         f"one of {row.of.name} ({row.of.label}): {100 * row.mean.value:.2f} %, "
         f"{100 * row.ahead.value:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})."
     )
@@ -566,7 +566,7 @@ def tell_reading(
         rows.append([entry.role, entry.label, _percent(mean), *_gap(gap, len(entries))])
     winner = entries[0].label
     share = _percent(crossed_mean(outcomes, 0))
-    lead = f"On the test part {winner}, the winner, recognises {share} %."
+    lead = f"On the test set {winner}, the winner, recognises {share} %."
     lines = []
     baseline = next((k for k, entry in enumerate(entries) if entry.role == "baseline"), None)
     if baseline is not None:
@@ -586,7 +586,7 @@ def tell_reading(
     if reading.number > 1:
         note += f" It was made after {counted(reading.number - 1, 'reading')} could have been seen."
     ordinal = "read once" if readings == 1 else f"reading {reading.number} of {readings}"
-    title = f"The test part, {ordinal}"
+    title = f"The test set, {ordinal}"
     return Telling(f"tested-{reading.name}", title, lead, columns, rows, lines, note)
 
 
@@ -616,6 +616,6 @@ def _mcnemar(first: np.ndarray, second: np.ndarray, champion: str, baseline: str
 
 
 def _count(reading: Reading, readings: int) -> str:
-    part = f"test part {reading.digest[:8]}"
+    part = f"test set {reading.digest[:8]}"
     count = f"Reading {reading.number} of {readings} of {part} in this home"
     return f"{count}, because: {reading.reason}." if reading.reason else f"{count}."

@@ -1,4 +1,4 @@
-"""Reads a test part for the winners, runners-up and baselines of some sweeps: one list, once."""
+"""Reads a test set for the winners, runners-up and baselines of some sweeps: one list, once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sweeps.capabilities import TestPart
+from sweeps.capabilities import TestSet
 from sweeps.confirm.access_log import AccessLog
 from sweeps.confirm.confirm import ConfirmResult
 from sweeps.confirm.planning import HowToTrain
@@ -64,7 +64,7 @@ class Tested:
 def read_test(
     home: Home, confirmed: Sequence[ConfirmedSweep], how: HowToTrain, again: str = ""
 ) -> Tested:
-    """Score what was chosen on the test part, and keep what that says beside each sweep.
+    """Score what was chosen on the test set, and keep what that says beside each sweep.
 
     Nothing is chosen anew, and nothing is scored before the list is frozen.
 
@@ -75,7 +75,7 @@ def read_test(
         again: Why it is read again, if it was read.
 
     Raises:
-        UsageError: There is no test part, weights are gone, or it was read before.
+        UsageError: There is no test set, weights are gone, or it was read before.
     """
     check_one_part([one.info for one in confirmed])
     experiment, part = _test_part(home, confirmed, how.data)
@@ -117,7 +117,7 @@ def _tell(home: Home, access_log: AccessLog) -> dict[tuple[str, str], Telling]:
 
 
 def check_one_part(infos: Sequence[SweepInfo]) -> None:
-    """Refuse sweeps that have no test part in common.
+    """Refuse sweeps that have no test set in common.
 
     Raises:
         UsageError: Their experiments or their data differ.
@@ -125,23 +125,21 @@ def check_one_part(infos: Sequence[SweepInfo]) -> None:
     names = {info.experiment for info in infos}
     datas = {(info.data.get("digest"), info.data.get("name")) for info in infos}
     if len(names) > 1 or len(datas) > 1:
-        raise UsageError("--test reads one test part: name sweeps of one experiment and one source")
+        raise UsageError("--test reads one test set: name sweeps of one experiment and one source")
 
 
 def _test_part(
     home: Home, confirmed: Sequence[ConfirmedSweep], source: str | None
-) -> tuple[Any, TestPart]:
+) -> tuple[Any, TestSet]:
     first = confirmed[0]
     confirmation = first.result.confirmation
     assert confirmation is not None  # of what was confirmed
     folder = experiment_folder(first.info, home.records)
     experiment: Any = load_experiment(confirmation.experiment, folder)
-    has_one = hasattr(experiment, "test_part") and hasattr(experiment, "logits")
-    part = experiment.test_part(source) if has_one else None
+    has_one = hasattr(experiment, "test_set") and hasattr(experiment, "logits")
+    part = experiment.test_set(source) if has_one else None
     if part is None:
-        raise UsageError(
-            f"the data of sweep {first.info.name!r} have no test part; nothing to read"
-        )
+        raise UsageError(f"the data of sweep {first.info.name!r} have no test set; nothing to read")
     return experiment, part
 
 
@@ -187,7 +185,7 @@ def _weights(store: RecordStore, record: Record) -> dict[str, np.ndarray]:
         ) from None
 
 
-def _score(home: Home, experiment: Any, part: TestPart, reading: Reading) -> dict[str, np.ndarray]:
+def _score(home: Home, experiment: Any, part: TestSet, reading: Reading) -> dict[str, np.ndarray]:
     experiment.warm_up()
     scores = {"labels": np.asarray(part.labels, np.int64)}
     for place, entry in enumerate(reading.entries):

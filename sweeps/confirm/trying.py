@@ -28,7 +28,7 @@ from sweeps.records import BLOCK
 ENOUGH_SECONDS: Final = 60
 """After so long no further block is tried."""
 _CONFIGURATIONS: Final = 2
-_SEE: Final = "see `Confirms` in sweeps/capabilities.py"
+_SEE: Final = "see `SupportsCrossValidation` in sweeps/capabilities.py"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class _OneEpoch:
 
 
 def try_blocks(
-    on_blocks: OnBlocks, configs: Sequence[Mapping[str, Value]], note: Callable[[str], None]
+    cross_validation: OnBlocks, configs: Sequence[Mapping[str, Value]], note: Callable[[str], None]
 ) -> None:
     """Refuse an experiment whose trainings on blocks cannot be judged.
 
@@ -94,17 +94,20 @@ def try_blocks(
     diverges, or fails by anything but a mistake in its code, refuses nothing: the next need not.
 
     Args:
-        on_blocks: The experiment.
+        cross_validation: The experiment.
         configs: What it may be trained with, the first ones that can be.
         note: Told what is worth a line.
 
     Raises:
         UsageError: Says on which block, and what its training kept.
     """
-    note(f"trying {on_blocks.path}: one epoch on each of four blocks")
-    with tempfile.TemporaryDirectory() as folder, closing(on_blocks.executor(Path(folder))) as ex:
+    note(f"trying {cross_validation.path}: one epoch on each of four blocks")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(cross_validation.executor(Path(folder))) as ex,
+    ):
         attempts = list(_attempts(ex, configs))
-    who = f"experiment {on_blocks.path!r}"
+    who = f"experiment {cross_validation.path!r}"
     results = []
     for block, attempt in enumerate(attempts):
         why = (attempt.error or attempt.reason).partition("\n")[0]

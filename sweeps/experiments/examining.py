@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sweeps.capabilities import Examines
+from sweeps.capabilities import SupportsExamination
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.script import ScriptExperiment
@@ -33,7 +33,7 @@ class Examiner:
         return self._again.load()
 
     def examine(self, record: Record) -> Mapping[str, bytes]:
-        """Return what a trial gets wrong as files by name; see `Examines`.
+        """Return what a trial gets wrong as files by name; see `SupportsExamination`.
 
         Args:
             record: With its arrays.
@@ -49,10 +49,10 @@ class Examiner:
                 "a script keeps no answers that could be examined; what it printed and wrote is "
                 f"kept: sweeps trials NAME {record.spec.trial}, or sweeps export"
             )
-        if not isinstance(experiment, Examines):
+        if not isinstance(experiment, SupportsExamination):
             raise UsageError(
                 f"experiment {self._name!r} does not say what its trials get wrong; give it a "
-                f"method `examine` (see `{Examines.__name__}` in sweeps/capabilities.py)"
+                f"method `examine` (see `{SupportsExamination.__name__}` in sweeps/capabilities.py)"
             )
         if record.result is None:
             raise UsageError(f"{trial} {record.outcome} ({record.reason}): it has no result")

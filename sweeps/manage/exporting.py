@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
-from sweeps.capabilities import Exports, SupportsVerification
+from sweeps.capabilities import SupportsExport, SupportsVerification
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.code import load_same
@@ -74,7 +74,7 @@ def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[
     weights = store.weights(record)
     checked = _verify(experiment, record, weights, source)
     with _appearing(folder) as part:
-        code = cast(Exports, experiment).export(
+        code = cast(SupportsExport, experiment).export(
             record.spec.config, weights, record.model_info, part
         )
         _describe(part, {**_facts(trial), "checked": checked}, code, checked, "python")

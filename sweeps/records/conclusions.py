@@ -158,7 +158,7 @@ class Conclusions:
         return path if path.exists() else self._folder / _FORMER_FILE
 
     def keep_tested(self, reading: str, telling: Telling, votes: Telling | None = None) -> None:
-        """Keep what one reading of a test part said of the sweep.
+        """Keep what one reading of a test set said of the sweep.
 
         Args:
             reading: Its name, such as `1234abcd-1`: the same one is written over.

@@ -1,6 +1,6 @@
-"""Readings of a test part as files: the list that was frozen (`0001.json`), its scores (`.npz`).
+"""Readings of a test set as files: the list that was frozen (`0001.json`), its scores (`.npz`).
 
-They lie in a home, `test/<digest>/`, beside no sweep: a test part belongs to all of them.
+They lie in a home, `test/<digest>/`, beside no sweep: a test set belongs to all of them.
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of a test part.
+    """One reading of a test set.
 
     Attributes:
         number: From 1.
-        digest: Of the test part.
+        digest: Of the test set.
         frozen_at: Milliseconds since the epoch (UTC).
         reason: Why it was read again; empty the first time.
         entries: Who was scored.
@@ -125,7 +125,7 @@ class Reading:
 
 
 class Readings:
-    """The readings of one test part, in their folder."""
+    """The readings of one test set, in their folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -161,7 +161,7 @@ class Watch:
 
 # Which weights stay on disk: the baselines' and those of the best trials; replay re-makes any.
 #
-# Of a confirmation all stay: if its sweep is tested, the test part scores every training.
+# Of a confirmation all stay: if its sweep is tested, the test set scores every training.
 
 
 KEEP_BEST: Final = 20

@@ -174,7 +174,7 @@ def _about(info: SweepInfo, champion: Champion) -> str:
         return (
             f"The winner of sweep {info.id}, confirmed on fresh blocks, from the sweep "
             f"{champion.confirmation.name}: as it was trained on block 0, whichever block scored "
-            "best, or on everything but the test part (refit_epochs)."
+            "best, or on everything but the test set (refit_epochs)."
         )
     return (
         f"The best trial of sweep {info.id} by {info.metric} on the validation part: provisional, "

@@ -16,7 +16,7 @@ from sweeps.analysis.data import LoadedSamples, SweepData
 from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import Summary, summarize
 from sweeps.analysis.table import trial_table, write_csv
-from sweeps.capabilities import Examines, Samples
+from sweeps.capabilities import SupportsExamination, SupportsSamples
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UntrustedError
 from sweeps.experiments.examining import Examiner, TooLittleKept
@@ -102,7 +102,7 @@ class AttemptFiles:
             raise IncompleteError(what, error, files) from error
 
     def _evaluation(self, record: Record) -> dict[str, bytes]:
-        able = isinstance(self._examiner.experiment(), Examines)
+        able = isinstance(self._examiner.experiment(), SupportsExamination)
         if not (able and is_finalist(self._info, record)):
             return {}
         try:
@@ -155,7 +155,7 @@ def _is_plot(chart: Chart) -> bool:
 
 def _samples(records: Sequence[Record], again: PreparedAgain) -> LoadedSamples | None:
     experiment = again.load()
-    if not isinstance(experiment, Samples) or not records:
+    if not isinstance(experiment, SupportsSamples) or not records:
         return None
     data = again.of(records[0])
     return LoadedSamples(experiment, data, np.asarray(experiment.validation_labels(data), np.int64))

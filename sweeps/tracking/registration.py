@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
-from sweeps.capabilities import Illustrates, Serves
+from sweeps.capabilities import SupportsPages, SupportsServing
 from sweeps.errors import UntrustedError, UsageError
 from sweeps.experiments.code import EditedCode
 from sweeps.experiments.loading import experiment_folder, recorded_experiment
@@ -33,7 +33,7 @@ from sweeps.tracking.projection import Projection
 from sweeps.workspace.files import read_file
 
 
-def illustrate(
+def interactive_pages(
     store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
 ) -> Mapping[str, bytes]:
     """Return the pages by name; none if its experiment draws none, or too little was kept.
@@ -49,7 +49,7 @@ def illustrate(
             whatever else the experiment raises.
     """
     experiment = again.load()
-    if not isinstance(experiment, Illustrates):
+    if not isinstance(experiment, SupportsPages):
         return {}
     again.experiment_of(store, info, record)
     other = choose_beside(store.read_all(), record, info)
@@ -57,7 +57,7 @@ def illustrate(
     beside = trained_of(store, info, other) if other else None
     data = again.of(record)
     try:
-        return experiment.illustrate(data, trained, beside)
+        return experiment.pages(data, trained, beside)
     except ValueError:  # too little was kept, nor will there be more
         return {}
 
@@ -191,7 +191,7 @@ def _champion(
 
     def pages() -> Mapping[str, bytes]:
         try:
-            return illustrate(store, info, record, again)
+            return interactive_pages(store, info, record, again)
         except (EditedCode, UntrustedError):  # the former is said where it is not registered
             return {}
         except Exception as error:
@@ -218,7 +218,7 @@ def _files(
         return None
     again.experiment_of(store, info, record)
     weights = store.weights(record)
-    signature = cast(Serves, experiment).signature(record.model_info)
+    signature = cast(SupportsServing, experiment).signature(record.model_info)
     if signature is None:
         return None
     recorded = record.environment.get("code")

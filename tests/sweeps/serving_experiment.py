@@ -23,7 +23,7 @@ class ServingExperiment(ToyExperiment):
             raise ValueError("inputs below 0")
         return (inputs.sum(axis=1, keepdims=True) * model).astype(np.float32)
 
-    def illustrate(
+    def pages(
         self, data: PreparedData, trained: Trained, beside: Trained | None
     ) -> Mapping[str, bytes]:
         return {"page.html": f"{trained.name}, beside {beside.name if beside else None}".encode()}

@@ -1,4 +1,4 @@
-"""An experiment without TensorFlow that has blocks and a test part, and whose trainings can vote.
+"""An experiment without TensorFlow that has blocks and a test set, and whose trainings can vote.
 
 What a training answers is drawn: `skill` says how far the true class stands above the others, the
 seed how each image is mistaken. Mistakes of two trainings are unrelated, so that a vote pays.
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.capabilities import TestPart
+from sweeps.capabilities import TestSet
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -47,7 +47,7 @@ class VotingExperiment:
     """
 
     name = "voting"
-    on_blocks = "tests.sweeps.voting_experiment:experiment"
+    cross_validation = "tests.sweeps.voting_experiment:experiment"
     parameters: Mapping[str, ParameterInfo] = {
         "skill": ParameterInfo("float", 0.0, 10.0, required=True),
         "block": ParameterInfo("int", 0, 9999, default=None, optional=True),
@@ -125,8 +125,8 @@ class VotingExperiment:
     def labels(self, data: PreparedData) -> np.ndarray:
         return LABELS
 
-    def test_part(self, source: str | None) -> TestPart:
-        return TestPart("ce" * 32, np.arange(TESTED)[:, None], TEST_LABELS)
+    def test_set(self, source: str | None) -> TestSet:
+        return TestSet("ce" * 32, np.arange(TESTED)[:, None], TEST_LABELS)
 
     def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
         skill, seed = model

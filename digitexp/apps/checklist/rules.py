@@ -266,21 +266,21 @@ def _test_apart(found: Found, images: Images, labels: Labels) -> Iterator[Findin
     if found.test is None:
         return
     try:
-        where = f"{found.where} (test part)"
+        where = f"{found.where} (test set)"
         test, _ = convert_images(found.test.images, where, course=found.course)
         test_labels, _ = convert_labels(
             found.test.labels, where, images=len(test), course=found.course
         )
         check_test_classes(test_labels, where, classes=int(labels.max()) + 1)
     except DataError as error:
-        yield _refused("test part", error)
+        yield _refused("test set", error)
         return
     shared = find_shared(fingerprint_images(images), fingerprint_images(test))
     seen = f"{len(test)} images, {len(shared)} of them are training images too"
     if not shared:
-        yield Finding("data", "test part", "ok", seen)
+        yield Finding("data", "test set", "ok", seen)
     else:
-        yield Finding("data", "test part", "fail", seen,
+        yield Finding("data", "test set", "fail", seen,
                       "Remove them from one part: the test score would be too good.")  # fmt: skip
 
 

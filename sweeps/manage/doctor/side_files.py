@@ -33,7 +33,7 @@ def check(evidence: Evidence) -> Iterator[Problem]:
 
 
 def check_home(home: Home) -> Iterator[Problem]:
-    """Yield which readings of test parts cannot be read."""
+    """Yield which readings of test sets cannot be read."""
     for folder in listed(home.path / "test"):
         if folder.is_dir():
             yield from map(_problem, Readings(folder).unreadable())

@@ -1,4 +1,4 @@
-"""Readings of a test part are counted over a home, and told from what was stored."""
+"""Readings of a test set are counted over a home, and told from what was stored."""
 
 import dataclasses
 
@@ -175,14 +175,14 @@ def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(ac
     assert f"alone is right on {alone[0]} images, trial-2 alone on {alone[1]}" in told.lines[0]
     p = float(told.lines[0].partition("p = ")[2].partition(")")[0])
     assert p < 1e-6
-    assert told.title == "The test part, read once"
-    assert told.lines[-1] == f"Reading 1 of 1 of test part {DIGEST[:8]} in this home."
+    assert told.title == "The test set, read once"
+    assert told.lines[-1] == f"Reading 1 of 1 of test set {DIGEST[:8]} in this home."
 
 
 def test_how_often_it_was_read_stands_with_every_reading(access_log):
     reading, scores = scored(access_log, [0.95, 0.9, 0.8])
     told = tell_reading(reading, entry().sweep, scores, readings=3)
-    assert told.title == "The test part, reading 1 of 3"
+    assert told.title == "The test set, reading 1 of 3"
     assert "Reading 1 of 3" in told.lines[-1]
 
 
@@ -245,7 +245,7 @@ def test_the_vote_of_one_sweep_has_an_interval_of_images_alone(access_log):
     # The studentized range of 3 for many degrees of freedom, over root 2.
     half = 3.32 / np.sqrt(2) * gain.std(ddof=1) / np.sqrt(len(gain))
     assert (high - low) / 2 == pytest.approx(100 * half, abs=0.05)
-    assert told.title == "Votes on the test part, reading 1 of 2"
+    assert told.title == "Votes on the test set, reading 1 of 2"
     assert any("new images only" in line for line in told.lines)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.on_blocks import experiment as on_blocks
+from digitexp.on_blocks import experiment as cross_validation
 from sweeps.confirm.calibration import calibration
 from sweeps.confirm.finalists import refit_space
 from sweeps.confirm.sections import tell_calibration
@@ -36,7 +36,7 @@ def decided():
 
 def measured(right, told, blocks=20, first=0):
     results = [result(first + seed, right, told) for seed in range(blocks)]
-    return calibration(on_blocks.calibration_terms(results), images_of(blocks))
+    return calibration(cross_validation.calibration_terms(results), images_of(blocks))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_temperature_that_is_right_lowers_and_a_wrong_one_raises_both(right, t
 
 def test_values_are_those_of_all_answers_together():
     results = [result(seed, 2.0, 1.5 + seed / 10) for seed in range(8)]
-    terms = on_blocks.calibration_terms(results)
+    terms = cross_validation.calibration_terms(results)
     logits = np.concatenate([r.arrays["block_logits"] for r in results]).astype(np.float64)
     labels = np.concatenate([r.arrays["block_labels"] for r in results])
     scaled = logits / np.repeat([1.5 + seed / 10 for seed in range(8)], N)[:, np.newaxis]
@@ -86,7 +86,7 @@ def test_with_fewer_than_eight_blocks_nothing_is_called_lower():
     assert {measure.word for measure in measured(2.0, 2.0, 8).measures.values()} == {"lower"}
     four = [result(seed, 2.0, 2.0) for seed in range(4)]
     twice = np.concatenate([images_of(4)[:2]] * 2)  # every image in two blocks
-    found = calibration(on_blocks.calibration_terms(four), twice)
+    found = calibration(cross_validation.calibration_terms(four), twice)
     assert {measure.word for measure in found.measures.values()} == {"cannot tell"}
 
 
@@ -95,7 +95,7 @@ def test_with_fewer_than_eight_blocks_nothing_is_called_lower():
     ids=["no temperature", "no labels"],
 )  # fmt: skip
 def test_of_trainings_made_before_temperatures_were_kept_nothing_is_said(earlier):
-    assert on_blocks.calibration_terms([result(1, 2.0, 2.0), earlier]) is None
+    assert cross_validation.calibration_terms([result(1, 2.0, 2.0), earlier]) is None
 
 
 def test_it_is_told_with_figures_and_in_words():

@@ -22,15 +22,18 @@ OWN = """
 from tests.sweeps.voting_experiment import VotingExperiment as Base
 
 class Searched(Base):
-    on_blocks = "{module}:on_blocks"
+    cross_validation = "{module}:cross_validation"
 
 class OnBlocks(Base):
     {changed}
 
-experiment, on_blocks = Searched(), OnBlocks()
+experiment, cross_validation = Searched(), OnBlocks()
 """
 LACKING = {
-    "no such object": ("on_blocks = 1\n\ndel OnBlocks\nclass OnBlocks: pass", "lacks name, param"),
+    "no such object": (
+        "cross_validation = 1\n\ndel OnBlocks\nclass OnBlocks: pass",
+        "lacks name, param",
+    ),
     "no parameter block": (
         "parameters = {n: p for n, p in Base.parameters.items() if n != 'block'}",
         "lacks the parameter 'block' (int, 0 to 7)",
@@ -170,7 +173,7 @@ def test_what_its_trainings_keep_is_looked_at_before_the_search(own, tmp_path, w
     result = run("run", space, "--confirm", "--workers", 0, "--home", tmp_path / "home")
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert said in result.stderr
-    assert re.search(r"experiment 'own_blocks_\d+:on_blocks', tried", result.stderr)
+    assert re.search(r"experiment 'own_blocks_\d+:cross_validation', tried", result.stderr)
     assert "nothing was begun" in result.stderr
     assert not (tmp_path / "home").exists()
 

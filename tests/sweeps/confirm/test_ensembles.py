@@ -181,7 +181,7 @@ class TestReading:
 
     def test_votes_over_trainings_and_across_sweeps_are_told_from_stored_logits(self, home):
         call = caller(home)
-        assert "test part" not in str(told(home, "one")["told"][1:]), "nothing was read yet"
+        assert "test set" not in str(told(home, "one")["told"][1:]), "nothing was read yet"
         assert not (home / "test").exists()
         ran = call("confirm", "one", "two", *CONFIRM, "--workers", 0, "--test", "--json")
         assert ran.exit_code == 0, ran.output
@@ -218,11 +218,11 @@ class TestReading:
     def test_ensemble_and_report_show_what_the_reading_said_without_another_one(self, home):
         for names in (["one"], ["one", "two"]):
             titles = [telling["title"] for telling in told(home, *names)["told"]]
-            assert titles == ["Votes on fresh blocks", "Votes on the test part, read once"]
+            assert titles == ["Votes on fresh blocks", "Votes on the test set, read once"]
         assert len(list((home / "test").glob("*/*.json"))) == 1
         page = sweeps.load("two", home).report(home.parent / "two.html").read_text()
-        assert page.index("Votes on fresh blocks") < page.index("The test part, read once")
-        assert page.index("The test part, read once") < page.index("Votes on the test part")
+        assert page.index("Votes on fresh blocks") < page.index("The test set, read once")
+        assert page.index("The test set, read once") < page.index("Votes on the test set")
         assert caller(home)("doctor").exit_code == 0
 
     def test_a_reading_made_before_there_were_votes_is_the_same_one_and_tells_them(self, home):
@@ -259,4 +259,4 @@ class TestReading:
         there = caller(tmp_path / "there")
         assert there("import", tmp_path / "one.sweep").exit_code == 0
         page = sweeps.load("one", tmp_path / "there").report(tmp_path / "one.html").read_text()
-        assert "Votes on the test part" in page
+        assert "Votes on the test set" in page

@@ -24,7 +24,7 @@ from tests.sweeps.voting_experiment import VotingExperiment as Base
 BAD = Path(__file__).with_name("bad.txt")
 
 class OnBlocks(Base):
-    on_blocks = "MODULE:experiment"
+    cross_validation = "MODULE:experiment"
 
     def train(self, spec, data, on_epoch):
         """Fails, or diverges, as a file says: with which skill, and how it is trained."""

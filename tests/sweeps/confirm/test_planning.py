@@ -1,4 +1,4 @@
-"""A confirmation end to end: the real digits, small nets, eight blocks, the test part read once."""
+"""A confirmation end to end: the real digits, small nets, eight blocks, the test set read once."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class TestConfirmed:
             share = arrays["block_correct"].mean()
             assert record.result.metrics["block_accuracy"] == pytest.approx(share)
             assert record.objective == record.result.metrics["block_accuracy"]
-            assert store.weights(record), "all are kept: the test part scores every training"
+            assert store.weights(record), "all are kept: the test set scores every training"
         assert all(len(images) == 1 for images in judged.values()), "the same for every finalist"
         means = [
             np.mean([r.objective for r in records if r.params["finalist"] == label])
@@ -271,7 +271,7 @@ class TestConfirmed:
         assert (again["reading"], again["rows"]) == (1, tested["rows"])
         assert len(list(folder.glob("*.json"))) == 1
         page = sweeps.load("nets", home).report(home.parent / "nets.html").read_text()
-        assert "The test part, read once" in page
+        assert "The test set, read once" in page
         assert call("doctor").exit_code == 0
 
     @pytest.mark.slow

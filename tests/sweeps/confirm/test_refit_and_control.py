@@ -74,7 +74,7 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
     champion = sweeps.load("drawn", home).champion()
     assert champion.sweep.name == "drawn-refit", "it is not forgotten where it is not asked for"
     lines = json.loads(again.stdout)["told"][0]["lines"]
-    said = f"The champion is {recommended}, trained on all but the test part (drawn-refit)."
+    said = f"The champion is {recommended}, trained on all but the test set (drawn-refit)."
     assert said in lines
     assert call("doctor").exit_code == 0
 

@@ -1,4 +1,4 @@
-"""`sweeps confirm A B --test` of sweeps that have no test part in common."""
+"""`sweeps confirm A B --test` of sweeps that have no test set in common."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sweeps.confirm.access_log import AccessLog, Entry
 from sweeps.home import Home
 from tests.sweeps.voting_experiment import SPACE
 
-PART = "ce" * 32  # the digest of the experiment's test part
+PART = "ce" * 32  # the digest of the experiment's test set
 EXPERIMENT = "tests.sweeps.voting_experiment:experiment"
 
 
@@ -59,7 +59,7 @@ def test_it_is_refused_before_anything_is_trained_or_read(run, make_home, other)
     assert refused.exit_code == 2
     assert refused.stdout == ""
     assert refused.stderr == (
-        "error: --test reads one test part: name sweeps of one experiment and one source\n"
+        "error: --test reads one test set: name sweeps of one experiment and one source\n"
     )
     assert (contents(home.path / "test"), contents(home.records)) == before
     assert access_log.readings() == [reading]

@@ -152,7 +152,7 @@ def test_an_edited_experiment_is_not_confirmed(able, make_home):
         able,
         "net.py",
         "class Net(ToyExperiment):",
-        "class Net(ToyExperiment):\n    on_blocks = 'net:experiment'\n",
+        "class Net(ToyExperiment):\n    cross_validation = 'net:experiment'\n",
     )
     run(able, make_home, trials=3)
     edit(able, "net_parts.py", "relu", "tanh")

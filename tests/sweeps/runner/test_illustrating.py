@@ -11,15 +11,15 @@ from sweeps.errors import UsageError
 from sweeps.experiment import PreparedData
 from sweeps.experiments.verified_data import PreparedAgain, trained_of
 from sweeps.records import BLOCK, FINALIST, RecordStore
-from sweeps.tracking.registration import choose_beside, illustrate
+from sweeps.tracking.registration import choose_beside, pages
 from tests.sweeps.factories import make_info, make_record
 from tests.sweeps.toy_experiment import ToyExperiment
 
 
-class Illustrating(ToyExperiment):
+class WithPages(ToyExperiment):
     """Says in a page what it was given."""
 
-    def illustrate(self, data, trained, beside):
+    def pages(self, data, trained, beside):
         if trained.weights is None:
             raise ValueError("no weights")
         text = f"{data.name}: {trained.name} {sorted(trained.weights)}, {beside and beside.name}"
@@ -47,7 +47,7 @@ def prepared(record, digest=None):
 
 def illustrated(store, champion, experiment, digest=None):
     again = PreparedAgain(lambda: experiment, prepared(champion, digest))
-    return illustrate(store, make_info(), champion, again)
+    return pages(store, make_info(), champion, again)
 
 
 def written(store, *records):
@@ -56,7 +56,7 @@ def written(store, *records):
 
 def test_a_page_is_told_of_the_champion_and_a_baseline(store):
     champion, *_ = written(store, record(2, 0.9), record(1, 0.8), record(0, 0.4, "baseline plain"))
-    pages = illustrated(store, champion, Illustrating())
+    pages = illustrated(store, champion, WithPages())
     name = make_info().name
     told = f"{champion.data['name']}: {name}, trial 2 ['kernel'], {name}, trial 0"
     assert pages == {"page.html": told.encode()}
@@ -70,17 +70,17 @@ def test_an_experiment_without_pages_gets_none(store):
 def test_other_data_are_an_error_and_too_little_left_makes_no_page(store):
     (champion,) = written(store, record(0))
     with pytest.raises(UsageError, match="was trained on other data"):
-        illustrated(store, champion, Illustrating(), digest="f" * 64)
-    assert illustrated(store, champion, Illustrating()) != {}
+        illustrated(store, champion, WithPages(), digest="f" * 64)
+    assert illustrated(store, champion, WithPages()) != {}
     store.drop_weights(champion.spec.key)
     assert trained_of(store, make_info(), champion).weights is None
-    assert illustrated(store, champion, Illustrating()) == {}
+    assert illustrated(store, champion, WithPages()) == {}
 
 
 @pytest.mark.parametrize("error", [KeyError("confusion"), ImportError("plotly"), OSError("full")])
 def test_an_experiment_that_fails_to_draw_is_heard(store, error):
-    class Failing(Illustrating):
-        def illustrate(self, data, trained, beside):
+    class Failing(WithPages):
+        def pages(self, data, trained, beside):
             raise error
 
     (champion,) = written(store, record(0))

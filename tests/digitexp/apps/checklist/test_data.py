@@ -28,7 +28,7 @@ def test_sound_data_has_nothing_to_look_at():
     assert {finding.verdict for finding in found.values()} == {"ok"}
     assert list(found) == [
         "features", "pixels", "labels", "class balance", "smallest class", "constant pixels",
-        "blank images", "duplicates", "test part",
+        "blank images", "duplicates", "test set",
     ]  # fmt: skip
 
 
@@ -104,13 +104,13 @@ def test_a_copy_is_a_warning_and_one_with_another_label_a_failure(copied_from, v
 def test_a_test_image_that_was_trained_on_fails():
     test = Pair(images(20, seed=1), labels(20))
     test.images[4] = images()[9]
-    found = verdicts((images(), labels()), test)["test part"]
+    found = verdicts((images(), labels()), test)["test set"]
     assert (found.verdict, found.seen[:33]) == ("fail", "20 images, 1 of them are training")
 
 
 def test_a_test_label_that_no_training_image_has_fails():
     assert (
-        verdicts((images(), labels()), Pair(images(9, 1), labels(9) + 1))["test part"].verdict
+        verdicts((images(), labels()), Pair(images(9, 1), labels(9) + 1))["test set"].verdict
         == "fail"
     )
 
