@@ -1,6 +1,6 @@
 """Outcomes of finalists whose true accuracies are known.
 
-correct = (intercept + effect + image + finalist x image + block + noise) > 0, all normal: 4000
+correct = (intercept + effect + image + finalist x image + fold + noise) > 0, all normal: 4000
 images in repeats of four folds, an accuracy of about 93.5 %, as the digits have it.
 """
 
@@ -13,19 +13,19 @@ from scipy import stats
 
 from sweeps.confirm.outcomes import NO_IMAGE, Outcomes
 
-FOLDS, IMAGES, ACCURACY = 4, 4000, 0.935
+FOLDS_A_REPEAT, IMAGES, ACCURACY = 4, 4000, 0.935
 
 
 def simulated(
     random: np.random.Generator,
     points: float,
     finalists: int,
-    blocks: int,
+    folds: int,
     *,
     own: float = 1.0,
-    block: float = 0.1,
+    fold: float = 0.1,
     unequal: bool = False,
-    sizes: Sequence[int] = (IMAGES // FOLDS,) * FOLDS,
+    sizes: Sequence[int] = (IMAGES // FOLDS_A_REPEAT,) * FOLDS_A_REPEAT,
 ) -> Outcomes:
     """Return outcomes in which the first finalist is better than the others by so many points.
 
@@ -33,28 +33,28 @@ def simulated(
         random: A generator.
         points: True lead of the first.
         finalists: How many.
-        blocks: How many, a multiple of four.
+        folds: How many, a multiple of four.
         own: Spread of what is easy for one finalist and hard for another.
-        block: Spread of the luck of a block.
+        fold: Spread of the luck of a fold.
         unequal: Whether that luck differs between finalists, up to fourfold.
         sizes: Images of each of the four folds.
     """
     image, noise = 2.2, 0.9
-    total = np.sqrt(image**2 + own**2 + block**2 + noise**2)
+    total = np.sqrt(image**2 + own**2 + fold**2 + noise**2)
     at = stats.norm.ppf(ACCURACY)
     effect = np.zeros(finalists)
     effect[0] = points / 100 * total / stats.norm.pdf(at)
     images = random.normal(0, image, sum(sizes))
     owns = random.normal(0, own, (finalists, sum(sizes)))
     luck = np.linspace(0.5, 2, finalists) if unequal else np.ones(finalists)
-    correct = np.zeros((finalists, blocks, max(sizes)), bool)
-    places = np.full((blocks, max(sizes)), NO_IMAGE)
-    for repeat in range(blocks // FOLDS):
+    correct = np.zeros((finalists, folds, max(sizes)), bool)
+    places = np.full((folds, max(sizes)), NO_IMAGE)
+    for repeat in range(folds // FOLDS_A_REPEAT):
         order = random.permutation(sum(sizes))
         for fold, chosen in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
-            number = repeat * FOLDS + fold
+            number = repeat * FOLDS_A_REPEAT + fold
             places[number, : len(chosen)] = chosen
-            level = at * total + effect + luck * random.normal(0, block, finalists)
+            level = at * total + effect + luck * random.normal(0, fold, finalists)
             drawn = random.normal(0, noise, (finalists, len(chosen)))
             found = level[:, None] + images[chosen] + owns[:, chosen] + drawn > 0
             correct[:, number, : len(chosen)] = found

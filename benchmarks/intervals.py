@@ -1,9 +1,9 @@
 """How often confirmations are right: simulated finalists whose true accuracies are known.
 
-For each number of blocks: how often two equal finalists are told apart, how often the interval of
+For each number of folds: how often two equal finalists are told apart, how often the interval of
 their difference covers 0, and how often a true lead is seen, of one point between two finalists
 and of one and a half among six. Ours (crossed variance of images and seeds) beside the corrected
-resampled t-test, on the same outcomes; `unequal`: blocks are luckier for one finalist.
+resampled t-test, on the same outcomes; `unequal`: folds are luckier for one finalist.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.finalists import FOLDS, IMAGES, simulated
+from benchmarks.finalists import FOLDS_A_REPEAT, IMAGES, simulated
 from benchmarks.timing import at_least_one
 from sweeps.confirm.intervals import Estimate, corrected_t_difference, crossed_difference
 from sweeps.confirm.outcomes import Outcomes
 
-BLOCKS = (8, 12, 16, 20)
+FOLDS = (8, 12, 16, 20)
 TRAIN_SIZE = 3600
 Method = Callable[[Outcomes, int, int], Estimate]
 METHODS: Mapping[str, Method] = {
@@ -34,20 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Simulate every number of blocks."""
-    rows = [row for blocks in BLOCKS for row in measure(blocks, options.draws)]
-    return {"draws": options.draws, "images": IMAGES, "folds": FOLDS, "rows": rows}
+    """Simulate every number of folds."""
+    rows = [row for folds in FOLDS for row in measure(folds, options.draws)]
+    return {"draws": options.draws, "images": IMAGES, "folds": FOLDS_A_REPEAT, "rows": rows}
 
 
-def measure(blocks: int, draws: int) -> list[dict[str, Any]]:
+def measure(folds: int, draws: int) -> list[dict[str, Any]]:
     """Return a row a method: shares of the draws."""
     counts = {
         name: dict.fromkeys(("false", "unequal", "covers", "two", "six"), 0) for name in METHODS
     }
-    random = np.random.default_rng(blocks)
+    random = np.random.default_rng(folds)
     for _ in range(draws):
-        equal, unequal = (simulated(random, 0, 2, blocks, unequal=u) for u in (False, True))
-        two, six = simulated(random, 1.0, 2, blocks), simulated(random, 1.5, 6, blocks)
+        equal, unequal = (simulated(random, 0, 2, folds, unequal=u) for u in (False, True))
+        two, six = simulated(random, 1.0, 2, folds), simulated(random, 1.5, 6, folds)
         for name, method in METHODS.items():
             found = counts[name]
             found["false"] += _is_ahead(method, equal)
@@ -57,7 +57,7 @@ def measure(blocks: int, draws: int) -> list[dict[str, Any]]:
             found["two"] += two.leader == 0 and _is_ahead(method, two)
             found["six"] += six.leader == 0 and _is_ahead(method, six)
     return [
-        {"blocks": blocks, "method": name, **{key: count / draws for key, count in found.items()}}
+        {"folds": folds, "method": name, **{key: count / draws for key, count in found.items()}}
         for name, found in counts.items()
     ]
 
@@ -74,12 +74,12 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['draws']} draws each, {result['images']} images, {result['folds']} folds",
         "",
-        "| blocks | interval | equal, called different | the same, unequal luck | covers 0 "
+        "| folds | interval | equal, called different | the same, unequal luck | covers 0 "
         "| lead of 1 point seen, 2 finalists | lead of 1.5, 6 finalists |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in result["rows"]:
         shares = (row[key] for key in ("false", "unequal", "covers", "two", "six"))
         cells = " | ".join(f"{100 * share:.1f} %" for share in shares)
-        lines.append(f"| {row['blocks']} | {row['method']} | {cells} |")
+        lines.append(f"| {row['folds']} | {row['method']} | {cells} |")
     return "\n".join(lines)

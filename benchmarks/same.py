@@ -1,7 +1,7 @@
 """Real trainings of one configuration under five names: how often is one called better?
 
-A bank is trained first: each of two configurations on 20 fresh blocks with 15 seeds each. Then five
-"finalists" are drawn from one configuration's trainings, for each block five different ones, and
+A bank is trained first: each of two configurations on 20 fresh folds with 15 seeds each. Then five
+"finalists" are drawn from one configuration's trainings, for each fold five different ones, and
 judged as `sweeps confirm` judges; whatever is called different is a mistake.
 """
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from benchmarks.timing import at_least_one
 
-BLOCKS, FINALISTS = 20, 5
+FOLDS, FINALISTS = 20, 5
 SPACE = """
-description: A bank of trainings of two configurations on fresh blocks
+description: A bank of trainings of two configurations on fresh folds
 experiment: digitexp.on_blocks:experiment
 objective: {metric: block_accuracy, direction: maximize}
 parameters:
@@ -29,7 +29,7 @@ parameters:
       tutorial: {hidden_layers: 2, units_1: 25, units_2: 15, batch_size: 32, learning_rate: 0.001}
       wide: {hidden_layers: 1, units_1: 96, batch_size: 32, learning_rate: 0.003}
   again: {type: int, low: 0, high: %d}
-  block: {type: int, low: 0, high: %d}
+  fold: {type: int, low: 0, high: %d}
 fixed: {epochs: 40, early_stopping_patience_epochs: 5, plateau_patience_epochs: 3}
 defaults: {sampler: grid, pruner: none}
 """
@@ -37,7 +37,7 @@ defaults: {sampler: grid, pruner: none}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--seeds", type=at_least_one, default=15, help="a block (default 15)")
+    parser.add_argument("--seeds", type=at_least_one, default=15, help="a fold (default 15)")
     parser.add_argument("--draws", type=at_least_one, default=1000, help="(default 1000)")
     parser.add_argument("--home", help="where the bank is kept; it goes on there if interrupted")
 
@@ -47,17 +47,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="same-") as folder:
         bank = train(Path(options.home or folder).resolve(), options.seeds)
     rows = [{"net": net, **draw(*trained, options.draws)} for net, trained in bank.items()]
-    return {"blocks": BLOCKS, "seeds": options.seeds, "draws": options.draws, "rows": rows}
+    return {"folds": FOLDS, "seeds": options.seeds, "draws": options.draws, "rows": rows}
 
 
 def train(home: Path, seeds: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]:
-    """Return for each net (seeds, blocks, n) what was right, and (blocks, n) the images."""
+    """Return for each net (seeds, folds, n) what was right, and (folds, n) the images."""
     import sweeps
 
     home.mkdir(parents=True, exist_ok=True)
     space = home / "bank.yaml"
-    space.write_text(SPACE % (seeds - 1, BLOCKS - 1), encoding="utf-8")
-    sweep = sweeps.run(str(space), trials=2 * seeds * BLOCKS, home=home)
+    space.write_text(SPACE % (seeds - 1, FOLDS - 1), encoding="utf-8")
+    sweep = sweeps.run(str(space), trials=2 * seeds * FOLDS, home=home)
     store = sweep.home.store(sweep.info.id)
     found: dict[str, dict[tuple[int, int], Any]] = {}
     for record in store.read_all(arrays=True):
@@ -67,9 +67,9 @@ def train(home: Path, seeds: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[
     return {
         net: (
             np.array(
-                [[arrays[s, b]["block_correct"] != 0 for b in range(BLOCKS)] for s in range(seeds)]
+                [[arrays[s, b]["block_correct"] != 0 for b in range(FOLDS)] for s in range(seeds)]
             ),
-            np.array([arrays[0, b]["block_images"] for b in range(BLOCKS)], np.int64),
+            np.array([arrays[0, b]["block_images"] for b in range(FOLDS)], np.int64),
         )
         for net, arrays in found.items()
     }
@@ -82,12 +82,12 @@ def draw(correct: NDArray[np.bool_], images: NDArray[np.int64], draws: int) -> d
     from sweeps.confirm.outcomes import Outcomes
 
     random = np.random.default_rng(0)
-    seeds, blocks, _ = correct.shape
+    seeds, folds, _ = correct.shape
     names = [Finalist(f"name-{n}", n, {}, 0.0, n + 1) for n in range(FINALISTS)]
     than_all = than_any = 0
     for _ in range(draws):
-        chosen = np.array([random.permutation(seeds)[:FINALISTS] for _ in range(blocks)]).T
-        outcomes = Outcomes(correct[chosen, np.arange(blocks)], images)
+        chosen = np.array([random.permutation(seeds)[:FINALISTS] for _ in range(folds)]).T
+        outcomes = Outcomes(correct[chosen, np.arange(folds)], images)
         verdict = decide(outcomes, names, {})
         than_all += verdict.is_settled
         than_any += any(standing.word == "worse" for standing in verdict.standings)
@@ -101,7 +101,7 @@ def draw(correct: NDArray[np.bool_], images: NDArray[np.int64], draws: int) -> d
 def table(result: dict[str, Any]) -> str:
     """Return Markdown."""
     lines = [
-        f"{result['blocks']} blocks, {result['seeds']} seeds each, {result['draws']} draws of five",
+        f"{result['folds']} folds, {result['seeds']} seeds each, {result['draws']} draws of five",
         "",
         "| net | mean accuracy | one is called better than all others | one is called worse |",
         "|---|---|---|---|",

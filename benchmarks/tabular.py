@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def judge(
     sweeps: dict[str, list[Sweep]], bits: dict[int, Any], judged: list[int], points: list[int]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return of each policy (seeds, points) the accuracy on fresh blocks of what it chose."""
+    """Return of each policy (seeds, points) the accuracy on fresh folds of what it chose."""
     right = blocks.unpacked(bits, judged)
     found = {}
     for name, runs in sweeps.items():

@@ -159,7 +159,7 @@ def _convolutional(config: TrialConfig, image_shape: tuple[int, ...]) -> Iterato
                 # Means over about 10 steps, not 100: small data have few steps an epoch.
                 yield keras.layers.BatchNormalization(momentum=0.9, name=f"norm_{name}")
                 yield keras.layers.Activation(config.activation, name=f"activation_{name}")
-        # Sides are halved and rounded up: four blocks fit on the smallest image.
+        # Sides are halved and rounded up: four folds fit on the smallest image.
         yield keras.layers.MaxPooling2D(2, padding="same", name=f"pool_{block}")
         if config.conv_dropout:
             yield keras.layers.Dropout(config.conv_dropout, name=f"conv_dropout_{block}")

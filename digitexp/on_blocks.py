@@ -1,4 +1,4 @@
-"""The experiment that confirms: configurations of digits, trained and judged on fresh blocks."""
+"""The experiment that confirms: configurations of digits, trained and judged on fresh folds."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class DigitsOnBlocks(WithPages):
     revision = DigitExperiment.revision
     parameters: Mapping[str, ParameterInfo] = {
         **DigitExperiment.parameters,
-        BLOCK: ParameterInfo("int", low=0, high=9999, default=0, description="fresh block"),
+        BLOCK: ParameterInfo("int", low=0, high=9999, default=0, description="fresh fold"),
         AGAIN: ParameterInfo("int", low=0, high=9999, default=0, description="another seed"),
         REFIT: ParameterInfo(
             "int",

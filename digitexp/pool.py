@@ -1,4 +1,4 @@
-"""The pool that fresh blocks are made of, and the arrays a training on one gets."""
+"""The pool that fresh folds are made of, and the arrays a training on one gets."""
 
 from __future__ import annotations
 

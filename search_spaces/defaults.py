@@ -20,7 +20,7 @@ class Confirming:
     """How a sweep is confirmed when it is whole: see `sweeps confirm --help`."""
 
     top: int = 5
-    blocks: int = 20
+    folds: int = 20
 
 
 @dataclass(frozen=True)

@@ -260,18 +260,18 @@ class Sweep:
         self,
         *,
         top: int | None = None,
-        blocks: int | None = None,
+        folds: int | None = None,
         control: int = 0,
         leave_out: Sequence[int] | None = None,
         progress: Mode = "auto",
     ) -> list[Telling]:
-        """Train the best again on fresh blocks, as `sweeps confirm` does; return what it says.
+        """Train the best again on fresh folds, as `sweeps confirm` does; return what it says.
 
         Empty if it was interrupted; the same call goes on.
 
         Args:
             top: How many of the best trials; None: as it was confirmed before, at first 5.
-            blocks: On how many blocks, a multiple of four, 8 at least; None: likewise, at first 20.
+            folds: On how many folds, a multiple of four, 8 at least; None: likewise, at first 20.
             control: Random trials whose best is confirmed as well.
             leave_out: Trials that take no part; None: as before, unless `top` is given.
             progress: `auto`, `plain`, `json` or `quiet`.
@@ -285,7 +285,7 @@ class Sweep:
         from sweeps.confirm.planning import HowToTrain
 
         how = HowToTrain(progress=progress)
-        options = ConfirmOptions(top, blocks, control, how=how, leave_out=leave_out)
+        options = ConfirmOptions(top, folds, control, how=how, leave_out=leave_out)
         result = confirm(self.home, self.info, options)
         if result.failure:
             raise TrialsError(result.failure)

@@ -35,14 +35,14 @@ __all__ = [
 
 
 class SupportsCrossValidation(Protocol):
-    """An experiment whose best trials can be judged again, on fresh blocks of its data; optional.
+    """An experiment whose best trials can be judged again, on fresh folds of its data; optional.
 
     `cross_validation` is the import path of an experiment that takes the same parameters and one
-    more, `block` (int, from 0): the trial is then judged on the samples of that block, which scored
-    no trial of a search, after training on the others, with a seed that follows from the block. It
+    more, `block` (int, from 0): the trial is then judged on the samples of that fold, which scored
+    no trial of a search, after training on the others, with a seed that follows from the fold. It
     prepares the same data, with the same digests. Its results have the metric `block_accuracy`
     (maximize) and the arrays `block_correct` (n,), 0 or 1, and `block_images` (n,), which images
-    these are, numbers from 0. Blocks 0 to 3 judge every image once, 4 to 7 again, and so on; they
+    these are, numbers from 0. Folds 0 to 3 judge every image once, 4 to 7 again, and so on; they
     need not be of one size.
 
     If it also takes `search_split` (bool: train and score as the search does, with another seed)
@@ -55,7 +55,7 @@ class SupportsCrossValidation(Protocol):
 
 
 class SupportsVoting(Protocol):
-    """Capability of what `SupportsCrossValidation.cross_validation` names: its trainings on a block can vote.
+    """Capability of what `SupportsCrossValidation.cross_validation` names: its trainings on a fold can vote.
 
     Its results have one array more, `block_logits` (n, classes), in the order of `block_images`.
     """
@@ -106,7 +106,7 @@ class CalibrationTerms:
             of these images.
         before: (trainings, n) by the name of a measure: the mean of all is the measure. `ece`:
             expected calibration error; `nll`: negative log-likelihood, nats. n is that of the
-            largest block; what stands at the end of a smaller one counts for nothing.
+            largest fold; what stands at the end of a smaller one counts for nothing.
         after: The same, afterwards.
     """
 
@@ -124,10 +124,10 @@ class SupportsCalibration(Protocol):
     """
 
     def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
-        """Return what each image of each block adds; None if a training did not keep what it takes.
+        """Return what each image of each fold adds; None if a training did not keep what it takes.
 
         Args:
-            results: One configuration on several blocks; images in the order of `block_images`.
+            results: One configuration on several folds; images in the order of `block_images`.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What configurations of digits20-tabular are worth: their accuracy on fresh blocks.
+"""What configurations of digits20-tabular are worth: their accuracy on fresh folds.
 
 Only those that some search chose are trained again, each on blocks 0 to 3, which judge every image
 outside V0 once. Kept image by image: a search whose trials were each scored on a split of their

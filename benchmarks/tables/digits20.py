@@ -66,7 +66,7 @@ class Digits20:
         headlines: (rows, trainings, len(bank.HEADLINES)).
         diverged: (rows, trainings).
         early: (rows, trainings), whether early stopping ended it.
-        judged: Rows that were trained on fresh blocks, and what they had right there, see
+        judged: Rows that were trained on fresh folds, and what they had right there, see
             `blocks.train_row`.
     """
 

@@ -248,7 +248,7 @@ def _space(
 
 
 def _confirming(shape: ConfirmingModel | None) -> Confirming | None:
-    return None if shape is None else Confirming(shape.top, shape.blocks)
+    return None if shape is None else Confirming(shape.top, shape.folds)
 
 
 def _attempt(problems: Problems, path: Path, build: Callable[[], _T]) -> _T | None:

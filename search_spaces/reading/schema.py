@@ -151,7 +151,7 @@ class ConfirmingModel(Strict):
     """How a sweep is confirmed when it is whole."""
 
     top: int = Field(5, ge=1, description="Best distinct configurations.")
-    blocks: int = Field(20, ge=8, multiple_of=4, description="Fresh blocks, a multiple of four.")
+    folds: int = Field(20, ge=8, multiple_of=4, description="Fresh folds, a multiple of four.")
 
 
 class DefaultsModel(Strict):

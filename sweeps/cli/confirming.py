@@ -1,4 +1,4 @@
-"""`sweeps confirm`: is the winner really better? Trained again, on blocks nobody was scored on."""
+"""`sweeps confirm`: is the winner really better? Trained again, on folds nobody was scored on."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def confirm(
             min=1,
         ),
     ] = None,
-    blocks: Annotated[
+    folds: Annotated[
         int | None,
         typer.Option(
             metavar="S",
-            help="Fresh blocks, a multiple of four, 8 or more (default: as before, at first 20).",
+            help="Fresh folds, a multiple of four, 8 or more (default: as before, at first 20).",
             min=8,
         ),
     ] = None,
@@ -83,9 +83,9 @@ def confirm(
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the best again on fresh blocks, and say who is better, as good, or not to be told.
+    """Train the best again on fresh folds, and say who is better, as good, or not to be told.
 
-    The best configurations and the best baseline are trained on the same blocks of images that
+    The best configurations and the best baseline are trained on the same folds of images that
     scored no trial, as a sweep of its own (NAME-confirmation): it can be interrupted and goes on.
 
     With --test, winner, runner-up and baseline of every sweep named are then scored on the test
@@ -103,7 +103,7 @@ def confirm(
     if test:
         check_one_part(infos)
     how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto", same_code)
-    options = ConfirmOptions(top, blocks, control, refit, how, leave_out or None)
+    options = ConfirmOptions(top, folds, control, refit, how, leave_out or None)
     results = _confirm_all(found, infos, options, show=not as_json)
     code = worst_of(results)
     tested = None
@@ -175,7 +175,7 @@ def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
 
     says = info.space.get("defaults", {}).get("confirm") or {}
     if progress == "auto":
-        print("\nThe best are now confirmed on fresh blocks (--no-confirm leaves that out).")
+        print("\nThe best are now confirmed on fresh folds (--no-confirm leaves that out).")
     how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
     result = run_it(Home.resolve(asked.home), info, ConfirmOptions(**says, how=how))
     if progress == "json":
@@ -226,7 +226,7 @@ def _document(info: SweepInfo, result: ConfirmResult, tested: Tested | None) -> 
     return {
         "sweep": info.name,
         "confirmation": result.confirmation.name if result.confirmation else None,
-        "blocks": verdict.blocks if verdict else 0,
+        "folds": verdict.folds if verdict else 0,
         "settled": verdict.is_settled if verdict else None,
         "recommended": verdict.recommended.finalist.label if verdict else None,
         "gain_over_control": [gain.value, *gain.interval()] if gain else None,
@@ -282,7 +282,7 @@ def _standings(verdict: Verdict) -> list[dict[str, Any]]:
             "interval": [s.low, s.high] if s.behind else None,
             "probability_leader_better": s.chance,
             "verdict": s.word,
-            "blocks_needed": s.more_blocks,
+            "folds_needed": s.more_folds,
         }
         for s in verdict.standings
     ]

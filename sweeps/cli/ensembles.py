@@ -29,7 +29,7 @@ def ensemble(
 ) -> None:
     """Let the finalists of confirmed sweeps vote, softly and hard, against the single best.
 
-    On each fresh block those vote that were trained on it; nothing is trained, and no test set
+    On each fresh fold those vote that were trained on it; nothing is trained, and no test set
     is read: what a reading said of votes before is shown. Several sweeps of the same data vote
     together.
     """
@@ -50,7 +50,7 @@ def _document(names: list[str], result: Ensembles) -> dict[str, Any]:
     single = votes.single
     return {
         "sweeps": names,
-        "blocks": votes.blocks,
+        "folds": votes.folds,
         "single": {
             "finalist": single.name,
             "accuracy": votes.mean.value,

@@ -50,7 +50,7 @@ def examine(
     ] = None,
     finalists: Annotated[
         bool,
-        typer.Option("--finalists", help="Those of a confirmed sweep, as trained on block 0."),
+        typer.Option("--finalists", help="Those of a confirmed sweep, as trained on fold 0."),
     ] = False,
     data: DataOption = None,
     home: HomeOption = None,
@@ -96,14 +96,14 @@ def _choose(
         info = _confirmation(home, info)
     store = home.store(info.id)
     records = store.read_all()
-    if trial is None and (of_block_0 := [r for r in records if is_finalist(info, r)]):
+    if trial is None and (of_fold_0 := [r for r in records if is_finalist(info, r)]):
         return info, [
             _Chosen(store.read(record.spec.key), label, folder / label)
-            for record in of_block_0
+            for record in of_fold_0
             for label in [re.sub(r"[^\w.-]+", "_", str(record.params[FINALIST]))]
         ]
     if finalists:
-        raise UsageError(f"sweep {info.name!r} has no finalist trained on block 0 yet")
+        raise UsageError(f"sweep {info.name!r} has no finalist trained on fold 0 yet")
     if trial is None:
         need_one_objective(info)
         found = ranked(records, info.direction)[:1]

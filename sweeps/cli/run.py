@@ -126,7 +126,7 @@ def run(
     confirm: Annotated[
         bool | None,
         typer.Option(
-            help="Confirm the best on fresh blocks when all trials have an outcome (default: as "
+            help="Confirm the best on fresh folds when all trials have an outcome (default: as "
             "the space says, from 15 complete trials on)."
         ),
     ] = None,

@@ -138,7 +138,7 @@ _OPTIONS: Final = {
     "from_sweep": "--from",
 }
 _FLAGS: Final = frozenset({"extend", "same_code", "trust_cluster", "restore"})
-_OTHERS: Final = ("blocks", "control", "from_sweep", "like", "restore", "top", "trial")
+_OTHERS: Final = ("folds", "control", "from_sweep", "like", "restore", "top", "trial")
 """Arguments of Python functions beyond the fields of `RunOptions`."""
 _OPTION: Final = re.compile(
     r"`[^`]*`"  # a command to be typed stays one

@@ -1,1 +1,1 @@
-"""Is the winner really better? Intervals and verdicts from trainings on fresh blocks."""
+"""Is the winner really better? Intervals and verdicts from trainings on fresh folds."""

@@ -1,4 +1,4 @@
-"""Whether a fitted temperature helps, on images of fresh blocks that did not fit it."""
+"""Whether a fitted temperature helps, on images of fresh folds that did not fit it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sweeps.capabilities import CalibrationTerms, SupportsCalibration
 from sweeps.confirm.checks import ask, failed
 from sweeps.confirm.comparison import Judged
-from sweeps.confirm.intervals import FEWEST_BLOCKS, Estimate, crossed_estimate
+from sweeps.confirm.intervals import FEWEST_FOLDS, Estimate, crossed_estimate
 from sweeps.confirm.outcomes import NO_IMAGE, stacked
 from sweeps.experiment import Experiment
 
@@ -22,14 +22,14 @@ Word = Literal["lower", "higher", "cannot tell"]
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure of how far probabilities are off: mean over blocks, with crossed error.
+    """One measure of how far probabilities are off: mean over folds, with crossed error.
 
     Attributes:
         before: As the network says it.
         after: At its temperature.
         change: After minus before, image by image; negative is better.
         word: Whether the 95 % interval of the change is on one side of 0; with fewer than eight
-            blocks that is not told.
+            folds that is not told.
     """
 
     before: Estimate
@@ -59,7 +59,7 @@ def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Cal
     """Return what temperatures do to each finalist, by its label.
 
     Every training has a temperature of its own, as one that is served has. A measure is a mean over
-    images and blocks, and its error is that of accuracies: what images and blocks vary by, crossed.
+    images and folds, and its error is that of accuracies: what images and folds vary by, crossed.
 
     Args:
         judged: The confirmation.
@@ -76,7 +76,7 @@ def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Cal
     found = {}
     for standing in judged.verdict.standings:
         label = standing.finalist.label
-        records = judged.trainings.of(label, judged.blocks)
+        records = judged.trainings.of(label, judged.folds)
         results = [record.result for record in records if record.result is not None]
         terms = ask(experiment, "calibration_terms", results)
         if terms is None:
@@ -110,8 +110,8 @@ def calibration(terms: CalibrationTerms, images: NDArray[np.int64]) -> Calibrati
     return Calibration(mean, min(heats), max(heats), measures)
 
 
-def _word(change: Estimate, blocks: int) -> Word:
+def _word(change: Estimate, folds: int) -> Word:
     low, high = change.interval()
-    if blocks >= FEWEST_BLOCKS and high < 0:
+    if folds >= FEWEST_FOLDS and high < 0:
         return "lower"
-    return "higher" if blocks >= FEWEST_BLOCKS and low > 0 else "cannot tell"
+    return "higher" if folds >= FEWEST_FOLDS and low > 0 else "cannot tell"

@@ -19,9 +19,9 @@ from search_spaces.defaults import Confirming
 from search_spaces.parameters import Value, find_parameter
 from sweeps.capabilities import SupportsCrossValidation
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
-from sweeps.confirm.comparison import FOLDS
+from sweeps.confirm.comparison import FOLDS_A_REPEAT
 from sweeps.confirm.finalists import METRIC, REFIT, SCORE, SEARCH_SPLIT, Finalist
-from sweeps.confirm.trying import OnBlocks, try_blocks
+from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import declare_same, is_shipped, load_same
@@ -58,23 +58,23 @@ def check_run(
         cross_validation = load_experiment(named, space.directory)
         says = space.defaults.confirm or Confirming()
         names = {name for walk in space.samples(8) for name in walk.config}
-        check_offers(space.experiment, cross_validation, names, says.blocks)
+        check_offers(space.experiment, cross_validation, names, says.folds)
         if not is_shipped(named, cross_validation):  # what is shipped prepares the same
             data = _prepare(cross_validation, source, space.experiment, config.data)
             if config.name not in {info.name for info in config.home.sweeps()}:
-                own = OnBlocks(
+                own = CrossValidation(
                     named, space.directory, cross_validation, data, config.parallelism.workers
                 )
-                try_blocks(own, _some_configurations(config), note)
+                try_folds(own, _some_configurations(config), note)
     except UsageError as error:
         raise UsageError(f"{option}: {error}; nothing was begun") from None
 
 
-def blocks_experiment(home: Home, info: SweepInfo) -> str:
-    """Return the import path of the experiment that trains a sweep's configurations on blocks.
+def cross_validation_experiment(home: Home, info: SweepInfo) -> str:
+    """Return the import path of the experiment that trains a sweep's configurations on folds.
 
     Raises:
-        UsageError: Its experiment has no fresh blocks.
+        UsageError: Its experiment has no fresh folds.
     """
     return _named(recorded_experiment(info, home.records), info.experiment)
 
@@ -85,10 +85,10 @@ def _named(experiment: Experiment, path: str) -> str:
         return cross_validation
     if path.startswith("script:"):
         raise UsageError(
-            f"a script has no fresh blocks to confirm on; an experiment in Python may have ({SEE})"
+            f"a script has no fresh folds to confirm on; an experiment in Python may have ({SEE})"
         )
     raise UsageError(
-        f"experiment {path!r} has no fresh blocks to confirm on; give it `cross_validation` ({SEE})"
+        f"experiment {path!r} has no fresh folds to confirm on; give it `cross_validation` ({SEE})"
     )
 
 
@@ -96,13 +96,13 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
     """Refuse data that are not the sweep's: V0 would not be what scored its trials.
 
     Returns:
-        What trains on blocks, and the data.
+        What trains on folds, and the data.
 
     Raises:
         UsageError: They are others, or unreadable.
     """
     folder = experiment_folder(info, home.records)
-    experiment = load_experiment(blocks_experiment(home, info), folder)
+    experiment = load_experiment(cross_validation_experiment(home, info), folder)
     try:
         data = experiment.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
@@ -118,7 +118,7 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
 def _prepare(
     cross_validation: Experiment, source: str | None, path: str, searched: PreparedData
 ) -> PreparedData:
-    """Refuse an experiment on blocks that has not the data and the split of the search."""
+    """Refuse an experiment on folds that has not the data and the split of the search."""
     try:
         data = cross_validation.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
@@ -129,7 +129,7 @@ def _prepare(
         raise UsageError(
             f"`cross_validation` of experiment {path!r} {what} than the search: {data.name}, not "
             f"{searched.name}; both are to be the same, for what scored the search is no fresh "
-            f"block ({SEE})"
+            f"fold ({SEE})"
         )
     return data
 
@@ -163,23 +163,23 @@ def check_offers(
     path: str,
     cross_validation: Experiment,
     names: Collection[str],
-    blocks: int,
+    folds: int,
     *,
     refit: bool = False,
 ) -> None:
-    """Refuse an experiment on blocks that lacks what a confirmation asks of it.
+    """Refuse an experiment on folds that lacks what a confirmation asks of it.
 
     Args:
         path: Import path of the experiment that searched.
         cross_validation: What its `cross_validation` names.
         names: Parameters that trials set.
-        blocks: On how many blocks it is to train.
+        folds: On how many folds it is to train.
         refit: Whether the winner is to be trained on everything.
 
     Raises:
         UsageError: Says everything that is missing.
     """
-    missing = list(_missing(cross_validation, names, blocks, refit))
+    missing = list(_missing(cross_validation, names, folds, refit))
     if missing:
         raise UsageError(
             f"experiment {path!r} cannot be confirmed: its `cross_validation` {'; '.join(missing)} ({SEE})"
@@ -187,20 +187,20 @@ def check_offers(
 
 
 def _missing(
-    cross_validation: Experiment, names: Collection[str], blocks: int, refit: bool
+    cross_validation: Experiment, names: Collection[str], folds: int, refit: bool
 ) -> Iterator[str]:
     known = cross_validation.parameters
     for name in sorted(names):
         if find_parameter(name, known) is None:
             yield f"lacks the parameter {name!r}, which trials of the search set"
-    block, needed = known.get(BLOCK), f"int, 0 to {blocks - 1}"
-    if block is None:
+    fold, needed = known.get(BLOCK), f"int, 0 to {folds - 1}"
+    if fold is None:
         yield f"lacks the parameter {BLOCK!r} ({needed})"
     else:
-        low = float("-inf") if block.low is None else block.low
-        high = float("inf") if block.high is None else block.high
-        if block.type not in {"int", "any"} or low > 0 or high < blocks - 1:
-            yield f"takes {BLOCK!r} as {block.type}, {low:g} to {high:g} (needed is {needed})"
+        low = float("-inf") if fold.low is None else fold.low
+        high = float("inf") if fold.high is None else fold.high
+        if fold.type not in {"int", "any"} or low > 0 or high < folds - 1:
+            yield f"takes {BLOCK!r} as {fold.type}, {low:g} to {high:g} (needed is {needed})"
     wanted = {METRIC: "maximize", **({"epochs": "minimize"} if refit else {})}
     for metric, direction in wanted.items():
         info = cross_validation.metrics.get(metric)
@@ -213,7 +213,7 @@ def _missing(
 
 
 def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:
-    """Call what an experiment on blocks offers beyond its trainings.
+    """Call what an experiment on folds offers beyond its trainings.
 
     Raises:
         UsageError: It raised; says what, and in which line of the experiment.
@@ -262,7 +262,7 @@ def why_no_verdict(
         more: How many other configurations of the search could take part (`--top`).
     """
     lines = [
-        f"no verdict, and the same command brings none: it takes {2 * FOLDS} blocks, in two whole "
+        f"no verdict, and the same command brings none: it takes {2 * FOLDS_A_REPEAT} folds, in two whole "
         f"repeats, on which every finalist is trained ({confirmation})"
         if is_whole
         else f"no verdict: {confirmation} was ended, for its trainings failed one after another"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sweeps.confirm.finalists import Finalist
 from sweeps.confirm.intervals import (
-    FEWEST_BLOCKS,
+    FEWEST_FOLDS,
     Estimate,
     critical_value,
     crossed_difference,
@@ -29,7 +29,7 @@ from sweeps.records import BLOCK, FINALIST, Record, RecordStore
 MARGIN = 0.005
 """A difference that does not matter: half a point."""
 
-MOST_BLOCKS = 200
+MOST_FOLDS = 200
 """More are not recommended: the pool of images is used 50 times by then."""
 
 Word = Literal["leads", "worse", "equivalent", "cannot tell yet"]
@@ -37,7 +37,7 @@ Word = Literal["leads", "worse", "equivalent", "cannot tell yet"]
 
 @dataclass(frozen=True)
 class Standing:
-    """A finalist as fresh blocks judge it.
+    """A finalist as fresh folds judge it.
 
     Attributes:
         finalist: Who.
@@ -48,7 +48,7 @@ class Standing:
         high: Its upper end.
         word: `worse` if the interval is above 0, `equivalent` if it lies inside the margin.
         more_blocks: How many would settle it in all, if it stays where it is; None if it is
-            settled, or more than `MOST_BLOCKS` would be needed.
+            settled, or more than `MOST_FOLDS` would be needed.
         chance: Probability that the leader really is the better one of the two, by a correlated
             Bayesian t-test, which answers for new training sets too, and for this pair alone: that
             the leader was picked among several is not allowed for. None of the leader, or where
@@ -62,7 +62,7 @@ class Standing:
     low: float
     high: float
     word: Word
-    more_blocks: int | None
+    more_folds: int | None
     cost: float
     chance: float | None = None
 
@@ -73,13 +73,13 @@ class Verdict:
 
     Attributes:
         standings: All finalists.
-        blocks: On how many blocks.
+        folds: On how many folds.
         is_settled: Whether the leader is better than every other.
         gain_over_control: Of the search's best over the best of random trials; None without one.
     """
 
     standings: Sequence[Standing]
-    blocks: int
+    folds: int
     is_settled: bool
     gain_over_control: Estimate | None = None
 
@@ -126,14 +126,14 @@ def decide(
     is not the best has to beat the best one too, which happens in 5 of 100 cases at most, however
     many there are (intersection-union test, Berger 1982). Else the intervals hold for all pairs at
     once (Tukey-Kramer), for leader and last are chosen by what is compared. With fewer than eight
-    blocks nobody is called worse.
+    folds nobody is called worse.
 
     Args:
         outcomes: In the order of `finalists`.
         finalists: Who.
         costs: By label.
         margin: See `MARGIN`.
-        train_size: Images in a block's training set; 0 if that is not known.
+        train_size: Images in a fold's training set; 0 if that is not known.
     """
     leader = outcomes.leader
     behind = {
@@ -141,7 +141,7 @@ def decide(
         for number in range(outcomes.finalists)
         if number != leader
     }
-    is_enough = outcomes.blocks >= FEWEST_BLOCKS
+    is_enough = outcomes.folds >= FEWEST_FOLDS
     is_settled = is_enough and all(lead.interval()[0] > 0 for lead in behind.values())
     compared = 2 if is_settled else outcomes.finalists
     made = []
@@ -159,11 +159,11 @@ def decide(
         elif is_enough and -margin < low and high < margin:
             word = "equivalent"
         is_open = word == "cannot tell yet"
-        more = _blocks_needed(lead, outcomes.blocks, compared, margin) if is_open else None
+        more = _folds_needed(lead, outcomes.folds, compared, margin) if is_open else None
         chance = probability_better(outcomes, leader, number, train_size) if train_size else None
         made.append(Standing(finalist, mean, lead, low, high, word, more, cost, chance))
     order = sorted(made, key=lambda s: (s.word != "leads", -s.mean.value))
-    return Verdict(order, outcomes.blocks, is_settled, _gain_over_control(outcomes, finalists))
+    return Verdict(order, outcomes.folds, is_settled, _gain_over_control(outcomes, finalists))
 
 
 def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Estimate | None:
@@ -174,21 +174,21 @@ def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Est
     return crossed_difference(outcomes, places[1], control)
 
 
-def _blocks_needed(behind: Estimate, blocks: int, compared: int, margin: float) -> int | None:
-    """Return how many blocks would make the interval narrow enough, if it stays where it is."""
+def _folds_needed(behind: Estimate, folds: int, compared: int, margin: float) -> int | None:
+    """Return how many folds would make the interval narrow enough, if it stays where it is."""
     wanted = max(abs(behind.value), margin - abs(behind.value))
     fixed = behind.of_images - behind.of_noise
-    shrinking = (behind.of_blocks + behind.of_noise) * blocks
-    for count in range(blocks + 4, MOST_BLOCKS + 1, 4):
-        # Degrees of freedom grow with the blocks, at least while these are what matters.
-        critical = critical_value(compared, behind.freedom * count / blocks)
+    shrinking = (behind.of_folds + behind.of_noise) * folds
+    for count in range(folds + 4, MOST_FOLDS + 1, 4):
+        # Degrees of freedom grow with the folds, at least while these are what matters.
+        critical = critical_value(compared, behind.freedom * count / folds)
         if critical**2 * (fixed + shrinking / count) < wanted**2:
             return count
     return None
 
 
-FOLDS = 4
-"""Blocks that judge every image once between them, see `Confirms`."""
+FOLDS_A_REPEAT = 4
+"""Folds that judge every image once between them, see `Confirms`."""
 _SEE = "see `SupportsCrossValidation` in sweeps/capabilities.py"
 COST = "parameters"
 """What makes one of several equivalent finalists the cheapest."""
@@ -200,7 +200,7 @@ class Trainings:
 
     Attributes:
         store: Their records.
-        found: By block and the finalist's label; without arrays.
+        found: By fold and the finalist's label; without arrays.
     """
 
     store: RecordStore = field(repr=False)
@@ -213,23 +213,25 @@ class Trainings:
         found = {(int(str(r.params[BLOCK])), str(r.params[FINALIST])): r for r in complete}
         return cls(store, {key: r for key, r in found.items() if key[1] not in left_out})
 
-    def of(self, label: str, blocks: Sequence[int]) -> list[Record]:
-        """Return a finalist's trainings on some blocks, with their arrays."""
-        return [self.store.read(self.found[block, label].spec.key) for block in blocks]
+    def of(self, label: str, folds: Sequence[int]) -> list[Record]:
+        """Return a finalist's trainings on some folds, with their arrays."""
+        return [self.store.read(self.found[fold, label].spec.key) for fold in folds]
 
-    def whole_blocks(self, labels: Sequence[str], blocks: int) -> list[int]:
-        """Return the blocks of those repeats that everyone has whole, two repeats at least.
+    def whole_folds(self, labels: Sequence[str], folds: int) -> list[int]:
+        """Return the folds of those repeats that everyone has whole, two repeats at least.
 
         A repeat judges every image once, and an image that was judged once says nothing about
         noise. One with a training that failed is left out.
         """
-        repeats = [range(first, first + FOLDS) for first in range(0, blocks, FOLDS)]
+        repeats = [
+            range(first, first + FOLDS_A_REPEAT) for first in range(0, folds, FOLDS_A_REPEAT)
+        ]
         whole = [
             list(repeat)
             for repeat in repeats
-            if all((block, label) in self.found for block in repeat for label in labels)
+            if all((fold, label) in self.found for fold in repeat for label in labels)
         ]
-        return [block for repeat in whole for block in repeat] if len(whole) > 1 else []
+        return [fold for repeat in whole for fold in repeat] if len(whole) > 1 else []
 
 
 @dataclass(frozen=True)
@@ -238,27 +240,27 @@ class Judged:
 
     Attributes:
         trainings: What was trained.
-        blocks: The blocks that count.
+        folds: The folds that count.
         verdict: What they say.
     """
 
     trainings: Trainings
-    blocks: Sequence[int]
+    folds: Sequence[int]
     verdict: Verdict
 
 
 def judge(
     store: RecordStore,
     finalists: Sequence[Finalist],
-    blocks: int,
+    folds: int,
     left_out: Collection[str] = (),
 ) -> Judged | None:
-    """Return what the blocks say that every finalist has been trained on; None before two repeats.
+    """Return what the folds say that every finalist has been trained on; None before two repeats.
 
     Args:
         store: The confirmation's records.
         finalists: Who takes part.
-        blocks: On how many blocks.
+        folds: On how many folds.
         left_out: Labels of others that may have been trained.
 
     Raises:
@@ -266,7 +268,7 @@ def judge(
     """
     trainings = Trainings.read(store, left_out)
     labels = [finalist.label for finalist in finalists]
-    whole = trainings.whole_blocks(labels, blocks)
+    whole = trainings.whole_folds(labels, folds)
     if not whole:
         return None
     kept = {label: [_kept(record) for record in trainings.of(label, whole)] for label in labels}
@@ -293,7 +295,7 @@ class Kept:
 
 
 def what_was_kept(result: TrialResult) -> Kept:
-    """Return what a training on a block kept.
+    """Return what a training on a fold kept.
 
     Raises:
         ValueError: That cannot be judged; says, after the name of the training, what it kept.
@@ -317,37 +319,37 @@ def _kept(record: Record) -> Kept:
     try:
         return what_was_kept(record.result)
     except ValueError as error:
-        who = f"the training of {record.params[FINALIST]} on block {record.params[BLOCK]}"
+        who = f"the training of {record.params[FINALIST]} on fold {record.params[BLOCK]}"
         raise UsageError(f"{who} (trial {record.spec.trial}) {error} ({_SEE})") from None
 
 
 def _check_same(
-    blocks: Sequence[int], images: Sequence[NDArray[np.int64]], kept: Sequence[Kept], who: str
+    folds: Sequence[int], images: Sequence[NDArray[np.int64]], kept: Sequence[Kept], who: str
 ) -> None:
-    """Refuse blocks that are not the same for two finalists."""
-    for block, judged, other in zip(blocks, images, kept, strict=True):
+    """Refuse folds that are not the same for two finalists."""
+    for fold, judged, other in zip(folds, images, kept, strict=True):
         if not np.array_equal(judged, other.images):
-            raise UsageError(f"block {block}: {who} were judged on different images ({_SEE})")
+            raise UsageError(f"fold {fold}: {who} were judged on different images ({_SEE})")
 
 
-def check_repeats(blocks: Sequence[int], images: Sequence[NDArray[np.int64]]) -> None:
-    """Refuse blocks of which four do not judge every image once.
+def check_repeats(folds: Sequence[int], images: Sequence[NDArray[np.int64]]) -> None:
+    """Refuse folds of which four do not judge every image once.
 
     Args:
-        blocks: A multiple of four.
+        folds: A multiple of four.
         images: Which images each judges.
 
     Raises:
         UsageError: Says which four, and how many images they judge.
     """
     pool = np.unique(np.concatenate(images))
-    for first in range(0, len(blocks), FOLDS):
-        found = np.sort(np.concatenate(images[first : first + FOLDS]))
+    for first in range(0, len(folds), FOLDS_A_REPEAT):
+        found = np.sort(np.concatenate(images[first : first + FOLDS_A_REPEAT]))
         if not np.array_equal(found, pool):
-            four = ", ".join(str(block) for block in blocks[first : first + FOLDS])
+            four = ", ".join(str(fold) for fold in folds[first : first + FOLDS_A_REPEAT])
             raise UsageError(
-                f"blocks {four} judge {len(np.unique(found))} of {len(pool)} images, "
-                f"{len(found)} times in all: each is to be judged once by four blocks ({_SEE})"
+                f"folds {four} judge {len(np.unique(found))} of {len(pool)} images, "
+                f"{len(found)} times in all: each is to be judged once by four folds ({_SEE})"
             )
 
 

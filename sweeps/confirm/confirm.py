@@ -1,4 +1,4 @@
-"""Confirms a sweep: finalists on fresh blocks, the luck of its best, the verdict kept."""
+"""Confirms a sweep: finalists on fresh folds, the luck of its best, the verdict kept."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Final
 
 from sweeps.confirm.calibration import Calibration, measure_calibration
 from sweeps.confirm.checks import (
-    blocks_experiment,
     check_code,
     check_data,
     check_offers,
+    cross_validation_experiment,
     tells_luck,
     why_no_control,
     why_no_parts,
     why_no_refit,
     why_no_verdict,
 )
-from sweeps.confirm.comparison import FOLDS, Judged, judge
+from sweeps.confirm.comparison import FOLDS_A_REPEAT, Judged, judge
 from sweeps.confirm.ensembles import classes_of, tell_all_voting
 from sweeps.confirm.finalists import Finalist, choose_finalists, leave_out
 from sweeps.confirm.planning import (
@@ -39,7 +39,7 @@ from sweeps.confirm.planning import (
 )
 from sweeps.confirm.sections import About, tell_calibration, tell_luck, tell_verdict
 from sweeps.confirm.selection_bias import measure_luck, run_control
-from sweeps.confirm.trying import OnBlocks, try_blocks
+from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import is_shipped
@@ -58,20 +58,20 @@ from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.sync import show_conclusions
 
 TOP: Final = 5
-BLOCKS: Final = 20
+FOLDS: Final = 20
 
 
 @dataclass(frozen=True)
 class ConfirmOptions:
     """What is asked for; see `sweeps confirm --help`.
 
-    `top` and `blocks` that are None are as the sweep was confirmed before: what is trained is used
+    `top` and `folds` that are None are as the sweep was confirmed before: what is trained is used
     again. If it was not, they are `TOP` and `BLOCKS`. `leave_out`, trials that take no part, is
     likewise as before if neither it nor `top` is given.
     """
 
     top: int | None = None
-    blocks: int | None = None
+    folds: int | None = None
     control: int = 0
     refit: bool = False
     how: HowToTrain = field(default_factory=HowToTrain)
@@ -84,7 +84,7 @@ class ConfirmResult:
 
     Attributes:
         confirmation: What was run.
-        judged: What it says; None before two repeats of blocks are whole.
+        judged: What it says; None before two repeats of folds are whole.
         tellings: The same in words.
         stopped_by: What ended it early, None if it is whole.
         tracking_pending: Runs that MLflow lacks.
@@ -107,12 +107,12 @@ class Checked:
     """What can be confirmed.
 
     Attributes:
-        experiment: What trains on blocks.
+        experiment: What trains on folds.
         data: The data.
         finalists: Who takes part.
         left_out: Who would, but for `leave_out`.
         top: How many of the best were chosen from.
-        blocks: On how many blocks they are trained.
+        folds: On how many folds they are trained.
     """
 
     experiment: Experiment
@@ -120,7 +120,7 @@ class Checked:
     finalists: Sequence[Finalist]
     left_out: Sequence[Finalist]
     top: int
-    blocks: int
+    folds: int
 
     def tells_luck(self) -> bool:
         """Whether the luck of the search's best can be told: it takes part, and is trained so."""
@@ -155,14 +155,14 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
 
     Raises:
         UsageError: It is running, its experiment was edited since, there is nothing to compare, or
-            nothing to compare it on, images would count unequally, or what trains on blocks lacks
+            nothing to compare it on, images would count unequally, or what trains on folds lacks
             what it is asked for.
     """
     before = Conclusions(home.store(info.id).folder).confirmed()
     top = options.top or (before and before.top) or TOP
-    blocks = options.blocks or (before and before.blocks) or BLOCKS
-    if blocks % FOLDS:
-        raise UsageError(f"--blocks {blocks}: give a multiple of four, so that all images count")
+    folds = options.folds or (before and before.folds) or FOLDS
+    if folds % FOLDS_A_REPEAT:
+        raise UsageError(f"--folds {folds}: give a multiple of four, so that all images count")
     need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
@@ -175,25 +175,25 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
         trials = [finalist.trial for finalist in best if finalist.label in as_before]
     finalists = leave_out(info, best, trials) if trials else best
     left_out = [finalist for finalist in best if finalist not in finalists]
-    checked = Checked(experiment, data, finalists, left_out, top, blocks)
-    trained = trained_with(home, info, finalists, blocks, left_out)
+    checked = Checked(experiment, data, finalists, left_out, top, folds)
+    trained = trained_with(home, info, finalists, folds, left_out)
     luck = checked.tells_luck()
-    is_whole = is_trained(home, info, trained, blocks, with_luck=luck)
+    is_whole = is_trained(home, info, trained, folds, with_luck=luck)
     if options.control or options.refit or not is_whole:
         check_code(store, info, same_code=options.how.same_code)
     names = {name for finalist in finalists for name in finalist.config}
-    check_offers(info.experiment, experiment, names, blocks, refit=options.refit)
-    path = blocks_experiment(home, info)
+    check_offers(info.experiment, experiment, names, folds, refit=options.refit)
+    path = cross_validation_experiment(home, info)
     if not (is_whole or is_shipped(path, experiment)):
         folder = experiment_folder(info, home.records)
-        own = OnBlocks(path, folder, experiment, data, options.how.workers)
+        own = CrossValidation(path, folder, experiment, data, options.how.workers)
         note = make_progress(options.how.progress).note
-        try_blocks(own, [finalist.config for finalist in finalists], note)
+        try_folds(own, [finalist.config for finalist in finalists], note)
     return checked
 
 
 def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResult:
-    """Train the finalists on fresh blocks, and keep what that says of them.
+    """Train the finalists on fresh folds, and keep what that says of them.
 
     Raises:
         UsageError: See `check`; nothing was begun. Or what was trained cannot be judged; it is
@@ -201,7 +201,7 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
     """
     checked = check(home, info, options)
     classes = classes_of(checked.experiment, checked.data)
-    finalists, blocks = list(checked.finalists), checked.blocks
+    finalists, folds = list(checked.finalists), checked.folds
     ran: list[Ran] = []
     if options.control:
         control = run_control(home, info, options.control, options.how)
@@ -210,7 +210,7 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
             failure = None if control.ran.is_interrupted else why_no_control(home, control.ran.info)
             return _result(None, None, (), ran, failure=failure)
         finalists.append(control.finalist)
-    confirmation = plan_confirmation(home, info, finalists, blocks, checked.left_out)
+    confirmation = plan_confirmation(home, info, finalists, folds, checked.left_out)
     home.publish(info.id)  # its space: another host goes on with the same confirmation
     confirmed = run_confirmation(confirmation, home, options.how)
     ran.append(confirmed)
@@ -220,7 +220,7 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
         again = home.store(ran[-1].info.id).read_all()
     store = home.store(confirmed.info.id)
     try:
-        judged = judge(store, finalists, blocks, [f.label for f in checked.left_out])
+        judged = judge(store, finalists, folds, [f.label for f in checked.left_out])
         if judged is None or confirmed.stopped_by or ran[-1].is_interrupted:
             failure = None if any(one.is_interrupted for one in ran) else why_no_verdict(
                 info.name, confirmed.info.name, store.read_all(), finalists,
@@ -260,8 +260,8 @@ def _conclude(home: Home, info: SweepInfo, checked: Checked, found: _Found) -> l
     """Keep what a confirmation came to; return what it says."""
     judged, winner = found.judged, found.winner
     refit = find_refit(home, found.confirmation, winner)  # also of an earlier command
-    # Else fixed beforehand: the first block, whichever scored best.
-    spec = (refit[1] if refit else judged.trainings.found[judged.blocks[0], winner.label]).spec
+    # Else fixed beforehand: the first fold, whichever scored best.
+    spec = (refit[1] if refit else judged.trainings.found[judged.folds[0], winner.label]).spec
     about = _about(home, info, found, refit[0].name if refit else None, checked.left_out)
     luck = measure_luck(judged, found.again)
     tellings = [tell_verdict(about, judged.verdict)]
@@ -271,7 +271,7 @@ def _conclude(home: Home, info: SweepInfo, checked: Checked, found: _Found) -> l
     labels = [finalist.label for finalist in checked.left_out]
     where = found.sweep.id, spec.sweep, spec.key
     concluded = ConfirmationRecord(
-        *where, winner.label, tellings, checked.top, checked.blocks, labels
+        *where, winner.label, tellings, checked.top, checked.folds, labels
     )
     Conclusions(home.store(info.id).folder).keep(concluded)
     return tellings
@@ -294,9 +294,9 @@ def _kept(confirmation: SweepInfo) -> str:
 
 
 def _epochs(judged: Judged) -> int:
-    """Return the median best epoch of the winner over blocks."""
+    """Return the median best epoch of the winner over folds."""
     label = judged.verdict.recommended.finalist.label
-    results = [judged.trainings.found[block, label].result for block in judged.blocks]
+    results = [judged.trainings.found[fold, label].result for fold in judged.folds]
     epochs = [r.metrics.get("best_epoch") for r in results if r is not None]
     known = [epoch for epoch in epochs if epoch is not None]
     if not known:
@@ -315,7 +315,7 @@ def _about(
     others = other_confirmations(home, info, confirmation)
     labels = [finalist.label for finalist in left_out]
     names = info.name, trials, confirmation.name
-    return About(*names, confirmation.blocks, others, refit, labels)
+    return About(*names, confirmation.folds, others, refit, labels)
 
 
 def _result(

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.confirm.access_log import readings_of
-from sweeps.confirm.checks import ask, blocks_experiment, check_data, failed
-from sweeps.confirm.comparison import FOLDS, Judged, Trainings
+from sweeps.confirm.checks import ask, check_data, cross_validation_experiment, failed
+from sweeps.confirm.comparison import FOLDS_A_REPEAT, Judged, Trainings
 from sweeps.confirm.sections import VOTED, tell_reading_votes, tell_votes
 from sweeps.confirm.votes import Bank, Confirmed, Ensemble, Votes, gather, judge_votes
 from sweeps.errors import UsageError
@@ -25,7 +25,7 @@ class Ensembles:
     """What was asked of some sweeps, and what they say.
 
     Attributes:
-        votes: On fresh blocks.
+        votes: On fresh folds.
         tellings: The same in words; then what readings of the test set said, if there were any.
     """
 
@@ -52,11 +52,11 @@ def ensemble(
     confirmed = [_confirmed(home, info) for info in infos]
     _check_same_data(infos)
     classes = classes_of(*check_data(home, infos[0], source))
-    bank = None if classes is None else gather(confirmed, _shared_blocks(confirmed), classes)
+    bank = None if classes is None else gather(confirmed, _shared_folds(confirmed), classes)
     if bank is None:
         raise UsageError(
             f"the trainings of {infos[0].name} cannot vote: their experiment keeps no logits on "
-            "blocks, or has no `labels` (see `SupportsVoting` in sweeps/capabilities.py)"
+            "folds, or has no `labels` (see `SupportsVoting` in sweeps/capabilities.py)"
         )
     votes = judge_votes(bank, choose_ensembles(bank, top))
     winners = [member.name for member in bank.members if member.is_winner]
@@ -86,7 +86,7 @@ def tell_all_voting(
     """Return what the vote of all finalists came to, for confirming to say; empty if none can."""
     winner = judged.verdict.recommended.finalist.label
     confirmed = [Confirmed(info.name, judged.trainings, winner)]
-    bank = None if classes is None else gather(confirmed, judged.blocks, classes)
+    bank = None if classes is None else gather(confirmed, judged.folds, classes)
     if bank is None or len(bank.members) < 2:
         return []
     everyone = Ensemble(f"all {len(bank.members)}", bank.members, is_announced=True)
@@ -125,7 +125,7 @@ def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
 def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
     confirmed = Conclusions(home.store(info.id).folder).confirmed()
     if confirmed is None:
-        blocks_experiment(home, info)  # refused where nothing can be confirmed
+        cross_validation_experiment(home, info)  # refused where nothing can be confirmed
         raise UsageError(
             f"sweep {info.name!r} is not confirmed, so that nothing of it can vote; first: sweeps "
             f"confirm {info.name}"
@@ -142,22 +142,22 @@ def _check_same_data(infos: Sequence[SweepInfo]) -> None:
             raise UsageError(
                 f"sweeps {first.name!r} and {other.name!r} cannot vote together: they were made on "
                 f"different data ({first.data.get('name')}, {other.data.get('name')}) or splits, "
-                "so that their blocks differ; name sweeps of the same data"
+                "so that their folds differ; name sweeps of the same data"
             )
 
 
-def _shared_blocks(confirmed: Sequence[Confirmed]) -> list[int]:
-    """Return the blocks that all finalists of all sweeps were trained on, in whole repeats."""
+def _shared_folds(confirmed: Sequence[Confirmed]) -> list[int]:
+    """Return the folds that all finalists of all sweeps were trained on, in whole repeats."""
     found = []
     for one in confirmed:
-        most = max((block for block, _ in one.trainings.found), default=-1) + 1
-        whole = one.trainings.whole_blocks(one.labels, FOLDS * -(-most // FOLDS))
+        most = max((fold for fold, _ in one.trainings.found), default=-1) + 1
+        whole = one.trainings.whole_folds(one.labels, FOLDS_A_REPEAT * -(-most // FOLDS_A_REPEAT))
         found.append(set(whole))
     shared = sorted(set.intersection(*found))
-    if len(shared) < 2 * FOLDS:
+    if len(shared) < 2 * FOLDS_A_REPEAT:
         names = ", ".join(one.name for one in confirmed)
         raise UsageError(
-            f"{names}: {len(shared)} blocks are whole for all finalists, {2 * FOLDS} are needed; "
+            f"{names}: {len(shared)} folds are whole for all finalists, {2 * FOLDS_A_REPEAT} are needed; "
             "confirm again"
         )
     return shared

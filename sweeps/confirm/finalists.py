@@ -16,7 +16,7 @@ SEARCH_SPLIT, REFIT, TEMPERATURE = "search_split", "refit_epochs", "temperature"
 """What `SupportsCrossValidation.cross_validation` understands beside the parameters of the experiment."""
 METRIC = "block_accuracy"
 SCORE = "best_val_accuracy"
-"""Accuracy on the images that chose the epoch: V0 in a search, the inner part on a block."""
+"""Accuracy on the images that chose the epoch: V0 in a search, the inner part on a fold."""
 CONTROL = "control-"
 """How labels of finalists begin that are of random trials."""
 
@@ -147,13 +147,13 @@ def refit_space(
     return text
 
 
-def confirming_space(experiment: str, finalists: Sequence[Finalist], blocks: int) -> str:
-    """Return a space, as YAML, that trains each finalist on each block: a sweep like any other.
+def confirming_space(experiment: str, finalists: Sequence[Finalist], folds: int) -> str:
+    """Return a space, as YAML, that trains each finalist on each fold: a sweep like any other.
 
     Args:
         experiment: From `SupportsCrossValidation.cross_validation`.
         finalists: Who is confirmed.
-        blocks: On how many blocks.
+        folds: On how many folds.
     """
     first = finalists[0].config
     same = [
@@ -166,16 +166,16 @@ def confirming_space(experiment: str, finalists: Sequence[Finalist], blocks: int
         for f in finalists
     }
     document: dict[str, Any] = {
-        "description": "Finalists, each on the same fresh blocks",
+        "description": "Finalists, each on the same fresh folds",
         "experiment": experiment,
         "objective": {"metric": METRIC, "direction": "maximize"},
-        # Block by block, so that whatever is done can be compared.
+        # Fold by fold, so that whatever is done can be compared.
         "parameters": {
-            BLOCK: {"type": "int", "low": 0, "high": blocks - 1},
+            BLOCK: {"type": "int", "low": 0, "high": folds - 1},
             FINALIST: {"type": "categorical", "choices": bundles},
         },
         "fixed": {name: first[name] for name in same},
-        "defaults": {"trials": blocks * len(finalists), "sampler": "grid", "pruner": "none"},
+        "defaults": {"trials": folds * len(finalists), "sampler": "grid", "pruner": "none"},
     }
     text: str = yaml.safe_dump(document, sort_keys=False)
     return text

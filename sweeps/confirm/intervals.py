@@ -1,20 +1,20 @@
 """How far apart two finalists are, and how sure that is, for new images and new seeds.
 
 An image is easier for one finalist than for the other whichever seed trained them, and a seed is
-luckier than another whichever images it is judged on: the outcomes are crossed, images by blocks
-(Owen 2007, "The pigeonhole bootstrap"). The difference of two finalists at image i in block s is
+luckier than another whichever images it is judged on: the outcomes are crossed, images by folds
+(Owen 2007, "The pigeonhole bootstrap"). The difference of two finalists at image i in fold s is
 taken as mu + image_i + block_s + noise, so that the mean of all has the variance
 
-    image^2 / N + block^2 / S + noise^2 / (S n)
+    image^2 / N + fold^2 / S + noise^2 / (S n)
 
-for N images, S blocks of n images. The first and the third are what the means of single images
-vary by; the second is what the means of blocks vary by beyond what their images explain.
+for N images, S folds of n images. The first and the third are what the means of single images
+vary by; the second is what the means of folds vary by beyond what their images explain.
 
-Of blocks that judge n_s images, T = sum n_s together, the mean is that of all T outcomes, and their
-luck adds block^2 sum n_s^2 / T^2: as much as that of S* = T^2 / sum n_s^2 blocks of one size. By
-how much the mean of a block is off is weighted by n_s^2 likewise, so that the noise in it is that
-of blocks of n* = sum n_s^2 / T images, and its degrees of freedom are those of
-(sum n_s^2)^2 / sum n_s^4 blocks (Satterthwaite 1946). Where all n_s are n, these are S, n and S.
+Of folds that judge n_s images, T = sum n_s together, the mean is that of all T outcomes, and their
+luck adds fold^2 sum n_s^2 / T^2: as much as that of S* = T^2 / sum n_s^2 folds of one size. By
+how much the mean of a fold is off is weighted by n_s^2 likewise, so that the noise in it is that
+of folds of n* = sum n_s^2 / T images, and its degrees of freedom are those of
+(sum n_s^2)^2 / sum n_s^4 folds (Satterthwaite 1946). Where all n_s are n, these are S, n and S.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, effective, mean_over_blocks, sizes_of
+from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, effective, mean_over_folds, sizes_of
 
-FEWEST_BLOCKS = 8
-"""With fewer, nobody is ever called better: the variance between blocks is hardly known."""
+FEWEST_FOLDS = 8
+"""With fewer, nobody is ever called better: the variance between folds is hardly known."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,21 @@ class Estimate:
     Attributes:
         value: A share.
         of_images: What other images would make it vary by, as a variance, noise included.
-        of_noise: The part of that which is noise of single outcomes: more blocks reduce it.
+        of_noise: The part of that which is noise of single outcomes: more folds reduce it.
         of_blocks: What other seeds and splits would make it vary by, likewise.
         freedom: Degrees of freedom of the standard error (Satterthwaite 1946).
     """
 
     value: float
     of_images: float
-    of_blocks: float
+    of_folds: float
     freedom: float
     of_noise: float = 0.0
 
     @property
     def error(self) -> float:
         """Its standard error."""
-        return math.sqrt(self.of_images + self.of_blocks)
+        return math.sqrt(self.of_images + self.of_folds)
 
     def interval(self, compared: int = 2) -> tuple[float, float]:
         """Return the two-sided 95 % interval.
@@ -79,47 +79,47 @@ def crossed_mean(outcomes: Outcomes, finalist: int) -> Estimate:
 
 
 def crossed_estimate(values: NDArray[np.float64], images: NDArray[np.int64]) -> Estimate:
-    """Return the mean of values that images and blocks have in common.
+    """Return the mean of values that images and folds have in common.
 
     Args:
-        values: (blocks, n); what stands where there is no image counts for nothing.
-        images: (blocks, n) which image each is of, or `NO_IMAGE`; every image in as many blocks,
+        values: (folds, n); what stands where there is no image counts for nothing.
+        images: (folds, n) which image each is of, or `NO_IMAGE`; every image in as many folds,
             two or more.
 
     Raises:
-        ValueError: An image is in fewer than two blocks.
+        ValueError: An image is in fewer than two folds.
     """
     present = images != NO_IMAGE
     values = np.array(values)
     values[~present] = 0.0
     sizes = sizes_of(images)
     total, squares = int(sizes.sum()), sizes**2
-    blocks, size = effective(sizes), int(squares.sum()) / total  # S* and n*
+    folds, size = effective(sizes), int(squares.sum()) / total  # S* and n*
     per_image, counts = _means_by_image(values[present], images[present])
     pool = int((counts > 0).sum())
     repeats = total / pool
     if counts[counts > 0].min() < 2:
-        raise ValueError("every image is needed in two blocks or more")
+        raise ValueError("every image is needed in two folds or more")
     of_images = float(per_image[counts > 0].var(ddof=1)) / pool
 
-    # What is left of a block once its images' means are taken away is its own luck, and noise.
+    # What is left of a fold once its images' means are taken away is its own luck, and noise.
     rest = values - per_image[images]
     rest[~present] = 0.0
     noise = float((rest**2).sum()) / (pool * (repeats - 1))
     between = float(np.average((rest.sum(axis=1) / sizes) ** 2, weights=squares / size**2))
-    # An image's mean takes a part of the block's luck with it, and one of the luck of the blocks
+    # An image's mean takes a part of the fold's luck with it, and one of the luck of the folds
     # of other repeats: those share its images in proportion to their sizes.
     kept = 1 - 1 / repeats
-    scale = kept**2 + kept / (blocks / repeats) / repeats - kept / size
-    of_blocks = max(between - kept * noise / size, 0.0) / scale / blocks
+    scale = kept**2 + kept / (folds / repeats) / repeats - kept / size
+    of_folds = max(between - kept * noise / size, 0.0) / scale / folds
 
     independent = effective(squares)
-    uncertain = (between / scale / blocks) ** 2 / max(independent - independent / repeats, 1)
+    uncertain = (between / scale / folds) ** 2 / max(independent - independent / repeats, 1)
     uncertain += of_images**2 / (pool - 1)
-    variance = of_images + of_blocks
+    variance = of_images + of_folds
     freedom = variance**2 / uncertain if uncertain else float("inf")
     of_noise = min(noise / total, of_images)
-    return Estimate(float(values.sum()) / total, of_images, of_blocks, freedom, of_noise)
+    return Estimate(float(values.sum()) / total, of_images, of_folds, freedom, of_noise)
 
 
 def images_estimate(values: NDArray[np.float64]) -> Estimate:
@@ -146,21 +146,21 @@ def corrected_t_difference(
     """Return the same by the corrected resampled t-test (Nadeau & Bengio 2003), to be compared.
 
     It answers for new training sets as well, at the price of power: its variance is
-    s^2 (1/S + n_eval/n_train) for the variance s^2 between blocks.
+    s^2 (1/S + n_eval/n_train) for the variance s^2 between folds.
     """
     accuracies = outcomes.accuracies
-    by_block, sizes = accuracies[first] - accuracies[second], outcomes.sizes
-    variance = float(by_block.var(ddof=1))
-    mean = float(mean_over_blocks(by_block, sizes))
+    by_fold, sizes = accuracies[first] - accuracies[second], outcomes.sizes
+    variance = float(by_fold.var(ddof=1))
+    mean = float(mean_over_folds(by_fold, sizes))
     of_training_sets = variance * float(sizes.mean()) / train_size
-    return Estimate(mean, of_training_sets, variance / effective(sizes), outcomes.blocks - 1)
+    return Estimate(mean, of_training_sets, variance / effective(sizes), outcomes.folds - 1)
 
 
 def probability_better(outcomes: Outcomes, first: int, second: int, train_size: int) -> float:
-    """Return how probable it is that the first of two finalists is better, given the blocks.
+    """Return how probable it is that the first of two finalists is better, given the folds.
 
     The correlated Bayesian t-test (Benavoli, Corani, Demsar & Zaffalon 2017): with a flat prior
-    the true difference has a Student t distribution around the mean over blocks, as wide as the
+    the true difference has a Student t distribution around the mean over folds, as wide as the
     corrected resampled t-test has it.
     """
     from scipy.stats import t
@@ -174,7 +174,7 @@ def probability_better(outcomes: Outcomes, first: int, second: int, train_size: 
 def _means_by_image(
     values: NDArray[np.float64], images: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return for each image of the pool its mean over blocks, and how many had it; all (n,)."""
+    """Return for each image of the pool its mean over folds, and how many had it; all (n,)."""
     counts = np.bincount(images)
     sums = np.bincount(images, weights=values)
     means: NDArray[np.float64] = sums / np.maximum(counts, 1)

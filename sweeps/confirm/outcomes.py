@@ -1,6 +1,6 @@
-"""Which images each finalist got right, block by block.
+"""Which images each finalist got right, fold by fold.
 
-Blocks may judge different numbers of images. Arrays are as wide as the largest block; where a
+Folds may judge different numbers of images. Arrays are as wide as the largest fold; where a
 smaller one has no image, the image's number is `NO_IMAGE`, and the place counts for nothing.
 """
 
@@ -17,17 +17,17 @@ NO_IMAGE: Final = -1
 
 
 def stacked(arrays: Sequence[ArrayLike], dtype: DTypeLike, filled: Any = 0) -> NDArray[Any]:
-    """Return arrays of blocks as one, (blocks, n, ...); what is missing at their ends is filled."""
-    blocks = [np.asarray(array) for array in arrays]
-    widest = max(len(block) for block in blocks)
-    whole = np.full((len(blocks), widest, *blocks[0].shape[1:]), filled, dtype)
-    for place, block in zip(whole, blocks, strict=True):
-        place[: len(block)] = block
+    """Return arrays of folds as one, (folds, n, ...); what is missing at their ends is filled."""
+    folds = [np.asarray(array) for array in arrays]
+    widest = max(len(fold) for fold in folds)
+    whole = np.full((len(folds), widest, *folds[0].shape[1:]), filled, dtype)
+    for place, fold in zip(whole, folds, strict=True):
+        place[: len(fold)] = fold
     return whole
 
 
 def sizes_of(images: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (blocks,) how many images each judges."""
+    """Return (folds,) how many images each judges."""
     sizes: NDArray[np.int64] = (images != NO_IMAGE).sum(axis=1)
     return sizes
 
@@ -40,11 +40,11 @@ def effective(weights: NDArray[np.int64]) -> float:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Finalists trained on the same blocks, and judged on the same images of each.
+    """Finalists trained on the same folds, and judged on the same images of each.
 
     Attributes:
-        correct: (finalists, blocks, n) whether an image was recognised; not where there is none.
-        images: (blocks, n) which image stands at each place, as its number in the pool, or
+        correct: (finalists, folds, n) whether an image was recognised; not where there is none.
+        images: (folds, n) which image stands at each place, as its number in the pool, or
             `NO_IMAGE`.
     """
 
@@ -55,7 +55,7 @@ class Outcomes:
         if self.correct.ndim != 3 or self.correct.shape[1:] != self.images.shape:
             raise ValueError(
                 f"correct {self.correct.shape}, images {self.images.shape}: needed are "
-                "(finalists, blocks, n) and (blocks, n)"
+                "(finalists, folds, n) and (folds, n)"
             )
         if self.correct[:, self.images == NO_IMAGE].any():
             raise ValueError("no image, and recognised")
@@ -66,25 +66,25 @@ class Outcomes:
         return int(self.correct.shape[0])
 
     @property
-    def blocks(self) -> int:
-        """Number of blocks."""
+    def folds(self) -> int:
+        """Number of folds."""
         return int(self.correct.shape[1])
 
     @property
     def accuracies(self) -> NDArray[np.float64]:
-        """(finalists, blocks) share of each block's images that were recognised."""
+        """(finalists, folds) share of each fold's images that were recognised."""
         shares: NDArray[np.float64] = self.correct.sum(axis=2) / self.sizes
         return shares
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """(blocks,) how many images each judges."""
+        """(folds,) how many images each judges."""
         return sizes_of(self.images)
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """(finalists,) mean accuracy over images of blocks: all of them count alike."""
-        return mean_over_blocks(self.accuracies, self.sizes)
+        """(finalists,) mean accuracy over images of folds: all of them count alike."""
+        return mean_over_folds(self.accuracies, self.sizes)
 
     @property
     def leader(self) -> int:
@@ -92,7 +92,7 @@ class Outcomes:
         return int(self.means.argmax())
 
 
-def mean_over_blocks(shares: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the means of (..., blocks) shares of images, each block as heavy as it has images."""
+def mean_over_folds(shares: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the means of (..., folds) shares of images, each fold as heavy as it has images."""
     means: NDArray[np.float64] = np.average(shares, axis=-1, weights=sizes / sizes.mean())
     return means

@@ -1,4 +1,4 @@
-"""Prepares and runs the confirmation of a sweep: a sweep of its own, finalists by fresh blocks.
+"""Prepares and runs the confirmation of a sweep: a sweep of its own, finalists by fresh folds.
 
 So everything a sweep has, a confirmation has: workers, records, resumption after any kill, runs in
 MLflow, doctor. Its space is a file in the folder of the sweep it confirms, by which they know each
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from sweeps.config.options import RunOptions
-from sweeps.confirm.checks import blocks_experiment
+from sweeps.confirm.checks import cross_validation_experiment
 from sweeps.confirm.finalists import Finalist, confirming_space, luck_space, refit_space
 from sweeps.home import Home
 from sweeps.launch import run_options
@@ -38,14 +38,14 @@ class Confirmation:
         name: Of its sweep.
         folder: With its space.
         finalists: Who is trained: who takes part, and who was left out when it had begun.
-        blocks: On how many blocks.
-        experiment: Import path of what trains on blocks.
+        folds: On how many folds.
+        experiment: Import path of what trains on folds.
     """
 
     name: str
     folder: Path
     finalists: Sequence[Finalist]
-    blocks: int
+    folds: int
     experiment: str
 
 
@@ -53,7 +53,7 @@ def plan_confirmation(
     home: Home,
     info: SweepInfo,
     finalists: Sequence[Finalist],
-    blocks: int,
+    folds: int,
     left_out: Sequence[Finalist] = (),
 ) -> Confirmation:
     """Write the space of a confirmation, or find it.
@@ -62,11 +62,11 @@ def plan_confirmation(
     others, another one begins.
 
     Raises:
-        UsageError: The experiment has no fresh blocks.
+        UsageError: The experiment has no fresh folds.
     """
-    experiment = blocks_experiment(home, info)
-    trained = trained_with(home, info, finalists, blocks, left_out)
-    text = confirming_space(experiment, trained, blocks)
+    experiment = cross_validation_experiment(home, info)
+    trained = trained_with(home, info, finalists, folds, left_out)
+    text = confirming_space(experiment, trained, folds)
     sweep_folder = home.store(info.id).folder
     begun = _begun(home)
     folders = (sweep_folder / f"finalists-{number}" for number in itertools.count(1))
@@ -77,16 +77,16 @@ def plan_confirmation(
     make_folder(folder / LUCK)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
     favourite = next((f for f in trained if f.place == 1), trained[0])
-    luck = luck_space(experiment, favourite, blocks)
+    luck = luck_space(experiment, favourite, folds)
     write_atomically(folder / LUCK / SPACE, luck.encode(), "conclusion")
-    return Confirmation(name, folder, trained, blocks, experiment)
+    return Confirmation(name, folder, trained, folds, experiment)
 
 
 def trained_with(
     home: Home,
     info: SweepInfo,
     finalists: Sequence[Finalist],
-    blocks: int,
+    folds: int,
     left_out: Sequence[Finalist],
 ) -> list[Finalist]:
     """Return whom the confirmation of some finalists trains.
@@ -96,27 +96,27 @@ def trained_with(
     """
     if left_out:
         everyone = sorted([*finalists, *left_out], key=lambda f: (f.is_control, f.place))
-        if _find(home, info, everyone, blocks) is not None:
+        if _find(home, info, everyone, folds) is not None:
             return everyone
     return list(finalists)
 
 
 def is_trained(
-    home: Home, info: SweepInfo, finalists: Sequence[Finalist], blocks: int, *, with_luck: bool
+    home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int, *, with_luck: bool
 ) -> bool:
     """Whether nothing of a confirmation is left to be trained: it is judged by what is recorded."""
-    tail = _find(home, info, finalists, blocks)
+    tail = _find(home, info, finalists, folds)
     if tail is None:
         return False
     begun = _begun(home)
     luck = begun.get(tail / LUCK)
-    luck_is = not with_luck or (luck is not None and _ended(home, luck) >= blocks)
-    return luck_is and _ended(home, begun[tail]) >= blocks * len(finalists)
+    luck_is = not with_luck or (luck is not None and _ended(home, luck) >= folds)
+    return luck_is and _ended(home, begun[tail]) >= folds * len(finalists)
 
 
-def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], blocks: int) -> Path | None:
+def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int) -> Path | None:
     """Return the folder, below the records, of a confirmation that was begun; None without one."""
-    text = confirming_space(blocks_experiment(home, info), finalists, blocks)
+    text = confirming_space(cross_validation_experiment(home, info), finalists, folds)
     own = (tail for tail in _begun(home) if tail.parent.name == info.id)
     return next((tail for tail in own if _space_in(home.records / tail) == text), None)
 
@@ -191,20 +191,20 @@ class Ran:
 
 
 def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
-    """Train every finalist on every block; what was trained before is not trained again."""
-    trials = confirmation.blocks * len(confirmation.finalists)
+    """Train every finalist on every fold; what was trained before is not trained again."""
+    trials = confirmation.folds * len(confirmation.finalists)
     return _run(confirmation.folder / SPACE, confirmation.name, trials, home, how)
 
 
 def run_again(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
-    """Train the search's best again, on the search's split: as often as there are blocks."""
+    """Train the search's best again, on the search's split: as often as there are folds."""
     folder = confirmation.folder / LUCK
     name = name_for(
         home,
         folder,
         f"{confirmation.name.removesuffix('-confirmation').removesuffix('-final')}-{LUCK}",
     )
-    return _run(folder / SPACE, name, confirmation.blocks, home, how)
+    return _run(folder / SPACE, name, confirmation.folds, home, how)
 
 
 def run_refit(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sweeps.confirm.calibration import Calibration, Measure
 from sweeps.confirm.comparison import Standing, Verdict
 from sweeps.confirm.intervals import (
-    FEWEST_BLOCKS,
+    FEWEST_FOLDS,
     Estimate,
     crossed_difference,
     crossed_estimate,
@@ -37,7 +37,7 @@ class About:
         name: Of the sweep.
         trials: How many it had.
         confirmation: Name of the sweep that confirms it.
-        blocks: On how many blocks it was to be confirmed.
+        folds: On how many folds it was to be confirmed.
         others: Names of other confirmations of the same sweep.
         refit: Name of the sweep that trained the winner on all but the test set; None without.
         left_out: Labels of finalists that were not to take part.
@@ -46,7 +46,7 @@ class About:
     name: str
     trials: int
     confirmation: str
-    blocks: int
+    folds: int
     others: Sequence[str] = ()
     refit: str | None = None
     left_out: Sequence[str] = ()
@@ -71,9 +71,9 @@ def tell_verdict(about: About, verdict: Verdict) -> Telling:
     lines += _control_line(verdict)
     refit = f", trained on all but the test set ({about.refit})" if about.refit else ""
     lines.append(f"The champion is {cheapest.finalist.label}{refit}.")
-    if verdict.blocks < about.blocks:
+    if verdict.folds < about.folds:
         lines.append(
-            f"Only {verdict.blocks} of {about.blocks} blocks count: in each other repeat of four a "
+            f"Only {verdict.folds} of {about.folds} folds count: in each other repeat of four a "
             "training is missing or failed."
         )
     if about.left_out:
@@ -83,11 +83,11 @@ def tell_verdict(about: About, verdict: Verdict) -> Telling:
     others = ", ".join(about.others)
     if others:
         lines.append(
-            f"It was confirmed otherwise, too, on the same blocks ({others}): of several verdicts "
+            f"It was confirmed otherwise, too, on the same folds ({others}): of several verdicts "
             "the one that pleases is no verdict."
         )
     lines.append(
-        f"From {verdict.blocks} blocks, for new images and new seeds at this size of training set; "
+        f"From {verdict.folds} folds, for new images and new seeds at this size of training set; "
         "other training sets are another question. P, the probability that the leader is the "
         "better one of that pair (correlated Bayesian t-test), allows for those too, but not for "
         "the leader having been picked among all."
@@ -98,7 +98,7 @@ def tell_verdict(about: About, verdict: Verdict) -> Telling:
         f"{about.trials} trials."
     )
     rows = [_row(standing) for standing in verdict.standings]
-    return Telling("confirmed", "Confirmed on fresh blocks", lead, columns, rows, lines, note)
+    return Telling("confirmed", "Confirmed on fresh folds", lead, columns, rows, lines, note)
 
 
 def _row(standing: Standing) -> list[str]:
@@ -124,9 +124,9 @@ def _what_would_settle(standing: Standing) -> str:
     label = standing.finalist.label
     if standing.word == "equivalent":
         return f"{label} is equivalent: within half a point."
-    if standing.more_blocks is None:
-        return f"{label}: no sensible number of blocks of these images will settle it."
-    return f"{label}: about {standing.more_blocks} blocks might settle it (--blocks)."
+    if standing.more_folds is None:
+        return f"{label}: no sensible number of folds of these images will settle it."
+    return f"{label}: about {standing.more_folds} folds might settle it (--folds)."
 
 
 def _control_line(verdict: Verdict) -> list[str]:
@@ -150,14 +150,14 @@ def tell_luck(luck: Luck, missing: str = "") -> Telling:
     assert searched is not None
     lead = (
         f"The best of the search, {standing.finalist.label}, scored {100 * searched:.2f} there and "
-        f"{100 * standing.mean.value:.2f} on fresh blocks: {-100 * total.value:+.2f} points "
+        f"{100 * standing.mean.value:.2f} on fresh folds: {-100 * total.value:+.2f} points "
         f"({-100 * total.high:+.2f} to {-100 * total.low:+.2f})."
     )
     lines = [
         "Its seed: its score minus the mean of as many trainings on the search's own split. The "
-        "epoch: how much better the images that chose it look than others, block by block (the "
-        "inner part of a block is smaller than that of the search: at most this much). The images: "
-        "what is left, that V0 suited it, and that a block trains on fewer images."
+        "epoch: how much better the images that chose it look than others, fold by fold (the "
+        "inner part of a fold is smaller than that of the search: at most this much). The images: "
+        "what is left, that V0 suited it, and that a fold trains on fewer images."
     ]
     rows = [_part(part) for part in (*luck.parts, total)]
     columns = ["due to", "points", "95 % interval"]
@@ -223,7 +223,7 @@ def tell_calibration(verdict: Verdict, measured: Mapping[str, Calibration]) -> T
     lines = [
         f"A network that is served answers softmax(logits / T). T is fitted on the images that "
         f"stopped its training early (for {winner} {chosen.temperature:.2f}, from "
-        f"{chosen.lowest:.2f} to {chosen.highest:.2f}) and judged on the block's other images. The "
+        f"{chosen.lowest:.2f} to {chosen.highest:.2f}) and judged on the fold's other images. The "
         "most likely class, and so the accuracy, stays.",
         "ECE: how far the share right is from the confidence, in 15 bins of equal width, over the "
         "answers of all its networks together: where one is too sure and another not enough, that "
@@ -262,7 +262,7 @@ def _rows(label: str, calibration: Calibration) -> Iterator[list[str]]:
         ]
 
 
-# Votes of finalists on fresh blocks, in words and a table.
+# Votes of finalists on fresh folds, in words and a table.
 
 
 COLUMNS = ("vote", "fresh, %", "ahead", "95 %", "so", "size", "time")
@@ -298,19 +298,19 @@ def tell_votes(names: Sequence[str], votes: Votes, winners: Sequence[str]) -> Te
     lines += [
         f"Size is the weights that a prediction needs, time that of training, as multiples of what "
         f"{single.name} has: {single.parameters:.0f} weights, "
-        f"{format_seconds(single.seconds)} a block.",
-        f"From {votes.blocks} blocks, for new images and new seeds at this size of training set; "
+        f"{format_seconds(single.seconds)} a fold.",
+        f"From {votes.folds} folds, for new images and new seeds at this size of training set; "
         "all differences at once. Soft: the mean of probabilities, the vote to go by; hard: the "
         "majority, ties to the larger mean probability.",
-        "No block evaluates on V0, which chose the finalists in the search. But who of them is the "
-        "single best, a winner or among the top was seen on these same blocks, so that their "
+        "No fold evaluates on V0, which chose the finalists in the search. But who of them is the "
+        "single best, a winner or among the top was seen on these same folds, so that their "
         "figures are a little too good; that of all finalists owes nothing to it. The test set "
         "asks without such a choice (sweeps confirm --test).",
-        "On a block all are trained under one seed and on the same images: networks of one shape "
+        "On a fold all are trained under one seed and on the same images: networks of one shape "
         "start from the same weights, and differ less than an ensemble's members could.",
     ]
     note = "Made from the logits that confirming kept; nothing was trained, no test set read."
-    return Telling("ensembles", "Votes on fresh blocks", lead, COLUMNS, rows, lines, note)
+    return Telling("ensembles", "Votes on fresh folds", lead, COLUMNS, rows, lines, note)
 
 
 def percent(mean: Estimate) -> str:
@@ -343,7 +343,7 @@ def _times(whole: float, one: float) -> str:
 
 # Votes of the models that a reading scored, on the test set; from stored logits.
 #
-# The winner of a sweep has a training a block, and those can vote: all of one sweep, training by
+# The winner of a sweep has a training a fold, and those can vote: all of one sweep, training by
 # training across sweeps, and all of all. Nothing is scored anew, so that a reading that was made
 # before there were votes tells of them, too; it is then marked as asked after it.
 
@@ -393,7 +393,7 @@ class _Compared:
     def interval(self, at_once: int) -> tuple[float, float, Word]:
         """Return the ends of the interval, for so many compared at once, and what it says."""
         low, high = self.ahead.interval(at_once)
-        is_enough = self.ensembles is None or self.ensembles >= FEWEST_BLOCKS
+        is_enough = self.ensembles is None or self.ensembles >= FEWEST_FOLDS
         return low, high, word_of(low, high) if is_enough else "cannot tell yet"
 
 
@@ -533,7 +533,7 @@ def _lines(winners: Sequence[_Winner], best: _Winner) -> list[str]:
             "interval is for new images and new seeds, as those of single winners."
         )
     lines.append(
-        "Trainings on different blocks saw different images: together they saw more than one "
+        "Trainings on different folds saw different images: together they saw more than one "
         "alone, which is a part of what they gain. A vote of all of them exists once: its interval "
         "is for new images only, and does not say how others, trained alike, would vote. Soft: the "
         "mean of probabilities, the vote to go by; hard: the majority. All differences at once."
@@ -609,7 +609,7 @@ def _mcnemar(first: np.ndarray, second: np.ndarray, champion: str, baseline: str
     apart = only_first + only_second
     p = float(binomtest(only_first, apart).pvalue) if apart else 1.0
     return (
-        f"The champion's file against the baseline's of block 0: {champion} alone is "
+        f"The champion's file against the baseline's of fold 0: {champion} alone is "
         f"right on {only_first} images, {baseline} alone on {only_second} (McNemar's exact test, "
         f"p = {p:.2g}); these two files, not the configurations."
     )

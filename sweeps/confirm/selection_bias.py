@@ -1,7 +1,7 @@
 """The winner's curse: how much of the best score of a search was luck, and of which kind.
 
 The best of many trials was picked by what it is measured on. Its score minus its mean on fresh
-blocks is that luck; part of it is its seed (the same configuration, trained on the search's own
+folds is that luck; part of it is its seed (the same configuration, trained on the search's own
 split with other seeds), part the choice of the epoch (which is made by the images that score it),
 and the rest the images themselves, V0, that happened to suit it.
 """
@@ -41,8 +41,8 @@ class Luck:
     """What the search's best owed to luck.
 
     Attributes:
-        standing: The search's best, as fresh blocks have it.
-        total: Its score in the search minus its mean on fresh blocks.
+        standing: The search's best, as fresh folds have it.
+        total: Its score in the search minus its mean on fresh folds.
         parts: What that consists of; empty where it was not trained again on the search's split.
     """
 
@@ -81,7 +81,7 @@ def measure_luck(judged: Judged, again: Sequence[Record]) -> Luck | None:
     seed = _Mean(searched - own.value, own.error, own.freedom)
     inner, gaps = _inner(judged, standing.finalist.label)
     epoch = _mean(gaps)
-    # What is left, own - fresh - epoch: the block's own images cancel out of it.
+    # What is left, own - fresh - epoch: the fold's own images cancel out of it.
     stopped = _mean(inner)
     error = math.hypot(own.error, stopped.error)
     images = _Mean(own.value - stopped.value, error, min(own.freedom, stopped.freedom))
@@ -96,9 +96,9 @@ def measure_luck(judged: Judged, again: Sequence[Record]) -> Luck | None:
 def _inner(judged: Judged, label: str) -> tuple[list[float], list[float]]:
     """Return its accuracies on the images that chose the epoch, and by how much others are worse.
 
-    Block by block; the others are the images that the block evaluates on.
+    Fold by fold; the others are the images that the fold evaluates on.
     """
-    results = [judged.trainings.found[block, label].result for block in judged.blocks]
+    results = [judged.trainings.found[fold, label].result for fold in judged.folds]
     metrics = [r.metrics for r in results if r is not None and SCORE in r.metrics]
     gaps = [m[SCORE] - m["block_accuracy"] for m in metrics]
     return [m[SCORE] for m in metrics], gaps

@@ -24,7 +24,7 @@ from sweeps.tracking.sync import show_conclusions
 QUESTIONS: Final = (
     "accuracy of winner, runner-up and baseline, over all trainings",
     "winner minus runner-up, winner minus baseline, over all trainings",
-    "champion against the baseline's training on the same block (McNemar)",
+    "champion against the baseline's training on the same fold (McNemar)",
     *VOTE_QUESTIONS,
 )
 EARLIER_QUESTIONS: Final = (QUESTIONS[:3],)
@@ -155,7 +155,7 @@ def _entries(home: Home, one: ConfirmedSweep) -> Iterator[Entry]:
     for role, standing in chosen.items():
         if standing is not None:
             label = standing.finalist.label
-            records = judged.trainings.of(label, judged.blocks)
+            records = judged.trainings.of(label, judged.folds)
             yield _entry(one.info, role, label, judged.trainings.store, records)
     confirmed = Conclusions(home.store(one.info.id).folder).confirmed()
     if confirmed is not None and confirmed.trained_in != confirmed.confirmation:

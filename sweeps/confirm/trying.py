@@ -1,6 +1,6 @@
-"""Tries somebody's own experiment on blocks, before anything is trained: can it be judged?
+"""Tries somebody's own experiment on folds, before anything is trained: can it be judged?
 
-It is trained for one epoch on blocks 0 to 3, which judge every image once between them. Nothing is
+It is trained for one epoch on folds 0 to 3, which judge every image once between them. Nothing is
 recorded. Arrays of wrong names, sizes or types would else be seen after all trainings.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from search_spaces.parameters import Value
 from sweeps.capabilities import SupportsFiles
-from sweeps.confirm.comparison import FOLDS, check_repeats, what_was_kept
+from sweeps.confirm.comparison import FOLDS_A_REPEAT, check_repeats, what_was_kept
 from sweeps.confirm.finalists import METRIC
 from sweeps.confirm.votes import check_logits
 from sweeps.errors import UsageError
@@ -26,14 +26,14 @@ from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, Trial
 from sweeps.records import BLOCK
 
 ENOUGH_SECONDS: Final = 60
-"""After so long no further block is tried."""
+"""After so long no further fold is tried."""
 _CONFIGURATIONS: Final = 2
 _SEE: Final = "see `SupportsCrossValidation` in sweeps/capabilities.py"
 
 
 @dataclass(frozen=True)
-class OnBlocks:
-    """An experiment that trains on blocks, and its data.
+class CrossValidation:
+    """An experiment that trains on folds, and its data.
 
     Attributes:
         path: Its import path.
@@ -50,7 +50,7 @@ class OnBlocks:
     workers: int | None
 
     def executor(self, folder: Path) -> Executor:
-        """Start what trains, one block after the other, as the confirmation would."""
+        """Start what trains, one fold after the other, as the confirmation would."""
         writes_files = isinstance(self.experiment, SupportsFiles)
         folders = folder if writes_files else None
         if self.workers == 0:
@@ -85,10 +85,12 @@ class _OneEpoch:
         return Stop("enqueued")
 
 
-def try_blocks(
-    cross_validation: OnBlocks, configs: Sequence[Mapping[str, Value]], note: Callable[[str], None]
+def try_folds(
+    cross_validation: CrossValidation,
+    configs: Sequence[Mapping[str, Value]],
+    note: Callable[[str], None],
 ) -> None:
-    """Refuse an experiment whose trainings on blocks cannot be judged.
+    """Refuse an experiment whose trainings on folds cannot be judged.
 
     One that keeps too little when it is stopped after an epoch is trained whole. A training that
     diverges, or fails by anything but a mistake in its code, refuses nothing: the next need not.
@@ -99,9 +101,9 @@ def try_blocks(
         note: Told what is worth a line.
 
     Raises:
-        UsageError: Says on which block, and what its training kept.
+        UsageError: Says on which fold, and what its training kept.
     """
-    note(f"trying {cross_validation.path}: one epoch on each of four blocks")
+    note(f"trying {cross_validation.path}: one epoch on each of four folds")
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(cross_validation.executor(Path(folder))) as ex,
@@ -109,30 +111,30 @@ def try_blocks(
         attempts = list(_attempts(ex, configs))
     who = f"experiment {cross_validation.path!r}"
     results = []
-    for block, attempt in enumerate(attempts):
+    for fold, attempt in enumerate(attempts):
         why = (attempt.error or attempt.reason).partition("\n")[0]
         if attempt.result is None and attempt.reason == "invalid":
-            raise UsageError(f"{who}, tried on block {block}, failed: {why}")
+            raise UsageError(f"{who}, tried on fold {fold}, failed: {why}")
         if _is_useless(attempt):
             how = "failed: " + why if attempt.result is None else "diverged"
-            note(f"{who} was tried on block {block}, and {how}")
+            note(f"{who} was tried on fold {fold}, and {how}")
             return
         assert attempt.result is not None
         if problem := _problem(attempt.result):
-            raise UsageError(f"{who}, tried on block {block}, {problem} ({_SEE})")
+            raise UsageError(f"{who}, tried on fold {fold}, {problem} ({_SEE})")
         results.append(attempt.result)
     arrays = [result.arrays for result in results]
     if all("block_logits" in kept for kept in arrays):
         check_logits(f"{who}, tried", range(len(arrays)), arrays)
-    if len(arrays) == FOLDS:
+    if len(arrays) == FOLDS_A_REPEAT:
         try:
-            check_repeats(range(FOLDS), [kept["block_images"] for kept in arrays])
+            check_repeats(range(FOLDS_A_REPEAT), [kept["block_images"] for kept in arrays])
         except UsageError as error:
             raise UsageError(f"{who}, tried: {error}") from None
 
 
 def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Iterator[Attempt]:
-    """Yield how trainings on blocks 0 to 3 ended, until time is up or one cannot be judged."""
+    """Yield how trainings on folds 0 to 3 ended, until time is up or one cannot be judged."""
     began = time.monotonic()
     for config, judge in itertools.product(configs[:_CONFIGURATIONS], (_OneEpoch(), None)):
         attempt = executor.submit(_spec(0, config), judge).result()
@@ -140,16 +142,16 @@ def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Ite
         if is_whole or not (_is_useless(attempt) or _problem(attempt.result)):
             break
     yield attempt
-    for block in range(1, FOLDS):
+    for fold in range(1, FOLDS_A_REPEAT):
         is_time_up = time.monotonic() - began > ENOUGH_SECONDS
         if is_time_up or _is_useless(attempt) or _problem(attempt.result):
             return
-        attempt = executor.submit(_spec(block, config), judge).result()
+        attempt = executor.submit(_spec(fold, config), judge).result()
         yield attempt
 
 
-def _spec(block: int, config: Mapping[str, Value]) -> TrialSpec:
-    return TrialSpec("enqueued", block, attempt=0, seed=block, config={**config, BLOCK: block})
+def _spec(fold: int, config: Mapping[str, Value]) -> TrialSpec:
+    return TrialSpec("enqueued", fold, attempt=0, seed=fold, config={**config, BLOCK: fold})
 
 
 def _is_useless(attempt: Attempt) -> bool:

@@ -1,8 +1,8 @@
-"""Does an ensemble pay? Finalists vote on the blocks they were trained on, against the single best.
+"""Does an ensemble pay? Finalists vote on the folds they were trained on, against the single best.
 
-Nothing is trained: a confirmation keeps the logits of every training. An ensemble on a block are
-its members' trainings on that block, judged on the block's images, so that it stands beside single
-finalists: images by blocks, crossed (intervals.py).
+Nothing is trained: a confirmation keeps the logits of every training. An ensemble on a fold are
+its members' trainings on that fold, judged on the fold's images, so that it stands beside single
+finalists: images by folds, crossed (intervals.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweeps.confirm.comparison import COST, MARGIN, Trainings
-from sweeps.confirm.intervals import FEWEST_BLOCKS, Estimate, crossed_difference, crossed_mean
+from sweeps.confirm.intervals import FEWEST_FOLDS, Estimate, crossed_difference, crossed_mean
 from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, stacked
 from sweeps.errors import UsageError
 
@@ -85,7 +85,7 @@ def hard_vote(logits: ArrayLike, temperatures: Sequence[float] | None = None) ->
     return winners
 
 
-# Everything that can vote: finalists of sweeps, with the logits of their trainings on blocks.
+# Everything that can vote: finalists of sweeps, with the logits of their trainings on folds.
 
 
 SECONDS = "train_seconds"
@@ -113,15 +113,15 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Member:
-    """A finalist with its trainings on the blocks.
+    """A finalist with its trainings on the folds.
 
     Attributes:
         name: Its label; of several sweeps, `mlp:trial-17`.
         is_winner: Whether confirming says to take it.
-        correct: (blocks, n) whether an image was recognised; not where there is none.
-        logits: (blocks, n, classes).
+        correct: (folds, n) whether an image was recognised; not where there is none.
+        logits: (folds, n, classes).
         parameters: Number of weights.
-        seconds: That a training took, mean over blocks.
+        seconds: That a training took, mean over folds.
     """
 
     name: str
@@ -137,9 +137,9 @@ class Bank:
     """Everything that can vote.
 
     Attributes:
-        members: The best mean over blocks first; of those that answer alike to the bit, one.
-        images: (blocks, n) which image stands at each place, or `NO_IMAGE`.
-        classes: (blocks, n) of which class it is; -1 where there is none.
+        members: The best mean over folds first; of those that answer alike to the bit, one.
+        images: (folds, n) which image stands at each place, or `NO_IMAGE`.
+        classes: (folds, n) of which class it is; -1 where there is none.
     """
 
     members: Sequence[Member]
@@ -148,13 +148,13 @@ class Bank:
 
 
 def gather(
-    confirmed: Sequence[Confirmed], blocks: Sequence[int], classes: NDArray[np.int64]
+    confirmed: Sequence[Confirmed], folds: Sequence[int], classes: NDArray[np.int64]
 ) -> Bank | None:
     """Return the finalists of some sweeps, ready to vote; None if their logits were not kept.
 
     Args:
         confirmed: Sweeps of the same data.
-        blocks: Blocks that all their finalists were trained on.
+        folds: Folds that all their finalists were trained on.
         classes: (images,) the class of each image, by its number.
 
     Raises:
@@ -164,7 +164,7 @@ def gather(
     images: NDArray[np.int64] | None = None
     for one in confirmed:
         for label in one.labels:
-            records = one.trainings.of(label, blocks)
+            records = one.trainings.of(label, folds)
             results = [record.result for record in records if record.result is not None]
             if not all("block_logits" in result.arrays for result in results):
                 return None
@@ -175,7 +175,7 @@ def gather(
                 f"{one.name}:{label}" if len(confirmed) > 1 else label,
                 label == one.winner,
                 stacked([kept["block_correct"] != 0 for kept in arrays], bool),
-                _logits(one, label, blocks, arrays),
+                _logits(one, label, folds, arrays),
                 float(np.mean([result.metrics.get(COST, 0.0) for result in results])),
                 float(np.mean([result.metrics.get(SECONDS, 0.0) for result in results])),
             )
@@ -190,32 +190,32 @@ def gather(
 
 
 def _logits(
-    one: Confirmed, label: str, blocks: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]
+    one: Confirmed, label: str, folds: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]
 ) -> NDArray[np.float32]:
-    """Return (blocks, n, classes) the logits of a finalist's trainings."""
-    check_logits(f"the training of {label} of {one.name}", blocks, kept)
+    """Return (folds, n, classes) the logits of a finalist's trainings."""
+    check_logits(f"the training of {label} of {one.name}", folds, kept)
     logits = [arrays["block_logits"] for arrays in kept]
     return stacked(logits, logits[0].dtype)
 
 
-def check_logits(who: str, blocks: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]) -> None:
-    """Refuse logits that are not (n, classes) on each block.
+def check_logits(who: str, folds: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]) -> None:
+    """Refuse logits that are not (n, classes) on each fold.
 
     Args:
         who: Was trained.
-        blocks: On which blocks.
+        folds: On which folds.
         kept: The arrays of each of these trainings.
 
     Raises:
-        UsageError: Says on which block, and what was kept.
+        UsageError: Says on which fold, and what was kept.
     """
     classes = kept[0]["block_logits"].shape[1:]
-    for block, arrays in zip(blocks, kept, strict=True):
+    for fold, arrays in zip(folds, kept, strict=True):
         own, images = arrays["block_logits"], len(arrays["block_images"])
         if own.shape != (images, *classes) or own.ndim != 2:
             raise UsageError(
-                f"{who} on block {block} kept 'block_logits' {own.shape} for {images} images: "
-                "needed are (n, classes), as many classes on each block"
+                f"{who} on fold {fold} kept 'block_logits' {own.shape} for {images} images: "
+                "needed are (n, classes), as many classes on each fold"
             )
 
 
@@ -284,7 +284,7 @@ class Vote:
 
     @property
     def seconds(self) -> float:
-        """That training all members on a block took."""
+        """That training all members on a fold took."""
         return sum(member.seconds for member in self.ensemble.members)
 
 
@@ -293,16 +293,16 @@ class Votes:
     """The votes of some ensembles.
 
     Attributes:
-        single: The single best: the best mean over blocks.
+        single: The single best: the best mean over folds.
         mean: Its accuracy.
         votes: Of each ensemble the soft one, then the hard one.
-        blocks: On how many blocks.
+        folds: On how many folds.
     """
 
     single: Member
     mean: Estimate
     votes: Sequence[Vote]
-    blocks: int
+    folds: int
 
 
 def answers(logits: NDArray[np.float32], kind: Kind) -> NDArray[np.int64]:
@@ -331,7 +331,7 @@ def judge_votes(bank: Bank, ensembles: Sequence[Ensemble], margin: float = MARGI
     """Let each ensemble vote, softly and hard, and compare it with the single best.
 
     Intervals hold for all pairs of single best and votes at once (Tukey-Kramer): also for the
-    vote that stands out. With fewer than eight blocks none is called better, worse or equivalent.
+    vote that stands out. With fewer than eight folds none is called better, worse or equivalent.
 
     Args:
         bank: Whose first member is the single best.
@@ -342,18 +342,18 @@ def judge_votes(bank: Bank, ensembles: Sequence[Ensemble], margin: float = MARGI
     asked = [(ensemble, kind) for ensemble in ensembles for kind in KINDS]
     right = [_correct(bank, ensemble, kind) for ensemble, kind in asked]
     outcomes = Outcomes(np.array([single.correct, *right]), bank.images)
-    is_enough = outcomes.blocks >= FEWEST_BLOCKS
+    is_enough = outcomes.folds >= FEWEST_FOLDS
     votes = []
     for number, (ensemble, kind) in enumerate(asked, 1):
         ahead = crossed_difference(outcomes, number, 0)
         low, high = ahead.interval(outcomes.finalists)
         word = word_of(low, high, margin) if is_enough else "cannot tell yet"
         votes.append(Vote(ensemble, kind, crossed_mean(outcomes, number), ahead, low, high, word))
-    return Votes(single, crossed_mean(outcomes, 0), votes, outcomes.blocks)
+    return Votes(single, crossed_mean(outcomes, 0), votes, outcomes.folds)
 
 
 def _correct(bank: Bank, ensemble: Ensemble, kind: Kind) -> NDArray[np.bool_]:
-    """Return (blocks, n) whether a vote recognised an image."""
+    """Return (folds, n) whether a vote recognised an image."""
     stacked = np.stack([member.logits for member in ensemble.members])
     flat = stacked.reshape(len(stacked), -1, stacked.shape[3])
     right: NDArray[np.bool_] = answers(flat, kind).reshape(bank.classes.shape) == bank.classes

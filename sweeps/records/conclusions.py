@@ -33,11 +33,11 @@ from sweeps.workspace.files import write_atomically
 FILE: Final = "confirmation.json"
 _FORMER_FILE: Final = "finalized.json"
 FINALIST, BLOCK = "finalist", "block"
-"""What the space of a confirmation varies: whom it trains, and on which fresh block."""
+"""What the space of a confirmation varies: whom it trains, and on which fresh fold."""
 _TESTED: Final = "tested-*.json"
 _VOTED: Final = "voted-*.json"
 _REMEDY: Final = (
-    "`sweeps doctor --fix` puts it aside; `sweeps confirm` with --top and --blocks as before then "
+    "`sweeps doctor --fix` puts it aside; `sweeps confirm` with --top and --folds as before then "
     "makes it again, and trains nothing twice"
 )
 _TESTED_REMEDY: Final = (
@@ -82,7 +82,7 @@ class ConfirmationRecord:
         winner: Whom it found the one to take, such as `trial-17`.
         tellings: What it says.
         top: How many of the best were finalists; None where that was not kept yet.
-        blocks: On how many blocks; None likewise.
+        folds: On how many folds; None likewise.
         left_out: Labels of those of the best that were not to take part.
     """
 
@@ -92,7 +92,7 @@ class ConfirmationRecord:
     winner: Line
     tellings: Sequence[Telling]
     top: Count | None = None
-    blocks: Count | None = None
+    folds: Count | None = None
     left_out: Sequence[Line] = ()
 
 
@@ -115,7 +115,7 @@ def without_place(directory: str | None) -> str | None:
 
 
 def is_finalist(info: SweepInfo, record: Record) -> bool:
-    """Whether an attempt is a finalist's training on block 0: the champion is one of these."""
+    """Whether an attempt is a finalist's training on fold 0: the champion is one of these."""
     if confirmed_by(info.directory) is None or record.outcome != "complete":
         return False
     return FINALIST in record.params and record.params.get(BLOCK) == 0

@@ -50,12 +50,12 @@ _SCORES_REMEDY: Final = (
 )
 
 CHAMPION: Final = "champion"
-"""Role of a file that is none of the winner's trainings on blocks: a refit."""
+"""Role of a file that is none of the winner's trainings on folds: a refit."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A finalist that is scored: all its trainings, one a block.
+    """A finalist that is scored: all its trainings, one a fold.
 
     Attributes:
         sweep: Id of the sweep it comes from.
@@ -63,7 +63,7 @@ class Entry:
         role: `winner`, `runner-up`, `baseline`, or `CHAMPION`.
         label: The finalist, such as `trial-17`.
         confirmation: Id of the sweep that trained it.
-        trainings: Keys there, `<trial>-<attempt>`, block 0 first.
+        trainings: Keys there, `<trial>-<attempt>`, fold 0 first.
         weights: SHA-256 (hex) of the weights of each; `None` of one that kept none.
     """
 

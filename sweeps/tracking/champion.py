@@ -172,7 +172,7 @@ def _renamed(client: Any, model: Any | None, info: SweepInfo) -> Any | None:
 def _about(info: SweepInfo, champion: Champion) -> str:
     if champion.confirmation is not None:
         return (
-            f"The winner of sweep {info.id}, confirmed on fresh blocks, from the sweep "
+            f"The winner of sweep {info.id}, confirmed on fresh folds, from the sweep "
             f"{champion.confirmation.name}: as it was trained on block 0, whichever block scored "
             "best, or on everything but the test set (refit_epochs)."
         )

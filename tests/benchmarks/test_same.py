@@ -13,5 +13,5 @@ def test_equals_are_hardly_ever_called_different():
     found = same.draw(correct, images, draws=40)
     assert found["better_than_all"] <= 0.1
     assert found["better_than_any"] <= 0.2
-    result = {"blocks": 20, "seeds": 6, "draws": 40, "rows": [{"net": "x", **found}]}
+    result = {"folds": 20, "seeds": 6, "draws": 40, "rows": [{"net": "x", **found}]}
     assert "| x | " in same.table(result)

@@ -1,6 +1,6 @@
-"""The nets of the accuracy table still reach on fresh blocks what it says.
+"""The nets of the accuracy table still reach on fresh folds what it says.
 
-docs/networks.md has of each net its mean over 20 blocks and the standard deviation of one training
+docs/networks.md has of each net its mean over 20 folds and the standard deviation of one training
 (under the table). Here it is trained on the first of the same blocks, and the mean of these may lie
 three of its standard errors below the table's. Blocks come in fours that judge each image once.
 """

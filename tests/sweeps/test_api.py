@@ -188,7 +188,7 @@ def test_a_retry_has_the_arguments_that_act_on_it_and_names_those_that_are_wrong
         sweep.retry(seed=3)
     with pytest.raises(UsageError, match="trial_timeout=90 with workers=0"):
         sweep.retry(workers=0, trial_timeout="1m30s")
-    with pytest.raises(UsageError, match="blocks=3: give a multiple of four"):
+    with pytest.raises(UsageError, match="folds=3: give a multiple of four"):
         sweep.confirm(blocks=3)
 
 

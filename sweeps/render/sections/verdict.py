@@ -36,25 +36,25 @@ _MOST_PARAMETERS: Final = 8
 def pareto_section(data: SweepData) -> Section:
     """Return the first section of a sweep with several objectives."""
     summary = data.summary
-    blocks: list[Block] = [Text(verdict_line(summary), "lead"), Text(progress_line(summary))]
+    folds: list[Block] = [Text(verdict_line(summary), "lead"), Text(progress_line(summary))]
     front = standings(data)
     if not front:
-        blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
-        return Section("verdict", "Pareto front", blocks)
-    blocks.append(Facts(_front_facts(data, front)))
+        folds.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
+        return Section("verdict", "Pareto front", folds)
+    folds.append(Facts(_front_facts(data, front)))
     along = axis_of(summary.objectives)
     others = [place for place in range(len(summary.objectives)) if place != along]
-    blocks += [_chart(data, front, along, other) for other in others]
-    blocks += [_table(data, front), Text(_reading(data, front), "note")]
+    folds += [_chart(data, front, along, other) for other in others]
+    folds += [_table(data, front), Text(_reading(data, front), "note")]
     clocked = [one.metric for one in summary.objectives if one.is_measured_by_clock]
     if clocked:
         text = (
             f"{' and '.join(clocked)}: measured once a trial by a clock. It differs from run to "
             "run, with what else the machine does; so the same seed may give other trials."
         )
-        blocks.append(Text(text, "warning"))
-    blocks.append(_next_steps(data, front))
-    return Section("verdict", "Pareto front", blocks)
+        folds.append(Text(text, "warning"))
+    folds.append(_next_steps(data, front))
+    return Section("verdict", "Pareto front", folds)
 
 
 def _front_facts(data: SweepData, front: Sequence[OnFront]) -> list[Fact]:
@@ -233,18 +233,18 @@ def _next_steps(data: SweepData, front: Sequence[OnFront]) -> Code:
     return Code("\n".join(commands), "What to do next")
 
 
-# The conclusions of confirming as sections: verdict on fresh blocks, luck, readings of the test.
+# The conclusions of confirming as sections: verdict on fresh folds, luck, readings of the test.
 
 
 def telling_section(telling: Telling) -> Section:
     """Return a telling as a section."""
-    blocks: list[Block] = [Text(telling.lead, "lead")]
+    folds: list[Block] = [Text(telling.lead, "lead")]
     if telling.rows:
-        blocks.append(Table(telling.columns, telling.rows))
-    blocks += [Text(line) for line in telling.lines]
+        folds.append(Table(telling.columns, telling.rows))
+    folds += [Text(line) for line in telling.lines]
     if telling.note:
-        blocks.append(Text(telling.note, "note"))
-    return Section(telling.anchor, telling.title, blocks)
+        folds.append(Text(telling.note, "note"))
+    return Section(telling.anchor, telling.title, folds)
 
 
 _RUNNERS_UP = 10
@@ -253,22 +253,22 @@ _RUNNERS_UP = 10
 def verdict_section(data: SweepData, important: Sequence[Importance]) -> Section:
     """Return the first section."""
     summary, best = data.summary, data.summary.best
-    blocks: list[Block] = [Text(verdict_line(summary), "lead"), Text(progress_line(summary))]
+    folds: list[Block] = [Text(verdict_line(summary), "lead"), Text(progress_line(summary))]
     if best is None:
-        blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
-        return Section("verdict", "Verdict", blocks)
+        folds.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
+        return Section("verdict", "Verdict", folds)
     compared = leader_against(data, [row.trial for row in data.ranking[1 : 1 + _RUNNERS_UP]])
-    blocks.append(Facts(_facts(data, compared)))
-    blocks.append(
+    folds.append(Facts(_facts(data, compared)))
+    folds.append(
         Table(
             ["parameter of the best", "value"],
             [[name, format_value(value)] for name, value in best.params.items()],
             size="half",
         )
     )
-    blocks += _certainty(data, compared)
-    blocks += _next(data, important)
-    return Section("verdict", "Verdict", blocks)
+    folds += _certainty(data, compared)
+    folds += _next(data, important)
+    return Section("verdict", "Verdict", folds)
 
 
 def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
@@ -328,7 +328,7 @@ def _certainty(data: SweepData, compared: dict[int, Difference]) -> list[Block]:
 
 def _next(data: SweepData, important: Sequence[Importance]) -> list[Block]:
     """Propose how to go on: beyond edges that the best touch, and into where they lie."""
-    blocks: list[Block] = [Text(edge.sentence(), "warning") for edge in edges(data)]
+    folds: list[Block] = [Text(edge.sentence(), "warning") for edge in edges(data)]
     name = shlex.quote(data.info.name)
     commands = []
     narrower = narrowed(data, [one.name for one in important if one.stands_out])
@@ -342,7 +342,7 @@ def _next(data: SweepData, important: Sequence[Importance]) -> list[Block]:
     if exported := data.exported(data.ranking[0].trial):
         commands.append(f"sweeps export {name} model   # the best: {exported}")
     commands.append(f"sweeps ui {name}   # its runs in MLflow")
-    return [*blocks, Code("\n".join(commands), "What to do next")]
+    return [*folds, Code("\n".join(commands), "What to do next")]
 
 
 def _space_argument(data: SweepData) -> str:

@@ -22,7 +22,7 @@ from sweeps.records import (
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 
 DIGEST = "ab" * 32
-TELLING = Telling("confirmed", "Confirmed on fresh blocks", "It is trial 1.", ["a"], [["b"]])
+TELLING = Telling("confirmed", "Confirmed on fresh folds", "It is trial 1.", ["a"], [["b"]])
 READING = {
     "number": 1,
     "digest": DIGEST,

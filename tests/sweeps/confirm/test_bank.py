@@ -1,4 +1,4 @@
-"""Who votes with whom: pools that differ, blocks that not all have, sizes that are not one."""
+"""Who votes with whom: pools that differ, folds that not all have, sizes that are not one."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def as_it_is(arrays):
     return arrays
 
 
-def trained(home, name, blocks=8, missing=(), change=as_it_is):
-    """Return a sweep with the real trainings of its finalists on blocks, as confirming leaves it.
+def trained(home, name, folds=8, missing=(), change=as_it_is):
+    """Return a sweep with the real trainings of its finalists on folds, as confirming leaves it.
 
     Args:
         home: Where it goes.
         name: Of the sweep; its letters decide the seeds.
-        blocks: How many.
-        missing: Blocks on which the second finalist was not trained.
+        folds: How many.
+        missing: Folds on which the second finalist was not trained.
         change: What becomes of the arrays of each training.
     """
     number = sum(name.encode())
@@ -42,21 +42,21 @@ def trained(home, name, blocks=8, missing=(), change=as_it_is):
     for id_, called in zip(ids, (name, f"{name}-confirmation"), strict=True):
         home.store(id_).create(make_info(id=id_, name=called, experiment=EXPERIMENT, data=data))
     store = home.store(ids[1])
-    for block in range(blocks):
+    for fold in range(folds):
         for place, (label, skill) in enumerate(SKILLS.items()):
-            if place and block in missing:
+            if place and fold in missing:
                 continue
-            trial = block * len(SKILLS) + place
-            config = {"skill": skill, "block": block}
+            trial = fold * len(SKILLS) + place
+            config = {"skill": skill, "block": fold}
             spec = TrialSpec(ids[1], trial, 1, 100 * number + trial, config)
             result = experiment.train(spec, DATA, lambda epoch, metrics: None)
             size = {"parameters": 100.0 * (place + 1)}
             result = dataclasses.replace(
                 result, arrays=change(result.arrays), metrics={**result.metrics, **size}
             )
-            params = {"block": block, "finalist": label}
+            params = {"block": fold, "finalist": label}
             store.write(make_record(trial, spec=spec, params=params, result=result))
-    confirmed = ConfirmationRecord(ids[1], ids[1], "0000-1", "trial-1", [], 2, blocks)
+    confirmed = ConfirmationRecord(ids[1], ids[1], "0000-1", "trial-1", [], 2, folds)
     Conclusions(home.store(ids[0]).folder).keep(confirmed)
     return home.get(name)
 
@@ -101,22 +101,22 @@ def test_a_sweep_that_kept_no_logits_cannot_vote_with_one_that_did(home):
         return {name: array for name, array in arrays.items() if name != "block_logits"}
 
     both = [trained(home, "one"), trained(home, "two", change=without_logits)]
-    with pytest.raises(UsageError, match="keeps no logits on blocks"):
+    with pytest.raises(UsageError, match="keeps no logits on folds"):
         ensemble(home, both)
 
 
 @pytest.mark.parametrize(
     ("first", "second", "counts"),
     [
-        ({"blocks": 8}, {"blocks": 12}, range(8)),
-        ({"blocks": 12}, {"blocks": 12, "missing": [5]}, [*range(4), *range(8, 12)]),
-        ({"blocks": 12, "missing": [0, 3]}, {"blocks": 16, "missing": [15]}, range(4, 12)),
+        ({"folds": 8}, {"folds": 12}, range(8)),
+        ({"folds": 12}, {"folds": 12, "missing": [5]}, [*range(4), *range(8, 12)]),
+        ({"folds": 12, "missing": [0, 3]}, {"folds": 16, "missing": [15]}, range(4, 12)),
     ],
 )
 def test_those_vote_on_the_repeats_that_all_of_them_have_whole(home, first, second, counts):
     infos = [trained(home, "one", **first), trained(home, "two", **second)]
     votes = ensemble(home, infos).votes
-    assert votes.blocks == len(counts) == 8
+    assert votes.folds == len(counts) == 8
     shares = []
     for info in infos:
         one = confirmed(home, info)
@@ -132,7 +132,7 @@ def test_those_vote_on_the_repeats_that_all_of_them_have_whole(home, first, seco
 
 def test_with_one_repeat_in_common_nobody_votes(home):
     infos = [trained(home, "one", 8), trained(home, "two", 12, missing=[4])]
-    with pytest.raises(UsageError, match="one, two: 4 blocks are whole for all finalists, 8 are"):
+    with pytest.raises(UsageError, match="one, two: 4 folds are whole for all finalists, 8 are"):
         ensemble(home, infos)
 
 

@@ -1,4 +1,4 @@
-"""Whether calibration helps, by the crossed error of images and blocks; and how it is told."""
+"""Whether calibration helps, by the crossed error of images and folds; and how it is told."""
 
 import numpy as np
 import pytest
@@ -12,21 +12,27 @@ from tests.chance import at_least
 from tests.digitexp.evaluation.calibration.drawn import drawn, true_changes
 from tests.sweeps.confirm.test_verdict import verdicts
 
-N, FOLDS, DRAWS = 100, 4, 200
+N, FOLDS_A_REPEAT, DRAWS = 100, 4, 200
 
 
 def result(seed, temperature, told=None, kept=("block_logits", "block_labels")):
-    """Return a training on a block whose right temperature is known, and that served at another."""
+    """Return a training on a fold whose right temperature is known, and that served at another."""
     logits, labels = drawn(N, temperature, seed)
-    arrays = {"block_logits": logits.astype(np.float32), "block_labels": labels.astype(np.int32)}
+    arrays = {
+        "block_logits": logits.astype(np.float32),
+        "block_labels": labels.astype(np.int32),
+    }
     info = {} if told is None else {"temperature": told}
     arrays = {name: arrays[name] for name in kept}
     return TrialResult("complete", "max_epochs", {}, {}, arrays=arrays, info=info)
 
 
-def images_of(blocks, seed=0):
+def images_of(folds, seed=0):
     rng = np.random.default_rng(seed)
-    repeats = [rng.permutation(FOLDS * N).reshape(FOLDS, N) for _ in range(blocks // FOLDS)]
+    repeats = [
+        rng.permutation(FOLDS_A_REPEAT * N).reshape(FOLDS_A_REPEAT, N)
+        for _ in range(folds // FOLDS_A_REPEAT)
+    ]
     return np.concatenate(repeats)
 
 
@@ -34,9 +40,9 @@ def decided():
     return next(verdicts(3.0, 3, 20))
 
 
-def measured(right, told, blocks=20, first=0):
-    results = [result(first + seed, right, told) for seed in range(blocks)]
-    return calibration(cross_validation.calibration_terms(results), images_of(blocks))
+def measured(right, told, folds=20, first=0):
+    results = [result(first + seed, right, told) for seed in range(folds)]
+    return calibration(cross_validation.calibration_terms(results), images_of(folds))
 
 
 @pytest.mark.parametrize(
@@ -82,10 +88,10 @@ def test_intervals_of_the_change_cover_what_it_truly_is():
         assert abs(np.mean(values) - truth) <= 3 * np.std(values) / DRAWS**0.5, name
 
 
-def test_with_fewer_than_eight_blocks_nothing_is_called_lower():
+def test_with_fewer_than_eight_folds_nothing_is_called_lower():
     assert {measure.word for measure in measured(2.0, 2.0, 8).measures.values()} == {"lower"}
     four = [result(seed, 2.0, 2.0) for seed in range(4)]
-    twice = np.concatenate([images_of(4)[:2]] * 2)  # every image in two blocks
+    twice = np.concatenate([images_of(4)[:2]] * 2)  # every image in two folds
     found = calibration(cross_validation.calibration_terms(four), twice)
     assert {measure.word for measure in found.measures.values()} == {"cannot tell"}
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.confirm.trying import OnBlocks, try_blocks
+from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.home import Home
 from tests.sweeps.voting_experiment import SPACE, VotingExperiment
 
@@ -34,11 +34,11 @@ LACKING = {
         "cross_validation = 1\n\ndel OnBlocks\nclass OnBlocks: pass",
         "lacks name, param",
     ),
-    "no parameter block": (
+    "no parameter fold": (
         "parameters = {n: p for n, p in Base.parameters.items() if n != 'block'}",
         "lacks the parameter 'block' (int, 0 to 7)",
     ),
-    "too few blocks": (
+    "too few folds": (
         "parameters = Base.parameters | {'block': Base.parameters['skill']}",
         "takes 'block' as float, 0 to 10 (needed is int, 0 to 7)",
     ),
@@ -73,7 +73,7 @@ def own(tmp_path):
         file = tmp_path / "own.yaml"
         file.write_text(
             space.replace("tests.sweeps.voting_experiment:", f"{module}:").replace(
-                "trials: 5", "trials: 15, confirm: {blocks: 8}"
+                "trials: 5", "trials: 15, confirm: {folds: 8}"
             )
         )
         return file
@@ -101,15 +101,15 @@ def test_it_is_refused_before_a_sweep_that_is_to_be_confirmed(own, tmp_path, cha
     [
         ("experiment: tests.sweeps.toy_experiment:experiment\n"
          "objective: {metric: score, direction: maximize}\n"
-         "parameters:\n  x: {type: float, low: -1, high: 1}\n", "has no fresh blocks"),
+         "parameters:\n  x: {type: float, low: -1, high: 1}\n", "has no fresh folds"),
         ("experiment: tests.sweeps.trading_experiment:experiment\n"
          "objective: [{metric: score, direction: maximize}, {metric: cost, direction: minimize}]\n"
          "parameters:\n  x: {type: float, low: 0, high: 1}\n", "--confirm: several objectives"),
         ("command: python none.py {x}\nobjective: {metric: score, direction: maximize}\n"
-         "parameters:\n  x: {type: float, low: -1, high: 1}\n", "a script has no fresh blocks"),
+         "parameters:\n  x: {type: float, low: -1, high: 1}\n", "a script has no fresh folds"),
     ],
 )  # fmt: skip
-def test_confirm_of_what_has_no_blocks_or_no_best_is_refused(tmp_path, space, said):
+def test_confirm_of_what_has_no_folds_or_no_best_is_refused(tmp_path, space, said):
     (tmp_path / "none.py").write_text("")
     (tmp_path / "own.yaml").write_text(space)
     result = run("run", tmp_path / "own.yaml", "--confirm", "--home", tmp_path / "home")
@@ -119,18 +119,18 @@ def test_confirm_of_what_has_no_blocks_or_no_best_is_refused(tmp_path, space, sa
 
 
 @pytest.mark.slow
-def test_what_confirm_asks_of_blocks_is_looked_for_before_a_training(own, tmp_path, make_home):
+def test_what_confirm_asks_of_folds_is_looked_for_before_a_training(own, tmp_path, make_home):
     home = ("--workers", 0, "--home", make_home())
     space = own("parameters = {n: p for n, p in Base.parameters.items() if 'split' not in n}\n"
                 "    metrics = {'block_accuracy': Base.metrics['block_accuracy']}")  # fmt: skip
     ran = run("run", space, "--trials", 4, "--name", "one", *home)
     assert ran.exit_code == 0, ran.output
-    refused = run("confirm", "one", "--refit", "--blocks", 8, *home)
+    refused = run("confirm", "one", "--refit", "--folds", 8, *home)
     assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
     assert "lacks the metric 'epochs' (minimize)" in refused.stderr
     assert not list((tmp_path / "home" / "records").glob("*/finalists-*"))
     # It cannot train on the search's own split: the luck of the best is told without its parts.
-    told = run("confirm", "one", "--top", 2, "--blocks", 8, *home)
+    told = run("confirm", "one", "--top", 2, "--folds", 8, *home)
     assert told.exit_code == 0, told.output
     assert "The best of the search" in told.stdout
     assert "its seed" not in told.stdout
@@ -158,7 +158,7 @@ WRONG = {
         "arrays['block_images'] = arrays['block_images'] + 0.5", "no whole numbers from 0"),
     "a share": ("arrays['block_correct'] = arrays['block_correct'] * 0.5", "are not 0 or 1"),
     "no metric": ("del metrics['block_accuracy']", "has no metric 'block_accuracy'"),
-    "counted anew in each block": (
+    "counted anew in each fold": (
         "arrays['block_images'] = np.arange(60)", "judge 60 of 60 images, 240 times in all"),
     "logits of others": (
         "arrays['block_logits'] = arrays['block_logits'][1:]",
@@ -183,10 +183,10 @@ def test_what_its_trainings_keep_is_looked_at_before_the_finalists_are_trained(
     own, tmp_path, make_home
 ):
     home = ("--home", make_home())
-    wrong, said = WRONG["counted anew in each block"]
+    wrong, said = WRONG["counted anew in each fold"]
     space = own(KEEPS.format(wrong=wrong))
     assert run("run", space, "--trials", 4, "--name", "one", "--workers", 0, *home).exit_code == 0
-    refused = run("confirm", "one", "--blocks", 8, "--workers", 1, *home)
+    refused = run("confirm", "one", "--folds", 8, "--workers", 1, *home)
     assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
     assert said in refused.stderr
     assert [info.name for info in Home(tmp_path / "home").sweeps()] == ["one"]
@@ -205,7 +205,9 @@ def test_a_training_that_keeps_nothing_when_stopped_is_made_whole():
 
     experiment = KeepsNothing()
     data = experiment.prepare(None, 0)
-    try_blocks(OnBlocks("here:it", None, experiment, data, 0), [{"skill": 1.0}], lambda text: None)
+    try_folds(
+        CrossValidation("here:it", None, experiment, data, 0), [{"skill": 1.0}], lambda text: None
+    )
     assert trained == [(0, False), (0, True), (1, True), (2, True), (3, True)]
 
 
@@ -217,12 +219,12 @@ def test_trainings_that_fail_otherwise_than_by_a_mistake_keep_nobody_from_search
     words = ("--trials", 4, "--confirm", "--workers", 0, "--home", make_home())
     result = run("run", space, *words)
     assert result.exit_code == 1, result.output
-    assert "was tried on block 0, and failed: RuntimeError: no luck today" in result.stderr
+    assert "was tried on fold 0, and failed: RuntimeError: no luck today" in result.stderr
     assert len(sweeps.load("own", tmp_path / "home").trials()) == 4
 
 
 UNEQUAL = """def train(self, spec, data, on_epoch):
-        # One image is never judged: blocks of 60, 60, 60 and 59.
+        # One image is never judged: folds of 60, 60, 60 and 59.
         result = super().train(spec, data, on_epoch)
         kept = result.arrays.get("block_images", np.arange(0)) < 239
         return replace(result, arrays={n: a[kept] for n, a in result.arrays.items()})
@@ -240,7 +242,7 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
     text = "import numpy as np\nfrom dataclasses import replace\n" + module.read_text()
     module.write_text(text)
     assert run("run", space, "--trials", 4, "--name", "one", *home).exit_code == 0
-    words = ("confirm", "one", "--top", 2, "--blocks", 8, *home)
+    words = ("confirm", "one", "--top", 2, "--folds", 8, *home)
     failed = run(*words)
     assert failed.exit_code == 2, failed.output
     assert "`calibration_terms`" in failed.stderr
@@ -273,7 +275,7 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
 def test_an_edited_experiment_trains_no_finalist_beside_others(own, tmp_path, make_home):
     home = ("--workers", 0, "--home", make_home())
     assert run("run", own(), "--trials", 4, "--name", "one", *home).exit_code == 0
-    assert run("confirm", "one", "--top", 1, "--blocks", 8, *home).exit_code == 0
+    assert run("confirm", "one", "--top", 1, "--folds", 8, *home).exit_code == 0
     module = next(tmp_path.glob("own_blocks_*.py"))
     module.write_text(module.read_text() + "# edited\n")
     assert run("confirm", "one", *home).exit_code == 0, "all of it is there"

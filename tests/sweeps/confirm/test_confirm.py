@@ -17,7 +17,7 @@ from tests.sweeps.launching import Launched
 from tests.sweeps.voting_experiment import SPACE
 
 pytestmark = pytest.mark.slow
-CONFIRM = ("--top", "1", "--blocks", "8", "--workers", "0")
+CONFIRM = ("--top", "1", "--folds", "8", "--workers", "0")
 
 
 @pytest.fixture

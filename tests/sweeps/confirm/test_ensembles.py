@@ -16,7 +16,7 @@ from sweeps.runner.ownership import SweepLock
 from tests.sweeps.voting_experiment import LABELS, SPACE, TEST_LABELS
 
 pytestmark = pytest.mark.slow
-CONFIRM = ("--top", 3, "--blocks", 8)
+CONFIRM = ("--top", 3, "--folds", 8)
 
 
 def caller(home):
@@ -38,7 +38,7 @@ def home(tmp_path_factory):
             if name != "bare":
                 ran = call("confirm", name, *CONFIRM, "--workers", 0)
                 assert ran.exit_code == 0, ran.output
-                assert "Votes on fresh blocks" in ran.stdout
+                assert "Votes on fresh folds" in ran.stdout
         yield folder / "mlruns"
 
 
@@ -49,7 +49,7 @@ def told(home, *words):
 
 
 def trainings(home, name):
-    """Return by finalist (8, n, classes) logits, and once (8, n) images, block by block."""
+    """Return by finalist (8, n, classes) logits, and once (8, n) images, fold by fold."""
     sweep = sweeps.load(f"{name}-confirmation", home)
     store = sweep.home.store(sweep.info.id)
     records = [store.read(record.spec.key) for record in store.read_all()]
@@ -74,7 +74,7 @@ def test_each_vote_is_what_counting_by_hand_gives(home):
     order = sorted(accuracy, key=accuracy.get, reverse=True)
     assert document["single"]["finalist"] == order[0]
     assert document["single"]["accuracy"] == pytest.approx(accuracy[order[0]])
-    assert document["blocks"] == 8
+    assert document["folds"] == 8
     count = len(order)
     names = [f"top {k}" for k in range(2, count)] + [f"all {count}"]
     assert [vote["ensemble"] for vote in document["votes"]] == [n for n in names for _ in (0, 1)]
@@ -157,7 +157,7 @@ def test_what_cannot_be_confirmed_is_not_sent_to_be(finished_toy):
     toy = finished_toy()
     result = caller(toy.home.path)("ensemble", "toy")
     assert result.exit_code == 2
-    assert "has no fresh blocks to confirm on" in result.stderr
+    assert "has no fresh folds to confirm on" in result.stderr
     assert "sweeps confirm" not in result.stderr
 
 
@@ -218,10 +218,10 @@ class TestReading:
     def test_ensemble_and_report_show_what_the_reading_said_without_another_one(self, home):
         for names in (["one"], ["one", "two"]):
             titles = [telling["title"] for telling in told(home, *names)["told"]]
-            assert titles == ["Votes on fresh blocks", "Votes on the test set, read once"]
+            assert titles == ["Votes on fresh folds", "Votes on the test set, read once"]
         assert len(list((home / "test").glob("*/*.json"))) == 1
         page = sweeps.load("two", home).report(home.parent / "two.html").read_text()
-        assert page.index("Votes on fresh blocks") < page.index("The test set, read once")
+        assert page.index("Votes on fresh folds") < page.index("The test set, read once")
         assert page.index("The test set, read once") < page.index("Votes on the test set")
         assert caller(home)("doctor").exit_code == 0
 

@@ -62,7 +62,7 @@ def confirm(tmp_path, make_home, request):
     return call, tmp_path / "bad.txt"
 
 
-WORDS = ("confirm", "one", "--blocks", 8, "--workers", 0)
+WORDS = ("confirm", "one", "--folds", 8, "--workers", 0)
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_a_finalist_that_fails_every_time_is_named_and_can_be_left_out(confirm, 
     call, bad = confirm
     best = sweeps.load("one", tmp_path / "home").best()
     trial = best.trial
-    bad.write_text(f"{best.params['skill']} block raise")
+    bad.write_text(f"{best.params['skill']} fold raise")
     for _ in range(2):
         failed = call(*WORDS, "--top", 3)
         assert failed.exit_code == 1, failed.output
@@ -81,7 +81,7 @@ def test_a_finalist_that_fails_every_time_is_named_and_can_be_left_out(confirm, 
         assert f"sweeps confirm one --leave-out {trial}" in failed.stderr
         assert "goes on" not in failed.output
     with pytest.raises(TrialsError, match="no verdict"):
-        sweeps.load("one", tmp_path / "home").confirm(top=3, blocks=8, progress="quiet")
+        sweeps.load("one", tmp_path / "home").confirm(top=3, folds=8, progress="quiet")
 
     records = sorted((tmp_path / "home" / "records").glob("*/*.record"))
     told = call(*WORDS, "--top", 3, "--leave-out", trial, "--json")
@@ -109,7 +109,7 @@ def test_a_finalist_that_fails_every_time_is_named_and_can_be_left_out(confirm, 
 def test_a_finalist_that_diverges_can_only_be_left_out(confirm, tmp_path):
     call, bad = confirm
     best = sweeps.load("one", tmp_path / "home").best()
-    bad.write_text(f"{best.params['skill']} block diverge")
+    bad.write_text(f"{best.params['skill']} fold diverge")
     failed = call(*WORDS, "--top", 1)
     assert failed.exit_code == 1, failed.output
     assert f"trial-{best.trial}: of 8 trainings 8 diverged" in failed.stderr
@@ -123,7 +123,7 @@ def test_a_finalist_that_diverges_can_only_be_left_out(confirm, tmp_path):
 @pytest.mark.slow
 def test_trainings_that_fail_one_after_another_are_said_to_do_so(confirm):
     call, bad = confirm
-    bad.write_text("any block raise")
+    bad.write_text("any fold raise")
     failed = call(*WORDS, "--top", 2)
     assert failed.exit_code == 1, failed.output
     assert "one-confirmation was ended, for its trainings failed one after another" in failed.stderr
@@ -136,13 +136,13 @@ def test_a_luck_or_a_refit_that_fails_does_not_take_the_verdict_along(confirm, t
     bad.write_text("any luck raise")
     told = call(*WORDS, "--top", 2)
     assert told.exit_code == 0, told.output
-    assert "Confirmed on fresh blocks" in told.stdout
+    assert "Confirmed on fresh folds" in told.stdout
     assert "Its parts are not known" in told.stdout
     assert "sweeps retry one-luck" in " ".join(told.stdout.split())
     bad.write_text("any refit raise")
     refit = call(*WORDS, "--top", 2, "--refit")
     assert refit.exit_code == 1, refit.output
-    assert "Confirmed on fresh blocks" in refit.stdout
+    assert "Confirmed on fresh folds" in refit.stdout
     assert "is not there as trained on everything: of 1 training 1 failed" in refit.stderr
     assert "sweeps retry one-refit" in refit.stderr
     bad.write_text("none none none")

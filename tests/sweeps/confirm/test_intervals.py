@@ -15,22 +15,22 @@ from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, stacked
 from tests.chance import at_least, at_most
 
 DRAWS = {8: 1000, 20: 600}
-"""By blocks: as many as two seconds have time for."""
+"""By folds: as many as two seconds have time for."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "world", [{}, {"unequal": True}, {"block": 0.25}, {"own": 0.3, "block": 0.05}]
 )
-@pytest.mark.parametrize("blocks", [8, pytest.param(20, marks=pytest.mark.nightly)])
-def test_no_difference_is_called_one_in_five_of_a_hundred_at_most(blocks, world):
-    random = np.random.default_rng(blocks)
+@pytest.mark.parametrize("folds", [8, pytest.param(20, marks=pytest.mark.nightly)])
+def test_no_difference_is_called_one_in_five_of_a_hundred_at_most(folds, world):
+    random = np.random.default_rng(folds)
     false = 0
-    for _ in range(DRAWS[blocks]):
-        outcomes = simulated(random, 0, 2, blocks, **world)
+    for _ in range(DRAWS[folds]):
+        outcomes = simulated(random, 0, 2, folds, **world)
         low, _ = crossed_difference(outcomes, outcomes.leader, 1 - outcomes.leader).interval()
         false += low > 0
-    assert false <= at_most(0.05, DRAWS[blocks])
+    assert false <= at_most(0.05, DRAWS[folds])
 
 
 @pytest.mark.slow
@@ -48,7 +48,7 @@ def test_the_interval_of_a_mean_and_of_a_difference_covers_the_truth():
 
 
 @pytest.mark.slow
-def test_a_point_is_seen_by_twenty_blocks_where_the_corrected_t_hardly_sees_it():
+def test_a_point_is_seen_by_twenty_folds_where_the_corrected_t_hardly_sees_it():
     random = np.random.default_rng(2)
     seen = [0, 0]
     for _ in range(DRAWS[20]):
@@ -59,31 +59,31 @@ def test_a_point_is_seen_by_twenty_blocks_where_the_corrected_t_hardly_sees_it()
     assert seen[1] <= at_most(0.3, DRAWS[20])
 
 
-def test_what_only_images_vary_by_more_blocks_do_not_reduce():
+def test_what_only_images_vary_by_more_folds_do_not_reduce():
     images = np.array([np.arange(100)] * 8).reshape(8, 100)
     values = np.tile(np.arange(100) % 2, (8, 1)).astype(float)
     estimate = crossed_estimate(values, images)
-    assert (estimate.value, estimate.of_blocks) == (0.5, 0.0)
+    assert (estimate.value, estimate.of_folds) == (0.5, 0.0)
     assert estimate.of_images == pytest.approx(np.var([0.0, 1.0] * 50, ddof=1) / 100)
 
 
-def test_what_only_blocks_vary_by_is_theirs():
+def test_what_only_folds_vary_by_is_theirs():
     images = np.array([np.arange(100)] * 8)
     values = np.repeat(np.arange(8) % 2, 100).reshape(8, 100).astype(float)
     estimate = crossed_estimate(values, images)
     assert estimate.of_images == pytest.approx(0.0, abs=1e-12)
-    assert estimate.of_blocks == pytest.approx(0.25 / 8, rel=0.35)
+    assert estimate.of_folds == pytest.approx(0.25 / 8, rel=0.35)
 
 
 UNEQUAL = (170, 100, 90, 40)
 
 
 def drawn(random, sizes, repeats, luck, noise, width=0):
-    """Return values that consist of the luck of their block and noise, and the images they are of.
+    """Return values that consist of the luck of their fold and noise, and the images they are of.
 
     Args:
         random: A generator.
-        sizes: Images of each block of a repeat.
+        sizes: Images of each fold of a repeat.
         repeats: How many.
         luck: Standard deviation of the former.
         noise: Of the latter.
@@ -101,7 +101,7 @@ def drawn(random, sizes, repeats, luck, noise, width=0):
 
 
 @pytest.mark.parametrize("n", [7, 100, 181])
-def test_blocks_of_one_size_give_what_the_formula_for_them_gives_to_the_bit(n):
+def test_folds_of_one_size_give_what_the_formula_for_them_gives_to_the_bit(n):
     random = np.random.default_rng(n)
     values, images = drawn(random, [n] * 4, 3, 1.0, 2.0)
     per_image = np.bincount(images.ravel(), values.ravel()) / 3
@@ -112,9 +112,9 @@ def test_blocks_of_one_size_give_what_the_formula_for_them_gives_to_the_bit(n):
     estimate = crossed_estimate(values, images)
     assert estimate.value == float(values.mean())
     assert estimate.of_images == float(per_image.var(ddof=1)) / (4 * n)
-    assert estimate.of_blocks == max(between - kept * noise / n, 0.0) / scale / 12
+    assert estimate.of_folds == max(between - kept * noise / n, 0.0) / scale / 12
     uncertain = (between / scale / 12) ** 2 / (12 - 12 / 3.0) + estimate.of_images**2 / (4 * n - 1)
-    assert estimate.freedom == (estimate.of_images + estimate.of_blocks) ** 2 / uncertain
+    assert estimate.freedom == (estimate.of_images + estimate.of_folds) ** 2 / uncertain
 
 
 def test_what_stands_where_there_is_no_image_counts_for_nothing():
@@ -130,11 +130,11 @@ def test_what_stands_where_there_is_no_image_counts_for_nothing():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", [UNEQUAL, (280, 40, 40, 40)])
-def test_the_luck_of_unequal_blocks_is_neither_over_nor_underestimated(sizes):
+def test_the_luck_of_unequal_folds_is_neither_over_nor_underestimated(sizes):
     random = np.random.default_rng(4)
     draws = [crossed_estimate(*drawn(random, sizes, 5, 1.0, 0.5)) for _ in range(DRAWS[20])]
     truth = sum(size**2 for size in sizes) / sum(sizes) ** 2 / 5
-    found = [draw.of_blocks for draw in draws]
+    found = [draw.of_folds for draw in draws]
     # Four standard errors of a mean of so many estimates; that of the mean's variance likewise.
     assert np.mean(found) == pytest.approx(truth, abs=4 * np.std(found) / np.sqrt(len(found)))
     spread = np.var([draw.value for draw in draws])
@@ -145,12 +145,12 @@ def test_the_luck_of_unequal_blocks_is_neither_over_nor_underestimated(sizes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(1700, 1000, 900, 400), (2800, 400, 400, 400)])
-@pytest.mark.parametrize("blocks", [8, pytest.param(20, marks=pytest.mark.nightly)])
-def test_intervals_from_unequal_blocks_cover_the_truth(sizes, blocks):
-    random = np.random.default_rng(blocks)
+@pytest.mark.parametrize("folds", [8, pytest.param(20, marks=pytest.mark.nightly)])
+def test_intervals_from_unequal_folds_cover_the_truth(sizes, folds):
+    random = np.random.default_rng(folds)
     missed = [0, 0]
     for _ in range(DRAWS[20]):
-        outcomes = simulated(random, 0, 2, blocks, block=0.25, sizes=sizes)
+        outcomes = simulated(random, 0, 2, folds, fold=0.25, sizes=sizes)
         for place, (estimate, truth) in enumerate(
             [(crossed_difference(outcomes, 0, 1), 0.0), (crossed_mean(outcomes, 0), ACCURACY)]
         ):
@@ -159,7 +159,7 @@ def test_intervals_from_unequal_blocks_cover_the_truth(sizes, blocks):
     assert max(missed) <= at_most(0.05, DRAWS[20])
 
 
-def test_outcomes_of_unequal_blocks_count_by_their_images():
+def test_outcomes_of_unequal_folds_count_by_their_images():
     images = stacked([[0, 1, 2], [3], [3, 1], [0, 2]], np.int64, NO_IMAGE)
     correct = images == 0
     outcomes = Outcomes(np.array([correct, ~correct & (images != NO_IMAGE)]), images)

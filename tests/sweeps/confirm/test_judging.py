@@ -1,4 +1,4 @@
-"""Which blocks count: whole repeats that everyone has, two at least."""
+"""Which folds count: whole repeats that everyone has, two at least."""
 
 import dataclasses
 from pathlib import Path
@@ -15,14 +15,14 @@ from tests.sweeps.factories import make_record, make_result
 LABELS = ["trial-1", "baseline-slow"]
 
 
-def blocks_of(missing, blocks=12):
+def folds_of(missing, folds=12):
     found = {
-        (block, label): make_record()
-        for block in range(blocks)
+        (fold, label): make_record()
+        for fold in range(folds)
         for label in LABELS
-        if (block, label) not in missing
+        if (fold, label) not in missing
     }
-    return Trainings(RecordStore(Path("nowhere")), found).whole_blocks(LABELS, blocks)
+    return Trainings(RecordStore(Path("nowhere")), found).whole_folds(LABELS, folds)
 
 
 @pytest.mark.parametrize(
@@ -36,41 +36,41 @@ def blocks_of(missing, blocks=12):
     ],
 )
 def test_a_repeat_with_a_missing_training_is_left_out(missing, counts):
-    assert blocks_of(missing) == counts
+    assert folds_of(missing) == counts
 
 
 FINALISTS = [Finalist(label, place, {}, 0.9, place + 1) for place, label in enumerate(LABELS)]
 
 
 def stored(folder, sizes, right=lambda place, images: np.ones(len(images), np.uint8), **changed):
-    """Return a store with a training of each finalist on blocks that judge so many images.
+    """Return a store with a training of each finalist on folds that judge so many images.
 
     Args:
         folder: Where.
-        sizes: Of each block; each repeat of four judges the same images in another order.
+        sizes: Of each fold; each repeat of four judges the same images in another order.
         right: Which images the finalist at a place gets right.
-        changed: By the name of an array, what the training of the second finalist on block 5 kept
+        changed: By the name of an array, what the training of the second finalist on fold 5 kept
             in its place; None for nothing.
     """
     store = RecordStore(folder)
     folder.mkdir()
-    for block, size in enumerate(sizes):
+    for fold, size in enumerate(sizes):
         for place, label in enumerate(LABELS):
-            order = np.random.default_rng(block // 4).permutation(sum(sizes[:4]))
-            first = sum(sizes[block - block % 4 : block])
+            order = np.random.default_rng(fold // 4).permutation(sum(sizes[:4]))
+            first = sum(sizes[fold - fold % 4 : fold])
             images = order[first : first + size]
             arrays = {"block_images": images, "block_correct": right(place, images)}
-            if place == 1 and block == 5:
+            if place == 1 and fold == 5:
                 arrays = {n: a for n, a in (arrays | changed).items() if a is not None}
-            result = make_result(np.random.default_rng(block), "complete", 1)
+            result = make_result(np.random.default_rng(fold), "complete", 1)
             result = dataclasses.replace(result, arrays=arrays)
-            params = {"block": block, "finalist": label}
-            store.write(make_record(block * 2 + place, params=params, result=result))
+            params = {"block": fold, "finalist": label}
+            store.write(make_record(fold * 2 + place, params=params, result=result))
     return store
 
 
 @pytest.mark.parametrize("sizes", [[6] * 8, [7, 6, 6, 5] * 2, [9, 1, 2, 3, 2, 3, 9, 1]])
-def test_images_count_alike_whatever_the_size_of_their_block(tmp_path, sizes):
+def test_images_count_alike_whatever_the_size_of_their_fold(tmp_path, sizes):
     store = stored(tmp_path / "all", sizes, lambda place, images: images % (place + 2) != 0)
     judged = judge(store, FINALISTS, 8)
     pool = np.arange(sum(sizes[:4]))
@@ -82,13 +82,22 @@ def test_images_count_alike_whatever_the_size_of_their_block(tmp_path, sizes):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"block_images": None}, r"baseline-slow on block 5 \(trial 11\) kept no 'block_images'"),
-        ({"block_correct": np.ones(5)}, r"'block_correct' \(5,\) and 'block_images' \(6,\)"),
+        (
+            {"block_images": None},
+            r"baseline-slow on fold 5 \(trial 11\) kept no 'block_images'",
+        ),
+        (
+            {"block_correct": np.ones(5)},
+            r"'block_correct' \(5,\) and 'block_images' \(6,\)",
+        ),
         ({"block_correct": np.ones((6, 1))}, r"'block_correct' \(6, 1\)"),
         ({"block_correct": np.full(6, 0.5)}, "'block_correct' that are not 0 or 1"),
         ({"block_images": np.arange(6) / 2}, "'block_images' that are no whole numbers"),
-        ({"block_images": np.arange(-1, 5)}, "'block_images' that are no whole numbers from 0"),
-        ({"block_images": np.arange(6)}, "block 5: trial-1 and baseline-slow were judged on"),
+        (
+            {"block_images": np.arange(-1, 5)},
+            "'block_images' that are no whole numbers from 0",
+        ),
+        ({"block_images": np.arange(6)}, "fold 5: trial-1 and baseline-slow were judged on"),
     ],
 )
 def test_what_a_training_kept_and_cannot_be_judged_is_said(tmp_path, changed, said):
@@ -97,6 +106,6 @@ def test_what_a_training_kept_and_cannot_be_judged_is_said(tmp_path, changed, sa
 
 
 def test_a_repeat_that_does_not_judge_every_image_once_is_refused(tmp_path):
-    said = "blocks 4, 5, 6, 7 judge 20 of 24 images, 20 times in all"
+    said = "folds 4, 5, 6, 7 judge 20 of 24 images, 20 times in all"
     with pytest.raises(UsageError, match=said):
         judge(stored(tmp_path / "fewer", [6] * 4 + [5] * 4), FINALISTS, 8)

@@ -1,4 +1,4 @@
-"""A confirmation end to end: the real digits, small nets, eight blocks, the test set read once."""
+"""A confirmation end to end: the real digits, small nets, eight folds, the test set read once."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ parameters:
 fixed: {hidden_layers: 1, units_1: 16, epochs: 4, batch_size: 128}
 baselines:
   slow: {learning_rate: 0.001}
-defaults: {confirm: {top: 2, blocks: 8}}
+defaults: {confirm: {top: 2, folds: 8}}
 """
-WORDS = ("confirm", "nets", "--top", 2, "--blocks", 8, "--workers", 0)
+WORDS = ("confirm", "nets", "--top", 2, "--folds", 8, "--workers", 0)
 realistic = [pytest.mark.slow, pytest.mark.tensorflow]
 
 
@@ -66,8 +66,8 @@ def told(home):
 class TestConfirmed:
     pytestmark = realistic
 
-    def test_the_best_and_the_baseline_are_judged_on_the_same_fresh_blocks(self, home, told):
-        assert (told["confirmation"], told["blocks"]) == ("nets-confirmation", 8)
+    def test_the_best_and_the_baseline_are_judged_on_the_same_fresh_folds(self, home, told):
+        assert (told["confirmation"], told["folds"]) == ("nets-confirmation", 8)
         labels = [standing["finalist"] for standing in told["standings"]]
         assert len(labels) == 3
         assert "baseline-slow" in labels
@@ -131,7 +131,7 @@ class TestConfirmed:
         assert "Are its probabilities right?" in page
         assert "Are its probabilities right?" in caller(home)(*WORDS).stdout
 
-    def test_finalists_vote_on_the_images_of_their_blocks(self, home, told):
+    def test_finalists_vote_on_the_images_of_their_folds(self, home, told):
         document = json.loads(caller(home)("ensemble", "nets", "--json").stdout)
         best = max(told["standings"], key=lambda standing: standing["accuracy"])
         assert document["single"]["accuracy"] == pytest.approx(best["accuracy"])
@@ -142,8 +142,8 @@ class TestConfirmed:
             images = record.result.arrays["block_images"]
             logits = record.result.arrays["block_logits"].astype(float)
             shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-            block = votes.setdefault(record.params["block"], [0, classes[images]])
-            block[0] = block[0] + shares
+            fold = votes.setdefault(record.params["block"], [0, classes[images]])
+            fold[0] = fold[0] + shares
         right = [shares.argmax(axis=1) == labels for shares, labels in votes.values()]
         everyone = next(v for v in document["votes"] if v["announced"])
         assert (everyone["ensemble"], everyone["vote"]) == ("all 3", "soft")
@@ -153,7 +153,7 @@ class TestConfirmed:
 
     def test_the_explorer_shows_the_champion_on_images_it_was_judged_on(self, home):
         shown = Recorded(home, None, None).shown("nets", CHAMPION)
-        assert shown.part == "the images of block 0"
+        assert shown.part == "the images of fold 0"
         champion = sweeps.load("nets", home).champion().record
         assert champion.params["block"] == 0
         right = shown.logits.argmax(axis=1) == shown.labels
@@ -161,7 +161,7 @@ class TestConfirmed:
         np.testing.assert_allclose(
             shown.logits, champion.result.arrays["block_logits"], rtol=1e-4, atol=1e-4
         )
-        pages = home.glob("artifacts/digits-on-blocks*/*/artifacts/interactive/*.html")
+        pages = home.glob("artifacts/digits-on-folds*/*/artifacts/interactive/*.html")
         assert sorted(page.name for page in pages) == [
             "decision_regions.html",
             "softmax.html",
@@ -171,16 +171,16 @@ class TestConfirmed:
     @pytest.mark.slow
     def test_doctor_finds_nothing_and_doing_it_again_trains_nothing(self, home):
         call = caller(home)
-        again = call("confirm", "nets")  # the best two on eight blocks, as before
+        again = call("confirm", "nets")  # the best two on eight folds, as before
         assert again.exit_code == 0, again.output
-        assert "Confirmed on fresh blocks: " in call("best", "nets").stdout
+        assert "Confirmed on fresh folds: " in call("best", "nets").stdout
         told = json.loads(call("best", "nets", "--json").stdout)["confirmed"]
         titles = [telling["title"] for telling in told]
         assert titles == [
-            "Confirmed on fresh blocks",
+            "Confirmed on fresh folds",
             "The luck of the search's best",
             "Are its probabilities right?",
-            "Votes on fresh blocks",
+            "Votes on fresh folds",
         ]
         assert "COMPLETE" not in again.output, "all of it is there"
         assert "The best of the search" in again.stdout
@@ -195,7 +195,7 @@ class TestConfirmed:
         other = caller(home)(*WORDS, "--data", tmp_path / "other.npz")
         assert (other.exit_code, "was made on other data" in other.stderr) == (2, True)
 
-    def test_the_winner_on_block_0_is_the_registered_champion(self, home, told):
+    def test_the_winner_on_fold_0_is_the_registered_champion(self, home, told):
         client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
         (model,) = client.search_registered_models("name LIKE 'nets-%'")
         version = client.get_model_version_by_alias(model.name, "champion")
@@ -203,12 +203,12 @@ class TestConfirmed:
         run = client.get_run(version.run_id)
         assert run.data.tags["sweep"] == "nets-confirmation"
         assert run.data.params["finalist"] == told["recommended"]
-        assert run.data.params["block"] == "0", "fixed beforehand, whichever block scored best"
-        assert "confirmed on fresh blocks" in model.description
+        assert run.data.params["block"] == "0", "fixed beforehand, whichever fold scored best"
+        assert "confirmed on fresh folds" in model.description
         everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
         (parent,) = client.search_runs(everywhere, "tags.kind = 'sweep' and tags.sweep = 'nets'")
         assert parent.data.tags["winner"] == told["recommended"]
-        assert "Confirmed on fresh blocks" in parent.data.tags["mlflow.note.content"]
+        assert "Confirmed on fresh folds" in parent.data.tags["mlflow.note.content"]
         with warnings.catch_warnings():  # of MLflow's own, while it is imported
             warnings.simplefilter("ignore")
             from mlflow.pyfunc import load_model
@@ -237,7 +237,7 @@ class TestConfirmed:
         assert shown.exit_code == 0, shown.output
         for one in json.loads(shown.stdout)["trials"]:
             run, found = examined[one["label"]], one["diagnostics"]
-            assert found["part"] == "block 0"
+            assert found["part"] == "fold 0"
             assert found["accuracy"] == pytest.approx(run.data.metrics["block_accuracy"])
             assert found["train_accuracy"] == run.data.metrics["train_accuracy"]
             for file in one["files"]:
@@ -283,12 +283,12 @@ class TestConfirmed:
         sweep = sweeps.load("nets", home)
         champion = sweep.champion()
         assert champion.sweep.name == "nets-refit"
-        blocks = [r for r in home_store(home, "nets-confirmation").read_all() if r.result]
+        folds = [r for r in home_store(home, "nets-confirmation").read_all() if r.result]
         epochs = champion.metrics["epochs"]
-        assert min(r.result.metrics["best_epoch"] for r in blocks) <= epochs <= 4
+        assert min(r.result.metrics["best_epoch"] for r in folds) <= epochs <= 4
         assert set(champion.metrics) == {"best_epoch", "epochs", "train_seconds", "parameters"}
         assert champion.record.result.arrays["validation_logits"].shape == (1000, 10)
-        own = (r for r in blocks if r.params["finalist"] == told["recommended"])
+        own = (r for r in folds if r.params["finalist"] == told["recommended"])
         heats = [r.result.info["temperature"] for r in own]
         mean = np.exp(np.mean(np.log(heats)))
         assert champion.record.result.info["temperature"] == pytest.approx(mean)
@@ -318,7 +318,7 @@ class TestConfirmed:
     ],
 )
 def test_it_follows_a_whole_sweep_only(complete, asked, stopped_by, says, wanted, follows):
-    info = make_info(space={"defaults": {"confirm": {"top": 5, "blocks": 20} if says else None}})
+    info = make_info(space={"defaults": {"confirm": {"top": 5, "folds": 20} if says else None}})
     records = [make_record(trial) for trial in range(complete)]
     summary = summarize(info, records, asked=asked, seconds=1.0, stopped_by=stopped_by)
     assert is_to_be_confirmed(RunResult(info, summary), wanted) is follows
@@ -332,8 +332,8 @@ def home_store(home, name):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["toy"], "has no fresh blocks"),
-        (["toy", "--blocks", "10"], "multiple of four"),
+        (["toy"], "has no fresh folds"),
+        (["toy", "--folds", "10"], "multiple of four"),
         (["nothing"], "no sweep 'nothing'"),
         (["toy", "--again", "why"], "give --test too"),
     ],
@@ -351,7 +351,7 @@ def test_finalists_are_distinct_and_the_best_baseline_is_among_them():
     assert [finalist.place for finalist in chosen] == [1, 2, 3]
     assert len({repr(f.config) for f in chosen}) == 3
     text = confirming_space("a.b:c", chosen, 8)
-    assert "block: " in text or "block:\n" in text
+    assert "fold: " in text or "fold:\n" in text
     assert all(finalist.label in text for finalist in chosen)
 
 
@@ -361,7 +361,7 @@ def test_as_many_random_trials_are_confirmed_beside_the_search(home, tmp_path):
     shutil.copytree(home, tmp_path / "mlruns")  # a home may be moved; the others go on with theirs
     call = caller(tmp_path / "mlruns")
     assert call("rename", "nets", "netz").exit_code == 0
-    words = ("confirm", "netz", "--top", 1, "--blocks", 8, "--control", 3, "--json")
+    words = ("confirm", "netz", "--top", 1, "--folds", 8, "--control", 3, "--json")
     result = call(*words)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)

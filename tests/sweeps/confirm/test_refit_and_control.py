@@ -15,7 +15,7 @@ from sweeps.records.format import encode
 from tests.sweeps.voting_experiment import SPACE
 
 pytestmark = pytest.mark.slow
-CONFIRM = ("confirm", "drawn", "--top", 1, "--blocks", 8, "--workers", 0, "--json")
+CONFIRM = ("confirm", "drawn", "--top", 1, "--folds", 8, "--workers", 0, "--json")
 
 
 def caller(home):
@@ -60,8 +60,8 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
     result = call(*CONFIRM, "--refit")
     assert result.exit_code == 0, result.output
     (refit,) = records(home, "drawn-refit")
-    blocks = [r for r in records(home, "drawn-confirmation") if r.params["finalist"] == recommended]
-    took = median(r.result.metrics["best_epoch"] for r in blocks)
+    folds = [r for r in records(home, "drawn-confirmation") if r.params["finalist"] == recommended]
+    took = median(r.result.metrics["best_epoch"] for r in folds)
     assert refit.spec.config["refit_epochs"] == round(took) == 14
     (winner,) = [r for r in records(home, "drawn") if f"trial-{r.spec.trial}" == recommended]
     assert refit.spec.config["skill"] == winner.params["skill"]

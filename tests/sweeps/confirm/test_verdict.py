@@ -14,10 +14,10 @@ def finalists(count):
     return [Finalist(f"trial-{n}", n, {"x": n}, 0.95, n + 1) for n in range(count)]
 
 
-def verdicts(points, count, blocks, draws=60, costs=None):
-    random = np.random.default_rng(count + blocks)
+def verdicts(points, count, folds, draws=60, costs=None):
+    random = np.random.default_rng(count + folds)
     for _ in range(draws):
-        yield decide(simulated(random, points, count, blocks), finalists(count), costs or {})
+        yield decide(simulated(random, points, count, folds), finalists(count), costs or {})
 
 
 def test_a_clear_winner_is_better_than_all_and_leads_the_list():
@@ -29,8 +29,8 @@ def test_a_clear_winner_is_better_than_all_and_leads_the_list():
 
 @pytest.fixture
 def not_how_many_more(monkeypatch):
-    """Leave out how many blocks would settle it: that takes a quarter of a second a quantile."""
-    monkeypatch.setattr("sweeps.confirm.comparison.MOST_BLOCKS", 0)
+    """Leave out how many folds would settle it: that takes a quarter of a second a quantile."""
+    monkeypatch.setattr("sweeps.confirm.comparison.MOST_FOLDS", 0)
 
 
 @pytest.mark.slow
@@ -56,7 +56,7 @@ def test_of_two_equals_one_wins_five_of_a_hundred_times(not_how_many_more):
 
 
 @pytest.mark.parametrize("points", [0.0, 3.0])
-def test_with_four_blocks_nobody_is_called_worse(points):
+def test_with_four_folds_nobody_is_called_worse(points):
     random = np.random.default_rng(3)
     outcomes = simulated(random, points, 2, 8)
     few = Outcomes(outcomes.correct.reshape(2, 4, -1), outcomes.images.reshape(4, -1))
@@ -66,7 +66,7 @@ def test_with_four_blocks_nobody_is_called_worse(points):
 
 def test_equals_are_equivalent_only_within_the_margin_and_the_cheapest_is_recommended():
     random = np.random.default_rng(4)
-    outcomes = simulated(random, 0.0, 2, 20, own=0.05, block=0.01)
+    outcomes = simulated(random, 0.0, 2, 20, own=0.05, fold=0.01)
     costs = {"trial-0": 100.0, "trial-1": 10.0}
     wide = decide(outcomes, finalists(2), costs, margin=0.05)
     assert [standing.word for standing in wide.standings] == ["leads", "equivalent"]
@@ -76,18 +76,18 @@ def test_equals_are_equivalent_only_within_the_margin_and_the_cheapest_is_recomm
     assert narrow.recommended is narrow.standings[0]
 
 
-def test_how_many_blocks_are_needed_is_said_where_more_would_settle_it():
+def test_how_many_folds_are_needed_is_said_where_more_would_settle_it():
     open_ones = [
         standing
         for verdict in verdicts(1.0, 2, 8)
         for standing in verdict.standings
         if standing.word == "cannot tell yet"
     ]
-    needed = [standing.more_blocks for standing in open_ones]
+    needed = [standing.more_folds for standing in open_ones]
     assert len(needed) > 20
-    assert sum(count is None for count in needed) < 0.4 * len(needed), "noise shrinks with blocks"
+    assert sum(count is None for count in needed) < 0.4 * len(needed), "noise shrinks with folds"
     assert all(count is None or 12 <= count <= 200 for count in needed)
-    settled = [v.standings[1].more_blocks for v in verdicts(4.0, 2, 20, draws=10)]
+    settled = [v.standings[1].more_folds for v in verdicts(4.0, 2, 20, draws=10)]
     assert settled == [None] * 10
 
 
@@ -95,12 +95,12 @@ def test_how_many_blocks_are_needed_is_said_where_more_would_settle_it():
 @pytest.mark.parametrize(
     "points", [0.4, *(pytest.param(points, marks=pytest.mark.nightly) for points in (0.0, 0.8))]
 )
-def test_what_is_open_is_never_said_to_be_settled_by_as_many_blocks(points):
+def test_what_is_open_is_never_said_to_be_settled_by_as_many_folds(points):
     for verdict in verdicts(points, 6, 20, draws=20):
         for standing in verdict.standings:
-            if standing.word == "cannot tell yet" and standing.more_blocks is not None:
-                assert standing.more_blocks > 20
-                assert standing.more_blocks % 4 == 0
+            if standing.word == "cannot tell yet" and standing.more_folds is not None:
+                assert standing.more_folds > 20
+                assert standing.more_folds % 4 == 0
 
 
 def test_how_probable_it_is_that_the_leader_is_better_grows_with_its_lead():

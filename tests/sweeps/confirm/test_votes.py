@@ -1,4 +1,4 @@
-"""Votes on blocks where it is known how much better an ensemble is."""
+"""Votes on folds where it is known how much better an ensemble is."""
 
 import numpy as np
 import pytest
@@ -13,19 +13,19 @@ DRAWS = 150
 CLASSES = 3
 
 
-def bank(random, count, blocks=8, *, is_sure_alike, **world):
+def bank(random, count, folds=8, *, is_sure_alike, **world):
     """Return finalists that are equally good, whose mistakes are all the same wrong class.
 
     Args:
         random: A generator.
         count: How many.
-        blocks: How many.
+        folds: How many.
         is_sure_alike: Whether all are equally sure of every answer: a vote then is a majority.
             Else they are more or less sure, whether they are right or not, so that the vote of
             two, which goes with the surer one, is right as often as one alone.
         world: See `simulated`.
     """
-    outcomes = simulated(random, 0, count, blocks, **world)
+    outcomes = simulated(random, 0, count, folds, **world)
     shape = outcomes.correct.shape
     sure = np.ones(shape) if is_sure_alike else random.exponential(1, shape)
     classes = random.integers(0, CLASSES, outcomes.images.max() + 1)[outcomes.images]
@@ -74,7 +74,7 @@ def test_a_majority_of_three_with_mistakes_of_their_own_is_seen_and_its_gain_cov
 
 def test_an_ensemble_of_almost_one_and_the_same_is_equivalent():
     random = np.random.default_rng(2)
-    found = bank(random, 2, 20, is_sure_alike=False, own=0.05, block=0.01)
+    found = bank(random, 2, 20, is_sure_alike=False, own=0.05, fold=0.01)
     nearly = np.where(random.random(found.images.shape) < 0.98, *(m.correct for m in found.members))
     first = found.members[0]
     said = np.where(nearly, found.classes, (found.classes + 1) % CLASSES)
@@ -85,18 +85,18 @@ def test_an_ensemble_of_almost_one_and_the_same_is_equivalent():
     assert not any(vote.ahead.value == 0 for vote in votes)
 
 
-def test_a_vote_is_compared_with_the_single_best_on_the_same_blocks_and_costs_the_sum():
+def test_a_vote_is_compared_with_the_single_best_on_the_same_folds_and_costs_the_sum():
     found = bank(np.random.default_rng(3), 3, is_sure_alike=True)
     votes = judge_votes(found, all_of(found))
     right = sum(member.correct.astype(int) for member in found.members) >= 2
     assert votes.votes[1].mean.value == pytest.approx(right.mean())
     gain = right.mean() - found.members[0].correct.mean()
     assert votes.votes[1].ahead.value == pytest.approx(gain)
-    assert (votes.single.name, votes.blocks) == ("trial-0", 8)
+    assert (votes.single.name, votes.folds) == ("trial-0", 8)
     assert (votes.votes[0].parameters, votes.votes[0].seconds) == (30.0, 3.0)
 
 
-def test_with_four_blocks_no_vote_is_called_better():
+def test_with_four_folds_no_vote_is_called_better():
     found = bank(np.random.default_rng(4), 3, is_sure_alike=True, own=3.0)
     pooled = [
         Member(m.name, False, m.correct.reshape(4, -1), m.logits.reshape(4, -1, CLASSES), 1.0, 1.0)

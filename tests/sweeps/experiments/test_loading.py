@@ -110,7 +110,7 @@ def test_a_confirmation_finds_the_experiment_of_the_sweep_that_it_confirms(
 ):
     run_in(project, monkeypatch)
     home = project / "mlruns"
-    words = ("confirm", "skills", "--top", 1, "--blocks", 8, "--workers", 0)
+    words = ("confirm", "skills", "--top", 1, "--folds", 8, "--workers", 0)
     assert call(home, *words).exit_code == 0
     monkeypatch.chdir(tmp_path)
     for command, words in {
