@@ -46,7 +46,7 @@ def simulated(
     effect[0] = points / 100 * total / stats.norm.pdf(at)
     images = random.normal(0, image, sum(sizes))
     owns = random.normal(0, own, (finalists, sum(sizes)))
-    luck = np.linspace(0.5, 2, finalists) if unequal else np.ones(finalists)
+    bias = np.linspace(0.5, 2, finalists) if unequal else np.ones(finalists)
     correct = np.zeros((finalists, folds, max(sizes)), bool)
     places = np.full((folds, max(sizes)), NO_IMAGE)
     for repeat in range(folds // FOLDS_A_REPEAT):
@@ -54,7 +54,7 @@ def simulated(
         for fold, chosen in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
             number = repeat * FOLDS_A_REPEAT + fold
             places[number, : len(chosen)] = chosen
-            level = at * total + effect + luck * random.normal(0, fold, finalists)
+            level = at * total + effect + bias * random.normal(0, fold, finalists)
             drawn = random.normal(0, noise, (finalists, len(chosen)))
             found = level[:, None] + images[chosen] + owns[:, chosen] + drawn > 0
             correct[:, number, : len(chosen)] = found

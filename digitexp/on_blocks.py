@@ -43,9 +43,10 @@ class DigitsOnBlocks(WithPages):
 
     The seed of a trial follows from its block, so that every finalist meets it under the same;
     `again` makes it another one. With `search_split` it is trained and scored as in the search, on
-    V0, and only its seed is new: what that says of luck is no verdict on the configuration. With
-    `refit_epochs` it is trained on everything but the test set, that many epochs: nothing is left
-    to judge it on, and of these epochs the one with the smallest loss on V0, trained on, is kept.
+    V0, and only its seed is new: what that says of selection bias is no verdict on the
+    configuration. With `refit_epochs` it is trained on everything but the test set, that many
+    epochs: nothing is left to judge it on, and of these epochs the one with the smallest loss on
+    V0, trained on, is kept.
     Nor to fit a temperature on: it answers at the `temperature` it is given.
     `best_val_accuracy` is of the images that stopped it early, on a block the inner part.
     """

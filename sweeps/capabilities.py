@@ -46,9 +46,9 @@ class SupportsCrossValidation(Protocol):
     need not be of one size.
 
     If it also takes `search_split` (bool: train and score as the search does, with another seed)
-    and has the metric `best_val_accuracy`, the luck of the search's best is told in its parts. If
-    it takes `refit_epochs` (int: train on everything, so many epochs) and has the metric `epochs`
-    (minimize), `confirm --refit` works; its results then say `best_epoch`.
+    and has the metric `best_val_accuracy`, the selection bias of the search's best is told in its
+    parts. If it takes `refit_epochs` (int: train on everything, so many epochs) and has the metric
+    `epochs` (minimize), `confirm --refit` works; its results then say `best_epoch`.
     """
 
     cross_validation: str

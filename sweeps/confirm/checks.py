@@ -233,7 +233,7 @@ def failed(experiment: Experiment, ability: str, error: Exception) -> UsageError
     )
 
 
-def tells_luck(cross_validation: Experiment) -> bool:
+def tells_selection_bias(cross_validation: Experiment) -> bool:
     """Whether it can train the search's best again on the search's own split."""
     return SEARCH_SPLIT in cross_validation.parameters and SCORE in cross_validation.metrics
 
@@ -317,9 +317,9 @@ def why_no_refit(home: Home, refit: SweepInfo, winner: str) -> str:
 
 
 def why_no_parts(home: Home, again: Sequence[Record]) -> str:
-    """Return why the luck of the search's best is told without its parts."""
-    luck = home.store(again[0].spec.sweep).info()
-    name = luck.name if luck else again[0].spec.sweep
+    """Return why the selection bias of the search's best is told without its parts."""
+    bias = home.store(again[0].spec.sweep).info()
+    name = bias.name if bias else again[0].spec.sweep
     return (
         f"Its parts are not known: on the search's own split {_count(_final(again))} ({name}). "
         f"Mend the cause, then: sweeps retry {shlex.quote(name)}, and the same command."

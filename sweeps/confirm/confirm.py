@@ -1,4 +1,4 @@
-"""Confirms a sweep: finalists on fresh folds, the luck of its best, the verdict kept."""
+"""Confirms a sweep: finalists on fresh folds, the selection bias of its best, the verdict kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweeps.confirm.checks import (
     check_data,
     check_offers,
     cross_validation_experiment,
-    tells_luck,
+    tells_selection_bias,
     why_no_control,
     why_no_parts,
     why_no_refit,
@@ -37,8 +37,8 @@ from sweeps.confirm.planning import (
     run_refit,
     trained_with,
 )
-from sweeps.confirm.sections import About, tell_calibration, tell_luck, tell_verdict
-from sweeps.confirm.selection_bias import measure_luck, run_control
+from sweeps.confirm.sections import About, tell_calibration, tell_selection_bias, tell_verdict
+from sweeps.confirm.selection_bias import measure_selection_bias, run_control
 from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
@@ -122,9 +122,12 @@ class Checked:
     top: int
     folds: int
 
-    def tells_luck(self) -> bool:
-        """Whether the luck of the search's best can be told: it takes part, and is trained so."""
-        return tells_luck(self.experiment) and any(f.place == 1 for f in self.finalists)
+    def tells_selection_bias(self) -> bool:
+        """Whether the selection bias of the search's best can be told.
+
+        It takes part, and is trained so.
+        """
+        return tells_selection_bias(self.experiment) and any(f.place == 1 for f in self.finalists)
 
 
 @dataclass(frozen=True)
@@ -177,8 +180,8 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     left_out = [finalist for finalist in best if finalist not in finalists]
     checked = Checked(experiment, data, finalists, left_out, top, folds)
     trained = trained_with(home, info, finalists, folds, left_out)
-    luck = checked.tells_luck()
-    is_whole = is_trained(home, info, trained, folds, with_luck=luck)
+    bias = checked.tells_selection_bias()
+    is_whole = is_trained(home, info, trained, folds, with_selection_bias=bias)
     if options.control or options.refit or not is_whole:
         check_code(store, info, same_code=options.how.same_code)
     names = {name for finalist in finalists for name in finalist.config}
@@ -215,7 +218,7 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
     confirmed = run_confirmation(confirmation, home, options.how)
     ran.append(confirmed)
     again: list[Record] = []
-    if confirmed.stopped_by is None and checked.tells_luck():
+    if confirmed.stopped_by is None and checked.tells_selection_bias():
         ran.append(run_again(confirmation, home, options.how))
         again = home.store(ran[-1].info.id).read_all()
     store = home.store(confirmed.info.id)
@@ -263,10 +266,12 @@ def _conclude(home: Home, info: SweepInfo, checked: Checked, found: _Found) -> l
     # Else fixed beforehand: the first fold, whichever scored best.
     spec = (refit[1] if refit else judged.trainings.found[judged.folds[0], winner.label]).spec
     about = _about(home, info, found, refit[0].name if refit else None, checked.left_out)
-    luck = measure_luck(judged, found.again)
+    bias = measure_selection_bias(judged, found.again)
     tellings = [tell_verdict(about, judged.verdict)]
-    if luck is not None:
-        tellings.append(tell_luck(luck, why_no_parts(home, found.again) if found.again else ""))
+    if bias is not None:
+        tellings.append(
+            tell_selection_bias(bias, why_no_parts(home, found.again) if found.again else "")
+        )
     tellings += found.others
     labels = [finalist.label for finalist in checked.left_out]
     where = found.sweep.id, spec.sweep, spec.key

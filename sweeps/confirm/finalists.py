@@ -109,7 +109,7 @@ def _finalist(record: Record, place: int) -> Finalist:
     return Finalist(label, trial, dict(record.spec.config), searched, place)
 
 
-def luck_space(experiment: str, finalist: Finalist, seeds: int) -> str:
+def selection_bias_space(experiment: str, finalist: Finalist, seeds: int) -> str:
     """Return a space, as YAML, that trains one finalist on the search's split with new seeds."""
     document: dict[str, Any] = {
         "description": "The best of a search on the split of that search, with other seeds",

@@ -15,7 +15,7 @@ from typing import Final
 
 from sweeps.config.options import RunOptions
 from sweeps.confirm.checks import cross_validation_experiment
-from sweeps.confirm.finalists import Finalist, confirming_space, luck_space, refit_space
+from sweeps.confirm.finalists import Finalist, confirming_space, refit_space, selection_bias_space
 from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.progress import Mode
@@ -25,8 +25,8 @@ from sweeps.workspace.files import make_folder, write_atomically
 from sweeps.workspace.names import free_name
 
 SPACE: Final = "space.yaml"
-LUCK, REFIT, CONTROL_FOLDER = "luck", "refit", "finalists-0"
-"""Folders, in a confirmation's, of the spaces that measure luck and train the winner on all;
+BIAS, REFIT, CONTROL_FOLDER = "luck", "refit", "finalists-0"
+"""Folders, in a confirmation's, of the spaces that measure selection bias and train the winner on all;
 and beside it, of that of the random trials."""
 
 
@@ -74,11 +74,11 @@ def plan_confirmation(
         f for f in folders if _space_in(f) in ({text} if _tail(f) in begun else {text, None})
     )
     name = name_for(home, folder, f"{info.name}-confirmation")
-    make_folder(folder / LUCK)
+    make_folder(folder / BIAS)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
     favourite = next((f for f in trained if f.place == 1), trained[0])
-    luck = luck_space(experiment, favourite, folds)
-    write_atomically(folder / LUCK / SPACE, luck.encode(), "conclusion")
+    bias = selection_bias_space(experiment, favourite, folds)
+    write_atomically(folder / BIAS / SPACE, bias.encode(), "conclusion")
     return Confirmation(name, folder, trained, folds, experiment)
 
 
@@ -102,16 +102,21 @@ def trained_with(
 
 
 def is_trained(
-    home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int, *, with_luck: bool
+    home: Home,
+    info: SweepInfo,
+    finalists: Sequence[Finalist],
+    folds: int,
+    *,
+    with_selection_bias: bool,
 ) -> bool:
     """Whether nothing of a confirmation is left to be trained: it is judged by what is recorded."""
     tail = _find(home, info, finalists, folds)
     if tail is None:
         return False
     begun = _begun(home)
-    luck = begun.get(tail / LUCK)
-    luck_is = not with_luck or (luck is not None and _ended(home, luck) >= folds)
-    return luck_is and _ended(home, begun[tail]) >= folds * len(finalists)
+    bias = begun.get(tail / BIAS)
+    bias_is = not with_selection_bias or (bias is not None and _ended(home, bias) >= folds)
+    return bias_is and _ended(home, begun[tail]) >= folds * len(finalists)
 
 
 def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int) -> Path | None:
@@ -198,11 +203,11 @@ def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) ->
 
 def run_again(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
     """Train the search's best again, on the search's split: as often as there are folds."""
-    folder = confirmation.folder / LUCK
+    folder = confirmation.folder / BIAS
     name = name_for(
         home,
         folder,
-        f"{confirmation.name.removesuffix('-confirmation').removesuffix('-final')}-{LUCK}",
+        f"{confirmation.name.removesuffix('-confirmation').removesuffix('-final')}-{BIAS}",
     )
     return _run(folder / SPACE, name, confirmation.folds, home, how)
 

@@ -1,4 +1,4 @@
-"""A confirmation in words and tables: verdict, luck, calibration, votes, the test set."""
+"""A confirmation in words and tables: verdict, selection bias, calibration, votes, the test set."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from sweeps.confirm.intervals import (
     images_estimate,
 )
 from sweeps.confirm.outcomes import Outcomes
-from sweeps.confirm.selection_bias import Luck, Part
+from sweeps.confirm.selection_bias import Part, SelectionBias
 from sweeps.confirm.votes import KINDS, Kind, Member, Vote, Votes, Word, answers, word_of
 from sweeps.records import Telling
 from sweeps.records.readings import CHAMPION, Reading
 from sweeps.wording import counted, format_seconds
 
-# A verdict, and the winner's luck, in words and tables; accuracies in percent, gaps in points.
+# A verdict, and the winner's selection bias, in words and tables; accuracies in percent, gaps in
+# points.
 
 
 @dataclass(frozen=True)
@@ -143,9 +144,9 @@ def _control_line(verdict: Verdict) -> list[str]:
     ]
 
 
-def tell_luck(luck: Luck, missing: str = "") -> Telling:
-    """Return what the search's best owed to luck, and why its parts are missing if they are."""
-    standing, total = luck.standing, luck.total
+def tell_selection_bias(bias: SelectionBias, missing: str = "") -> Telling:
+    """Return what the search's best owed to selection bias, and why its parts are missing if they are."""
+    standing, total = bias.standing, bias.total
     searched = standing.finalist.searched
     assert searched is not None
     lead = (
@@ -159,15 +160,15 @@ def tell_luck(luck: Luck, missing: str = "") -> Telling:
         "inner part of a fold is smaller than that of the search: at most this much). The images: "
         "what is left, that V0 suited it, and that a fold trains on fewer images."
     ]
-    rows = [_part(part) for part in (*luck.parts, total)]
+    rows = [_part(part) for part in (*bias.parts, total)]
     columns = ["due to", "points", "95 % interval"]
     return Telling(
         "luck",
-        "The luck of the search's best",
+        "Selection bias of the search's best",
         lead,
         columns,
         rows,
-        lines if luck.parts else [missing] if missing else (),
+        lines if bias.parts else [missing] if missing else (),
     )
 
 

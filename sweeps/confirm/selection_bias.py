@@ -1,7 +1,7 @@
-"""The winner's curse: how much of the best score of a search was luck, and of which kind.
+"""The winner's curse: how much of the best score of a search was selection bias, and of which kind.
 
 The best of many trials was picked by what it is measured on. Its score minus its mean on fresh
-folds is that luck; part of it is its seed (the same configuration, trained on the search's own
+folds is that bias; part of it is its seed (the same configuration, trained on the search's own
 split with other seeds), part the choice of the epoch (which is made by the images that score it),
 and the rest the images themselves, V0, that happened to suit it.
 """
@@ -28,7 +28,7 @@ from sweeps.workspace.files import make_folder, write_atomically
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the luck, as a share, with its 95 % interval."""
+    """A part of the selection bias, as a share, with its 95 % interval."""
 
     name: str
     value: float
@@ -37,8 +37,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Luck:
-    """What the search's best owed to luck.
+class SelectionBias:
+    """What the search's best owed to selection bias.
 
     Attributes:
         standing: The search's best, as fresh folds have it.
@@ -62,8 +62,8 @@ class _Mean:
         return Part(name, self.value, self.value - half, self.value + half)
 
 
-def measure_luck(judged: Judged, again: Sequence[Record]) -> Luck | None:
-    """Return what the search's best owed to luck; None where its score was no accuracy.
+def measure_selection_bias(judged: Judged, again: Sequence[Record]) -> SelectionBias | None:
+    """Return what the search's best owed to selection bias; None where its score was no accuracy.
 
     Args:
         judged: The confirmation.
@@ -76,7 +76,7 @@ def measure_luck(judged: Judged, again: Sequence[Record]) -> Luck | None:
     total = _Mean(searched - fresh.value, fresh.error, fresh.freedom)
     scores = [r.result.metrics[SCORE] for r in again if r.result and SCORE in r.result.metrics]
     if len(scores) < 2:
-        return Luck(standing, total.part("all of it"), ())
+        return SelectionBias(standing, total.part("all of it"), ())
     own = _mean(scores)
     seed = _Mean(searched - own.value, own.error, own.freedom)
     inner, gaps = _inner(judged, standing.finalist.label)
@@ -90,7 +90,7 @@ def measure_luck(judged: Judged, again: Sequence[Record]) -> Luck | None:
         epoch.part("the choice of its epoch"),
         images.part("the images that scored it"),
     ]
-    return Luck(standing, total.part("all of it"), parts)
+    return SelectionBias(standing, total.part("all of it"), parts)
 
 
 def _inner(judged: Judged, label: str) -> tuple[list[float], list[float]]:

@@ -233,7 +233,8 @@ def _next_steps(data: SweepData, front: Sequence[OnFront]) -> Code:
     return Code("\n".join(commands), "What to do next")
 
 
-# The conclusions of confirming as sections: verdict on fresh folds, luck, readings of the test.
+# The conclusions of confirming as sections: verdict on fresh folds, selection bias, readings of the
+# test.
 
 
 def telling_section(telling: Telling) -> Section:

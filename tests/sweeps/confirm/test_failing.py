@@ -138,7 +138,7 @@ def test_a_luck_or_a_refit_that_fails_does_not_take_the_verdict_along(confirm, t
     assert told.exit_code == 0, told.output
     assert "Confirmed on fresh folds" in told.stdout
     assert "Its parts are not known" in told.stdout
-    assert "sweeps retry one-luck" in " ".join(told.stdout.split())
+    assert "sweeps retry one-selection-bias" in " ".join(told.stdout.split())
     bad.write_text("any refit raise")
     refit = call(*WORDS, "--top", 2, "--refit")
     assert refit.exit_code == 1, refit.output
@@ -147,12 +147,12 @@ def test_a_luck_or_a_refit_that_fails_does_not_take_the_verdict_along(confirm, t
     assert "sweeps retry one-refit" in refit.stderr
     bad.write_text("none none none")
     assert call("retry", "one-refit", "--workers", 0).exit_code == 0
-    assert call("retry", "one-luck", "--workers", 0).exit_code == 0
+    assert call("retry", "one-selection-bias", "--workers", 0).exit_code == 0
     whole = call(*WORDS, "--top", 2, "--refit")
     assert whole.exit_code == 0, whole.output
     assert "its seed" in whole.stdout
     assert [info.name for info in Home(tmp_path / "home").sweeps()] == [
-        "one", "one-confirmation", "one-luck", "one-refit"
+        "one", "one-confirmation", "one-selection-bias", "one-refit"
     ]  # fmt: skip
 
 

@@ -78,7 +78,7 @@ def test_what_only_folds_vary_by_is_theirs():
 UNEQUAL = (170, 100, 90, 40)
 
 
-def drawn(random, sizes, repeats, luck, noise, width=0):
+def drawn(random, sizes, repeats, bias, noise, width=0):
     """Return values that consist of the luck of their fold and noise, and the images they are of.
 
     Args:
@@ -96,7 +96,7 @@ def drawn(random, sizes, repeats, luck, noise, width=0):
         for fold, own in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
             place = repeat * len(sizes) + fold, slice(len(own))
             images[place] = own
-            values[place] = random.normal(0, luck) + random.normal(0, noise, len(own))
+            values[place] = random.normal(0, bias) + random.normal(0, noise, len(own))
     return values, images
 
 

@@ -93,16 +93,16 @@ class TestConfirmed:
         assert all(0.5 <= chance <= 1 for chance in chances[1:])
 
     def test_the_luck_of_the_best_is_split_into_its_parts(self, home):
-        store = home_store(home, "nets-luck")
+        store = home_store(home, "nets-selection-bias")
         again = store.read_all()
         assert len(again) == 8
         search = home_store(home, "nets").read_all()
         assert {r.data["split_digest"] for r in again} == {search[0].data["split_digest"]}
         assert len({record.spec.seed for record in again}) == 8
         page = sweeps.load("nets", home).report(home.parent / "luck.html").read_text()
-        luck = page[page.index('<section id="luck">') : page.index('<section id="history">')]
+        bias = page[page.index('<section id="luck">') : page.index('<section id="history">')]
         parts = ("its seed", "the choice of its epoch", "the images that scored it", "all of it")
-        assert all(part in luck for part in parts)
+        assert all(part in bias for part in parts)
 
     def test_whether_calibration_helps_is_judged_on_images_that_did_not_fit_it(self, home, told):
         store = home_store(home, "nets-confirmation")
@@ -178,7 +178,7 @@ class TestConfirmed:
         titles = [telling["title"] for telling in told]
         assert titles == [
             "Confirmed on fresh folds",
-            "The luck of the search's best",
+            "Selection bias of the search's best",
             "Are its probabilities right?",
             "Votes on fresh folds",
         ]
@@ -187,7 +187,7 @@ class TestConfirmed:
         examined = call("doctor")
         assert examined.exit_code == 0, examined.output
         names = {row["name"] for row in json.loads(call("list", "--json").stdout)}
-        assert names == {"nets", "nets-confirmation", "nets-luck"}
+        assert names == {"nets", "nets-confirmation", "nets-selection-bias"}
 
     def test_other_data_are_refused(self, home, tmp_path):
         np.savez(tmp_path / "other.npz", X=np.random.default_rng(0).random((200, 20, 20)),
