@@ -43,10 +43,11 @@ class DigitsOnBlocks(WithPages):
 
     The seed of a trial follows from its block, so that every finalist meets it under the same;
     `again` makes it another one. With `search_split` it is trained and scored as in the search, on
-    V0, and only its seed is new: what that says of selection bias is no verdict on the
-    configuration. With `refit_epochs` it is trained on everything but the test set, that many
+    the search's validation set, and only its seed is new: what that says of selection bias is no
+    verdict on the configuration. With `refit_epochs` it is trained on everything but the test set,
+    that many
     epochs: nothing is left to judge it on, and of these epochs the one with the smallest loss on
-    V0, trained on, is kept.
+    the search's validation set, trained on, is kept.
     Nor to fit a temperature on: it answers at the `temperature` it is given.
     `best_val_accuracy` is of the images that stopped it early, on a block the inner part.
     """
@@ -90,7 +91,7 @@ class DigitsOnBlocks(WithPages):
         self._digits.check(_without_block(config))
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
-        """Load a source and split off V0, the images that scored the search."""
+        """Load a source and split off the search's validation set, the images that scored the search."""
         loaded = load_source(source)
         split = split_source(loaded, split_seed)
         info = {
@@ -169,7 +170,7 @@ class DigitsOnBlocks(WithPages):
     ) -> Mapping[str, bytes]:
         """Return what a training gets wrong of its block's own images, which no training saw.
 
-        Of one on the search's split, what it gets wrong of V0.
+        Of one on the search's split, what it gets wrong of the search's validation set.
 
         Raises:
             ValueError: It was trained on everything, or diverged: there are no logits to judge.
@@ -187,7 +188,8 @@ class DigitsOnBlocks(WithPages):
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
         """Return a training as the interactive tools show it, on its block's own images.
 
-        One on the search's split, or on all images, is shown V0: the latter was trained on it.
+        One on the search's split, or on all images, is shown the search's validation set: the
+        latter was trained on it.
         """
         asked = trained.config
         config = trial_config(_without_block(asked))
@@ -216,7 +218,7 @@ class DigitsOnBlocks(WithPages):
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
-        """Return the logits of its block's own images, of one on the search's split those of V0."""
+        """Return the logits of its block's own images, of one on the search's split those of the search's validation set."""
         pool: Pool = data.payload
         if config.get(REFIT):
             return {}
@@ -235,7 +237,7 @@ class DigitsOnBlocks(WithPages):
         return self._digits.predict(model, inputs)
 
     def labels(self, data: PreparedData) -> np.ndarray:
-        """Return (images,) the class of each image of the source, V0 included."""
+        """Return (images,) the class of each image of the source, the search's validation set included."""
         pool: Pool = data.payload
         return pool.source.labels
 

@@ -31,7 +31,10 @@ class Pool:
         return self._arrays(part.train_indices, stopping)
 
     def everything(self) -> TrainingData:
-        """Return all images to train on; V0, which is among them, is looked at every epoch."""
+        """Return all images to train on.
+
+        The search's validation set, which is among them, is looked at every epoch.
+        """
         return self._arrays(np.arange(len(self.source.labels)), self.split.validation_indices)
 
     def _arrays(self, train: Indices, validation: Indices) -> TrainingData:

@@ -1,8 +1,9 @@
 """What configurations of digits20-tabular are worth: their accuracy on fresh folds.
 
 Only those that some search chose are trained again, each on blocks 0 to 3, which judge every image
-outside V0 once. Kept image by image: a search whose trials were each scored on a split of their
-own has chosen by images that blocks judge on, so those are left out for it.
+outside the search's validation set once. Kept image by image: a search whose trials were each
+scored on a split of their own has chosen by images that blocks judge on, so those are left out for
+it.
 """
 
 from __future__ import annotations
@@ -62,14 +63,17 @@ def read(folder: Path) -> dict[int, NDArray[np.uint8]]:
 
 
 def unpacked(bits: Mapping[int, NDArray[np.uint8]], rows: Collection[int]) -> NDArray[np.bool_]:
-    """Return (rows, images) what each has right of the images outside V0, in the source's order."""
+    """Return (rows, images) what each has right of the images outside the search's validation set, in the source's order."""
     count = len(judged_images())
     return np.array([np.unpackbits(bits[row], count=count) != 0 for row in rows])
 
 
 @lru_cache(maxsize=1)
 def judged_images() -> NDArray[np.int64]:
-    """Return the images that the blocks judge on, sorted: all outside V0."""
+    """Return the images that the blocks judge on, sorted.
+
+    All outside the search's validation set.
+    """
     source = load_source(None)
     split = split_source(source, SPLIT_SEED)
     blocks = [make_block(source.labels, split, number) for number in range(FOLDS)]

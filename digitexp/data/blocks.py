@@ -1,9 +1,10 @@
 """Fresh blocks: where a finished search is judged on images that no trial of it was scored on.
 
-V0 are the images whose scores chose the finalists. A block never evaluates on one of them: the
-other images are split into four stratified folds, anew for each repeat, and each fold is evaluated
-on once, by networks that were trained on the rest and V0 and stopped early on a part of their own
-(Cawley & Talbot 2010; repeated cross-validation: Bouckaert & Frank 2004). Folds are of one size, so
+The search's validation set are the images whose scores chose the finalists. A block never evaluates
+on one of them: the other images are split into four stratified folds, anew for each repeat, and
+each fold is evaluated on once, by networks that were trained on the rest and the search's
+validation set and stopped early on a part of their own (Cawley & Talbot 2010; repeated
+cross-validation: Bouckaert & Frank 2004). Folds are of one size, so
 that images count alike: up to three images, always the same, are only trained on.
 """
 
@@ -20,7 +21,7 @@ from digitexp.data.splits import Split
 
 FOLDS: Final = 4
 INNER_FRACTION: Final = 0.1
-"""Part of the images outside V0 on which a block's trainings stop early."""
+"""Part of the images outside the search's validation set on which a block's trainings stop early."""
 
 Indices = NDArray[np.int64]
 
@@ -30,9 +31,9 @@ class Block:
     """One block: three sets of images, each sorted, without overlap.
 
     Attributes:
-        train_indices: Trained on; V0 is among them.
+        train_indices: Trained on; the search's validation set is among them.
         inner_indices: Stopped early on.
-        evaluation_indices: Judged on; none of V0.
+        evaluation_indices: Judged on; none of the search's validation set.
         seed: Of the trainings, the same for every finalist.
     """
 
@@ -47,18 +48,19 @@ def make_block(labels: Labels, split: Split, number: int) -> Block:
 
     Args:
         labels: (n,) of all images of the source.
-        split: Of the search: its validation part is V0.
-        number: From 0; blocks 0 to 3 evaluate each image outside V0 once, but for what four does
-            not divide; 4 to 7 again, and so on.
+        split: Of the search: its validation part is the search's validation set.
+        number: From 0; blocks 0 to 3 evaluate each image outside the search's validation set once,
+            but for what four does not divide; 4 to 7 again, and so on.
 
     Raises:
-        DataError: A class has too few images outside V0, or the number is below 0.
+        DataError: A class has too few images outside the search's validation set, or the number is
+            below 0.
     """
     if number < 0:
         raise DataError.about("block", found=str(number), expected="a whole number from 0")
     repeat, fold = divmod(number, FOLDS)
     pool = split.train_indices
-    key = int(split.digest[:8], 16)  # another V0, other blocks
+    key = int(split.digest[:8], 16)  # another the search's validation set, other blocks
     divided = _divisible(labels[pool])
     folds = np.full(len(pool), -1)  # of what is left over: never evaluated on
     folds[divided] = _stratified_folds(labels[pool[divided]], np.random.SeedSequence([key, repeat]))

@@ -86,11 +86,12 @@ def show_of_pool(
         trained: What is recorded of it.
         config: Its configuration.
         block: Its number, whose own images are shown; None: trained on the search's split.
-        is_refit: Whether it was trained on everything: it is shown V0 all the same.
+        is_refit: Whether it was trained on everything: it is shown the search's validation set all
+            the same.
     """
     if is_refit:
         arrays = pool.everything()
-        part = "V0, trained on as well"
+        part = "the search's validation set, trained on as well"
         shown = Shown(part, arrays.validation_images, arrays.validation_labels)
         return show_trial(arrays, trained, config, shown)
     if block is None:

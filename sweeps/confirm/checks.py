@@ -93,7 +93,7 @@ def _named(experiment: Experiment, path: str) -> str:
 
 
 def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experiment, PreparedData]:
-    """Refuse data that are not the sweep's: V0 would not be what scored its trials.
+    """Refuse data that are not the sweep's: the search's validation set would not be what scored its trials.
 
     Returns:
         What trains on folds, and the data.

@@ -16,7 +16,10 @@ SEARCH_SPLIT, REFIT, TEMPERATURE = "search_split", "refit_epochs", "temperature"
 """What `SupportsCrossValidation.cross_validation` understands beside the parameters of the experiment."""
 METRIC = "block_accuracy"
 SCORE = "best_val_accuracy"
-"""Accuracy on the images that chose the epoch: V0 in a search, the inner part on a fold."""
+"""Accuracy on the images that chose the epoch.
+
+The search's validation set in a search, the inner part on a fold.
+"""
 CONTROL = "control-"
 """How labels of finalists begin that are of random trials."""
 

@@ -158,7 +158,7 @@ def tell_selection_bias(bias: SelectionBias, missing: str = "") -> Telling:
         "Its seed: its score minus the mean of as many trainings on the search's own split. The "
         "epoch: how much better the images that chose it look than others, fold by fold (the "
         "inner part of a fold is smaller than that of the search: at most this much). The images: "
-        "what is left, that V0 suited it, and that a fold trains on fewer images."
+        "what is left, that the search's validation set suited it, and that a fold trains on fewer images."
     ]
     rows = [_part(part) for part in (*bias.parts, total)]
     columns = ["due to", "points", "95 % interval"]
@@ -303,7 +303,7 @@ def tell_votes(names: Sequence[str], votes: Votes, winners: Sequence[str]) -> Te
         f"From {votes.folds} folds, for new images and new seeds at this size of training set; "
         "all differences at once. Soft: the mean of probabilities, the vote to go by; hard: the "
         "majority, ties to the larger mean probability.",
-        "No fold evaluates on V0, which chose the finalists in the search. But who of them is the "
+        "No fold evaluates on the search's validation set, which chose the finalists in the search. But who of them is the "
         "single best, a winner or among the top was seen on these same folds, so that their "
         "figures are a little too good; that of all finalists owes nothing to it. The test set "
         "asks without such a choice (sweeps confirm --test).",

@@ -3,7 +3,7 @@
 The best of many trials was picked by what it is measured on. Its score minus its mean on fresh
 folds is that bias; part of it is its seed (the same configuration, trained on the search's own
 split with other seeds), part the choice of the epoch (which is made by the images that score it),
-and the rest the images themselves, V0, that happened to suit it.
+and the rest the images themselves, the search's validation set, that happened to suit it.
 """
 
 from __future__ import annotations
