@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sweeps.confirm.calibration import Calibration
     from sweeps.confirm.comparison import Verdict
     from sweeps.confirm.confirm import ConfirmOptions, ConfirmResult
-    from sweeps.confirm.testing import Tested
+    from sweeps.confirm.test_set import Tested
     from sweeps.home import Home
     from sweeps.launch import RunResult
     from sweeps.progress import Mode
@@ -93,7 +93,7 @@ def confirm(
     """
     from sweeps.confirm.confirm import ConfirmOptions
     from sweeps.confirm.planning import HowToTrain
-    from sweeps.confirm.testing import ConfirmedSweep, check_one_part, read_test
+    from sweeps.confirm.test_set import ConfirmedSweep, check_one_part, evaluate_test_set
     from sweeps.home import Home
 
     if again and not test:
@@ -108,7 +108,7 @@ def confirm(
     code = worst_of(results)
     tested = None
     if test and code in WHOLE:
-        tested = read_test(found, [ConfirmedSweep(*pair) for pair in results], how, again)
+        tested = evaluate_test_set(found, [ConfirmedSweep(*pair) for pair in results], how, again)
         if tested.tracking_pending:
             code = TRACKING_INCOMPLETE
     if as_json:
@@ -239,10 +239,10 @@ def _document(info: SweepInfo, result: ConfirmResult, tested: Tested | None) -> 
 
 
 def _test_document(tested: Tested, info: SweepInfo) -> dict[str, Any]:
-    told, reading = tested.tellings[info.id], tested.reading
+    told, evaluation = tested.tellings[info.id], tested.evaluation
     return {
-        "reading": reading.number,
-        "digest": reading.digest,
+        "evaluation": evaluation.number,
+        "digest": evaluation.digest,
         "lead": told.lead,
         "columns": list(told.columns),
         "rows": [list(row) for row in told.rows],

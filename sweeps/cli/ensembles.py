@@ -30,7 +30,7 @@ def ensemble(
     """Let the finalists of confirmed sweeps vote, softly and hard, against the single best.
 
     On each fresh fold those vote that were trained on it; nothing is trained, and no test set
-    is read: what a reading said of votes before is shown. Several sweeps of the same data vote
+    is read: what an evaluation said of votes before is shown. Several sweeps of the same data vote
     together.
     """
     from sweeps.confirm.ensembles import ensemble as vote

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.confirm.access_log import readings_of
+from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.checks import ask, check_data, cross_validation_experiment, failed
 from sweeps.confirm.comparison import FOLDS_A_REPEAT, Judged, Trainings
 from sweeps.confirm.sections import VOTED, tell_reading_votes, tell_votes
@@ -26,7 +26,7 @@ class Ensembles:
 
     Attributes:
         votes: On fresh folds.
-        tellings: The same in words; then what readings of the test set said, if there were any.
+        tellings: The same in words; then what evaluations of the test set said, if there were any.
     """
 
     votes: Votes
@@ -164,11 +164,11 @@ def _shared_folds(confirmed: Sequence[Confirmed]) -> list[int]:
 
 
 def _tested(home: Home, sweeps: Sequence[str]) -> list[Telling]:
-    """Return what readings said that asked about all these sweeps; the test set is not read."""
+    """Return what evaluations said that asked about all these sweeps; the test set is not read."""
     told: list[Telling] = []
-    for access_log, reading in readings_of(home, sweeps):
-        scores = heard(partial(access_log.scores, reading))
-        telling = tell_reading_votes(reading, scores, access_log.count()) if scores else None
+    for access_log, evaluation in evaluations_of(home, sweeps):
+        scores = heard(partial(access_log.scores, evaluation))
+        telling = tell_reading_votes(evaluation, scores, access_log.count()) if scores else None
         told += [telling] if telling else []
     kept = [_kept(home, sweep) for sweep in sweeps]  # of a home a sweep was imported from, too
     anchors = set.intersection(*map(set, kept)) - {telling.anchor for telling in told}

@@ -23,7 +23,7 @@ from sweeps.confirm.outcomes import Outcomes
 from sweeps.confirm.selection_bias import Part, SelectionBias
 from sweeps.confirm.votes import KINDS, Kind, Member, Vote, Votes, Word, answers, word_of
 from sweeps.records import Telling
-from sweeps.records.readings import CHAMPION, Reading
+from sweeps.records.evaluations import CHAMPION, Evaluation
 from sweeps.wording import counted, format_seconds
 
 # A verdict, and the winner's selection bias, in words and tables; accuracies in percent, gaps in
@@ -342,11 +342,11 @@ def _times(whole: float, one: float) -> str:
     return f"{whole / one:.1f}x" if one else ""
 
 
-# Votes of the models that a reading scored, on the test set; from stored logits.
+# Votes of the models that an evaluation scored, on the test set; from stored logits.
 #
 # The winner of a sweep has a training a fold, and those can vote: all of one sweep, training by
-# training across sweeps, and all of all. Nothing is scored anew, so that a reading that was made
-# before there were votes tells of them, too; it is then marked as asked after it.
+# training across sweeps, and all of all. Nothing is scored anew, so that an evaluation that was
+# made before there were votes tells of them, too; it is then marked as asked after it.
 
 
 VOTED: Final = "voted-"
@@ -399,16 +399,16 @@ class _Compared:
 
 
 def tell_reading_votes(
-    reading: Reading, scores: Mapping[str, np.ndarray], readings: int
+    evaluation: Evaluation, scores: Mapping[str, np.ndarray], evaluations: int
 ) -> Telling | None:
-    """Return what votes came to in a reading; None if it scored nothing that can vote.
+    """Return what votes came to in an evaluation; None if it scored nothing that can vote.
 
     Args:
-        reading: Which.
+        evaluation: Which.
         scores: See `AccessLog.scores`.
-        readings: How many there are by now.
+        evaluations: How many there are by now.
     """
-    winners = _winners(reading, scores)
+    winners = _winners(evaluation, scores)
     if not winners or (len(winners) == 1 and len(winners[0].logits) < 2):
         return None
     classes = np.asarray(scores["labels"], np.int64)
@@ -420,25 +420,27 @@ def tell_reading_votes(
     rows = [[w.name, "1", percent(_crossed(w.correct.astype(float))), "", "", ""] for w in winners]
     rows += [_reading_row(row, at_once) for row in compared]
     columns = ["vote", "of", "test, %", "ahead", "95 %", "so"]
-    was_asked = set(VOTE_QUESTIONS) <= set(reading.questions)
+    was_asked = set(VOTE_QUESTIONS) <= set(evaluation.questions)
     note = (
-        f"Frozen on {reading.day} among the questions of reading {reading.number}."
+        f"Frozen on {evaluation.day} among the questions of evaluation {evaluation.number}."
         if was_asked
-        else f"Asked after the reading: it was frozen on {reading.day} without votes. They come "
+        else f"Asked after the evaluation: it was frozen on {evaluation.day} without votes. They come "
         "from the logits it stored; nothing was scored again."
     )
-    ordinal = "read once" if readings == 1 else f"reading {reading.number} of {readings}"
+    ordinal = (
+        "read once" if evaluations == 1 else f"evaluation {evaluation.number} of {evaluations}"
+    )
     title = f"Votes on the test set, {ordinal}"
     lines = _lines(winners, best)
     return Telling(
-        f"{VOTED}{reading.name}", title, _lead(compared, at_once), columns, rows, lines, note
+        f"{VOTED}{evaluation.name}", title, _lead(compared, at_once), columns, rows, lines, note
     )
 
 
-def _winners(reading: Reading, scores: Mapping[str, np.ndarray]) -> list[_Winner]:
+def _winners(evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> list[_Winner]:
     return [
         _Winner(e.name, e.label, scores[f"correct_{k}"] != 0, scores[f"logits_{k}"])
-        for k, e in enumerate(reading.entries)
+        for k, e in enumerate(evaluation.entries)
         if e.role == "winner" and f"logits_{k}" in scores
     ]
 
@@ -542,21 +544,21 @@ def _lines(winners: Sequence[_Winner], best: _Winner) -> list[str]:
     return lines
 
 
-def tell_reading(
-    reading: Reading, sweep: str, scores: Mapping[str, np.ndarray], readings: int
+def tell_evaluations(
+    evaluation: Evaluation, sweep: str, scores: Mapping[str, np.ndarray], evaluations: int
 ) -> Telling:
-    """Return what a reading says of one of its sweeps.
+    """Return what an evaluation says of one of its sweeps.
 
     Args:
-        reading: Which.
+        evaluation: Which.
         sweep: Id of the sweep.
         scores: See `AccessLog.scores`.
-        readings: How many there are by now.
+        evaluations: How many there are by now.
     """
-    places = [place for place, entry in enumerate(reading.entries) if entry.sweep == sweep]
-    files = {reading.entries[place].role: scores[f"correct_{place}"][0] != 0 for place in places}
-    places = [place for place in places if reading.entries[place].role != CHAMPION]
-    entries = [reading.entries[place] for place in places]
+    places = [place for place, entry in enumerate(evaluation.entries) if entry.sweep == sweep]
+    files = {evaluation.entries[place].role: scores[f"correct_{place}"][0] != 0 for place in places}
+    places = [place for place in places if evaluation.entries[place].role != CHAMPION]
+    entries = [evaluation.entries[place] for place in places]
     correct = np.stack([scores[f"correct_{place}"] != 0 for place in places])
     trainings, n = correct.shape[1:]
     outcomes = Outcomes(correct, np.tile(np.arange(n, dtype=np.int64), (trainings, 1)))
@@ -580,15 +582,17 @@ def tell_reading(
     lines += [
         f"Means over {trainings} trainings each and {n} images; intervals are for new images and "
         "new seeds, all differences at once.",
-        _count(reading, readings),
+        _count(evaluation, evaluations),
     ]
     columns = ["", "finalist", "test, %", "winner ahead by", "95 % interval"]
-    note = f"The list of models was frozen on {reading.day}, before anything was scored."
-    if reading.number > 1:
-        note += f" It was made after {counted(reading.number - 1, 'reading')} could have been seen."
-    ordinal = "read once" if readings == 1 else f"reading {reading.number} of {readings}"
+    note = f"The list of models was frozen on {evaluation.day}, before anything was scored."
+    if evaluation.number > 1:
+        note += f" It was made after {counted(evaluation.number - 1, 'evaluation')} could have been seen."
+    ordinal = (
+        "read once" if evaluations == 1 else f"evaluation {evaluation.number} of {evaluations}"
+    )
     title = f"The test set, {ordinal}"
-    return Telling(f"tested-{reading.name}", title, lead, columns, rows, lines, note)
+    return Telling(f"tested-{evaluation.name}", title, lead, columns, rows, lines, note)
 
 
 def _percent(mean: Estimate) -> str:
@@ -616,7 +620,7 @@ def _mcnemar(first: np.ndarray, second: np.ndarray, champion: str, baseline: str
     )
 
 
-def _count(reading: Reading, readings: int) -> str:
-    part = f"test set {reading.digest[:8]}"
-    count = f"Reading {reading.number} of {readings} of {part} in this home"
-    return f"{count}, because: {reading.reason}." if reading.reason else f"{count}."
+def _count(evaluation: Evaluation, evaluations: int) -> str:
+    part = f"test set {evaluation.digest[:8]}"
+    count = f"Evaluation {evaluation.number} of {evaluations} of {part} in this home"
+    return f"{count}, because: {evaluation.reason}." if evaluation.reason else f"{count}."

@@ -20,7 +20,7 @@ from sweeps.records import (
     put_aside,
 )
 from sweeps.records.enqueued import Enqueued
-from sweeps.records.readings import Readings
+from sweeps.records.evaluations import Readings
 from sweeps.records.side_files import unreadable_files
 from sweeps.study.copies import read_study
 from sweeps.study.proposals import is_enqueued

@@ -1,13 +1,13 @@
-"""Readings of a test set are counted over a home, and told from what was stored."""
+"""Evaluations of a test set are counted over a home, and told from what was stored."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from sweeps.confirm.access_log import AccessLog, Entry, Reading, readings_of
-from sweeps.confirm.sections import tell_reading, tell_reading_votes
-from sweeps.confirm.testing import EARLIER_QUESTIONS, QUESTIONS
+from sweeps.confirm.access_log import AccessLog, Entry, Evaluation, evaluations_of
+from sweeps.confirm.sections import tell_evaluations, tell_reading_votes
+from sweeps.confirm.test_set import EARLIER_QUESTIONS, QUESTIONS
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import RecordError, put_aside
@@ -24,13 +24,13 @@ def access_log(tmp_path):
     return AccessLog(Home(tmp_path), DIGEST)
 
 
-def test_the_first_reading_needs_no_reason_and_the_same_list_is_the_same_reading(access_log):
+def test_the_first_reading_needs_no_reason_and_the_same_list_is_the_same_evaluations(access_log):
     first = access_log.freeze([entry()], ["accuracy"], "")
     assert (first.number, first.reason) == (1, "")
     again = dataclasses.replace(entry(), name="renamed", confirmation="20250101-dddddddd")
     same = access_log.freeze([again], ["accuracy"], "")
     assert same == dataclasses.replace(first, entries=[again]), "the models count, by weights"
-    assert access_log.readings() == [first]
+    assert access_log.evaluations() == [first]
     assert access_log.scores(first) is None, "frozen, not scored yet: it counts already"
 
 
@@ -47,10 +47,10 @@ def test_another_list_is_another_reading_and_asks_for_a_reason(access_log, entri
     access_log.freeze([entry()], ["accuracy"], "")
     with pytest.raises(UsageError, match=r"was read once, last on .* for mlp: .*--again"):
         access_log.freeze(entries, questions, " ")
-    assert len(access_log.readings()) == 1
+    assert len(access_log.evaluations()) == 1
     second = access_log.freeze(entries, questions, "a mistake in the first")
     assert (second.number, second.reason) == (2, "a mistake in the first")
-    assert [reading.number for reading in access_log.readings()] == [1, 2]
+    assert [evaluation.number for evaluation in access_log.evaluations()] == [1, 2]
     with pytest.raises(UsageError, match="was read 2 times"):
         access_log.freeze([entry(label="trial-9")], questions, "")
 
@@ -67,10 +67,10 @@ def test_a_reading_that_asked_less_is_the_same_one_if_its_scores_answer_the_rest
 
 
 def test_the_digest_of_a_reading_made_before_there_were_votes_is_what_it_was():
-    reading = Reading(1, DIGEST, 0, "", [entry()], EARLIER_QUESTIONS[0])
+    evaluation = Evaluation(1, DIGEST, 0, "", [entry()], EARLIER_QUESTIONS[0])
     was = "07985e56f9e33574494e747e0528c0f5d984eb151edfd656bc03fc6c411cad38"
-    assert reading.list_digest == was
-    assert dataclasses.replace(reading, questions=QUESTIONS).list_digest != was
+    assert evaluation.list_digest == was
+    assert dataclasses.replace(evaluation, questions=QUESTIONS).list_digest != was
 
 
 def test_the_readings_of_some_sweeps_are_those_that_asked_about_all_of_them(access_log, tmp_path):
@@ -78,10 +78,10 @@ def test_the_readings_of_some_sweeps_are_those_that_asked_about_all_of_them(acce
     first = access_log.freeze([entry()], ["accuracy"], "")
     both = access_log.freeze([entry(), entry(sweep=other)], ["accuracy"], "both")
     home = Home(tmp_path)
-    assert [reading for _, reading in readings_of(home, [entry().sweep])] == [first, both]
-    assert [reading for _, reading in readings_of(home, [other, entry().sweep])] == [both]
-    assert readings_of(home, ["20250101-dddddddd"]) == []
-    assert readings_of(Home(tmp_path / "empty"), [other]) == []
+    assert [evaluation for _, evaluation in evaluations_of(home, [entry().sweep])] == [first, both]
+    assert [evaluation for _, evaluation in evaluations_of(home, [other, entry().sweep])] == [both]
+    assert evaluations_of(home, ["20250101-dddddddd"]) == []
+    assert evaluations_of(Home(tmp_path / "empty"), [other]) == []
 
 
 def test_readings_that_came_with_an_imported_sweep_count_too(access_log, tmp_path):
@@ -96,18 +96,18 @@ def test_readings_that_came_with_an_imported_sweep_count_too(access_log, tmp_pat
 
 def test_another_test_part_has_readings_of_its_own(access_log, tmp_path):
     access_log.freeze([entry()], ["accuracy"], "")
-    assert AccessLog(Home(tmp_path), "cd" * 32).readings() == []
+    assert AccessLog(Home(tmp_path), "cd" * 32).evaluations() == []
 
 
 def test_scores_come_back_as_they_were_kept(access_log):
-    reading = access_log.freeze([entry()], ["accuracy"], "")
+    evaluation = access_log.freeze([entry()], ["accuracy"], "")
     scores = {
         "labels": np.arange(3),
         "correct_0": np.ones((1, 3), bool),
         "logits_0": np.ones((1, 3, 2), np.float32),
     }
-    access_log.keep(reading, scores)
-    kept = access_log.scores(reading)
+    access_log.keep(evaluation, scores)
+    kept = access_log.scores(evaluation)
     assert kept is not None
     assert all(np.array_equal(kept[name], scores[name]) for name in scores)
 
@@ -122,24 +122,24 @@ def test_scores_come_back_as_they_were_kept(access_log):
     ],
 )
 def test_damaged_scores_name_their_file_and_the_way_out(access_log, tmp_path, change, said):
-    reading = access_log.freeze([entry()], ["accuracy"], "")
+    evaluation = access_log.freeze([entry()], ["accuracy"], "")
     whole = {"labels": np.arange(3), "correct_0": np.ones((1, 3), bool)}
-    access_log.keep(reading, whole | change)
+    access_log.keep(evaluation, whole | change)
     (path,) = tmp_path.glob("test/*/0001.npz")
     if not change:
         path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(RecordError, match=rf"0001\.npz: damaged \({said}.*as the same reading"):
-        access_log.scores(reading)
+    with pytest.raises(RecordError, match=rf"0001\.npz: damaged \({said}.*as the same evaluation"):
+        access_log.scores(evaluation)
 
 
 def test_a_damaged_list_is_not_read_past_and_counts_when_it_was_put_aside(access_log, tmp_path):
     access_log.freeze([entry()], ["accuracy"], "")
     (path,) = tmp_path.glob("test/*/0001.json")
     path.write_text(path.read_text()[:50])
-    with pytest.raises(RecordError, match=r"0001\.json: damaged .*it counts as a reading"):
+    with pytest.raises(RecordError, match=r"0001\.json: damaged .*it counts as an evaluation"):
         access_log.freeze([entry()], ["accuracy"], "")
     told = []
-    assert readings_of(Home(tmp_path), [], told.append) == []
+    assert evaluations_of(Home(tmp_path), [], told.append) == []
     assert len(told) == 1
     put_aside(path)
     assert access_log.count() == 1
@@ -160,8 +160,8 @@ def scored(access_log, shares, trainings=6, n=400):
 
 
 def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(access_log):
-    reading, scores = scored(access_log, [0.95, 0.95, 0.80])
-    told = tell_reading(reading, entry().sweep, scores, readings=1)
+    evaluation, scores = scored(access_log, [0.95, 0.95, 0.80])
+    told = tell_evaluations(evaluation, entry().sweep, scores, evaluations=1)
     shares = [scores[f"correct_{k}"].mean() for k in range(3)]
     assert [row[2].split("±")[0] for row in told.rows] == [f"{100 * s:.2f}" for s in shares]
     gaps = [100 * (shares[0] - share) for share in shares[1:]]
@@ -176,18 +176,18 @@ def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(ac
     p = float(told.lines[0].partition("p = ")[2].partition(")")[0])
     assert p < 1e-6
     assert told.title == "The test set, read once"
-    assert told.lines[-1] == f"Reading 1 of 1 of test set {DIGEST[:8]} in this home."
+    assert told.lines[-1] == f"Evaluation 1 of 1 of test set {DIGEST[:8]} in this home."
 
 
-def test_how_often_it_was_read_stands_with_every_reading(access_log):
-    reading, scores = scored(access_log, [0.95, 0.9, 0.8])
-    told = tell_reading(reading, entry().sweep, scores, readings=3)
-    assert told.title == "The test set, reading 1 of 3"
-    assert "Reading 1 of 3" in told.lines[-1]
+def test_how_often_it_was_read_stands_with_every_evaluations(access_log):
+    evaluation, scores = scored(access_log, [0.95, 0.9, 0.8])
+    told = tell_evaluations(evaluation, entry().sweep, scores, evaluations=3)
+    assert told.title == "The test set, evaluation 1 of 3"
+    assert "Evaluation 1 of 3" in told.lines[-1]
 
 
 def voting(access_log, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
-    """Return a reading, and scores whose logits are the same up to noise of each training."""
+    """Return an evaluation, and scores whose logits are the same up to noise of each training."""
     random = np.random.default_rng(1)
     classes = np.arange(n) % 3
     scores = {"labels": classes}
@@ -199,9 +199,9 @@ def voting(access_log, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
 
 
 def test_of_several_sweeps_those_with_fewer_trainings_say_how_many_ensembles_there_are(access_log):
-    reading, scores = voting(access_log, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
+    evaluation, scores = voting(access_log, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
     scores |= {name: scores[name][:3] for name in ("logits_1", "correct_1")}
-    told = tell_reading_votes(reading, scores, readings=1)
+    told = tell_reading_votes(evaluation, scores, evaluations=1)
     rows = {row[0]: row for row in told.rows}
     right = [
         soft_vote(scores["logits_0"][k], scores["logits_1"][k]) == scores["labels"]
@@ -213,11 +213,13 @@ def test_of_several_sweeps_those_with_fewer_trainings_say_how_many_ensembles_the
 
 
 def test_a_sweep_with_one_training_votes_with_others_only(access_log):
-    reading, scores = voting(access_log, n=3000, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
-    named = [dataclasses.replace(e, name=n) for e, n in zip(reading.entries, "ab", strict=True)]
-    reading = dataclasses.replace(reading, entries=named)
+    evaluation, scores = voting(
+        access_log, n=3000, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc")
+    )
+    named = [dataclasses.replace(e, name=n) for e, n in zip(evaluation.entries, "ab", strict=True)]
+    evaluation = dataclasses.replace(evaluation, entries=named)
     scores |= {name: scores[name][:1] for name in ("logits_1", "correct_1")}
-    told = tell_reading_votes(reading, scores, readings=1)
+    told = tell_reading_votes(evaluation, scores, evaluations=1)
     rows = {row[0]: row for row in told.rows}
     names = [f"{name}, {kind}" for name in ("a", "winners", "all") for kind in ("soft", "hard")]
     assert list(rows) == ["a", "b", *names]
@@ -237,21 +239,21 @@ def soft_vote(*logits):
 
 
 def test_the_vote_of_one_sweep_has_an_interval_of_images_alone(access_log):
-    reading, scores = voting(access_log)
-    told = tell_reading_votes(reading, scores, readings=2)
+    evaluation, scores = voting(access_log)
+    told = tell_reading_votes(evaluation, scores, evaluations=2)
     right = soft_vote(*scores["logits_0"]) == scores["labels"]
     gain = right - scores["correct_0"].mean(axis=0)
     low, high = map(float, told.rows[1][4].split(".."))
     # The studentized range of 3 for many degrees of freedom, over root 2.
     half = 3.32 / np.sqrt(2) * gain.std(ddof=1) / np.sqrt(len(gain))
     assert (high - low) / 2 == pytest.approx(100 * half, abs=0.05)
-    assert told.title == "Votes on the test set, reading 1 of 2"
+    assert told.title == "Votes on the test set, evaluation 1 of 2"
     assert any("new images only" in line for line in told.lines)
 
 
 def test_without_logits_or_with_one_training_there_is_nothing_to_vote(access_log):
-    reading, scores = voting(access_log, trainings=1)
-    assert tell_reading_votes(reading, scores, readings=1) is None
-    reading, scores = voting(access_log)
+    evaluation, scores = voting(access_log, trainings=1)
+    assert tell_reading_votes(evaluation, scores, evaluations=1) is None
+    evaluation, scores = voting(access_log)
     del scores["logits_0"]
-    assert tell_reading_votes(reading, scores, readings=1) is None
+    assert tell_reading_votes(evaluation, scores, evaluations=1) is None

@@ -1,4 +1,4 @@
-"""`sweeps ensemble` and votes in readings, on confirmed sweeps whose answers are drawn."""
+"""`sweeps ensemble` and votes in evaluations, on confirmed sweeps whose answers are drawn."""
 
 import json
 import re
@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.confirm.access_log import readings_of
+from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.sections import VOTE_QUESTIONS
-from sweeps.confirm.testing import EARLIER_QUESTIONS, QUESTIONS
+from sweeps.confirm.test_set import EARLIER_QUESTIONS, QUESTIONS
 from sweeps.runner.ownership import SweepLock
 from tests.sweeps.voting_experiment import LABELS, SPACE, TEST_LABELS
 
@@ -177,7 +177,7 @@ def test_sweeps_of_different_data_do_not_vote_together(home, tmp_path):
 
 
 class TestReading:
-    """In the order they stand here: a reading is made, seen, and taken for an older one."""
+    """In the order they stand here: an evaluation is made, seen, and taken for an older one."""
 
     def test_votes_over_trainings_and_across_sweeps_are_told_from_stored_logits(self, home):
         call = caller(home)
@@ -187,15 +187,15 @@ class TestReading:
         assert ran.exit_code == 0, ran.output
         first, second = (document["test"]["votes"] for document in json.loads(ran.stdout))
         assert first == second
-        assert "among the questions of reading 1" in first["note"]
-        (_, reading) = readings_of(sweeps.load("one", home).home, [])[0]
-        assert tuple(reading.questions) == QUESTIONS
+        assert "among the questions of evaluation 1" in first["note"]
+        (_, evaluation) = evaluations_of(sweeps.load("one", home).home, [])[0]
+        assert tuple(evaluation.questions) == QUESTIONS
         rows = {row[0]: row for row in first["rows"]}
         kinds = ["one", "two", *(f"{n}, {k}" for n in ("one", "two", "winners", "all")
                                  for k in ("soft", "hard"))]  # fmt: skip
         assert list(rows) == kinds
         with np.load(next((home / "test").glob("*/0001.npz")), allow_pickle=False) as scores:
-            places = [k for k, e in enumerate(reading.entries) if e.role == "winner"]
+            places = [k for k, e in enumerate(evaluation.entries) if e.role == "winner"]
             logits = [scores[f"logits_{place}"] for place in places]
             assert np.array_equal(scores["labels"], TEST_LABELS)
         single = [(own.argmax(axis=2) == TEST_LABELS).mean() for own in logits]
@@ -231,13 +231,13 @@ class TestReading:
         assert tuple(before["questions"][3:]) == VOTE_QUESTIONS
         path.write_text(json.dumps(before | {"questions": list(EARLIER_QUESTIONS[0])}))
         scores = path.with_suffix(".npz").stat().st_mtime_ns
-        assert "Asked after the reading" in told(home, "one")["told"][1]["note"]
+        assert "Asked after the evaluation" in told(home, "one")["told"][1]["note"]
         call = caller(home)
         ran = call("confirm", "one", "two", *CONFIRM, "--workers", 0, "--test", "--json")
         assert ran.exit_code == 0, ran.output
         test = json.loads(ran.stdout)[0]["test"]
-        assert test["reading"] == 1
-        assert "Asked after the reading" in test["votes"]["note"]
+        assert test["evaluation"] == 1
+        assert "Asked after the evaluation" in test["votes"]["note"]
         assert json.loads(path.read_text())["questions"] == list(EARLIER_QUESTIONS[0])
         assert path.with_suffix(".npz").stat().st_mtime_ns == scores, "nothing was scored again"
         other = call("confirm", "one", *CONFIRM, "--workers", 0, "--test")
@@ -247,12 +247,12 @@ class TestReading:
         two = sweeps.load("two", home)
         lock = two.home.store(two.info.id).folder / "lock"
         first = ("confirm", "one", "two", *CONFIRM, "--workers", 0, "--test")
-        assert caller(home)(*first).exit_code == 0, "reading 1, unless it is there already"
+        assert caller(home)(*first).exit_code == 0, "evaluation 1, unless it is there already"
         words = ("confirm", "one", *CONFIRM, "--workers", 0, "--test", "--again", "two goes on")
         with SweepLock(lock, "two"):  # as `sweeps run` does with more trials
             ran = caller(home)(*words, "--json")
         assert ran.exit_code == 0, ran.output
-        assert json.loads(ran.stdout)["test"]["reading"] == 2
+        assert json.loads(ran.stdout)["test"]["evaluation"] == 2
 
     def test_a_sweep_that_was_sent_elsewhere_takes_its_votes_along(self, home, tmp_path):
         assert caller(home)("share", "one", tmp_path / "one.sweep").exit_code == 0

@@ -250,9 +250,9 @@ class TestConfirmed:
         first = call(*WORDS, "--test", "--json")
         assert first.exit_code == 0, first.output
         tested = json.loads(first.stdout)["test"]
-        assert (tested["reading"], tested["rows"][0][0]) == (1, "winner")
+        assert (tested["evaluation"], tested["rows"][0][0]) == (1, "winner")
         assert {row[1] for row in tested["rows"]} <= {s["finalist"] for s in told["standings"]}
-        assert tested["lines"][-1].startswith("Reading 1 of 1")
+        assert tested["lines"][-1].startswith("Evaluation 1 of 1")
         folder = next((home / "test").iterdir())
         with np.load(folder / "0001.npz", allow_pickle=False) as scores:
             logits, correct, classes = scores["logits_0"], scores["correct_0"], scores["labels"]
@@ -266,9 +266,9 @@ class TestConfirmed:
         assert votes[1][2].startswith(f"{100 * (means.argmax(1) == classes).mean():.2f}±")
         assert tested["rows"][0][2].startswith(f"{100 * correct.mean():.2f}±")
 
-        (folder / "0001.npz").unlink()  # as if it had been killed in between: the same reading
+        (folder / "0001.npz").unlink()  # as if it had been killed in between: the same evaluation
         again = json.loads(call(*WORDS, "--test", "--json").stdout)["test"]
-        assert (again["reading"], again["rows"]) == (1, tested["rows"])
+        assert (again["evaluation"], again["rows"]) == (1, tested["rows"])
         assert len(list(folder.glob("*.json"))) == 1
         page = sweeps.load("nets", home).report(home.parent / "nets.html").read_text()
         assert "The test set, read once" in page

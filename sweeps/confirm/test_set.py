@@ -12,12 +12,12 @@ from sweeps.capabilities import TestSet
 from sweeps.confirm.access_log import AccessLog
 from sweeps.confirm.confirm import ConfirmResult
 from sweeps.confirm.planning import HowToTrain
-from sweeps.confirm.sections import VOTE_QUESTIONS, tell_reading, tell_reading_votes
+from sweeps.confirm.sections import VOTE_QUESTIONS, tell_evaluations, tell_reading_votes
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder, load_experiment
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, RecordStore, SweepInfo, Telling
-from sweeps.records.readings import CHAMPION, Entry, Reading
+from sweeps.records.evaluations import CHAMPION, Entry, Evaluation
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.sync import show_conclusions
 
@@ -28,7 +28,10 @@ QUESTIONS: Final = (
     *VOTE_QUESTIONS,
 )
 EARLIER_QUESTIONS: Final = (QUESTIONS[:3],)
-"""What readings asked that were made before there were votes; their scores answer these as well."""
+"""What evaluations asked that were made before there were votes.
+
+Their scores answer these as well.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,22 +49,22 @@ class ConfirmedSweep:
 
 @dataclass(frozen=True)
 class Tested:
-    """A reading and what it says.
+    """An evaluation and what it says.
 
     Attributes:
-        reading: Which.
+        evaluation: Which.
         tellings: By the sweep's id.
         votes: What votes of its trainings came to; None without logits.
         tracking_pending: Runs that MLflow lacks.
     """
 
-    reading: Reading
+    evaluation: Evaluation
     tellings: Mapping[str, Telling]
     votes: Telling | None
     tracking_pending: int
 
 
-def read_test(
+def evaluate_test_set(
     home: Home, confirmed: Sequence[ConfirmedSweep], how: HowToTrain, again: str = ""
 ) -> Tested:
     """Score what was chosen on the test set, and keep what that says beside each sweep.
@@ -81,38 +84,38 @@ def read_test(
     experiment, part = _test_part(home, confirmed, how.data)
     entries = [entry for one in confirmed for entry in _entries(home, one)]
     access_log = AccessLog(home, part.digest)
-    reading = access_log.freeze(entries, QUESTIONS, again, earlier=EARLIER_QUESTIONS)
-    if access_log.scores(reading) is None:
-        access_log.keep(reading, _score(home, experiment, part, reading))
+    evaluation = access_log.freeze(entries, QUESTIONS, again, earlier=EARLIER_QUESTIONS)
+    if access_log.scores(evaluation) is None:
+        access_log.keep(evaluation, _score(home, experiment, part, evaluation))
     tellings = _tell(home, access_log)
     tracking_uri = resolve_tracking_uri(home.path, how.tracking_uri)
     infos = [info for info in home.sweeps() if any(info.id == sweep for sweep, _ in tellings)]
     pending = sum(show_conclusions(home, info, tracking_uri) for info in infos)
-    own = {sweep: told for (sweep, name), told in tellings.items() if name == reading.name}
-    scores = access_log.scores(reading)
-    votes = tell_reading_votes(reading, scores, access_log.count()) if scores else None
-    return Tested(reading, own, votes, pending)
+    own = {sweep: told for (sweep, name), told in tellings.items() if name == evaluation.name}
+    scores = access_log.scores(evaluation)
+    votes = tell_reading_votes(evaluation, scores, access_log.count()) if scores else None
+    return Tested(evaluation, own, votes, pending)
 
 
 def _tell(home: Home, access_log: AccessLog) -> dict[tuple[str, str], Telling]:
-    """Write what every reading said beside its sweeps, with how many readings there are now.
+    """Write what every evaluation said beside its sweeps, with how many evaluations there are now.
 
     Returns:
-        What was written, by the sweep's id and the reading's name.
+        What was written, by the sweep's id and the evaluation's name.
     """
     written = {}
-    readings = access_log.readings()
-    for reading in readings:
-        scores = access_log.scores(reading)
+    evaluations = access_log.evaluations()
+    for evaluation in evaluations:
+        scores = access_log.scores(evaluation)
         if scores is None:
             continue
-        votes = tell_reading_votes(reading, scores, access_log.count())
-        for sweep in reading.sweeps:
+        votes = tell_reading_votes(evaluation, scores, access_log.count())
+        for sweep in evaluation.sweeps:
             folder = home.store(sweep).folder
             if folder.exists():
-                told = tell_reading(reading, sweep, scores, access_log.count())
-                Conclusions(folder).keep_tested(reading.name, told, votes)
-                written[sweep, reading.name] = told
+                told = tell_evaluations(evaluation, sweep, scores, access_log.count())
+                Conclusions(folder).keep_tested(evaluation.name, told, votes)
+                written[sweep, evaluation.name] = told
     return written
 
 
@@ -185,10 +188,12 @@ def _weights(store: RecordStore, record: Record) -> dict[str, np.ndarray]:
         ) from None
 
 
-def _score(home: Home, experiment: Any, part: TestSet, reading: Reading) -> dict[str, np.ndarray]:
+def _score(
+    home: Home, experiment: Any, part: TestSet, evaluation: Evaluation
+) -> dict[str, np.ndarray]:
     experiment.warm_up()
     scores = {"labels": np.asarray(part.labels, np.int64)}
-    for place, entry in enumerate(reading.entries):
+    for place, entry in enumerate(evaluation.entries):
         store = home.store(entry.confirmation)
         logits = []
         for key in entry.trainings:

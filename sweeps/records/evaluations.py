@@ -1,4 +1,4 @@
-"""Readings of a test set as files: the list that was frozen (`0001.json`), its scores (`.npz`).
+"""Evaluations of a test set as files: the list that was frozen (`0001.json`), its scores (`.npz`).
 
 They lie in a home, `test/<digest>/`, beside no sweep: a test set belongs to all of them.
 """
@@ -42,11 +42,11 @@ from sweeps.workspace.files import FormatError, NoFileError, open_file, write_at
 _NUMBER: Final = re.compile(r"([0-9]{4,})\.(json|npz).*")
 _LIST_REMEDY: Final = (
     "bring it back from a backup, or have `sweeps doctor --fix` put it aside: it counts as a "
-    "reading all the same"
+    "evaluation all the same"
 )
 _SCORES_REMEDY: Final = (
     "`sweeps doctor --fix` puts them aside; `sweeps confirm --test` of the same sweeps scores the "
-    "same list again, as the same reading"
+    "same list again, as the same evaluation"
 )
 
 CHAMPION: Final = "champion"
@@ -77,8 +77,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One reading of a test set.
+class Evaluation:
+    """One evaluation of a test set.
 
     Attributes:
         number: From 1.
@@ -124,42 +124,42 @@ class Reading:
         return datetime.fromtimestamp(self.frozen_at / 1000, UTC).strftime("%Y-%m-%d")
 
 
-class Readings:
-    """The readings of one test set, in their folder."""
+class Evaluations:
+    """The evaluations of one test set, in their folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def all(self) -> list[Reading]:
-        """Return every reading, the first one first.
+    def all(self) -> list[Evaluation]:
+        """Return every evaluation, the first one first.
 
         Raises:
             RecordError: A list is damaged.
         """
         found = (read() for read in self._lists())
-        return [reading for reading in found if reading is not None]
+        return [evaluation for evaluation in found if evaluation is not None]
 
-    def readable(self, report: Report = warn) -> list[Reading]:
+    def readable(self, report: Report = warn) -> list[Evaluation]:
         """Return the same without those that are damaged, each of which is reported."""
         found = (heard(read, report) for read in self._lists())
-        return [reading for reading in found if reading is not None]
+        return [evaluation for evaluation in found if evaluation is not None]
 
     def numbers(self) -> set[int]:
-        """Return the numbers of all readings, also of those whose list was put aside."""
+        """Return the numbers of all evaluations, also of those whose list was put aside."""
         found = (_NUMBER.fullmatch(path.name) for path in listed(self.folder, "[0-9]*"))
         return {int(match[1]) for match in found if match}
 
-    def scores(self, reading: Reading) -> dict[str, np.ndarray] | None:
+    def scores(self, evaluation: Evaluation) -> dict[str, np.ndarray] | None:
         """Return what was scored; None if that was interrupted.
 
         `labels` (n,); for each entry by its place `logits_<place>` (trainings, n, classes) and
-        `correct_<place>` (trainings, n). Readings that were made before there were votes have no
+        `correct_<place>` (trainings, n). Evaluations that were made before there were votes have no
         logits.
 
         Raises:
             RecordError: They are damaged.
         """
-        path = self._path(reading.number, "npz")
+        path = self._path(evaluation.number, "npz")
         try:
             with open_file(path) as file:
                 scores = unpack_arrays(file)
@@ -171,57 +171,57 @@ class Readings:
             raise unreadable(path, error) from None
         except FormatError as error:
             raise DamagedFileError(path, str(error), _SCORES_REMEDY) from None
-        problem = _what_is_wrong(scores, reading)
+        problem = _what_is_wrong(scores, evaluation)
         if problem:
             raise DamagedFileError(path, problem, _SCORES_REMEDY)
         return scores
 
-    def write(self, reading: Reading) -> None:
+    def write(self, evaluation: Evaluation) -> None:
         """Freeze a list: from this write on it counts.
 
         Raises:
             StoreError: It cannot be written.
         """
-        content = json_bytes(asdict(reading), indent=1)
-        write_atomically(self._path(reading.number, "json"), content, "conclusion")
+        content = json_bytes(asdict(evaluation), indent=1)
+        write_atomically(self._path(evaluation.number, "json"), content, "conclusion")
 
-    def keep(self, reading: Reading, scores: Mapping[str, np.ndarray]) -> None:
+    def keep(self, evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> None:
         """Keep what was scored."""
-        path = self._path(reading.number, "npz")
+        path = self._path(evaluation.number, "npz")
         write_atomically(path, pack_arrays(scores), "conclusion")
 
     def unreadable(self) -> Iterator[RecordError]:
         """Yield what is wrong with each of the files."""
         for read in self._lists():
             try:
-                reading = read()
-                if reading is not None:
-                    self.scores(reading)
+                evaluation = read()
+                if evaluation is not None:
+                    self.scores(evaluation)
             except RecordError as error:
                 yield error
 
-    def _lists(self) -> list[Callable[[], Reading | None]]:
+    def _lists(self) -> list[Callable[[], Evaluation | None]]:
         return [partial(_read_list, path) for path in listed(self.folder, "[0-9]*.json")]
 
     def _path(self, number: int, kind: str) -> Path:
         return self.folder / f"{number:04d}.{kind}"
 
 
-def _read_list(path: Path) -> Reading | None:
-    def parse(found: Any) -> Reading:
-        reading = shaped(Reading, found)
-        if path.stem != f"{reading.number:04d}":
-            raise ValueError(f"it is reading {reading.number}, by its name another one")
-        return reading
+def _read_list(path: Path) -> Evaluation | None:
+    def parse(found: Any) -> Evaluation:
+        evaluation = shaped(Evaluation, found)
+        if path.stem != f"{evaluation.number:04d}":
+            raise ValueError(f"it is evaluation {evaluation.number}, by its name another one")
+        return evaluation
 
     return read_document(path, parse, _LIST_REMEDY)
 
 
-def _what_is_wrong(scores: Mapping[str, np.ndarray], reading: Reading) -> str | None:
+def _what_is_wrong(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> str | None:
     labels = scores.get("labels")
     if labels is None or labels.ndim != 1:
         return "it has no labels (n,)"
-    for place, entry in enumerate(reading.entries):
+    for place, entry in enumerate(evaluation.entries):
         wanted = (len(entry.trainings), len(labels))
         found = scores.get(f"correct_{place}")
         if found is None or found.shape != wanted:
