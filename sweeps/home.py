@@ -204,8 +204,8 @@ class Home:
         if self.shared is not None:
             self.shared.publish(f"records/{sweep_id}/")
 
-    def publish_readings(self) -> None:
-        """Let other hosts have what readings of test sets scored."""
+    def publish_evaluations(self) -> None:
+        """Let other hosts have what evaluations of test sets scored."""
         if self.shared is not None:
             self.shared.publish("test/")
 

@@ -92,7 +92,7 @@ class SweepData:
 
     @cached_property
     def tellings(self) -> list[Telling]:
-        """What confirming and readings of the test set said of it."""
+        """What confirming and evaluations of the test set said of it."""
         return Conclusions(self.store.folder).tellings()
 
     @cached_property

@@ -62,7 +62,7 @@ def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Cal
     images and folds, and its error is that of accuracies: what images and folds vary by, crossed.
 
     Args:
-        judged: The confirmation.
+        comparison: The confirmation.
         experiment: What trained it.
 
     Returns:

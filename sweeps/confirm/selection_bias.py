@@ -66,7 +66,7 @@ def measure_selection_bias(judged: Judged, again: Sequence[Record]) -> Selection
     """Return what the search's best owed to selection bias; None where its score was no accuracy.
 
     Args:
-        judged: The confirmation.
+        comparison: The confirmation.
         again: Trainings of the search's best on the search's split, with other seeds.
     """
     standing = next((s for s in judged.verdict.standings if s.finalist.place == 1), None)

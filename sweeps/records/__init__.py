@@ -9,10 +9,10 @@ lost is rebuilt from records. MLflow is a projection. A record that is torn or a
 `<name>.record.torn`, and its trial runs again.
 
 A confirmation is a sweep of its own, whose space lies in the folder of the sweep it confirms. What
-it came to (`confirmation.json`) and what readings of the test set said (`tested-*.json`,
-`voted-*.json`) lie beside the records, made from records and stored logits. A reading is a frozen
-list (`test/<digest>/N.json`), which counts from the moment it is written, and the scores that
-follow.
+it came to (`confirmation.json`) and what evaluations of the test set said (`tested-*.json`,
+`voted-*.json`) lie beside the records, made from records and stored logits. An evaluation is a
+frozen list (`test/<digest>/N.json`), which counts from the moment it is written, and the scores
+that follow.
 """
 
 from sweeps.records.code import CodeHistory, ExperimentCode, SourceFile

@@ -100,7 +100,7 @@ def render_markdown(summary: Summary) -> str:
 
 
 def render_telling(telling: Telling) -> str:
-    """Return what confirming, or a reading of the test set, said."""
+    """Return what confirming, or a evaluation of the test set, said."""
     lines = [f"### {escape(telling.title)}", "", f"**{escape(telling.lead)}**", ""]
     if telling.rows:
         lines += _table(list(telling.columns), [list(row) for row in telling.rows])

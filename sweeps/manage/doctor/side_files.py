@@ -1,4 +1,4 @@
-"""Damaged files beside the records: notes, enqueued points, conclusions, test-set readings.
+"""Damaged files beside the records: notes, enqueued points, conclusions, test-set evaluations.
 
 What is known elsewhere is written anew, what is not is put aside; nothing is thrown away.
 """
@@ -20,7 +20,7 @@ from sweeps.records import (
     put_aside,
 )
 from sweeps.records.enqueued import Enqueued
-from sweeps.records.evaluations import Readings
+from sweeps.records.evaluations import Evaluations
 from sweeps.records.side_files import unreadable_files
 from sweeps.study.copies import read_study
 from sweeps.study.proposals import is_enqueued
@@ -33,10 +33,10 @@ def check(evidence: Evidence) -> Iterator[Problem]:
 
 
 def check_home(home: Home) -> Iterator[Problem]:
-    """Yield which readings of test sets cannot be read."""
+    """Yield which evaluations of test sets cannot be read."""
     for folder in listed(home.path / "test"):
         if folder.is_dir():
-            yield from map(_problem, Readings(folder).unreadable())
+            yield from map(_problem, Evaluations(folder).unreadable())
 
 
 def mend(problems: Sequence[Problem], say: Callable[[str], None]) -> list[Path]:
