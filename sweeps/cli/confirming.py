@@ -221,7 +221,7 @@ def tell(tellings: Sequence[Telling]) -> None:
 
 
 def _document(info: SweepInfo, result: ConfirmResult, tested: Tested | None) -> dict[str, Any]:
-    verdict = result.judged.verdict if result.judged else None
+    verdict = result.comparison.verdict if result.comparison else None
     gain = verdict.gain_over_control if verdict else None
     return {
         "sweep": info.name,

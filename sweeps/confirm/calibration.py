@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sweeps.capabilities import CalibrationTerms, SupportsCalibration
 from sweeps.confirm.checks import ask, failed
-from sweeps.confirm.comparison import Judged
+from sweeps.confirm.comparison import Comparison
 from sweeps.confirm.intervals import FEWEST_FOLDS, Estimate, crossed_estimate
 from sweeps.confirm.outcomes import NO_IMAGE, stacked
 from sweeps.experiment import Experiment
@@ -55,7 +55,7 @@ class Calibration:
     measures: Mapping[str, Measure]
 
 
-def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Calibration]:
+def measure_calibration(comparison: Comparison, experiment: Experiment) -> dict[str, Calibration]:
     """Return what temperatures do to each finalist, by its label.
 
     Every training has a temperature of its own, as one that is served has. A measure is a mean over
@@ -74,9 +74,9 @@ def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Cal
     if not isinstance(experiment, SupportsCalibration):
         return {}
     found = {}
-    for standing in judged.verdict.standings:
+    for standing in comparison.verdict.standings:
         label = standing.finalist.label
-        records = judged.trainings.of(label, judged.folds)
+        records = comparison.trainings.of(label, comparison.folds)
         results = [record.result for record in records if record.result is not None]
         terms = ask(experiment, "calibration_terms", results)
         if terms is None:

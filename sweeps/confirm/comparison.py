@@ -235,7 +235,7 @@ class Trainings:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Comparison:
     """A confirmation and what it says so far.
 
     Attributes:
@@ -249,12 +249,12 @@ class Judged:
     verdict: Verdict
 
 
-def judge(
+def compare_finalists(
     store: RecordStore,
     finalists: Sequence[Finalist],
     folds: int,
     left_out: Collection[str] = (),
-) -> Judged | None:
+) -> Comparison | None:
     """Return what the folds say that every finalist has been trained on; None before two repeats.
 
     Args:
@@ -283,7 +283,7 @@ def judge(
     costs = {label: _cost(trainings.of(label, whole)) for label in labels}
     first = trainings.of(labels[0], whole[:1])[0].result
     train_size = int(first.info.get("n_train", 0)) if first else 0
-    return Judged(trainings, whole, decide(outcomes, finalists, costs, train_size=train_size))
+    return Comparison(trainings, whole, decide(outcomes, finalists, costs, train_size=train_size))
 
 
 @dataclass(frozen=True)
@@ -327,8 +327,8 @@ def _check_same(
     folds: Sequence[int], images: Sequence[NDArray[np.int64]], kept: Sequence[Kept], who: str
 ) -> None:
     """Refuse folds that are not the same for two finalists."""
-    for fold, judged, other in zip(folds, images, kept, strict=True):
-        if not np.array_equal(judged, other.images):
+    for fold, comparison, other in zip(folds, images, kept, strict=True):
+        if not np.array_equal(comparison, other.images):
             raise UsageError(f"fold {fold}: {who} were judged on different images ({_SEE})")
 
 

@@ -21,7 +21,7 @@ from sweeps.confirm.checks import (
     why_no_refit,
     why_no_verdict,
 )
-from sweeps.confirm.comparison import FOLDS_A_REPEAT, Judged, judge
+from sweeps.confirm.comparison import FOLDS_A_REPEAT, Comparison, compare_finalists
 from sweeps.confirm.ensembles import classes_of, tell_all_voting
 from sweeps.confirm.finalists import Finalist, choose_finalists, leave_out
 from sweeps.confirm.planning import (
@@ -84,7 +84,7 @@ class ConfirmResult:
 
     Attributes:
         confirmation: What was run.
-        judged: What it says; None before two repeats of folds are whole.
+        comparison: What it says; None before two repeats of folds are whole.
         tellings: The same in words.
         stopped_by: What ended it early, None if it is whole.
         tracking_pending: Runs that MLflow lacks.
@@ -94,7 +94,7 @@ class ConfirmResult:
     """
 
     confirmation: Confirmation | None
-    judged: Judged | None
+    comparison: Comparison | None
     tellings: Sequence[Telling]
     stopped_by: str | None
     tracking_pending: int
@@ -137,20 +137,20 @@ class _Found:
     Attributes:
         confirmation: What was run.
         sweep: As which sweep.
-        judged: The verdict.
+        comparison: The verdict.
         again: Trainings on the search's own split.
         others: What else there is to tell.
     """
 
     confirmation: Confirmation
     sweep: SweepInfo
-    judged: Judged
+    comparison: Comparison
     again: Sequence[Record]
     others: Sequence[Telling]
 
     @property
     def winner(self) -> Finalist:
-        return self.judged.verdict.recommended.finalist
+        return self.comparison.verdict.recommended.finalist
 
 
 def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
@@ -223,19 +223,19 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
         again = home.store(ran[-1].info.id).read_all()
     store = home.store(confirmed.info.id)
     try:
-        judged = judge(store, finalists, folds, [f.label for f in checked.left_out])
-        if judged is None or confirmed.stopped_by or ran[-1].is_interrupted:
+        comparison = compare_finalists(store, finalists, folds, [f.label for f in checked.left_out])
+        if comparison is None or confirmed.stopped_by or ran[-1].is_interrupted:
             failure = None if any(one.is_interrupted for one in ran) else why_no_verdict(
                 info.name, confirmed.info.name, store.read_all(), finalists,
                 is_whole=confirmed.stopped_by is None, more=_more(home, info, checked),
             )  # fmt: skip
-            return _result(confirmation, judged, (), ran, failure=failure)
-        measured = measure_calibration(judged, checked.experiment)
-        others = [tell_calibration(judged.verdict, measured)] if measured else []
-        others += tell_all_voting(info, judged, classes)
+            return _result(confirmation, comparison, (), ran, failure=failure)
+        measured = measure_calibration(comparison, checked.experiment)
+        others = [tell_calibration(comparison.verdict, measured)] if measured else []
+        others += tell_all_voting(info, comparison, classes)
     except UsageError as error:
         raise UsageError(f"{error}\n{_kept(confirmed.info)}") from error
-    found = _Found(confirmation, confirmed.info, judged, again, others)
+    found = _Found(confirmation, confirmed.info, comparison, again, others)
     tellings, failure = _conclude(home, info, checked, found), None
     if options.refit and find_refit(home, confirmation, found.winner) is None:
         warmth = measured[found.winner.label].temperature if measured else None
@@ -243,12 +243,12 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
         if find_refit(home, confirmation, found.winner) is not None:
             tellings = _conclude(home, info, checked, found)
         elif ran[-1].is_interrupted:
-            return _result(confirmation, judged, (), ran)
+            return _result(confirmation, comparison, (), ran)
         else:
             failure = why_no_refit(home, ran[-1].info, found.winner.label)
     tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
     pending = show_conclusions(home, info, tracking_uri, options.how.data)
-    result = _result(confirmation, judged, tellings, ran, pending, failure)
+    result = _result(confirmation, comparison, tellings, ran, pending, failure)
     return dataclasses.replace(result, calibration=measured)
 
 
@@ -261,13 +261,15 @@ def _more(home: Home, info: SweepInfo, checked: Checked) -> int:
 
 def _conclude(home: Home, info: SweepInfo, checked: Checked, found: _Found) -> list[Telling]:
     """Keep what a confirmation came to; return what it says."""
-    judged, winner = found.judged, found.winner
+    comparison, winner = found.comparison, found.winner
     refit = find_refit(home, found.confirmation, winner)  # also of an earlier command
     # Else fixed beforehand: the first fold, whichever scored best.
-    spec = (refit[1] if refit else judged.trainings.found[judged.folds[0], winner.label]).spec
+    spec = (
+        refit[1] if refit else comparison.trainings.found[comparison.folds[0], winner.label]
+    ).spec
     about = _about(home, info, found, refit[0].name if refit else None, checked.left_out)
-    bias = measure_selection_bias(judged, found.again)
-    tellings = [tell_verdict(about, judged.verdict)]
+    bias = measure_selection_bias(comparison, found.again)
+    tellings = [tell_verdict(about, comparison.verdict)]
     if bias is not None:
         tellings.append(
             tell_selection_bias(bias, why_no_parts(home, found.again) if found.again else "")
@@ -283,7 +285,7 @@ def _conclude(home: Home, info: SweepInfo, checked: Checked, found: _Found) -> l
 
 
 def _refit(home: Home, found: _Found, how: HowToTrain, temperature: float | None) -> Ran:
-    epochs = _epochs(found.judged)
+    epochs = _epochs(found.comparison)
     return run_refit(
         found.confirmation, home, how, found.winner, epochs=epochs, temperature=temperature
     )
@@ -298,10 +300,10 @@ def _kept(confirmation: SweepInfo) -> str:
     )
 
 
-def _epochs(judged: Judged) -> int:
+def _epochs(comparison: Comparison) -> int:
     """Return the median best epoch of the winner over folds."""
-    label = judged.verdict.recommended.finalist.label
-    results = [judged.trainings.found[fold, label].result for fold in judged.folds]
+    label = comparison.verdict.recommended.finalist.label
+    results = [comparison.trainings.found[fold, label].result for fold in comparison.folds]
     epochs = [r.metrics.get("best_epoch") for r in results if r is not None]
     known = [epoch for epoch in epochs if epoch is not None]
     if not known:
@@ -325,7 +327,7 @@ def _about(
 
 def _result(
     confirmation: Confirmation | None,
-    judged: Judged | None,
+    comparison: Comparison | None,
     tellings: Sequence[Telling],
     ran: Sequence[Ran],
     pending: int = 0,
@@ -333,4 +335,4 @@ def _result(
 ) -> ConfirmResult:
     stopped = next((r.stopped_by for r in ran if r.is_interrupted), None)
     missing = sum(result.tracking_pending for result in ran) + pending
-    return ConfirmResult(confirmation, judged, tellings, stopped, missing, failure=failure)
+    return ConfirmResult(confirmation, comparison, tellings, stopped, missing, failure=failure)

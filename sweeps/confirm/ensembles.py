@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.checks import ask, check_data, cross_validation_experiment, failed
-from sweeps.confirm.comparison import FOLDS_A_REPEAT, Judged, Trainings
+from sweeps.confirm.comparison import FOLDS_A_REPEAT, Comparison, Trainings
 from sweeps.confirm.sections import VOTED, tell_reading_votes, tell_votes
-from sweeps.confirm.votes import Bank, Confirmed, Ensemble, Votes, gather, judge_votes
+from sweeps.confirm.votes import Bank, Confirmed, Ensemble, Votes, compare_votes, gather
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.home import Home
@@ -58,7 +58,7 @@ def ensemble(
             f"the trainings of {infos[0].name} cannot vote: their experiment keeps no logits on "
             "folds, or has no `labels` (see `SupportsVoting` in sweeps/capabilities.py)"
         )
-    votes = judge_votes(bank, choose_ensembles(bank, top))
+    votes = compare_votes(bank, choose_ensembles(bank, top))
     winners = [member.name for member in bank.members if member.is_winner]
     told = tell_votes([info.name for info in infos], votes, winners)
     return Ensembles(votes, [told, *_tested(home, [info.id for info in infos])])
@@ -81,16 +81,16 @@ def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] 
 
 
 def tell_all_voting(
-    info: SweepInfo, judged: Judged, classes: NDArray[np.int64] | None
+    info: SweepInfo, comparison: Comparison, classes: NDArray[np.int64] | None
 ) -> list[Telling]:
     """Return what the vote of all finalists came to, for confirming to say; empty if none can."""
-    winner = judged.verdict.recommended.finalist.label
-    confirmed = [Confirmed(info.name, judged.trainings, winner)]
-    bank = None if classes is None else gather(confirmed, judged.folds, classes)
+    winner = comparison.verdict.recommended.finalist.label
+    confirmed = [Confirmed(info.name, comparison.trainings, winner)]
+    bank = None if classes is None else gather(confirmed, comparison.folds, classes)
     if bank is None or len(bank.members) < 2:
         return []
     everyone = Ensemble(f"all {len(bank.members)}", bank.members, is_announced=True)
-    return [tell_votes([info.name], judge_votes(bank, [everyone]), [winner])]
+    return [tell_votes([info.name], compare_votes(bank, [everyone]), [winner])]
 
 
 def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:

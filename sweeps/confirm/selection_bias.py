@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweeps.config.options import RunOptions
-from sweeps.confirm.comparison import Judged, Standing
+from sweeps.confirm.comparison import Comparison, Standing
 from sweeps.confirm.finalists import CONTROL, SCORE, Finalist, choose_best
 from sweeps.confirm.intervals import critical_value
 from sweeps.confirm.planning import CONTROL_FOLDER, HowToTrain, Ran, name_for
@@ -62,14 +62,14 @@ class _Mean:
         return Part(name, self.value, self.value - half, self.value + half)
 
 
-def measure_selection_bias(judged: Judged, again: Sequence[Record]) -> SelectionBias | None:
+def measure_selection_bias(comparison: Comparison, again: Sequence[Record]) -> SelectionBias | None:
     """Return what the search's best owed to selection bias; None where its score was no accuracy.
 
     Args:
         comparison: The confirmation.
         again: Trainings of the search's best on the search's split, with other seeds.
     """
-    standing = next((s for s in judged.verdict.standings if s.finalist.place == 1), None)
+    standing = next((s for s in comparison.verdict.standings if s.finalist.place == 1), None)
     if standing is None or standing.finalist.searched is None:
         return None
     searched, fresh = standing.finalist.searched, standing.mean
@@ -79,7 +79,7 @@ def measure_selection_bias(judged: Judged, again: Sequence[Record]) -> Selection
         return SelectionBias(standing, total.part("all of it"), ())
     own = _mean(scores)
     seed = _Mean(searched - own.value, own.error, own.freedom)
-    inner, gaps = _inner(judged, standing.finalist.label)
+    inner, gaps = _inner(comparison, standing.finalist.label)
     epoch = _mean(gaps)
     # What is left, own - fresh - epoch: the fold's own images cancel out of it.
     stopped = _mean(inner)
@@ -93,12 +93,12 @@ def measure_selection_bias(judged: Judged, again: Sequence[Record]) -> Selection
     return SelectionBias(standing, total.part("all of it"), parts)
 
 
-def _inner(judged: Judged, label: str) -> tuple[list[float], list[float]]:
+def _inner(comparison: Comparison, label: str) -> tuple[list[float], list[float]]:
     """Return its accuracies on the images that chose the epoch, and by how much others are worse.
 
     Fold by fold; the others are the images that the fold evaluates on.
     """
-    results = [judged.trainings.found[fold, label].result for fold in judged.folds]
+    results = [comparison.trainings.found[fold, label].result for fold in comparison.folds]
     metrics = [r.metrics for r in results if r is not None and SCORE in r.metrics]
     gaps = [m[SCORE] - m["block_accuracy"] for m in metrics]
     return [m[SCORE] for m in metrics], gaps

@@ -147,9 +147,9 @@ def _test_part(
 
 
 def _entries(home: Home, one: ConfirmedSweep) -> Iterator[Entry]:
-    judged = one.result.judged
-    assert judged is not None  # of what was confirmed
-    verdict = judged.verdict
+    comparison = one.result.comparison
+    assert comparison is not None  # of what was confirmed
+    verdict = comparison.verdict
     chosen = {
         "winner": verdict.recommended,
         "runner-up": verdict.runner_up,
@@ -158,8 +158,8 @@ def _entries(home: Home, one: ConfirmedSweep) -> Iterator[Entry]:
     for role, standing in chosen.items():
         if standing is not None:
             label = standing.finalist.label
-            records = judged.trainings.of(label, judged.folds)
-            yield _entry(one.info, role, label, judged.trainings.store, records)
+            records = comparison.trainings.of(label, comparison.folds)
+            yield _entry(one.info, role, label, comparison.trainings.store, records)
     confirmed = Conclusions(home.store(one.info.id).folder).confirmed()
     if confirmed is not None and confirmed.trained_in != confirmed.confirmation:
         store = home.store(confirmed.trained_in)

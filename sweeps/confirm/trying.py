@@ -136,9 +136,11 @@ def try_folds(
 def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Iterator[Attempt]:
     """Yield how trainings on folds 0 to 3 ended, until time is up or one cannot be judged."""
     began = time.monotonic()
-    for config, judge in itertools.product(configs[:_CONFIGURATIONS], (_OneEpoch(), None)):
-        attempt = executor.submit(_spec(0, config), judge).result()
-        is_whole = judge is None and not _is_useless(attempt)
+    for config, compare_finalists in itertools.product(
+        configs[:_CONFIGURATIONS], (_OneEpoch(), None)
+    ):
+        attempt = executor.submit(_spec(0, config), compare_finalists).result()
+        is_whole = compare_finalists is None and not _is_useless(attempt)
         if is_whole or not (_is_useless(attempt) or _problem(attempt.result)):
             break
     yield attempt
@@ -146,7 +148,7 @@ def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Ite
         is_time_up = time.monotonic() - began > ENOUGH_SECONDS
         if is_time_up or _is_useless(attempt) or _problem(attempt.result):
             return
-        attempt = executor.submit(_spec(fold, config), judge).result()
+        attempt = executor.submit(_spec(fold, config), compare_finalists).result()
         yield attempt
 
 

@@ -327,7 +327,7 @@ def word_of(low: float, high: float, margin: float = MARGIN) -> Word:
     return "equivalent" if -margin < low and high < margin else "cannot tell yet"
 
 
-def judge_votes(bank: Bank, ensembles: Sequence[Ensemble], margin: float = MARGIN) -> Votes:
+def compare_votes(bank: Bank, ensembles: Sequence[Ensemble], margin: float = MARGIN) -> Votes:
     """Let each ensemble vote, softly and hard, and compare it with the single best.
 
     Intervals hold for all pairs of single best and votes at once (Tukey-Kramer): also for the

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeps.confirm.comparison import Trainings, judge
+from sweeps.confirm.comparison import Trainings, compare_finalists
 from sweeps.confirm.finalists import Finalist
 from sweeps.errors import UsageError
 from sweeps.records import RecordStore
@@ -72,9 +72,9 @@ def stored(folder, sizes, right=lambda place, images: np.ones(len(images), np.ui
 @pytest.mark.parametrize("sizes", [[6] * 8, [7, 6, 6, 5] * 2, [9, 1, 2, 3, 2, 3, 9, 1]])
 def test_images_count_alike_whatever_the_size_of_their_fold(tmp_path, sizes):
     store = stored(tmp_path / "all", sizes, lambda place, images: images % (place + 2) != 0)
-    judged = judge(store, FINALISTS, 8)
+    comparison = compare_finalists(store, FINALISTS, 8)
     pool = np.arange(sum(sizes[:4]))
-    means = {s.finalist.label: s.mean.value for s in judged.verdict.standings}
+    means = {s.finalist.label: s.mean.value for s in comparison.verdict.standings}
     by_hand = {label: np.mean(pool % (place + 2) != 0) for place, label in enumerate(LABELS)}
     assert means == pytest.approx(by_hand)
 
@@ -102,10 +102,10 @@ def test_images_count_alike_whatever_the_size_of_their_fold(tmp_path, sizes):
 )
 def test_what_a_training_kept_and_cannot_be_judged_is_said(tmp_path, changed, said):
     with pytest.raises(UsageError, match=said):
-        judge(stored(tmp_path / "one", [6] * 8, **changed), FINALISTS, 8)
+        compare_finalists(stored(tmp_path / "one", [6] * 8, **changed), FINALISTS, 8)
 
 
 def test_a_repeat_that_does_not_judge_every_image_once_is_refused(tmp_path):
     said = "folds 4, 5, 6, 7 judge 20 of 24 images, 20 times in all"
     with pytest.raises(UsageError, match=said):
-        judge(stored(tmp_path / "fewer", [6] * 4 + [5] * 4), FINALISTS, 8)
+        compare_finalists(stored(tmp_path / "fewer", [6] * 4 + [5] * 4), FINALISTS, 8)

@@ -74,15 +74,19 @@ class TestConfirmed:
         store = home_store(home, "nets-confirmation")
         records = [store.read(record.spec.key) for record in store.read_all()]
         assert len(records) == 24
-        judged = {}
+        comparison = {}
         for record in records:
             arrays = record.result.arrays
-            judged.setdefault(record.params["block"], set()).add(arrays["block_images"].tobytes())
+            comparison.setdefault(record.params["block"], set()).add(
+                arrays["block_images"].tobytes()
+            )
             share = arrays["block_correct"].mean()
             assert record.result.metrics["block_accuracy"] == pytest.approx(share)
             assert record.objective == record.result.metrics["block_accuracy"]
             assert store.weights(record), "all are kept: the test set scores every training"
-        assert all(len(images) == 1 for images in judged.values()), "the same for every finalist"
+        assert all(len(images) == 1 for images in comparison.values()), (
+            "the same for every finalist"
+        )
         means = [
             np.mean([r.objective for r in records if r.params["finalist"] == label])
             for label in labels

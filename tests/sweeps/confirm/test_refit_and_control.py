@@ -116,9 +116,9 @@ def test_the_best_of_as_many_random_trials_is_confirmed_beside_the_best_of_the_s
     (control,) = [label for label in labels if label.startswith("control-")]
     assert control == f"control-{best.spec.trial}"
     (found,) = [label for label in labels if label.startswith("trial-")]
-    judged = records(home, told["confirmation"])
+    comparison = records(home, told["confirmation"])
     means = {
-        label: mean(r.objective for r in judged if r.params["finalist"] == label)
+        label: mean(r.objective for r in comparison if r.params["finalist"] == label)
         for label in (found, control)
     }
     gain, low, high = told["gain_over_control"]

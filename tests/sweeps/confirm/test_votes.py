@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.finalists import simulated
 from sweeps.confirm.ensembles import choose_ensembles
-from sweeps.confirm.votes import Bank, Ensemble, Member, judge_votes, word_of
+from sweeps.confirm.votes import Bank, Ensemble, Member, compare_votes, word_of
 from sweeps.errors import UsageError
 from tests.chance import at_most
 
@@ -49,7 +49,7 @@ def test_an_ensemble_that_is_no_better_is_hardly_called_so_and_its_interval_cove
     random = np.random.default_rng(0)
     called = missed = 0
     for _ in range(DRAWS):
-        votes = judge_votes(found := bank(random, 2, is_sure_alike=False), all_of(found))
+        votes = compare_votes(found := bank(random, 2, is_sure_alike=False), all_of(found))
         soft = votes.votes[0]
         called += soft.word in {"better", "worse"}
         low, high = soft.ahead.interval()
@@ -62,12 +62,12 @@ def test_an_ensemble_that_is_no_better_is_hardly_called_so_and_its_interval_cove
 def test_a_majority_of_three_with_mistakes_of_their_own_is_seen_and_its_gain_covered():
     random = np.random.default_rng(1)
     found = [bank(random, 3, is_sure_alike=True, own=2.0) for _ in range(60)]
-    judged = [judge_votes(one, all_of(one)).votes for one in found]
-    truth = np.mean([soft.ahead.value for soft, _ in judged])
+    comparison = [compare_votes(one, all_of(one)).votes for one in found]
+    truth = np.mean([soft.ahead.value for soft, _ in comparison])
     assert truth > 0.01
-    assert all(soft.ahead == hard.ahead for soft, hard in judged), "equally sure: a majority"
-    assert sum(soft.word == "better" for soft, _ in judged) >= 0.8 * 60
-    intervals = [soft.ahead.interval() for soft, _ in judged]
+    assert all(soft.ahead == hard.ahead for soft, hard in comparison), "equally sure: a majority"
+    assert sum(soft.word == "better" for soft, _ in comparison) >= 0.8 * 60
+    intervals = [soft.ahead.interval() for soft, _ in comparison]
     missed = sum(not low <= truth <= high for low, high in intervals)
     assert missed <= 60 * 0.05 + 3 * np.sqrt(60 * 0.05 * 0.95)
 
@@ -80,14 +80,14 @@ def test_an_ensemble_of_almost_one_and_the_same_is_equivalent():
     said = np.where(nearly, found.classes, (found.classes + 1) % CLASSES)
     logits = 9.0 * (said[..., None] == np.arange(CLASSES)).astype(np.float32)
     close = Member("close", False, nearly, logits, 10.0, 1.0)
-    votes = judge_votes(found, [Ensemble("two", [first, close], is_announced=True)]).votes
+    votes = compare_votes(found, [Ensemble("two", [first, close], is_announced=True)]).votes
     assert {vote.word for vote in votes} == {"equivalent"}
     assert not any(vote.ahead.value == 0 for vote in votes)
 
 
 def test_a_vote_is_compared_with_the_single_best_on_the_same_folds_and_costs_the_sum():
     found = bank(np.random.default_rng(3), 3, is_sure_alike=True)
-    votes = judge_votes(found, all_of(found))
+    votes = compare_votes(found, all_of(found))
     right = sum(member.correct.astype(int) for member in found.members) >= 2
     assert votes.votes[1].mean.value == pytest.approx(right.mean())
     gain = right.mean() - found.members[0].correct.mean()
@@ -103,7 +103,7 @@ def test_with_four_folds_no_vote_is_called_better():
         for m in found.members
     ]
     few = Bank(pooled, found.images.reshape(4, -1), found.classes.reshape(4, -1))
-    votes = judge_votes(few, all_of(few)).votes
+    votes = compare_votes(few, all_of(few)).votes
     assert votes[0].low > 0
     assert {vote.word for vote in votes} == {"cannot tell yet"}
 
