@@ -91,7 +91,7 @@ class DigitsOnBlocks(WithPages):
         self._digits.check(_without_block(config))
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
-        """Load a source and split off the search's validation set, the images that scored the search."""
+        """Load a source and split off the search's validation set."""
         loaded = load_source(source)
         split = split_source(loaded, split_seed)
         info = {
@@ -218,7 +218,7 @@ class DigitsOnBlocks(WithPages):
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
-        """Return the logits of its block's own images, of one on the search's split those of the search's validation set."""
+        """Return the logits of its block's own images, or of the search's validation set."""
         pool: Pool = data.payload
         if config.get(REFIT):
             return {}
@@ -237,7 +237,7 @@ class DigitsOnBlocks(WithPages):
         return self._digits.predict(model, inputs)
 
     def labels(self, data: PreparedData) -> np.ndarray:
-        """Return (images,) the class of each image of the source, the search's validation set included."""
+        """Return (images,) the class of each image of the source."""
         pool: Pool = data.payload
         return pool.source.labels
 

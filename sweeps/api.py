@@ -206,8 +206,8 @@ class Sweep:
         if name is None:
             raise UsageError(
                 f"no model of sweep {self.name!r} is registered: a sweep registers its best when "
-                f"it ends, if its experiment serves models (`SupportsServing` in sweeps/capabilities.py); "
-                f"`sweeps sync {self.name}` sends what is missing"
+                f"it ends, if its experiment serves models (`SupportsServing` in "
+                f"sweeps/capabilities.py); `sweeps sync {self.name}` sends what is missing"
             )
         return f"models:/{name}@{ALIAS}"
 

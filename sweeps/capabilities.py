@@ -34,6 +34,20 @@ __all__ = [
 ]
 
 
+_FORMER = {
+    "Calibrates": "SupportsCalibration", "Confirms": "SupportsCrossValidation",
+    "Examines": "SupportsExamination", "Exports": "SupportsExport",
+    "Illustrates": "SupportsPages", "Samples": "SupportsSamples", "Serves": "SupportsServing",
+    "TestPart": "TestSet", "Tests": "SupportsTestSet", "Votes": "SupportsVoting",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FORMER:
+        raise ImportError(f"sweeps.capabilities.{name} is called {_FORMER[name]} now")
+    raise AttributeError(f"module 'sweeps.capabilities' has no attribute {name!r}")
+
+
 class SupportsCrossValidation(Protocol):
     """An experiment whose best trials can be judged again, on fresh folds of its data; optional.
 
@@ -55,7 +69,7 @@ class SupportsCrossValidation(Protocol):
 
 
 class SupportsVoting(Protocol):
-    """Capability of what `SupportsCrossValidation.cross_validation` names: its trainings on a fold can vote.
+    """Capability of a `cross_validation` experiment: its trainings on a fold can vote.
 
     Its results have one array more, `block_logits` (n, classes), in the order of `block_images`.
     """
@@ -83,10 +97,7 @@ class TestSet:
 
 
 class SupportsTestSet(Protocol):
-    """Capability of what `SupportsCrossValidation.cross_validation` names.
-
-    A test set that `confirm --test` reads.
-    """
+    """Capability of a `cross_validation` experiment: a test set, which `confirm --test` reads."""
 
     def test_set(self, source: str | None) -> TestSet | None:
         """Return the test set of the experiment's own data or a named source; None without."""
@@ -117,7 +128,7 @@ class CalibrationTerms:
 
 @runtime_checkable
 class SupportsCalibration(Protocol):
-    """Capability of what `SupportsCrossValidation.cross_validation` names: say whether calibration helps.
+    """Capability of a `cross_validation` experiment: say whether calibration helps.
 
     It then takes a parameter `temperature` as well, for a network that is trained on all images
     (`confirm --refit`): none is left to fit it on.

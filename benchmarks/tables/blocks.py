@@ -63,7 +63,7 @@ def read(folder: Path) -> dict[int, NDArray[np.uint8]]:
 
 
 def unpacked(bits: Mapping[int, NDArray[np.uint8]], rows: Collection[int]) -> NDArray[np.bool_]:
-    """Return (rows, images) what each has right of the images outside the search's validation set, in the source's order."""
+    """Return (rows, images) what each has right outside the search's validation set, in order."""
     count = len(judged_images())
     return np.array([np.unpackbits(bits[row], count=count) != 0 for row in rows])
 

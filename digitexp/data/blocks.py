@@ -21,7 +21,7 @@ from digitexp.data.splits import Split
 
 FOLDS: Final = 4
 INNER_FRACTION: Final = 0.1
-"""Part of the images outside the search's validation set on which a block's trainings stop early."""
+"""Part of the images outside the search's validation set on which trainings stop early."""
 
 Indices = NDArray[np.int64]
 

@@ -105,7 +105,7 @@ class AccessLog:
 def evaluations_of(
     home: Home, sweeps: Sequence[str], report: Report = warn
 ) -> list[tuple[AccessLog, Evaluation]]:
-    """Return the evaluations that asked about all of these sweeps, by their ids, the first one first.
+    """Return the evaluations that asked about all of these sweeps, the first one first.
 
     No test set is needed to know them, only what was frozen.
 

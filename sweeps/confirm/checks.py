@@ -1,6 +1,6 @@
 """Whether a sweep can be confirmed, and what trainings that failed leave open.
 
-What `SupportsCrossValidation.cross_validation` names is imported, and asked which parameters and
+The `cross_validation` experiment is imported, and asked which parameters and
 metrics it has and what data it prepares. Then it is tried, to see what its trainings keep
 (trying.py).
 """
@@ -93,7 +93,7 @@ def _named(experiment: Experiment, path: str) -> str:
 
 
 def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experiment, PreparedData]:
-    """Refuse data that are not the sweep's: the search's validation set would not be what scored its trials.
+    """Refuse data that are not the sweep's: other samples would have scored its trials.
 
     Returns:
         What trains on folds, and the data.
@@ -182,7 +182,8 @@ def check_offers(
     missing = list(_missing(cross_validation, names, folds, refit))
     if missing:
         raise UsageError(
-            f"experiment {path!r} cannot be confirmed: its `cross_validation` {'; '.join(missing)} ({SEE})"
+            f"experiment {path!r} cannot be confirmed: its `cross_validation` "
+            f"{'; '.join(missing)} ({SEE})"
         )
 
 
@@ -262,8 +263,8 @@ def why_no_verdict(
         more: How many other configurations of the search could take part (`--top`).
     """
     lines = [
-        f"no verdict, and the same command brings none: it takes {2 * FOLDS_A_REPEAT} folds, in two whole "
-        f"repeats, on which every finalist is trained ({confirmation})"
+        f"no verdict, and the same command brings none: it takes {2 * FOLDS_A_REPEAT} folds, in "
+        f"two whole repeats, on which every finalist is trained ({confirmation})"
         if is_whole
         else f"no verdict: {confirmation} was ended, for its trainings failed one after another"
     ]

@@ -157,8 +157,8 @@ def _shared_folds(confirmed: Sequence[Confirmed]) -> list[int]:
     if len(shared) < 2 * FOLDS_A_REPEAT:
         names = ", ".join(one.name for one in confirmed)
         raise UsageError(
-            f"{names}: {len(shared)} folds are whole for all finalists, {2 * FOLDS_A_REPEAT} are needed; "
-            "confirm again"
+            f"{names}: {len(shared)} folds are whole for all finalists, {2 * FOLDS_A_REPEAT} are "
+            "needed; confirm again"
         )
     return shared
 

@@ -13,7 +13,7 @@ from sweeps.errors import UsageError
 from sweeps.records import BLOCK, FINALIST, Record, SweepInfo, ranked
 
 SEARCH_SPLIT, REFIT, TEMPERATURE = "search_split", "refit_epochs", "temperature"
-"""What `SupportsCrossValidation.cross_validation` understands beside the parameters of the experiment."""
+"""What a `cross_validation` experiment understands beside the parameters of the searching one."""
 METRIC = "block_accuracy"
 SCORE = "best_val_accuracy"
 """Accuracy on the images that chose the epoch.
@@ -132,7 +132,7 @@ def refit_space(
     """Return a space, as YAML, that trains the winner once more, on all but the test set.
 
     Args:
-        experiment: From `SupportsCrossValidation.cross_validation`.
+        experiment: The `cross_validation` experiment.
         winner: Who.
         epochs: For how long.
         temperature: Of its probabilities; None if its experiment has none.
@@ -154,7 +154,7 @@ def confirming_space(experiment: str, finalists: Sequence[Finalist], folds: int)
     """Return a space, as YAML, that trains each finalist on each fold: a sweep like any other.
 
     Args:
-        experiment: From `SupportsCrossValidation.cross_validation`.
+        experiment: The `cross_validation` experiment.
         finalists: Who is confirmed.
         folds: On how many folds.
     """

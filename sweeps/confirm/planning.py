@@ -26,8 +26,8 @@ from sweeps.workspace.names import free_name
 
 SPACE: Final = "space.yaml"
 BIAS, REFIT, CONTROL_FOLDER = "luck", "refit", "finalists-0"
-"""Folders, in a confirmation's, of the spaces that measure selection bias and train the winner on all;
-and beside it, of that of the random trials."""
+"""Folders, in a confirmation's, of the spaces that measure selection bias and train the winner on
+everything; and beside it, of that of the random trials."""
 
 
 @dataclass(frozen=True)

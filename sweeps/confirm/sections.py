@@ -145,7 +145,7 @@ def _control_line(verdict: Verdict) -> list[str]:
 
 
 def tell_selection_bias(bias: SelectionBias, missing: str = "") -> Telling:
-    """Return what the search's best owed to selection bias, and why its parts are missing if they are."""
+    """Return what the search's best owed to selection bias, and why parts of that are missing."""
     standing, total = bias.standing, bias.total
     searched = standing.finalist.searched
     assert searched is not None
@@ -158,7 +158,8 @@ def tell_selection_bias(bias: SelectionBias, missing: str = "") -> Telling:
         "Its seed: its score minus the mean of as many trainings on the search's own split. The "
         "epoch: how much better the images that chose it look than others, fold by fold (the "
         "inner part of a fold is smaller than that of the search: at most this much). The images: "
-        "what is left, that the search's validation set suited it, and that a fold trains on fewer images."
+        "what is left, that the search's validation set suited it, and that a fold trains on fewer "
+        "images."
     ]
     rows = [_part(part) for part in (*bias.parts, total)]
     columns = ["due to", "points", "95 % interval"]
@@ -303,9 +304,9 @@ def tell_votes(names: Sequence[str], votes: Votes, winners: Sequence[str]) -> Te
         f"From {votes.folds} folds, for new images and new seeds at this size of training set; "
         "all differences at once. Soft: the mean of probabilities, the vote to go by; hard: the "
         "majority, ties to the larger mean probability.",
-        "No fold evaluates on the search's validation set, which chose the finalists in the search. But who of them is the "
-        "single best, a winner or among the top was seen on these same folds, so that their "
-        "figures are a little too good; that of all finalists owes nothing to it. The test set "
+        "No fold evaluates on the search's validation set, which chose the finalists. But who of "
+        "them is the single best, a winner or among the top was seen on these same folds, so that "
+        "their figures are a little too good; that of all finalists owes nothing to it. The test set "
         "asks without such a choice (sweeps confirm --test).",
         "On a fold all are trained under one seed and on the same images: networks of one shape "
         "start from the same weights, and differ less than an ensemble's members could.",
@@ -424,8 +425,8 @@ def tell_reading_votes(
     note = (
         f"Frozen on {evaluation.day} among the questions of evaluation {evaluation.number}."
         if was_asked
-        else f"Asked after the evaluation: it was frozen on {evaluation.day} without votes. They come "
-        "from the logits it stored; nothing was scored again."
+        else f"Asked after the evaluation: it was frozen on {evaluation.day} without votes. They "
+        "come from the logits it stored; nothing was scored again."
     )
     ordinal = (
         "read once" if evaluations == 1 else f"evaluation {evaluation.number} of {evaluations}"
@@ -587,7 +588,8 @@ def tell_evaluations(
     columns = ["", "finalist", "test, %", "winner ahead by", "95 % interval"]
     note = f"The list of models was frozen on {evaluation.day}, before anything was scored."
     if evaluation.number > 1:
-        note += f" It was made after {counted(evaluation.number - 1, 'evaluation')} could have been seen."
+        earlier = counted(evaluation.number - 1, "evaluation")
+        note += f" It was made after {earlier} could have been seen."
     ordinal = (
         "read once" if evaluations == 1 else f"evaluation {evaluation.number} of {evaluations}"
     )

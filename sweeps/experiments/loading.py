@@ -29,6 +29,10 @@ from sweeps.records import (
 )
 from sweeps.workspace.names import did_you_mean
 
+_FORMER: Final = {
+    "on_blocks": "cross_validation", "illustrate": "pages", "test_part": "test_set",
+}  # fmt: skip
+"""What members of experiments were called before: one that still has them is refused."""
 SHIPPED: Final = frozenset({"digitexp.experiment:experiment", "digitexp.on_blocks:experiment"})
 """The experiments that are installed with this package."""
 _MEMBERS = ("name", "parameters", "metrics", "measures", "check", "prepare", "measure", "plan")
@@ -74,6 +78,10 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
         hint = did_you_mean(attribute, vars(module))
         raise UsageError(f"experiment {path!r}: {module_name} has no {attribute!r}{hint}")
     found = getattr(module, attribute)
+    former = [name for name in _FORMER if hasattr(found, name)]
+    if former:
+        names = ", ".join(f"`{name}` is called `{_FORMER[name]}` now" for name in former)
+        raise UsageError(f"experiment {path!r}: {names}; see sweeps/capabilities.py")
     missing = [m for m in (*_MEMBERS, *_CALLED_IN_A_TRIAL) if not hasattr(found, m)]
     if missing:
         raise UsageError(
