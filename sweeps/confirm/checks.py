@@ -1,8 +1,7 @@
 """Whether a sweep can be confirmed, and what trainings that failed leave open.
 
-The `cross_validation` experiment is imported, and asked which parameters and
-metrics it has and what data it prepares. Then it is tried, to see what its trainings keep
-(trying.py).
+The `cross_validation` experiment is imported, and asked which parameters and metrics it has and
+what data it prepares. Then it is tried, to see what its trainings keep (trying.py).
 """
 
 from __future__ import annotations

@@ -305,9 +305,9 @@ def tell_votes(names: Sequence[str], votes: Votes, winners: Sequence[str]) -> Te
         "all differences at once. Soft: the mean of probabilities, the vote to go by; hard: the "
         "majority, ties to the larger mean probability.",
         "No fold evaluates on the search's validation set, which chose the finalists. But who of "
-        "them is the single best, a winner or among the top was seen on these same folds, so that "
-        "their figures are a little too good; that of all finalists owes nothing to it. The test set "
-        "asks without such a choice (sweeps confirm --test).",
+        "them is the single best, a winner or among the top was seen on these same folds, so "
+        "that their figures are a little too good; that of all finalists owes nothing to it. The "
+        "test set asks without such a choice (sweeps confirm --test).",
         "On a fold all are trained under one seed and on the same images: networks of one shape "
         "start from the same weights, and differ less than an ensemble's members could.",
     ]
