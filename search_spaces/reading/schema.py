@@ -330,6 +330,8 @@ def _allowed_keys(path: Path, tags: list[str], model: type[BaseModel]) -> list[s
         model = ObjectiveModel
     elif parent == ("defaults",):
         model = DefaultsModel
+    elif parent == ("defaults", "confirm"):
+        model = ConfirmingModel
     elif parent:
         model = ComponentModel
     return list(model.model_fields)

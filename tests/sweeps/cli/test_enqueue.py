@@ -127,7 +127,7 @@ def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path
         *(
             pytest.param(point, marks=pytest.mark.nightly)
             for point in (
-                *(f"enqueued point.{step}" for step in STEPS if step != "renamed"),
+                *(f"enqueued.{step}" for step in STEPS if step != "renamed"),
                 "trial.begun",
             )
         ),
