@@ -1,0 +1,116 @@
+"""What had another name before is read where it is stored, and refused with today's elsewhere."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeps.cli import app
+from sweeps.errors import UsageError
+from sweeps.experiments.loading import load_experiment
+from sweeps.home import Home
+from sweeps.records import EnqueuedPoints
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "nowhere"
+
+
+@pytest.fixture
+def attempt(home):
+    return lambda *words: CliRunner().invoke(app, [*map(str, words), "--home", str(home)])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["finalize", "toy"], "`sweeps finalize` is called `sweeps confirm` now"),
+        (["try", "toy", "x=1"], "`sweeps try` is called `sweeps enqueue` now"),
+        (["run", "toy", "--finalize"], "`--finalize` is called `--confirm` now"),
+        (["run", "toy", "--no-finalize"], "`--no-finalize` is called `--no-confirm` now"),
+        (["confirm", "toy", "--blocks", "8"], "`--blocks` is called `--folds` now"),
+    ],
+    ids=lambda words: words[-1] if isinstance(words, list) else "",
+)
+def test_a_former_command_or_option_is_answered_with_todays_name(attempt, home, words, said):
+    result = attempt(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"error: {said}\n"
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("defaults", "said"),
+    [
+        ("{finalize: {}}", "defaults.finalize: is called 'confirm' now"),
+        ("{confirm: {blocks: 8}}", "defaults.confirm.blocks: is called 'folds' now"),
+    ],
+)
+def test_a_former_key_of_a_space_is_refused_with_todays(attempt, home, tmp_path, defaults, said):
+    space = tmp_path / "former.yaml"
+    space.write_text(
+        "experiment: tests.sweeps.toy_experiment:experiment\n"
+        "objective: {metric: score, direction: maximize}\n"
+        "parameters: {x: {type: float, low: 0, high: 1}}\n"
+        f"defaults: {defaults}\n"
+    )
+    result = attempt("plan", space)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("former", "today"),
+    [("on_blocks", "cross_validation"), ("illustrate", "pages"), ("test_part", "test_set")],
+)
+def test_an_experiment_with_a_former_member_is_refused(tmp_path, former, today):
+    name = f"written_for_{former}"
+    (tmp_path / f"{name}.py").write_text(
+        "from tests.sweeps.toy_experiment import ToyExperiment\n"
+        f"class Former(ToyExperiment):\n    {former} = 'something'\n"
+        "experiment = Former()\n"
+    )
+    with pytest.raises(UsageError, match=f"`{former}` is called `{today}` now"):
+        load_experiment(f"{name}:experiment", tmp_path)
+
+
+def test_an_import_of_a_former_capability_says_its_name_of_today():
+    with pytest.raises(ImportError, match="TestPart is called TestSet now"):
+        from sweeps.capabilities import TestPart  # noqa: F401
+    with pytest.raises(ImportError, match="cannot import name 'Nonsense'"):
+        from sweeps.capabilities import Nonsense  # noqa: F401
+
+
+def test_points_that_were_left_under_a_former_name_keep_their_numbers_and_trials(tmp_path):
+    point = {"params": {"x": 0.25}, "origin": "tried"}
+    (tmp_path / "hunch-0001.json").write_text(json.dumps(point))
+    (tmp_path / "hunch-0001.slot").write_text("3\n")
+    (tmp_path / "hunch-0002.json").write_text(json.dumps(point))
+    points = EnqueuedPoints(tmp_path)
+    assert points.add({"x": 0.5}, "enqueued").number == 3
+    assert [(one.number, one.trial) for one in points.all()] == [(1, 3), (2, None), (3, None)]
+    taken = [points.for_trial(number) for number in (4, 5)]
+    assert [one.number for one in taken if one] == [2, 3]
+    assert [(one.number, one.trial) for one in points.all()] == [(1, 3), (2, 4), (3, 5)]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        "enqueued-0003.json", "enqueued-0003.trial", "hunch-0001.json", "hunch-0001.slot",
+        "hunch-0002.json", "hunch-0002.slot",
+    ]  # fmt: skip
+
+
+def test_a_sweep_whose_files_have_former_members_opens(make_home, run_toy):
+    sweep = run_toy(trials=2, workers=0)
+    path = Home(make_home()).store(sweep.info.id).folder / "sweep.json"
+    stored = json.loads(path.read_text())
+    stored["version"] = 1
+    stored["fingerprint"]["order"] = "slots"
+    stored["space"]["defaults"]["finalize"] = stored["space"]["defaults"].pop("confirm")
+    path.write_text(json.dumps(stored))
+    again = run_toy(trials=3, workers=0)
+    assert (again.info.id, len(again.rows())) == (sweep.info.id, 3)
+    assert again.info.fingerprint["order"] == "number"
