@@ -1,6 +1,6 @@
 """Fresh blocks: where a finished search is judged on images that no trial of it was scored on.
 
-The search's validation set are the images whose scores chose the finalists. A block never evaluates
+The search's validation set is what chose the finalists. A block never evaluates
 on one of them: the other images are split into four stratified folds, anew for each repeat, and
 each fold is evaluated on once, by networks that were trained on the rest and the search's
 validation set and stopped early on a part of their own (Cawley & Talbot 2010; repeated
@@ -48,7 +48,7 @@ def make_block(labels: Labels, split: Split, number: int) -> Block:
 
     Args:
         labels: (n,) of all images of the source.
-        split: Of the search: its validation part is the search's validation set.
+        split: Of the search.
         number: From 0; blocks 0 to 3 evaluate each image outside the search's validation set once,
             but for what four does not divide; 4 to 7 again, and so on.
 
@@ -60,7 +60,7 @@ def make_block(labels: Labels, split: Split, number: int) -> Block:
         raise DataError.about("block", found=str(number), expected="a whole number from 0")
     repeat, fold = divmod(number, FOLDS)
     pool = split.train_indices
-    key = int(split.digest[:8], 16)  # another the search's validation set, other blocks
+    key = int(split.digest[:8], 16)  # another validation set, other blocks
     divided = _divisible(labels[pool])
     folds = np.full(len(pool), -1)  # of what is left over: never evaluated on
     folds[divided] = _stratified_folds(labels[pool[divided]], np.random.SeedSequence([key, repeat]))
