@@ -51,8 +51,8 @@ def simulated(
     places = np.full((folds, max(sizes)), NO_IMAGE)
     for repeat in range(folds // FOLDS_A_REPEAT):
         order = random.permutation(sum(sizes))
-        for fold, chosen in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
-            number = repeat * FOLDS_A_REPEAT + fold
+        for part, chosen in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
+            number = repeat * FOLDS_A_REPEAT + part
             places[number, : len(chosen)] = chosen
             level = at * total + effect + bias * random.normal(0, fold, finalists)
             drawn = random.normal(0, noise, (finalists, len(chosen)))

@@ -52,7 +52,9 @@ _NAMES: Final = {
 }  # fmt: skip
 
 
-_FORMER: Final = {"slot": "trial", "ends_slot": "ends_trial", "first_slot": "first_trial"}
+_FORMER: Final = {
+    "slot": "trial", "ends_slot": "ends_trial", "first_slot": "first_trial", "blocks": "folds",
+}  # fmt: skip
 """What members of dataclasses were called in format 1, which is read for ever."""
 
 

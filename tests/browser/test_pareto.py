@@ -59,4 +59,4 @@ def test_the_front_is_found_in_the_table_of_all_trials_by_a_word(report, sweep):
     report.get_by_role("searchbox").fill("on the front")
     rows = report.locator("#trials tbody tr:visible")
     shown = {rows.nth(n).locator("td").first.text_content() for n in range(rows.count())}
-    assert shown == {str(trial.trial) for trial in sweep.pareto_front()}
+    assert shown == {str(trial.number) for trial in sweep.pareto_front()}

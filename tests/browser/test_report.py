@@ -98,7 +98,7 @@ def test_five_questions_are_answered_within_three_clicks(report, sweep):
     )
 
     # 2. The worst digit? No click.
-    counts = sweep.confusion(best.trial)
+    counts = sweep.confusion(best.number)
     recalls = [counts.iloc[i, i] / counts.iloc[i].sum() for i in range(10)]
     fact = verdict.locator(".fact", has_text="worst class")
     worst = fact.locator("b").text_content()

@@ -49,7 +49,7 @@ CONTINUED = {"digits": 11, "bowl": 15, "trade": 11}
 """How many trials each sweep has in the end, the home's own included."""
 
 RUN_DIGITS = ("run", "digits.yaml", "--seed", "4", "--workers", "1", "--trial-timeout", "10",
-              "--retries", "timeout=0", "--no-finalize")  # fmt: skip
+              "--retries", "timeout=0", "--no-confirm")  # fmt: skip
 RUN_BOWL = ("run", "bowl.yaml", "--workers", "0")
 RUN_WIDER = ("run", "bowl-wider.yaml", "--name", "bowl", "--workers", "0", "--retries", "error=1")
 RUN_TRADE = ("run", "trade.yaml", "--workers", "0")
@@ -69,7 +69,7 @@ def main(label: str) -> None:
     expected["notes"] = {name: sweeps("note", name) for name in ("digits", "bowl")}
     expected["replayed"] = json.loads(sweeps("replay", "digits", "0", "--restore", "--json"))
     expected["finalized"] = json.loads(
-        sweeps("finalize", "digits", "--test", "--workers", "1", "--json")
+        sweeps("confirm", "digits", "--test", "--workers", "1", "--json")
     )
     _pack(HERE / f"home-{label}.tar.xz")
     sweeps(*RUN_DIGITS, "--trials", str(CONTINUED["digits"]))
@@ -82,22 +82,22 @@ def main(label: str) -> None:
 
 
 def _make_digits() -> None:
-    """A digits sweep with every kind of trial and a hunch, noted upon, finalised and tested."""
+    """A digits sweep with every kind of trial and an enqueued point, noted upon, confirmed and tested."""
     sweeps(*RUN_DIGITS, "--trials", "7")
     point = ("learning_rate=0.02", "batch_size=128", "net=wide", "epochs=6")
-    sweeps("try", "digits", *point)
+    sweeps("enqueue", "digits", *point)
     sweeps(*RUN_DIGITS, "--trials", "8")
     sweeps("note", "digits", "0", "the one to beat")
     sweeps("note", "digits", "made to be opened by later versions")
-    finalize = ("finalize", "digits", "--top", "2", "--blocks", "8", "--workers", "1")
-    sweeps(*finalize, "--test")
+    confirm = ("confirm", "digits", "--top", "2", "--folds", "8", "--workers", "1")
+    sweeps(*confirm, "--test")
 
 
 def _make_bowls() -> None:
     """Sweeps of an experiment of one's own: one that was extended, one of two objectives."""
     sweeps(*RUN_BOWL, "--trials", "6")
     sweeps(*RUN_WIDER, "--extend", "--trials", "10")
-    sweeps("try", "bowl", "x=0.25", "depth=1", "y_1=0.5", "kind=square", "behaviour=good")
+    sweeps("enqueue", "bowl", "x=0.25", "depth=1", "y_1=0.5", "kind=square", "behaviour=good")
     sweeps(*RUN_WIDER, "--trials", "11")
     sweeps("note", "bowl", "1", "deeper than it looks")
     sweeps(*RUN_TRADE, "--trials", "8")

@@ -105,7 +105,7 @@ def test_notes_and_verdict_are_shown(home, expected, tmp_path):
         assert command(home, "note", name) == notes
     command(home, "report", "digits", "--output", tmp_path / "digits.html")
     page = (tmp_path / "digits.html").read_text(encoding="utf-8")
-    assert expected["confirmed"]["recommended"] in page
+    assert expected["finalized"]["recommended"] in page
     assert sweeps.load("digits", home).champion().params["finalist"] == "trial-7"
 
 

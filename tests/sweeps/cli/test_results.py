@@ -161,7 +161,7 @@ def test_trials_are_compared_by_what_differs(finished_toy, call, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert "Parameters that differ" in result.stdout
     best = sweep.best()
-    assert f"toy:{best.trial}" in result.stdout
+    assert f"toy:{best.number}" in result.stdout
     labels = [
         row["label"] for row in json.loads(call("compare", "toy:0", "toy:1", "--json").stdout)
     ]

@@ -208,4 +208,4 @@ def test_a_record_that_lacks_one_of_them_is_shown_and_not_on_the_front(
         assert result.exit_code == 0, (words, result.output, result.exception)
     if lacking == "cost":
         front = sweeps.load("trading", call.home).pareto_front()
-        assert trial not in [one.trial for one in front]
+        assert trial not in [one.number for one in front]

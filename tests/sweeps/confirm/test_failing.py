@@ -69,7 +69,7 @@ WORDS = ("confirm", "one", "--folds", 8, "--workers", 0)
 def test_a_finalist_that_fails_every_time_is_named_and_can_be_left_out(confirm, tmp_path):
     call, bad = confirm
     best = sweeps.load("one", tmp_path / "home").best()
-    trial = best.trial
+    trial = best.number
     bad.write_text(f"{best.params['skill']} fold raise")
     for _ in range(2):
         failed = call(*WORDS, "--top", 3)
@@ -112,12 +112,12 @@ def test_a_finalist_that_diverges_can_only_be_left_out(confirm, tmp_path):
     bad.write_text(f"{best.params['skill']} fold diverge")
     failed = call(*WORDS, "--top", 1)
     assert failed.exit_code == 1, failed.output
-    assert f"trial-{best.trial}: of 8 trainings 8 diverged" in failed.stderr
+    assert f"trial-{best.number}: of 8 trainings 8 diverged" in failed.stderr
     assert "sweeps retry" not in failed.stderr
-    assert f"sweeps confirm one --top 3 --leave-out {best.trial}" in failed.stderr
-    left = call("confirm", "one", "--top", 3, "--leave-out", best.trial, *WORDS[2:])
+    assert f"sweeps confirm one --top 3 --leave-out {best.number}" in failed.stderr
+    left = call("confirm", "one", "--top", 3, "--leave-out", best.number, *WORDS[2:])
     assert left.exit_code == 0, left.output
-    assert f"trial-{best.trial}  " not in left.stdout
+    assert f"trial-{best.number}  " not in left.stdout
 
 
 @pytest.mark.slow

@@ -218,9 +218,9 @@ def test_what_a_killed_coordinator_left_half_done_is_cleared(store):
 def test_a_record_of_another_version_is_neither_left_out_nor_put_aside(store):
     store.write(make_record())
     path = store.folder / "0007-2.record"
-    path.write_bytes(path.read_bytes().replace(b"sweeps-record 1", b"sweeps-record 2", 1))
+    path.write_bytes(path.read_bytes().replace(b"sweeps-record 2", b"sweeps-record 3", 1))
     for read in (store.read_all, lambda: recover(store, lambda line: None)):
-        with pytest.raises(RecordError, match="record format 2, but this version reads 1"):
+        with pytest.raises(RecordError, match="record format 3, but this version reads up to 2"):
             read()
     assert path.exists()
 

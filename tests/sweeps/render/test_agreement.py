@@ -96,4 +96,4 @@ def test_the_page_says_what_the_records_say(swept, rows, tmp_path):
         if row.objective is not None:
             assert format_metric(row.objective) in texts
     best = swept.best()
-    assert f"best_val_accuracy {format_metric(best.value)} (trial {best.trial})" in page
+    assert f"best_val_accuracy {format_metric(best.value)} (trial {best.number})" in page

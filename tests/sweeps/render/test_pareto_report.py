@@ -137,14 +137,14 @@ def test_trials_are_compared_by_both_and_a_sweep_as_a_whole_is_not(swept):
         return CliRunner().invoke(app, words, env={"COLUMNS": "120"})
 
     one, other = swept.pareto_front()[:2]
-    result = compare(f"small:{one.trial}", f"small:{other.trial}")
+    result = compare(f"small:{one.number}", f"small:{other.number}")
     assert result.exit_code == 0, result.output
     assert format_metric(one.values["parameters"]) in result.output
     assert "observed, not confirmed" in result.output
     assert "best observed" not in result.output
-    refused = compare("small", f"small:{other.trial}")
+    refused = compare("small", f"small:{other.number}")
     assert refused.exit_code == 2
-    assert f"name one of its Pareto front: small:{one.trial}, small:{other.trial}" in refused.stderr
+    assert f"name one of its Pareto front: small:{one.number}, small:{other.number}" in refused.stderr
 
 
 def test_an_accuracy_is_told_apart_also_where_it_is_the_second_objective(data):

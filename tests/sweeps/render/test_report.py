@@ -83,7 +83,7 @@ def test_the_verdict_comes_first_and_does_not_claim_too_much(swept, page):
     verdict = page[page.index('<section id="verdict">') : page.index('<section id="history">')]
     best = swept.best()
     assert f"best observed, not confirmed: best_val_accuracy {best.value:.4f}" in verdict
-    assert f"trial {best.trial}" in verdict
+    assert f"trial {best.number}" in verdict
     assert "Are #1 and the others different?" in verdict
     assert "cannot be told" in verdict
     assert "60 of 60 trials" in verdict

@@ -18,8 +18,8 @@ def test_trials_come_best_first_after_the_champion(recorded, home):
     found = recorded.trials("smoke")
     assert recorded.sweeps() == ["smoke"]
     assert found[0].key == CHAMPION
-    assert found[0].label == f"champion · trial {best.trial}"
-    assert found[1].key == str(best.trial)
+    assert found[0].label == f"champion · trial {best.number}"
+    assert found[1].key == str(best.number)
     assert sorted(one.key for one in found[1:]) == ["0", "1", "2"]
     worths = [float(one.label.rpartition(" ")[2]) for one in found[1:]]
     assert worths == sorted(worths, reverse=True)
@@ -34,10 +34,10 @@ def test_a_shown_trial_answers_as_it_did_when_it_was_trained(recorded, home):
     assert shown.temperature == best.record.result.info["temperature"]
     assert len(shown.history["val_loss"]) == best.row.epochs
     assert recorded.shown("smoke", CHAMPION) is shown  # read once
-    by_number = recorded.shown("smoke", str(best.trial))
+    by_number = recorded.shown("smoke", str(best.number))
     assert (shown.name, by_number.name) == (
-        f"smoke, champion (trial {best.trial})",
-        f"smoke, trial {best.trial}",
+        f"smoke, champion (trial {best.number})",
+        f"smoke, trial {best.number}",
     )
     assert np.shares_memory(by_number.train_images, shown.train_images)
 
