@@ -49,7 +49,7 @@ def test_the_front_is_drawn_and_pointing_at_it_says_what_a_trial_is_worth(
     traces.last.locator(".points path").first.hover(force=True)
     text = chart.locator(".hoverlayer .hovertext").first
     text.wait_for()
-    assert f"trial {front[0].trial}" in text.text_content()
+    assert f"trial {front[0].number}" in text.text_content()
     scheme = report.evaluate("document.documentElement.dataset.paper")
     report.locator("#verdict").screenshot(path=screenshots / f"pareto-{scheme}.png")
 
