@@ -25,6 +25,8 @@ from sweeps.workspace.files import make_folder, write_atomically
 from sweeps.workspace.names import free_name
 
 SPACE: Final = "space.yaml"
+_CONFIRMATION: Final = "-confirmation"
+"""How the name of a confirmation ends."""
 BIAS, REFIT, CONTROL_FOLDER = "luck", "refit", "finalists-0"
 """Folders, in a confirmation's, of the spaces that measure selection bias and train the winner on
 everything; and beside it, of that of the random trials."""
@@ -67,13 +69,14 @@ def plan_confirmation(
     experiment = cross_validation_experiment(home, info)
     trained = trained_with(home, info, finalists, folds, left_out)
     text = confirming_space(experiment, trained, folds)
+    wanted = _essence(text)
     sweep_folder = home.store(info.id).folder
     begun = _begun(home)
     folders = (sweep_folder / f"finalists-{number}" for number in itertools.count(1))
     folder = next(
-        f for f in folders if _space_in(f) in ({text} if _tail(f) in begun else {text, None})
+        f for f in folders if _space_in(f) in ({wanted} if _tail(f) in begun else {wanted, None})
     )
-    name = name_for(home, folder, f"{info.name}-confirmation")
+    name = name_for(home, folder, f"{info.name}{_CONFIRMATION}")
     make_folder(folder / BIAS)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
     favourite = next((f for f in trained if f.place == 1), trained[0])
@@ -123,7 +126,7 @@ def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int
     """Return the folder, below the records, of a confirmation that was begun; None without one."""
     text = confirming_space(cross_validation_experiment(home, info), finalists, folds)
     own = (tail for tail in _begun(home) if tail.parent.name == info.id)
-    return next((tail for tail in own if _space_in(home.records / tail) == text), None)
+    return next((tail for tail in own if _space_in(home.records / tail) == _essence(text)), None)
 
 
 def _ended(home: Home, info: SweepInfo) -> int:
@@ -159,9 +162,19 @@ def _tail(folder: Path) -> Path:
 
 def _space_in(folder: Path) -> str | None:
     try:
-        return (folder / SPACE).read_text(encoding="utf-8")
+        return _essence((folder / SPACE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+
+
+def _essence(space: str) -> str:
+    """Return what a space trains: neither its description nor where its experiment lies count."""
+    return space.partition("\nobjective:")[2]
+
+
+def _named_after(confirmation: Confirmation, what: str) -> str:
+    search = confirmation.name.removesuffix(_CONFIRMATION).removesuffix("-final")  # of format 1
+    return f"{search}-{what}"
 
 
 @dataclass(frozen=True)
@@ -204,11 +217,7 @@ def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) ->
 def run_again(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
     """Train the search's best again, on the search's split: as often as there are folds."""
     folder = confirmation.folder / BIAS
-    name = name_for(
-        home,
-        folder,
-        f"{confirmation.name.removesuffix('-confirmation').removesuffix('-final')}-{BIAS}",
-    )
+    name = name_for(home, folder, _named_after(confirmation, "selection-bias"))
     return _run(folder / SPACE, name, confirmation.folds, home, how)
 
 
@@ -227,14 +236,12 @@ def run_refit(
     """
     text = refit_space(confirmation.experiment, winner, epochs, temperature)
     begun = _begun(home)
-    folder = next(f for f in _refits(confirmation) if _tail(f) not in begun or _space_in(f) == text)
+    wanted = _essence(text)
+    free = (f for f in _refits(confirmation) if _tail(f) not in begun or _space_in(f) == wanted)
+    folder = next(free)
     make_folder(folder)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
-    name = name_for(
-        home,
-        folder,
-        f"{confirmation.name.removesuffix('-confirmation').removesuffix('-final')}-{REFIT}",
-    )
+    name = name_for(home, folder, _named_after(confirmation, REFIT))
     return _run(folder / SPACE, name, 1, home, how)
 
 

@@ -164,7 +164,7 @@ def tell_selection_bias(bias: SelectionBias, missing: str = "") -> Telling:
     rows = [_part(part) for part in (*bias.parts, total)]
     columns = ["due to", "points", "95 % interval"]
     return Telling(
-        "luck",
+        "selection-bias",
         "Selection bias of the search's best",
         lead,
         columns,

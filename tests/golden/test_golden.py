@@ -171,6 +171,19 @@ def test_a_sweep_goes_on_with_the_same_trials(home, expected, name, words):
 
 
 @pytest.mark.slow
+def test_a_confirmation_is_known_again_and_trains_nothing(home, expected):
+    before = {info.name: len(rows_of(home, info.name)) for info in Home.resolve(home).sweeps()}
+    words = ("confirm", "digits", "--top", "2", "--folds", "8", "--workers", "1", "--json")
+    told = json.loads(command(home, *words))
+    for name in ("confirmation", "recommended", "settled"):
+        assert told[name] == expected["finalized"][name]
+    assert {i.name: len(rows_of(home, i.name)) for i in Home.resolve(home).sweeps()} == before
+    folder = Home.resolve(home).store(sweeps.load("digits", home).info.id).folder
+    assert (folder / "confirmation.json").exists()
+    assert not (folder / "finalized.json").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.tensorflow
 class TestTrained:
     """What is trained or built anew by TensorFlow."""
