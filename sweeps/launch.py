@@ -41,7 +41,7 @@ from sweeps.tracking.parent import ParentRun, outage_note
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.store import check_database
 from sweeps.tracking.sync import finish_deletions, hold_to_send
-from sweeps.workspace.control_files import Steering
+from sweeps.workspace.control_files import ControlRequests
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.provenance import changed_versions, code_state, environment
 
@@ -154,7 +154,7 @@ def run_sweep(
         store = config.home.store(opened.id)
         with (
             hold_to_send(config.home, opened, tracking_uri, progress.note, request.ask) as held,
-            ControlListener(Steering(store.folder), request, progress) as listener,
+            ControlListener(ControlRequests(store.folder), request, progress) as listener,
             Guard(held.lock, store, opened, progress.note, request.ask) as guard,
         ):
             records = recover(store, progress.note)

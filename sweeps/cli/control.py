@@ -12,13 +12,13 @@ import typer
 from sweeps.cli.exit_codes import FAILED
 from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
 from sweeps.errors import UsageError
-from sweeps.workspace.control_files import PAUSE, STOP, STOP_NOW, Steering, cancelling
+from sweeps.workspace.control_files import PAUSE, STOP, STOP_NOW, ControlRequests, cancelling
 
 if TYPE_CHECKING:
     from sweeps.home import Home
     from sweeps.progress import Progress
     from sweeps.records import SweepInfo
-    from sweeps.workspace.control_files import Steering
+    from sweeps.workspace.control_files import ControlRequests
 
 
 # `sweeps status` and `sweeps watch`: what runs where, and how far it has come.
@@ -60,7 +60,7 @@ def watch(
     from sweeps.home import Home
     from sweeps.progress import make_progress
     from sweeps.progress.tally import Tally
-    from sweeps.workspace.control_files import Steering
+    from sweeps.workspace.control_files import ControlRequests
 
     found = Home.resolve(home)
     info = found.get(name)
@@ -80,7 +80,7 @@ def watch(
                 records.append(record)
                 known.add(key)
                 shown.trial_finished(record)
-            was_paused = _tell_pause(Steering(store.folder), was_paused, shown)
+            was_paused = _tell_pause(ControlRequests(store.folder), was_paused, shown)
             if not is_over:
                 time.sleep(LOOK_SECONDS)
         ending = store.ending()
@@ -99,10 +99,10 @@ def watch(
         shown.close()
 
 
-def _tell_pause(steering: Steering, was_paused: bool, shown: Progress) -> bool:
+def _tell_pause(requests: ControlRequests, was_paused: bool, shown: Progress) -> bool:
     from sweeps.workspace.control_files import PAUSE
 
-    is_paused = PAUSE in steering.asked()
+    is_paused = PAUSE in requests.asked()
     if is_paused != was_paused:
         shown.note("paused; `sweeps resume` goes on" if is_paused else "goes on")
     return is_paused
@@ -110,7 +110,7 @@ def _tell_pause(steering: Steering, was_paused: bool, shown: Progress) -> bool:
 
 def _row(home: Home, info: SweepInfo) -> dict[str, object]:
     from sweeps.analysis.rows import best_row, front_rows, trial_rows
-    from sweeps.workspace.control_files import PAUSE, Steering
+    from sweeps.workspace.control_files import PAUSE, ControlRequests
 
     store = home.store(info.id)
     records = store.read_all()
@@ -125,7 +125,7 @@ def _row(home: Home, info: SweepInfo) -> dict[str, object]:
         "best": best.objective if best else None,
         "front": len(front_rows(rows, info.objectives)) if info.has_front else None,
         "owner": home.owner(info.id),
-        "paused": PAUSE in Steering(store.folder).asked(),
+        "paused": PAUSE in ControlRequests(store.folder).asked(),
     }
 
 
@@ -149,11 +149,11 @@ def stop(
     if not found.is_running(info.id):
         print(f"sweep {info.name!r} is not running")
         return
-    steering = Steering(found.store(info.id).folder)
-    steering.ask(STOP_NOW if now else STOP)
+    requests = ControlRequests(found.store(info.id).folder)
+    requests.ask(STOP_NOW if now else STOP)
     found.publish(info.id)
     if _wait(lambda: not found.is_running(info.id), LONGEST_STOP_SECONDS):
-        steering.withdraw([STOP, STOP_NOW])  # it may have ended of itself meanwhile
+        requests.withdraw([STOP, STOP_NOW])  # it may have ended of itself meanwhile
         found.publish(info.id)
         print(f"sweep {info.name!r} has stopped; the command that began it goes on")
         return
@@ -164,7 +164,7 @@ def stop(
 def pause(name: SweepArgument, home: HomeOption = None) -> None:
     """Let a running sweep begin no further trial; those that run end normally."""
     found, info = _running(name, home)
-    Steering(found.store(info.id).folder).ask(PAUSE)
+    ControlRequests(found.store(info.id).folder).ask(PAUSE)
     found.publish(info.id)
     print(f"sweep {info.name!r} begins no trial until `sweeps resume {info.name}`")
 
@@ -172,9 +172,9 @@ def pause(name: SweepArgument, home: HomeOption = None) -> None:
 def resume(name: SweepArgument, home: HomeOption = None) -> None:
     """Let a paused sweep go on."""
     found, info = _running(name, home)
-    steering = Steering(found.store(info.id).folder)
-    was_paused = PAUSE in steering.asked()
-    steering.withdraw([PAUSE])
+    requests = ControlRequests(found.store(info.id).folder)
+    was_paused = PAUSE in requests.asked()
+    requests.withdraw([PAUSE])
     found.publish(info.id)
     print(f"sweep {info.name!r} goes on" if was_paused else f"sweep {info.name!r} is not paused")
 
@@ -203,10 +203,10 @@ def cancel(
     if trial not in begun:
         last = f"the last one is {max(begun)}" if begun else "there is none yet"
         raise UsageError(f"trial {trial} of sweep {info.name!r} was not begun; {last}")
-    steering = Steering(store.folder)
-    steering.ask(cancelling(trial))
+    requests = ControlRequests(store.folder)
+    requests.ask(cancelling(trial))
     found.publish(info.id)
-    is_paused = PAUSE in steering.asked()
+    is_paused = PAUSE in requests.asked()
     _wait(lambda: outcome() is not None, 2.0 if is_paused else LONGEST_CANCEL_SECONDS)
     ended = outcome()
     if ended is not None:

@@ -16,7 +16,7 @@ from sweeps.workspace.control_files import (
     PAUSE,
     STOP,
     STOP_NOW,
-    Steering,
+    ControlRequests,
     cancelled_trials,
     cancelling,
 )
@@ -109,15 +109,15 @@ class ControlListener:
         cancelled: Trials that are to end at their next epoch.
     """
 
-    def __init__(self, steering: Steering, request: StopRequest, progress: Progress) -> None:
+    def __init__(self, requests: ControlRequests, request: StopRequest, progress: Progress) -> None:
         self.paused = False
         self.cancelled: frozenset[int] = frozenset()
-        self._steering, self._request, self._progress = steering, request, progress
+        self._requests, self._request, self._progress = requests, request, progress
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="sweeps-listener", daemon=True)
 
     def __enter__(self) -> ControlListener:
-        self._steering.withdraw(self._steering.asked())  # whoever starts a sweep wants it to run
+        self._requests.withdraw(self._requests.asked())  # whoever starts a sweep wants it to run
         self._thread.start()
         return self
 
@@ -130,18 +130,18 @@ class ControlListener:
         self._over.set()
         self._thread.join()
         with contextlib.suppress(OSError):
-            self._steering.withdraw(self._steering.asked())
+            self._requests.withdraw(self._requests.asked())
 
     def ended(self, trial: int) -> None:
         """Take note that a trial has ended."""
         if trial in self.cancelled:
             with contextlib.suppress(OSError):
-                self._steering.withdraw([cancelling(trial)])
+                self._requests.withdraw([cancelling(trial)])
 
     def _look(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
             with contextlib.suppress(OSError):  # the folder may be away for a while
-                self._obey(self._steering.asked())
+                self._obey(self._requests.asked())
 
     def _obey(self, asked: frozenset[str]) -> None:
         self.cancelled = cancelled_trials(asked)
@@ -149,5 +149,5 @@ class ControlListener:
             self.paused = not self.paused
             self._progress.note("paused; `sweeps resume` goes on" if self.paused else "goes on")
         if {STOP, STOP_NOW} & asked:
-            self._steering.withdraw([STOP, STOP_NOW])
+            self._requests.withdraw([STOP, STOP_NOW])
             self._request.ask(at_once=STOP_NOW in asked)

@@ -1,8 +1,8 @@
 """Requests to a sweep that is running, made from another process: files in its folder.
 
-A file is the whole protocol, so that whoever may write into the folder may steer, whatever host
-the coordinator runs on. It looks twice a second; what it has obeyed it removes, and a start clears
-away what was asked of an earlier one.
+A file is the whole protocol, so that whoever may write into the folder may control it, whatever
+host the coordinator runs on. It looks twice a second; what it has obeyed it removes, and a start
+clears away what was asked of an earlier one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CANCEL: Final = "cancel-"
 _PREFIX: Final = "asked-to-"
 
 
-class Steering:
+class ControlRequests:
     """The requests in the folder of one sweep."""
 
     def __init__(self, folder: Path) -> None:
@@ -33,7 +33,7 @@ class Steering:
         Raises:
             StoreError: It cannot be written.
         """
-        write_atomically(self._path(request), b"", "steering")
+        write_atomically(self._path(request), b"", "control")
 
     def asked(self) -> frozenset[str]:
         """Return the requests that are not obeyed yet, or that hold on (`PAUSE`)."""

@@ -48,7 +48,7 @@ NAMES: Final = (
     *(
         f"{file}.{step}"
         for file in (
-            *("enqueued", "steering", "notes", "archived", "conclusion", "taken", "retry", "files"),
+            *("enqueued", "control", "notes", "archived", "conclusion", "taken", "retry", "files"),
             "checked",
         )
         for step in STEPS

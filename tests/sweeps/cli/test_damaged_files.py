@@ -175,9 +175,7 @@ def test_doctor_names_every_damaged_file_and_puts_it_aside(hurt):
     for path in damaged:
         assert path.with_name(f"{path.name}.torn").exists(), path
     assert hurt.path("asked").read_bytes() == whole["asked"], "as many as there are trials"
-    assert AccessLog(hurt.home, DIGEST).count() == 2, (
-        "a reading counts whatever became of its list"
-    )
+    assert AccessLog(hurt.home, DIGEST).count() == 2, "a reading counts whatever became of its list"
     assert hurt.call("doctor").exit_code == 0
     assert "queued: x=0.25" in hurt.call("enqueue toy x=0.25 layers=0 kind=b").stdout
     assert hurt.path("enqueued-0002.json").exists(), "a number is not given twice"

@@ -144,7 +144,9 @@ def test_trials_are_compared_by_both_and_a_sweep_as_a_whole_is_not(swept):
     assert "best observed" not in result.output
     refused = compare("small", f"small:{other.number}")
     assert refused.exit_code == 2
-    assert f"name one of its Pareto front: small:{one.number}, small:{other.number}" in refused.stderr
+    assert (
+        f"name one of its Pareto front: small:{one.number}, small:{other.number}" in refused.stderr
+    )
 
 
 def test_an_accuracy_is_told_apart_also_where_it_is_the_second_objective(data):

@@ -65,7 +65,7 @@ def test_killed_at_any_point_and_resumed_it_ends_as_if_left_alone(
     kind = name.partition(".")[0]
     more = []
     if kind == "attempt":  # only a trial that was killed before gets a second one
-        assert run("slot.added:3")[0] == -signal.SIGKILL
+        assert run("trial.added:3")[0] == -signal.SIGKILL
     elif kind == "generation":
         assert run(trials=5)[0] == 0
         more = ["--extend", "--set", *EXTENSION["overrides"]]

@@ -1,4 +1,4 @@
-"""Steering a sweep that runs in another process: real processes, real requests."""
+"""Controlling a sweep that runs in another process: real processes, real requests."""
 
 from __future__ import annotations
 
