@@ -26,15 +26,17 @@ COURSE_RANGE = (-0.15, 1.15)
 SHAPES = "(n, height, width), the same with one channel, or (n, height * width) of square images"
 
 
-def convert_images(images: Array, where: str, *, course: bool = False) -> tuple[Images, list[str]]:
+def convert_images(
+    images: Array, where: str, *, ng_course: bool = False
+) -> tuple[Images, list[str]]:
     """Convert pixels of any accepted form.
 
     Args:
         images: uint8 in 0 .. 255 or floats in [0, 1]; (n, h, w), (n, h, w, 1), (n, 1, h, w), or
             (n, h * w) of square images.
         where: Source and array, for messages.
-        course: Whether flat rows are unrolled column by column (MATLAB's order) and pixels within
-            `COURSE_RANGE` are clipped instead of refused.
+        ng_course: Whether flat rows are unrolled column by column (MATLAB's order) and pixels
+            within `COURSE_RANGE` are clipped instead of refused.
 
     Returns:
         Images as float32 (n, height, width) in [0, 1], and the conversions applied.
@@ -51,8 +53,8 @@ def convert_images(images: Array, where: str, *, course: bool = False) -> tuple[
         )
     if images.size == 0:
         raise DataError.about(where, found=f"no pixels (shape {images.shape})", expected=SHAPES)
-    stack, policies = _to_stack(images, where, column_major=course)
-    scaled, more = _to_unit_range(stack, where, course=course)
+    stack, policies = _to_stack(images, where, column_major=ng_course)
+    scaled, more = _to_unit_range(stack, where, ng_course=ng_course)
     return scaled, policies + more
 
 
@@ -71,7 +73,7 @@ def _to_stack(images: Array, where: str, *, column_major: bool) -> tuple[Array, 
     return (stack.transpose(0, 2, 1) if column_major else stack), [policy]
 
 
-def _to_unit_range(images: Array, where: str, *, course: bool) -> tuple[Images, list[str]]:
+def _to_unit_range(images: Array, where: str, *, ng_course: bool) -> tuple[Images, list[str]]:
     """Bring pixels into [0, 1] as float32."""
     low, high = float(images.min()), float(images.max())
     if images.dtype == np.uint8:
@@ -91,7 +93,7 @@ def _to_unit_range(images: Array, where: str, *, course: bool) -> tuple[Images, 
     policies = (
         [] if images.dtype == np.float32 else [f"pixels rounded from {images.dtype} to float32"]
     )
-    allowed = COURSE_RANGE if course else (0.0, 1.0)
+    allowed = COURSE_RANGE if ng_course else (0.0, 1.0)
     if low < allowed[0] or high > allowed[1]:
         raise DataError.about(
             where,
@@ -108,7 +110,7 @@ TEN_MEANS_ZERO = "label 10 read as the digit 0"
 
 
 def convert_labels(
-    labels: Array, where: str, *, images: int, course: bool = False
+    labels: Array, where: str, *, images: int, ng_course: bool = False
 ) -> tuple[Labels, list[str]]:
     """Convert labels of any accepted form.
 
@@ -116,7 +118,7 @@ def convert_labels(
         labels: Integers, shape (n,) or (n, 1).
         where: Source and array, for messages.
         images: Number of images there are, n.
-        course: Whether labels 1 .. 10 are those of the course, where 10 stands for the digit 0
+        ng_course: Whether labels 1 .. 10 are those of the course, where 10 stands for the digit 0
             because MATLAB counts from 1.
 
     Returns:
@@ -144,7 +146,7 @@ def convert_labels(
             where, found=f"{len(labels)} labels for {images} images", expected="one label per image"
         )
     flat = labels.reshape(-1).astype(np.int64)
-    if course and flat.min() == 1 and flat.max() == 10:
+    if ng_course and flat.min() == 1 and flat.max() == 10:
         return np.where(flat == 10, 0, flat), [TEN_MEANS_ZERO]
     return flat, []
 
@@ -228,10 +230,10 @@ def make_source(found: Found) -> Source:
 
 def _convert(pair: Pair, found: Found, part: str) -> tuple[Images, Labels, list[str]]:
     images, policies = convert_images(
-        pair.images, f"{found.where} ({part} images)", course=found.course
+        pair.images, f"{found.where} ({part} images)", ng_course=found.ng_course
     )
     labels, more = convert_labels(
-        pair.labels, f"{found.where} ({part} labels)", images=len(images), course=found.course
+        pair.labels, f"{found.where} ({part} labels)", images=len(images), ng_course=found.ng_course
     )
     images = np.ascontiguousarray(images)
     for array in (images, labels):

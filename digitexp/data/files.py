@@ -270,8 +270,8 @@ def read_pair(folder: Path) -> Found:
             expected="X.npy with y.npy beside it",
         )
     images, labels = read_npy(folder / "X.npy"), read_npy(folder / "y.npy")
-    course = images.ndim == 2 and images.shape[1] == COURSE_PIXELS and images.dtype.kind == "f"
-    return Found(folder.resolve().name, str(folder), Pair(images, labels), course=course)
+    ng_course = images.ndim == 2 and images.shape[1] == COURSE_PIXELS and images.dtype.kind == "f"
+    return Found(folder.resolve().name, str(folder), Pair(images, labels), ng_course=ng_course)
 
 
 def read_mat(path: Path) -> Found:
@@ -289,7 +289,7 @@ def read_mat(path: Path) -> Found:
             )
         check_size(prod(declared[name]) * 8, f"{path} ({name})")
     images, labels = _load_variables(path)
-    return Found(path.stem, str(path), Pair(images, labels), course=True)
+    return Found(path.stem, str(path), Pair(images, labels), ng_course=True)
 
 
 def _list_variables(path: Path) -> dict[str, tuple[int, ...]]:

@@ -48,7 +48,7 @@ class Found:
         where: Name or path, for messages.
         train: Training and validation images with labels.
         test: The test set, or None.
-        course: Whether this is the form of Andrew Ng's course: rows unrolled column by column,
+        ng_course: Whether this is the form of Andrew Ng's course: rows unrolled column by column,
             pixels a little outside [0, 1] and the label 10 for the digit 0 are then accepted.
         class_names: What people call the classes; None = their numbers.
         policies: Conversions the reader itself applied.
@@ -58,7 +58,7 @@ class Found:
     where: str
     train: Pair
     test: Pair | None = None
-    course: bool = False
+    ng_course: bool = False
     class_names: tuple[str, ...] | None = None
     policies: tuple[str, ...] = ()
 

@@ -8,7 +8,7 @@ from digitexp.data import DataError, files, load_source
 
 
 @pytest.fixture
-def course(pixels, digits):
+def ng_course(pixels, digits):
     """X (300, 400) float64, column by column, from -0.13 to 1.13; y (300, 1), 10 = 0."""
     images = pixels.astype(np.float64) / 255 * 1.26 - 0.13
     rows = images.transpose(0, 2, 1).reshape(300, 400)
@@ -35,14 +35,14 @@ def save_pair(folder, images, labels):
 
 @pytest.mark.parametrize("form", ["folder", "X.npy", "mat", "compressed mat"])
 def test_each_form_of_the_course_gives_the_original_digits(
-    course, expected, digits, tmp_path, form
+    ng_course, expected, digits, tmp_path, form
 ):
     if "mat" in form:
         path = tmp_path / "ex4data1.mat"
-        variables = {"X": course[0], "y": course[1]}
+        variables = {"X": ng_course[0], "y": ng_course[1]}
         savemat(path, variables, do_compression=form.startswith("compressed"))
     else:
-        save_pair(tmp_path, *course)
+        save_pair(tmp_path, *ng_course)
         path = tmp_path if form == "folder" else tmp_path / form
     source = load_source(str(path))
     assert np.array_equal(source.images, expected)
@@ -53,8 +53,8 @@ def test_each_form_of_the_course_gives_the_original_digits(
     assert source.name == ("ex4data1" if "mat" in form else tmp_path.name)
 
 
-def test_a_pair_with_labels_from_zero_keeps_them(course, digits, tmp_path):
-    save_pair(tmp_path, course[0], digits.astype(np.int64)[:, None])
+def test_a_pair_with_labels_from_zero_keeps_them(ng_course, digits, tmp_path):
+    save_pair(tmp_path, ng_course[0], digits.astype(np.int64)[:, None])
     source = load_source(str(tmp_path))
     assert np.array_equal(source.labels, digits)
     assert source.policies == POLICIES[:3]
@@ -77,8 +77,8 @@ def test_whole_float_images_are_never_transposed_nor_clipped(pixels, digits, tmp
 
 
 @pytest.mark.parametrize(("kept", "missing"), [("X.npy", "y.npy"), ("y.npy", "X.npy")])
-def test_half_a_pair_is_refused(course, tmp_path, kept, missing):
-    np.save(tmp_path / kept, course[0])
+def test_half_a_pair_is_refused(ng_course, tmp_path, kept, missing):
+    np.save(tmp_path / kept, ng_course[0])
     for source in (tmp_path, tmp_path / kept):
         with pytest.raises(DataError, match=f"found no {missing}; expected X.npy with y.npy"):
             load_source(str(source))
@@ -106,10 +106,10 @@ def test_a_file_that_is_no_mat_is_refused(tmp_path, damage):
         load_source(str(tmp_path / "a.mat"))
 
 
-def test_a_mat_file_damaged_after_its_headers_is_refused(course, tmp_path):
+def test_a_mat_file_damaged_after_its_headers_is_refused(ng_course, tmp_path):
     path = tmp_path / "a.mat"
     noise = np.random.default_rng(0).random((300, 400))  # hardly compresses: header far from end
-    savemat(path, {"y": course[1], "X": noise}, do_compression=True)
+    savemat(path, {"y": ng_course[1], "X": noise}, do_compression=True)
     data = bytearray(path.read_bytes())
     data[-3000:-2000] = bytes(1000)
     path.write_bytes(data)
@@ -117,8 +117,8 @@ def test_a_mat_file_damaged_after_its_headers_is_refused(course, tmp_path):
         load_source(str(path))
 
 
-def test_a_mat_file_that_declares_too_much_is_refused(course, tmp_path, monkeypatch):
+def test_a_mat_file_that_declares_too_much_is_refused(ng_course, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MAX_ARRAY_BYTES", 300 * 400 * 8 - 1)
-    savemat(tmp_path / "a.mat", {"X": course[0], "y": course[1]}, do_compression=True)
+    savemat(tmp_path / "a.mat", {"X": ng_course[0], "y": ng_course[1]}, do_compression=True)
     with pytest.raises(DataError, match=r"a.mat \(X\): found 960,000 bytes declared"):
         load_source(str(tmp_path / "a.mat"))

@@ -42,7 +42,7 @@ def test_other_shapes_of_the_same_images_give_the_same_images(pixels, shape, pol
 
 def test_flat_rows_of_the_course_are_read_column_by_column(pixels):
     rows = pixels.transpose(0, 2, 1).reshape(300, 400)
-    images, policies = convert_images(rows, "x", course=True)
+    images, policies = convert_images(rows, "x", ng_course=True)
     assert np.array_equal(images, unit(pixels))
     assert "flat rows of 400 pixels read column by column as 20x20 images" in policies
 
@@ -54,7 +54,7 @@ def test_images_need_not_be_square(pixels):
 
 def test_overshooting_pixels_of_the_course_are_clipped_and_that_is_stated(pixels):
     wide = unit(pixels).astype(np.float64) * 1.26 - 0.13
-    images, policies = convert_images(wide, "x", course=True)
+    images, policies = convert_images(wide, "x", ng_course=True)
     assert (images.min(), images.max()) == (0, 1)
     assert policies[-1] == "pixels clipped from [-0.13, 1.13] to [0, 1]"
 
@@ -87,4 +87,4 @@ def test_even_the_course_has_limits(pixels, course_pixel):
     images = unit(pixels)
     images[0, 0, 0] = course_pixel
     with pytest.raises(DataError, match=r"expected floats in \[-0.15, 1.15\]"):
-        convert_images(images, "x", course=True)
+        convert_images(images, "x", ng_course=True)

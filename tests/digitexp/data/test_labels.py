@@ -15,14 +15,14 @@ def test_integers_of_any_kind_become_flat_int64(digits, dtype, shape):
 
 
 def test_ten_means_zero_in_the_course(digits):
-    course = np.where(digits == 0, 10, digits)[:, None]
-    labels, policies = convert_labels(course, "y", images=300, course=True)
+    ng_course = np.where(digits == 0, 10, digits)[:, None]
+    labels, policies = convert_labels(ng_course, "y", images=300, ng_course=True)
     assert np.array_equal(labels, digits)
     assert policies == ["label 10 read as the digit 0"]
 
 
 def test_labels_of_the_course_from_zero_stay_as_they_are(digits):
-    labels, policies = convert_labels(digits, "y", images=300, course=True)
+    labels, policies = convert_labels(digits, "y", images=300, ng_course=True)
     assert np.array_equal(labels, digits)
     assert policies == []
 
