@@ -39,7 +39,7 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Check data, or a training: data, model, course, with verdicts and advice.
+    """Check data, or a training: data, model, learning curve, with verdicts and advice.
 
     Exit code 0: nothing failed (warnings may be there); 1: a check failed; 2: nothing to check.
     """

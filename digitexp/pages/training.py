@@ -28,7 +28,7 @@ def training_page(
     """Return the page, self-contained HTML.
 
     Args:
-        trial: Whose course is shown.
+        trial: Whose learning curve is shown.
         beside: Another one on the same data, shown at the same epoch.
         plotly: See `digitexp.pages.page.render`.
 

@@ -118,14 +118,14 @@ def check_data(
     findings = []
     images = labels = None
     try:
-        images, policies = convert_images(found.train.images, found.where, course=found.course)
+        images, policies = convert_images(found.train.images, found.where, ng_course=found.ng_course)
     except DataError as error:
         findings.append(_refused("pixels", error))
     else:
         findings += [_features(images, n_features), _range(images, policies)]
     try:
         labels, _ = convert_labels(
-            found.train.labels, found.where, images=len(found.train.images), course=found.course
+            found.train.labels, found.where, images=len(found.train.images), ng_course=found.ng_course
         )
         classes = check_classes(labels, found.where)
     except DataError as error:
@@ -267,9 +267,9 @@ def _test_apart(found: Found, images: Images, labels: Labels) -> Iterator[Findin
         return
     try:
         where = f"{found.where} (test set)"
-        test, _ = convert_images(found.test.images, where, course=found.course)
+        test, _ = convert_images(found.test.images, where, ng_course=found.ng_course)
         test_labels, _ = convert_labels(
-            found.test.labels, where, images=len(test), course=found.course
+            found.test.labels, where, images=len(test), ng_course=found.ng_course
         )
         check_test_classes(test_labels, where, classes=int(labels.max()) + 1)
     except DataError as error:
@@ -444,7 +444,7 @@ def _loss_fell(run: TrainedRun) -> Finding:
     first, last = losses[0], losses[-1]
     seen = f"from {first:.4g} to {last:.4g} in {run.epochs} epochs"
     if run.epochs == 1 and np.isfinite(first):
-        advice = "One epoch shows no course: train more."
+        advice = "One epoch shows no curve: train more."
         return _finding("loss falls", "warn", f"{first:.4g} in the only epoch", advice)
     fell = last < first  # NaN is not less
     return _finding("loss falls", "ok" if fell else "fail", seen)
