@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from digitexp.pages.decision_regions import decision_regions_page
 from digitexp.pages.softmax import softmax_page
-from digitexp.pages.training import has_course, training_page
+from digitexp.pages.training import has_curve, training_page
 from digitexp.pages.trial_view import ShownTrial
 
 __all__ = ["interactive_pages"]
@@ -21,8 +21,8 @@ def interactive_pages(trial: ShownTrial, beside: ShownTrial | None = None) -> Ma
         beside: Whose training is shown beside it; left out if it has no history.
     """
     pages = {"softmax.html": softmax_page(trial)}
-    if has_course(trial):
-        other = beside if beside is not None and has_course(beside) else None
+    if has_curve(trial):
+        other = beside if beside is not None and has_curve(beside) else None
         pages["training.html"] = training_page(trial, other)
     if trial.weights is not None:
         pages["decision_regions.html"] = decision_regions_page(trial)

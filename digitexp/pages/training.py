@@ -11,13 +11,13 @@ from digitexp.pages.page import pack, render
 from digitexp.pages.trial_view import ShownTrial
 from digitexp.parameters import Scalar
 
-__all__ = ["differences", "has_course", "training_page"]
+__all__ = ["differences", "has_curve", "training_page"]
 
 _FIRST: Final = ("learning_rate", "learning_rate_schedule", "batch_size")
 """What decides how a training converges stands first among the differences."""
 
 
-def has_course(trial: ShownTrial) -> bool:
+def has_curve(trial: ShownTrial) -> bool:
     """Say whether there is an epoch to be shown."""
     return bool(len(trial.confusion) and len(trial.history.get("loss", ())))
 
@@ -37,11 +37,11 @@ def training_page(
     """
     trials = [trial] if beside is None else [trial, beside]
     for one in trials:
-        if not has_course(one):
+        if not has_curve(one):
             raise ValueError(f"{one.name} has no history: nothing was recorded of its epochs")
     data = {
         "classes": list(trial.class_names),
-        "trials": [_course(one) for one in trials],
+        "trials": [_curve(one) for one in trials],
         "epochs": max(len(one.confusion) for one in trials),
         "differences": [] if beside is None else differences(trial, beside),
     }
@@ -49,7 +49,7 @@ def training_page(
     return render("training", f"Training, epoch by epoch: {names}", data, plotly)
 
 
-def _course(trial: ShownTrial) -> dict[str, Any]:
+def _curve(trial: ShownTrial) -> dict[str, Any]:
     largest = int(trial.confusion.max())
     dtype = np.uint16 if largest <= np.iinfo(np.uint16).max else np.int32
     return {

@@ -82,7 +82,7 @@ def main(label: str) -> None:
 
 
 def _make_digits() -> None:
-    """A digits sweep with every kind of trial and an enqueued point, noted upon, confirmed and tested."""
+    """A digits sweep with every kind of trial, one enqueued, noted upon, confirmed and tested."""
     sweeps(*RUN_DIGITS, "--trials", "7")
     point = ("learning_rate=0.02", "batch_size=128", "net=wide", "epochs=6")
     sweeps("enqueue", "digits", *point)

@@ -118,14 +118,18 @@ def check_data(
     findings = []
     images = labels = None
     try:
-        images, policies = convert_images(found.train.images, found.where, ng_course=found.ng_course)
+        raw, where = found.train, found.where
+        images, policies = convert_images(raw.images, where, ng_course=found.ng_course)
     except DataError as error:
         findings.append(_refused("pixels", error))
     else:
         findings += [_features(images, n_features), _range(images, policies)]
     try:
         labels, _ = convert_labels(
-            found.train.labels, found.where, images=len(found.train.images), ng_course=found.ng_course
+            found.train.labels,
+            found.where,
+            images=len(found.train.images),
+            ng_course=found.ng_course,
         )
         classes = check_classes(labels, found.where)
     except DataError as error:
