@@ -49,7 +49,7 @@ class Commands(TyperGroup):
         for word in (*args[:1], *options):
             if word in _FORMER:
                 shown = word if word.startswith("--") else f"sweeps {word}"
-                raise UsageError(f"`{shown}` is called `{shown.replace(word, _FORMER[word])}` now")
+                raise UsageError(f"{shown!r} is called {shown.replace(word, _FORMER[word])!r} now")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.checks import ask, check_data, cross_validation_experiment, failed
 from sweeps.confirm.comparison import FOLDS_A_REPEAT, Comparison, Trainings
-from sweeps.confirm.sections import VOTED, tell_reading_votes, tell_votes
+from sweeps.confirm.sections import VOTED, tell_evaluation_votes, tell_votes
 from sweeps.confirm.votes import Bank, Confirmed, Ensemble, Votes, compare_votes, gather
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
@@ -168,7 +168,7 @@ def _tested(home: Home, sweeps: Sequence[str]) -> list[Telling]:
     told: list[Telling] = []
     for access_log, evaluation in evaluations_of(home, sweeps):
         scores = heard(partial(access_log.scores, evaluation))
-        telling = tell_reading_votes(evaluation, scores, access_log.count()) if scores else None
+        telling = tell_evaluation_votes(evaluation, scores, access_log.count()) if scores else None
         told += [telling] if telling else []
     kept = [_kept(home, sweep) for sweep in sweeps]  # of a home a sweep was imported from, too
     anchors = set.intersection(*map(set, kept)) - {telling.anchor for telling in told}

@@ -399,7 +399,7 @@ class _Compared:
         return low, high, word_of(low, high) if is_enough else "cannot tell yet"
 
 
-def tell_reading_votes(
+def tell_evaluation_votes(
     evaluation: Evaluation, scores: Mapping[str, np.ndarray], evaluations: int
 ) -> Telling | None:
     """Return what votes came to in an evaluation; None if it scored nothing that can vote.
@@ -545,7 +545,7 @@ def _lines(winners: Sequence[_Winner], best: _Winner) -> list[str]:
     return lines
 
 
-def tell_evaluations(
+def tell_evaluation(
     evaluation: Evaluation, sweep: str, scores: Mapping[str, np.ndarray], evaluations: int
 ) -> Telling:
     """Return what an evaluation says of one of its sweeps.

@@ -12,7 +12,7 @@ from sweeps.capabilities import TestSet
 from sweeps.confirm.access_log import AccessLog
 from sweeps.confirm.confirm import ConfirmResult
 from sweeps.confirm.planning import HowToTrain
-from sweeps.confirm.sections import VOTE_QUESTIONS, tell_evaluations, tell_reading_votes
+from sweeps.confirm.sections import VOTE_QUESTIONS, tell_evaluation, tell_evaluation_votes
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder, load_experiment
 from sweeps.home import Home
@@ -21,10 +21,11 @@ from sweeps.records.evaluations import CHAMPION, Entry, Evaluation
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.sync import show_conclusions
 
+# Never reworded: an evaluation is counted by the digest of its questions.
 QUESTIONS: Final = (
     "accuracy of winner, runner-up and baseline, over all trainings",
     "winner minus runner-up, winner minus baseline, over all trainings",
-    "champion against the baseline's training on the same fold (McNemar)",
+    "champion against the baseline's training on the same block (McNemar)",
     *VOTE_QUESTIONS,
 )
 EARLIER_QUESTIONS: Final = (QUESTIONS[:3],)
@@ -93,7 +94,7 @@ def evaluate_test_set(
     pending = sum(show_conclusions(home, info, tracking_uri) for info in infos)
     own = {sweep: told for (sweep, name), told in tellings.items() if name == evaluation.name}
     scores = access_log.scores(evaluation)
-    votes = tell_reading_votes(evaluation, scores, access_log.count()) if scores else None
+    votes = tell_evaluation_votes(evaluation, scores, access_log.count()) if scores else None
     return Tested(evaluation, own, votes, pending)
 
 
@@ -109,11 +110,11 @@ def _tell(home: Home, access_log: AccessLog) -> dict[tuple[str, str], Telling]:
         scores = access_log.scores(evaluation)
         if scores is None:
             continue
-        votes = tell_reading_votes(evaluation, scores, access_log.count())
+        votes = tell_evaluation_votes(evaluation, scores, access_log.count())
         for sweep in evaluation.sweeps:
             folder = home.store(sweep).folder
             if folder.exists():
-                told = tell_evaluations(evaluation, sweep, scores, access_log.count())
+                told = tell_evaluation(evaluation, sweep, scores, access_log.count())
                 Conclusions(folder).keep_tested(evaluation.name, told, votes)
                 written[sweep, evaluation.name] = told
     return written

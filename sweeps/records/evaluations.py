@@ -41,7 +41,7 @@ from sweeps.workspace.files import FormatError, NoFileError, open_file, write_at
 
 _NUMBER: Final = re.compile(r"([0-9]{4,})\.(json|npz).*")
 _LIST_REMEDY: Final = (
-    "bring it back from a backup, or have `sweeps doctor --fix` put it aside: it counts as a "
+    "bring it back from a backup, or have `sweeps doctor --fix` put it aside: it counts as an "
     "evaluation all the same"
 )
 _SCORES_REMEDY: Final = (

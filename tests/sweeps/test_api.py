@@ -189,7 +189,7 @@ def test_a_retry_has_the_arguments_that_act_on_it_and_names_those_that_are_wrong
     with pytest.raises(UsageError, match="trial_timeout=90 with workers=0"):
         sweep.retry(workers=0, trial_timeout="1m30s")
     with pytest.raises(UsageError, match="folds=3: give a multiple of four"):
-        sweep.confirm(blocks=3)
+        sweep.confirm(folds=3)
 
 
 @pytest.mark.parametrize(

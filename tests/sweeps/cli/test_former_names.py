@@ -27,11 +27,11 @@ def attempt(home):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["finalize", "toy"], "`sweeps finalize` is called `sweeps confirm` now"),
-        (["try", "toy", "x=1"], "`sweeps try` is called `sweeps enqueue` now"),
-        (["run", "toy", "--finalize"], "`--finalize` is called `--confirm` now"),
-        (["run", "toy", "--no-finalize"], "`--no-finalize` is called `--no-confirm` now"),
-        (["confirm", "toy", "--blocks", "8"], "`--blocks` is called `--folds` now"),
+        (["finalize", "toy"], "'sweeps finalize' is called 'sweeps confirm' now"),
+        (["try", "toy", "x=1"], "'sweeps try' is called 'sweeps enqueue' now"),
+        (["run", "toy", "--finalize"], "'--finalize' is called '--confirm' now"),
+        (["run", "toy", "--no-finalize"], "'--no-finalize' is called '--no-confirm' now"),
+        (["confirm", "toy", "--blocks", "8"], "'--blocks' is called '--folds' now"),
     ],
     ids=lambda words: words[-1] if isinstance(words, list) else "",
 )

@@ -195,9 +195,9 @@ def test_what_is_sealed_and_no_record_is_left_out(hurt, payload):
 
 def test_a_record_of_a_later_format_is_said_and_kept(hurt):
     record = hurt.folder / "0001-1.record"
-    content = record.read_bytes().replace(b"sweeps-record 1 ", b"sweeps-record 2 ", 1)
+    content = record.read_bytes().replace(b"sweeps-record 2 ", b"sweeps-record 3 ", 1)
     record.write_bytes(content)
-    hurt.check("record format 2, but this version reads 1")
+    hurt.check("record format 3, but this version reads up to 2")
     refused = hurt.call("trials", "toy")
     assert (refused.exit_code, "record format 2" in refused.stderr) == (1, True)
     hurt.call("doctor", "toy", "--fix")

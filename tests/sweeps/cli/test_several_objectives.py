@@ -191,7 +191,7 @@ def test_a_space_that_is_confirmed_by_itself_needs_one_objective(call):
 def test_a_record_that_lacks_one_of_them_is_shown_and_not_on_the_front(
     call, swept, tmp_path, lacking
 ):
-    trial = swept.pareto_front()[0].trial
+    trial = swept.pareto_front()[0].number
     record = next(call.home.glob(f"records/*/{trial:04d}-1.record"))
     sealed(record, lambda document: document["result"]["metrics"].pop(lacking))
     for words in (

@@ -123,7 +123,7 @@ def test_what_stands_where_there_is_no_image_counts_for_nothing():
         values, images = drawn(np.random.default_rng(3), UNEQUAL, 2, 1.0, 1.0, width)
         estimates.append(crossed_estimate(values, images))
     assert estimates[1].value == pytest.approx(values[images >= 0].mean())
-    for name in ("value", "of_images", "of_blocks", "of_noise", "freedom"):
+    for name in ("value", "of_images", "of_folds", "of_noise", "freedom"):
         first, second = (getattr(estimate, name) for estimate in estimates)
         assert first == pytest.approx(second)
 

@@ -357,7 +357,7 @@ def test_finalists_are_distinct_and_the_best_baseline_is_among_them():
     assert [finalist.place for finalist in chosen] == [1, 2, 3]
     assert len({repr(f.config) for f in chosen}) == 3
     text = confirming_space("a.b:c", chosen, 8)
-    assert "fold: " in text or "fold:\n" in text
+    assert "block: " in text or "block:\n" in text
     assert all(finalist.label in text for finalist in chosen)
 
 

@@ -113,7 +113,7 @@ def test_history_and_importances_are_told_for_each_objective(sections):
 
 
 def test_other_sections_speak_of_the_front(swept, sections):
-    first = swept.pareto_front()[0].trial
+    first = swept.pareto_front()[0].number
     titles = [chart.title for chart in sections["confusion"].charts]
     assert titles[0].startswith(f"On the front, trial {first}: best_val_accuracy")
     assert f"Trial {first} minus baseline tutorial" in titles
