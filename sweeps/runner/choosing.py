@@ -1,4 +1,4 @@
-"""Chooses what trains: this process, worker processes of this machine, or a cluster."""
+"""Chooses the executor: this process, worker processes of this machine, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def find_cluster(asked: RunOptions) -> Cluster | None:
     """Return the cluster that is asked for, None for this machine.
 
     Raises:
-        UsageError: Its address is none, or open to others.
+        UsageError: Its address is not valid or is open to others, or options contradict each other.
     """
     if asked.executor is None:
         if asked.resources:
-            raise UsageError("--resources: they are those of Dask workers; give --executor as well")
+            raise UsageError("--resources: these belong to Dask workers; give --executor as well")
         return None
     if asked.workers is not None:
         raise UsageError("--workers and --executor: the cluster has the workers; give one of them")
@@ -37,14 +37,17 @@ def start_executor(
     fleet: Fleet | None,
     running: Path,
 ) -> Executor:
-    """Start what trains: workers get ready while this goes on, the calling process does it now.
+    """Start the executor of a sweep.
+
+    Workers get ready in the background; the calling process (`--workers 0`) warms up before this
+    function returns.
 
     Args:
-        config: What to train.
-        watch: Told of attempts under way.
-        note: Told what is worth a line.
-        fleet: What trains, in place of this machine.
-        running: Where attempts have a folder each, if their experiment writes files.
+        config: The sweep.
+        watch: Is told of running attempts.
+        note: Is called with each line worth showing.
+        fleet: The workers of a cluster; None for this machine.
+        running: Folder in which each attempt has a folder, if the experiment writes files.
     """
     note("warming up")
     writes_files = isinstance(config.experiment, SupportsFiles)

@@ -28,11 +28,11 @@ REASONS: Final = {
 }
 _NUMBERS: Final = {reason: number for number, reason in REASONS.items()}
 INTERRUPTIONS: Final = frozenset(REASONS.values())
-"""Why a sweep ended, if somebody asked it to; its open trials are run again on resume."""
+"""Reasons for which a user ended a sweep; its open trials are run again on resume."""
 
 
 class StopRequest:
-    """A context in which signals ask the sweep to stop instead of tearing it down.
+    """A context in which a signal asks the sweep to stop, instead of ending the process at once.
 
     Attributes:
         reason: `interrupt` (SIGINT), `terminate` (SIGTERM), `hangup` (SIGHUP: the terminal was
@@ -45,7 +45,7 @@ class StopRequest:
         self._unraisable = sys.unraisablehook
 
     def __enter__(self) -> StopRequest:
-        # Handlers belong to the main thread; elsewhere (a notebook's thread) the caller has them.
+        # Only the main thread may set handlers; in another thread (a notebook's) the caller's stay.
         if threading.current_thread() is threading.main_thread():
             for number in REASONS:
                 self._previous[number] = signal.signal(number, self._handle)
@@ -67,14 +67,14 @@ class StopRequest:
         if isinstance(error, LeaseLost):
             return
         if isinstance(error, StoreError) and self.reason is not None:
-            # Whoever asked for the end hears of that, not of a store that was waited for.
+            # The user asked for the end and is told of that, not of the store that did not answer.
             self._end_at_once(_NUMBERS[self.reason])
 
     def ask(self, *, at_once: bool = False) -> None:
-        """Do what Ctrl-C does, once, or twice if `at_once`; from any thread."""
+        """Do what one Ctrl-C does, or two if `at_once`; may be called from any thread."""
         if self.reason is None:
             self.reason = REASONS[signal.SIGINT]
-        if at_once and self._previous:  # our handlers are there: this is the second one
+        if at_once and self._previous:  # our handlers are installed: this is the second Ctrl-C
             os.kill(os.getpid(), signal.SIGINT)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
@@ -83,9 +83,9 @@ class StopRequest:
         self.reason = REASONS[signal.Signals(number)]
 
     def _on_unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
-        """Say nothing of an end that was raised where Python ignores it, as in a finalizer.
+        """Print nothing if the end was raised where Python ignores exceptions, as in a finalizer.
 
-        It is lost there; the sweep then ends as after the first signal, seconds later.
+        The exception is lost there; the sweep then ends seconds later, as after the first signal.
         """
         if not issubclass(unraisable.exc_type, KeyboardInterrupt | SystemExit):
             self._unraisable(unraisable)
@@ -95,18 +95,18 @@ class StopRequest:
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
-# Obeys what other processes ask of a running sweep (`sweeps stop`, `pause`, `cancel`).
+# Carries out the requests of other processes (`sweeps stop`, `pause`, `cancel`).
 
 
 LOOK_SECONDS: Final = 0.5
 
 
 class ControlListener:
-    """Looks for requests in a thread of its own, so that none waits for whatever goes on.
+    """Looks for requests in a thread of its own, so that a busy main thread delays none.
 
     Attributes:
         paused: Whether no trial may begin.
-        cancelled: Trials that are to end at their next epoch.
+        cancelled: Numbers of the trials that must end at their next epoch.
     """
 
     def __init__(self, requests: ControlRequests, request: StopRequest, progress: Progress) -> None:
@@ -117,7 +117,7 @@ class ControlListener:
         self._thread = threading.Thread(target=self._look, name="sweeps-listener", daemon=True)
 
     def __enter__(self) -> ControlListener:
-        self._requests.withdraw(self._requests.asked())  # whoever starts a sweep wants it to run
+        self._requests.withdraw(self._requests.asked())  # a start overrides earlier requests
         self._thread.start()
         return self
 
@@ -133,14 +133,14 @@ class ControlListener:
             self._requests.withdraw(self._requests.asked())
 
     def ended(self, trial: int) -> None:
-        """Take note that a trial has ended."""
+        """Withdraw the request to cancel a trial, since it has ended."""
         if trial in self.cancelled:
             with contextlib.suppress(OSError):
                 self._requests.withdraw([cancelling(trial)])
 
     def _look(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
-            with contextlib.suppress(OSError):  # the folder may be away for a while
+            with contextlib.suppress(OSError):  # the folder may be unreachable for a while
                 self._obey(self._requests.asked())
 
     def _obey(self, asked: frozenset[str]) -> None:

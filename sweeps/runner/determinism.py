@@ -1,7 +1,7 @@
-"""Trains the first trial of a start that is complete a second time: does its seed decide it?
+"""Checks that a trial's seed decides its result: trains the first complete trial a second time.
 
-The second training is no attempt: it has no record, no run in MLflow, and no trial is proposed by
-it. It takes a worker that would be idle, or follows the last trial.
+The second training is no attempt: it has no record and no run in MLflow, and no proposal depends
+on it. It runs on a worker that would be idle, or after the last trial.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from sweeps.records import Checked, Record, RecordError, RecordStore
 from sweeps.runner.replaying import Difference, compare
 
 CHECK: Final = 0
-"""Number of the attempt that a check is to its experiment: those of trials begin with 1."""
+"""Attempt number that the experiment sees in a check; the attempts at trials count from 1."""
 _SHOWN: Final = 3
 
 
 def is_check(spec: TrialSpec) -> bool:
-    """Whether a training is a check, of which nobody is told."""
+    """Whether a training is such a check; checks are not shown."""
     return spec.attempt == CHECK
 
 
 class DeterminismCheck:
-    """The check of one sweep: made once, recorded beside its records.
+    """The check of one sweep: made once, stored beside its records.
 
     Attributes:
-        future: The second training; None before it, and once it was judged.
+        future: The second training; None before it begins and after it was compared.
     """
 
     def __init__(
         self, below_seconds: float, store: RecordStore, note: Callable[[str], None]
     ) -> None:
-        """Look whether there is anything to do.
+        """Find out whether the check is still to be made.
 
         Args:
-            below_seconds: How long the trial may have taken; 0: there is to be no check.
+            below_seconds: The trial must have taken less than this; 0 switches the check off.
             store: The records of the sweep.
-            note: Told what came out differently.
+            note: Is called with a line if the second training differs or fails.
         """
         self.future: Future[Attempt] | None = None
         self._below_seconds, self._store, self._note = below_seconds, store, note
@@ -51,7 +51,7 @@ class DeterminismCheck:
         self._trial: Record | None = None
 
     def consider(self, record: Record) -> None:
-        """Take the first trial that is complete, unless it took too long."""
+        """Choose the first complete trial, unless it took too long: then there is no check."""
         if self._is_wanted and record.outcome == "complete":
             self._is_wanted = False
             if record.seconds < self._below_seconds:
@@ -63,9 +63,10 @@ class DeterminismCheck:
             self.future = executor.submit(dataclasses.replace(self._trial.spec, attempt=CHECK))
 
     def conclude(self) -> None:
-        """Judge the second training, once it has ended, and record what came of it.
+        """Compare the second training with the first, once it has ended, and record the outcome.
 
-        Whatever ended it without a result, or is in the way of the comparison, is said and no more.
+        If the second training has no result, or cannot be compared, a line says so; the sweep goes
+        on.
         """
         if self.future is None or not self.future.done() or self._trial is None:
             return
@@ -89,7 +90,7 @@ class DeterminismCheck:
 
 
 def _in_words(differences: Sequence[Difference]) -> str | None:
-    """Say what came out differently, in one line; None if nothing did."""
+    """Return the differences in one line; None if there are none."""
     if not differences:
         return None
     numbers = [one for one in differences if not math.isnan(one.size)]

@@ -1,4 +1,4 @@
-"""Queues a point, or another sweep's best, as the next trials of a sweep."""
+"""Enqueues a point, or the best trials of another sweep, as the next trials of a sweep."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ class EnqueuedTrial:
 
     Attributes:
         params: Every parameter that is active at the point.
-        state: `queued` now; `waiting`: it was in the queue already; `a trial` already.
-        number: Its number in the queue, from 1; of a trial that trial's, from 0.
+        state: `queued`: by this call; `waiting`: it was in the queue before; `a trial`: the sweep
+            has a trial at this point.
+        number: Its number in the queue, from 1; for `a trial`, the trial number, from 0.
     """
 
     params: Mapping[str, Value]
@@ -36,12 +37,13 @@ class EnqueuedTrial:
 
 @dataclass(frozen=True)
 class Enqueued:
-    """Points that were to be queued, and how they fared.
+    """Points that were to be queued, and what became of each.
 
     Attributes:
-        trials: The points, in the order of asking.
-        left_out: Of `from_sweep`: trials that do not lie in the space, and why, one line each.
-        is_running: Whether the sweep runs now; if not, its next start tries what is queued.
+        trials: The points, in the order in which they were given.
+        left_out: With `from_sweep`, the trials that do not lie in the space: a line each, with the
+            reason.
+        is_running: Whether the sweep runs now; if not, its next start runs the queued points.
     """
 
     trials: tuple[EnqueuedTrial, ...]
@@ -55,7 +57,7 @@ class _Point(NamedTuple):
 
 
 class _Target(NamedTuple):
-    """The sweep whose trials they are to be."""
+    """The sweep that gets the trials, with its space and its experiment."""
 
     sweep: Sweep
     space: Space
@@ -68,9 +70,9 @@ def enqueue_point(
     """Queue one point; see `sweeps.enqueue`.
 
     Args:
-        sweep: Whose trial it is to be.
-        given: Its parameters by name.
-        like: The trial that has those that are not given, or `best`.
+        sweep: The sweep that gets the trial.
+        given: Parameters of the point by name.
+        like: Number of the trial that the other parameters are taken from, or `best`.
     """
     target = _target(sweep)
     params: dict[str, Value] = {}
@@ -86,9 +88,9 @@ def enqueue_best_of(sweep: Sweep, source: SweepInfo, top: int) -> Enqueued:
     """Queue the best trials of another sweep, or its Pareto front; see `sweeps.enqueue`.
 
     Args:
-        sweep: Whose trials they are to be.
-        source: The other one.
-        top: How many.
+        sweep: The sweep that gets the trials.
+        source: The other sweep.
+        top: How many trials.
     """
     if not isinstance(top, int) or isinstance(top, bool) or top < 1:
         raise UsageError(f"--top {top!r}: give a whole number from 1 on")
@@ -116,11 +118,11 @@ def _queue(target: _Target, points: Sequence[_Point], left_out: Sequence[str]) -
     from sweeps.study.proposals import point_key
 
     home, info = target.sweep.home, target.sweep.info
-    home.check_writable()  # before the study is read, which may write beside it
+    home.check_writable()  # first, since reading the study may write files beside it
     queue = EnqueuedPoints(home.store(info.id).folder)
     known = _known(home, info, queue)
     found = []
-    with home.exclusive():  # hosts agree on the numbers in the queue
+    with home.exclusive():  # so that two hosts never give the same number in the queue
         for point in points:
             key = point_key(point.params)
             if key in known:
@@ -136,7 +138,7 @@ def _queue(target: _Target, points: Sequence[_Point], left_out: Sequence[str]) -
 def _best_of(
     target: _Target, source: SweepInfo, top: int, leave_out: Callable[[str], None]
 ) -> Iterator[_Point]:
-    """Yield the best trials of another sweep that lie in this space, and name those that do not."""
+    """Yield the best trials of another sweep; report those outside this space to `leave_out`."""
     from search_spaces.mapping import counterpart
 
     store = target.sweep.home.store(source.id)
@@ -156,7 +158,11 @@ def _best_of(
 def _checked(
     target: _Target, params: Mapping[str, Value], given: Mapping[str, Value]
 ) -> dict[str, Value]:
-    """Return the point these values make, or say what is missing, too much, or out of range."""
+    """Return the point that these values make.
+
+    Raises:
+        UsageError: A parameter is missing, unknown or out of range, or a constraint is broken.
+    """
     from search_spaces.mapping import point_of
 
     space = target.space
@@ -180,7 +186,10 @@ def _checked(
 
 
 def _measures(target: _Target, config: Mapping[str, Value]) -> Mapping[str, float]:
-    """Return what constraints need; nothing if the experiment's own data are not the sweep's."""
+    """Return the measures that constraints need.
+
+    Empty if the space has no constraints, or if the sweep does not use the experiment's own data.
+    """
     from sweeps.config.sweep import SPLIT_SEED
 
     experiment = target.experiment
@@ -192,7 +201,7 @@ def _measures(target: _Target, config: Mapping[str, Value]) -> Mapping[str, floa
 
 
 def _known(home: Home, info: SweepInfo, queue: EnqueuedPoints) -> dict[str, EnqueuedTrial]:
-    """Return what became of each point that is a trial, or is queued, already."""
+    """Return, by point key, the points that are trials or queued already."""
     from sweeps.study.proposals import point_key
     from sweeps.study.storage import stored_trials
 

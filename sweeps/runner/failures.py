@@ -1,4 +1,4 @@
-"""Which failed attempts are tried again, and when failing goes on for too long."""
+"""Decides whether a failed attempt is repeated, and when too many failures end the sweep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sweeps.records import Record
 from sweeps.wording import first_line
 
 FAILURES: Final = "failures"
-"""What ended a sweep whose trials failed one after another."""
+"""The reason a sweep ended for, if too many trials failed in a row."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class Failure:
     """Why an attempt failed.
 
     Attributes:
-        reason: In one word, see `FailureReason`.
-        cause: Type and message of what it raised, or how its process ended: the first paragraph.
+        reason: The reason in one word, see `FailureReason`.
+        cause: First paragraph of the error: type and message of the exception, or how the process
+            ended.
     """
 
     reason: str
@@ -28,7 +29,7 @@ class Failure:
 
 
 def failure_of(reason: str, error: str | None) -> Failure:
-    """Return the failure that a record's `reason` and `error` tell of."""
+    """Return the failure that a record's `reason` and `error` describe."""
     return Failure(reason, (error or "").partition("\n\n")[0])
 
 
@@ -37,12 +38,12 @@ def is_tried_again(
 ) -> bool:
     """Whether the trial gets another attempt, with the same parameters and seed.
 
-    The same error twice is no accident: a third time would end like the first two.
+    The same error twice is not a coincidence: a third attempt would fail like the first two.
 
     Args:
-        failure: How its last attempt failed.
-        earlier: Those before.
-        retries: How often each reason may be tried again.
+        failure: The failure of the last attempt.
+        earlier: The failures of the attempts before it.
+        retries: How many retries each reason has.
     """
     if failure.reason in {"error", "invalid"} and failure in earlier:
         return False
@@ -55,23 +56,23 @@ def failures_before(records: Sequence[Record]) -> list[Failure]:
 
 
 class Breaker:
-    """Ends a sweep whose trials fail one after another: the cause is hardly in them.
+    """Ends a sweep if too many trials in a row fail: then the cause is hardly in their parameters.
 
-    Told in trial order, so that where it ends a sweep depends on no timing. A diverged trial is no
-    failure here: it was trained, and samplers learn from it.
+    Trials are told in trial order, so that the point where it ends a sweep depends on no timing. A
+    diverged trial is no failure here: it was trained, and samplers learn from it.
     """
 
     def __init__(self, limit: int) -> None:
         """Begin to count.
 
         Args:
-            limit: So many trials in a row are too many; 0 for any number.
+            limit: This many failed trials in a row end the sweep; 0: no limit.
         """
         self._limit = limit
         self._row: list[Failure] = []
 
     def tell(self, failure: Failure | None) -> None:
-        """Take how the next trial failed, None if it did not (or did so in an earlier start)."""
+        """Take the failure of the next trial; None if it did not fail in this start."""
         if self.cause() is None:
             self._row = [*self._row, failure] if failure else []
 

@@ -1,7 +1,7 @@
-"""Files that a running sweep needs, and that somebody deletes meanwhile: said at once.
+"""Watches the files of a running sweep, and reports at once if somebody deletes one.
 
-What this process knows is written anew: the lock, `sweep.json`, the generations. What MLflow kept
-is gone: the records are safe, and `sweeps sync` sends it again.
+Files whose content this process knows are written again: the lock, `sweep.json`, the generations.
+The runs in MLflow are lost, but the records are safe, and `sweeps sync` sends the runs again.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ LOOK_SECONDS: Final = 0.5
 
 
 class Guard:
-    """Looks whether they are there, in a thread of its own.
+    """Looks for deleted files in a thread of its own.
 
     Attributes:
-        lost: A line for each that was deleted.
-        runs_lost: That of them which has lost runs in MLflow; None if none has.
+        lost: A line for each file that was deleted.
+        runs_lost: The line about the deleted file that held runs of MLflow; None if there is none.
     """
 
     def __init__(
@@ -63,20 +63,20 @@ class Guard:
         self._kept_open.close()
 
     def watch(self, info: SweepInfo, shows: Callable[[], list[Path]]) -> None:
-        """Look after the sweep as it goes on now, and after its runs.
+        """Watch the newest generation of the sweep, and the files of its runs in MLflow.
 
         Args:
             info: The sweep.
-            shows: Returns where MLflow has them; nothing before they are written.
+            shows: Returns the paths where MLflow keeps the runs; empty before they are written.
         """
         self._info, self._shows = info, shows
 
     def pending(self, done: int, missing: int, error: str | None) -> tuple[int, str | None]:
-        """Return how many runs MLflow lacks, and why; what was deleted had arrived before.
+        """Return how many runs MLflow lacks, and why; deleted runs are counted as missing.
 
         Args:
-            done: Attempts whose run is complete.
-            missing: What has not arrived.
+            done: Number of attempts whose run had been completed.
+            missing: Number of runs that have not arrived.
             error: The last error in one line.
         """
         if self.runs_lost is None:
@@ -87,7 +87,7 @@ class Guard:
         """Look once more, and refuse to go on with a sweep that another process has taken.
 
         Raises:
-            LeaseLost: It has, since the lock was deleted.
+            LeaseLost: The lock was deleted, and another process has taken the sweep.
         """
         self._look()
         if self._problem is not None:
@@ -98,7 +98,7 @@ class Guard:
             self._look()
 
     def _look(self) -> None:
-        with contextlib.suppress(OSError, StoreError):  # the folder is gone: records say so
+        with contextlib.suppress(OSError, StoreError):  # no folder: the next record reports that
             self._keep_lock()
             for line in (*self._written_anew(), *self._gone_of_runs()):
                 self.lost.append(line)
@@ -128,7 +128,7 @@ class Guard:
             known = self._of_runs.get(path, found)
             if found is not None and self._of_runs.get(path) != found:
                 self._of_runs[path] = found
-                if path.is_dir():  # kept open, or else one made anew may have its number
+                if path.is_dir():  # kept open, so that a new folder cannot get the same inode
                     self._kept_open.callback(os.close, os.open(path, os.O_RDONLY))
             if found != known:
                 self._of_runs.pop(path, None)

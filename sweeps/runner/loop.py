@@ -1,4 +1,8 @@
-"""The loop: open trials, run attempts, make records, tell outcomes, hand over to MLflow."""
+"""The loop of a sweep: opens trials, runs attempts, writes records, tells outcomes, serves MLflow.
+
+The module also holds the parts of the loop: an attempt's specification and pruner, the rules that
+end a sweep early, the listener of executors, and the choice of weights that stay on disk.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +36,11 @@ from sweeps.study.pruning import TrialPruner
 from sweeps.study.samplers import make_pruner
 from sweeps.study.seeds import training_seed
 
-# Gives an attempt at a trial its specification and its pruner's view.
+# The specification of an attempt, and its pruner.
 
 
 def spec_of(config: SweepConfig, sweep_id: str, trial: QueuedTrial) -> TrialSpec:
-    """Return the attempt that a trial is at now."""
+    """Return the specification of a trial's current attempt."""
     params = trial.proposal.params
     return TrialSpec(
         sweep=sweep_id,
@@ -48,7 +52,7 @@ def spec_of(config: SweepConfig, sweep_id: str, trial: QueuedTrial) -> TrialSpec
 
 
 def pruner_of(config: SweepConfig, queue: TrialQueue, trial: QueuedTrial) -> TrialPruner | None:
-    """Return what judges a trial's epochs by the trials told before it; None without a pruner."""
+    """Return the pruner of a trial, which compares it with the trials told so far; None without."""
     pruner, metric = make_pruner(config.pruner), queue.epoch_metric
     if pruner is None or metric is None:
         return None
@@ -58,30 +62,31 @@ def pruner_of(config: SweepConfig, queue: TrialQueue, trial: QueuedTrial) -> Tri
     )
 
 
-# When a sweep ends before all its trials: time, target, no improvement. Judged in trial order.
+# The rules that end a sweep before all its trials: time, target, no improvement. Target and
+# improvement are judged in trial order.
 #
-# No trial opens from then on, and those that wait for a worker are withdrawn. Those that run by
-# then end normally and count: how many they are depends on the number of workers, which trial ends
-# the sweep does not.
+# From then on no trial opens, and trials that wait for a worker are withdrawn. Running trials end
+# normally and count. The number of workers decides how many these are, but not which trial ends the
+# sweep.
 
 
 class StopRules:
-    """Says after each told trial whether to go on."""
+    """Decides after each told trial whether the sweep goes on."""
 
     def __init__(self, limits: Limits, objectives: Sequence[Objective]) -> None:
         self._limits = limits
         self._objectives = objectives
         self._deadline = time.monotonic() + (limits.timeout_seconds or float("inf"))
-        self._front: list[Values] = []  # gains; with one objective that of the best
+        self._front: list[Values] = []  # gains; with one objective, the gain of the best trial
         self._since_best = 0
 
     def tell(self, values: Values | None, *, is_earlier: bool = False) -> None:
         """Take the next trial in order.
 
         Args:
-            values: One an objective; None if it has none.
-            is_earlier: Whether an earlier generation proposed it: that says nothing about whether
-                the new space brings improvement.
+            values: The trial's values, one per objective; None if it has none.
+            is_earlier: Whether an earlier generation proposed it. Such a trial does not count as
+                one without improvement: it says nothing about the new space.
         """
         gains = None if values is None else gains_of(values, self._objectives)
         if gains is not None and not any(covers(known, gains) for known in self._front):
@@ -105,21 +110,21 @@ class StopRules:
         return time.monotonic() >= self._deadline
 
     def _reached(self, target: float | None) -> bool:
-        """Whether the one objective is as good as that; with several no target is taken."""
+        """Whether the best trial has reached the target; only a single objective can have one."""
         if target is None or not self._front:
             return False
         return self._front[0][0] >= self._objectives[0].gain(target)
 
 
-# Tells the terminal of running trials, and running trials of Ctrl-C.
+# Shows running trials in the terminal, and passes Ctrl-C on to them.
 
 
 CANCELLED: Final = "cancelled"
-"""Why a trial ended that somebody has cancelled; it counts as pruned, by hand."""
+"""The reason of a trial that a user has cancelled; the trial counts as pruned, by hand."""
 
 
 class Watch:
-    """Listens to the executor, in whichever thread it speaks."""
+    """The listener of the executor; may be called in any thread."""
 
     def __init__(self, progress: Progress, request: StopRequest, listener: ControlListener) -> None:
         self.progress = progress
@@ -129,7 +134,7 @@ class Watch:
         self._said = False
 
     def expect(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
-        """Note the sampled parameters of an attempt that will start."""
+        """Keep the sampled parameters of an attempt until it starts."""
         self._params[spec.key] = params
 
     def started(self, spec: TrialSpec) -> None:
@@ -145,7 +150,7 @@ class Watch:
         self.progress.epoch(spec, epoch, metrics)
 
     def asked_to_stop(self) -> Stop | None:
-        """Return what a signal asks of every running trial; None while there was none."""
+        """Return the stop that a signal asks of every running trial; None without a signal."""
         if self.request.reason is None:
             return None
         if not self._said:
@@ -154,24 +159,25 @@ class Watch:
         return Stop(self.request.reason)
 
     def verdict_on(self, spec: TrialSpec) -> Stop | None:
-        """Return what is asked of one running trial, by a signal or by `sweeps cancel`."""
+        """Return the stop that a signal or `sweeps cancel` asks of a trial; None without one."""
         is_cancelled = spec.trial in self.listener.cancelled
         return self.asked_to_stop() or (Stop(CANCELLED) if is_cancelled else None)
 
 
-# Which weights stay on disk: the baselines' and those of the best trials; replay re-makes any.
+# The weights of baselines and of the best trials stay on disk; a replay makes any others again.
 #
-# Of a confirmation all stay: if its sweep is tested, the test set scores every training.
+# All weights of a confirmation stay: `confirm --test` evaluates every training on the test set.
 
 
 KEEP_BEST: Final = 20
 
 
 class WeightKeeper:
-    """Drops weights from trials that are no longer among the best, as better ones arrive.
+    """Deletes the weights of a trial once better trials have pushed it out of the best.
 
-    With several objectives those of the Pareto front are kept, and of the best by the first one.
-    What is dropped once is never wanted again: whoever is dominated, or behind so many, stays so.
+    With several objectives, the Pareto front and the best trials by the first objective keep their
+    weights. Deleted weights are never needed again: a trial that is dominated, or has that many
+    better ones, stays so.
     """
 
     def __init__(
@@ -183,7 +189,7 @@ class WeightKeeper:
         self._kept: list[Record] = []
 
     def add(self, record: Record) -> None:
-        """Rank a record that has just been written (or was found at the start)."""
+        """Rank a record that was just written, or was found at the start."""
         is_baseline = record.origin.startswith("baseline ")
         if record.weights_sha256 is None or is_baseline or self._keeps_all:
             return
@@ -191,7 +197,7 @@ class WeightKeeper:
             self._store.drop_weights(record.spec.key)
             return
         result = record.result and dataclasses.replace(record.result, arrays={}, weights=None)
-        self._kept.append(dataclasses.replace(record, result=result))  # the numbers will do
+        self._kept.append(dataclasses.replace(record, result=result))  # ranking needs only numbers
         if len(self._kept) > KEEP_BEST:
             kept = worth_keeping(self._kept, self._objectives, KEEP_BEST)
             keys = {one.spec.key for one in kept}
@@ -202,8 +208,8 @@ class WeightKeeper:
 
 WAKE_SECONDS: Final = 0.1
 GRACE_SECONDS: Final = 3.0
-"""How long running trials have for the epoch at which they hear of a signal; then they are ended
-unrecorded, and the next start runs them again."""
+"""After a signal, running trials have this long to reach the end of an epoch, where they stop. Then
+they are ended without a record, and the next start runs them again."""
 
 
 @dataclass
@@ -211,9 +217,9 @@ class Coordinator:
     """Runs one sweep until every trial has an outcome or something ends it.
 
     Attributes:
-        start_executor: Called when the first attempt is due: a sweep with nothing left to do
-            never pays for importing TensorFlow.
-        on_record: Called with each new record once it is safe.
+        start_executor: Called when the first attempt is due, so that a sweep with nothing left to
+            do never imports TensorFlow.
+        on_record: Called with each new record after it is written.
     """
 
     config: SweepConfig
@@ -234,7 +240,7 @@ class Coordinator:
         self._rules = StopRules(self.config.limits, objectives)
         self._breaker = Breaker(self.config.failures.max_failures_in_row)
         self._running: dict[Future[Record], QueuedTrial] = {}
-        self._again: deque[QueuedTrial] = deque()  # failed, and to be tried again
+        self._again: deque[QueuedTrial] = deque()  # failed or withdrawn: another attempt is due
         self._executor: Executor | None = None
         self._weights = WeightKeeper(self.store, objectives, self.config.space.directory)
         for record in self.queue.records:
@@ -251,17 +257,17 @@ class Coordinator:
         """Run the sweep.
 
         Returns:
-            What ended it before all trials had an outcome (`timeout`, `target`, `stop_after`,
-            `exhausted`, `interrupt`, `terminate`), or None; `failures` (see `failure_cause`) also
-            if the last trials of all are those that failed.
+            The reason if it ended before all trials had an outcome: `timeout`, `target`,
+            `stop_after`, `exhausted`, `interrupt`, `terminate`, `hangup` or `failures` (see
+            `failure_cause`). None if all have one; `failures` even then, if the last trials failed.
 
         Raises:
-            StoreError: The study cannot be written, though what ran is recorded; or records cannot.
+            StoreError: The study cannot be written (what ran is recorded), or a record cannot.
         """
         try:
             while self._fill() or self._running or self._is_pausing():
                 self._check_if_idle()
-                # Wakes now and then: signals ask for the end at any time.
+                # Returns at least every WAKE_SECONDS, because a signal may come at any time.
                 done, _ = wait(self._running, WAKE_SECONDS, return_when=FIRST_COMPLETED)
                 if not self._running:
                     time.sleep(WAKE_SECONDS)  # paused
@@ -286,7 +292,7 @@ class Coordinator:
         return self._stopped_by()
 
     def total(self) -> int:
-        """Return how many trials there are to be: those asked for, and enqueued points beyond."""
+        """Return how many trials the sweep gets: those asked for, and enqueued points beyond."""
         return self.points.total(self.config.limits.trials, len(self.queue.trials))
 
     def failure_cause(self) -> str | None:
@@ -294,14 +300,14 @@ class Coordinator:
         return self._breaker.cause()
 
     def _check_if_idle(self) -> None:
-        """Begin the check if a worker has nothing to do, now that all that may begin has begun."""
+        """Begin the determinism check if a worker is idle, after all due attempts have begun."""
         is_busy = len(self._running) >= self.config.parallelism.at_once
         is_asked = self.watch.listener.paused or self.request.reason is not None
         if self._executor is not None and not is_busy and not is_asked:
             self._check.begin(self._executor)
 
     def _finish_check(self) -> None:
-        """Have the check made that found no idle worker; whoever wants the end does not wait."""
+        """Make the determinism check now if no worker was idle before; a stop request skips it."""
         if self._executor is None or self._trouble is not None or self._rules.is_late():
             return
         if self.request.reason is None:
@@ -313,10 +319,10 @@ class Coordinator:
     def _end_those_that_should(self) -> bool:
         """Withdraw waiting attempts once the sweep ends; after a signal, stop running ones too.
 
-        What runs when a target is reached, or the time is up, still ends normally.
+        If a target is reached or the time is up, running attempts still end normally.
 
         Returns:
-            False once a running attempt has not heeded a signal for too long.
+            False if a running attempt has not ended `GRACE_SECONDS` after a signal.
         """
         stop = self.watch.asked_to_stop()
         if stop or self._trouble or self._end_reason() or self._rules.is_late():
@@ -332,18 +338,18 @@ class Coordinator:
         return time.monotonic() < self._stop_by
 
     def _steer(self) -> None:
-        """Do what other processes ask for: withdraw what waits, end single trials."""
+        """Obey other processes: withdraw waiting attempts (pause), end single trials (cancel)."""
         if self.watch.listener.paused:
             for future in [f for f in self._running if f.cancel()]:
                 trial = self._running.pop(future)
-                trial.attempts -= 1  # it was never begun
+                trial.attempts -= 1  # this attempt never began
                 self._again.appendleft(trial)
         for trial in self._running.values():
             if self._executor is not None and trial.number in self.watch.listener.cancelled:
                 self._executor.stop(self._spec(trial), CANCELLED)
 
     def _is_pausing(self) -> bool:
-        """Whether nothing runs, and something would if the sweep were not paused."""
+        """Whether the sweep is paused and has trials left to run."""
         has_more = self._space_left and len(self.queue.trials) < self.total()
         return (
             self.watch.listener.paused
@@ -360,11 +366,11 @@ class Coordinator:
         return self.request.reason or self._end_reason() or exhausted or late
 
     def _end_reason(self) -> str | None:
-        """Return what the trials told so far end the sweep for, None if it goes on."""
+        """Return the reason for which the trials told so far end the sweep, None if it goes on."""
         return FAILURES if self._breaker.cause() else self._rules.reason()
 
     def _fill(self) -> bool:
-        """Try again, then open trials, while there is room; return whether an attempt was begun."""
+        """Begin attempts while there is room, retries first; return whether any was begun."""
         begun = False
         while self._again and self._has_room() and not self._rules.is_late():
             begun = self._begin(self._again.popleft()) or begun
@@ -392,14 +398,14 @@ class Coordinator:
         )
 
     def _is_asked_for(self, trial: int) -> bool:
-        """Whether there is to be such a trial.
+        """Whether the sweep has a trial of this number.
 
-        Enqueued points only add to those that were asked for.
+        Enqueued points never reduce the number of trials that was asked for.
         """
         return trial < self.config.limits.trials or trial < self.total()
 
     def _has_room(self) -> bool:
-        """Whether another attempt may begin, as far as those before it go."""
+        """Whether another attempt may begin: the sweep goes on, and the executor has room."""
         capacity = self._executor.capacity if self._executor else 1
         is_full = len(self._running) >= capacity
         return self._may_go_on() and not is_full and not self.watch.listener.paused
@@ -408,13 +414,13 @@ class Coordinator:
         return self.request.reason is None and self._trouble is None and self._end_reason() is None
 
     def _ready(self) -> bool:
-        """Whether nobody asked to stop, also not while the executor was being started."""
+        """Start the executor if it is needed; return whether nobody has asked to stop meanwhile."""
         if self._executor is None and self.queue.next_needs_training():
             self._executor = self.start_executor()
         return self.request.reason is None
 
     def _begin(self, trial: QueuedTrial) -> bool:
-        """Begin the next attempt, unless the study cannot take its number."""
+        """Begin the next attempt; return False if its number cannot be written to the study."""
         trial.attempts += 1
         if trial.attempts > 1:
             try:

@@ -1,4 +1,4 @@
-"""Finds the sweep of a name, creates or extends it; the same name with other options is refused."""
+"""Finds, creates or extends the sweep of a name; refuses the name if the options differ."""
 
 from __future__ import annotations
 
@@ -46,14 +46,15 @@ from sweeps.workspace.failpoints import reached
 from sweeps.workspace.names import did_you_mean, free_name
 
 EXTENDABLE: Final = frozenset({"space", "sampler", "pruner", "ask_ahead", "code"})
-"""What --extend may change of a fingerprint; the rest makes trials of one sweep comparable."""
+"""The parts of a fingerprint that --extend may change; the others keep its trials comparable."""
 
 
 def open_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
     """Return the sweep to run: the existing one of that name, or a new one.
 
     Raises:
-        UsageError: The name belongs to a sweep with other options; names them and the ways out.
+        UsageError: The name belongs to a sweep with other options; the message names them and the
+            ways out.
     """
     check_fingerprint(config)
     _make(config.home.records)
@@ -72,10 +73,10 @@ def open_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
 def check_fingerprint(config: SweepConfig) -> SweepInfo | None:
     """Return the existing sweep of that name, None if there is none.
 
-    With `extend` its newest generation may differ in what an extension may change.
+    With `extend`, the options may differ from its newest generation where an extension may.
 
     Raises:
-        UsageError: It was made with other options; or there is nothing to extend.
+        UsageError: It was made with other options, or `extend` is given and there is no such sweep.
     """
     info = config.home.find(config.name)
     if info is None and config.extend:
@@ -96,14 +97,14 @@ def check_fingerprint(config: SweepConfig) -> SweepInfo | None:
 
 
 def differing(info: SweepInfo, config: SweepConfig) -> list[str]:
-    """Return the keys of the fingerprint by which a sweep is another one than what is asked for."""
+    """Return the keys in which a sweep's fingerprint differs from the one that is asked for."""
     keys = [k for k, asked in config.fingerprint.items() if info.fingerprint.get(k) != asked]
     is_known = config.same_code or "code" not in keys or _is_known_code(info, config)
     return [key for key in keys if key != "code" or not is_known]
 
 
 def _is_known_code(info: SweepInfo, config: SweepConfig) -> bool:
-    """Whether the code is what the sweep's newest generation goes on with, or none was kept yet."""
+    """Whether the code equals that of the sweep's newest generation, or none was kept yet."""
     history = CodeHistory(config.home.store(info.id).folder)
     assert config.code is not None
     before = code_before(info, history)
@@ -111,9 +112,9 @@ def _is_known_code(info: SweepInfo, config: SweepConfig) -> bool:
 
 
 def code_before(info: SweepInfo, history: CodeHistory) -> str | None:
-    """Return the digest of the code that a sweep goes on with; None of one made before there was.
+    """Return the digest of the code that a sweep goes on with.
 
-    Such a sweep goes on with the code of its next start.
+    None for a sweep made before code was kept: it goes on with the code of its next start.
     """
     recorded: str | None = info.fingerprint.get("code")
     first = next(iter(history.all()), None)
@@ -121,10 +122,10 @@ def code_before(info: SweepInfo, history: CodeHistory) -> str | None:
 
 
 def keep_code(config: SweepConfig, info: SweepInfo) -> str | None:
-    """Keep the code that a sweep goes on with; only for who keeps others out.
+    """Store the code that a sweep goes on with; the caller must hold the sweep's lock.
 
     Returns:
-        A line to be said, if there is one.
+        A line to show; None if there is nothing to say.
     """
     if config.code is None:
         return None
@@ -136,7 +137,7 @@ def keep_code(config: SweepConfig, info: SweepInfo) -> str | None:
             "its code was not recorded when it was made: what there is now counts as the code of "
             "its trials from here on"
         )
-    elif code.digest not in history.same_as(before):  # declared to be
+    elif code.digest not in history.same_as(before):  # --same-code declares that it is the same
         code = dataclasses.replace(code, same_as=before)
         said = f"its code was edited and is declared to be the same ({code.digest:.12})"
     history.keep(code)
@@ -174,7 +175,7 @@ def _refusal(info: SweepInfo, config: SweepConfig, kept: Sequence[str]) -> str:
 
 
 def _beyond_extension(info: SweepInfo, config: SweepConfig) -> list[str]:
-    """Return what differs that no extension may change."""
+    """Return the differing keys that an extension may not change."""
     same_objectives = info.objectives == config.space.objectives
     kept = [key for key in differing(info, config) if key not in EXTENDABLE]
     return kept if same_objectives else [*kept, "objective"]
@@ -240,27 +241,26 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-# `--extend`: begins the next generation of a sweep, in one atomic write.
+# `--extend` begins the next generation of a sweep, in one atomic write.
 #
-# What the earlier generations know of trials that are still to be trained goes into the new
-# generation's file: so a later start needs neither their study nor their space, which may be a
-# function that has changed since.
+# The file of the new generation holds the unfinished trials of the earlier ones. So a later start
+# needs neither their study nor their space, which may be a function that has changed since.
 
 
 def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, Any]) -> SweepInfo:
-    """Look at the sweep again, under its lock, and extend it if that was asked and is needed.
+    """Compare the sweep again, under its lock, and extend it if that was asked and is needed.
 
     Args:
-        config: How the sweep is to go on.
+        config: The options the sweep goes on with.
         info: The sweep as it was before the lock was taken.
         code: State of the code.
 
     Returns:
-        The sweep as the generation has it that goes on now.
+        The sweep with the options of its newest generation.
 
     Raises:
-        UsageError: Somebody else has just extended it; or a trial that is still to be trained
-            cannot be taken over.
+        UsageError: Another process has just extended it, or an unfinished trial cannot be taken
+            over.
     """
     info = check_fingerprint(config) or info
     if not differing(info, config):
@@ -272,7 +272,7 @@ def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, A
 
 
 def describe_extension(before: SweepInfo, info: SweepInfo, prior: Mapping[int, PriorTrial]) -> str:
-    """Return, in a line, what `--extend` has done."""
+    """Return a line that says which generation `--extend` began, and which trials it has taken."""
     if info.generation == before.generation:
         return f"nothing to extend: generation {info.generation} has these options already"
     begins = f"generation {info.generation} begins with trial {info.first_trial}"
@@ -282,7 +282,7 @@ def describe_extension(before: SweepInfo, info: SweepInfo, prior: Mapping[int, P
 def next_generation(
     config: SweepConfig, info: SweepInfo, records: Sequence[Record], code: Mapping[str, Any]
 ) -> Generation:
-    """Return what an extension writes; creates nothing."""
+    """Return the generation that an extension would write; creates nothing."""
     stored = stored_trials(config.home.studies, info.study_name)
     count = max(info.first_trial, len(stored), *(r.spec.trial + 1 for r in records), 0)
     return Generation(
@@ -299,10 +299,10 @@ def next_generation(
 
 
 def recalled(home: Home, info: SweepInfo, number: int) -> UnfinishedTrial:
-    """Return a trial without a record, from the study of the generation that proposed it.
+    """Return a trial that has no record, from the study of the generation that proposed it.
 
     Raises:
-        UsageError: The study lost it too, or its space is no longer what it was.
+        UsageError: The study does not hold it either, or its space has changed.
     """
     info = info.at(number)
     trials = stored_trials(home.studies, info.study_name)
@@ -323,7 +323,7 @@ def _unfinished(
     stored: Sequence[FrozenTrial],
     records: Sequence[Record],
 ) -> Iterator[UnfinishedTrial]:
-    """Yield the trials below `count` that no record ends, with all that their attempts need."""
+    """Yield the trials below `count` without a final record, with all that their attempts need."""
     latest = {record.spec.trial: record for record in records}
     ended = {record.spec.trial for record in records if record.ends_trial}
     prior = {one.trial: one for one in info.unfinished}
@@ -336,7 +336,7 @@ def _unfinished(
             kept = _kept(number, spec.attempt, proposal, spec.config)
         else:
             kept = recalled(home, info, number)
-        # An attempt that was begun and killed is known to the newest study only.
+        # Only the newest study knows of an attempt that was begun and then killed.
         begun = stored[number].user_attrs.get(ATTEMPTS, 0) if number < len(stored) else 0
         yield dataclasses.replace(kept, attempts=max(kept.attempts, int(begun)))
 
@@ -355,7 +355,11 @@ def _kept(
 
 
 def _configuration(home: Home, info: SweepInfo, trial: int, proposal: Proposal) -> dict[str, Value]:
-    """Expand a trial in the space it was proposed in, if that still exists."""
+    """Return the configuration of a trial in the space that proposed it.
+
+    Raises:
+        UsageError: That space has changed or cannot be loaded.
+    """
     try:
         space = Space.from_dict(info.space, directory=experiment_folder(info, home.records))
         if space.digest() == info.fingerprint["space"]:
@@ -370,7 +374,7 @@ def _configuration(home: Home, info: SweepInfo, trial: int, proposal: Proposal) 
     )
 
 
-# A sweep's queue, as a start finds it: study, records, and the trials of earlier generations.
+# The trial queue at a start: from the study, the records, and the trials of earlier generations.
 
 
 def make_ledger(
@@ -380,14 +384,14 @@ def make_ledger(
     study: TrialStore,
     points: Callable[[int], EnqueuedPoint | None] = lambda trial: None,
 ) -> TrialQueue:
-    """Return the queue of a sweep before its first trial is opened.
+    """Return the trial queue of a sweep, with no trial opened yet.
 
     Args:
-        config: How the sweep goes on.
+        config: The options the sweep goes on with.
         info: The sweep.
         records: All of its records, ordered by trial and attempt.
-        study: Where its trials are stored.
-        points: Says what somebody wants tried in a trial.
+        study: The store of its trials.
+        points: Returns the enqueued point of a trial number, None if there is none.
     """
     retries = config.home.store(info.id).retries
     retried = retries.opened_by()
@@ -417,7 +421,7 @@ def make_ledger(
 def _to_reopen(
     retried: Collection[int], info: SweepInfo, records: Sequence[Record], study: TrialStore
 ) -> list[int]:
-    """Return the trials that the study has as failed, though they are, or were, run again."""
+    """Return the trials that are FAILED in the study, but that a retry runs, or has run, again."""
     final = {r.spec.trial: trial_outcome(r, info.objectives) for r in records if r.ends_trial}
     failed = {number for number, outcome in final.items() if outcome.state == TrialState.FAIL}
     stored = {trial.number for trial in study.trials if trial.state == TrialState.FAIL}

@@ -1,4 +1,4 @@
-"""Who works on a sweep: the lock of this host, and among hosts a lease."""
+"""Keeps a sweep to one process: by a lock on this host, and by a lease where hosts share it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.locks import described
 
-# One coordinator per sweep, kept by the kernel: the lock of a dead process is gone with it.
+# The lock belongs to the kernel: when a process dies, its lock is gone.
 #
-# One that is only stopped (Ctrl-Z, a laptop asleep) keeps it, however long that takes: there is no
-# lease that runs out, and so no second coordinator that it could meet when it goes on.
+# A coordinator that is only suspended (Ctrl-Z, a laptop asleep) keeps its lock for as long as that
+# takes. Nothing runs out, so it meets no second coordinator when it goes on.
 
 
 class SweepLock:
@@ -47,7 +47,7 @@ class SweepLock:
         return self
 
     def is_kept(self) -> bool:
-        """Whether the file is there still; if it was deleted, it is made and held again.
+        """Whether the lock file still exists; if it was deleted, it is made and locked again.
 
         Raises:
             UsageError: Another process has taken the sweep meanwhile.
@@ -62,7 +62,7 @@ class SweepLock:
         return False
 
     def _take(self) -> int:
-        """Open the file and have it locked; anew if another one has its name by then."""
+        """Open and lock the file; repeat if another file has taken its name meanwhile."""
         while True:
             descriptor = _opened(self.path)
             reached("lock.opened")
@@ -78,7 +78,7 @@ class SweepLock:
         assert self._descriptor is not None
         since = datetime.now(UTC).isoformat(timespec="seconds")
         owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
-        with contextlib.suppress(OSError):  # a courtesy to who comes second; not on a full disk
+        with contextlib.suppress(OSError):  # it only informs a second process; the disk may be full
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, json.dumps(owner).encode(), 0)
 
@@ -102,7 +102,7 @@ class SweepLock:
 
 
 def _opened(path: Path) -> int:
-    """Open the file of a lock; whatever else lies there is put aside."""
+    """Open the file of a lock; anything else of that name (a folder, a socket) is put aside."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except OSError:
@@ -117,7 +117,7 @@ def _opened(path: Path) -> int:
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether the file that is open has that name still."""
+    """Whether the open file still has this path."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -125,7 +125,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _acquired(descriptor: int) -> bool:
-    # Five times: `sweeps list` holds the lock for an instant when it looks whether it is free.
+    # Five tries, because `sweeps list` holds the lock for an instant to see whether it is free.
     for _ in range(5):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -137,14 +137,17 @@ def _acquired(descriptor: int) -> bool:
 
 
 RENEW_SECONDS: Final = 3.0
-"""How often a lease is renewed, and what other hosts left (requests, enqueued points) is taken."""
+"""Interval at which a lease is renewed, and other hosts' requests and enqueued points are read."""
 
 
 class Hold:
-    """A sweep that nobody else works on; on this host only, nothing is left to be done."""
+    """The ownership of a sweep. Without other hosts the lock is enough, and all methods do nothing.
+
+    `SharedHold` is the ownership of a sweep that hosts share.
+    """
 
     lease: Lease | None = None
-    """The right to write of it, where hosts share it."""
+    """The right to write the sweep where hosts share it; None without other hosts."""
 
     def __init__(self, lock: SweepLock) -> None:
         self.lock = lock
@@ -153,22 +156,22 @@ class Hold:
         """Refuse to go on with a sweep that another host has taken over.
 
         Raises:
-            LeaseLost: It has.
+            LeaseLost: Another host has taken it over.
         """
 
     def confirm(self) -> None:
-        """Make sure that the sweep is still ours, before something is written elsewhere.
+        """Ask the database whether the sweep is still ours, before something is written elsewhere.
 
         Raises:
             LeaseLost: Another host has taken it over.
-            StoreError: Nobody can say.
+            StoreError: The database does not answer.
         """
 
     def send(self, key: str) -> None:
-        """Let other hosts have an attempt that was just recorded."""
+        """Send the attempt of that key, which was just recorded, to the other hosts."""
 
     def forget(self) -> None:
-        """Let other hosts have a sweep no more, whose folder is gone here."""
+        """Remove the sweep from the shared storage, after its folder was deleted here."""
 
 
 @contextmanager
@@ -178,17 +181,17 @@ def hold(
     note: Callable[[str], None] = lambda text: None,
     on_lost: Callable[[], None] = lambda: None,
 ) -> Iterator[Hold]:
-    """Keep others from a sweep; its folder is as the last one who had it left it.
+    """Take ownership of a sweep: keep others out, and fetch what the last owner has written.
 
     Args:
-        home: Where the sweep lies.
+        home: The home of the sweep.
         info: The sweep.
-        note: Told in a line when something is waited for.
+        note: Is called with a line when something is waited for.
         on_lost: Called, in another thread, if another host has taken the sweep over.
 
     Raises:
         UsageError: Another process works on it, or nothing can be written there.
-        StoreError: The shared storage could not be told all: the next command does.
+        StoreError: Not everything could be sent to the shared storage; the next command sends it.
     """
     home.check_writable()
     home.check_storage()
@@ -207,7 +210,10 @@ def hold(
 
 
 class SharedHold(Hold):
-    """A sweep that hosts share: a thread renews the lease, and sends what could not be sent."""
+    """The ownership of a sweep that hosts share.
+
+    A thread renews the lease, and sends again what could not be sent.
+    """
 
     def __init__(
         self,
@@ -228,7 +234,7 @@ class SharedHold(Hold):
         self._thread = threading.Thread(target=self._live, name="sweeps-lease", daemon=True)
 
     def begin(self) -> None:
-        """Take the lease and what others have written; wait if the database is away."""
+        """Take the lease and fetch what others have written; wait if the database is away."""
         database_retry, shared = DatabaseRetry(self._note), self._shared
         self.lease = database_retry.run(
             shared.server, lambda: shared.take(self._info.id, self._info.name, self._note)
@@ -249,7 +255,7 @@ class SharedHold(Hold):
         self.lease.confirm()
 
     def send(self, key: str) -> None:
-        """See `Hold.send`; what cannot be sent now is sent as soon as the database is back."""
+        """See `Hold.send`; if the database is away, the attempt is sent once it is back."""
         assert self.lease is not None
         paths = [f"{self._prefix}{key}{ending}" for ending in reversed(FIXED)]
         if self._is_away:
@@ -270,10 +276,13 @@ class SharedHold(Hold):
         self._shared.copy.forget(self._prefix, self.lease)
 
     def end(self, *, failing: bool) -> None:
-        """Send what is left, and let others have the sweep.
+        """Send what is left, and release the lease.
+
+        Args:
+            failing: Whether an exception is under way already; then no other is raised.
 
         Raises:
-            StoreError: It cannot be sent, or the sweep is another's now; if nothing else failed.
+            StoreError: The rest cannot be sent, or another host owns the sweep now.
         """
         self._over.set()
         if self._thread.is_alive():

@@ -19,7 +19,7 @@ SHOWN_SAMPLES: Final = 5
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """One configuration the sweep would try, and how it would be trained."""
+    """One configuration that the sweep would run, and the way it would be trained."""
 
     origin: str
     params: Mapping[str, Value]
@@ -33,8 +33,8 @@ class SweepPlan:
     Attributes:
         trials: The next configurations, as far as they can be known.
         left: How many trials would be run in all.
-        goes_on: From what an existing sweep would go on, in a line; empty for a new one.
-        measured_seconds: What a trial of it took so far, typically; None before one has ended.
+        goes_on: A line that says where an existing sweep would go on; empty for a new one.
+        measured_seconds: Median duration of its trials so far; None before one has ended.
     """
 
     config: SweepConfig = field(repr=False)
@@ -45,7 +45,7 @@ class SweepPlan:
 
     @property
     def trial_seconds(self) -> float | None:
-        """About how long a trial takes: as measured so far, else the mean of the planned ones."""
+        """Estimated duration of a trial: as measured so far, else the mean of the plans."""
         known = [p.plan.seconds for p in self.trials if p.plan.seconds is not None]
         if self.measured_seconds is not None or not known:
             return self.measured_seconds
@@ -53,7 +53,7 @@ class SweepPlan:
 
     @property
     def seconds(self) -> float | None:
-        """About how long all trials take, so many at once; None if that is not known."""
+        """Estimated duration of all trials that are left; None if it is not known."""
         if not self.left:
             return 0.0
         one = self.trial_seconds
@@ -61,7 +61,7 @@ class SweepPlan:
 
     @property
     def in_time(self) -> int | None:
-        """About how many trials begin before `--timeout`; None if all of them do, or none knows."""
+        """Estimated number of trials that begin before `--timeout`; None if all do, or unknown."""
         limit, seconds = self.config.limits.timeout_seconds, self.seconds
         if limit is None or seconds is None or seconds <= limit:
             return None
@@ -71,7 +71,7 @@ class SweepPlan:
 
 
 def make_plan(config: SweepConfig) -> SweepPlan:
-    """Return the next configurations that would be tried, each with how it would be trained.
+    """Return the next configurations that would be run, each with the way it would be trained.
 
     Raises:
         UsageError: The sweep exists with other options, or cannot be extended like that.
@@ -95,10 +95,9 @@ def make_plan(config: SweepConfig) -> SweepPlan:
 
 
 def _first_proposals(config: SweepConfig) -> Iterator[Proposal]:
-    """Yield the baselines and what the sampler would propose after them.
+    """Yield the baselines, then the sampler's proposals.
 
-    They are those of the real sweep as long as they are among its first `ask_ahead` trials, which
-    see no outcome yet.
+    The first `ask_ahead` of them are those of the real sweep: these proposals see no outcome yet.
     """
     from sweeps.study.proposals import Exhausted
 
@@ -111,9 +110,9 @@ def _first_proposals(config: SweepConfig) -> Iterator[Proposal]:
 
 
 def what_a_pruner_sees(config: SweepConfig) -> str:
-    """Return by which trials a pruner judges another one, in a line; empty without a pruner.
+    """Return a line that says with which trials the pruner compares a trial; empty without one.
 
-    Reproducible pruning knows what was told when a trial was proposed, and not what ended since.
+    Reproducible pruning uses the trials told before a trial was proposed, none that ended since.
     """
     if config.pruner.name == "none":
         return ""

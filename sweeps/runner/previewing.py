@@ -1,4 +1,4 @@
-"""How an existing sweep would go on: its next proposals; creates nothing."""
+"""Previews the next start of an existing sweep: its next proposals; creates nothing."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Preview:
     """A sweep as the next start would find it.
 
     Attributes:
-        info: As its new generation would have it; as it is if there is nothing to extend.
-        queue: Its trials, none of them opened yet; stores nothing.
-        begins: Whether a generation would begin: something differs.
+        info: The sweep with its new generation; unchanged if there is nothing to extend.
+        queue: Its trial queue, with no trial opened yet; it stores nothing.
+        begins: Whether a generation would begin, because the options differ.
     """
 
     config: SweepConfig
@@ -40,7 +40,7 @@ class Preview:
 
     @property
     def text(self) -> str:
-        """What would be gone on with, or begun, in a line."""
+        """A line that says where the sweep would go on, or which generation would begin."""
         if not self.config.extend:
             done = self.config.limits.trials - self.left
             return f"{done} of {self.config.limits.trials} trials are done"
@@ -51,9 +51,10 @@ class Preview:
 
     @property
     def typical_seconds(self) -> float | None:
-        """Median time of its trials so far; None before one has ended without a failure.
+        """Median duration of its trials so far; None before one has ended without a failure.
 
-        The first of each worker, which start it up as well, count if there are no others.
+        The first trial of each worker includes the start-up, so it counts only if there are no
+        others.
         """
         ended = [r for r in self.queue.records if r.outcome in {"complete", "pruned"}]
         seconds = [r.seconds for r in sorted(ended, key=lambda r: r.started_at)]
@@ -73,7 +74,7 @@ class Preview:
 
 
 def preview(config: SweepConfig) -> Preview | None:
-    """Look at an existing sweep and at how it would go on; None if there is none of that name.
+    """Return the preview of an existing sweep; None if there is none of that name.
 
     Raises:
         UsageError: It was made with other options, or cannot be extended like that.
@@ -89,7 +90,7 @@ def preview(config: SweepConfig) -> Preview | None:
 
 
 class _NoStudy:
-    """Where a queue stores nothing."""
+    """A `TrialStore` that stores nothing."""
 
     def __init__(self) -> None:
         self.trials: list[FrozenTrial] = []

@@ -1,4 +1,4 @@
-"""From an ended attempt to its record."""
+"""Makes the record of an attempt that has ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sweeps.runner.failures import failure_of, is_tried_again
 from sweeps.runner.trial_queue import QueuedTrial
 from sweeps.study.storage import distributions_to_json
 
-# Splits the time of a sweep by what it went on.
+# The time of a sweep, by what it was spent on.
 
 
 class TimeSplit(defaultdict[str, float]):
@@ -33,7 +33,7 @@ class TimeSplit(defaultdict[str, float]):
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
-        """Add to a part the time spent inside, also if that raises."""
+        """Add the time spent inside to a part, also if an exception is raised there."""
         start = time.monotonic()
         try:
             yield
@@ -44,7 +44,7 @@ class TimeSplit(defaultdict[str, float]):
 
 @dataclass(frozen=True)
 class Recorder:
-    """Makes attempts safe, in the thread of whoever ran them: see `Executor.submit`."""
+    """Writes the records of attempts, in the thread that `Executor.submit` calls `keep` in."""
 
     config: SweepConfig
     store: RecordStore
@@ -69,7 +69,10 @@ class Recorder:
             return self.store.write(record, attempt.files)
 
     def _environment_of(self, attempt: Attempt) -> Mapping[str, Any]:
-        """Return who trained it; with our processor, which proposed it, if that one is another."""
+        """Return the environment that trained an attempt.
+
+        If its processor differs from the coordinator's, which made the proposal, both are named.
+        """
         trained, own = attempt.environment, self.environment["cpu"]
         if trained is None:
             return self.environment
@@ -88,15 +91,15 @@ def make_record(
     environment: Mapping[str, Any],
     retries: Mapping[str, int],
 ) -> Record:
-    """Say how an attempt ended, in the words of a record.
+    """Return the record of an attempt that has ended.
 
     Args:
-        attempt: What came back.
-        trial: The trial it was an attempt at.
+        attempt: The attempt, as the executor returned it.
+        trial: The trial of the attempt.
         metrics: Names of the objective metrics.
-        data: What it was trained on.
+        data: The data it was trained on.
         environment: Versions and machine.
-        retries: How often a trial is tried again, by reason of the failure.
+        retries: Number of retries by reason of the failure.
     """
     outcome, reason, error = _judge(attempt, metrics)
     result = _finite(attempt.result)
@@ -123,7 +126,7 @@ def make_record(
 
 
 def describe(data: PreparedData) -> dict[str, Any]:
-    """Return what records and sweeps keep of the data they were trained on."""
+    """Return the description of data that records and sweeps keep."""
     described = {
         "name": data.name,
         "digest": data.digest,
@@ -145,7 +148,7 @@ def _judge(attempt: Attempt, metrics: Sequence[str]) -> tuple[Outcome, str, str 
 
 
 def _stopped(verdict: Stop | None) -> tuple[Outcome, str, str | None]:
-    """Judge by what we said, not by the experiment's word for it."""
+    """Judge a stopped attempt by the `Stop` that we sent, not by the experiment's reason."""
     if verdict is None:
         return "failed", "invalid", "the experiment says `stopped`, but nobody told it to stop"
     interrupted = verdict.reason in INTERRUPTIONS
@@ -164,7 +167,7 @@ def _completed(result: TrialResult, metrics: Sequence[str]) -> tuple[Outcome, st
 
 
 def _finite(result: TrialResult | None) -> TrialResult | None:
-    """Drop metrics that are no numbers: a record's headline metrics are finite."""
+    """Drop NaN and infinite metrics: a record's headline metrics are finite."""
     if result is None:
         return None
     metrics = {name: float(v) for name, v in result.metrics.items() if math.isfinite(v)}

@@ -20,8 +20,9 @@ from sweeps.workspace.files import write_atomically
 from sweeps.workspace.provenance import changed_versions, cpu_features
 
 TOLERANCE: Final = 0.05
-"""How far a number may be off, as a share of it or of 1, where versions or processor differ: the
-same training rounds differently there, and differences grow from epoch to epoch."""
+"""Largest accepted difference, as a share of the number or of 1, whichever is larger, if versions
+or processor differ: there the same training rounds differently, and differences grow from epoch to
+epoch."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Difference:
 
     Attributes:
         what: `val_loss, epoch 3`, or the name of a metric or an array.
-        recorded: What the record says; of an array None.
-        now: What it is now; of an array None.
+        recorded: The number in the record; None for an array.
+        now: The number of the second training; None for an array.
     """
 
     what: str
@@ -40,7 +41,7 @@ class Difference:
 
     @property
     def size(self) -> float:
-        """How far the numbers are apart; infinite where one of them is none, NaN of arrays."""
+        """Absolute difference of the numbers; infinite if one of them is NaN, NaN for arrays."""
         if self.recorded is None or self.now is None:
             return math.nan
         apart = abs(self.recorded - self.now)
@@ -57,12 +58,12 @@ class Replayed:
     """A trial that was trained again.
 
     Attributes:
-        record: The trial.
-        result: How it came out now.
-        surroundings: What differs in versions, processor and code's dependencies, one line each.
-        differences: Numbers that are not the same to the bit.
-        beyond: Those of them that are off by more than `TOLERANCE`; arrays are not judged so.
-        is_restored: Whether its weights were the same and are kept again.
+        record: The record of the trial.
+        result: The result of the second training.
+        surroundings: Versions, dependencies and processor features that differ, one line each.
+        differences: Numbers and arrays that are not equal to the bit.
+        beyond: The differences larger than `TOLERANCE`; arrays are not judged by it.
+        is_restored: Whether its weights were equal and were stored again.
     """
 
     record: Record = field(repr=False)
@@ -79,7 +80,7 @@ class Replayed:
 
     @property
     def succeeded(self) -> bool:
-        """Bit-equal; or, with other versions or another processor, within the tolerance."""
+        """Whether it is bit-equal or, with other versions or processor, within the tolerance."""
         return self.is_bit_equal or (bool(self.surroundings) and not self.beyond)
 
 
@@ -89,14 +90,14 @@ def replay(record: Record, experiment: Experiment, data: PreparedData) -> Replay
     A trial that was stopped from outside, such as a pruned one, is stopped after the same epoch.
 
     Args:
-        record: With its arrays.
-        experiment: That of its sweep, warmed up.
-        data: What it was trained on; compared by digest.
+        record: The record of the trial, with its arrays.
+        experiment: The experiment of its sweep, warmed up.
+        data: The data it was trained on; the digests are compared.
 
     Raises:
-        UsageError: It recorded nothing that could be compared, or these are other data.
+        UsageError: The record holds nothing to compare with, or the data differ.
     """
-    is_whole = record.outcome == "complete"  # a script may tell no epoch, only its result
+    is_whole = record.outcome == "complete"  # a script may report no epoch, only its result
     if record.result is None or not (record.result.history or is_whole):
         raise UsageError(f"trial {record.spec.trial} {record.reason}: no epoch to be compared with")
     expected = record.data.get("digest"), record.data.get("split_digest")
@@ -118,11 +119,11 @@ def replay(record: Record, experiment: Experiment, data: PreparedData) -> Replay
 
 
 def compare(record: Record, now: TrialResult) -> list[Difference]:
-    """Return what a second training of a recorded trial gave otherwise; durations aside.
+    """Return the differences between a recorded trial and its second training, without durations.
 
     Args:
-        record: With its arrays and a result.
-        now: How it came out now.
+        record: The record of the trial, with its arrays and a result.
+        now: The result of the second training.
     """
     assert record.result is not None
     return [*_numbers(record.result, now), *_arrays(record, now)]
@@ -140,13 +141,13 @@ def replay_recorded(
 
     Args:
         store: The records of its sweep.
-        info: That sweep.
-        record: The trial, with its arrays.
-        source: Its data, where they are not the experiment's own.
-        restore: Whether its weights are kept again if they are the same.
+        info: Its sweep.
+        record: The record of the trial, with its arrays.
+        source: Source of its data; None for the experiment's own.
+        restore: Whether its weights are stored again if they are equal.
 
     Raises:
-        UsageError: Its experiment or its data cannot be had, or are others now.
+        UsageError: Its experiment or its data cannot be loaded, or have changed.
     """
     experiment = load_same(store, info, record)
     try:
@@ -192,7 +193,7 @@ def _arrays(record: Record, now: TrialResult) -> Iterator[Difference]:
 
 
 def digest_of(result: TrialResult) -> str | None:
-    """Return the digest of a result's weights as records note it; None without any."""
+    """Return the SHA-256 (hex) of a result's weights, as in a record; None without weights."""
     if result.weights is None:
         return None
     return hashlib.sha256(pack_arrays(result.weights)).hexdigest()
@@ -210,7 +211,7 @@ def _is_beyond(difference: Difference) -> bool:
 
 
 def _surroundings(record: Record) -> list[str]:
-    """Return what bit-equality depends on and is not as it was."""
+    """Return, one line each, the versions and processor features that are not as recorded."""
     lines = changed_versions(record.environment)
     then = set(record.environment.get("cpu", {}).get("features", ()))
     today = set(cpu_features())

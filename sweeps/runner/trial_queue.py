@@ -1,8 +1,8 @@
-"""The trials of a sweep, opened strictly in order and told strictly in order.
+"""The trial queue of a sweep: trials are opened strictly in order, and told strictly in order.
 
-Opening a trial restores it where a study or a record holds it already (a resumed sweep), and
-proposes it otherwise. A trial opens once every trial `ask_ahead` before it has ended, so that its
-proposal sees exactly their outcomes.
+Opening restores a trial that the study or a record holds already (a resumed sweep), and proposes
+any other. Trial n opens once trials 0 to n - `ask_ahead` have ended, so that its proposal sees
+exactly their outcomes.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class QueuedTrial:
     """One trial of the sweep.
 
     Attributes:
-        number: From 0.
-        proposal: Its parameters.
+        number: Trial number, from 0.
+        proposal: Its parameters, and where they came from.
         attempts: How many attempts were begun.
-        outcome: How it ended, None while it is open.
-        prior: Set if an earlier generation proposed it.
+        outcome: How it ended; None while it is open.
+        prior: Its facts in an earlier generation, if one proposed it.
         failures: Its failed attempts, in order; empty if it had ended before this start.
     """
 
@@ -44,18 +44,18 @@ class QueuedTrial:
 
     @property
     def is_outside(self) -> bool:
-        """Whether it does not lie in the sweep's present space: the sampler does not see it."""
+        """Whether it lies outside the sweep's present space; then the sampler does not see it."""
         return self.prior is not None and self.prior.point is None
 
     @property
     def failure(self) -> Failure | None:
-        """How it failed, if that is its outcome and of this start."""
+        """The last failure, if the trial has failed in this start; None otherwise."""
         has_failed = self.outcome is not None and self.outcome.state == TrialState.FAIL
         return self.failures[-1] if has_failed and self.failures else None
 
 
 class TrialStore(Protocol):
-    """What the queue and the coordinator need of a `StudyStore`."""
+    """The methods of `StudyStore` that the queue and the coordinator need."""
 
     trials: list[FrozenTrial]
 
@@ -72,29 +72,30 @@ class TrialStore(Protocol):
         ...
 
     def reopen(self, trials: Collection[int]) -> None:
-        """Store that trials which failed are run again."""
+        """Store that these failed trials are run again."""
         ...
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         ...
 
 
 @dataclass
 class TrialQueue:
-    """Which trials are open, ended and told.
+    """The open, ended and told trials of a sweep.
 
     Attributes:
-        objectives: Of the sweep.
-        epoch_metric: What a pruner watches; None without one.
+        objectives: The objectives of the sweep.
+        epoch_metric: The metric that the pruner watches; None without a pruner.
         ask_ahead: How many trials may be in flight.
-        in_order: Whether proposals wait for trial order (reproducible) or take what has ended.
-        prior: Trials of earlier generations by number.
-        points: Says what somebody wants tried in a trial, None as a rule.
-        used_up: The last attempt at a trial whose record was put aside, by trial.
-        retried: Trials that failed and are, or were, run again: how many trials were opened before.
-            The proposals of those saw the failure.
-        retried_attempts: Keys of their attempts that no longer end them.
+        in_order: Whether a proposal waits for the trials before it (reproducible), or sees whatever
+            has ended.
+        prior: Trials of earlier generations, by trial number.
+        points: Returns the enqueued point of a trial number; None as a rule.
+        used_up: By trial number, the number of the last attempt whose record was put aside.
+        retried: Failed trials that are, or were, run again. For each, the number of trials opened
+            before that: their proposals saw the failure.
+        retried_attempts: Keys of the attempts at these trials that no longer end them.
         trials: Every trial opened so far.
     """
 
@@ -112,7 +113,7 @@ class TrialQueue:
     retried_attempts: Collection[str] = ()
     trials: list[QueuedTrial] = field(default_factory=list)
     _shown: set[int] = field(default_factory=set)
-    _shown_failed: set[int] = field(default_factory=set)  # and to be shown again
+    _shown_failed: set[int] = field(default_factory=set)  # shown as failed; to be shown again
     _shown_before: int = 0  # every trial below is shown; `_shown` holds those beyond
     _told: int = 0
 
@@ -121,7 +122,7 @@ class TrialQueue:
         self._latest = {r.spec.trial: r for r in self.records}  # ordered by attempt: last one wins
 
     def may_open(self) -> bool:
-        """Whether everything the next proposal must see has ended, and few enough are in flight."""
+        """Whether all trials that the next proposal must see have ended, and few are in flight."""
         number, last = len(self.trials), len(self.trials) - self.ask_ahead
         if self.in_order:
             seen = [last, *(trial for trial in self.retried if trial < last)] if last >= 0 else []
@@ -135,10 +136,10 @@ class TrialQueue:
         return record is None or not record.ends_trial
 
     def open_next(self) -> QueuedTrial:
-        """Open the next trial: restored with its outcome, or proposed and stored.
+        """Open the next trial: restore it with its outcome, or propose and store it.
 
         Raises:
-            Exhausted: The space is used up.
+            Exhausted: Every point of the space was tried.
         """
         number = len(self.trials)
         self._show_outcomes(before=number)
@@ -154,10 +155,10 @@ class TrialQueue:
         trial.outcome = self._outcome(trial, record)
 
     def tell_ended(self) -> list[QueuedTrial]:
-        """Tell the study, in trial order, what has ended.
+        """Tell the study the outcomes of ended trials, in trial order.
 
         Returns:
-            The trials told now: those at the front, up to the first that is still open.
+            The trials told by this call: those before the first that is still open.
         """
         newly = []
         for trial in self.trials[self._told :]:
@@ -170,7 +171,7 @@ class TrialQueue:
         return newly
 
     def _show_outcomes(self, before: int) -> None:
-        """Bring the sampler view to the view that the proposal of trial `before` must have."""
+        """Show the sampler view the outcomes that the proposal of trial `before` must see."""
         visible = max(0, before - self.ask_ahead + 1) if self.in_order else before
         for trial in self.trials[self._shown_before : visible]:
             outcome = self._seen(trial, before)
@@ -186,7 +187,7 @@ class TrialQueue:
             self._shown_before += 1
 
     def _show_again(self, before: int) -> None:
-        """Show how trials ended that were shown as failed, and have been run again."""
+        """Show the new outcomes of trials that were shown as failed and have been run again."""
         for number in sorted(self._shown_failed):
             trial = self.trials[number]
             outcome = self._seen(trial, before)
@@ -196,15 +197,15 @@ class TrialQueue:
                 self._shown_failed.remove(number)
 
     def _seen(self, trial: QueuedTrial, before: int) -> TrialOutcome | None:
-        """Return the outcome that the proposal of trial `before` is to see.
+        """Return the outcome of a trial that the proposal of trial `before` must see.
 
-        None if it must wait.
+        None if the proposal must wait for it.
         """
         has_seen_it_fail = before < self.retried.get(trial.number, 0)
         return TrialOutcome(TrialState.FAIL) if has_seen_it_fail else trial.outcome
 
     def _attempts(self, number: int, record: Record | None) -> int:
-        """Return the number of the last attempt that was begun, recorded or killed before."""
+        """Return the number of the last attempt that was begun, whether or not it has a record."""
         stored = self._stored[number].user_attrs if number < len(self._stored) else {}
         recorded = record.spec.attempt if record else 0
         return max(int(stored.get(ATTEMPTS, 0)), recorded, self.used_up.get(number, 0))
@@ -222,7 +223,7 @@ class TrialQueue:
         return trial
 
     def _since_retried(self, number: int) -> list[Record]:
-        """Return the attempts at a trial, without those before its cause of failing was mended."""
+        """Return the records of a trial since its last retry was asked for."""
         own = [record for record in self.records if record.spec.trial == number]
         marked = [i for i, record in enumerate(own, 1) if record.spec.key in self.retried_attempts]
         return own[max(marked, default=0) :]
@@ -239,7 +240,7 @@ class TrialQueue:
     def _stored_or_recorded(self, number: int, record: Record | None) -> QueuedTrial | None:
         if number < len(self._stored):
             proposal = proposal_of_trial(self._stored[number])
-        elif record is not None:  # the study lost its last commits; the record did not
+        elif record is not None:  # the study lost its last commits; the record is still there
             proposal = proposal_of_record(record)
             self.study.add(number, proposal)
         else:
@@ -249,5 +250,5 @@ class TrialQueue:
 
     def _outcome(self, trial: QueuedTrial, record: Record) -> TrialOutcome:
         outcome = trial_outcome(record, self.objectives, self.epoch_metric)
-        # What a pruner noted about a trial means something to the pruner of its generation only.
+        # Only the pruner of its own generation can use what a pruner noted about a trial.
         return replace(outcome, pruner_attrs=None) if trial.prior else outcome

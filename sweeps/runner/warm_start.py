@@ -1,17 +1,16 @@
-"""Trials of earlier generations in a later one: their records stay, the sampler sees their points.
+"""Takes trials of earlier generations into a later one: records stay, the sampler sees the points.
 
-A trial lies in the new space if the experiment would receive the configuration it was trained with.
-Those that do are shown to the sampler under the new distributions; the others keep their place,
-their record and their row, and are not shown.
-
-A sweep may go on with another space, sampler, pruner or `ask_ahead` (`--extend`), never with
+A sweep may go on with another space, sampler, pruner, `ask_ahead` or code (`--extend`), never with
 another experiment, objective, data, seed or order. One atomic write of `generation-2.json` begins
 the next generation; from then on later starts are compared with it. Sweep id, records, parent run
-and the count of trials go on; the Optuna study is a new one (`<id>.2`), filled as any study that
-lost its trials, so that an extension that is killed is finished by the next start. An earlier trial
-is shown at the point of the new space at which the experiment receives the same configuration; a
-parameter that is new or gone counts as the experiment's default. Baselines that were tried are not
-tried again; samplers and pruners with a state begin anew.
+and trial numbers go on. The Optuna study is a new one (`<id>.2`); it is filled like a study that
+has lost its trials, so that the next start finishes an extension that was killed.
+
+A trial lies in the new space if one of its points gives the experiment the configuration that the
+trial was trained with; a parameter that is new or gone counts as the experiment's default. The
+sampler sees such a trial at that point, under the new distributions. The other trials keep their
+number, record and row, and are not shown. Baselines that were tried are not tried again; samplers
+and pruners with a state of their own begin anew.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ class PriorTrial:
 
     Attributes:
         proposal: Its parameters as they were proposed.
-        config: What the experiment received, or will receive if it is still to be trained.
+        config: The configuration that the experiment received, or will receive.
         attempts: Number of the last attempt known to have begun.
-        point: Its parameters in the new space; None if it does not lie there.
-        obstacle: Why it does not, else empty.
+        point: Its parameters in the new space; None if it lies outside.
+        obstacle: The reason it lies outside; empty if it does not.
     """
 
     proposal: Proposal
@@ -62,8 +61,8 @@ def prior_trials(
         info: The sweep.
         records: All of its records, ordered by trial and attempt.
         space: The space of its newest generation.
-        parameters: What the experiment says of its parameters.
-        recall: Returns a trial of which no record is left.
+        parameters: The experiment's parameters.
+        recall: Returns a trial that has no record.
     """
     unfinished = {one.trial: one for one in info.unfinished}
     latest = {record.spec.trial: record for record in records}
@@ -94,7 +93,7 @@ def _proposal(trial: UnfinishedTrial) -> Proposal:
 
 
 def describe_prior(prior: Mapping[int, PriorTrial]) -> str:
-    """Return, in a line, how many of them the sampler sees, and why not the others."""
+    """Return a line: how many earlier trials lie in the new space, and why the others do not."""
     outside = [trial for trial in prior.values() if trial.point is None]
     line = f"{len(prior) - len(outside)} of {len(prior)} earlier trials lie in the new space"
     return f"{line} (the first outside: {outside[0].obstacle})" if outside else line
