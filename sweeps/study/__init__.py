@@ -1,32 +1,33 @@
 """The study: which trials exist, how each was proposed, and how it ended.
 
-Every proposal comes from a fresh sampler seeded by f(sweep seed, trial number, resample), and sees
-exactly the outcomes of the trials that end `ask_ahead` before it (`sampler_view.py`). So results
-depend neither on timing nor on interruptions. A trial is sampled before it is stored; a duplicate
-or a point that breaks a constraint leaves no trace. What TPE notes on a trial while sampling it is
-wiped, because a resumed sweep would not have it. Samplers with a state of their own (QMC, CMA-ES)
-are resumed by making the earlier proposals again; if one differs, the sweep is refused.
+Every proposal comes from a fresh sampler seeded by f(sweep seed, trial number, resample). The
+proposal of trial n sees exactly the outcomes of trials 0 to n - `ask_ahead` (`sampler_view.py`). So
+results depend neither on timing nor on interruptions. A point is sampled before it is stored; a
+duplicate, or a point that breaks a constraint, leaves no trace. Notes that TPE makes on a trial
+while sampling are deleted, because a resumed sweep would not have them. Samplers with a state of
+their own (QMC, CMA-ES) are resumed by making the earlier proposals again; if one differs, the sweep
+is refused.
 
-A diverged trial (NaN, infinity) is told to Optuna as PRUNED with a violated constraint, which
-samplers learn from (they ignore FAIL); tables and MLflow say FAILED, reason `diverged`. With
-several objectives Optuna's TPE puts such trials behind all others, and NSGA-II takes its parents
+A diverged trial (NaN, infinity) is told to Optuna as PRUNED with a violated constraint: samplers
+learn from that, while they ignore FAIL. Tables and MLflow say FAILED, reason `diverged`. With
+several objectives, Optuna's TPE ranks such trials behind all others, and NSGA-II takes its parents
 from complete trials only.
 
-A pruner sees the trials told before its own was asked, in a snapshot that travels with the trial:
-it is asked in the worker, so that no verdict depends on how fast a message is.
+A pruner sees the trials told before its own trial was proposed, in a snapshot that travels with the
+trial. It is asked in the worker, so that no verdict depends on the speed of a message.
 
-The study is written through Optuna's storage interface, not through `Study`: the only writer need
-not read back what it knows.
+The study is written through Optuna's storage interface, not through `Study`, because the only
+writer need not read back the trials that it has written.
 """
 
 import warnings
 
 with warnings.catch_warnings():
-    # Optuna imports tqdm, which misses ipywidgets in a notebook; our bar needs none.
+    # Optuna imports tqdm, which warns in a notebook without ipywidgets; our bar does not need them.
     warnings.filterwarnings("ignore", "IProgress not found")
     import optuna
 
-# Optuna reports every study and trial; our progress says what users want to know.
+# Optuna logs every study and trial; our own progress replaces that.
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-# `group` and QMC are marked experimental; versions are pinned, and a resumed sweep is checked.
+# Optuna marks `group` and QMC as experimental; versions are pinned, and a resumed sweep is checked.
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

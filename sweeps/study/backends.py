@@ -1,4 +1,4 @@
-"""Where studies are: a file of the home, or a database that hosts share."""
+"""The databases of studies: the SQLite file of a home, or a database that hosts share."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ from sweeps.workspace.locks import exclusive
 
 
 BUSY_TIMEOUT_SECONDS: Final = 5
-"""For other sweeps of the same home, which write for milliseconds; `DatabaseRetry` waits longer."""
+"""SQLite's own wait for other sweeps of the home, which write for milliseconds; `DatabaseRetry`
+waits longer."""
 
 
 class SqliteBackend:
-    """The file, see `StudyBackend`."""
+    """Studies in the SQLite file of a home; see `StudyBackend`."""
 
     unreadable: tuple[type[Exception], ...] = (
         KeyError, StorageInternalError, SQLAlchemyError, sqlite3.Error,
@@ -55,13 +56,13 @@ class SqliteBackend:
         return self._database.exists()
 
     def prepare(self, database_retry: DatabaseRetry) -> None:
-        """Make the file where it is missing; check it, and bring an older schema up to date.
+        """Make the file if it is missing, check it, and bring an older schema up to date.
 
-        A copy is kept before anything is changed. Nothing else is: of a damaged file, of another
-        program's, or of a newer Optuna's.
+        A copy of the file is kept before its schema is changed. A file that is damaged, or belongs
+        to another program or a newer Optuna, is left as it is.
 
         Raises:
-            StoreError: It cannot be used; the message says why and what to do.
+            StoreError: The file cannot be used; the message says why and what to do.
         """
         database = self._database
         with exclusive(database.parent):  # two processes must not both make it, or migrate it
@@ -77,17 +78,17 @@ class SqliteBackend:
                     "or move it away and repeat the command: the study is written anew from the "
                     "records"
                 )
-            _open(database)  # which removes the -wal and -shm that a mere reader leaves
+            _open(database)  # this removes the -wal and -shm files that a mere reader leaves
             if version != known[0]:
                 database_retry.run(database, lambda: migrate(database, _upgrade))
 
     def open(self) -> RDBStorage:
-        """Open a file that is prepared."""
+        """Open a file after `prepare`."""
         return _open(self._database)
 
     def open_to_read(self) -> RDBStorage:
-        """Open it so that nothing is created, migrated or written."""
-        file = f"file:{quote(quote(str(self._database)))}"  # SQLAlchemy reads one, SQLite the other
+        """Open the file so that nothing is created, migrated or written."""
+        file = f"file:{quote(quote(str(self._database)))}"  # SQLAlchemy and SQLite unquote one each
         return RDBStorage(
             f"sqlite:///{file}?mode=ro&uri=true",
             skip_compatibility_check=True,
@@ -118,9 +119,9 @@ def _create(database: Path) -> None:
 
 @cache  # Alembic reads all of the scripts each time
 def schema_versions() -> tuple[str, ...]:
-    """Return the schemas that this Optuna can bring up to date, its own first.
+    """Return the schema versions that this Optuna can bring up to date, its own first.
 
-    `RDBStorage.get_all_versions` says the same, of a storage that is open.
+    `RDBStorage.get_all_versions` returns the same, but needs an open storage.
     """
     from alembic.script import ScriptDirectory
 
@@ -142,7 +143,7 @@ def _open(database: Path) -> RDBStorage:
         skip_table_creation=True,
     )
     sqlalchemy.event.listen(storage.engine, "connect", relax_synchronous)
-    storage.engine.dispose()  # connections made before the listener was there
+    storage.engine.dispose()  # closes connections that were made before the listener was added
     return storage
 
 
@@ -154,10 +155,10 @@ _RENAME: Final = text("UPDATE studies SET study_name = :after WHERE study_name =
 
 
 class ServerBackend:
-    """The database, see `StudyBackend`."""
+    """Studies in the database that hosts share; see `StudyBackend`."""
 
     unreadable: tuple[type[Exception], ...] = (KeyError,)
-    """A server that is away is no empty study: that is said, not passed over."""
+    """Not the errors of a server that is away: these are raised, not taken for an empty study."""
 
     def __init__(self, server: StorageServer) -> None:
         self._server = server
@@ -169,10 +170,10 @@ class ServerBackend:
         return there is not None
 
     def prepare(self, database_retry: DatabaseRetry) -> None:
-        """Have Optuna make its tables where they are missing; one host does, the others wait.
+        """Let Optuna make its tables if they are missing: one host makes them, the others wait.
 
         Raises:
-            StoreError: The tables are of another version of Optuna, or the server is away.
+            StoreError: The tables belong to another version of Optuna, or the server is away.
         """
         database_retry.run(self._server, self._prepare)
 
@@ -197,7 +198,7 @@ class ServerBackend:
             )
 
     def open(self) -> RDBStorage:
-        """Open a database that is prepared."""
+        """Open the database after `prepare`."""
         return RDBStorage(
             self._address,
             engine_kwargs=ENGINE_OPTIONS,
@@ -206,7 +207,7 @@ class ServerBackend:
         )
 
     def open_to_read(self) -> RDBStorage:
-        """Open it so that nothing is created or migrated."""
+        """Open the database so that nothing is created or migrated."""
         return self.open()
 
     def rename(self, names: Mapping[str, str]) -> None:
@@ -223,32 +224,32 @@ Database = Path | StorageServer
 
 
 class StudyBackend(Protocol):
-    """What study and doctor need of a database of studies.
+    """The operations on a database of studies.
 
     Attributes:
-        unreadable: Errors that say to a reader: there is no such study.
+        unreadable: Errors which mean, to a mere reader, that there is no such study.
     """
 
     unreadable: tuple[type[Exception], ...]
 
     def exists(self) -> bool:
-        """Whether there may be a study."""
+        """Whether the database exists, so that it may hold a study."""
 
     def prepare(self, database_retry: DatabaseRetry) -> None:
-        """Make what is missing and check the rest; may be called by several processes at once."""
+        """Make the database if need be, and check it; several processes may call this at once."""
 
     def open(self) -> RDBStorage:
-        """Open it, once it is prepared."""
+        """Open the database after `prepare`."""
 
     def open_to_read(self) -> RDBStorage:
-        """Open it so that nothing is created or migrated."""
+        """Open the database so that nothing is created or migrated."""
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Give studies other names, all in one transaction."""
 
 
 def backend_of(database: Database) -> StudyBackend:
-    """Return how a database of studies is dealt with."""
+    """Return the backend of a database of studies."""
     if isinstance(database, Path):
         return SqliteBackend(database)
 

@@ -1,4 +1,4 @@
-"""Studies read, written anew from the records, or copied for other programs."""
+"""Reads studies, writes them again from the records, and copies them for other programs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from sweeps.study.storage import (
 )
 from sweeps.workspace.databases import connect
 
-# Reads a study without opening it for writing: creates nothing, migrates nothing.
+# Reading a study without opening it for writing: creates nothing, migrates nothing.
 
 
 def read_study(database: Database, name: str) -> list[FrozenTrial] | None:
     """Return the trials of a study in order, None if there is no such study.
 
-    A file that cannot be read has no study; `sweeps.workspace.databases.check` says what ails it.
+    A file that cannot be read counts as one without studies; `sweeps.workspace.databases.check`
+    says what is wrong with it.
     """
     backend = backend_of(database)
     if not backend.exists():
@@ -47,7 +48,7 @@ def read_study(database: Database, name: str) -> list[FrozenTrial] | None:
         storage.engine.dispose()
 
 
-# Writes a study anew from the records: they are the truth, and Optuna changes no ended trial.
+# Writing a study again from the records: they are the truth, and Optuna changes no ended trial.
 
 
 _NEW: Final = "{} (new)"
@@ -55,14 +56,15 @@ _OLD: Final = "{} (old)"
 
 
 def rebuild_study(database: Database, info: SweepInfo, records: Sequence[Record]) -> None:
-    """Replace the newest study of a sweep by one that says what the records say.
+    """Replace the newest study of a sweep by one that agrees with the records.
 
-    Trials without a record are kept as they were proposed, and are open again. What lies behind a
-    trial that nobody knows any more is left to the next start, which proposes it again. The names
-    are changed in one transaction: whenever the process is killed, a whole study has the name.
+    Trials without a record are kept as they were proposed, and are open again. If neither study nor
+    records know a trial, it and all later ones are left to the next start, which proposes them
+    again. The names are changed in one transaction, so that a complete study has the name whenever
+    the process is killed.
 
     Args:
-        database: Where the studies are; made if it is missing.
+        database: The database of the studies; made if it is missing.
         info: The sweep; the caller holds its lock.
         records: Its records, ordered by trial and attempt.
 
@@ -89,13 +91,13 @@ def rebuild_study(database: Database, info: SweepInfo, records: Sequence[Record]
 def _trials(
     info: SweepInfo, stored: dict[int, FrozenTrial], records: Sequence[Record]
 ) -> Iterator[tuple[int, Proposal | FrozenTrial]]:
-    """Yield what each trial is made from, until one that neither study nor records know."""
+    """Yield what each trial is made from, up to the first that neither study nor records know."""
     known = {record.spec.trial: record for record in records}
     for number in range(max([-1, *stored, *known]) + 1):
         trial, record = stored.get(number), known.get(number)
         if number < info.first_trial:
             if trial is None:
-                return  # as it lies in the new space, only the space can tell
+                return  # only the space knows its point in the new space
             yield number, trial
         elif trial is not None and (record is None or trial.params == dict(record.params)):
             yield number, proposal_of_trial(trial)
@@ -112,7 +114,7 @@ def _settle(
     trial: FrozenTrial | None,
     records: Sequence[Record],
 ) -> None:
-    """Store how often a trial was begun, and how it ended."""
+    """Store the number of attempts at a trial, and its outcome."""
     counted = int(trial.user_attrs.get(ATTEMPTS, 1)) if trial is not None else 1
     attempts = max([counted, *(record.spec.attempt for record in records)])
     if attempts > 1:
@@ -123,19 +125,20 @@ def _settle(
 
 
 REMARK: Final = "copy: changes are lost"
-"""Stands in the name of each study of a snapshot, where whoever presses a button sees it."""
+"""Part of the name of each study in a snapshot, so that whoever presses a button there sees it."""
 
 
 def take_snapshot(database: Path, copy: Path, names: Mapping[str, str]) -> int:
-    """Copy the studies of a home; into a copy that is being read, as well.
+    """Copy the studies of a home; other programs may read the copy meanwhile.
 
     Args:
-        database: The studies; read only, also while a sweep writes into it.
-        copy: Made, or overwritten by one transaction; numbers of studies and trials are the same.
-        names: What to call each study, by its own name; the others are left out.
+        database: The file of the studies; it is only read, and a sweep may write to it meanwhile.
+        copy: The file to make, or to overwrite in one transaction; ids of studies and trials stay
+            the same.
+        names: Name of each study in the copy, by its own name; studies without one are left out.
 
     Returns:
-        How many studies are in it.
+        The number of studies in the copy.
     """
     with closing(sqlite3.connect(":memory:")) as between:
         with closing(connect(database, seconds=5.0, mode="ro")) as source:
@@ -157,5 +160,5 @@ def take_snapshot(database: Path, copy: Path, names: Mapping[str, str]) -> int:
 
 
 def _forget(database: sqlite3.Connection, name: str) -> None:
-    """Hide a study: one of an archived sweep, or a generation that is over."""
+    """Remove a study from the copy: that of an archived sweep, or of an earlier generation."""
     database.execute("DELETE FROM studies WHERE study_name = ?", (name,))

@@ -1,9 +1,9 @@
-"""Trial by trial: which parameters are tried next.
+"""Proposes the parameters of each trial, in trial order.
 
-A proposal that repeats an earlier one (running, failed and diverged ones included), or breaks a
-constraint, is rejected before it is stored and counts for nothing; so is one of TPE's that lies
-where trials diverge. After `MAX_REJECTED` tries a uniformly random unseen point is taken; only a
-finite space can be exhausted.
+A proposal is rejected if it repeats an earlier one (running, failed and diverged ones included), or
+breaks a constraint; a proposal of TPE also if it lies where trials diverge. It is rejected before
+it is stored, and does not count. After `MAX_REJECTED` rejections a uniformly random unseen point is
+taken; only a finite space can be exhausted.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from sweeps.study.sampler_view import SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
 from sweeps.study.seeds import proposal_seed, sequence_seed
 
-# A trial that is sampled but not stored: proposals are looked at before they become trials.
+# Sampling without storing: a proposal is checked before it becomes a trial.
 #
-# Samples as `optuna.Trial` does (fixed values first, then the joint space, then one by one) through
-# the public interface of samplers, but keeps the values to itself, so that a duplicate can be
+# `Suggester` samples as `optuna.Trial` does (fixed values first, then the joint space, then one by
+# one), through the public interface of samplers. But it writes nothing, so that a duplicate can be
 # rejected without a trace in the study.
 
 
 class Suggester:
-    """Answers `suggest_*` for one proposal and collects parameters and distributions."""
+    """Answers `suggest_*` for one proposal, and collects its parameters and distributions."""
 
     def __init__(
         self, study: optuna.Study, trial: FrozenTrial, fixed: Mapping[str, Value] | None = None
@@ -106,20 +106,20 @@ def _only_value(distribution: BaseDistribution) -> Value:
     return distribution.low
 
 
-# Where trials diverge: asked of a proposal before it is taken.
+# The regions where trials diverge: each proposal of TPE is checked against them.
 #
-# A diverged trial is a violated constraint to the sampler, and TPE keeps away from its region as a
-# whole; but it draws from wide kernels, and where the best known trials lie near the edge of that
-# region, as the best learning rates do, every sixth proposal still falls over it. So a proposal
-# that lies among diverged trials is drawn again, as one that repeats another is.
+# To the sampler a diverged trial is a violated constraint, and TPE as a whole keeps away from its
+# region. But TPE draws from wide kernels. If the best known trials lie near the edge of that
+# region, as the best learning rates do, every sixth proposal still falls beyond it. So a proposal
+# that lies among diverged trials is drawn again, like one that repeats another.
 #
-# What lies among them is told by a decision tree (Breiman et al. 1984, splits by Gini impurity), of
-# which only the path of the proposal is ever grown. It needs no scale and no distance, and a
-# parameter that has nothing to do with it is not looked at.
+# A decision tree (Breiman et al. 1984, splits by Gini impurity) decides which points lie among
+# diverged trials; only the path of the proposal is ever grown. The tree needs no scale and no
+# distance, and ignores parameters that have nothing to do with divergence.
 
 
 ENOUGH: Final = 5
-"""So many diverged trials make a region; fewer may be chance."""
+"""This many diverged trials make a region; fewer may be chance."""
 MOSTLY: Final = 0.9
 """Share of trials in a region that have diverged."""
 MAX_SPLITS: Final = 4
@@ -127,16 +127,16 @@ _ABSENT: Final = -np.inf
 
 
 class DivergedRegions:
-    """Learns from the trials that a proposal may see; the same answer for the same trials."""
+    """Learns where trials diverge, from the trials that a proposal may see; deterministic."""
 
     def __init__(self) -> None:
         self._columns: dict[str, None] = {}  # in the order of the trials that had them first
         self._rows: list[dict[str, float]] = []
         self._diverged: list[bool] = []
-        self._points: np.ndarray | None = None  # of all rows, until another one is told
+        self._points: np.ndarray | None = None  # matrix of all rows; dropped with the next `tell`
 
     def tell(self, params: Mapping[str, Value], *, diverged: bool) -> None:
-        """Take a trial that has trained, to its end or not."""
+        """Take a trial that was trained, to its end or not."""
         row = _features(params)
         self._columns |= dict.fromkeys(row)
         self._rows.append(row)
@@ -144,7 +144,7 @@ class DivergedRegions:
         self._points = None
 
     def contains(self, params: Mapping[str, Value]) -> bool:
-        """Whether trials like this one diverge. Between regions, where nobody was yet: no."""
+        """Whether trials with such parameters diverge; False in a gap that no trial has sampled."""
         row, points, diverged = _features(params), self._matrix(), np.array(self._diverged)
         names = list(self._columns)
         for _ in range(MAX_SPLITS):
@@ -170,7 +170,7 @@ class DivergedRegions:
 
 
 def _features(params: Mapping[str, Value]) -> dict[str, float]:
-    """Return numbers by name: a number as it is, another choice as a 1 of its own."""
+    """Return numbers by name: a number stays; any other value becomes `name=value`: 1 (one-hot)."""
     return {
         name if _is_number(value) else f"{name}={value!r}": (
             float(value) if _is_number(value) else 1.0
@@ -184,7 +184,10 @@ def _is_number(value: Value) -> TypeGuard[int | float]:
 
 
 def _best_split(points: np.ndarray, diverged: np.ndarray) -> tuple[int, float, float] | None:
-    """Return the column whose halves, up to and from these two values on, are the least mixed."""
+    """Return the split with the least mixed halves: column, largest value below, smallest above.
+
+    None if no split reduces the Gini impurity.
+    """
     best, found = float(diverged.mean() * (1 - diverged.mean()) * len(diverged)) - 1e-9, None
     for column in range(points.shape[1]):
         order = np.argsort(points[:, column], kind="stable")
@@ -203,19 +206,17 @@ def _best_split(points: np.ndarray, diverged: np.ndarray) -> tuple[int, float, f
 
 
 _ENQUEUED: Final = ("enqueued", "tried")
-"""How the origin of a point begins that somebody wanted tried; the second word is a former one."""
+"""First word of the origin of an enqueued point; older homes have the second one."""
 MAX_REJECTED: Final = 20
 MAX_RANDOM: Final = 2000
 
 Admissible = Callable[[Mapping[str, Value]], bool]
+"""Whether parameters meet the constraints of space and experiment; computed before training."""
 
 
 def is_enqueued(origin: str) -> bool:
-    """Whether somebody wanted a point tried, by where it came from."""
+    """Whether a proposal of this origin was an enqueued point."""
     return origin.partition(",")[0] in _ENQUEUED
-
-
-"""Whether parameters meet the constraints of space and experiment; computed before training."""
 
 
 @dataclass(frozen=True)
@@ -223,8 +224,8 @@ class Proposal:
     """Parameters of one trial and where they came from.
 
     Attributes:
-        origin: `baseline <name>`, `sampled`, `random` (too many rejected), `grid`, or `enqueued`
-            and where the enqueued point came from.
+        origin: `baseline <name>`, `sampled`, `random` (after too many rejections), `grid`, or
+            `enqueued`, with the source of the enqueued point if it has one.
         rejected: How many proposals were rejected before this one.
     """
 
@@ -253,11 +254,11 @@ class Proposer:
         """Prepare for trial 0.
 
         Args:
-            space: What may vary.
+            space: The search space.
             seed: Seed of the sweep.
-            sampler: How samplers are made; None enumerates the space (grid).
-            directions: `maximize` or `minimize`, one an objective.
-            admissible: Says which parameters may be tried at all.
+            sampler: Makes the samplers; None enumerates the space (grid).
+            directions: `maximize` or `minimize`, one per objective.
+            admissible: Returns whether parameters meet all constraints.
         """
         self.sampler_view = SamplerView(directions)
         self._space = space
@@ -271,17 +272,18 @@ class Proposer:
         self._first = 0  # trials below were proposed by earlier generations
         self._points: dict[int, Mapping[str, Value]] = {}
         self._diverged = DivergedRegions()
-        # Draws nothing; the sweep's own may have a say in how a trial ends.
+        # Never draws. While a trial is told, the sweep's own sampler must not be set: Optuna calls
+        # the sampler then, and it may change how the trial ends.
         self._teller = optuna.samplers.RandomSampler(seed=0)
 
     def propose(self, point: EnqueuedPoint | None = None) -> Proposal:
-        """Return the proposal of the next trial and show it, RUNNING, to the ones that follow.
+        """Return the proposal of the next trial; later proposals see it as RUNNING.
 
         Args:
-            point: A point that somebody wants tried; it comes before everything else.
+            point: An enqueued point; it comes before everything else.
 
         Raises:
-            Exhausted: The space is finite and every point was tried.
+            Exhausted: Every admissible point was tried.
         """
         trial = self.sampler_view.open()
         baseline = next((b for b in self._baselines if point_key(b[1]) not in self._seen), None)
@@ -299,11 +301,11 @@ class Proposer:
     def restore(self, stored: Proposal) -> None:
         """Take a trial that a study or record already holds as the next one.
 
-        A sampler with a state of its own makes its proposal again, so that it continues where it
-        was.
+        A sampler with a state of its own makes the proposal again, so that it goes on from the same
+        state.
 
         Raises:
-            UsageError: It proposes something else now, so the sweep could not be continued.
+            UsageError: The sampler proposes something else now, so the sweep cannot be continued.
         """
         sampled = not is_enqueued(stored.origin)
         if self._sampler is not None and not self._sampler.stateless and sampled:
@@ -321,16 +323,16 @@ class Proposer:
     def show_prior(self, origin: str, point: Mapping[str, Value] | None) -> Proposal:
         """Take a trial that an earlier generation proposed, in another space, as the next one.
 
-        A sampler with a state of its own does not make it again: each generation begins anew. A
-        baseline that was tried is not tried again.
+        A sampler with a state of its own does not make the proposal again, because it begins anew
+        with each generation. A baseline that was tried is not tried again.
 
         Args:
-            origin: Where it came from.
-            point: Its parameters in this space; None if it does not lie there: then its place is
-                taken by a failed trial without parameters, which samplers ignore.
+            origin: Origin of the proposal.
+            point: Its parameters in this space; None if it lies outside. Then a failed trial
+                without parameters, which samplers ignore, takes its place.
 
         Returns:
-            It as this generation's study holds it.
+            The proposal as this generation's study holds it.
         """
         trial = self.sampler_view.open()
         proposal = Proposal({}, {}, origin)
@@ -353,7 +355,7 @@ class Proposer:
             self._diverged.tell(self._points[trial], diverged=outcome.diverged)
 
     def tell_again(self, trial: int, outcome: TrialOutcome) -> None:
-        """Let later proposals see how a trial ended that they have seen fail, and was run again."""
+        """Replace the FAIL that later proposals saw of a trial by the outcome of its new run."""
         self.sampler_view.reopen(trial)
         self.tell(trial, outcome)
 
@@ -418,5 +420,5 @@ class Proposer:
 
 
 def point_key(params: Mapping[str, Value]) -> str:
-    """Return what makes two points the same: active parameters and values, in any order."""
+    """Return a text that is equal for equal points: active parameters and values, in any order."""
     return json.dumps(params, sort_keys=True)

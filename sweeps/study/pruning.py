@@ -1,7 +1,7 @@
-"""Asks a pruner about a running trial without touching any storage.
+"""Asks a pruner about a running trial, in the process that trains it and without any database.
 
-A pruner sees a snapshot of the trials told before its trial was asked. So its verdicts depend
-neither on timing nor on where the trial runs: it is asked there.
+The pruner sees a snapshot of the trials told before its trial was proposed. So its verdicts depend
+neither on timing nor on the place where the trial runs.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from sweeps.experiment import Stop
 
 @dataclass
 class TrialPruner:
-    """The pruner's view of one running trial; travels with it to where it runs.
+    """The pruner of one running trial, with its snapshot; it travels with the trial to the worker.
 
     Attributes:
-        pruner: Made for this trial alone: pruners keep state (Hyperband its resources), and a
-            resumed sweep has none.
-        metric: The per-epoch metric it watches.
+        pruner: An Optuna pruner made for this trial alone: pruners keep state (Hyperband its
+            resources), and a resumed sweep has none.
+        metric: The per-epoch metric that it watches.
         direction: `maximize` or `minimize`.
-        trial: Number of the trial.
-        finished: The trials told before the trial was asked.
+        trial: Trial number.
+        finished: The trials told before this trial was proposed.
     """
 
     pruner: optuna.pruners.BasePruner
@@ -49,20 +49,21 @@ class TrialPruner:
 
     @property
     def notes(self) -> Mapping[str, Any]:
-        """What the pruner noted about this trial; later trials compete with it."""
+        """The pruner's notes about this trial; the pruners of later trials need them."""
         storage, _, trial_id = self._snapshot
         return dict(storage.get_trial_system_attrs(trial_id))
 
     @cached_property
     def _snapshot(self) -> tuple[InMemoryStorage, optuna.Study, int]:
-        """Made where the trial runs, when its first epoch has ended."""
+        """The snapshot as a study in memory; made in the worker, after the first epoch."""
         storage = InMemoryStorage()
         direction = optuna.study.StudyDirection[self.direction.upper()]
         study_id = storage.create_new_study([direction], "snapshot")
         study = optuna.load_study(study_name="snapshot", storage=storage, pruner=self.pruner)
         by_number = {trial.number: trial for trial in self.finished}
         for number in range(self.trial):
-            # Numbers must stay trials: brackets are drawn from them. Unfinished ones are blank.
+            # Trial numbers must stay the same: Hyperband derives the brackets from them. Trials
+            # that are not finished are blank.
             storage.create_new_trial(study_id, by_number.get(number, _BLANK))
         return storage, study, storage.create_new_trial(study_id)
 

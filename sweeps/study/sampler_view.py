@@ -1,8 +1,8 @@
 """The sampler's view: an in-memory study that lags behind on purpose.
 
-The proposal of trial n sees exactly the outcomes of trials 0 .. n - ask_ahead and every later trial
-as RUNNING, however many have finished meanwhile. So the proposals, and with them the whole sweep,
-depend neither on the number of workers nor on timing.
+The proposal of trial n sees exactly the outcomes of trials 0 to n - ask_ahead, and every later
+trial as RUNNING, however many have finished meanwhile. So the proposals, and with them the whole
+sweep, depend neither on the number of workers nor on timing.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class TrialOutcome:
     """How a trial ended, in Optuna's terms.
 
     Samplers ignore FAIL trials altogether. So a diverged trial is PRUNED without a value and with
-    a violated constraint, which keeps samplers away from its region; also with several objectives,
-    where Optuna prunes nothing itself but knows such trials.
+    a violated constraint, which keeps samplers away from its region. This works with several
+    objectives as well: Optuna prunes nothing there, but its samplers know such trials.
 
     Attributes:
-        values: One an objective; None unless it is complete.
+        values: One per objective; None unless the trial is complete.
     """
 
     state: TrialState
@@ -46,12 +46,12 @@ class TrialOutcome:
 def trial_outcome(
     record: Record, objectives: Sequence[Objective], epoch_metric: str | None = None
 ) -> TrialOutcome:
-    """Translate the record that ends a trial.
+    """Translate the record that ends a trial into Optuna's terms.
 
     Args:
-        record: How it ended.
-        objectives: Of the sweep.
-        epoch_metric: What a pruner watches, None without one.
+        record: The last record of the trial.
+        objectives: The objectives of the sweep.
+        epoch_metric: The metric that the pruner watches; None without a pruner.
     """
     history = record.result.history if record.result else {}
     watched = history.get(epoch_metric, []) if epoch_metric else []
@@ -60,7 +60,7 @@ def trial_outcome(
     match record.outcome:
         case "complete":
             values = values_of(record, objectives)
-            if values is None:  # by whom it was made: no attempt here ends so
+            if values is None:  # only a record made by another program can be like that
                 return TrialOutcome(TrialState.FAIL)
             return TrialOutcome(TrialState.COMPLETE, values, intermediate, pruner_attrs=notes)
         case "pruned":
@@ -84,7 +84,7 @@ class SamplerView:
 
     def open(self) -> FrozenTrial:
         """Add the next trial, RUNNING and still without parameters."""
-        # A study anew: it caches the trials it has seen between two of its own `ask`s.
+        # A new study object, because `Study` caches the trials between two calls of its own `ask`.
         self.study = optuna.load_study(
             study_name="sampler view", storage=self._storage, sampler=self.study.sampler
         )
@@ -101,11 +101,11 @@ class SamplerView:
         """Give the trial opened last its parameters.
 
         Args:
-            params: Its parameters.
-            distributions: What each was drawn from.
-            keep_notes: Whether to keep what the sampler noted about the trial while sampling.
-                TPE, for one, notes the whole joint sample, inactive parameters included, and takes
-                it for the trial's own; a resumed sweep would not have it.
+            params: Parameters by name.
+            distributions: The distribution that each was drawn from.
+            keep_notes: Whether to keep the notes that the sampler made on the trial while sampling.
+                TPE, for one, notes the whole joint sample, with inactive parameters, and later
+                takes it for the trial's own; a resumed sweep would not have it.
         """
         trial_id = self._trial_ids[-1]
         for name, value in params.items():
@@ -117,7 +117,7 @@ class SamplerView:
                 self._storage.set_trial_system_attr(trial_id, key, "")
 
     def tell(self, trial: int, outcome: TrialOutcome) -> None:
-        """Let proposals from now on see how a trial ended."""
+        """Let all later proposals see how a trial ended."""
         trial_id = self._trial_ids[trial]
         for step, value in (outcome.intermediate or {}).items():
             self._storage.set_trial_intermediate_value(trial_id, step, value)
@@ -129,9 +129,9 @@ class SamplerView:
         self.study.tell(trial, outcome.values, state=outcome.state)
 
     def reopen(self, trial: int) -> None:
-        """Forget how a trial ended, for it was run again; whatever else is known stays.
+        """Forget how a trial ended, because it was run again; everything else stays.
 
-        Optuna changes no ended trial, so this is a study anew, with the same trials.
+        Optuna changes no ended trial, so this makes a new study with the same trials.
         """
         trials = self._storage.get_all_trials(self._study_id)
         ended = trials[trial]
@@ -151,7 +151,7 @@ class SamplerView:
         self.study = optuna.load_study(study_name="sampler view", storage=self._storage)
 
     def finished(self) -> list[FrozenTrial]:
-        """Return the trials told so far: what a pruner of the trial opened last may see."""
+        """Return the trials told so far; the pruner of the trial opened last may see them."""
         return self.study.get_trials(
             deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
         )

@@ -1,6 +1,6 @@
 """Samplers and pruners by name or import path, made afresh for every proposal.
 
-What each sampler gives a sweep (tested in `tests/sweeps/study/test_samplers.py`):
+Properties of a sweep with each sampler (tested in `tests/sweeps/study/test_samplers.py`):
 
 | sampler | conditional spaces      | categorical | resumable  | reproducible |
 |---------|-------------------------|-------------|------------|--------------|
@@ -11,7 +11,7 @@ What each sampler gives a sweep (tested in `tests/sweeps/study/test_samplers.py`
 | others  | as the sampler does     | as it does  | by replay  | if seeded    |
 
 "By replay" means that a resumed sweep makes the earlier proposals again, in order, because the
-sampler keeps a state of its own; the first ones of TPE, random and grid need not be repeated.
+sampler keeps a state of its own. TPE, random and grid need no such repetition.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PRUNERS: Final = ("none", "median", "hyperband", "asha")
 
 @dataclass(frozen=True)
 class Choice:
-    """A sampler or pruner: name or import path, and the options it is made with."""
+    """A chosen sampler or pruner: its name or import path, and its options."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -50,11 +50,12 @@ class SamplerFactory:
     Attributes:
         make: (sweep seed, proposal seed) -> sampler.
         stateless: Whether a proposal depends on the visible history and the seed alone.
-        cautious: Makes what draws again if a proposal is rejected, because it was tried before or
-            lies where trials diverge; None where such a one draws like any other, and nothing is
-            rejected for where it lies. TPE takes the best of 24 draws from where the good trials
-            are, and returns to what it holds for the best, be it known or beyond the edge of a
-            diverged region, again and again; a single draw keeps to the good ones.
+        cautious: Like `make`; makes the sampler that draws again after a proposal was rejected,
+            because it was tried before or lies where trials diverge. None: `make` draws again, and
+            no proposal is rejected for lying where trials diverge. TPE takes the best of 24 draws
+            from the region of good trials, so it returns to its favourite point again and again,
+            even if that was tried or lies beyond the edge of a diverged region. A single draw
+            stays among the good trials without that.
     """
 
     make: Callable[[int, int], optuna.samplers.BaseSampler]
@@ -63,11 +64,11 @@ class SamplerFactory:
 
 
 def sampler_factory(choice: Choice, objectives: int = 1) -> SamplerFactory:
-    """Return how the sampler of a proposal is made; `grid` is not a sampler of Optuna's.
+    """Return the factory of a sampler; `grid` is none of Optuna's, and has none.
 
     Args:
-        choice: Which one.
-        objectives: How many it has to take; not all take several.
+        choice: The sampler and its options.
+        objectives: Number of objectives; not every sampler takes several.
 
     Raises:
         UsageError: Unknown name, option or import path, a package it needs is missing, or it does
@@ -125,8 +126,8 @@ def make_pruner(choice: Choice) -> optuna.pruners.BasePruner | None:
 def _qmc(
     sweep_seed: int, proposal_seed: int, options: Mapping[str, Any]
 ) -> optuna.samplers.BaseSampler:
-    # The sequence belongs to the sweep: its scrambling keeps one seed, its position is counted in
-    # the study. Only what the sequence does not cover is drawn with the proposal's seed.
+    # The sequence belongs to the sweep: its scrambling uses one seed, and the study counts its
+    # position. Only parameters outside the sequence are drawn with the proposal's seed.
     independent = optuna.samplers.RandomSampler(seed=proposal_seed)
     settings = {"scramble": True, "warn_independent_sampling": False, **options}
     return optuna.samplers.QMCSampler(seed=sweep_seed, independent_sampler=independent, **settings)
@@ -138,7 +139,7 @@ def _seeded(kind: Any, seed: int, options: Mapping[str, Any]) -> Any:
 
 
 def _tried(factory: SamplerFactory, choice: Choice, objectives: int) -> SamplerFactory:
-    """Make one sampler now, so that a mistake shows before anything is created."""
+    """Try one sampler now, so that a mistake is found before anything is created."""
     _call(lambda: _rehearse(factory.make(0, 0), 1), {}, "sampler", choice.name)
     if objectives > 1:
         try:
@@ -152,8 +153,8 @@ def _tried(factory: SamplerFactory, choice: Choice, objectives: int) -> SamplerF
 
 
 def _rehearse(sampler: optuna.samplers.BaseSampler, objectives: int) -> None:
-    # Some samplers import what they need only once they model something: 12 trials are past the
-    # start-up phase of all that Optuna ships.
+    # Some samplers import packages only when they first fit a model. 12 trials are more than the
+    # start-up phase of any sampler that Optuna ships.
     study = optuna.create_study(sampler=sampler, directions=["minimize"] * objectives)
     distribution = optuna.distributions.FloatDistribution(0, 1, step=1 / 16)
     for number in range(12):

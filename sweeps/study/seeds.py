@@ -1,6 +1,6 @@
-"""Every random number of a sweep follows from its seed, the trial and a purpose.
+"""Derives every random seed of a sweep from the sweep's seed, a trial number and a purpose.
 
-`numpy.random.SeedSequence` mixes the parts, so that neighbouring seeds and trials are unrelated
+`numpy.random.SeedSequence` mixes these parts, so that neighbouring seeds and trials are unrelated
 (O'Neill 2015, "Developing a seed_seq alternative", as implemented by NumPy).
 """
 
@@ -26,9 +26,9 @@ def training_seed(sweep_seed: int, trial: int) -> int:
 
 
 def sequence_seed(sweep_seed: int, first_trial: int) -> int:
-    """Return the seed of a sequence that a whole generation draws from, begun at `first_trial`.
+    """Return the seed of the sequence (QMC) that a generation draws from, begun at `first_trial`.
 
-    Two generations with one seed would draw the same points twice.
+    With the same seed, two generations would draw the same points.
     """
     return _mix(sweep_seed, _SEQUENCE, first_trial) if first_trial else sweep_seed
 

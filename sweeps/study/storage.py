@@ -1,4 +1,4 @@
-"""The Optuna study of a sweep: complete trials in, outcomes told."""
+"""Stores the trials of a sweep in an Optuna study: their parameters first, then their outcomes."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from sweeps.study.sampler_view import DIVERGED_CONSTRAINT, TrialOutcome
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.failpoints import reached
 
-# Writes what must not be written twice, though connections are cut and Optuna tries again.
+# Idempotent writes: nothing is stored twice if a connection is cut and Optuna repeats a write.
 #
-# A transaction whose connection was cut may have been committed, or may still be. Optuna repeats
-# some by itself, which would store a trial twice. So a repetition is stopped where it begins,
-# everything under way is waited for, and what is there by then is not written again.
+# A transaction whose connection was cut may have been committed, or may be committed later. Optuna
+# repeats some transactions by itself, which would store a trial twice. So a repetition is stopped
+# where it begins. Then all transactions under way are waited for, and whatever they have stored is
+# not written again.
 
 
 T = TypeVar("T")
 
 
 class Guard(Protocol):
-    """The right to write of a sweep that hosts share."""
+    """The right to write to a sweep that hosts share."""
 
     def fence(self, connection: sqlalchemy.Connection) -> None:
-        """Refuse a transaction of who has lost that right."""
+        """Refuse the transaction if this process has lost that right."""
 
     def settle(self) -> None:
-        """Wait until no transaction of ours is under way, also one that was cut off."""
+        """Wait until no transaction of this process is under way, even one that was cut off."""
 
 
 class _Unanswered(Exception):  # noqa: N818, not an error
@@ -44,21 +45,21 @@ class _Unanswered(Exception):  # noqa: N818, not an error
 
 
 class IdempotentWrites:
-    """Watches the transactions of an engine."""
+    """Watches the transactions of an engine, so that each write is stored once."""
 
     def __init__(self, engine: sqlalchemy.Engine, guard: Guard | None) -> None:
-        """Begin to watch, where hosts share the database; a file is cut off by nothing."""
+        """Begin to watch if there is a guard; a connection to a file is never cut."""
         self._guard = guard
         self._transactions, self._only_one = 0, False
         if guard is not None:
             sqlalchemy.event.listen(engine, "begin", self._begin)
 
     def write(self, write: Callable[[], T], find: Callable[[], T | None]) -> Callable[[], T]:
-        """Return what writes once, however often it is called until it returns.
+        """Return a function that writes once, however often it is called until it returns.
 
         Args:
-            write: One transaction of Optuna's.
-            find: Returns what was written, None if it was not.
+            write: Makes one transaction of Optuna's.
+            find: Returns what was written; None if nothing was.
         """
         is_first = True
 
@@ -100,10 +101,10 @@ ATTEMPTS: Final = "attempts"
 
 
 class StudyStore:
-    """Which trials of a sweep exist, and how they ended.
+    """The trials of a sweep, and how they ended, in a database.
 
-    Speaks to the storage directly and remembers the ids of its trials: `optuna.Study` would read
-    back on every call what the only writer knows already.
+    It uses the storage directly and remembers the ids of its trials. `optuna.Study` would read the
+    trials back on every call, though their only writer knows them.
     """
 
     def __init__(
@@ -114,14 +115,14 @@ class StudyStore:
         database_retry: DatabaseRetry | None = None,
         guard: Guard | None = None,
     ) -> None:
-        """Open the study, creating database and study where they are missing.
+        """Open the study; database and study are made if they are missing.
 
         Args:
             database: The file, or the server.
-            name: Of the study.
-            directions: One an objective.
-            database_retry: How to wait for the database.
-            guard: Asked in every transaction, where hosts share the database.
+            name: Name of the study.
+            directions: One per objective.
+            database_retry: Waits for the database; None for the default.
+            guard: Asked in every transaction; None unless hosts share the database.
 
         Raises:
             StoreError: The database is damaged, away for too long, or cannot be written.
@@ -160,14 +161,14 @@ class StudyStore:
             user_attrs={
                 "origin": proposal.origin,
                 "rejected": proposal.rejected,
-                ATTEMPTS: 1,  # begun as soon as it is stored
+                ATTEMPTS: 1,  # the first attempt counts as begun once the trial is stored
             },
         )
         self._create(trial)
         reached("trial.added")
 
     def copy(self, trial: FrozenTrial) -> None:
-        """Store a trial of another study as it is there, with its outcome."""
+        """Store a copy of another study's trial, with its outcome."""
         self._create(trial)
         if trial.state.is_finished():
             self._ended.add(trial.number)
@@ -175,7 +176,8 @@ class StudyStore:
     def count_attempt(self, trial: int, attempt: int) -> None:
         """Store that an attempt is about to begin, so that its number is never used again.
 
-        A trial that has ended, and is run again because its record was lost, is left as it is.
+        A trial that has ended in the study, and is run again because its record was lost, is left
+        as it is.
         """
         if trial in self._ended:
             return
@@ -200,10 +202,10 @@ class StudyStore:
         self._ended.add(trial)
 
     def reopen(self, trials: Collection[int]) -> None:
-        """Have trials that failed RUNNING again, all in one transaction.
+        """Make failed trials RUNNING again, all in one transaction.
 
-        Optuna itself changes no ended trial, for the sake of caches that other processes keep; the
-        one writer of this study keeps none.
+        Optuna changes no ended trial, because other processes may have it in a cache; the only
+        writer of this study has no cache.
         """
         ended = [trial for trial in trials if trial in self._ended]
         if not ended:
@@ -222,7 +224,7 @@ class StudyStore:
                 connection.execute(trials, {"id": trial_id})
 
     def end_open_trials_of(self, names: Iterable[str]) -> None:
-        """End, as failed, what earlier generations' studies still hold open: it goes on in this."""
+        """End, as failed, the open trials of earlier generations' studies: they go on in this."""
         for name in names:
             try:
                 study_id = self._storage.get_study_id_from_name(name)
@@ -237,7 +239,7 @@ class StudyStore:
         self._storage.engine.dispose()
 
     def _create(self, trial: FrozenTrial) -> None:
-        """Store a trial; one whose answer was lost with the connection is not stored twice."""
+        """Store a trial once, even if the answer is lost with the connection."""
         number = len(self._trial_ids)
 
         def create() -> int:
@@ -251,7 +253,7 @@ class StudyStore:
         self._trial_ids.append(self._write(self._once.write(create, find)))
 
     def _end(self, trial_id: int, outcome: TrialOutcome) -> None:
-        """Store an outcome; Optuna refuses to end a trial again, as when the answer was lost."""
+        """Store an outcome once, even if the answer is lost: Optuna ends no trial twice."""
 
         def end() -> bool:
             self._storage.set_trial_state_values(trial_id, outcome.state, outcome.values)
@@ -263,15 +265,15 @@ class StudyStore:
         self._write(self._once.write(end, find))
 
     def _write(self, method: Callable[..., Any], *values: Any, **named: Any) -> Any:
-        """Call a method of the storage that is one transaction."""
+        """Call a method of the storage that makes one transaction."""
         return self._database_retry.write(self._database, lambda: method(*values, **named))
 
 
 def prepare(database: Database, database_retry: DatabaseRetry) -> None:
-    """Check a database of studies, see `StudyBackend.prepare`.
+    """Make and check a database of studies; see `StudyBackend.prepare`.
 
     Raises:
-        StoreError: It cannot be used; the message says why and what to do.
+        StoreError: The database cannot be used; the message says why and what to do.
     """
     backend_of(database).prepare(database_retry)
 
@@ -316,17 +318,17 @@ def delete_study(database: Database, name: str) -> None:
 
 
 def proposal_of_trial(trial: FrozenTrial) -> Proposal:
-    """Return the proposal a stored trial was made from."""
+    """Return the proposal that a stored trial was made from."""
     attrs = trial.user_attrs
     return Proposal(trial.params, trial.distributions, attrs["origin"], attrs["rejected"])
 
 
 def proposal_of_record(record: Record) -> Proposal:
-    """Return the proposal an attempt was made from, where the study lost its trial."""
+    """Return the proposal that an attempt was made from; for a trial that the study has lost."""
     distributions = {n: json_to_distribution(d) for n, d in record.distributions.items()}
     return Proposal(record.params, distributions, record.origin)
 
 
 def distributions_to_json(proposal: Proposal) -> dict[str, str]:
-    """Return the distributions as a record keeps them."""
+    """Return the distributions as JSON texts by name, as a record keeps them."""
     return {n: distribution_to_json(d) for n, d in proposal.distributions.items()}
