@@ -1,4 +1,4 @@
-"""Executors: where attempts run. One small protocol, adapters beside it."""
+"""Executors run attempts: one small protocol, and its implementations beside it."""
 
 from sweeps.executors.attempt import Attempt
 from sweeps.executors.local.in_process import InProcessExecutor

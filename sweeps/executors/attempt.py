@@ -1,4 +1,7 @@
-"""One attempt, wherever it runs: trained, judged, timed, checked; exceptions become values."""
+"""Runs one attempt: trains it, asks its judge, times it, checks its result, returns exceptions.
+
+The code is the same wherever the attempt runs.
+"""
 
 from __future__ import annotations
 
@@ -23,30 +26,30 @@ from sweeps.records.schema import json_bytes
 from sweeps.workspace.clock import Stopwatch
 from sweeps.workspace.files import MOST_PARSED, is_too_much
 
-# Makes plain, storable values of what an experiment returns, or fails its trial.
+# Checking the result of an experiment: plain, storable values come out, or the attempt fails.
 
 
 LONGEST_NAME: Final = 200
 LONGEST_TEXT: Final = 1 << 20
 LARGEST_INFO: Final = 64 << 20
 DEEPEST_INFO: Final = 50
-"""Characters of a name and of a text, bytes and levels of `info`."""
+"""Limits: characters of a name and of a text, bytes and levels of `info`."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _OUTCOMES = get_args(get_type_hints(TrialResult)["outcome"])
 
 
 def checked(result: Any) -> TrialResult:
-    """Return an experiment's result with NumPy numbers made Python's.
+    """Return an experiment's result with NumPy numbers converted to Python's.
 
     Raises:
-        TypeError: It is no `TrialResult`, or a part of it cannot be stored.
-        ValueError: Its outcome is none of the known ones.
+        TypeError: It is no `TrialResult`, or a part of it has a type that cannot be stored.
+        ValueError: Its outcome is unknown, or a name or a size is beyond the limits.
     """
     if not isinstance(result, TrialResult):
         raise TypeError(f"the experiment returned {type(result).__name__}, not a TrialResult")
     if result.outcome not in _OUTCOMES:
         raise ValueError(f"the experiment's outcome {result.outcome!r} is none of {_OUTCOMES}")
-    # Not `replace`: a class of the user's own need not exist where the result goes.
+    # Not `replace`: a user's subclass may not exist in the process that receives the result.
     kept = TrialResult(
         outcome=result.outcome,
         stop_reason=text(result.stop_reason),
@@ -73,11 +76,11 @@ def checked(result: Any) -> TrialResult:
 def text(value: object, longest: int = LONGEST_TEXT) -> str:
     """Return a value as text that can be stored and shown.
 
-    Half a surrogate pair, as Python makes of a file name that is no UTF-8, is spelt out.
+    Half a surrogate pair, as in a file name that is not UTF-8, is written as a backslash escape.
     """
     try:
         said = str(value)
-    except Exception as error:  # what an experiment raises and returns is its own
+    except Exception as error:  # the `__str__` of an experiment's object may raise
         said = f"<{type(value).__name__} that cannot be said: {type(error).__name__}>"
     shown = said.encode("utf-8", "backslashreplace").decode()
     return shown if len(shown) <= longest else f"{shown[:longest]} [cut]"
@@ -134,7 +137,7 @@ def _info(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Say what JSON does not know: NumPy's numbers and arrays; anything else is refused."""
+    """Return NumPy's numbers and arrays as JSON types; refuse anything else."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"the experiment returned {value!r} in info, which JSON cannot hold")
@@ -145,24 +148,24 @@ _MISTAKES: Final = frozenset({
     AttributeError, ImportError, IndexError, IndentationError, KeyError, ModuleNotFoundError,
     NameError, NotImplementedError, SyntaxError, TabError, TypeError, UnboundLocalError, ValueError,
 })  # fmt: skip
-"""What the same code raises again with the same parameters, data and seed. These types themselves:
-a kind of ValueError may tell of half a file, or of an answer that was cut off."""
+"""Exceptions that the same code raises again with the same parameters, data and seed. Subclasses
+do not count: a kind of ValueError may report half a file, or an answer that was cut off."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """How an attempt ended: a result, or what was raised.
+    """An attempt that has ended, with a result or an error.
 
     Attributes:
-        error: What was raised, or how its process ended; None with a result.
+        error: The exception, or how its process ended; None with a result.
         started_at: Milliseconds since the epoch (UTC).
         finished_at: Milliseconds since the epoch (UTC), never before `started_at`.
         reason: Why there is no result: `error`, `invalid` or `oom` (it raised), `crash` or `oom`
             (its process died), `timeout` (it took too long); meaningless with a result.
-        verdict: What it was told, None if it was never told to stop.
-        notes: What its judge noted.
-        environment: Versions and machine of who trained it; None for the coordinator's own.
-        files: What it wrote into its folder, by name; see `SupportsFiles`.
+        verdict: The `Stop` that it was given; None if it was never told to stop.
+        notes: The notes of its judge.
+        environment: Versions and machine that trained it; None for the coordinator's own.
+        files: Content of the files in its folder, by name; see `SupportsFiles`.
     """
 
     spec: TrialSpec
@@ -177,11 +180,14 @@ class Attempt:
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def with_files_of(self, folder: Path | None) -> Attempt:
-        """Return it with what lies in its folder; called where it ran, by who outlives it."""
+        """Return the attempt with the files of its folder.
+
+        It is called on the machine where the attempt ran, by a process that outlives the worker.
+        """
         if folder is None:
             return self
         files = collect_files(folder)
-        # Whoever was killed could not say what was printed last.
+        # A process that was killed could not report its own last lines.
         is_cut = self.result is None and self.reason in {"crash", "oom", "timeout"}
         error = f"{self.error}{last_lines(files)}" if is_cut else self.error
         return replace(self, files=files, error=error)
@@ -195,15 +201,16 @@ def run_attempt(
     judge: Judge | None,
     folder: Path | None = None,
 ) -> Attempt:
-    """Train one attempt; only KeyboardInterrupt passes through.
+    """Train one attempt and return it; of all exceptions, only KeyboardInterrupt passes through.
 
     Args:
-        experiment: What trains.
+        experiment: The experiment that trains.
         spec: The attempt.
-        data: What it is trained on.
-        on_epoch: Told of each epoch first; its `Stop` wins.
-        judge: Asked at each epoch that `on_epoch` lets pass.
-        folder: Made for it, if its experiment `SupportsFiles`; what lies there is not taken yet.
+        data: The data it is trained on.
+        on_epoch: Called first after each epoch; its `Stop` wins.
+        judge: Asked after each epoch for which `on_epoch` returned None.
+        folder: Folder to make for the attempt, if its experiment `SupportsFiles`; its files are
+            collected later, by `Attempt.with_files_of`.
     """
     watch = Stopwatch()
     result, error, verdicts = None, None, list[Stop]()
@@ -229,12 +236,12 @@ def run_attempt(
     except ScriptError as failure:
         reason = "invalid" if failure.is_final else "error"
         error = text(failure)
-    except BaseException as failure:  # `sys.exit` in a training ends that training
+    except BaseException as failure:  # `sys.exit` in a training ends that training only
         reason = reason_of(failure)
         tail = "".join(traceback.format_exception(failure))[-_TRACEBACK_CHARACTERS:]
         said = text(failure, _TRACEBACK_CHARACTERS)
         error = text(f"{type(failure).__name__}: {said}\n\n{tail}")
-    if os.getpid() != process:  # a copy that the training forked, and that came back from it
+    if os.getpid() != process:  # a process that the training forked, and that returned from it
         os._exit(0)
     finished_at = watch.now_ms()
     return Attempt(
@@ -250,7 +257,7 @@ def run_attempt(
 
 
 def reason_of(failure: BaseException) -> FailureReason:
-    """Return why an attempt failed that raised: a mistake only if nothing else was behind it."""
+    """Return the reason for an exception: `invalid` only if it and all its causes are mistakes."""
     if isinstance(failure, MemoryError):
         return "oom"
     step: BaseException | None = failure

@@ -2,8 +2,8 @@
 
 A frame is a mark, the length of a pickle, its checksum, and the pickle; the peers are our own
 processes. A peer that dies within a frame leaves it incomplete, and an incomplete frame is never
-read. What a training writes to its worker's socket by mistake has no such header, and is never
-unpickled.
+read. Bytes that a training writes to its worker's socket by mistake have no such header, and are
+never unpickled.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ CHUNK_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True)
 class Task:
-    """Coordinator to worker: train this."""
+    """Coordinator to worker: train this attempt."""
 
     spec: TrialSpec
     judge: Judge | None
     timeout_seconds: float | None = None
-    """When to print where it is: the coordinator is about to end it."""
+    """When the worker prints its stack, because the coordinator is about to end it."""
     folder: Path | None = None
-    """A folder for this attempt, to be made; None if its experiment writes no files."""
+    """The folder to make for this attempt; None if its experiment writes no files."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class StopTask:
 
 @dataclass(frozen=True)
 class Epochs:
-    """Worker to coordinator: epochs that have ended since the last message, in order."""
+    """Worker to coordinator: the epochs that have ended since the last message, in order."""
 
     key: str
     epochs: Sequence[tuple[int, Mapping[str, float]]]
@@ -59,7 +59,7 @@ class Hello:
 
 @dataclass(frozen=True)
 class Preloaded:
-    """Server to coordinator: ready to start workers; `spawns_because` says why not by forking."""
+    """Server to coordinator: ready to start workers, by a fork unless `spawns_because` is given."""
 
     spawns_because: str | None
 
@@ -73,7 +73,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Started:
-    """Server to coordinator: the worker asked for first, of those not yet answered, has this id."""
+    """Server to coordinator: process id of a worker; answers the oldest open request for one."""
 
     pid: int
 
@@ -93,11 +93,11 @@ def pack(message: Any) -> bytes:
 
 
 class MessageError(Exception):
-    """What arrived is no message: something else wrote to the socket."""
+    """The bytes that arrived are no message: something else wrote to the socket."""
 
 
 class Inbox:
-    """Puts frames together from whatever pieces arrive."""
+    """Puts frames together from the pieces that arrive."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -106,7 +106,7 @@ class Inbox:
         """Take a piece and yield the messages that are complete with it.
 
         Raises:
-            MessageError: There is something else among them.
+            MessageError: The bytes are no frame.
         """
         self._bytes += piece
         while self._bytes:

@@ -1,6 +1,6 @@
-"""Gives a worker what it needs before its first attempt: import path, experiment, data.
+"""Gives workers the things they need before the first attempt: import path, experiment, data.
 
-The coordinator leaves it in an unnamed file, from which the fork server and spawned workers read.
+The coordinator writes them to an unnamed file; the fork server and spawned workers read it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import load_experiment
 
 ENVIRONMENT: Final = {
-    # A process per core: more threads only wait for each other. And forking needs a process
-    # without threads, so that no lock is held by a thread that the child does not have.
+    # There is a process per core, so more threads would only wait for each other. And a process
+    # that forks must have no threads: the child would not have a thread that holds a lock.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -34,14 +34,14 @@ ENVIRONMENT: Final = {
 
 @dataclass(frozen=True)
 class Preload:
-    """Everything a worker needs but its attempts.
+    """Everything a worker needs, except its attempts.
 
     Attributes:
-        coordinator: Process id of who wants the workers.
-        import_path: Its `sys.path`.
+        coordinator: Process id of the coordinator.
+        import_path: The coordinator's `sys.path`.
         experiment: Import path of the experiment.
         directory: Folder of the space file.
-        modules: Modules to import beforehand, such as what judges are made of.
+        modules: Modules to import beforehand, such as those of the judges.
         data: The pickled `PreparedData`.
         writes_files: Whether its attempts have folders, see `SupportsFiles`.
     """
@@ -55,14 +55,14 @@ class Preload:
     writes_files: bool = False
 
     def to_file(self) -> BinaryIO:
-        """Return an unnamed file that holds it."""
+        """Return an unnamed file that holds the pickled preload."""
         file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         pickle.dump(self, file, protocol=pickle.HIGHEST_PROTOCOL)
         file.flush()
         return file
 
     def load(self) -> tuple[Experiment, PreparedData]:
-        """Import, unpickle and warm up: from here on a worker only trains."""
+        """Import the experiment, unpickle the data and warm up; after that a worker only trains."""
         sys.path[:] = self.import_path
         for name in self.modules:
             import_module(name)
@@ -80,21 +80,21 @@ def make_preload(
     *,
     writes_files: bool = False,
 ) -> Preload:
-    """Return what workers of this process need; see `Preload`."""
+    """Return the preload for workers of this process."""
     pickled = pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL)
     path = tuple(sys.path)
     return Preload(os.getpid(), path, experiment, directory, tuple(modules), pickled, writes_files)
 
 
 def read_preload(descriptor: int) -> Preload:
-    """Read what `to_file` wrote, whatever the position of the descriptor."""
+    """Read a preload that `to_file` wrote; the position of the descriptor does not matter."""
     with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
         preload: Preload = pickle.loads(content)  # noqa: S301 - from our own coordinator
     return preload
 
 
 def why_not_fork() -> str | None:
-    """Return why this process cannot be forked soundly, None if it can."""
+    """Return the reason why this process cannot be forked safely; None if it can."""
     if sys.platform == "darwin":
         return "macOS frameworks do not survive a fork"
     tasks = Path("/proc/self/task")
@@ -105,9 +105,10 @@ def why_not_fork() -> str | None:
 
 
 def die_with_parent(number: signal.Signals | None) -> None:
-    """Have the kernel send this process a signal when its parent dies (Linux only).
+    """Ask the kernel to send this process a signal when its parent dies (Linux only).
 
-    Others notice the end of their socket, which takes them longer while a library holds the GIL.
+    On other systems the process notices the end of its socket, which takes longer while a library
+    holds the GIL.
     """
     if sys.platform == "linux":
         pr_set_pdeathsig = 1

@@ -1,4 +1,4 @@
-"""The protocol of an executor, and the executor of whoever listens and judges."""
+"""The protocols of an executor, of the judge of an attempt, and of the listener to attempts."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 class Judge(Protocol):
     """Decides after each epoch whether an attempt goes on.
 
-    It travels with its attempt (so it can be pickled) and is asked where the attempt runs: the
-    verdict depends on the attempt alone, never on how fast messages are.
+    A judge can be pickled: it travels with its attempt and is asked where the attempt runs. So the
+    verdict depends on the attempt alone, never on the speed of messages.
     """
 
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> Stop | None:
-        """Answer None (go on) or a `Stop`; epochs count from 0."""
+        """Return None (go on) or a `Stop`; epochs count from 0."""
         ...
 
     @property
     def notes(self) -> Mapping[str, Any]:
-        """What it wants to be remembered of the attempt; JSON-compatible."""
+        """Notes about the attempt to keep in its record; JSON-compatible."""
         ...
 
 
 class Listener(Protocol):
-    """Told of attempts under way, in the caller's thread or one of the executor's."""
+    """Is told of running attempts, in the caller's thread or one of the executor's."""
 
     def started(self, spec: TrialSpec) -> None:
-        """An attempt begins to run."""
+        """Take note that an attempt begins to run."""
         ...
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """An epoch (from 0) has ended."""
+        """Take note that an epoch (from 0) has ended."""
         ...
 
 
@@ -45,19 +45,18 @@ Keep = Callable[["Attempt"], Any]
 
 
 def itself(attempt: Attempt) -> Attempt:
-    """Keep an attempt as it is."""
+    """Return an attempt unchanged."""
     return attempt
 
 
 class Executor(Protocol):
-    """Runs attempts somewhere and returns them as values; writes nothing shared."""
+    """Runs attempts and returns them as values; writes neither records nor databases."""
 
     @property
     def capacity(self) -> int:
-        """How many attempts it takes at once.
+        """How many attempts it accepts at once: running ones, and waiting ones.
 
-        Those under way, and those that wait so that whoever has finished one need not wait for the
-        coordinator.
+        Some wait so that a worker that has finished its attempt need not wait for the coordinator.
         """
         ...
 
@@ -69,9 +68,9 @@ class Executor(Protocol):
         Args:
             spec: The attempt.
             judge: Asked after each of its epochs.
-            keep: Makes it safe once it has ended, and before whoever ran it gets another one, so
-                that no kill costs a worker more than one training. Called in any thread. What it
-                returns, or raises, the future does.
+            keep: Called in any thread once the attempt has ended, to record it; before its worker
+                gets the next one, so that no kill costs a worker more than one training. The future
+                returns, or raises, whatever `keep` does.
         """
         ...
 
@@ -80,9 +79,9 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """End everything; nothing is left running."""
+        """End all attempts and workers; nothing is left running."""
         ...
 
     def seconds(self) -> Mapping[str, float]:
-        """Return what its time went on, trainings aside: `warm_up`, `idle`; seconds."""
+        """Return the seconds spent on other things than training: `warm_up`, `idle`."""
         ...

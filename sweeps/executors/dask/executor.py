@@ -1,4 +1,4 @@
-"""Executor for `--executor dask://...`: Dask distributes the attempts, by value, and no files."""
+"""Executor for `--executor dask://...`: Dask distributes attempts by value; no files are shared."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from sweeps.workspace.clock import now_ms
 LOOK_SECONDS: Final = 2.0
 """How often the workers are counted."""
 TAKERS: Final = 8
-"""How many results are fetched and kept at once: each waits for the network, then for the disk."""
+"""Threads that fetch and record results: each waits for the network, then for the disk."""
 
 
 class DaskExecutor:
     """Runs attempts on the workers of a Dask cluster, as many at once as these have threads.
 
-    A worker that dies has its attempt run by another one: Dask does that, and since an attempt is
-    a function of its spec, the first result that comes is the result; such repeats are counted.
+    If a worker dies, Dask gives its attempt to another one; such repeats are counted. An attempt is
+    a function of its specification, so the first result that arrives counts.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class DaskExecutor:
         ask_ahead: int,
         trial_timeout_seconds: float | None = None,
     ) -> None:
-        """Connect, and have the data sent once.
+        """Connect, and send the data once.
 
         Args:
-            fleet: Where.
-            preload: What workers need; paths in it mean nothing there.
-            listener: Told of attempts under way, in a thread of Dask's.
-            note: TrialOutcome, in any thread, what is worth a line.
-            ask_ahead: How many attempts the coordinator has under way at most.
+            fleet: The cluster and its workers.
+            preload: Everything that workers need; its paths are not valid there.
+            listener: Told of running attempts, in a thread of Dask's.
+            note: Called, in any thread, with each line worth showing.
+            ask_ahead: Largest number of attempts that the coordinator has in flight.
             trial_timeout_seconds: How long an attempt may take before its process is killed.
 
         Raises:
@@ -79,7 +79,7 @@ class DaskExecutor:
 
     @property
     def capacity(self) -> int:
-        """Twice what the workers there are now train at once: some wait for whoever is free."""
+        """Twice what the present workers train at once, so that no free worker has to wait."""
         if time.monotonic() - self._counted_at > LOOK_SECONDS:
             self._count()
         return 2 * max(self._places, 1)
@@ -87,7 +87,7 @@ class DaskExecutor:
     def submit(
         self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
     ) -> Future[Any]:
-        """Have Dask find a worker for an attempt. See `Executor.submit`."""
+        """Give an attempt to Dask, which finds a worker. See `Executor.submit`."""
         future: Future[Any] = Future()
         self._running[spec.key] = (spec, future)
         job = on_worker.Job(self._topic, spec, judge, self._digest, self._versions, self._timeout)
@@ -98,25 +98,25 @@ class DaskExecutor:
                 self._preload,
                 key=f"{self._topic}-{spec.key}",
                 pure=False,
-                priority=-spec.trial,  # in the order of the trials, also when one is run again
+                priority=-spec.trial,  # in trial order, also when a trial is run again
                 resources=dict(self._cluster.resources) or None,
             )
-        except Exception as error:  # such as: its client has noticed before we have
+        except Exception as error:  # the client may have noticed a lost scheduler before us
             self._running.pop(spec.key, None)
             raise self._trouble(error) from error
         future.add_done_callback(lambda ended: remote.cancel() if ended.cancelled() else None)
-        # Dask calls back in one thread for all: whoever waited there would hold up every result.
+        # Dask makes all callbacks in one thread: waiting there would delay every result.
         remote.add_done_callback(lambda ended: self._take(ended, spec, future, keep))
         return future
 
     def stop(self, spec: TrialSpec, reason: str) -> None:
         """Ask a running attempt to end after its current epoch, wherever it runs."""
-        with contextlib.suppress(OSError, TimeoutError):  # its worker has just gone
+        with contextlib.suppress(OSError, TimeoutError):  # its worker may just have gone
             self._client.run(on_worker.stop, self._topic, spec, reason, on_error="ignore")
 
     def close(self) -> None:
-        """End the worker processes of this executor; Dask's own go on."""
-        with contextlib.suppress(Exception):  # the scheduler may be gone: nothing to be ended there
+        """End the worker processes of this executor; Dask's own processes go on."""
+        with contextlib.suppress(Exception):  # without a scheduler there is nothing to end
             self._client.run(on_worker.end, self._topic, on_error="ignore")
         self._takers.shutdown(wait=False, cancel_futures=True)
         self._client.close()
@@ -129,15 +129,15 @@ class DaskExecutor:
             _fail(future, "the executor was closed")
 
     def seconds(self) -> Mapping[str, float]:
-        """Return how long connecting and sending the data took."""
+        """Return the seconds that connecting and sending the data took."""
         return {"warm_up": self._warm_up_seconds}
 
     def _count(self) -> None:
-        """Look how many workers there are; say so if more than ever would have no work."""
+        """Count the workers; note it if more of them than ever before would be idle."""
         self._counted_at = time.monotonic()
         try:
             now = sum(places(self._client, self._cluster.resources).values())
-        except Exception:  # the scheduler may be gone: that is for those to say who wait for it
+        except Exception:  # the scheduler may be gone: waiting futures report that
             return
         self._places = now
         found = Parallelism(now, self._told.ask_ahead)
@@ -152,7 +152,7 @@ class DaskExecutor:
         if spec is None or future is None or future.done():
             return
         if "epochs" in told:
-            if self._where.get(key) == worker:  # else it was given up there
+            if self._where.get(key) == worker:  # else Dask has given the attempt to another worker
                 for epoch, metrics in told["epochs"]:
                     self._listener.epoch(spec, epoch, metrics)
             return
@@ -164,18 +164,18 @@ class DaskExecutor:
             self._listener.started(spec)
 
     def _look_at(self, worker: str, features: list[str]) -> None:
-        """Say so, once, when a worker that has come since is another kind of machine."""
+        """Note once if a worker that joined later is another kind of machine."""
         mixed = None if self._is_mixed else mixed_note({worker: features})
         if mixed:
             self._is_mixed = True
             self._note(mixed)
 
     def _take(self, remote: Any, spec: TrialSpec, future: Future[Any], keep: Keep) -> None:
-        with contextlib.suppress(RuntimeError):  # closed meanwhile
+        with contextlib.suppress(RuntimeError):  # the executor was closed meanwhile
             self._takers.submit(self._end, remote, spec, future, keep)
 
     def _end(self, remote: Any, spec: TrialSpec, future: Future[Any], keep: Keep) -> None:
-        """Fetch the first result of an attempt and have it kept, in a thread of ours."""
+        """Fetch the first result of an attempt and call `keep`, in a thread of ours."""
         self._running.pop(spec.key, None)
         self._where.pop(spec.key, None)
         if future.done() or not (future.running() or future.set_running_or_notify_cancel()):
@@ -189,7 +189,7 @@ class DaskExecutor:
         if remote.status == "finished":
             try:
                 result: Attempt | on_worker.Trouble = remote.result()
-            except Exception as error:  # while it was fetched; Dask has several words for it
+            except Exception as error:  # lost while it was fetched; Dask raises several types
                 raise self._trouble(error) from error
             if isinstance(result, on_worker.Trouble):
                 raise WorkersError(result.text)
@@ -204,7 +204,7 @@ class DaskExecutor:
         raise failed
 
     def _trouble(self, error: Exception) -> WorkersError:
-        """Return how an error of Dask's is said: that the scheduler has gone only if it has."""
+        """Return our error for one of Dask's: a lost scheduler, or a failing cluster."""
         text = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".removesuffix(
             ": "
         )

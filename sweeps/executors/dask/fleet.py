@@ -1,4 +1,4 @@
-"""The workers of a cluster: reached and looked at before anything is created."""
+"""Reaches the workers of a cluster, and checks them before anything is created."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from sweeps.executors.dask.starting import ALLOWED_FAILURES
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.provenance import cpu_features
 
-# Whether another process would train the same: versions, and what its processor can.
+# Comparing machines: equal versions are required; other CPU features may change the last bits.
 
 
 PACKAGES: Final = ("digit-sweeps", "tensorflow", "keras", "numpy", "optuna")
 
 
 class About(TypedDict):
-    """What a worker says of itself: what it has otherwise, and its CPU features."""
+    """A worker's description of itself: versions that differ, and its CPU features."""
 
     differences: list[str]
     features: list[str]
 
 
 def about(wanted: Mapping[str, str]) -> About:
-    """Say what this process is; called inside Dask's workers."""
+    """Describe this process; called inside Dask's workers."""
     return {"differences": differences(wanted), "features": cpu_features()}
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that must be equal everywhere; `absent` of what is not installed."""
+    """Return the versions that must be equal everywhere; `absent` for a missing package."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -52,7 +52,10 @@ def versions() -> dict[str, str]:
 
 
 def differences(wanted: Mapping[str, str]) -> list[str]:
-    """Return what this process has otherwise, one text each: `keras 3.15.1 there, 3.14 here`."""
+    """Return the versions that differ in this process, one text each.
+
+    Such as `keras is 3.14, the coordinator has 3.15.1`.
+    """
     here = versions()
     return [
         f"{name} is {here.get(name, 'absent')}, the coordinator has {version}"
@@ -61,7 +64,7 @@ def differences(wanted: Mapping[str, str]) -> list[str]:
     ]
 
 
-# The resources that a trial takes of a Dask worker, beside a thread: `GPU=0.5`; Dask counts.
+# The resources that a trial takes of a Dask worker, besides a thread: `GPU=0.5`; Dask counts them.
 
 
 _ROUNDING: Final = 1e-9
@@ -71,7 +74,7 @@ def check_resources(resources: Mapping[str, object]) -> dict[str, float]:
     """Return amounts of resources as numbers.
 
     Raises:
-        UsageError: One is no number above 0.
+        UsageError: An amount is no number above 0.
     """
     checked: dict[str, float] = {}
     for name, amount in resources.items():
@@ -83,16 +86,16 @@ def check_resources(resources: Mapping[str, object]) -> dict[str, float]:
 
 
 def in_words(resources: Mapping[str, float]) -> str:
-    """Return `GPU=0.5,SSD=1`."""
+    """Return resources as text: `GPU=0.5,SSD=1`."""
     return ",".join(f"{name}={amount:g}" for name, amount in sorted(resources.items()))
 
 
 def how_often(offered: Mapping[str, float], taken: Mapping[str, float]) -> list[int]:
-    """Return how many times what is taken goes into what a worker offers, for each resource."""
+    """Return, for each resource taken, how many attempts the offer of a worker is enough for."""
     return [math.floor(offered.get(n, 0.0) / amount + _ROUNDING) for n, amount in taken.items()]
 
 
-# The address of a Dask scheduler: checked, trusted, and answered.
+# The address of a Dask scheduler: checked, trusted, and connected to.
 
 
 CONNECT_SECONDS: Final = 10
@@ -102,12 +105,12 @@ _SCHEMES: Final = {"dask": "tcp", "dask+tls": "tls"}
 
 @dataclass(frozen=True)
 class Cluster:
-    """A scheduler.
+    """A Dask scheduler.
 
     Attributes:
-        address: As Dask has it, `tcp://host:8786`.
-        asked: As the user wrote it.
-        resources: What an attempt takes of the worker that trains it.
+        address: Its address as Dask writes it, `tcp://host:8786`.
+        asked: Its address as the user wrote it.
+        resources: Amounts that an attempt takes of the worker that trains it.
     """
 
     address: str
@@ -116,14 +119,14 @@ class Cluster:
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether nobody else can read or forge what is sent."""
+        """Whether nobody else can read or forge the messages."""
         return self.address.startswith("tls:")
 
     def connect(self) -> Any:
-        """Return a client of its own.
+        """Return a new client of the scheduler.
 
         Raises:
-            UsageError: Nobody answers, or Dask is not installed.
+            UsageError: No scheduler answers, or Dask is not installed.
         """
         try:
             import distributed
@@ -136,10 +139,11 @@ class Cluster:
         security = self._security(dask)
         _hush()
         try:
-            # A client that cannot connect waits long, and complains when it is thrown away.
-            with ThreadPoolExecutor(1) as elsewhere:  # here a notebook's event loop may run
+            # Test the connection first: a client that cannot connect waits long, and complains
+            # when it is destroyed.
+            with ThreadPoolExecutor(1) as elsewhere:  # in this thread an event loop may run already
                 elsewhere.submit(asyncio.run, self._shake_hands(security)).result()
-            with warnings.catch_warnings():  # we compare versions ourselves, and name the culprit
+            with warnings.catch_warnings():  # we compare versions ourselves, and name the worker
                 warnings.simplefilter("ignore")
                 return dask.Client(
                     self.address, timeout=CONNECT_SECONDS, set_as_default=False, security=security
@@ -165,7 +169,7 @@ class Cluster:
         security = dask.Security(require_encryption=True)
         try:
             has_all = security.get_connection_args("client")["ssl_context"] is not None
-        except OSError as error:  # no such file, or none of a certificate
+        except OSError as error:  # a file is missing or holds no certificate
             raise UsageError(
                 f"--executor {self.asked}: the certificates of Dask's configuration cannot be used "
                 f"({error}); see {_VARIABLES}"
@@ -178,7 +182,7 @@ class Cluster:
         return security
 
     def _cause(self, error: BaseException) -> str:
-        """Say, in a line, what went wrong, and what may be the reason if somebody does listen."""
+        """Return, in brackets, the error in a line, and a hint if a server does answer there."""
         text = re.sub(r"^in <.*?>: ", "", str(error).strip()).partition("\n")[0]
         if isinstance(error, TimeoutError) or "Timed out" in text or "refused" in text:
             return f" ({text})" if text else ""
@@ -194,7 +198,7 @@ def parse_cluster(
     """Return the scheduler that `--executor` names.
 
     Raises:
-        UsageError: It is no such address, or messages to it could be read and forged by others.
+        UsageError: The address is not valid, or others could read and forge messages to it.
     """
     try:
         parts = urlsplit(asked)
@@ -217,7 +221,7 @@ def parse_cluster(
 
 
 def _hush() -> None:
-    """Keep what Dask logs of lost connections from the terminal: we say it in one line."""
+    """Hide Dask's logs of lost connections; our own message needs one line."""
     for name in [*logging.root.manager.loggerDict]:
         if name.partition(".")[0] in {"distributed", "tornado"}:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -236,9 +240,9 @@ class Fleet:
     """A scheduler with the workers that it had when the sweep began.
 
     Attributes:
-        places: How many attempts they train at once.
-        is_mixed: Whether some have other CPU features than the coordinator.
-        notes: What the user is to be told, a line each.
+        places: How many attempts the workers train at once.
+        is_mixed: Whether some workers have other CPU features than the coordinator.
+        notes: Lines for the user.
     """
 
     cluster: Cluster
@@ -248,11 +252,11 @@ class Fleet:
 
 
 def look_at(cluster: Cluster) -> Fleet:
-    """Return what the workers of a cluster are.
+    """Connect to a cluster and return its workers.
 
     Raises:
-        UsageError: Nobody answers, there is no worker, workers have other versions, or none of
-            them offers the resources that are asked for.
+        UsageError: No scheduler answers, there is no worker, a worker has other versions, or no
+            worker offers the resources that are asked for.
     """
     with cluster.connect() as client:
         free = places(client, cluster.resources)
@@ -272,7 +276,7 @@ def look_at(cluster: Cluster) -> Fleet:
 
 
 def places(client: Any, resources: Mapping[str, float]) -> dict[str, int]:
-    """Return how many attempts each worker trains at once: by its threads, and by its resources."""
+    """Return how many attempts each worker trains at once, by its threads and its resources."""
     if not resources:
         return dict(client.nthreads())
     workers = client.scheduler_info()["workers"]
@@ -283,7 +287,7 @@ def places(client: Any, resources: Mapping[str, float]) -> dict[str, int]:
 
 
 def mixed_note(others: Mapping[str, Iterable[str]]) -> str | None:
-    """Return, in a line, which workers have other CPU features than this machine; None: none."""
+    """Return a line on workers with other CPU features than this machine; None if all are equal."""
     own = set(cpu_features())
     unlike = {where: own ^ set(features) for where, features in others.items()}
     unlike = {where: features for where, features in unlike.items() if features}
@@ -314,10 +318,14 @@ def allowed_failures(dask_scheduler: Any) -> int:
 
 
 def _ask(client: Any, cluster: Cluster) -> Mapping[str, About]:
-    """Return what every worker says of itself."""
+    """Return every worker's description of itself.
+
+    Raises:
+        UsageError: A worker does not answer, or has other versions.
+    """
     try:
         found: dict[str, Any] = client.run(about, versions(), on_error="return")
-    except Exception as error:  # Dask cannot even say what
+    except Exception as error:  # Dask cannot even return the errors of the workers
         raise UsageError(
             f"--executor {cluster.asked}: its workers cannot say what they are "
             f"({type(error).__name__} {error}); install the same everywhere"
@@ -332,7 +340,7 @@ def _ask(client: Any, cluster: Cluster) -> Mapping[str, About]:
 
 
 def _trouble(one: About | Exception) -> str:
-    if isinstance(one, Exception):  # such as: it does not know this package
+    if isinstance(one, Exception):  # such as a worker without this package
         return f"{type(one).__name__}: {one}"
     return "; ".join(one["differences"])
 

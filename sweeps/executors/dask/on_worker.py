@@ -1,6 +1,6 @@
-"""Runs inside a Dask worker: hands attempts to worker processes of its own, and tells of them.
+"""Runs inside a Dask worker: gives attempts to child processes, and reports their epochs.
 
-So a cluster has what a single machine has: an attempt that crashes, hangs or is stopped ends alone.
+So an attempt on a cluster that crashes, hangs or is stopped ends alone, as on a single machine.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from sweeps.executors.protocol import Judge
 from sweeps.experiment import TrialSpec
 from sweeps.workspace.provenance import cpu_features, environment
 
-# Tells the coordinator of the attempts of a Dask worker, through the scheduler.
+# Reporting starts and epochs from a Dask worker to the coordinator, through the scheduler.
 
 
 PACE_SECONDS: Final = 1.0
-"""How often an attempt's epochs are told, at most: an event each would be most of what the
-scheduler of hundreds of workers does."""
+"""Shortest time between two events with epochs of an attempt. With an event per epoch, the
+scheduler of hundreds of workers would do little else."""
 
 
 @dataclass
 class _Epochs:
-    """What of an attempt is still to be told."""
+    """The epochs of an attempt that are not reported yet."""
 
     told_at: float
     waiting: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
@@ -46,12 +46,12 @@ class _Epochs:
 
 @dataclass(frozen=True)
 class Teller:
-    """Listens to the worker processes of one Dask worker: starts at once, epochs by the second.
+    """Listener that reports starts to the coordinator at once, and epochs once a second.
 
     Attributes:
-        worker: Whose.
-        topic: Where the coordinator listens.
-        clock: Seconds that never go back.
+        worker: The Dask worker whose child processes it listens to.
+        topic: Topic of Dask events that the coordinator listens to.
+        clock: Monotonic clock, in seconds.
     """
 
     worker: Worker
@@ -61,13 +61,13 @@ class Teller:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def started(self, spec: TrialSpec) -> None:
-        """Tell that an attempt begins."""
+        """Report that an attempt begins."""
         with self._lock:
             self._epochs[spec.key] = _Epochs(self.clock())
         self._tell({"key": spec.key, "features": cpu_features()})
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Tell an epoch, or keep it until the next one that is a second after the last told."""
+        """Report an epoch, or keep it until `PACE_SECONDS` after the last report."""
         now = self.clock()
         with self._lock:
             epochs = self._epochs[spec.key]
@@ -78,7 +78,7 @@ class Teller:
         self._tell({"key": spec.key, "epochs": waiting})
 
     def ended(self, spec: TrialSpec) -> None:
-        """Tell what is left; called before the attempt is handed over."""
+        """Report the epochs that are left; called before the attempt is returned."""
         with self._lock:
             epochs = self._epochs.pop(spec.key, None)
         if epochs is not None and epochs.waiting:
@@ -90,14 +90,14 @@ class Teller:
 
 @dataclass(frozen=True)
 class Job:
-    """What a Dask worker needs of one attempt.
+    """Everything that a Dask worker needs for one attempt.
 
     Attributes:
-        topic: Where its start and its epochs are told.
+        topic: Topic of Dask events for its start and its epochs.
         spec: The attempt.
         judge: Asked after each of its epochs.
-        data_digest: SHA-256 (hex) of the data it is to be trained on.
-        versions: What the coordinator runs with; nothing else may train for it.
+        data_digest: SHA-256 (hex) of the pickled data it must be trained on.
+        versions: The coordinator's versions; a worker with others refuses the attempt.
         timeout_seconds: How long it may take.
     """
 
@@ -111,7 +111,7 @@ class Job:
 
 @dataclass
 class _Here:
-    """The executors of this Dask worker, by topic: one a coordinator; where attempts write."""
+    """The executors, reporters and attempt folders of this Dask worker, by coordinator's topic."""
 
     executors: dict[str, WorkersExecutor] = field(default_factory=dict)
     tellers: dict[str, Teller] = field(default_factory=dict)
@@ -124,15 +124,16 @@ _here = _Here()
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why a Dask worker cannot train, whatever the attempt."""
+    """The reason why a Dask worker cannot train any attempt."""
 
     text: str
 
 
 def train(job: Job, preload: Preload) -> Attempt | Trouble:
-    """Train an attempt in a child process; called by Dask, in one of its worker's threads.
+    """Train an attempt in a child process; Dask calls this in one of its worker's threads.
 
-    Raises nothing: an exception whose traceback cannot be pickled ends Dask's client, silently.
+    It raises nothing: an exception whose traceback cannot be pickled would silently end Dask's
+    client.
     """
     try:
         return _train(job, preload)
@@ -156,7 +157,7 @@ def _train(job: Job, preload: Preload) -> Attempt:
 
 
 def stop(topic: str, spec: TrialSpec, reason: str) -> None:
-    """Ask a running attempt to end after its current epoch, if it runs here."""
+    """Ask an attempt to end after its current epoch, if it runs on this Dask worker."""
     executor = _here.executors.get(topic)
     if executor is not None:
         executor.stop(spec, reason)
@@ -170,7 +171,7 @@ def end(topic: str) -> None:
         folder = _here.folders.pop(topic, None)
     if executor is not None:
         executor.close()
-    if folder is not None:  # what attempts wrote went with their results
+    if folder is not None:  # the files of attempts were returned with their results
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -195,7 +196,10 @@ def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Teller]:
 
 
 def _start(make: Any) -> WorkersExecutor:
-    """Make an executor in a thread that lives as long as this process: its children die with it."""
+    """Make an executor in a thread that lives as long as this process.
+
+    The children of an executor die with the thread that made it.
+    """
     made: list[WorkersExecutor] = []
     failed: list[BaseException] = []
     ready = threading.Event()

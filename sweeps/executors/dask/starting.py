@@ -1,4 +1,4 @@
-"""A Dask cluster on this machine, as Dask starts one: a scheduler here, and worker processes."""
+"""Starts a Dask cluster on this machine: a scheduler and worker processes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Any, Final
 from sweeps.errors import UsageError
 
 ALLOWED_FAILURES: Final = 2
-"""How many deaths of its worker an attempt survives, by default.
+"""How many deaths of its Dask worker an attempt survives, by default.
 
-What a training does to its own process never counts here: it runs in a child of the Dask worker.
-So this is about machines, and as often as we try a crash again. The worst is a training that takes
-its whole machine along, such as one whose container is killed for want of memory: with 2 crash
-retries it costs (2 + 1) * (2 + 1) = 9 workers until it has failed; with Dask's 3 it would be 12.
+A crash of a training does not count here, because it runs in a child of the Dask worker. So this
+number is about machines; it equals our retries of a crash. The worst case is a training that ends
+its whole machine, as when its container is killed for lack of memory. With 2 crash retries it costs
+(2 + 1) * (2 + 1) = 9 workers until the trial has failed; with Dask's default of 3 it would be 12.
 """
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files in PEM format: of the authority, and the key pair that it has signed."""
+    """Files in PEM format: the authority's certificate, and a key pair that it has signed."""
 
     ca: Path
     cert: Path
@@ -34,16 +34,16 @@ class Certificates:
 
 @dataclass(frozen=True)
 class LocalPlan:
-    """What is to be started.
+    """The settings of a cluster on this machine.
 
     Attributes:
-        workers: Worker processes.
-        threads: Attempts that each of them trains at once.
+        workers: Number of worker processes.
+        threads: Number of attempts that each of them trains at once.
         host: Address to listen on.
-        port: Of the scheduler.
+        port: Port of the scheduler.
         allowed_failures: How many deaths of its worker an attempt survives.
         certificates: None for a cluster without encryption.
-        resources: What each worker offers.
+        resources: Amount of each resource that each worker offers.
     """
 
     workers: int
@@ -57,10 +57,10 @@ class LocalPlan:
 
 @contextlib.contextmanager
 def local_cluster(plan: LocalPlan) -> Iterator[str]:
-    """Start a scheduler and workers; end them, and whatever they train, on the way out.
+    """Start a scheduler and workers; on leaving the context, end them and all their trainings.
 
     Yields:
-        The scheduler's address, as Dask has it.
+        The scheduler's address, as Dask writes it.
 
     Raises:
         UsageError: Dask is not installed, or cannot start them.
@@ -80,8 +80,8 @@ def local_cluster(plan: LocalPlan) -> Iterator[str]:
                 host=f"[{plan.host}]" if ":" in plan.host else plan.host,
                 scheduler_port=plan.port,
                 security=_security(dask, plan.certificates),
-                # Read once, when the scheduler starts: no client can change it later. Its web
-                # server cannot be switched off; it stays on this machine, on any free port.
+                # The scheduler reads these once, when it starts; no client can change them later.
+                # Its web server cannot be switched off, so it gets any free port on 127.0.0.1.
                 scheduler_kwargs={
                     "allowed_failures": plan.allowed_failures,
                     "dashboard": False,
@@ -100,7 +100,7 @@ def local_cluster(plan: LocalPlan) -> Iterator[str]:
 
 
 def dask_setup(_worker: Any) -> None:
-    """Leave Ctrl-C to who started the cluster; called by Dask in each worker process."""
+    """Ignore Ctrl-C, which is for the starter of the cluster; Dask calls this in each worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -116,7 +116,7 @@ def _security(dask: Any, certificates: Certificates | None) -> Any:
 
 
 def _cause(error: BaseException) -> str:
-    """Return, in a line, the first of what led to an error."""
+    """Return the first cause of an error, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(error).strip().splitlines()

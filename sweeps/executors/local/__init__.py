@@ -5,21 +5,23 @@
                                             +-- socket ---------- worker 2
 
 A private fork server for each sweep imports the experiment once, while the first proposals are
-made, and forks workers in milliseconds. It is started anew (no `__main__`, no stale module of a
-notebook), in a session of its own (Ctrl-C does not reach it). Forking is sound because it has no
-other thread; if `warm_up` starts some, workers are spawned instead, which is said. It is our own,
-since the workers of pebble share one pipe and one lock.
+made, and forks workers in milliseconds. It is a new process (no `__main__`, no stale module of a
+notebook), in a session of its own (Ctrl-C does not reach it). Forking is safe because the server
+has no other thread. If `warm_up` starts threads, workers are spawned instead, and a line says so.
+The server is our own code, because the workers of pebble share one pipe and one lock.
 
-Each worker has a socket of its own: one that is killed within a send leaves a torn frame, which
-nobody reads. Its death is known from the server, which reaps it, and not only from the end of the
-socket, which a process it started may hold open. Whatever ends the coordinator ends server and
-workers. With a worker ends its process group, and on Linux whatever it started: orphans become its
-children (`PR_SET_CHILD_SUBREAPER`), then those of the fork server, which kills them. A worker that
-dies fails its attempt (`crash`, with the last lines it printed) and is replaced; after 100 attempts
-it is replaced as well, so that memory is bounded.
+Each worker has a socket of its own. If it is killed while it sends, it leaves an incomplete frame,
+which nobody reads. The server reaps the worker and so reports its death; the end of the socket is
+not enough, because a process that the worker started may hold it open. If the coordinator ends for
+any reason, server and workers end as well. With a worker ends its process group, and on Linux every
+process that it started: orphans become children of the worker (`PR_SET_CHILD_SUBREAPER`), then of
+the fork server, which kills them. If a worker dies, its attempt fails (`crash`, with the last lines
+it printed) and the worker is replaced. It is also replaced after 100 attempts, so that memory stays
+bounded.
 
-An attempt is recorded, in the executor's thread, before its worker gets another one: whatever is
+An attempt is recorded, in the executor's thread, before its worker gets the next one: whatever is
 killed, no worker loses more than one training. As many attempts wait as run, so that no worker
-waits for bookkeeping; they are withdrawn when the sweep ends. An attempt that writes files has a
-folder below `.running/` beside the records; whoever outlives its process takes what lies there.
+waits for bookkeeping; waiting attempts are withdrawn when the sweep ends. An attempt that writes
+files has a folder below `.running/`, beside the records; a process that outlives the worker
+collects the files.
 """

@@ -1,4 +1,4 @@
-"""Worker processes: as many handles as asked for, one attempt each, and a queue of waiting ones."""
+"""The executor of worker processes: a fixed number of them, one attempt each, and a queue."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from sweeps.executors.protocol import Judge, Keep, Listener, itself
 from sweeps.experiment import Stop, TrialSpec
 
 TASKS_PER_WORKER: Final = 100
-"""A worker is replaced after so many attempts: what trainings leave in memory stays bounded."""
+"""A worker is replaced after this many attempts, so that leaks of trainings stay bounded."""
 
 
 class WorkersExecutor:
-    """Executor for `--workers N`. To be made in a thread that outlives it.
+    """Executor for `--workers N`; must be made in a thread that outlives it.
 
-    A thread of its own owns the pool and waits for whatever happens there. What other threads want
-    of it they leave in `_calls`.
+    A thread of its own owns the pool and waits for its events. Other threads leave their requests
+    to it in `_calls`.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class WorkersExecutor:
         """Start the fork server; returns at once.
 
         Args:
-            workers: How many worker processes.
-            preload: What they need.
-            listener: Told of attempts under way, in this executor's thread.
-            note: TrialOutcome, in that thread, if workers cannot be forked.
-            tasks_per_worker: After how many attempts a worker is replaced.
+            workers: Number of worker processes.
+            preload: Everything the workers need before their first attempt.
+            listener: Told of running attempts, in this executor's thread.
+            note: Called with a line, in that thread, if workers cannot be forked.
+            tasks_per_worker: Number of attempts after which a worker is replaced.
             trial_timeout_seconds: How long an attempt may take before its worker is killed.
-            folders: Where each attempt has a folder of its own; None without.
+            folders: Folder that gets a folder for each attempt; None if attempts write no files.
         """
         self._folders, self._numbers = folders, itertools.count(1)
         self.capacity = 2 * workers
@@ -83,9 +83,9 @@ class WorkersExecutor:
     def submit(
         self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
     ) -> Future[Any]:
-        """Let an attempt wait for a free worker; until it has one its future can be cancelled.
+        """Let an attempt wait for a free worker; until then its future can be cancelled.
 
-        It is kept in this executor's thread. See `Executor.submit`.
+        `keep` is called in this executor's thread. See `Executor.submit`.
         """
         folder = self._folder_of(spec)
         job = Job(spec, pack(Task(spec, judge, self._trial_timeout, folder)), keep, folder)
@@ -98,7 +98,7 @@ class WorkersExecutor:
         self._call(lambda: self._pool.stop(spec.key, Stop(reason)))
 
     def close(self) -> None:
-        """End all workers with everything they started; what they ran has no result."""
+        """End all workers and every process they started; running attempts have no result."""
         self._call(self._end)
         self._thread.join()
         self._pool.close()
@@ -106,22 +106,22 @@ class WorkersExecutor:
         self._woken.close()
         self._wake.close()
         if self._folders is not None:
-            with contextlib.suppress(OSError):  # there is none, or it holds what was cut off
+            with contextlib.suppress(OSError):  # not there, or not empty after a cut-off attempt
                 self._folders.rmdir()
 
     def seconds(self) -> Mapping[str, float]:
-        """Return how long the first worker took to be ready, and how long workers were idle."""
+        """Return the seconds until the first worker was ready, and those that workers were idle."""
         idle = sum(handle.idle_seconds for handle in self._pool.handles)
         return {"warm_up": self._pool.warm_up_seconds, "idle": idle}
 
     def _folder_of(self, spec: TrialSpec) -> Path | None:
-        """Return a folder for an attempt, new each time: a cluster may begin one twice."""
+        """Return a new folder for an attempt, numbered because a cluster may begin one twice."""
         if self._folders is None:
             return None
         return self._folders / f"{spec.key}.{next(self._numbers)}"
 
     def _call(self, call: Callable[[], None]) -> bool:
-        """Have the thread do something; return False if it has ended."""
+        """Let the executor's thread make a call; return False if the thread has ended."""
         with self._lock:
             if self._has_ended:
                 return False
@@ -147,7 +147,7 @@ class WorkersExecutor:
                 self._assign()
                 self._pool.watch_unsent()
                 self._closed = self._closed or self._pool.broken
-        except BaseException:  # a waiting future must end, whatever happens here
+        except BaseException:  # waiting futures must end, whatever happens here
             self._closed = traceback.format_exc()
         with self._lock:
             self._has_ended = True
@@ -155,7 +155,7 @@ class WorkersExecutor:
         self._fail([*self._waiting, *(handle.job for handle in self._pool.handles if handle.job)])
 
     def _pause(self) -> float | None:
-        """Ask for the workers that are due; return the longest time to wait for what happens."""
+        """Ask for the workers that are due; return the longest time to wait for an event."""
         due = self._pool.ask_for_workers()
         if self._trial_timeout is None:
             return due

@@ -1,8 +1,8 @@
-"""The fork server: a process that imports the experiment once and forks workers from there.
+"""The fork server: a process that imports the experiment once, and then forks workers.
 
-Private to one executor: it never sees the user's `__main__`, always imports the experiment as it
-is now, and ends with its executor. Between requests it does nothing, so it has no threads, and
-forking it is sound; where it is not (`why_not_fork`), workers are spawned, through this server too.
+It is private to one executor: it never sees the user's `__main__`, always imports the experiment as
+it is now, and ends with its executor. It has no threads, so it can be forked safely. If the
+experiment starts threads (`why_not_fork`), this server spawns the workers instead.
 
 It is started as `python -c BOOT IMPORT_PATH SOCKET`; descriptor 0 holds the `Preload`.
 """
@@ -29,7 +29,7 @@ BOOT: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from sweeps.executors.local.{module} import main; main()"
 )
-"""Finds our own packages where the coordinator has found them."""
+"""Boot code that imports our packages from the place where the coordinator found them."""
 
 START: Final = b"w"
 """Request for a worker, with its two descriptors."""
@@ -41,7 +41,7 @@ _SPAWNED_SOCKET: Final = 3
 
 
 class ForkServer:
-    """Starts workers and kills them as it is told, and reaps those that end."""
+    """Starts and kills workers on request, and reaps those that end."""
 
     def __init__(self, control: socket.socket, experiment: Experiment, data: PreparedData) -> None:
         self._control = control
@@ -81,7 +81,7 @@ class ForkServer:
             self._kill(int.from_bytes(self._control.recv(PID_BYTES, socket.MSG_WAITALL)))
             return
         for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)  # what a training starts must not hold them
+            os.set_inheritable(descriptor, False)  # processes of a training must not hold them
         try:
             pid = self._spawn(*descriptors) if spawn else self._fork(*descriptors)
         except OSError as error:  # no memory, too many processes: the handle tries again later
@@ -94,14 +94,14 @@ class ForkServer:
                 os.close(descriptor)
 
     def _kill(self, pid: int) -> None:
-        if pid in self._workers:  # else it was reaped, and its id may be another's by now
+        if pid in self._workers:  # else it was reaped, and another process may have its id
             kill_group(pid)
 
     def _fork(self, channel: int, printed: int) -> int:
         pid = os.fork()
         if pid == 0:
             self._become_worker(channel, printed)
-        with contextlib.suppress(OSError):  # the child does it as well: whoever is first
+        with contextlib.suppress(OSError):  # the child does it as well; the first one succeeds
             os.setpgid(pid, pid)
         return pid
 
@@ -140,13 +140,13 @@ class ForkServer:
             reaped, status = os.waitpid(pid, os.WNOHANG)
             if reaped:
                 self._workers.discard(pid)
-                kill_group(pid)  # what it had started
+                kill_group(pid)  # the processes that it had started
                 self._send(Ended(pid, os.waitstatus_to_exitcode(status)))
         for pid in self._kill_orphans():
-            os.waitpid(pid, os.WNOHANG)  # if it lasts, its end is signalled
+            os.waitpid(pid, os.WNOHANG)  # if it has not ended yet, SIGCHLD comes later
 
     def _kill_orphans(self) -> set[int]:
-        """Kill what workers that have ended leave to this process; living ones keep their own."""
+        """Kill and return the orphans of ended workers; children of living workers stay theirs."""
         orphans = children(os.getpid()) - self._workers - self._preloaded
         signal_each(orphans, signal.SIGKILL)
         return orphans
@@ -160,7 +160,7 @@ class ForkServer:
         while orphans := self._kill_orphans():  # each may leave its own children
             for pid in orphans:
                 os.waitpid(pid, 0)
-        # Not at once: the resource tracker of multiprocessing is deaf to it, and tidies up.
+        # SIGTERM, not SIGKILL: the resource tracker of multiprocessing ignores it, and tidies up.
         signal_each(self._preloaded, signal.SIGTERM)
 
     def _end(self, *_: Any) -> None:
@@ -174,14 +174,14 @@ class ForkServer:
 
 
 def kill_group(leader: int) -> None:
-    """Kill a process group, if anybody is left in it."""
+    """Kill a process group, if any process is left in it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 
 
 def main() -> None:
     """Be the fork server."""
-    die_with_parent(signal.SIGKILL)  # also in the midst of an import that takes seconds
+    die_with_parent(signal.SIGKILL)  # also during an import that takes seconds
     adopt_orphans()
     preload = read_preload(0)
     control = socket.socket(fileno=int(sys.argv[2]))
@@ -192,11 +192,11 @@ def main() -> None:
         experiment, data = preload.load()
     except BaseException as error:
         control.sendall(pack(Failed(_why(error, preload))))
-        sys.exit(1)  # the coordinator ends what the experiment may have started
-    del preload  # a copy of the data
-    die_with_parent(signal.SIGTERM)  # from now on workers are ended first
+        sys.exit(1)  # the coordinator ends processes that the experiment may have started
+    del preload  # it holds a copy of the data
+    die_with_parent(signal.SIGTERM)  # from now on the server ends its workers first
     ForkServer(control, experiment, data).run()
-    os._exit(0)  # nothing that the experiment registered may hold up the end
+    os._exit(0)  # exit handlers of the experiment must not delay the end
 
 
 def _why(error: BaseException, preload: Preload) -> str:

@@ -1,4 +1,4 @@
-"""Runs each attempt in the calling process and thread: a debugger works, nothing is hidden."""
+"""Runs each attempt in the calling process and thread, so that a debugger works."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class InProcessExecutor:
         """Warm up.
 
         Args:
-            experiment: What trains.
-            data: What it trains on.
+            experiment: The experiment that trains.
+            data: The data it trains on.
             listener: Told of attempts.
-            verdict_on: Asked after each epoch: whoever submits is busy training.
-            folders: Where each attempt has a folder of its own; None without.
+            verdict_on: Asked after each epoch, since nobody can call `stop` while this one trains.
+            folders: Folder that gets a folder for each attempt; None if attempts write no files.
         """
         self._experiment = experiment
         self._data = data
@@ -49,7 +49,7 @@ class InProcessExecutor:
     def submit(
         self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
     ) -> Future[Any]:
-        """Train the attempt now, keep it and return a finished future."""
+        """Train the attempt now, call `keep`, and return a finished future."""
 
         def on_epoch(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
             self._listener.epoch(spec, epoch, metrics)
@@ -65,14 +65,14 @@ class InProcessExecutor:
         return future
 
     def stop(self, spec: TrialSpec, reason: str) -> None:
-        """Nothing runs when this can be called."""
+        """Do nothing: no attempt runs when this can be called."""
 
     def close(self) -> None:
-        """Nothing runs between two submits."""
+        """Remove the empty folder of attempts; no attempt runs when this can be called."""
         if self._folders is not None:
-            with suppress(OSError):  # there is none, or it holds what could not be recorded
+            with suppress(OSError):  # not there, or it holds files that could not be recorded
                 self._folders.rmdir()
 
     def seconds(self) -> Mapping[str, float]:
-        """Return how long warming up took."""
+        """Return the seconds that warming up took."""
         return {"warm_up": self._warm_up_seconds}

@@ -1,6 +1,6 @@
-"""The handles of an executor and the fork server that gives them workers.
+"""The worker handles of an executor, and the fork server that gives them workers.
 
-Owned by the executor's thread, which waits for all sockets at once and never for a single one.
+The executor's thread owns the pool; it waits for all sockets at once, never for a single one.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from sweeps.executors.protocol import Listener
 from sweeps.experiment import Stop
 
 PRINTING_SECONDS: Final = 0.3
-"""How long a worker has, once its attempt takes too long, to print where it is."""
+"""Time that a worker has to print its stack, after its attempt took too long."""
 LOOK_SECONDS: Final = 1.0
-"""How often deadlines are looked at, at least, unless this process is stopped itself."""
+"""Longest time between two looks at the deadlines, unless this process is suspended."""
 MAX_FAILURES: Final = 5
-"""A handle gives up when so many workers in a row ended without ever having had a task."""
+"""A handle gives up after this many workers in a row have ended without ever having a task."""
 
 
 class Pool:
-    """Keeps every handle taken: starts workers, replaces those that end, hands out their results.
+    """Keeps a worker in every handle: starts workers, replaces ended ones, hands out results.
 
     Attributes:
-        broken: Why no worker can be started any more; None while there is hope.
-        warm_up_seconds: How long the first worker took to be ready.
+        broken: Why no worker can be started any more; None while one can.
+        warm_up_seconds: Seconds until the first worker was ready.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Pool:
     def free_seats(self) -> Iterator[WorkerHandle]:
         """Yield the handles whose worker is ready for an attempt.
 
-        None any more once an attempt could not be kept: the next would be trained in vain.
+        After an attempt could not be recorded there are none: the next would be trained in vain.
         """
         return (handle for handle in self.handles if handle.is_free and not self._has_lost)
 
@@ -90,7 +90,7 @@ class Pool:
                 handle.send(pack(StopTask(key, stop)))
 
     def ask_for_workers(self) -> float | None:
-        """Ask for the workers that are due; return in how many seconds the next one is."""
+        """Ask for the workers that are due; return the seconds until the next one is due."""
         if not self._is_preloaded or self.broken:
             return None
         now, pauses = time.monotonic(), []
@@ -110,11 +110,11 @@ class Pool:
         handle.begin(job, math.inf if self._timeout is None else self._timeout + PRINTING_SECONDS)
 
     def end_overdue(self) -> None:
-        """End attempts that take too long, with their workers, whose word counts no more."""
+        """End attempts that take too long, and their workers; nothing they still send is read."""
         now = time.monotonic()
         unheard, self._looked_at = now - self._looked_at, now
         for handle in self.handles:
-            if unheard > 2 * LOOK_SECONDS:  # after Ctrl-Z here: it may have been done for long
+            if unheard > 2 * LOOK_SECONDS:  # this process was suspended: its result may wait
                 handle.deadline += unheard
             if handle.deadline <= now and handle.pid is not None:
                 pid, text = handle.pid, f"it took longer than --trial-timeout {self._timeout:g} s"
@@ -122,11 +122,11 @@ class Pool:
                 self._server.end_worker(pid)
 
     def seconds_to_deadline(self) -> float:
-        """Return in how many seconds the first attempt takes too long; never below 0."""
+        """Return the seconds until the first attempt takes too long; never below 0."""
         return max(0.0, min(handle.deadline for handle in self.handles) - time.monotonic())
 
     def watch_unsent(self) -> None:
-        """Wait until a socket takes more, for those handles that have more."""
+        """Let the selector watch for writable sockets where a handle has unsent bytes."""
         for key in list(self._selector.get_map().values()):
             handle = next((s for s in self.handles if s.channel is key.fileobj), None)
             events = selectors.EVENT_READ
@@ -172,7 +172,7 @@ class Pool:
                     self._bury(handle, code)
 
     def _replace_server(self, death: str) -> None:
-        """Start another server; the workers of the one that has gone end by themselves."""
+        """Start another fork server; the workers of the dead one end by themselves."""
         self._selector.unregister(self._server.control)
         self._server.end(at_once=not self._is_preloaded)
         if not self._is_preloaded:
@@ -192,7 +192,7 @@ class Pool:
             for message in handle.receive():
                 self._take(handle, message)
         except EOFError:
-            # The server says how it ended, and soon.
+            # The server will soon report how the worker ended.
             self._forget_channel(channel)
             handle.shut()
         except MessageError as error:
@@ -220,7 +220,7 @@ class Pool:
     def _finish(self, handle: WorkerHandle, attempt: Attempt) -> None:
         job = handle.job
         if job is None or job.spec.key != attempt.spec.key:
-            return  # something else in that process wrote it
+            return  # other code in that process wrote it
         handle.rest()
         if handle.tasks >= self._tasks_per_worker:
             self._forget_channel(handle.channel)
@@ -231,11 +231,11 @@ class Pool:
         self._has_lost = not job.end(attempt) or self._has_lost
 
     def _bury(self, handle: WorkerHandle, code: int) -> None:
-        """Take what a dead worker had still sent, and let its handle have another."""
+        """Read the last messages of a dead worker, and free its handle for another."""
         with contextlib.suppress(EOFError, MessageError):
             for message in handle.receive():
                 self._take(handle, message)
-        if handle.channel is not None:  # not replaced after its last result
+        if handle.channel is not None:  # it was not replaced after its last result
             self._lose(handle, *handle.death(code))
 
     def _lose(self, handle: WorkerHandle, death: str, reason: FailureReason) -> None:

@@ -1,4 +1,4 @@
-"""The coordinator's handle on its fork server: start, ask for workers, hear from it, end."""
+"""The coordinator's handle on its fork server: starts it, asks for workers, receives, ends it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sweeps.executors.preloading import ENVIRONMENT, Preload
 from sweeps.workspace.descendants import marked, signal_each
 
 MARK: Final = "SWEEPS_FORK_SERVER"
-"""Environment variable of a fork server and all that descends from it."""
+"""Environment variable that marks a fork server and all its descendants."""
 _END_SECONDS: Final = 3.0
 _LAST_LINES: Final = 40
 _LAST_BYTES: Final = 4000
@@ -30,8 +30,8 @@ _LAST_BYTES: Final = 4000
 class ServerProcess:
     """One running fork server, in a session of its own: the terminal's Ctrl-C does not reach it.
 
-    To be made in a thread that outlives it: Linux takes the end of that thread for the end of the
-    coordinator.
+    It must be made in a thread that outlives it: Linux treats the end of that thread as the end of
+    the coordinator.
     """
 
     def __init__(self, preload: Preload) -> None:
@@ -49,15 +49,18 @@ class ServerProcess:
             socket.send_fds(self.control, [START], [channel.fileno(), printed.fileno()])
 
     def end_worker(self, pid: int) -> None:
-        """Have a worker killed, with its process group: only who reaps it knows that it is it."""
+        """Ask the server to kill a worker with its process group.
+
+        Only the server, which reaps it, knows that no other process has the id by now.
+        """
         with contextlib.suppress(OSError):
             self.control.send(KILL + pid.to_bytes(PID_BYTES))
 
     def receive(self) -> Iterator[Any]:
-        """Yield what it says.
+        """Yield the messages that have arrived.
 
         Raises:
-            EOFError: It has ended; the message says how.
+            EOFError: The server has ended; the message says how.
         """
         try:
             piece = self.control.recv(CHUNK_BYTES)
@@ -73,11 +76,11 @@ class ServerProcess:
         yield from self._inbox.feed(piece)
 
     def end(self, *, at_once: bool) -> None:
-        """End it and all its workers, with everything they started.
+        """End the server, all its workers, and every process that they started.
 
         Args:
-            at_once: Whether it has no workers yet: then it need not end them first, which it
-                would not do before the experiment is imported.
+            at_once: Whether the server has no workers yet. Then it is killed: it could not react
+                before the experiment is imported, and has no workers to end.
         """
         self.control.close()
         try:
@@ -85,7 +88,7 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             kill_group(self._process.pid)
             self._process.wait()
-        if self._process.returncode:  # it was killed, and could not end what workers had started
+        if self._process.returncode:  # it was killed, so processes of workers may be left
             signal_each(marked(MARK, self._mark), signal.SIGKILL)
         self._printed.close()
 
@@ -112,14 +115,14 @@ def _start(
 
 
 def printed_file() -> BinaryIO:
-    """Return an unnamed file for what a process prints; what is written goes to its end."""
+    """Return an unnamed file for the output of a process, opened for appending."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
     return file
 
 
 def last_lines(printed: BinaryIO) -> str:
-    """Return the end of what a process printed, as a paragraph; empty if it printed nothing."""
+    """Return the last lines that a process printed, as a paragraph; empty if there are none."""
     size = os.fstat(printed.fileno()).st_size
     tail = os.pread(printed.fileno(), _LAST_BYTES, max(0, size - _LAST_BYTES))
     lines = tail.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
@@ -127,7 +130,7 @@ def last_lines(printed: BinaryIO) -> str:
 
 
 def ending(code: int) -> str:
-    """Say how a process ended: `was killed by SIGKILL`, `ended with exit code 3`."""
+    """Return how a process ended: `was killed by SIGKILL`, `ended with exit code 3`."""
     if code >= 0:
         return f"ended with exit code {code}"
     try:

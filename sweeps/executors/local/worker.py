@@ -1,7 +1,7 @@
 """A worker process: trains the tasks that arrive on its socket, one after another.
 
-It leads a process group of its own and ends, with everything it started, as soon as its socket
-does: when the coordinator closes it, and when the coordinator is killed in the midst of a training.
+It leads a process group of its own. It ends, with every process that it started, as soon as the
+coordinator closes the socket or is killed, even in the middle of a training.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sweeps.experiment import Experiment, PreparedData, Stop
 from sweeps.workspace.descendants import adopt_orphans
 
 SHOW_SECONDS: Final = 0.1
-"""Epochs are sent for display, together, at most this often."""
+"""Shortest time between two messages about epochs; they are only for display."""
 
 
 class Worker:
@@ -48,8 +48,8 @@ class Worker:
         while True:
             task = self._tasks.get()
             self._train(task, experiment, data)
-            # What was printed belongs to this attempt; the next one's crash message is its own.
-            with contextlib.suppress(OSError):  # a training may have closed it
+            # The output belongs to this attempt; a crash of the next one must not show it.
+            with contextlib.suppress(OSError):  # a training may have closed the file
                 os.ftruncate(2, 0)
 
     def _train(self, task: Task, experiment: Experiment, data: PreparedData) -> None:
@@ -68,7 +68,7 @@ class Worker:
         self._stops.pop(key, None)
 
     def _may_send(self) -> bool:
-        """Whether a few bytes can be sent without waiting for the coordinator."""
+        """Whether the socket takes a few bytes without waiting for the coordinator."""
         return bool(select.select([], [self._channel], [], 0)[1])
 
     def _send_epochs(self, key: str) -> None:
@@ -101,7 +101,7 @@ class Worker:
 
 @contextlib.contextmanager
 def _stack_printed_after(seconds: float | None) -> Iterator[None]:
-    """Print where every thread is after a while, also if native code never lets go of the GIL."""
+    """Print the stack of every thread after a while, even if native code never releases the GIL."""
     if seconds is not None:
         faulthandler.dump_traceback_later(seconds, file=2)
     try:
@@ -115,16 +115,16 @@ def be_worker(channel: int, experiment: Experiment, data: PreparedData) -> int:
 
     Args:
         channel: Descriptor of the socket to the coordinator; 1 and 2 go to a file already.
-        experiment: What trains.
-        data: What it trains on.
+        experiment: The experiment that trains.
+        data: The data it trains on.
 
     Returns:
-        The exit code for a training that ended the process, or raised what is no `Exception`.
+        The exit code of the process, after a `SystemExit`, another error, or a lost coordinator.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # stopping is the coordinator's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator decides when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.enable(file=2)
-    adopt_orphans()  # so that the fork server can tell whose they were
+    adopt_orphans()  # so that the fork server knows which worker they belonged to
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     try:

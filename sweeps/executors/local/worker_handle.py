@@ -1,4 +1,4 @@
-"""A worker process as its executor sees it: its socket, its attempt, its end."""
+"""The executor's handle on a worker process: its socket, its attempt, its end."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from sweeps.executors.protocol import Keep
 from sweeps.experiment import TrialSpec
 from sweeps.workspace.clock import Stopwatch
 
-# Whether the kernel killed a process for want of memory, which looks like any other kill -9.
+# Counting the kernel's kills for lack of memory: for a worker they look like any other kill -9.
 
 
 COUNTERS = Path("/proc/vmstat")
 
 
 def oom_kills() -> int:
-    """Return how many processes of this machine the kernel has killed for want of memory.
+    """Return how many processes of this machine the kernel has killed for lack of memory.
 
-    Those of other containers count as well: a rise while a worker was killed makes it likely, not
-    certain, that it was the one. 0 where the kernel does not say.
+    Processes of other containers count as well. So if the number rises while a worker is killed, it
+    is likely, not certain, that the worker was the one. 0 if the kernel does not count.
     """
     try:
         lines = COUNTERS.read_text(encoding="ascii").splitlines()
@@ -47,13 +47,13 @@ _LONGEST_PAUSE_SECONDS: Final = 10.0
 
 @dataclass
 class Job:
-    """An attempt on its way.
+    """An attempt between `submit` and its result.
 
     Attributes:
         frame: Its packed task.
-        keep: Makes it safe once it has ended.
-        folder: Its own; None if its experiment writes no files.
-        watch: Times it from its begin on.
+        keep: Called with the ended attempt, to record it; see `Executor.submit`.
+        folder: Folder of the attempt; None if its experiment writes no files.
+        watch: Times the attempt from its beginning.
     """
 
     spec: TrialSpec
@@ -64,7 +64,7 @@ class Job:
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     def end(self, attempt: Attempt) -> bool:
-        """Keep the attempt with its files and hand it out; return whether it is kept."""
+        """Call `keep` on the attempt with its files, set the future, and return its success."""
         try:
             kept = self.keep(attempt.with_files_of(self.folder))
         except Exception as error:
@@ -77,15 +77,15 @@ class Job:
 
 
 class WorkerHandle:
-    """Holds one worker after the other, each with a socket of its own. Never blocks.
+    """Holds one worker after another, each with a socket of its own; never blocks.
 
     Attributes:
-        job: The attempt under way.
-        pid: Process id of the worker; None until the server has said it.
-        failures: How many workers in a row have ended without having had a task.
-        retry_at: When the next worker may be asked for (monotonic clock).
+        job: The running attempt; None without one.
+        pid: Process id of the worker; None until the server has sent it.
+        failures: How many workers in a row have ended without ever having a task.
+        retry_at: When the next worker may be asked for (monotonic clock, seconds).
         idle_seconds: How long its workers were ready and had nothing to do.
-        deadline: When its attempt takes too long (monotonic clock); infinity without one.
+        deadline: When its attempt takes too long (monotonic clock, seconds); infinity without one.
     """
 
     def __init__(self) -> None:
@@ -115,11 +115,11 @@ class WorkerHandle:
 
     @property
     def has_unsent(self) -> bool:
-        """Whether something waits until its worker reads again."""
+        """Whether there are bytes that its worker has not taken yet."""
         return bool(self._unsent)
 
     def ask(self, server: ServerProcess) -> socket.socket:
-        """Ask for a worker, and return the new socket on which its `Hello` will come."""
+        """Ask the server for a worker; return the new socket, on which its `Hello` will come."""
         self.channel, theirs = socket.socketpair()
         self.channel.setblocking(False)
         self._printed = printed_file()
@@ -132,7 +132,7 @@ class WorkerHandle:
         self.job, self._idle_since, self.deadline = None, time.monotonic(), math.inf
 
     def begin(self, job: Job, limit_seconds: float) -> None:
-        """Give its worker an attempt, which may take so long."""
+        """Give its worker an attempt, which may take `limit_seconds`."""
         self._stop_resting()
         self.deadline = time.monotonic() + limit_seconds
         self._oom_kills = oom_kills()
@@ -142,25 +142,25 @@ class WorkerHandle:
         self.send(job.frame)
 
     def send(self, frame: bytes) -> None:
-        """Send a frame, or as much of it as the worker takes now."""
+        """Send a frame, or as much of it as the socket takes now."""
         self._unsent += frame
         self.flush()
 
     def flush(self) -> None:
-        """Send more of what is unsent."""
+        """Send as many of the unsent bytes as the socket takes now."""
         if self.channel is None:
             return
-        # A worker that has gone reads nothing; its end is noticed where it is read from.
+        # If the worker has ended, `receive` notices it.
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while self._unsent:
                 sent = self.channel.send(memoryview(self._unsent)[:CHUNK_BYTES])
                 del self._unsent[:sent]
 
     def receive(self) -> Iterator[Any]:
-        """Yield what has arrived whole.
+        """Yield the messages that have arrived completely.
 
         Raises:
-            EOFError: The worker has ended its side.
+            EOFError: The worker has closed its side.
         """
         while self.channel is not None:
             try:
@@ -174,7 +174,7 @@ class WorkerHandle:
             yield from self._inbox.feed(piece)
 
     def lost(self, death: str, reason: FailureReason) -> Attempt | None:
-        """Return the attempt that ended with its worker, None if it had none."""
+        """Return the attempt that ended with the worker, as failed; None without an attempt."""
         if self.job is None:
             return None
         watch = self.job.watch
@@ -188,24 +188,24 @@ class WorkerHandle:
         )
 
     def death(self, code: int) -> tuple[str, FailureReason]:
-        """Say how its worker ended and what it printed last, and for which reason."""
+        """Return how its worker ended, with its last lines, and the reason of the failure."""
         is_killed = code == -signal.SIGKILL and self.job is not None
         reason: FailureReason = "oom" if is_killed and oom_kills() > self._oom_kills else "crash"
         return f"the worker process {ending(code)}{self.last_lines()}", reason
 
     def last_lines(self) -> str:
-        """Return what its worker printed last, as a paragraph."""
+        """Return the last lines that its worker printed, as a paragraph; empty without any."""
         return last_lines(self._printed) if self._printed else ""
 
     def shut(self) -> None:
-        """Give its worker no more, and have it end if it only closed its socket."""
+        """Give its worker no more attempts, and end it in case it has only closed its socket."""
         self._stop_resting()
         if self.channel is not None:
             with contextlib.suppress(OSError):
                 self.channel.shutdown(socket.SHUT_RDWR)
 
     def clear(self) -> None:
-        """Let go of the worker, which ends if it has not yet; the next may be asked for."""
+        """Release the worker, which ends if it has not yet; the next one may be asked for."""
         self._stop_resting()
         self.failures = 0 if self._tasks else self.failures + 1
         pause = min(_FIRST_PAUSE_SECONDS * 2**self.failures, _LONGEST_PAUSE_SECONDS)
