@@ -1,7 +1,7 @@
-"""The framework from Python: what the commands do, as functions that return what commands print.
+"""The framework from Python: functions that do what the commands do, and return what they print.
 
-They refuse what cannot be done by `UsageError` before anything is created; a message names the
-argument that is wrong.
+If a request cannot be carried out, they raise `UsageError` before anything is created; the message
+names the wrong argument.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 
-# One trial of a sweep, as Python hands it out.
+# A trial, as the functions below return it.
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Trial:
 
     @property
     def number(self) -> int:
-        """Number of the trial, from 0."""
+        """Trial number, from 0."""
         return self.row.trial
 
     @property
@@ -82,12 +82,12 @@ class Trial:
 
     @property
     def value(self) -> float | None:
-        """Its objective, the first if there are several; None unless it is COMPLETE."""
+        """Value of its objective, the first if there are several; None unless it is COMPLETE."""
         return self.row.objective
 
     @property
     def values(self) -> dict[str, float]:
-        """What it is worth by objective metric; empty unless it is COMPLETE."""
+        """Values of its objectives, by metric; empty unless it is COMPLETE."""
         objectives = self.sweep.info.objectives
         found = self.row.values(objectives)
         return {one.metric: v for one, v in zip(objectives, found, strict=True)} if found else {}
@@ -102,10 +102,10 @@ class Trial:
 
     @property
     def files(self) -> dict[str, bytes]:
-        """What it printed (`stdout.txt`) and wrote (`output/...`) by name, if it is a script.
+        """Files by name; a script has its output (`stdout.txt`) and those it wrote (`output/...`).
 
         Raises:
-            RecordError: They are damaged.
+            RecordError: The files are damaged.
         """
         return self.sweep.home.store(self.sweep.info.id).files(self.record)
 
@@ -113,8 +113,8 @@ class Trial:
         """Return the trained model with its best-epoch weights.
 
         Raises:
-            UsageError: Its weights are not kept any more, or its experiment's code has changed.
-            RecordError: They are damaged.
+            UsageError: Its weights were deleted, or its experiment's code has changed.
+            RecordError: The weights are damaged.
         """
         record = self.record
         store = self.sweep.home.store(self.sweep.info.id)
@@ -123,7 +123,7 @@ class Trial:
         return experiment.load_model(record.spec.config, weights, record.model_info)
 
 
-# One sweep in a home, as Python hands it out.
+# A sweep in a home, as the functions below return it.
 
 
 _OF_A_RETRY: Final = (
@@ -151,7 +151,7 @@ class Sweep:
         return f"<Sweep {self.name!r}: {'; '.join(self._facts().values())}>"
 
     def _repr_html_(self) -> str:
-        """Return it as a notebook shows it."""
+        """Return the sweep as HTML, for a notebook."""
         cells = "".join(
             f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>"
             for label, text in {"sweep": self.name, **self._facts()}.items()
@@ -159,7 +159,7 @@ class Sweep:
         return f"<table>{cells}</table>"
 
     def _facts(self) -> dict[str, str]:
-        """Return what a reader asks first: trials by state, the best, where it lies."""
+        """Return the facts a reader asks for first: trials by state, the best one, the home."""
         place = {"home": str(self.home.path)}
         try:
             rows = self.rows()
@@ -186,19 +186,19 @@ class Sweep:
 
     @property
     def directory(self) -> Path | None:
-        """Folder in which its experiment is looked up first; see `experiment_folder`."""
+        """Folder that is searched first for its experiment; see `experiment_folder`."""
         return experiment_folder(self.info, self.home.records)
 
     @property
     def model_uri(self) -> str:
         """Address of the best trial's model in MLflow's registry, for `mlflow models serve -m`.
 
-        It is registered when the sweep ends or is sent, if its experiment serves models; the
-        registry is that of `MLFLOW_TRACKING_URI`, else the home's own.
+        The model is registered when the sweep ends or is synced, if the experiment serves models.
+        The registry is that of `MLFLOW_TRACKING_URI`, else the home's own.
 
         Raises:
-            UsageError: No model of the sweep is registered there, or it has several objectives: no
-                model of it is the best.
+            UsageError: No model of the sweep is registered there, or the sweep has several
+                objectives, so that no model is the best.
         """
         need_one_objective(self.info)
         tracking_uri = resolve_tracking_uri(self.home.path, None)
@@ -212,11 +212,11 @@ class Sweep:
         return f"models:/{name}@{ALIAS}"
 
     def rows(self) -> list[TrialRow]:
-        """Return one row a trial."""
+        """Return one row per trial."""
         return trial_rows(self.home.store(self.info.id).read_all())
 
     def trials(self) -> pd.DataFrame:
-        """Return one typed row a trial."""
+        """Return one typed row per trial; see `sweeps.trials`."""
         from sweeps.analysis.table import to_frame
 
         return to_frame(self.rows(), objectives=self.info.objectives, space=self.info.space)
@@ -238,8 +238,8 @@ class Sweep:
         """Write the sweep as one HTML page, as `sweeps report` does; return its path.
 
         Args:
-            file: The page.
-            figures: Folder, made if need be, that gets every chart as a PNG.
+            file: Path of the page.
+            figures: Folder for every chart as a PNG; made if it is missing. None: no PNGs.
         """
         from sweeps.analysis.data import read_sweep
         from sweeps.render.reporting import draw_charts, render_report
@@ -265,21 +265,22 @@ class Sweep:
         leave_out: Sequence[int] | None = None,
         progress: Mode = "auto",
     ) -> list[Telling]:
-        """Train the best again on fresh folds, as `sweeps confirm` does; return what it says.
-
-        Empty if it was interrupted; the same call goes on.
+        """Train the best trials again on fresh folds, as `sweeps confirm` does.
 
         Args:
-            top: How many of the best trials; None: as it was confirmed before, at first 5.
-            folds: On how many folds, a multiple of four, 8 at least; None: likewise, at first 20.
-            control: Random trials whose best is confirmed as well.
-            leave_out: Trials that take no part; None: as before, unless `top` is given.
+            top: How many of the best trials; None: as in the last confirmation, at first 5.
+            folds: Number of folds, a multiple of four, at least 8; None: likewise, at first 20.
+            control: Number of random trials whose best one is confirmed as well.
+            leave_out: Numbers of trials that take no part; None: as before, unless `top` is given.
             progress: `auto`, `plain`, `json` or `quiet`.
 
+        Returns:
+            The conclusions; empty if it was interrupted, and then the same call goes on.
+
         Raises:
-            UsageError: There is nothing to compare, or nothing to compare it on.
-            TrialsError: Trainings failed, so that there is no verdict; says whose, and the ways
-                out.
+            UsageError: There are no trials to compare, or no data to compare them on.
+            TrialsError: Trainings failed, so that there is no verdict; the message says which, and
+                the ways out.
         """
         from sweeps.confirm.confirm import ConfirmOptions, confirm
         from sweeps.confirm.planning import HowToTrain
@@ -293,18 +294,18 @@ class Sweep:
 
     @python_words()
     def retry(self, *trials: int, progress: Mode = "auto", **options: Any) -> Sweep:
-        """Run failed trials again, once their cause is mended, as `sweeps retry` does.
+        """Run failed trials again, after their cause was repaired, as `sweeps retry` does.
 
         Args:
-            *trials: Their numbers; none for all that failed.
+            *trials: Numbers of the trials; without any, all failed ones.
             progress: `auto`, `plain`, `json` or `quiet`.
-            **options: What runs them, of the fields of `RunOptions`: `workers`,
-                `executor`, `trust_cluster`, `resources`, `data`, `retries`, `trial_timeout`,
+            **options: Fields of `RunOptions` that a retry takes: `workers`, `executor`,
+                `trust_cluster`, `resources`, `data`, `retries`, `trial_timeout`,
                 `max_failures_in_row`, `same_code`, `tracking_uri`.
 
         Raises:
-            UsageError: One of them did not fail, or the sweep is running.
-            TrialsError: So many trials in a row failed again that it was stopped.
+            UsageError: One of the trials did not fail, or the sweep is running.
+            TrialsError: Too many trials in a row failed again, so the retry was stopped.
             KeyboardInterrupt: Ctrl-C stopped it; the same call goes on.
             SystemExit: SIGTERM or SIGHUP stopped it.
         """
@@ -328,14 +329,15 @@ class Sweep:
         return Trial(self, row)
 
     def pareto_front(self) -> list[Trial]:
-        """Return the trials that no other one beats in all objectives (observed, not confirmed).
+        """Return the Pareto front: the trials that no other one dominates (not confirmed).
 
-        The best by the first objective come first; with one, the best and those that equal it.
+        They are ordered by the first objective, the best first. With one objective they are the
+        best trial and those equal to it.
         """
         return [Trial(self, row) for row in front_rows(self.rows(), self.info.objectives)]
 
     def champion(self) -> Trial:
-        """Return the training of the confirmed winner; the best trial observed until then.
+        """Return the training of the confirmed winner; before a confirmation, the best observed.
 
         Raises:
             UsageError: No trial is complete yet, or the sweep has several objectives.
@@ -360,7 +362,13 @@ class Sweep:
 
 
 def raise_what_stopped(summary: Summary) -> None:
-    """Raise what ended a run before it was done; see `sweeps.run`."""
+    """Raise the exception for a sweep that was stopped; see `sweeps.run`.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C stopped it.
+        SystemExit: SIGTERM or SIGHUP stopped it.
+        TrialsError: Too many trials in a row failed.
+    """
     if summary.stopped_by == "interrupt":
         raise KeyboardInterrupt
     if summary.stopped_by in {"terminate", "hangup"}:
@@ -385,12 +393,12 @@ def run(
 
     Args:
         space: Name in the catalogue, path of a YAML file, a function decorated with
-            `search_spaces.python_space.space` or its `module:function`, or a `Space`. Workers need
-            no function of a space, but they import the experiment: one that a notebook defines is
-            trained with `workers=0`.
-        trials: Trials with an outcome in total; the space's default if None.
-        name: Of the sweep; the space's name if None.
-        seed: Decides every trial.
+            `search_spaces.python_space.space` or its `module:function`, or a `Space`. Workers do
+            not import the function of a space, but they import the experiment. So use `workers=0`
+            for an experiment that a notebook defines.
+        trials: Number of trials with an outcome in total; the space's default if None.
+        name: Name of the sweep; the space's name if None.
+        seed: Seed of the sweep; it decides every trial.
         overrides: `name=value` texts, such as `["learning_rate=1e-3", "units_1=16..64"]`.
         home: Folder of records and databases; `mlruns` if None.
         progress: `auto`, `plain`, `json` or `quiet`.
@@ -398,8 +406,8 @@ def run(
 
     Raises:
         TypeError: There is no such argument.
-        UsageError: Something asked for cannot be done.
-        TrialsError: So many trials in a row failed that it was stopped.
+        UsageError: The request cannot be carried out.
+        TrialsError: Too many trials in a row failed, so the sweep was stopped.
         KeyboardInterrupt: Ctrl-C stopped it; the same call goes on.
         SystemExit: SIGTERM or SIGHUP stopped it.
     """
@@ -420,19 +428,19 @@ def run(
 
 @python_words()
 def plan(space: SpaceSource, **options: Any) -> SweepPlan:
-    """Validate a space and return what would run, as `sweeps plan` shows it; creates nothing.
+    """Validate a space and return what would run, as `sweeps plan` does; creates nothing.
 
     Args:
         space: As for `sweeps.run`.
         **options: The fields of `sweeps.config.options.RunOptions`.
 
     Returns:
-        `trials`, the next configurations; `left`, how many trials would be run; `seconds`, about
-        how long that takes; `config`, everything that was validated.
+        A plan: `trials`, the next configurations; `left`, the number of trials that would run;
+        `seconds`, their estimated duration; `config`, the validated sweep.
 
     Raises:
         TypeError: There is no such argument.
-        UsageError: Something asked for cannot be done.
+        UsageError: The request cannot be carried out.
     """
     from sweeps.config.sweep import resolve
     from sweeps.runner.planning import make_plan
@@ -444,16 +452,16 @@ def plan(space: SpaceSource, **options: Any) -> SweepPlan:
 def compare(
     *trials: str | Sweep | Trial, data: str | Path | None = None, home: str | Path | None = None
 ) -> Comparison:
-    """Compare sweeps (each by its best trial) or trials: what differs, by how much, how surely.
+    """Compare trials, or sweeps by their best trials: what differs, by how much, how surely.
 
     Args:
         *trials: At least two: `"mlp"` or a `Sweep`, `"mlp:7"` or a `Trial`. The others are compared
             with the first.
-        data: Their data, where they are not the experiment's own.
-        home: Of those that are given by name.
+        data: Source of their data; None for the experiment's own.
+        home: Home of those that are given by name.
 
     Raises:
-        UsageError: There is no such sweep or trial, or no trial of it is best.
+        UsageError: There is no such sweep or trial, or a sweep has no best trial.
     """
     from sweeps.render.comparing import compare as put_side_by_side
 
@@ -483,20 +491,22 @@ def export(
 ) -> list[Path]:
     """Write a model with its configuration and a README, as `sweeps export` does.
 
-    It is written only if it answers as the one that was trained, where that can be told.
+    If the experiment supports verification, the model is written only if it gives the same answers
+    as when it was trained.
 
     Args:
         name: The sweep, or its name.
-        folder: Must not exist, or be empty; appears whole or not at all.
-        trial: Number of the trial; None for the confirmed winner, or the best observed.
-        data: Its data, where they are not the experiment's own.
-        home: Where the sweep lies.
+        folder: A folder that is empty or does not exist; it appears complete or not at all.
+        trial: Trial number; None for the confirmed winner, or the best observed.
+        data: Source of its data; None for the experiment's own.
+        home: Home of the sweep.
 
     Returns:
         The files that were written.
 
     Raises:
-        UsageError: The folder is taken, the experiment exports nothing, or it is not the same.
+        UsageError: The folder is not empty, the experiment exports nothing, or the model gives
+            other answers.
     """
     from sweeps.manage.exporting import export_trial
 
@@ -518,19 +528,20 @@ def replay(
     """Train a trial again from its record alone, in this process, and compare every epoch.
 
     Args:
-        name: The sweep, or its name; without `trial` the id of the trial's run in MLflow.
-        trial: Its number.
-        restore: Keep its weights again, if they are the same.
-        data: Its data, where they are not the experiment's own.
-        home: Where the sweep lies.
+        name: The sweep, or its name; without `trial`, the id of the trial's run in MLflow.
+        trial: Trial number.
+        restore: Whether its weights are stored again if they are equal.
+        data: Source of its data; None for the experiment's own.
+        home: Home of the sweep.
         tracking_uri: Store of MLflow that knows the run; None for the one of the home.
 
     Returns:
-        `is_bit_equal`; `differences`; `succeeded`: bit-equal, or within a tolerance where versions
-        or processor differ.
+        The comparison: `is_bit_equal`; `differences`; `succeeded`: bit-equal, or within a tolerance
+        if versions or processor differ.
 
     Raises:
-        UsageError: There is no such trial, or its experiment or data cannot be had, or are others.
+        UsageError: There is no such trial, or its experiment or data cannot be loaded or have
+            changed.
     """
     from sweeps.runner.replaying import replay_recorded
 
@@ -551,17 +562,20 @@ def enqueue(
     top: int = 5,
     home: str | Path | None = None,
 ) -> Enqueued:
-    """Queue a point as the next trial of a sweep, also while it runs; it counts as a trial.
+    """Enqueue a point as the next trial of a sweep, also while it runs; it counts as a trial.
 
-    Where no trial is left, one more is added. The same point is queued once.
+    If the sweep has no trial left to run, one more is added. The same point is queued only once.
 
     Args:
         name: The sweep, or its name.
-        params: Every parameter of the point; with `like` those that differ.
-        like: Number of the trial that has the others, or `"best"`.
+        params: Every parameter of the point; with `like`, those that differ.
+        like: Number of the trial that the other parameters are taken from, or `"best"`.
         from_sweep: Instead of a point: the sweep whose best trials, or Pareto front, are queued.
-        top: How many of them.
-        home: Where the sweeps lie.
+        top: How many trials of `from_sweep`.
+        home: Home of the sweeps.
+
+    Returns:
+        The points, each with its state, and the trials of `from_sweep` that were left out.
 
     Raises:
         UsageError: The point does not lie in the space, or breaks a constraint.
@@ -593,10 +607,10 @@ def load(name: str, home: str | Path | None = None, storage: str | None = None) 
     Args:
         name: Name or id.
         home: Folder of records and databases; `mlruns` if None.
-        storage: The database that the home is a copy of, if it is; `SWEEPS_STORAGE` if None.
+        storage: Address of the database that the home is a copy of; `SWEEPS_STORAGE` if None.
 
     Raises:
-        UsageError: There is none of that name; the message lists those that exist.
+        UsageError: There is no such sweep; the message lists those that exist.
     """
     if not isinstance(name, str):
         raise UsageError(f"sweep {name!r}: received {type(name).__name__}; give its name or id")
@@ -605,17 +619,17 @@ def load(name: str, home: str | Path | None = None, storage: str | None = None) 
 
 
 def trials(name: str, home: str | Path | None = None) -> pd.DataFrame:
-    """Return the trials of a sweep, one typed row a trial; also while it runs.
+    """Return the trials of a sweep, one typed row per trial; also while the sweep runs.
 
-    Columns, which stay as they are: `trial, state, reason, attempts, origin, seed`, the parameters
-    in the order of the space, the headline metrics with the objectives first, with several of them
-    `on_front`, `seconds`, `error`.
+    The columns are part of the interface: `trial, state, reason, attempts, origin, seed`, the
+    parameters in the order of the space, the headline metrics with the objectives first, `on_front`
+    if there are several objectives, `seconds`, `error`.
     """
     return load(name, home).trials()
 
 
 def history(name: str, home: str | Path | None = None) -> pd.DataFrame:
-    """Return per-epoch metrics of a sweep: columns `trial, epoch` (from 1)`, metric, value`."""
+    """Return per-epoch metrics of a sweep: columns `trial`, `epoch` (from 1), `metric`, `value`."""
     return load(name, home).history()
 
 
@@ -626,16 +640,16 @@ def confusion(
     home: str | Path | None = None,
     epoch: int | None = None,
 ) -> pd.DataFrame:
-    """Return how often each class was taken for each: rows actual, columns predicted.
+    """Return the confusion counts of a trial: actual classes in rows, predicted ones in columns.
 
     Args:
-        name: Of the sweep.
-        trial: Its number; None for the best observed.
-        home: Where the sweep lies.
-        epoch: From 1; None for the best one.
+        name: Name of the sweep.
+        trial: Trial number; None for the best observed.
+        home: Home of the sweep.
+        epoch: Epoch, from 1; None for the best one.
 
     Raises:
-        UsageError: There is no such sweep, trial or epoch, or it does not classify.
+        UsageError: There is no such sweep, trial or epoch, or the experiment does not classify.
     """
     return load(name, home).confusion(trial, epoch)
 
@@ -643,16 +657,16 @@ def confusion(
 def find_trained(
     home: Home, name: str, trial: int | None, tracking_uri: str | None = None
 ) -> tuple[SweepInfo, Record]:
-    """Return a trial that has an outcome, with its arrays.
+    """Return a trial that has an outcome: its sweep, and its record with arrays.
 
     Args:
-        home: Where it lies.
-        name: Of its sweep; without `trial` the id of its run in MLflow.
-        trial: Its number.
+        home: Home of the sweep.
+        name: Name of the sweep; without `trial`, the id of the trial's run in MLflow.
+        trial: Trial number.
         tracking_uri: Store of MLflow; None for the one of the home.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such trial.
     """
     if trial is None:
         if not re.fullmatch(r"[0-9a-f]{32}", name):

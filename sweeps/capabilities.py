@@ -1,6 +1,7 @@
 """Capabilities: optional members of an experiment, beyond the contract.
 
-An experiment has one by having its methods; what needs an ability that is not there is left out.
+An experiment has a capability if it has its members. Features that need a missing capability are
+left out.
 """
 
 from __future__ import annotations
@@ -49,44 +50,46 @@ def __getattr__(name: str) -> Any:
 
 
 class SupportsCrossValidation(Protocol):
-    """An experiment whose best trials can be judged again, on fresh folds of its data; optional.
+    """Capability: the best trials can be trained and scored again on fresh folds of the data.
 
-    `cross_validation` is the import path of an experiment that takes the same parameters and one
-    more, `block` (int, from 0): the trial is then judged on the samples of that fold, which scored
-    no trial of a search, after training on the others, with a seed that follows from the fold. It
-    prepares the same data, with the same digests. Its results have the metric `block_accuracy`
-    (maximize) and the arrays `block_correct` (n,), 0 or 1, and `block_images` (n,), which images
-    these are, numbers from 0. Folds 0 to 3 judge every image once, 4 to 7 again, and so on; they
-    need not be of one size.
+    `cross_validation` is the import path of another experiment. It takes the same parameters and
+    one more, `block` (int, from 0), the number of the fold. It trains on all other folds, with a
+    seed that follows from the fold, and scores the samples of this fold, which scored no trial of
+    a search. It prepares the same data, with the same digests.
+
+    Its results have the metric `block_accuracy` (maximize) and the arrays `block_correct` (n,), 0
+    or 1, and `block_images` (n,), the numbers of these images, from 0. Folds 0 to 3 score every
+    image once, folds 4 to 7 again, and so on; folds may differ in size.
 
     If it also takes `search_split` (bool: train and score as the search does, with another seed)
-    and has the metric `best_val_accuracy`, the selection bias of the search's best is told in its
-    parts. If it takes `refit_epochs` (int: train on everything, so many epochs) and has the metric
-    `epochs` (minimize), `confirm --refit` works; its results then say `best_epoch`.
+    and has the metric `best_val_accuracy`, the selection bias of the search's best trial is
+    reported in its parts. If it takes `refit_epochs` (int: train on all data for this many epochs)
+    and has the metric `epochs` (minimize), `confirm --refit` works; its results then contain
+    `best_epoch`.
     """
 
     cross_validation: str
 
 
 class SupportsVoting(Protocol):
-    """Capability of a `cross_validation` experiment: its trainings on a fold can vote.
+    """Capability of a `cross_validation` experiment: its trainings on a fold can vote (ensembles).
 
-    Its results have one array more, `block_logits` (n, classes), in the order of `block_images`.
+    Its results have one more array, `block_logits` (n, classes), in the order of `block_images`.
     """
 
     def labels(self, data: PreparedData) -> np.ndarray:
-        """Return (images,) the class of each image, at its number in `block_images`."""
+        """Return (images,) the class of each image; the index is its number in `block_images`."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """Samples that no training and no choice between models has seen.
+    """Samples that no training, and no choice between models, has used.
 
     Attributes:
-        digest: SHA-256 (hex) of them: readings are counted by it.
+        digest: SHA-256 (hex) of the samples; evaluations of the test set are counted by it.
         inputs: (n, ...) as `SupportsTestSet.logits` takes them.
-        labels: (n,) the class of each, from 0.
+        labels: (n,) the class of each sample, from 0.
     """
 
     __test__ = False  # keeps pytest from collecting a class whose name begins with Test
@@ -97,28 +100,28 @@ class TestSet:
 
 
 class SupportsTestSet(Protocol):
-    """Capability of a `cross_validation` experiment: a test set, which `confirm --test` reads."""
+    """Capability of a `cross_validation` experiment: a test set, which `confirm --test` uses."""
 
     def test_set(self, source: str | None) -> TestSet | None:
-        """Return the test set of the experiment's own data or a named source; None without."""
+        """Return the test set of a source (None: the experiment's own data); None without one."""
         ...
 
     def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
-        """Return (n, classes), float32, the most likely class the largest, of a loaded model."""
+        """Return (n, classes), float32, of a loaded model; the likeliest class has the largest."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationTerms:
-    """How far off the probabilities of one configuration's trainings are, image by image.
+    """The calibration error of one configuration's trainings, image by image.
 
     Attributes:
-        temperatures: Of each training, what its logits are divided by afterwards; fitted on none
-            of these images.
-        before: (trainings, n) by the name of a measure: the mean of all is the measure. `ece`:
-            expected calibration error; `nll`: negative log-likelihood, nats. n is that of the
-            largest fold; what stands at the end of a smaller one counts for nothing.
-        after: The same, afterwards.
+        temperatures: (trainings,) the number that the logits of each training are divided by; it
+            was fitted on none of these images.
+        before: (trainings, n) by the name of a measure, before the division: the mean over all is
+            the measure. `ece`: expected calibration error; `nll`: negative log-likelihood, nats. n
+            is the size of the largest fold; values beyond the end of a smaller one are ignored.
+        after: The same, after the division.
     """
 
     temperatures: Sequence[float]
@@ -128,14 +131,14 @@ class CalibrationTerms:
 
 @runtime_checkable
 class SupportsCalibration(Protocol):
-    """Capability of a `cross_validation` experiment: say whether calibration helps.
+    """Capability of a `cross_validation` experiment: it measures whether calibration helps.
 
     It then takes a parameter `temperature` as well, for a network that is trained on all images
-    (`confirm --refit`): none is left to fit it on.
+    (`confirm --refit`), because no image is left to fit the temperature on.
     """
 
     def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
-        """Return what each image of each fold adds; None if a training did not keep what it takes.
+        """Return the terms of each image of each fold; None if a training lacks the arrays for it.
 
         Args:
             results: One configuration on several folds; images in the order of `block_images`.
@@ -144,7 +147,7 @@ class SupportsCalibration(Protocol):
 
 
 class SupportsExport(Protocol):
-    """An experiment whose models can leave the framework; optional."""
+    """Capability: trained models can be exported, to be used without the framework."""
 
     def export(
         self,
@@ -153,13 +156,13 @@ class SupportsExport(Protocol):
         info: Mapping[str, Any],
         folder: Path,
     ) -> str:
-        """Write the trained model, and how inputs are prepared, into a folder.
+        """Write the trained model, and the preparation of its inputs, into a folder.
 
         Args:
             config: The trial's configuration.
             weights: As in `TrialResult.weights`.
             info: As for `load_model`.
-            folder: Empty; the framework adds configuration and README.
+            folder: An empty folder; the framework adds configuration and README.
 
         Returns:
             A few lines of Python that, run in the folder, load the model and predict.
@@ -169,20 +172,20 @@ class SupportsExport(Protocol):
 
 @runtime_checkable
 class SupportsFiles(Protocol):
-    """An experiment whose attempts write files, which become artifacts of their runs; optional."""
+    """Capability: attempts write files, which become artifacts of their runs."""
 
     def train_in(
         self, folder: Path, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
     ) -> TrialResult:
-        """Do what `Experiment.train` does; called in its place.
+        """Train one configuration, as `Experiment.train` does; called in its place.
 
         Args:
-            folder: Empty, and of this attempt alone. When the attempt ends, however it does, what
-                lies there is kept with its record: regular files, 64 MB and 1000 of them at most.
-                The last lines of `stdout.txt` and `stderr.txt` stand in the error of an attempt
-                whose process was killed.
+            folder: An empty folder for this attempt alone. When the attempt ends, in whatever way,
+                its regular files, at most 1000 files and 64 MB, are kept with its record. If its
+                process was killed, the last lines of `stdout.txt` and `stderr.txt` are part of the
+                attempt's error.
             spec: The attempt.
-            data: What it is trained on.
+            data: The data it is trained on.
             on_epoch: Called after each epoch.
         """
         ...
@@ -190,29 +193,29 @@ class SupportsFiles(Protocol):
 
 @runtime_checkable
 class SupportsVerification(Protocol):
-    """An experiment whose rebuilt models can be compared with what was recorded; optional.
+    """Capability: a rebuilt model can be compared with the recorded one.
 
-    `sweeps export` then writes no model that answers otherwise than the one that was trained.
+    `sweeps export` then writes only models that give the same answers as when they were trained.
     """
 
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
-        """Return recorded arrays of logits, by name, as a model of `load_model` answers now.
+        """Return the recorded arrays of logits, by name, as the rebuilt model computes them now.
 
         Args:
-            model: Rebuilt from the trial's configuration and weights.
+            model: The model of `load_model`, from the trial's configuration and weights.
             config: The trial's configuration.
-            data: What the trial was trained on, prepared again; digests were compared.
+            data: The data of the trial, prepared again; their digests were compared.
         """
         ...
 
 
 @runtime_checkable
 class SupportsSamples(Protocol):
-    """An experiment whose validation samples people can look at; optional.
+    """Capability: people can look at the validation samples.
 
-    A report then says which samples go wrong, and whether two trials differ on the same samples.
+    A report then shows which samples are misclassified, and whether two trials fail on the same.
     """
 
     def validation_labels(self, data: PreparedData) -> np.ndarray:
@@ -226,40 +229,40 @@ class SupportsSamples(Protocol):
 
 @runtime_checkable
 class SupportsExamination(Protocol):
-    """An experiment that says what a trained trial gets wrong; optional.
+    """Capability: the experiment reports the mistakes of a trained trial.
 
-    `sweeps examine` shows it, and the runs of finalists in MLflow have it as `evaluation/`.
+    `sweeps examine` shows them, and the finalists' runs in MLflow have them as `evaluation/`.
     """
 
     def examine(
         self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
     ) -> Mapping[str, bytes]:
-        """Return files by name, made from recorded arrays alone: the same ones each time.
+        """Return files by name, made from recorded arrays alone; each call returns the same ones.
 
-        Trains nothing and imports nothing that trains. Of the files, `summary.txt` (plain text,
-        the essentials in its first paragraph) is shown by the command, and `diagnostics.json` is
-        part of what its `--json` prints.
+        It trains nothing and imports nothing that trains. The command shows `summary.txt` (plain
+        text, with the essentials in its first paragraph); its `--json` includes
+        `diagnostics.json`.
 
         Args:
             config: The trial's configuration.
-            data: What the trial was trained on, prepared again; digests were compared.
-            result: As recorded, with arrays and without weights.
+            data: The data of the trial, prepared again; their digests were compared.
+            result: The recorded result, with arrays and without weights.
 
         Raises:
-            ValueError: Too little was kept of the trial; says what is missing.
+            ValueError: Too little of the trial was kept; the message says what is missing.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A recorded training with everything it left.
+    """A recorded training with its result and its weights.
 
     Attributes:
-        name: What people call it, such as `mlp, trial 12`.
+        name: Name for people, such as `mlp, trial 12`.
         config: Its configuration.
-        result: As recorded, with arrays.
-        weights: Of its best epoch, by name; None if it has none any more.
+        result: The recorded result, with arrays.
+        weights: Weights of its best epoch, by name; None if they were not kept.
     """
 
     name: str
@@ -270,36 +273,37 @@ class Trained:
 
 @runtime_checkable
 class SupportsPages(Protocol):
-    """An experiment that draws pages of a training that people can play with; optional.
+    """Capability: the experiment makes interactive pages of a training.
 
-    The run of a sweep's champion in MLflow has them as `interactive/`.
+    The run of a sweep's champion in MLflow has the pages as `interactive/`.
     """
 
     def pages(
         self, data: PreparedData, trained: Trained, beside: Trained | None
     ) -> Mapping[str, bytes]:
-        """Return files by name, such as self-contained HTML; the same ones each time.
+        """Return files by name, such as self-contained HTML; each call returns the same ones.
 
-        Imports nothing that trains.
+        It imports nothing that trains.
 
         Args:
-            data: What it was trained on, prepared again; digests were compared.
+            data: The data of the training, prepared again; their digests were compared.
             trained: The champion.
-            beside: Another training on the same data, to be compared with; None without one.
+            beside: Another training on the same data, for comparison; None without one.
 
         Raises:
-            ValueError: Too little was kept; says what is missing.
+            ValueError: Too little was kept; the message says what is missing.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The input and the answer of a served model.
+    """The input and the output of a served model.
 
     Attributes:
-        example: What a request may hold, (n, ...): every request has its dtype and its shape but n.
-        output_shape: Shape of the float32 answer to one input, -1 where only the model knows.
+        example: An example of a request, (n, ...). Every request has this dtype and this shape,
+            except n.
+        output_shape: Shape of the float32 output for one input; -1 where only the model knows it.
     """
 
     example: np.ndarray
@@ -307,12 +311,16 @@ class Signature:
 
 
 class SupportsServing(Protocol):
-    """An experiment whose best model is registered in MLflow, which can serve it; optional."""
+    """Capability: the best model is registered in MLflow, which can serve it."""
 
     def signature(self, info: Mapping[str, Any]) -> Signature | None:
-        """Return what `predict` takes, by info as for `load_model`; None if that is silent."""
+        """Return the signature of `predict`, from the `info` of `load_model`; None if unknown."""
         ...
 
     def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
-        """Answer inputs (n, ...) by what `load_model` returned; ValueError says what is wrong."""
+        """Return the outputs of a loaded model for inputs (n, ...).
+
+        Raises:
+            ValueError: The inputs do not fit; the message says what is wrong.
+        """
         ...

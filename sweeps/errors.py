@@ -1,4 +1,4 @@
-"""The errors that end a command with one message: a mistake (2), a failure (1)."""
+"""The errors that end a command with one message. Exit codes: mistake of the user 2, failure 1."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 
 class UsageError(ValueError):
-    """What was asked cannot be done; the message says what was received and how to fix it."""
+    """A request cannot be carried out; the message says what was received and how to fix it."""
 
 
 class UntrustedError(UsageError):
-    """A sweep was imported, and what it names is not to be run: its records say what they say.
+    """A sweep was imported, and its code is not trusted, so it must not run; records can be read.
 
     Attributes:
-        files: Of an attempt, those that needed nothing to be run.
+        files: Files of an attempt, by name, that could be made without running its code.
     """
 
     def __init__(self, message: str, files: Mapping[str, bytes] | None = None) -> None:
@@ -22,25 +22,25 @@ class UntrustedError(UsageError):
 
 
 class WorkersError(RuntimeError):
-    """No worker process can be started, or go on; the message says why."""
+    """No worker process can be started, or none can go on; the message says why."""
 
 
 class TrialsError(RuntimeError):
-    """Too many trials in a row failed; the message says why. The same call goes on."""
+    """Too many trials in a row failed; the message says why. The same call continues the sweep."""
 
 
 class ScriptError(RuntimeError):
-    """A script failed; the message says it all, so that a traceback of ours adds nothing."""
+    """A script failed; the message is complete, so that a traceback of ours would add nothing."""
 
     def __init__(self, text: str, *, is_final: bool) -> None:
-        """Take what to say, and whether it would fail again however often it is repeated."""
+        """Take the message, and whether the script would fail again at each repetition."""
         super().__init__(text)
         self.is_final = is_final
 
 
 class StoreError(RuntimeError):
-    """A database or a file of records cannot be used; says which, why, and how to go on."""
+    """A database or a record cannot be used; the message says which, why, and how to go on."""
 
 
-class LeaseLost(StoreError):  # noqa: N818, what happened is the name of it
-    """Another host has taken the sweep over; nothing this process writes of it is taken now."""
+class LeaseLost(StoreError):  # noqa: N818, named after the event
+    """Another host has taken the sweep over; nothing that this process writes to it is accepted."""

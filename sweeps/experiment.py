@@ -1,8 +1,9 @@
 """The contract between the framework and an experiment; readable in two minutes.
 
 An experiment is any object with the members of `Experiment`. It is named in a space by its import
-path (`package.module:object`), it is imported without TensorFlow, and it knows neither Optuna nor
-MLflow: configuration in, result out. What it may offer beyond that is in `sweeps/capabilities.py`.
+path (`package.module:object`). It is imported without TensorFlow, and knows neither Optuna nor
+MLflow: a configuration goes in, a result comes out. `sweeps/capabilities.py` lists the optional
+members that it may have as well.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class MetricInfo:
     """A headline metric: one value per trial, from the restored best weights.
 
     Attributes:
-        direction: Which way is better.
-        epoch_metric: Per-epoch metric a pruner watches in its place, None if there is none.
+        direction: `maximize` or `minimize`.
+        epoch_metric: Per-epoch metric that a pruner watches in its place; None if there is none.
         description: One line, with the unit.
     """
 
@@ -53,9 +54,10 @@ class PreparedData:
         digest: SHA-256 (hex) of the arrays.
         split_digest: SHA-256 (hex) of the training and validation indices.
         info: JSON-compatible facts: sizes, shapes, class names, policies applied.
-        payload: What `train` needs; opaque to the framework.
-        irreproducible: Why the same seed may give another trial on these data; None as a rule.
-            A sweep on them says so when it starts, and is tagged `reproducible=false`.
+        payload: The data that `train` needs; opaque to the framework.
+        irreproducible: The reason why the same seed may give another result on these data; None as
+            a rule. A sweep on such data shows it when it starts, and is tagged
+            `reproducible=false`.
     """
 
     name: str
@@ -72,9 +74,9 @@ class TrialSpec:
 
     Attributes:
         sweep: Identifier of the sweep, constant for its life.
-        trial: Number of the trial in its study, from 0.
-        attempt: Which try at this trial, from 1; 0 of one that only checks whether it is the same.
-        seed: Decides everything random in the attempt; 32 bits; the same for every attempt.
+        trial: Trial number, from 0.
+        attempt: Number of the attempt at this trial, from 1; 0 for a determinism check.
+        seed: Decides everything random in the attempt; 32 bits; equal for every attempt.
         config: Every parameter of the experiment that the space sets (sampled, fixed, expanded).
     """
 
@@ -86,29 +88,29 @@ class TrialSpec:
 
     @property
     def key(self) -> str:
-        """`<trial>-<attempt>`, zero-padded so that it sorts: names of records, runs and files."""
+        """`<trial>-<attempt>`, zero-padded so that it sorts; names records, runs and files."""
         return f"{self.trial:04d}-{self.attempt}"
 
 
 @dataclass(frozen=True)
 class Stop:
-    """The framework's answer "end this trial now": `pruned`, `interrupt`, `terminate`, ..."""
+    """The framework's request to end a trial now: `pruned`, `interrupt`, `terminate`, ..."""
 
     reason: str
 
 
 OnEpoch = Callable[[int, Mapping[str, float]], Stop | None]
-"""Called with (epoch from 0, per-epoch metrics); answers None (go on) or Stop. Never blocks."""
+"""Called with (epoch from 0, per-epoch metrics); returns None (go on) or a `Stop`. Never blocks."""
 
 
 @dataclass(frozen=True)
 class EnginePlan:
-    """How a configuration would be trained.
+    """The way a configuration would be trained.
 
     Attributes:
-        engine: What would train it.
-        reason: Why that one.
-        seconds: About how long it would take; None if that is not known before.
+        engine: Name of the engine that would train it.
+        reason: Why this engine would be used.
+        seconds: Estimated duration; None if it is not known before the training.
     """
 
     engine: str
@@ -118,7 +120,7 @@ class EnginePlan:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a trial produced.
+    """The result of one training.
 
     Attributes:
         outcome: `complete` (trained to its end), `stopped` (a `Stop` ended it) or `diverged`
@@ -127,16 +129,15 @@ class TrialResult:
         metrics: Headline metrics, finite numbers only; empty when diverged before one epoch.
         history: Per-epoch metrics, each a list as long as the number of epochs; finite values,
             NaN only in the last epoch of a diverged trial.
-        arrays: Named arrays worth keeping. Known to reports: `confusion` (epochs, classes,
-            classes), unsigned, [true, predicted], after each epoch (or one, of the best epoch);
-            `validation_logits`
-            (n_validation, classes), float32, from the restored best weights.
+        arrays: Arrays to keep, by name. Reports use `confusion` (epochs, classes, classes),
+            unsigned, [true, predicted], after each epoch (or one, of the best epoch), and
+            `validation_logits` (n_validation, classes), float32, from the restored best weights.
         weights: Best-epoch weights by name, or None if the experiment has none.
-        timings: Durations by name, each ending in `_seconds`.
+        timings: Durations by name; each name ends in `_seconds`.
         summary: Text that describes the trained model.
-        engine: What trained it.
-        info: JSON-compatible facts that `draw` needs, such as class names, and `load_model`, such
-            as the temperature of its probabilities.
+        engine: Name of the engine that trained it.
+        info: JSON-compatible facts that `draw` needs, such as class names, or `load_model`, such
+            as the temperature of the model's probabilities.
     """
 
     outcome: Literal["complete", "stopped", "diverged"]
@@ -152,25 +153,25 @@ class TrialResult:
 
 
 class Experiment(Protocol):
-    """What the framework needs to know and to call; `examples/sklearn_digits.py` is a whole one.
+    """The members that every experiment has; `examples/sklearn_digits.py` is a complete example.
 
-    Everything but `train`, `warm_up` and `load_model` must answer without importing TensorFlow.
-    Mistakes of the user (data, configuration) raise ValueError or OSError, with what was received,
-    what is allowed and how to fix it; the framework shows the message and exits with code 2.
+    All methods except `train`, `warm_up` and `load_model` must work without importing TensorFlow.
+    Mistakes of the user (data, configuration) raise ValueError or OSError; the message says what
+    was received, what is allowed and how to fix it. The framework shows it and exits with code 2.
     """
 
     name: str
     parameters: Mapping[str, ParameterInfo]
     metrics: Mapping[str, MetricInfo]
     measures: Mapping[str, str]
-    """Numbers known before training, usable in constraints: name -> description."""
+    """Numbers known before training, which constraints may use: name -> description."""
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Raise ValueError if the configuration is impossible."""
         ...
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
-        """Load and split the data; `source` None means the experiment's own."""
+        """Load and split the data of a source; None means the experiment's own data."""
         ...
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
@@ -178,14 +179,14 @@ class Experiment(Protocol):
         ...
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
-        """Say how this configuration would be trained."""
+        """Return the way this configuration would be trained; trains nothing."""
         ...
 
     def warm_up(self) -> None:
-        """Import and configure what training needs; called once per process.
+        """Import and configure everything that training needs; called once per process.
 
-        Best without starting threads: then workers are forked from one warm process, in
-        milliseconds; otherwise each is a process of its own that warms up for itself.
+        If it starts no threads, workers are forked from one warm process, in milliseconds.
+        Otherwise each worker is a new process that warms up by itself.
         """
         ...
 
@@ -194,7 +195,7 @@ class Experiment(Protocol):
         ...
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
-        """Return files for people to look at, by name (`loss_curves.png`, ...)."""
+        """Return the contents of files for people, by name (`loss_curves.png`, ...)."""
         ...
 
     def load_model(
@@ -205,6 +206,6 @@ class Experiment(Protocol):
     ) -> Any:
         """Rebuild a trained model from a record's configuration and weights.
 
-        `info` is that of the data, with what the result's adds to it.
+        `info` holds the `info` of the data, and the entries that the result's `info` adds.
         """
         ...

@@ -1,4 +1,4 @@
-"""Where everything of a sweep lies: one folder, `mlruns/` unless told otherwise."""
+"""The home: the folder that holds everything of its sweeps, `mlruns/` by default."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Home:
 
     Attributes:
         path: The folder.
-        shared: What it shares with homes of other hosts; None for most.
+        shared: The storage that it shares with homes of other hosts; None without one.
     """
 
     path: Path
@@ -44,10 +44,11 @@ class Home:
 
         Args:
             option: The folder.
-            storage: Address of the database that it shares with others, else `SWEEPS_STORAGE`.
+            storage: Address of the database that hosts share, else `SWEEPS_STORAGE`.
 
         Raises:
-            UsageError: The path is a file, or the storage cannot be used.
+            UsageError: The path is a file, or cannot stand in the address of a database; or the
+                storage cannot be used.
         """
         home = cls(_folder(option))
         address = storage or os.environ.get("SWEEPS_STORAGE")
@@ -58,7 +59,7 @@ class Home:
         return cls(home.path, open_shared(home.path, address))
 
     def check_exists(self) -> None:
-        """Refuse a folder that is not there, for what looks at everything in it.
+        """Refuse a folder that does not exist, for commands that look at everything in it.
 
         Raises:
             UsageError: There is no such folder.
@@ -67,10 +68,10 @@ class Home:
             raise UsageError(f"home {self.path}: there is no such folder; give it with --home")
 
     def check_writable(self) -> None:
-        """Refuse a folder nothing can be written into, before anything is created.
+        """Refuse a folder that nothing can be written into, before anything is created.
 
         Raises:
-            UsageError: It is read-only, or this process may not open the files that it takes.
+            UsageError: It is read-only, or this process may not open enough files.
         """
         _allow_open_files()
         nearest = next(p for p in (self.path, *self.path.parents) if p.exists())
@@ -84,12 +85,12 @@ class Home:
 
     @property
     def studies(self) -> Path | StorageServer:
-        """Where the studies are: that file, or the database it shares with others."""
+        """The database of the studies: `optuna_db`, or the database that hosts share."""
         return self.shared.server if self.shared else self.optuna_db
 
     @property
     def storage(self) -> str | None:
-        """Address of that database, with its password; never to be shown."""
+        """Address of the shared database, with its password: never show it; None without one."""
         return self.shared.server.url.render_as_string(hide_password=False) if self.shared else None
 
     @property
@@ -99,7 +100,7 @@ class Home:
 
     @property
     def records(self) -> Path:
-        """Folder with one folder a sweep."""
+        """Folder that holds a folder per sweep."""
         return self.path / "records"
 
     def store(self, sweep_id: str) -> RecordStore:
@@ -110,10 +111,10 @@ class Home:
         """Return every sweep, oldest first.
 
         Args:
-            report: Told of each sweep that cannot be read any more, which is left out.
+            report: Called with a line for each sweep that cannot be read; it is left out.
         """
         infos = []
-        # Not by `glob`: to that a folder that cannot be read is an empty one.
+        # Not `glob`: it treats a folder that cannot be read as an empty one.
         folders = self.records.iterdir() if self.records.is_dir() else ()
         for folder in sorted(path for path in folders if not path.name.startswith(".")):
             try:
@@ -125,9 +126,9 @@ class Home:
         return sorted(infos, key=lambda i: (i.created_at, i.id))
 
     def remove_unborn(self) -> None:
-        """Remove what a process left that was killed while it created a sweep, or imported one.
+        """Remove what a process left that was killed while it created or imported a sweep.
 
-        Only for who keeps others from creating one.
+        The caller must be inside `exclusive`, so that nobody creates a sweep meanwhile.
         """
         for folder in self.records.iterdir() if self.records.is_dir() else []:
             names = [path.name for path in folder.iterdir()] if folder.is_dir() else ["a file"]
@@ -139,7 +140,7 @@ class Home:
         """Return the sweep of that name or id, or None.
 
         Raises:
-            RecordError: It may be the one that cannot be read any more.
+            RecordError: No readable sweep has that name, but one cannot be read and may have it.
         """
         damaged: list[str] = []
         found = next((i for i in self.sweeps(damaged.append) if name in {i.name, i.id}), None)
@@ -164,11 +165,11 @@ class Home:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Keep others out while sweeps are made, named or deleted; also those of other hosts.
+        """Keep other processes and hosts out while sweeps are made, named or deleted.
 
         Raises:
-            UsageError: It is read-only, or a copy of a database, which was not given.
-            StoreError: Another one stays inside for too long.
+            UsageError: The home is read-only, or a copy of a database that was not given.
+            StoreError: Another process stays inside for too long.
         """
         self.check_writable()
         self.check_storage()
@@ -181,10 +182,10 @@ class Home:
                     yield
 
     def check_storage(self) -> None:
-        """Refuse to change a copy alone.
+        """Refuse to change a copy of a database without that database.
 
         Raises:
-            UsageError: The home is a copy of a database, which was not given.
+            UsageError: The home is a copy of a database that was not given.
         """
         if self.shared is None and (self.path / "shared.db").exists():
             from sweeps.shared import bound_to
@@ -195,22 +196,22 @@ class Home:
             )
 
     def publish(self, sweep_id: str) -> None:
-        """Let other hosts have what was left for a sweep without its lock: requests, notes.
+        """Send files of a sweep that are written without its lock (requests, notes) to other hosts.
 
         Raises:
-            UsageError: The home is a copy of a database, which was not given.
+            UsageError: The home is a copy of a database that was not given.
         """
         self.check_storage()
         if self.shared is not None:
             self.shared.publish(f"records/{sweep_id}/")
 
     def publish_evaluations(self) -> None:
-        """Let other hosts have what evaluations of test sets scored."""
+        """Send the scores of test-set evaluations to other hosts."""
         if self.shared is not None:
             self.shared.publish("test/")
 
     def refresh(self, sweep_id: str | None = None) -> None:
-        """Take what other hosts have written since, of one sweep or of all."""
+        """Fetch what other hosts have written since, of one sweep or of all."""
         if self.shared is not None:
             self.shared.refresh(f"records/{sweep_id}/" if sweep_id else "")
 
@@ -239,7 +240,11 @@ def _sweep_in(folder: Path) -> SweepInfo | None:
 
 
 def _allow_open_files() -> None:
-    """Take what the system grants of open files; refuse what is too few for databases."""
+    """Raise this process's limit of open files if it is too low for databases.
+
+    Raises:
+        UsageError: The system does not allow enough.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= FEWEST_FILES:
         return

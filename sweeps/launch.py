@@ -1,4 +1,4 @@
-"""Runs a validated sweep from opening to summary; the only place where all parts meet."""
+"""Runs a validated sweep from opening to summary; the only module that knows all parts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from sweeps.workspace.provenance import changed_versions, code_state, environmen
 
 @dataclass(frozen=True)
 class RunResult:
-    """A sweep that has ended, for whatever reason."""
+    """A sweep that has ended for any reason, with its summary."""
 
     info: SweepInfo
     summary: Summary
@@ -60,10 +60,10 @@ def run_options(
     progress: Mode,
     has_failed: Callable[[Summary], bool] = lambda summary: False,
 ) -> RunResult:
-    """Validate what was asked for and run it: what the command and `sweeps.run` share.
+    """Validate options and run the sweep; the command and `sweeps.run` share this function.
 
     Raises:
-        UsageError: Something asked for cannot be done; nothing was created.
+        UsageError: The options cannot be carried out; nothing was created.
     """
     return run_config(resolve(asked), asked, progress=progress, has_failed=has_failed)
 
@@ -75,10 +75,10 @@ def run_config(
     progress: Mode,
     has_failed: Callable[[Summary], bool] = lambda summary: False,
 ) -> RunResult:
-    """Run what was validated: where its trials are trained, and what its runs are shown by.
+    """Run a validated sweep, after checks of the cluster, the home, the databases and MLflow.
 
     Raises:
-        UsageError: Something asked for cannot be done; nothing was created.
+        UsageError: The options cannot be carried out; nothing was created.
     """
     cluster = find_cluster(asked)
     fleet = look_at(cluster) if cluster is not None else None
@@ -88,7 +88,7 @@ def run_config(
     config.home.check_writable()
     tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
     away = check_store(tracking_uri)
-    if away is None:  # of a `sweeps delete` that was killed
+    if away is None:  # finishes a `sweeps delete` that was killed
         finish_deletions(config.home, tracking_uri)
     shown = make_progress(progress)
     try:
@@ -137,12 +137,12 @@ def run_sweep(
     """Create or resume a sweep and run it to its end.
 
     Args:
-        config: What to run.
+        config: The sweep.
         tracking_uri: Store of MLflow.
-        progress: Who is told what happens.
-        has_failed: Judges the end: the parent run of a sweep that missed its bound is FAILED.
-        is_away: Whether the user knows already that the store cannot be reached.
-        fleet: What trains, in place of this machine.
+        progress: Shows what happens.
+        has_failed: Whether the ended sweep missed its bound; then its parent run is FAILED.
+        is_away: Whether the user was told already that the store cannot be reached.
+        fleet: The workers of a cluster; None for this machine.
 
     Raises:
         UsageError: Its name belongs to another sweep, or another process runs it.
@@ -190,11 +190,11 @@ def run_sweep(
                 raise
             finally:
                 coordinator.queue.study.close()
-            _ask(config, store, coordinator.total())  # enqueued points may have added to it
+            _ask(config, store, coordinator.total())  # points enqueued meanwhile count as well
             summarise = _summariser(config, info, start, coordinator)
             ended = summarise(stopped_by)
             report = parent.finish(ended, failed=has_failed(ended), request=request)
-            # Whoever stopped the end of a finished sweep stopped only the wait for MLflow.
+            # A stop request after the last trial has stopped only the wait for MLflow.
             stopped_by = stopped_by or (request.reason if report.pending else None)
             guard.check()
             pending, why = guard.pending(report.done, len(report.pending), report.error)
@@ -242,7 +242,7 @@ def _assemble(
 
 
 def _environment(config: SweepConfig) -> dict[str, Any]:
-    """Return what the records of this start say of versions, machine and code."""
+    """Return versions, machine and code, as the records of this start keep them."""
     if config.code is None:
         return environment()
     return {**environment(config.code.packages), "code": config.code.digest}
@@ -253,7 +253,7 @@ def _said_of_the_start(
     info: SweepInfo,
     records: Sequence[Record],
 ) -> Iterator[str]:
-    """Keep the code the sweep goes on with; yield what has changed since its last trial."""
+    """Keep the code that the sweep goes on with; yield lines on changes since its last trial."""
     said = keep_code(config, info)
     if said is not None and records:
         yield said
@@ -272,10 +272,11 @@ def _existing(config: SweepConfig) -> SweepInfo:
 def _marked(
     config: SweepConfig, info: SweepInfo, records: Sequence[Record]
 ) -> tuple[SweepConfig, list[Record]]:
-    """Mark the failed trials that are to be run again: from this write on they have no outcome.
+    """Mark the failed trials that `retry` runs again; from then on they have no outcome.
 
     Returns:
-        The sweep with as many trials as were begun, and its records, as they are from now on.
+        The sweep with its number of trials set to those that were begun, and its records, read
+        again.
 
     Raises:
         UsageError: One of the trials did not fail.
@@ -292,15 +293,12 @@ def _marked(
 
 
 def _ask(config: SweepConfig, store: RecordStore, total: int) -> None:
-    """Note how many trials are asked for; whoever has some run again asks for no others."""
+    """Store how many trials are asked for; a retry never lowers this number."""
     store.ask(total if config.retry is None else max(total, store.asked() or 0))
 
 
 def _enqueued(config: SweepConfig, info: SweepInfo) -> EnqueuedPoints:
-    """Return the enqueued points that this start tries.
-
-    None of those that wait, if it only runs again.
-    """
+    """Return the enqueued points that this start runs; a retry runs none that wait."""
     fits = partial(lies_in, config.space) if config.retry is None else lambda params: False
     return EnqueuedPoints(config.home.store(info.id).folder, fits)
 
@@ -312,7 +310,7 @@ def _summariser(
     coordinator: Coordinator,
 ) -> Callable[[str | None], Summary]:
     store = config.home.store(info.id)
-    # Recorded attempts never change: where there are no more of them, they are known.
+    # Recorded attempts never change: if there are no new ones, they need not be read again.
     known = coordinator.queue.records
     records = known if len(known) == len(store.paths()) else store.read_all()
 

@@ -1,4 +1,4 @@
-"""How numbers, durations and messages are written for people; files keep full precision."""
+"""Writes numbers, durations and messages for people; files keep full precision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def format_value(value: Value) -> str:
 
 
 def format_metric(value: float) -> str:
-    """Write a metric: four decimals (`0.9320`), whole numbers without (`23`), else `1.234e-05`."""
+    """Write a metric: four decimals (`0.9320`), or none (`23`), or an exponent (`1.234e-05`)."""
     if not math.isfinite(value):
         return f"{value:g}"
     if isinstance(value, int) or (value.is_integer() and abs(value) > 1):
@@ -33,7 +33,7 @@ def format_metric(value: float) -> str:
 
 
 def format_params(params: Mapping[str, Value], *, separator: str = ", ") -> str:
-    """Write parameters as `name=value` in their own order."""
+    """Write parameters as `name=value`, in the order of the mapping."""
     return separator.join(f"{name}={format_value(value)}" for name, value in params.items())
 
 
@@ -65,8 +65,8 @@ def spans(numbers: Iterable[int]) -> str:
 def format_difference(metric: str, value: float, reference: float) -> str:
     """Write `value - reference` with its sign; in percentage points for shares such as accuracies.
 
-    Shares are told by name (`accuracy`, `recall`) and range: an experiment that counts accuracy in
-    percent gets a plain difference.
+    A share is recognized by its name (`accuracy`, `recall`) and its range, 0 to 1. So an experiment
+    that counts accuracy in percent gets a plain difference.
     """
     difference = value - reference
     is_share = "accuracy" in metric or metric.startswith("recall")
@@ -76,19 +76,22 @@ def format_difference(metric: str, value: float, reference: float) -> str:
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """Write `1 run`, `3 runs`."""
+    """Write a number with its noun: `1 run`, `3 runs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 def first_line(text: str, *, limit: int = 160) -> str:
-    """Return the first line that is not empty, printable (no escape sequences), at most `limit`."""
+    """Return the first line that is not empty, made printable and cut to `limit` characters."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     clean = printable(line).replace("\t", " ")
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 
 def printable(text: str) -> str:
-    """Return a text that moves no cursor and changes no colour: all but its lines is replaced."""
+    """Return a text without control characters, which move the cursor or change colours.
+
+    Each is replaced by `?`; line breaks and tabs stay.
+    """
     return "".join(
         character if character.isprintable() or character in "\n\t" else "?" for character in text
     )
