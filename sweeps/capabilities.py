@@ -53,9 +53,9 @@ class SupportsCrossValidation(Protocol):
     """Capability: the best trials can be trained and scored again on fresh folds of the data.
 
     `cross_validation` is the import path of another experiment. It takes the same parameters and
-    one more, `block` (int, from 0), the number of the fold. It trains on all other folds, with a
-    seed that follows from the fold, and scores the samples of this fold, which scored no trial of
-    a search. It prepares the same data, with the same digests.
+    one more, `block` (int, from 0), the number of the fold. It trains on all other samples, with a
+    seed that follows from the fold, and scores the samples of this fold, which scored no trial of a
+    search. It prepares the same data, with the same digests.
 
     Its results have the metric `block_accuracy` (maximize) and the arrays `block_correct` (n,), 0
     or 1, and `block_images` (n,), the numbers of these images, from 0. Folds 0 to 3 score every

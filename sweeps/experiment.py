@@ -123,12 +123,12 @@ class TrialResult:
     """The result of one training.
 
     Attributes:
-        outcome: `complete` (trained to its end), `stopped` (a `Stop` ended it) or `diverged`
-            (a NaN or infinite value ended it).
+        outcome: `complete` (trained to its end), `stopped` (a `Stop` ended it) or `diverged` (a NaN
+            or infinite value ended it).
         stop_reason: `early_stopping`, `max_epochs`, the `Stop`'s reason, or `diverged`.
         metrics: Headline metrics, finite numbers only; empty when diverged before one epoch.
-        history: Per-epoch metrics, each a list as long as the number of epochs; finite values,
-            NaN only in the last epoch of a diverged trial.
+        history: Per-epoch metrics by name, each a list with a value per epoch; finite values, NaN
+            only in the last epoch of a diverged trial.
         arrays: Arrays to keep, by name. Reports use `confusion` (epochs, classes, classes),
             unsigned, [true, predicted], after each epoch (or one, of the best epoch), and
             `validation_logits` (n_validation, classes), float32, from the restored best weights.
@@ -136,8 +136,8 @@ class TrialResult:
         timings: Durations by name; each name ends in `_seconds`.
         summary: Text that describes the trained model.
         engine: Name of the engine that trained it.
-        info: JSON-compatible facts that `draw` needs, such as class names, or `load_model`, such
-            as the temperature of the model's probabilities.
+        info: JSON-compatible facts that `draw` needs, such as class names, or `load_model`, such as
+            the temperature of the model's probabilities.
     """
 
     outcome: Literal["complete", "stopped", "diverged"]

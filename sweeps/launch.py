@@ -116,7 +116,7 @@ def run_config(
 
 
 def _check_databases(home: Home, tracking_uri: str, note: Callable[[str], None]) -> None:
-    """Refuse databases that cannot be used before anything is created."""
+    """Refuse unusable databases, before anything is created."""
     database_retry = DatabaseRetry(note)
     if backend_of(home.studies).exists():
         prepare(home.studies, database_retry)
@@ -145,7 +145,7 @@ def run_sweep(
         fleet: The workers of a cluster; None for this machine.
 
     Raises:
-        UsageError: Its name belongs to another sweep, or another process runs it.
+        UsageError: The name belongs to a sweep with other options, or another process runs it.
     """
     start = time.monotonic()
     with StopRequest() as request:
@@ -261,7 +261,7 @@ def _said_of_the_start(
         last = records[-1]
         changed = "; ".join(changed_versions(last.environment))
         if changed:
-            yield f"not as it was when trial {last.spec.trial} was trained: {changed}"
+            yield f"changed since trial {last.spec.trial} was trained: {changed}"
 
 
 def _existing(config: SweepConfig) -> SweepInfo:

@@ -148,8 +148,8 @@ _MISTAKES: Final = frozenset({
     AttributeError, ImportError, IndexError, IndentationError, KeyError, ModuleNotFoundError,
     NameError, NotImplementedError, SyntaxError, TabError, TypeError, UnboundLocalError, ValueError,
 })  # fmt: skip
-"""Exceptions that the same code raises again with the same parameters, data and seed. Subclasses
-do not count: a kind of ValueError may report half a file, or an answer that was cut off."""
+"""Exceptions that the same code raises again with the same parameters, data and seed. Subclasses do
+not count: a kind of ValueError may report half a file, or an answer that was cut off."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """One running sweep: loop, trial queue, recording, stopping, control, ownership, warm start.
 
 A trial is Optuna's; an attempt is ours, `<trial>-<attempt>`. A trial that was interrupted, or
-failed and has a retry left, is run again as its next attempt, with the same parameters and seed;
-it is not enqueued again. Only its last attempt ends it. `--trials N` is the number of trials with
-an outcome, over all starts; rejected duplicates do not count.
+failed and has a retry left, is run again as its next attempt, with the same parameters and seed; it
+is not enqueued again. Only its last attempt ends it. `--trials N` is the number of trials with an
+outcome, over all starts; rejected duplicates do not count.
 
 Failures: `crash` has 2 retries; `oom`, `timeout` and `error` have 1; the same error twice has none.
 Then the trial is FAILED, and samplers ignore it. Five failed trials in a row, counted in trial

@@ -36,7 +36,7 @@ class StopRequest:
 
     Attributes:
         reason: `interrupt` (SIGINT), `terminate` (SIGTERM), `hangup` (SIGHUP: the terminal was
-            closed), or None while nobody asked.
+            closed), or None without a request.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Checks that a trial's seed decides its result: trains the first complete trial a second time.
 
-The second training is no attempt: it has no record and no run in MLflow, and no proposal depends
-on it. It runs on a worker that would be idle, or after the last trial.
+The second training is no attempt: it has no record and no run in MLflow, and no proposal depends on
+it. It runs on a worker that would be idle, or after the last trial.
 """
 
 from __future__ import annotations

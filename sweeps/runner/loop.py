@@ -52,7 +52,7 @@ def spec_of(config: SweepConfig, sweep_id: str, trial: QueuedTrial) -> TrialSpec
 
 
 def pruner_of(config: SweepConfig, queue: TrialQueue, trial: QueuedTrial) -> TrialPruner | None:
-    """Return the pruner of a trial, which compares it with the trials told so far; None without."""
+    """Return the pruner of a trial, with the trials told so far; None if the sweep has none."""
     pruner, metric = make_pruner(config.pruner), queue.epoch_metric
     if pruner is None or metric is None:
         return None
@@ -284,7 +284,7 @@ class Coordinator:
                 self._executor.close()
                 self.seconds.update(self._executor.seconds())
         for future in [f for f in self._running if f.done() and not f.exception()]:
-            self._collect(self._running.pop(future), future.result())  # kept at the last moment
+            self._collect(self._running.pop(future), future.result())  # results of the last moment
         if self._trouble is not None:
             if self.request.reason is None:
                 raise self._trouble
@@ -296,7 +296,7 @@ class Coordinator:
         return self.points.total(self.config.limits.trials, len(self.queue.trials))
 
     def failure_cause(self) -> str | None:
-        """Return why so many trials in a row failed that the sweep had to end, None otherwise."""
+        """Return the cause if too many trials in a row failed, None otherwise."""
         return self._breaker.cause()
 
     def _check_if_idle(self) -> None:

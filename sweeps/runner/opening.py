@@ -134,8 +134,8 @@ def keep_code(config: SweepConfig, info: SweepInfo) -> str | None:
     code, said = config.code, None
     if before is None:
         said = (
-            "its code was not recorded when it was made: what there is now counts as the code of "
-            "its trials from here on"
+            "its code was not recorded when it was made: from now on the present code counts as "
+            "the code of its trials"
         )
     elif code.digest not in history.same_as(before):  # --same-code declares that it is the same
         code = dataclasses.replace(code, same_as=before)
@@ -150,16 +150,16 @@ def _refusal(info: SweepInfo, config: SweepConfig, kept: Sequence[str]) -> str:
     if differing(info, config) == ["code"] and config.retry is not None:
         return (
             f"sweep {config.name!r} was made by other code: {differences}\n"
-            "Two ways out: undo the edit; or, if the edit is the cure and leaves the numbers of "
-            "trials that ended well the same: --same-code. If it changes them, nothing is retried: "
-            "`sweeps run` of this sweep with --extend goes on with the new code"
+            "Two ways out: undo the edit; or, if the edit repairs the failure and leaves the "
+            "numbers of all other trials the same: --same-code. If it changes them, nothing can be "
+            "retried: `sweeps run` of this sweep with --extend goes on with the new code"
         )
     if differing(info, config) == ["code"]:
         return (
             f"sweep {config.name!r} was made by other code: {differences}\n"
             f"Four ways out: undo the edit; begin another sweep: --name {new_name}; let this one "
             "go on with the new code, its trials kept: --extend; or, if its numbers stay the same "
-            "(a comment, or a cure for trials that failed): --same-code"
+            "(a comment, or a repair for trials that failed): --same-code"
         )
     text = f"sweep {config.name!r} exists with other options ({differences}). "
     repeat = "repeat the options it was made with to continue it"
@@ -368,8 +368,8 @@ def _configuration(home: Home, info: SweepInfo, trial: int, proposal: Proposal) 
     except SpaceError as error:
         problem = str(error)
     raise UsageError(
-        f"sweep {info.name!r}: trial {trial} is unfinished, and what it trains can no longer be "
-        f"told ({problem}). Bring the earlier space back and finish the sweep without --extend, "
+        f"sweep {info.name!r}: trial {trial} is unfinished, and its configuration can no longer be "
+        f"derived ({problem}). Bring the earlier space back and finish the sweep without --extend, "
         "or begin another with --name"
     )
 

@@ -55,7 +55,7 @@ class Recorder:
         """Write the record of an attempt that has ended, and return it.
 
         Raises:
-            StoreError: It cannot be written.
+            StoreError: The record cannot be written.
         """
         record = make_record(
             attempt,

@@ -27,7 +27,7 @@ epoch."""
 
 @dataclass(frozen=True)
 class Difference:
-    """A number that came out differently.
+    """A number or an array that the second training gave differently.
 
     Attributes:
         what: `val_loss, epoch 3`, or the name of a metric or an array.

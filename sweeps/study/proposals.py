@@ -35,8 +35,8 @@ from sweeps.study.seeds import proposal_seed, sequence_seed
 # Sampling without storing: a proposal is checked before it becomes a trial.
 #
 # `Suggester` samples as `optuna.Trial` does (fixed values first, then the joint space, then one by
-# one), through the public interface of samplers. But it writes nothing, so that a duplicate can be
-# rejected without a trace in the study.
+# one), through the public interface of samplers. But it stores nothing, so a rejected duplicate
+# leaves no trace in the study.
 
 
 class Suggester:

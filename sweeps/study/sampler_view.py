@@ -28,8 +28,8 @@ DIVERGED_CONSTRAINT = "constraints:diverged"
 class TrialOutcome:
     """How a trial ended, in Optuna's terms.
 
-    Samplers ignore FAIL trials altogether. So a diverged trial is PRUNED without a value and with
-    a violated constraint, which keeps samplers away from its region. This works with several
+    Samplers ignore FAIL trials altogether. So a diverged trial is PRUNED without a value and with a
+    violated constraint, which keeps samplers away from its region. This works with several
     objectives as well: Optuna prunes nothing there, but its samplers know such trials.
 
     Attributes:

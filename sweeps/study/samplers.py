@@ -54,8 +54,8 @@ class SamplerFactory:
             because it was tried before or lies where trials diverge. None: `make` draws again, and
             no proposal is rejected for lying where trials diverge. TPE takes the best of 24 draws
             from the region of good trials, so it returns to its favourite point again and again,
-            even if that was tried or lies beyond the edge of a diverged region. A single draw
-            stays among the good trials without that.
+            even if that was tried or lies beyond the edge of a diverged region. A single draw stays
+            among the good trials without returning to that point.
     """
 
     make: Callable[[int, int], optuna.samplers.BaseSampler]
@@ -71,8 +71,8 @@ def sampler_factory(choice: Choice, objectives: int = 1) -> SamplerFactory:
         objectives: Number of objectives; not every sampler takes several.
 
     Raises:
-        UsageError: Unknown name, option or import path, a package it needs is missing, or it does
-            not take so many objectives.
+        UsageError: The name, option or import path is unknown, a package is missing, or the sampler
+            does not take that many objectives.
     """
     options = dict(choice.options)
     samplers = optuna.samplers
@@ -101,7 +101,7 @@ def make_pruner(choice: Choice) -> optuna.pruners.BasePruner | None:
     """Return a pruner, or None for `none`.
 
     Raises:
-        UsageError: Unknown name, option or import path.
+        UsageError: The name, option or import path is unknown.
     """
     pruners = optuna.pruners
     known: dict[str, type[optuna.pruners.BasePruner]] = {

@@ -139,8 +139,8 @@ class Cluster:
         security = self._security(dask)
         _hush()
         try:
-            # Test the connection first: a client that cannot connect waits long, and complains
-            # when it is destroyed.
+            # Test the connection first: a client that cannot connect waits long, and complains when
+            # it is destroyed.
             with ThreadPoolExecutor(1) as elsewhere:  # in this thread an event loop may run already
                 elsewhere.submit(asyncio.run, self._shake_hands(security)).result()
             with warnings.catch_warnings():  # we compare versions ourselves, and name the worker
@@ -300,7 +300,7 @@ def mixed_note(others: Mapping[str, Iterable[str]]) -> str | None:
     beyond = f" (one of {len(unlike)} workers)" if len(unlike) > 1 else ""
     return (
         f"mixed CPU features: {where}{beyond} has {'; '.join(texts)}, unlike this machine; the "
-        "last bits of a trial depend on who trains it: reproducible=false"
+        "last bits of a trial depend on the worker that trains it: reproducible=false"
     )
 
 
@@ -327,7 +327,7 @@ def _ask(client: Any, cluster: Cluster) -> Mapping[str, About]:
         found: dict[str, Any] = client.run(about, versions(), on_error="return")
     except Exception as error:  # Dask cannot even return the errors of the workers
         raise UsageError(
-            f"--executor {cluster.asked}: its workers cannot say what they are "
+            f"--executor {cluster.asked}: its workers do not report their versions "
             f"({type(error).__name__} {error}); install the same everywhere"
         ) from None
     wrong = {where: _trouble(one) for where, one in found.items()}

@@ -170,7 +170,7 @@ class ForkServer:
         try:
             self._control.sendall(pack(message))
         except OSError:
-            self._ending = True  # nobody is left to hear it
+            self._ending = True  # the coordinator has gone
 
 
 def kill_group(leader: int) -> None:
@@ -180,7 +180,7 @@ def kill_group(leader: int) -> None:
 
 
 def main() -> None:
-    """Be the fork server."""
+    """Run the fork server in this process."""
     die_with_parent(signal.SIGKILL)  # also during an import that takes seconds
     adopt_orphans()
     preload = read_preload(0)

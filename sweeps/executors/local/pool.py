@@ -69,9 +69,8 @@ class Pool:
         self._looked_at = time.monotonic()
         self._preload, self._selector = preload, selector
         self._listener, self._note = listener, note
-        self._asked: deque[WorkerHandle] = (
-            deque()
-        )  # handles whose worker the server has not yet named
+        # Handles for which the server has not yet sent the worker's process id.
+        self._asked: deque[WorkerHandle] = deque()
         self._is_preloaded = self._has_lost = False
         self._began = time.monotonic()
         self._start_server()

@@ -111,7 +111,7 @@ def _stack_printed_after(seconds: float | None) -> Iterator[None]:
 
 
 def be_worker(channel: int, experiment: Experiment, data: PreparedData) -> int:
-    """Work in this process until it is to end.
+    """Train the tasks of a socket in this process, until the process must end.
 
     Args:
         channel: Descriptor of the socket to the coordinator; 1 and 2 go to a file already.
@@ -139,7 +139,7 @@ def be_worker(channel: int, experiment: Experiment, data: PreparedData) -> int:
 
 
 def main() -> None:
-    """Be a worker in a process of its own, started like the fork server."""
+    """Run a worker in this process, which was spawned and gets the arguments of the fork server."""
     die_with_parent(signal.SIGKILL)
     channel = int(sys.argv[2])
     os.set_inheritable(channel, False)
