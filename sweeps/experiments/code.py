@@ -34,7 +34,7 @@ _FRAMEWORK: Final = frozenset({"sweeps", "search_spaces"})
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
-class EditedCode(UsageError):  # noqa: N818, what happened is the name of it
+class EditedCode(UsageError):  # noqa: N818, the name says what happened
     """The code of an experiment has changed since a trial was trained."""
 
 

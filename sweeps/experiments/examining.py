@@ -12,7 +12,7 @@ from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.records import Record
 
 
-class TooLittleKept(UsageError):  # noqa: N818, what is the matter is the name of it
+class TooLittleKept(UsageError):  # noqa: N818, the name says what is wrong
     """A trial can never be examined, because its record holds too little for its experiment."""
 
 

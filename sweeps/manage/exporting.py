@@ -185,7 +185,7 @@ def _readme(facts: Mapping[str, Any], code: str, last: str, language: str) -> st
         f"Exported from sweep `{facts['sweep_id']}`; its configuration, seed and versions are in "
         "`config.json`.\n\n"
         f"```{language}\n{code.strip()}\n```\n\n"
-        "Measured on the validation part, by which the trial may have been chosen: on new data, "
-        "expect a little less.\n\n"
+        "Measured on the validation set, by which the trial may have been chosen: on new data, "
+        "expect slightly worse values.\n\n"
         f"| metric | value |\n|---|---|\n{metrics}\n{last}\n"
     )

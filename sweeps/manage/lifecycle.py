@@ -170,7 +170,7 @@ def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> S
     """Give a sweep another name; its id stays, and with it its addresses.
 
     Returns:
-        The changes that were sent to MLflow.
+        The outcome of sending the sweep to MLflow.
 
     Raises:
         UsageError: The name is taken or not valid, or another process runs the sweep.

@@ -316,7 +316,7 @@ def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
     try:
         _rehearse(info, records)
     except (ValueError, KeyError) as error:
-        raise _RefusedError(f"its trials are none of its study ({error!r})") from None
+        raise _RefusedError(f"its trials do not fit its study ({error!r})") from None
     return info
 
 

@@ -1,11 +1,11 @@
 """Records hold everything known about each attempt; all else is made from them.
 
-Each attempt has one file. It is written before anything else, atomically and with fsync. Its header
-line has the length, the SHA-256 and the format version; the rest is an npz archive of JSON and
-arrays, never a pickle. Where another store disagrees, a valid record wins. A record that is torn or
-altered is kept as `<name>.record.torn`, and its trial runs again. Weights lie in a file beside the
-record, so that dropping them (all but those of the baselines and of the best 20) never rewrites a
-record.
+Each attempt has one file, which is written before study and MLflow learn of the outcome, atomically
+and with fsync. Its header line has the length, the SHA-256 and the format version; the rest is an
+npz archive of JSON and arrays, never a pickle. Where another store disagrees, a valid record wins.
+A record that is torn or altered is kept as `<name>.record.torn`, and its trial runs again. Weights
+lie in a file beside the record, so that dropping them (all but those of the baselines and of the
+best 20) never rewrites a record.
 
 `sweep.json` holds what is fixed when a sweep is created, and `generation-N.json` what an extension
 changed. The Optuna study knows which trials exist and how they ended; if it is lost, it is rebuilt

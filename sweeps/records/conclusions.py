@@ -178,7 +178,7 @@ class Conclusions:
         """Return all sections, those of the confirmation first.
 
         Args:
-            report: Told of each damaged file, which is left out.
+            report: Receives a line about each damaged file, which is left out.
         """
         confirmed = heard(self.confirmed, report)
         tested = [told for read in self._tested() if (told := heard(read, report)) is not None]

@@ -106,7 +106,7 @@ class EnqueuedPoints:
         return [*(partial(self._point, number) for number in self._numbers("json")), *trials]
 
     def write_anew(self, path: Path, tried: Mapping[int, Enqueued]) -> bool:
-        """Write a file that was put aside again, if the trial of its point is known.
+        """Write anew a file that was put aside, if the trial of its point is known.
 
         Args:
             path: The file, of a point or of its trial.
@@ -146,8 +146,8 @@ class EnqueuedPoints:
         """Return how many trials the sweep is to have in all.
 
         Args:
-            asked: How many were asked for. The total is higher if they do not suffice for the
-                enqueued points.
+            asked: How many were asked for. The total is higher if that leaves too few trials for
+                the enqueued points.
             opened: How many trials there are already.
         """
         points = self.all()

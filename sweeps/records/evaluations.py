@@ -213,7 +213,7 @@ def _read_list(path: Path) -> Evaluation | None:
     def parse(found: Any) -> Evaluation:
         evaluation = shaped(Evaluation, found)
         if path.stem != f"{evaluation.number:04d}":
-            raise ValueError(f"it is evaluation {evaluation.number}, by its name another one")
+            raise ValueError(f"its name does not fit its number, {evaluation.number}")
         return evaluation
 
     return read_document(path, parse, _LIST_REMEDY)

@@ -75,7 +75,7 @@ class Generation:
         first_trial: Number of the first trial that it proposed, or would have proposed; 0 for the
             first generation.
         created_at: Milliseconds since the epoch (UTC).
-        fingerprint: See `SweepInfo`; so for the four that follow.
+        fingerprint: See `SweepInfo`, also for the next four.
         space: Its resolved search space.
         baselines: Names of the baselines of its space.
         code: State of the code.

@@ -144,7 +144,7 @@ class RecordStore:
 
     @property
     def is_archived(self) -> bool:
-        """Whether the sweep is to be hidden."""
+        """Whether the sweep is hidden in lists and in MLflow."""
         return (self.folder / _ARCHIVED_FILE).exists()
 
     def archive(self) -> None:

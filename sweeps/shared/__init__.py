@@ -15,11 +15,11 @@ holder is dead. A coordinator that is silent for longer loses the sweep to the n
 the lease. Its token is then older, and the database refuses each of its records and changes of the
 study within the transaction that would make it.
 
-MLflow's server knows no leases. So a host checks its lease before each request. For half of the
-lease's time after a renewal nobody else can have it; later the host asks the database. A request
-under way cannot be recalled. So a host that takes over looks at the runs anew, at its begin and at
-its end, and deletes or completes those that the late host began; a late host that wakes up after
-the end of the sweep does the same.
+MLflow's server knows no leases. So a host makes sure of its lease before each request. During the
+first half of the lease's time after a renewal it is certain to hold it; later it asks the database.
+A request under way cannot be recalled. So a host that takes over looks at the runs anew, at its
+begin and at its end, and deletes or completes those that the late host began; a late host that
+wakes up after the end of the sweep does the same.
 
 A connection may be cut after a COMMIT, before its answer arrives. So before a trial or an outcome
 is written again, the host waits for all transactions under way, and then looks whether it is there.

@@ -181,8 +181,8 @@ class Lease:
 
     def _lost(self) -> LeaseLost:
         return LeaseLost(
-            f"sweep {self._name!r} was taken over by another process while this one could not be "
-            "heard; what this one trained since is kept in its own home only, and is not counted"
+            f"sweep {self._name!r} was taken over by another process while this one was silent; "
+            "trials that this one has trained since are kept in its own home only and do not count"
         )
 
 

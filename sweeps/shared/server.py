@@ -128,7 +128,7 @@ _PASSING: Final = ("08", "40", "53300", "57P", "25006", "25P0", "55P03")
 
 _TAKEN: Final = "23505"
 _OF_THE_CATALOGUE: Final = re.compile(r"pg_(type|class)_\w+_nsp_index")
-"""Names of the indexes that a clash names when another connection is making the same table. That
+"""Indexes that the error names if another connection is making the same table at this moment. It
 may be a connection of ours, whose answer was lost."""
 
 # If a restart cuts a connection in use, SQLAlchemy would print the traceback of its clean-up; one

@@ -176,8 +176,8 @@ def damaged(database: Path, what: str) -> StoreError:
     """Return the error for a database that cannot be used."""
     return StoreError(
         f"{database}: damaged, or no database of ours ({what}). It was left as it is. Move it away "
-        f"with  mv {shlex.quote(str(database))}* ELSEWHERE  and repeat the command: what it held "
-        "is written anew from the records"
+        f"with  mv {shlex.quote(str(database))}* ELSEWHERE  and repeat the command: its contents "
+        "are written anew from the records"
     )
 
 

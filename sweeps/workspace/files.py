@@ -178,7 +178,7 @@ def parse_json(text: bytes | bytearray) -> Any:
     try:
         value = json.loads(text.decode("utf-8"))
     except RecursionError:
-        raise FormatError("nested without an end") from None
+        raise FormatError("nested too deep") from None
     if text.count(b"[") + text.count(b"{") > DEEPEST and _is_deep(value):
         raise FormatError(f"nested more than {DEEPEST} levels deep")
     return value
@@ -219,7 +219,7 @@ def opened_archive(file: IO[bytes], what: str = "archive") -> Iterator[zipfile.Z
         # Other methods cannot be unpacked piece by piece.
         methods = {member.compress_type for member in archive.infolist()}
         if methods - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise FormatError("it is packed in a way that none of ours is")
+            raise FormatError("it is packed by a method that sweeps never uses")
         yield archive
 
 

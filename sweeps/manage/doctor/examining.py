@@ -83,7 +83,8 @@ def _edited(evidence: Evidence) -> Iterator[str]:
         if names := edited_files(evidence.store, evidence.info, record):
             yield (
                 f"its code was edited since trial {record.spec.trial} was trained "
-                f"({', '.join(names)}): it neither goes on nor builds on its trials with it"
+                f"({', '.join(names)}): with the edited code the sweep cannot go on, and its "
+                "trials cannot be used"
             )
 
 

@@ -121,7 +121,7 @@ def _pictures(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator
     for key, run in children.items():
         text = str(wanted[key]) if key in wanted else ""
         if run.tags.get(PICTURES, "") != text:
-            what = f"run of attempt {key} has other confusion matrices than the best runs are to"
+            what = f"run of attempt {key} has other confusion matrices than the records ask for"
             yield Problem("mlflow", what, Repair.SEND)
 
 
