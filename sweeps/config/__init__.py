@@ -1,1 +1,1 @@
-"""Options -> a validated sweep: checks, policies."""
+"""From options to a validated sweep: options, checks, policies."""

@@ -1,4 +1,4 @@
-"""Options that no sweep can have, or not this one: refused before anything is created."""
+"""Refuses options that are not valid, or not for this sweep, before anything is created."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sweeps.workspace.clock import seconds_of
 from sweeps.workspace.names import did_you_mean
 
 QUICK_SECONDS: Final = 10.0
-"""A trial that takes longer is not trained a second time unasked."""
+"""A trial that takes longer is trained a second time only if the user asks for it."""
 _KINDS: Final = (
     (str, "a text", ("name", "sampler", "pruner", "executor", "tracking_uri")),
     (str | PathLike, "the path of a folder", ("home",)),
@@ -27,11 +27,11 @@ _KINDS: Final = (
     (bool, "True or False", ("extend", "same_code", "trust_cluster")),
     (Mapping, "a dict", ("sampler_options", "pruner_options", "retries", "resources")),
 )
-"""What arguments of Python functions have to be; a command reads them so."""
+"""Types that arguments of Python functions must have; a command makes values of these types."""
 
 
 def check_options(options: RunOptions) -> Literal["number", "free"]:
-    """Refuse numbers and words that no sweep can have; return the order of the trials."""
+    """Refuse values that no sweep can have; return the order of the trials."""
     _at_least("--trials", options.trials, 1)
     _at_least("--ask-ahead", options.ask_ahead, 1)
     _at_least("--stop-after", options.stop_after, 1)
@@ -54,7 +54,7 @@ def check_options(options: RunOptions) -> Literal["number", "free"]:
 
 
 def seconds_above_zero(option: str, duration: float | str | None) -> float | None:
-    """Return a duration in seconds, None for none.
+    """Return a duration in seconds; None stays None.
 
     Raises:
         UsageError: It is no duration, or not above 0 and finite.
@@ -71,7 +71,7 @@ def seconds_above_zero(option: str, duration: float | str | None) -> float | Non
 
 
 def check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
-    """Refuse a pruner where there is nothing for it to watch, or more than one thing."""
+    """Refuse a pruner if the objective has no value per epoch, or there are several objectives."""
     if make_pruner(choice) is None:
         return
     metric = space.objective.metric
@@ -89,12 +89,13 @@ def check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
 
 
 def check_command(experiment: Experiment, space: Space) -> None:
-    """Refuse an optional part of a script's command whose name the space does not have.
+    """Refuse an optional part of a script's command whose parameter is not in the space.
 
-    It would be left out of every trial in silence, and what is searched never reach the script.
+    Such a part would silently be left out of every trial, and the script would never receive the
+    parameter that was meant.
 
     Raises:
-        UsageError: Names it and what the space has.
+        UsageError: There is such a part; the message names it and the parameters of the space.
     """
     if not isinstance(experiment, ScriptExperiment):
         return
@@ -111,7 +112,7 @@ def check_command(experiment: Experiment, space: Space) -> None:
 
 
 def check_bounds(options: RunOptions, space: Space) -> None:
-    """Refuse options that one number has to reach, where there are several."""
+    """Refuse options that need a single objective, if the space has several."""
     if len(space.objectives) == 1:
         return
     for option, value in (("--target", options.target), ("--fail-under", options.fail_under)):
@@ -130,10 +131,10 @@ def check_bounds(options: RunOptions, space: Space) -> None:
 def check_below_seconds(
     options: RunOptions, space: Space, experiment: Experiment, data: PreparedData, workers: int
 ) -> float:
-    """Return how long a trial may have taken that is trained a second time; 0 for none.
+    """Return how many seconds a trial may take to be trained a second time; 0 for never.
 
     Raises:
-        UsageError: That is asked for where it cannot be.
+        UsageError: The user asked for a second training where it is not possible.
     """
     why_not = None
     if isinstance(experiment, ScriptExperiment):

@@ -1,7 +1,7 @@
-"""The options of a sweep as a user gives them; `sweep.py` makes a sweep of them.
+"""The options of a sweep as a user gives them; `sweep.py` makes a validated sweep from them.
 
-The same things are options of a command and arguments of a Python function. Messages name options;
-`python_words` has those of a Python function name its arguments.
+Each is both an option of a command and an argument of a Python function. Messages name the options;
+under `python_words` they name the arguments instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """What ends a sweep.
+    """The limits that end a sweep.
 
     Attributes:
         trials: Trials with an outcome, in total over all starts.
@@ -39,33 +39,33 @@ class Limits:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a user asks for, from Python or by a command; None means the default named here.
+    """The options that a user gives, from Python or by a command; None means the default below.
 
-    Nothing is checked here: `sweeps.run` and `sweeps.plan` refuse what cannot be by `UsageError`,
+    Nothing is checked here: `sweeps.run` and `sweeps.plan` refuse wrong options by a `UsageError`,
     before anything is created. A duration is a number of seconds, or a text such as `90`, `3m`,
     `1h30m` or `1.5h`.
 
     Attributes:
-        space: What may vary: a name of the catalogue, the path of a YAML file, a decorated function
-            or its `module:function`, or a `Space`. Refused with a line per mistake.
+        space: The search space: a name of the catalogue, the path of a YAML file, a decorated
+            function or its `module:function`, or a `Space`. An error has a line per mistake.
         trials: How many trials have an outcome when the sweep is done, in total over all starts;
             from 1. None: as the space says, else 20.
         name: Name of the sweep: 1 to 80 letters, digits, `.`, `_`, `-`. None: the space's. A
-            sweep that exists goes on; one with other options is refused.
+            sweep that exists goes on; if it was made with other options, it is refused.
         extend: Whether the sweep of that name may go on in another space, with another sampler,
-            pruner, `ask_ahead` or edited code; its trials stay. Refused if there is none.
-        same_code: Whether edited code of the experiment is declared to be what it was.
+            pruner, `ask_ahead` or edited code; its trials stay. Refused if there is no such sweep.
+        same_code: Whether edited code of the experiment is declared to be the same code.
         check_determinism: Whether the first complete trial is trained a second time, on a worker,
-            and a difference is said. None: for an experiment of one's own, if a trial takes less
-            than 10 s.
+            and a difference is reported. None: only for an experiment that does not ship here, and
+            if the trial takes less than 10 s.
         seed: Decides every trial; from 0.
-        sampler: `tpe`, `random`, `qmc`, `grid` or the import path of Optuna's or another one. None:
-            as the space says, else `tpe`.
-        sampler_options: Its options by name: plain numbers, texts, truth values.
-        pruner: `none`, `median`, `hyperband`, `asha` or an import path; refused for several
-            objectives and where the objective has no value per epoch. None: as the space says,
+        sampler: `tpe`, `random`, `qmc`, `grid`, or the import path of one of Optuna's or another
+            sampler. None: as the space says, else `tpe`.
+        sampler_options: Options of the sampler by name: plain numbers, texts, truth values.
+        pruner: `none`, `median`, `hyperband`, `asha` or an import path; refused if there are
+            several objectives, or the objective has no value per epoch. None: as the space says,
             else `none`.
-        pruner_options: Its options by name.
+        pruner_options: Options of the pruner by name.
         timeout: Duration above 0 after which no trial is begun in this start, start-up included.
             None: no limit.
         target: Value of the objective at which the sweep ends; one objective only. None: no end.
@@ -77,17 +77,20 @@ class RunOptions:
             (default 2), `oom` (1), `timeout` (1), `error` (1), `invalid` (0).
         trial_timeout: Duration above 0 after which an attempt is ended; needs workers. None: no
             limit.
-        max_failures_in_row: So many failed trials in a row end the sweep; 0 for no limit. None: 5.
+        max_failures_in_row: Number of failed trials in a row that ends the sweep; 0 for no limit.
+            None: 5.
         data: Name or path of the data, as the experiment understands it. None: the experiment's.
-        ask_ahead: How many trials are in flight at most; from 1; part of the sweep, as it decides
-            what a proposal knows. None: as the space says, else 8.
-        order: `trials`: outcomes are told in the order of the trials, which makes the sweep
-            reproducible; `free`: as they come.
-        workers: How many worker processes; 0 trains in the calling one. None: one a core, 0 for an
-            experiment that a notebook or a script defines. Refused where workers cannot import it.
+        ask_ahead: How many trials are in flight at most, from 1. It is part of the sweep, because
+            it decides which outcomes a proposal knows. None: as the space says, else 8.
+        order: `number`: the sampler learns outcomes in the order of the trials, which makes the
+            sweep reproducible; `free`: it learns them as trials finish.
+        workers: Number of worker processes; 0 trains in the calling process. None: one per core,
+            but 0 for an experiment that a notebook or a script defines. Refused if workers cannot
+            import the experiment.
         executor: Address of a Dask cluster, `dask://HOST:8786`, in place of workers.
-        trust_cluster: Whether that address may be another host's without TLS.
-        resources: What a trial takes of a Dask worker, by name, above 0; needs `executor`.
+        trust_cluster: Whether that address may be on another host without TLS.
+        resources: Resources of a Dask worker that a trial takes, by name, above 0; needs
+            `executor`.
         overrides: `name=value` texts: `learning_rate=1e-3` fixes a parameter, `units_1=16..64` or
             `batch_size=16,32` narrow it.
         home: Folder of records and databases. None: `SWEEPS_HOME`, else `mlruns`.
@@ -127,7 +130,7 @@ class RunOptions:
 
     @property
     def source(self) -> str | None:
-        """The data as an experiment is asked for them: a text."""
+        """The name or path of the data as a text, as the experiment receives it."""
         return None if self.data is None else str(self.data)
 
 
@@ -141,7 +144,7 @@ _FLAGS: Final = frozenset({"extend", "same_code", "trust_cluster", "restore"})
 _OTHERS: Final = ("folds", "control", "from_sweep", "like", "restore", "top", "trial")
 """Arguments of Python functions beyond the fields of `RunOptions`."""
 _OPTION: Final = re.compile(
-    r"`[^`]*`"  # a command to be typed stays one
+    r"`[^`]*`"  # a command in backticks stays as it is
     r"|--(?P<text>name|pruner) (?P<word>[A-Za-z0-9](?:[\w.-]*\w)?)(?=[.,:;]?(?:\s|$))"
     r"|--(?P<option>[a-z]+(?:-[a-z]+)*)"
     r"(?: (?P<value>-?\d+(?:\.\d+)?(?:e-?\d+)?|nan|inf|None|True|False|'[^']*'))?(?![\w-])"
@@ -149,19 +152,19 @@ _OPTION: Final = re.compile(
 
 
 def option_of(argument: str) -> str:
-    """Return the option of a command by which an argument of a Python function is given."""
+    """Return the command's option for an argument of a Python function."""
     return _OPTIONS.get(argument, "--" + argument.replace("_", "-"))
 
 
 def options_of(
     space: SpaceSource, arguments: Mapping[str, Any], names: Sequence[str] = ()
 ) -> RunOptions:
-    """Return what a Python function was asked for.
+    """Return the options for the arguments of a Python function.
 
     Args:
-        space: What the sweep is of.
-        arguments: By name.
-        names: Those that the function has; every field of `RunOptions` if empty.
+        space: The search space of the sweep.
+        arguments: The arguments by name.
+        names: Arguments that the function has; every field of `RunOptions` if empty.
 
     Raises:
         TypeError: There is no such argument.
@@ -177,7 +180,7 @@ def options_of(
 
 @contextmanager
 def python_words() -> Iterator[None]:
-    """Have what a Python function raises name its arguments, not a command's options."""
+    """Make errors of a Python function name its arguments in place of a command's options."""
     try:
         yield
     except (StoreError, TrialsError, UsageError, WorkersError) as error:

@@ -1,4 +1,4 @@
-"""Policies of a sweep: which failures are tried again, how many trials are trained at once."""
+"""Policies of a sweep: which failures are tried again, and how many trials are trained at once."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from search_spaces.bodies.importing import MAIN, script_name
 from sweeps.errors import UsageError
 from sweeps.workspace.names import did_you_mean
 
-# The policy about trials that fail: how often each reason is tried again, when to give up.
+# The policy for trials that fail: how often to try again for each reason, and when to give up.
 #
-# None of it is part of a sweep's fingerprint: it decides no trial, only how much trouble of the
-# machine is put up with, and whoever resumes a sweep after such trouble may want more patience.
+# It is no part of a sweep's fingerprint: it decides no trial, only how many failures of the machine
+# a sweep tolerates. Somebody who resumes a sweep after such failures may want to tolerate more.
 
 
 FailureReason = Literal["crash", "oom", "timeout", "error", "invalid"]
 """Why an attempt has no result: its process died, memory ran out, it took too long, it raised, or
-it did what it does again whenever it is repeated, such as a mistake of the code."""
+it failed in a way that every repetition would, such as by a mistake in the code."""
 
 DEFAULT_RETRIES: Final[Mapping[str, int]] = {
     "crash": 2, "oom": 1, "timeout": 1, "error": 1, "invalid": 0,
@@ -29,12 +29,12 @@ DEFAULT_MAX_FAILURES_IN_ROW: Final = 5
 
 @dataclass(frozen=True)
 class FailurePolicy:
-    """How failing trials are dealt with.
+    """The policy for trials that fail.
 
     Attributes:
-        retries: How often a trial is tried again after a failure for each reason.
-        trial_timeout_seconds: Longest time of one attempt; None for as long as it takes.
-        max_failures_in_row: So many failed trials in a row end the sweep; 0 for no limit.
+        retries: How often a trial is tried again, by the reason of its failure.
+        trial_timeout_seconds: Longest time of one attempt; None for no limit.
+        max_failures_in_row: Number of failed trials in a row that ends the sweep; 0 for no limit.
     """
 
     retries: Mapping[str, int]
@@ -49,16 +49,17 @@ def failure_policy(
     *,
     workers: int,
 ) -> FailurePolicy:
-    """Check what was asked for; what was not is the default.
+    """Check the user's options and fill in the defaults.
 
     Args:
-        retries: Numbers by reason.
+        retries: Numbers by reason; a reason that is missing keeps its default.
         trial_timeout_seconds: See `FailurePolicy`; above 0.
         max_failures_in_row: See `FailurePolicy`; None for the default.
-        workers: How many worker processes there will be: without any, nothing can end a trial.
+        workers: How many worker processes there will be; without any, nothing can end a trial.
 
     Raises:
-        UsageError: A reason or a number that there cannot be.
+        UsageError: A reason is unknown, a number is not allowed, or there is a timeout without
+            workers.
     """
     for reason, number in retries.items():
         if reason not in DEFAULT_RETRIES:
@@ -89,7 +90,7 @@ def _check_timeout(seconds: float | None, workers: int) -> None:
 
 @dataclass(frozen=True)
 class Parallelism:
-    """Worker processes, and how many of them have work. Decides no trial, only when it runs.
+    """The number of workers, and how many of them have work. It decides only when a trial runs.
 
     Attributes:
         workers: Worker processes; 0 trains in the calling process.
@@ -124,15 +125,16 @@ def usable_cores() -> int:
 
 
 def how_many_workers(asked: int | None, experiment: str, executor: str | None = None) -> int:
-    """Return how many workers a sweep is to have: as asked, else one a core.
+    """Return the number of workers of a sweep: as asked, else one per core.
 
     Args:
-        asked: What the user said; None: nothing.
-        experiment: Its import path. The space may be anywhere: workers are sent configurations.
-        executor: The cluster that is to train.
+        asked: The user's number; None if there is none.
+        experiment: Import path of the experiment. The space may be defined anywhere, since workers
+            receive configurations.
+        executor: The cluster that trains; None without one.
 
     Raises:
-        UsageError: Workers cannot have what exists in this process only.
+        UsageError: The experiment exists in this process only, and workers are asked for.
     """
     if not experiment.startswith(f"{MAIN}:"):
         return usable_cores() if asked is None else asked

@@ -1,4 +1,4 @@
-"""From what was asked to a sweep that can run: everything is validated, nothing is created."""
+"""Makes a sweep that can run from the options: validates everything, creates nothing."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ class SweepConfig:
 
     Attributes:
         fingerprint: Everything that decides the trials, by name.
-        sampler_factory: None for `grid`.
-        dropped_baselines: Baselines that overrides shut out.
-        code: What the experiment consists of; None where that cannot be told.
+        sampler_factory: Makes the sampler; None for `grid`.
+        dropped_baselines: Names of the baselines that overrides exclude.
+        code: The code of the experiment; None if it cannot be read.
         extend: Whether the sweep of that name may go on in another space.
-        same_code: Whether code that was edited is declared to be what it was.
-        check_below_seconds: The first trial is trained a second time, to be compared, if it took
-            less; 0: none is.
-        retry: Trials of the sweep of that name that failed and are to be run again, and nothing
-            else; empty for all of them, None for a sweep that goes on.
+        same_code: Whether edited code is declared to be the same code.
+        check_below_seconds: If the first trial takes less than this, it is trained a second time
+            and compared; 0 for never.
+        retry: Failed trials of the sweep of that name; only these are run again. Empty for all that
+            failed; None for a sweep that goes on as usual.
     """
 
     name: str
@@ -76,14 +76,14 @@ class SweepConfig:
     retry: tuple[int, ...] | None = None
 
     def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
-        """Return what the experiment receives for sampled parameters."""
+        """Return the configuration that the experiment receives for sampled parameters."""
         return self.space.configuration(params)
 
     def proposer(self, admissible: Callable[[Mapping[str, Value]], bool] | None = None) -> Proposer:
-        """Return what makes this sweep's proposals, before its first trial.
+        """Return the proposer of this sweep, in its state before the first trial.
 
         Args:
-            admissible: Stands in for `self.admissible`.
+            admissible: Replaces `self.admissible`.
         """
         return Proposer(
             self.space,
@@ -98,7 +98,7 @@ class SweepConfig:
         return not self.violations(params)
 
     def violations(self, params: Mapping[str, Value]) -> list[str]:
-        """Return what a point violates, as text; computed without training."""
+        """Return the constraints and checks that a point violates, as texts; trains nothing."""
         config = self.configuration(params)
         try:
             self.experiment.check(config)
@@ -114,11 +114,12 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     """Validate everything a sweep needs.
 
     Args:
-        options: What is asked for.
+        options: The user's options.
         recorded: The space of a sweep that exists; None to load the one that `options` name.
 
     Raises:
-        UsageError: Anything is wrong; names what was received, what is allowed and the remedy.
+        UsageError: An option is wrong; the message says what was received, what is allowed and how
+            to mend it.
     """
     order = check_options(options)
     home = Home.resolve(options.home, options.storage)
@@ -191,7 +192,7 @@ def _limits(options: RunOptions, space: Space) -> Limits:
 def _fingerprint_of(
     space: Space, data: PreparedData, code: ExperimentCode | None
 ) -> dict[str, str]:
-    """Return what a fingerprint says of what is trained, and on what."""
+    """Return the part of a fingerprint that concerns experiment, space, data and code."""
     return {
         "experiment": space.experiment,
         "space": space.digest(),
@@ -234,7 +235,7 @@ def _check_baselines(config: SweepConfig) -> None:
 
 
 def _check_feasible(config: SweepConfig) -> None:
-    """Make the first sampled proposal, so that a space nothing fits into is refused now."""
+    """Make the first sampled proposal, so that a space without admissible points is refused now."""
     problems: list[str] = []
 
     def admissible(params: Mapping[str, Value]) -> bool:

@@ -1,1 +1,1 @@
-"""Experiments as a sweep meets them: found, their code noted, scripts, their data verified."""
+"""Loads experiments, collects their code, runs scripts as experiments, and verifies data."""

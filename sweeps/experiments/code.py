@@ -1,9 +1,9 @@
-"""Finds the code that an experiment consists of: its own files, and the packages it imports.
+"""Finds the code of an experiment: its own files, and the packages that it imports.
 
-Its own are the files beside its space, or under its package, that it imports at once or later, in
-a function; a script's are itself, what it imports from its folder, and the files that its command
-names. They are found by reading the imports, so that nothing is run for it. What is installed
-counts by its version. What is shipped here counts by a number, `revision`.
+Its own files are those beside its space, or under its package, that it imports, at load time or in
+a function. The own files of a script are the script, the files that it imports from its folder, and
+those that its command names. They are found by reading the imports, so nothing is run. Installed
+packages count by their versions. Experiments shipped here count by a number, `revision`.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from sweeps.records import CodeHistory, ExperimentCode, Record, RecordStore, Sou
 from sweeps.workspace.provenance import filter_secret_lines
 
 _KEPT_BYTES: Final = 200_000
-"""Of a longer file, such as data that a command names, only the digest is kept."""
+"""Only the digest is kept of a longer file, such as data that a command names."""
 _FRAMEWORK: Final = frozenset({"sweeps", "search_spaces"})
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
-class EditedCode(UsageError):  # noqa: N818, what happened is the name of it
-    """An experiment is other code than when a trial was trained."""
+class EditedCode(UsageError):  # noqa: N818, the name says what happened
+    """The code of an experiment has changed since a trial was trained."""
 
 
 def code_of(path: str, experiment: object) -> ExperimentCode | None:
-    """Return the code of a loaded experiment; None if its source cannot be had (a notebook's).
+    """Return the code of a loaded experiment; None if there is no source (as in some notebooks).
 
     Args:
         path: Its import path, as in its space.
-        experiment: What `load_experiment` returned.
+        experiment: The result of `load_experiment`.
     """
     if isinstance(experiment, ScriptExperiment):
         return _collected(_Walk.of_script(experiment.files()))
@@ -51,7 +51,7 @@ def code_of(path: str, experiment: object) -> ExperimentCode | None:
     module = path.partition(":")[0]
     if module == "__main__":
         return _of_notebook(experiment, revision)
-    # Of one that is made by a class shipped here, only what is beyond that class is its own.
+    # A class shipped here counts by its revision, so its package is left out of the own files.
     shipped = _who_ships(experiment)
     source = getattr(sys.modules.get(module), "__file__", None)
     if source is None or is_shipped(path, experiment):
@@ -60,11 +60,11 @@ def code_of(path: str, experiment: object) -> ExperimentCode | None:
 
 
 def is_shipped(path: str, experiment: object) -> bool:
-    """Whether an experiment is one of those that count by a `revision`, and nobody's own.
+    """Whether an experiment ships with the class that states its `revision`; a user's own does not.
 
     Args:
         path: Its import path, as in its space.
-        experiment: What `load_experiment` returned.
+        experiment: The result of `load_experiment`.
     """
     return path.partition(":")[0].partition(".")[0] == _who_ships(experiment)
 
@@ -72,7 +72,8 @@ def is_shipped(path: str, experiment: object) -> bool:
 def _who_ships(experiment: object) -> str:
     """Return the package whose class states the `revision`; empty if there is none.
 
-    A class of somebody's own that builds upon it inherits the number, and is not meant by it.
+    A user's class that derives from such a class inherits the number, but the number does not
+    describe the user's code.
     """
     stating = (kind for kind in type(experiment).__mro__ if "revision" in vars(kind))
     kind = next(stating, type(experiment) if hasattr(experiment, "revision") else None)
@@ -83,12 +84,13 @@ def load_same(store: RecordStore, info: SweepInfo, record: Record) -> Experiment
     """Load the experiment of a recorded trial, and refuse it if its code has changed since.
 
     Args:
-        store: The records of the sweep it was trained in.
+        store: The records of the sweep that trained it.
         info: That sweep.
         record: The trial.
 
     Raises:
-        UsageError: It cannot be loaded, or is other code; says what differs and the ways out.
+        UsageError: It cannot be loaded, or its code differs; the message has the differences and
+            the ways out.
     """
     experiment = recorded_experiment(info, store.folder.parent)
     check_same_code(store, record, info.experiment, experiment)
@@ -96,7 +98,7 @@ def load_same(store: RecordStore, info: SweepInfo, record: Record) -> Experiment
 
 
 def declare_same(store: RecordStore, info: SweepInfo, record: Record) -> None:
-    """Note that the experiment is the code that a trial was trained by, though it was edited.
+    """Note that the edited experiment counts as the code that trained a trial.
 
     Args:
         store: The records of the sweep.
@@ -111,18 +113,18 @@ def declare_same(store: RecordStore, info: SweepInfo, record: Record) -> None:
 
 
 def check_same_code(store: RecordStore, record: Record, path: str, experiment: object) -> None:
-    """Refuse an experiment whose code is another one now than when a trial was trained.
+    """Refuse an experiment whose code has changed since a trial was trained.
 
-    Nothing is compared if one of both is not known.
+    If the code then or the code now is not known, nothing is compared.
 
     Args:
-        store: The records of the sweep it was trained in.
+        store: The records of the sweep that trained the trial.
         record: The trial.
         path: Import path of the experiment.
-        experiment: As it is now.
+        experiment: The experiment as it is now.
 
     Raises:
-        EditedCode: It is another one; says what differs and the ways out.
+        EditedCode: It has changed; the message has the differences and the ways out.
     """
     recorded, now = record.environment.get("code"), code_of(path, experiment)
     if recorded is None or now is None:
@@ -145,9 +147,9 @@ def check_same_code(store: RecordStore, record: Record, path: str, experiment: o
 
 
 def edited_files(store: RecordStore, info: SweepInfo, record: Record) -> list[str]:
-    """Return the files by which an experiment is other code now than when a trial was trained.
+    """Return the names of an experiment's files that have changed since a trial was trained.
 
-    Nothing is named where nothing can be compared.
+    If there is nothing to compare with, the list is empty.
 
     Args:
         store: The records of the sweep.
@@ -159,7 +161,7 @@ def edited_files(store: RecordStore, info: SweepInfo, record: Record) -> list[st
         return []
     try:
         now = code_of(info.experiment, recorded_experiment(info, store.folder.parent))
-    except UsageError:  # it is not here
+    except UsageError:  # the experiment is not on this machine
         return []
     history = CodeHistory(store.folder)
     before = history.find(recorded)
@@ -200,24 +202,25 @@ def _distributions(modules: Iterable[str]) -> set[str]:
             found.add(metadata.distribution(module).metadata["Name"])
         except (metadata.PackageNotFoundError, ValueError):
             unknown.add(module)
-    if unknown:  # such as sklearn, which scikit-learn brings
+    if unknown:  # such as sklearn, which the distribution scikit-learn installs
         found |= {name for module in unknown for name in _by_module().get(module, ())}
     return found
 
 
 @functools.cache
 def _by_module() -> Mapping[str, Sequence[str]]:
-    """Return the distributions that bring each top-level module; takes a fifth of a second."""
+    """Return the distributions of each top-level module; this takes a fifth of a second."""
     return metadata.packages_distributions()
 
 
 @dataclass
 class _Walk:
-    """From file to file along their imports.
+    """Follows the imports from file to file.
 
     Attributes:
-        roots: Folders in which own modules are found, each with the only top-level name that is
-            looked for there; None for any.
+        roots: Folders of own modules, each with the only top-level name that is looked up there, or
+            with None for any name.
+        left_out: Top-level names of modules that are not followed.
         files: Own files found so far, by their name below the root.
         others: Top-level names of modules that are not own.
     """
@@ -229,20 +232,20 @@ class _Walk:
 
     @classmethod
     def of_module(cls, module: str, source: Path, shipped: str) -> _Walk:
-        """Begin with the module of an experiment."""
+        """Return the walk from the module of an experiment."""
         top, *rest = module.split(".")
         is_package = source.name == "__init__.py"
         root = source.parents[len(rest) + is_package]
         if _INSTALLED & {*root.parts}:
             return cls((), others={top})
-        # A single file's own are those beside it; a package's those within it.
+        # For a single file, the modules beside it are own; for a package, those within it.
         walk = cls([(root, top if rest or is_package else None)], _FRAMEWORK | {shipped})
         walk._visit(module)
         return walk
 
     @classmethod
     def of_script(cls, files: Sequence[Path]) -> _Walk:
-        """Begin with the files that a command names."""
+        """Return the walk from the files that a command names."""
         walk = cls([(path.parent, None) for path in files if path.suffix == ".py"])
         for path in files:
             if path.name not in walk.files:
@@ -250,14 +253,14 @@ class _Walk:
         return walk
 
     def _visit(self, module: str) -> bool:
-        """Take a module and those it is inside of; False if it is none of ours."""
+        """Add a module and the packages around it; return False if it is not an own module."""
         parts = module.split(".")
         if parts[0] in self.left_out:
             return True
         if (place := self._place(parts)) is None:
             return False
         root, path = place
-        for count in range(1, len(parts)):  # importing it runs these first
+        for count in range(1, len(parts)):  # an import of the module runs these first
             above = root.joinpath(*parts[:count], "__init__.py")
             if above.exists():
                 self._add(str(above.relative_to(root)), above, ".".join(parts[:count]))
@@ -282,7 +285,7 @@ class _Walk:
             return
         try:
             tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError):  # a script of another Python, or in the midst of an edit
+        except (SyntaxError, ValueError):  # written for another Python version, or half edited
             return
         for module in _imported(tree, package):
             own = self._visit(module)
@@ -292,7 +295,7 @@ class _Walk:
 
 
 def _imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yield the modules that a file imports anywhere; of `from a import b`, both `a` and `a.b`."""
+    """Yield all modules that a file imports; for `from a import b`, both `a` and `a.b`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,4 +1,4 @@
-"""Asks an experiment what recorded trials get wrong, from what was recorded alone."""
+"""Examines the mistakes of recorded trials by their experiment, from records alone."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.records import Record
 
 
-class TooLittleKept(UsageError):  # noqa: N818, what is the matter is the name of it
-    """A trial cannot be examined, now or later: its experiment says that too little was kept."""
+class TooLittleKept(UsageError):  # noqa: N818, the name says what is wrong
+    """A trial can never be examined, because its record holds too little for its experiment."""
 
 
 class Examiner:
-    """Examines trials of one sweep; data are prepared once, when the first one is examined."""
+    """Examines trials of one sweep; prepares the data once, when it examines the first trial."""
 
     def __init__(self, again: PreparedAgain, experiment: str) -> None:
         """Remember the experiment and its data; nothing is loaded yet.
 
         Args:
-            again: Loads them.
-            experiment: Its import path, for messages.
+            again: Loads the experiment and its data.
+            experiment: Import path of the experiment, for messages.
         """
         self._again, self._name = again, experiment
 
     def experiment(self) -> Experiment:
-        """Return the experiment."""
+        """Load the experiment."""
         return self._again.load()
 
     def examine(self, record: Record) -> Mapping[str, bytes]:
-        """Return what a trial gets wrong as files by name; see `SupportsExamination`.
+        """Return the mistakes of a trial as files by name; see `SupportsExamination`.
 
         Args:
-            record: With its arrays.
+            record: The trial, with its arrays.
 
         Raises:
-            UsageError: The experiment does not say it, the trial kept too little
-                (`TooLittleKept`), or these data are not what it was trained on.
+            UsageError: The experiment supports no examination, the record holds too little
+                (`TooLittleKept`), or the data are not those that the trial was trained on.
         """
         experiment = self._again.load()
         trial = f"trial {record.spec.trial}"

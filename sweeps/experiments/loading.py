@@ -1,7 +1,7 @@
-"""From an import path in a space to an experiment object; its mistakes become one message.
+"""Imports an experiment by the path in a space; a mistake in the path becomes one message.
 
 A sweep remembers the folder of its experiment. `recorded_experiment` finds the experiment of a
-recorded sweep there, or where it lies now.
+recorded sweep there, or in the place that the folder was moved to.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sweeps.workspace.names import did_you_mean
 _FORMER: Final = {
     "on_blocks": "cross_validation", "illustrate": "pages", "test_part": "test_set",
 }  # fmt: skip
-"""What members of experiments were called before: one that still has them is refused."""
+"""Today's name of each renamed member of an experiment; one with a former name is refused."""
 SHIPPED: Final = frozenset({"digitexp.experiment:experiment", "digitexp.on_blocks:experiment"})
 """The experiments that are installed with this package."""
 _MEMBERS = ("name", "parameters", "metrics", "measures", "check", "prepare", "measure", "plan")
@@ -47,8 +47,8 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
 
     Args:
         path: `package.module:object`, or `script:metric:direction:command`.
-        directory: Folder of the space file; looked up first, so that a space and its experiment
-            can lie side by side anywhere.
+        directory: Folder of the space file. Modules are looked up there first, so that a space and
+            its experiment can lie side by side anywhere.
 
     Raises:
         UsageError: The path is malformed, cannot be imported, or names no experiment.
@@ -103,8 +103,8 @@ def recorded_experiment(info: SweepInfo, records: Path) -> Experiment:
 def experiment_folder(info: SweepInfo, records: Path) -> Path | None:
     """Return the folder in which the experiment of a recorded sweep is looked up first.
 
-    It is the one that the sweep remembers; of a confirmation, that of the sweep it confirms. If the
-    experiment is not there and is not installed, because folders were moved, it is looked for
+    It is the folder that the sweep remembers; for a confirmation, that of the confirmed sweep. If
+    the experiment is neither there nor installed, because folders were moved, it is looked for
     beside the home, then in the current folder.
 
     Args:
@@ -112,7 +112,8 @@ def experiment_folder(info: SweepInfo, records: Path) -> Path | None:
         records: Folder of the home's records, where it lies now.
 
     Returns:
-        None if the experiment is installed, or nowhere to be found.
+        The folder. If the experiment is found nowhere, it is the remembered one. None if there is
+        none, or if the experiment of an imported sweep is installed.
 
     Raises:
         UntrustedError: See `check_trust`.
@@ -130,9 +131,9 @@ def experiment_folder(info: SweepInfo, records: Path) -> Path | None:
 
 
 def check_trust(info: SweepInfo, records: Path) -> Foreign | None:
-    """Return where a sweep came from whose experiment may be run; None if it was made here.
+    """Refuse a sweep whose experiment may not be run; return its source, None if made here.
 
-    An experiment that is shipped here may be run, whoever recorded the sweep.
+    An experiment that ships here may be run, whoever recorded the sweep.
 
     Raises:
         UntrustedError: It was imported, and nobody has said yet that its experiment may be run.
@@ -150,10 +151,10 @@ def check_trust(info: SweepInfo, records: Path) -> Foreign | None:
 
 
 def what_runs(info: SweepInfo) -> str:
-    """Return what a sweep's experiment and space have executed, in words.
+    """Return in words the code that a sweep's experiment and space run; empty if both ship here.
 
-    Empty if both are shipped here. A record that was forged may name another experiment in its
-    space than beside it, and a space may be a function of any module.
+    A forged record may name another experiment in its space than beside it, and a space may be a
+    function of any module.
     """
     named = {info.experiment, str(info.space.get("experiment", info.experiment))} - SHIPPED
     parts = [
@@ -182,7 +183,7 @@ def _remembered_folder(info: SweepInfo, records: Path) -> Path | None:
 
 
 def _moved_to(remembered: Path | None, project: Path) -> Iterator[Path]:
-    """Yield where a folder may lie now, if the project that the home lies in was moved."""
+    """Yield the places where a folder may lie now, if the project around the home was moved."""
     if remembered is not None:
         yield from (
             project.joinpath(*remembered.parts[n:]) for n in range(1, len(remembered.parts))
@@ -212,7 +213,7 @@ def _is_installed(experiment: str) -> bool:
 
 
 def _look_first_in(directory: Path, module: str) -> None:
-    """Have a module found beside the space, also if another space's has the same name."""
+    """Make a module beside the space be found first, even if another one of its name is loaded."""
     if str(directory) not in sys.path:
         sys.path.insert(0, str(directory))
     places = (directory / f"{module}.py", directory / module / "__init__.py")
@@ -237,10 +238,10 @@ def _script(path: str, directory: Path | None) -> Experiment:
 
 
 def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call an experiment's function before any trial; what it refuses is the user's mistake.
+    """Call an experiment's function before any trial; an error there is a mistake of the user.
 
     Raises:
-        UsageError: It raised ValueError or OSError, with the same message.
+        UsageError: The function raised ValueError or OSError; the message is the same.
     """
     try:
         return function(*args, **kwargs)

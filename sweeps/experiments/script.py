@@ -1,12 +1,13 @@
 """A script in any language as an experiment: `command: python train.py --lr {learning_rate}`.
 
-The script prints JSON, one object a line, among whatever else it prints:
+The script prints JSON, one object per line, among any other output:
 
     {"epoch": 1, "loss": 0.52, "val_accuracy": 0.81}     after each epoch, if it has any
     {"result": {"accuracy": 0.93}}                       once, at its end
 
-How its command is written: `script_command.py`. What it prints is kept with the attempt, as is
-what it writes into the folder `{output}` (`SWEEPS_OUTPUT` in its environment).
+`script_command.py` explains how the command is written. The attempt keeps everything that the
+script prints, and the files that it writes into the folder `{output}` (`SWEEPS_OUTPUT` in its
+environment).
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ from sweeps.experiments.script_output import OutputError, RunningScript, listen
 from sweeps.records.kept_files import last_lines, printed_files
 
 _OF_ONE_ATTEMPT: Final = {OUTPUT: "{output}", TRIAL: "{trial}", ATTEMPT: "{attempt}"}
-"""What messages show in their place, so that two attempts that fail alike say the same."""
+"""Messages show these in place of the values, so that attempts that fail alike read alike."""
 
 
 class ScriptExperiment:
-    """What `command:` in a space stands for; see the module."""
+    """The experiment that `command:` in a space stands for; see the module."""
 
     measures: Mapping[str, str] = {}
 
@@ -65,13 +66,13 @@ class ScriptExperiment:
         objectives: Sequence[Objective],
         directory: Path | None,
     ) -> None:
-        """Describe it; nothing is run yet.
+        """Describe the experiment; nothing is run yet.
 
         Args:
-            command: With a `{placeholder}` for each parameter.
-            objectives: Each names a number of the script's result, and the per-epoch metric that a
-                pruner watches in its place.
-            directory: Where the command is run.
+            command: The command, with a `{placeholder}` for each parameter.
+            objectives: Each names a number in the script's result, and also the per-epoch metric
+                that a pruner watches.
+            directory: The folder in which the command is run.
 
         Raises:
             ValueError: The command cannot be split into words, or a placeholder has no name.
@@ -93,14 +94,14 @@ class ScriptExperiment:
         }
 
     def check(self, config: Mapping[str, Value]) -> None:
-        """Refuse nothing: what the parameters mean, the script decides."""
+        """Refuse nothing: only the script knows which parameters are valid."""
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
-        """Note which data the script is told of; it reads them itself.
+        """Note which data the script is to use; the script reads them itself.
 
         Raises:
-            ValueError: A source is given or missing, and the command says otherwise; or there is
-                no such program or script.
+            ValueError: A source is given and the command has no `{data}`, or the other way round;
+                or there is no such program or script.
         """
         self._command.check_no_shell()
         self._check_files()
@@ -115,7 +116,7 @@ class ScriptExperiment:
         return PreparedData(source or self.name, digest, digest, {"source": source}, None)
 
     def files(self) -> list[Path]:
-        """Return the files that the command names, in its order, then those of shell scripts."""
+        """Return the files that the command names, in its order, then those that its `.sh` name."""
         folder = (self._directory or Path()).resolve()
         names = [*self._command.named(), *self._command.modules()]
         found = dict.fromkeys(path for name in names if name and (path := folder / name).is_file())
@@ -133,30 +134,30 @@ class ScriptExperiment:
                 raise ValueError(f"command: there is no file {word!r} in {folder.resolve()}")
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
-        """Nothing is known before the script runs."""
+        """Return nothing: nothing is known before the script runs."""
         return {}
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
-        """Show the command; how long it takes is not known before."""
+        """Return the command as the plan; its duration is not known before."""
         values = {**self._values(config, 0, data.info["source"]), **_OF_ONE_ATTEMPT}
         return EnginePlan("script", shlex.join(self._command.words(values)), None)
 
     def warm_up(self) -> None:
-        """Nothing to import."""
+        """Do nothing: there is nothing to import."""
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
-        """Run the script once, in a folder that nobody keeps; see `train_in`."""
+        """Run the script once, in a temporary folder; see `train_in`."""
         with tempfile.TemporaryDirectory(prefix="sweeps-") as folder:
             return self.train_in(Path(folder), spec, data, on_epoch)
 
     def train_in(
         self, folder: Path, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
     ) -> TrialResult:
-        """Run the script once; what it prints and writes lies in the folder.
+        """Run the script once; its output and its files lie in the folder.
 
         Raises:
             ScriptError: It ended with another exit code than 0, or without a result; the message
-                has the end of what it printed.
+                has the last lines that it printed.
         """
         output = folder / "output"
         output.mkdir()
@@ -189,7 +190,7 @@ class ScriptExperiment:
 
         Args:
             spec: The attempt.
-            source: Of its data; None without.
+            source: The source of its data; None if the command takes no data.
             output: The folder that it writes into.
         """
         own = {OUTPUT: output, TRIAL: str(spec.trial), ATTEMPT: str(spec.attempt)}
@@ -198,7 +199,7 @@ class ScriptExperiment:
     def _check(
         self, code: int, metrics: Mapping[str, float] | None, printed: Mapping[str, bytes]
     ) -> None:
-        """Refuse how a script ended that nobody told to end."""
+        """Refuse a script that ended by itself with an exit code, or without a whole result."""
         if code:
             hint = " (out of memory?)" if -code == signal.SIGKILL else ""
             killed = f"killed by {signal.Signals(-code).name}{hint}" if code < 0 else ""
@@ -242,7 +243,7 @@ class ScriptExperiment:
 
 
 class _Any(dict[str, ParameterInfo]):
-    """Parameters of a command that takes them all as `{params_json}`: any name is one."""
+    """The parameters of a command with `{params_json}`, which takes a parameter of any name."""
 
     def __contains__(self, name: object) -> bool:
         return True
@@ -252,13 +253,13 @@ class _Any(dict[str, ParameterInfo]):
 
 
 class _EndError(Exception):
-    """A script ended as one that failed."""
+    """A script ended with an exit code other than 0, or by a signal."""
 
 
 def _failed(problem: str, command: str, folder: Path, *, is_final: bool) -> ScriptError:
-    """Say what went wrong, what was run, and the last that it printed."""
+    """Return the error with the problem, the command and the last lines that it printed."""
     printed = printed_files(folder)
-    # What people look for stands in the first line, which is all that a terminal shows.
+    # A terminal shows only the first line, so the script's own last error goes into it.
     lines = printed.get("stderr.txt", b"").decode(errors="replace").strip().splitlines()
     first = problem if is_final or not lines else f"{problem}: {lines[-1]}"
     return ScriptError(f"{first}\n\nCommand: {command}{last_lines(printed)}", is_final=is_final)

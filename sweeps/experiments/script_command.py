@@ -1,8 +1,8 @@
-"""The command of a script: its words, its placeholders, and parts that are there only sometimes.
+"""The command of a script: its words, its placeholders, and its optional parts.
 
-`{name}` stands for a parameter or one of `OWN`. `{?momentum --momentum {momentum}}` is left out of
-the command where a trial has no `momentum`, because of its `when:`. No shell is involved: each word
-stays one argument, whatever the value.
+`{name}` stands for a parameter or one of `OWN`. The part `{?momentum --momentum {momentum}}` is
+left out of the command if a trial has no `momentum`, because of its `when:`. No shell is involved:
+each word stays one argument, whatever the value.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ ATTEMPT, DATA, OUTPUT, PARAMS, SEED, TRIAL = (
     "attempt", "data", "output", "params_json", "seed", "trial",
 )  # fmt: skip
 OWN: Final = frozenset({ATTEMPT, DATA, OUTPUT, PARAMS, SEED, TRIAL})
-"""Placeholders that are no parameters."""
+"""Placeholders that do not stand for parameters."""
 _SCRIPTS: Final = (".py", ".sh", ".R")
 _OF_A_MODULE: Final = (".py", "/__init__.py", "/__main__.py")
 _PART: Final = re.compile(r"\{\?\s*([^\W\d]\w*)\s*:?\s+(.*\S)\s*\}", re.DOTALL)
-_FIRST: Final = 0xE000  # of the characters that stand for parts while the words are told apart
+_FIRST: Final = 0xE000  # first of the characters that replace parts while the text is split
 _QUOTED: Final = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
 _OPERATOR: Final = re.compile(r"\|\|?|&&|;|[\d&]?>>?(?:&\d)?|<<?|(?<!\S)&(?!\S)")
 _BETWEEN_WORDS: Final = re.compile(r"[\s|&;<>()'\"]+")
@@ -31,23 +31,23 @@ _BETWEEN_WORDS: Final = re.compile(r"[\s|&;<>()'\"]+")
 
 @dataclass(frozen=True)
 class _Part:
-    """A part that is there only if a trial has every parameter of it."""
+    """An optional part, left out unless a trial has all of its parameters."""
 
     text: str
     needs: frozenset[str]
 
 
 class ScriptCommand:
-    """A command with placeholders, read once; see the module.
+    """A command with placeholders, parsed once; see the module.
 
     Attributes:
-        text: As it was written.
-        required: Names that it cannot be run without.
-        optional: Names in parts that may be left out.
+        text: The command as it was written.
+        required: Names of placeholders that every trial must have a value for.
+        optional: Names of placeholders in optional parts.
     """
 
     def __init__(self, text: str) -> None:
-        """Read it.
+        """Parse the command.
 
         Raises:
             ValueError: It is empty, cannot be split into words, or a placeholder has no name.
@@ -62,11 +62,11 @@ class ScriptCommand:
 
     @property
     def program(self) -> str:
-        """The program that is run."""
+        """The first word: the program to run."""
         return self._words[0]
 
     def words(self, values: Mapping[str, str]) -> list[str]:
-        """Return the words of the command for these values; a name that has none is left out."""
+        """Return the words of the command with these values, without parts that lack a value."""
         found: list[str] = []
         for word in self._words:
             part = self._part(word) if len(word) == 1 else None
@@ -77,11 +77,14 @@ class ScriptCommand:
         return found
 
     def scripts(self) -> list[str]:
-        """Return the words that name a script's file."""
+        """Return the words that name the file of a script."""
         return [word for word in self._words if word.endswith(_SCRIPTS) and "{" not in word]
 
     def named(self) -> list[str]:
-        """Return the words that may name a file; of a line that is for a shell, its scripts."""
+        """Return the words that may name a file, and the scripts named inside of a word.
+
+        The latter are in a line for a shell, as in `[bash, -c, '...']`.
+        """
         return [*self._words, *(name for word in self._words for name in scripts_in(word))]
 
     def modules(self) -> list[str]:
@@ -92,7 +95,7 @@ class ScriptCommand:
         return [f"{path}{ending}" for path in paths for ending in _OF_A_MODULE]
 
     def check_no_shell(self) -> None:
-        """Refuse what only a shell understands.
+        """Refuse a command with operators that only a shell understands.
 
         Raises:
             ValueError: There is a pipe, a redirection or another operator outside of quotes.
@@ -109,7 +112,7 @@ class ScriptCommand:
         )
 
     def _without_parts(self, text: str) -> str:
-        """Return a command with one character in place of each part, and note the parts."""
+        """Replace each optional part of a command by one character, and keep the parts."""
         found, place = [], 0
         while (begin := text.find("{", place)) >= 0:
             found.append(text[place:begin])
@@ -127,7 +130,7 @@ class ScriptCommand:
         return self._parts[number] if 0 <= number < len(self._parts) else None
 
     def _filled(self, word: str, values: Mapping[str, str]) -> Iterator[str]:
-        """Yield the pieces of a word; a part within it stays within it."""
+        """Yield the pieces of a word with these values; a part inside a word stays in it."""
         for piece in re.split(r"([\ue000-\uf8ff])", word):
             part = self._part(piece) if len(piece) == 1 else None
             if part is None:
@@ -137,12 +140,12 @@ class ScriptCommand:
 
 
 def scripts_in(text: str) -> list[str]:
-    """Return the words of a shell's text that name a script's file."""
+    """Return the words in the text of a shell script that name the file of a script."""
     return [word for word in _BETWEEN_WORDS.split(text) if word.endswith(_SCRIPTS)]
 
 
 def _end(text: str, begin: int) -> int:
-    """Return where the braces that open at `begin` have closed."""
+    """Return the position after the brace that closes the one at `begin`."""
     depth = 0
     for place in range(begin, len(text)):
         depth += (text[place] == "{") - (text[place] == "}")

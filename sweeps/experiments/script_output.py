@@ -1,6 +1,7 @@
-"""A script that runs, and what it prints: a JSON line an epoch, and one with its result.
+"""Runs a script and reads its output: a JSON line per epoch, and one with its result.
 
-It prints into files, which are read as they grow: all of it is there whoever is killed.
+The script prints into files, which are read as they grow. So the whole output is kept, whichever
+process is killed.
 """
 
 from __future__ import annotations
@@ -25,27 +26,35 @@ OUTPUT_VARIABLE: Final = "SWEEPS_OUTPUT"
 _DEAF_TO_CTRL_C: Final = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
 SHORTEST_PAUSE_SECONDS: Final = 0.01
 LONGEST_PAUSE_SECONDS: Final = 0.2
-"""How long nobody looks what a script has printed: the longer it was silent, the longer."""
+"""Limits of the pause between two looks at the output; silence makes the pause longer."""
 PATIENCE_SECONDS: Final = 3.0
-"""How long a script that is told to end may take, and what it leaves, before it is killed."""
+"""How long a script that is told to end, and all that it started, may take before a kill."""
 _POLITELY: Final = (signal.SIGTERM, signal.SIGKILL)
 _LONGEST_LINE: Final = 1 << 20
-"""A longer line is none of ours."""
+"""A longer line is not read as JSON."""
 _PIECE_BYTES: Final = 1 << 16
 _FREE_BYTES: Final = 1 << 22
 
 
 class OutputError(ValueError):
-    """A script printed a line that cannot be what it is meant to be, or did not print one."""
+    """A script printed a JSON line with wrong content, or did not print a line that it must."""
 
 
 def listen(
     lines: Iterable[str], on_epoch: OnEpoch
 ) -> tuple[dict[str, list[float]], dict[str, float] | None, Stop | None]:
-    """Take what a script says until it ends or is told to stop: history, result, verdict.
+    """Read the lines of a script until it ends, or until `on_epoch` stops it.
+
+    Args:
+        lines: Lines that may be JSON.
+        on_epoch: Receives the epoch, from 0, and its metrics; may return a `Stop`.
+
+    Returns:
+        The history (values per epoch by metric, NaN for those that are not finite), the result
+        (None without one), and the `Stop` of `on_epoch` (None if the script ended by itself).
 
     Raises:
-        OutputError: A line of JSON has something other than numbers, or other names than before.
+        OutputError: A JSON line has something other than numbers, or other names than before.
     """
     history: dict[str, list[float]] = {}
     metrics: dict[str, float] | None = None
@@ -73,10 +82,10 @@ def listen(
 
 
 def _object(line: str) -> dict[str, Any]:
-    """Return the JSON object of a line, an empty one if it is anything else."""
+    """Return the JSON object in a line; an empty one if the line is anything else."""
     try:
         said = json.loads(line)
-    except (ValueError, RecursionError):  # the latter of one that is nested without an end
+    except (ValueError, RecursionError):  # the latter if it is nested too deep
         return {}
     return said if isinstance(said, dict) else {}
 
@@ -96,10 +105,11 @@ def _numbers(values: Any, line: str, example: str) -> dict[str, float]:
 
 
 class Printed:
-    """A file that a process prints into itself, and which is read as it grows.
+    """A file into which a process prints, and which is read as it grows.
 
-    So whatever is killed, all is there that was printed; and nobody waits for anybody. The middle
-    of a long one, which nobody keeps, gives its room back where the system can do that.
+    Unlike a pipe, it keeps everything if a process is killed, and neither side waits for the other.
+    The middle of a long file, which is not kept, gives its disk space back if the system can do
+    that.
     """
 
     def __init__(self, path: Path) -> None:
@@ -109,25 +119,25 @@ class Printed:
         self._begun = b""
 
     def fileno(self) -> int:
-        """Return the descriptor that the process prints to."""
+        """Return the descriptor into which the process prints."""
         return self._file
 
     def close(self) -> None:
-        """Let go of the file, which stays."""
+        """Close the file; it is not removed."""
         os.close(self._file)
 
     def new_lines(self) -> Iterator[str]:
-        """Yield what has come and may be a line of JSON."""
+        """Yield the new whole lines that begin with `{`."""
         while piece := os.pread(self._file, _PIECE_BYTES, self._read_to):
             self._read_to += len(piece)
             yield from self._split(piece)
 
     def last_line(self) -> Iterator[str]:
-        """Yield what came without an end of its line; the process has ended."""
+        """Yield the last line if it has no line end; call it once the process has ended."""
         yield from self._split(b"\n")
 
     def free(self) -> None:
-        """Give back the room of what is neither head nor tail."""
+        """Free the disk space between head and tail."""
         begin = max(self._freed_to, HEAD_BYTES)
         end = os.fstat(self._file).st_size - TAIL_BYTES
         if end - begin >= _FREE_BYTES:
@@ -145,7 +155,7 @@ class Printed:
 
 
 def _punch(file: int, begin: int, length: int) -> None:
-    """Make a hole in a file (Linux; elsewhere it keeps its room until the attempt ends)."""
+    """Make a hole in a file (Linux; elsewhere it keeps its space until the attempt ends)."""
     if sys.platform == "linux":
         keep_size_punch_hole = 3
         offsets = ctypes.c_int64(begin), ctypes.c_int64(length)
@@ -153,7 +163,7 @@ def _punch(file: int, begin: int, length: int) -> None:
 
 
 class RunningScript:
-    """A script that does not outlive its trial, and hears no Ctrl-C meant for the sweep."""
+    """A running script, which does not outlive its trial and ignores Ctrl-C meant for the sweep."""
 
     def __init__(
         self, command: Sequence[str], directory: Path | None, folder: Path, output: Path
@@ -161,7 +171,7 @@ class RunningScript:
         self._command, self._directory = command, directory
         self._folder = folder
         self._environment = {
-            "PYTHONUNBUFFERED": "1",  # each line at once: epochs are heard, a kill loses none
+            "PYTHONUNBUFFERED": "1",  # each line at once: epochs arrive, and a kill loses none
             **os.environ,
             OUTPUT_VARIABLE: str(output),
         }
@@ -187,10 +197,10 @@ class RunningScript:
         self._stderr.close()
 
     def lines(self) -> Iterator[str]:
-        """Yield what may be a line of JSON, until it has ended."""
+        """Yield the lines of its output that may be JSON, until it has ended."""
         pause, has_ended = SHORTEST_PAUSE_SECONDS, False
         while not has_ended:
-            has_ended = self._has_ended_in(pause)  # asked first: then what it left is read as well
+            has_ended = self._has_ended_in(pause)  # first, so that its last output is read below
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             for line in self._stdout.new_lines():
                 pause = SHORTEST_PAUSE_SECONDS
@@ -207,18 +217,18 @@ class RunningScript:
         return True
 
     def wait(self) -> int:
-        """Return its exit code."""
+        """Wait until it has ended; return its exit code."""
         return self._process.wait()
 
     def end(self) -> int:
-        """Tell it to end, and what it started; kill them if they do not; return the exit code."""
+        """End it and all that it started, by a kill if necessary; return its exit code."""
         self._end_all(*_POLITELY)
         return self._process.wait()
 
     def _end_all(self, *signals: signal.Signals) -> None:
-        """Send it and all that it started one signal after the other, until they have ended.
+        """Send signals, one after the other, to it and all that it started, until all have ended.
 
-        On Linux, what has left its process tree is known by its environment.
+        On Linux, processes that have left its process tree are found by their environment.
         """
         pid = self._process.pid
         known = [] if self._process.poll() is not None else [pid, *descendants(pid)]

@@ -20,12 +20,12 @@ class PreparedAgain:
         data: PreparedData | None = None,
         source: str | None = None,
     ) -> None:
-        """Remember where things are.
+        """Remember how to load experiment and data.
 
         Args:
             load: Returns the experiment.
-            data: Its data, where they are prepared already.
-            source: Where they are to be had; None for the experiment's own.
+            data: Its data, if they are prepared already.
+            source: The source of the data; None for the experiment's own.
         """
         self.load, self.source = load, source
         self._data = data
@@ -34,7 +34,7 @@ class PreparedAgain:
         """Return the experiment that trained a trial.
 
         Args:
-            store: The records of the sweep it was trained in.
+            store: The records of the sweep that trained it.
             info: That sweep.
             record: The trial.
 
@@ -46,10 +46,10 @@ class PreparedAgain:
         return experiment
 
     def of(self, record: Record) -> PreparedData:
-        """Return what a trial was trained on.
+        """Return the data that a trial was trained on.
 
         Raises:
-            UsageError: They cannot be had, or these are others.
+            UsageError: The data cannot be loaded, or their digests differ from the recorded ones.
         """
         data = self._prepared(record)
         found, recorded = (data.digest, data.split_digest), record.data
@@ -72,10 +72,10 @@ class PreparedAgain:
 
 
 def trained_of(store: RecordStore, info: SweepInfo, record: Record) -> Trained:
-    """Return a recorded training with all that it left; one without weights has None.
+    """Return a recorded training with its result, arrays and weights (None if not kept).
 
     Raises:
-        UsageError: It failed: there is nothing.
+        UsageError: It failed, so there is no result.
     """
     whole = store.read(record.spec.key)
     if whole.result is None:

@@ -1,1 +1,1 @@
-"""Looks after whole sweeps: renamed, deleted, shared, exported, retried, examined."""
+"""Manages whole sweeps: rename, archive, delete, share, export, retry, doctor."""

@@ -1,4 +1,4 @@
-"""`sweeps export`: a trial's model as files that need nothing of this framework."""
+"""`sweeps export`: writes a trial's model as files that do not need this framework."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
     from sweeps.api import Trial
 
 TOLERANCE: Final = 1e-3
-"""How far logits of the rebuilt model may be off the recorded ones, as a share of the largest:
-another engine or processor rounds otherwise, another network is off by far more."""
+"""How far logits of the rebuilt model may differ from the recorded ones, relative to the largest.
+Another engine or processor rounds differently; another network differs by far more."""
 
 AGAIN: Final = "again"
-"""Folder that an exported command of a script writes into."""
+"""The folder into which the exported command of a script writes."""
 
 
 def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[Path]:
-    """Write a trial's model, configuration and a README that says how to use them.
+    """Write a trial's model, its configuration, and a README that says how to use them.
 
-    Of a script's trial these are the files that it wrote, what it printed, and its command. The
-    folder appears whole or not at all.
+    For a script's trial, the files that it wrote, its output and its command are written in place
+    of a model. The folder appears whole or not at all.
 
     Args:
-        trial: One whose weights are kept.
-        folder: Must not exist, or be empty.
-        source: Where the data are to be had that the trial was trained on; None for the
-            experiment's own. The model's answers are compared on them.
+        trial: A trial whose weights are kept.
+        folder: The folder to write; it must not exist, or be empty.
+        source: The source of the data that the trial was trained on; None for the experiment's own.
+            The answers of the rebuilt model are compared on these data.
 
     Returns:
-        What was written.
+        The files that were written.
 
     Raises:
-        UsageError: The folder is taken, the experiment exports nothing, its code has changed, or
-            the rebuilt model answers otherwise than the one that was trained.
-        RecordError: The trial's weights were dropped, or are damaged.
+        UsageError: The folder is taken, the experiment exports nothing, its code has changed, the
+            weights were dropped, or the rebuilt model gives other answers than the trained one.
+        RecordError: The trial's weights are damaged.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty; give another folder, nothing was written")
@@ -83,7 +83,7 @@ def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[
 
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
-    """Yield a folder that takes its place when it is whole."""
+    """Yield a temporary folder; move it to its place once it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -102,7 +102,7 @@ def _written(folder: Path) -> list[Path]:
 
 
 def _of_script(trial: Trial, folder: Path) -> str:
-    """Say what was kept of a script's trial, and where its command runs."""
+    """Return the sentences about the files of a script's trial, and where its command runs."""
     wrote = "What it wrote into `{output}` lies in `output/`"
     if not (folder / "output").exists():
         wrote = "It wrote nothing into `{output}`: its model, if it keeps one, lies elsewhere"
@@ -136,13 +136,13 @@ def _verify(
     weights: Mapping[str, np.ndarray],
     source: str | None,
 ) -> str:
-    """Compare what the rebuilt model answers with what was recorded.
+    """Compare the answers of the rebuilt model with the recorded ones.
 
     Returns:
-        What was compared, or why nothing was, in a sentence.
+        A sentence about the comparison, or about why there was none.
 
     Raises:
-        UsageError: It answers otherwise.
+        UsageError: The answers differ.
     """
     recorded = record.result.arrays if record.result else {}
     if not isinstance(experiment, SupportsVerification):
@@ -165,7 +165,7 @@ def _verify(
                 f"trained: its {name} are off by up to {off:.3g}. Nothing was written"
             )
     samples = len(recorded[compared[0]])
-    samples = min(samples, data.info.get("n_validation", samples))  # each may have several answers
+    samples = min(samples, data.info.get("n_validation", samples))  # some have several answers
     return f"Its answers to {samples} samples equal those of the model that was trained."
 
 
@@ -185,7 +185,7 @@ def _readme(facts: Mapping[str, Any], code: str, last: str, language: str) -> st
         f"Exported from sweep `{facts['sweep_id']}`; its configuration, seed and versions are in "
         "`config.json`.\n\n"
         f"```{language}\n{code.strip()}\n```\n\n"
-        "Measured on the validation part, by which the trial may have been chosen: on new data, "
-        "expect a little less.\n\n"
+        "Measured on the validation set, by which the trial may have been chosen: on new data, "
+        "expect slightly worse values.\n\n"
         f"| metric | value |\n|---|---|\n{metrics}\n{last}\n"
     )

@@ -1,7 +1,7 @@
-"""Archives, renames or deletes a whole sweep, or frees what is kept for convenience.
+"""Archives, renames or deletes a whole sweep, or frees files that are kept for convenience.
 
-Each begins with one atomic change of the records; from then on it is done, whatever is killed, and
-study and MLflow follow, now or at the next start.
+Each operation begins with one atomic change of the records. From then on it counts as done, even if
+the process is killed; study and MLflow follow, now or at the next start.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ __all__ = [
 ]
 
 
-# `sweeps archive`: out of sight in lists and in MLflow; everything stays, and comes back.
+# `sweeps archive`: hides a sweep in lists and in MLflow; everything is kept and can be restored.
 
 
 def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> int:
     """Hide a sweep: MLflow keeps its runs in its bin, their files stay.
 
     Returns:
-        How many runs were hidden now.
+        The number of runs that were hidden now.
 
     Raises:
         UsageError: Another process runs the sweep.
-        StoreError: MLflow does not answer: nothing was changed.
+        StoreError: MLflow does not answer; nothing was changed.
     """
     require_store(tracking_uri)
     store = home.store(info.id)
@@ -61,7 +61,7 @@ def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> int:
 
 
 def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
-    """Show an archived sweep again; what MLflow has removed from its bin is written anew.
+    """Show an archived sweep again; runs that are no longer in MLflow's bin are written anew.
 
     Raises:
         UsageError: Another process runs the sweep.
@@ -69,30 +69,30 @@ def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
     store = home.store(info.id)
     with hold_to_send(home, info, tracking_uri) as held:
         store.unarchive()
-        # All, since the sweep may have been renamed meanwhile.
+        # All runs, since the sweep may have been renamed meanwhile.
         keys = [record.spec.key for record in store.read_all()]
         return send(home, info, tracking_uri, held, again=keys)
 
 
-# `sweeps gc`: frees what is kept for convenience; records stay, replay makes weights again.
+# `sweeps gc`: frees files kept for convenience; records stay, and replay makes weights again.
 
 
 def collect_garbage(
     home: Home, info: SweepInfo, keep_top: int, *, dry_run: bool = False
 ) -> list[tuple[Path, int]]:
-    """Remove the weights of all trials but the best, and what was put aside as damaged.
+    """Remove the weights of all trials but the best, and damaged files that were put aside.
 
-    The weights of baselines are kept, those of the Pareto front of several objectives, and all of a
-    confirmation, which is read once more if its sweep is tested.
+    Weights of baselines and of the Pareto front of several objectives are kept, and all those of a
+    confirmation, which a test-set evaluation of its sweep still needs.
 
     Args:
-        home: Where the sweep lies.
+        home: The home of the sweep.
         info: The sweep.
         keep_top: How many of the best trials keep their weights.
-        dry_run: Only say what would be removed.
+        dry_run: Remove nothing, and return what would be removed.
 
     Returns:
-        What was removed, with its size in bytes.
+        The files that were removed, each with its size in bytes.
 
     Raises:
         UsageError: Another process runs the sweep.
@@ -117,21 +117,21 @@ def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
     yield from sorted(store.folder.glob("*.torn"))
 
 
-# `sweeps delete`: out of the records first, in one step; then out of study and MLflow.
+# `sweeps delete`: removes the records first, in one step, then study and runs.
 
 
 def delete_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
     """Delete a sweep: records, weights, study, runs and their files.
 
     Args:
-        home: Where it lies.
+        home: The home of the sweep.
         info: The sweep.
-        tracking_uri: Where its runs are.
+        tracking_uri: MLflow's store of its runs.
 
     Raises:
-        UsageError: Another process runs it.
-        StoreError: MLflow does not answer: nothing was deleted. Or a database cannot be written;
-            the next start goes on with it.
+        UsageError: Another process runs the sweep.
+        StoreError: MLflow does not answer, and nothing was deleted; or a database cannot be
+            written, and the next start goes on with the deletion.
     """
     require_store(tracking_uri)
     with home.exclusive(), hold(home, info) as held:
@@ -141,15 +141,15 @@ def delete_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
     finish_deletions(home, tracking_uri)
     confirmed = confirmed_by(info.directory)
     searched = home.find(confirmed) if confirmed is not None else None
-    if searched is not None:  # it is not confirmed any more: its champion is provisional again
+    if searched is not None:  # its confirmation is gone, so its champion is provisional again
         sync_sweep(home, searched, tracking_uri)
 
 
 def delete_unreadable(home: Home, sweep_id: str, tracking_uri: str) -> None:
-    """Delete what is left of a sweep whose `sweep.json` nobody can read; its runs stay in MLflow.
+    """Delete the rest of a sweep whose `sweep.json` cannot be read; its runs stay in MLflow.
 
     Raises:
-        UsageError: Another process runs it.
+        UsageError: Another process runs the sweep.
     """
     require_store(tracking_uri)
     with home.exclusive(), SweepLock(home.store(sweep_id).folder / "lock", sweep_id):
@@ -163,17 +163,17 @@ def _take_out(home: Home, sweep_id: str) -> None:
     sync_folder(home.records)
 
 
-# `sweeps rename`: the name is in the records; MLflow follows.
+# `sweeps rename`: changes the name in the records; MLflow follows.
 
 
 def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> SyncReport:
-    """Give a sweep another name; its id, and so its addresses, stay.
+    """Give a sweep another name; its id stays, and with it its addresses.
 
     Returns:
-        What MLflow took of it.
+        The outcome of sending the sweep to MLflow.
 
     Raises:
-        UsageError: The name is taken, or no name; or another process runs the sweep.
+        UsageError: The name is taken or not valid, or another process runs the sweep.
         StoreError: It cannot be written.
     """
     check_sweep_name(name)

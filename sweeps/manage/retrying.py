@@ -1,7 +1,7 @@
-"""`sweeps retry`: failed trials of a sweep are run again, once their cause is mended.
+"""`sweeps retry`: runs failed trials of a sweep again, once the cause is mended.
 
-The sweep goes on as its records describe it, so that no option that decides its trials has to be
-repeated; what runs them (workers, data, retries) is asked for anew.
+All options that decide trials are taken from the records, so the user need not repeat them. Options
+that decide how trials are run (workers, data, retries) are given anew.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from sweeps.wording import counted, first_line
 
 @dataclass(frozen=True)
 class Retried:
-    """Trials that were run again.
+    """The result of a retry.
 
     Attributes:
-        result: How the sweep stands.
-        trials: Which.
-        failed: The records of those that failed again.
+        result: The state of the sweep.
+        trials: Numbers of the trials that were run again.
+        failed: Records of those that failed again.
     """
 
     result: RunResult
@@ -39,7 +39,7 @@ class Retried:
 
     @property
     def failure(self) -> str | None:
-        """Return, in one line, which failed again; None if none did."""
+        """Return a line about the trials that failed again; None if none did."""
         if not self.failed:
             return None
         numbers = ", ".join(str(record.spec.trial) for record in self.failed)
@@ -57,18 +57,19 @@ def retry(
 ) -> Retried:
     """Run failed trials again, each as its next attempt, with the same parameters and seed.
 
-    From the one write that marks them they have no outcome: if this is killed, the same call or
-    the next start of the sweep goes on with them.
+    One write marks the trials; from then on they have no outcome. If the process is killed, the
+    same call or the next start of the sweep goes on with them.
 
     Args:
-        home: Where the sweep lies.
+        home: The home of the sweep.
         info: The sweep.
-        trials: Their numbers; empty for all that failed.
-        asked: What runs them; all that decides a sweep's trials is taken from its records.
-        progress: Who is told what happens.
+        trials: Numbers of the trials; empty for all that failed.
+        asked: Options that decide how the trials are run; the others are taken from the records.
+        progress: The kind of display.
 
     Raises:
-        UsageError: A trial did not fail, the sweep runs, or its data are others; nothing changed.
+        UsageError: A trial did not fail, the sweep is running, or its data have changed; nothing
+            was changed.
     """
     store = home.store(info.id)
     records = store.read_all()
@@ -93,7 +94,7 @@ def _as_recorded(
     """Return the sweep as its records describe it.
 
     Raises:
-        UsageError: Its space or its data are no longer what they were.
+        UsageError: Its space or its data have changed.
     """
     directory = experiment_folder(info, home.records)
     fixed = info.fingerprint

@@ -1,7 +1,7 @@
 """`sweeps share`, `import`, `trust`: a sweep as one file, verified on arrival, run when trusted.
 
-A zip archive of the record folder and a manifest with the SHA-256 of each file. Nothing in it is
-code or pickled; study and MLflow are made from the records where it arrives.
+The file is a zip archive of the record folder, with a manifest of the SHA-256 of each file. It
+holds no code and no pickles. The home that imports it makes study and MLflow runs from the records.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ _ALLOWED: Final = re.compile(
     r"|(tested|voted)-[0-9a-f]{8}-\d+\.json"
 )
 MOST_BYTES: Final = 20 * 2**30
-"""An archive that says it holds more is refused before anything is unpacked."""
+"""An archive that declares more bytes is refused before anything is unpacked."""
 
 
 def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
-    """Write a sweep into one file; a sweep that runs is shared as far as it is recorded.
+    """Write a sweep into one file; of a running sweep, the records so far.
 
     Returns:
         The size of the file in bytes.
@@ -107,26 +107,26 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
 def import_sweep(
     home: Home, file: Path, tracking_uri: str, name: str | None = None
 ) -> tuple[SweepInfo, SyncReport]:
-    """Take a shared sweep into a home: all of it, or nothing.
+    """Import a shared sweep into a home: all of it, or nothing.
 
-    It is noted as foreign: what its experiment is called, or its command says, is not run until the
-    user has said so (`trust`).
+    The sweep is noted as foreign: its experiment or its command is not run until the user trusts it
+    (`trust_sweep`).
 
     Args:
-        home: Where it goes.
-        file: From `share_sweep`, perhaps of another machine.
-        tracking_uri: Where its runs go.
-        name: Another name for it, where its own is taken.
+        home: The home that receives it.
+        file: A file made by `share_sweep`, perhaps on another machine.
+        tracking_uri: MLflow's store for its runs.
+        name: Another name for the sweep, if its own is taken.
 
     Raises:
-        UsageError: It is no such file, damaged, altered, or the sweep is here already; or nothing
-            can be written into the home.
+        UsageError: The file is no shared sweep, is damaged or altered, the sweep is here already,
+            or the home cannot be written.
     """
     home.check_writable()
     made = [path for path in (home.records, *home.records.parents) if not path.exists()]
     part = home.records / f".import-{secrets.token_hex(4)}"
     make_folder(home.records)
-    with home.exclusive():  # also from who removes what killed imports left
+    with home.exclusive():  # this also keeps out the removal of what killed imports left behind
         try:
             info, digest = unpack_sweep(file, part)
             if home.store(info.id).folder.exists():
@@ -150,13 +150,14 @@ def import_sweep(
 
 
 def unpack_sweep(file: Path, folder: Path) -> tuple[SweepInfo, str]:
-    """Unpack a shared sweep into a new folder, and read everything of it once.
+    """Unpack a shared sweep into a new folder, and read every file of it once.
 
     Returns:
         The sweep, and the SHA-256 (hex) of the file.
 
     Raises:
-        UsageError: It is no such file, damaged or altered; what was unpacked is left there.
+        UsageError: The file is no shared sweep, or is damaged or altered; unpacked files are left
+            in the folder.
     """
     with _refusing(file), open_file(file) as archive:
         info = _checked(RecordStore(folder), _unpack(archive, folder))
@@ -165,10 +166,10 @@ def unpack_sweep(file: Path, folder: Path) -> tuple[SweepInfo, str]:
 
 
 def foreign_sweep(home: Home, info: SweepInfo) -> Foreign:
-    """Return where a sweep came from.
+    """Return the source of an imported sweep.
 
     Raises:
-        UsageError: It was made here, so that nothing is to be trusted.
+        UsageError: The sweep was made here, so it needs no trust.
     """
     foreign = read_foreign(home.store(info.id).folder)
     if foreign is None:
@@ -177,15 +178,15 @@ def foreign_sweep(home: Home, info: SweepInfo) -> Foreign:
 
 
 def trust_sweep(home: Home, info: SweepInfo, folder: Path | None) -> None:
-    """Have an imported sweep's experiment run from now on where it is asked for.
+    """Allow that the experiment of an imported sweep is run from now on.
 
     Args:
-        home: Where it lies.
+        home: The home of the sweep.
         info: The sweep.
-        folder: Where the user has its code; None if it is installed.
+        folder: The user's folder with the code of the experiment; None if it is installed.
 
     Raises:
-        UsageError: It was made here, or its experiment is not in that folder.
+        UsageError: The sweep was made here, or its experiment is not in that folder.
     """
     foreign = foreign_sweep(home, info)
     where = None if folder is None else folder.resolve()
@@ -198,7 +199,7 @@ def trust_sweep(home: Home, info: SweepInfo, folder: Path | None) -> None:
 
 
 def _remove_empty(made: Sequence[Path]) -> None:
-    """Take back the folders that were made for what was then refused."""
+    """Remove those of the folders made for an import that are still empty."""
     for folder in made:
         with contextlib.suppress(OSError):  # not empty
             folder.rmdir()
@@ -206,7 +207,7 @@ def _remove_empty(made: Sequence[Path]) -> None:
 
 @contextmanager
 def _refusing(file: Path) -> Iterator[None]:
-    """Say which archive it is that is refused, and why."""
+    """Turn the errors of an archive into a UsageError that names the file."""
     try:
         yield
     except FileNotFoundError:
@@ -220,14 +221,14 @@ def _refusing(file: Path) -> Iterator[None]:
 
 
 class _RefusedError(FormatError):
-    """A whole archive with something that is not to be in it."""
+    """The archive is whole, but has a content that is not allowed."""
 
 
 def _unpack(file: IO[bytes], part: Path) -> Collection[str]:
-    """Unpack what the manifest names and nothing else; return that.
+    """Unpack the files that the manifest names; return their names.
 
     Raises:
-        FormatError: It is no shared sweep, or holds anything else, or more.
+        FormatError: It is no shared sweep, is too large, or holds any other file.
         StoreError: There is no room for it.
     """
     with opened_archive(file) as archive:
@@ -253,7 +254,7 @@ def _unpack(file: IO[bytes], part: Path) -> Collection[str]:
 
 
 def _manifest(text: bytes) -> Mapping[str, str]:
-    """Return the SHA-256 (hex) of each file that an archive is to hold."""
+    """Return the SHA-256 (hex) of each file in the archive, by name, from its manifest."""
     found = shaped(dict[str, Any], parse_json(text))
     if found.get("format") not in _FORMATS:
         raise _RefusedError(f"format {found.get('format')!r}, needed {_FORMAT!r}")
@@ -282,16 +283,16 @@ def _written(content: Iterator[bytes], path: Path) -> str:
 
 
 def _is_of_no_record(name: str, names: Container[str]) -> bool:
-    """Whether it is what an attempt wrote whose end was never recorded: it stays at home."""
+    """Whether a file holds the files of an attempt without a record; such a file is not shared."""
     key, _, ending = name.partition(".")
     return ending == "files" and f"{key}.record" not in names
 
 
 def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
-    """Read everything once, so that what arrives is whole.
+    """Read every file once, so that only a whole sweep is imported.
 
     Raises:
-        FormatError: It is not.
+        FormatError: It is not whole, or holds something that is not allowed.
     """
     try:
         info = store.info()
@@ -299,7 +300,7 @@ def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
         records = store.read_all(report=damaged.append)
         damaged += map(str, unreadable_files(store.folder))
         for record in records:
-            store.files(record)  # which refuses what is damaged, or leads out of its folder
+            store.files(record)  # refuses archives that are damaged or lead out of their folder
     except RecordError as error:
         raise _RefusedError(str(error)) from None
     if info is None or damaged:
@@ -315,12 +316,12 @@ def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
     try:
         _rehearse(info, records)
     except (ValueError, KeyError) as error:
-        raise _RefusedError(f"its trials are none of its study ({error!r})") from None
+        raise _RefusedError(f"its trials do not fit its study ({error!r})") from None
     return info
 
 
 def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
-    """Do what its study will be made of, so that nothing of it can fail once it has arrived."""
+    """Make the contents of its study once, so that nothing of this can fail after the import."""
     for trial in (one for generation in info.generations for one in generation.unfinished):
         check_sampled(trial.params, trial.distributions)
     for record in records:

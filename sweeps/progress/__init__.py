@@ -1,6 +1,6 @@
-"""Shows a person or a script what a sweep does while it runs: live, as lines, or not at all.
+"""Shows a person or a script the progress of a running sweep: live, as lines, or not at all.
 
-`make_progress` chooses; everything is fed through the one protocol `Progress`.
+`make_progress` chooses the display. All displays follow one protocol, `Progress`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Mode = Literal["auto", "plain", "json", "quiet"]
 
 
 def make_progress(mode: Mode) -> Progress:
-    """Return what shows the progress of a sweep.
+    """Return the display of a sweep's progress.
 
     Args:
-        mode: `auto` (a bar in a notebook, a live display if stderr is a terminal, else one line a
-            trial), `plain` (one line a trial on stderr), `json` (one object an event on stdout)
-            or `quiet` (failures only, on stderr).
+        mode: `auto` (a bar in a notebook, a live display if stderr is a terminal, else as `plain`),
+            `plain` (one line per trial on stderr), `json` (one object per event on stdout) or
+            `quiet` (failures only, on stderr).
 
     Raises:
         ValueError: Another mode was given.
@@ -58,5 +58,5 @@ def _in_notebook() -> bool:
 
 
 def _can_redraw(stream: TextIO) -> bool:
-    """Whether the stream is a terminal that moves its cursor."""
+    """Whether the stream is a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}

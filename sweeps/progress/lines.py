@@ -1,4 +1,4 @@
-"""Progress as lines: for people, as JSON for scripts, or none but failures."""
+"""Progress as lines: plain ones for people, JSON for scripts, or only failures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sweeps.records.record import Record
 
 
-# One line a trial, for logs, CI and terminals that cannot redraw.
+# One line per trial, for logs, CI and terminals that cannot redraw.
 
 
 class PlainLines:
@@ -44,7 +44,7 @@ class PlainLines:
         self._tally: Tally | None = None
 
     def started(self, tally: Tally) -> None:
-        """Say what is run, and how much of it is done already."""
+        """Write the name of the sweep, its objectives, and how many trials are done already."""
         self._tally = tally
         self._out.line(
             f"sweep {tally.info.name}: {tally.done} of {tally.total} trials done; "
@@ -56,13 +56,13 @@ class PlainLines:
         self._out.line(text)
 
     def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
-        """Take note, without a line."""
+        """Note the trial in the tally, without a line."""
         with self._lock:
             if self._tally:
                 self._tally.begin(spec, params)
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Say nothing: a line an epoch would bury the trials."""
+        """Write nothing: a line per epoch would hide those of the trials."""
 
     def trial_finished(self, record: Record) -> None:
         """Write the trial's line."""
@@ -72,7 +72,7 @@ class PlainLines:
                 self._out.line(_trial_line(self._tally, row))
 
     def finished(self, summary: Summary) -> None:
-        """Say how the trials ended, and what failed."""
+        """Write how the trials ended, and which failures and retries there were."""
         self._out.line(f"{progress_line(summary)} ({format_seconds(summary.seconds)})")
         if summary.failures:
             self._out.line(failure_line(summary.failures, summary.first_error))
@@ -119,7 +119,7 @@ def _best_text(tally: Tally) -> str:
 
 
 class JsonLines:
-    """One JSON object an event on stdout, for scripts (`--json`). See `Progress`.
+    """One JSON object per event on stdout, for scripts (`--json`). See `Progress`.
 
     Every object has `event` and `time` (milliseconds since the epoch, UTC). The others by event:
 
@@ -129,11 +129,11 @@ class JsonLines:
     - `trial_started`: `trial`, `attempt`, `seed`, `params`
     - `epoch`: `trial`, `attempt`, `epoch` (from 0), `metrics`
     - `trial_finished`: the keys of `analysis.rows.TrialRow` (`attempts` is this attempt's number;
-      `state` is RUNNING if the trial is run again), `done`, `total`
+      `state` is WAITING if the trial is to be run again), `done`, `total`
     - `finished`: `summary`, with the keys of `analysis.summary.Summary.to_dict`; the last event
 
-    Numbers that JSON lacks (NaN, infinity) are null. New keys may appear; these stay. What an
-    experiment prints goes to stderr meanwhile, so that stdout holds nothing else.
+    Numbers that JSON lacks (NaN, infinity) are null. New keys may be added; these stay. The output
+    of an experiment goes to stderr meanwhile, so that stdout has nothing else.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -197,7 +197,7 @@ class JsonLines:
 
 
 def _finite(value: Any) -> Any:
-    """Replace what JSON cannot say by None."""
+    """Replace numbers that JSON lacks (NaN, infinity) by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -208,30 +208,30 @@ def _finite(value: Any) -> Any:
 
 
 class Quiet:
-    """`--quiet`. See `Progress`."""
+    """Failures only, once the sweep has ended (`--quiet`). See `Progress`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._out = LossyStream(stream)
 
     def started(self, tally: Tally) -> None:
-        """Say nothing."""
+        """Write nothing."""
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Write nothing."""
 
     def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
-        """Say nothing."""
+        """Write nothing."""
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Say nothing."""
+        """Write nothing."""
 
     def trial_finished(self, record: Record) -> None:
-        """Say nothing."""
+        """Write nothing."""
 
     def finished(self, summary: Summary) -> None:
-        """Say how many trials failed and why, if any did."""
+        """Write how many trials failed and why, if any did."""
         if summary.failures:
             self._out.line(failure_line(summary.failures, summary.first_error))
 
     def close(self) -> None:
-        """Do nothing: nothing is held."""
+        """Do nothing: there is nothing to give back."""

@@ -1,6 +1,6 @@
 """The live display of a terminal: drawn by rich's own thread, at most five times a second.
 
-The coordinator's calls only note what happened; drawing never holds up a trial.
+The coordinator's calls only note the event, so that drawing never delays a trial.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sweeps.records.record import Record
 
 
-# A tally -> what the live display shows at this moment.
+# Draws the display from a tally.
 
 
 BAR_WIDTH = 24
@@ -47,8 +47,8 @@ def draw(tally: Tally, *, ended: bool) -> RenderableType:
     """Return the display.
 
     Args:
-        tally: What is known.
-        ended: Whether the sweep has ended: nothing that is still to come is shown.
+        tally: The state of the sweep.
+        ended: Whether the sweep has ended; if so, running trials and estimates are left out.
     """
     parts: list[RenderableType] = [_headline(tally, ended=ended)]
     if not ended:
@@ -63,7 +63,7 @@ def draw(tally: Tally, *, ended: bool) -> RenderableType:
 
 
 def _headline(tally: Tally, *, ended: bool) -> RenderableType:
-    """Name, bar, how many of how many, rate and time left."""
+    """Return the line with name, bar, done and total trials, rate and time left."""
     facts = [f"{tally.done}/{tally.total}"]
     rate, left = tally.trials_per_minute(), tally.seconds_left()
     if rate is not None:
@@ -72,7 +72,7 @@ def _headline(tally: Tally, *, ended: bool) -> RenderableType:
         facts.append(f"about {format_seconds(left)} left")
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True, max_width=24)
-    grid.add_column(max_width=BAR_WIDTH)  # the only one that gives way in a narrow terminal
+    grid.add_column(max_width=BAR_WIDTH)  # the only column that shrinks in a narrow terminal
     grid.add_column(no_wrap=True)
     bar = ProgressBar(total=max(tally.total, 1), completed=tally.done)
     grid.add_row(Text(tally.info.name, style="bold"), bar, Text("  ".join(facts)))
@@ -80,7 +80,7 @@ def _headline(tally: Tally, *, ended: bool) -> RenderableType:
 
 
 def _best(tally: Tally) -> list[RenderableType]:
-    """The best so far, where it comes from, its parameters; or how far the front reaches."""
+    """Return the lines about the best trial: value, origin, parameters; or about the front."""
     if tally.info.has_front:
         if not tally.front:
             return []
@@ -105,14 +105,14 @@ def _best(tally: Tally) -> list[RenderableType]:
 
 
 def _recent(tally: Tally) -> Table:
-    """The last trials to end, the latest at the bottom."""
+    """Return the table of the trials that ended last, the latest at the bottom."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     objectives = tally.info.objectives
     metrics = [objective.metric for objective in objectives]
     for name in ("trial", "state", *metrics, "epochs", "seconds", ""):
         numeric = name not in {"state", ""}
         justify: Literal["left", "right"] = "right" if numeric else "left"
-        # Remarks give way in a narrow terminal, numbers do not.
+        # In a narrow terminal remarks shrink, numbers do not.
         table.add_column(broken(name), justify=justify, no_wrap=bool(name))
     for row in tally.recent:
         remark = row.origin if row.baseline else row.reason
@@ -132,7 +132,7 @@ def _recent(tally: Tally) -> Table:
 
 
 def _current(tally: Tally) -> list[RenderableType]:
-    """Trials in progress, each with its epoch; a sign of life either way."""
+    """Return the lines about running trials, with a turning sign that shows that we are alive."""
     turn = TURNS[int(4 * time.monotonic()) % len(TURNS)]
     trials = list(tally.running.values())
     if not trials and tally.done >= tally.total:
@@ -160,7 +160,7 @@ def _trial_text(tally: Tally, trial: RunningTrial) -> str:
 
 
 def _line(text: str, style: str) -> Text:
-    """One line that is shortened, never wrapped."""
+    """Return a line that is shortened, never wrapped."""
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
@@ -170,8 +170,8 @@ REFRESH_PER_SECOND = 5
 class LiveDisplay:
     """A bar, the best so far, the last trials and the current one. See `Progress`.
 
-    The one lock guards the tally and is never held while rich is called, so the drawing thread and
-    the coordinator cannot wait for each other.
+    Its lock guards the tally and is never held while rich is called, so the drawing thread and the
+    coordinator cannot wait for each other.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -182,7 +182,7 @@ class LiveDisplay:
         self._ended = False
 
     def started(self, tally: Tally) -> None:
-        """Begin to draw."""
+        """Start the drawing thread."""
         self._tally = tally
         if tally.done:
             self.note(f"{tally.info.name}: {tally.done} of {tally.total} trials done, going on")
@@ -190,7 +190,7 @@ class LiveDisplay:
             console=self._console,
             get_renderable=self._draw,
             refresh_per_second=REFRESH_PER_SECOND,
-            # Output of an experiment scrolls above the display, unless it goes to a file.
+            # The output of an experiment scrolls above the display, unless it goes to a file.
             redirect_stdout=sys.stdout.isatty(),
         )
         atexit.register(self.close)
@@ -219,7 +219,7 @@ class LiveDisplay:
                 self._tally.finish(record)
 
     def finished(self, summary: Summary) -> None:
-        """Draw the last state, without what only matters while trials run."""
+        """Draw the last state, without running trials and estimates."""
         del summary  # the caller prints it below
         self.close()
 
@@ -231,12 +231,13 @@ class LiveDisplay:
         if live is not None:
             try:
                 live.stop()
-            finally:  # a second Ctrl-C may cut the first short
+            finally:  # a second Ctrl-C may interrupt `stop`
                 self._console.show_cursor(True)
                 atexit.unregister(self.close)
 
     def _draw(self) -> RenderableType:
         with self._lock:
             drawn = draw(self._tally, ended=self._ended) if self._tally else Text()
-        # Room for the "^C" a terminal echoes: it must not wrap, or the next redraw is a line off.
+        # Leave room for the "^C" that a terminal echoes: if it wrapped, the next redraw would be a
+        # line off.
         return Constrain(drawn, max(self._console.width - 3, 1))

@@ -1,4 +1,4 @@
-"""A progress bar in a notebook: one output that is drawn again, where lines would pile up."""
+"""A progress bar in a notebook: one output that is redrawn, since lines would pile up."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from sweeps.records.record import Record
 
 PAUSE_SECONDS: Final = 0.5
-"""Between two drawings: each is a message to the browser."""
+"""The least time between two drawings, since each is a message to the browser."""
 
 
 class NotebookDisplay:
-    """Bar, best trial so far and the last ones, in the output of a cell. See `Progress`."""
+    """A bar, the best trial so far and the last notes, in the output of a cell. See `Progress`."""
 
     def __init__(self) -> None:
         from IPython.display import HTML, display
@@ -42,19 +42,19 @@ class NotebookDisplay:
             self._draw()
 
     def note(self, text: str) -> None:
-        """Show the line below."""
+        """Show the line below the bar."""
         with self._lock:
             self._notes.append(text)
             self._draw()
 
     def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
-        """Take note."""
+        """Note the trial in the tally; the bar does not show it yet."""
         with self._lock:
             if self._tally:
                 self._tally.begin(spec, params)
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Take note."""
+        """Do nothing: epochs are not shown."""
 
     def trial_finished(self, record: Record) -> None:
         """Move the bar."""
@@ -65,7 +65,7 @@ class NotebookDisplay:
                     self._draw()
 
     def finished(self, summary: Summary) -> None:
-        """Say how it ended."""
+        """Show how the sweep ended, and which failures there were."""
         with self._lock:
             self._notes = [f"{progress_line(summary)} ({format_seconds(summary.seconds)})"]
             if summary.failures:
@@ -73,7 +73,7 @@ class NotebookDisplay:
             self._draw()
 
     def close(self) -> None:
-        """Leave what is shown."""
+        """Do nothing: the output of the cell stays."""
 
     def _draw(self) -> None:
         self._drawn_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Who is told what happens in a sweep, event by event."""
+"""The protocol by which a display learns of the events of a sweep."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Told by the coordinator, in this order; `note` at any time.
+    """A display that the coordinator calls in the order of these methods; `note` at any time.
 
     `note`, `trial_started` and `epoch` may be called in another thread than the rest.
 
-    No method raises because of where it writes: a closed pipe or a lost terminal never ends a
-    sweep.
+    No method raises because its output cannot be written: a closed pipe or a lost terminal never
+    ends a sweep.
     """
 
     def started(self, tally: Tally) -> None:
         """A sweep begins or resumes.
 
         Args:
-            tally: What is done already; the display's own from now on, to be kept up to date.
+            tally: The trials that are done already. It belongs to the display from now on, which
+                keeps it up to date.
         """
         ...
 
     def note(self, text: str) -> None:
-        """One line worth knowing, such as a baseline left out."""
+        """There is something worth knowing, in one line, such as a baseline that was left out."""
         ...
 
     def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
@@ -39,7 +40,7 @@ class Progress(Protocol):
         ...
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """An epoch (from 0) has ended; cheap, called up to 70 times a second and trial."""
+        """An epoch (from 0) has ended. This must be cheap: up to 70 calls per second and trial."""
         ...
 
     def trial_finished(self, record: Record) -> None:
@@ -51,5 +52,5 @@ class Progress(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the terminal back; may be called at any time, and again."""
+        """Give the terminal back; may be called at any time, and more than once."""
         ...

@@ -1,4 +1,4 @@
-"""A text stream that never ends a sweep: what cannot be written is dropped."""
+"""A text stream that never ends a sweep: it drops text that cannot be written."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TextIO
 
 
 class LossyStream:
-    """Wraps stdout or stderr; swallows every failure to write, from the first on for good.
+    """Wraps stdout or stderr; after the first failure to write it drops everything silently.
 
-    Offers what rich and our own writers use of a text file.
+    It has the methods of a text file that rich and our own writers use.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -42,7 +42,7 @@ class LossyStream:
         return len(text)
 
     def flush(self) -> None:
-        """Send what was written on its way."""
+        """Flush the wrapped stream."""
         with self._lock:
             if not self._lost:
                 try:
@@ -57,7 +57,7 @@ class LossyStream:
             self.flush()
 
     def _lose(self) -> None:
-        """Let the rest of the buffer go nowhere: at exit Python would fail (status 120) on it.
+        """Send the rest of the buffer to the null device, or Python would exit with status 120.
 
         See the note on SIGPIPE in the documentation of Python's `signal`.
         """

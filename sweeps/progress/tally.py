@@ -1,4 +1,4 @@
-"""Keeps what is known of a running sweep, in little memory; displays are drawn from it."""
+"""Keeps the state of a running sweep in little memory; displays are drawn from it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ RECENT = 5
 
 @dataclass
 class RunningTrial:
-    """An attempt in progress: `epochs` done so far, `metrics` of the last, `started_at` (clock)."""
+    """An attempt in progress.
+
+    Attributes:
+        spec: The attempt.
+        params: Its sampled parameters.
+        started_at: When it began, by the tally's clock, in seconds.
+        epochs: Number of epochs done so far.
+        metrics: Metrics of the last epoch.
+    """
 
     spec: TrialSpec
     params: Mapping[str, Value]
@@ -33,15 +41,15 @@ class RunningTrial:
 
 
 class Tally:
-    """Counts, best so far, last trials, rate and time left of one sweep.
+    """Counts, best trial so far, last trials, rate and time left of one sweep.
 
     Attributes:
         info: The sweep.
         total: Number of trials asked for.
-        best: Best COMPLETE trial so far, baselines included; None with several objectives, and in a
-            confirmation: no single training of it is the answer.
-        front: COMPLETE trials on the Pareto front of several objectives so far, the best by the
-            first one first; empty with one.
+        best: Best COMPLETE trial so far, baselines included. None with several objectives, and in a
+            confirmation, whose answer is no single training.
+        front: COMPLETE trials on the Pareto front so far, the best by the first objective first;
+            empty with one objective.
         baselines: Trials that tried a baseline.
         recent: The last attempts to end, oldest first.
         running: Attempts in progress, by their spec's key.
@@ -91,7 +99,7 @@ class Tally:
 
     @property
     def first_error(self) -> str | None:
-        """First line of the lowest failed trial's error."""
+        """First line of the error of the failed trial with the lowest number."""
         failed = (self._rows[s] for s in sorted(self._rows) if self._rows[s].state == "FAILED")
         return next((first_line(row.error) for row in failed if row.error), None)
 
@@ -121,20 +129,20 @@ class Tally:
         return row
 
     def elapsed(self, trial: RunningTrial) -> float:
-        """Seconds since an attempt began."""
+        """Return the seconds since an attempt began."""
         return self._clock() - trial.started_at
 
     def trials_per_minute(self) -> float | None:
-        """Rate since the first trial of this call began; None before one has ended."""
+        """Return the rate since the first trial of this start began; None before one has ended."""
         if self._first_start is None or not self._ended_here:
             return None
         return 60 * self._ended_here / max(self._clock() - self._first_start, 1e-3)
 
     def seconds_left(self) -> float | None:
-        """Estimate from the median of the recorded trials, and how many run at once.
+        """Estimate the time left from the median trial and the number of trials at once.
 
         None before a trial is recorded. Failed trials, which are short, count only if there are no
-        others. After `longest_seconds` no trial begins: those under way by then end.
+        others. After `longest_seconds` no trial begins; those under way then still end.
         """
         ended = [row for row in self._rows.values() if row.state != "WAITING"]
         usual = [row.seconds for row in ended if row.state != "FAILED"]

@@ -1,18 +1,21 @@
-"""Records: what is known of every attempt; written first, and all else is made from them.
+"""Records hold everything known about each attempt; all else is made from them.
 
-A valid record wins over all else: one file an attempt, written first, atomic, fsynced, with length,
-SHA-256 and format version in its header line; JSON and arrays in an npz, never a pickle. Weights
-lie in a file beside it, so that dropping them (all but the baselines' and the best 20) never
-rewrites a record. `sweep.json` holds what is fixed when a sweep is created, `generation-N.json`
-what an extension fixed anew. The Optuna study knows which trials exist and how they ended; what it
-lost is rebuilt from records. MLflow is a projection. A record that is torn or altered is kept as
-`<name>.record.torn`, and its trial runs again.
+Each attempt has one file, which is written before study and MLflow learn of the outcome, atomically
+and with fsync. Its header line has the length, the SHA-256 and the format version; the rest is an
+npz archive of JSON and arrays, never a pickle. Where another store disagrees, a valid record wins.
+A record that is torn or altered is kept as `<name>.record.torn`, and its trial runs again. Weights
+lie in a file beside the record, so that dropping them (all but those of the baselines and of the
+best 20) never rewrites a record.
 
-A confirmation is a sweep of its own, whose space lies in the folder of the sweep it confirms. What
-it came to (`confirmation.json`) and what evaluations of the test set said (`tested-*.json`,
-`voted-*.json`) lie beside the records, made from records and stored logits. An evaluation is a
-frozen list (`test/<digest>/N.json`), which counts from the moment it is written, and the scores
-that follow.
+`sweep.json` holds what is fixed when a sweep is created, and `generation-N.json` what an extension
+changed. The Optuna study knows which trials exist and how they ended; if it is lost, it is rebuilt
+from the records. MLflow is a projection of the records.
+
+A confirmation is a sweep of its own. The folder of its space lies in the folder of the sweep that
+it confirms. Its conclusion (`confirmation.json`) and the results of test-set evaluations
+(`tested-*.json`, `voted-*.json`) lie beside the records; they are made from records and stored
+logits. An evaluation is a frozen list (`test/<digest>/N.json`), which counts from the moment it is
+written, and the scores that follow.
 """
 
 from sweeps.records.code import CodeHistory, ExperimentCode, SourceFile

@@ -1,8 +1,9 @@
-"""The code of a sweep's experiment, kept beside its records: to notice that it was edited.
+"""Keeps the code of a sweep's experiment beside its records, so that an edit is noticed.
 
-Each state that the sweep was run with has a file (`code-1.json`, `code-2.json`, ...) with the text
-of the experiment's own files; records name the state by its digest. A state that somebody declared
-to be the same code as another one (`--same-code`: only a comment was edited) says so.
+Each state of the code that the sweep was run with has a file (`code-1.json`, `code-2.json`, ...)
+with the text of the experiment's own files. Records name the state by its digest. If somebody
+declared a state to be the same code as another one (`--same-code`: only a comment was edited), its
+file names that other state.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ class SourceFile:
     """One file of an experiment.
 
     Attributes:
-        sha256: Of its bytes (hex).
-        text: Its lines, those that look like secrets replaced; None if it is long or no text.
+        sha256: SHA-256 of its bytes (hex).
+        text: Its text, with a mark for each line that looks like a secret; None if it is long or
+            not text.
     """
 
     sha256: Digest
@@ -40,14 +42,14 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class ExperimentCode:
-    """The code an experiment consists of.
+    """One state of the code of an experiment.
 
     Attributes:
-        files: Its own files by name: beside its space, or under its package.
-        revision: Number of an experiment that is shipped, which is raised when its numbers change;
-            None for anybody's own.
+        files: Its own files by name: those beside its space, or under its package.
+        revision: Number of an experiment that ships here, raised when its results change; None for
+            a user's own experiment.
         packages: Names of the distributions that it imports.
-        same_as: Digest of the state that somebody declared this one to equal; None as a rule.
+        same_as: Digest of a state that somebody declared to be the same code; usually None.
     """
 
     files: Mapping[Line, SourceFile]
@@ -57,12 +59,12 @@ class ExperimentCode:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of names, contents and revision; of no packages."""
+        """SHA-256 (hex) of file names, contents and revision; the packages are not part of it."""
         parts = [self.revision, sorted((name, f.sha256) for name, f in self.files.items())]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def changes(self, now: ExperimentCode) -> list[str]:
-        """Return what differs in a later state, as lines: file by file, the first lines of each."""
+        """Return the differences to a later state as lines: of each file, the first few."""
         lines = []
         if self.revision != now.revision:
             lines.append(f"revision of the experiment: {self.revision} then, {now.revision} now")
@@ -92,7 +94,7 @@ def _changed_lines(before: SourceFile, after: SourceFile) -> list[str]:
 
 
 def _cut(line: str, other: str) -> str:
-    """Return a line of a diff, short, so that it shows where it differs from the next one."""
+    """Shorten a line of a diff to the part where it first differs from the next line."""
     if len(line) <= _LINE_CHARACTERS:
         return line
     pairs = enumerate(zip(line[1:], other[1:], strict=False))
@@ -122,7 +124,7 @@ class CodeHistory:
         return next((code for code in self.all() if code.digest == digest), None)
 
     def same_as(self, digest: str) -> set[str]:
-        """Return the digests of the same code: this one, and those declared to be equal to it."""
+        """Return this digest and those of all states that were declared to be the same code."""
         group, pairs = {digest}, [(code.digest, code.same_as) for code in self.all()]
         for _ in pairs:  # a chain is no longer than that
             for pair in pairs:
@@ -131,7 +133,7 @@ class CodeHistory:
         return group
 
     def keep(self, code: ExperimentCode) -> None:
-        """Keep a state, if it is not kept yet; only for who keeps others out.
+        """Keep a state if it is not kept yet. The caller keeps other processes out.
 
         Raises:
             StoreError: It cannot be written.

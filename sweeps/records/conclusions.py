@@ -1,6 +1,7 @@
-"""Keeps what confirming said of a sweep beside its records, for reports and MLflow to show.
+"""Keeps the conclusions about a sweep beside its records, for reports and MLflow to show.
 
-Made from the records of other sweeps (its confirmations): the same command makes it again.
+They are made from the records of other sweeps (its confirmations), so the same command makes them
+again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from sweeps.workspace.files import write_atomically
 FILE: Final = "confirmation.json"
 _FORMER_FILE: Final = "finalized.json"
 FINALIST, BLOCK = "finalist", "block"
-"""What the space of a confirmation varies: whom it trains, and on which fresh fold."""
+"""The two parameters of a confirmation's space: the finalist to train, and the fresh fold."""
 _TESTED: Final = "tested-*.json"
 _VOTED: Final = "voted-*.json"
 _REMEDY: Final = (
@@ -50,16 +51,16 @@ _CONFIRMATION: Final = re.compile(rf"({SWEEP_ID.pattern})/finalists-[0-9]+(/[a-z
 
 @dataclass(frozen=True)
 class Telling:
-    """Something that was found out, in words and figures: a section of a report.
+    """One conclusion in words and figures: a section of a report.
 
     Attributes:
         anchor: Its address on a page.
         title: Its heading.
         lead: The most important sentence.
-        columns: Of its table.
-        rows: Cells as they are shown.
-        lines: What else there is to say.
-        note: How it was made.
+        columns: Headings of its table.
+        rows: Cells of the table, as they are shown.
+        lines: Further sentences.
+        note: The method by which it was found.
     """
 
     anchor: Line
@@ -73,17 +74,17 @@ class Telling:
 
 @dataclass(frozen=True)
 class ConfirmationRecord:
-    """What a confirmation came to.
+    """The conclusion of a confirmation.
 
     Attributes:
         confirmation: Id of its sweep.
-        trained_in: Id of the sweep with the champion's training: the same, or that of a refit.
-        champion: The training whose model is the champion, `<trial>-<attempt>`.
-        winner: Whom it found the one to take, such as `trial-17`.
-        tellings: What it says.
-        top: How many of the best were finalists; None where that was not kept yet.
-        folds: On how many folds; None likewise.
-        left_out: Labels of those of the best that were not to take part.
+        trained_in: Id of the sweep that trained the champion: the confirmation, or a refit.
+        champion: The attempt whose model is the champion, `<trial>-<attempt>`.
+        winner: Label of the finalist to take, such as `trial-17`.
+        tellings: The sections that it adds to a report.
+        top: How many of the best trials were finalists; None in files from before this was kept.
+        folds: Number of folds; None likewise.
+        left_out: Labels of finalists that the user left out.
     """
 
     confirmation: str
@@ -97,18 +98,19 @@ class ConfirmationRecord:
 
 
 def confirmed_by(directory: str | Path | None) -> str | None:
-    """Return the id of the sweep that another one confirms, by the folder of that one's space.
+    """Return the id of the sweep that a confirmation confirms; None for a search.
 
-    None if it is a search.
+    Args:
+        directory: Folder of the confirmation's space file, which holds that id.
     """
     found = _CONFIRMATION.search(Path(directory or "").as_posix())
     return found[1] if found else None
 
 
 def without_place(directory: str | None) -> str | None:
-    """Return what a sweep's folder says without naming a place of the machine it was recorded on.
+    """Return a sweep's folder without the part that names a place on one machine.
 
-    None of a search; of a confirmation which sweep it confirms.
+    For a confirmation, the rest says which sweep it confirms; for a search, nothing is left (None).
     """
     found = _CONFIRMATION.search(Path(directory or "").as_posix())
     return found[0] if found else None
@@ -128,10 +130,10 @@ class Conclusions:
         self._folder = folder
 
     def confirmed(self) -> ConfirmationRecord | None:
-        """Return what the newest confirmation came to; None without one, or if that was deleted.
+        """Return the newest confirmation's conclusion; None if there is none, or it was deleted.
 
         Raises:
-            RecordError: That is damaged.
+            RecordError: Its file is damaged.
         """
         path = self._confirmation_file()
         found = read_document(path, partial(shaped, ConfirmationRecord), _REMEDY)
@@ -144,7 +146,7 @@ class Conclusions:
         return found
 
     def keep(self, confirmed: ConfirmationRecord) -> None:
-        """Keep what a confirmation came to, in place of an earlier one's.
+        """Keep the conclusion of a confirmation, in place of an earlier one.
 
         Raises:
             StoreError: It cannot be written.
@@ -153,17 +155,17 @@ class Conclusions:
         (self._folder / _FORMER_FILE).unlink(missing_ok=True)
 
     def _confirmation_file(self) -> Path:
-        """Return where a confirmation is kept, or was by format 1."""
+        """Return the file of the conclusion, under its name of format 1 if only that is there."""
         path = self._folder / FILE
         return path if path.exists() else self._folder / _FORMER_FILE
 
     def keep_tested(self, reading: str, telling: Telling, votes: Telling | None = None) -> None:
-        """Keep what one reading of a test set said of the sweep.
+        """Keep the results of one test-set evaluation of the sweep.
 
         Args:
-            reading: Its name, such as `1234abcd-1`: the same one is written over.
-            telling: What it said.
-            votes: What votes of the models it scored came to.
+            reading: Name of the evaluation, such as `1234abcd-1`; its earlier results are replaced.
+            telling: The section with its results.
+            votes: The section about ensembles of the models that it scored.
 
         Raises:
             StoreError: It cannot be written.
@@ -173,29 +175,29 @@ class Conclusions:
             self._keep_telling(_VOTED.replace("*", reading), votes)
 
     def tellings(self, report: Report = warn) -> list[Telling]:
-        """Return everything there is to say, the confirmation first.
+        """Return all sections, those of the confirmation first.
 
         Args:
-            report: Told of each damaged file, which is left out.
+            report: Receives a line about each damaged file, which is left out.
         """
         confirmed = heard(self.confirmed, report)
         tested = [told for read in self._tested() if (told := heard(read, report)) is not None]
         return [*(confirmed.tellings if confirmed else ()), *tested]
 
     def readers(self) -> list[Callable[[], object]]:
-        """Return what reads each of the files; one that is damaged is an error of its reader."""
+        """Return one function per file that reads it, and raises if the file is damaged."""
         return [self.confirmed, *self._tested()]
 
     def _tested(self) -> Iterator[Callable[[], Telling | None]]:
         paths = [path for kind in (_TESTED, _VOTED) for path in listed(self._folder, kind)]
-        # Reading by reading, its votes last: `tested-1234abcd-1`, then `voted-1234abcd-1`.
+        # By evaluation, its votes last: `tested-1234abcd-1`, then `voted-1234abcd-1`.
         for path in sorted(paths, key=lambda path: (path.name.partition("-")[2], path.name)):
             yield partial(_read_telling, path)
 
     def _keep_telling(self, name: str, telling: Telling) -> None:
         try:
             _read_telling(self._folder / name)
-        except DamagedFileError as error:  # it is made again; nothing is written over unseen
+        except DamagedFileError as error:  # it is replaced below, so the old file is kept aside
             warn(f"{error}: kept as {put_aside(error.path)}")
         self._write(name, dataclasses.asdict(telling))
 

@@ -1,4 +1,4 @@
-"""Reads from a record which class was taken for which: counts, names, the worst mistakes."""
+"""Reads the confusion matrix of a record: counts, class names, the worst mistakes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from sweeps.records.record import Record
 
 WORST: Final = 3
-"""Mistakes that a run's tags name."""
+"""How many mistakes the tags of a run name."""
 
 
 def confusion_of(record: Record) -> NDArray[np.integer] | None:
     """Return the counts after each epoch: (epochs, classes, classes), [true, predicted].
 
-    None where the experiment kept none, or something else under that name.
+    None if the experiment kept none, or keeps something else under that name.
     """
     counts = record.result.arrays.get("confusion") if record.result else None
     if counts is None or counts.ndim != 3 or counts.dtype.kind not in "iu" or 0 in counts.shape:
@@ -32,9 +32,9 @@ def kept_epoch(record: Record, epochs: int) -> int:
 
 
 def best_confusion(record: Record) -> NDArray[np.int64] | None:
-    """Return the counts [true, predicted] of the weights that were kept; None without any.
+    """Return the counts [true, predicted] of the weights that were kept; None without counts.
 
-    An experiment may have kept the counts of that epoch alone.
+    An experiment may keep the counts of that one epoch only.
     """
     counts = confusion_of(record)
     if counts is None:
@@ -44,7 +44,7 @@ def best_confusion(record: Record) -> NDArray[np.int64] | None:
 
 
 def worst_confusions(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """Return (count, true, predicted) of the mistakes, the most frequent first, then by class."""
+    """Return the mistakes as (count, true, predicted), the most frequent first, then by class."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable").tolist()
@@ -53,7 +53,7 @@ def worst_confusions(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
 
 
 def class_names(record: Record, classes: int) -> list[str]:
-    """Return the names that result or data give the classes, else `0`, `1`, ..."""
+    """Return the class names from the result or the data, else `0`, `1`, ..."""
     facts = (record.result.info if record.result else {}, record.data.get("info") or {})
     for names in (fact.get(key) for fact in facts for key in ("class_names", "classes")):
         if isinstance(names, Sequence) and not isinstance(names, str) and len(names) == classes:
@@ -62,7 +62,7 @@ def class_names(record: Record, classes: int) -> list[str]:
 
 
 def confusion_tags(record: Record) -> dict[str, str]:
-    """Return the worst mistakes of the kept weights: `confusion_1` is `4 as 9: 12`, and so on."""
+    """Return the worst mistakes of the kept weights as tags, such as `confusion_1: 4 as 9: 12`."""
     counts = best_confusion(record)
     if counts is None:
         return {}

@@ -1,8 +1,9 @@
-"""Points that somebody wants tried (`sweeps enqueue`), in the order they were asked for.
+"""Points that a user wants to be tried (`sweeps enqueue`), in the order of asking.
 
-One file an enqueued point, made whole and never changed; which trial it took is a second file,
-written before the trial is. So an enqueued point can be left while the sweep runs, no two processes
-take the same number, and a sweep that lost its study gives each enqueued point the trial it had.
+Each enqueued point has one file, which is written whole and never changed. A second file names the
+trial that tries the point; it is written before the trial exists. So points can be enqueued while
+the sweep runs, no two processes take the same number, and a sweep that lost its study gives each
+point the trial that it had.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from sweeps.workspace.files import sync_folder, write_atomically
 
 _FILE: Final = "enqueued-{:04d}.{}"
 _FORMER: Final = {"json": "hunch-{:04d}.json", "trial": "hunch-{:04d}.slot"}
-"""What format 1 calls the two files of a point; they are read, and written, where they are."""
+"""Names of the two files of a point in format 1; files under these names keep them."""
 _NUMBER: Final = re.compile(r"(?:enqueued|hunch)-([0-9]{4,})\.(json|trial|slot)(.*)")
 _REMEDY: Final = "`sweeps doctor --fix` writes it anew from its trial, or puts it aside"
 
 
-Enqueued = tuple[Mapping[str, Value], str]  # parameters and origin of a trial that tried a point
+Enqueued = tuple[Mapping[str, Value], str]  # parameters and origin of the trial of a point
 
 
 @dataclass(frozen=True)
@@ -50,32 +51,32 @@ class EnqueuedPoint:
 
 @dataclass(frozen=True)
 class _Point:
-    """What its file says of an enqueued point."""
+    """The content of the file of an enqueued point."""
 
     params: Mapping[Line, Value]
     origin: Line
 
 
 class EnqueuedPoints:
-    """The enqueued points about one sweep, in its folder."""
+    """The enqueued points of one sweep, in its folder."""
 
     def __init__(
         self, folder: Path, fits: Callable[[Mapping[str, Value]], bool] = lambda params: True
     ) -> None:
-        """Remember where.
+        """Remember folder and space.
 
         Args:
-            folder: Of the sweep.
-            fits: Whether a point lies in the sweep's space; one that does not, because the sweep
-                was extended meanwhile, waits until it does.
+            folder: The folder of the sweep.
+            fits: Whether a point lies in the sweep's space. A point that does not, because the
+                sweep was extended meanwhile, waits until it does.
         """
         self._folder, self._fits = folder, fits
 
     def add(self, params: Mapping[str, Value], origin: str) -> EnqueuedPoint:
-        """Leave a point to be tried; safe when this returns.
+        """Enqueue a point; it is on disk when this returns.
 
-        It gets a number beyond those in use, also by enqueued points whose file was lost or put
-        aside.
+        Its number is greater than any in use, those of points whose file was lost or put aside
+        included.
         """
         new = self._folder / f".enqueued.{os.getpid()}.tmp"
         try:
@@ -100,21 +101,21 @@ class EnqueuedPoints:
         return [point for point in found if point is not None]
 
     def readers(self) -> list[Callable[[], object]]:
-        """Return what reads each of the files; one that is damaged is an error of its reader."""
+        """Return one function per file that reads it, and raises if the file is damaged."""
         trials = [partial(self._trial, number) for number in self._numbers("trial")]
         return [*(partial(self._point, number) for number in self._numbers("json")), *trials]
 
     def write_anew(self, path: Path, tried: Mapping[int, Enqueued]) -> bool:
-        """Write a file again that was put aside, if the trial that tried the point is known.
+        """Write anew a file that was put aside, if the trial of its point is known.
 
         Args:
-            path: Of its point, or of its trial.
-            tried: Parameters and origin of the trials that tried an enqueued point, by their
-                numbers.
+            path: The file, of a point or of its trial.
+            tried: Parameters and origin of the trials that tried an enqueued point, by trial
+                number.
 
         Returns:
-            Whether it is known. If not, a lost point has to be asked for again, and a point that
-            lost its trial waits.
+            Whether the trial is known. If not, a lost point has to be enqueued again, and a point
+            that lost its trial waits.
         """
         match = _NUMBER.fullmatch(path.name)
         if match is None:
@@ -142,10 +143,11 @@ class EnqueuedPoints:
         return None if trial is None else f"{trial}\n"
 
     def total(self, asked: int, opened: int = 0) -> int:
-        """Return how many trials there are to be in all.
+        """Return how many trials the sweep is to have in all.
 
         Args:
-            asked: How many were asked for; grows where no trial is left for an enqueued point.
+            asked: How many were asked for. The total is higher if that leaves too few trials for
+                the enqueued points.
             opened: How many trials there are already.
         """
         points = self.all()
@@ -153,9 +155,9 @@ class EnqueuedPoints:
         return max(asked, taken, opened + sum(self._waits(point) for point in points))
 
     def for_trial(self, trial: int) -> EnqueuedPoint | None:
-        """Return the enqueued point that a trial tries.
+        """Return the enqueued point that a trial tries; None if there is none.
 
-        The next one that waits takes it, if any does.
+        A trial without a point takes the first that waits.
         """
         points = self.all()
         own = next((point for point in points if point.trial == trial), None)
@@ -169,7 +171,7 @@ class EnqueuedPoints:
         return point.trial is None and self._fits(point.params)
 
     def _takes(self, number: int, new: Path) -> bool:
-        """Give a file a number, unless another process has taken it."""
+        """Link a file under a number; return whether the number was free."""
         try:
             os.link(new, self._folder / _FILE.format(number, "json"))
         except FileExistsError:
@@ -177,7 +179,7 @@ class EnqueuedPoints:
         return True
 
     def _numbers(self, kind: str) -> list[int]:
-        """Return the numbers for which there is a file, in order."""
+        """Return the numbers that have a file of this kind, in order; `*`: any, or put aside."""
         found = (_NUMBER.fullmatch(p.name) for p in listed(self._folder, "[eh]*-*.*"))
         matches = [match for match in found if match]
         if kind != "*":  # not those that were put aside

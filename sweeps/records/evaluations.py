@@ -1,6 +1,7 @@
-"""Evaluations of a test set as files: the list that was frozen (`0001.json`), its scores (`.npz`).
+"""Test-set evaluations as files: the list that was frozen (`0001.json`) and its scores (`.npz`).
 
-They lie in a home, `test/<digest>/`, beside no sweep: a test set belongs to all of them.
+They lie in `test/<digest>/` of a home, not in the folder of a sweep: a test set belongs to all
+sweeps.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ _SCORES_REMEDY: Final = (
 )
 
 CHAMPION: Final = "champion"
-"""Role of a file that is none of the winner's trainings on folds: a refit."""
+"""Role of a model that is not one of the winner's trainings on folds, but a refit."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A finalist that is scored: all its trainings, one a fold.
+    """A finalist that is scored, with all its trainings, one per fold.
 
     Attributes:
         sweep: Id of the sweep it comes from.
@@ -63,8 +64,8 @@ class Entry:
         role: `winner`, `runner-up`, `baseline`, or `CHAMPION`.
         label: The finalist, such as `trial-17`.
         confirmation: Id of the sweep that trained it.
-        trainings: Keys there, `<trial>-<attempt>`, fold 0 first.
-        weights: SHA-256 (hex) of the weights of each; `None` of one that kept none.
+        trainings: Keys of the attempts in that sweep, `<trial>-<attempt>`, fold 0 first.
+        weights: SHA-256 (hex) of the weights of each; the text `None` for one that kept none.
     """
 
     sweep: SweepKey
@@ -81,12 +82,12 @@ class Evaluation:
     """One evaluation of a test set.
 
     Attributes:
-        number: From 1.
-        digest: Of the test set.
+        number: Its number, from 1.
+        digest: Digest of the test set.
         frozen_at: Milliseconds since the epoch (UTC).
-        reason: Why it was read again; empty the first time.
-        entries: Who was scored.
-        questions: What was asked.
+        reason: Why the test set was evaluated again; empty the first time.
+        entries: The finalists that were scored.
+        questions: The questions that were asked.
     """
 
     number: Count
@@ -103,16 +104,16 @@ class Evaluation:
 
     @property
     def sweeps(self) -> list[str]:
-        """Ids of the sweeps it asks about."""
+        """Ids of the sweeps that its entries come from."""
         return list(dict.fromkeys(entry.sweep for entry in self.entries))
 
     @property
     def list_digest(self) -> str:
-        """SHA-256 (hex) of what was frozen: models by their weights, and questions."""
+        """SHA-256 (hex) of the frozen list: the models, by their weights, and the questions."""
         return self.digest_asking(self.questions)
 
     def digest_asking(self, questions: Sequence[str]) -> str:
-        """Return what `list_digest` were with other questions."""
+        """Return `list_digest` as it would be with other questions."""
         frozen = [
             [e.sweep, e.role, e.label, *e.trainings, *e.weights] for e in self.entries
         ]  # names may change
@@ -120,7 +121,7 @@ class Evaluation:
 
     @property
     def day(self) -> str:
-        """When it was frozen."""
+        """The day (UTC) on which it was frozen, such as `2024-05-31`."""
         return datetime.fromtimestamp(self.frozen_at / 1000, UTC).strftime("%Y-%m-%d")
 
 
@@ -140,7 +141,7 @@ class Evaluations:
         return [evaluation for evaluation in found if evaluation is not None]
 
     def readable(self, report: Report = warn) -> list[Evaluation]:
-        """Return the same without those that are damaged, each of which is reported."""
+        """Return every whole evaluation, the first one first; a damaged one is reported."""
         found = (heard(read, report) for read in self._lists())
         return [evaluation for evaluation in found if evaluation is not None]
 
@@ -150,14 +151,15 @@ class Evaluations:
         return {int(match[1]) for match in found if match}
 
     def scores(self, evaluation: Evaluation) -> dict[str, np.ndarray] | None:
-        """Return what was scored; None if that was interrupted.
+        """Return the scores of an evaluation; None if the scoring was interrupted.
 
-        `labels` (n,); for each entry by its place `logits_<place>` (trainings, n, classes) and
-        `correct_<place>` (trainings, n). Evaluations that were made before there were votes have no
-        logits.
+        Returns:
+            `labels` (n,), and for each entry, by its index, `logits_<index>` (trainings, n,
+            classes) and `correct_<index>` (trainings, n). Evaluations made before there were
+            ensembles have no logits.
 
         Raises:
-            RecordError: They are damaged.
+            RecordError: The scores are damaged.
         """
         path = self._path(evaluation.number, "npz")
         try:
@@ -177,7 +179,7 @@ class Evaluations:
         return scores
 
     def write(self, evaluation: Evaluation) -> None:
-        """Freeze a list: from this write on it counts.
+        """Freeze the list of an evaluation, which counts from this write on.
 
         Raises:
             StoreError: It cannot be written.
@@ -186,12 +188,12 @@ class Evaluations:
         write_atomically(self._path(evaluation.number, "json"), content, "conclusion")
 
     def keep(self, evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> None:
-        """Keep what was scored."""
+        """Keep the scores of an evaluation; see `scores` for their names and shapes."""
         path = self._path(evaluation.number, "npz")
         write_atomically(path, pack_arrays(scores), "conclusion")
 
     def unreadable(self) -> Iterator[RecordError]:
-        """Yield what is wrong with each of the files."""
+        """Yield an error for each damaged file."""
         for read in self._lists():
             try:
                 evaluation = read()
@@ -211,7 +213,7 @@ def _read_list(path: Path) -> Evaluation | None:
     def parse(found: Any) -> Evaluation:
         evaluation = shaped(Evaluation, found)
         if path.stem != f"{evaluation.number:04d}":
-            raise ValueError(f"it is evaluation {evaluation.number}, by its name another one")
+            raise ValueError(f"its name does not fit its number, {evaluation.number}")
         return evaluation
 
     return read_document(path, parse, _LIST_REMEDY)

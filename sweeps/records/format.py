@@ -2,8 +2,8 @@ r"""Records as bytes: a header line, then an npz archive with one JSON member an
 
     sweeps-record <format version> <sha256 of the rest> <length of the rest>\n<npz>
 
-The digest makes a torn or altered file visible whatever happened to it; `allow_pickle=False`
-keeps it data. Weights travel in an archive of their own, so that dropping them never rewrites a
+The digest shows whether a file is torn or altered. `allow_pickle=False` makes sure that reading a
+file runs no code. Weights have an archive of their own, so that dropping them never rewrites a
 record.
 """
 
@@ -37,7 +37,7 @@ from sweeps.workspace.files import (
 )
 
 FORMAT_VERSION: Final = 2
-"""In 1, a trial was called a slot; it is read for ever, see `_FORMER` in schema.py."""
+"""Version 1 called a trial a slot. It is read for ever, see `_FORMER` in schema.py."""
 _MAGIC: Final = b"sweeps-record"
 _JSON_MEMBER: Final = "record.json"
 _ARRAYS: Final = "arrays/"
@@ -48,7 +48,7 @@ is shared by all threads in CPython 3.11 (gh-106905), so that two at once raise 
 
 
 class VersionError(FormatError):
-    """A whole record of another format version; nothing is wrong with it."""
+    """The record is whole, but of another format version."""
 
 
 def encode(record: Record) -> bytes:
@@ -64,12 +64,12 @@ def decode(data: bytes, *, arrays: bool = True) -> Record:
     """Return the record in `data`.
 
     Args:
-        data: What `encode` made.
+        data: Bytes made by `encode`.
         arrays: Whether to unpack the arrays too; tables need only the numbers.
 
     Raises:
-        FormatError: The bytes are torn, altered, of another format version, no record, or more
-            than is ever read.
+        FormatError: The bytes are torn, altered, of another format version, no record, or above
+            the limit of what is read.
     """
     payload = io.BytesIO(unseal(data))
     members = unpack_arrays(payload, lambda name: name == _JSON_MEMBER)
@@ -88,7 +88,7 @@ def read_record(path: Path, *, arrays: bool) -> Record:
 
     Raises:
         FileNotFoundError: There is none.
-        FormatError: It is damaged, or a copy of another one.
+        FormatError: It is damaged, or a copy of another record.
         RecordError: It cannot be read.
     """
     with _said_of(path):
@@ -107,7 +107,7 @@ def read_weights(path: Path, digest: str) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: There are none.
-        FormatError: They are damaged, or others.
+        FormatError: They are damaged, or not those of the record.
         RecordError: They cannot be read.
     """
     with _said_of(path), open_file(path) as file:
@@ -118,7 +118,7 @@ def read_weights(path: Path, digest: str) -> dict[str, np.ndarray]:
 
 @contextmanager
 def _said_of(path: Path) -> Iterator[None]:
-    """Say which file cannot be read; one that is missing stays a FileNotFoundError."""
+    """Make errors of reading name the file; a missing file stays a FileNotFoundError."""
     try:
         yield
     except NoFileError as error:
@@ -130,13 +130,13 @@ def _said_of(path: Path) -> Iterator[None]:
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return named arrays as a compressed npz archive.
+    """Return named arrays as a compressed npz archive, like that of `np.savez_compressed`.
 
-    As `np.savez_compressed` makes it, which has arguments of its own named `file` and
-    `allow_pickle`.
+    NumPy's own function is not used, because no array may be named `file` or `allow_pickle` there:
+    these are arguments of it.
     """
     arrays = {name: np.asanyarray(array) for name, array in arrays.items()}
-    # What is a lot is not compressed: a reader goes by the size of the file.
+    # A large archive is not compressed: its reader derives its limit from the size of the file.
     is_much = sum(array.nbytes for array in arrays.values()) > MOST_UNPACKED // 2
     buffer = io.BytesIO()
     method = zipfile.ZIP_STORED if is_much else zipfile.ZIP_DEFLATED
@@ -150,10 +150,10 @@ def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
 def unpack_arrays(
     file: IO[bytes], wanted: Callable[[str], bool] = lambda name: True
 ) -> dict[str, np.ndarray]:
-    """Return the arrays of `pack_arrays` by name, or those that are wanted.
+    """Return the wanted arrays of a `pack_arrays` archive by name; all of them by default.
 
     Raises:
-        FormatError: The bytes are torn or altered, or unpack to more than is ever read.
+        FormatError: The bytes are torn or altered, or unpack to more than the limit.
     """
     what = "archive of arrays"
     with _READING, opened_archive(file, what) as archive, reading(what):
@@ -180,7 +180,7 @@ def unseal(data: bytes) -> bytes:
     """Return the payload if header, length and digest agree.
 
     Raises:
-        FormatError: They do not.
+        FormatError: They do not agree.
     """
     header, newline, payload = data.partition(b"\n")
     parts = header.split(b" ")

@@ -1,8 +1,8 @@
-"""Generations: a sweep that was extended went on in a changed space.
+"""Generations of a sweep: each extension begins one, with a changed space.
 
-A generation is fixed when it begins, in a file of its own (`generation-2.json`, ...); the first is
-what `sweep.json` says. Trials count on over all generations, so that the trial says which one
-proposed it.
+A generation is fixed when it begins, in a file of its own (`generation-2.json`, ...); `sweep.json`
+holds the first. Trial numbers count on over all generations, so a trial number tells which
+generation proposed the trial.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ StoredSpace = Annotated[
         }
     ),
 ]  # fmt: skip
-"""What is read without its experiment; `Space.from_dict` refuses the rest."""
+"""The part of a space that is read without its experiment; `Space.from_dict` checks the rest."""
 StoredCode = Annotated[_Facts, Members({"commit": str | None, "dirty": bool, "diff": str | None})]
 
 
 @dataclass(frozen=True)
 class UnfinishedTrial:
-    """A trial without an outcome when the next generation began; it is still to be trained.
+    """A trial that had no outcome when the next generation began; it is still to be trained.
 
-    Its study and its space are those of an earlier generation, so all that its next attempt needs
-    is kept here.
+    Its study and its space are those of an earlier generation, so this keeps all that its next
+    attempt needs.
 
     Attributes:
         trial: Its number.
         attempts: Number of the last attempt that was begun.
         origin: Where its parameters came from, as in its records.
-        params: What was sampled.
+        params: The sampled parameters.
         distributions: Optuna distribution of each sampled parameter, as its JSON text.
-        config: What the experiment receives.
+        config: The configuration that the experiment receives.
     """
 
     trial: Count
@@ -68,14 +68,14 @@ class UnfinishedTrial:
 
 @dataclass(frozen=True)
 class Generation:
-    """What is fixed while one generation of a sweep lasts.
+    """One generation: everything that an extension of a sweep may change.
 
     Attributes:
-        number: From 1.
-        first_trial: The first trial it proposed, or would have proposed; 0 for the first
-            generation.
+        number: Its number, from 1.
+        first_trial: Number of the first trial that it proposed, or would have proposed; 0 for the
+            first generation.
         created_at: Milliseconds since the epoch (UTC).
-        fingerprint: See `SweepInfo`, as the following ones.
+        fingerprint: See `SweepInfo`, also for the next four.
         space: Its resolved search space.
         baselines: Names of the baselines of its space.
         code: State of the code.
@@ -95,5 +95,10 @@ class Generation:
 
 
 def generation_at(generations: Sequence[Generation], trial: int) -> Generation:
-    """Return the generation that proposed a trial; the list begins with the first."""
+    """Return the generation that proposed a trial.
+
+    Args:
+        generations: All of the sweep, the first one first.
+        trial: The number of the trial.
+    """
     return next(g for g in reversed(generations) if g.first_trial <= trial)

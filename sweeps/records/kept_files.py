@@ -1,7 +1,7 @@
-"""The files that an attempt wrote into its folder: no link is followed, none leads out.
+"""Keeps the files that an attempt wrote into its folder; no link is followed out of it.
 
-It lies beside the record as `<trial>-<attempt>.files`, a zip archive. Of a folder that holds more
-than `MOST_BYTES` or `MOST_FILES` the smallest files are kept, and `left_out.txt` names the others.
+They lie beside the record in a zip archive, `<trial>-<attempt>.files`. If the folder holds more
+than `MOST_BYTES` or `MOST_FILES`, the smallest files are kept, and `left_out.txt` names the others.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from sweeps.workspace.files import (
 )
 
 MOST_BYTES: Final = 64 * 2**20
-"""Of one attempt's files, together."""
+"""The most bytes that the files of one attempt may have together."""
 MOST_FILES: Final = 1000
 PRINTED: Final = ("stderr.txt", "stdout.txt")
-"""What an attempt printed: of a long one its head and its tail are kept."""
+"""Files with the output of an attempt; of a long one, head and tail are kept."""
 HEAD_BYTES: Final = 64 * 1024
 TAIL_BYTES: Final = 192 * 1024
 LEFT_OUT: Final = "left_out.txt"
@@ -38,7 +38,7 @@ _NAMED: Final = 200
 """How many of the files that were left out are named."""
 _LAST_LINES: Final = 20
 _LAST_CHARACTERS: Final = 2000
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # so that the same files are the same archive
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # a fixed date: the same files make the same archive
 
 
 def collect_files(folder: Path) -> dict[str, bytes]:
@@ -71,7 +71,7 @@ def collect_files(folder: Path) -> dict[str, bytes]:
 
 
 def _sizes(folder: Path, left_out: list[str]) -> Iterator[tuple[str, int]]:
-    """Yield name and size of each regular file; note what else there is."""
+    """Yield name and size of each regular file; add a line to `left_out` for anything else."""
 
     def unreadable(error: OSError) -> None:
         if Path(error.filename) != folder:
@@ -102,7 +102,7 @@ def _shown(folder: Path, path: str | Path) -> str:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a file of that name lies below its folder, wherever it is written."""
+    """Whether a name is printable and leads to a file below its folder, on any system."""
     parts = name.split("/")
     is_below = not {"", ".", ".."} & {*parts}
     return is_below and "\\" not in name and name.isprintable()
@@ -129,7 +129,7 @@ def _read(root: int, name: str, most: int) -> bytes:
 
 
 def _ends(file: IO[bytes]) -> bytes:
-    """Return what was printed into a file; of more than is kept, its head and its tail."""
+    """Return the printed text in a file; of a long one, its head and its tail."""
     size = os.fstat(file.fileno()).st_size
     if size <= HEAD_BYTES + TAIL_BYTES:
         return file.read(HEAD_BYTES + TAIL_BYTES)
@@ -140,7 +140,7 @@ def _ends(file: IO[bytes]) -> bytes:
 
 
 def printed_files(folder: Path) -> dict[str, bytes]:
-    """Return what an attempt has printed so far, as it is kept."""
+    """Return the output of an attempt so far, by file name; of a long one, head and tail."""
     files = {}
     for name in PRINTED:
         with suppress(FileNotFoundError), (folder / name).open("rb") as file:
@@ -149,11 +149,11 @@ def printed_files(folder: Path) -> dict[str, bytes]:
 
 
 def last_lines(files: Mapping[str, bytes]) -> str:
-    """Return the last lines of what an attempt printed, as paragraphs; empty if it did not."""
+    """Return the last lines that an attempt printed, as paragraphs; empty if it printed none."""
     told = ""
     for name in PRINTED:
         text = files.get(name, b"").decode(errors="replace").strip()
-        # Of a progress bar only what a terminal would show.
+        # A progress bar overwrites its line: keep only the text that a terminal would show.
         lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
         tail = "\n".join(lines[-_LAST_LINES:])[-_LAST_CHARACTERS:]
         if tail:
@@ -175,7 +175,7 @@ def unpack_files(data: bytes) -> dict[str, bytes]:
     """Return the files of `pack_files`.
 
     Raises:
-        FormatError: It is no such archive, or holds a name that leads out of it.
+        FormatError: It is no such archive, is too large, or holds a name that leads out of it.
     """
     file = io.BytesIO(data)
     with opened_archive(file) as archive:
@@ -190,7 +190,9 @@ def unpack_files(data: bytes) -> dict[str, bytes]:
 
 
 def read_kept(path: Path, digest: str) -> dict[str, bytes]:
-    """Return the files in an archive by name; a single one that says so where it is not kept.
+    """Return the files in an archive by name.
+
+    If the archive is not kept any more, a single file, `left_out.txt`, says so.
 
     Args:
         path: The archive, made by `pack_files`.

@@ -1,4 +1,4 @@
-"""Files beside the records: notes, how a start ended, where an imported sweep came from."""
+"""Small files beside the records: notes, the ending of a start, the source of an imported sweep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sweeps.records.schema import Digest, Line, json_bytes, read_document, shape
 from sweeps.workspace.files import write_atomically
 from sweeps.workspace.locks import exclusive
 
-# How a start of a sweep ended, noted beside its records.
+# The ending of a start of a sweep.
 
 
 SweepStatus = Literal["FINISHED", "KILLED", "FAILED"]
@@ -21,15 +21,17 @@ SweepStatus = Literal["FINISHED", "KILLED", "FAILED"]
 
 @dataclass(frozen=True)
 class Ending:
-    """How the last start of a sweep ended; with the records, all that its parent run says.
+    """The ending of the last start of a sweep.
+
+    It and the records are all that the parent run in MLflow is made from.
 
     Attributes:
         status: FINISHED, KILLED by a signal (or found dead), or FAILED.
-        stopped_by: What ended it before its total, None if nothing did.
+        stopped_by: The reason why it ended before its total; None if it did not.
         seconds: Wall time of that start.
-        time_split: What they were spent on, see `sweeps.analysis.summary.Summary`.
-        error: What ended it, if that was an exception.
-        failure_cause: Why so many trials in a row failed that this ended it.
+        time_split: How that time was spent, see `sweeps.analysis.summary.Summary`.
+        error: The exception that ended it, if one did.
+        failure_cause: The cause of the failed trials, if too many in a row ended it.
     """
 
     status: SweepStatus
@@ -44,7 +46,7 @@ class Ending:
         return json_bytes(asdict(self))
 
 
-# Where an imported sweep came from, and whether what it names may be run.
+# The source of an imported sweep, and whether the experiment that it names may be run.
 
 
 _FOREIGN_FILE: Final = "foreign.json"
@@ -53,13 +55,13 @@ _FOREIGN_REMEDY: Final = "delete the sweep and import it again"
 
 @dataclasses.dataclass(frozen=True)
 class Foreign:
-    """A sweep that somebody else recorded, in their words.
+    """The source of a sweep that somebody else recorded and that was imported here.
 
     Attributes:
-        file: Name of the archive it came with.
-        archive: SHA-256 (hex) of that archive: trust is in this one and no other.
+        file: Name of the archive that it came in.
+        archive: SHA-256 (hex) of that archive; trust holds for this archive only.
         trusted: Whether the user has said that its experiment may be run.
-        folder: Where the user has the code of its experiment; None if that is installed.
+        folder: The user's folder with the code of its experiment; None if it is installed.
     """
 
     file: str
@@ -69,18 +71,18 @@ class Foreign:
 
 
 def read_foreign(folder: Path) -> Foreign | None:
-    """Return where the sweep in a record folder came from; None if it was made here.
+    """Return the source of the sweep in a record folder; None if it was made here.
 
-    A sweep that was imported before this was noted counts as made here.
+    A sweep that was imported before sources were noted counts as made here.
 
     Raises:
-        RecordError: The file that says so is damaged.
+        RecordError: The file is damaged.
     """
     return read_document(folder / _FOREIGN_FILE, partial(shaped, Foreign), _FOREIGN_REMEDY)
 
 
 def keep_foreign(folder: Path, foreign: Foreign) -> None:
-    """Note where the sweep in a record folder came from.
+    """Note the source of the sweep in a record folder.
 
     Raises:
         StoreError: It cannot be written.
@@ -93,7 +95,7 @@ def keep_foreign(folder: Path, foreign: Foreign) -> None:
 _FILE: Final = "notes.json"
 _REMEDY: Final = "mend it by hand, or have `sweeps doctor --fix` put it aside"
 SWEEP: Final = "sweep"
-"""What the sweep's own note is kept under; those of trials under their numbers."""
+"""Key of the sweep's own note; the key of a trial's note is its number."""
 
 
 class Notes:
@@ -103,7 +105,7 @@ class Notes:
         self._folder = folder
 
     def all(self) -> dict[str, str]:
-        """Return every note, by `SWEEP` or the number of the trial; empty where it was removed.
+        """Return every note, by `SWEEP` or the number of the trial; a removed note is empty.
 
         Raises:
             RecordError: They are damaged.
@@ -111,10 +113,14 @@ class Notes:
         return read_document(self._folder / _FILE, partial(shaped, dict[Line, str]), _REMEDY) or {}
 
     def write(self, subject: str, text: str) -> None:
-        """Note something; an empty text removes the note, also where it is shown.
+        """Write the note of a subject; an empty text removes it, also where it is shown.
+
+        Args:
+            subject: `SWEEP` or the number of a trial.
+            text: The note; it replaces an earlier one.
 
         Raises:
-            RecordError: The notes that are there are damaged; nothing is written over them.
+            RecordError: The notes are damaged; they are left as they are.
             StoreError: It cannot be written.
         """
         with exclusive(self._folder):

@@ -1,10 +1,10 @@
-"""Which trials of a sweep are best, by one objective or by several.
+"""Ranks the trials of a sweep by one objective, and finds the Pareto front of several.
 
-The front is computed from records wherever it is shown, never stored. With several objectives there
-is no best trial: nothing is registered, no pruner and no `--target` is accepted, weights of the
-front are kept, and `--stop-after` counts trials that leave the front as it is. What a clock
-measures (`*_seconds`) differs when it is measured again: such a sweep is tagged
-`reproducible=false`.
+The front is never stored: it is computed from records wherever it is shown. With several objectives
+there is no best trial. So no model is registered, no pruner and no `--target` is accepted, the
+weights of the front are kept, and `--stop-after` counts trials that do not change the front. A time
+that a clock measures (`*_seconds`) differs in each measurement, so a sweep with such an objective
+is tagged `reproducible=false`.
 """
 
 from __future__ import annotations
@@ -20,28 +20,27 @@ from sweeps.records.record import Record, SweepInfo
 
 
 def ranked(records: Iterable[Record], direction: Literal["maximize", "minimize"]) -> list[Record]:
-    """Return the records of complete trials, the best first; equal ones by trial."""
+    """Return the records of complete trials, the best first; equal ones by trial number."""
     sign = -1 if direction == "maximize" else 1
     final = {record.spec.trial: record for record in records if record.ends_trial}
     complete = [(r.objective, r) for r in final.values() if r.objective is not None]
     return [r for _, r in sorted(complete, key=lambda pair: (sign * pair[0], pair[1].spec.trial))]
 
 
-# The Pareto front: the trials that no other one beats in all objectives.
+# The Pareto front: the trials that no other trial dominates.
 #
-# A trial dominates another if it is at least as good in every objective and better in one; those
-# that none dominates are the Pareto front. With one objective the front is the best trial, and
-# those that equal it.
+# A trial dominates another if it is at least as good in every objective and better in one. With one
+# objective the front is the best trial, and those that equal it.
 
 
 Values = tuple[float, ...]
-"""One value an objective, in their order."""
+"""One value per objective, in the order of the objectives."""
 
 T = TypeVar("T")
 
 
 def values_of(record: Record, objectives: Sequence[Objective]) -> Values | None:
-    """Return what an attempt is worth; None unless it is complete, with a value of each."""
+    """Return the values of an attempt; None unless it is complete and has a value for each."""
     metrics = record.result.metrics if record.result else {}
     return values_among(record.objective, metrics, objectives)
 
@@ -49,37 +48,39 @@ def values_of(record: Record, objectives: Sequence[Objective]) -> Values | None:
 def values_among(
     first: float | None, metrics: Mapping[str, float], objectives: Sequence[Objective]
 ) -> Values | None:
-    """Return the first objective's value and those of the others; None if one is lacking."""
+    """Return the values: the first as given, the others from `metrics`; None if one is missing."""
     if first is None or any(one.metric not in metrics for one in objectives[1:]):
         return None
     return (first, *(metrics[one.metric] for one in objectives[1:]))
 
 
 def gains_of(values: Values, objectives: Sequence[Objective]) -> Values:
-    """Return values so that more is better in each."""
+    """Return values turned so that greater is better in each."""
     return tuple(one.gain(value) for one, value in zip(objectives, values, strict=True))
 
 
 def covers(gains: Values, others: Values) -> bool:
-    """Whether the first are at least as good in everything."""
+    """Whether `gains` are at least as good as `others` in every objective."""
     return all(one >= other for one, other in zip(gains, others, strict=True))
 
 
 def front_of(
     items: Iterable[T], values: Callable[[T], Values | None], objectives: Sequence[Objective]
 ) -> list[T]:
-    """Return what nothing dominates, the best by the first objective first; else in their order.
+    """Return the items that no other one dominates, the best by the first objective first.
+
+    Items of equal values stay in their order.
 
     Args:
-        items: Such as trials.
-        values: Returns what one is worth; None of one that does not take part.
-        objectives: What counts.
+        items: For instance trials.
+        values: Returns the values of an item; None if it does not take part.
+        objectives: The objectives, in the order of the values.
     """
     worth = [(gains_of(found, objectives), item) for item in items if (found := values(item))]
     distinct = sorted({gains for gains, _ in worth}, reverse=True)
     front = np.empty((len(distinct), len(objectives)))
     there: set[Values] = set()
-    for gains in distinct:  # in this order nothing is dominated by what comes later
+    for gains in distinct:  # in this order no item is dominated by a later one
         known = len(there)
         if not (front[:known] >= gains).all(axis=1).any():
             front[known] = gains
@@ -109,14 +110,17 @@ def leading(records: Iterable[Record], objectives: Sequence[Objective]) -> list[
 def worth_keeping(
     records: Iterable[Record], objectives: Sequence[Objective], count: int
 ) -> list[Record]:
-    """Return the front and the best `count` by the first objective; with one, the best `count`."""
+    """Return the records whose weights are kept: the front and the best `count`.
+
+    The best are those by the first objective. A sweep of one objective keeps the best `count` only.
+    """
     complete = ranked(records, objectives[0].direction)
     front = pareto_front(complete, objectives) if len(objectives) > 1 else []
     return list({record.spec.key: record for record in (*front, *complete[:count])}.values())
 
 
 def need_one_objective(info: SweepInfo) -> None:
-    """Refuse a sweep that has no best trial, to who needs one.
+    """Refuse a sweep that has no best trial.
 
     Raises:
         UsageError: It has several objectives.

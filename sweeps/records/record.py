@@ -1,4 +1,4 @@
-"""A record: all that is known of one attempt once it has ended; all else is rebuilt from it."""
+"""A record: everything known about one attempt that has ended; all else is rebuilt from records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sweeps.records.generations import (
 from sweeps.records.schema import Count, Digest, Line, Members, Moment, SweepKey, SweepName
 
 VERSION: Final = 2
-"""Of `sweep.json`; 1, in which a trial was a slot, is read as well."""
+"""Version of `sweep.json`. Version 1, which called a trial a slot, is read as well."""
 
 Outcome = Literal["complete", "pruned", "diverged", "failed", "interrupted"]
 
@@ -46,22 +46,22 @@ class Record:
     """One attempt at one trial.
 
     Attributes:
-        spec: What was asked: sweep id, trial, attempt, seed and full configuration.
+        spec: Its input: sweep id, trial, attempt, seed and full configuration.
         outcome: How the attempt ended.
         reason: Why, in one word: `early_stopping`, `max_epochs`, `pruned`, `diverged`, `error`,
             `crash`, `oom`, `timeout`, `interrupt`, ...
-        ends_trial: Whether the trial has its outcome now; False if it is to be run again, after an
-            interruption or a failure that is tried again.
+        ends_trial: Whether the trial has its outcome now; False if the trial is to be run again,
+            after an interruption or a failure.
         error: Message and end of the traceback of a failed attempt, else None.
-        params: The sampled parameters, in the order of the space; a subset of what a reader
-            compares (`spec.config` has the fixed ones as well).
+        params: The sampled parameters, in the order of the space; `spec.config` has the fixed ones
+            as well.
         distributions: Optuna distribution of each sampled parameter, as its JSON text.
-        objective: Value of the (first) objective metric; None unless complete. Of the others, if
-            the sweep has several, it is in `result.metrics`.
+        objective: Value of the (first) objective metric; None unless complete. If the sweep has
+            several objectives, the values of the others are in `result.metrics`.
         result: History, metrics and arrays; None if the attempt failed. `result.weights` is None
             when read back: weights lie beside the record and are loaded on request.
         weights_sha256: Digest of the weights file, None if there is none.
-        data: Name, digests and facts of the data trained on.
+        data: Name, digests and facts of the training data.
         origin: `baseline <name>`, `sampled`, `random` (after too many duplicates), `grid`.
         environment: Versions, CPU features, host, and the code's commit.
         started_at: Start, milliseconds since the epoch (UTC).
@@ -89,9 +89,9 @@ class Record:
 
     @property
     def model_info(self) -> dict[str, Any]:
-        """What an experiment is told to rebuild the model, serve or export it.
+        """The facts from which an experiment rebuilds, serves or exports the model.
 
-        The facts of the data, and what the result adds to them, such as a fitted `temperature`.
+        They are those of the data, and those that the result adds, such as a fitted `temperature`.
         """
         added = self.result.info if self.result else {}
         return {**added, **self.data.get("info", {})}
@@ -104,11 +104,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Checked:
-    """A trial that was trained a second time, to see whether its seed decides it.
+    """The check whether the seed of a trial decides its result: it was trained a second time.
 
     Attributes:
-        trial: Which.
-        found: What came out differently, in words; None if it was the same to the bit.
+        trial: The number of the trial.
+        found: The differences in words; None if the results were equal to the bit.
     """
 
     trial: Count
@@ -127,22 +127,22 @@ class Checked:
 
 @dataclass(frozen=True)
 class SweepInfo:
-    """What is fixed when a sweep is created; one `sweep.json` per sweep.
+    """The facts that are fixed when a sweep is created; one `sweep.json` per sweep.
 
-    Of a sweep that was extended, everything that an extension may change is that of its newest
-    generation; `at` tells how it was before.
+    After an extension, everything that an extension may change is that of the newest generation;
+    `at` returns an earlier state.
 
     Attributes:
-        id: Never changes; names folders, locks and tags.
-        name: What people call it; unique within a home.
+        id: Its id, which never changes; folders, locks and tags carry it.
+        name: Its name for people; unique within a home.
         created_at: Milliseconds since the epoch (UTC).
         experiment: Import path of the experiment (`package.module:object`).
         experiment_name: Short name of the experiment, such as `digits`.
         metric: Name of the objective metric; of the first one, if there are several.
         direction: Which way is better.
         epoch_metric: Per-epoch metric a pruner watches, None if there is none.
-        fingerprint: Everything that decides the trials (space, data and split digests, seed,
-            sampler, pruner, ask_ahead, order), by name, so that a difference can be named.
+        fingerprint: Everything that decides the trials, by name, so that a message can name a
+            difference: space, data and split digests, seed, sampler, pruner, ask_ahead, order.
         space: The resolved search space, JSON-compatible.
         data: Name, digests and facts of the data.
         baselines: Names of the baselines, in trial order.
@@ -150,8 +150,8 @@ class SweepInfo:
         directory: Folder of the space file, where its experiment is looked up first.
         version: Version of this format.
         generations: Empty unless the sweep was extended; then all, beginning with the first.
-        other_objectives: Those beyond the first; empty as a rule.
-        checked: What a second training of a trial came to (a file beside); None without one.
+        other_objectives: The objectives after the first; usually none.
+        checked: Result of the second training of a trial (in a file beside); None without one.
     """
 
     id: SweepKey
@@ -175,20 +175,21 @@ class SweepInfo:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """Everything that is optimised, the first objective first."""
+        """All objectives, the first one first."""
         return (Objective(self.metric, self.direction), *self.other_objectives)
 
     @property
     def has_front(self) -> bool:
-        """Whether there are several objectives: no trial is best, but a Pareto front is."""
+        """Whether there are several objectives, so a Pareto front instead of a best trial."""
         return bool(self.other_objectives)
 
     @property
     def is_reproducible(self) -> bool:
-        """Whether the same seed gives the same trials: not with what a clock has a say in.
+        """Whether the same seed gives the same trials.
 
-        Nor with data that may come differently, see `sweeps.experiment.PreparedData`, or if a trial
-        came out differently the second time.
+        It does not if a clock decides their order or measures an objective, if the data may come
+        out differently (see `sweeps.experiment.PreparedData`), or if the second training of a trial
+        came out differently.
         """
         in_order = self.fingerprint.get("order", "number") != "free"
         by_clock = any(one.is_measured_by_clock for one in self.objectives)
@@ -196,7 +197,7 @@ class SweepInfo:
 
     @property
     def irreproducible(self) -> str | None:
-        """Why the same seed may give another trial, in one line; None as a rule."""
+        """Why the same seed may give another trial, in one line; usually None."""
         why: str | None = self.data.get("irreproducible")
         return why or (self.checked.differs if self.checked else None)
 
@@ -207,7 +208,7 @@ class SweepInfo:
 
     @property
     def first_trial(self) -> int:
-        """The first trial of the newest generation."""
+        """Number of the first trial of the newest generation."""
         return self.generations[-1].first_trial if self.generations else 0
 
     @property
@@ -228,14 +229,14 @@ class SweepInfo:
         return [self.at(g.first_trial).study_name for g in self.generations[:-1]]
 
     def at(self, trial: int) -> SweepInfo:
-        """Return the sweep as it was for the generation that proposed a trial."""
+        """Return the sweep as it was in the generation that proposed a trial."""
         if trial >= self.first_trial:
             return self
         proposing = generation_at(self.generations, trial)
         return self._with(self.generations[: proposing.number])
 
     def extended(self, generation: Generation) -> SweepInfo:
-        """Return the sweep with one more generation, as that one has it."""
+        """Return the sweep with one more generation, which is then the newest."""
         first = Generation(
             number=1,
             first_trial=0,

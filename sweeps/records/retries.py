@@ -1,9 +1,10 @@
-"""Failed trials that are to be run again (`sweeps retry`), marked beside their records.
+"""Marks of failed trials that are to be run again (`sweeps retry`), beside their records.
 
-One file a command, whole or not there, never changed. A mark says that some attempts, which
-failed, no longer end their trials; whoever reads the records sees them so, and a later attempt
-does. It says too how many trials had been proposed by then: those saw the failure, and see it
-whenever their proposals are made again; later ones see the new outcome.
+Each command writes one file, atomically, which never changes. The file names failed attempts that
+no longer end their trials: a reader of the records sees them so, and a later attempt ends the
+trial. It also says how many trials had been proposed by then. The proposals of these trials took
+the failure into account, and they do so again whenever they are repeated; later proposals see the
+new outcome.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ _FILE: Final = "retry-{}.json"
 
 @dataclass(frozen=True)
 class Retry:
-    """The mark that one command left.
+    """The mark of one command.
 
     Attributes:
         attempts: Keys (`<trial>-<attempt>`) of the failed attempts that no longer end their trials.
-        opened: How many trials had been proposed by then.
+        opened: How many trials had been proposed when the command ran.
     """
 
     attempts: tuple[AttemptKey, ...]
@@ -42,10 +43,10 @@ class Retries:
         self._folder = folder
 
     def add(self, attempts: Sequence[str], opened: int) -> None:
-        """Mark attempts; only for who holds the sweep's lock.
+        """Mark attempts. The caller holds the sweep's lock.
 
         Raises:
-            StoreError: It cannot be written; nothing of it is left.
+            StoreError: The mark cannot be written; nothing of it is left.
         """
         path = self._folder / _FILE.format(len(self.all()) + 1)
         document = asdict(Retry(tuple(attempts), opened))
@@ -64,7 +65,7 @@ class Retries:
         return frozenset(key for mark in self.all() for key in mark.attempts)
 
     def opened_by(self) -> dict[int, int]:
-        """Return, by trial, how many had been proposed when it was last to be run again."""
+        """Return for each marked trial how many trials had been proposed at its last mark."""
         return {trial_of(key): mark.opened for mark in self.all() for key in mark.attempts}
 
     def waiting(self, records: Sequence[Record]) -> list[int]:
@@ -74,24 +75,24 @@ class Retries:
 
 
 def trial_of(key: str) -> int:
-    """Return the trial of an attempt, by its key."""
+    """Return the trial number in the key of an attempt."""
     return int(key.partition("-")[0])
 
 
 def trials_to_retry(
     sweep: str, records: Sequence[Record], waiting: Sequence[int], asked: Sequence[int]
 ) -> list[Record]:
-    """Return the failed attempts that are to end their trials no longer.
+    """Return the failed attempts that shall no longer end their trials.
 
     Args:
-        sweep: Its name.
+        sweep: Name of the sweep.
         records: All of its records, ordered by trial and attempt.
         waiting: Trials that were marked before and have no new outcome yet; they are run again
             without another mark.
-        asked: Numbers of trials; none for all that failed.
+        asked: Numbers of the trials to run again; empty for all that failed.
 
     Raises:
-        UsageError: One of them did not fail; says which did.
+        UsageError: One of them did not fail; the message says which did.
     """
     final = {record.spec.trial: record for record in records if record.ends_trial}
     failed = {trial: record for trial, record in final.items() if record.outcome == "failed"}
@@ -107,7 +108,7 @@ def trials_to_retry(
 
 
 def _refusal(sweep: str, others: Sequence[int], final: dict[int, Record], begun: set[int]) -> str:
-    """Say why the first of these trials, and those like it, cannot be run again."""
+    """Return why the first of these trials, and others of the same kind, cannot be run again."""
     absent = [trial for trial in others if trial not in begun]
     if absent:
         return f"sweep {sweep!r} has no trial {absent[0]}"

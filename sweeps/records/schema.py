@@ -1,7 +1,7 @@
-"""The schemas of files: each kind is a dataclass, and what is read is checked against it.
+"""The schemas of files: each kind of file is a dataclass, and a file is checked against it.
 
-A file that is torn, garbled or not what it is to be is damaged: the reader says which one, what is
-wrong with it and the way out. Whoever can go on without it says that once (`heard`).
+A file that is torn, garbled or of another shape is damaged. The reader's error names the file, the
+problem and the way out. Code that can go on without the file reports the error instead (`heard`).
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from sweeps.workspace.names import NAME, NAME_IN_WORDS
 
 # Checks JSON values against annotations: a dataclass is the schema of a kind of file.
 #
-# pydantic was measured in its place: of a list of 3000 records (1.3 s) it saves 0.15 s, and it
-# costs 0.12 s of each command, to be imported and to build the schema of a record. The limits and
-# the messages below would remain (translated into its own), strict mode takes JSON text only, past
+# pydantic was measured in place of this. Of the 1.3 s that 3000 records take it saves 0.15 s, and
+# it costs each command 0.12 s, for its import and the schema of a record. The limits and messages
+# below would remain (translated into its own), its strict mode takes JSON text only, which bypasses
 # the bounds of `parse_json`, and the classes of the contract, which hold arrays, would need its
 # settings.
 
@@ -55,7 +55,7 @@ _NAMES: Final = {
 _FORMER: Final = {
     "slot": "trial", "ends_slot": "ends_trial", "first_slot": "first_trial", "blocks": "folds",
 }  # fmt: skip
-"""What members of dataclasses were called in format 1, which is read for ever."""
+"""Former names of members of dataclasses: those of format 1, which is read for ever."""
 
 
 class NewerError(ValueError):
@@ -64,11 +64,11 @@ class NewerError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Only:
-    """Part of an annotation: which values of the type are allowed.
+    """Part of an annotation: limits which values of the type are allowed.
 
     Attributes:
-        allows: Whether it allows one.
-        wanted: What they are, in words.
+        allows: Returns whether a value is allowed.
+        wanted: The allowed values, in words.
     """
 
     allows: Callable[[Any], object]
@@ -77,14 +77,14 @@ class Only:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Members:
-    """Part of the annotation of a mapping: of what kind some members are, if it has them.
+    """Part of the annotation of a mapping: gives the types of some members, where it has them.
 
-    For what an experiment or a later version may add to.
+    It is for mappings to which an experiment or a later version may add members.
 
     Attributes:
-        kinds: Annotations by name.
+        kinds: Annotations of members, by name.
         needed: Names of members that it must have.
-        former: What members were called before, with their names.
+        former: Today's name of each member that was renamed, by its former name.
     """
 
     kinds: Mapping[str, Any]
@@ -94,10 +94,10 @@ class Members:
 
 @dataclasses.dataclass(frozen=True)
 class Former:
-    """Part of an annotation: what values were called before, with what they are called.
+    """Part of an annotation: maps values that were renamed.
 
     Attributes:
-        names: Today's by the former.
+        names: Today's value, by the former one.
     """
 
     names: Mapping[str, str]
@@ -119,17 +119,17 @@ SweepKey = Annotated[str, Only(NAME.fullmatch, "the id of a sweep")]
 
 
 def shaped(kind: type[T], found: object, where: str = "it") -> T:
-    """Return a JSON value as what it is to be: a dataclass, a container of them, a plain value.
+    """Check a JSON value against a type, and return it as one of that type.
 
     Args:
-        kind: What it is to be: a dataclass, `Mapping`, `Sequence`, `tuple[X, ...]`, a union, a
-            `Literal` or a plain type, perhaps `Annotated` with `Only` or `Members`. Members of a
+        kind: The type: a dataclass, `Mapping`, `Sequence`, `tuple[X, ...]`, a union, a `Literal` or
+            a plain type, perhaps `Annotated` with `Only`, `Members` or `Former`. Members of a
             dataclass are checked likewise.
-        found: From `json.loads`.
-        where: What it is called in messages.
+        found: A value from `json.loads`.
+        where: The name of the value in messages.
 
     Raises:
-        ValueError: It is something else; says where.
+        ValueError: The value does not fit; the message says where.
     """
     return cast(T, _shaped(kind, found, where))
 
@@ -198,7 +198,7 @@ def _container(kind: Any, found: Any, where: str) -> Any:
 
 
 def _are_plain(kind: Any, values: Iterable[Any]) -> bool:
-    """Whether all are of a plain type, found without a call a value: a history is long."""
+    """Whether all values are of plain types; makes no call per value, since histories are long."""
     kinds = {kind} if kind in _NAMES else {*get_args(kind)}
     return kinds <= _NAMES.keys() and {*map(type, values)} <= kinds
 
@@ -255,11 +255,11 @@ def _unlike(where: str, found: Any, wanted: str) -> ValueError:
 
 # Checks that each parameter lies within its distribution, which is kept as Optuna writes it.
 #
-# Checked without Optuna: lists and tables are read before anything is imported.
+# It does so without Optuna, so that a command that shows lists and tables need not import it.
 
 
 _TOLERANCE: Final = 1e-8
-"""Optuna's: how far from a multiple of its step a value may be, in steps."""
+"""How far a value may be from a multiple of its step, in steps; Optuna's number."""
 
 
 @dataclass(frozen=True)
@@ -304,10 +304,11 @@ def check_sampled(params: Mapping[str, Value], distributions: Mapping[str, str])
 
     Args:
         params: Values by name.
-        distributions: Of each, as the JSON text that Optuna makes of it.
+        distributions: Distribution of each, as the JSON text that Optuna makes of it.
 
     Raises:
-        ValueError: Only some have one, one lies outside of it, or it is none.
+        ValueError: A parameter has no distribution while others have one, lies outside of its own,
+            or a distribution is not valid.
     """
     odd = sorted(params.keys() ^ distributions.keys())
     if odd and distributions:
@@ -331,7 +332,7 @@ def _domain(text: str, name: str) -> _Range | _Choices:
 Loaded = TypeVar("Loaded")
 Report = Callable[[str], None]  # takes one line about a damaged file
 TORN: Final = ".torn"
-"""How the name ends of what was damaged and was put aside."""
+"""The ending of the name of a damaged file that was put aside."""
 
 
 class RecordError(Exception):
@@ -339,10 +340,10 @@ class RecordError(Exception):
 
 
 class DamagedFileError(RecordError):
-    """A file beside the records is not what it is to be.
+    """A file beside the records is damaged.
 
     Attributes:
-        path: Which.
+        path: The file.
     """
 
     def __init__(self, path: Path, problem: str, remedy: str) -> None:
@@ -360,7 +361,7 @@ def warn(line: str) -> None:
 
 
 def heard(read: Callable[[], Loaded], report: Report = warn) -> Loaded | None:
-    """Return what is read; None where it is damaged, which is reported."""
+    """Return the result of `read`; if that raises a RecordError, report it and return None."""
     try:
         return read()
     except RecordError as error:
@@ -369,21 +370,21 @@ def heard(read: Callable[[], Loaded], report: Report = warn) -> Loaded | None:
 
 
 def json_bytes(document: Any, indent: int | None = None) -> bytes:
-    """Return a JSON document as it is stored; any text can be, half a surrogate pair escaped."""
+    """Return a JSON document as it is stored: UTF-8, with lone surrogates escaped."""
     said = json.dumps(document, indent=indent, ensure_ascii=False)
     return said.encode("utf-8", "backslashreplace")
 
 
 def read_document(path: Path, parse: Callable[[Any], Loaded], remedy: str) -> Loaded | None:
-    """Return what a JSON file says, None if there is no such file.
+    """Return the content of a JSON file; None if there is no such file.
 
     Args:
         path: The file.
-        parse: Makes what it says of the JSON value, by `shaped` as a rule.
-        remedy: The way out where it is damaged.
+        parse: Converts the JSON value, usually by `shaped`.
+        remedy: The way out if the file is damaged, for the message.
 
     Raises:
-        DamagedFileError: It is no JSON, or not what `parse` expects.
+        DamagedFileError: It is no JSON, or `parse` refuses it with a ValueError.
         RecordError: It cannot be read, or a newer version wrote it.
     """
     try:
@@ -407,24 +408,24 @@ def read_document(path: Path, parse: Callable[[Any], Loaded], remedy: str) -> Lo
 
 
 def unreadable(path: Path, error: OSError) -> RecordError:
-    """Return what to say of a file or folder that cannot be read."""
+    """Return the error for a file or folder that cannot be read."""
     return RecordError(f"{path}: cannot be read ({error.strerror}); have it made readable for you")
 
 
 def read_numbered(
     folder: Path, name: str, kind: type[Loaded], remedy: str, first: int = 1
 ) -> Iterator[Loaded]:
-    """Yield what numbered JSON files say, in order.
+    """Yield the contents of numbered JSON files, in order.
 
     Args:
-        folder: Where they lie.
-        name: Of each, with `{}` for its number.
+        folder: The folder of the files.
+        name: Name of each file, with `{}` for its number.
         kind: See `shaped`.
-        remedy: The way out where one is damaged or missing: none of them can be put aside.
+        remedy: The way out if one is damaged or missing: none of them can be put aside.
         first: The first number.
 
     Raises:
-        RecordError: One is damaged, or missing before a later one.
+        RecordError: One is damaged, or one before a later file is missing.
     """
     for number in range(first, first + len(listed(folder, name.replace("{}", "*")))):
         path = folder / name.format(number)
@@ -438,13 +439,13 @@ def read_numbered(
 
 
 def listed(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return what lies in a folder under names that fit a pattern, by name; none without a folder.
+    """Return the paths in a folder whose names fit a pattern, sorted; none without a folder.
 
-    To `Path.glob` a folder that cannot be read is an empty one; `os` makes no path of what does
-    not fit, which is most of it.
+    `Path.glob` treats a folder that cannot be read as empty, and makes a path of every name, though
+    most do not fit; hence `os.listdir`.
 
     Raises:
-        RecordError: It cannot be read.
+        RecordError: The folder cannot be read.
     """
     try:
         names = os.listdir(folder)  # noqa: PTH208 - see above
@@ -457,7 +458,7 @@ def listed(folder: Path, pattern: str = "*") -> list[Path]:
 
 
 def put_aside(path: Path) -> Path:
-    """Keep a damaged file under another name, over none that was put aside before; return it."""
+    """Rename a damaged file so that nothing is overwritten, and return its new path."""
     others = (path.with_name(f"{path.name}.{number}{TORN}") for number in itertools.count(2))
     names = itertools.chain([path.with_name(f"{path.name}{TORN}")], others)
     aside = next(name for name in names if not name.exists())

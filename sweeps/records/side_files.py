@@ -1,4 +1,4 @@
-"""Which of the files beside a sweep's records are damaged: each is read as its readers read it."""
+"""Finds the damaged files beside a sweep's records, by reading each as its own reader does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from sweeps.records.store import RecordStore
 
 
 def unreadable_files(folder: Path) -> Iterator[RecordError]:
-    """Yield what is wrong with each of them; `sweep.json` and generations are the sweep itself."""
+    """Yield an error for each damaged file.
+
+    `sweep.json` and generations are left out: without them there is no sweep.
+    """
     store, conclusions, points = RecordStore(folder), Conclusions(folder), EnqueuedPoints(folder)
     readers = [
         store.read_asked,

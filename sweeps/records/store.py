@@ -61,17 +61,17 @@ _ENDING_FILE: Final = "ending.json"
 _CHECKED_FILE: Final = "checked.json"
 _FIXED: Final = "put a copy of it there, or move its folder away"
 _NOTED: Final = "the next `sweeps run`, or `sweeps doctor --fix`, puts it aside"
-"""The ways out: what is fixed for the life of a sweep; what each start notes anew."""
+"""The ways out for damaged files: of those that never change; of those that each start writes."""
 
 
 class RecordStore:
-    """Reads and writes what one folder `records/<sweep id>` holds."""
+    """Reads and writes the files in the folder `records/<sweep id>` of one sweep."""
 
     def __init__(self, folder: Path, on_written: Callable[[str], None] | None = None) -> None:
-        self.folder, self._on_written = folder, on_written  # told the key of each new record
+        self.folder, self._on_written = folder, on_written  # gets the key of each new record
 
     def create(self, info: SweepInfo) -> None:
-        """Make the folder and write what is fixed for the life of the sweep.
+        """Make the folder and write the facts that are fixed for the life of the sweep.
 
         Raises:
             StoreError: It cannot be written.
@@ -82,11 +82,11 @@ class RecordStore:
         self._write_json(self.folder / INFO_FILE, document, "sweep")
 
     def rename(self, name: str) -> None:
-        """Give the sweep another name: the one thing of it that may change."""
+        """Give the sweep another name, the only fact in `sweep.json` that may change."""
         self._change(self.folder / INFO_FILE, name=name)
 
     def forget_place(self) -> None:
-        """Drop the folder that its experiment lay in, on the machine it was recorded on."""
+        """Remove the folder of its experiment, which names a place on the recording machine."""
         for path in (self.folder / INFO_FILE, *listed(self.folder, GENERATIONS.format("*"))):
             document = read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
             self._change(path, directory=without_place(document.get("directory")))
@@ -97,16 +97,16 @@ class RecordStore:
         self._write_json(path, {**document, **members}, "sweep")
 
     def write_generation(self, generation: Generation) -> None:
-        """Begin the next generation: from this write on it is the newest, before it never was."""
+        """Begin the next generation: this one write makes it the newest."""
         document = dataclasses.asdict(generation)
         path = self.folder / GENERATIONS.format(generation.number)
         self._write_json(path, document, "generation")
 
     def info(self) -> SweepInfo | None:
-        """Return what is fixed, as the newest generation has it; None if there is no sweep here.
+        """Return the sweep as its newest generation has it; None if there is no sweep here.
 
         Raises:
-            RecordError: A file is damaged, missing, or not a sweep's.
+            RecordError: A file is damaged, missing, or from a newer version.
         """
         path = self.folder / INFO_FILE
         info = read_document(path, partial(shaped, SweepInfo), _FIXED)
@@ -122,29 +122,29 @@ class RecordStore:
         return read_numbered(self.folder, GENERATIONS, Generation, _FIXED, first=2)
 
     def note_checked(self, checked: Checked) -> None:
-        """Note what the second training of a trial came to."""
+        """Note the result of the second training of a trial."""
         self._write_json(self.folder / _CHECKED_FILE, dataclasses.asdict(checked), "checked")
 
     def checked(self, report: Report = warn) -> Checked | None:
-        """Return what the second training of a trial came to; None if none was, or is damaged."""
+        """Return the result of the second training; None without one, or if it is damaged."""
         return heard(self.read_checked, report)
 
     def read_checked(self) -> Checked | None:
-        """Return the same, None if no trial was trained a second time.
+        """Return the result of the second training of a trial; None without one.
 
         Raises:
-            RecordError: It is damaged.
+            RecordError: The file is damaged.
         """
         return read_document(self.folder / _CHECKED_FILE, partial(shaped, Checked), _NOTED)
 
     @property
     def running(self) -> Path:
-        """Where attempts under way have a folder each, of their own."""
+        """The folder in which each attempt that runs has a folder of its own."""
         return self.folder / _RUNNING
 
     @property
     def is_archived(self) -> bool:
-        """Whether the sweep is to be hidden."""
+        """Whether the sweep is hidden in lists and in MLflow."""
         return (self.folder / _ARCHIVED_FILE).exists()
 
     def archive(self) -> None:
@@ -168,7 +168,7 @@ class RecordStore:
 
     @property
     def asked_file(self) -> Path:
-        """Where it is noted how many trials were asked for."""
+        """The file with the number of trials that were asked for."""
         return self.folder / _ASKED_FILE
 
     def note_asked(self, trials: int) -> None:
@@ -176,46 +176,46 @@ class RecordStore:
         write_atomically(self.asked_file, f"{trials}\n".encode(), "asked")
 
     def asked(self, report: Report = warn) -> int | None:
-        """Return how many trials were asked for last; None if nobody asked, or that is damaged."""
+        """Return how many trials were last asked for; None if none were, or the file is damaged."""
         return heard(self.read_asked, report)
 
     def read_asked(self) -> int | None:
-        """Return the same, None if nobody asked yet.
+        """Return how many trials were last asked for; None if none were.
 
         Raises:
-            RecordError: It is damaged.
+            RecordError: The file is damaged.
         """
         return read_document(self.asked_file, partial(shaped, Count), _NOTED)
 
     def end(self, ending: Ending) -> None:
-        """Note how the start that goes on has ended."""
+        """Note the ending of the present start."""
         write_atomically(self.folder / _ENDING_FILE, ending.to_json(), "ending")
 
     def ending(self, report: Report = warn) -> Ending | None:
-        """Return how the last start ended; None of one that was killed, goes on, or is damaged."""
-        return heard(self.read_ending, report)  # not worth refusing a whole sweep
+        """Return the ending of the last start; None if it runs, was killed, or left a bad file."""
+        return heard(self.read_ending, report)  # no reason to refuse a whole sweep
 
     def read_ending(self) -> Ending | None:
-        """Return the same, None of one that was killed, or goes on.
+        """Return the ending of the last start; None if it runs or was killed.
 
         Raises:
-            RecordError: It is damaged.
+            RecordError: The file is damaged.
         """
         return read_document(self.folder / _ENDING_FILE, partial(shaped, Ending), _NOTED)
 
     def write(self, record: Record, files: Mapping[str, bytes] | None = None) -> Record:
-        """Make an attempt safe: weights and files first, then the record that names their digests.
+        """Write an attempt: its weights and files first, then the record with their digests.
 
         Args:
             record: The attempt.
-            files: What it wrote, by name.
+            files: Files that the attempt wrote, by name.
 
         Returns:
             The record as a reader will see it, with the digests of its weights and files.
 
         Raises:
-            RecordError: The attempt is recorded already: what is recorded never changes.
-            StoreError: It cannot be written; nothing of it is left but, perhaps, weights and files.
+            RecordError: The attempt is recorded already: a record never changes.
+            StoreError: It cannot be written; only weights and files of it may be left.
         """
         if self._record_path(record.spec.key).exists():
             raise RecordError(f"{self._record_path(record.spec.key)}: recorded already")
@@ -237,7 +237,7 @@ class RecordStore:
 
         Args:
             arrays: Whether to unpack the arrays too.
-            report: Told of each damaged record, which is left out.
+            report: Receives a line about each damaged record, which is left out.
 
         Raises:
             RecordError: One of them is of another format version.
@@ -251,7 +251,7 @@ class RecordStore:
         Raises:
             RecordError: The folder cannot be read.
         """
-        return [p for p in listed(self.folder) if _RECORD.fullmatch(p.name)]  # no backup's copies
+        return [p for p in listed(self.folder) if _RECORD.fullmatch(p.name)]  # no backup copies
 
     def read(self, key: str) -> Record:
         """Return one record with its arrays, by `<trial>-<attempt>`.
@@ -272,7 +272,7 @@ class RecordStore:
         """Return the best-epoch weights of an attempt.
 
         Raises:
-            UsageError: There are none: never stored, or not kept.
+            UsageError: There are none: they were never stored, or are not kept.
             RecordError: They are damaged.
         """
         path, written = self._weights_path(record.spec.key), self.files_path(record.spec.key)
@@ -288,18 +288,18 @@ class RecordStore:
             raise RecordError(f"{path}: {error}") from None
 
     def write_files(self, key: str, files: Mapping[str, bytes]) -> str:
-        """Keep what an attempt wrote; return the digest of the archive."""
+        """Keep the files that an attempt wrote; return the digest of their archive."""
         packed = pack_files(files)
         write_atomically(self.files_path(key), packed, "files")
         return hashlib.sha256(packed).hexdigest()
 
     def files(self, record: Record) -> dict[str, bytes]:
-        """Return what an attempt wrote, by name; empty if it wrote nothing. See `read_kept`."""
+        """Return the files that an attempt wrote, by name; see `read_kept`."""
         digest = record.files_sha256
         return {} if digest is None else read_kept(self.files_path(record.spec.key), digest)
 
     def files_path(self, key: str) -> Path:
-        """Return where what an attempt wrote is kept."""
+        """Return the path of the archive of the files that an attempt wrote."""
         return self.folder / f"{key}.files"
 
     def drop_weights(self, key: str) -> None:
@@ -309,7 +309,15 @@ class RecordStore:
         reached("drop.done")
 
     def scan(self, on_damage: Callable[[Path, str], None], *, arrays: bool = False) -> list[Record]:
-        """Return every whole record in order, and hand over the files that are none; see above."""
+        """Return every whole record in order, as `read_all`.
+
+        Args:
+            on_damage: Receives path and problem of each damaged record.
+            arrays: Whether to unpack the arrays too.
+
+        Raises:
+            RecordError: One of them is of another format version.
+        """
         retried = self.retries.attempts()
 
         def read() -> Iterator[Record]:
@@ -336,26 +344,26 @@ class RecordStore:
 
 
 def _as_marked(record: Record, retried: Collection[str]) -> Record:
-    """Return a record as the marks of `sweeps retry` have it: such an attempt ends nothing."""
+    """Return a record with the marks of `sweeps retry` applied: a marked one ends no trial."""
     return dataclasses.replace(record, ends_trial=False) if record.spec.key in retried else record
 
 
-# Recovers a sweep's folder from a coordinator that was killed, or a disk that lost bytes.
+# Recovers a sweep's folder after a coordinator was killed or a disk lost bytes.
 
 
 _ASIDE: Final = re.compile(r"([0-9]{4,})-([0-9]+)\.record\b")
 
 
 def recover(store: RecordStore, report: Report) -> list[Record]:
-    """Take away what was left half done; only for who holds the sweep's lock.
+    """Remove half-written files and put damaged ones aside. The caller holds the sweep's lock.
 
     A record that is torn or altered was never acknowledged, or is lost: it is kept under another
-    name, and its trial runs again. So is what the start before noted, if it is damaged: the next
-    one notes it anew.
+    name, and its trial runs again. A damaged note of the start before is kept under another name
+    too; the next start writes it anew.
 
     Args:
         store: The records of the sweep.
-        report: Told of each file put aside.
+        report: Receives a line about each file put aside.
 
     Returns:
         Every whole record, ordered by trial and attempt.
@@ -383,14 +391,14 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
 
 
 def write_missing(store: RecordStore, info: SweepInfo) -> list[Path]:
-    """Write anew what is fixed of a sweep and was deleted; only for who holds the sweep's lock.
+    """Write deleted `sweep.json` and `generation-N.json` anew. The caller holds the sweep's lock.
 
     Args:
-        store: The records of the sweep; nothing is written where their folder is gone.
+        store: The records of the sweep; if their folder is gone, nothing is written.
         info: The sweep.
 
     Returns:
-        The files.
+        The files that were written.
     """
     missing = []
     if store.folder.is_dir() and not (path := store.folder / INFO_FILE).exists():
@@ -405,7 +413,7 @@ def write_missing(store: RecordStore, info: SweepInfo) -> list[Path]:
 
 
 def _keep_unrecorded(store: RecordStore, known: Collection[str], report: Report) -> None:
-    """Keep what attempts had written whose end nobody lived to record."""
+    """Keep the files of attempts that were cut off before their end was recorded."""
     for folder in listed(store.running, "[0-9]*"):
         key = folder.name.partition(".")[0]
         files = {} if key in known else collect_files(folder)
@@ -417,7 +425,7 @@ def _keep_unrecorded(store: RecordStore, known: Collection[str], report: Report)
 
 
 def attempts_put_aside(store: RecordStore) -> dict[int, int]:
-    """Return the last attempt at each trial whose record was put aside: its number is used up."""
+    """Return, by trial, the last attempt whose record was put aside; its number is used up."""
     last: dict[int, int] = {}
     for path in listed(store.folder, f"*.record*{TORN}"):
         key = _ASIDE.match(path.name)

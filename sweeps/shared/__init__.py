@@ -1,29 +1,30 @@
 """A home shared by several hosts: a PostgreSQL database has its files, its studies, its leases.
 
-Everything else works on files, as in any home: a home with a `--storage` is a working copy of the
-database, as a folder is of a repository.
+A home with a `--storage` is a working copy of the database, as a folder is of a repository. All
+other code works on the files of the home, as in any home.
 
-Three states of a file are compared: here, there, and as both last had it (`shared.db`). Whoever
-changed it wins; if both did, the database does. Records, weights and what attempts wrote never
-change, so for them the database always wins. A folder that somebody removed is read again; deleting
-is a command. A host that is cut off goes on with what it has.
+Three states of a file are compared: the home's, the database's, and the one that both last had in
+common (`shared.db`). The side that changed the file wins; if both did, the database wins. Records,
+weights and files written by attempts never change, so for them the database always wins. If
+somebody removes a folder, it is read again; only a command deletes. A host that is cut off goes on
+with the files it has.
 
 The lease of a sweep is renewed every 3 s and runs out after 20 s of silence, by the database's
-clock. A home that finds its own lease takes it at once: it has the kernel's lock, so whoever had it
-is dead. A coordinator that was silent for longer has lost the sweep: its token is older, and the
-database refuses every record and every change of the study, within the transaction that would make
-it.
+clock. A home that finds its own lease takes it at once: it holds the kernel's lock, so the former
+holder is dead. A coordinator that is silent for longer loses the sweep to the next one that takes
+the lease. Its token is then older, and the database refuses each of its records and changes of the
+study within the transaction that would make it.
 
-MLflow's server knows no leases. A host makes sure of its own before each request: for half of the
-lease's time since it was renewed it is ours for certain, later the database is asked. A request
-under way cannot be recalled: whoever takes over looks at the runs anew, at its begin and at its
-end, and deletes or completes what the late host began; a late host that wakes to an ended sweep
-does the same.
+MLflow's server knows no leases. So a host makes sure of its lease before each request. During the
+first half of the lease's time after a renewal it is certain to hold it; later it asks the database.
+A request under way cannot be recalled. So a host that takes over looks at the runs anew, at its
+begin and at its end, and deletes or completes those that the late host began; a late host that
+wakes up after the end of the sweep does the same.
 
-A connection may be cut after a COMMIT whose answer nobody heard: before a trial or an outcome is
-written again, all that is under way is waited for, then looked at. Requests, enqueued points and
-notes travel as files, within three seconds. MLflow's store and artifacts are not shared: hosts that
-are to have one MLflow use a server (`--tracking-uri`).
+A connection may be cut after a COMMIT, before its answer arrives. So before a trial or an outcome
+is written again, the host waits for all transactions under way, and then looks whether it is there.
+Control requests, enqueued points and notes travel as files, within three seconds. MLflow's store
+and artifacts are not shared: hosts that are to have one MLflow use a server (`--tracking-uri`).
 """
 
 from sweeps.shared.lease import Lease

@@ -1,11 +1,11 @@
-"""Who runs a sweep, among hosts: a lease that is renewed, and a token that fences off a late one.
+"""The lease that decides which host runs a sweep, and its token, which fences off a late holder.
 
 A kernel's lock ends with its process; of a process on another host only its silence is known. So a
 holder renews its lease, one that is silent for `LEASE_SECONDS` loses it, and the database refuses
 every write of a holder once another one has taken over (Kleppmann 2016, "How to do distributed
 locking": fencing tokens). Times are the database's own; no clock of a host decides.
 
-MLflow's server knows no leases. A holder makes sure of its own before each request there.
+MLflow's server knows no leases. So a holder checks its lease before each request there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sweeps.shared.server import StorageServer
 LEASE_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 1.0
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""It counts on while the machine sleeps, as the database's does."""
+"""A clock that goes on while the machine sleeps, as the database's clock does."""
 
 _TAKE: Final = text(
     """INSERT INTO sweeps_lease AS held (sweep_id, token, home, holder, since, expires)
@@ -48,18 +48,18 @@ _RENEW: Final = text(
     "WHERE sweep_id = :sweep AND token = :token RETURNING token"
 )
 FENCE: Final = "SELECT token FROM sweeps_lease WHERE sweep_id = %s AND token = %s FOR SHARE"
-"""Asked within a transaction that writes: nobody takes over before it has ended."""
+"""A transaction that writes makes this query first; until it ends, nobody can take over."""
 
 _SETTLE: Final = text("SELECT token FROM sweeps_lease WHERE sweep_id = :sweep FOR UPDATE")
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has a lease.
+    """The holder of a lease, or the last one.
 
     Attributes:
-        described: Such as `process 7 on host since 2026-11-26T01:02:03+00:00`.
-        is_held: Whether it has not run out.
+        described: Text such as `process 7 on host since 2026-11-26T01:02:03+00:00`.
+        is_held: Whether the lease has not run out.
     """
 
     described: str
@@ -67,7 +67,7 @@ class Holder:
 
 
 class Lease:
-    """The right to write of one sweep."""
+    """The right to write the records and the study of one sweep."""
 
     def __init__(
         self, server: StorageServer, sweep_id: str, name: str, token: int, *, began: float
@@ -87,13 +87,13 @@ class Lease:
         home_id: str,
         note: Callable[[str], None] = lambda text: None,
     ) -> Lease:
-        """Return the lease of a sweep; one that was left behind is waited for until it runs out.
+        """Take the lease of a sweep; if another home left it behind, wait until it runs out.
 
         A lease of this same home, whose kernel lock the caller holds, was left by a process that
         is dead, and is taken over at once.
 
         Raises:
-            UsageError: It is renewed: somebody runs the sweep.
+            UsageError: The lease is renewed meanwhile, so somebody runs the sweep.
         """
         home = f"{home_id} on {socket.gethostname()}"
         holder = f"process {os.getpid()} on {socket.gethostname()}"
@@ -115,34 +115,35 @@ class Lease:
             time.sleep(LOOK_SECONDS)
 
     def renew(self) -> None:
-        """Hold it for `LEASE_SECONDS` from now.
+        """Hold the lease for `LEASE_SECONDS` from now.
 
         Raises:
-            LeaseLost: Somebody else has it.
+            LeaseLost: Another process holds it.
         """
         if not self._hold_for(LEASE_SECONDS):
             raise self._lost()
 
     def confirm(self) -> None:
-        """Make sure that nobody else has it; the database is asked only where that is needed.
+        """Make sure that nobody else holds the lease; ask the database only if necessary.
 
-        Nobody can take it over for a while after it was renewed. Half of that time is left to what
-        the caller sends next: it arrives while the lease is still held.
+        For `LEASE_SECONDS` after a renewal nobody can take it over. For the first half of this time
+        the database is not asked; the second half is for the caller's next request, which then
+        arrives while the lease is still held.
 
         Raises:
-            LeaseLost: Somebody else has it, or it was released.
-            StoreError: The database cannot be asked.
+            LeaseLost: Another process holds it, or it was released.
+            StoreError: The database cannot be reached.
         """
         if time.clock_gettime(_CLOCK) >= self._sure_until:
             self.renew()
 
     def release(self) -> None:
-        """Let others have it now."""
+        """Release the lease, so that others can take it at once."""
         self._hold_for(-1.0)
 
     def _hold_for(self, seconds: float) -> bool:
         values = {"sweep": self._sweep, "token": self._token, "seconds": seconds}
-        with self._turn:  # a thread that is left behind must not renew what was released
+        with self._turn:  # a thread that is left behind must not renew a released lease
             if self._is_over:
                 return False
             began = time.clock_gettime(_CLOCK)
@@ -154,13 +155,13 @@ class Lease:
             return renewed is not None
 
     def fence(self, connection: Connection) -> None:
-        """Refuse a transaction of who has lost the lease; until it ends, nobody takes it.
+        """Refuse a transaction if the lease is lost; until the transaction ends, nobody takes it.
 
-        Also a listener for SQLAlchemy's `begin`: the cursor is the driver's own, since within that
-        event a statement of SQLAlchemy would begin another transaction.
+        This is also a listener for SQLAlchemy's `begin`. It uses a cursor of the driver, since a
+        statement of SQLAlchemy would begin another transaction within that event.
 
         Raises:
-            LeaseLost: Somebody else has it.
+            LeaseLost: Another process holds the lease.
         """
         cursor = connection.connection.cursor()
         try:
@@ -171,22 +172,22 @@ class Lease:
             cursor.close()
 
     def settle(self) -> None:
-        """Wait until no transaction of ours is under way, also one whose connection was cut.
+        """Wait until none of our transactions is under way, those of cut connections included.
 
-        Whether such a one was committed can be looked at only then.
+        Only then can the caller look whether such a transaction was committed.
         """
         values = {"sweep": self._sweep}
         self._server.run(lambda connection: connection.execute(_SETTLE, values).scalar())
 
     def _lost(self) -> LeaseLost:
         return LeaseLost(
-            f"sweep {self._name!r} was taken over by another process while this one could not be "
-            "heard; what this one trained since is kept in its own home only, and is not counted"
+            f"sweep {self._name!r} was taken over by another process while this one was silent; "
+            "trials that this one has trained since are kept in its own home only and do not count"
         )
 
 
 def holder_of(server: StorageServer, sweep_id: str) -> Holder | None:
-    """Return who has, or had, the lease of a sweep; None if nobody ever had."""
+    """Return the holder of the lease of a sweep, or the last one; None if there was none."""
     held = server.run(lambda connection: connection.execute(_LOOK, {"sweep": sweep_id}).first())
     return None if held is None else Holder(_described(held), held.is_held)
 

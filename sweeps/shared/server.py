@@ -1,4 +1,4 @@
-"""A PostgreSQL server: connections that survive its restarts, and what its errors mean."""
+"""A PostgreSQL server: connections that survive its restarts, and its errors in words."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _EXAMPLE: Final = "postgresql+psycopg://USER@HOST/DATABASE"
 def parse_storage(text: str) -> URL:
     """Return the address that `--storage` names.
 
-    A password may stand in it; better it stands in `PGPASSWORD` or `~/.pgpass`, since others can
-    see the options of a command.
+    It may contain a password. `PGPASSWORD` or `~/.pgpass` is a better place for it, since others
+    can see the options of a command.
 
     Raises:
         UsageError: It is no address of a PostgreSQL database.
@@ -55,7 +55,7 @@ def parse_storage(text: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """Return an address fit for a terminal, a log or a hint: whose it is, and no secret."""
+    """Return an address that may be shown in a terminal, a log or a hint: without secrets."""
     query = {name: value if name in HARMLESS else "***" for name, value in url.query.items()}
     return url.set(query=query).render_as_string(hide_password=True)
 
@@ -72,7 +72,7 @@ TABLES: Final = (
         digest text NOT NULL,
         data bytea NOT NULL
     )""",
-    # Bytes that are compressed already, as records are, gain nothing by it.
+    # No compression: records are compressed already.
     "ALTER TABLE sweeps_file ALTER COLUMN data SET STORAGE EXTERNAL",
     """CREATE TABLE IF NOT EXISTS sweeps_lease (
         sweep_id text PRIMARY KEY,
@@ -83,12 +83,12 @@ TABLES: Final = (
         expires timestamptz NOT NULL
     )""",
 )
-"""`sweeps_storage`: one row, by which a home knows its database wherever that is.
+"""`sweeps_storage`: one row with an id, by which a home recognises its database at any address.
 
-`sweeps_file`: the files of the home, `path` relative to it, `digest` their SHA-256 (hex).
+`sweeps_file`: the files of the home; `path` is relative to it, `digest` is the SHA-256 (hex).
 
-`sweeps_lease`: who may write of a sweep. `token` grows with every holder: a write that carries an
-older one is refused.
+`sweeps_lease`: the holder that may write a sweep. `token` grows with every holder; a write with an
+older token is refused.
 """
 
 
@@ -96,15 +96,15 @@ T = TypeVar("T")
 
 CONNECT_SECONDS: Final = 5
 LONGEST_WAIT_SECONDS: Final = 600.0
-"""How long a server that is away is waited for: a restart takes seconds, a failover minutes."""
+"""The longest wait for a server that is away: a restart takes seconds, a failover minutes."""
 ENGINE_OPTIONS: Final[dict[str, Any]] = {
     "pool_logging_name": "sweeps",
-    "pool_pre_ping": True,  # a connection that a restart has cut is replaced unseen
+    "pool_pre_ping": True,  # a connection that a restart has cut is replaced silently
     "connect_args": {
         "connect_timeout": CONNECT_SECONDS,
         "application_name": "sweeps",
-        # A host that vanished is noticed within half a minute, in both directions; one that is
-        # stopped in the midst of a transaction keeps others waiting for twenty seconds at most.
+        # Each side notices within half a minute that the other has vanished. A host that is stopped
+        # in the middle of a transaction keeps others waiting for twenty seconds at most.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
@@ -114,24 +114,25 @@ ENGINE_OPTIONS: Final[dict[str, Any]] = {
     },
 }
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(7337203)")
-"""The lock for what only one process of all hosts may do."""
+"""The lock for work that only one process of all hosts may do at a time."""
 LONGEST_LOCK_SECONDS: Final = 120.0
 _BRIEFLY: Final = DatabaseRetry(is_urgent=lambda: True)
-"""For connections that were cut: one that can be made is made, a server that is away is not."""
+"""Replaces connections that were cut, but does not wait for a server that is away."""
 _MISTAKES: Final = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|"
     r"(database|role) \".*\" does not exist|permission denied for database|"
     r"could not translate host name|failed to resolve host|SSL"
 )
 _PASSING: Final = ("08", "40", "53300", "57P", "25006", "25P0", "55P03")
-"""SQLSTATEs, or their beginnings, of what passes: no connection, a clash, a restart, a failover."""
+"""SQLSTATEs, or their beginnings, that pass: no connection, a conflict, a restart, a failover."""
 
 _TAKEN: Final = "23505"
 _OF_THE_CATALOGUE: Final = re.compile(r"pg_(type|class)_\w+_nsp_index")
-"""Another connection is making the same table: perhaps ours, whose answer was lost."""
+"""Indexes that the error names if another connection is making the same table at this moment. It
+may be a connection of ours, whose answer was lost."""
 
-# A connection that a restart cuts while it is in use: SQLAlchemy would print a traceback of its
-# clearing away, and we say in a line that the server is away.
+# If a restart cuts a connection in use, SQLAlchemy would print the traceback of its clean-up; one
+# line of ours says instead that the server is away.
 logging.getLogger("sqlalchemy.pool.impl.QueuePool.sweeps").setLevel(logging.CRITICAL)
 
 
@@ -152,13 +153,14 @@ class StorageServer:
         return engine
 
     def run(self, action: Callable[[Connection], T]) -> T:
-        """Do something in one transaction, again if its connection was cut.
+        """Run an action in one transaction, and repeat it if its connection was cut.
 
         Args:
-            action: May be repeated: nobody knows whether a commit without an answer was one.
+            action: An action that may be repeated, since a commit without an answer may have
+                happened or not.
 
         Raises:
-            StoreError: The server is away; who can wait for it does so with a `DatabaseRetry`.
+            StoreError: The server is away; callers that can wait for it use a `DatabaseRetry`.
         """
 
         def once() -> T:
@@ -169,12 +171,12 @@ class StorageServer:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Wait until no other process of any host is inside, then keep others out."""
+        """Hold the one lock for all hosts; wait until no other process holds it."""
         connection = _BRIEFLY.run(self, self._locked)
         try:
             yield
         finally:
-            with suppress(SQLAlchemyError):  # it was cut: then the lock is gone as well
+            with suppress(SQLAlchemyError):  # if the connection was cut, the lock is gone as well
                 connection.rollback()
             connection.close()
 
@@ -190,7 +192,7 @@ class StorageServer:
         return connection
 
     def identity(self) -> str | None:
-        """Return the id of the storage, wherever it is; None if nobody has used it yet."""
+        """Return the id of the storage, the same at any address; None if it was never used."""
 
         def ask(connection: Connection) -> str | None:
             if connection.execute(text(THERE)).scalar() is None:
@@ -200,7 +202,7 @@ class StorageServer:
         return self.run(ask)
 
     def prepare(self) -> str:
-        """Make our tables where they are missing, and return the id of the storage."""
+        """Make our tables if they are missing, and return the id of the storage."""
 
         def make(connection: Connection) -> None:
             connection.execute(_LOCK)
@@ -216,7 +218,7 @@ class StorageServer:
         return found
 
     def trouble(self, error: BaseException) -> Trouble | None:
-        """Return what an error says of the server; None if it says nothing of it."""
+        """Return the problem with the server that an error shows; None if it shows none."""
         cause = _cause(error)
         if cause is None:
             return None
@@ -260,7 +262,7 @@ def open_server(asked: str) -> StorageServer:
 
 
 def _cause(error: BaseException | None) -> Any:
-    """Return the error of psycopg that SQLAlchemy or Optuna have wrapped, if any."""
+    """Return the psycopg error inside an error of SQLAlchemy or Optuna; None without one."""
     import psycopg
 
     seen: set[int] = set()
@@ -273,14 +275,14 @@ def _cause(error: BaseException | None) -> Any:
 
 
 def _is_cut(error: BaseException) -> bool:
-    """Whether there is no connection: such errors have no SQLSTATE."""
+    """Whether an error without SQLSTATE means that there is no connection."""
     import psycopg
 
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 def _in_a_line(error: BaseException) -> str:
-    """Return what the server said; libpq tells of several attempts on several lines."""
+    """Return the most telling line of an error; libpq writes a line for each of its attempts."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     chosen = next((line for line in lines if _MISTAKES.search(line)), lines[0] if lines else "")
     return chosen.removeprefix("connection failed: ").removeprefix("- ") or type(error).__name__

@@ -1,4 +1,4 @@
-"""Joins what a home shares: the database, and the home's copy of its files."""
+"""The shared storage of a home: joins the database and the home's copy of its files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SharedStorage:
 
     @cached_property
     def copy(self) -> WorkingCopy:
-        """The files; whatever is missing of home and database is made first."""
+        """The home's copy of the files; makes the home and our tables first if they are missing."""
         _ = self._home_id
         return WorkingCopy(self._home, self._manifest, RemoteFiles(self.server))
 
@@ -43,9 +43,13 @@ class SharedStorage:
             )
 
     def refresh(self, prefix: str = "") -> None:
-        """Take what other hosts have written; sweeps that run in this home are left alone."""
+        """Copy the changes of other hosts; sweeps that run in this home are left alone.
+
+        Args:
+            prefix: Beginning of the paths to copy; all by default.
+        """
         if self.server.identity() is None:
-            return  # nobody has used it yet: reading makes nothing
+            return  # the database was never used, and a refresh must not make tables
 
         @cache
         def runs_here(sweep: str) -> bool:
@@ -54,12 +58,15 @@ class SharedStorage:
         self.copy.pull(prefix, leave=lambda path: runs_here(path.split("/")[1]))
 
     def publish(self, prefix: str) -> None:
-        """Let other hosts have what may be written without a lease; records need one."""
+        """Publish the files that need no lease; those of records do."""
         self.copy.sync(prefix, leave=lambda path: path.endswith(FIXED))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other hosts out while sweeps are made or named; what they are called is agreed."""
+        """Keep other hosts out while sweeps are made or named, so that a name is not taken twice.
+
+        It refreshes the home first; afterwards it publishes `sweep.json` files and evaluations.
+        """
         copy = self.copy
         with self.server.alone():
             self.refresh()
@@ -72,7 +79,7 @@ class SharedStorage:
         return (self._home / "records" / sweep_id / "sweep.json").exists()
 
     def take(self, sweep_id: str, name: str, note: Callable[[str], None]) -> Lease:
-        """Return the lease of a sweep, whose kernel lock the caller holds.
+        """Take the lease of a sweep. The caller holds its kernel lock.
 
         Raises:
             UsageError: Another host runs the sweep.
@@ -80,23 +87,23 @@ class SharedStorage:
         return Lease.take(self.server, sweep_id, name, self._home_id, note)
 
     def holder(self, sweep_id: str) -> Holder | None:
-        """Return who has, or had, the lease of a sweep."""
+        """Return the holder of the lease of a sweep, or the last one; None if there was none."""
         return None if self.server.identity() is None else holder_of(self.server, sweep_id)
 
     def is_held(self, sweep_id: str) -> bool:
-        """Whether somebody works on a sweep, on whatever host."""
+        """Whether a process on any host holds the lease of a sweep."""
         holder = self.holder(sweep_id)
         return holder is not None and holder.is_held
 
     @cached_property
     def _home_id(self) -> str:
-        """The home's id, once all that is missing of home and database is made."""
+        """The home's id; makes the home and our tables first if they are missing."""
         make_folder(self._home)
         return self._manifest.bind(self.server.prepare(), str(self.server))
 
 
 def open_shared(home: Path, address: str) -> SharedStorage:
-    """Return what a home shares, with what other hosts have written taken over.
+    """Return the shared storage of a home, after copying the changes of other hosts.
 
     Raises:
         UsageError: The address cannot be used, or the home is a copy of another database.
@@ -108,6 +115,6 @@ def open_shared(home: Path, address: str) -> SharedStorage:
 
 
 def bound_to(home: Path) -> str | None:
-    """Return the database (without a password) that a home is a copy of; None if of none."""
+    """Return the address (without a password) of the database that a home is a copy of, or None."""
     bound = Manifest(home).storage()
     return bound[1] if bound else None

@@ -1,8 +1,9 @@
-"""A home as the working copy of a shared database: what changed here goes there, and back.
+"""Keeps a home and a shared database equal: the home is a working copy of the database.
 
-Three states of a file are compared: here, there, and as both last had it (the manifest). Whoever
-changed it wins; if both did, the database does. Records, weights and what attempts wrote
-never change, so there the database always wins: a record that the disk has damaged comes back.
+Here is the home, there is the database. Three states of a file are compared: here, there, and the
+one that both last had in common (the manifest). The side that changed the file wins; if both did,
+the database wins. Records, weights and files written by attempts never change, so for them the
+database always wins: a record that the disk has damaged is replaced.
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ from sweeps.shared.lease import Lease
 from sweeps.shared.server import StorageServer
 from sweeps.workspace.files import FormatError, make_folder, write_atomically
 
-# Attempts that came too late: recorded on a host that had lost the sweep, or could not say so.
+# Attempts that came too late: recorded on a host that had lost the sweep, or was cut off.
 #
-# Another host has run the trial again meanwhile, and what it recorded counts.
+# Another host has run the trial again meanwhile, and the record of that host counts.
 
 
 ENDING: Final = ".late"
-"""What their files are called from then on."""
+"""The ending that their files get."""
 _RECORD: Final = ".record"
 
 
 def late_records(here: Collection[str], there: Collection[str]) -> list[str]:
-    """Return the records, of those only here, whose trial has a later attempt there.
+    """Return the records that exist only here and whose trial has a later attempt there.
 
     Args:
-        here: Paths of records, `.../<trial>-<attempt>.record`, and others.
-        there: The same.
+        here: Paths in the home: records, `.../<trial>-<attempt>.record`, and other files.
+        there: Paths in the database.
     """
     last: dict[tuple[str, str], int] = {}
     for path in there:
@@ -57,14 +58,14 @@ def _parts(path: str) -> tuple[tuple[str, str], int]:
     return (folder, trial), int(attempt)
 
 
-# The manifest of what a home and its database had in common when they last met: digests by path.
+# The manifest: the files that a home and its database last had in common, as digests by path.
 #
-# So that what has changed since is known to have changed here, or there. A SQLite file, since
-# several commands may work on one home at a time.
+# It tells whether a file has changed here or there since. It is a SQLite file, since several
+# commands may work on one home at a time.
 
 
 FILE: Final = "shared.db"
-"""In a home that is a working copy."""
+"""The manifest in a home that is a working copy."""
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS home (id TEXT NOT NULL, storage TEXT NOT NULL, "
     "server TEXT NOT NULL)",
@@ -76,12 +77,12 @@ _BUSY_SECONDS: Final = 30.0
 
 @dataclass(frozen=True)
 class Common:
-    """A file as it was when both had it.
+    """The state of a file that home and database last had in common.
 
     Attributes:
         digest: SHA-256 (hex).
-        size: In bytes.
-        changed: Time of its last change here, nanoseconds; with the size it tells whether the file
+        size: Size in bytes.
+        changed: Time of its last change here, in nanoseconds; if it or the size differs, the file
             has to be read again.
     """
 
@@ -105,7 +106,12 @@ class Manifest:
         return (str(row[0]), str(row[1])) if row else None
 
     def bind(self, storage: str, server: str) -> str:
-        """Note whose copy the home is, the first time; return the id of the home."""
+        """Note the database that the home copies, if none is noted; return the id of the home.
+
+        Args:
+            storage: Id of the database.
+            server: Its address, without a password.
+        """
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
             for statement in _SCHEMA:
@@ -117,14 +123,14 @@ class Manifest:
             return str(database.execute("SELECT id FROM home").fetchone()[0])
 
     def read(self, prefix: str) -> dict[str, Common]:
-        """Return what is known of the paths that begin so."""
+        """Return the common states of the files whose path begins with a prefix, by path."""
         query = "SELECT path, digest, size, changed FROM common WHERE path >= ? AND path < ?"
         with self._open() as database:
             rows = database.execute(query, (prefix, prefix + "\U0010ffff")).fetchall()
         return {path: Common(digest, size, changed) for path, digest, size, changed in rows}
 
     def note(self, known: Mapping[str, Common], gone: Iterable[str] = ()) -> None:
-        """Note files that both have now, and those that neither has."""
+        """Note the files that both sides have now (`known`) and those that neither has (`gone`)."""
         rows = [(path, one.digest, one.size, one.changed) for path, one in known.items()]
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
@@ -137,12 +143,12 @@ class Manifest:
         with closing(
             sqlite3.connect(self._file, timeout=_BUSY_SECONDS, isolation_level=None)
         ) as database:
-            # Lost with the power: the files then are compared by what they hold, nothing else.
+            # If a power cut loses the manifest, files are compared by their contents alone.
             database.execute("PRAGMA synchronous=OFF")
             yield database
 
 
-# The files of a home as the database has them.
+# The files of a home in the database.
 
 
 FILES_AT_ONCE: Final = 32
@@ -157,7 +163,7 @@ _DELETE: Final = text("DELETE FROM sweeps_file WHERE path = ANY(:paths)")
 
 
 def few_at_once(paths: Sequence[str]) -> Iterator[list[str]]:
-    """Yield paths in their order, so many together as memory takes: `.files` may be large."""
+    """Yield paths in order, in groups that fit into memory; a `.files`, often large, alone."""
     some: list[str] = []
     for path in paths:
         if some and (path.endswith(".files") or len(some) == FILES_AT_ONCE):
@@ -172,20 +178,20 @@ def few_at_once(paths: Sequence[str]) -> Iterator[list[str]]:
 
 
 class RemoteFiles:
-    """Reads and writes the files; each call is one transaction, or a few."""
+    """Reads and writes files in the database; each call is one transaction, or a few."""
 
     def __init__(self, server: StorageServer) -> None:
         self._server = server
 
     def digests(self, prefix: str) -> dict[str, str]:
-        """Return the SHA-256 (hex) of the files whose path begins so."""
+        """Return the SHA-256 (hex) of each file whose path begins with a prefix, by path."""
         beyond = prefix + "\U0010ffff"
         asked = {"prefix": prefix, "beyond": beyond}
         rows = self._server.run(lambda connection: connection.execute(_LIST, asked).all())
         return {row.path: row.digest for row in rows}
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield the files, a few at a time; one that is gone meanwhile is left out."""
+        """Yield paths and contents of files, read in groups; files that are gone are left out."""
         for some in few_at_once(paths):
             rows = self._server.run(partial(_read, {"paths": some}))
             yield from ((path, bytes(data)) for path, data in rows)
@@ -199,12 +205,12 @@ class RemoteFiles:
         """Write and delete files, all or none.
 
         Args:
-            written: Digest and content by path.
-            deleted: Paths.
-            lease: Whoever writes of a sweep has its lease; None for what needs none.
+            written: Digest and content of the files to write, by path.
+            deleted: Paths of the files to delete.
+            lease: The lease of the sweep, checked in the transaction; None if none is needed.
 
         Raises:
-            LeaseLost: Somebody else has it.
+            LeaseLost: Another process holds the lease.
         """
 
         def change(connection: Connection) -> None:
@@ -223,26 +229,26 @@ def _read(paths: Mapping[str, list[str]], connection: Connection) -> Sequence[An
 
 
 ROOTS: Final = ("records", "test")
-"""Folders of a home that are shared; databases of MLflow and pictures are made from them."""
+"""Folders of a home that are shared. MLflow's databases and pictures are made from their files."""
 FIXED: Final = (".record", ".weights", ".files")
 _OWN: Final = frozenset({"lock"})
-"""Files of this host only; so is what begins with a dot, and what was put aside."""
+"""Files of this host only, as are names that begin with a dot, and files that were put aside."""
 _OWN_ENDINGS: Final = (".torn", ".tmp", ENDING)
 
 
 @dataclass
 class Plan:
-    """What has to be done so that here and there are equal.
+    """The changes that make the home (here) and the database (there) equal.
 
     Attributes:
-        take: Paths to be read from there.
+        take: Paths to be copied from there.
         drop: Paths to be deleted here.
-        give: Paths to be written there, with the digest of what is here.
+        give: Paths to be written there, with their state here.
         withdraw: Paths to be deleted there.
-        known: What both have.
-        gone: What neither has any more.
-        late: Records to be put aside here, and what lies beside them: another host has run those
-            trials again.
+        known: Files that both have, to be noted in the manifest.
+        gone: Paths that neither has any more.
+        late: Records to be put aside here, and the files beside them, because another host has run
+            their trials again.
     """
 
     take: list[str] = field(default_factory=list)
@@ -258,31 +264,31 @@ Leave = Callable[[str], bool]  # whether a path is left alone
 
 
 def nothing(_path: str) -> bool:
-    """Leave nothing alone."""
+    """Return False, so that no path is left alone."""
     return False
 
 
 class WorkingCopy:
-    """A home, and the files of the database it is a copy of."""
+    """A home, and the files in the database that it is a copy of."""
 
     def __init__(self, home: Path, manifest: Manifest, remote: RemoteFiles) -> None:
         self._home, self._manifest, self._remote = home, manifest, remote
 
     def pull(self, prefix: str = "", leave: Leave = nothing) -> None:
-        """Take what changed there and not here; nothing goes there.
+        """Copy the changes there to here; write nothing there.
 
         Args:
-            prefix: How the paths begin; all without.
-            leave: What is left alone.
+            prefix: Beginning of the paths; all by default.
+            leave: Returns whether a path is left alone.
         """
         self._receive(self._plan(prefix, leave))
 
     def sync(self, prefix: str, lease: Lease | None = None, leave: Leave = nothing) -> None:
-        """Make here and there equal.
+        """Make here and there equal; arguments as for `pull`.
 
         Raises:
-            LeaseLost: Somebody else writes of the sweep now.
-            StoreError: Something cannot be written here.
+            LeaseLost: Another process holds the lease now.
+            StoreError: A file cannot be written here.
         """
         plan = self._plan(prefix, leave)
         for path in plan.late:
@@ -291,16 +297,16 @@ class WorkingCopy:
         self._give(plan, lease)
 
     def forget(self, prefix: str, lease: Lease) -> None:
-        """Delete there what lies under a path: here it is gone already."""
+        """Delete the files there whose path begins with a prefix; here they are gone already."""
         paths = list(self._remote.digests(prefix))
         self._remote.change({}, paths, lease)
         self._manifest.note({}, [*paths, *self._manifest.read(prefix)])
 
     def give(self, paths: list[str], lease: Lease) -> None:
-        """Write new files there, at once.
+        """Write new files there, without comparing any others.
 
         Raises:
-            LeaseLost: Somebody else writes of the sweep now.
+            LeaseLost: Another process holds the lease now.
         """
         plan = Plan()
         for path in paths:
@@ -318,7 +324,7 @@ class WorkingCopy:
                 before = None if self._is_lost(path) else common.get(path)
                 _settle(plan, path, here.get(path), there.get(path), before)
         plan.late = late_records(plan.give, there)
-        # Also where another host has recorded the same attempt: what lies beside ours is not its.
+        # Likewise if another host has recorded the same attempt: the files beside ours are not its.
         ours = [*plan.late, *(path for path in plan.take if here.get(path) is not None)]
         beside = {f"{path.removesuffix(FIXED[0])}{end}" for path in ours for end in FIXED[1:]}
         plan.late += sorted(beside & plan.give.keys())
@@ -327,7 +333,7 @@ class WorkingCopy:
         return plan
 
     def _is_lost(self, path: str) -> bool:
-        """Whether somebody removed the folder: it is read again, deleting is a command."""
+        """Whether somebody removed the sweep's folder; it is read again: only commands delete."""
         root, sweep, *_ = path.split("/")
         return root == "records" and not (self._home / root / sweep / "sweep.json").exists()
 
@@ -340,14 +346,14 @@ class WorkingCopy:
         base = self._home / prefix
         folders = [base] if prefix else [self._home / root for root in ROOTS]
         for top in folders:
-            # Not by `rglob`: it fails where a folder goes meanwhile, as those of what is packed do.
+            # Not `rglob`: it fails if a folder vanishes meanwhile, as happens while packing.
             for folder, within, files in os.walk(top):
                 within[:] = [name for name in within if not name.startswith(".")]  # never shared
                 paths = (Path(folder) / name for name in files)
                 yield from (p.relative_to(self._home).as_posix() for p in paths if p.is_file())
 
     def _here(self, path: str, common: Common | None) -> Common | None:
-        """Return a file's digest, read only if it may have changed."""
+        """Return the state of a file here, None if missing; read it only if it may have changed."""
         file = self._home / path
         try:
             found = file.stat()
@@ -384,7 +390,7 @@ class WorkingCopy:
                 self._manifest.note(some, withdrawn)
 
     def _may_go(self, path: str) -> bool:
-        """Whether a file is fit for others: a torn record stays here, where it is put aside."""
+        """Whether a file may be written there; a torn record may not: it is put aside here."""
         if path.endswith(".record"):
             try:
                 unseal(self._read(path))
@@ -409,7 +415,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _unchanged(written: Mapping[str, tuple[str, bytes]]) -> dict[str, tuple[str, bytes]]:
-    """Leave out what was changed since it was looked at: the next time will have it."""
+    """Leave out files that changed after their digest was taken; the next sync writes them."""
     return {
         path: (digest, data)
         for path, (digest, data) in written.items()
@@ -420,7 +426,7 @@ def _unchanged(written: Mapping[str, tuple[str, bytes]]) -> dict[str, tuple[str,
 def _settle(
     plan: Plan, path: str, here: Common | None, there: str | None, common: Common | None
 ) -> None:
-    """Decide about one file."""
+    """Add one file to the list of the plan that it belongs to."""
     own = here.digest if here else None
     before = common.digest if common else None
     if own == there:
@@ -438,14 +444,14 @@ def _settle(
 
 def _database_wins(path: str, own: str | None, there: str | None, before: str | None) -> bool:
     if path.endswith(FIXED) and there is not None:
-        # Weights may be dropped, here as well; a record is never deleted but with its sweep.
+        # Weights may be dropped here too; a record is deleted only together with its sweep.
         return not (own is None and there == before and path.endswith(".weights"))
     return there != before
 
 
 def _is_shared(path: str) -> bool:
     root, *others = path.split("/")
-    hidden = any(part.startswith(".") for part in others)  # also `..`: no file lands elsewhere
+    hidden = any(part.startswith(".") for part in others)  # also `..`, which leads out of the home
     return (
         root in ROOTS
         and bool(others)
@@ -454,5 +460,5 @@ def _is_shared(path: str) -> bool:
 
 
 def _sweep_first(path: str) -> tuple[bool, str]:
-    """Order what says which sweep it is before all else, so that half a copy is a sweep."""
+    """Sort `sweep.json` before all other files, so that a copy cut short is a sweep as well."""
     return not path.endswith("sweep.json"), path

@@ -1,1 +1,1 @@
-"""Where everything of a sweep lies, and what keeps it safe: files, locks, databases, provenance."""
+"""The files of a sweep and their safety: atomic writes, locks, databases, provenance."""

@@ -1,4 +1,4 @@
-"""Addresses as they may be shown: every message, hint, log and tag has them from here."""
+"""Hides secrets in addresses; every message, hint, log and tag takes its addresses from here."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ HARMLESS: Final = frozenset({
     *("application_name", "charset", "connect_timeout", "host", "mode", "port", "sslmode"),
     *("sslrootcert", "target_session_attrs", "timeout", "uri"),
 })  # fmt: skip
-"""Settings behind a question mark whose values are shown."""
+"""Settings of a query (after the question mark) whose values are shown."""
 
 
 def redacted(address: str) -> str:
-    """Return an address fit for a terminal or a log: nothing in it that may be a secret.
+    """Return an address that may be shown: everything in it that may be a secret is `***`.
 
-    A password, a user name without one (a token, as a rule) and what stands behind a question mark
-    or a hash, but for some harmless settings, are `***`, also in what is no whole address.
+    That is a password, a user name without one (usually a token), and everything after a question
+    mark or a hash except the values of `HARMLESS` settings. It also works on a part of an address.
     """
     if address.startswith(SQLITE):
-        return address  # a file, in whose name a hash may stand
+        return address  # a file; its name may contain a hash
     begin = _BEGIN.match(address)
     start = begin[0] if begin else ""
     user, at, rest = address[len(start) :].rpartition("@")
-    if re.search(r"[?#]", user):  # of a password, or the @ is one of a query: nobody can tell
+    if re.search(r"[?#]", user):  # they may belong to a password, or the @ to a query
         return f"{start}***"
     if at:
         name, _, password = user.partition(":")
@@ -43,7 +43,7 @@ def _hidden(setting: str) -> str:
 
 
 def in_text(text: str) -> str:
-    """Return a text, such as the message of an error, with the addresses in it as `redacted`."""
+    """Return a text, such as the message of an error, with each address in it redacted."""
     return " ".join(redacted(word) if _may_be_one(word) else word for word in text.split())
 
 

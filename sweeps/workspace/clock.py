@@ -1,7 +1,7 @@
-"""Times for people, durations for us: a clock that is set never makes a duration wrong.
+"""Times and durations: setting the system's clock never makes a duration wrong.
 
-The wall clock says when something began and decides nothing; how long it took, and every deadline,
-is measured by the monotonic clock.
+The wall clock says only when something began, for people to read. The monotonic clock measures
+durations and deadlines.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _DURATION: Final = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?"
 
 
 def seconds_of(duration: float | str) -> float:
-    """Return how many seconds a duration is.
+    """Return a duration in seconds.
 
     Args:
         duration: Seconds, or a text: `90`, `90s`, `3m`, `1h30m`, `1.5h`.
 
     Raises:
-        UsageError: It is something else, or not a number.
+        UsageError: It is something else, or NaN.
     """
     if isinstance(duration, int | float) and not isinstance(duration, bool):
         if not math.isnan(duration):
@@ -43,10 +43,10 @@ def now_ms() -> int:
 
 
 class Stopwatch:
-    """Times what begins now.
+    """Measures the time since its creation.
 
     Attributes:
-        started_at: When that was, in milliseconds since the epoch (UTC).
+        started_at: Time of its creation, in milliseconds since the epoch (UTC).
     """
 
     def __init__(self) -> None:
@@ -54,5 +54,5 @@ class Stopwatch:
         self._began = time.monotonic()
 
     def now_ms(self) -> int:
-        """Return the time since then added to `started_at`: never before it."""
+        """Return `started_at` plus the time elapsed since, so never an earlier time."""
         return self.started_at + round((time.monotonic() - self._began) * 1000)

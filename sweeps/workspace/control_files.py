@@ -1,8 +1,8 @@
-"""Requests to a sweep that is running, made from another process: files in its folder.
+"""Control requests: files by which another process controls a running sweep.
 
-A file is the whole protocol, so that whoever may write into the folder may control it, whatever
-host the coordinator runs on. It looks twice a second; what it has obeyed it removes, and a start
-clears away what was asked of an earlier one.
+A file in the sweep's folder is the whole protocol. So everyone who may write into the folder may
+control the sweep, whatever host the coordinator runs on. The coordinator looks for requests twice a
+second and removes those that it has obeyed. A new start removes the requests to an earlier one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ControlRequests:
         self._folder = folder
 
     def ask(self, request: str) -> None:
-        """Leave a request: `STOP`, `STOP_NOW`, `PAUSE` or a `cancelling(trial)`.
+        """Make a request: `STOP`, `STOP_NOW`, `PAUSE` or the result of `cancelling`.
 
         Raises:
             StoreError: It cannot be written.
@@ -36,7 +36,7 @@ class ControlRequests:
         write_atomically(self._path(request), b"", "control")
 
     def asked(self) -> frozenset[str]:
-        """Return the requests that are not obeyed yet, or that hold on (`PAUSE`)."""
+        """Return the requests that are not obeyed yet, or that stay in force (`PAUSE`)."""
         paths = self._folder.glob(f"{_PREFIX}*")
         return frozenset(path.name.removeprefix(_PREFIX) for path in paths)
 
@@ -57,7 +57,7 @@ def cancelling(trial: int) -> str:
 
 
 def cancelled_trials(requests: Iterable[str]) -> frozenset[int]:
-    """Return the trials that are to end."""
+    """Return the numbers of the trials that requests from `cancelling` name."""
     cancels = (request for request in requests if request.startswith(_CANCEL))
     numbers = (request.removeprefix(_CANCEL) for request in cancels)
     return frozenset(int(number) for number in numbers if number.isdecimal())

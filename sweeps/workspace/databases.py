@@ -1,9 +1,9 @@
-"""SQLite files: shared by the study and by MLflow's own store; knows neither.
+"""SQLite files, those of studies and of MLflow; this module imports neither Optuna nor MLflow.
 
-Databases are checked on every start (`PRAGMA quick_check`, bounded, read-only), made whole under
-another name first, and migrated on a copy beside a dated backup. A locked one is waited for, two
-minutes at most; one that is damaged, full, read-only or of a newer schema ends the sweep with one
-message, and never a record is lost.
+Databases are checked on every start (`PRAGMA quick_check`, bounded, read-only). A new one is made
+whole under another name first; a migration works on a copy and leaves a dated backup. A locked
+database is waited for, two minutes at most. One that is damaged, full, read-only or of a newer
+schema ends the sweep with one message; no record is lost.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-# Trouble with a database: what passes is waited for, the rest becomes one message.
+# Trouble with a database: if it may pass, the sweep waits; if not, it ends with one message.
 #
 # A SQLite file may be locked by another process; a server may be restarted, or out of reach.
 
@@ -42,21 +42,21 @@ __all__ = [
 T = TypeVar("T")
 
 LONGEST_WAIT_SECONDS: Final = 120.0
-"""How long a database that another process has locked is waited for."""
+"""The longest wait for a database that another process has locked."""
 NOTE_AFTER_SECONDS: Final = 3.0
 URGENT_WAIT_SECONDS: Final = 1.0
-"""The same once somebody asked the sweep to stop: what is recorded is safe without it."""
+"""The longest wait once somebody asked the sweep to stop: records are safe without the database."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong with a database.
+    """A problem with a database.
 
     Attributes:
-        passes: Whether the same call may well succeed later.
-        why: In a few words, for who waits.
-        error: What is raised if it does not.
-        longest_seconds: How long to wait.
+        passes: Whether the same call may succeed later.
+        why: The reason in a few words, for the user who waits.
+        error: The error to raise if the problem does not pass.
+        longest_seconds: How long to wait at most.
     """
 
     passes: bool
@@ -66,14 +66,14 @@ class Trouble:
 
 
 class Server(Protocol):
-    """A database that is no file of ours."""
+    """A database on a server, in place of a SQLite file."""
 
     def trouble(self, error: BaseException) -> Trouble | None:
-        """Return what an error says of the database; None if it says nothing of it."""
+        """Return the problem with the database that an error shows; None if it shows none."""
 
 
 class DatabaseRetry:
-    """Waits for a database that is locked or out of reach; not for ever, and not silently."""
+    """Waits for a database that is locked or out of reach, for a limited time, and says so."""
 
     def __init__(
         self,
@@ -83,19 +83,19 @@ class DatabaseRetry:
         """Prepare to wait.
 
         Args:
-            note: Told in one line when a wait gets long.
-            is_urgent: Whether somebody asked for the end meanwhile; asked again and again.
+            note: Receives one line when a wait gets long.
+            is_urgent: Returns whether somebody asked the sweep to stop; called repeatedly.
         """
         self._note = note
         self._is_urgent = is_urgent
 
     def run(self, database: Path | Server, action: Callable[[], T]) -> T:
-        """Do something with a database, again and again while it is locked or away.
+        """Run an action on a database, and repeat it while the database is locked or out of reach.
 
         Args:
             database: The file, or the server.
-            action: One transaction, which can be repeated if nobody knows whether it was committed;
-                may raise what SQLite, psycopg, SQLAlchemy or Optuna raise.
+            action: One transaction that may be repeated even if it was committed unnoticed. It may
+                raise the errors of SQLite, psycopg, SQLAlchemy or Optuna.
 
         Raises:
             StoreError: The database is not available for too long, or cannot be used.
@@ -118,10 +118,10 @@ class DatabaseRetry:
             time.sleep(0.1)
 
     def write(self, database: Path | Server, action: Callable[[], T]) -> T:
-        """Do something that writes, once the database can be written.
+        """Run an action that writes, once the database can be written.
 
-        Optuna and MLflow wait for SQLite's lock in ways of their own, which no signal ends; so it
-        is waited for before they come.
+        Optuna and MLflow wait for SQLite's lock in their own ways, which no signal ends. So this
+        waits for the lock before it calls them.
         """
 
         def when_free(file: Path) -> T:
@@ -146,19 +146,19 @@ def _trouble(database: Path | Server, error: Exception) -> Trouble | None:
 
 
 def sqlite_error(error: BaseException | None) -> sqlite3.Error | None:
-    """Return the error of SQLite that SQLAlchemy, Optuna or MLflow have wrapped, if any."""
+    """Return the SQLite error inside an error of SQLAlchemy, Optuna or MLflow; None without one."""
     while error is not None and not isinstance(error, sqlite3.Error):
         error = error.__cause__ or error.__context__
     return error
 
 
 def is_locked(error: sqlite3.Error) -> bool:
-    """Whether the same call may well succeed once another process has ended its transaction."""
+    """Whether the same call may succeed once another process has ended its transaction."""
     return _primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def explained(error: sqlite3.Error, database: Path) -> StoreError:
-    """Return an error of SQLite as one message that says what to do."""
+    """Return an error of SQLite as one message that says what the user can do."""
     safe = "recorded trials are safe, and the same command goes on"
     match _primary_code(error):
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
@@ -173,21 +173,21 @@ def explained(error: sqlite3.Error, database: Path) -> StoreError:
 
 
 def damaged(database: Path, what: str) -> StoreError:
-    """Return the message about a database that holds nothing we can use."""
+    """Return the error for a database that cannot be used."""
     return StoreError(
         f"{database}: damaged, or no database of ours ({what}). It was left as it is. Move it away "
-        f"with  mv {shlex.quote(str(database))}* ELSEWHERE  and repeat the command: what it held "
-        "is written anew from the records"
+        f"with  mv {shlex.quote(str(database))}* ELSEWHERE  and repeat the command: its contents "
+        "are written anew from the records"
     )
 
 
 def _primary_code(error: sqlite3.Error) -> int:
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return code & 0xFF  # the rest says where in SQLite
+    return code & 0xFF  # the higher bits only add detail
 
 
 def connect(database: Path, *, seconds: float, mode: str = "rw") -> sqlite3.Connection:
-    """Open a database that is there.
+    """Open an existing database.
 
     Args:
         database: The file.
@@ -200,23 +200,23 @@ def connect(database: Path, *, seconds: float, mode: str = "rw") -> sqlite3.Conn
 
 # SQLite files of a home: made whole or not at all, checked before use, migrated on a copy.
 #
-# Whatever a database lacks is in the records, so a damaged one is refused and never repaired here:
-# its owner moves it away, and the same command makes it anew.
+# The records hold everything that a database holds. So a damaged database is refused, not repaired:
+# the user moves it away, and the same command makes it anew.
 
 
 LONGEST_CHECK_SECONDS: Final = 0.5
-"""A check of a big file ends unfinished after this time."""
+"""After this time the check of a big file ends unfinished."""
 OPERATIONS_BETWEEN_LOOKS: Final = 10_000
-"""Steps of SQLite's machine between two looks at the clock."""
+"""Instructions of SQLite's virtual machine between two looks at the clock."""
 
 _CREATING: Final = ".new"
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 
 
 def check(database: Path, database_retry: DatabaseRetry) -> None:
-    """Refuse a database that is damaged; one that is not there yet is fine.
+    """Refuse a damaged database; accept one that does not exist yet.
 
-    Takes a few milliseconds for a small file, and never longer than `LONGEST_CHECK_SECONDS`.
+    The check takes a few milliseconds for a small file, and at most `LONGEST_CHECK_SECONDS`.
 
     Raises:
         StoreError: It is empty, torn, altered or no database; nothing was changed.
@@ -228,7 +228,7 @@ def check(database: Path, database_retry: DatabaseRetry) -> None:
 
     def problems() -> list[str]:
         deadline = time.monotonic() + LONGEST_CHECK_SECONDS
-        # Read-only: to close it would fold a `-wal` file into a file that may be damaged.
+        # Read-only: closing a writable connection would merge the `-wal` into a damaged file.
         with closing(connect(database, seconds=0.1, mode="ro")) as connection:
             connection.set_progress_handler(
                 lambda: time.monotonic() > deadline, OPERATIONS_BETWEEN_LOOKS
@@ -246,15 +246,15 @@ def check(database: Path, database_retry: DatabaseRetry) -> None:
 
 
 def schema_version(database: Path, database_retry: DatabaseRetry, owner_table: str) -> str | None:
-    """Return the revision of a schema, as Alembic noted it.
+    """Return the revision of a database's schema, as Alembic noted it.
 
     Args:
         database: The file.
-        database_retry: How to wait for it.
-        owner_table: A table that only the program has whose database it should be.
+        database_retry: Waits for it.
+        owner_table: A table that only the expected program has.
 
     Returns:
-        None if it is another program's, or has no such note.
+        The revision; None if the database belongs to another program, or has no such note.
     """
 
     def read() -> str | None:
@@ -271,15 +271,15 @@ def schema_version(database: Path, database_retry: DatabaseRetry, owner_table: s
 def migrate(database: Path, change: Callable[[Path], None]) -> Path:
     """Bring a database up to date on a copy, which then takes its place.
 
-    A process that is killed meanwhile leaves the database as it was. The caller keeps other
+    If the process is killed meanwhile, the database stays as it was. The caller keeps other
     processes out.
 
     Args:
         database: The file.
-        change: Migrates the copy it is given.
+        change: Migrates the copy that it receives.
 
     Returns:
-        The database as it was before, under a name with the time (UTC).
+        The backup: the database as it was before, under a name with the time (UTC).
     """
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     backup = database.with_name(f"{database.name}.backup-{moment}")
@@ -302,9 +302,12 @@ def _copy(database: Path, to: Path) -> None:
 
 @contextmanager
 def created_whole(database: Path) -> Iterator[Path]:
-    """Make a database under another name: one that is killed meanwhile leaves no half of it.
+    """Make a database under another name first, so that a killed process leaves no half of it.
 
-    The caller keeps other processes out and closes its connections. Yields the name to use.
+    The caller keeps other processes out and closes its connections.
+
+    Yields:
+        The path under which the caller makes the database.
     """
     new = database.with_name(f".{database.name}{_CREATING}")
     _remove(new)
@@ -318,26 +321,27 @@ def created_whole(database: Path) -> Iterator[Path]:
 
 
 def abandon_creation(database: Path) -> None:
-    """Remove what a thread that this process no longer waits for has made of a new database."""
+    """Remove the unfinished database of a thread that this process no longer waits for."""
     _remove(database.with_name(f".{database.name}{_CREATING}"))
 
 
 def enable_wal(database: Path) -> None:
-    """Let readers and one writer work at the same time; kept in the file."""
+    """Let readers and one writer work at the same time; the file keeps the setting."""
     with closing(connect(database, seconds=0.1)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
 def relax_synchronous(connection: sqlite3.Connection, _record: object) -> None:
-    """Spare an fsync per transaction: a listener for SQLAlchemy's `connect`.
+    """Save an fsync per transaction; a listener for SQLAlchemy's `connect`.
 
-    With WAL, NORMAL cannot damage the file; a last commit lost with the power is in the records.
+    With WAL, NORMAL cannot damage the file. If the power fails, the last commit may be lost, but
+    the records have its content.
     """
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _set_aside_orphans(database: Path) -> None:
-    """Keep the `-wal` of a database that was moved away from being played into the new one."""
+    """Rename the `-wal` that a moved database left behind, or SQLite would apply it to the new."""
     for suffix in _COMPANIONS:
         orphan = database.with_name(database.name + suffix)
         if orphan.exists():

@@ -1,6 +1,6 @@
-"""Finds and signals all that a process has started: children, orphans, sessions of their own.
+"""Finds and signals all processes that a process has started, orphans and new sessions included.
 
-Linux says who they are; elsewhere nothing is found here, and a process group has to do.
+It needs Linux. Elsewhere it finds nothing, and callers signal a process group instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def adopt_orphans() -> None:
 
 
 def children(pid: int) -> set[int]:
-    """Return the children of a process, those included that nobody has waited for yet."""
+    """Return the children of a process, zombies included."""
     found: set[int] = set()
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -31,7 +31,7 @@ def children(pid: int) -> set[int]:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the children of a process and theirs, parents first."""
+    """Return the children of a process and their descendants, parents first."""
     found = [pid]
     for one in found:
         found += children(one)
@@ -42,7 +42,7 @@ def marked(name: str, value: str) -> list[int]:
     """Return the processes that were started with this environment variable, and their forks."""
     wanted, found = f"{name}={value}".encode(), list[int]()
     for environment in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):  # it has ended, or is not ours
+        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
             if wanted in environment.read_bytes().split(b"\0"):
                 found.append(int(environment.parent.name))
     return found

@@ -1,10 +1,10 @@
-"""Fail-points: where a test ends this process, before and after everything a sweep writes.
+"""Fail-points: named places, before and after every write, at which a test can end this process.
 
     SWEEPS_FAILPOINT=name[:n][:kill|raise|pause]
 
-The n-th time (default: the first) that the process reaches the point of that name, it kills
-itself, as a power cut would (`kill`, the default), raises an `OSError`, as a failing disk would
-(`raise`), or stops until somebody continues it (`pause`). Without the variable nothing happens.
+The n-th time (default: the first) that the process reaches the point of that name, it kills itself,
+as a power cut would (`kill`, the default), raises an `OSError`, as a failing disk would (`raise`),
+or stops until it is continued (`pause`). Without the variable nothing happens.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from sweeps.errors import UsageError
 VARIABLE: Final = "SWEEPS_FAILPOINT"
 FILES: Final = ("sweep", "code", "generation", "asked", "weights", "record", "ending")
 STEPS: Final = ("begun", "opened", "written", "synced", "renamed", "done")
-"""Of a file that is written atomically: nothing yet, an empty temporary file, its contents,
-fsynced, under its own name, and the folder fsynced."""
+"""Steps of an atomic write: nothing done yet, the temporary file empty, its contents written, the
+file fsynced, renamed, and the folder fsynced."""
 
 OF_A_SWEEP: Final = (
     "home.begun",
@@ -61,17 +61,17 @@ NAMES: Final = (
     *("champion.done", "champion.renamed", "front.marked", "front.unmarked"),
     *("reopen.begun", "reopen.done"),
 )
-"""Every fail-point: also those of failed trials that are run again, of pictures and a champion's
-model, which not every experiment has, of a Pareto front, of enqueued points, of requests made and
-withdrawn, of what another host wrote, and of the commands that delete, free, pack and unpack."""
+"""All fail-points. Those beyond `OF_A_SWEEP` belong to retries of failed trials, to pictures and a
+champion's model (which not every experiment has), to a Pareto front, to enqueued points, to control
+requests, to changes by another host, and to the commands that delete, free, pack and unpack."""
 
 
 def reached(name: str) -> None:
     """Say that the process is at the fail-point `name`, one of `NAMES`.
 
     Raises:
-        UsageError: The environment variable asks for something that there is not.
-        OSError: A test wants it here.
+        UsageError: The environment variable is not valid.
+        OSError: A test asked for it at this point (`raise`).
     """
     armed = _armed()
     if armed is not None and armed.name == name and next(armed.count) == armed.number:

@@ -25,12 +25,12 @@ def write_atomically(path: Path, data: bytes, what: str) -> None:
     """Write `data` to `path`: temporary file beside it, fsync, rename, fsync of the folder.
 
     Args:
-        path: The file; what it holds already is replaced.
+        path: The file; its old contents are replaced.
         data: Its contents.
         what: First part of the names of its fail-points.
 
     Raises:
-        StoreError: It cannot be written: no space, no permission, no such folder any more.
+        StoreError: It cannot be written: no space, no permission, or the folder is gone.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -53,13 +53,13 @@ def write_atomically(path: Path, data: bytes, what: str) -> None:
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove what a killed process had not yet given its name; only for who keeps others out."""
+    """Remove temporary files of a killed process. The caller keeps other processes out."""
     for path in folder.glob(".*.tmp"):
         remove(path)
 
 
 def remove(path: Path) -> None:
-    """Remove whatever lies there: a file, a pipe, a link, or a folder with all that is in it."""
+    """Remove a file, a pipe, a link, or a folder with everything in it."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -67,7 +67,7 @@ def remove(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, if it is not there.
+    """Make a folder and its parents, if they do not exist.
 
     Raises:
         StoreError: It cannot be made.
@@ -79,7 +79,7 @@ def make_folder(path: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> StoreError:
-    """Return what to say of a file or folder that cannot be written."""
+    """Return the error for a file or folder that cannot be written."""
     return StoreError(
         f"{path}: cannot be written ({error.strerror}); make room, or the folder writable. "
         "Recorded trials are safe, and the same command goes on"
@@ -87,8 +87,8 @@ def unwritable(path: Path, error: OSError) -> StoreError:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder as safe as what the files hold."""
-    # Without this the rename itself may be lost with the power.
+    """Make the names in a folder as durable as the contents of the files."""
+    # Without this, a power cut may undo the rename itself.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -98,19 +98,20 @@ def sync_folder(folder: Path) -> None:
 
 # Reads files that anybody may have written: regular files only, and in bounded memory.
 #
-# An archive is refused by the sizes it declares before anything of it is unpacked, and no more than
-# those is unpacked; JSON by what its values would take before it is parsed. So reading one file
-# takes `MOST_MEMORY` bytes, or four times the size of the file where that is more.
+# An archive is refused by the sizes that it declares, before it is unpacked, and no member is
+# unpacked beyond its declared size. JSON is refused by the memory that its values would take,
+# before it is parsed. So reading one file takes at most `MOST_MEMORY` bytes, or four times the size
+# of the file if that is more.
 
 
 MOST_MEMORY: Final = 512 * 2**20
-"""Bytes that reading one file takes: its contents, and the copies that are made on the way."""
+"""Most bytes that reading one file may take: its contents, and the copies made on the way."""
 MOST_UNPACKED: Final = MOST_MEMORY // 4
-"""Bytes that an archive unpacks to; or four times its own size, if that is more."""
+"""Most bytes that an archive may unpack to; or four times its own size, if that is more."""
 MOST_PARSED: Final = MOST_MEMORY // 2
-"""Bytes that the values of a JSON document take."""
+"""Most bytes that the values of a JSON document may take."""
 DEEPEST: Final = 100
-"""Levels of a JSON document."""
+"""Most levels that a JSON document may have."""
 _COSTS: Final = {b",": 40, b"[": 65, b"{": 65, b":": 140, b'"': 28}
 """Bytes that Python's objects take for each of these characters, measured, rounded up."""
 _WIDEST: Final = re.compile(rb"[\xf0-\xff]")
@@ -123,20 +124,20 @@ _PIECE: Final = 2**20
 
 
 class FormatError(ValueError):
-    """The bytes are not what they are to be: torn, altered, or more than is ever read."""
+    """The bytes are torn, altered, of another format, or more than the limit of what is read."""
 
 
 class NoFileError(OSError):
-    """A folder, a pipe, a socket or a device lies where a file is to be."""
+    """A folder, a pipe, a socket or a device lies where a file should be."""
 
     strerror: str
 
 
 def open_file(path: Path) -> BufferedReader:
-    """Open a regular file to be read, without waiting for a pipe that nobody writes into.
+    """Open a regular file for reading; never wait for a pipe that nobody writes into.
 
     Raises:
-        NoFileError: It is something else.
+        NoFileError: It is not a regular file.
         OSError: It cannot be opened.
     """
     try:
@@ -156,7 +157,7 @@ def read_file(path: Path, most: int | None = None) -> bytes:
 
     Raises:
         FormatError: It has more than `most` bytes.
-        NoFileError: It is something else.
+        NoFileError: It is not a regular file.
         OSError: It cannot be read.
     """
     with open_file(path) as file:
@@ -170,14 +171,14 @@ def parse_json(text: bytes | bytearray) -> Any:
     """Return the value of a JSON document.
 
     Raises:
-        ValueError: It is none, is nested too deep, or its values would take too much memory.
+        ValueError: It is not JSON, is nested too deep, or its values would take too much memory.
     """
     if is_too_much(text):
         raise FormatError(f"its values would take more than {MOST_PARSED >> 20} MB of memory")
     try:
         value = json.loads(text.decode("utf-8"))
     except RecursionError:
-        raise FormatError("nested without an end") from None
+        raise FormatError("nested too deep") from None
     if text.count(b"[") + text.count(b"{") > DEEPEST and _is_deep(value):
         raise FormatError(f"nested more than {DEEPEST} levels deep")
     return value
@@ -185,7 +186,7 @@ def parse_json(text: bytes | bytearray) -> Any:
 
 def is_too_much(text: bytes | bytearray, most: int = MOST_PARSED) -> bool:
     """Whether the values of a JSON document would take more memory than `most` bytes."""
-    # The decoded text, and the texts in it: as many bytes a character as the widest one needs.
+    # The decoded text, and the strings in it: Python gives each character the bytes of the widest.
     copies = 2 if text.isascii() else 8 if _WIDEST.search(text) else 4
     values = sum(text.count(character) * cost for character, cost in _COSTS.items())
     return len(text) * copies + values > most
@@ -203,10 +204,14 @@ def _is_deep(value: Any) -> bool:
 
 @contextmanager
 def opened_archive(file: IO[bytes], what: str = "archive") -> Iterator[zipfile.ZipFile]:
-    """Open an archive, or a file in memory that is one.
+    """Open a zip archive, on disk or in memory.
+
+    Args:
+        file: The archive.
+        what: The name of such an archive in messages.
 
     Raises:
-        FormatError: It is none, torn, or packed as none of ours is.
+        FormatError: It is no archive, is torn, or uses another method of packing than ours.
     """
     with ExitStack() as stack:
         with reading(what):
@@ -214,12 +219,12 @@ def opened_archive(file: IO[bytes], what: str = "archive") -> Iterator[zipfile.Z
         # Other methods cannot be unpacked piece by piece.
         methods = {member.compress_type for member in archive.infolist()}
         if methods - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise FormatError("it is packed in a way that none of ours is")
+            raise FormatError("it is packed by a method that sweeps never uses")
         yield archive
 
 
 def check_unpacked(archive: zipfile.ZipFile, file: IO[bytes]) -> None:
-    """Refuse an archive whose members say that together they are more than may be unpacked.
+    """Refuse an archive whose members declare more bytes together than may be unpacked.
 
     Raises:
         FormatError: They do.
@@ -230,7 +235,7 @@ def check_unpacked(archive: zipfile.ZipFile, file: IO[bytes]) -> None:
 
 
 def unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Return a member, of which no more is unpacked than it says that it is.
+    """Return a member; unpack no more of it than the size that it declares.
 
     Raises:
         FormatError: It is torn.
@@ -252,7 +257,7 @@ def pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]
 
 @contextmanager
 def reading(what: str = "archive") -> Iterator[None]:
-    """Make one error of everything that NumPy and zipfile say of bytes that are no archive."""
+    """Turn every error of NumPy and zipfile about bytes that are no archive into a FormatError."""
     try:
         yield
     except FormatError:

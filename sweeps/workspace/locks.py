@@ -1,4 +1,4 @@
-"""Locks of the kernel on folders and files: the lock of a dead process is gone with it."""
+"""Kernel locks on folders and files; the kernel releases the lock of a process that died."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Final
 from sweeps.errors import StoreError
 
 LONGEST_WAIT_SECONDS: Final = 120.0
-"""What is done inside takes seconds: one that takes longer is stopped, or hangs."""
+"""The work under the lock takes seconds; a process that takes longer is stopped or hangs."""
 
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Wait until no other process (or thread) is inside for this folder, then keep others out.
+    """Hold the lock of a folder; wait until no other process (or thread) holds it.
 
     Raises:
-        StoreError: Another one stays inside for `LONGEST_WAIT_SECONDS`.
+        StoreError: Another one holds it for `LONGEST_WAIT_SECONDS`.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -36,7 +36,7 @@ def is_locked(file: Path) -> bool:
     """Whether another process (or part of this one) holds the lock of a file."""
     try:
         descriptor = _opened(file)
-    except OSError:  # none there, or something else that nobody can hold
+    except OSError:  # there is none, or it is something that nobody can lock
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -48,7 +48,7 @@ def is_locked(file: Path) -> bool:
 
 
 def owner_of(path: Path) -> str:
-    """Return who says in a lock that it holds it, such as `process 7 on host since ...`."""
+    """Return the holder that a lock file names, such as `process 7 on host since ...`."""
     try:
         return described(holder_in(path))
     except FileNotFoundError:
@@ -56,10 +56,12 @@ def owner_of(path: Path) -> str:
 
 
 def holder_in(path: Path) -> str:
-    """Return what a lock says of who holds it; empty after a clean end, and of what is no file.
+    """Return the text that the holder of a lock wrote into its file.
+
+    It is empty after a clean end, and if there is no regular file.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is nothing at the path.
     """
     descriptor = _opened(path)
     try:
@@ -71,7 +73,7 @@ def holder_in(path: Path) -> str:
 
 
 def described(holder: str) -> str:
-    """Return what a holder wrote into its lock, in words."""
+    """Return the text from `holder_in` in words."""
     try:
         owner = json.loads(holder)
         return f"process {owner['pid']} on {owner['host']} since {owner['since']}"

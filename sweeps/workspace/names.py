@@ -1,4 +1,4 @@
-"""Names people type: suggestions for misspelt ones, and which names a sweep may have."""
+"""Names that people type: suggestions for misspelt ones, and the names that a sweep may have."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def free_name(name: str, taken: Iterable[str]) -> str:
 
 
 def trial_of(text: str) -> tuple[str, int | None]:
-    """Return the sweep and the trial that `NAME` or `NAME:7` means; None: the best.
+    """Return sweep and trial number of `NAME` or `NAME:7`; a trial of None means the best.
 
     Raises:
-        UsageError: What follows the colon is no number.
+        UsageError: No number follows the colon.
     """
     name, colon, number = text.partition(":")
     if colon and not number.isdecimal():
@@ -49,7 +49,7 @@ def trial_of(text: str) -> tuple[str, int | None]:
 
 
 def check_trial(trial: object) -> None:
-    """Refuse what cannot be the number of a trial.
+    """Refuse a value that cannot be a trial number.
 
     Raises:
         UsageError: It is no whole number.

@@ -1,4 +1,4 @@
-"""Notes what a trial ran on: versions, processor, host, git commit and a filtered diff."""
+"""Collects the provenance of a trial: versions, processor, host, git commit and a filtered diff."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGES: Final = (
     "numpy",
     "scikit-learn",
 )
-"""Distributions whose version can change the numbers of a trial of what is shipped here."""
+"""Distributions whose version can change the numbers of trials of the experiments shipped here."""
 
 DIFF_BYTES: Final = 200_000
 _GIT_TIMEOUT_SECONDS: Final = 10
@@ -32,7 +32,7 @@ _HARMLESS: Final = (
 _CPU_FEATURES: Final = re.compile(
     r"(sse4_[12]|fma|avx\w*|amx_\w+|asimd\w*|neon|sve\w*|bf16|i8mm|f16c)$"
 )
-"""What numerical libraries choose their code by: bit-equality holds for equal features only."""
+"""Numerical libraries choose their code by these: only equal features give equal bits."""
 
 _SECRET_FILE: Final = re.compile(
     r"(\.env(rc|\..+)?|.+\.env|.+\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|ovpn)|id_(rsa|dsa|ecdsa|ed25519)"
@@ -62,9 +62,9 @@ _SECRET_LINE: Final = re.compile(
     """
 )
 _LONG_WORD: Final = re.compile(r"[\w+/=-]{16}")
-"""Without one no line has a token; passwords, which may be short, are known by the names above."""
+"""A line without such a word has no token; short passwords are found by the names above."""
 _MAX_LINE_CHARACTERS: Final = 1000
-"""No line that people write is longer, and the patterns above take quadratic time in it."""
+"""People write no longer lines, and the patterns above take quadratic time in the length."""
 
 _KEY_BEGIN: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY")
 _KEY_END: Final = re.compile(r"-----END [A-Z ]*PRIVATE KEY")
@@ -77,7 +77,7 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
     """Return versions, processor and host, JSON-compatible; imports none of the packages.
 
     Args:
-        packages: Distributions beyond those that can change the numbers of what is shipped here.
+        packages: Distributions to name beyond `PACKAGES`.
     """
     names = dict.fromkeys((*PACKAGES, *packages))
     return {
@@ -90,12 +90,12 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def cpu_features() -> list[str]:
-    """Return what this processor can, as far as numerical libraries choose their code by it."""
+    """Return the features of this processor by which numerical libraries choose their code."""
     return list(_cpu()["features"])
 
 
 def changed_versions(before: Mapping[str, Any]) -> list[str]:
-    """Return, one line each, the packages and the Python that are of another version now.
+    """Return a line for each package whose version is another one now, and for Python likewise.
 
     Args:
         before: An environment, as recorded.
@@ -112,10 +112,10 @@ def changed_versions(before: Mapping[str, Any]) -> list[str]:
 
 
 def is_mixed(environments: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether processors with different features had a part in it: the last bits depend on whose.
+    """Whether processors with different features took part, so that the last bits may differ.
 
     Args:
-        environments: Of recorded attempts; see `environment`.
+        environments: Environments of recorded attempts; see `environment`.
     """
     processors = (e.get(key) for e in environments for key in ("cpu", "coordinator_cpu"))
     return len({tuple(cpu.get("features", ())) for cpu in processors if cpu}) > 1
@@ -128,8 +128,8 @@ def code_state(folder: Path) -> dict[str, Any]:
         folder: Any folder of the working tree.
 
     Returns:
-        `commit` (None without git or outside a repository), `dirty`, and `diff`: `git diff HEAD`
-        and the names of untracked files, what looks like a secret left out, at most 200 kB.
+        `commit` (None without git or outside a repository), `dirty`, and `diff`: the names of
+        untracked files and `git diff HEAD` without what looks like a secret, at most 200 kB.
     """
     commit = (_git(folder, "rev-parse", "--verify", "HEAD") or "").strip()
     if not commit:
@@ -151,10 +151,10 @@ def code_state(folder: Path) -> dict[str, Any]:
 
 
 def filter_secrets(diff: str) -> str:
-    """Return a diff without what looks like keys, passwords or tokens.
+    """Return a diff without anything that looks like a key, a password or a token.
 
-    A file known to hold such things keeps its header only; elsewhere single lines and private
-    keys are replaced. It errs on the side of leaving out.
+    Of a file that is known to hold such things only the header stays; in other files single lines
+    and private keys are replaced. In doubt, a line is left out.
     """
     kept: list[str] = []
     hidden_file = in_key = False
@@ -184,7 +184,7 @@ def _clean_line(line: str) -> str:
 
 
 def _has_token(line: str) -> bool:
-    """Whether detect-secrets takes something in a line for a token of a service, or for random."""
+    """Whether detect-secrets finds the token of a service, or a random text, in a line."""
     return bool(_LONG_WORD.search(line)) and any(
         detector.analyze_line(filename="", line=line, line_number=0) for detector in _detectors()
     )
@@ -192,7 +192,7 @@ def _has_token(line: str) -> bool:
 
 @functools.cache
 def _detectors() -> list[Any]:
-    """Return the detectors of detect-secrets, but for the one that looks for public addresses."""
+    """Return the detectors of detect-secrets, except the one for public IP addresses."""
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
     found: dict[str, Any] = get_mapping_from_secret_type_to_class()
@@ -200,13 +200,13 @@ def _detectors() -> list[Any]:
 
 
 def _is_secret_file(header: str) -> bool:
-    """Read `diff --git a/old b/new`; quotes stand around names with special characters."""
+    """Whether `diff --git a/old b/new` names a secret file; git quotes odd names."""
     names = (part.strip('" ') for part in re.split(r" \"?[ab]/", header)[1:])
     return any(_SECRET_FILE.match(part) for name in names for part in PurePosixPath(name).parts)
 
 
 def _capped(text: str, whole_bytes: int) -> str:
-    """Cut at the end of a line, with a note, if the text or what it was made of is too long."""
+    """Cut a text at the end of a line, with a note, if it or its unfiltered source is too long."""
     encoded = text.encode()
     if max(len(encoded), whole_bytes) <= DIFF_BYTES:
         return text
@@ -216,10 +216,10 @@ def _capped(text: str, whole_bytes: int) -> str:
 
 
 def _without_filters(folder: Path) -> list[str]:
-    """Return settings under which git runs no program that a repository's own settings name."""
+    """Return options with which git runs no program that the repository's settings name."""
     found = _git(folder, "config", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process)$")
     names = {line.rpartition(".")[0] for line in (found or "").splitlines()}
-    # By the environment, since the name of a filter may hold what ends a name after `-c`.
+    # From the environment, since a filter's name may contain `=`, which ends the name after `-c`.
     return [
         f"--config-env={name}.{setting}"
         for name in sorted(names)
@@ -228,7 +228,7 @@ def _without_filters(folder: Path) -> list[str]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what git answers, None if there is no git, no repository, or no answer in time."""
+    """Return git's output; None if there is no git, no repository, or no output in time."""
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     environment |= {"SWEEPS_EMPTY": "", "SWEEPS_FALSE": "false"}
     command = ["git", *_HARMLESS, *arguments]

@@ -1,12 +1,10 @@
-"""`sweeps doctor`: do records, study and MLflow say the same, and is nothing left behind?
+"""`sweeps doctor`: checks that records, study and MLflow agree, and that nothing is left behind.
 
-Records are the truth. Each module checks one thing and says in plain lines what is wrong;
-`repairing.py` makes the others agree with the records.
-
-One line says what disagrees, and nothing is changed; `--fix` makes study and MLflow what the
-records say. A study is written anew under another name and takes the old one's in one transaction,
-since Optuna never changes an ended trial; a run that disagrees is deleted (MLflow keeps it in its
-bin) and sent anew; damaged files are put aside under a dated name.
+Records are the truth. Each module checks one thing and reports each disagreement in one plain line;
+nothing is changed. With `--fix`, `repairing.py` makes study and MLflow agree with the records. A
+study is written anew under another name and takes the old name in one transaction, since Optuna
+never changes an ended trial. A run that disagrees is deleted (MLflow keeps it in its bin) and sent
+anew. Damaged files are put aside under another name, databases under a dated one.
 """
 
 from sweeps.manage.doctor.evidence import Problem, Repair

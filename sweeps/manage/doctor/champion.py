@@ -1,4 +1,4 @@
-"""MLflow's registry against records: the alias `champion` points to the best trial's model."""
+"""Compares MLflow's registry with the records: `champion` must point to the best trial's model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sweeps.tracking.registration import find_champion
 
 
 def check(evidence: Evidence) -> Iterator[Problem]:
-    """Yield what is wrong with the registered model of a sweep."""
+    """Yield the problems with the registered model of a sweep."""
     info = evidence.info
     load = partial(recorded_experiment, info, evidence.store.folder.parent)
     damaged: list[str] = []
@@ -26,15 +26,15 @@ def check(evidence: Evidence) -> Iterator[Problem]:
 
 
 def _compared(evidence: Evidence, best: Champion | None) -> Iterator[Problem]:
-    """Yield how the registered model differs from the champion's."""
+    """Yield the differences between the registered model and the champion's."""
     info, found = evidence.info, evidence.champion
     runs = {run.key: run for run in evidence.runs if not run.is_deleted}
     is_elsewhere = best is not None and best.confirmation is not None
     if evidence.away is not None or best is None or not (is_elsewhere or best.key in runs):
-        return  # the runs' check says so
+        return  # the check of the runs reports it
     if found is None or found.digest != best.digest:
         if best.files() is None:
-            return  # nothing can be registered: it serves none, or the weights are gone
+            return  # nothing can be registered: no serving, or the weights are gone
         points = f"points to trial {found.key}" if found else "is missing"
         what = f"the registered champion {points}; the best is trial {best.key}"
         yield Problem("mlflow", what, Repair.SEND)

@@ -1,4 +1,4 @@
-"""Everything that is known of one sweep, read once; nothing is written, created or locked."""
+"""Reads everything known about one sweep, once; nothing is written, created or locked."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sweeps.tracking.outage import one_line
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.reading import StoredChampion, StoredRun, read_champion, read_runs
 
-# A problem, and what repairs it.
+# A problem and its repair.
 
 
 class Repair(Enum):
-    """What makes it right; the value is told to the user."""
+    """The repair of a problem; its value is the text that the user sees."""
 
     DATABASE = "`sweeps doctor --fix` puts the file aside and writes it anew from the records"
     STUDY = "`sweeps doctor --fix` writes the study anew from the records"
@@ -40,13 +40,13 @@ class Repair(Enum):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that does not agree.
+    """One disagreement.
 
     Attributes:
         part: `records`, `study`, `mlflow`, `files` or `database`.
-        what: What is wrong, in one plain line.
-        repair: What repairs it.
-        key: Attempt or file it is about, where the repair needs to know; else empty.
+        what: A plain line about it.
+        repair: Its repair.
+        key: The attempt or file that it is about, if the repair needs it; else empty.
     """
 
     part: str
@@ -61,15 +61,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Evidence:
-    """One sweep as records, study and MLflow have it.
+    """One sweep as it is in records, study and MLflow.
 
     Attributes:
         records: Every whole record, ordered by trial and attempt, without its arrays.
         damaged: A line for each record that is not whole.
         trials: The trials of its study; None if there is no study.
         runs: Its runs in MLflow, deleted ones included.
-        champion: What the alias of its registered model points to, None if there is none.
-        away: Why MLflow could not be read, None if it was.
+        champion: The model that the alias of its registered model points to; None without one.
+        away: Why MLflow could not be read; None if it was read.
     """
 
     home: Home
@@ -83,12 +83,12 @@ class Evidence:
 
     @property
     def store(self) -> RecordStore:
-        """Its records."""
+        """The records of the sweep."""
         return self.home.store(self.info.id)
 
     @cached_property
     def is_untrusted(self) -> bool:
-        """Whether it was imported, so that nothing that it names is run: its runs lack pictures."""
+        """Whether it is imported and not trusted; then no code is run, and runs lack pictures."""
         try:
             check_trust(self.info, self.home.records)
         except UntrustedError:
@@ -97,12 +97,12 @@ class Evidence:
 
     @cached_property
     def retried(self) -> Collection[int]:
-        """The trials that failed and are, or were, run again."""
+        """Numbers of the trials that failed and are, or were, run again."""
         return self.store.retries.opened_by().keys()
 
     @cached_property
     def final(self) -> Mapping[int, Record]:
-        """The record that decides each trial that has an outcome."""
+        """For each trial with an outcome, by number, the record that decides it."""
         return {record.spec.trial: record for record in self.records if record.ends_trial}
 
 
@@ -111,7 +111,7 @@ def gather(home: Home, info: SweepInfo, tracking_uri: str) -> Evidence:
 
     Raises:
         RecordError: A record is of another format version.
-        UsageError: The store of runs refuses us.
+        UsageError: MLflow refuses access.
     """
     damaged: list[str] = []
     records = home.store(info.id).read_all(report=damaged.append)

@@ -1,4 +1,4 @@
-"""Examines a sweep, or what the sweeps of a home share; nothing is changed."""
+"""Examines one sweep, or the files that all sweeps of a home share; changes nothing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sweeps.workspace.databases import DatabaseRetry, check
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is wrong with a sweep, or with its home.
+    """The result of an examination of a sweep or a home.
 
     Attributes:
-        name: Of the sweep; empty for the home.
-        problems: What does not agree; empty if all is well.
-        notes: What is worth knowing and no disagreement.
+        name: Name of the sweep; empty for the home.
+        problems: The disagreements; empty if all is well.
+        notes: Lines worth knowing that are no problems.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Diagnosis:
 
 
 def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
-    """Examine the databases, which all sweeps of a home share, and what lies beside them."""
+    """Examine the databases that all sweeps of a home share, and the files beside them."""
     unreadable: list[str] = []
     home.sweeps(unreadable.append)
     problems = [Problem("records", what, Repair.BY_HAND) for what in unreadable]
@@ -53,8 +53,8 @@ def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
 def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
     """Compare records, study and MLflow of one sweep.
 
-    A sweep that is running is not compared: its study and its runs follow its records. Nor is one
-    with a file that only a user can see to, such as a record of another format version.
+    A running sweep is not compared, since its study and its runs follow its records. Nor is a sweep
+    with a file that only the user can mend, such as a record of another format version.
     """
     if home.is_running(info.id):
         note = "is running now: its study and its runs follow its records, and are not compared"
@@ -83,7 +83,8 @@ def _edited(evidence: Evidence) -> Iterator[str]:
         if names := edited_files(evidence.store, evidence.info, record):
             yield (
                 f"its code was edited since trial {record.spec.trial} was trained "
-                f"({', '.join(names)}): it neither goes on nor builds on its trials with it"
+                f"({', '.join(names)}): with the edited code the sweep cannot go on, and its "
+                "trials cannot be used"
             )
 
 

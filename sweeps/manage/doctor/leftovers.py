@@ -17,7 +17,7 @@ _HALF_MADE = (".*.tmp", ".*.new", ".*.new-wal", ".*.new-shm", ".*.new-journal")
 
 
 def check(evidence: Evidence) -> Iterator[Problem]:
-    """Yield what lies in the folder of a sweep that nobody runs, and belongs to nothing."""
+    """Yield damaged and left-over files in the folder of a sweep; the sweep must not be running."""
     for what in evidence.damaged:
         yield Problem("records", what, Repair.CLEAN)
     ends = Counter(record.spec.trial for record in evidence.records if record.ends_trial)
@@ -43,7 +43,7 @@ def check(evidence: Evidence) -> Iterator[Problem]:
 
 
 def check_home(home: Home) -> Iterator[Problem]:
-    """Yield what lies in a home beside its sweeps."""
+    """Yield left-over files and unfinished deletions and imports in a home, outside of sweeps."""
     for path in half_made(home.path):
         yield Problem("files", f"{path} belongs to nothing", Repair.CLEAN)
     for path in home.records.glob(".deleted-*"):
@@ -61,11 +61,11 @@ def leftovers(evidence: Evidence) -> list[Path]:
 
 
 def damaged_weights(evidence: Evidence) -> Iterator[Path]:
-    """Yield the weights that are there and are not those their records tell of."""
+    """Yield the weights files whose digest is not the one in their record."""
     for record in evidence.records:
         path = evidence.store.folder / f"{record.spec.key}.weights"
         if not path.exists():
-            continue  # dropped when better trials arrived
+            continue  # they were dropped when better trials arrived
         try:
             with open_file(path) as file:
                 is_whole = hashlib.file_digest(file, "sha256").hexdigest() == record.weights_sha256
@@ -76,12 +76,12 @@ def damaged_weights(evidence: Evidence) -> Iterator[Path]:
 
 
 def half_made(folder: Path) -> list[Path]:
-    """Return the files in a folder that were still to get their names."""
+    """Return the temporary files in a folder that were never renamed to their final names."""
     return sorted(path for pattern in _HALF_MADE for path in folder.glob(pattern))
 
 
 def lock_text(evidence: Evidence) -> str:
-    """Return who a lock says holds it; empty after a clean end."""
+    """Return the text that the holder of the lock wrote into it; empty after a clean end."""
     try:
         return holder_in(evidence.store.folder / "lock")
     except OSError:

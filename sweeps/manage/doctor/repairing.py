@@ -1,4 +1,4 @@
-"""Makes study, MLflow and the files beside the records agree with them; nothing is thrown away."""
+"""Makes study, MLflow and side files agree with the records; damaged files are kept aside."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from sweeps.tracking.sync import hold_to_send, send
 
 Say = Callable[[str], None]
 _ROUNDS = 3
-"""A repair may bring to light what another one repairs: a torn record was somebody's run."""
+"""The most rounds of repairs. One repair may reveal the need of another: if a torn record is put
+aside, its run has no record any more."""
 
 _BEYOND = {Repair.AS_SAID, Repair.BY_HAND}
-"""What nothing here repairs."""
+"""The repairs that only the user can make."""
 
 
 def repair_home(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: Say) -> None:
     """Put damaged databases and half-made files aside; the sweeps' repairs write them anew.
 
     Raises:
-        UsageError: A sweep is being run, which may be using them.
+        UsageError: A sweep is running, and may be using them.
     """
     problems = examine_home(home, tracking_uri).problems
     if not problems:
@@ -49,13 +50,13 @@ def repair_home(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: 
 
 
 def repair_sweep(home: Home, info: SweepInfo, tracking_uri: str, say: Say) -> Diagnosis:
-    """Repair what can be repaired from the records.
+    """Repair all problems that can be repaired from the records.
 
     Returns:
-        What is wrong still.
+        The problems that are left.
 
     Raises:
-        UsageError: The sweep is being run.
+        UsageError: The sweep is running.
     """
     for _ in range(_ROUNDS):
         diagnosis = examine_sweep(home, info, tracking_uri)

@@ -1,4 +1,4 @@
-"""MLflow against records: one run an attempt, each with what its record says."""
+"""Compares MLflow with the records: one run per attempt, each with the facts of its record."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _COMPARED_TAGS = (
 
 
 def check(evidence: Evidence) -> Iterator[Problem]:
-    """Yield what MLflow says that the records do not, and what it does not say."""
+    """Yield the differences between MLflow and the records."""
     if evidence.away is not None:
         yield Problem("mlflow", f"MLflow could not be read: {evidence.away}", Repair.WAIT)
         return
@@ -121,7 +121,7 @@ def _pictures(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator
     for key, run in children.items():
         text = str(wanted[key]) if key in wanted else ""
         if run.tags.get(PICTURES, "") != text:
-            what = f"run of attempt {key} has other confusion matrices than the best runs are to"
+            what = f"run of attempt {key} has other confusion matrices than the records ask for"
             yield Problem("mlflow", what, Repair.SEND)
 
 
@@ -144,6 +144,6 @@ def _differing(content: RunContent, run: StoredRun) -> Iterator[str]:
 
 
 def _last(points: tuple[Point, ...]) -> Mapping[str, Point]:
-    """Return what MLflow shows of each metric: the point of the last step."""
+    """Return for each metric the point that MLflow shows: that of the last step."""
     ordered = sorted(points, key=lambda point: (point.step, point.timestamp, point.value))
     return {point.key: point for point in ordered}

@@ -1,6 +1,6 @@
-"""Damaged files beside the records: notes, enqueued points, conclusions, test-set evaluations.
+"""Finds and mends damaged side files: notes, enqueued points, conclusions, test-set evaluations.
 
-What is known elsewhere is written anew, what is not is put aside; nothing is thrown away.
+A damaged file is put aside, never deleted. If its content is known elsewhere, it is written anew.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from sweeps.study.storage import proposal_of_record, proposal_of_trial
 
 
 def check(evidence: Evidence) -> Iterator[Problem]:
-    """Yield which files beside the records of a sweep cannot be read."""
+    """Yield the files beside the records of a sweep that cannot be read."""
     yield from map(_problem, unreadable_files(evidence.store.folder))
 
 
 def check_home(home: Home) -> Iterator[Problem]:
-    """Yield which evaluations of test sets cannot be read."""
+    """Yield the test-set evaluations that cannot be read."""
     for folder in listed(home.path / "test"):
         if folder.is_dir():
             yield from map(_problem, Evaluations(folder).unreadable())
 
 
 def mend(problems: Sequence[Problem], say: Callable[[str], None]) -> list[Path]:
-    """Put the damaged files aside; return where they were."""
+    """Put the damaged files aside; return their former paths."""
     paths = [Path(p.key) for p in problems if p.repair == Repair.ASIDE and Path(p.key).exists()]
     for path in paths:
         say(f"{path} is kept as {put_aside(path).name}")
@@ -54,14 +54,14 @@ def write_anew(
     lost: Sequence[Path],
     say: Callable[[str], None],
 ) -> None:
-    """Write those files of a sweep again that records and study know enough of.
+    """Write lost files of a sweep anew, as far as records and study hold their content.
 
     Args:
-        home: Where it lies.
+        home: The home of the sweep.
         info: The sweep.
         records: All of its records.
         lost: Files that were put aside.
-        say: Told of each.
+        say: Receives a line about each file.
     """
     store = home.store(info.id)
     proposals = {

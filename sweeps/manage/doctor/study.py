@@ -1,4 +1,4 @@
-"""Study against records: trials, states, values, parameters."""
+"""Compares the study with the records: trials, states, values, parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sweeps.study.sampler_view import trial_outcome
 
 
 def check(evidence: Evidence) -> Iterator[Problem]:
-    """Yield what the study says that the records do not, and what it does not say."""
+    """Yield the differences between the study and the records."""
     if evidence.trials is None:
         if evidence.records:
             repair = Repair.RUN if evidence.info.first_trial else Repair.STUDY
@@ -23,13 +23,13 @@ def check(evidence: Evidence) -> Iterator[Problem]:
     recorded = {record.spec.trial for record in evidence.records}
     reach = next(number for number in count() if number not in recorded | known.keys())
     for number in sorted(recorded - known.keys()):
-        # A trial behind one that nobody knows can only be stored once that is proposed again.
+        # If an earlier trial is unknown, it must be proposed again before this one can be stored.
         repair = Repair.STUDY if reach > number >= info.first_trial else Repair.RUN
         yield _problem(f"trial {number} is recorded, and the study does not have it", repair)
     for number, trial in known.items():
-        # An extended sweep holds earlier trials as they lie in its new space.
+        # The study of an extended sweep has earlier trials as points of its new space; skip them.
         if number >= info.first_trial:
-            # Of a trial that is to be run again the study may say still that it failed.
+            # If a trial is to be run again, the study may still have it as failed.
             is_retried = number in evidence.retried and trial.state == TrialState.FAIL
             record = evidence.final.get(number)
             if record is not None or not is_retried:
@@ -37,7 +37,7 @@ def check(evidence: Evidence) -> Iterator[Problem]:
 
 
 def unfinished(evidence: Evidence) -> list[int]:
-    """Return the trials without an outcome, which the next `sweeps run` finishes."""
+    """Return the numbers of the trials without an outcome; the next `sweeps run` finishes them."""
     recorded = {record.spec.trial for record in evidence.records}
     stored = {t.number for t in evidence.trials or () if t.state == TrialState.RUNNING}
     return sorted((recorded | stored) - evidence.final.keys())
