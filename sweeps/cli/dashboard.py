@@ -76,10 +76,10 @@ def _dashboard_app() -> Callable[[Path], Any]:
 
 
 def _for_own_pages(app: WSGIApplication, names: Collection[str]) -> WSGIApplication:
-    """Answer only what is asked by these names, and by pages from here.
+    """Answer only requests that go to one of these host names, and come from pages of these hosts.
 
-    A page of anybody's in a browser here can send requests to this port, and a name of anybody's
-    can be made to lead to it (DNS rebinding).
+    Any page that is open in a browser here can send requests to this port, and any host name can
+    be made to lead to it (DNS rebinding).
     """
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -142,4 +142,4 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
-        """Say nothing of requests."""
+        """Log no request."""
