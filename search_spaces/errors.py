@@ -25,7 +25,7 @@ class Problems:
     """Collects what is wrong with one space, so that one message names all of it.
 
     Args:
-        source: What the space was read from, named in front of every line.
+        source: File or function that the space was read from; stands in front of every line.
         lines: Line number (from 1) of each known place in the source.
     """
 
