@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 Path = tuple[str | int, ...]
-"""Where something stands in a space file: `("parameters", "units", "low")`."""
+"""A place in a space file: `("parameters", "units", "low")`."""
 
 
 class SpaceError(ValueError):

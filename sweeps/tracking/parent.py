@@ -306,7 +306,7 @@ def best_whole(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -
 
 
 CLOSE_TIMEOUT_SECONDS: Final = 60.0
-"""How long the end of a sweep waits for MLflow; what is missing then is reported, not lost."""
+"""Longest wait for MLflow at the end of a sweep; runs missing then are reported, not lost."""
 
 INTERRUPTED_TIMEOUT_SECONDS: Final = 4.0
 """The same after Ctrl-C or SIGTERM, when somebody waits for the process to end."""

@@ -134,7 +134,7 @@ SPREAD: Final = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """What the image grid shows of one run.
+    """The pictures of one run in the image grid.
 
     Attributes:
         rank: Its place among the best, from 1; written on the pictures, as the grid has an order
