@@ -102,7 +102,7 @@ def parse_resources(texts: list[str]) -> dict[str, float]:
     """Return `GPU=0.5,SSD=1` texts as amounts by name.
 
     Raises:
-        UsageError: One is not written like that, or its amount is no number above 0.
+        UsageError: A text is not written like that, or its amount is no number above 0.
     """
     parts = [part for text in texts for part in text.split(",")]
     return check_resources(parse_options(parts, "--resources"))

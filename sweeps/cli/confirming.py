@@ -98,7 +98,7 @@ def confirm(
     from sweeps.home import Home
 
     if again and not test:
-        raise UsageError("--again says why --test reads a test set once more: give --test too")
+        raise UsageError("--again is the reason for one more test-set evaluation: give --test too")
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     if test:

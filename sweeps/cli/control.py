@@ -1,4 +1,4 @@
-"""`sweeps status`, `watch`, `stop`, `pause`, `resume`, `cancel`: sweeps that run elsewhere."""
+"""`sweeps status`, `watch`, `stop`, `pause`, `resume`, `cancel`: for sweeps that run elsewhere."""
 
 from __future__ import annotations
 

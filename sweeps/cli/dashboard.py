@@ -58,7 +58,7 @@ def dashboard(
         with server, _refreshing(found, copy), contextlib.suppress(KeyboardInterrupt):
             address = f"http://{name_in_url(host)}:{port}/dashboard"
             say(f"Optuna Dashboard, on a copy of {counted(count, 'study', 'studies')}: {address}")
-            say("what its buttons change is lost; sweeps are not touched. Ctrl-C stops it")
+            say("changes by its buttons are lost; sweeps are not touched. Ctrl-C stops it")
             if wants_browser(browser):
                 open_page(address)
             server.serve_forever()

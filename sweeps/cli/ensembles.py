@@ -29,7 +29,7 @@ def ensemble(
 ) -> None:
     """Compare soft and hard votes of the finalists of confirmed sweeps with the single best.
 
-    On each fresh fold the models vote that were trained on it. Nothing is trained, and no test set
+    On each fresh fold, the models that were trained on it vote. Nothing is trained, and no test set
     is read; votes of an earlier test-set evaluation are shown. Several sweeps of the same data
     vote together.
     """

@@ -81,7 +81,7 @@ def share(
     info = found.get(name)
     size = share_sweep(found, info, file)
     print(f"sweep {info.name!r} is in {file} ({size / 1e6:.1f} MB)")
-    print(f"elsewhere, it is taken in with: sweeps import {shlex.quote(file.name)}")
+    print(f"on the other machine: sweeps import {shlex.quote(file.name)}")
 
 
 def import_(

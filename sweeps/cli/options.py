@@ -189,7 +189,7 @@ def with_storage(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def storage_option() -> str:
-    """Return `--storage ...` as it is to be pasted, its password hidden; empty if it was not given.
+    """Return `--storage ...` to be pasted, its password hidden; empty if it was not given.
 
     A value from the environment is left out, since the next command finds it there.
     """
@@ -202,7 +202,7 @@ def storage_option() -> str:
 
 
 def pasteable(text: str) -> str:
-    """Add the home and stores of this command to the commands, in backticks, of a message.
+    """Return a message whose commands, in backticks, have the home and stores of this command.
 
     Messages name sweeps, but not where they lie. `sweeps run` stays as it is, since its options
     are the sweep's own.

@@ -42,7 +42,7 @@ def plan(
     ask_ahead: Annotated[int | None, typer.Option(help="Trials in flight at most.")] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(parser=duration, metavar="TIME", help="Say what fits into it, as 1h30m."),
+        typer.Option(parser=duration, metavar="TIME", help="Say how many fit into it (1h30m)."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Worker processes (default: one a core).")

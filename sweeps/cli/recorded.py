@@ -58,7 +58,7 @@ def examine(
 ) -> None:
     """Show what a trial gets wrong, class by class and image by image, and write it as files.
 
-    By the name of a confirmation (NAME-confirmation), its finalists are examined.
+    Given the name of a confirmation (NAME-confirmation), it examines the finalists.
     """
     from sweeps.experiments.examining import Examiner
     from sweeps.experiments.loading import recorded_experiment
@@ -240,7 +240,7 @@ def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
         for difference in replayed.differences[:_SHOWN]:
             print(f"  {difference}")
         if replayed.succeeded:
-            print(f"all within {TOLERANCE:.0%}, as may be where surroundings differ")
+            print(f"all within {TOLERANCE:.0%}, as can be with other versions or processors")
         elif not replayed.surroundings:
             print("versions and processor are the same: it is not reproducible")
         else:

@@ -63,7 +63,7 @@ def check_port(host: str, port: int) -> None:
     """Refuse a port that cannot be listened on, and name one that can.
 
     Raises:
-        UsageError: It is taken, or no port.
+        UsageError: The port is taken, or its number is not one of a port.
     """
     if not 0 < port < 65536:
         raise UsageError(f"--port {port}: give a number from 1 to 65535")

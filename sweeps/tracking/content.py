@@ -311,7 +311,7 @@ def run_name(record: Record) -> str:
 
 
 def varied_params(info: SweepInfo, record: Record) -> dict[str, Any]:
-    """Return what a reader compares: sampled parameters and what the space expands them to.
+    """Return the parameters that a reader compares: sampled ones, and those they are expanded to.
 
     Constants of the space are left out: a hundred equal columns hide the eight that differ.
     """

@@ -386,7 +386,7 @@ class ParentRun:
             request: A signal shortens the wait.
 
         Returns:
-            Which runs are missing in MLflow, and why.
+            The runs that are missing in MLflow, and why.
         """
         status = _status(summary, failed=failed)
         self._end(

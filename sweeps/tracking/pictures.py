@@ -228,7 +228,7 @@ def _hide(client: Any, run: Any) -> Exception | None:
     """Remove the pictures of a run that is no longer among the best; see `_remove`."""
     error = _remove(client, run.info.run_id, ())
     if error is None:
-        for tag in (PICTURES, LOGGED_IMAGES):  # the one it is found by goes last
+        for tag in (PICTURES, LOGGED_IMAGES):  # the tag by which it is found goes last
             if tag in run.data.tags:
                 client.delete_tag(run.info.run_id, tag)
     return error

@@ -37,7 +37,7 @@ class _Answer(NamedTuple):
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: it turns POST into GET, so that a server would fail only later."""
+    """Follows no redirect: that turns a POST into a GET, so that a server would fail only later."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -130,7 +130,7 @@ def _judge_answer(uri: str, answer: _Answer) -> str | None:
         problem = f"it permits nothing ({_gist(answer.body)}); use another account or address"
     elif 300 <= status < 400:
         elsewhere = redacted(answer.location.removesuffix(_QUESTION))
-        problem = f"it sends us to {elsewhere!r}; give that address"
+        problem = f"it redirects to {elsewhere!r}; give that address"
     elif status == 400 and uri.startswith("http:") and _speaks_tls(uri):
         problem = "it speaks https; write 'https://'"
     else:

@@ -45,8 +45,8 @@ def interactive_pages(
         again: The experiment it was trained by, and its data.
 
     Raises:
-        UsageError: The experiment cannot be loaded or was edited, or its data cannot be had; or
-            whatever else the experiment raises.
+        UsageError: The experiment cannot be loaded or was edited, or its data cannot be loaded. The
+            experiment may raise other errors.
     """
     experiment = again.load()
     if not isinstance(experiment, SupportsPages):

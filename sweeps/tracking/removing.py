@@ -41,8 +41,8 @@ def remove_runs(
 ) -> int:
     """Delete every run of a sweep, children first, so that a broken-off deletion finds the rest.
 
-    MLflow keeps deleted runs in its bin until `mlflow gc`; the files go at once where the store is
-    a database of ours.
+    MLflow keeps deleted runs in its bin until `mlflow gc`; the files go at once if the store is a
+    SQLite database of ours.
 
     Args:
         tracking_uri: From `resolve_tracking_uri`.

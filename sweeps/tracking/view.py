@@ -81,7 +81,7 @@ _TAG_PREFIX: Final = "mlflow.sharedViewState."
 MAX_CHARACTERS: Final = 5000
 """Most characters of the tag: MLflow 3.17 takes 20000, servers of earlier versions 5000."""
 _MAX_PARAMS: Final = (20, 15, 10, 6, 3)
-"""Most columns of parameters, since more do not fit a screen; fewer if names are long."""
+"""Numbers of parameter columns, tried until the tag is short enough; more do not fit a screen."""
 _MAX_AXES: Final = 8
 _MAX_SCATTERS: Final = 4
 _FRONT = "s0"
@@ -94,8 +94,8 @@ _LAYOUT: Final = {
     _CURVES: ("Learning curves", 2, 380),
     _REST: ("Model metrics", 3, 360),
 }
-"""Name, cards in a row and their height in pixels. The UI puts charts of all other metrics under
-the last one, which is folded."""
+"""Name, cards in a row and their height in pixels. The UI puts charts of all other metrics into
+the last section, which is folded."""
 
 
 @dataclass(frozen=True)
