@@ -1,4 +1,4 @@
-"""A space against its experiment: names, types, limits, metric, constraints."""
+"""Checks a space against its experiment: names, types, limits, metric, constraints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of a sweep where the command line says nothing."""
+"""Options of a sweep that apply where the command line says nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Confirming:
-    """How a sweep is confirmed when it is whole: see `sweeps confirm --help`."""
+    """Options for confirming a sweep whose trials have all ended: see `sweeps confirm --help`."""
 
     top: int = 5
     folds: int = 20
@@ -35,8 +35,8 @@ class Defaults:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Defaults:
-        """Rebuild them from what `dataclasses.asdict` made; KeyError or TypeError if it is not."""
-        # Called `finalize` in format 1; not in spaces that were stored before there was such.
+        """Rebuild the options from `dataclasses.asdict`; KeyError or TypeError for other input."""
+        # Format 1 calls it `finalize`; spaces that were stored earlier have neither.
         confirm = stored.get("confirm", stored.get("finalize"))
         return cls(
             trials=stored["trials"],

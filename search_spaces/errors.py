@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 Path = tuple[str | int, ...]
-"""Where something stands in a space file: `("parameters", "units", "low")`."""
+"""A place in a space file: `("parameters", "units", "low")`."""
 
 
 class SpaceError(ValueError):
@@ -25,7 +25,7 @@ class Problems:
     """Collects what is wrong with one space, so that one message names all of it.
 
     Args:
-        source: What the space was read from, named in front of every line.
+        source: File or function that the space was read from; stands in front of every line.
         lines: Line number (from 1) of each known place in the source.
     """
 

@@ -1,7 +1,7 @@
-"""`parameters <= 20000`, `hidden_layers >= 2`, `optimizer in [sgd, adam]`, joined by `and`.
+"""Parses conditions and constraints: `hidden_layers >= 2`, `optimizer in [sgd, adam] and l2 > 0`.
 
-The left side is a name. On the right stands a value; after `<`, `<=`, `>` and `>=` it may be a
-second name (`units_2 <= units_1`). Nothing is ever evaluated as code.
+A comparison has a name on its left and a value on its right; after `<`, `<=`, `>` and `>=` the
+right side may be a second name (`units_2 <= units_1`). Nothing is ever evaluated as code.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Comparison:
     right: Value | Name | tuple[Value, ...]
 
     def holds(self, values: Mapping[str, Value], *, if_absent: bool) -> bool:
-        """Return whether it is true; `if_absent` where a name has no value at this point."""
+        """Return whether it is true, or `if_absent` if a name has no value at this point."""
         if self.left not in values:
             return if_absent
         left = values[self.left]
@@ -96,7 +96,7 @@ def parse_expression(text: str) -> Expression:
     """Parse a condition or a constraint.
 
     Raises:
-        SpaceError: Naming the part that is not understood, and how to write it.
+        SpaceError: A part is not understood; the message quotes it and says how to write it.
     """
     return Expression(tuple(_comparison(part) for part in re.split(r"\band\b", text)))
 

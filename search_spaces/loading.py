@@ -1,4 +1,4 @@
-"""A name, a file or a function -> Space: the front door of this package."""
+"""Loads a space from a name, a file or a function; the entry point of this package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STORED = ".json"
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 SpaceSource: TypeAlias = "str | os.PathLike[str] | Callable[..., Any] | Space"
-"""What a space is loaded from; see `load_space`."""
+"""Everything that `load_space` can load a space from."""
 
 
 def load_space(source: SpaceSource, *, search_path: Sequence[Path] = ()) -> Space:
@@ -30,8 +30,8 @@ def load_space(source: SpaceSource, *, search_path: Sequence[Path] = ()) -> Spac
         source: A name of the catalogue, the path of a `.yaml` or `.yml` file, that of a `.json`
             file a sweep left on its run in MLflow (`Space.to_dict`), a function decorated with
             `python_space.space` or its `module:function`, or a `Space`, which is returned.
-        search_path: Folders in which a relative path, `NAME.yaml` and a module are looked up where
-            the current folder (path, module) or the catalogue (name) has none.
+        search_path: Folders in which a relative path, `NAME.yaml` or a module is looked up if the
+            current folder (path, module) or the catalogue (name) lacks it.
 
     Raises:
         SpaceError: It does not exist, or is wrong: one line per mistake, with `file:line: `.
@@ -95,7 +95,7 @@ def _read(path: Path, shown: str, directory: Path | None) -> Space:
 
 
 def _name(path: Path) -> str:
-    """Return the file's name; a `space.yaml`, as `sweeps init` writes it, has its folder's."""
+    """Return the file's name; for a `space.yaml`, as `sweeps init` writes it, its folder's name."""
     folder = path.resolve().parent.name
     return folder if path.stem == "space" and re.fullmatch(r"[\w-]+", folder) else path.stem
 

@@ -1,4 +1,4 @@
-"""Two spaces side by side: what differs, and what a point of one is in the other.
+"""Compares two spaces: lists their differences, and maps a point of one into the other.
 
 Two points are the same if the experiment receives the same configuration. What a space does not
 set counts as the experiment's default, on both sides.
@@ -18,7 +18,7 @@ from search_spaces.space import Space
 from search_spaces.values.domains import Sampled, domain_from_dict
 from search_spaces.values.scalars import is_number, same
 
-# The differences of two spaces, in words; from their stored forms, so that both need not exist.
+# Lists the differences of two spaces, from their stored forms, since one may no longer exist.
 #
 # A Python function that has changed cannot be imported as it was; its stored description still says
 # what it asked for.
@@ -28,7 +28,7 @@ _NAMELESS = ("name", "description", "defaults")  # as in Space.digest: they deci
 
 
 def space_differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one phrase a difference between two results of `Space.to_dict()`.
+    """Yield one phrase per difference between two results of `Space.to_dict()`.
 
     Args:
         there: The space that exists.
@@ -105,7 +105,7 @@ def counterpart(
         parameters: What the experiment says of its parameters.
 
     Raises:
-        SpaceError: There is no such point; names the parameter that stands in the way.
+        SpaceError: There is no such point; the message names the parameter at fault.
     """
 
     def answer(name: str, domain: Sampled) -> Value:
@@ -132,7 +132,7 @@ def point_of(
         values: At least every parameter that is active at the point.
 
     Raises:
-        SpaceError: One is missing, or is not allowed; names it.
+        SpaceError: A value is missing or not allowed; the message names the parameter.
     """
 
     def answer(name: str, domain: Sampled) -> Value:

@@ -9,10 +9,10 @@ from typing import Any, Final, Literal
 Direction = Literal["maximize", "minimize"]
 
 MOST: Final = 4
-"""Of one sweep. With more, hardly any trial is worse than another in all of them."""
+"""Most objectives of a sweep. With more, hardly any trial is worse than another in all of them."""
 
 _CLOCKED: Final = "_seconds"
-"""How the names of durations end, everywhere."""
+"""Ending of the names of all durations."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Objective:
 
     @property
     def is_measured_by_clock(self) -> bool:
-        """Whether the same trial, trained again, has another value: what is seen of it differs."""
+        """Whether it is a duration: the same trial, trained again, then has another value."""
         return self.metric.endswith(_CLOCKED)
 
     def gain(self, value: float) -> float:
@@ -42,7 +42,7 @@ def objectives_from(stored: Any) -> tuple[Objective, ...]:
     """Return the objectives that `stored_objectives` wrote.
 
     Raises:
-        TypeError: It did not write that.
+        TypeError: `stored` was not written by that function.
     """
     documents = [stored] if isinstance(stored, Mapping) else stored
     return tuple(Objective(**document) for document in documents)

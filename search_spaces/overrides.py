@@ -1,4 +1,4 @@
-"""`--set NAME=...`: fix or narrow what a space samples, set what it fixes or leaves alone."""
+"""`--set NAME=...`: fixes or narrows parameters that a space samples, and sets all others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OVERRIDE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
 def apply_overrides(
     space: Space, overrides: Sequence[str], parameters: Mapping[str, ParameterInfo]
 ) -> tuple[Space, tuple[str, ...]]:
-    """Return the space that overrides leave, and the baselines they shut out.
+    """Return the space that overrides leave, and the baselines that they exclude.
 
     A sampled parameter is fixed (`units_1=32`) or narrowed (`units_1=16..64`, `batch_size=16,32`),
     never widened. `units=16..64` means every repetition, `units_1=...` only the first. Any other
@@ -37,7 +37,7 @@ def apply_overrides(
         The space, and the names of baselines that are no longer inside it.
 
     Raises:
-        SpaceError: Naming the override, what is allowed and how to write it.
+        SpaceError: An override is wrong; the message names it, what is allowed and how to write it.
     """
     requests = _parsed(overrides)
     changed = space
@@ -199,7 +199,7 @@ def _without_outsiders(before: Space, after: Space) -> tuple[Space, tuple[str, .
 
 
 def _left_inside(space: Space, params: Mapping[str, Value]) -> dict[str, Value] | None:
-    """Return what is still sampled of a point, None if the space no longer holds it."""
+    """Return the values of a point that are still sampled; None if the space no longer holds it."""
     replay = Replay(params)
     try:
         walk = space.body.run(replay, space.fixed)

@@ -1,4 +1,4 @@
-"""Parameters as an experiment describes them, and who answers when a space asks for a value.
+"""Parameters as an experiment describes them, and the protocol by which a space asks for values.
 
 A space may only vary or fix parameters that its experiment understands, within their limits.
 """
@@ -41,7 +41,7 @@ class ParameterInfo:
 
 
 def find_parameter(name: str, known: Mapping[str, ParameterInfo]) -> ParameterInfo | None:
-    """Return what is known of a parameter, or None if the experiment has no such parameter.
+    """Return the description of a parameter, or None if the experiment has no such parameter.
 
     A key such as `units_{i}` stands for `units_1`, `units_2`, and so on.
     """
@@ -51,7 +51,7 @@ def find_parameter(name: str, known: Mapping[str, ParameterInfo]) -> ParameterIn
     return known.get(f"{match[1]}_{{i}}") if match else None
 
 
-# Who answers when a space asks for a value: an Optuna trial, or one of the fixed_trials here.
+# The object that a space asks for values: an Optuna trial, or a fixed trial of this package.
 
 
 class Suggester(Protocol):

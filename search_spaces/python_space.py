@@ -92,8 +92,8 @@ class PythonBody:
     Attributes:
         path: `module:function`.
         function: The function itself.
-        requests: What `--set` asks of parameters the function samples, by name.
-        replaced: What `--set` puts over values the function returns.
+        requests: Overrides (`--set`) of parameters that the function samples, by name.
+        replaced: Values that overrides put in place of those the function returns, by name.
     """
 
     path: str
@@ -133,7 +133,7 @@ class PythonBody:
         return walk, returned, asked
 
     def size(self, fixed: Mapping[str, Value]) -> int | None:
-        """Return the number of points; None if there is no end of them or they are too many."""
+        """Return the number of points; None if there are infinitely many or too many to count."""
         count = 0
         try:
             for _ in self.points(fixed):
@@ -153,7 +153,7 @@ class PythonBody:
 
     @cached_property
     def domains(self) -> dict[str, tuple[Domain, ...]]:
-        """The domains each parameter was asked with, over the corners and 64 random points.
+        """The domains with which each parameter was asked for, at the corners and 64 random points.
 
         Raises:
             SpaceError: The function failed, or returned something that is no configuration.
@@ -193,7 +193,7 @@ class PythonBody:
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the canonical, JSON-compatible form: where the function is, and what it says."""
+        """Return the canonical, JSON-compatible form: path, digests, domains and overrides."""
         return {
             "function": self.path,
             "source_sha256": _sha256(self._source()),
@@ -218,7 +218,7 @@ class PythonBody:
         )
 
     def _answers_sha256(self) -> str:
-        """Digest what the function makes of the points it is probed at.
+        """Return the digest of the configurations that the function returns at the probed points.
 
         Its own source does not show the constants and functions of the module that it uses.
         """

@@ -1,4 +1,4 @@
-"""Space: what may vary, in one immutable value; made by `loading.load_space`."""
+"""Space: all that may vary in an experiment, as one immutable value made by `load_space`."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _NOT_IN_DIGEST = ("name", "description", "defaults")
 
 @dataclass(frozen=True)
 class Space:
-    """What may vary in an experiment.
+    """All that may vary in an experiment.
 
     Attributes:
         name: File name without ending, or name of the Python function.
         description: One line.
         experiment: Import path of the experiment, `package.module:object`; of a space with a
             command `script:metric:direction:command`.
-        objectives: Metrics and directions; with several no trial is best, but a front of them.
+        objectives: Metrics and directions; several of them give a Pareto front, not a best trial.
         fixed: Parameters with one value for the whole sweep.
         baselines: Points to try first, by name, in order; each in the order of a walk.
-        constraints: What a configuration must satisfy before it is trained.
+        constraints: Conditions that a configuration must satisfy to be trained.
         defaults: Options of a sweep.
         body: The parameters: declared in a file, or a Python function.
-        source: What it was loaded from, for messages.
+        source: File or function that it was loaded from, for messages.
         directory: Folder of the file, or of the function's module; None for the catalogue and for
             functions that are installed.
         lines: Line of each place in the file, for messages.
@@ -80,7 +80,7 @@ class Space:
         """Check that a point has exactly the active parameters, each in range and on its step.
 
         Raises:
-            SpaceError: Naming the parameter that is outside, missing or not active.
+            SpaceError: A parameter is outside, missing or not active; the message names it.
         """
         self._replayed(params)
 
@@ -99,8 +99,8 @@ class Space:
     def size(self) -> int | None:
         """Return the number of distinct points.
 
-        None if there is no end of them, or if a Python space has more than 10,000 (it has to be
-        walked to be counted).
+        The result is None if there are infinitely many, or if a Python space has more than 10,000
+        (it has to be walked to be counted).
         """
         return self.body.size(self.fixed)
 
@@ -182,8 +182,8 @@ class Space:
     def digest(self) -> str:
         """Return the SHA-256 (hex) of what decides the points.
 
-        Comments, the file's path, name and description, and defaults (they are options of a sweep,
-        recorded there) do not matter; the order of parameters, choices and baselines does.
+        The order of parameters, choices and baselines matters. Comments, the file's path, name and
+        description do not; nor do defaults, which are options of a sweep and recorded with it.
         """
         essence = {key: item for key, item in self.to_dict().items() if key not in _NOT_IN_DIGEST}
         text = json.dumps(essence, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,1 +1,1 @@
-"""Parameters of a space, from a file or a Python function: walked, replayed, enumerated."""
+"""Parameters of a space, from a file or a Python function; walks, replays and enumerates them."""

@@ -15,7 +15,7 @@ from search_spaces.parameters import Suggester, Value
 from search_spaces.values.domains import Categorical, Domain, Fixed, Int, domain_from_dict
 
 MAX_REPEAT = 100
-"""Most values a repeated parameter may have."""
+"""Most repetitions of a parameter."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Parameter:
         name: As declared; a repeated one is sampled as `name_1`, `name_2`, ...
         domain: The values it may take.
         when: Sampled only where this holds.
-        repeat: Name of the earlier parameter, or fixed value, that says how often.
+        repeat: Name of the earlier parameter, or fixed value, that is the number of repetitions.
         layers: Domains of single repetitions that an override changed, by number from 1.
     """
 
@@ -47,7 +47,7 @@ class Parameter:
     layers: Mapping[int, Domain] = field(default_factory=dict)
 
     def instances(self, values: Mapping[str, Value]) -> Iterator[tuple[str, Domain]]:
-        """Yield what is active, given the values so far, by its sampled name."""
+        """Yield sampled name and domain of all that is active, given the values so far."""
         if self.when is not None and not self.when.holds(values, if_absent=False):
             return
         if self.repeat is None:
@@ -103,7 +103,7 @@ class Declared:
         return walk
 
     def most(self, parameter: Parameter, fixed: Mapping[str, Value]) -> int:
-        """Return how often a repeated parameter can be sampled at most."""
+        """Return the largest number of repetitions of a parameter; 0 if it does not repeat."""
         if parameter.repeat is None:
             return 0
         if parameter.repeat in fixed:
@@ -123,7 +123,7 @@ class Declared:
                 yield parameter, f"{parameter.name}_{index}", domain
 
     def size(self, fixed: Mapping[str, Value]) -> int | None:
-        """Return the number of distinct points, None if there is no end of them."""
+        """Return the number of distinct points, None if there are infinitely many."""
         try:
             return self._count(fixed)
         except SpaceError:
@@ -135,7 +135,7 @@ class Declared:
         return every_point(lambda trial: self.run(trial, fixed))
 
     def _count(self, fixed: Mapping[str, Value]) -> int:
-        """Count points without visiting them: only parameters others depend on are branched on."""
+        """Count points without visiting them; branch only on parameters that others depend on."""
         deciding = {name for p in self.parameters for name in (p.when.names if p.when else ())}
         deciding |= {p.repeat for p in self.parameters if p.repeat}
         counts: dict[tuple[tuple[str, Value], ...], int] = {(): 1}

@@ -1,4 +1,4 @@
-"""Answerers that stand in for an Optuna trial: replay a point, draw one, count through all.
+"""Fixed trials, which stand in for an Optuna trial: replay a point, draw one, go through all.
 
 Each turns the three `suggest_*` calls into one question with a domain, so that YAML spaces and
 Python functions are replayed, probed and enumerated by the same code.
@@ -20,7 +20,7 @@ Answer = Callable[[str, Sampled], Value]
 
 @dataclass(frozen=True)
 class Walk:
-    """What one walk through a space gave.
+    """The result of one walk through a space.
 
     Attributes:
         params: The parameters that were sampled, in the order they were asked for.
@@ -81,7 +81,7 @@ class Replay(FixedTrial):
         return domain.accept(self._params[name])
 
     def check_all_used(self, besides: Collection[str] = ()) -> None:
-        """Raise SpaceError if the point has values never asked for, and not in `besides`."""
+        """Raise SpaceError if a value of the point was never asked for, and is not in `besides`."""
         for name in self._params:
             if name not in self._used and name not in besides:
                 hint = did_you_mean(name, self._used)
@@ -92,13 +92,13 @@ class Replay(FixedTrial):
 
 
 def random_answers(seed: int) -> Suggester:
-    """Return an fixed_trial that draws each value uniformly on its own scale."""
+    """Return a fixed trial that draws each value uniformly on its own scale."""
     rng = random.Random(seed)  # noqa: S311  samples, not secrets
     return FixedTrial(lambda _, domain: domain.pick(rng.random()))
 
 
 def edge_answers(fraction: float) -> Suggester:
-    """Return an fixed_trial that always picks the value at one fraction of the range."""
+    """Return a fixed trial that always picks the value at one fraction of the range."""
     return FixedTrial(lambda _, domain: domain.pick(fraction))
 
 
@@ -113,11 +113,11 @@ def probes(run: Callable[[Suggester], Walk], count: int = 64) -> Iterator[Walk]:
 def every_point(run: Callable[[Suggester], Walk]) -> Iterator[dict[str, Value]]:
     """Yield every point of a finite space.
 
-    In the order of nested loops: the first parameter varies slowest; numbers ascend and choices
-    keep their order.
+    The order is that of nested loops: the first parameter varies slowest; numbers ascend and
+    choices keep their order.
 
     Raises:
-        SpaceError: A continuous parameter was met, and how to make it finite.
+        SpaceError: A parameter is continuous; the message says how to make it finite.
     """
     prefix: list[int] | None = []
     while prefix is not None:
@@ -127,7 +127,7 @@ def every_point(run: Callable[[Suggester], Walk]) -> Iterator[dict[str, Value]]:
 
 
 class _Odometer:
-    """Answers with the values numbered in a prefix, and then with first values."""
+    """Answers with the values that a prefix of indices names, and then with first values."""
 
     def __init__(self, prefix: Sequence[int]) -> None:
         self._prefix = prefix

@@ -1,7 +1,7 @@
-"""`module:object` -> the object, with messages that say which half is wrong; and back again.
+"""Imports an object by its path `module:object`, and returns the path of a function.
 
-A script that is running is `__main__` to itself. Here it goes by the name that other processes
-import it by, so that they find what it defines; a notebook has no such name.
+A script that is running is `__main__` to itself. Here it has the name by which other processes
+import it, so that they find what it defines; a notebook has no such name.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def folder_of(module_name: str) -> Path | None:
     """Return the folder from which an imported module can be imported again.
 
     Returns:
-        None for one that is installed: it is found from everywhere. Of what a notebook defines, the
-        current folder.
+        None for an installed module, which is found from everywhere. For a notebook, the current
+        folder.
     """
     module = _running_script(module_name) or sys.modules.get(module_name)
     file = getattr(module, "__file__", None)

@@ -1,1 +1,1 @@
-"""From YAML text to a checked space; every mistake with file and line."""
+"""Turns YAML text into a checked space, and reports every mistake with file and line."""

@@ -1,4 +1,4 @@
-"""Validated shapes -> Space: ranges, conditions, names and baselines must make sense together."""
+"""Builds a space from validated shapes; checks that conditions, names and baselines agree."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def repeat_problem(name: str, earlier: list[Parameter], fixed: Mapping[str, Valu
 
 
 def check_names(body: Declared, fixed: Mapping[str, Value], problems: Problems) -> None:
-    """Refuse two things that would set the same value of a configuration."""
+    """Refuse two entries that would set the same value of a configuration."""
     owners: dict[str, str] = dict.fromkeys(fixed, "fixed")
     for parameter, name, domain in body.named(fixed):
         sets = {name}
@@ -163,7 +163,7 @@ def python_space(header: Mapping[str, Any], body: PythonBody, directory: FilePat
 
 
 def _experiment(shape: Header, problems: Problems) -> str:
-    """Return what a space is for: an import path, or `script:metric:direction:command`.
+    """Return the experiment of a space: an import path, or `script:metric:direction:command`.
 
     Metrics and directions of several objectives are joined by commas.
     """
@@ -252,7 +252,7 @@ def _confirming(shape: ConfirmingModel | None) -> Confirming | None:
 
 
 def _attempt(problems: Problems, path: Path, build: Callable[[], _T]) -> _T | None:
-    """Call `build`; note what it refuses as a problem at a place."""
+    """Call `build`; note a SpaceError as a problem at a place, and return None."""
     try:
         return build()
     except SpaceError as error:

@@ -23,7 +23,7 @@ from search_spaces.values.domains import check_scalar
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SCRIPT = "script"
-"""How the experiment of a space that has a `command` begins."""
+"""Prefix of the experiment of a space that has a `command`."""
 IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 
 
@@ -106,7 +106,7 @@ AnyParameter = Annotated[
 
 
 class ObjectiveModel(Strict):
-    """What the sweep optimises."""
+    """A metric that the sweep optimises."""
 
     metric: str = Field(description="A headline metric of the experiment.")
     direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
@@ -144,25 +144,25 @@ Component = Annotated[
 
 
 _FORMER: Final = {"finalize": "confirm", "blocks": "folds"}
-"""What keys were called before, with what they are called."""
+"""Former names of keys -> their present names."""
 
 
 class ConfirmingModel(Strict):
-    """How a sweep is confirmed when it is whole."""
+    """Options for confirming a sweep whose trials have all ended."""
 
     top: int = Field(5, ge=1, description="Best distinct configurations.")
     folds: int = Field(20, ge=8, multiple_of=4, description="Fresh folds, a multiple of four.")
 
 
 class DefaultsModel(Strict):
-    """What `sweeps run` uses where the command line says nothing."""
+    """Options of `sweeps run` that apply where the command line says nothing."""
 
     trials: int = Field(20, ge=1, description="Total number of trials.")
     sampler: Component = Field("tpe", description="tpe, random, qmc, grid or an import path.")
     pruner: Component = Field("none", description="none, median, hyperband, asha or a path.")
     ask_ahead: int = Field(8, ge=1, description="Most trials in flight at once.")
     confirm: ConfirmingModel | None = Field(
-        None, description="Confirm a whole sweep by itself; `{}` does it as `sweeps confirm`."
+        None, description="Confirm when all trials have ended; `{}` does it as `sweeps confirm`."
     )
 
 
@@ -206,7 +206,7 @@ class SpaceFile(Header):
     """A search space: what may vary in an experiment, and what is best."""
 
     parameters: dict[Name, AnyParameter] = Field(
-        description="What varies, in the order it is sampled.", min_length=1
+        description="Parameters that vary, in the order of sampling.", min_length=1
     )
 
 

@@ -1,8 +1,8 @@
-"""A space file -> plain values, and the line each of them stands on.
+"""Reads a space file into plain values, and notes the line on which each of them stands.
 
 Only PyYAML's composer is used, never a constructor: no tag can create an object. Aliases are
-refused (a few lines of them can stand for gigabytes), and so are duplicate keys, tags and files
-or nestings beyond any sensible size.
+refused (a few lines of them can stand for gigabytes), and so are duplicate keys, tags, files that
+are too large and nestings that are too deep.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def parse(text: str, shown: str) -> Document:
         shown: Name of the file in messages.
 
     Raises:
-        SpaceError: With `file:line: ` in front.
+        SpaceError: The text is no space file; the message begins with `file:line: `.
     """
     try:
         root = _Composer(text).get_single_node()
@@ -83,7 +83,7 @@ class _Refused(Exception):  # noqa: N818  not an error of its own, the carrier o
 
 
 class _Composer(yaml.BaseLoader):
-    """PyYAML's composer, without aliases, tags and bottomless nesting."""
+    """PyYAML's composer, which here refuses aliases, tags and deep nesting."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

@@ -14,12 +14,12 @@ from search_spaces.values.scalars import is_number, same
 
 # Ranges of numbers: Float (continuous, logarithmic or on a grid) and Int.
 #
-# A range refuses to exist when it makes no sense, so YAML files, Python spaces, overrides and
-# stored sweeps share one set of rules. Messages leave out the place; callers know it.
+# A range that makes no sense raises SpaceError when it is made, so that YAML files, Python spaces,
+# overrides and stored sweeps share one set of rules. Messages leave out the place; callers know it.
 
 
 MAX_INTEGER = 2**53
-"""Optuna stores every number as a float; beyond this, neighbours would become one."""
+"""Optuna stores every number as a float; beyond this, neighbours become equal."""
 
 
 @dataclass(frozen=True)

@@ -83,10 +83,10 @@ HELP = "write NAME=VALUE, NAME=LOW..HIGH or NAME=A,B,C"
 
 @dataclass(frozen=True)
 class Request:
-    """What stands behind the `=`.
+    """The right side of an override: one value, a list or a range.
 
     Attributes:
-        text: As written, canonical only up to spelling; a choice may be this very text.
+        text: The text as the user wrote it; a choice may be this very text.
         values: The values named: one (fix), or several (a list to keep).
         bounds: Lowest and highest value to keep, for a range.
     """
@@ -109,10 +109,10 @@ class Request:
 
 
 def parse_request(text: str) -> Request:
-    """Parse what stands behind the `=` of an override.
+    """Parse the text after the `=` of an override.
 
     Raises:
-        SpaceError: Empty, an incomplete range or list, or a range that is upside down.
+        SpaceError: The text is empty, an incomplete range or list, or a range that runs downwards.
     """
     text = text.strip()
     if not text:

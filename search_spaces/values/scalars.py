@@ -1,6 +1,6 @@
-"""Text -> value, the same in space files, expressions and `--set`: the YAML 1.2 core schema.
+"""Turns text into a value by the YAML 1.2 core schema: in space files, expressions and `--set`.
 
-YAML 1.1 (what PyYAML resolves by itself) reads `1e-4` as text, `no` as false and `010` as eight.
+YAML 1.1, which PyYAML follows by itself, reads `1e-4` as text, `no` as false and `010` as eight.
 Source: https://yaml.org/spec/1.2.2/#103-core-schema
 """
 

@@ -37,14 +37,14 @@ _FORMER: Final = {
     "finalize": "confirm", "try": "enqueue", "--finalize": "--confirm",
     "--no-finalize": "--no-confirm", "--blocks": "--folds",
 }  # fmt: skip
-"""What commands and options were called before, with what they are called."""
+"""Former names of commands and options -> their present names."""
 
 
 class Commands(TyperGroup):
-    """Turns what ends a command early into one line and an exit code."""
+    """Turns an error that ends a command into one line and an exit code."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; one that has another name now is refused with it, or its option."""
+        """Find the command; refuse a former name, of a command or option, with the present one."""
         options = [arg for arg in args[1:] if arg.startswith("--")]
         for word in (*args[:1], *options):
             if word in _FORMER:
@@ -76,7 +76,7 @@ def _without_a_reader() -> typer.Exit:
 
 
 def _exit(code: int, message: str) -> typer.Exit:
-    print(printable(pasteable(message)), file=sys.stderr)  # names and errors in it may be anybody's
+    print(printable(pasteable(message)), file=sys.stderr)  # a stranger may have written names in it
     return typer.Exit(code)
 
 
@@ -111,7 +111,8 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _common(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Hyperparameter sweeps with experiment tracking."""

@@ -32,7 +32,7 @@ ResourcesOption = Annotated[
     typer.Option(
         "--resources",
         metavar="NAME=AMOUNT,...",
-        help="What a trial takes of a Dask worker, such as GPU=0.5.",
+        help="Resources that a trial takes of a Dask worker, such as GPU=0.5.",
     ),
 ]
 PemOption = Annotated[Path | None, typer.Option(metavar="FILE", help="In PEM format.")]
@@ -50,16 +50,16 @@ def start(
     workers: Annotated[
         int | None, typer.Option(help="Worker processes (default: the cores, by --threads).")
     ] = None,
-    threads: Annotated[int, typer.Option(help="Trials a worker trains at once.")] = 1,
+    threads: Annotated[int, typer.Option(help="Trials that a worker trains at once.")] = 1,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the scheduler.")] = 8786,
     allowed_failures: Annotated[
         int | None,
-        typer.Option(metavar="K", help="Deaths of its worker a trial survives (default 2)."),
+        typer.Option(metavar="K", help="Deaths of its worker that a trial survives (default 2)."),
     ] = None,
     resources: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=AMOUNT,...", help="What each worker offers, such as GPU=1."),
+        typer.Option(metavar="NAME=AMOUNT,...", help="Resources of each worker, such as GPU=1."),
     ] = None,
     tls_ca: PemOption = None,
     tls_cert: PemOption = None,
@@ -102,7 +102,7 @@ def parse_resources(texts: list[str]) -> dict[str, float]:
     """Return `GPU=0.5,SSD=1` texts as amounts by name.
 
     Raises:
-        UsageError: One is not written like that, or its amount is no number above 0.
+        UsageError: A text is not written like that, or its amount is no number above 0.
     """
     parts = [part for text in texts for part in text.split(",")]
     return check_resources(parse_options(parts, "--resources"))
@@ -144,7 +144,7 @@ def _announce(plan: LocalPlan, address: str) -> None:
 
 
 def _tls_variables(plan: LocalPlan) -> str:
-    """Return what `sweeps run` finds its certificates by."""
+    """Return the environment variables by which `sweeps run` finds its certificates."""
     files = plan.certificates
     if files is None:
         return ""

@@ -1,4 +1,4 @@
-"""`sweeps confirm`: is the winner really better? Trained again, on folds nobody was scored on."""
+"""`sweeps confirm`: trains the best again on fresh folds, and says whether the winner is better."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sweeps.records import SweepInfo, Telling
 
 FEWEST_TRIALS: Final = 15
-"""With fewer complete trials a space's word is not enough to have its sweep confirmed."""
+"""With fewer complete trials a sweep is not confirmed by itself, even if its space asks for it."""
 
 
 def confirm(
@@ -42,7 +42,7 @@ def confirm(
         int | None,
         typer.Option(
             metavar="K",
-            help="Best distinct configurations (default: as before, at first 5).",
+            help="Number of best distinct configurations (default: as before, at first 5).",
             min=1,
         ),
     ] = None,
@@ -56,17 +56,17 @@ def confirm(
     ] = None,
     control: Annotated[
         int,
-        typer.Option(metavar="N", help="Run N random trials too, and confirm their best.", min=0),
+        typer.Option(metavar="N", help="Also run N random trials, and confirm their best.", min=0),
     ] = 0,
     refit: Annotated[
         bool,
-        typer.Option("--refit", help="Register the winner as trained on all but the test set."),
+        typer.Option("--refit", help="Register the winner trained on all but the test set."),
     ] = False,
     test: Annotated[
-        bool, typer.Option("--test", help="Then read the test set, once, for all of them.")
+        bool, typer.Option("--test", help="Then score the test set, once for all these sweeps.")
     ] = False,
     again: Annotated[
-        str, typer.Option(metavar="WHY", help="Read a test set that was read before.")
+        str, typer.Option(metavar="WHY", help="Reason to score a test set once more.")
     ] = "",
     leave_out: Annotated[
         list[int] | None,
@@ -83,13 +83,14 @@ def confirm(
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the best again on fresh folds, and say who is better, as good, or not to be told.
+    """Train the best again on fresh folds, and say which are better, equal, or not told apart yet.
 
     The best configurations and the best baseline are trained on the same folds of images that
-    scored no trial, as a sweep of its own (NAME-confirmation): it can be interrupted and goes on.
+    scored no trial. They are a sweep of their own (NAME-confirmation): interrupt it, and the same
+    command goes on.
 
     With --test, winner, runner-up and baseline of every sweep named are then scored on the test
-    part. That is counted: all that is to be asked belongs into one command.
+    set. Each evaluation is counted, so name all sweeps in one command.
     """
     from sweeps.confirm.confirm import ConfirmOptions
     from sweeps.confirm.planning import HowToTrain
@@ -97,7 +98,7 @@ def confirm(
     from sweeps.home import Home
 
     if again and not test:
-        raise UsageError("--again says why --test reads a test set once more: give --test too")
+        raise UsageError("--again is the reason for one more test-set evaluation: give --test too")
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     if test:
@@ -126,7 +127,7 @@ def _confirm_all(
     from sweeps.confirm.confirm import check
     from sweeps.confirm.confirm import confirm as run_it
 
-    for info in infos[1:]:  # not after the first was trained for hours
+    for info in infos[1:]:  # now, and not after the first was trained for hours
         check(home, info, options)
     results = []
     for info in infos:
@@ -141,9 +142,9 @@ def _confirm_all(
 
 
 def is_to_be_confirmed(result: RunResult, wanted: bool | None) -> bool:
-    """Whether confirming follows: all trials have an outcome, and it is asked for.
+    """Whether a confirmation follows: all trials have an outcome, and it is asked for.
 
-    A quick look is not confirmed by itself: with few trials there is little to decide.
+    A small sweep is not confirmed by itself: with few trials there is little to decide.
     """
     summary = result.summary
     if summary.stopped_by is not None or summary.done < summary.asked:
@@ -156,7 +157,7 @@ def is_to_be_confirmed(result: RunResult, wanted: bool | None) -> bool:
 def check_confirming(
     config: SweepConfig, asked: RunOptions, wanted: bool | None, progress: Mode
 ) -> None:
-    """Refuse a sweep that confirming will follow, and cannot: before anything is created."""
+    """Refuse, before anything is created, a sweep that is to be confirmed but cannot be."""
     by_itself = config.space.defaults.confirm is not None and config.limits.trials >= FEWEST_TRIALS
     if by_itself if wanted is None else wanted:
         from sweeps.confirm.checks import check_run
@@ -167,7 +168,7 @@ def check_confirming(
 
 
 def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
-    """Confirm a sweep that has just become whole, as its space says; return the exit code."""
+    """Confirm a sweep whose trials have all ended, as its space says; return the exit code."""
     from sweeps.confirm.confirm import ConfirmOptions
     from sweeps.confirm.confirm import confirm as run_it
     from sweeps.confirm.planning import HowToTrain
@@ -186,13 +187,13 @@ def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
 
 
 def worst_of(results: Sequence[tuple[SweepInfo, ConfirmResult]]) -> int:
-    """Return the exit code of all: the last is the one that was interrupted or failed."""
+    """Return the exit code of the last if it was interrupted or failed, else the worst of all."""
     codes = [exit_code(result) for _, result in results]
     return codes[-1] if codes[-1] not in WHOLE else max(codes)
 
 
 def exit_code(result: ConfirmResult) -> int:
-    """Return how the command ends: a confirmation that is not whole has failed."""
+    """Return the exit code of one sweep; a confirmation that is not complete has failed."""
     if result.stopped_by in INTERRUPTED:
         return INTERRUPTED[result.stopped_by]
     if not result.tellings or result.failure:
@@ -201,7 +202,7 @@ def exit_code(result: ConfirmResult) -> int:
 
 
 def _show(result: ConfirmResult) -> None:
-    """Print what confirming found out, and why it found out no more."""
+    """Print the conclusions of a confirmation, and why there are no more."""
     if result.tellings or not result.failure:
         tell(result.tellings)
     if result.failure:
@@ -209,7 +210,7 @@ def _show(result: ConfirmResult) -> None:
 
 
 def tell(tellings: Sequence[Telling]) -> None:
-    """Print what was found out."""
+    """Print conclusions."""
     from sweeps.cli.console import Terminal
     from sweeps.render.sections.verdict import telling_section
     from sweeps.render.terminal import render_sections

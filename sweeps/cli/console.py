@@ -1,4 +1,4 @@
-"""Where commands print: a terminal, a file, or a pipe whose reader may go away."""
+"""Prints to a terminal, a file, or a pipe whose reader may go away; opens pages in a browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from sweeps.records import DamagedRecordWarning
 
-# Opening a page in the reader's browser, where there is a reader with a screen.
+# Opens a page in a browser, if somebody sits at a screen.
 
 
 BrowserOption = Annotated[
@@ -29,7 +29,7 @@ BrowserOption = Annotated[
 
 
 def wants_browser(asked: bool | None) -> bool:
-    """Return what was asked for; else whether somebody looks at a terminal beside a screen."""
+    """Return what was asked for; by default, whether stdout is a terminal beside a screen."""
     if asked is not None:
         return asked
     has_screen = sys.platform in {"darwin", "win32"} or bool(
@@ -39,7 +39,7 @@ def wants_browser(asked: bool | None) -> bool:
 
 
 def open_page(address: str) -> None:
-    """Open a page; a browser that is not there is no reason to stop."""
+    """Open a page; without a browser nothing happens."""
     webbrowser.open(address)
 
 
@@ -58,13 +58,13 @@ def open_streams() -> None:
 
 
 def complain(line: str) -> None:
-    """Say one thing that is wrong, and go on."""
+    """Print one problem to stderr, and go on."""
     print(line, file=sys.stderr)
 
 
 @contextmanager
 def complaining_of_damage() -> Iterator[None]:
-    """Say of each damaged file that is left out which one it is, once; in any thread."""
+    """Print each warning about a damaged file to stderr once, from any thread."""
     said = set[str]()
     with warnings.catch_warnings():
         warnings.simplefilter("always", DamagedRecordWarning)
@@ -82,7 +82,7 @@ def complaining_of_damage() -> Iterator[None]:
 
 
 class Terminal(Console):
-    """A rich console on stdout; once the reader has gone (`| head`), it says no more."""
+    """A rich console on stdout; once the reader has gone (`| head`), it prints no more."""
 
     def on_broken_pipe(self) -> None:
         """Go on without a reader; rich would end the process with exit code 1."""

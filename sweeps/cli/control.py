@@ -1,4 +1,4 @@
-"""`sweeps status`, `watch`, `stop`, `pause`, `resume`, `cancel`: sweeps that run elsewhere."""
+"""`sweeps status`, `watch`, `stop`, `pause`, `resume`, `cancel`: for sweeps that run elsewhere."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 def watch(
     name: SweepArgument,
     home: HomeOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say failures only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
 ) -> None:
     """Follow a sweep that runs elsewhere, until it ends; Ctrl-C ends the watching only."""
@@ -131,13 +131,13 @@ def _row(home: Home, info: SweepInfo) -> dict[str, object]:
 
 LONGEST_STOP_SECONDS: Final = 10.0
 LONGEST_CANCEL_SECONDS: Final = 10.0
-"""A trial ends at its next epoch; one with longer epochs ends after the command."""
+"""A trial ends at its next epoch; a trial with longer epochs ends after the command does."""
 
 
 def stop(
     name: SweepArgument,
     now: Annotated[
-        bool, typer.Option("--now", help="Do not wait for the epoch: as Ctrl-C twice.")
+        bool, typer.Option("--now", help="Do not wait for the epoch; like Ctrl-C twice.")
     ] = False,
     home: HomeOption = None,
 ) -> None:
@@ -162,7 +162,7 @@ def stop(
 
 
 def pause(name: SweepArgument, home: HomeOption = None) -> None:
-    """Let a running sweep begin no further trial; those that run end normally."""
+    """Begin no further trial of a running sweep; trials that run end normally."""
     found, info = _running(name, home)
     ControlRequests(found.store(info.id).folder).ask(PAUSE)
     found.publish(info.id)

@@ -58,7 +58,7 @@ def dashboard(
         with server, _refreshing(found, copy), contextlib.suppress(KeyboardInterrupt):
             address = f"http://{name_in_url(host)}:{port}/dashboard"
             say(f"Optuna Dashboard, on a copy of {counted(count, 'study', 'studies')}: {address}")
-            say("what its buttons change is lost; sweeps are not touched. Ctrl-C stops it")
+            say("changes by its buttons are lost; sweeps are not touched. Ctrl-C stops it")
             if wants_browser(browser):
                 open_page(address)
             server.serve_forever()
@@ -76,10 +76,10 @@ def _dashboard_app() -> Callable[[Path], Any]:
 
 
 def _for_own_pages(app: WSGIApplication, names: Collection[str]) -> WSGIApplication:
-    """Answer only what is asked by these names, and by pages from here.
+    """Answer only requests that go to one of these host names, and come from pages of these hosts.
 
-    A page of anybody's in a browser here can send requests to this port, and a name of anybody's
-    can be made to lead to it (DNS rebinding).
+    Any page that is open in a browser here can send requests to this port, and any host name can
+    be made to lead to it (DNS rebinding).
     """
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -142,4 +142,4 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
-        """Say nothing of requests."""
+        """Log no request."""

@@ -1,4 +1,4 @@
-"""`sweeps doctor`: do records, study and MLflow say the same?"""
+"""`sweeps doctor`: compares records, study and MLflow, and repairs them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def doctor(
 ) -> None:
     """Compare records, study and MLflow, of one sweep or of all; exit 1 if they do not agree.
 
-    Reads only, unless told to repair. A sweep that is running is left alone.
+    Without --fix it only reads. A sweep that is running is left alone.
     """
     from sweeps.home import Home
     from sweeps.manage.doctor import examine_home, examine_sweep
@@ -37,7 +37,7 @@ def doctor(
     found = Home.resolve(home)
     found.check_exists()
     uri = resolve_tracking_uri(found.path, tracking_uri)
-    readable = found.sweeps(lambda line: None)  # the others are a problem of the home
+    readable = found.sweeps(lambda line: None)  # unreadable ones are a problem of the home
     infos = readable if name is None else [found.get(name)]
     if fix:
         finish_deletions(found, uri)

@@ -1,4 +1,4 @@
-"""`sweeps enqueue`: queue an enqueued point, or another sweep's best, as the next trial."""
+"""`sweeps enqueue`: queues a point, or the best trials of another sweep, as the next trials."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def enqueue(
     ] = None,
     like: Annotated[
         str | None,
-        typer.Option(metavar="TRIAL", help="What is not given is as in this trial, or in `best`."),
+        typer.Option(
+            metavar="TRIAL", help="Take values that are not given from this trial, or `best`."
+        ),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(
-            "--from", metavar="SWEEP", help="Its best trials, or its Pareto front, instead."
-        ),
+        typer.Option("--from", metavar="SWEEP", help="Queue its best trials, or its Pareto front."),
     ] = None,
-    top: Annotated[int, typer.Option(help="How many of them.", min=1)] = 5,
+    top: Annotated[int, typer.Option(help="Number of best trials.", min=1)] = 5,
     home: HomeOption = None,
 ) -> None:
     """Queue a point as the next trial of a sweep, also while it runs; it counts as a trial.
 
-    Where no trial is left, one more is added. The same point is queued once.
+    If no trial is left, one more is added. The same point is queued only once.
     """
     from sweeps.api import Sweep
     from sweeps.home import Home

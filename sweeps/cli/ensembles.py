@@ -1,4 +1,4 @@
-"""`sweeps ensemble`: would several models, voting, beat the single best? From stored logits."""
+"""`sweeps ensemble`: compares votes of several models with the single best, from stored logits."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def ensemble(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the finalists of confirmed sweeps vote, softly and hard, against the single best.
+    """Compare soft and hard votes of the finalists of confirmed sweeps with the single best.
 
-    On each fresh fold those vote that were trained on it; nothing is trained, and no test set
-    is read: what an evaluation said of votes before is shown. Several sweeps of the same data vote
-    together.
+    On each fresh fold, the models that were trained on it vote. Nothing is trained, and no test set
+    is read; votes of an earlier test-set evaluation are shown. Several sweeps of the same data
+    vote together.
     """
     from sweeps.confirm.ensembles import ensemble as vote
     from sweeps.home import Home

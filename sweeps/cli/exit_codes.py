@@ -1,4 +1,4 @@
-"""How a run ends for the shell: 129/130/143 interrupted > 2 usage > 1 failed > 3 tracking > 0."""
+"""Exit codes, the first that applies: 129/130/143 interrupted, 2 usage, 1 failed, 3 tracking, 0."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 TRACKING_INCOMPLETE: Final = 3
 WHOLE: Final = frozenset({OK, TRACKING_INCOMPLETE})
-"""Of what did all that it was asked for."""
+"""Exit codes of a command that did all that it was asked for."""
 INTERRUPTED: Final = {"interrupt": 130, "terminate": 143, "hangup": 129}
 
 

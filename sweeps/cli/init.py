@@ -1,4 +1,4 @@
-"""`sweeps init`: a space, an experiment and a test to begin with."""
+"""`sweeps init`: writes a space, an experiment and a test to begin with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCAFFOLDS: Final = Path(__file__).with_name("scaffolds")
 
 
 class Kind(Enum):
-    """What the experiment is made with."""
+    """The library or language of the experiment."""
 
     KERAS = "keras"
     SCIKIT_LEARN = "scikit-learn"
@@ -23,7 +23,7 @@ class Kind(Enum):
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; made if it is not there.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder; made if it is missing.")],
     kind: Annotated[
         Kind,
         typer.Option(help="keras: a model of yours; scikit-learn; script: any language."),

@@ -1,4 +1,4 @@
-"""`sweeps rename`, `delete`, `share`, `import`: keeping house."""
+"""`sweeps rename`, `delete`, `share`, `import`, `trust`, `archive`, `gc`, `note`: keep house."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def delete(
         delete_sweep(found, info, uri)
     else:
         delete_unreadable(found, sweep_id, uri)
-        print(f"what runs of it there are in MLflow stay: nothing tells which ({uri})")
+        print(f"its runs in MLflow stay, since nothing tells which they are ({uri})")
     print(f"deleted sweep {known!r} ({sweep_id})")
 
 
@@ -81,16 +81,16 @@ def share(
     info = found.get(name)
     size = share_sweep(found, info, file)
     print(f"sweep {info.name!r} is in {file} ({size / 1e6:.1f} MB)")
-    print(f"elsewhere, it is taken in with: sweeps import {shlex.quote(file.name)}")
+    print(f"on the other machine: sweeps import {shlex.quote(file.name)}")
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="From `sweeps share`.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File of `sweeps share`.")],
     name: Annotated[str | None, typer.Option(help="Another name for it.")] = None,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
 ) -> None:
-    """Take in a sweep that was shared: verified, then whole or not at all."""
+    """Take in a shared sweep: it is verified first, and taken in whole or not at all."""
     from sweeps.experiments.loading import what_runs
     from sweeps.manage.lifecycle import import_sweep
 
@@ -108,14 +108,14 @@ def import_(
 def trust(
     name: SweepArgument,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="FOLDER", help="Where you have its code.")
+        Path | None, typer.Argument(metavar="FOLDER", help="Folder with its code.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Let what an imported sweep names be run: to replay, export, confirm it or go on with it.
+    """Allow an imported sweep to run the code it names: to replay, export, confirm or continue it.
 
-    Without it an imported sweep is read, reported and compared, and nothing of it is executed.
+    Without trust, an imported sweep is read, reported and compared, but nothing of it is executed.
     """
     from sweeps.experiments.loading import what_runs
     from sweeps.home import Home
@@ -166,10 +166,10 @@ def gc(
     keep_top: Annotated[
         int, typer.Option(help="Best trials of each sweep that keep their weights.", min=0)
     ] = 5,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it frees.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is freed.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Free the weights of all trials but the best, and damaged files; records stay."""
+    """Delete the weights of all trials but the best, and damaged files; records stay."""
     from sweeps.home import Home
     from sweeps.manage.lifecycle import collect_garbage
     from sweeps.records import heard
@@ -183,7 +183,7 @@ def gc(
         free = partial(collect_garbage, found, info, keep_top, dry_run=dry_run)
         removed = free() if name is not None else heard(free)
         if removed is None:
-            continue  # it was said why
+            continue  # the reason was printed
         size = sum(bytes_ for _, bytes_ in removed)
         total += size
         print(f"{info.name}: {len(removed)} files, {size / 1e6:.1f} MB")
@@ -223,12 +223,12 @@ def note(
     found.publish(info.id)
     whom = f"sweep {info.name!r}" if subject == SWEEP else f"trial {subject} of {info.name!r}"
     print(f"noted of {whom}" if given[0].strip() else f"removed the note of {whom}")
-    if not found.is_running(info.id):  # else it shows them when it ends
+    if not found.is_running(info.id):  # else it sends the note when it ends
         _tell_tracking(sync_sweep(found, info, uri))
 
 
 def _note_words(words: list[str]) -> list[str]:
-    """Return nothing, a trial, a text, or both; anything else might overwrite another note."""
+    """Return the words if they are [TRIAL] [TEXT]; anything else might overwrite another note."""
     if len(words) > 2 or (len(words) == 2 and not words[0].isdecimal()):
         raise UsageError(
             f"note {' '.join(words)!r}: write sweeps note NAME [TRIAL] TEXT, the trial as a whole "

@@ -43,7 +43,7 @@ def _complete_sweep(context: typer.Context, incomplete: str) -> list[str]:
     try:
         infos = Home.resolve(context.params.get("home")).sweeps(lambda _line: None)
     except (UsageError, StoreError, OSError):
-        return []  # what is wrong would be said into the line that is being typed
+        return []  # a message would land in the line that is being typed
     return [info.name for info in infos if info.name.startswith(incomplete)]
 
 
@@ -96,7 +96,7 @@ SameCodeOption = Annotated[
     bool,
     typer.Option(
         "--same-code",
-        help="The experiment's code was edited and is still the same (a comment): go on.",
+        help="Go on with edited code that gives the same numbers (a comment was edited).",
     ),
 ]
 WorkersOption = Annotated[
@@ -113,7 +113,7 @@ MaxFailuresOption = Annotated[
         help="Stop after N failed trials in a row (default 5; 0: never).",
     ),
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say failures only.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]
 EventsOption = Annotated[bool, typer.Option("--json", help="One JSON object per event.")]
 SweepNamesArgument = Annotated[
     list[str],
@@ -160,9 +160,9 @@ StorageOption = Annotated[
 
 
 def with_storage(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command that works on a home the option of what the home shares.
+    """Add the option `--storage` to a command that works on a home.
 
-    Whoever resolves a home finds it in the environment, where it is looked for anyway.
+    Its value goes into the environment, where a home looks for it anyway.
     """
     signature = inspect.signature(command)
     if "home" not in signature.parameters:
@@ -189,9 +189,9 @@ def with_storage(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def storage_option() -> str:
-    """Return `--storage ...` as it is to be pasted, its password hidden; empty if it was not given.
+    """Return `--storage ...` to be pasted, its password hidden; empty if it was not given.
 
-    Where it is in the environment, the next command finds it there.
+    A value from the environment is left out, since the next command finds it there.
     """
     given = (_given.get() or {}).get("storage")
     if not given:
@@ -202,10 +202,10 @@ def storage_option() -> str:
 
 
 def pasteable(text: str) -> str:
-    """Return a text whose commands, in backticks, find what this command was given.
+    """Return a message whose commands, in backticks, have the home and stores of this command.
 
-    Messages know sweeps, not where they lie. `sweeps run` stays as it is: its options are the
-    sweep's own.
+    Messages name sweeps, but not where they lie. `sweeps run` stays as it is, since its options
+    are the sweep's own.
     """
     return _COMMAND.sub(_completed, text)
 

@@ -1,4 +1,4 @@
-"""`sweeps plan` and `sweeps schema`: look before you run; creates nothing."""
+"""`sweeps plan` and `sweeps schema`: show what would run, and what a space may say."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def plan(
     ask_ahead: Annotated[int | None, typer.Option(help="Trials in flight at most.")] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(parser=duration, metavar="TIME", help="What fits into it, such as 1h30m."),
+        typer.Option(parser=duration, metavar="TIME", help="Say how many fit into it (1h30m)."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Worker processes (default: one a core).")

@@ -1,4 +1,4 @@
-"""`sweeps examine`, `export`, `replay`: recorded trials looked at, taken away, trained again."""
+"""`sweeps examine`, `export`, `replay`: show recorded trials, export them, train them again."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from sweeps.runner.replaying import Replayed
 
 
-# `sweeps examine`: what trials get wrong; reads what was recorded, needs no TensorFlow.
+# `sweeps examine`: shows what trials get wrong, from their records; needs no TensorFlow.
 
 
 SUMMARY, DIAGNOSTICS = "summary.txt", "diagnostics.json"
-"""What the command shows of the files an experiment gives, see `Examines`."""
+"""The files that the command prints, of those an experiment makes; see `SupportsExamination`."""
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A trial that is to be examined, what it is called, and the folder for its files."""
+    """A trial to examine, its label, and the folder for its files."""
 
     record: Record
     label: str
@@ -50,7 +50,7 @@ def examine(
     ] = None,
     finalists: Annotated[
         bool,
-        typer.Option("--finalists", help="Those of a confirmed sweep, as trained on fold 0."),
+        typer.Option("--finalists", help="The finalists of a confirmed sweep, trained on fold 0."),
     ] = False,
     data: DataOption = None,
     home: HomeOption = None,
@@ -58,7 +58,7 @@ def examine(
 ) -> None:
     """Show what a trial gets wrong, class by class and image by image, and write it as files.
 
-    By the name of a confirmation (NAME-confirmation), its finalists are examined.
+    Given the name of a confirmation (NAME-confirmation), it examines the finalists.
     """
     from sweeps.experiments.examining import Examiner
     from sweeps.experiments.loading import recorded_experiment
@@ -88,7 +88,7 @@ def examine(
 def _choose(
     home: Home, info: SweepInfo, trial: int | None, output: Path | None, *, finalists: bool
 ) -> tuple[SweepInfo, list[_Chosen]]:
-    """Return which trials of which sweep are examined: one, or all finalists."""
+    """Return the sweep and its trials that are examined: one, or all finalists."""
     from sweeps.records import FINALIST, confirmed_by, is_finalist, need_one_objective, ranked
 
     folder = output or Path(f"{info.name}-evaluation")
@@ -118,7 +118,7 @@ def _choose(
 
 
 def _confirmation(home: Home, info: SweepInfo) -> SweepInfo:
-    """Return the sweep with the trainings of the finalists of another one; or of itself."""
+    """Return the confirmation of a sweep, which may be the sweep itself."""
     from sweeps.records import Conclusions, confirmed_by, need_one_objective
 
     if confirmed_by(info.directory):
@@ -156,7 +156,7 @@ def _tell_mistakes(
         print(f"{shown}\nwritten to {one.folder}: {', '.join(files)}\n")
 
 
-# `sweeps export`: take a trained model away.
+# `sweeps export`: writes a trained model into a folder.
 
 
 def export(
@@ -173,7 +173,7 @@ def export(
 ) -> None:
     """Write a model with configuration and a README that loads it and predicts.
 
-    The model is written only if it answers as the one that was trained, where that can be told.
+    The model is written only if it answers as the trained one did, as far as that can be checked.
     """
     from sweeps.api import Sweep
     from sweeps.home import Home
@@ -240,7 +240,7 @@ def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
         for difference in replayed.differences[:_SHOWN]:
             print(f"  {difference}")
         if replayed.succeeded:
-            print(f"all within {TOLERANCE:.0%}, as may be where surroundings differ")
+            print(f"all within {TOLERANCE:.0%}, as can be with other versions or processors")
         elif not replayed.surroundings:
             print("versions and processor are the same: it is not reproducible")
         else:

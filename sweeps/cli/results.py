@@ -1,4 +1,4 @@
-"""`sweeps list`, `best`, `trials`, `compare`, `report`: reads only, and needs no TensorFlow."""
+"""`sweeps list`, `best`, `trials`, `compare`, `report`: only read, and need no TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sweeps.records import SweepInfo
 
 
-# `sweeps report`: a sweep as one HTML page; reads only, needs no TensorFlow.
+# `sweeps report`: writes a sweep as one HTML page.
 
 
 DataOption = Annotated[
@@ -76,7 +76,7 @@ def write(path: Path, content: bytes) -> None:
         raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-# `sweeps compare`: sweeps or trials side by side; reads only, needs no TensorFlow.
+# `sweeps compare`: puts sweeps or trials side by side.
 
 
 def compare(
@@ -173,7 +173,7 @@ def trials(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every trial of a sweep, one row a trial; or one of them."""
+    """Show every trial of a sweep, one row per trial; or a single one."""
     from sweeps.analysis.rows import front_rows, trial_rows
     from sweeps.analysis.table import write_csv
     from sweeps.home import Home

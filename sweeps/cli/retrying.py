@@ -1,4 +1,4 @@
-"""`sweeps retry`: failed trials are run again, once their cause is mended."""
+"""`sweeps retry`: runs failed trials again, once their cause is mended."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def retry(
     """Run failed trials again, once their cause is mended; exit 1 if one fails again.
 
     Each gets its next attempt, with the same parameters and seed. Trials that were proposed
-    meanwhile stay as they are; later ones see the new outcomes. Interrupted, the same command or
-    the next `sweeps run` goes on.
+    meanwhile stay as they are; later ones see the new outcomes. After an interruption, the same
+    command or the next `sweeps run` goes on.
     """
     from sweeps.home import Home
     from sweeps.manage.retrying import retry as run_again

@@ -246,7 +246,7 @@ def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show:
 
 
 def _ui_address(asked: RunOptions, info: SweepInfo) -> str:
-    """Return where a tracking server shows the sweep; empty for a database, which has no UI."""
+    """Return the address of the sweep on a tracking server; empty for a database without a UI."""
     from sweeps.home import Home
     from sweeps.tracking.address import resolve_tracking_uri
     from sweeps.tracking.locating import server_address
@@ -256,7 +256,7 @@ def _ui_address(asked: RunOptions, info: SweepInfo) -> str:
         return ""
     try:
         return server_address(uri, info)
-    except Exception:  # it has just gone away: the command asks it again
+    except Exception:  # the server has just gone away; the printed command asks it again
         return ""
 
 

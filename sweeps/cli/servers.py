@@ -1,4 +1,4 @@
-"""`sweeps ui` and `serve-tracking`: an MLflow server as the child of a command, until Ctrl-C."""
+"""`sweeps ui` and `serve-tracking`: run an MLflow server as a child process, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sweeps.tracking.locating import locate, server_address
 from sweeps.tracking.view import charts_address, view_address
 from sweeps.workspace.addresses import redacted
 
-# An MLflow server as the child of a command: started, waited for, stopped with all it began.
+# Starts an MLflow server as a child process, waits for it, and stops it with all that it started.
 
 
 START_TIMEOUT_SECONDS: Final = 180
@@ -51,10 +51,10 @@ def say(text: str, file: IO[str] | None = None) -> None:
 
 
 def answering_to(names: Sequence[str] = ()) -> list[str]:
-    """Return options of `mlflow server`: it answers to this machine's own names, and to these.
+    """Return options that make `mlflow server` answer only to this machine's names and to `names`.
 
-    By default it answers to all that begins like an address of a private network, and so to names
-    of anybody's, such as `10.example.com`, by which a page in a browser here can get at it.
+    By default it answers to every name that begins like an address of a private network. A stranger
+    can own such a name (`10.example.com`), by which a page in a browser here reaches the server.
     """
     return ["--allowed-hosts", ",".join([*_OWN_NAMES, *names])]
 
@@ -63,7 +63,7 @@ def check_port(host: str, port: int) -> None:
     """Refuse a port that cannot be listened on, and name one that can.
 
     Raises:
-        UsageError: It is taken, or no port.
+        UsageError: The port is taken, or its number is not one of a port.
     """
     if not 0 < port < 65536:
         raise UsageError(f"--port {port}: give a number from 1 to 65535")
@@ -90,9 +90,9 @@ def _bind_error(host: str, port: int) -> str | None:
 def _server_process(
     options: Sequence[str], host: str, port: int, tracking_uri: str, log: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start `mlflow server`; stop it and everything it started on the way out, whatever the way.
+    """Start `mlflow server`; on any exit, stop it and everything it started.
 
-    The store's address goes through the environment: a password in it is in no list of processes.
+    The store's address goes through the environment, so that no list of processes shows a password.
     """
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
     environment = {**os.environ, **_ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": tracking_uri}
@@ -122,11 +122,11 @@ def serve(
     """Run an MLflow server until Ctrl-C.
 
     Args:
-        options: More of `mlflow server`.
+        options: More options of `mlflow server`.
         host: Interface to listen on.
         port: Port to listen on.
         tracking_uri: Its store.
-        announce: Called once it answers.
+        announce: Called when the server answers.
 
     Returns:
         Exit code: 0 after Ctrl-C, 1 if the server ended by itself.
@@ -187,7 +187,7 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], base: str) -> bool:
 
 
 def name_in_url(host: str) -> str:
-    """Return how a host that is listened on is called in an address."""
+    """Return the name, for an address, of a host that is listened on."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"[{reachable}]" if ":" in reachable else reachable
 
@@ -198,7 +198,7 @@ def _tail(log: IO[bytes]) -> str:
     return "\n".join(log.read().decode(errors="replace").splitlines()[-15:])
 
 
-# `sweeps serve-tracking`: an MLflow server for a team, sound as it is, until Ctrl-C.
+# `sweeps serve-tracking`: runs an MLflow server for a team, safe by default, until Ctrl-C.
 
 
 _STORES: Final = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
@@ -206,7 +206,7 @@ _STORES: Final = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 
 def serve_tracking(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Of its files, and of its SQLite database.")
+        Path, typer.Argument(metavar="DIR", help="Folder for its files and SQLite database.")
     ] = Path("mlflow-server"),
     store: Annotated[
         str | None,
@@ -223,15 +223,15 @@ def serve_tracking(
         typer.Option(
             "--allowed-host",
             metavar="NAME",
-            help="A name by which others call it; needed beyond this machine.",
+            help="A name by which other machines call it; needed if it serves them.",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that answer.", min=1)] = 2,
+    workers: Annotated[int, typer.Option(help="Processes that answer requests.", min=1)] = 2,
 ) -> None:
-    """Run an MLflow server for `--tracking-uri http://...`: runs, and files through it.
+    """Run an MLflow server for `--tracking-uri http://...`, which takes runs and their files.
 
-    It listens on this machine only unless told otherwise, checks by which name it is called, and
-    takes files into DIR, so that whoever tracks needs no access to it.
+    It listens on this machine only, unless told otherwise, and checks the name by which it is
+    called. It stores files in DIR, so that clients need no access to that folder.
     """
     if store is not None and not store.startswith(_STORES):
         raise UsageError(f"--store {redacted(store)!r}: allowed are {', '.join(_STORES)}...")

@@ -1,4 +1,4 @@
-"""`sweeps sync`: send what MLflow lacks."""
+"""`sweeps sync`: sends the runs that MLflow lacks."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def sync(
 ) -> None:
     """Send the runs that MLflow lacks, from the records: of one sweep, or of all.
 
-    Sending again adds nothing. Exit code 3 if some are missing or incomplete still, such as where
-    the data of a sweep are gone that pictures are made of (--data). With --to what was made
-    offline is published on a server, as if it had been there from the start.
+    Sending again adds nothing. Exit code 3 says that some runs are still missing or incomplete, for
+    example because the data for their pictures are gone (--data names them). With --to, runs that
+    were made offline are published on a server, as if they had been there from the start.
     """
     from sweeps.errors import UsageError
     from sweeps.home import Home
@@ -56,7 +56,7 @@ def sync(
     found.check_writable()
     uri = resolve_tracking_uri(found.path, tracking_uri)
     shown = [info for info in found.sweeps() if not found.store(info.id).is_archived]
-    # A confirmed champion is registered from the run that its confirmation has.
+    # Confirmations first: a confirmed champion is registered from a run of its confirmation.
     shown.sort(key=lambda info: confirmed_by(info.directory) is None)
     infos = [found.get(name)] if name is not None else shown
     away = check_store(uri)

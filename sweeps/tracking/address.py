@@ -1,4 +1,4 @@
-"""Where MLflow's store is: decided before anything is created, always explicit and absolute.
+"""Resolves the address of MLflow's store, explicit and absolute, before anything is created.
 
 MLflow's own default depends on the working directory and on what lies in `./mlruns`; with an old
 file store there it refuses to work at all (MLflow >= 3.13). Nothing here imports MLflow.
@@ -29,7 +29,8 @@ def resolve_tracking_uri(home: Path, option: str | None) -> str:
 
     Args:
         home: The sweeps' home; its own store is the SQLite file `mlflow.db` in it.
-        option: What the user gave, or None. A relative SQLite path counts from the working folder.
+        option: The address that the user gave, or None. A relative SQLite path counts from the
+            working folder.
 
     Raises:
         TrackingError: A file store, a plain path, or a scheme that is not supported.
@@ -106,7 +107,7 @@ def _server(uri: str, source: str) -> str:
     try:
         host = urlsplit(uri).hostname
         _ = urlsplit(uri).port
-    except ValueError:  # its message quotes what may be of a password
+    except ValueError:  # its message may quote a part of the password
         raise TrackingError(
             f"{source} {redacted(uri)!r}: its host or port cannot be read; write e.g. "
             "'http://127.0.0.1:5000', and in a password %2F for /, %3F for ?, %23 for #, %40 for @"

@@ -1,10 +1,11 @@
-"""A sweep's champion in MLflow's registry: one registered model a sweep, one version a champion.
+"""A sweep's champion in MLflow's registry: one registered model per sweep, a version per champion.
 
-Until the sweep is confirmed it is the best trial, and provisional; then a training of the winner.
+Until the sweep is confirmed, the champion is the best trial, and provisional; afterwards it is a
+training of the confirmed winner.
 
 The model's files lie in the run of its trial, under a fixed name: `log_model` would invent an id
-for each try. A version is known by the digest of the trial's record, the alias is the last word:
-whatever is killed in between, or whichever reply is lost, the same steps again add nothing.
+at each call. A version is identified by the digest of the trial's record, and the alias is set
+last. After a kill or a lost reply the same steps can be repeated, and add nothing.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ ALIAS: Final = "champion"
 FOLDER: Final = "model"
 """Folder of the model's files in the run of its trial."""
 PAGES: Final = "interactive"
-"""Folder of what people can play with, beside the model."""
+"""Folder of the interactive pages, beside the model."""
 DIGEST: Final = "record_digest"
-"""Tag by which a version is known."""
+"""Tag that identifies a version."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,13 @@ class Champion:
     Attributes:
         key: `<trial>-<attempt>`.
         digest: SHA-256 (hex) of its record file.
-        value: Of its objective.
-        files: Makes the model's files by name; None if there is no model: the experiment serves
-            none, or the weights are gone. Asked only if the trial has no version yet.
-        pages: Makes what people can play with, by name. Asked only if its run has none yet.
-        confirmation: The sweep it was trained in, if that is a confirmation: the model is not
-            provisional any more.
+        value: Value of its objective.
+        files: Makes the model's files, content by name; returns None if there is no model, because
+            the experiment serves none or the weights are gone. Called only if the trial has no
+            version yet.
+        pages: Makes the interactive pages, content by name. Called only if its run has none yet.
+        confirmation: The sweep it was trained in, if that is a confirmation; the model is then no
+            longer provisional.
     """
 
     key: str
@@ -69,7 +71,7 @@ def model_name(info: SweepInfo) -> str:
 def register_champion(
     client: Any, run_id: str, info: SweepInfo, champion: Champion, scratch: Path | None = None
 ) -> None:
-    """Have the alias `champion` point to a version made of this trial.
+    """Point the alias `champion` to a version that is made of this trial.
 
     Args:
         client: The `MlflowClient`.
@@ -138,7 +140,7 @@ def versions_of(client: Any, model: Any) -> list[Any]:
 
 
 def doubled(versions: Sequence[Any]) -> dict[str, list[str]]:
-    """Return the trials (`<trial>-<attempt>`) that have more than one version, and which."""
+    """Return the attempts (`<trial>-<attempt>`) with more than one version, and those versions."""
     by_digest: dict[str, list[Any]] = {}
     for version in versions:
         if DIGEST in version.tags:
@@ -173,7 +175,7 @@ def _about(info: SweepInfo, champion: Champion) -> str:
     if champion.confirmation is not None:
         return (
             f"The winner of sweep {info.id}, confirmed on fresh folds, from the sweep "
-            f"{champion.confirmation.name}: as it was trained on block 0, whichever block scored "
+            f"{champion.confirmation.name}: as it was trained on fold 0, whichever fold scored "
             "best, or on everything but the test set (refit_epochs)."
         )
     return (
@@ -203,7 +205,7 @@ def _create_version(
         "provisional": str(champion.confirmation is None).lower(),
         DIGEST: champion.digest,
     }
-    judged_on = "on its block" if champion.confirmation else "on the validation part"
+    judged_on = "on its fold" if champion.confirmation else "on the validation part"
     about = (
         f"Trial {champion.key} of {trained_in.name}: {trained_in.metric} {champion.value:.6g} "
         f"{judged_on}."
@@ -221,16 +223,16 @@ def _point_alias(client: Any, model: Any, version: Any, about: str) -> None:
         reached("champion.done")
 
 
-# The files of a trial's model as MLflow loads and serves it; made here, byte for byte the same.
+# Makes the files of a trial's model as MLflow loads and serves it; the bytes are always the same.
 #
-# `mlflow.pyfunc.save_model` writes the same files, but with the time, invented ids and paths of
-# this machine in them. The code is a file of ours (`served_model.py`), the rest is JSON, YAML and
-# an npz: nothing is pickled. No MLflow here.
+# `mlflow.pyfunc.save_model` writes the same files, but puts the time, invented ids and paths of
+# this machine into them. The code is a file of ours (`served_model.py`), the rest is JSON, YAML and
+# an npz: nothing is pickled. Nothing here imports MLflow.
 
 
 _CODE: Final = Path(__file__).with_name("served_model.py")
 _OURS: Final = "digit-sweeps"
-"""Our own distribution: on no index, so that nobody must look for its name there."""
+"""Our own distribution; it is on no package index, so pip must not look for it there."""
 
 
 def model_files(
@@ -246,10 +248,10 @@ def model_files(
     Args:
         info: The sweep.
         record: The trial.
-        weights: Of its best epoch, by name.
-        signature: What the model takes and answers.
-        directory: Where its experiment is looked up first.
-        code: Digests of the code that may rebuild it; none if that is not known.
+        weights: Weights of its best epoch, by name.
+        signature: Inputs and outputs of the model.
+        directory: Folder in which its experiment is looked up first.
+        code: Digests of the code that may rebuild it; empty if they are unknown.
     """
     told = {
         "experiment": info.experiment,
@@ -282,7 +284,7 @@ def model_files(
 
 
 def _description(record: Record, signature: Signature, python: str) -> dict[str, Any]:
-    """Return the file by which MLflow knows a model: https://mlflow.org/docs/latest/ml/model/."""
+    """Return the content of `MLmodel`; see https://mlflow.org/docs/latest/ml/model/."""
     created = datetime.fromtimestamp(record.finished_at / 1000, UTC)
     example = signature.example
     return {
@@ -323,7 +325,7 @@ def _tensor(dtype: str, shape: tuple[int, ...]) -> str:
 
 
 def _requirements(record: Record) -> list[str]:
-    """Return what the trial was trained with, as pip writes it."""
+    """Return the packages that the trial was trained with, as pip writes them."""
     packages: Mapping[str, str] = record.environment.get("packages", {})
     return [f"{name}=={version}" for name, version in packages.items() if name != _OURS]
 

@@ -1,7 +1,7 @@
 """The content of a run, made from a record alone: names, tags, parameters, metrics, status, times.
 
 Everything is a function of sweep and record, times included, so that projecting a record twice
-writes the same run. No MLflow here.
+writes the same run.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _truncate(value: str, max_characters: int) -> str:
 
 WHY_CHARACTERS: Final = 80
 LABEL_CHARACTERS: Final = 9
-"""Where MLflow's parallel coordinates cut a word, so that different ones may look the same."""
+"""MLflow's parallel coordinates cut words to this length, so that different ones may look equal."""
 LABEL_SUFFIX: Final = "_label"
 
 
@@ -100,7 +100,7 @@ def why(record: Record) -> str:
 
 
 def label_params(record: Record) -> dict[str, str]:
-    """Return `<name>_label` for each choice whose words are longer than the UI shows in a chart."""
+    """Return `<name>_label` for each parameter that has choices too long for a chart of the UI."""
     labels = {}
     for name, text in record.distributions.items():
         choices = [str(choice) for choice in _choices(text)]
@@ -116,7 +116,7 @@ def _choices(distribution: str) -> list[object]:
 
 
 def _labels(choices: list[str]) -> list[str]:
-    """Return words short enough, each different: `cate~ropy` and `cate~inge`."""
+    """Return a short label for each choice, all different: `cate~ropy` and `cate~inge`."""
     plain = [c.strip("[]()").replace(", ", "-") for c in choices]  # [64, 32] is 64-32
     short = [text if len(text) <= LABEL_CHARACTERS else f"{text[:4]}~{text[-4:]}" for text in plain]
     return [
@@ -125,7 +125,7 @@ def _labels(choices: list[str]) -> list[str]:
     ]
 
 
-# The data of a run as MLflow's dataset input: its column and its filter tell them apart.
+# Logs the data of a run as MLflow's dataset input, for which the UI has a column and a filter.
 
 
 CONTEXT: Final = "training"
@@ -137,8 +137,8 @@ _PROFILE_CHARACTERS: Final = 10_000
 def dataset_key(data: Mapping[str, Any]) -> tuple[str, str]:
     """Return name and digest of a dataset in MLflow.
 
-    MLflow knows one dataset for each name and digest in an experiment and keeps what was said
-    first, so that the digest is of the data and of their split.
+    MLflow keeps one dataset per name and digest in an experiment, as it was logged first. The
+    digest therefore covers the data and their split.
     """
     digests = [str(data.get(key) or "")[:16] for key in ("digest", "split_digest")]
     digest = "-".join(filter(None, digests))[:_DIGEST_CHARACTERS]
@@ -146,7 +146,7 @@ def dataset_key(data: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def log_dataset(client: Any, run_id: str, data: Mapping[str, Any]) -> None:
-    """Say which data a run was trained on; saying it again changes nothing.
+    """Log the data that a run was trained on; logging them again changes nothing.
 
     Args:
         client: The `MlflowClient`.
@@ -196,12 +196,12 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class SweepNote:
-    """What a start of a sweep adds to the parent run beside what is fixed in `SweepInfo`.
+    """Values that a start of a sweep adds to its parent run, beside those fixed in `SweepInfo`.
 
     Attributes:
         description: Markdown shown on the parent's page while the sweep runs.
         tags: More tags of the parent, such as how many trials were asked for.
-        is_running: Whether a coordinator works on the sweep; the parent run is RUNNING then.
+        is_running: Whether a process runs the sweep; the parent run is then RUNNING.
     """
 
     description: str = ""
@@ -223,9 +223,9 @@ class RunContent:
 
 
 def as_typed(note: str) -> str:
-    """Return what somebody noted as Markdown that loads nothing: no HTML in it, and no pictures.
+    """Return a note as Markdown that loads nothing: without HTML and without pictures.
 
-    A sweep may have been imported, and its notes be anybody's.
+    The sweep may have been imported, with notes that a stranger wrote.
     """
     return html.escape(note, quote=False).replace("![", "!\\[")
 
@@ -259,7 +259,7 @@ def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:
 
 
 def best_tags(best: Record | None) -> dict[str, str]:
-    """Return what the parent run says of the best attempt."""
+    """Return the tags of a parent run about the best attempt."""
     return {"best_trial": best.spec.key, "best_value": str(best.objective)} if best else {}
 
 
@@ -303,7 +303,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
 
 
 def run_name(record: Record) -> str:
-    """Return a name that sorts: `0007`, with attempt (from the second) and baseline added."""
+    """Return a name that sorts: `0007`, with attempt (from the second on) and baseline's name."""
     spec = record.spec
     key = f"{spec.trial:04d}" if spec.attempt == 1 else spec.key
     kind, _, name = record.origin.partition(" ")
@@ -311,7 +311,7 @@ def run_name(record: Record) -> str:
 
 
 def varied_params(info: SweepInfo, record: Record) -> dict[str, Any]:
-    """Return what a reader compares: sampled parameters and what the space expands them to.
+    """Return the parameters that a reader compares: sampled ones, and those they are expanded to.
 
     Constants of the space are left out: a hundred equal columns hide the eight that differ.
     """
@@ -388,14 +388,14 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-# The files of a run that are made here from the record; names never change, so none piles up.
+# Makes files of a run from its record. Names never change, so that repeating adds no file.
 
 
 TRIALS_TABLE: Final = "trials.json"
 TABLE_TAGS: Final = {
     "mlflow.loggedArtifacts": json.dumps([{"path": TRIALS_TABLE, "type": "table"}])
 }
-"""By this tag MLflow's UI and `load_table` know a file as a table."""
+"""This tag tells MLflow's UI and `load_table` that the file is a table."""
 
 
 def trial_files(info: SweepInfo, record: Record, drawn: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -404,7 +404,7 @@ def trial_files(info: SweepInfo, record: Record, drawn: Mapping[str, bytes]) -> 
     Args:
         info: The sweep, for the diff of its code.
         record: The attempt.
-        drawn: What the experiment drew (`loss_curves.png`, ...); kept as it is.
+        drawn: Files that the experiment drew (`loss_curves.png`, ...); returned unchanged.
     """
     info = info.at(record.spec.trial)
     texts = {
@@ -434,7 +434,7 @@ def sweep_files(info: SweepInfo) -> dict[str, bytes]:
 
 
 def history_csv(history: Mapping[str, list[float]]) -> str:
-    """Return per-epoch metrics as CSV: a column `epoch` (from 1), then one a metric."""
+    """Return per-epoch metrics as CSV: a column `epoch` (from 1), then one per metric."""
     rows = max((len(values) for values in history.values()), default=0)
     if not rows:
         return ""
@@ -448,7 +448,7 @@ def history_csv(history: Mapping[str, list[float]]) -> str:
 
 
 def table_json(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    """Return a table as MLflow's `log_table` writes it, which would append at each call."""
+    """Return a table in the format of MLflow's `log_table`, which itself appends at each call."""
     cells = [
         [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]
         for row in rows

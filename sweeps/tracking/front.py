@@ -1,4 +1,4 @@
-"""Which runs of a sweep with several objectives are on its Pareto front: a tag on each of them."""
+"""Tags the runs that are on the Pareto front of a sweep with several objectives."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sweeps.tracking.runs import KnownSweep, search
 from sweeps.workspace.failpoints import reached
 
 ON_FRONT: Final = "pareto_front"
-"""Tag of those runs, `true`; the others have none."""
+"""Tag of the runs on the front, with the value `true`; the other runs lack it."""
 
 
 def front_keys(info: SweepInfo, records: Iterable[Record]) -> set[str]:
-    """Return the attempts (`<trial>-<attempt>`) whose runs are marked; none with one objective."""
+    """Return the attempts (`<trial>-<attempt>`) on the front; empty with one objective."""
     if not info.has_front:
         return set()
     return {record.spec.key for record in pareto_front(records, info.objectives)}
 
 
 def mark_front(client: Any, sweep: KnownSweep, info: SweepInfo, records: Iterable[Record]) -> None:
-    """Have the runs on the front marked, and no others; what is marked already stays.
+    """Tag the runs on the front, and remove the tag from others; right tags are not rewritten.
 
     Args:
         client: The `MlflowClient`.

@@ -1,4 +1,4 @@
-"""Where MLflow's UI shows a sweep; a SQLite store is asked directly: MLflow loads for seconds."""
+"""Finds a sweep in an MLflow store; reads SQLite directly, since importing MLflow takes seconds."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _CHAMPION: Final = """
 
 
 def locate(tracking_uri: str, info: SweepInfo | None) -> tuple[str | None, str | None]:
-    """Return MLflow experiment and id of a sweep, None for what the store does not tell.
+    """Return the MLflow experiment and the id of a sweep; each is None if the store lacks it.
 
     Args:
         tracking_uri: From `resolve_tracking_uri`.
-        info: The sweep; None for the one of the newest run, which only a SQLite store tells.
+        info: The sweep; None for that of the newest run, which only a SQLite store can tell.
 
     Raises:
         UsageError: There is no run to show.
@@ -92,7 +92,7 @@ def _experiment_id(tracking_uri: str, info: SweepInfo) -> str | None:
 def _first_row(
     database: Path, query: str, values: tuple[str | None, ...]
 ) -> tuple[object, ...] | None:
-    """Read and close before the server opens the file itself."""
+    """Return the first row of a query; the file is closed before a server opens it."""
     address = f"{database.as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(address, uri=True)) as store:
         try:

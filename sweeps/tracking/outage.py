@@ -21,14 +21,14 @@ _OUTAGE_CODES: Final = frozenset(
 """MLflow's codes for 429, 5xx, a locked database and a connection that failed."""
 _TRY_LATER: Final = frozenset({408, 425, 429})
 _AUTOFLUSH: Final = re.compile(r"\(raised as a result of Query-invoked autoflush;[^)]*\)\s*")
-"""What SQLAlchemy says of some errors, on the line before their cause."""
+"""Text that SQLAlchemy puts on the line before the cause of some errors."""
 
 
 class IncompleteError(Exception):
-    """A part of what a run shows could not be made; the rest is written, or is in `files`.
+    """A part of a run could not be made; the rest is written, or is in `files`.
 
-    Asking again at once does not help: it stays pending, and `sweeps sync` makes it once the cause
-    is mended.
+    Trying again at once does not help. The part stays pending, and `sweeps sync` makes it once the
+    cause is mended.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ def is_outage(error: BaseException) -> bool:
     if 400 <= refusal < 500 and refusal not in _TRY_LATER:  # a file that the server does not want
         return False
     # OSError: timeouts, refused connections, a full disk. StoreError: a database that is locked,
-    # full or damaged, and may have been seen to meanwhile.
+    # full or damaged, which somebody may mend meanwhile.
     if isinstance(error, OSError | StoreError):
         return True
     return getattr(error, "error_code", None) in _OUTAGE_CODES
 
 
 def one_line(error: BaseException) -> str:
-    """Return the gist of an error: MLflow's messages run over pages and hold whole requests."""
+    """Return an error in one line; MLflow's messages fill pages and hold whole requests."""
     said = _AUTOFLUSH.sub("", str(error))
     first = next((line.strip() for line in said.splitlines() if line.strip()), "")
     words = in_text(first)

@@ -1,4 +1,4 @@
-"""The sweep's side of MLflow: what is handed to the projector, and how the parent run ends."""
+"""Hands the records of a sweep to the projector, and ends its parent run."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ from sweeps.tracking.view import directions, show_view
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.provenance import is_mixed
 
-# The files of a run: what it wrote and what is drawn; of a finalist, what it gets wrong, too.
+# Makes the files of a run: those it wrote, those that are drawn, and the evaluation of a finalist.
 
 
 FOLDER: Final = "evaluation"
-"""Where, among the files of a run, that lies."""
+"""Folder of the evaluation among the files of a run."""
 
 
 class AttemptFiles:
@@ -74,17 +74,18 @@ class AttemptFiles:
         Args:
             info: The sweep.
             store: Its records.
-            examiner: Says what finalists get wrong.
+            examiner: Evaluates finalists: what they get wrong.
         """
         self._info, self._store, self._examiner = info, store, examiner
 
     def __call__(self, key: str) -> Mapping[str, bytes]:
-        """Return the files of an attempt by name; only what it wrote if it trained no epoch.
+        """Return the files of an attempt by name; only those it wrote if it trained no epoch.
 
         Raises:
-            IncompleteError: What a finalist gets wrong could not be said, such as where its data
-                are gone; has the other files.
-            UntrustedError: The sweep was imported; has what was written while it was trained.
+            IncompleteError: A finalist could not be evaluated, for example because its data are
+                gone; carries the other files.
+            UntrustedError: The sweep was imported and is not trusted; carries the files that were
+                written during its training.
         """
         record = self._store.read(key)
         written = self._store.files(record)
@@ -107,7 +108,7 @@ class AttemptFiles:
             return {}
         try:
             files = self._examiner.examine(record)
-        except TooLittleKept:  # nor will there be more: a run without them is whole, too
+        except TooLittleKept:  # more will never be kept: the run is complete without them
             return {}
         return {f"{FOLDER}/{name}": content for name, content in files.items()}
 
@@ -116,26 +117,29 @@ class AttemptFiles:
 
 
 FEWEST_TRIALS: Final = 15
-"""With fewer complete trials a report says little, and would take longer than a quick look does."""
+"""With fewer complete trials a report says little, and takes longer than the quick sweep itself."""
 
 
 def read_whole(
     store: RecordStore, info: SweepInfo, again: PreparedAgain, records: Sequence[Record]
 ) -> tuple[SweepData, Exception | None]:
-    """Return a sweep with the samples it was scored on, or without and why they cannot be had."""
+    """Return a sweep with its validation samples; or without them, and the error that prevents it.
+
+    The error is None if the sweep is only not trusted yet.
+    """
     data = SweepData.read(info, store, records=records)
     try:
         return dataclasses.replace(data, samples=_samples(data.records, again)), None
     except UntrustedError:
         return data, None
-    except Exception as error:  # whatever it is (data that are gone): the rest is written first
+    except Exception as error:  # any error, such as data that are gone: the rest is written first
         return data, error
 
 
 def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
-    """Return the report and its charts as PNGs, by name; none if the sweep goes on later.
+    """Return the report and its charts as PNGs, by name; empty if the sweep is small or goes on.
 
-    A function of records and ending alone, so that writing it again changes nothing.
+    The files depend on records and ending alone, so that writing them again changes nothing.
     """
     from sweeps.render.reporting import draw_charts, render_report
     from sweeps.render.sections import report_sections
@@ -149,7 +153,7 @@ def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
 
 
 def _is_plot(chart: Chart) -> bool:
-    """Whether a chart is worth a picture of its own: slices are in the page."""
+    """Whether a chart gets a PNG of its own; slices are in the page only."""
     return chart.size != "third"
 
 
@@ -161,15 +165,15 @@ def _samples(records: Sequence[Record], again: PreparedAgain) -> LoadedSamples |
     return LoadedSamples(experiment, data, np.asarray(experiment.validation_labels(data), np.int64))
 
 
-# How a parent run ends: what it says then, its files, the view, the pictures, the champion.
+# Ends a parent run: its tags, text and files, the view, the pictures, the champion.
 #
-# All of it is a function of records and ending, so that `sweeps sync` can write it again.
+# All of these are functions of records and ending, so that `sweeps sync` can write them again.
 
 
 def ending_of(store: RecordStore, records: Sequence[Record]) -> Ending:
-    """Return how the last start of a sweep that nobody runs has ended.
+    """Return the ending of the last start of a sweep that nobody runs now.
 
-    One that was killed could not say so. It is finished if it had all that it was asked for.
+    A start that was killed stored none. It counts as finished if all trials asked for are there.
     """
     done = len({record.spec.trial for record in records if record.ends_trial})
     is_whole = done >= (store.asked() or 1)
@@ -177,7 +181,7 @@ def ending_of(store: RecordStore, records: Sequence[Record]) -> Ending:
 
 
 class ParentEnd(NamedTuple):
-    """What a parent run says at its end: a function of records and ending."""
+    """Best attempt, tags and text of a parent run at its end; a function of records and ending."""
 
     best: Record | None
     tags: dict[str, str]
@@ -187,7 +191,7 @@ class ParentEnd(NamedTuple):
 def describe_end(
     info: SweepInfo, records: Sequence[Record], asked: int, ending: Ending
 ) -> ParentEnd:
-    """Return what the parent run is to say of a sweep that has ended."""
+    """Return best attempt, tags and text for the parent run of a sweep that has ended."""
     summary = summarize(
         info,
         records,
@@ -226,12 +230,12 @@ def finish(
     *,
     is_hurried: bool = False,
 ) -> None:
-    """Have the parent run ended, then what takes longer: pictures of the best runs, pages.
+    """Queue the end of the parent run, then what takes longer: pictures of the best runs, pages.
 
-    Pages take seconds to draw: somebody in a hurry does not wait for them.
+    Pages take seconds to draw; with `is_hurried` they are left out.
     """
     store = home.store(info.id)
-    read = cache(store.read_all)  # once for all: no record is written any more
+    read = cache(store.read_all)  # read once: no record is written any more
     projector.finish(lambda runs: end_parent(runs, store, info, ending, again, read()))
 
     def show(client: Any, sweep: KnownSweep) -> None:
@@ -254,7 +258,7 @@ def end_parent(
     """Write how a sweep ended into its parent run, and register its best model.
 
     Raises:
-        IncompleteError: All is written, but the report lacks the samples it could show.
+        IncompleteError: All is written, but the report lacks its samples.
     """
     end = describe_end(info, records, store.asked() or 0, ending)
     data, lacking = read_whole(store, info, again, records)
@@ -302,14 +306,14 @@ def best_whole(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -
 
 
 CLOSE_TIMEOUT_SECONDS: Final = 60.0
-"""How long the end of a sweep waits for MLflow; what is missing then is reported, not lost."""
+"""Longest wait for MLflow at the end of a sweep; runs missing then are reported, not lost."""
 
 INTERRUPTED_TIMEOUT_SECONDS: Final = 4.0
-"""The same after Ctrl-C or SIGTERM: whoever asked for the end is waiting for it."""
+"""The same after Ctrl-C or SIGTERM, when somebody waits for the process to end."""
 
 
 class ParentRun:
-    """Projects one sweep: its parent run and a child run an attempt."""
+    """Projects one sweep: its parent run, and a child run per attempt."""
 
     def __init__(
         self,
@@ -345,10 +349,10 @@ class ParentRun:
         return self._projector.files
 
     def catch_up(self, records: Sequence[Record]) -> None:
-        """Project what an earlier start recorded but could not project any more.
+        """Project the attempts that an earlier start recorded but did not project.
 
-        A run whose record was torn, and put aside, is deleted: its trial runs again. So is one
-        that another host began, and lost the sweep before others had its record.
+        A run without a record is deleted. Its record was torn and put aside, and its trial runs
+        again; or another host began the run, and lost the sweep before it shared the record.
         """
         recorded = {record.spec.key for record in records}
         if recorded or self._held.lease is not None:
@@ -370,7 +374,7 @@ class ParentRun:
         self._projector.close(INTERRUPTED_TIMEOUT_SECONDS)
 
     def leave(self) -> None:
-        """Write nothing more: another host has the sweep. A request under way is waited for."""
+        """Write nothing more, because another host has the sweep; wait for a request under way."""
         self._projector.close(CLOSE_TIMEOUT_SECONDS)
 
     def finish(self, summary: Summary, *, failed: bool, request: StopRequest) -> ProjectionReport:
@@ -382,7 +386,7 @@ class ParentRun:
             request: A signal shortens the wait.
 
         Returns:
-            Which runs are missing in MLflow, and why.
+            The runs that are missing in MLflow, and why.
         """
         status = _status(summary, failed=failed)
         self._end(
@@ -404,7 +408,7 @@ class ParentRun:
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
         self._projector.end_first(ending.status)
-        if self._held.lease is not None:  # a host that lost it may have been late with a request
+        if self._held.lease is not None:  # a host that lost the sweep may have sent a late request
             self.catch_up(self._store.read_all())
         send_notes(self._projector, self._store)
         self._info = dataclasses.replace(self._info, checked=self._store.checked())
@@ -416,13 +420,13 @@ class ParentRun:
 
 
 def sweep_note(info: SweepInfo, asked: int, *, is_running: bool) -> SweepNote:
-    """Return what the parent run says from the start on."""
+    """Return the tags that the parent run has from the start on."""
     tags = {"asked": str(asked), "reproducible": str(info.is_reproducible).lower()}
     return SweepNote(tags=tags, is_running=is_running)
 
 
 def send_notes(projector: Projector, store: RecordStore) -> None:
-    """Have what people noted about trials shown by MLflow; notes that are damaged are reported."""
+    """Queue the notes on trials for MLflow; damaged notes are reported."""
     notes = heard(Notes(store.folder).all) or {}
     for record in store.read_all() if notes.keys() - {SWEEP} else []:
         text = notes.get(str(record.spec.trial))

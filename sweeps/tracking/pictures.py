@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 # Draws a confusion matrix small and fast, as the two files that MLflow's image grid shows.
 #
-# Ten trials get nine pictures each at the end of a start, beside which somebody waits: cells are
-# filled as an array, letters are Pillow's own, and nothing of matplotlib is loaded.
+# At the end of a start ten trials get nine pictures each, while somebody waits. So cells are filled
+# as an array, letters are drawn by Pillow, and matplotlib is not loaded.
 
 
 RIGHT: Final = np.array([0, 114, 178.0])
@@ -39,13 +39,13 @@ WRONG: Final = np.array([213, 94, 0.0])
 INK: Final = (38, 38, 38)
 MUTED: Final = (95, 95, 95)
 SIDE: Final = 320
-"""Pixels of the matrix, about."""
+"""Approximate side of the matrix in pixels."""
 HEAD: Final = 40
 EDGE: Final = 32
 TITLE, NAME, COUNT = 22, 17, 18
-"""Sizes of letters: large, for they are halved in the thumbnail."""
+"""Sizes of letters; large, because the thumbnail halves them."""
 THUMBNAIL_PIXELS: Final = 188
-"""So that ten stand in two rows on a common screen; MLflow's own have 256."""
+"""Ten of this size fit in two rows on a common screen; MLflow's own have 256."""
 SMALLEST_CELL_WITH_COUNTS: Final = 17
 LONGEST_NAME: Final = 3
 """Characters of a class's name that fit beside its row."""
@@ -124,17 +124,17 @@ def _font(size: int) -> Any:
 KEY: Final = "confusion_matrix"
 FOLDER: Final = "images"
 LOGGED_IMAGES: Final = "mlflow.loggedImages"
-"""Tag by which MLflow's UI knows the runs whose images it loads."""
+"""Tag that makes MLflow's UI load the images of a run."""
 PICTURES: Final = "pictures"
 """Tag that says which epoch each step of the slider shows; written when all files are there."""
 BEST: Final = 10
-"""The grid shows no more runs."""
+"""Most runs that the grid shows."""
 SPREAD: Final = 8
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the image grid shows of one run.
+    """The pictures of one run in the image grid.
 
     Attributes:
         rank: Its place among the best, from 1; written on the pictures, as the grid has an order
@@ -152,11 +152,11 @@ class Plan:
 
 
 def plan_pictures(best: Sequence[Record]) -> dict[str, Plan]:
-    """Return what is to be shown of the best complete trials, as far as they kept confusion counts.
+    """Return a plan for each of the best complete trials that kept confusion counts.
 
     All share the steps of the slider, so that it has no gaps: eight epochs spread over the longest
-    of them, then one more for the weights that were kept. A trial that ended before a step shows
-    its kept weights from there on.
+    training, then one more step for the weights that were kept. A trial that ended before a step
+    shows its kept weights from there on.
 
     Args:
         best: With their arrays, the best first.
@@ -183,7 +183,7 @@ def show_pictures(
     best: Sequence[Record],
     scratch: Path | None = None,
 ) -> None:
-    """Make the pictures of a sweep's runs those of its plan; what is there already stays.
+    """Log the pictures of a sweep's best runs and remove old ones; right ones are not rewritten.
 
     Args:
         client: The `MlflowClient`.
@@ -193,7 +193,7 @@ def show_pictures(
         scratch: See `log_files`.
 
     Raises:
-        IncompleteError: New ones are there, but the store refused to delete old ones.
+        IncompleteError: New pictures are logged, but the store refused to delete old ones.
     """
     wanted = plan_pictures(best)
     by_key = {record.spec.key: record for record in best}
@@ -225,10 +225,10 @@ def show_pictures(
 
 
 def _hide(client: Any, run: Any) -> Exception | None:
-    """Remove the pictures of a run that is none of the best any more; see `_remove`."""
+    """Remove the pictures of a run that is no longer among the best; see `_remove`."""
     error = _remove(client, run.info.run_id, ())
     if error is None:
-        for tag in (PICTURES, LOGGED_IMAGES):  # the one it is found by goes last
+        for tag in (PICTURES, LOGGED_IMAGES):  # the tag by which it is found goes last
             if tag in run.data.tags:
                 client.delete_tag(run.info.run_id, tag)
     return error
@@ -253,17 +253,17 @@ def _files(record: Record, plan: Plan) -> dict[str, bytes]:
         title = f"{plan.rank}. {'kept: ' if kept else ''}epoch {epoch}/{epochs}, {right:.1%}"
         if title not in drawn:
             drawn[title] = encode(draw_confusion(matrix, names, title))
-        # The time stamp only tells pictures of one step apart, and there is one.
+        # The time stamp only separates pictures of one step; here a step has one picture.
         name = f"{FOLDER}/{KEY}+step+{step}+timestamp+{step}+{record.spec.key}"
         files[f"{name}.png"], files[f"{name}+compressed.webp"] = drawn[title]
     return files
 
 
 def _remove(client: Any, run_id: str, kept: Collection[str]) -> Exception | None:
-    """Delete pictures of an earlier plan, all but some; a store that never deletes is let be.
+    """Delete the pictures of an earlier plan except `kept`; stop if the store cannot delete at all.
 
     Returns:
-        Why the first one that is still there could not be deleted; None if all are gone.
+        The first error of a picture that could not be deleted; None without one.
     """
     first = None
     for file in client.list_artifacts(run_id, FOLDER):

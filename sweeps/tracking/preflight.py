@@ -27,7 +27,7 @@ TIMEOUT_SECONDS: Final = 3.0
 _QUESTION: Final = "/api/2.0/mlflow/experiments/search?max_results=1"
 _TRY_LATER: Final = frozenset({408, 425, 429})
 _NO_SUCH_HOST: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
-"""Not EAI_AGAIN: a machine that is offline for a while cannot tell."""
+"""EAI_AGAIN is not one of them: a machine that is offline gets it for any host."""
 
 
 class _Answer(NamedTuple):
@@ -37,7 +37,7 @@ class _Answer(NamedTuple):
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST becomes a GET, so that a server elsewhere would seem to work until used."""
+    """Follows no redirect: that turns a POST into a GET, so that a server would fail only later."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -130,7 +130,7 @@ def _judge_answer(uri: str, answer: _Answer) -> str | None:
         problem = f"it permits nothing ({_gist(answer.body)}); use another account or address"
     elif 300 <= status < 400:
         elsewhere = redacted(answer.location.removesuffix(_QUESTION))
-        problem = f"it sends us to {elsewhere!r}; give that address"
+        problem = f"it redirects to {elsewhere!r}; give that address"
     elif status == 400 and uri.startswith("http:") and _speaks_tls(uri):
         problem = "it speaks https; write 'https://'"
     else:
@@ -156,7 +156,7 @@ def _judge_error(uri: str, error: Exception) -> str | None:
 
 
 def _judge_certificate(uri: str, error: ssl.SSLCertVerificationError) -> str | None:
-    """Let MLflow decide, which may have been told to trust the certificate."""
+    """Ask again through MLflow, which may have been told to trust the certificate."""
     try:
         answer = _ask_as_mlflow(uri)
     except Exception as again:
@@ -185,7 +185,7 @@ def _speaks_tls(uri: str) -> bool:
 
 
 def _within(seconds: float, ask: Callable[[], _Answer]) -> _Answer:
-    """Ask in a thread of its own: looking up a name knows no timeout."""
+    """Ask in a thread of its own, because looking up a host name has no timeout."""
     ended: list[_Answer | Exception] = []
 
     def run() -> None:

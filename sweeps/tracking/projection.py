@@ -1,7 +1,7 @@
-"""Records -> MLflow runs: one parent a sweep, one child an attempt; repeating adds nothing.
+"""Records -> MLflow runs: one parent per sweep, one child per attempt; repeating adds nothing.
 
-A run is found by its tags and written in an order that makes its terminal status the last word:
-a child that is still RUNNING was torn off and is written again.
+A run is found by its tags, and its terminal status is written last. A child that is still RUNNING
+is therefore incomplete, and is written again.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class Projection:
         scratch: Path | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Remember where; nothing is imported, opened or created yet.
+        """Remember the store; nothing is imported, opened or created yet.
 
         Args:
             tracking_uri: From `resolve_tracking_uri`.
             artifact_root: Folder for the files of runs; unused with a server, which has its own.
-            scratch: Folder for files on their way; whoever is killed leaves them there.
+            scratch: Folder for files on their way; a process that is killed leaves them there.
             check: Called before each request; raises if it must not be made.
         """
         self._scratch, self.check = scratch, check
@@ -79,7 +79,7 @@ class Projection:
 
     @property
     def answers(self) -> int:
-        """How many requests the store has answered since it was opened."""
+        """Number of requests that the store has answered since it was opened."""
         return 0 if self._opened is None else int(self._opened.answers)
 
     def start_sweep(self, info: SweepInfo, extra: SweepNote) -> str:
@@ -117,8 +117,8 @@ class Projection:
         Args:
             info: The sweep.
             record: How the attempt ended.
-            files: What the experiment drew, by name; None if it could not.
-            is_whole: Whether these are all; else the run is marked, and counts as incomplete.
+            files: Files that the experiment drew, content by name; None if it could not.
+            is_whole: Whether `files` are all of them; if not, the run is marked as incomplete.
 
         Returns:
             The id of the child run.
@@ -153,14 +153,14 @@ class Projection:
             return sweep.children.get(record.spec.key, ("", ""))[1] == wanted
 
     def annotate(self, info: SweepInfo, key: str, text: str) -> None:
-        """Show what somebody noted about a trial on the page of its run; empty removes it."""
+        """Show a note about a trial on the page of its run; an empty text removes it."""
         with quiet(), self._forgetting(info):
             known = self._sweep(info).children.get(key)
             if known is not None:
                 self._client().set_tag(known[0], NOTE, as_typed(text))
 
     def register(self, info: SweepInfo, champion: Champion, *, pages: bool = False) -> None:
-        """Have a champion's model in MLflow's registry, or else pages about it in its run."""
+        """Register a champion's model; with `pages`, log the pages about it to its run instead."""
         with quiet(), self._forgetting(info):
             known = self._sweep(champion.confirmation or info).children.get(champion.key)
             if known is not None and pages:
@@ -178,7 +178,7 @@ class Projection:
         Args:
             info: The sweep.
             wrong: Whether the run of an attempt (`<trial>-<attempt>`) is to go.
-            look_up: Whether to look at the store anew: another host may have written there.
+            look_up: Whether to read the store again, because another host may have written there.
 
         Returns:
             The attempts whose runs were deleted.
@@ -193,7 +193,7 @@ class Projection:
             return keys
 
     def arrange(self, info: SweepInfo, write: Callable[[Any, KnownSweep], Result]) -> Result:
-        """Call `write` with the client and what is known of the sweep's runs; return its result."""
+        """Call `write` with the client and the sweep's known runs; return its result."""
         with quiet(), self._forgetting(info):
             return write(self._client(), self._sweep(info))
 
@@ -208,7 +208,7 @@ class Projection:
         files: Mapping[str, bytes] | None = None,
         finished_at: int | None = None,
     ) -> None:
-        """Give the parent run its terminal status and what there is to say at the end.
+        """Write tags, text, metrics and files of an ended sweep, then the parent's terminal status.
 
         Args:
             info: The sweep.
@@ -235,13 +235,13 @@ class Projection:
             reached("end.done")
 
     def end_run(self, info: SweepInfo, status: SweepStatus, *, look_up: bool = False) -> None:
-        """Give the parent run its status and nothing else; `finish_sweep` says the rest.
+        """Give the parent run its status and nothing else; `finish_sweep` writes the rest.
 
         Args:
             info: The sweep.
             status: How it ended.
-            look_up: Whether to look for the parent run anew; else that takes one request if the
-                run was found or made before, even if what followed was broken off.
+            look_up: Whether to search for the parent run again. Without it, one request is enough
+                if the run was found or made before, even if what followed was broken off.
         """
         with quiet(), self._forgetting(info):
             known = None if look_up else self._parents.get(info.id)
@@ -250,7 +250,7 @@ class Projection:
             reached("end.named")
 
     def close(self) -> None:
-        """Let go of the store's connections; a later call opens it again."""
+        """Close the store's connections; a later call opens it again."""
         if self._opened is not None:
             close_client(self._opened)
         self._opened = None
@@ -300,7 +300,7 @@ class Projection:
             ),
             "run.created",
         )
-        # Tags as well: another host may have made the run, of another record of that attempt.
+        # Tags are sent again: another host may have made the run from another record of it.
         log_values(client, run_id, content.params, content.metrics, content.tags)
         reached("run.valued")
         return run_id

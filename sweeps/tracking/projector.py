@@ -1,8 +1,8 @@
 """Projects records in a thread of its own, so that training never waits for MLflow.
 
-MLflow is imported and the store opened in that thread, when the first job arrives: the first
-trial does not wait for them either. A store that is away is asked again and again, ever more
-seldom; what is still missing when the sweep ends is reported, and `sync` adds it later.
+The thread imports MLflow and opens the store when the first job arrives, so that the first trial
+does not wait for them either. A store that is away is tried again, with growing pauses. Runs that
+are still missing when the sweep ends are reported, and `sweeps sync` adds them later.
 """
 
 from __future__ import annotations
@@ -28,27 +28,26 @@ from sweeps.tracking.store import abandon_store
 FilesFactory = Callable[[], Mapping[str, bytes]]
 
 PARENT: Final = "sweep"
-"""What the parent run is called where attempts are called `<trial>-<attempt>`."""
+"""Key of the parent run, beside the keys `<trial>-<attempt>` of attempts."""
 MAX_TRIES: Final = 3
-"""For an error that is no outage: the store answers, but not to this."""
+"""Tries of a job whose error is no outage: the store answers, but refuses this job."""
 LAST_TRIES: Final = 4
-"""For a store that is away when the sweep ends."""
+"""Tries of a store that is away when the sweep ends."""
 UNSTEADY_TRIES: Final = 10
-"""For a run then, if the store answers in between: one that errs now and then gets everything."""
+"""Tries of a job at the end if the store answers in between, so that an unsteady store gets all."""
 AWAY_SECONDS: Final = 10.0
-"""Longest wait at the end for a store that is away: one that never answers takes long to say so."""
+"""Longest wait at the end for a store that is away; each try of one that hangs takes long."""
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
 class ProjectionReport:
-    """What came of it.
+    """The outcome of projecting a sweep.
 
     Attributes:
         done: Number of attempts whose run is complete.
-        pending: What is missing or incomplete in MLflow: keys of attempts, `sweep` for the parent
-            run.
+        pending: Runs missing or incomplete in MLflow: keys of attempts, `sweep` for the parent run.
         error: The last error in one line, None if nothing is missing.
     """
 
@@ -57,16 +56,16 @@ class ProjectionReport:
     error: str | None
 
 
-class GaveWay(BaseException):  # no error, and nobody's to handle: it is begun again
-    """Something else is to be written before what is being written."""
+class GaveWay(BaseException):  # not an error: no `except Exception` may catch it
+    """A job is broken off, and begun again later, because another job has to be done first."""
 
 
 @dataclass(eq=False)
 class _Job:
-    """Something to be written.
+    """One thing to be written.
 
     Attributes:
-        is_first: Whether it waits for nothing, and what is being written gives way to it.
+        is_first: Whether it is done before all others, and a job under way is broken off for it.
     """
 
     name: str
@@ -93,9 +92,9 @@ class Projector:
         Args:
             projection: Where runs go; used by this projector's thread only, until it is closed.
             info: The sweep.
-            note: What the parent run says while the sweep runs.
-            on_outage: Told once, in one line, when the store cannot be reached; called in the
-                projector's thread.
+            note: Text and tags of the parent run while the sweep runs.
+            on_outage: Called once, with the problem in one line, when the store cannot be reached;
+                in the projector's thread.
             pause_seconds: First pause before a retry; doubles up to half a minute.
         """
         self._projection, self._info, self._note = projection, info, note or SweepNote()
@@ -121,7 +120,7 @@ class Projector:
 
     @property
     def files(self) -> list[Path]:
-        """Where runs are, once they are written: a database of ours and the folder of files."""
+        """Paths of the runs once they are written: our SQLite database and the folder of files."""
         database = sqlite_path(self._projection.tracking_uri)
         written = database is not None and bool(self._done)
         return [database, self._projection.artifact_root] if database and written else []
@@ -134,10 +133,10 @@ class Projector:
         only_if_missing: bool = False,
         read: Callable[[], Record] | None = None,
     ) -> None:
-        """Have an attempt projected soon; returns at once.
+        """Queue an attempt for projection; returns at once.
 
         Args:
-            record: How the attempt ended; safely written before.
+            record: The attempt's record, which is already stored.
             files_factory: Draws its files, called in the projector's thread.
             only_if_missing: Whether to leave a complete run as it is: for the earlier records of
                 a sweep that is resumed.
@@ -152,13 +151,13 @@ class Projector:
         self._append(_Job(record.spec.key, project))
 
     def annotate(self, key: str, text: str) -> None:
-        """Have a note about a trial shown soon; see `Projection.annotate`."""
+        """Queue a note about a trial; see `Projection.annotate`."""
         self._append(_Job(PARENT, lambda: self._projection.annotate(self._info, key, text)))
 
     def discard(
         self, wrong: Callable[[str], bool], on_discarded: Callable[[str], None] = lambda key: None
     ) -> None:
-        """Have the runs of some attempts deleted soon; see `Projection.discard`."""
+        """Queue the deletion of the runs of some attempts; see `Projection.discard`."""
 
         def discard() -> None:
             look_up = not self._has_just_looked
@@ -168,9 +167,9 @@ class Projector:
         self._append(_Job(PARENT, discard))
 
     def end_first(self, status: SweepStatus) -> None:
-        """Have the parent run's status written before all that waits.
+        """Queue the status of the parent run before all other jobs.
 
-        Whoever runs out of time leaves no parent that is RUNNING; `finish` has the rest written.
+        A process that runs out of time then leaves no parent RUNNING; `finish` writes the rest.
         """
         self._note = replace(self._note, is_running=False)  # also where the parent is begun anew
 
@@ -183,10 +182,10 @@ class Projector:
             self._changed.notify_all()
 
     def give_way(self) -> None:
-        """Break off what is being written, between two requests, if something is to come first.
+        """Break off the job under way, between two requests, if another job has to be done first.
 
         Raises:
-            GaveWay: Something is.
+            GaveWay: Another job has to be done first.
         """
         with self._changed:
             first = self._queue[0] if self._queue else None
@@ -194,7 +193,7 @@ class Projector:
                 raise GaveWay
 
     def finish(self, finish: Callable[[Projection], object]) -> None:
-        """Have the parent run finished after all put before; `finish` calls `finish_sweep`."""
+        """Queue the end of the parent run after all earlier jobs; `finish` calls `finish_sweep`."""
         self._append(_Job(PARENT, lambda: finish(self._projection)))
 
     def close(
@@ -204,13 +203,13 @@ class Projector:
         is_urgent: Callable[[], bool] = lambda: False,
         urgent_seconds: float = 0.0,
     ) -> ProjectionReport:
-        """Work off what is left, at most so long, and say what is missing; never raises.
+        """Do the queued jobs within a time limit, and report what is missing; never raises.
 
         A store that is away gets a few more tries, not the whole time.
 
         Args:
             timeout_seconds: Longest wait.
-            is_urgent: Asked again and again; once it says so, the wait shrinks.
+            is_urgent: Called repeatedly; once it returns True, the wait shrinks.
             urgent_seconds: Longest wait from then on.
         """
         began = time.monotonic()
@@ -239,7 +238,7 @@ class Projector:
 
     def _work(self) -> None:
         """Do the jobs in order; a job leaves the queue only once it is done or given up."""
-        with contextlib.closing(self._projection):  # in this thread, which opens it
+        with contextlib.closing(self._projection):  # in this thread, which opened it
             self._do_jobs()
 
     def _do_jobs(self) -> None:
@@ -274,7 +273,7 @@ class Projector:
         # Numbers without pictures beat no run at all; the error still counts.
         try:
             files = files_factory()
-        except UntrustedError as error:  # nothing is wrong; once trusted, `sync` adds the others
+        except UntrustedError as error:  # no error: once trusted, `sync` adds the others
             self._projection.project(self._info, record, error.files, is_whole=False)
             return
         except IncompleteError as error:
@@ -286,14 +285,14 @@ class Projector:
         self._projection.project(self._info, record, files)
 
     def _on_error(self, job: _Job, error: Exception) -> None:
-        if isinstance(error, LeaseLost):  # what is missing is another host's matter
+        if isinstance(error, LeaseLost):  # another host writes what is missing
             with self._changed:
                 self._error, self._last_tries = one_line(error), 0
             return
         job.tries += 1
         outage, is_lacking = is_outage(error), isinstance(error, IncompleteError)
         before, self._answers = self._answers, self._projection.answers
-        # Whoever deleted something may have deleted the parent.
+        # If something was deleted in the store, the parent may be gone, too.
         self._started_sweep = self._started_sweep and (is_lacking or outage)
         with self._changed:
             self._error = one_line(error)

@@ -19,7 +19,7 @@ _ENVIRONMENT: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Loading an artifact never runs code that came with it.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    # MLflow repeats POSTs by itself, for up to 244 s, and so doubles runs; retrying is ours.
+    # MLflow repeats POSTs by itself, for up to 244 s, and so doubles runs; we retry ourselves.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",

@@ -1,4 +1,4 @@
-"""Reads what MLflow holds of a sweep, without changing anything."""
+"""Reads the runs and the champion of a sweep from MLflow, without changing anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sweeps.tracking.store import close_client
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run of a sweep, as it is there.
+    """One run of a sweep, as MLflow has it.
 
     Attributes:
         run_id: MLflow's own id.
@@ -25,9 +25,9 @@ class StoredRun:
         key: `<trial>-<attempt>` of a trial, else empty.
         is_deleted: Whether it lies in MLflow's bin.
         end_time: Milliseconds since the epoch (UTC); None while it runs.
-        metrics: The last point of each.
+        metrics: Last value of each metric.
         files: Names of the files at its root.
-        datasets: Name and digest of each.
+        datasets: Name and digest of each dataset.
     """
 
     run_id: str
@@ -45,14 +45,14 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class StoredChampion:
-    """What the alias `champion` of a sweep's registered model points to.
+    """The version that the alias `champion` of a sweep's registered model points to.
 
     Attributes:
         model: Name of the registered model.
         key: `<trial>-<attempt>` of the trial.
-        digest: Of the record it was made of.
-        run_id: The run its files lie in.
-        doubled: Trials of which the model has more than one version -> the versions.
+        digest: Digest of the record that it was made of.
+        run_id: The run that has its files.
+        doubled: Attempts with more than one version -> those versions.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""Registers a sweep's champion in MLflow: which model, with its files and its interactive pages."""
+"""Registers a sweep's champion in MLflow: chooses the model, makes its files and its pages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from sweeps.workspace.files import read_file
 def interactive_pages(
     store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
 ) -> Mapping[str, bytes]:
-    """Return the pages by name; none if its experiment draws none, or too little was kept.
+    """Return a champion's pages by name; empty if its experiment draws none or too little was kept.
 
     Args:
         store: The records of the sweep it was trained in.
@@ -45,8 +45,8 @@ def interactive_pages(
         again: The experiment it was trained by, and its data.
 
     Raises:
-        UsageError: The experiment cannot be loaded or was edited, or its data cannot be had; or
-            whatever else the experiment raises.
+        UsageError: The experiment cannot be loaded or was edited, or its data cannot be loaded. The
+            experiment may raise other errors.
     """
     experiment = again.load()
     if not isinstance(experiment, SupportsPages):
@@ -58,14 +58,14 @@ def interactive_pages(
     data = again.of(record)
     try:
         return experiment.pages(data, trained, beside)
-    except ValueError:  # too little was kept, nor will there be more
+    except ValueError:  # too little was kept, and more will never be
         return {}
 
 
 def choose_beside(records: Sequence[Record], champion: Record, info: SweepInfo) -> Record | None:
     """Return the trial to compare a champion with: a baseline, else the best of the others.
 
-    Of a confirmation it is one on the same block.
+    In a confirmation it is a trial on the same fold.
     """
     others = [
         record
@@ -82,7 +82,7 @@ def _is_baseline(record: Record) -> bool:
     return record.origin.startswith("baseline ") or named.startswith("baseline")
 
 
-# Which model MLflow's registry gets: the best trial's, until a sweep is confirmed.
+# Chooses the model for MLflow's registry: the best trial's, until a sweep is confirmed.
 
 
 def project_champion(
@@ -126,17 +126,18 @@ def find_champion(
     again: PreparedAgain,
     report: Report = warn,
 ) -> Champion | None:
-    """Return the winner's training on block 0 of a confirmed sweep, the best trial of another one.
+    """Return the winner's training on fold 0 if the sweep is confirmed, else its best trial.
 
-    None if no trial is complete, several objectives count, or the sweep only confirms another one;
-    also if what a confirmation chose is damaged: then whatever is registered stays.
+    There is no champion (None) if no trial is complete, if the sweep has several objectives, or if
+    it confirms another sweep. There is none either if the training that a confirmation chose is
+    damaged; the registered model then stays.
 
     Args:
         store: The sweep's records.
         info: The sweep.
         records: All of them.
         again: Its experiment and its data.
-        report: Told of what is damaged: a record, or the weights its files are made of.
+        report: Called with a line about each damage: of a record, or of the model's weights.
     """
     if info.has_front or confirmed_by(info.directory):
         return None
@@ -155,10 +156,10 @@ def find_champion(
 
 
 def _confirmed(store: RecordStore, source: str | None, report: Report) -> Champion | None:
-    """Return what a confirmation chose; None without one, or if that was deleted.
+    """Return the training that a confirmation chose; None without one, or if it was deleted.
 
     Raises:
-        RecordError: That, or the record of its training, is damaged.
+        RecordError: The conclusion, or the record of the training, is damaged.
     """
     confirmed = Conclusions(store.folder).confirmed()
     if confirmed is None:
@@ -192,7 +193,7 @@ def _champion(
     def pages() -> Mapping[str, bytes]:
         try:
             return interactive_pages(store, info, record, again)
-        except (EditedCode, UntrustedError):  # the former is said where it is not registered
+        except (EditedCode, UntrustedError):  # `files` reports edited code
             return {}
         except Exception as error:
             what = f"pages about trial {record.spec.trial} of {info.name} (`interactive/`)"
@@ -205,7 +206,7 @@ def _champion(
 def _files(
     store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
 ) -> Mapping[str, bytes] | None:
-    """Return the model's files, or None where none can be made of the trial.
+    """Return the model's files, or None if none can be made of the trial.
 
     Raises:
         RecordError: Its weights are damaged.

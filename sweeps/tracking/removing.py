@@ -39,10 +39,10 @@ def remove_runs(
     with_files: bool = True,
     check: Callable[[], None] = lambda: None,
 ) -> int:
-    """Delete every run of a sweep; children first, so that what is left is found again.
+    """Delete every run of a sweep, children first, so that a broken-off deletion finds the rest.
 
-    MLflow keeps deleted runs in its bin until `mlflow gc`; the files go at once where the store is
-    a database of ours.
+    MLflow keeps deleted runs in its bin until `mlflow gc`; the files go at once if the store is a
+    SQLite database of ours.
 
     Args:
         tracking_uri: From `resolve_tracking_uri`.
@@ -51,10 +51,10 @@ def remove_runs(
         check: See `Projection`.
 
     Returns:
-        How many were deleted.
+        Number of deleted runs.
 
     Raises:
-        StoreError: The server does not answer, or no longer.
+        StoreError: The server does not answer, or stops answering.
     """
     require_store(tracking_uri)
     database = sqlite_path(tracking_uri)

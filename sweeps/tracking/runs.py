@@ -28,16 +28,17 @@ from sweeps.tracking.content import (
 from sweeps.tracking.outage import is_outage, one_line
 from sweeps.workspace.failpoints import reached
 
-# Deletes a run that says what no record says; MLflow keeps it in its bin.
+# Deletes a run that no record stands for; MLflow keeps it in its bin.
 
 
 _MARK: Final = " (discarded)"
 
 
 def discard_run(client: Any, run_id: str) -> None:
-    """Delete a run so that nobody takes it for an attempt's again.
+    """Delete a run, and mark it so that it is never restored as the run of an attempt.
 
-    Killed half-way, it leaves a run of an attempt that has no record, and is discarded once more.
+    If the process is killed half-way, the run is still one without a record, and is discarded
+    again.
 
     Args:
         client: The `MlflowClient`.
@@ -45,7 +46,7 @@ def discard_run(client: Any, run_id: str) -> None:
     """
     run = client.get_run(run_id)
     key = run.data.tags.get("trial", "").removesuffix(_MARK)
-    client.set_tag(run_id, "trial", key + _MARK)  # while it can be: a deleted run takes no tags
+    client.set_tag(run_id, "trial", key + _MARK)  # first, since a deleted run takes no tags
     if run.info.status == "RUNNING":
         client.set_terminated(run_id, "KILLED")
     client.delete_run(run_id)
@@ -59,8 +60,8 @@ def is_discarded(run: Any) -> bool:
 
 # Finds experiments and runs by name and tag, and settles on one where there are several.
 #
-# MLflow takes no id from a client, so that a lost reply or a second projector can double a run:
-# whoever looks next keeps the oldest and deletes the rest.
+# MLflow takes no id from a client, so that a lost reply or a second projector can double a run.
+# The next lookup keeps the oldest and deletes the rest.
 
 
 _PAGE: Final = 1000
@@ -120,17 +121,17 @@ def create_run(
     create: Callable[[], object],
     point: str,
 ) -> str:
-    """Create a run, and return the id of the one that has these tags then.
+    """Create a run, and return the id of the run that has these tags afterwards.
 
-    It is looked up: a repeated request or a second projector may have made another one, and all
-    must agree on which stays. A request that failed may have arrived, and is repeated only if not.
+    The run is looked up: a repeated request or a second projector may have made another one, and
+    all must agree on which one stays. A failed request is repeated only if the run is not there.
 
     Args:
         client: The `MlflowClient`.
-        experiment_id: Where it is to be.
-        identity: Tags by which the run is known.
-        create: Asks for it.
-        point: Fail-point that is reached after that.
+        experiment_id: The run's experiment.
+        identity: Tags that identify the run.
+        create: Sends the request.
+        point: Fail-point that is reached after the request.
     """
     trouble: Exception = RuntimeError("MLflow does not find a run that it has just created")
     for _ in range(_CREATIONS):
@@ -168,7 +169,7 @@ def search(client: Any, experiment_id: str, tags: Mapping[str, str]) -> Iterator
 def keep_one(client: Any, runs: Sequence[Any]) -> Any | None:
     """Return the run to go on with: the oldest one, finished before unfinished; delete the rest.
 
-    A run somebody deleted is restored if there is no other, so that its address stays good.
+    A run that somebody deleted is restored if there is no other, so that links to it stay valid.
     """
     active = [run for run in runs if run.info.lifecycle_stage == "active"]
     if not active and runs:
@@ -223,12 +224,12 @@ UNDRAWN: Final = "undrawn"
 """Tag of a run that lacks files which could not be made; also its status where completeness is
 judged."""
 ORPHANED: Final = "orphaned"
-"""Status of a run under a parent that is no more, where completeness is judged."""
+"""Status of a run whose parent is gone, where completeness is judged."""
 
 
 @dataclass
 class KnownSweep:
-    """What is known of one sweep's runs.
+    """The known runs of one sweep.
 
     Attributes:
         children: Key of an attempt -> run id and status.
@@ -242,7 +243,7 @@ class KnownSweep:
 
 
 class ForgetOnError:
-    """Forgets what was known of a sweep when a call fails: the store may have changed."""
+    """Forgets the known runs of a sweep when a call fails, since the store may have changed."""
 
     def __init__(self, sweeps: dict[str, KnownSweep], sweep_id: str) -> None:
         self._sweeps, self._sweep_id = sweeps, sweep_id
@@ -255,7 +256,7 @@ class ForgetOnError:
 
 
 def status_of(run: Any, parent_id: str) -> str:
-    """Return a run's status; what still lacks something never has the one it is to end with."""
+    """Return a run's status; an incomplete run never has the status of a complete one."""
     if run.data.tags.get(UNDRAWN) == "true":
         return UNDRAWN
     is_child = run.data.tags.get("mlflow.parentRunId") == parent_id
@@ -263,7 +264,7 @@ def status_of(run: Any, parent_id: str) -> str:
 
 
 def standing(status: str, tags: Mapping[str, str]) -> str:
-    """Return a run's status; of an attempt that was tried again also that."""
+    """Return a run's status, with `, retried` for an attempt that was tried again."""
     return f"{status}, retried" if tags.get("retried") else status
 
 
@@ -296,8 +297,7 @@ def log_files(
         client: The `MlflowClient`.
         run_id: The run.
         files: Content by name.
-        scratch: Folder they lie in on their way, under a name that ends in `.tmp`; None: the
-            system's.
+        scratch: Folder for a temporary copy, whose name ends in `.tmp`; None for the system's.
 
     Raises:
         ValueError: A name is absolute or leads out of the run.
@@ -306,6 +306,6 @@ def log_files(
         return
     with tempfile.TemporaryDirectory(".tmp", ".files-", scratch) as folder:
         write_files(Path(folder), files)
-        for name in files:  # a request each, so that the client is asked before each
+        for name in files:  # a request per file, so that the client checks before each
             within = str(PurePosixPath(name).parent)
             client.log_artifact(run_id, f"{folder}/{name}", None if within == "." else within)

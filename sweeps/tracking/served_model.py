@@ -39,7 +39,7 @@ class TrainedModel(PythonModel):  # type: ignore[misc]  # MLflow is untyped
         self._model = self._experiment.load_model(told["config"], weights, told["info"])
 
     def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> list[Any]:
-        """Answer inputs as plain nested lists; what the experiment refuses is a bad request."""
+        """Return outputs as nested lists; an input that the experiment refuses is a bad request."""
         try:
             answer = self._experiment.predict(self._model, np.asarray(model_input))
         except ValueError as error:

@@ -31,9 +31,9 @@ from sweeps.workspace.failpoints import reached
 from sweeps.workspace.locks import exclusive
 
 AT_ONCE_SECONDS: Final = 1.0
-"""A request that failed within it is repeated; one that timed out would only take as long again."""
+"""A request that failed within this time is repeated; a timeout would only take as long again."""
 _PAUSES: Final = (0.1, 0.3, 0.6)
-"""Before each repetition."""
+"""Seconds before each repetition."""
 _REVISION: Final = re.compile(r"^revision\b.*=\s*['\"](\w+)", re.MULTILINE)
 
 
@@ -63,14 +63,14 @@ def open_client(tracking_uri: str, database_retry: DatabaseRetry | None = None) 
 
 
 class CheckedClient:
-    """An `MlflowClient` that calls `check` before each request; what that raises prevents it.
+    """An `MlflowClient` that calls `check` before each request; an error of `check` prevents it.
 
-    A request that fails at once, as those of a server that errs now and then, is repeated a little
-    later: a run takes a dozen of them, and all have to arrive. One that creates something is not:
-    whoever looks next finds whether it arrived.
+    A request that fails at once is repeated a little later: a server may fail now and then, a run
+    takes a dozen requests, and all have to arrive. A request that creates something is not
+    repeated: the next lookup finds whether it arrived.
 
     Attributes:
-        answers: How many requests were answered so far.
+        answers: Number of requests answered so far.
     """
 
     def __init__(self, client: Any, check: Callable[[], None]) -> None:
@@ -79,7 +79,7 @@ class CheckedClient:
 
     def __getattr__(self, name: str) -> Any:
         part = getattr(self._client, name)
-        if name.startswith("_"):  # where its connections are, for who closes them
+        if name.startswith("_"):  # its connections, which `close_client` closes
             return part
 
         @wraps(part)
@@ -103,7 +103,7 @@ class CheckedClient:
         return answer
 
     def delete_artifact(self, run_id: str, path: str) -> None:
-        """Delete a file of a run; MLflow's own client has no way to it."""
+        """Delete a file of a run; MLflow's own client has no method for it."""
         self._check()
         self._client._tracking_client._get_artifact_repo(run_id).delete_artifacts(path)
 
@@ -114,8 +114,8 @@ def check_database(database: Path, database_retry: DatabaseRetry) -> None:
     MLflow is not imported: that takes three seconds.
 
     Raises:
-        StoreError: It is damaged, locked for too long, another program's or a newer MLflow's; it
-            was left as it is.
+        StoreError: The file is damaged, locked for too long, or of another program or a newer
+            MLflow; it was left as it is.
     """
     check(database, database_retry)
     if not database.exists():
@@ -138,7 +138,7 @@ def _known_schemas() -> frozenset[str]:
 
 
 def abandon_store(tracking_uri: str) -> None:
-    """Leave no half of a store behind: the thread that makes it is not waited for any more."""
+    """Leave no half-made store behind when the thread that makes it is no longer waited for."""
     database = sqlite_path(tracking_uri)
     if database is not None:
         abandon_creation(database)
@@ -154,7 +154,7 @@ def close_client(client: Any) -> None:
 
 
 def _create(database: Path) -> None:
-    """Migrate a new store under another name: a process killed meanwhile leaves no half of one."""
+    """Create a store under another name first, so that a killed process leaves no half of one."""
     from mlflow.tracking import MlflowClient
 
     reached("tracking.begun")
@@ -168,9 +168,9 @@ def _create(database: Path) -> None:
 
 
 def _bring_up_to_date(database: Path, database_retry: DatabaseRetry) -> None:
-    """Migrate the store of an older MLflow, after a copy; refuse one that is not understood.
+    """Migrate the store of an older MLflow after copying it; refuse a store of unknown schema.
 
-    MLflow itself migrates without a copy, if it does.
+    MLflow itself would migrate without a copy, if at all.
     """
     check_database(database, database_retry)
     database_retry.run(database, lambda: enable_wal(database))

@@ -1,4 +1,4 @@
-"""Has MLflow show what the records say: sends what is missing and ends deletions."""
+"""Brings MLflow in line with the records: sends missing runs, and completes deletions."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from sweeps.tracking.removing import remove_runs
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import remove
 
-# Ends deletions: what `sweeps delete` took out of the records goes out of study and MLflow too.
+# Completes deletions: removes from study and MLflow what `sweeps delete` took out of the records.
 #
-# Below the commands, since every start does it for a deletion that was killed.
+# It is not part of the command, since every start does it after a deletion that was killed.
 
 
 DELETED: Final = ".deleted-"
-"""How the folder of a sweep begins, in `records/`, from the moment it is deleted."""
+"""Prefix of a sweep's folder in `records/` from the moment it is deleted."""
 
 
 def finish_deletions(home: Home, tracking_uri: str) -> None:
-    """Take every deleted sweep out of study and MLflow; again, and nothing happens.
+    """Remove every deleted sweep from study and MLflow; repeating changes nothing.
 
     Raises:
         StoreError: A database cannot be written, or MLflow does not answer; the next start goes on.
     """
     for folder in sorted(home.records.glob(f"{DELETED}*")):
-        info = heard(RecordStore(folder).info)  # of one that nobody can read, its runs stay
+        info = heard(RecordStore(folder).info)  # the runs of an unreadable sweep stay
         if info is not None:
             remove_runs(tracking_uri, info)
             reached("delete.untracked")
@@ -50,13 +50,13 @@ def finish_deletions(home: Home, tracking_uri: str) -> None:
         for name in (sweep_id, *(f"{sweep_id}.{number}" for number in later)):
             delete_study(home.studies, name)
         reached("delete.unstudied")
-        # What says which sweep it was goes last.
+        # `sweep.json` goes last: it says which sweep this was.
         for path in sorted(folder.iterdir(), key=lambda path: path.name == "sweep.json"):
             remove(path)
         folder.rmdir()
 
 
-# Sends what a store of runs lacks, from the records; sending again adds nothing.
+# Sends the runs that a store lacks, from the records; sending again adds nothing.
 
 
 Change = Literal["sent", "deleted a run of"]
@@ -69,8 +69,8 @@ class SyncReport:
     Attributes:
         sweep: Its name.
         records: Attempts recorded, each of which is to have a run.
-        written: Keys (`<trial>-<attempt>`) of those whose run was missing or torn, written now.
-        pending: What is missing still: keys of attempts, `sweep` for the parent run.
+        written: Keys (`<trial>-<attempt>`) of attempts whose missing or torn run is now written.
+        pending: Runs that are still missing: keys of attempts, `sweep` for the parent run.
         error: Why, in one line; None if nothing is missing.
     """
 
@@ -89,10 +89,11 @@ def hold_to_send(
     note: Callable[[str], None] = lambda text: None,
     on_lost: Callable[[], None] = lambda: None,
 ) -> Iterator[Hold]:
-    """Do what `hold` does for who writes runs; who loses the sweep settles what it began there.
+    """Hold a sweep to write its runs; if it is lost meanwhile, try to send its runs once more.
 
-    A request to MLflow may have been under way when the sweep was lost, and be taken after the
-    last look of the host that took over. A host that still has the sweep looks again at its end.
+    A request to MLflow may have been under way when the sweep was lost, and may arrive after the
+    last look of the host that took over. If that host still has the sweep, it looks again at its
+    end.
 
     Arguments and errors are those of `hold`.
     """
@@ -124,12 +125,12 @@ def send(
         home: Where the sweep lies.
         info: The sweep.
         tracking_uri: From `resolve_tracking_uri`.
-        held: The sweep, which the caller holds.
-        tell: Called with the key of each attempt that is about to be sent, or whose run was
-            deleted: it has no record, or is one of `replaced`; in another thread.
+        held: The caller's ownership of the sweep.
+        tell: Called, in another thread, with the key of each attempt that is about to be sent, or
+            whose run was deleted because it has no record or is one of `replaced`.
         again: Keys of attempts to be written even if their run looks complete.
         replaced: Keys of attempts whose run is to be deleted first.
-        source: Where its data are to be had; None for the experiment's own.
+        source: Source of its data; None for the experiment's own.
 
     Raises:
         RecordError: A record cannot be read.
@@ -146,8 +147,8 @@ def send(
         if key not in written:
             written[key] = None
             tell("sent", key)
-        # Imported only now: nothing is missing as a rule. If it cannot be imported, the run gets
-        # its numbers and counts as pending.
+        # The experiment is imported only here, since as a rule no run is missing. If that fails,
+        # the run gets its numbers and counts as pending.
         return files(key)
 
     note = sweep_note(info, store.asked() or 0, is_running=False)
@@ -187,7 +188,7 @@ def sync_sweep(
         tracking_uri: From `resolve_tracking_uri`.
         on_written: Called with the key of each attempt that is about to be written; in another
             thread.
-        source: Where its data are to be had; None for the experiment's own.
+        source: Source of its data; None for the experiment's own.
 
     Raises:
         UsageError: Another process runs the sweep.
@@ -205,12 +206,12 @@ def sync_sweep(
 def show_conclusions(
     home: Home, info: SweepInfo, tracking_uri: str, source: str | None = None
 ) -> int:
-    """Have MLflow show what was concluded of a sweep; whoever runs it now does that at its end.
+    """Send the conclusions of a sweep to MLflow; a process that runs it does so at its end.
 
     Arguments and errors are those of `sync_sweep`.
 
     Returns:
-        How many runs MLflow lacks.
+        Number of runs that MLflow lacks; 0 if the sweep is running.
     """
     if home.is_running(info.id):
         home.publish(info.id)

@@ -1,8 +1,8 @@
 """The view of a sweep in MLflow: its columns, searches and charts, and the way to it.
 
-Left alone, the UI shows no metric and no parameter at all, and the children folded away under
+Without a view, the UI shows no metric and no parameter at all, and folds the children away under
 their parent. It reads a view from an experiment tag whose format is its own and undocumented
-(MLflow 3.17; a browser test pins it); a UI that does not know it shows its plain page.
+(MLflow 3.17; a browser test pins it); a UI that does not know the format shows its plain page.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sweeps.tracking.front import ON_FRONT, front_keys
 from sweeps.tracking.pictures import KEY, plan_pictures
 from sweeps.tracking.runs import KnownSweep
 
-# Which parameters the objective went along with: the order of columns and of scatter charts.
+# Orders parameters by how well they explain the objective, for columns and scatter charts.
 
 
 BINS: Final = 4
@@ -37,11 +37,12 @@ def by_importance(trials: Sequence[Mapping[str, object]], objectives: Sequence[f
 
     A parameter's values are grouped (numbers by quartile); its weight is the share of the variance
     of the objective's ranks that lies between the groups, corrected for their number
-    (epsilon squared, Kelley 1935). Ranks, since a single collapsed trial outweighs all others.
+    (epsilon squared, Kelley 1935). Ranks are used, since among values a single collapsed trial
+    outweighs all others.
 
     Args:
         trials: Parameters of each complete trial, in the order of the space.
-        objectives: As many values.
+        objectives: Objective of each trial.
     """
     names = list(dict.fromkeys(name for trial in trials for name in trial))
     varied = [n for n in names if len({repr(trial.get(n)) for trial in trials}) > 1]
@@ -78,9 +79,9 @@ def _weight(groups: Sequence[object], ranks: NDArray[np.int64]) -> float:
 
 _TAG_PREFIX: Final = "mlflow.sharedViewState."
 MAX_CHARACTERS: Final = 5000
-"""Of the tag: MLflow 3.17 takes 20000, servers of earlier versions 5000."""
+"""Most characters of the tag: MLflow 3.17 takes 20000, servers of earlier versions 5000."""
 _MAX_PARAMS: Final = (20, 15, 10, 6, 3)
-"""Columns; more than fit a screen help nobody. Fewer where names are long."""
+"""Numbers of parameter columns, tried until the tag is short enough; more do not fit a screen."""
 _MAX_AXES: Final = 8
 _MAX_SCATTERS: Final = 4
 _FRONT = "s0"
@@ -93,18 +94,18 @@ _LAYOUT: Final = {
     _CURVES: ("Learning curves", 2, 380),
     _REST: ("Model metrics", 3, 360),
 }
-"""Name, cards in a row and their height in pixels. The UI puts charts of all other metrics under
-the last one, which is folded."""
+"""Name, cards in a row and their height in pixels. The UI puts charts of all other metrics into
+the last section, which is folded."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is known of a sweep's trials once there are some.
+    """Facts about the trials of a sweep that shape its view.
 
     Attributes:
-        curves: Per-epoch metrics worth a chart, the first first.
+        curves: Per-epoch metrics worth a chart, in the order of the charts.
         image: Key of the pictures, empty without any.
-        image_step: Where the slider stands at first.
+        image_step: Step at which the slider stands first.
         worst: Whether runs name their worst mistakes.
         beside: Metrics that have a column beside the objective's.
         partial: Parameters that some complete trials lack: parallel coordinates would leave out
@@ -127,7 +128,7 @@ def view_tag(
     Args:
         info: The sweep; its objective is the first column and the order.
         params: The parameters that trials of the sweep vary, the most important first.
-        findings: What its trials have shown; None while it runs.
+        findings: Facts about its trials; None while it runs.
     """
     names = list(params)
     curves = (info.epoch_metric,) if info.epoch_metric else ()
@@ -189,7 +190,7 @@ def _state(info: SweepInfo, names: list[str], findings: Findings, limit: int) ->
     charts = _charts(info, varied, names, findings)
     return {
         "selectedColumns": columns,
-        # The names of the first two are the grid's own; what is left out follows after the rest.
+        # The first two names are the grid's own; columns that are left out follow after the rest.
         "columnOrder": ["0", "attributes.`Run Name`", *columns, "runDateAndNestInfo", "duration"],
         "columnWidths": {objective: 160, "tags.`why`": 180, "attributes.`Dataset`": 220},
         "orderByKey": objective,
@@ -278,7 +279,7 @@ def _charts(
 
 MAX_CURVES: Final = 4
 BESIDE: Final = ("best_val_accuracy", "best_epoch")
-"""Metrics that people look for whatever the objective is, as far as there are any."""
+"""Metrics that people look for whatever the objective is; shown if the trials have them."""
 COMPARED: Final = 3
 
 
@@ -289,7 +290,7 @@ def show_view(
     records: Sequence[Record],
     best: Sequence[Record],
 ) -> None:
-    """Write the view of a sweep as its records have it; see `view_of`."""
+    """Write the view of a sweep, made from its records; see `view_of`."""
     client.set_experiment_tag(sweep.experiment_id, *view_of(info, records, best))
 
 
@@ -335,14 +336,14 @@ def running_note(info: SweepInfo, experiment_id: str) -> str:
 def directions(
     info: SweepInfo, sweep: KnownSweep, best: Sequence[Record], text: str, noted: str | None
 ) -> str:
-    """Return the description of a parent run: what people noted, where to look, what came out.
+    """Return the description of a parent run: the note, links, the results, searches, the origin.
 
     Args:
         info: The sweep.
-        sweep: Its runs, for links, which work inside the UI wherever that is.
+        sweep: Its runs, for links; these are relative, so they work wherever the UI is.
         best: Its best complete trials with their arrays.
-        text: What came out, in Markdown.
-        noted: What somebody noted about the sweep.
+        text: The results, in Markdown.
+        noted: Note about the sweep, None without one.
     """
     best = [record for record in best if record.spec.key in sweep.children]
     parts = [
