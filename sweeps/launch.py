@@ -29,7 +29,7 @@ from sweeps.runner.opening import (
     check_fingerprint,
     describe_extension,
     keep_code,
-    make_ledger,
+    make_trial_queue,
     newest_generation,
     open_sweep,
 )
@@ -83,7 +83,7 @@ def run_config(
     cluster = find_cluster(asked)
     fleet = look_at(cluster) if cluster is not None else None
     if fleet is not None:
-        parallelism = Parallelism(fleet.places, config.ask_ahead)
+        parallelism = Parallelism(fleet.worker_slots, config.ask_ahead)
         config = dataclasses.replace(config, parallelism=parallelism)
     config.home.check_writable()
     tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
@@ -225,7 +225,7 @@ def _assemble(
     study.end_open_trials_of(info.earlier_studies)
     points = _enqueued(config, info)
     store = RecordStore(config.home.store(info.id).folder, held.send)
-    queue = make_ledger(config, info, records, study, points.for_trial)
+    queue = make_trial_queue(config, info, records, study, points.for_trial)
     return Coordinator(
         config=config,
         sweep_id=info.id,

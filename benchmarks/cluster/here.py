@@ -19,7 +19,7 @@ from distributed import get_worker
 from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt, run_attempt
 from sweeps.executors.dask.fleet import Cluster, differences
-from sweeps.executors.dask.on_worker import Job, Teller
+from sweeps.executors.dask.on_worker import Job, Notifier
 from sweeps.executors.preloading import Preload
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import load_experiment
@@ -55,13 +55,13 @@ def train_here(job: Job, preload: Preload) -> Attempt:
         raise WorkersError(f"Dask worker {worker.address}: other versions, or other data")
     experiment, data = _load(preload)
 
-    teller = Teller(worker, job.topic)
-    teller.started(job.spec)
-    tell = partial(teller.epoch, job.spec)
+    notifier = Notifier(worker, job.topic)
+    notifier.started(job.spec)
+    tell = partial(notifier.epoch, job.spec)
     try:
         return run_attempt(experiment, job.spec, data, tell, job.judge)
     finally:
-        teller.ended(job.spec)
+        notifier.ended(job.spec)
 
 
 def _load(preload: Preload) -> tuple[Experiment, PreparedData]:

@@ -329,7 +329,7 @@ class Coordinator:
             for future in [f for f in self._running if f.cancel()]:
                 del self._running[future]
         if stop is None:
-            self._steer()
+            self._obey()
             return True
         assert self._executor is not None
         self._stop_by = self._stop_by or time.monotonic() + GRACE_SECONDS
@@ -337,7 +337,7 @@ class Coordinator:
             self._executor.stop(self._spec(trial), stop.reason)
         return time.monotonic() < self._stop_by
 
-    def _steer(self) -> None:
+    def _obey(self) -> None:
         """Obey other processes: withdraw waiting attempts (pause), end single trials (cancel)."""
         if self.watch.listener.paused:
             for future in [f for f in self._running if f.cancel()]:

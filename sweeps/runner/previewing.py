@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from sweeps.config.sweep import SweepConfig
 from sweeps.records import SweepInfo
-from sweeps.runner.opening import check_fingerprint, differing, make_ledger, next_generation
+from sweeps.runner.opening import check_fingerprint, differing, make_trial_queue, next_generation
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.runner.warm_start import describe_prior
 from sweeps.study.proposals import Exhausted, Proposal
@@ -86,7 +86,7 @@ def preview(config: SweepConfig) -> Preview | None:
     begins = bool(differing(info, config))
     if begins:
         info = info.extended(next_generation(config, info, records, code={}))
-    return Preview(config, info, make_ledger(config, info, records, _NoStudy()), begins)
+    return Preview(config, info, make_trial_queue(config, info, records, _NoStudy()), begins)
 
 
 class _NoStudy:

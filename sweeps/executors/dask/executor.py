@@ -16,7 +16,7 @@ from sweeps.config.policies import Parallelism
 from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt
 from sweeps.executors.dask import on_worker
-from sweeps.executors.dask.fleet import Fleet, mixed_note, places, versions
+from sweeps.executors.dask.fleet import Fleet, mixed_note, versions, worker_slots
 from sweeps.executors.preloading import Preload
 from sweeps.executors.protocol import Judge, Keep, Listener, itself
 from sweeps.experiment import TrialSpec
@@ -62,7 +62,7 @@ class DaskExecutor:
         self._listener, self._note = listener, note
         self._cluster = fleet.cluster
         self._is_mixed = fleet.is_mixed
-        self._told = Parallelism(fleet.places, ask_ahead)
+        self._told = Parallelism(fleet.worker_slots, ask_ahead)
         self._timeout = trial_timeout_seconds
         self._topic = f"sweeps-{secrets.token_hex(8)}"
         self._digest = hashlib.sha256(preload.data).hexdigest()
@@ -74,7 +74,7 @@ class DaskExecutor:
         self._client = fleet.cluster.connect()
         self._client.subscribe_topic(self._topic, self._hear)
         self._preload = self._client.scatter(preload, hash=False)
-        self._places, self._counted_at = fleet.places, time.monotonic()
+        self._worker_slots, self._counted_at = fleet.worker_slots, time.monotonic()
         self._warm_up_seconds = time.monotonic() - began
 
     @property
@@ -82,7 +82,7 @@ class DaskExecutor:
         """Twice what the present workers train at once, so that no free worker has to wait."""
         if time.monotonic() - self._counted_at > LOOK_SECONDS:
             self._count()
-        return 2 * max(self._places, 1)
+        return 2 * max(self._worker_slots, 1)
 
     def submit(
         self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
@@ -136,10 +136,10 @@ class DaskExecutor:
         """Count the workers; note it if more of them than ever before would be idle."""
         self._counted_at = time.monotonic()
         try:
-            now = sum(places(self._client, self._cluster.resources).values())
+            now = sum(worker_slots(self._client, self._cluster.resources).values())
         except Exception:  # the scheduler may be gone: waiting futures report that
             return
-        self._places = now
+        self._worker_slots = now
         found = Parallelism(now, self._told.ask_ahead)
         if found.idle > self._told.idle:
             self._told = found

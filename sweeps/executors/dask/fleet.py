@@ -246,7 +246,7 @@ class Fleet:
     """
 
     cluster: Cluster
-    places: int
+    worker_slots: int
     is_mixed: bool
     notes: tuple[str, ...]
 
@@ -259,7 +259,7 @@ def look_at(cluster: Cluster) -> Fleet:
             worker offers the resources that are asked for.
     """
     with cluster.connect() as client:
-        free = places(client, cluster.resources)
+        free = worker_slots(client, cluster.resources)
         if not free:
             raise UsageError(
                 f"--executor {cluster.asked}: the scheduler has no worker; start some: dask worker "
@@ -275,7 +275,7 @@ def look_at(cluster: Cluster) -> Fleet:
     return Fleet(cluster, sum(free.values()), bool(mixed), tuple(notes))
 
 
-def places(client: Any, resources: Mapping[str, float]) -> dict[str, int]:
+def worker_slots(client: Any, resources: Mapping[str, float]) -> dict[str, int]:
     """Return how many attempts each worker trains at once, by its threads and its resources."""
     if not resources:
         return dict(client.nthreads())

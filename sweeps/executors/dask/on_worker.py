@@ -45,7 +45,7 @@ class _Epochs:
 
 
 @dataclass(frozen=True)
-class Teller:
+class Notifier:
     """Listener that reports starts to the coordinator at once, and epochs once a second.
 
     Attributes:
@@ -114,7 +114,7 @@ class _Here:
     """The executors, reporters and attempt folders of this Dask worker, by coordinator's topic."""
 
     executors: dict[str, WorkersExecutor] = field(default_factory=dict)
-    tellers: dict[str, Teller] = field(default_factory=dict)
+    notifiers: dict[str, Notifier] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -148,11 +148,11 @@ def _train(job: Job, preload: Preload) -> Attempt:
         raise WorkersError("; ".join(found))
     if hashlib.sha256(preload.data).hexdigest() != job.data_digest:
         raise WorkersError("the data arrived damaged")
-    executor, teller = _executor(job, preload)
+    executor, notifier = _executor(job, preload)
     try:
         attempt: Attempt = executor.submit(job.spec, job.judge).result()
     finally:
-        teller.ended(job.spec)
+        notifier.ended(job.spec)
     return dataclasses.replace(attempt, environment=environment())
 
 
@@ -167,7 +167,7 @@ def end(topic: str) -> None:
     """End the worker processes of a coordinator."""
     with _here.lock:
         executor = _here.executors.pop(topic, None)
-        _here.tellers.pop(topic, None)
+        _here.notifiers.pop(topic, None)
         folder = _here.folders.pop(topic, None)
     if executor is not None:
         executor.close()
@@ -175,11 +175,11 @@ def end(topic: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Teller]:
+def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Notifier]:
     worker = get_worker()
     with _here.lock:
         if job.topic not in _here.executors:
-            teller = _here.tellers[job.topic] = Teller(worker, job.topic)
+            notifier = _here.notifiers[job.topic] = Notifier(worker, job.topic)
             if preload.writes_files:
                 _here.folders[job.topic] = Path(worker.local_directory, job.topic)
             own = dataclasses.replace(preload, coordinator=os.getpid(), import_path=tuple(sys.path))
@@ -187,12 +187,12 @@ def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Teller]:
                 lambda: WorkersExecutor(
                     worker.state.nthreads,
                     own,
-                    teller,
+                    notifier,
                     trial_timeout_seconds=job.timeout_seconds,
                     folders=_here.folders.get(job.topic),
                 )
             )
-        return _here.executors[job.topic], _here.tellers[job.topic]
+        return _here.executors[job.topic], _here.notifiers[job.topic]
 
 
 def _start(make: Any) -> WorkersExecutor:

@@ -166,7 +166,7 @@ class WorkersExecutor:
             self._calls.popleft()()
 
     def _assign(self) -> None:
-        while self._waiting and (handle := next(self._pool.free_seats(), None)):
+        while self._waiting and (handle := next(self._pool.free_handles(), None)):
             job = self._waiting.popleft()
             if job.future.set_running_or_notify_cancel():
                 self._pool.begin(handle, job)

@@ -75,7 +75,7 @@ class Pool:
         self._began = time.monotonic()
         self._start_server()
 
-    def free_seats(self) -> Iterator[WorkerHandle]:
+    def free_handles(self) -> Iterator[WorkerHandle]:
         """Yield the handles whose worker is ready for an attempt.
 
         After an attempt could not be recorded there are none: the next would be trained in vain.
@@ -101,7 +101,7 @@ class Pool:
                 continue
             channel = handle.ask(self._server)
             self._asked.append(handle)
-            self._selector.register(channel, selectors.EVENT_READ, partial(self._on_seat, handle))
+            self._selector.register(channel, selectors.EVENT_READ, partial(self._on_handle, handle))
         return min(pauses, default=None)
 
     def begin(self, handle: WorkerHandle, job: Job) -> None:
@@ -184,7 +184,7 @@ class Pool:
                 self._lose(handle, death, "crash")
         self._start_server()
 
-    def _on_seat(self, handle: WorkerHandle) -> None:
+    def _on_handle(self, handle: WorkerHandle) -> None:
         channel = handle.channel
         handle.flush()
         try:

@@ -129,7 +129,7 @@ class TestClusterStart:
         assert f"sweeps run SPACE --executor {uri} --resources GPU=1\n" in cluster.said
         assert "a trial survives 2 deaths of its worker" in cluster.said[1]
         fleet = look_at(parse_cluster(uri, trusted=False, resources={"GPU": 0.5}))
-        assert (fleet.places, fleet.notes) == (2, ())
+        assert (fleet.worker_slots, fleet.notes) == (2, ())
         assert table(run_toy(trials=4, executor=uri)) == table(run_toy("here", trials=4))
 
     def test_another_number_of_deaths_is_said_by_whoever_uses_it(self, start):

@@ -15,7 +15,7 @@ SCORE = Objective("score", "maximize")
 
 
 @pytest.fixture
-def make_ledger(tmp_path, toy_space):
+def make_trial_queue(tmp_path, toy_space):
     def make(ask_ahead, in_order=True):
         proposer = Proposer(
             load_space(str(toy_space)),
@@ -36,16 +36,16 @@ def seen(queue):
 
 
 @pytest.mark.parametrize("ask_ahead", [1, 2, 3, 4, 8])
-def test_trial_n_sees_exactly_the_outcomes_up_to_n_minus_ask_ahead(make_ledger, ask_ahead):
-    queue = make_ledger(ask_ahead)
+def test_trial_n_sees_exactly_the_outcomes_up_to_n_minus_ask_ahead(make_trial_queue, ask_ahead):
+    queue = make_trial_queue(ask_ahead)
     for number in range(10):
         trial = queue.open_next()
         assert seen(queue) == list(range(max(0, number - ask_ahead + 1)))
         queue.close(trial, make_record())  # at once: later trials must not notice
 
 
-def test_no_trial_opens_before_what_it_must_see_has_ended(make_ledger):
-    queue = make_ledger(3)
+def test_no_trial_opens_before_what_it_must_see_has_ended(make_trial_queue):
+    queue = make_trial_queue(3)
     trials = [queue.open_next() for _ in range(3)]
     assert not queue.may_open()
     queue.close(trials[1], make_record())
@@ -56,8 +56,8 @@ def test_no_trial_opens_before_what_it_must_see_has_ended(make_ledger):
     assert queue.tell_ended() == trials[:2]
 
 
-def test_in_free_order_everything_that_has_ended_is_seen(make_ledger):
-    queue = make_ledger(3, in_order=False)
+def test_in_free_order_everything_that_has_ended_is_seen(make_trial_queue):
+    queue = make_trial_queue(3, in_order=False)
     trials = [queue.open_next() for _ in range(3)]
     assert not queue.may_open()
     queue.close(trials[2], make_record())

@@ -184,7 +184,7 @@ class TestFleet:
         cluster.start_worker("with", "--nthreads", "4", "--resources", "GPU=1")
         cluster.wait_for(2)
         half = parse_cluster(cluster.uri, trusted=False, resources={"GPU": 0.5})
-        assert look_at(half).places == 2
+        assert look_at(half).worker_slots == 2
         sweep = run_toy(
             trials=8, executor=cluster.uri, resources={"GPU": 0.5}, overrides=(SECONDS,)
         )

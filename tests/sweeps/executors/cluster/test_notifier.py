@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeps.executors.dask.on_worker import PACE_SECONDS, Teller
+from sweeps.executors.dask.on_worker import PACE_SECONDS, Notifier
 from sweeps.experiment import TrialSpec
 
 
@@ -41,38 +41,38 @@ def epochs_of(events, key):
 
 def test_epochs_are_told_once_a_second_and_none_is_lost():
     worker, clock = FakeWorker(), FakeClock()
-    teller = Teller(worker, "topic", clock)
-    teller.started(spec(3))
+    notifier = Notifier(worker, "topic", clock)
+    notifier.started(spec(3))
     assert [event["key"] for event in worker.events] == ["0003-1"]
     for epoch in range(100):
         clock.now += PACE_SECONDS / 10
-        teller.epoch(spec(3), epoch, {"loss": float(epoch)})
+        notifier.epoch(spec(3), epoch, {"loss": float(epoch)})
     assert 9 <= len(worker.events) - 1 <= 11
-    teller.ended(spec(3))
+    notifier.ended(spec(3))
     assert epochs_of(worker.events, "0003-1") == list(range(100))
 
 
 def test_slow_epochs_are_told_at_once_each():
     worker, clock = FakeWorker(), FakeClock()
-    teller = Teller(worker, "topic", clock)
-    teller.started(spec(0))
+    notifier = Notifier(worker, "topic", clock)
+    notifier.started(spec(0))
     for epoch in range(3):
         clock.now += PACE_SECONDS
-        teller.epoch(spec(0), epoch, {"loss": float(epoch)})
+        notifier.epoch(spec(0), epoch, {"loss": float(epoch)})
         assert epochs_of(worker.events[-1:], "0000-1") == [epoch]
-    teller.ended(spec(0))
+    notifier.ended(spec(0))
     assert len(worker.events) == 4
 
 
 def test_attempts_side_by_side_do_not_mix():
     worker, clock = FakeWorker(), FakeClock()
-    teller = Teller(worker, "topic", clock)
+    notifier = Notifier(worker, "topic", clock)
     for trial in (0, 1):
-        teller.started(spec(trial))
+        notifier.started(spec(trial))
     for epoch in range(5):
-        teller.epoch(spec(epoch % 2), epoch, {"loss": float(epoch)})
+        notifier.epoch(spec(epoch % 2), epoch, {"loss": float(epoch)})
     assert [event["key"] for event in worker.events] == ["0000-1", "0001-1"]
     for trial in (0, 1, 1):
-        teller.ended(spec(trial))
+        notifier.ended(spec(trial))
     assert epochs_of(worker.events, "0000-1") == [0, 2, 4]
     assert epochs_of(worker.events, "0001-1") == [1, 3]
