@@ -2,9 +2,9 @@
 
 Each policy runs sweeps of `mlp` whose trainings are looked up in the table, so that thousands cost
 nothing. What decides is how good the configuration is that a sweep chooses: its accuracy on fresh
-blocks, where no trial was scored, as `sweeps confirm` measures it. Policies are compared seed by
+folds, where no trial was scored, as `sweeps confirm` measures it. Policies are compared seed by
 seed; limits are those of the mean over seeds (Student's t, 95 % between both), for this table and
-these blocks.
+these folds.
 
 `--build` makes the table or more of it, `--publish` writes what the repository holds.
 """

@@ -215,7 +215,7 @@ def json_schema() -> dict[str, Any]:
     schema = SpaceFile.model_json_schema()
     _drop_titles(schema)
     return {
-        "$schema": "https://json-org/draft/2020-12/schema",
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Search space",
         **schema,
         "oneOf": [{"required": ["experiment"]}, {"required": ["command"]}],
