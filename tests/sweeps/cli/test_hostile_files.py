@@ -199,7 +199,7 @@ def test_a_record_of_a_later_format_is_said_and_kept(hurt):
     record.write_bytes(content)
     hurt.check("record format 3, but this version reads up to 2")
     refused = hurt.call("trials", "toy")
-    assert (refused.exit_code, "record format 2" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "record format 3" in refused.stderr) == (1, True)
     hurt.call("doctor", "toy", "--fix")
     assert record.read_bytes() == content
 

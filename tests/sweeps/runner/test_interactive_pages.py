@@ -11,7 +11,7 @@ from sweeps.errors import UsageError
 from sweeps.experiment import PreparedData
 from sweeps.experiments.verified_data import PreparedAgain, trained_of
 from sweeps.records import BLOCK, FINALIST, RecordStore
-from sweeps.tracking.registration import choose_beside, pages
+from sweeps.tracking.registration import choose_beside, interactive_pages
 from tests.sweeps.factories import make_info, make_record
 from tests.sweeps.toy_experiment import ToyExperiment
 
@@ -47,7 +47,7 @@ def prepared(record, digest=None):
 
 def illustrated(store, champion, experiment, digest=None):
     again = PreparedAgain(lambda: experiment, prepared(champion, digest))
-    return pages(store, make_info(), champion, again)
+    return interactive_pages(store, make_info(), champion, again)
 
 
 def written(store, *records):

@@ -148,7 +148,7 @@ def test_there_is_no_best_trial_and_the_error_says_where_to_look(traded):
 def test_with_one_objective_the_front_is_the_best_trial(run_toy):
     sweep = run_toy(trials=5)
     (only,) = sweep.pareto_front()
-    assert only.trial == sweep.best().number
+    assert only.number == sweep.best().number
     assert only.values == {"score": sweep.best().value}
     assert "on_front" not in sweep.trials().columns
 

@@ -142,7 +142,7 @@ def test_the_run_of_a_champion_has_its_pages_and_sync_sends_what_it_lacks(servin
     serving.run()
     (page,) = serving.home.glob("artifacts/*/*/artifacts/interactive/page.html")
     said = page.read_text()
-    assert said.startswith(f"toy, trial {serving.best().number}, beside toy, trial ")
+    assert said.startswith(f"toy, trial {serving.best().trial}, beside toy, trial ")
     shutil.rmtree(page.parent)
     assert serving.call("sync").exit_code == 0
     assert page.read_text() == said
