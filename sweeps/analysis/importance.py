@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.analysis.data import SweepData
+from sweeps.interval import Interval
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -29,16 +30,15 @@ _NOISE: Final = "noise (reference)"
 _RESAMPLES: Final = 20
 
 
-@dataclass(frozen=True)
-class Importance:
+@dataclass(frozen=True, kw_only=True)
+class Importance(Interval):
     """How much of what makes a trial good one parameter explains.
+
+    Its value is the share of all parameters' together, with the bootstrap interval; of one that
+    only some trials have, what it would be in a sweep of those alone.
 
     Attributes:
         name: The parameter, or the reference.
-        share: Of all parameters' together, from 0 to 1; of one that only some trials have, what it
-            would be in a sweep of those alone.
-        low: Lower end of the 95 % bootstrap interval.
-        high: Its upper end.
         trials: Complete trials that have the parameter.
         is_reference: Whether it is the noise.
         stands_out: Whether its interval lies above the middle of the noise, and its share above
@@ -46,9 +46,6 @@ class Importance:
     """
 
     name: str
-    share: float
-    low: float
-    high: float
     trials: int
     is_reference: bool
     stands_out: bool
@@ -77,7 +74,7 @@ def importances(data: SweepData, seed: int = 0) -> list[Importance]:
             found.append(
                 Importance(
                     name=name,
-                    share=whole[name],
+                    value=whole[name],
                     low=float(low),
                     high=float(high),
                     trials=len(having),
@@ -85,7 +82,7 @@ def importances(data: SweepData, seed: int = 0) -> list[Importance]:
                     stands_out=bool(is_above),
                 )
             )
-    return sorted(found, key=lambda one: (one.is_reference, -one.share))
+    return sorted(found, key=lambda one: (one.is_reference, -one.value))
 
 
 def _trials(data: SweepData) -> list[FrozenTrial]:

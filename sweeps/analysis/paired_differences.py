@@ -10,36 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.analysis.data import SweepData, logits
+from sweeps.interval import Interval, Z
 from sweeps.records import Record
 
-_Z = 1.959964
 
-
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, kw_only=True)
+class Difference(Interval):
     """The accuracy of one model minus another's on the same samples.
+
+    Its interval speaks of other samples of the same kind, not of another seed, and knows nothing of
+    how many trials were tried before one was picked.
 
     Attributes:
         n: Samples.
         only_first: Those that only the first got right.
         only_second: Those that only the second got right.
-        difference: Share, the first minus the second.
-        low: Lower end of its 95 % interval.
-        high: Upper end. It speaks of other samples of the same kind, not of another seed, and
-            knows nothing of how many trials were tried before one was picked.
     """
 
     n: int
     only_first: int
     only_second: int
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def is_told_apart(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low > 0 or self.high < 0
 
 
 def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Difference:
@@ -62,9 +52,9 @@ def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Di
         n=n,
         only_first=only_first,
         only_second=only_second,
-        difference=(only_first - only_second) / n,
-        low=middle - _Z * error,
-        high=middle + _Z * error,
+        value=(only_first - only_second) / n,
+        low=middle - Z * error,
+        high=middle + Z * error,
     )
 
 
@@ -89,14 +79,3 @@ def leader_against(data: SweepData, slots: Sequence[int]) -> dict[int, Differenc
         if leader is not None and other is not None:
             compared[slot] = paired_difference(leader, other)
     return compared
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927); (0, 1) of nothing."""
-    if total == 0:
-        return 0.0, 1.0
-    share = right / total
-    middle = share + _Z**2 / (2 * total)
-    half = _Z * math.sqrt(share * (1 - share) / total + _Z**2 / (4 * total**2))
-    scale = 1 + _Z**2 / total
-    return (middle - half) / scale, (middle + half) / scale

@@ -229,7 +229,7 @@ def _document(info: SweepInfo, result: FinalizeResult, tested: Tested | None) ->
         "blocks": verdict.blocks if verdict else 0,
         "settled": verdict.is_settled if verdict else None,
         "recommended": verdict.recommended.finalist.label if verdict else None,
-        "gain_over_control": [gain.value, *gain.interval()] if gain else None,
+        "gain_over_control": [gain.value, *gain.interval().ends] if gain else None,
         "standings": _standings(verdict) if verdict else [],
         "calibration": {label: _calibration(one) for label, one in result.calibration.items()},
         "test": _test_document(tested, info) if tested else None,
@@ -254,9 +254,9 @@ def _test_document(tested: Tested, info: SweepInfo) -> dict[str, Any]:
 def _calibration(calibration: Calibration) -> dict[str, Any]:
     measures = {
         name: {
-            "before": [measure.before.value, *measure.before.interval()],
-            "after": [measure.after.value, *measure.after.interval()],
-            "change": [measure.change.value, *measure.change.interval()],
+            "before": [measure.before.value, *measure.before.ends],
+            "after": [measure.after.value, *measure.after.ends],
+            "change": [measure.change.value, *measure.change.ends],
             "verdict": measure.word,
         }
         for name, measure in calibration.measures.items()
@@ -276,10 +276,10 @@ def _standings(verdict: Verdict) -> list[dict[str, Any]]:
             "finalist": s.finalist.label,
             "slot": s.finalist.slot,
             "accuracy": s.mean.value,
-            "accuracy_interval": list(s.mean.interval()),
+            "accuracy_interval": list(s.mean.interval().ends),
             "searched": s.finalist.searched,
             "leader_ahead_by": s.behind.value if s.behind else None,
-            "interval": [s.low, s.high] if s.behind else None,
+            "interval": list(s.behind.ends) if s.behind else None,
             "probability_leader_better": s.chance,
             "verdict": s.word,
             "blocks_needed": s.more_blocks,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from sweeps.capabilities import Calibrates, CalibrationTerms
 from sweeps.confirm.comparison import Judged
 from sweeps.confirm.confirmable import ask, failed
-from sweeps.confirm.intervals import FEWEST_BLOCKS, Estimate, crossed_estimate
+from sweeps.confirm.intervals import FEWEST_BLOCKS, crossed_estimate
 from sweeps.confirm.outcomes import NO_IMAGE, stacked
 from sweeps.experiment import Experiment
+from sweeps.interval import Interval
 
 Word = Literal["lower", "higher", "cannot tell"]
+UNITS: Final = {"ece": "share", "nll": "nats"}
+"""What measures are in."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,9 @@ class Measure:
             blocks that is not told.
     """
 
-    before: Estimate
-    after: Estimate
-    change: Estimate
+    before: Interval
+    after: Interval
+    change: Interval
     word: Word
 
 
@@ -99,19 +102,16 @@ def calibration(terms: CalibrationTerms, images: NDArray[np.int64]) -> Calibrati
     """
     measures = {}
     for name, before in terms.before.items():
-        after = terms.after[name]
-        change = crossed_estimate(after - before, images)
-        measures[name] = Measure(
-            crossed_estimate(before, images), crossed_estimate(after, images), change,
-            _word(change, len(images)),
-        )  # fmt: skip
+        after, unit = terms.after[name], UNITS.get(name, "share")
+        found = (crossed_estimate(one, images) for one in (before, after, after - before))
+        was, is_now, change = (one.interval(unit=unit) for one in found)
+        measures[name] = Measure(was, is_now, change, _word(change, len(images)))
     heats = terms.temperatures
     mean = math.exp(float(np.mean(np.log(heats))))
     return Calibration(mean, min(heats), max(heats), measures)
 
 
-def _word(change: Estimate, blocks: int) -> Word:
-    low, high = change.interval()
-    if blocks >= FEWEST_BLOCKS and high < 0:
-        return "lower"
-    return "higher" if blocks >= FEWEST_BLOCKS and low > 0 else "cannot tell"
+def _word(change: Interval, blocks: int) -> Word:
+    if blocks < FEWEST_BLOCKS or not change.is_told_apart:
+        return "cannot tell"
+    return "lower" if change.high < 0 else "higher"

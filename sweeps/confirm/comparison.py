@@ -21,6 +21,7 @@ from sweeps.confirm.intervals import (
 from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, stacked
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialResult
+from sweeps.interval import Interval
 from sweeps.records import BLOCK, FINALIST, Record, RecordStore
 
 # Who is better, who is as good, and who cannot be told apart yet.
@@ -42,10 +43,8 @@ class Standing:
     Attributes:
         finalist: Who.
         mean: Its accuracy, with error.
-        behind: The leader's accuracy minus its own; None of the leader.
-        low: Lower end of the interval of that: for all pairs at once, and once the leader is
-            settled, its own.
-        high: Its upper end.
+        behind: The leader's accuracy minus its own; None of the leader. Its interval is for all
+            pairs at once, and once the leader is settled, its own.
         word: `worse` if the interval is above 0, `equivalent` if it lies inside the margin.
         more_blocks: How many would settle it in all, if it stays where it is; None if it is
             settled, or more than `MOST_BLOCKS` would be needed.
@@ -58,9 +57,7 @@ class Standing:
 
     finalist: Finalist
     mean: Estimate
-    behind: Estimate | None
-    low: float
-    high: float
+    behind: Interval | None
     word: Word
     more_blocks: int | None
     cost: float
@@ -142,26 +139,26 @@ def decide(
         if number != leader
     }
     is_enough = outcomes.blocks >= FEWEST_BLOCKS
-    is_settled = is_enough and all(lead.interval()[0] > 0 for lead in behind.values())
+    is_settled = is_enough and all(lead.interval().low > 0 for lead in behind.values())
     compared = 2 if is_settled else outcomes.finalists
     made = []
     for number, finalist in enumerate(finalists):
         mean = crossed_mean(outcomes, number)
         cost = costs.get(finalist.label, 0.0)
         if number == leader:
-            made.append(Standing(finalist, mean, None, 0.0, 0.0, "leads", None, cost))
+            made.append(Standing(finalist, mean, None, "leads", None, cost))
             continue
         lead = behind[number]
-        low, high = lead.interval(compared)
+        gap = lead.interval(compared)
         word: Word = "cannot tell yet"
-        if is_enough and low > 0:
+        if is_enough and gap.low > 0:
             word = "worse"
-        elif is_enough and -margin < low and high < margin:
+        elif is_enough and gap.lies_within(margin):
             word = "equivalent"
         is_open = word == "cannot tell yet"
         more = _blocks_needed(lead, outcomes.blocks, compared, margin) if is_open else None
         chance = probability_better(outcomes, leader, number, train_size) if train_size else None
-        made.append(Standing(finalist, mean, lead, low, high, word, more, cost, chance))
+        made.append(Standing(finalist, mean, gap, word, more, cost, chance))
     order = sorted(made, key=lambda s: (s.word != "leads", -s.mean.value))
     return Verdict(order, outcomes.blocks, is_settled, _gain_over_control(outcomes, finalists))
 

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, effective, mean_over_blocks, sizes_of
+from sweeps.interval import Interval
 
 FEWEST_BLOCKS = 8
 """With fewer, nobody is ever called better: the variance between blocks is hardly known."""
@@ -55,16 +56,18 @@ class Estimate:
         """Its standard error."""
         return math.sqrt(self.of_images + self.of_blocks)
 
-    def interval(self, compared: int = 2) -> tuple[float, float]:
-        """Return the two-sided 95 % interval.
+    def interval(self, compared: int = 2, unit: str = "share") -> Interval:
+        """Return it with its two-sided 95 % interval.
 
         Args:
             compared: How many are compared, each with each; the interval then holds for all pairs
                 at once (Tukey-Kramer), also for a pair that was chosen because it stood out. For
                 two it is Student's t.
+            unit: What the value is in.
         """
-        half = critical_value(compared, self.freedom) * self.error
-        return self.value - half, self.value + half
+        return Interval.around(
+            self.value, critical_value(compared, self.freedom) * self.error, unit
+        )
 
 
 def crossed_difference(outcomes: Outcomes, first: int, second: int) -> Estimate:

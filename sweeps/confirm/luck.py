@@ -8,9 +8,9 @@ and the rest the images themselves, V0, that happened to suit it.
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,21 +19,12 @@ from sweeps.config.options import RunOptions
 from sweeps.confirm.comparison import Judged, Standing
 from sweeps.confirm.confirming import CONTROL_FOLDER, HowToTrain, Ran, name_for
 from sweeps.confirm.finalists import CONTROL, SCORE, Finalist, choose_best
-from sweeps.confirm.intervals import critical_value
+from sweeps.confirm.intervals import Estimate
 from sweeps.home import Home
+from sweeps.interval import Interval
 from sweeps.launch import run_options
 from sweeps.records import Record, SweepInfo
 from sweeps.workspace.files import make_folder, write_atomically
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the luck, as a share, with its 95 % interval."""
-
-    name: str
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -43,23 +34,13 @@ class Luck:
     Attributes:
         standing: The search's best, as fresh blocks have it.
         total: Its score in the search minus its mean on fresh blocks.
-        parts: What that consists of; empty where it was not trained again on the search's split.
+        parts: What that consists of (`seed`, `epoch`, `images`); empty where it was not trained
+            again on the search's split.
     """
 
     standing: Standing
-    total: Part
-    parts: Sequence[Part]
-
-
-@dataclass(frozen=True)
-class _Mean:
-    value: float
-    error: float
-    freedom: float
-
-    def part(self, name: str) -> Part:
-        half = critical_value(2, max(self.freedom, 1.0)) * self.error
-        return Part(name, self.value, self.value - half, self.value + half)
+    total: Interval
+    parts: Mapping[str, Interval]
 
 
 def measure_luck(judged: Judged, again: Sequence[Record]) -> Luck | None:
@@ -73,24 +54,20 @@ def measure_luck(judged: Judged, again: Sequence[Record]) -> Luck | None:
     if standing is None or standing.finalist.searched is None:
         return None
     searched, fresh = standing.finalist.searched, standing.mean
-    total = _Mean(searched - fresh.value, fresh.error, fresh.freedom)
+    total = dataclasses.replace(fresh, value=searched - fresh.value).interval()
     scores = [r.result.metrics[SCORE] for r in again if r.result and SCORE in r.result.metrics]
     if len(scores) < 2:
-        return Luck(standing, total.part("all of it"), ())
+        return Luck(standing, total, {})
     own = _mean(scores)
-    seed = _Mean(searched - own.value, own.error, own.freedom)
+    seed = dataclasses.replace(own, value=searched - own.value)
     inner, gaps = _inner(judged, standing.finalist.label)
     epoch = _mean(gaps)
     # What is left, own - fresh - epoch: the block's own images cancel out of it.
     stopped = _mean(inner)
-    error = math.hypot(own.error, stopped.error)
-    images = _Mean(own.value - stopped.value, error, min(own.freedom, stopped.freedom))
-    parts = [
-        seed.part("its seed"),
-        epoch.part("the choice of its epoch"),
-        images.part("the images that scored it"),
-    ]
-    return Luck(standing, total.part("all of it"), parts)
+    freedom = min(own.freedom, stopped.freedom)
+    images = Estimate(own.value - stopped.value, own.of_blocks, stopped.of_blocks, freedom)
+    parts = {"seed": seed, "epoch": epoch, "images": images}
+    return Luck(standing, total, {name: part.interval() for name, part in parts.items()})
 
 
 def _inner(judged: Judged, label: str) -> tuple[list[float], list[float]]:
@@ -104,11 +81,11 @@ def _inner(judged: Judged, label: str) -> tuple[list[float], list[float]]:
     return [m[SCORE] for m in metrics], gaps
 
 
-def _mean(values: Sequence[float]) -> _Mean:
+def _mean(values: Sequence[float]) -> Estimate:
     if len(values) < 2:
-        return _Mean(float(np.mean(values)) if values else 0.0, 0.0, 1.0)
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return _Mean(float(np.mean(values)), error, len(values) - 1)
+        return Estimate(float(np.mean(values)) if values else 0.0, 0.0, 0.0, 1.0)
+    variance = float(np.var(values, ddof=1)) / len(values)
+    return Estimate(float(np.mean(values)), 0.0, variance, len(values) - 1)
 
 
 # Does searching pay? As many random trials of the same space, whose best is confirmed as well.

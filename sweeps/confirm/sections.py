@@ -19,12 +19,21 @@ from sweeps.confirm.intervals import (
     crossed_mean,
     images_estimate,
 )
-from sweeps.confirm.luck import Luck, Part
+from sweeps.confirm.luck import Luck
 from sweeps.confirm.outcomes import Outcomes
 from sweeps.confirm.votes import KINDS, Kind, Member, Vote, Votes, Word, answers, word_of
+from sweeps.interval import Interval
 from sweeps.records import Telling
 from sweeps.records.readings import CHAMPION, Reading
-from sweeps.wording import counted, format_seconds
+from sweeps.wording import (
+    counted,
+    format_seconds,
+    gain_with_ends,
+    percent,
+    plus_minus,
+    scaled,
+    span,
+)
 
 # A verdict, and the winner's luck, in words and tables; accuracies in percent, gaps in points.
 
@@ -103,21 +112,15 @@ def tell_verdict(about: About, verdict: Verdict) -> Telling:
 
 def _row(standing: Standing) -> list[str]:
     searched, behind = standing.finalist.searched, standing.behind
-    _, high = standing.mean.interval()
     return [
         standing.finalist.label,
-        f"{100 * standing.mean.value:.2f}±{100 * (high - standing.mean.value):.2f}",
-        "" if searched is None else f"{100 * searched:.2f}",
-        "" if behind is None else f"{100 * behind.value:.2f}",
-        "" if behind is None else span(standing.low, standing.high),
+        plus_minus(standing.mean.interval()),
+        "" if searched is None else scaled(searched),
+        "" if behind is None else scaled(behind.value),
+        "" if behind is None else span(behind),
         "" if standing.chance is None else f"{standing.chance:.2f}",
         standing.word,
     ]
-
-
-def span(low: float, high: float) -> str:
-    """Return an interval in points, as a word that no line breaks."""
-    return f"{100 * low:+.2f}..{100 * high:+.2f}"
 
 
 def _what_would_settle(standing: Standing) -> str:
@@ -131,16 +134,23 @@ def _what_would_settle(standing: Standing) -> str:
 
 def _control_line(verdict: Verdict) -> list[str]:
     """Say whether searching paid: only random trials, as many and confirmed alike, can tell."""
-    control, gain = verdict.control, verdict.gain_over_control
-    if control is None or gain is None:
+    control, found = verdict.control, verdict.gain_over_control
+    if control is None or found is None:
         return []
-    low, high = (100 * end for end in gain.interval())
-    told = "it paid" if low > 0 else "it did not pay" if high < 0 else "not to be told apart"
+    gain = found.interval()
+    told = "it paid" if gain.low > 0 else "it did not pay"
+    told = told if gain.is_told_apart else "not to be told apart"
     return [
         f"Did searching pay? The search's best minus the best of random trials "
-        f"({control.finalist.label}): {100 * gain.value:+.2f} points ({low:+.2f} to {high:+.2f}), "
+        f"({control.finalist.label}): {gain_with_ends(gain)}, "
         f"{told}; fair only if there were as many of both."
     ]
+
+
+PARTS: Final = {
+    "seed": "its seed", "epoch": "the choice of its epoch", "images": "the images that scored it",
+    "all": "all of it",
+}  # fmt: skip
 
 
 def tell_luck(luck: Luck, missing: str = "") -> Telling:
@@ -149,9 +159,8 @@ def tell_luck(luck: Luck, missing: str = "") -> Telling:
     searched = standing.finalist.searched
     assert searched is not None
     lead = (
-        f"The best of the search, {standing.finalist.label}, scored {100 * searched:.2f} there and "
-        f"{100 * standing.mean.value:.2f} on fresh blocks: {-100 * total.value:+.2f} points "
-        f"({-100 * total.high:+.2f} to {-100 * total.low:+.2f})."
+        f"The best of the search, {standing.finalist.label}, scored {scaled(searched)} there and "
+        f"{scaled(standing.mean.value)} on fresh blocks: {gain_with_ends(-total)}."
     )
     lines = [
         "Its seed: its score minus the mean of as many trainings on the search's own split. The "
@@ -159,7 +168,8 @@ def tell_luck(luck: Luck, missing: str = "") -> Telling:
         "inner part of a block is smaller than that of the search: at most this much). The images: "
         "what is left, that V0 suited it, and that a block trains on fewer images."
     ]
-    rows = [_part(part) for part in (*luck.parts, total)]
+    parts = {**luck.parts, "all": total}
+    rows = [[PARTS[name], scaled(part.value, sign="+"), span(part)] for name, part in parts.items()]
     columns = ["due to", "points", "95 % interval"]
     return Telling(
         "luck",
@@ -171,37 +181,12 @@ def tell_luck(luck: Luck, missing: str = "") -> Telling:
     )
 
 
-def _part(part: Part) -> list[str]:
-    return [
-        part.name,
-        f"{100 * part.value:+.2f}",
-        span(part.low, part.high),
-    ]
-
-
 # The effect of temperatures on the finalists' probabilities, in words and a table.
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """How a measure is called and written."""
-
-    name: str
-    short: str
-    unit: str
-    scale: float
-    digits: int
-
-    def number(self, value: float, sign: str = "") -> str:
-        return f"{self.scale * value:{sign}.{self.digits}f}"
-
-    def span(self, measure: Measure, between: str) -> str:
-        return between.join(self.number(end, "+") for end in measure.change.interval())
-
-
 SHOWN: Final = {
-    "ece": _Shown("calibration error", "ECE %", "points", 100, 2),
-    "nll": _Shown("negative log-likelihood", "NLL", "nats", 1, 3),
+    "ece": ("calibration error", "ECE %", "points"),
+    "nll": ("negative log-likelihood", "NLL", "nats"),
 }
 SAYS: Final = {
     "lower": "is lower at the fitted temperature",
@@ -241,23 +226,20 @@ def tell_calibration(verdict: Verdict, measured: Mapping[str, Calibration]) -> T
 
 
 def _said(name: str, measure: Measure) -> str:
-    shown = SHOWN[name]
-    return (
-        f"its {shown.name} {SAYS[measure.word]}, {shown.number(measure.before.value)} to "
-        f"{shown.number(measure.after.value)} {shown.unit} ({shown.span(measure, ' to ')})"
-    )
+    called, _, unit = SHOWN[name]
+    before, after = (scaled(one.value, one.unit) for one in (measure.before, measure.after))
+    change = span(measure.change, " to ")
+    return f"its {called} {SAYS[measure.word]}, {before} to {after} {unit} ({change})"
 
 
 def _rows(label: str, calibration: Calibration) -> Iterator[list[str]]:
     for name, measure in calibration.measures.items():
-        shown = SHOWN[name]
         yield [
             label,
             f"{calibration.temperature:.2f}",
-            shown.short,
-            shown.number(measure.before.value),
-            shown.number(measure.after.value),
-            shown.span(measure, ".."),
+            SHOWN[name][1],
+            *(scaled(one.value, one.unit) for one in (measure.before, measure.after)),
+            span(measure.change),
             measure.word,
         ]
 
@@ -284,13 +266,12 @@ def tell_votes(names: Sequence[str], votes: Votes, winners: Sequence[str]) -> Te
     """
     announced = next(vote for vote in votes.votes if vote.ensemble.is_announced)
     single = votes.single
-    rows = [["single best", percent(votes.mean), "", "", "", "1.0x", "1.0x"]]
+    rows = [["single best", plus_minus(votes.mean.interval()), "", "", "", "1.0x", "1.0x"]]
     rows += [_vote_row(vote, single) for vote in votes.votes]
     lead = (
         f"The soft vote of {_who(announced)} {VERBS[announced.word]} {single.name}, the single "
-        f"best of {' and '.join(names)}: {100 * announced.mean.value:.2f} against "
-        f"{100 * votes.mean.value:.2f} %, {100 * announced.ahead.value:+.2f} points "
-        f"({100 * announced.low:+.2f} to {100 * announced.high:+.2f})."
+        f"best of {' and '.join(names)}: {scaled(announced.mean.value)} against "
+        f"{percent(votes.mean.value, 2)}, {gain_with_ends(announced.ahead)}."
     )
     lines = []
     if single.name not in winners:
@@ -313,11 +294,6 @@ def tell_votes(names: Sequence[str], votes: Votes, winners: Sequence[str]) -> Te
     return Telling("ensembles", "Votes on fresh blocks", lead, COLUMNS, rows, lines, note)
 
 
-def percent(mean: Estimate) -> str:
-    """Return an accuracy in percent, with half its 95 % interval."""
-    return f"{100 * mean.value:.2f}±{100 * (mean.interval()[1] - mean.value):.2f}"
-
-
 def _who(vote: Vote) -> str:
     ensemble = vote.ensemble
     if ensemble.name == "winners":
@@ -328,9 +304,9 @@ def _who(vote: Vote) -> str:
 def _vote_row(vote: Vote, single: Member) -> list[str]:
     return [
         f"{vote.ensemble.name}, {vote.kind}",
-        percent(vote.mean),
-        f"{100 * vote.ahead.value:+.2f}",
-        span(vote.low, vote.high),
+        plus_minus(vote.mean.interval()),
+        scaled(vote.ahead.value, sign="+"),
+        span(vote.ahead),
         vote.word,
         _times(vote.parameters, single.parameters),
         _times(vote.seconds, single.seconds),
@@ -390,11 +366,11 @@ class _Compared:
     of: _Winner
     ensembles: int | None = None
 
-    def interval(self, at_once: int) -> tuple[float, float, Word]:
-        """Return the ends of the interval, for so many compared at once, and what it says."""
-        low, high = self.ahead.interval(at_once)
+    def lead(self, at_once: int) -> tuple[Interval, Word]:
+        """Return what it is ahead by, for so many compared at once, and what that says."""
+        ahead = self.ahead.interval(at_once)
         is_enough = self.ensembles is None or self.ensembles >= FEWEST_BLOCKS
-        return low, high, word_of(low, high) if is_enough else "cannot tell yet"
+        return ahead, word_of(ahead) if is_enough else "cannot tell yet"
 
 
 def tell_reading_votes(
@@ -416,7 +392,10 @@ def tell_reading_votes(
     if len(winners) > 1:
         compared += [*_across(winners, best, classes), *_of_all(winners, best, classes)]
     at_once = len(winners) + len(compared)
-    rows = [[w.name, "1", percent(_crossed(w.correct.astype(float))), "", "", ""] for w in winners]
+    rows = [
+        [w.name, "1", plus_minus(_crossed(w.correct.astype(float)).interval()), "", "", ""]
+        for w in winners
+    ]
     rows += [_reading_row(row, at_once) for row in compared]
     columns = ["vote", "of", "test, %", "ahead", "95 %", "so"]
     was_asked = set(VOTE_QUESTIONS) <= set(reading.questions)
@@ -497,25 +476,19 @@ def _of_all(
 
 
 def _reading_row(row: _Compared, at_once: int) -> list[str]:
-    low, high, word = row.interval(at_once)
-    return [
-        row.name,
-        str(row.members),
-        percent(row.mean),
-        f"{100 * row.ahead.value:+.2f}",
-        span(low, high),
-        word,
-    ]
+    ahead, word = row.lead(at_once)
+    mean = plus_minus(row.mean.interval())
+    return [row.name, str(row.members), mean, scaled(ahead.value, sign="+"), span(ahead), word]
 
 
 def _lead(compared: Sequence[_Compared], at_once: int) -> str:
     """Say what the widest soft vote came to: of all trainings there are."""
     row = next(row for row in reversed(compared) if row.kind == "soft")
-    low, high, word = row.interval(at_once)
+    ahead, word = row.lead(at_once)
     return (
         f"On the test part the soft vote of {row.members} trainings {VERBS[word]} "
-        f"one of {row.of.name} ({row.of.label}): {100 * row.mean.value:.2f} %, "
-        f"{100 * row.ahead.value:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})."
+        f"one of {row.of.name} ({row.of.label}): {percent(row.mean.value, 2)}, "
+        f"{gain_with_ends(ahead)}."
     )
 
 
@@ -563,9 +536,11 @@ def tell_reading(
     for number, entry in enumerate(entries):
         mean = crossed_mean(outcomes, number)
         gap = crossed_difference(outcomes, 0, number) if number else None
-        rows.append([entry.role, entry.label, _percent(mean), *_gap(gap, len(entries))])
+        rows.append(
+            [entry.role, entry.label, plus_minus(mean.interval()), *_gap(gap, len(entries))]
+        )
     winner = entries[0].label
-    share = _percent(crossed_mean(outcomes, 0))
+    share = plus_minus(crossed_mean(outcomes, 0).interval())
     lead = f"On the test part {winner}, the winner, recognises {share} %."
     lines = []
     baseline = next((k for k, entry in enumerate(entries) if entry.role == "baseline"), None)
@@ -574,7 +549,7 @@ def tell_reading(
         file = f"{winner}, trained on everything else," if CHAMPION in files else winner
         lines.append(_mcnemar(champion, files["baseline"], file, entries[baseline].label))
     if CHAMPION in files:
-        share = f"{100 * files[CHAMPION].mean():.2f}"
+        share = scaled(files[CHAMPION].mean())
         rows.append([CHAMPION, f"{winner}, refitted", share, "", ""])
     lines += [
         f"Means over {trainings} trainings each and {n} images; intervals are for new images and "
@@ -590,15 +565,10 @@ def tell_reading(
     return Telling(f"tested-{reading.name}", title, lead, columns, rows, lines, note)
 
 
-def _percent(mean: Estimate) -> str:
-    return f"{100 * mean.value:.2f}±{100 * (mean.interval()[1] - mean.value):.2f}"
-
-
 def _gap(gap: Estimate | None, compared: int) -> list[str]:
     if gap is None:
         return ["", ""]
-    low, high = gap.interval(compared)
-    return [f"{100 * gap.value:+.2f}", span(low, high)]
+    return [scaled(gap.value, sign="+"), span(gap.interval(compared))]
 
 
 def _mcnemar(first: np.ndarray, second: np.ndarray, champion: str, baseline: str) -> str:

@@ -19,6 +19,7 @@ from sweeps.confirm.comparison import COST, MARGIN, Trainings
 from sweeps.confirm.intervals import FEWEST_BLOCKS, Estimate, crossed_difference, crossed_mean
 from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, stacked
 from sweeps.errors import UsageError
+from sweeps.interval import Interval
 
 # Several models answer as one: the mean of their probabilities, or the class most of them name.
 #
@@ -263,18 +264,14 @@ class Vote:
         ensemble: Who votes.
         kind: How.
         mean: Its accuracy.
-        ahead: That minus the single best's.
-        low: Lower end of the interval of that, for all differences at once.
-        high: Its upper end.
+        ahead: That minus the single best's; its interval is for all differences at once.
         word: `better` if the interval is above 0, `equivalent` if it lies within half a point.
     """
 
     ensemble: Ensemble
     kind: Kind
     mean: Estimate
-    ahead: Estimate
-    low: float
-    high: float
+    ahead: Interval
     word: Word
 
     @property
@@ -318,13 +315,11 @@ def answers(logits: NDArray[np.float32], kind: Kind) -> NDArray[np.int64]:
     return chosen
 
 
-def word_of(low: float, high: float, margin: float = MARGIN) -> Word:
+def word_of(lead: Interval, margin: float = MARGIN) -> Word:
     """Return what the 95 % interval of a lead says."""
-    if low > 0:
-        return "better"
-    if high < 0:
-        return "worse"
-    return "equivalent" if -margin < low and high < margin else "cannot tell yet"
+    if lead.is_told_apart:
+        return "better" if lead.low > 0 else "worse"
+    return "equivalent" if lead.lies_within(margin) else "cannot tell yet"
 
 
 def judge_votes(bank: Bank, ensembles: Sequence[Ensemble], margin: float = MARGIN) -> Votes:
@@ -345,10 +340,9 @@ def judge_votes(bank: Bank, ensembles: Sequence[Ensemble], margin: float = MARGI
     is_enough = outcomes.blocks >= FEWEST_BLOCKS
     votes = []
     for number, (ensemble, kind) in enumerate(asked, 1):
-        ahead = crossed_difference(outcomes, number, 0)
-        low, high = ahead.interval(outcomes.finalists)
-        word = word_of(low, high, margin) if is_enough else "cannot tell yet"
-        votes.append(Vote(ensemble, kind, crossed_mean(outcomes, number), ahead, low, high, word))
+        ahead = crossed_difference(outcomes, number, 0).interval(outcomes.finalists)
+        word = word_of(ahead, margin) if is_enough else "cannot tell yet"
+        votes.append(Vote(ensemble, kind, crossed_mean(outcomes, number), ahead, word))
     return Votes(single, crossed_mean(outcomes, 0), votes, outcomes.blocks)
 
 

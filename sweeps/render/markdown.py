@@ -13,7 +13,14 @@ from sweeps.analysis.paired_differences import leader_against
 from sweeps.analysis.table import parameter_names
 from sweeps.render.sections.reproduce import rerun_command
 from sweeps.render.verdict import difference_to, progress_line, retry_line, verdict_line
-from sweeps.wording import counted, format_metric, format_seconds, format_value
+from sweeps.wording import (
+    counted,
+    format_metric,
+    format_seconds,
+    format_value,
+    gain_in_words,
+    percent,
+)
 
 if TYPE_CHECKING:
     from sweeps.analysis.rows import SlotRow
@@ -30,17 +37,15 @@ def render_briefing(data: SweepData) -> str:
     seconds = [] if data.info.has_front else [row.slot for row in data.ranking[1:2]]
     for slot, lead in leader_against(data, seconds).items():
         verdict = "they can be told apart" if lead.is_told_apart else "they cannot be told apart"
-        points = (100 * share for share in (lead.difference, lead.low, lead.high))
-        told = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*points)
         lines.append(
             f"- **Are #1 and #2 different?** On the same {lead.n} validation samples trial "
-            f"{data.ranking[0].slot} leads trial {slot} by {told}: {verdict} (one training each; "
-            "that the best of many was picked is not allowed for)."
+            f"{data.ranking[0].slot} leads trial {slot} by {gain_in_words(lead)}: "
+            f"{verdict} (one training each; that the best of many was picked is not allowed for)."
         )
     lines += [f"- {line}" for line in _steps(data)]
     worst = worst_class(data)
     if worst is not None:
-        share = f"{100 * worst.recall:.1f} % recognised{worst.remark}"
+        share = f"{percent(worst.recall)} recognised{worst.remark}"
         whose = f"trial {data.ranking[0].slot}" if data.info.has_front else "the best trial"
         lines.append(f"- **Worst class** of {whose}: {worst.name}, {share}.")
     lines.append(f"- **Again**, with `space.json` from Artifacts: `{rerun_command(data)}`")
@@ -52,14 +57,10 @@ def _steps(data: SweepData) -> Iterator[str]:
     front = standings(data) if data.info.has_front else []
     for trial, following in pairwise(front):
         if trial.lead is not None:
-            points = (
-                100 * share for share in (trial.lead.difference, trial.lead.low, trial.lead.high)
-            )
-            told = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*points)
             verdict = "they can" if trial.lead.is_told_apart else "they cannot"
             yield (
                 f"**Trial {trial.row.slot} against {following.row.slot}**, the next on the front: "
-                f"{told}: {verdict} be told apart."
+                f"{gain_in_words(trial.lead)}: {verdict} be told apart."
             )
 
 

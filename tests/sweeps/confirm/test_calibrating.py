@@ -76,7 +76,7 @@ def test_intervals_of_the_change_cover_what_it_truly_is():
     found = [measured(1.3, 1.3, first=1000 * draw) for draw in range(DRAWS)]
     for name, truth in true_changes(20 * N, 1.3).items():
         changes = [one.measures[name].change for one in found]
-        covered = sum(low <= truth <= high for low, high in (c.interval() for c in changes))
+        covered = sum(low <= truth <= high for low, high in (c.ends for c in changes))
         assert covered >= at_least(0.95, DRAWS), name
         values = [change.value for change in changes]
         assert abs(np.mean(values) - truth) <= 3 * np.std(values) / DRAWS**0.5, name

@@ -31,8 +31,8 @@ def test_what_matters_stands_out_from_noise_and_the_rest_does_not():
     assert not found["kind"].stands_out
     assert not found["units"].stands_out
     rate = found["learning_rate"]
-    assert rate.share > 0.6
-    assert rate.low <= rate.share <= rate.high + 0.1
+    assert rate.value > 0.6
+    assert rate.low <= rate.value <= rate.high + 0.1
     assert found["noise (reference)"].is_reference
 
 
