@@ -283,13 +283,14 @@ class Sweep:
         """
         from sweeps.confirm.confirming import HowToTrain
         from sweeps.confirm.finalize import FinalizeOptions, finalize
+        from sweeps.render.sections.confirmed import tell
 
         how = HowToTrain(progress=progress)
         options = FinalizeOptions(top, blocks, control, how=how, leave_out=leave_out)
         result = finalize(self.home, self.info, options)
         if result.failure:
             raise TrialsError(result.failure)
-        return list(result.tellings)
+        return [tell(conclusion) for conclusion in result.conclusions]
 
     @python_words()
     def retry(self, *trials: int, progress: Mode = "auto", **options: Any) -> Sweep:

@@ -17,7 +17,8 @@ from sweeps.capabilities import Samples
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import recorded_experiment
-from sweeps.records import Conclusions, Ending, Record, RecordStore, SweepInfo, Telling, leading
+from sweeps.records import Conclusions, Ending, Record, RecordStore, SweepInfo, leading
+from sweeps.records.finalized import Conclusion
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ class SweepData:
         )
 
     @cached_property
-    def tellings(self) -> list[Telling]:
-        """What finalising and readings of the test part said of it."""
-        return Conclusions(self.store.folder).tellings()
+    def conclusions(self) -> list[Conclusion]:
+        """What finalising and readings of the test part came to."""
+        return Conclusions(self.store.folder).all()
 
     @cached_property
     def finals(self) -> Mapping[int, Record]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sweeps.cli.finalizing import tell
+from sweeps.cli.finalizing import show
 from sweeps.cli.options import HomeOption, JsonOption, SweepNamesArgument
 from sweeps.cli.results import DataOption
-
-if TYPE_CHECKING:
-    from sweeps.confirm.ensembles import Ensembles
 
 
 def ensemble(
@@ -35,54 +32,13 @@ def ensemble(
     """
     from sweeps.confirm.ensembles import ensemble as vote
     from sweeps.home import Home
+    from sweeps.records.finalized import document_of
 
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     result = vote(found, infos, top, data)
     if as_json:
-        print(json.dumps(_document([info.name for info in infos], result), indent=1))
+        tested = [document_of(conclusion) for conclusion in result.tested]
+        print(json.dumps({**document_of(result.votes), "test": tested}, indent=1))
     else:
-        tell(result.tellings)
-
-
-def _document(names: list[str], result: Ensembles) -> dict[str, Any]:
-    votes = result.votes
-    single = votes.single
-    return {
-        "sweeps": names,
-        "blocks": votes.blocks,
-        "single": {
-            "finalist": single.name,
-            "accuracy": votes.mean.value,
-            "accuracy_interval": list(votes.mean.interval().ends),
-            "parameters": single.parameters,
-            "train_seconds": single.seconds,
-        },
-        "votes": [
-            {
-                "ensemble": vote.ensemble.name,
-                "members": [member.name for member in vote.ensemble.members],
-                "announced": vote.ensemble.is_announced and vote.kind == "soft",
-                "vote": vote.kind,
-                "accuracy": vote.mean.value,
-                "accuracy_interval": list(vote.mean.interval().ends),
-                "ahead_by": vote.ahead.value,
-                "interval": list(vote.ahead.ends),
-                "verdict": vote.word,
-                "parameters": vote.parameters,
-                "train_seconds": vote.seconds,
-            }
-            for vote in votes.votes
-        ],
-        "told": [
-            {
-                "title": told.title,
-                "lead": told.lead,
-                "columns": list(told.columns),
-                "rows": [list(row) for row in told.rows],
-                "lines": list(told.lines),
-                "note": told.note,
-            }
-            for told in result.tellings
-        ],
-    }
+        show([result.votes, *result.tested])

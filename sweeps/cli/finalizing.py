@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -23,14 +24,13 @@ from sweeps.errors import UsageError
 if TYPE_CHECKING:
     from sweeps.config.options import RunOptions
     from sweeps.config.sweep import SweepConfig
-    from sweeps.confirm.calibrating import Calibration
-    from sweeps.confirm.comparison import Verdict
     from sweeps.confirm.finalize import FinalizeOptions, FinalizeResult
     from sweeps.confirm.testing import Tested
     from sweeps.home import Home
     from sweeps.launch import RunResult
     from sweeps.progress import Mode
-    from sweeps.records import SweepInfo, Telling
+    from sweeps.records import SweepInfo
+    from sweeps.records.finalized import Conclusion
 
 FEWEST_TRIALS: Final = 15
 """With fewer complete trials a space's word is not enough to have its sweep finalised."""
@@ -115,7 +115,7 @@ def finalize(
         documents = [_document(info, result, tested) for info, result in results]
         print(json.dumps(documents if len(infos) > 1 else documents[0], indent=1))
     elif tested:
-        tell([*tested.tellings.values(), *([tested.votes] if tested.votes else [])])
+        show([*tested.conclusions.values(), *([tested.votes] if tested.votes else [])])
     raise typer.Exit(code)
 
 
@@ -195,94 +195,53 @@ def exit_code(result: FinalizeResult) -> int:
     """Return how the command ends: a confirmation that is not whole has failed."""
     if result.stopped_by in INTERRUPTED:
         return INTERRUPTED[result.stopped_by]
-    if not result.tellings or result.failure:
+    if not result.conclusions or result.failure:
         return FAILED
     return TRACKING_INCOMPLETE if result.tracking_pending else OK
 
 
 def _show(result: FinalizeResult) -> None:
     """Print what finalising found out, and why it found out no more."""
-    if result.tellings or not result.failure:
-        tell(result.tellings)
+    if result.conclusions or not result.failure:
+        show(result.conclusions)
     if result.failure:
         print(f"failed: {result.failure}", file=sys.stderr)
 
 
-def tell(tellings: Sequence[Telling]) -> None:
+def show(conclusions: Sequence[Conclusion]) -> None:
     """Print what was found out."""
     from sweeps.cli.console import Terminal
-    from sweeps.render.sections.verdict import telling_section
+    from sweeps.render.sections.confirmed import conclusion_section
     from sweeps.render.terminal import render_sections
 
-    if tellings:
-        Terminal().print(render_sections([telling_section(t) for t in tellings]), crop=False)
+    if conclusions:
+        sections = [conclusion_section(conclusion) for conclusion in conclusions]
+        Terminal().print(render_sections(sections), crop=False)
     else:
         print("no verdict yet: the same command goes on")
 
 
 def _document(info: SweepInfo, result: FinalizeResult, tested: Tested | None) -> dict[str, Any]:
+    """Return everything in numbers; without a verdict, how the finalists stand so far."""
+    from sweeps.records.finalized import document_of
+
     verdict = result.judged.verdict if result.judged else None
-    gain = verdict.gain_over_control if verdict else None
-    return {
-        "sweep": info.name,
-        "confirmation": result.confirmation.name if result.confirmation else None,
+    so_far = {
         "blocks": verdict.blocks if verdict else 0,
         "settled": verdict.is_settled if verdict else None,
         "recommended": verdict.recommended.finalist.label if verdict else None,
-        "gain_over_control": [gain.value, *gain.interval().ends] if gain else None,
-        "standings": _standings(verdict) if verdict else [],
-        "calibration": {label: _calibration(one) for label, one in result.calibration.items()},
-        "test": _test_document(tested, info) if tested else None,
-        "failure": result.failure,
-        "told": [{"lead": told.lead, "lines": list(told.lines)} for told in result.tellings],
+        "gain_over_control": None,
+        "standings": [asdict(one.concluded) for one in verdict.standings] if verdict else [],
     }
-
-
-def _test_document(tested: Tested, info: SweepInfo) -> dict[str, Any]:
-    told, reading = tested.tellings[info.id], tested.reading
+    documents = map(document_of, result.conclusions)
+    found = {document["kind"]: document for document in documents}
+    votes = tested.votes if tested else None
     return {
-        "reading": reading.number,
-        "digest": reading.digest,
-        "lead": told.lead,
-        "columns": list(told.columns),
-        "rows": [list(row) for row in told.rows],
-        "lines": list(told.lines),
-        "votes": _votes_document(tested.votes) if tested.votes else None,
+        **(found.pop("verdict", so_far)),
+        "sweep": info.name,
+        "confirmation": result.confirmation.name if result.confirmation else None,
+        **{kind: found.get(kind) for kind in ("luck", "calibration", "votes")},
+        "test": document_of(tested.conclusions[info.id]) if tested else None,
+        "test_votes": document_of(votes) if votes else None,
+        "failure": result.failure,
     }
-
-
-def _calibration(calibration: Calibration) -> dict[str, Any]:
-    measures = {
-        name: {
-            "before": [measure.before.value, *measure.before.ends],
-            "after": [measure.after.value, *measure.after.ends],
-            "change": [measure.change.value, *measure.change.ends],
-            "verdict": measure.word,
-        }
-        for name, measure in calibration.measures.items()
-    }
-    temperatures = [calibration.temperature, calibration.lowest, calibration.highest]
-    return {"temperature": temperatures, **measures}
-
-
-def _votes_document(votes: Telling) -> dict[str, Any]:
-    rows = [list(row) for row in votes.rows]
-    return {"lead": votes.lead, "columns": list(votes.columns), "rows": rows, "note": votes.note}
-
-
-def _standings(verdict: Verdict) -> list[dict[str, Any]]:
-    return [
-        {
-            "finalist": s.finalist.label,
-            "slot": s.finalist.slot,
-            "accuracy": s.mean.value,
-            "accuracy_interval": list(s.mean.interval().ends),
-            "searched": s.finalist.searched,
-            "leader_ahead_by": s.behind.value if s.behind else None,
-            "interval": list(s.behind.ends) if s.behind else None,
-            "probability_leader_better": s.chance,
-            "verdict": s.word,
-            "blocks_needed": s.more_blocks,
-        }
-        for s in verdict.standings
-    ]

@@ -146,6 +146,7 @@ def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = Fal
     from sweeps.analysis.summary import summarize
     from sweeps.home import Home
     from sweeps.records import Conclusions
+    from sweeps.records.finalized import document_of
     from sweeps.render.summaries import render_best
 
     found = Home.resolve(home)
@@ -153,12 +154,12 @@ def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = Fal
     records = found.store(info.id).read_all()
     asked = found.store(info.id).asked() or 0
     summary = summarize(info, records, asked=asked, seconds=0.0, stopped_by=None)
-    tellings = Conclusions(found.store(info.id).folder).tellings()
+    conclusions = Conclusions(found.store(info.id).folder).all()
     if as_json:
-        told = [{"title": told.title, "lead": told.lead} for told in tellings]
+        told = [document_of(conclusion) for conclusion in conclusions]
         print(json.dumps({**summary.to_dict(), "finalized": told}, indent=1))
     else:
-        _console().print(render_best(summary, tellings), crop=False)
+        _console().print(render_best(summary, conclusions), crop=False)
 
 
 def trials(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,49 +15,14 @@ from sweeps.confirm.intervals import FEWEST_BLOCKS, crossed_estimate
 from sweeps.confirm.outcomes import NO_IMAGE, stacked
 from sweeps.experiment import Experiment
 from sweeps.interval import Interval
+from sweeps.records.finalized import Calibration, CalibrationConclusion, Change, Measure
 
-Word = Literal["lower", "higher", "cannot tell"]
 UNITS: Final = {"ece": "share", "nll": "nats"}
 """What measures are in."""
 
 
-@dataclass(frozen=True)
-class Measure:
-    """One measure of how far probabilities are off: mean over blocks, with crossed error.
-
-    Attributes:
-        before: As the network says it.
-        after: At its temperature.
-        change: After minus before, image by image; negative is better.
-        word: Whether the 95 % interval of the change is on one side of 0; with fewer than eight
-            blocks that is not told.
-    """
-
-    before: Interval
-    after: Interval
-    change: Interval
-    word: Word
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What temperatures do to one finalist.
-
-    Attributes:
-        temperature: Geometric mean over its trainings: each fitted its own.
-        lowest: The smallest of them.
-        highest: The largest of them.
-        measures: By name.
-    """
-
-    temperature: float
-    lowest: float
-    highest: float
-    measures: Mapping[str, Measure]
-
-
-def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Calibration]:
-    """Return what temperatures do to each finalist, by its label.
+def measure_calibration(judged: Judged, experiment: Experiment) -> CalibrationConclusion | None:
+    """Return what temperatures do to each finalist.
 
     Every training has a temperature of its own, as one that is served has. A measure is a mean over
     images and blocks, and its error is that of accuracies: what images and blocks vary by, crossed.
@@ -69,13 +32,13 @@ def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Cal
         experiment: What trained it.
 
     Returns:
-        Nothing if the experiment has no such ability, or a training did not keep what it needs.
+        None if the experiment has no such ability, or a training did not keep what it needs.
 
     Raises:
         UsageError: The experiment failed to say.
     """
     if not isinstance(experiment, Calibrates):
-        return {}
+        return None
     found = {}
     for standing in judged.verdict.standings:
         label = standing.finalist.label
@@ -83,13 +46,14 @@ def measure_calibration(judged: Judged, experiment: Experiment) -> dict[str, Cal
         results = [record.result for record in records if record.result is not None]
         terms = ask(experiment, "calibration_terms", results)
         if terms is None:
-            return {}
+            return None
         images = [result.arrays["block_images"] for result in results]
         try:
             found[label] = calibration(terms, stacked(images, np.int64, NO_IMAGE))
         except Exception as error:  # such as shapes that are not those of its images
             raise failed(experiment, "calibration_terms", error) from error
-    return found
+    winner = judged.verdict.recommended.finalist.label
+    return CalibrationConclusion("calibration", winner, found)
 
 
 def calibration(terms: CalibrationTerms, images: NDArray[np.int64]) -> Calibration:
@@ -111,7 +75,7 @@ def calibration(terms: CalibrationTerms, images: NDArray[np.int64]) -> Calibrati
     return Calibration(mean, min(heats), max(heats), measures)
 
 
-def _word(change: Interval, blocks: int) -> Word:
+def _word(change: Interval, blocks: int) -> Change:
     if blocks < FEWEST_BLOCKS or not change.is_told_apart:
         return "cannot tell"
     return "lower" if change.high < 0 else "higher"

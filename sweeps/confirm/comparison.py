@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from sweeps.errors import UsageError
 from sweeps.experiment import TrialResult
 from sweeps.interval import Interval
 from sweeps.records import BLOCK, FINALIST, Record, RecordStore
+from sweeps.records.finalized import ConfirmedStanding, Judgement
 
 # Who is better, who is as good, and who cannot be told apart yet.
 
@@ -32,8 +32,6 @@ MARGIN = 0.005
 
 MOST_BLOCKS = 200
 """More are not recommended: the pool of images is used 50 times by then."""
-
-Word = Literal["leads", "worse", "equivalent", "cannot tell yet"]
 
 
 @dataclass(frozen=True)
@@ -58,10 +56,24 @@ class Standing:
     finalist: Finalist
     mean: Estimate
     behind: Interval | None
-    word: Word
+    word: Judgement
     more_blocks: int | None
     cost: float
     chance: float | None = None
+
+    @property
+    def concluded(self) -> ConfirmedStanding:
+        """The same, as it is kept."""
+        return ConfirmedStanding(
+            finalist=self.finalist.label,
+            slot=self.finalist.slot,
+            accuracy=self.mean.interval(),
+            searched=self.finalist.searched,
+            leader_ahead_by=self.behind,
+            probability_leader_better=self.chance,
+            verdict=self.word,
+            blocks_needed=self.more_blocks,
+        )
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ class Verdict:
     standings: Sequence[Standing]
     blocks: int
     is_settled: bool
-    gain_over_control: Estimate | None = None
+    gain_over_control: Interval | None = None
 
     @property
     def control(self) -> Standing | None:
@@ -150,7 +162,7 @@ def decide(
             continue
         lead = behind[number]
         gap = lead.interval(compared)
-        word: Word = "cannot tell yet"
+        word: Judgement = "cannot tell yet"
         if is_enough and gap.low > 0:
             word = "worse"
         elif is_enough and gap.lies_within(margin):
@@ -163,12 +175,12 @@ def decide(
     return Verdict(order, outcomes.blocks, is_settled, _gain_over_control(outcomes, finalists))
 
 
-def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Estimate | None:
+def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Interval | None:
     places = {f.place: number for number, f in enumerate(finalists) if not f.is_control}
     control = next((number for number, f in enumerate(finalists) if f.is_control), None)
     if control is None or 1 not in places:
         return None
-    return crossed_difference(outcomes, places[1], control)
+    return crossed_difference(outcomes, places[1], control).interval()
 
 
 def _blocks_needed(behind: Estimate, blocks: int, compared: int, margin: float) -> int | None:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from sweeps.confirm.access_log import readings_of
 from sweeps.confirm.comparison import FOLDS, Judged, Trainings
 from sweeps.confirm.confirmable import ask, blocks_experiment, check_data, failed
-from sweeps.confirm.sections import VOTED, tell_reading_votes, tell_votes
-from sweeps.confirm.votes import Bank, Confirmed, Ensemble, Votes, gather, judge_votes
+from sweeps.confirm.votes import Bank, Confirmed, Ensemble, conclude_votes, gather, judge_votes
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.home import Home
-from sweeps.records import Conclusions, SweepInfo, Telling, heard
+from sweeps.records import Conclusions, SweepInfo, heard
+from sweeps.records.finalized import Conclusion, VotesConclusion
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Ensembles:
 
     Attributes:
         votes: On fresh blocks.
-        tellings: The same in words; then what readings of the test part said, if there were any.
+        tested: What readings of the test part said of votes, if there were any.
     """
 
-    votes: Votes
-    tellings: Sequence[Telling]
+    votes: VotesConclusion
+    tested: Sequence[Conclusion]
 
 
 def ensemble(
@@ -58,10 +58,8 @@ def ensemble(
             f"the trainings of {infos[0].name} cannot vote: their experiment keeps no logits on "
             "blocks, or has no `labels` (see `Votes` in sweeps/capabilities.py)"
         )
-    votes = judge_votes(bank, choose_ensembles(bank, top))
-    winners = [member.name for member in bank.members if member.is_winner]
-    told = tell_votes([info.name for info in infos], votes, winners)
-    return Ensembles(votes, [told, *_tested(home, [info.id for info in infos])])
+    votes = judge_votes([info.name for info in infos], bank, choose_ensembles(bank, top))
+    return Ensembles(votes, _tested(home, [info.id for info in infos]))
 
 
 def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] | None:
@@ -80,17 +78,17 @@ def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] 
     return classes
 
 
-def tell_all_voting(
+def all_voting(
     info: SweepInfo, judged: Judged, classes: NDArray[np.int64] | None
-) -> list[Telling]:
-    """Return what the vote of all finalists came to, for finalising to say; empty if none can."""
+) -> VotesConclusion | None:
+    """Return what the vote of all finalists came to; None if they cannot vote."""
     winner = judged.verdict.recommended.finalist.label
     confirmed = [Confirmed(info.name, judged.trainings, winner)]
     bank = None if classes is None else gather(confirmed, judged.blocks, classes)
     if bank is None or len(bank.members) < 2:
-        return []
+        return None
     everyone = Ensemble(f"all {len(bank.members)}", bank.members, is_announced=True)
-    return [tell_votes([info.name], judge_votes(bank, [everyone]), [winner])]
+    return judge_votes([info.name], bank, [everyone])
 
 
 def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
@@ -163,18 +161,14 @@ def _shared_blocks(confirmed: Sequence[Confirmed]) -> list[int]:
     return shared
 
 
-def _tested(home: Home, sweeps: Sequence[str]) -> list[Telling]:
+def _tested(home: Home, sweeps: Sequence[str]) -> list[Conclusion]:
     """Return what readings said that asked about all these sweeps; the test part is not read."""
-    told: list[Telling] = []
+    found: dict[str, Conclusion] = {}
     for access_log, reading in readings_of(home, sweeps):
         scores = heard(partial(access_log.scores, reading))
-        telling = tell_reading_votes(reading, scores, access_log.count()) if scores else None
-        told += [telling] if telling else []
-    kept = [_kept(home, sweep) for sweep in sweeps]  # of a home a sweep was imported from, too
-    anchors = set.intersection(*map(set, kept)) - {telling.anchor for telling in told}
-    return [*told, *(kept[0][anchor] for anchor in sorted(anchors))]
-
-
-def _kept(home: Home, sweep: str) -> dict[str, Telling]:
-    tellings = Conclusions(home.store(sweep).folder).tellings()
-    return {told.anchor: told for told in tellings if told.anchor.startswith(VOTED)}
+        votes = conclude_votes(reading, scores, access_log.count()) if scores else None
+        found |= {reading.name: votes} if votes else {}
+    # Of a home a sweep was imported from, too.
+    kept = [Conclusions(home.store(sweep).folder).votes() for sweep in sweeps]
+    names = sorted(set.intersection(*map(set, kept)) - found.keys())
+    return [*found.values(), *(kept[0][name] for name in names)]

@@ -10,64 +10,52 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sweeps.config.options import RunOptions
-from sweeps.confirm.comparison import Judged, Standing
+from sweeps.confirm.comparison import Judged
 from sweeps.confirm.confirming import CONTROL_FOLDER, HowToTrain, Ran, name_for
 from sweeps.confirm.finalists import CONTROL, SCORE, Finalist, choose_best
 from sweeps.confirm.intervals import Estimate
 from sweeps.home import Home
-from sweeps.interval import Interval
 from sweeps.launch import run_options
 from sweeps.records import Record, SweepInfo
+from sweeps.records.finalized import LuckConclusion
 from sweeps.workspace.files import make_folder, write_atomically
 
 
-@dataclass(frozen=True)
-class Luck:
-    """What the search's best owed to luck.
-
-    Attributes:
-        standing: The search's best, as fresh blocks have it.
-        total: Its score in the search minus its mean on fresh blocks.
-        parts: What that consists of (`seed`, `epoch`, `images`); empty where it was not trained
-            again on the search's split.
-    """
-
-    standing: Standing
-    total: Interval
-    parts: Mapping[str, Interval]
-
-
-def measure_luck(judged: Judged, again: Sequence[Record]) -> Luck | None:
+def measure_luck(
+    judged: Judged, again: Sequence[Record], why_no_parts: str = ""
+) -> LuckConclusion | None:
     """Return what the search's best owed to luck; None where its score was no accuracy.
 
     Args:
         judged: The confirmation.
         again: Trainings of the search's best on the search's split, with other seeds.
+        why_no_parts: Said where these do not give its parts.
     """
     standing = next((s for s in judged.verdict.standings if s.finalist.place == 1), None)
     if standing is None or standing.finalist.searched is None:
         return None
-    searched, fresh = standing.finalist.searched, standing.mean
+    label, searched, fresh = standing.finalist.label, standing.finalist.searched, standing.mean
     total = dataclasses.replace(fresh, value=searched - fresh.value).interval()
     scores = [r.result.metrics[SCORE] for r in again if r.result and SCORE in r.result.metrics]
     if len(scores) < 2:
-        return Luck(standing, total, {})
+        return LuckConclusion("luck", label, searched, fresh.value, total, {}, why_no_parts)
     own = _mean(scores)
     seed = dataclasses.replace(own, value=searched - own.value)
-    inner, gaps = _inner(judged, standing.finalist.label)
+    inner, gaps = _inner(judged, label)
     epoch = _mean(gaps)
     # What is left, own - fresh - epoch: the block's own images cancel out of it.
     stopped = _mean(inner)
     freedom = min(own.freedom, stopped.freedom)
     images = Estimate(own.value - stopped.value, own.of_blocks, stopped.of_blocks, freedom)
-    parts = {"seed": seed, "epoch": epoch, "images": images}
-    return Luck(standing, total, {name: part.interval() for name, part in parts.items()})
+    found = {"seed": seed, "epoch": epoch, "images": images}
+    parts = {name: part.interval() for name, part in found.items()}
+    return LuckConclusion("luck", label, searched, fresh.value, total, parts)
 
 
 def _inner(judged: Judged, label: str) -> tuple[list[float], list[float]]:

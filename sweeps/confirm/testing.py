@@ -12,11 +12,19 @@ from sweeps.capabilities import TestPart
 from sweeps.confirm.access_log import AccessLog
 from sweeps.confirm.confirming import HowToTrain
 from sweeps.confirm.finalize import FinalizeResult
-from sweeps.confirm.sections import VOTE_QUESTIONS, tell_reading, tell_reading_votes
+from sweeps.confirm.intervals import crossed_difference, crossed_mean
+from sweeps.confirm.outcomes import Outcomes
+from sweeps.confirm.votes import VOTE_QUESTIONS, conclude_votes
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder, load_experiment
 from sweeps.home import Home
-from sweeps.records import Conclusions, Record, RecordStore, SweepInfo, Telling
+from sweeps.records import Conclusions, Record, RecordStore, SweepInfo
+from sweeps.records.finalized import (
+    FilesCompared,
+    TestConclusion,
+    TestedFinalist,
+    TestVotesConclusion,
+)
 from sweeps.records.readings import CHAMPION, Entry, Reading
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.sync import show_conclusions
@@ -50,14 +58,14 @@ class Tested:
 
     Attributes:
         reading: Which.
-        tellings: By the sweep's id.
+        conclusions: By the sweep's id.
         votes: What votes of its trainings came to; None without logits.
         tracking_pending: Runs that MLflow lacks.
     """
 
     reading: Reading
-    tellings: Mapping[str, Telling]
-    votes: Telling | None
+    conclusions: Mapping[str, TestConclusion]
+    votes: TestVotesConclusion | None
     tracking_pending: int
 
 
@@ -84,18 +92,18 @@ def read_test(
     reading = access_log.freeze(entries, QUESTIONS, again, earlier=EARLIER_QUESTIONS)
     if access_log.scores(reading) is None:
         access_log.keep(reading, _score(home, experiment, part, reading))
-    tellings = _tell(home, access_log)
+    concluded = _conclude(home, access_log)
     tracking_uri = resolve_tracking_uri(home.path, how.tracking_uri)
-    infos = [info for info in home.sweeps() if any(info.id == sweep for sweep, _ in tellings)]
+    infos = [info for info in home.sweeps() if any(info.id == sweep for sweep, _ in concluded)]
     pending = sum(show_conclusions(home, info, tracking_uri) for info in infos)
-    own = {sweep: told for (sweep, name), told in tellings.items() if name == reading.name}
+    own = {sweep: one for (sweep, name), one in concluded.items() if name == reading.name}
     scores = access_log.scores(reading)
-    votes = tell_reading_votes(reading, scores, access_log.count()) if scores else None
+    votes = conclude_votes(reading, scores, access_log.count()) if scores else None
     return Tested(reading, own, votes, pending)
 
 
-def _tell(home: Home, access_log: AccessLog) -> dict[tuple[str, str], Telling]:
-    """Write what every reading said beside its sweeps, with how many readings there are now.
+def _conclude(home: Home, access_log: AccessLog) -> dict[tuple[str, str], TestConclusion]:
+    """Write what every reading came to beside its sweeps, with how many readings there are now.
 
     Returns:
         What was written, by the sweep's id and the reading's name.
@@ -106,14 +114,60 @@ def _tell(home: Home, access_log: AccessLog) -> dict[tuple[str, str], Telling]:
         scores = access_log.scores(reading)
         if scores is None:
             continue
-        votes = tell_reading_votes(reading, scores, access_log.count())
+        votes = conclude_votes(reading, scores, access_log.count())
         for sweep in reading.sweeps:
             folder = home.store(sweep).folder
             if folder.exists():
-                told = tell_reading(reading, sweep, scores, access_log.count())
-                Conclusions(folder).keep_tested(reading.name, told, votes)
-                written[sweep, reading.name] = told
+                tested = conclude_reading(reading, sweep, scores, access_log.count())
+                Conclusions(folder).keep_tested(reading.name, tested, votes)
+                written[sweep, reading.name] = tested
     return written
+
+
+def conclude_reading(
+    reading: Reading, sweep: str, scores: Mapping[str, np.ndarray], readings: int
+) -> TestConclusion:
+    """Return what a reading came to for one of its sweeps.
+
+    Args:
+        reading: Which.
+        sweep: Id of the sweep.
+        scores: See `AccessLog.scores`.
+        readings: How many there are by now.
+    """
+    places = [place for place, entry in enumerate(reading.entries) if entry.sweep == sweep]
+    files = {reading.entries[place].role: scores[f"correct_{place}"][0] != 0 for place in places}
+    places = [place for place in places if reading.entries[place].role != CHAMPION]
+    entries = [reading.entries[place] for place in places]
+    correct = np.stack([scores[f"correct_{place}"] != 0 for place in places])
+    trainings, n = correct.shape[1:]
+    outcomes = Outcomes(correct, np.tile(np.arange(n, dtype=np.int64), (trainings, 1)))
+    finalists = []
+    for number, entry in enumerate(entries):
+        gap = crossed_difference(outcomes, 0, number).interval(len(entries)) if number else None
+        accuracy = crossed_mean(outcomes, number).interval()
+        finalists.append(TestedFinalist(entry.role, entry.label, accuracy, gap))
+    baseline = next((entry.label for entry in entries if entry.role == "baseline"), None)
+    champion = files.get(CHAMPION, files["winner"])
+    return TestConclusion(
+        kind="test",
+        reading=reading.at(readings),
+        trainings=trainings,
+        images=n,
+        finalists=finalists,
+        files=_compare_files(champion, files["baseline"], baseline) if baseline else None,
+        refit_accuracy=float(champion.mean()) if CHAMPION in files else None,
+    )
+
+
+def _compare_files(champion: np.ndarray, baseline: np.ndarray, label: str) -> FilesCompared:
+    from scipy.stats import binomtest
+
+    only_champion = int((champion & ~baseline).sum())
+    only_baseline = int((baseline & ~champion).sum())
+    apart = only_champion + only_baseline
+    p = float(binomtest(only_champion, apart).pvalue) if apart else 1.0
+    return FilesCompared(label, only_champion, only_baseline, p)
 
 
 def check_one_part(infos: Sequence[SweepInfo]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from sweeps.records.finalized import AtReading
 from sweeps.records.format import pack_arrays, unpack_arrays
 from sweeps.records.schema import (
     AttemptKey,
@@ -117,6 +118,10 @@ class Reading:
             [e.sweep, e.role, e.label, *e.trainings, *e.weights] for e in self.entries
         ]  # names may change
         return hashlib.sha256(json.dumps([frozen, list(questions)]).encode()).hexdigest()
+
+    def at(self, readings: int) -> AtReading:
+        """Return which one it is, of so many by now."""
+        return AtReading(self.number, readings, self.digest, self.day, self.reason)
 
     @property
     def day(self) -> str:

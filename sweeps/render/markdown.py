@@ -11,6 +11,7 @@ from sweeps.analysis.data import SweepData
 from sweeps.analysis.front import standings
 from sweeps.analysis.paired_differences import leader_against
 from sweeps.analysis.table import parameter_names
+from sweeps.render.sections.confirmed import tell
 from sweeps.render.sections.reproduce import rerun_command
 from sweeps.render.verdict import difference_to, progress_line, retry_line, verdict_line
 from sweeps.wording import (
@@ -25,7 +26,7 @@ from sweeps.wording import (
 if TYPE_CHECKING:
     from sweeps.analysis.rows import SlotRow
     from sweeps.analysis.summary import Summary
-    from sweeps.records import Telling
+    from sweeps.records.finalized import Conclusion
 
 
 # Answers in Markdown what an analyst asks first, on the parent run's page.
@@ -100,8 +101,9 @@ def render_markdown(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def render_telling(telling: Telling) -> str:
-    """Return what finalising, or a reading of the test part, said."""
+def render_conclusion(conclusion: Conclusion) -> str:
+    """Return what finalising, or a reading of the test part, came to."""
+    telling = tell(conclusion)
     lines = [f"### {escape(telling.title)}", "", f"**{escape(telling.lead)}**", ""]
     if telling.rows:
         lines += _table(list(telling.columns), [list(row) for row in telling.rows])

@@ -17,7 +17,7 @@ from rich.text import Text
 from sweeps.analysis.rows import SlotRow, SlotState, best_row, front_rows
 from sweeps.analysis.summary import FRONT, NOT_CONFIRMED, Summary
 from sweeps.analysis.table import parameter_names
-from sweeps.records import Telling
+from sweeps.render.sections.confirmed import tell
 from sweeps.render.verdict import (
     difference_to,
     failure_line,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from search_spaces.objectives import Objective
+    from sweeps.records.finalized import Conclusion
 
 
 # The commands a finished sweep proposes; each can be pasted as it stands.
@@ -251,17 +252,17 @@ def render_text(
     return Group(*parts, Text(), _commands(dict(zip(commands, hints, strict=True))))
 
 
-def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> RenderableType:
+def render_best(summary: Summary, conclusions: Sequence[Conclusion] = ()) -> RenderableType:
     """Return what `sweeps best` prints: verdict, parameters and metrics of the best trial.
 
     Of several objectives: the trials of the Pareto front, and the baselines.
 
     Args:
         summary: Of the sweep.
-        tellings: What finalising said of it, if it was.
+        conclusions: What finalising said of it, if it was.
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
-    parts += [Text(f"{told.title}: {told.lead}") for told in tellings]
+    parts += [Text(f"{told.title}: {told.lead}") for told in map(tell, conclusions)]
     if summary.has_front:
         parts += _front(summary)
     if summary.best:

@@ -37,7 +37,7 @@ from sweeps.records import (
     leading,
 )
 from sweeps.render.charts.chart import Chart
-from sweeps.render.markdown import render_briefing, render_markdown, render_telling
+from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.failures import FAILURES
 from sweeps.runner.ownership import Hold
@@ -258,7 +258,7 @@ def end_parent(
     """
     end = describe_end(info, records, store.asked() or 0, ending)
     data, lacking = read_whole(store, info, again, records)
-    told = "".join(map(render_telling, data.tellings))
+    told = "".join(map(render_conclusion, data.conclusions))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
     finalized = heard(Conclusions(store.folder).finalized)
     noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)

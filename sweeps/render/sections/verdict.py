@@ -17,7 +17,6 @@ from sweeps.analysis.importance import Importance
 from sweeps.analysis.paired_differences import Difference, leader_against
 from sweeps.analysis.rows import SlotRow
 from sweeps.analysis.summary import NOT_CONFIRMED
-from sweeps.records import Telling
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
 from sweeps.render.section import Block, Code, Fact, Facts, Section, Table, Text
 from sweeps.render.verdict import difference_to, failure_line, progress_line, verdict_line
@@ -237,20 +236,6 @@ def _next_steps(data: SweepData, front: Sequence[OnFront]) -> Code:
         first = f"sweeps compare {name}:{slots[0]} {name}:{slots[1]}   # what two of them differ in"
         commands.insert(0, first)
     return Code("\n".join(commands), "What to do next")
-
-
-# The conclusions of finalising as sections: verdict on fresh blocks, luck, readings of the test.
-
-
-def telling_section(telling: Telling) -> Section:
-    """Return a telling as a section."""
-    blocks: list[Block] = [Text(telling.lead, "lead")]
-    if telling.rows:
-        blocks.append(Table(telling.columns, telling.rows))
-    blocks += [Text(line) for line in telling.lines]
-    if telling.note:
-        blocks.append(Text(telling.note, "note"))
-    return Section(telling.anchor, telling.title, blocks)
 
 
 _RUNNERS_UP = 10

@@ -6,8 +6,9 @@ import pytest
 from digitexp.on_blocks import experiment as on_blocks
 from sweeps.confirm.calibrating import calibration
 from sweeps.confirm.finalists import refit_space
-from sweeps.confirm.sections import tell_calibration
 from sweeps.experiment import TrialResult
+from sweeps.records.finalized import CalibrationConclusion
+from sweeps.render.sections.confirmed import tell
 from tests.chance import at_least
 from tests.digitexp.evaluation.calibration.drawn import drawn, true_changes
 from tests.sweeps.confirm.test_verdict import verdicts
@@ -45,7 +46,7 @@ def measured(right, told, blocks=20, first=0):
 )
 def test_a_temperature_that_is_right_lowers_and_a_wrong_one_raises_both(right, told, word):
     found = measured(right, told)
-    assert {measure.word for measure in found.measures.values()} == {word}
+    assert {measure.verdict for measure in found.measures.values()} == {word}
     assert found.temperature == found.lowest == found.highest == pytest.approx(told)
     for measure in found.measures.values():
         assert measure.change.value == pytest.approx(measure.after.value - measure.before.value)
@@ -83,11 +84,11 @@ def test_intervals_of_the_change_cover_what_it_truly_is():
 
 
 def test_with_fewer_than_eight_blocks_nothing_is_called_lower():
-    assert {measure.word for measure in measured(2.0, 2.0, 8).measures.values()} == {"lower"}
+    assert {measure.verdict for measure in measured(2.0, 2.0, 8).measures.values()} == {"lower"}
     four = [result(seed, 2.0, 2.0) for seed in range(4)]
     twice = np.concatenate([images_of(4)[:2]] * 2)  # every image in two blocks
     found = calibration(on_blocks.calibration_terms(four), twice)
-    assert {measure.word for measure in found.measures.values()} == {"cannot tell"}
+    assert {measure.verdict for measure in found.measures.values()} == {"cannot tell"}
 
 
 @pytest.mark.parametrize(
@@ -102,8 +103,8 @@ def test_it_is_told_with_figures_and_in_words():
     verdict = decided()
     labels = [standing.finalist.label for standing in verdict.standings]
     found = {label: measured(2.0, 2.0) for label in labels}
-    told = tell_calibration(verdict, found)
     winner = verdict.recommended.finalist.label
+    told = tell(CalibrationConclusion("calibration", winner, found))
     ece = found[winner].measures["ece"]
     assert told.lead.startswith(f"{winner}: its calibration error is lower at the fitted")
     assert f"{100 * ece.before.value:.2f} to {100 * ece.after.value:.2f} points" in told.lead
