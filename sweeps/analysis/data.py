@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.objectives import Objective
+from sweeps.analysis.importance import Importance, importances
 from sweeps.analysis.rows import SlotRow, slot_rows
 from sweeps.analysis.summary import Summary, summarize
 from sweeps.analysis.table import parameter_names
@@ -139,6 +140,12 @@ class SweepData:
         """Parameters that differ between trials, in the order of the space."""
         names = parameter_names(self.rows, self.info.space)
         return [n for n in names if len({repr(row.params.get(n)) for row in self.rows}) > 1]
+
+    @cached_property
+    def importances(self) -> list[Importance]:
+        """How much each varied parameter matters for the (first) objective, the greatest first."""
+        ranking = [self.finals[row.slot] for row in self.ranking]
+        return importances(ranking, self.varied, self.info.direction)
 
     def exported(self, slot: int) -> str:
         """Return what `sweeps export` takes away of a trial, in words; empty if nothing.

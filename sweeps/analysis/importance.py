@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.analysis.data import SweepData
 from sweeps.interval import Interval
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+
+    from search_spaces.objectives import Direction
+    from sweeps.records.record import Record
 
 RELIABLE_FROM: Final = 40
 """With fewer complete trials importances are called unreliable."""
@@ -51,21 +53,28 @@ class Importance(Interval):
     stands_out: bool
 
 
-def importances(data: SweepData, seed: int = 0) -> list[Importance]:
+def importances(
+    ranking: Sequence[Record],
+    varied: Sequence[str],
+    direction: Direction,
+    seed: int = 0,
+) -> list[Importance]:
     """Return the importance of each varied parameter, the greatest first; empty if too few trials.
 
     Args:
-        data: The sweep.
+        ranking: Complete trials, the best first.
+        varied: Names of the parameters that differ between trials.
+        direction: Of the objective.
         seed: Decides noise and resampling.
     """
-    trials = _trials(data)
+    trials = _trials(ranking)
     if len(trials) < FEWEST:
         return []
     random = np.random.default_rng(seed)
     found: list[Importance] = []
-    for names, having in _groups(data.varied, trials):
-        draws = [_shares(names, having, data, random) for _ in range(_RESAMPLES)]
-        whole = _shares(names, having, data, random, resample=False)
+    for names, having in _groups(varied, trials):
+        draws = [_shares(names, having, direction, random) for _ in range(_RESAMPLES)]
+        whole = _shares(names, having, direction, random, resample=False)
         noise = np.array([draw[_NOISE] for draw in draws])
         whole[_NOISE] = float(np.median(noise))  # a single noise would be luck itself
         for name in names if found else (*names, _NOISE):  # one reference is enough to look at
@@ -85,20 +94,19 @@ def importances(data: SweepData, seed: int = 0) -> list[Importance]:
     return sorted(found, key=lambda one: (one.is_reference, -one.value))
 
 
-def _trials(data: SweepData) -> list[FrozenTrial]:
+def _trials(ranking: Sequence[Record]) -> list[FrozenTrial]:
     from optuna.distributions import json_to_distribution
     from optuna.trial import create_trial
 
     made = []
-    for row in data.ranking:
-        record = data.finals[row.slot]
+    for record in ranking:
         if record.params.keys() != record.distributions.keys():
             continue  # Optuna makes no trial of it
         made.append(
             create_trial(
                 params=dict(record.params),
                 distributions={k: json_to_distribution(v) for k, v in record.distributions.items()},
-                value=row.objective,
+                value=record.objective,
             )
         )
     return made
@@ -120,7 +128,7 @@ def _groups(
 def _shares(
     names: Sequence[str],
     trials: Sequence[FrozenTrial],
-    data: SweepData,
+    direction: Direction,
     random: np.random.Generator,
     *,
     resample: bool = True,
@@ -150,7 +158,7 @@ def _shares(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        study = optuna.create_study(direction=data.info.direction)
+        study = optuna.create_study(direction=direction)
         study.add_trials(made)
         found = PedAnovaImportanceEvaluator().evaluate(study)
     total = sum(found.values()) or 1.0

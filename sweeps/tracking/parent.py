@@ -266,6 +266,7 @@ def end_parent(
     table = io.StringIO(newline="")
     write_csv(rows, table, objectives=info.objectives, space=info.space)
     report = report_files(data, ending)
+    important = [one.name for one in data.by_objective[0].importances if not one.is_reference]
     files = {
         "trials.csv": table.getvalue().encode(),
         TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives, space=info.space)),
@@ -274,7 +275,7 @@ def end_parent(
 
     def describe(client: Any, sweep: KnownSweep) -> str:
         best = best_whole(store, info, records)
-        show_view(client, sweep, info, records, best)
+        show_view(client, sweep, info, records, best, important)
         mark_front(client, sweep, info, records)
         return directions(info, sweep, best, note, noted)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.importance import importances
 from sweeps.render.section import Section
 from sweeps.render.sections.classes import confusion_section, mistakes_section
 from sweeps.render.sections.confirmed import conclusion_section
@@ -23,7 +22,7 @@ def report_sections(data: SweepData) -> list[Section]:
 
     What was confirmed comes first, then the verdict of the search.
     """
-    by_objective = [importances(view) for view in data.by_objective]
+    by_objective = [view.importances for view in data.by_objective]
     important = by_objective[0]
     made = [
         *map(conclusion_section, data.conclusions),
