@@ -21,7 +21,14 @@ from sweeps.errors import StoreError, TrialsError, UsageError
 from sweeps.experiments.code import load_same
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
-from sweeps.records import Conclusions, Record, RecordError, SweepInfo, Telling, need_one_objective
+from sweeps.records import (
+    Record,
+    RecordError,
+    SweepInfo,
+    Telling,
+    confirmed_training,
+    need_one_objective,
+)
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.champion import ALIAS
 from sweeps.tracking.locating import registered_model
@@ -341,11 +348,11 @@ class Sweep:
         Raises:
             UsageError: No trial is complete yet, or the sweep has several objectives.
         """
-        finalized = Conclusions(self.home.store(self.info.id).folder).finalized()
-        info = self.home.find(finalized.trained_in) if finalized else None
-        if finalized is None or info is None:
+        confirmed = confirmed_training(self.home.store(self.info.id))
+        if confirmed is None:
             return self.best()
-        return Sweep(self.home, info).trial(int(finalized.champion.partition("-")[0]))
+        _, info, record = confirmed
+        return Sweep(self.home, info).trial(record.spec.slot)
 
     def trial(self, slot: int) -> Trial:
         """Return one trial by its number.

@@ -18,7 +18,15 @@ from sweeps.capabilities import Samples
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import recorded_experiment
-from sweeps.records import Conclusions, Ending, Record, RecordStore, SweepInfo, leading
+from sweeps.records import (
+    Conclusions,
+    Ending,
+    Record,
+    RecordStore,
+    SweepInfo,
+    is_same_data,
+    leading,
+)
 from sweeps.records.finalized import Conclusion
 
 
@@ -176,6 +184,14 @@ class SweepData:
         return self.store.read(self.finals[slot].spec.key)
 
 
+def softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (..., classes) probabilities, finite however large the scores are."""
+    # The largest is taken off first: exp overflows above 709, and softmax does not change.
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
 def logits(record: Record) -> NDArray[np.float32] | None:
     """Return (n_validation, classes) logits of the best epoch, None if the record has none."""
     return record.result.arrays.get("validation_logits") if record.result else None
@@ -235,8 +251,7 @@ def load_samples(
         return None
     seed = int(info.data.get("info", {}).get("split_seed", 0))
     data = experiment.prepare(source, seed)
-    expected = info.data.get("digest"), info.data.get("split_digest")
-    if (data.digest, data.split_digest) != expected:
+    if not is_same_data(data, info.data):
         return None
     labels = np.asarray(experiment.validation_labels(data), np.int64)
     return LoadedSamples(experiment, data, labels)

@@ -16,7 +16,7 @@ from sweeps.confirm.votes import Bank, Confirmed, Ensemble, conclude_votes, gath
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.home import Home
-from sweeps.records import Conclusions, SweepInfo, heard
+from sweeps.records import Conclusions, SweepInfo, heard, is_same_data
 from sweeps.records.finalized import Conclusion, VotesConclusion
 
 
@@ -135,8 +135,7 @@ def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
 def _check_same_data(infos: Sequence[SweepInfo]) -> None:
     first = infos[0]
     for other in infos[1:]:
-        named = [(i.data.get("digest"), i.data.get("split_digest")) for i in (first, other)]
-        if named[0] != named[1]:
+        if not is_same_data(first.data, other.data):
             raise UsageError(
                 f"sweeps {first.name!r} and {other.name!r} cannot vote together: they were made on "
                 f"different data ({first.data.get('name')}, {other.data.get('name')}) or splits, "

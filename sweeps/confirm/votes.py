@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sweeps.analysis.data import softmax
 from sweeps.confirm.comparison import COST, MARGIN, Trainings
 from sweeps.confirm.intervals import (
     FEWEST_BLOCKS,
@@ -73,10 +74,7 @@ def probabilities(
                 "above 0"
             )
         given = given / divisors[:, None, None]
-    # The largest is taken off first: exp overflows above 709, and softmax does not change.
-    powers = np.exp(given - given.max(axis=2, keepdims=True))
-    shares: NDArray[np.float64] = powers / powers.sum(axis=2, keepdims=True)
-    return shares
+    return softmax(given)
 
 
 def soft_vote(

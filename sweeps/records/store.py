@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from sweeps.errors import UsageError
-from sweeps.records.finalized import without_place
+from sweeps.records.finalized import Conclusions, without_place
 from sweeps.records.format import (
     VersionError,
     encode,
@@ -425,3 +425,23 @@ def attempts_put_aside(store: RecordStore) -> dict[int, int]:
             slot, attempt = map(int, key.groups())
             last[slot] = max(last.get(slot, 0), attempt)
     return last
+
+
+def confirmed_training(store: RecordStore) -> tuple[RecordStore, SweepInfo, Record] | None:
+    """Return the training that a confirmation chose as the champion, where and of which sweep.
+
+    Args:
+        store: The records of the sweep that was confirmed.
+
+    Returns:
+        None without a confirmation, or if it or the sweep with that training was deleted.
+
+    Raises:
+        RecordError: What it chose is damaged.
+    """
+    finalized = Conclusions(store.folder).finalized()
+    trainings = RecordStore(store.folder.parent / finalized.trained_in) if finalized else None
+    info = trainings.info() if trainings else None
+    if finalized is None or trainings is None or info is None:
+        return None
+    return trainings, info, trainings.read(finalized.champion)

@@ -33,6 +33,7 @@ from sweeps.wording import (
     format_params,
     format_seconds,
     format_value,
+    percent,
     printable,
 )
 
@@ -381,7 +382,7 @@ def _time_lines(split: Mapping[str, float]) -> list[str]:
 def _shares(seconds: Mapping[str, float]) -> str:
     total = sum(seconds.values())
     return ", ".join(
-        f"{name} {format_seconds(spent)} ({spent / total:.0%})"
+        f"{name} {format_seconds(spent)} ({percent(spent / total, 0)})"
         for name, spent in sorted(seconds.items(), key=lambda item: -item[1])
         if spent > 0 and spent >= 0.01 * total
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.analysis.data import SweepData, logits
+from sweeps.analysis.data import SweepData, logits, softmax
 from sweeps.analysis.rows import SlotRow
 from sweeps.interval import wilson
 from sweeps.records import Record
@@ -154,7 +154,7 @@ def mistakes_section(data: SweepData) -> Section | None:
     if scores is None or len(scores) != len(labels):
         return None
     names = class_names(best, scores.shape[1])
-    chances = _softmax(scores.astype(np.float64))
+    chances = softmax(scores.astype(np.float64))
     predicted = scores.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     if not len(wrong):
@@ -190,9 +190,3 @@ def _wrong_in(data: SweepData) -> tuple[np.ndarray, int]:
             counts += scores.argmax(axis=1) != labels
             asked += 1
     return counts, asked
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    chances: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return chances
