@@ -4,52 +4,31 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeps.cli.cluster import ExecutorOption, ResourcesOption, TrustOption, parse_resources
 from sweeps.cli.exit_codes import FAILED, INTERRUPTED, exit_code
-from sweeps.cli.options import (
-    EventsOption,
-    HomeOption,
-    MaxFailuresOption,
-    QuietOption,
-    SameCodeOption,
-    SweepArgument,
-    TrackingOption,
-    TrialTimeoutOption,
-    WorkersOption,
-    parse_retries,
-)
-from sweeps.cli.results import DataOption
+from sweeps.cli.options import EventsOption, QuietOption, SweepArgument, asks, mode_of
 from sweeps.config.options import RunOptions
 
 if TYPE_CHECKING:
     from sweeps.manage.retrying import Retried
-    from sweeps.progress import Mode
 
 
+@asks(
+    *("workers", "executor", "trust_cluster", "resources", "trial_timeout", "retries"),
+    *("max_failures_in_row", "data", "same_code", "home", "tracking_uri"),
+)
 def retry(
+    asked: RunOptions,
     name: SweepArgument,
     trials: Annotated[
         list[int] | None,
         typer.Argument(metavar="[TRIAL]...", help="Their numbers (default: all that failed)."),
     ] = None,
-    workers: WorkersOption = None,
-    executor: ExecutorOption = None,
-    trust_cluster: TrustOption = False,
-    resources: ResourcesOption = None,
-    trial_timeout: TrialTimeoutOption = None,
-    retries: Annotated[
-        list[str] | None,
-        typer.Option(metavar="REASON=N,...", help="As for `sweeps run`, counted from now on."),
-    ] = None,
-    max_failures_in_row: MaxFailuresOption = None,
-    data: DataOption = None,
-    same_code: SameCodeOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
     quiet: QuietOption = False,
     as_json: EventsOption = False,
 ) -> None:
@@ -62,29 +41,17 @@ def retry(
     from sweeps.home import Home
     from sweeps.manage.retrying import retry as run_again
 
-    found = Home.resolve(home)
-    asked = RunOptions(
-        space=name,
-        trial_timeout=trial_timeout,
-        retries=parse_retries(retries or []),
-        max_failures_in_row=max_failures_in_row,
-        data=data,
-        same_code=same_code,
-        workers=workers,
-        executor=executor,
-        trust_cluster=trust_cluster,
-        resources=parse_resources(resources or []),
-        home=home,
-        tracking_uri=tracking_uri,
+    found = Home.resolve(asked.home)
+    progress = mode_of(quiet=quiet, as_json=as_json)
+    retried = run_again(
+        found, found.get(name), trials or [], replace(asked, space=name), progress=progress
     )
-    progress: Mode = "json" if as_json else "quiet" if quiet else "auto"
-    retried = run_again(found, found.get(name), trials or [], asked, progress=progress)
     if not (as_json or quiet):
-        _tell(retried, home)
+        _tell(retried, asked.home)
     raise typer.Exit(_exit_code(retried))
 
 
-def _tell(retried: Retried, home: str | None) -> None:
+def _tell(retried: Retried, home: str | Path | None) -> None:
     from sweeps.wording import counted
 
     summary = retried.result.summary
