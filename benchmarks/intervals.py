@@ -16,8 +16,7 @@ import numpy as np
 
 from benchmarks.finalists import FOLDS, IMAGES, simulated
 from benchmarks.timing import at_least_one
-from sweeps.confirm.intervals import Estimate, corrected_t_difference, crossed_difference
-from sweeps.confirm.outcomes import Outcomes
+from sweeps.confirm.intervals import Estimate, Outcomes, corrected_t_difference, crossed_difference
 
 BLOCKS = (8, 12, 16, 20)
 TRAIN_SIZE = 3600

@@ -1,4 +1,4 @@
-"""Are two trials different? Judged image by image, as far as one training each can tell."""
+"""What trials get right: whether two differ, sample by sample; the class of the worst recall."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sweeps.analysis.data import SweepData, logits
 from sweeps.interval import Interval, Z
 from sweeps.records import Record
+from sweeps.records.confusion import best_confusion, class_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,3 +80,40 @@ def leader_against(data: SweepData, slots: Sequence[int]) -> dict[int, Differenc
         if leader is not None and other is not None:
             compared[slot] = paired_difference(leader, other)
     return compared
+
+
+@dataclass(frozen=True)
+class WorstClass:
+    """A class and what it is taken for.
+
+    Attributes:
+        name: The class.
+        recall: Share of it that is recognised, from 0 to 1.
+        taken_for: The class it is most often taken for; empty if it never is.
+    """
+
+    name: str
+    recall: float
+    taken_for: str
+
+    @property
+    def remark(self) -> str:
+        """What it is taken for, to be put after the recall."""
+        return f", most often taken for {self.taken_for}" if self.taken_for else ""
+
+
+def worst_class(data: SweepData) -> WorstClass | None:
+    """Return the class of the lowest recall in the best trial; None if it does not classify."""
+    if not data.ranking:
+        return None
+    best = data.full(data.ranking[0].slot)
+    counts = best_confusion(best)
+    if counts is None:
+        return None
+    names = class_names(best, len(counts))
+    recalls = [row[i] / row.sum() if row.sum() else 1.0 for i, row in enumerate(counts)]
+    worst = min(range(len(names)), key=lambda i: recalls[i])
+    mistaken = counts[worst].copy()
+    mistaken[worst] = 0
+    taken_for = names[int(mistaken.argmax())] if mistaken.any() else ""
+    return WorstClass(names[worst], float(recalls[worst]), taken_for)

@@ -120,9 +120,10 @@ def list_sweeps(
     as_json: JsonOption = False,
 ) -> None:
     """List the sweeps of a home, the newest first."""
-    from sweeps.analysis.listing import listing_rows, render_listing
+    from sweeps.analysis.summary import listing_rows
     from sweeps.home import Home
     from sweeps.records import heard
+    from sweeps.render.summaries import render_listing
 
     found = Home.resolve(home)
     infos = [info for info in found.sweeps() if show_all or not found.store(info.id).is_archived]

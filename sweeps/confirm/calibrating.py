@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from sweeps.capabilities import Calibrates, CalibrationTerms
 from sweeps.confirm.comparison import Judged
 from sweeps.confirm.confirmable import ask, failed
-from sweeps.confirm.intervals import FEWEST_BLOCKS, crossed_estimate
-from sweeps.confirm.outcomes import NO_IMAGE, stacked
+from sweeps.confirm.intervals import FEWEST_BLOCKS, NO_IMAGE, crossed_estimate, stacked
 from sweeps.experiment import Experiment
 from sweeps.interval import Interval
 from sweeps.records.finalized import Calibration, CalibrationConclusion, Change, Measure

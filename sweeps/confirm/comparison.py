@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from sweeps.confirm.finalists import Finalist
 from sweeps.confirm.intervals import (
     FEWEST_BLOCKS,
+    NO_IMAGE,
     Estimate,
+    Outcomes,
     critical_value,
     crossed_difference,
     crossed_mean,
     probability_better,
+    stacked,
 )
-from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, stacked
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialResult
 from sweeps.interval import Interval

@@ -15,19 +15,108 @@ luck adds block^2 sum n_s^2 / T^2: as much as that of S* = T^2 / sum n_s^2 block
 how much the mean of a block is off is weighted by n_s^2 likewise, so that the noise in it is that
 of blocks of n* = sum n_s^2 / T images, and its degrees of freedom are those of
 (sum n_s^2)^2 / sum n_s^4 blocks (Satterthwaite 1946). Where all n_s are n, these are S, n and S.
+
+Blocks may judge different numbers of images. Arrays are as wide as the largest block; where a
+smaller one has no image, the image's number is `NO_IMAGE`, and the place counts for nothing.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, effective, mean_over_blocks, sizes_of
 from sweeps.interval import Interval
+
+NO_IMAGE: Final = -1
+
+
+def stacked(arrays: Sequence[ArrayLike], dtype: DTypeLike, filled: Any = 0) -> NDArray[Any]:
+    """Return arrays of blocks as one, (blocks, n, ...); what is missing at their ends is filled."""
+    blocks = [np.asarray(array) for array in arrays]
+    widest = max(len(block) for block in blocks)
+    whole = np.full((len(blocks), widest, *blocks[0].shape[1:]), filled, dtype)
+    for place, block in zip(whole, blocks, strict=True):
+        place[: len(block)] = block
+    return whole
+
+
+def sizes_of(images: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (blocks,) how many images each judges."""
+    sizes: NDArray[np.int64] = (images != NO_IMAGE).sum(axis=1)
+    return sizes
+
+
+def effective(weights: NDArray[np.int64]) -> float:
+    """Return how many equal weights say as much as these: (sum w)^2 / sum w^2 (Kish 1965)."""
+    whole = [int(weight) for weight in weights]  # exact, however many images there are
+    return sum(whole) ** 2 / sum(weight**2 for weight in whole)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Finalists trained on the same blocks, and judged on the same images of each.
+
+    Attributes:
+        correct: (finalists, blocks, n) whether an image was recognised; not where there is none.
+        images: (blocks, n) which image stands at each place, as its number in the pool, or
+            `NO_IMAGE`.
+    """
+
+    correct: NDArray[np.bool_] = field(repr=False)
+    images: NDArray[np.int64] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.correct.ndim != 3 or self.correct.shape[1:] != self.images.shape:
+            raise ValueError(
+                f"correct {self.correct.shape}, images {self.images.shape}: needed are "
+                "(finalists, blocks, n) and (blocks, n)"
+            )
+        if self.correct[:, self.images == NO_IMAGE].any():
+            raise ValueError("no image, and recognised")
+
+    @property
+    def finalists(self) -> int:
+        """Number of finalists."""
+        return int(self.correct.shape[0])
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return int(self.correct.shape[1])
+
+    @property
+    def accuracies(self) -> NDArray[np.float64]:
+        """(finalists, blocks) share of each block's images that were recognised."""
+        shares: NDArray[np.float64] = self.correct.sum(axis=2) / self.sizes
+        return shares
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(blocks,) how many images each judges."""
+        return sizes_of(self.images)
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """(finalists,) mean accuracy over images of blocks: all of them count alike."""
+        return mean_over_blocks(self.accuracies, self.sizes)
+
+    @property
+    def leader(self) -> int:
+        """The finalist with the best mean; the first of equal ones."""
+        return int(self.means.argmax())
+
+
+def mean_over_blocks(shares: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the means of (..., blocks) shares of images, each block as heavy as it has images."""
+    means: NDArray[np.float64] = np.average(shares, axis=-1, weights=sizes / sizes.mean())
+    return means
+
 
 FEWEST_BLOCKS = 8
 """With fewer, nobody is ever called better: the variance between blocks is hardly known."""

@@ -12,8 +12,7 @@ from sweeps.capabilities import TestPart
 from sweeps.confirm.access_log import AccessLog
 from sweeps.confirm.confirming import HowToTrain
 from sweeps.confirm.finalize import FinalizeResult
-from sweeps.confirm.intervals import crossed_difference, crossed_mean
-from sweeps.confirm.outcomes import Outcomes
+from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
 from sweeps.confirm.votes import VOTE_QUESTIONS, conclude_votes
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder, load_experiment

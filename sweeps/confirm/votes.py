@@ -19,13 +19,15 @@ from sweeps.analysis.data import softmax
 from sweeps.confirm.comparison import COST, MARGIN, Trainings
 from sweeps.confirm.intervals import (
     FEWEST_BLOCKS,
+    NO_IMAGE,
     Estimate,
+    Outcomes,
     crossed_difference,
     crossed_estimate,
     crossed_mean,
     images_estimate,
+    stacked,
 )
-from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, stacked
 from sweeps.errors import UsageError
 from sweeps.interval import Interval
 from sweeps.records.finalized import (

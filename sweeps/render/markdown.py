@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sweeps.analysis.classes import worst_class
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.front import standings
-from sweeps.analysis.paired_differences import leader_against
+from sweeps.analysis.paired_differences import leader_against, worst_class
 from sweeps.analysis.table import parameter_names
 from sweeps.render.sections.confirmed import tell
 from sweeps.render.sections.reproduce import rerun_command

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from optuna.distributions import CategoricalDistribution
 
-from sweeps.analysis.classes import domain_of
 from sweeps.analysis.data import SweepData
+from sweeps.analysis.edges import domain_of
 from sweeps.analysis.importance import RELIABLE_FROM, Importance
 from sweeps.analysis.rows import SlotRow
 from sweeps.render.charts.chart import Axis, Bars, Chart, Dimension, Parallel, Points

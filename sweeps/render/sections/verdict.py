@@ -9,12 +9,11 @@ from typing import Final
 
 from search_spaces.loading import catalogue
 from search_spaces.objectives import Objective, in_words
-from sweeps.analysis.classes import worst_class
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.edges import edges, narrowed
 from sweeps.analysis.front import OnFront, axis_of, standings, worth
 from sweeps.analysis.importance import Importance
-from sweeps.analysis.paired_differences import Difference, leader_against
+from sweeps.analysis.paired_differences import Difference, leader_against, worst_class
 from sweeps.analysis.rows import SlotRow
 from sweeps.analysis.summary import NOT_CONFIRMED
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role

@@ -5,13 +5,15 @@ import pytest
 
 from benchmarks.finalists import ACCURACY, simulated
 from sweeps.confirm.intervals import (
+    NO_IMAGE,
+    Outcomes,
     corrected_t_difference,
     critical_value,
     crossed_difference,
     crossed_estimate,
     crossed_mean,
+    stacked,
 )
-from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, stacked
 from tests.chance import at_least, at_most
 
 DRAWS = {8: 1000, 20: 600}

@@ -5,8 +5,7 @@ import pytest
 
 from benchmarks.finalists import simulated
 from sweeps.confirm.ensembles import choose_ensembles
-from sweeps.confirm.intervals import crossed_difference
-from sweeps.confirm.outcomes import Outcomes
+from sweeps.confirm.intervals import Outcomes, crossed_difference
 from sweeps.confirm.votes import Bank, Ensemble, Member, answers, judge_votes, word_of
 from sweeps.errors import UsageError
 from sweeps.interval import Interval
