@@ -37,13 +37,12 @@ from sweeps.study.seeds import training_seed
 
 def spec_of(config: SweepConfig, sweep_id: str, slot: Slot) -> TrialSpec:
     """Return the attempt that a slot is at now."""
-    params = slot.proposal.params
     return TrialSpec(
         sweep=sweep_id,
         slot=slot.number,
         attempt=slot.attempts,
         seed=training_seed(config.seed, slot.number),
-        config=slot.prior.config if slot.prior else config.configuration(params),
+        config=slot.prior.config if slot.prior else config.received(slot.proposal),
     )
 
 
