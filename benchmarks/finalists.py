@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from sweeps.confirm.outcomes import NO_IMAGE, Outcomes
+from sweeps.confirm.intervals import NO_IMAGE, Outcomes
 
 FOLDS_A_REPEAT, IMAGES, ACCURACY = 4, 4000, 0.935
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from benchmarks.finalists import FOLDS_A_REPEAT, IMAGES, simulated
 from benchmarks.timing import at_least_one
-from sweeps.confirm.intervals import Estimate, corrected_t_difference, crossed_difference
-from sweeps.confirm.outcomes import Outcomes
+from sweeps.confirm.intervals import Estimate, Outcomes, corrected_t_difference, crossed_difference
 
 FOLDS = (8, 12, 16, 20)
 TRAIN_SIZE = 3600
@@ -52,7 +51,7 @@ def measure(folds: int, draws: int) -> list[dict[str, Any]]:
             found = counts[name]
             found["false"] += _is_ahead(method, equal)
             found["unequal"] += _is_ahead(method, unequal)
-            low, high = method(equal, 0, 1).interval()
+            low, high = method(equal, 0, 1).interval().ends
             found["covers"] += low <= 0 <= high
             found["two"] += two.leader == 0 and _is_ahead(method, two)
             found["six"] += six.leader == 0 and _is_ahead(method, six)
@@ -66,7 +65,7 @@ def _is_ahead(method: Method, outcomes: Outcomes) -> bool:
     """Whether the leader is said to be better than every other, as `verdict.decide` says it."""
     leader = outcomes.leader
     others = (number for number in range(outcomes.finalists) if number != leader)
-    return all(method(outcomes, leader, o).interval()[0] > 0 for o in others)
+    return all(method(outcomes, leader, o).interval().low > 0 for o in others)
 
 
 def table(result: dict[str, Any]) -> str:

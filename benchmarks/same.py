@@ -79,7 +79,7 @@ def draw(correct: NDArray[np.bool_], images: NDArray[np.int64], draws: int) -> d
     """Return how often one of five was called better than all others, or than any."""
     from sweeps.confirm.comparison import decide
     from sweeps.confirm.finalists import Finalist
-    from sweeps.confirm.outcomes import Outcomes
+    from sweeps.confirm.intervals import Outcomes
 
     random = np.random.default_rng(0)
     seeds, folds, _ = correct.shape

@@ -60,13 +60,13 @@ class Space:
         """The first objective, or the only one."""
         return self.objectives[0]
 
-    def walk(self, trial: Suggester) -> dict[str, Value]:
-        """Ask a trial for every active parameter and return what it proposed, in order.
+    def walk(self, trial: Suggester) -> Walk:
+        """Ask a trial for every active parameter and return what it proposed, and what follows.
 
         A float with a step is returned on its step exactly: 0.3, where a sampler may say
         0.30000000000000004.
         """
-        return self.body.run(trial, self.fixed).params
+        return self.body.run(trial, self.fixed)
 
     def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return everything the experiment receives for a point: fixed, sampled, bundles expanded.

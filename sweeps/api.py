@@ -21,7 +21,14 @@ from sweeps.errors import StoreError, TrialsError, UsageError
 from sweeps.experiments.code import load_same
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
-from sweeps.records import Conclusions, Record, RecordError, SweepInfo, Telling, need_one_objective
+from sweeps.records import (
+    Record,
+    RecordError,
+    SweepInfo,
+    Telling,
+    confirmed_training,
+    need_one_objective,
+)
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.champion import ALIAS
 from sweeps.tracking.locating import registered_model
@@ -284,13 +291,14 @@ class Sweep:
         """
         from sweeps.confirm.confirm import ConfirmOptions, confirm
         from sweeps.confirm.planning import HowToTrain
+        from sweeps.render.sections.confirmed import tell
 
         how = HowToTrain(progress=progress)
         options = ConfirmOptions(top, folds, control, how=how, leave_out=leave_out)
         result = confirm(self.home, self.info, options)
         if result.failure:
             raise TrialsError(result.failure)
-        return list(result.tellings)
+        return [tell(conclusion) for conclusion in result.conclusions]
 
     @python_words()
     def retry(self, *trials: int, progress: Mode = "auto", **options: Any) -> Sweep:
@@ -342,11 +350,11 @@ class Sweep:
         Raises:
             UsageError: No trial is complete yet, or the sweep has several objectives.
         """
-        confirmed = Conclusions(self.home.store(self.info.id).folder).confirmed()
-        info = self.home.find(confirmed.trained_in) if confirmed else None
-        if confirmed is None or info is None:
+        confirmed = confirmed_training(self.home.store(self.info.id))
+        if confirmed is None:
             return self.best()
-        return Sweep(self.home, info).trial(int(confirmed.champion.partition("-")[0]))
+        _, info, record = confirmed
+        return Sweep(self.home, info).trial(record.spec.trial)
 
     def trial(self, trial: int) -> Trial:
         """Return one trial by its number.

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from search_spaces.errors import did_you_mean
 from sweeps.errors import UsageError
 from sweeps.records import RecordError, RecordStore, Report, SweepInfo, warn
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.files import make_folder
 from sweeps.workspace.locks import exclusive, is_locked, owner_of
-from sweeps.workspace.names import did_you_mean
 
 if TYPE_CHECKING:
     from sweeps.shared import SharedStorage, StorageServer

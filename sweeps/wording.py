@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
+    from sweeps.interval import Interval
 
 
 def format_value(value: Value) -> str:
@@ -71,8 +72,65 @@ def format_difference(metric: str, value: float, reference: float) -> str:
     difference = value - reference
     is_share = "accuracy" in metric or metric.startswith("recall")
     if is_share and 0 <= value <= 1 and 0 <= reference <= 1:
-        return f"{100 * difference:+.2f} points"
+        return f"{scaled(difference, sign='+')} points"
     return f"{'+' if difference >= 0 else '-'}{format_metric(abs(difference))}"
+
+
+_SCALES: Final = {"share": (100, 2, "points"), "nats": (1, 3, "nats")}
+"""By unit: what a number is multiplied by, its decimals, and what differences are called."""
+
+
+def scaled(value: float, unit: str = "share", *, sign: str = "", digits: int | None = None) -> str:
+    """Write a share in percent, without the sign for it (`93.20`), or nats (`0.347`).
+
+    Args:
+        value: The number.
+        unit: `share` or `nats`, as `Interval` has it.
+        sign: `+` where a sign is always written.
+        digits: Decimals; None: as many as the unit has.
+    """
+    scale, usual, _ = _SCALES[unit]
+    return f"{scale * value:{sign}.{usual if digits is None else digits}f}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share: `93.2 %`."""
+    return f"{scaled(share, digits=digits)} %"
+
+
+def plus_minus(interval: Interval) -> str:
+    """Write a value with the half of its interval: `93.20±0.41`."""
+    value, half = interval.value, interval.high - interval.value
+    return f"{scaled(value, interval.unit)}±{scaled(half, interval.unit)}"
+
+
+def span(interval: Interval, between: str = "..", digits: int | None = None) -> str:
+    """Write the ends of a difference: `-0.63..+2.18`, a word that no line breaks."""
+    return between.join(
+        scaled(end, interval.unit, sign="+", digits=digits) for end in interval.ends
+    )
+
+
+def gain(interval: Interval, digits: int | None = None) -> str:
+    """Write a difference: `+0.46 points`."""
+    value = scaled(interval.value, interval.unit, sign="+", digits=digits)
+    return f"{value} {_SCALES[interval.unit][2]}"
+
+
+def gain_with_ends(interval: Interval) -> str:
+    """Write a difference and its interval: `+0.46 points (-0.82 to +1.74)`."""
+    return f"{gain(interval)} ({span(interval, ' to ')})"
+
+
+def gain_in_words(interval: Interval) -> str:
+    """Write a difference to one decimal: `+0.5 points, 95 % interval -0.8 to +1.7`."""
+    level = f"{100 * interval.level:.0f} % interval"
+    return f"{gain(interval, digits=1)}, {level} {span(interval, ' to ', digits=1)}"
+
+
+def format_ends(interval: Interval) -> str:
+    """Write the ends as metrics are written: `0.9142 to 0.9463`."""
+    return " to ".join(map(format_metric, interval.ends))
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

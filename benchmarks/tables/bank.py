@@ -54,7 +54,7 @@ def draw(count: int) -> Points:
         seed=0,
         sampler=sampler_factory(Choice("random")),
         directions=["maximize"],
-        admissible=lambda _: True,
+        admissible=lambda *_: True,
     )
     return [dict(proposer.propose().params) for _ in range(count)]
 

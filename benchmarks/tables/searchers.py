@@ -64,7 +64,7 @@ def queue(
         seed=seed,
         sampler=sampler_factory(chosen),
         directions=[direction],
-        admissible=lambda _: True,
+        admissible=lambda *_: True,
     )
     return TrialQueue(Unstored(), proposer, [], [Objective("value", direction)], None, ask_ahead)
 
@@ -96,7 +96,7 @@ def stock(make: Callable[[int], optuna.samplers.BaseSampler], ahead: int = 1) ->
         waiting: list[tuple[optuna.Trial, float]] = []
         for _ in range(trials):
             trial = study.ask()
-            waiting.append((trial, judge(space.walk(trial))))
+            waiting.append((trial, judge(space.walk(trial).params)))
             if len(waiting) == ahead:
                 study.tell(*waiting.pop(0))
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.objectives import Objective
+from sweeps.analysis.importance import Importance, importances
 from sweeps.analysis.rows import TrialRow, trial_rows
 from sweeps.analysis.summary import Summary, summarize
 from sweeps.analysis.table import parameter_names
@@ -17,7 +18,16 @@ from sweeps.capabilities import SupportsSamples
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import recorded_experiment
-from sweeps.records import Conclusions, Ending, Record, RecordStore, SweepInfo, Telling, leading
+from sweeps.records import (
+    Conclusions,
+    Ending,
+    Record,
+    RecordStore,
+    SweepInfo,
+    is_same_data,
+    leading,
+)
+from sweeps.records.conclusions import Conclusion
 
 
 @dataclass(frozen=True)
@@ -91,9 +101,9 @@ class SweepData:
         )
 
     @cached_property
-    def tellings(self) -> list[Telling]:
-        """What confirming and evaluations of the test set said of it."""
-        return Conclusions(self.store.folder).tellings()
+    def conclusions(self) -> list[Conclusion]:
+        """What confirming and evaluations of the test set came to."""
+        return Conclusions(self.store.folder).all()
 
     @cached_property
     def finals(self) -> Mapping[int, Record]:
@@ -139,6 +149,12 @@ class SweepData:
         names = parameter_names(self.rows, self.info.space)
         return [n for n in names if len({repr(row.params.get(n)) for row in self.rows}) > 1]
 
+    @cached_property
+    def importances(self) -> list[Importance]:
+        """How much each varied parameter matters for the (first) objective, the greatest first."""
+        ranking = [self.finals[row.trial] for row in self.ranking]
+        return importances(ranking, self.varied, self.info.direction)
+
     def exported(self, trial: int) -> str:
         """Return what `sweeps export` takes away of a trial, in words; empty if nothing.
 
@@ -166,6 +182,14 @@ class SweepData:
     def full(self, trial: int) -> Record:
         """Return the deciding attempt of a trial with its arrays."""
         return self.store.read(self.finals[trial].spec.key)
+
+
+def softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (..., classes) probabilities, finite however large the scores are."""
+    # The largest is taken off first: exp overflows above 709, and softmax does not change.
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def logits(record: Record) -> NDArray[np.float32] | None:
@@ -227,8 +251,7 @@ def load_samples(
         return None
     seed = int(info.data.get("info", {}).get("split_seed", 0))
     data = experiment.prepare(source, seed)
-    expected = info.data.get("digest"), info.data.get("split_digest")
-    if (data.digest, data.split_digest) != expected:
+    if not is_same_data(data, info.data):
         return None
     labels = np.asarray(experiment.validation_labels(data), np.int64)
     return LoadedSamples(experiment, data, labels)

@@ -1,4 +1,4 @@
-"""Edges of the space that the best trials touch: beyond them may lie something better."""
+"""What values a parameter could take, and the edges of the space that the best trials touch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    json_to_distribution,
+)
 
-from sweeps.analysis.classes import domain_of
 from sweeps.analysis.data import SweepData
 from sweeps.wording import format_value
+
+Domain = CategoricalDistribution | FloatDistribution | IntDistribution
 
 _MARGIN = 0.05
 _OF_THE_BEST = 5
@@ -99,3 +105,18 @@ def narrowed(data: SweepData, names: Sequence[str]) -> list[str]:
 
 def _rounded(value: float) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def domain_of(data: SweepData, name: str) -> Domain:
+    """Return the domain of a parameter, of the newest trial that has it.
+
+    Raises:
+        KeyError: No trial has it.
+    """
+    for trial in sorted(data.finals, reverse=True):
+        text = data.finals[trial].distributions.get(name)
+        if text is not None:
+            domain = json_to_distribution(text)
+            assert isinstance(domain, CategoricalDistribution | FloatDistribution | IntDistribution)
+            return domain
+    raise KeyError(name)

@@ -8,13 +8,12 @@ from typing import Final
 
 from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.paired_differences import Difference, paired_difference, rightness, wilson
+from sweeps.analysis.paired_differences import Difference, paired_difference, rightness
 from sweeps.analysis.rows import TrialRow
+from sweeps.interval import Interval, wilson
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names
-from sweeps.wording import format_metric
-
-Interval = tuple[float, float]
+from sweeps.wording import format_ends, format_metric
 
 _ACCURACY: Final = "accuracy"
 _RECALL: Final = "recall_"
@@ -98,14 +97,9 @@ def worth(trial: OnFront, objectives: Sequence[Objective]) -> str:
     """Return `best_val_accuracy 0.9320 (0.9142 to 0.9463), parameters 4210`."""
     parts = []
     for objective, value, interval in zip(objectives, trial.values, trial.intervals, strict=True):
-        ends = f" ({ends_of(interval)})" if interval else ""
+        ends = f" ({format_ends(interval)})" if interval else ""
         parts.append(f"{objective.metric} {format_metric(value)}{ends}")
     return ", ".join(parts)
-
-
-def ends_of(interval: Interval) -> str:
-    """Return `0.9142 to 0.9463`."""
-    return " to ".join(map(format_metric, interval))
 
 
 def _leads(data: SweepData, records: Sequence[Record]) -> list[Difference | None]:

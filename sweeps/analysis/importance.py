@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.analysis.data import SweepData
+from sweeps.interval import Interval
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+
+    from search_spaces.objectives import Direction
+    from sweeps.records.record import Record
 
 RELIABLE_FROM: Final = 40
 """With fewer complete trials importances are called unreliable."""
@@ -29,16 +32,15 @@ _NOISE: Final = "noise (reference)"
 _RESAMPLES: Final = 20
 
 
-@dataclass(frozen=True)
-class Importance:
+@dataclass(frozen=True, kw_only=True)
+class Importance(Interval):
     """How much of what makes a trial good one parameter explains.
+
+    Its value is the share of all parameters' together, with the bootstrap interval; of one that
+    only some trials have, what it would be in a sweep of those alone.
 
     Attributes:
         name: The parameter, or the reference.
-        share: Of all parameters' together, from 0 to 1; of one that only some trials have, what it
-            would be in a sweep of those alone.
-        low: Lower end of the 95 % bootstrap interval.
-        high: Its upper end.
         trials: Complete trials that have the parameter.
         is_reference: Whether it is the noise.
         stands_out: Whether its interval lies above the middle of the noise, and its share above
@@ -46,29 +48,33 @@ class Importance:
     """
 
     name: str
-    share: float
-    low: float
-    high: float
     trials: int
     is_reference: bool
     stands_out: bool
 
 
-def importances(data: SweepData, seed: int = 0) -> list[Importance]:
+def importances(
+    ranking: Sequence[Record],
+    varied: Sequence[str],
+    direction: Direction,
+    seed: int = 0,
+) -> list[Importance]:
     """Return the importance of each varied parameter, the greatest first; empty if too few trials.
 
     Args:
-        data: The sweep.
+        ranking: Complete trials, the best first.
+        varied: Names of the parameters that differ between trials.
+        direction: Of the objective.
         seed: Decides noise and resampling.
     """
-    trials = _trials(data)
+    trials = _trials(ranking)
     if len(trials) < FEWEST:
         return []
     random = np.random.default_rng(seed)
     found: list[Importance] = []
-    for names, having in _groups(data.varied, trials):
-        draws = [_shares(names, having, data, random) for _ in range(_RESAMPLES)]
-        whole = _shares(names, having, data, random, resample=False)
+    for names, having in _groups(varied, trials):
+        draws = [_shares(names, having, direction, random) for _ in range(_RESAMPLES)]
+        whole = _shares(names, having, direction, random, resample=False)
         noise = np.array([draw[_NOISE] for draw in draws])
         whole[_NOISE] = float(np.median(noise))  # a single noise would be luck itself
         for name in names if found else (*names, _NOISE):  # one reference is enough to look at
@@ -77,7 +83,7 @@ def importances(data: SweepData, seed: int = 0) -> list[Importance]:
             found.append(
                 Importance(
                     name=name,
-                    share=whole[name],
+                    value=whole[name],
                     low=float(low),
                     high=float(high),
                     trials=len(having),
@@ -85,23 +91,22 @@ def importances(data: SweepData, seed: int = 0) -> list[Importance]:
                     stands_out=bool(is_above),
                 )
             )
-    return sorted(found, key=lambda one: (one.is_reference, -one.share))
+    return sorted(found, key=lambda one: (one.is_reference, -one.value))
 
 
-def _trials(data: SweepData) -> list[FrozenTrial]:
+def _trials(ranking: Sequence[Record]) -> list[FrozenTrial]:
     from optuna.distributions import json_to_distribution
     from optuna.trial import create_trial
 
     made = []
-    for row in data.ranking:
-        record = data.finals[row.trial]
+    for record in ranking:
         if record.params.keys() != record.distributions.keys():
             continue  # Optuna makes no trial of it
         made.append(
             create_trial(
                 params=dict(record.params),
                 distributions={k: json_to_distribution(v) for k, v in record.distributions.items()},
-                value=row.objective,
+                value=record.objective,
             )
         )
     return made
@@ -123,7 +128,7 @@ def _groups(
 def _shares(
     names: Sequence[str],
     trials: Sequence[FrozenTrial],
-    data: SweepData,
+    direction: Direction,
     random: np.random.Generator,
     *,
     resample: bool = True,
@@ -153,7 +158,7 @@ def _shares(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        study = optuna.create_study(direction=data.info.direction)
+        study = optuna.create_study(direction=direction)
         study.add_trials(made)
         found = PedAnovaImportanceEvaluator().evaluate(study)
     total = sum(found.values()) or 1.0

@@ -1,4 +1,4 @@
-"""Are two trials different? Judged image by image, as far as one training each can tell."""
+"""What trials get right: whether two differ, sample by sample; the class of the worst recall."""
 
 from __future__ import annotations
 
@@ -10,36 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.analysis.data import SweepData, logits
+from sweeps.interval import Interval, Z
 from sweeps.records import Record
+from sweeps.records.confusion import best_confusion, class_names
 
-_Z = 1.959964
 
-
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, kw_only=True)
+class Difference(Interval):
     """The accuracy of one model minus another's on the same samples.
+
+    Its interval speaks of other samples of the same kind, not of another seed, and knows nothing of
+    how many trials were tried before one was picked.
 
     Attributes:
         n: Samples.
         only_first: Those that only the first got right.
         only_second: Those that only the second got right.
-        difference: Share, the first minus the second.
-        low: Lower end of its 95 % interval.
-        high: Upper end. It speaks of other samples of the same kind, not of another seed, and
-            knows nothing of how many trials were tried before one was picked.
     """
 
     n: int
     only_first: int
     only_second: int
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def is_told_apart(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low > 0 or self.high < 0
 
 
 def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Difference:
@@ -62,9 +53,9 @@ def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Di
         n=n,
         only_first=only_first,
         only_second=only_second,
-        difference=(only_first - only_second) / n,
-        low=middle - _Z * error,
-        high=middle + _Z * error,
+        value=(only_first - only_second) / n,
+        low=middle - Z * error,
+        high=middle + Z * error,
     )
 
 
@@ -91,12 +82,38 @@ def leader_against(data: SweepData, trials: Sequence[int]) -> dict[int, Differen
     return compared
 
 
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927); (0, 1) of nothing."""
-    if total == 0:
-        return 0.0, 1.0
-    share = right / total
-    middle = share + _Z**2 / (2 * total)
-    half = _Z * math.sqrt(share * (1 - share) / total + _Z**2 / (4 * total**2))
-    scale = 1 + _Z**2 / total
-    return (middle - half) / scale, (middle + half) / scale
+@dataclass(frozen=True)
+class WorstClass:
+    """A class and what it is taken for.
+
+    Attributes:
+        name: The class.
+        recall: Share of it that is recognised, from 0 to 1.
+        taken_for: The class it is most often taken for; empty if it never is.
+    """
+
+    name: str
+    recall: float
+    taken_for: str
+
+    @property
+    def remark(self) -> str:
+        """What it is taken for, to be put after the recall."""
+        return f", most often taken for {self.taken_for}" if self.taken_for else ""
+
+
+def worst_class(data: SweepData) -> WorstClass | None:
+    """Return the class of the lowest recall in the best trial; None if it does not classify."""
+    if not data.ranking:
+        return None
+    best = data.full(data.ranking[0].trial)
+    counts = best_confusion(best)
+    if counts is None:
+        return None
+    names = class_names(best, len(counts))
+    recalls = [row[i] / row.sum() if row.sum() else 1.0 for i, row in enumerate(counts)]
+    worst = min(range(len(names)), key=lambda i: recalls[i])
+    mistaken = counts[worst].copy()
+    mistaken[worst] = 0
+    taken_for = names[int(mistaken.argmax())] if mistaken.any() else ""
+    return WorstClass(names[worst], float(recalls[worst]), taken_for)

@@ -1,10 +1,10 @@
-"""How a sweep ended: counts, best against baselines, failures, where the time went."""
+"""How sweeps ended: counts, best against baselines, failures, where the time went; one a row."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeps.analysis.rows import (
@@ -184,4 +184,106 @@ def summarize(
         time_split=dict(time_split or {}),
         objectives=info.objectives,
         front=tuple(front_rows(rows, info.objectives)),
+    )
+
+
+# The rows of `sweeps list`: one for each sweep.
+
+
+ListingState = Literal["RUNNING", "FINISHED", "UNFINISHED", "EMPTY", "ARCHIVED"]
+
+
+@dataclass(frozen=True)
+class ListingRow:
+    """One sweep in a list.
+
+    Attributes:
+        name: Name of the sweep.
+        id: Its identifier.
+        experiment: Short name of its experiment.
+        done: Trials with an outcome.
+        failed: Those among them that FAILED.
+        asked: Number of trials asked for, None where it is not known.
+        metric: Name of the objective metric.
+        best: Best observed objective, None if no trial is COMPLETE, or there are several
+            objectives.
+        best_slot: Where it was observed, or None.
+        created_at: Milliseconds since the epoch (UTC).
+        generation: How often it was extended, plus one.
+        objectives: Names of all objective metrics.
+        front: Trials on the Pareto front of several objectives; None with one.
+        state: RUNNING while a coordinator holds the sweep; else EMPTY without an outcome,
+            UNFINISHED with fewer outcomes than asked or an interrupted trial, FINISHED otherwise;
+            ARCHIVED if it is hidden.
+    """
+
+    name: str
+    id: str
+    experiment: str
+    done: int
+    failed: int
+    asked: int | None
+    metric: str
+    best: float | None
+    best_trial: int | None
+    created_at: int
+    generation: int
+    state: ListingState
+    objectives: tuple[str, ...] = ()
+    front: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as a JSON-compatible mapping; keys are the attributes' names."""
+        return asdict(self)
+
+
+def listing_rows(
+    sweeps: Sequence[tuple[SweepInfo, Sequence[Record]]],
+    *,
+    asked: Mapping[str, int] | None = None,
+    running: Collection[str] = (),
+    archived: Collection[str] = (),
+) -> list[ListingRow]:
+    """Return one row a sweep, the newest first.
+
+    Args:
+        sweeps: Each with all its records.
+        asked: Number of trials asked for by sweep id, where it is known.
+        running: Ids of sweeps that a coordinator holds now.
+        archived: Ids of sweeps that are hidden.
+    """
+    newest_first = sorted(sweeps, key=lambda sweep: (-sweep[0].created_at, sweep[0].name))
+    totals = asked or {}
+    rows = [_row(info, r, totals.get(info.id), info.id in running) for info, r in newest_first]
+    return [replace(row, state="ARCHIVED") if row.id in archived else row for row in rows]
+
+
+def _row(
+    info: SweepInfo, records: Sequence[Record], asked: int | None, running: bool
+) -> ListingRow:
+    rows = trial_rows(records)
+    best = None if info.has_front else best_row(rows, info.direction)
+    done = sum(row.state != "WAITING" for row in rows)
+    state: ListingState = "FINISHED"
+    if running:
+        state = "RUNNING"
+    elif not done:
+        state = "EMPTY"
+    elif done < len(rows) or done < (asked or 0):
+        state = "UNFINISHED"
+    return ListingRow(
+        name=info.name,
+        id=info.id,
+        experiment=info.experiment_name,
+        done=done,
+        failed=sum(row.state == "FAILED" for row in rows),
+        asked=asked,
+        metric=info.metric,
+        best=best.objective if best else None,
+        best_trial=best.trial if best else None,
+        created_at=info.created_at,
+        generation=info.generation,
+        state=state,
+        objectives=tuple(objective.metric for objective in info.objectives),
+        front=len(front_rows(rows, info.objectives)) if info.has_front else None,
     )

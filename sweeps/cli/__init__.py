@@ -12,21 +12,19 @@ import typer
 from typer.core import TyperGroup
 
 from sweeps.cli.cluster import app as cluster_app
-from sweeps.cli.confirming import confirm
+from sweeps.cli.confirming import confirm, ensemble
 from sweeps.cli.console import complaining_of_damage, open_streams
 from sweeps.cli.control import cancel, pause, resume, status, stop, watch
 from sweeps.cli.dashboard import dashboard
 from sweeps.cli.doctor import doctor
 from sweeps.cli.enqueuing import enqueue
-from sweeps.cli.ensembles import ensemble
 from sweeps.cli.init import init
 from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share, trust
 from sweeps.cli.options import pasteable, with_storage
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.recorded import examine, export, replay
 from sweeps.cli.results import best, compare, list_sweeps, report, trials
-from sweeps.cli.retrying import retry
-from sweeps.cli.run import run
+from sweeps.cli.run import retry, run
 from sweeps.cli.servers import serve_tracking, ui
 from sweeps.cli.sync import sync
 from sweeps.errors import StoreError, UsageError, WorkersError

@@ -9,32 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeps.cli.options import parse_options
+from sweeps.cli.options import TrustOption, parse_resources
 from sweeps.cli.servers import LOOPBACK, check_port, name_in_url, say, signals_exit
 from sweeps.config.policies import usable_cores
 from sweeps.errors import UsageError
-from sweeps.executors.dask.fleet import check_resources, in_words
+from sweeps.executors.dask.fleet import in_words
 from sweeps.wording import counted
 
 if TYPE_CHECKING:
     from sweeps.executors.dask.starting import Certificates, LocalPlan
 
-ExecutorOption = Annotated[
-    str | None,
-    typer.Option(metavar="URI", help="A Dask cluster: dask://HOST:8786, dask+tls://HOST:8786."),
-]
-TrustOption = Annotated[
-    bool,
-    typer.Option("--trust-cluster", help="Send pickles over a network without encryption."),
-]
-ResourcesOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--resources",
-        metavar="NAME=AMOUNT,...",
-        help="Resources that a trial takes of a Dask worker, such as GPU=0.5.",
-    ),
-]
 PemOption = Annotated[Path | None, typer.Option(metavar="FILE", help="In PEM format.")]
 
 app = typer.Typer(help="A Dask cluster for `sweeps run --executor`.", no_args_is_help=True)
@@ -96,16 +80,6 @@ def start(
                 threading.Event().wait()
     except KeyboardInterrupt:
         say("stopped")
-
-
-def parse_resources(texts: list[str]) -> dict[str, float]:
-    """Return `GPU=0.5,SSD=1` texts as amounts by name.
-
-    Raises:
-        UsageError: A text is not written like that, or its amount is no number above 0.
-    """
-    parts = [part for text in texts for part in text.split(",")]
-    return check_resources(parse_options(parts, "--resources"))
 
 
 def _at_least(option: str, value: int | None, least: int) -> None:

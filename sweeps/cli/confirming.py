@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -23,14 +24,14 @@ from sweeps.errors import UsageError
 if TYPE_CHECKING:
     from sweeps.config.options import RunOptions
     from sweeps.config.sweep import SweepConfig
-    from sweeps.confirm.calibration import Calibration
-    from sweeps.confirm.comparison import Verdict
     from sweeps.confirm.confirm import ConfirmOptions, ConfirmResult
     from sweeps.confirm.test_set import Tested
     from sweeps.home import Home
     from sweeps.launch import RunResult
     from sweeps.progress import Mode
-    from sweeps.records import SweepInfo, Telling
+    from sweeps.records import SweepInfo
+    from sweeps.records.conclusions import Conclusion
+
 
 FEWEST_TRIALS: Final = 15
 """With fewer complete trials a sweep is not confirmed by itself, even if its space asks for it."""
@@ -116,7 +117,7 @@ def confirm(
         documents = [_document(info, result, tested) for info, result in results]
         print(json.dumps(documents if len(infos) > 1 else documents[0], indent=1))
     elif tested:
-        tell([*tested.tellings.values(), *([tested.votes] if tested.votes else [])])
+        show([*tested.conclusions.values(), *([tested.votes] if tested.votes else [])])
     raise typer.Exit(code)
 
 
@@ -196,94 +197,88 @@ def exit_code(result: ConfirmResult) -> int:
     """Return the exit code of one sweep; a confirmation that is not complete has failed."""
     if result.stopped_by in INTERRUPTED:
         return INTERRUPTED[result.stopped_by]
-    if not result.tellings or result.failure:
+    if not result.conclusions or result.failure:
         return FAILED
     return TRACKING_INCOMPLETE if result.tracking_pending else OK
 
 
 def _show(result: ConfirmResult) -> None:
     """Print the conclusions of a confirmation, and why there are no more."""
-    if result.tellings or not result.failure:
-        tell(result.tellings)
+    if result.conclusions or not result.failure:
+        show(result.conclusions)
     if result.failure:
         print(f"failed: {result.failure}", file=sys.stderr)
 
 
-def tell(tellings: Sequence[Telling]) -> None:
+def show(conclusions: Sequence[Conclusion]) -> None:
     """Print conclusions."""
     from sweeps.cli.console import Terminal
-    from sweeps.render.sections.verdict import telling_section
+    from sweeps.render.sections.confirmed import conclusion_section
     from sweeps.render.terminal import render_sections
 
-    if tellings:
-        Terminal().print(render_sections([telling_section(t) for t in tellings]), crop=False)
+    if conclusions:
+        sections = [conclusion_section(conclusion) for conclusion in conclusions]
+        Terminal().print(render_sections(sections), crop=False)
     else:
         print("no verdict yet: the same command goes on")
 
 
 def _document(info: SweepInfo, result: ConfirmResult, tested: Tested | None) -> dict[str, Any]:
+    """Return everything in numbers; without a verdict, how the finalists stand so far."""
+    from sweeps.records.conclusions import document_of
+
     verdict = result.comparison.verdict if result.comparison else None
-    gain = verdict.gain_over_control if verdict else None
-    return {
-        "sweep": info.name,
-        "confirmation": result.confirmation.name if result.confirmation else None,
+    so_far = {
         "folds": verdict.folds if verdict else 0,
         "settled": verdict.is_settled if verdict else None,
         "recommended": verdict.recommended.finalist.label if verdict else None,
-        "gain_over_control": [gain.value, *gain.interval()] if gain else None,
-        "standings": _standings(verdict) if verdict else [],
-        "calibration": {label: _calibration(one) for label, one in result.calibration.items()},
-        "test": _test_document(tested, info) if tested else None,
-        "failure": result.failure,
-        "told": [{"lead": told.lead, "lines": list(told.lines)} for told in result.tellings],
+        "gain_over_control": None,
+        "standings": [asdict(one.concluded) for one in verdict.standings] if verdict else [],
     }
-
-
-def _test_document(tested: Tested, info: SweepInfo) -> dict[str, Any]:
-    told, evaluation = tested.tellings[info.id], tested.evaluation
+    documents = map(document_of, result.conclusions)
+    found = {document["kind"]: document for document in documents}
+    votes = tested.votes if tested else None
     return {
-        "evaluation": evaluation.number,
-        "digest": evaluation.digest,
-        "lead": told.lead,
-        "columns": list(told.columns),
-        "rows": [list(row) for row in told.rows],
-        "lines": list(told.lines),
-        "votes": _votes_document(tested.votes) if tested.votes else None,
+        **(found.pop("verdict", so_far)),
+        "sweep": info.name,
+        "confirmation": result.confirmation.name if result.confirmation else None,
+        **{kind: found.get(kind) for kind in ("selection_bias", "calibration", "votes")},
+        "test": document_of(tested.conclusions[info.id]) if tested else None,
+        "test_votes": document_of(votes) if votes else None,
+        "failure": result.failure,
     }
 
 
-def _calibration(calibration: Calibration) -> dict[str, Any]:
-    measures = {
-        name: {
-            "before": [measure.before.value, *measure.before.interval()],
-            "after": [measure.after.value, *measure.after.interval()],
-            "change": [measure.change.value, *measure.change.interval()],
-            "verdict": measure.word,
-        }
-        for name, measure in calibration.measures.items()
-    }
-    temperatures = [calibration.temperature, calibration.lowest, calibration.highest]
-    return {"temperature": temperatures, **measures}
+# `sweeps ensemble`: would several models, voting, beat the single best? From stored logits.
 
 
-def _votes_document(votes: Telling) -> dict[str, Any]:
-    rows = [list(row) for row in votes.rows]
-    return {"lead": votes.lead, "columns": list(votes.columns), "rows": rows, "note": votes.note}
+def ensemble(
+    names: SweepNamesArgument,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K", help="Let the K best finalists vote (default: several choices).", min=2
+        ),
+    ] = None,
+    data: DataOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the finalists of confirmed sweeps vote, softly and hard, against the single best.
 
+    On each fresh fold those vote that were trained on it; nothing is trained, and no test set
+    is read: what an evaluation said of votes before is shown. Several sweeps of the same data vote
+    together.
+    """
+    from sweeps.confirm.ensembles import ensemble as vote
+    from sweeps.home import Home
+    from sweeps.records.conclusions import document_of
 
-def _standings(verdict: Verdict) -> list[dict[str, Any]]:
-    return [
-        {
-            "finalist": s.finalist.label,
-            "trial": s.finalist.trial,
-            "accuracy": s.mean.value,
-            "accuracy_interval": list(s.mean.interval()),
-            "searched": s.finalist.searched,
-            "leader_ahead_by": s.behind.value if s.behind else None,
-            "interval": [s.low, s.high] if s.behind else None,
-            "probability_leader_better": s.chance,
-            "verdict": s.word,
-            "folds_needed": s.more_folds,
-        }
-        for s in verdict.standings
-    ]
+    found = Home.resolve(home)
+    infos = list({(info := found.get(name)).id: info for name in names}.values())
+    result = vote(found, infos, top, data)
+    if as_json:
+        tested = [document_of(conclusion) for conclusion in result.tested]
+        print(json.dumps({**document_of(result.votes), "test": tested}, indent=1))
+    else:
+        show([result.votes, *result.tested])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from sweeps.cli.exit_codes import FAILED
-from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
+from sweeps.cli.options import HomeOption, JsonOption, SweepArgument, mode_of
 from sweeps.errors import UsageError
 from sweeps.workspace.control_files import PAUSE, STOP, STOP_NOW, ControlRequests, cancelling
 
@@ -65,7 +65,7 @@ def watch(
     found = Home.resolve(home)
     info = found.get(name)
     store = found.store(info.id)
-    shown = make_progress("json" if as_json else "quiet" if quiet else "auto")
+    shown = make_progress(mode_of(quiet=quiet, as_json=as_json))
     records = store.read_all()
     began = time.monotonic()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import os
@@ -10,15 +11,20 @@ import shlex
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
 import yaml
 
+from sweeps.config.options import RunOptions
 from sweeps.config.policies import DEFAULT_RETRIES
 from sweeps.errors import StoreError, UsageError
+from sweeps.executors.dask.fleet import check_resources
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.clock import seconds_of
+
+if TYPE_CHECKING:
+    from sweeps.progress import Mode
 
 _given: ContextVar[Mapping[str, str | None] | None] = ContextVar("_given", default=None)
 """Home, stores and storage that the command was given by options, not by its environment."""
@@ -77,40 +83,11 @@ def duration(text: str) -> float:
         raise typer.BadParameter(str(error)) from None
 
 
-TrialTimeoutOption = Annotated[
-    float | None,
-    typer.Option(
-        "--trial-timeout",
-        parser=duration,
-        metavar="TIME",
-        help="End a trial that takes longer (90, 3m, 1h30m); needs workers.",
-    ),
-]
-ExtendOption = Annotated[
-    bool,
-    typer.Option(
-        "--extend", help="Let an existing sweep go on in another space or with another sampler."
-    ),
-]
 SameCodeOption = Annotated[
     bool,
     typer.Option(
         "--same-code",
         help="Go on with edited code that gives the same numbers (a comment was edited).",
-    ),
-]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(
-        "--workers", help="Worker processes (default: one a core); 0 trains in this process."
-    ),
-]
-MaxFailuresOption = Annotated[
-    int | None,
-    typer.Option(
-        "--max-failures-in-row",
-        metavar="N",
-        help="Stop after N failed trials in a row (default 5; 0: never).",
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]
@@ -147,6 +124,10 @@ TrackingOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust-cluster", help="Send pickles over a network without encryption."),
+]
 StorageOption = Annotated[
     str | None,
     typer.Option(
@@ -157,6 +138,163 @@ StorageOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+_RUN_OPTIONS: Final[Mapping[str, Any]] = {
+    "space": SpaceArgument,
+    "trials": Annotated[
+        int | None,
+        typer.Option("--trials", "-n", help="Trials with an outcome, in total over all starts."),
+    ],
+    "name": Annotated[str | None, typer.Option(help="Its name (default: the space's).")],
+    "extend": Annotated[
+        bool,
+        typer.Option(
+            "--extend", help="Let an existing sweep go on in another space or with another sampler."
+        ),
+    ],
+    "same_code": SameCodeOption,
+    "seed": Annotated[int, typer.Option(help="Decides every trial.")],
+    "overrides": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Fix or narrow: learning_rate=1e-3, units_1=16..64, batch_size=16,32.",
+        ),
+    ],
+    "sampler": Annotated[
+        str | None, typer.Option(help="tpe, random, qmc, grid or an import path.")
+    ],
+    "sampler_options": Annotated[
+        list[str] | None,
+        typer.Option("--sampler-option", metavar="NAME=VALUE", help="Option of the sampler."),
+    ],
+    "pruner": Annotated[
+        str | None, typer.Option(help="none, median, hyperband, asha or an import path.")
+    ],
+    "pruner_options": Annotated[
+        list[str] | None,
+        typer.Option("--pruner-option", metavar="NAME=VALUE", help="Option of the pruner."),
+    ],
+    "timeout": Annotated[
+        float | None,
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="Begin no trial after this time (90, 3m, 1h30m), start-up included.",
+        ),
+    ],
+    "target": Annotated[
+        float | None, typer.Option(help="End when the objective reaches this value.")
+    ],
+    "stop_after": Annotated[
+        int | None, typer.Option(metavar="N", help="End after N trials without improvement.")
+    ],
+    "trial_timeout": Annotated[
+        float | None,
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="End a trial that takes longer (90, 3m, 1h30m); needs workers.",
+        ),
+    ],
+    "retries": Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REASON=N,...",
+            help="Try failed trials again, by reason (default "
+            "crash=2,oom=1,timeout=1,error=1,invalid=0).",
+        ),
+    ],
+    "max_failures_in_row": Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Stop after N failed trials in a row (default 5; 0: never)."
+        ),
+    ],
+    "data": Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Name or path (default: the experiment's).")
+    ],
+    "ask_ahead": Annotated[
+        int | None, typer.Option(help="Trials in flight at most; part of the sweep.")
+    ],
+    "order": Annotated[
+        str, typer.Option(help="number: of the trials, reproducible; free: as trials finish.")
+    ],
+    "workers": Annotated[
+        int | None,
+        typer.Option(help="Worker processes (default: one a core); 0 trains in this process."),
+    ],
+    "executor": Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="A Dask cluster: dask://HOST:8786, dask+tls://HOST:8786."),
+    ],
+    "trust_cluster": TrustOption,
+    "resources": Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=AMOUNT,...", help="What a trial takes of a Dask worker, such as GPU=0.5."
+        ),
+    ],
+    "check_determinism": Annotated[
+        bool | None,
+        typer.Option(
+            "--check-determinism/--no-check-determinism",
+            help="Train the first complete trial a second time, on an idle worker or after the "
+            "last trial, and say if it comes out differently (default: of your own experiment, if "
+            "it took less than 10 s; not of scripts, on clusters or with --workers 0).",
+            show_default=False,
+        ),
+    ],
+    "home": HomeOption,
+    "tracking_uri": TrackingOption,
+    "fail_under": Annotated[
+        float | None,
+        typer.Option(metavar="VALUE", help="Exit 1 if the best objective is worse than this."),
+    ],
+}
+"""The fields of `RunOptions` as options of a command, in the order of their help."""
+
+
+def asks(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of these fields of `RunOptions`; it takes them as `asked`.
+
+    Args:
+        names: All of them if empty. What has no `space` names it itself.
+    """
+    fields = {one.name: one for one in dataclasses.fields(RunOptions)}
+    chosen = [name for name in _RUN_OPTIONS if name in (names or _RUN_OPTIONS)]
+
+    def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
+        hints = get_type_hints(command, include_extras=True)
+        own = inspect.signature(command).parameters
+        arguments = [p for name, p in own.items() if name != "asked" and p.default is p.empty]
+        others = [p for name, p in own.items() if name != "asked" and p.default is not p.empty]
+
+        @functools.wraps(command)
+        def with_options(**values: Any) -> Any:
+            given = {name: values.pop(name) for name in chosen}
+            read = {n: _READERS[n](v or []) if n in _READERS else v for n, v in given.items()}
+            return command(asked=RunOptions(**{"space": "", **read}), **values)
+
+        def parameter(name: str) -> inspect.Parameter:
+            default = fields[name].default
+            if name == "space":
+                default = inspect.Parameter.empty
+            elif default is dataclasses.MISSING or name in _READERS:
+                default = None
+            kind = inspect.Parameter.KEYWORD_ONLY
+            return inspect.Parameter(name, kind, default=default, annotation=_RUN_OPTIONS[name])
+
+        own_first = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in arguments]
+        own_last = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in others]
+        parameters = [*own_first, *map(parameter, chosen), *own_last]
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {p.name: p.annotation for p in parameters}
+        return with_options
+
+    return decorated
 
 
 def with_storage(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -220,6 +358,11 @@ def _completed(found: re.Match[str]) -> str:
     return f"`{' '.join([found[1], *options])}`"
 
 
+def mode_of(*, quiet: bool, as_json: bool) -> Mode:
+    """Return how a command shows what goes on."""
+    return "json" if as_json else "quiet" if quiet else "auto"
+
+
 def parse_options(texts: list[str], option: str) -> dict[str, Any]:
     """Return `name=value` texts as a mapping; values are read as YAML scalars.
 
@@ -248,3 +391,23 @@ def parse_retries(texts: list[str]) -> dict[str, Any]:
         else:
             retries |= parse_options([part], "--retries")
     return retries
+
+
+def parse_resources(texts: list[str]) -> dict[str, float]:
+    """Return `GPU=0.5,SSD=1` texts as amounts by name.
+
+    Raises:
+        UsageError: One is not written like that, or its amount is no number above 0.
+    """
+    parts = [part for text in texts for part in text.split(",")]
+    return check_resources(parse_options(parts, "--resources"))
+
+
+_READERS: Final[Mapping[str, Callable[[list[str]], Any]]] = {
+    "overrides": tuple,
+    "sampler_options": functools.partial(parse_options, option="--sampler-option"),
+    "pruner_options": functools.partial(parse_options, option="--pruner-option"),
+    "retries": parse_retries,
+    "resources": parse_resources,
+}
+"""What makes of the texts of an option what `RunOptions` has."""

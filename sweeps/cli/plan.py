@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from sweeps.cli.options import (
-    ExtendOption,
-    HomeOption,
-    JsonOption,
-    SameCodeOption,
-    SpaceArgument,
-    duration,
-)
+from sweeps.cli.options import JsonOption, asks
+from sweeps.config.options import RunOptions
 from sweeps.runner.planning import PlannedTrial, SweepPlan, make_plan, what_a_pruner_sees
 
 if TYPE_CHECKING:
@@ -24,53 +16,15 @@ if TYPE_CHECKING:
     from sweeps.config.sweep import SweepConfig
 
 
-def plan(
-    space: SpaceArgument,
-    trials: Annotated[int | None, typer.Option("--trials", "-n")] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the sweep (default: the space's).")
-    ] = None,
-    extend: ExtendOption = False,
-    same_code: SameCodeOption = False,
-    seed: Annotated[int, typer.Option(help="Decides every trial.")] = 0,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Fix or narrow.")
-    ] = None,
-    sampler: Annotated[str | None, typer.Option(help="See sweeps run.")] = None,
-    pruner: Annotated[str | None, typer.Option(help="See sweeps run.")] = None,
-    data: Annotated[str | None, typer.Option(metavar="SOURCE")] = None,
-    ask_ahead: Annotated[int | None, typer.Option(help="Trials in flight at most.")] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(parser=duration, metavar="TIME", help="Say how many fit into it (1h30m)."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Worker processes (default: one a core).")
-    ] = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@asks(
+    *("space", "trials", "name", "extend", "same_code", "seed", "overrides", "sampler", "pruner"),
+    *("data", "ask_ahead", "timeout", "workers", "home"),
+)
+def plan(asked: RunOptions, as_json: JsonOption = False) -> None:
     """Validate a space and show what would run; creates nothing."""
-    from sweeps.config.options import RunOptions
     from sweeps.config.sweep import resolve
 
-    options = RunOptions(
-        space=space,
-        trials=trials,
-        name=name,
-        extend=extend,
-        same_code=same_code,
-        seed=seed,
-        overrides=tuple(overrides or ()),
-        sampler=sampler,
-        pruner=pruner,
-        data=data,
-        ask_ahead=ask_ahead,
-        timeout=timeout,
-        workers=workers,
-        home=home,
-    )
-    planned = make_plan(resolve(options))
+    planned = make_plan(resolve(asked))
     if as_json:
         print(json.dumps(_to_dict(planned), indent=1))
     else:

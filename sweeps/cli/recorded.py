@@ -16,6 +16,7 @@ from sweeps.cli.exit_codes import FAILED, OK
 from sweeps.cli.options import HomeOption, JsonOption, SweepArgument, TrackingOption
 from sweeps.cli.results import DataOption, write
 from sweeps.errors import UsageError
+from sweeps.wording import percent
 
 if TYPE_CHECKING:
     from sweeps.home import Home
@@ -240,11 +241,12 @@ def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
         for difference in replayed.differences[:_SHOWN]:
             print(f"  {difference}")
         if replayed.succeeded:
-            print(f"all within {TOLERANCE:.0%}, as can be with other versions or processors")
+            within = percent(TOLERANCE, 0)
+            print(f"all within {within}, as can be with other versions or processors")
         elif not replayed.surroundings:
             print("versions and processor are the same: it is not reproducible")
         else:
-            print(f"{len(replayed.beyond)} of them by more than {TOLERANCE:.0%}")
+            print(f"{len(replayed.beyond)} of them by more than {percent(TOLERANCE, 0)}")
     if replayed.is_restored:
         print("its weights are kept again")
 

@@ -120,9 +120,10 @@ def list_sweeps(
     as_json: JsonOption = False,
 ) -> None:
     """List the sweeps of a home, the newest first."""
-    from sweeps.analysis.listing import listing_rows, render_listing
+    from sweeps.analysis.summary import listing_rows
     from sweeps.home import Home
     from sweeps.records import heard
+    from sweeps.render.summaries import render_listing
 
     found = Home.resolve(home)
     infos = [info for info in found.sweeps() if show_all or not found.store(info.id).is_archived]
@@ -146,6 +147,7 @@ def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = Fal
     from sweeps.analysis.summary import summarize
     from sweeps.home import Home
     from sweeps.records import Conclusions
+    from sweeps.records.conclusions import document_of
     from sweeps.render.summaries import render_best
 
     found = Home.resolve(home)
@@ -153,12 +155,12 @@ def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = Fal
     records = found.store(info.id).read_all()
     asked = found.store(info.id).asked() or 0
     summary = summarize(info, records, asked=asked, seconds=0.0, stopped_by=None)
-    tellings = Conclusions(found.store(info.id).folder).tellings()
+    conclusions = Conclusions(found.store(info.id).folder).all()
     if as_json:
-        told = [{"title": told.title, "lead": told.lead} for told in tellings]
+        told = [document_of(conclusion) for conclusion in conclusions]
         print(json.dumps({**summary.to_dict(), "confirmed": told}, indent=1))
     else:
-        _console().print(render_best(summary, tellings), crop=False)
+        _console().print(render_best(summary, conclusions), crop=False)
 
 
 def trials(

@@ -7,28 +7,20 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sweeps.cli.cluster import ExecutorOption, ResourcesOption, TrustOption, parse_resources
 from sweeps.cli.confirming import check_confirming, confirm_after, is_to_be_confirmed
-from sweeps.cli.exit_codes import WHOLE, exit_code, failure
+from sweeps.cli.exit_codes import FAILED, INTERRUPTED, WHOLE, exit_code, failure
 from sweeps.cli.options import (
     EventsOption,
-    ExtendOption,
-    HomeOption,
-    MaxFailuresOption,
     QuietOption,
-    SameCodeOption,
-    SpaceArgument,
-    TrackingOption,
-    TrialTimeoutOption,
-    WorkersOption,
-    duration,
-    parse_options,
-    parse_retries,
+    SweepArgument,
+    asks,
+    mode_of,
     pasteable,
     storage_option,
 )
@@ -37,8 +29,9 @@ from sweeps.workspace.addresses import redacted
 
 if TYPE_CHECKING:
     from sweeps.launch import RunResult
-    from sweeps.progress import Mode
+    from sweeps.manage.retrying import Retried
     from sweeps.records.record import SweepInfo
+
 
 _LEFT_OUT: Final = frozenset(
     {
@@ -55,74 +48,9 @@ _LEFT_OUT: Final = frozenset(
 )
 
 
+@asks()
 def run(
-    space: SpaceArgument,
-    trials: Annotated[
-        int | None,
-        typer.Option("--trials", "-n", help="Trials with an outcome, in total over all starts."),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Its name (default: the space's).")] = None,
-    extend: ExtendOption = False,
-    same_code: SameCodeOption = False,
-    seed: Annotated[int, typer.Option(help="Decides every trial.")] = 0,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Fix or narrow: learning_rate=1e-3, units_1=16..64, batch_size=16,32.",
-        ),
-    ] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="tpe, random, qmc, grid or an import path.")
-    ] = None,
-    sampler_option: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Option of the sampler.")
-    ] = None,
-    pruner: Annotated[
-        str | None, typer.Option(help="none, median, hyperband, asha or an import path.")
-    ] = None,
-    pruner_option: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Option of the pruner.")
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            parser=duration,
-            metavar="TIME",
-            help="Begin no trial after this time (90, 3m, 1h30m), start-up included.",
-        ),
-    ] = None,
-    target: Annotated[
-        float | None, typer.Option(help="End when the objective reaches this value.")
-    ] = None,
-    stop_after: Annotated[
-        int | None, typer.Option(metavar="N", help="End after N trials without improvement.")
-    ] = None,
-    trial_timeout: TrialTimeoutOption = None,
-    retries: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="REASON=N,...",
-            help="Try failed trials again, by reason (default "
-            "crash=2,oom=1,timeout=1,error=1,invalid=0).",
-        ),
-    ] = None,
-    max_failures_in_row: MaxFailuresOption = None,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="SOURCE", help="Name or path (default: the experiment's)."),
-    ] = None,
-    ask_ahead: Annotated[
-        int | None, typer.Option(help="Trials in flight at most; part of the sweep.")
-    ] = None,
-    order: Annotated[
-        str, typer.Option(help="number: of the trials, reproducible; free: as trials finish.")
-    ] = "number",
-    workers: WorkersOption = None,
-    executor: ExecutorOption = None,
-    trust_cluster: TrustOption = False,
-    resources: ResourcesOption = None,
+    asked: RunOptions,
     confirm: Annotated[
         bool | None,
         typer.Option(
@@ -130,23 +58,7 @@ def run(
             "the space says, from 15 complete trials on)."
         ),
     ] = None,
-    check_determinism: Annotated[
-        bool | None,
-        typer.Option(
-            "--check-determinism/--no-check-determinism",
-            help="Train the first complete trial a second time, on an idle worker or after the "
-            "last trial, and say if it comes out differently (default: of your own experiment, if "
-            "it took less than 10 s; not of scripts, on clusters or with --workers 0).",
-            show_default=False,
-        ),
-    ] = None,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a trial failed.")] = False,
-    fail_under: Annotated[
-        float | None,
-        typer.Option(metavar="VALUE", help="Exit 1 if the best objective is worse than this."),
-    ] = None,
     quiet: QuietOption = False,
     json: EventsOption = False,
 ) -> None:
@@ -154,41 +66,11 @@ def run(
 
     Ctrl-C stops after the running epoch; the same command goes on where it stopped.
     """
-    asked = RunOptions(
-        space=space,
-        trials=trials,
-        name=name,
-        extend=extend,
-        same_code=same_code,
-        check_determinism=check_determinism,
-        seed=seed,
-        sampler=sampler,
-        sampler_options=parse_options(sampler_option or [], "--sampler-option"),
-        pruner=pruner,
-        pruner_options=parse_options(pruner_option or [], "--pruner-option"),
-        timeout=timeout,
-        target=target,
-        stop_after=stop_after,
-        fail_under=fail_under,
-        retries=parse_retries(retries or []),
-        trial_timeout=trial_timeout,
-        max_failures_in_row=max_failures_in_row,
-        data=data,
-        ask_ahead=ask_ahead,
-        order=order,
-        workers=workers,
-        executor=executor,
-        trust_cluster=trust_cluster,
-        resources=parse_resources(resources or []),
-        overrides=tuple(overrides or ()),
-        home=home,
-        tracking_uri=tracking_uri,
-    )
     # Here and not above: `sweeps --help` need not wait for Optuna's storages.
     from sweeps.config.sweep import resolve
     from sweeps.launch import run_config
 
-    progress: Mode = "json" if json else "quiet" if quiet else "auto"
+    fail_under, progress = asked.fail_under, mode_of(quiet=quiet, as_json=json)
     config = resolve(asked)
     check_confirming(config, asked, confirm, progress)
     result = run_config(
@@ -283,3 +165,64 @@ def command_line(asked: RunOptions) -> str:
 def _default(field: dataclasses.Field[Any]) -> Any:
     made = field.default_factory
     return field.default if made is dataclasses.MISSING else made()
+
+
+# `sweeps retry`: failed trials are run again, once their cause is mended.
+
+
+@asks(
+    *("workers", "executor", "trust_cluster", "resources", "trial_timeout", "retries"),
+    *("max_failures_in_row", "data", "same_code", "home", "tracking_uri"),
+)
+def retry(
+    asked: RunOptions,
+    name: SweepArgument,
+    trials: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="[TRIAL]...", help="Their numbers (default: all that failed)."),
+    ] = None,
+    quiet: QuietOption = False,
+    as_json: EventsOption = False,
+) -> None:
+    """Run failed trials again, once their cause is mended; exit 1 if one fails again.
+
+    Each gets its next attempt, with the same parameters and seed. Trials that were proposed
+    meanwhile stay as they are; later ones see the new outcomes. Interrupted, the same command or
+    the next `sweeps run` goes on.
+    """
+    from sweeps.home import Home
+    from sweeps.manage.retrying import retry as run_again
+
+    found = Home.resolve(asked.home)
+    progress = mode_of(quiet=quiet, as_json=as_json)
+    retried = run_again(
+        found, found.get(name), trials or [], replace(asked, space=name), progress=progress
+    )
+    if not (as_json or quiet):
+        _tell(retried, asked.home)
+    raise typer.Exit(_exit_code(retried))
+
+
+def _tell(retried: Retried, home: str | Path | None) -> None:
+    from sweeps.wording import counted
+
+    summary = retried.result.summary
+    ended = len(retried.trials) - len(retried.failed)
+    print(f"{ended} of {counted(len(retried.trials), 'trial')} that had failed ended well now")
+    if summary.done < summary.asked:
+        print(
+            f"{summary.done} of {summary.asked} trials have an outcome: repeat the `sweeps run` "
+            "of this sweep to go on"
+        )
+    option = f" --home {shlex.quote(str(home))}" if home else ""
+    print(f"every trial: sweeps trials {shlex.quote(summary.name)}{option}")
+
+
+def _exit_code(retried: Retried) -> int:
+    summary = retried.result.summary
+    if summary.stopped_by in INTERRUPTED:
+        return INTERRUPTED[summary.stopped_by]
+    if retried.failure:
+        print(f"failed: {retried.failure}", file=sys.stderr)
+        return FAILED
+    return exit_code(summary, strict=False, fail_under=None)

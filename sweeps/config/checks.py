@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Final, Literal
 
+from search_spaces.errors import did_you_mean
 from search_spaces.objectives import in_words
 from search_spaces.space import Space
 from sweeps.config.options import RunOptions
@@ -16,7 +17,6 @@ from sweeps.experiments.code import is_shipped
 from sweeps.experiments.script import ScriptExperiment
 from sweeps.study.samplers import Choice, make_pruner
 from sweeps.workspace.clock import seconds_of
-from sweeps.workspace.names import did_you_mean
 
 QUICK_SECONDS: Final = 10.0
 """A trial that takes longer is trained a second time only if the user asks for it."""

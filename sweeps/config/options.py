@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from search_spaces.errors import did_you_mean
 from sweeps.errors import StoreError, TrialsError, UsageError, WorkersError
-from sweeps.workspace.names import did_you_mean
 
 if TYPE_CHECKING:
     from search_spaces.loading import SpaceSource

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from search_spaces.bodies.importing import MAIN, script_name
+from search_spaces.errors import did_you_mean
 from sweeps.errors import UsageError
-from sweeps.workspace.names import did_you_mean
 
 # The policy for trials that fail: how often to try again for each reason, and when to give up.
 #

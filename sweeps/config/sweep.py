@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from sweeps.experiments.code import code_of
 from sweeps.experiments.loading import asking, load_experiment
 from sweeps.home import Home
 from sweeps.records import ExperimentCode
-from sweeps.study.proposals import Exhausted, Proposer, point_key
+from sweeps.study.proposals import Admissible, Exhausted, Proposal, Proposer, point_key
 from sweeps.study.samplers import Choice, SamplerFactory, sampler_factory
 from sweeps.workspace.names import check_sweep_name
 
@@ -79,7 +79,12 @@ class SweepConfig:
         """Return the configuration that the experiment receives for sampled parameters."""
         return self.space.configuration(params)
 
-    def proposer(self, admissible: Callable[[Mapping[str, Value]], bool] | None = None) -> Proposer:
+    def received(self, proposal: Proposal) -> dict[str, Value]:
+        """Return the configuration that the experiment gets of a proposal."""
+        known = proposal.config
+        return self.configuration(proposal.params) if known is None else dict(known)
+
+    def proposer(self, admissible: Admissible | None = None) -> Proposer:
         """Return the proposer of this sweep, in its state before the first trial.
 
         Args:
@@ -93,13 +98,22 @@ class SweepConfig:
             admissible=admissible or self.admissible,
         )
 
-    def admissible(self, params: Mapping[str, Value]) -> bool:
+    def admissible(
+        self, params: Mapping[str, Value], configuration: Mapping[str, Value] | None = None
+    ) -> bool:
         """Whether a point meets the constraints of the space and the experiment's own checks."""
-        return not self.violations(params)
+        return not self.violations(params, configuration)
 
-    def violations(self, params: Mapping[str, Value]) -> list[str]:
-        """Return the constraints and checks that a point violates, as texts; trains nothing."""
-        config = self.configuration(params)
+    def violations(
+        self, params: Mapping[str, Value], configuration: Mapping[str, Value] | None = None
+    ) -> list[str]:
+        """Return the constraints and checks that a point violates, as texts; trains nothing.
+
+        Args:
+            params: The point.
+            configuration: What the experiment receives of it, if that is known.
+        """
+        config = self.configuration(params) if configuration is None else dict(configuration)
         try:
             self.experiment.check(config)
         except ValueError as error:
@@ -238,8 +252,8 @@ def _check_feasible(config: SweepConfig) -> None:
     """Make the first sampled proposal, so that a space without admissible points is refused now."""
     problems: list[str] = []
 
-    def admissible(params: Mapping[str, Value]) -> bool:
-        found = config.violations(params)
+    def admissible(params: Mapping[str, Value], configuration: Mapping[str, Value]) -> bool:
+        found = config.violations(params, configuration)
         problems[:] = found or problems
         return not found
 

@@ -26,7 +26,15 @@ from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import declare_same, is_shipped, load_same
 from sweeps.experiments.loading import experiment_folder, load_experiment, recorded_experiment
 from sweeps.home import Home
-from sweeps.records import BLOCK, FINALIST, Record, RecordStore, SweepInfo, ranked
+from sweeps.records import (
+    BLOCK,
+    FINALIST,
+    Record,
+    RecordStore,
+    SweepInfo,
+    is_same_data,
+    ranked,
+)
 from sweeps.wording import counted, first_line
 
 SEE: Final = f"see `{SupportsCrossValidation.__name__}` in sweeps/capabilities.py"
@@ -106,7 +114,7 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
         data = experiment.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
         raise UsageError(f"data of the confirmation: {error}") from None
-    if (data.digest, data.split_digest) != (info.data.get("digest"), info.data.get("split_digest")):
+    if not is_same_data(data, info.data):
         raise UsageError(
             f"sweep {info.name!r} was made on other data ({info.data.get('name')}); name them by "
             "--data, nothing was begun"
@@ -122,7 +130,7 @@ def _prepare(
         data = cross_validation.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
         raise UsageError(f"data of the confirmation: {error}") from None
-    if (data.digest, data.split_digest) != (searched.digest, searched.split_digest):
+    if not is_same_data(data, searched):
         is_split = data.digest == searched.digest
         what = "splits its data otherwise" if is_split else "prepares other data"
         raise UsageError(

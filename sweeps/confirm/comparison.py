@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +11,20 @@ from numpy.typing import NDArray
 from sweeps.confirm.finalists import Finalist
 from sweeps.confirm.intervals import (
     FEWEST_FOLDS,
+    NO_IMAGE,
     Estimate,
+    Outcomes,
     critical_value,
     crossed_difference,
     crossed_mean,
     probability_better,
+    stacked,
 )
-from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, stacked
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialResult
+from sweeps.interval import Interval
 from sweeps.records import BLOCK, FINALIST, Record, RecordStore
+from sweeps.records.conclusions import ConfirmedStanding, Judgement
 
 # Who is better, who is as good, and who cannot be told apart yet.
 
@@ -32,8 +35,6 @@ MARGIN = 0.005
 MOST_FOLDS = 200
 """More are not recommended: the pool of images is used 50 times by then."""
 
-Word = Literal["leads", "worse", "equivalent", "cannot tell yet"]
-
 
 @dataclass(frozen=True)
 class Standing:
@@ -42,10 +43,8 @@ class Standing:
     Attributes:
         finalist: Who.
         mean: Its accuracy, with error.
-        behind: The leader's accuracy minus its own; None of the leader.
-        low: Lower end of the interval of that: for all pairs at once, and once the leader is
-            settled, its own.
-        high: Its upper end.
+        behind: The leader's accuracy minus its own; None of the leader. Its interval is for all
+            pairs at once, and once the leader is settled, its own.
         word: `worse` if the interval is above 0, `equivalent` if it lies inside the margin.
         more_blocks: How many would settle it in all, if it stays where it is; None if it is
             settled, or more than `MOST_FOLDS` would be needed.
@@ -58,13 +57,25 @@ class Standing:
 
     finalist: Finalist
     mean: Estimate
-    behind: Estimate | None
-    low: float
-    high: float
-    word: Word
+    behind: Interval | None
+    word: Judgement
     more_folds: int | None
     cost: float
     chance: float | None = None
+
+    @property
+    def concluded(self) -> ConfirmedStanding:
+        """The same, as it is kept."""
+        return ConfirmedStanding(
+            finalist=self.finalist.label,
+            trial=self.finalist.trial,
+            accuracy=self.mean.interval(),
+            searched=self.finalist.searched,
+            leader_ahead_by=self.behind,
+            probability_leader_better=self.chance,
+            verdict=self.word,
+            folds_needed=self.more_folds,
+        )
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class Verdict:
     standings: Sequence[Standing]
     folds: int
     is_settled: bool
-    gain_over_control: Estimate | None = None
+    gain_over_control: Interval | None = None
 
     @property
     def control(self) -> Standing | None:
@@ -142,36 +153,36 @@ def decide(
         if number != leader
     }
     is_enough = outcomes.folds >= FEWEST_FOLDS
-    is_settled = is_enough and all(lead.interval()[0] > 0 for lead in behind.values())
+    is_settled = is_enough and all(lead.interval().low > 0 for lead in behind.values())
     compared = 2 if is_settled else outcomes.finalists
     made = []
     for number, finalist in enumerate(finalists):
         mean = crossed_mean(outcomes, number)
         cost = costs.get(finalist.label, 0.0)
         if number == leader:
-            made.append(Standing(finalist, mean, None, 0.0, 0.0, "leads", None, cost))
+            made.append(Standing(finalist, mean, None, "leads", None, cost))
             continue
         lead = behind[number]
-        low, high = lead.interval(compared)
-        word: Word = "cannot tell yet"
-        if is_enough and low > 0:
+        gap = lead.interval(compared)
+        word: Judgement = "cannot tell yet"
+        if is_enough and gap.low > 0:
             word = "worse"
-        elif is_enough and -margin < low and high < margin:
+        elif is_enough and gap.lies_within(margin):
             word = "equivalent"
         is_open = word == "cannot tell yet"
         more = _folds_needed(lead, outcomes.folds, compared, margin) if is_open else None
         chance = probability_better(outcomes, leader, number, train_size) if train_size else None
-        made.append(Standing(finalist, mean, lead, low, high, word, more, cost, chance))
+        made.append(Standing(finalist, mean, gap, word, more, cost, chance))
     order = sorted(made, key=lambda s: (s.word != "leads", -s.mean.value))
     return Verdict(order, outcomes.folds, is_settled, _gain_over_control(outcomes, finalists))
 
 
-def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Estimate | None:
+def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Interval | None:
     places = {f.place: number for number, f in enumerate(finalists) if not f.is_control}
     control = next((number for number, f in enumerate(finalists) if f.is_control), None)
     if control is None or 1 not in places:
         return None
-    return crossed_difference(outcomes, places[1], control)
+    return crossed_difference(outcomes, places[1], control).interval()
 
 
 def _folds_needed(behind: Estimate, folds: int, compared: int, margin: float) -> int | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
-from sweeps.confirm.calibration import Calibration, measure_calibration
+from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
     check_code,
     check_data,
@@ -22,7 +21,7 @@ from sweeps.confirm.checks import (
     why_no_verdict,
 )
 from sweeps.confirm.comparison import FOLDS_A_REPEAT, Comparison, compare_finalists
-from sweeps.confirm.ensembles import classes_of, tell_all_voting
+from sweeps.confirm.ensembles import all_voting, classes_of
 from sweeps.confirm.finalists import Finalist, choose_finalists, leave_out
 from sweeps.confirm.planning import (
     Confirmation,
@@ -37,7 +36,6 @@ from sweeps.confirm.planning import (
     run_refit,
     trained_with,
 )
-from sweeps.confirm.sections import About, tell_calibration, tell_selection_bias, tell_verdict
 from sweeps.confirm.selection_bias import measure_selection_bias, run_control
 from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.errors import UsageError
@@ -46,13 +44,12 @@ from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
 from sweeps.progress import make_progress
-from sweeps.records import (
-    Conclusions,
-    ConfirmationRecord,
-    Record,
-    SweepInfo,
-    Telling,
-    need_one_objective,
+from sweeps.records import Conclusions, ConfirmationRecord, Record, SweepInfo, need_one_objective
+from sweeps.records.conclusions import (
+    CalibrationConclusion,
+    Conclusion,
+    VerdictConclusion,
+    VotesConclusion,
 )
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.sync import show_conclusions
@@ -85,20 +82,18 @@ class ConfirmResult:
     Attributes:
         confirmation: What was run.
         comparison: What it says; None before two repeats of folds are whole.
-        tellings: The same in words.
+        conclusions: Everything it came to; empty if it is not whole.
         stopped_by: What ended it early, None if it is whole.
         tracking_pending: Runs that MLflow lacks.
-        calibration: Of each finalist, by its label; empty where the trainings do not say.
         failure: Why something asked for is not there, and does not come by asking again; with the
             ways out. None if nothing is missing, or it was interrupted.
     """
 
     confirmation: Confirmation | None
     comparison: Comparison | None
-    tellings: Sequence[Telling]
+    conclusions: Sequence[Conclusion]
     stopped_by: str | None
     tracking_pending: int
-    calibration: Mapping[str, Calibration] = field(default_factory=dict)
     failure: str | None = None
 
 
@@ -128,29 +123,6 @@ class Checked:
         It takes part, and is trained so.
         """
         return tells_selection_bias(self.experiment) and any(f.place == 1 for f in self.finalists)
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the trainings of a confirmation say.
-
-    Attributes:
-        confirmation: What was run.
-        sweep: As which sweep.
-        comparison: The verdict.
-        again: Trainings on the search's own split.
-        others: What else there is to tell.
-    """
-
-    confirmation: Confirmation
-    sweep: SweepInfo
-    comparison: Comparison
-    again: Sequence[Record]
-    others: Sequence[Telling]
-
-    @property
-    def winner(self) -> Finalist:
-        return self.comparison.verdict.recommended.finalist
 
 
 def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
@@ -202,54 +174,183 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
         UsageError: See `check`; nothing was begun. Or what was trained cannot be judged; it is
             kept.
     """
-    checked = check(home, info, options)
-    classes = classes_of(checked.experiment, checked.data)
-    finalists, folds = list(checked.finalists), checked.folds
-    ran: list[Ran] = []
-    if options.control:
-        control = run_control(home, info, options.control, options.how)
-        ran.append(control.ran)
-        if control.ran.stopped_by or control.finalist is None:
-            failure = None if control.ran.is_interrupted else why_no_control(home, control.ran.info)
-            return _result(None, None, (), ran, failure=failure)
-        finalists.append(control.finalist)
-    confirmation = plan_confirmation(home, info, finalists, folds, checked.left_out)
-    home.publish(info.id)  # its space: another host goes on with the same confirmation
-    confirmed = run_confirmation(confirmation, home, options.how)
-    ran.append(confirmed)
-    again: list[Record] = []
-    if confirmed.stopped_by is None and checked.tells_selection_bias():
-        ran.append(run_again(confirmation, home, options.how))
-        again = home.store(ran[-1].info.id).read_all()
-    store = home.store(confirmed.info.id)
+    work = _Work(home, info, options, check(home, info, options))
     try:
-        comparison = compare_finalists(store, finalists, folds, [f.label for f in checked.left_out])
-        if comparison is None or confirmed.stopped_by or ran[-1].is_interrupted:
-            failure = None if any(one.is_interrupted for one in ran) else why_no_verdict(
-                info.name, confirmed.info.name, store.read_all(), finalists,
-                is_whole=confirmed.stopped_by is None, more=_more(home, info, checked),
-            )  # fmt: skip
-            return _result(confirmation, comparison, (), ran, failure=failure)
-        measured = measure_calibration(comparison, checked.experiment)
-        others = [tell_calibration(comparison.verdict, measured)] if measured else []
-        others += tell_all_voting(info, comparison, classes)
-    except UsageError as error:
-        raise UsageError(f"{error}\n{_kept(confirmed.info)}") from error
-    found = _Found(confirmation, confirmed.info, comparison, again, others)
-    tellings, failure = _conclude(home, info, checked, found), None
-    if options.refit and find_refit(home, confirmation, found.winner) is None:
-        warmth = measured[found.winner.label].temperature if measured else None
-        ran.append(_refit(home, found, options.how, warmth))
-        if find_refit(home, confirmation, found.winner) is not None:
-            tellings = _conclude(home, info, checked, found)
-        elif ran[-1].is_interrupted:
-            return _result(confirmation, comparison, (), ran)
-        else:
-            failure = why_no_refit(home, ran[-1].info, found.winner.label)
+        finalists = work.choose()
+        work.train(finalists)
+        found = work.compare_finalists(finalists)
+        conclusions = work.conclude(found)
+        if options.refit and find_refit(home, found.confirmation, found.winner) is None:
+            conclusions = work.refit(found)
+    except _EndedError as ended:
+        return work.result(failure=ended.failure)
     tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
     pending = show_conclusions(home, info, tracking_uri, options.how.data)
-    result = _result(confirmation, comparison, tellings, ran, pending, failure)
-    return dataclasses.replace(result, calibration=measured)
+    return work.result(conclusions, pending, work.failure)
+
+
+class _EndedError(Exception):
+    """A step leaves nothing for the next one; `failure` is None if it was interrupted."""
+
+    def __init__(self, failure: str | None) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the trainings of a confirmation say: the verdict, and what else there is to keep."""
+
+    confirmation: Confirmation
+    sweep: SweepInfo
+    comparison: Comparison
+    calibration: CalibrationConclusion | None
+    votes: VotesConclusion | None
+
+    @property
+    def winner(self) -> Finalist:
+        return self.comparison.verdict.recommended.finalist
+
+
+class _Work:
+    """A confirmation on its way, in five steps: choose, train, judge, conclude, refit."""
+
+    def __init__(
+        self, home: Home, info: SweepInfo, options: ConfirmOptions, checked: Checked
+    ) -> None:
+        self.failure: str | None = None
+        self._home, self._info, self._options, self._checked = home, info, options, checked
+        self._classes = classes_of(checked.experiment, checked.data)
+        self._ran: list[Ran] = []
+        self._confirmation: Confirmation | None = None
+        self._confirmed: Ran | None = None
+        self._again: list[Record] = []
+        self._judged: Comparison | None = None
+
+    def choose(self) -> list[Finalist]:
+        """Return who is trained on folds: the finalists, and the best of random trials."""
+        finalists, home, options = list(self._checked.finalists), self._home, self._options
+        if options.control:
+            control = run_control(home, self._info, options.control, options.how)
+            self._ran.append(control.ran)
+            if control.ran.stopped_by or control.finalist is None:
+                is_interrupted = control.ran.is_interrupted
+                raise _EndedError(
+                    None if is_interrupted else why_no_control(home, control.ran.info)
+                )
+            finalists.append(control.finalist)
+        return finalists
+
+    def train(self, finalists: Sequence[Finalist]) -> None:
+        """Train them on folds, and the search's best on the search's own split."""
+        home, checked, how = self._home, self._checked, self._options.how
+        confirmation = plan_confirmation(
+            home, self._info, finalists, checked.folds, checked.left_out
+        )
+        self._confirmation = confirmation
+        home.publish(self._info.id)  # its space: another host goes on with the same confirmation
+        self._confirmed = confirmed = run_confirmation(confirmation, home, how)
+        self._ran.append(confirmed)
+        if confirmed.stopped_by is None and checked.tells_selection_bias():
+            self._ran.append(run_again(confirmation, home, how))
+            self._again = home.store(self._ran[-1].info.id).read_all()
+
+    def compare_finalists(self, finalists: Sequence[Finalist]) -> _Found:
+        """Return what the trainings say, once all of them are there."""
+        confirmed, confirmation, checked = self._confirmed, self._confirmation, self._checked
+        assert confirmed is not None
+        assert confirmation is not None
+        sweep = confirmed.info
+        store = self._home.store(sweep.id)
+        left_out = [finalist.label for finalist in checked.left_out]
+        try:
+            comparison = compare_finalists(store, finalists, checked.folds, left_out)
+            self._judged = comparison
+            if comparison is None or confirmed.stopped_by or self._ran[-1].is_interrupted:
+                if any(one.is_interrupted for one in self._ran):
+                    raise _EndedError(None)
+                is_whole, more = (
+                    confirmed.stopped_by is None,
+                    _more(self._home, self._info, checked),
+                )
+                names, records = (self._info.name, sweep.name), store.read_all()
+                raise _EndedError(
+                    why_no_verdict(*names, records, finalists, is_whole=is_whole, more=more)
+                )
+            measured = measure_calibration(comparison, checked.experiment)
+            votes = all_voting(self._info, comparison, self._classes)
+        except UsageError as error:
+            raise UsageError(f"{error}\n{_kept(sweep)}") from error
+        return _Found(confirmation, sweep, comparison, measured, votes)
+
+    def conclude(self, found: _Found) -> list[Conclusion]:
+        """Keep what the confirmation came to, and return it."""
+        home, comparison, checked = self._home, found.comparison, self._checked
+        label = found.winner.label
+        refit = find_refit(home, found.confirmation, found.winner)  # also of an earlier command
+        # Else fixed beforehand: the first fold, whichever scored best.
+        spec = (refit[1] if refit else comparison.trainings.found[comparison.folds[0], label]).spec
+        why = why_no_parts(home, self._again) if self._again else ""
+        conclusions: list[Conclusion] = [self._verdict(found, refit[0].name if refit else None)]
+        others = (
+            measure_selection_bias(comparison, self._again, why),
+            found.calibration,
+            found.votes,
+        )
+        conclusions += [one for one in others if one is not None]
+        concluded = ConfirmationRecord(
+            confirmation=found.sweep.id,
+            trained_in=spec.sweep,
+            champion=spec.key,
+            winner=label,
+            top=checked.top,
+            folds=checked.folds,
+            left_out=[finalist.label for finalist in checked.left_out],
+            conclusions=conclusions,
+        )
+        Conclusions(home.store(self._info.id).folder).keep(concluded)
+        return conclusions
+
+    def refit(self, found: _Found) -> list[Conclusion]:
+        """Train the winner on all but the test set, and conclude again with what came of it."""
+        winner, measured, confirmation = found.winner, found.calibration, found.confirmation
+        warmth = measured.finalists[winner.label].temperature if measured else None
+        how, epochs = self._options.how, _epochs(found.comparison)
+        ran = run_refit(confirmation, self._home, how, winner, epochs=epochs, temperature=warmth)
+        self._ran.append(ran)
+        if find_refit(self._home, confirmation, winner) is None:
+            if ran.is_interrupted:
+                raise _EndedError(None)
+            self.failure = why_no_refit(self._home, ran.info, winner.label)
+        return self.conclude(found)
+
+    def result(
+        self, conclusions: Sequence[Conclusion] = (), pending: int = 0, failure: str | None = None
+    ) -> ConfirmResult:
+        """Return what came of it so far."""
+        stopped = next((ran.stopped_by for ran in self._ran if ran.is_interrupted), None)
+        missing = sum(ran.tracking_pending for ran in self._ran) + pending
+        found = self._confirmation, self._judged, conclusions
+        return ConfirmResult(*found, stopped, missing, failure=failure)
+
+    def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
+        verdict, confirmation = found.comparison.verdict, found.confirmation
+        records = self._home.store(self._info.id).read_all()
+        return VerdictConclusion(
+            kind="verdict",
+            sweep=self._info.name,
+            trials=len({record.spec.trial for record in records}),
+            confirmation=confirmation.name,
+            folds=verdict.folds,
+            folds_asked=confirmation.folds,
+            settled=verdict.is_settled,
+            recommended=found.winner.label,
+            standings=[standing.concluded for standing in verdict.standings],
+            gain_over_control=verdict.gain_over_control,
+            others=other_confirmations(self._home, self._info, confirmation),
+            refit=refit,
+            left_out=[finalist.label for finalist in self._checked.left_out],
+        )
 
 
 def _more(home: Home, info: SweepInfo, checked: Checked) -> int:
@@ -257,38 +358,6 @@ def _more(home: Home, info: SweepInfo, checked: Checked) -> int:
     records = home.store(info.id).read_all()
     everyone = choose_finalists(info, records, len(records))
     return len(everyone) - len(checked.finalists) - len(checked.left_out)
-
-
-def _conclude(home: Home, info: SweepInfo, checked: Checked, found: _Found) -> list[Telling]:
-    """Keep what a confirmation came to; return what it says."""
-    comparison, winner = found.comparison, found.winner
-    refit = find_refit(home, found.confirmation, winner)  # also of an earlier command
-    # Else fixed beforehand: the first fold, whichever scored best.
-    spec = (
-        refit[1] if refit else comparison.trainings.found[comparison.folds[0], winner.label]
-    ).spec
-    about = _about(home, info, found, refit[0].name if refit else None, checked.left_out)
-    bias = measure_selection_bias(comparison, found.again)
-    tellings = [tell_verdict(about, comparison.verdict)]
-    if bias is not None:
-        tellings.append(
-            tell_selection_bias(bias, why_no_parts(home, found.again) if found.again else "")
-        )
-    tellings += found.others
-    labels = [finalist.label for finalist in checked.left_out]
-    where = found.sweep.id, spec.sweep, spec.key
-    concluded = ConfirmationRecord(
-        *where, winner.label, tellings, checked.top, checked.folds, labels
-    )
-    Conclusions(home.store(info.id).folder).keep(concluded)
-    return tellings
-
-
-def _refit(home: Home, found: _Found, how: HowToTrain, temperature: float | None) -> Ran:
-    epochs = _epochs(found.comparison)
-    return run_refit(
-        found.confirmation, home, how, found.winner, epochs=epochs, temperature=temperature
-    )
 
 
 def _kept(confirmation: SweepInfo) -> str:
@@ -312,27 +381,3 @@ def _epochs(comparison: Comparison) -> int:
             "(see `SupportsCrossValidation` in sweeps/capabilities.py); the verdict is kept"
         )
     return round(median(known))
-
-
-def _about(
-    home: Home, info: SweepInfo, found: _Found, refit: str | None, left_out: Sequence[Finalist]
-) -> About:
-    trials = len({record.spec.trial for record in home.store(info.id).read_all()})
-    confirmation = found.confirmation
-    others = other_confirmations(home, info, confirmation)
-    labels = [finalist.label for finalist in left_out]
-    names = info.name, trials, confirmation.name
-    return About(*names, confirmation.folds, others, refit, labels)
-
-
-def _result(
-    confirmation: Confirmation | None,
-    comparison: Comparison | None,
-    tellings: Sequence[Telling],
-    ran: Sequence[Ran],
-    pending: int = 0,
-    failure: str | None = None,
-) -> ConfirmResult:
-    stopped = next((r.stopped_by for r in ran if r.is_interrupted), None)
-    missing = sum(result.tracking_pending for result in ran) + pending
-    return ConfirmResult(confirmation, comparison, tellings, stopped, missing, failure=failure)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.checks import ask, check_data, cross_validation_experiment, failed
 from sweeps.confirm.comparison import FOLDS_A_REPEAT, Comparison, Trainings
-from sweeps.confirm.sections import VOTED, tell_evaluation_votes, tell_votes
-from sweeps.confirm.votes import Bank, Confirmed, Ensemble, Votes, compare_votes, gather
+from sweeps.confirm.votes import Bank, Confirmed, Ensemble, compare_votes, conclude_votes, gather
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.home import Home
-from sweeps.records import Conclusions, SweepInfo, Telling, heard
+from sweeps.records import Conclusions, SweepInfo, heard, is_same_data
+from sweeps.records.conclusions import Conclusion, VotesConclusion
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Ensembles:
 
     Attributes:
         votes: On fresh folds.
-        tellings: The same in words; then what evaluations of the test set said, if there were any.
+        tested: What evaluations of the test set said of votes, if there were any.
     """
 
-    votes: Votes
-    tellings: Sequence[Telling]
+    votes: VotesConclusion
+    tested: Sequence[Conclusion]
 
 
 def ensemble(
@@ -58,10 +58,8 @@ def ensemble(
             f"the trainings of {infos[0].name} cannot vote: their experiment keeps no logits on "
             "folds, or has no `labels` (see `SupportsVoting` in sweeps/capabilities.py)"
         )
-    votes = compare_votes(bank, choose_ensembles(bank, top))
-    winners = [member.name for member in bank.members if member.is_winner]
-    told = tell_votes([info.name for info in infos], votes, winners)
-    return Ensembles(votes, [told, *_tested(home, [info.id for info in infos])])
+    votes = compare_votes([info.name for info in infos], bank, choose_ensembles(bank, top))
+    return Ensembles(votes, _tested(home, [info.id for info in infos]))
 
 
 def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] | None:
@@ -80,17 +78,17 @@ def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] 
     return classes
 
 
-def tell_all_voting(
+def all_voting(
     info: SweepInfo, comparison: Comparison, classes: NDArray[np.int64] | None
-) -> list[Telling]:
-    """Return what the vote of all finalists came to, for confirming to say; empty if none can."""
+) -> VotesConclusion | None:
+    """Return what the vote of all finalists came to; None if they cannot vote."""
     winner = comparison.verdict.recommended.finalist.label
     confirmed = [Confirmed(info.name, comparison.trainings, winner)]
     bank = None if classes is None else gather(confirmed, comparison.folds, classes)
     if bank is None or len(bank.members) < 2:
-        return []
+        return None
     everyone = Ensemble(f"all {len(bank.members)}", bank.members, is_announced=True)
-    return [tell_votes([info.name], compare_votes(bank, [everyone]), [winner])]
+    return compare_votes([info.name], bank, [everyone])
 
 
 def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
@@ -137,8 +135,7 @@ def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
 def _check_same_data(infos: Sequence[SweepInfo]) -> None:
     first = infos[0]
     for other in infos[1:]:
-        named = [(i.data.get("digest"), i.data.get("split_digest")) for i in (first, other)]
-        if named[0] != named[1]:
+        if not is_same_data(first.data, other.data):
             raise UsageError(
                 f"sweeps {first.name!r} and {other.name!r} cannot vote together: they were made on "
                 f"different data ({first.data.get('name')}, {other.data.get('name')}) or splits, "
@@ -163,18 +160,14 @@ def _shared_folds(confirmed: Sequence[Confirmed]) -> list[int]:
     return shared
 
 
-def _tested(home: Home, sweeps: Sequence[str]) -> list[Telling]:
+def _tested(home: Home, sweeps: Sequence[str]) -> list[Conclusion]:
     """Return what evaluations said that asked about all these sweeps; the test set is not read."""
-    told: list[Telling] = []
+    found: dict[str, Conclusion] = {}
     for access_log, evaluation in evaluations_of(home, sweeps):
         scores = heard(partial(access_log.scores, evaluation))
-        telling = tell_evaluation_votes(evaluation, scores, access_log.count()) if scores else None
-        told += [telling] if telling else []
-    kept = [_kept(home, sweep) for sweep in sweeps]  # of a home a sweep was imported from, too
-    anchors = set.intersection(*map(set, kept)) - {telling.anchor for telling in told}
-    return [*told, *(kept[0][anchor] for anchor in sorted(anchors))]
-
-
-def _kept(home: Home, sweep: str) -> dict[str, Telling]:
-    tellings = Conclusions(home.store(sweep).folder).tellings()
-    return {told.anchor: told for told in tellings if told.anchor.startswith(VOTED)}
+        votes = conclude_votes(evaluation, scores, access_log.count()) if scores else None
+        found |= {evaluation.name: votes} if votes else {}
+    # Of a home a sweep was imported from, too.
+    kept = [Conclusions(home.store(sweep).folder).votes() for sweep in sweeps]
+    names = sorted(set.intersection(*map(set, kept)) - found.keys())
+    return [*found.values(), *(kept[0][name] for name in names)]

@@ -8,89 +8,56 @@ and the rest the images themselves, the search's validation set, that happened t
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sweeps.config.options import RunOptions
-from sweeps.confirm.comparison import Comparison, Standing
+from sweeps.confirm.comparison import Comparison
 from sweeps.confirm.finalists import CONTROL, SCORE, Finalist, choose_best
-from sweeps.confirm.intervals import critical_value
+from sweeps.confirm.intervals import Estimate
 from sweeps.confirm.planning import CONTROL_FOLDER, HowToTrain, Ran, name_for
 from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.records import Record, SweepInfo
+from sweeps.records.conclusions import SelectionBiasConclusion
 from sweeps.workspace.files import make_folder, write_atomically
 
 
-@dataclass(frozen=True)
-class Part:
-    """A part of the selection bias, as a share, with its 95 % interval."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class SelectionBias:
-    """What the search's best owed to selection bias.
-
-    Attributes:
-        standing: The search's best, as fresh folds have it.
-        total: Its score in the search minus its mean on fresh folds.
-        parts: What that consists of; empty where it was not trained again on the search's split.
-    """
-
-    standing: Standing
-    total: Part
-    parts: Sequence[Part]
-
-
-@dataclass(frozen=True)
-class _Mean:
-    value: float
-    error: float
-    freedom: float
-
-    def part(self, name: str) -> Part:
-        half = critical_value(2, max(self.freedom, 1.0)) * self.error
-        return Part(name, self.value, self.value - half, self.value + half)
-
-
-def measure_selection_bias(comparison: Comparison, again: Sequence[Record]) -> SelectionBias | None:
+def measure_selection_bias(
+    comparison: Comparison, again: Sequence[Record], why_no_parts: str = ""
+) -> SelectionBiasConclusion | None:
     """Return what the search's best owed to selection bias; None where its score was no accuracy.
 
     Args:
         comparison: The confirmation.
         again: Trainings of the search's best on the search's split, with other seeds.
+        why_no_parts: Said where these do not give its parts.
     """
     standing = next((s for s in comparison.verdict.standings if s.finalist.place == 1), None)
     if standing is None or standing.finalist.searched is None:
         return None
-    searched, fresh = standing.finalist.searched, standing.mean
-    total = _Mean(searched - fresh.value, fresh.error, fresh.freedom)
+    label, searched, fresh = standing.finalist.label, standing.finalist.searched, standing.mean
+    total = dataclasses.replace(fresh, value=searched - fresh.value).interval()
     scores = [r.result.metrics[SCORE] for r in again if r.result and SCORE in r.result.metrics]
     if len(scores) < 2:
-        return SelectionBias(standing, total.part("all of it"), ())
+        return SelectionBiasConclusion(
+            "selection-bias", label, searched, fresh.value, total, {}, why_no_parts
+        )
     own = _mean(scores)
-    seed = _Mean(searched - own.value, own.error, own.freedom)
-    inner, gaps = _inner(comparison, standing.finalist.label)
+    seed = dataclasses.replace(own, value=searched - own.value)
+    inner, gaps = _inner(comparison, label)
     epoch = _mean(gaps)
     # What is left, own - fresh - epoch: the fold's own images cancel out of it.
     stopped = _mean(inner)
-    error = math.hypot(own.error, stopped.error)
-    images = _Mean(own.value - stopped.value, error, min(own.freedom, stopped.freedom))
-    parts = [
-        seed.part("its seed"),
-        epoch.part("the choice of its epoch"),
-        images.part("the images that scored it"),
-    ]
-    return SelectionBias(standing, total.part("all of it"), parts)
+    freedom = min(own.freedom, stopped.freedom)
+    images = Estimate(own.value - stopped.value, own.of_folds, stopped.of_folds, freedom)
+    found = {"seed": seed, "epoch": epoch, "images": images}
+    parts = {name: part.interval() for name, part in found.items()}
+    return SelectionBiasConclusion("selection-bias", label, searched, fresh.value, total, parts)
 
 
 def _inner(comparison: Comparison, label: str) -> tuple[list[float], list[float]]:
@@ -104,11 +71,11 @@ def _inner(comparison: Comparison, label: str) -> tuple[list[float], list[float]
     return [m[SCORE] for m in metrics], gaps
 
 
-def _mean(values: Sequence[float]) -> _Mean:
+def _mean(values: Sequence[float]) -> Estimate:
     if len(values) < 2:
-        return _Mean(float(np.mean(values)) if values else 0.0, 0.0, 1.0)
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return _Mean(float(np.mean(values)), error, len(values) - 1)
+        return Estimate(float(np.mean(values)) if values else 0.0, 0.0, 0.0, 1.0)
+    variance = float(np.var(values, ddof=1)) / len(values)
+    return Estimate(float(np.mean(values)), 0.0, variance, len(values) - 1)
 
 
 # Does searching pay? As many random trials of the same space, whose best is confirmed as well.

@@ -11,12 +11,19 @@ import numpy as np
 from sweeps.capabilities import TestSet
 from sweeps.confirm.access_log import AccessLog
 from sweeps.confirm.confirm import ConfirmResult
+from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
 from sweeps.confirm.planning import HowToTrain
-from sweeps.confirm.sections import VOTE_QUESTIONS, tell_evaluation, tell_evaluation_votes
+from sweeps.confirm.votes import VOTE_QUESTIONS, conclude_votes
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder, load_experiment
 from sweeps.home import Home
-from sweeps.records import Conclusions, Record, RecordStore, SweepInfo, Telling
+from sweeps.records import Conclusions, Record, RecordStore, SweepInfo
+from sweeps.records.conclusions import (
+    FilesCompared,
+    TestConclusion,
+    TestedFinalist,
+    TestVotesConclusion,
+)
 from sweeps.records.evaluations import CHAMPION, Entry, Evaluation
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.sync import show_conclusions
@@ -54,14 +61,14 @@ class Tested:
 
     Attributes:
         evaluation: Which.
-        tellings: By the sweep's id.
+        conclusions: By the sweep's id.
         votes: What votes of its trainings came to; None without logits.
         tracking_pending: Runs that MLflow lacks.
     """
 
     evaluation: Evaluation
-    tellings: Mapping[str, Telling]
-    votes: Telling | None
+    conclusions: Mapping[str, TestConclusion]
+    votes: TestVotesConclusion | None
     tracking_pending: int
 
 
@@ -88,18 +95,18 @@ def evaluate_test_set(
     evaluation = access_log.freeze(entries, QUESTIONS, again, earlier=EARLIER_QUESTIONS)
     if access_log.scores(evaluation) is None:
         access_log.keep(evaluation, _score(home, experiment, part, evaluation))
-    tellings = _tell(home, access_log)
+    concluded = _conclude(home, access_log)
     tracking_uri = resolve_tracking_uri(home.path, how.tracking_uri)
-    infos = [info for info in home.sweeps() if any(info.id == sweep for sweep, _ in tellings)]
+    infos = [info for info in home.sweeps() if any(info.id == sweep for sweep, _ in concluded)]
     pending = sum(show_conclusions(home, info, tracking_uri) for info in infos)
-    own = {sweep: told for (sweep, name), told in tellings.items() if name == evaluation.name}
+    own = {sweep: one for (sweep, name), one in concluded.items() if name == evaluation.name}
     scores = access_log.scores(evaluation)
-    votes = tell_evaluation_votes(evaluation, scores, access_log.count()) if scores else None
+    votes = conclude_votes(evaluation, scores, access_log.count()) if scores else None
     return Tested(evaluation, own, votes, pending)
 
 
-def _tell(home: Home, access_log: AccessLog) -> dict[tuple[str, str], Telling]:
-    """Write what every evaluation said beside its sweeps, with how many evaluations there are now.
+def _conclude(home: Home, access_log: AccessLog) -> dict[tuple[str, str], TestConclusion]:
+    """Write the results of every evaluation beside its sweeps, with the number of evaluations.
 
     Returns:
         What was written, by the sweep's id and the evaluation's name.
@@ -110,14 +117,60 @@ def _tell(home: Home, access_log: AccessLog) -> dict[tuple[str, str], Telling]:
         scores = access_log.scores(evaluation)
         if scores is None:
             continue
-        votes = tell_evaluation_votes(evaluation, scores, access_log.count())
+        votes = conclude_votes(evaluation, scores, access_log.count())
         for sweep in evaluation.sweeps:
             folder = home.store(sweep).folder
             if folder.exists():
-                told = tell_evaluation(evaluation, sweep, scores, access_log.count())
-                Conclusions(folder).keep_tested(evaluation.name, told, votes)
-                written[sweep, evaluation.name] = told
+                tested = conclude_evaluations(evaluation, sweep, scores, access_log.count())
+                Conclusions(folder).keep_tested(evaluation.name, tested, votes)
+                written[sweep, evaluation.name] = tested
     return written
+
+
+def conclude_evaluations(
+    evaluation: Evaluation, sweep: str, scores: Mapping[str, np.ndarray], evaluations: int
+) -> TestConclusion:
+    """Return what an evaluation came to for one of its sweeps.
+
+    Args:
+        evaluation: Which.
+        sweep: Id of the sweep.
+        scores: See `AccessLog.scores`.
+        evaluations: How many there are by now.
+    """
+    places = [place for place, entry in enumerate(evaluation.entries) if entry.sweep == sweep]
+    files = {evaluation.entries[place].role: scores[f"correct_{place}"][0] != 0 for place in places}
+    places = [place for place in places if evaluation.entries[place].role != CHAMPION]
+    entries = [evaluation.entries[place] for place in places]
+    correct = np.stack([scores[f"correct_{place}"] != 0 for place in places])
+    trainings, n = correct.shape[1:]
+    outcomes = Outcomes(correct, np.tile(np.arange(n, dtype=np.int64), (trainings, 1)))
+    finalists = []
+    for number, entry in enumerate(entries):
+        gap = crossed_difference(outcomes, 0, number).interval(len(entries)) if number else None
+        accuracy = crossed_mean(outcomes, number).interval()
+        finalists.append(TestedFinalist(entry.role, entry.label, accuracy, gap))
+    baseline = next((entry.label for entry in entries if entry.role == "baseline"), None)
+    champion = files.get(CHAMPION, files["winner"])
+    return TestConclusion(
+        kind="test",
+        evaluation=evaluation.at(evaluations),
+        trainings=trainings,
+        images=n,
+        finalists=finalists,
+        files=_compare_files(champion, files["baseline"], baseline) if baseline else None,
+        refit_accuracy=float(champion.mean()) if CHAMPION in files else None,
+    )
+
+
+def _compare_files(champion: np.ndarray, baseline: np.ndarray, label: str) -> FilesCompared:
+    from scipy.stats import binomtest
+
+    only_champion = int((champion & ~baseline).sum())
+    only_baseline = int((baseline & ~champion).sum())
+    apart = only_champion + only_baseline
+    p = float(binomtest(only_champion, apart).pvalue) if apart else 1.0
+    return FilesCompared(label, only_champion, only_baseline, p)
 
 
 def check_one_part(infos: Sequence[SweepInfo]) -> None:

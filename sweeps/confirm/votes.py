@@ -10,15 +10,37 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sweeps.analysis.data import softmax
 from sweeps.confirm.comparison import COST, MARGIN, Trainings
-from sweeps.confirm.intervals import FEWEST_FOLDS, Estimate, crossed_difference, crossed_mean
-from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, stacked
+from sweeps.confirm.intervals import (
+    FEWEST_FOLDS,
+    NO_IMAGE,
+    Estimate,
+    Outcomes,
+    crossed_difference,
+    crossed_estimate,
+    crossed_mean,
+    images_estimate,
+    stacked,
+)
 from sweeps.errors import UsageError
+from sweeps.interval import Interval
+from sweeps.records.conclusions import (
+    Judgement,
+    SingleBest,
+    TestedWinner,
+    TestVotesConclusion,
+    VoteKind,
+    VoteOnBlocks,
+    VoteOnTest,
+    VotesConclusion,
+)
+from sweeps.records.evaluations import Evaluation
 
 # Several models answer as one: the mean of their probabilities, or the class most of them name.
 #
@@ -54,10 +76,7 @@ def probabilities(
                 "above 0"
             )
         given = given / divisors[:, None, None]
-    # The largest is taken off first: exp overflows above 709, and softmax does not change.
-    powers = np.exp(given - given.max(axis=2, keepdims=True))
-    shares: NDArray[np.float64] = powers / powers.sum(axis=2, keepdims=True)
-    return shares
+    return softmax(given)
 
 
 def soft_vote(
@@ -235,9 +254,7 @@ def _check(
         )
 
 
-Kind = Literal["soft", "hard"]
-KINDS: Final[tuple[Kind, ...]] = ("soft", "hard")
-Word = Literal["better", "worse", "equivalent", "cannot tell yet"]
+KINDS: Final[tuple[VoteKind, ...]] = ("soft", "hard")
 
 
 @dataclass(frozen=True)
@@ -255,57 +272,7 @@ class Ensemble:
     is_announced: bool = False
 
 
-@dataclass(frozen=True)
-class Vote:
-    """What an ensemble's vote came to, against the single best.
-
-    Attributes:
-        ensemble: Who votes.
-        kind: How.
-        mean: Its accuracy.
-        ahead: That minus the single best's.
-        low: Lower end of the interval of that, for all differences at once.
-        high: Its upper end.
-        word: `better` if the interval is above 0, `equivalent` if it lies within half a point.
-    """
-
-    ensemble: Ensemble
-    kind: Kind
-    mean: Estimate
-    ahead: Estimate
-    low: float
-    high: float
-    word: Word
-
-    @property
-    def parameters(self) -> float:
-        """Number of weights of all members."""
-        return sum(member.parameters for member in self.ensemble.members)
-
-    @property
-    def seconds(self) -> float:
-        """That training all members on a fold took."""
-        return sum(member.seconds for member in self.ensemble.members)
-
-
-@dataclass(frozen=True)
-class Votes:
-    """The votes of some ensembles.
-
-    Attributes:
-        single: The single best: the best mean over folds.
-        mean: Its accuracy.
-        votes: Of each ensemble the soft one, then the hard one.
-        folds: On how many folds.
-    """
-
-    single: Member
-    mean: Estimate
-    votes: Sequence[Vote]
-    folds: int
-
-
-def answers(logits: NDArray[np.float32], kind: Kind) -> NDArray[np.int64]:
+def answers(logits: NDArray[np.float32], kind: VoteKind) -> NDArray[np.int64]:
     """Return (n,) the class that members name together.
 
     Args:
@@ -318,22 +285,23 @@ def answers(logits: NDArray[np.float32], kind: Kind) -> NDArray[np.int64]:
     return chosen
 
 
-def word_of(low: float, high: float, margin: float = MARGIN) -> Word:
+def word_of(lead: Interval, margin: float = MARGIN) -> Judgement:
     """Return what the 95 % interval of a lead says."""
-    if low > 0:
-        return "better"
-    if high < 0:
-        return "worse"
-    return "equivalent" if -margin < low and high < margin else "cannot tell yet"
+    if lead.is_told_apart:
+        return "better" if lead.low > 0 else "worse"
+    return "equivalent" if lead.lies_within(margin) else "cannot tell yet"
 
 
-def compare_votes(bank: Bank, ensembles: Sequence[Ensemble], margin: float = MARGIN) -> Votes:
+def compare_votes(
+    sweeps: Sequence[str], bank: Bank, ensembles: Sequence[Ensemble], margin: float = MARGIN
+) -> VotesConclusion:
     """Let each ensemble vote, softly and hard, and compare it with the single best.
 
     Intervals hold for all pairs of single best and votes at once (Tukey-Kramer): also for the
     vote that stands out. With fewer than eight folds none is called better, worse or equivalent.
 
     Args:
+        sweeps: Names of the sweeps whose finalists these are.
         bank: Whose first member is the single best.
         ensembles: Of its members.
         margin: A difference that does not matter.
@@ -345,16 +313,179 @@ def compare_votes(bank: Bank, ensembles: Sequence[Ensemble], margin: float = MAR
     is_enough = outcomes.folds >= FEWEST_FOLDS
     votes = []
     for number, (ensemble, kind) in enumerate(asked, 1):
-        ahead = crossed_difference(outcomes, number, 0)
-        low, high = ahead.interval(outcomes.finalists)
-        word = word_of(low, high, margin) if is_enough else "cannot tell yet"
-        votes.append(Vote(ensemble, kind, crossed_mean(outcomes, number), ahead, low, high, word))
-    return Votes(single, crossed_mean(outcomes, 0), votes, outcomes.folds)
+        ahead = crossed_difference(outcomes, number, 0).interval(outcomes.finalists)
+        members = ensemble.members
+        vote = VoteOnBlocks(
+            ensemble=ensemble.name,
+            members=[member.name for member in members],
+            announced=ensemble.is_announced and kind == "soft",
+            vote=kind,
+            accuracy=crossed_mean(outcomes, number).interval(),
+            ahead_by=ahead,
+            verdict=word_of(ahead, margin) if is_enough else "cannot tell yet",
+            parameters=sum(member.parameters for member in members),
+            train_seconds=sum(member.seconds for member in members),
+        )
+        votes.append(vote)
+    mean = crossed_mean(outcomes, 0).interval()
+    best = SingleBest(single.name, mean, single.parameters, single.seconds)
+    winners = [member.name for member in bank.members if member.is_winner]
+    return VotesConclusion("votes", sweeps, winners, best, votes, outcomes.folds)
 
 
-def _correct(bank: Bank, ensemble: Ensemble, kind: Kind) -> NDArray[np.bool_]:
+def _correct(bank: Bank, ensemble: Ensemble, kind: VoteKind) -> NDArray[np.bool_]:
     """Return (folds, n) whether a vote recognised an image."""
     stacked = np.stack([member.logits for member in ensemble.members])
     flat = stacked.reshape(len(stacked), -1, stacked.shape[3])
     right: NDArray[np.bool_] = answers(flat, kind).reshape(bank.classes.shape) == bank.classes
     return right
+
+
+# Votes of the models that an evaluation scored, on the test set; from stored logits.
+#
+# The winner of a sweep has a training a fold, and those can vote: all of one sweep, training by
+# training across sweeps, and all of all. Nothing is scored anew, so that an evaluation that was
+# made before there were votes tells of them, too; it is then marked as asked after it.
+
+
+VOTE_QUESTIONS: Final = (
+    "vote of all trainings of a winner, soft (hard beside it), minus the mean of one of them",
+    "of several sweeps: vote across their winners, training by training, soft (hard beside it), "
+    "minus the best single winner",
+    "of several sweeps: vote of all trainings of all winners, soft (hard beside it), minus the "
+    "best single winner",
+)
+
+
+@dataclass(frozen=True)
+class _Winner:
+    """The winner of a sweep: `correct` (trainings, n), `logits` (trainings, n, classes)."""
+
+    name: str
+    label: str
+    correct: NDArray[np.bool_] = field(repr=False)
+    logits: NDArray[np.float32] = field(repr=False)
+
+    @property
+    def of_images(self) -> NDArray[np.float64]:
+        """(n,) in which share of its trainings each image was recognised."""
+        shares: NDArray[np.float64] = self.correct.mean(axis=0)
+        return shares
+
+
+def conclude_votes(
+    evaluation: Evaluation, scores: Mapping[str, np.ndarray], evaluations: int
+) -> TestVotesConclusion | None:
+    """Return what votes came to in an evaluation; None if it scored nothing that can vote.
+
+    Args:
+        evaluation: Which.
+        scores: See `AccessLog.scores`.
+        evaluations: How many there are by now.
+    """
+    winners = _winners(evaluation, scores)
+    if not winners or (len(winners) == 1 and len(winners[0].logits) < 2):
+        return None
+    classes = np.asarray(scores["labels"], np.int64)
+    best = max(winners, key=lambda winner: float(winner.correct.mean()))
+    compared = [row for w in winners if len(w.logits) > 1 for row in _of_one(w, classes)]
+    if len(winners) > 1:
+        compared += [*_across(winners, best, classes), *_of_all(winners, best, classes)]
+    at_once = len(winners) + len(compared)
+    return TestVotesConclusion(
+        kind="test votes",
+        evaluation=evaluation.at(evaluations),
+        was_asked=set(VOTE_QUESTIONS) <= set(evaluation.questions),
+        winners=[
+            TestedWinner(
+                w.name, w.label, len(w.logits), _crossed(w.correct.astype(float)).interval()
+            )
+            for w in winners
+        ],
+        best=best.name,
+        votes=[one.concluded(at_once) for one in compared],
+    )
+
+
+def _winners(evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> list[_Winner]:
+    return [
+        _Winner(e.name, e.label, scores[f"correct_{k}"] != 0, scores[f"logits_{k}"])
+        for k, e in enumerate(evaluation.entries)
+        if e.role == "winner" and f"logits_{k}" in scores
+    ]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A vote, its accuracy and what it is ahead of `of` by.
+
+    `ensembles` is how many were made, of trainings of their own; None of one that exists once.
+    """
+
+    voters: str
+    members: int
+    kind: VoteKind
+    mean: Estimate
+    ahead: Estimate
+    of: _Winner
+    ensembles: int | None = None
+
+    def concluded(self, at_once: int) -> VoteOnTest:
+        """Return it as it is kept, its interval for so many compared at once."""
+        ahead = self.ahead.interval(at_once)
+        is_enough = self.ensembles is None or self.ensembles >= FEWEST_FOLDS
+        word = word_of(ahead) if is_enough else "cannot tell yet"
+        accuracy = self.mean.interval()
+        return VoteOnTest(self.voters, self.kind, self.members, accuracy, ahead, self.of.name, word)
+
+
+def _crossed(values: NDArray[np.float64]) -> Estimate:
+    """Return the mean of (trainings, n); where there is one training, with images' error alone."""
+    trainings, n = values.shape
+    if trainings < 2:
+        return images_estimate(values[0])
+    return crossed_estimate(values, np.tile(np.arange(n, dtype=np.int64), (trainings, 1)))
+
+
+def _of_one(winner: _Winner, classes: NDArray[np.int64]) -> list[_Compared]:
+    """Compare the vote of a winner's trainings with the mean of single ones, image by image."""
+    members = len(winner.logits)
+    made = []
+    for kind in KINDS:
+        right = (answers(winner.logits, kind) == classes).astype(float)
+        ahead = images_estimate(right - winner.of_images)
+        made.append(_Compared(winner.name, members, kind, images_estimate(right), ahead, winner))
+    return made
+
+
+def _across(
+    winners: Sequence[_Winner], best: _Winner, classes: NDArray[np.int64]
+) -> list[_Compared]:
+    """Compare ensembles of one training a sweep with the best winner's training in the same place.
+
+    As many as every sweep has trainings.
+    """
+    places = min(len(winner.logits) for winner in winners)
+    made = []
+    for kind in KINDS:
+        right = np.array([
+            answers(np.stack([winner.logits[place] for winner in winners]), kind) == classes
+            for place in range(places)
+        ]).astype(float)  # fmt: skip
+        ahead = _crossed(right - best.correct[:places])
+        mean = _crossed(right)
+        made.append(_Compared("winners", len(winners), kind, mean, ahead, best, places))
+    return made
+
+
+def _of_all(
+    winners: Sequence[_Winner], best: _Winner, classes: NDArray[np.int64]
+) -> list[_Compared]:
+    everything = np.concatenate([winner.logits for winner in winners])
+    made = []
+    for kind in KINDS:
+        right = (answers(everything, kind) == classes).astype(float)
+        ahead = images_estimate(right - best.of_images)
+        mean = images_estimate(right)
+        made.append(_Compared("all", len(everything), kind, mean, ahead, best))
+    return made

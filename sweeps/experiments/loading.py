@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from search_spaces.bodies.importing import import_module
+from search_spaces.errors import did_you_mean
 from search_spaces.objectives import Objective
 from sweeps.errors import UntrustedError, UsageError
 from sweeps.experiment import Experiment
@@ -27,7 +28,6 @@ from sweeps.records import (
     confirmed_by,
     read_foreign,
 )
-from sweeps.workspace.names import did_you_mean
 
 _FORMER: Final = {
     "on_blocks": "cross_validation", "illustrate": "pages", "test_part": "test_set",

@@ -8,7 +8,7 @@ from sweeps.capabilities import Trained
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import check_same_code
-from sweeps.records import Record, RecordError, RecordStore, SweepInfo
+from sweeps.records import Record, RecordError, RecordStore, SweepInfo, is_same_data
 
 
 class PreparedAgain:
@@ -52,8 +52,8 @@ class PreparedAgain:
             UsageError: The data cannot be loaded, or their digests differ from the recorded ones.
         """
         data = self._prepared(record)
-        found, recorded = (data.digest, data.split_digest), record.data
-        if found != (recorded.get("digest"), recorded.get("split_digest")):
+        recorded = record.data
+        if not is_same_data(data, recorded):
             raise UsageError(
                 f"trial {record.spec.trial} was trained on other data ({recorded.get('name')}, "
                 f"digest {recorded.get('digest')!s:.12}) than {data.name} ({data.digest:.12}); "

@@ -19,7 +19,7 @@ from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
 from sweeps.launch import RunResult, run_config
 from sweeps.progress import Mode
-from sweeps.records import Record, SweepInfo, trials_to_retry
+from sweeps.records import Record, SweepInfo, is_same_data, trials_to_retry
 from sweeps.wording import counted, first_line
 
 
@@ -116,7 +116,7 @@ def _as_recorded(
     except SpaceError as error:
         raise UsageError(f"sweep {info.name!r}: {error}") from error
     config = resolve(options, space)
-    if (config.data.digest, config.data.split_digest) != (fixed["data"], fixed["split"]):
+    if not is_same_data(config.data, {"digest": fixed["data"], "split_digest": fixed["split"]}):
         raise UsageError(
             f"sweep {info.name!r} was made on other data ({info.data.get('name')}) than "
             f"{config.data.name}; name them by --data, nothing was begun"

@@ -40,7 +40,7 @@ from sweeps.records.notes import (
     read_foreign,
 )
 from sweeps.records.ranking import leading, need_one_objective, pareto_front, ranked, values_of
-from sweeps.records.record import Checked, Outcome, Record, SweepInfo
+from sweeps.records.record import Checked, Outcome, Record, SweepInfo, is_same_data
 from sweeps.records.retries import Retries, Retry, trials_to_retry
 from sweeps.records.schema import (
     DamagedFileError,
@@ -52,7 +52,13 @@ from sweeps.records.schema import (
     put_aside,
     warn,
 )
-from sweeps.records.store import RecordStore, attempts_put_aside, recover, write_missing
+from sweeps.records.store import (
+    RecordStore,
+    attempts_put_aside,
+    confirmed_training,
+    recover,
+    write_missing,
+)
 
 __all__ = [
     "BLOCK",
@@ -85,8 +91,10 @@ __all__ = [
     "UnfinishedTrial",
     "attempts_put_aside",
     "confirmed_by",
+    "confirmed_training",
     "heard",
     "is_finalist",
+    "is_same_data",
     "keep_foreign",
     "leading",
     "listed",

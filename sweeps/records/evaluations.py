@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from sweeps.records.conclusions import AtEvaluation
 from sweeps.records.format import pack_arrays, unpack_arrays
 from sweeps.records.schema import (
     AttemptKey,
@@ -118,6 +119,10 @@ class Evaluation:
             [e.sweep, e.role, e.label, *e.trainings, *e.weights] for e in self.entries
         ]  # names may change
         return hashlib.sha256(json.dumps([frozen, list(questions)]).encode()).hexdigest()
+
+    def at(self, evaluations: int) -> AtEvaluation:
+        """Return which one it is, of so many by now."""
+        return AtEvaluation(self.number, evaluations, self.digest, self.day, self.reason)
 
     @property
     def day(self) -> str:

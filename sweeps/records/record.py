@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
-from sweeps.experiment import TrialResult, TrialSpec
+from sweeps.experiment import PreparedData, TrialResult, TrialSpec
 from sweeps.records.generations import (
     Fingerprint,
     Generation,
@@ -123,6 +123,19 @@ class Checked:
             f"trial {self.trial}, trained a second time with the same seed, came out differently: "
             f"{self.found}; some of its random numbers do not follow from the seed of the trial"
         )
+
+
+def is_same_data(
+    one: PreparedData | Mapping[str, Any], other: PreparedData | Mapping[str, Any]
+) -> bool:
+    """Whether data, prepared or as records name them, are the same, split alike: by digests."""
+    return _digests(one) == _digests(other)
+
+
+def _digests(data: PreparedData | Mapping[str, Any]) -> tuple[object, object]:
+    if isinstance(data, PreparedData):
+        return data.digest, data.split_digest
+    return data.get("digest"), data.get("split_digest")
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ def _are_plain(kind: Any, values: Iterable[Any]) -> bool:
 
 def _one_of(kinds: Sequence[Any], found: Any, where: str) -> Any:
     problems = []
-    for kind in kinds:
+    for kind in _named(kinds, found) or kinds:
         try:
             return _shaped(kind, found, where)
         except NewerError:
@@ -215,6 +215,13 @@ def _one_of(kinds: Sequence[Any], found: Any, where: str) -> Any:
     if all(kind in _NAMES for kind in kinds):
         raise _unlike(where, found, " or ".join(_NAMES[kind] for kind in kinds))
     raise ValueError(problems[0])
+
+
+def _named(kinds: Sequence[Any], found: Any) -> list[Any]:
+    """Return the dataclass of a union whose `kind` is what a document says of itself."""
+    named = found.get("kind") if isinstance(found, dict) else None
+    hints = [(kind, _hints(cast(Any, kind))) for kind in kinds if dataclasses.is_dataclass(kind)]
+    return [kind for kind, own in hints if named in get_args(own.get("kind")) and named]
 
 
 def _object(kind: Any, found: Any, where: str) -> Any:

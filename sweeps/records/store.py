@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from sweeps.errors import UsageError
-from sweeps.records.conclusions import without_place
+from sweeps.records.conclusions import Conclusions, without_place
 from sweeps.records.format import (
     VersionError,
     encode,
@@ -433,3 +433,23 @@ def attempts_put_aside(store: RecordStore) -> dict[int, int]:
             trial, attempt = map(int, key.groups())
             last[trial] = max(last.get(trial, 0), attempt)
     return last
+
+
+def confirmed_training(store: RecordStore) -> tuple[RecordStore, SweepInfo, Record] | None:
+    """Return the training that a confirmation chose as the champion, where and of which sweep.
+
+    Args:
+        store: The records of the sweep that was confirmed.
+
+    Returns:
+        None without a confirmation, or if it or the sweep with that training was deleted.
+
+    Raises:
+        RecordError: What it chose is damaged.
+    """
+    confirmed = Conclusions(store.folder).confirmed()
+    trainings = RecordStore(store.folder.parent / confirmed.trained_in) if confirmed else None
+    info = trainings.info() if trainings else None
+    if confirmed is None or trainings is None or info is None:
+        return None
+    return trainings, info, trainings.read(confirmed.champion)

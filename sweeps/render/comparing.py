@@ -19,7 +19,7 @@ from sweeps.render.charts.chart import COMPARED, Axis, Chart, Line, Mark
 from sweeps.render.page import render_page
 from sweeps.render.section import Block, Section, Table, Text
 from sweeps.render.sections.classes import confusion_chart, difference_chart, recall_chart
-from sweeps.wording import format_difference, format_metric, format_value
+from sweeps.wording import format_difference, format_metric, format_value, gain_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -237,8 +237,7 @@ def _sentence(label: str, first: str, difference: Difference) -> str:
     verdict = "they can be told apart" if difference.is_told_apart else "they cannot be told apart"
     return (
         f"{label} against {first}, on the same {difference.n} validation samples: "
-        f"{100 * difference.difference:+.1f} points, 95 % interval {100 * difference.low:+.1f} to "
-        f"{100 * difference.high:+.1f}; right alone on {difference.only_first}, the other on "
+        f"{gain_in_words(difference)}; right alone on {difference.only_first}, the other on "
         f"{difference.only_second}: {verdict}."
     )
 

@@ -6,19 +6,26 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sweeps.analysis.classes import worst_class
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.front import standings
-from sweeps.analysis.paired_differences import leader_against
+from sweeps.analysis.paired_differences import leader_against, worst_class
 from sweeps.analysis.table import parameter_names
+from sweeps.render.sections.confirmed import tell
 from sweeps.render.sections.reproduce import rerun_command
 from sweeps.render.verdict import difference_to, progress_line, retry_line, verdict_line
-from sweeps.wording import counted, format_metric, format_seconds, format_value
+from sweeps.wording import (
+    counted,
+    format_metric,
+    format_seconds,
+    format_value,
+    gain_in_words,
+    percent,
+)
 
 if TYPE_CHECKING:
     from sweeps.analysis.rows import TrialRow
     from sweeps.analysis.summary import Summary
-    from sweeps.records import Telling
+    from sweeps.records.conclusions import Conclusion
 
 
 # Answers in Markdown what an analyst asks first, on the parent run's page.
@@ -30,17 +37,15 @@ def render_briefing(data: SweepData) -> str:
     seconds = [] if data.info.has_front else [row.trial for row in data.ranking[1:2]]
     for trial, lead in leader_against(data, seconds).items():
         verdict = "they can be told apart" if lead.is_told_apart else "they cannot be told apart"
-        points = (100 * share for share in (lead.difference, lead.low, lead.high))
-        told = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*points)
         lines.append(
             f"- **Are #1 and #2 different?** On the same {lead.n} validation samples trial "
-            f"{data.ranking[0].trial} leads trial {trial} by {told}: {verdict} (one training each; "
-            "that the best of many was picked is not allowed for)."
+            f"{data.ranking[0].trial} leads trial {trial} by {gain_in_words(lead)}: "
+            f"{verdict} (one training each; that the best of many was picked is not allowed for)."
         )
     lines += [f"- {line}" for line in _steps(data)]
     worst = worst_class(data)
     if worst is not None:
-        share = f"{100 * worst.recall:.1f} % recognised{worst.remark}"
+        share = f"{percent(worst.recall)} recognised{worst.remark}"
         whose = f"trial {data.ranking[0].trial}" if data.info.has_front else "the best trial"
         lines.append(f"- **Worst class** of {whose}: {worst.name}, {share}.")
     lines.append(f"- **Again**, with `space.json` from Artifacts: `{rerun_command(data)}`")
@@ -52,14 +57,10 @@ def _steps(data: SweepData) -> Iterator[str]:
     front = standings(data) if data.info.has_front else []
     for trial, following in pairwise(front):
         if trial.lead is not None:
-            points = (
-                100 * share for share in (trial.lead.difference, trial.lead.low, trial.lead.high)
-            )
-            told = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*points)
             verdict = "they can" if trial.lead.is_told_apart else "they cannot"
             yield (
                 f"**Trial {trial.row.trial} against {following.row.trial}**, the next on the "
-                f"front: {told}: {verdict} be told apart."
+                f"front: {gain_in_words(trial.lead)}: {verdict} be told apart."
             )
 
 
@@ -99,8 +100,9 @@ def render_markdown(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def render_telling(telling: Telling) -> str:
-    """Return what confirming, or a evaluation of the test set, said."""
+def render_conclusion(conclusion: Conclusion) -> str:
+    """Return what confirming, or a evaluation of the test set, came to."""
+    telling = tell(conclusion)
     lines = [f"### {escape(telling.title)}", "", f"**{escape(telling.lead)}**", ""]
     if telling.rows:
         lines += _table(list(telling.columns), [list(row) for row in telling.rows])

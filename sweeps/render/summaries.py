@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
-from sweeps.analysis.summary import FRONT, NOT_CONFIRMED, Summary
+from sweeps.analysis.summary import FRONT, NOT_CONFIRMED, ListingRow, Summary
 from sweeps.analysis.table import parameter_names
-from sweeps.records import Telling
+from sweeps.render.sections.confirmed import tell
 from sweeps.render.verdict import (
     difference_to,
     failure_line,
@@ -33,6 +34,7 @@ from sweeps.wording import (
     format_params,
     format_seconds,
     format_value,
+    percent,
     printable,
 )
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from search_spaces.objectives import Objective
+    from sweeps.records.conclusions import Conclusion
 
 
 # The commands a finished sweep proposes; each can be pasted as it stands.
@@ -251,17 +254,17 @@ def render_text(
     return Group(*parts, Text(), _commands(dict(zip(commands, hints, strict=True))))
 
 
-def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> RenderableType:
+def render_best(summary: Summary, conclusions: Sequence[Conclusion] = ()) -> RenderableType:
     """Return what `sweeps best` prints: verdict, parameters and metrics of the best trial.
 
     Of several objectives: the trials of the Pareto front, and the baselines.
 
     Args:
         summary: Of the sweep.
-        tellings: What confirming said of it, if it was.
+        conclusions: What confirming said of it, if it was.
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
-    parts += [Text(f"{told.title}: {told.lead}") for told in tellings]
+    parts += [Text(f"{told.title}: {told.lead}") for told in map(tell, conclusions)]
     if summary.has_front:
         parts += _front(summary)
     if summary.best:
@@ -380,7 +383,7 @@ def _time_lines(split: Mapping[str, float]) -> list[str]:
 def _shares(seconds: Mapping[str, float]) -> str:
     total = sum(seconds.values())
     return ", ".join(
-        f"{name} {format_seconds(spent)} ({spent / total:.0%})"
+        f"{name} {format_seconds(spent)} ({percent(spent / total, 0)})"
         for name, spent in sorted(seconds.items(), key=lambda item: -item[1])
         if spent > 0 and spent >= 0.01 * total
     )
@@ -404,3 +407,42 @@ def _commands(commands: Mapping[str, str]) -> Text:
         for command, hint in commands.items()
     )
     return Text("\n", no_wrap=True, overflow="ignore").join(lines)
+
+
+def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table:
+    """Return the rows as a table for the terminal; times are local.
+
+    Args:
+        rows: From `listing_rows`.
+        is_wide: Whether there is room for ids and metrics; names are never broken for them.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+    names = ("name", "state", "trials", "failed", "best\nobserved", "created", "id", "metric")
+    for name in names if is_wide else names[:-2]:
+        is_number = name in {"trials", "failed", "best\nobserved"}
+        table.add_column(
+            name,
+            justify="right" if is_number else "left",
+            no_wrap=name not in {"name", "metric"},
+            overflow="fold",
+        )
+    for row in rows:
+        created = datetime.fromtimestamp(row.created_at / 1000, tz=UTC).astimezone()
+        cells = [
+            Text(row.name, style="bold"),
+            row.state,
+            str(row.done) if row.asked is None else f"{row.done}/{row.asked}",
+            Text(str(row.failed or ""), style="bold red"),
+            _best_of(row),
+            f"{created:%Y-%m-%d %H:%M}",
+            Text(row.id),
+            Text(", ".join(row.objectives) or row.metric, no_wrap=True, overflow="ellipsis"),
+        ]
+        table.add_row(*(cells if is_wide else cells[:-2]))
+    return table
+
+
+def _best_of(row: ListingRow) -> str:
+    if row.front is not None:
+        return f"front of {row.front}" if row.front else ""
+    return "" if row.best is None else format_metric(row.best)

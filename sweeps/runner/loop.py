@@ -41,13 +41,12 @@ from sweeps.study.seeds import training_seed
 
 def spec_of(config: SweepConfig, sweep_id: str, trial: QueuedTrial) -> TrialSpec:
     """Return the specification of a trial's current attempt."""
-    params = trial.proposal.params
     return TrialSpec(
         sweep=sweep_id,
         trial=trial.number,
         attempt=trial.attempts,
         seed=training_seed(config.seed, trial.number),
-        config=trial.prior.config if trial.prior else config.configuration(params),
+        config=trial.prior.config if trial.prior else config.received(trial.proposal),
     )
 
 

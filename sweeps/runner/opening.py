@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces.errors import SpaceError
+from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.mapping import space_differences
 from search_spaces.parameters import Value
 from search_spaces.space import Space
@@ -43,7 +43,7 @@ from sweeps.study.storage import (
 )
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
-from sweeps.workspace.names import did_you_mean, free_name
+from sweeps.workspace.names import free_name
 
 EXTENDABLE: Final = frozenset({"space", "sampler", "pruner", "ask_ahead", "code"})
 """The parts of a fingerprint that --extend may change; the others keep its trials comparable."""

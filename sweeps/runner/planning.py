@@ -89,7 +89,7 @@ def make_plan(config: SweepConfig) -> SweepPlan:
         proposals, left, goes_on = _first_proposals(config), config.limits.trials, ""
     trials = []
     for proposal in itertools.islice(proposals, len(config.space.baselines) + SHOWN_SAMPLES):
-        engine = config.experiment.plan(config.configuration(proposal.params), config.data)
+        engine = config.experiment.plan(config.received(proposal), config.data)
         trials.append(PlannedTrial(proposal.origin, proposal.params, engine))
     return SweepPlan(config, trials, left, goes_on, measured)
 

@@ -14,7 +14,7 @@ import numpy as np
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult
 from sweeps.experiments.code import load_same
-from sweeps.records import Record, RecordStore, SweepInfo
+from sweeps.records import Record, RecordStore, SweepInfo, is_same_data
 from sweeps.records.format import pack_arrays
 from sweeps.workspace.files import write_atomically
 from sweeps.workspace.provenance import changed_versions, cpu_features
@@ -100,8 +100,7 @@ def replay(record: Record, experiment: Experiment, data: PreparedData) -> Replay
     is_whole = record.outcome == "complete"  # a script may report no epoch, only its result
     if record.result is None or not (record.result.history or is_whole):
         raise UsageError(f"trial {record.spec.trial} {record.reason}: no epoch to be compared with")
-    expected = record.data.get("digest"), record.data.get("split_digest")
-    if (data.digest, data.split_digest) != expected:
+    if not is_same_data(data, record.data):
         raise UsageError(
             f"trial {record.spec.trial} was trained on other data; name them by --data"
         )

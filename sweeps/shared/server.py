@@ -14,10 +14,10 @@ import sqlalchemy
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from search_spaces.errors import did_you_mean
 from sweeps.errors import StoreError, UsageError
 from sweeps.workspace.addresses import HARMLESS
 from sweeps.workspace.databases import DatabaseRetry, Trouble
-from sweeps.workspace.names import did_you_mean
 
 # The address of a shared storage: checked, and never shown with its password.
 

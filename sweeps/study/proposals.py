@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeGuard
 
 import numpy as np
@@ -210,8 +210,9 @@ _ENQUEUED: Final = ("enqueued", "tried")
 MAX_REJECTED: Final = 20
 MAX_RANDOM: Final = 2000
 
-Admissible = Callable[[Mapping[str, Value]], bool]
-"""Whether parameters meet the constraints of space and experiment; computed before training."""
+Admissible = Callable[[Mapping[str, Value], Mapping[str, Value]], bool]
+"""Whether parameters, and what the experiment receives of them, meet the constraints of space and
+experiment; computed before training."""
 
 
 def is_enqueued(origin: str) -> bool:
@@ -227,12 +228,14 @@ class Proposal:
         origin: `baseline <name>`, `sampled`, `random` (after too many rejections), `grid`, or
             `enqueued`, with the source of the enqueued point if it has one.
         rejected: How many proposals were rejected before this one.
+        config: What the experiment receives; None of one that was read from a study or a record.
     """
 
     params: Mapping[str, Value]
     distributions: Mapping[str, BaseDistribution]
     origin: str
     rejected: int = 0
+    config: Mapping[str, Value] | None = field(default=None, repr=False, compare=False)
 
 
 class Exhausted(Exception):  # noqa: N818 - an outcome, not an error
@@ -373,7 +376,7 @@ class Proposer:
             self.sampler_view.study.sampler = make(sequence_seed(self._seed, self._first), seed)
             found = self._walk(trial, "sampled")
             is_diverging = factory.cautious and self._diverged.contains(found.params)
-            if not is_diverging and self._is_new(found.params):
+            if not is_diverging and self._is_new(found):
                 return replace(found, rejected=attempt)
             make = factory.cautious or make
         return self._random_unseen(trial)
@@ -383,7 +386,7 @@ class Proposer:
         self.sampler_view.study.sampler = optuna.samplers.RandomSampler(seed=seed)
         for attempt in range(MAX_RANDOM):
             found = self._walk(trial, "random")
-            if self._is_new(found.params):
+            if self._is_new(found):
                 return replace(found, rejected=MAX_REJECTED + attempt)
         return self._last_unseen(trial)
 
@@ -402,21 +405,26 @@ class Proposer:
         if self._grid is None:
             self._grid = iter(self._space.enumerate())
         for point in self._grid:
-            if self._is_new(point):
-                return self._walk(trial, origin, point=point)
+            if point_key(point) not in self._seen:
+                found = self._walk(trial, origin, point=point)
+                if self._is_new(found):
+                    return found
         if not self._seen:
             raise UsageError("no point of the space meets its constraints; relax them")
         raise Exhausted
 
-    def _is_new(self, params: Mapping[str, Value]) -> bool:
-        return point_key(params) not in self._seen and self._admissible(params)
+    def _is_new(self, found: Proposal) -> bool:
+        if point_key(found.params) in self._seen:
+            return False
+        assert found.config is not None  # it was walked to just now
+        return self._admissible(found.params, found.config)
 
     def _walk(
         self, trial: FrozenTrial, origin: str, *, point: Mapping[str, Value] | None = None
     ) -> Proposal:
         suggester = Suggester(self.sampler_view.study, trial, fixed=point)
-        params = self._space.walk(suggester)
-        return Proposal(params, suggester.distributions, origin)
+        walk = self._space.walk(suggester)
+        return Proposal(walk.params, suggester.distributions, origin, config=walk.config)
 
 
 def point_key(params: Mapping[str, Value]) -> str:

@@ -24,8 +24,8 @@ from typing import Any, Final
 
 import optuna
 
+from search_spaces.errors import did_you_mean
 from sweeps.errors import UsageError
-from sweeps.workspace.names import did_you_mean
 
 SAMPLERS: Final = ("tpe", "random", "qmc", "grid")
 PRUNERS: Final = ("none", "median", "hyperband", "asha")

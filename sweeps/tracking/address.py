@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from search_spaces.errors import did_you_mean
 from sweeps.errors import UsageError
 from sweeps.workspace.addresses import SQLITE, redacted
-from sweeps.workspace.names import did_you_mean
 
 DATABASE_NAME: Final = "mlflow.db"
 _SCHEMES: Final = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")

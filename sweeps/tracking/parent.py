@@ -37,7 +37,7 @@ from sweeps.records import (
     leading,
 )
 from sweeps.render.charts.chart import Chart
-from sweeps.render.markdown import render_briefing, render_markdown, render_telling
+from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.failures import FAILURES
 from sweeps.runner.ownership import Hold
@@ -262,7 +262,7 @@ def end_parent(
     """
     end = describe_end(info, records, store.asked() or 0, ending)
     data, lacking = read_whole(store, info, again, records)
-    told = "".join(map(render_telling, data.tellings))
+    told = "".join(map(render_conclusion, data.conclusions))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
     confirmed = heard(Conclusions(store.folder).confirmed)
     noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)
@@ -270,6 +270,7 @@ def end_parent(
     table = io.StringIO(newline="")
     write_csv(rows, table, objectives=info.objectives, space=info.space)
     report = report_files(data, ending)
+    important = [one.name for one in data.by_objective[0].importances if not one.is_reference]
     files = {
         "trials.csv": table.getvalue().encode(),
         TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives, space=info.space)),
@@ -278,7 +279,7 @@ def end_parent(
 
     def describe(client: Any, sweep: KnownSweep) -> str:
         best = best_whole(store, info, records)
-        show_view(client, sweep, info, records, best)
+        show_view(client, sweep, info, records, best, important)
         mark_front(client, sweep, info, records)
         return directions(info, sweep, best, note, noted)
 

@@ -21,6 +21,7 @@ from sweeps.records.confusion import class_names, confusion_of, kept_epoch
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.outage import IncompleteError, is_outage
 from sweeps.tracking.runs import KnownSweep, log_files, search
+from sweeps.wording import percent
 from sweeps.workspace.failpoints import reached
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def _files(record: Record, plan: Plan) -> dict[str, bytes]:
         matrix = counts[epoch - 1]
         kept = step == last or step > epochs
         right = np.trace(matrix) / max(int(matrix.sum()), 1)
-        title = f"{plan.rank}. {'kept: ' if kept else ''}epoch {epoch}/{epochs}, {right:.1%}"
+        title = f"{plan.rank}. {'kept: ' if kept else ''}epoch {epoch}/{epochs}, {percent(right)}"
         if title not in drawn:
             drawn[title] = encode(draw_confusion(matrix, names, title))
         # The time stamp only separates pictures of one step; here a step has one picture.

@@ -17,13 +17,13 @@ from sweeps.records import (
     BLOCK,
     FINALIST,
     CodeHistory,
-    Conclusions,
     Record,
     RecordError,
     RecordStore,
     Report,
     SweepInfo,
     confirmed_by,
+    confirmed_training,
     ranked,
     warn,
 )
@@ -161,14 +161,10 @@ def _confirmed(store: RecordStore, source: str | None, report: Report) -> Champi
     Raises:
         RecordError: The conclusion, or the record of the training, is damaged.
     """
-    confirmed = Conclusions(store.folder).confirmed()
-    if confirmed is None:
+    found = confirmed_training(store)
+    if found is None:
         return None
-    trainings = RecordStore(store.folder.parent / confirmed.trained_in)
-    info = trainings.info()
-    if info is None:
-        return None
-    record = trainings.read(confirmed.champion)
+    trainings, info, record = found
     load = partial(recorded_experiment, info, store.folder.parent)
     again = PreparedAgain(load, source=source)
     champion = _champion(trainings, info, record, again, report)

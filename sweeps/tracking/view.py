@@ -14,9 +14,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sweeps.records.confusion import confusion_of, confusion_tags
 from sweeps.records.ranking import leading
 from sweeps.records.record import Record, SweepInfo
@@ -24,58 +21,6 @@ from sweeps.tracking.content import LABEL_SUFFIX, as_typed, label_params, safe_k
 from sweeps.tracking.front import ON_FRONT, front_keys
 from sweeps.tracking.pictures import KEY, plan_pictures
 from sweeps.tracking.runs import KnownSweep
-
-# Orders parameters by how well they explain the objective, for columns and scatter charts.
-
-
-BINS: Final = 4
-FEWEST_TRIALS: Final = 4
-
-
-def by_importance(trials: Sequence[Mapping[str, object]], objectives: Sequence[float]) -> list[str]:
-    """Return the parameters that vary, the one that tells most about the objective first.
-
-    A parameter's values are grouped (numbers by quartile); its weight is the share of the variance
-    of the objective's ranks that lies between the groups, corrected for their number
-    (epsilon squared, Kelley 1935). Ranks are used, since among values a single collapsed trial
-    outweighs all others.
-
-    Args:
-        trials: Parameters of each complete trial, in the order of the space.
-        objectives: Objective of each trial.
-    """
-    names = list(dict.fromkeys(name for trial in trials for name in trial))
-    varied = [n for n in names if len({repr(trial.get(n)) for trial in trials}) > 1]
-    if len(trials) < FEWEST_TRIALS:
-        return varied
-    ranks = np.argsort(np.argsort(np.asarray(objectives), kind="stable"), kind="stable")
-    weights = {name: _weight(_groups([t.get(name) for t in trials]), ranks) for name in varied}
-    return sorted(varied, key=lambda name: -weights[name])  # equal ones in the order of the space
-
-
-def _groups(values: Sequence[object]) -> list[object]:
-    """Return the group of each value; trials without the parameter are a group of their own."""
-    numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    if len(numbers) < sum(value is not None for value in values) or len(set(numbers)) <= BINS:
-        return [repr(value) for value in values]
-    edges = np.quantile(numbers, np.linspace(0, 1, BINS + 1)[1:-1])
-    return [
-        None if value is None else int(np.searchsorted(edges, float(str(value))))
-        for value in values
-    ]
-
-
-def _weight(groups: Sequence[object], ranks: NDArray[np.int64]) -> float:
-    members: dict[object, list[int]] = {}
-    for group, rank in zip(groups, ranks.tolist(), strict=True):
-        members.setdefault(group, []).append(rank)
-    free = len(ranks) - len(members)
-    if free <= 0:
-        return 0.0
-    total = float(((ranks - ranks.mean()) ** 2).sum())
-    within = sum(float(np.var(own)) * len(own) for own in members.values())
-    return round(1 - within / free * (len(ranks) - 1) / total, 9)
-
 
 _TAG_PREFIX: Final = "mlflow.sharedViewState."
 MAX_CHARACTERS: Final = 5000
@@ -289,24 +234,30 @@ def show_view(
     info: SweepInfo,
     records: Sequence[Record],
     best: Sequence[Record],
+    important: Sequence[str],
 ) -> None:
     """Write the view of a sweep, made from its records; see `view_of`."""
-    client.set_experiment_tag(sweep.experiment_id, *view_of(info, records, best))
+    client.set_experiment_tag(sweep.experiment_id, *view_of(info, records, best, important))
 
 
-def view_of(info: SweepInfo, records: Sequence[Record], best: Sequence[Record]) -> tuple[str, str]:
+def view_of(
+    info: SweepInfo,
+    records: Sequence[Record],
+    best: Sequence[Record],
+    important: Sequence[str] = (),
+) -> tuple[str, str]:
     """Return the tag with the view of a sweep: the parameter that matters most comes first.
 
     Args:
         info: The sweep.
         records: All its attempts.
         best: Its best complete trials with their arrays.
+        important: Parameters in the order of their importance; the others follow in their own.
     """
     complete = leading(records, info.objectives)
     varied = [varied_params(info.at(record.spec.trial), record) for record in complete]
-    ordered = by_importance(varied, [_objective(record) for record in complete])
     everywhere = (varied_params(info.at(r.spec.trial), r) for r in records)
-    names = dict.fromkeys([*ordered, *(name for params in everywhere for name in params)])
+    names = dict.fromkeys([*important, *(name for params in everywhere for name in params)])
     shared = set(names).intersection(*varied)
     labels = (name for record in records for name in label_params(record))
     plans = plan_pictures(best)

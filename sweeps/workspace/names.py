@@ -1,8 +1,7 @@
-"""Names that people type: suggestions for misspelt ones, and the names that a sweep may have."""
+"""Names that people type: which names a sweep may have, and what they mean."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -11,12 +10,6 @@ from sweeps.errors import UsageError
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 NAME_IN_WORDS: Final = "1 to 80 letters, digits, '.', '_' or '-', beginning with a letter or digit"
-
-
-def did_you_mean(received: str, known: Iterable[str]) -> str:
-    """Return `, did you mean 'x'?` for the closest known name, or an empty string."""
-    close = difflib.get_close_matches(received, list(known), n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def check_sweep_name(name: str) -> str:

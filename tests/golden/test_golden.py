@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
-from sweeps.records import Conclusions
+from sweeps.records import Conclusions, Telling
+from sweeps.render.sections.confirmed import tell
 from tests.golden.make import CONTINUED, RUN_DIGITS, RUN_TRADE, RUN_WIDER
 from tests.homes import copy_home
 
@@ -107,6 +110,93 @@ def test_notes_and_verdict_are_shown(home, expected, tmp_path):
     page = (tmp_path / "digits.html").read_text(encoding="utf-8")
     assert expected["finalized"]["recommended"] in page
     assert sweeps.load("digits", home).champion().params["finalist"] == "trial-7"
+
+
+def stored(home):
+    """Return the conclusions of the confirmed sweep, as they lie in its folder."""
+    info = sweeps.load("digits", home).info
+    return Conclusions(Home.resolve(home).store(info.id).folder)
+
+
+def test_conclusions_that_were_stored_in_words_are_shown_as_they_were_said(home, expected):
+    told = [tell(conclusion) for conclusion in stored(home).all()]
+    said = expected["confirmed"]["told"] + [expected["confirmed"]["test"]]
+    assert [one.lead for one in told[:-1]] == [one["lead"] for one in said]
+    assert [list(one.lines) for one in told[:-1]] == [one["lines"] for one in said]
+    votes = expected["confirmed"]["test"]["votes"]
+    assert [told[-1].lead, told[-1].rows] == [votes["lead"], votes["rows"]]
+    shown = " ".join(command(home, "best", "digits").split())
+    assert all(one.lead in shown for one in told)
+
+
+@pytest.mark.slow
+def test_said_again_they_are_numbers_that_are_told_in_the_same_words(home):
+    before = [tell(conclusion) for conclusion in stored(home).all()]
+    command(home, "confirm", "digits", "--test", "--workers", 0, "--json")
+    after = stored(home)
+    assert not [one for one in after.all() if isinstance(one, Telling)]
+    assert [tell(conclusion) for conclusion in after.all()] == before
+    folder = home / "records" / sweeps.load("digits", home).info.id
+    for file in folder.glob("*ed*.json"):
+        assert not list(written_numbers(json.loads(file.read_text()))), file
+
+
+WITH_JSON = {
+    "best": ["best digits"],
+    "compare": ["compare digits bowl:0"],
+    "doctor": ["doctor", "doctor digits"],
+    "ensemble": ["ensemble digits"],
+    "confirm": ["confirm digits", "confirm digits --test"],
+    "list": ["list"],
+    "plan": [" ".join(("plan", *RUN_TRADE[1:]))],
+    "status": ["status"],
+    "sync": ["sync digits"],
+    "trials": ["trials digits", "trials trade", "trials digits 0"],
+}
+STREAMED = {
+    "run": [" ".join((*RUN_TRADE, "--trials", "9"))],
+    "retry": ["retry bowl --workers 0"],
+    "watch": ["watch trade"],
+}
+"""Those that print one JSON object a line."""
+WITH_NETS = {"examine", "replay"}
+"""Those that need TensorFlow: what they print is asserted number by number where they are tested"""
+
+
+def test_every_command_that_prints_json_is_looked_at():
+    commands = get_command(app).commands
+    found = {n for n, one in commands.items() if any("--json" in p.opts for p in one.params)}
+    assert found == WITH_JSON.keys() | STREAMED.keys() | WITH_NETS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [w for words in WITH_JSON.values() for w in words])
+def test_numbers_in_json_are_numbers(home, words):
+    document = json.loads(command(home, *words.split(), "--json"))
+    assert document or words == "status"
+    assert not list(written_numbers(document))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [w for words in STREAMED.values() for w in words])
+def test_numbers_in_streams_of_json_are_numbers(home, words):
+    code = 1 if words.startswith("retry") else 0  # it fails again
+    lines = command(home, *words.split(), "--json", code=code).splitlines()
+    assert lines
+    assert not [text for line in lines for text in written_numbers(json.loads(line))]
+
+
+def written_numbers(value):
+    """Yield the texts of a JSON document that are numbers, or hold one with a unit."""
+    if isinstance(value, dict):
+        value = value.values()
+    if isinstance(value, str):
+        in_text = re.search(r"±|\d ?%|\d (points|nats)\b", value)
+        if in_text or re.fullmatch(r"[+-]?\d+\.\d+( .*)?|[+-]\d+", value):
+            yield value
+    elif not isinstance(value, int | float | None):
+        for one in value:
+            yield from written_numbers(one)
 
 
 def test_the_doctor_finds_nothing_that_numbers_depend_on(home):

@@ -208,7 +208,7 @@ def effective(config):
 )
 @given(before=spaces(), after=spaces(), seed=st.integers(0, 2**16))
 def test_whatever_moves_means_the_same_configuration_and_lies_in_the_new_space(before, after, seed):
-    params = before.walk(random_answers(seed))
+    params = before.walk(random_answers(seed)).params
     try:
         found = moved(before, after, params)
     except SpaceError:
@@ -227,7 +227,7 @@ def test_whatever_moves_means_the_same_configuration_and_lies_in_the_new_space(b
 @given(before=spaces(), after=spaces(), seed=st.integers(0, 2**16))
 def test_whatever_does_not_move_has_no_point_in_the_new_space(before, after, seed):
     """Sought from the other side: a point of the new space always finds its way to itself."""
-    point = after.walk(random_answers(seed))
+    point = after.walk(random_answers(seed)).params
     config = after.configuration(point)
     try:
         back = counterpart(before, point, config, KNOWN)

@@ -28,7 +28,7 @@ def overridden(space, *overrides):
 
 
 def walks(space, count=40):
-    return [space.walk(random_answers(seed)) for seed in range(count)]
+    return [space.walk(random_answers(seed)).params for seed in range(count)]
 
 
 def test_no_override_changes_nothing(space):

@@ -177,7 +177,7 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_argument(
 
 @pytest.mark.parametrize("function", [sweeps.run, sweeps.plan])
 def test_an_argument_that_there_is_not_is_named_with_the_nearest(function):
-    with pytest.raises(TypeError, match=r"no argument 'ask_ahaed', did you mean 'ask_ahead'\?"):
+    with pytest.raises(TypeError, match=r"no argument 'ask_ahaed'; did you mean 'ask_ahead'\?"):
         function(line, ask_ahaed=1)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.importance import importances
 from sweeps.render.section import Section
 from sweeps.render.sections.classes import confusion_section, mistakes_section
+from sweeps.render.sections.confirmed import conclusion_section
 from sweeps.render.sections.parameters import importance_section, parameters_section
 from sweeps.render.sections.reproduce import reproduce_section
 from sweeps.render.sections.trials import (
@@ -14,7 +14,7 @@ from sweeps.render.sections.trials import (
     trials_section,
     trouble_section,
 )
-from sweeps.render.sections.verdict import pareto_section, telling_section, verdict_section
+from sweeps.render.sections.verdict import pareto_section, verdict_section
 
 
 def report_sections(data: SweepData) -> list[Section]:
@@ -22,10 +22,10 @@ def report_sections(data: SweepData) -> list[Section]:
 
     What was confirmed comes first, then the verdict of the search.
     """
-    by_objective = [importances(view) for view in data.by_objective]
+    by_objective = [view.importances for view in data.by_objective]
     important = by_objective[0]
     made = [
-        *map(telling_section, data.tellings),
+        *map(conclusion_section, data.conclusions),
         pareto_section(data) if data.info.has_front else verdict_section(data, important),
         history_section(data),
         importance_section(data, by_objective),

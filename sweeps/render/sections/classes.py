@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.analysis.data import SweepData, logits
-from sweeps.analysis.paired_differences import wilson
+from sweeps.analysis.data import SweepData, logits, softmax
 from sweeps.analysis.rows import TrialRow
+from sweeps.interval import wilson
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names, worst_confusions
 from sweeps.render.charts.chart import Axis, Chart, Heatmap, Points, Role
 from sweeps.render.section import Block, Gallery, Picture, Section, Table, Text
-from sweeps.wording import format_metric
+from sweeps.wording import format_metric, percent
 
 # Which class is taken for which: the best trials, and what changed against the baseline.
 
@@ -91,7 +91,7 @@ def _cell(names: Sequence[str], row: int, column: int, counts: Counts) -> str:
     total = int(counts[row].sum()) or 1
     what = "recognised" if row == column else f"taken for {names[column]}"
     number = int(counts[row, column])
-    return f"{names[row]} {what}: {number} of {total} ({100 * number / total:.1f} %)"
+    return f"{names[row]} {what}: {number} of {total} ({percent(number / total)})"
 
 
 def difference_chart(name: str, title: str, difference: Counts, names: Sequence[str]) -> Chart:
@@ -120,7 +120,7 @@ def recall_chart(
         marks.append(
             Points(
                 label, list(names), shares, roles[place], texts,
-                low=[low for low, _ in ends], high=[high for _, high in ends],
+                low=[end.low for end in ends], high=[end.high for end in ends],
                 shift=(place - (len(compared) - 1) / 2) * 0.16,
             )
         )  # fmt: skip
@@ -131,7 +131,7 @@ def recall_chart(
 
 def _pairs(counts: Counts, names: Sequence[str], whose: str) -> Table:
     rows = [
-        [names[true], names[taken], str(number), f"{100 * number / counts[true].sum():.1f} %"]
+        [names[true], names[taken], str(number), percent(number / counts[true].sum())]
         for number, true, taken in worst_confusions(counts)[:8]
     ]
     columns = ["actual", "taken for", "times", "of its class"]
@@ -154,7 +154,7 @@ def mistakes_section(data: SweepData) -> Section | None:
     if scores is None or len(scores) != len(labels):
         return None
     names = class_names(best, scores.shape[1])
-    chances = _softmax(scores.astype(np.float64))
+    chances = softmax(scores.astype(np.float64))
     predicted = scores.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     if not len(wrong):
@@ -165,7 +165,7 @@ def mistakes_section(data: SweepData) -> Section | None:
         Picture(
             data.samples.picture(int(i)),
             f"{names[labels[i]]} as {names[predicted[i]]}",
-            f"validation sample {i}: {100 * chances[i, predicted[i]]:.0f} % sure; wrong in "
+            f"validation sample {i}: {percent(chances[i, predicted[i]], 0)} sure; wrong in "
             f"{agreed[0][i]} of {agreed[1]} {kind}",
         )
         for i in worst
@@ -190,9 +190,3 @@ def _wrong_in(data: SweepData) -> tuple[np.ndarray, int]:
             counts += scores.argmax(axis=1) != labels
             asked += 1
     return counts, asked
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    chances: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return chances

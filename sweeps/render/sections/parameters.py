@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from optuna.distributions import CategoricalDistribution
 
-from sweeps.analysis.classes import domain_of
 from sweeps.analysis.data import SweepData
+from sweeps.analysis.edges import domain_of
 from sweeps.analysis.importance import RELIABLE_FROM, Importance
 from sweeps.analysis.rows import TrialRow
 from sweeps.render.charts.chart import Axis, Bars, Chart, Dimension, Parallel, Points
@@ -69,14 +69,14 @@ def _bars(name: str, role: str, chosen: Sequence[Importance], count: int) -> Bar
     def label(one: Importance) -> str:
         return one.name if one.trials == count else f"{one.name} (of {one.trials} trials)"
 
-    texts = [f"{o.name}: {o.share:.2f}, from {o.low:.2f} to {o.high:.2f}" for o in chosen]
+    texts = [f"{o.name}: {o.value:.2f}, from {o.low:.2f} to {o.high:.2f}" for o in chosen]
     return Bars(
         name,
         [label(one) for one in chosen],
-        [one.share for one in chosen],
+        [one.value for one in chosen],
         role,  # type: ignore[arg-type]
-        [min(one.low, one.share) for one in chosen],
-        [max(one.high, one.share) for one in chosen],
+        [min(one.low, one.value) for one in chosen],
+        [max(one.high, one.value) for one in chosen],
         texts,
     )
 

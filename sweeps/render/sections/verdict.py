@@ -9,19 +9,26 @@ from typing import Final
 
 from search_spaces.loading import catalogue
 from search_spaces.objectives import Objective, in_words
-from sweeps.analysis.classes import worst_class
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.edges import edges, narrowed
-from sweeps.analysis.front import OnFront, axis_of, ends_of, standings, worth
+from sweeps.analysis.front import OnFront, axis_of, standings, worth
 from sweeps.analysis.importance import Importance
-from sweeps.analysis.paired_differences import Difference, leader_against
+from sweeps.analysis.paired_differences import Difference, leader_against, worst_class
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import NOT_CONFIRMED
-from sweeps.records import Telling
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
 from sweeps.render.section import Block, Code, Fact, Facts, Section, Table, Text
 from sweeps.render.verdict import difference_to, failure_line, progress_line, verdict_line
-from sweeps.wording import format_metric, format_params, format_seconds, format_value
+from sweeps.wording import (
+    format_ends,
+    format_metric,
+    format_params,
+    format_seconds,
+    format_value,
+    gain,
+    percent,
+    span,
+)
 
 # Several objectives: the Pareto front in place of a verdict. Nobody has won.
 
@@ -93,7 +100,7 @@ def _chart(data: SweepData, front: Sequence[OnFront], along: int, other: int) ->
         note += "Whatever lies behind the line is beaten by a trial on it. "
     else:
         note += "A trial of the front may look beaten here: it is better in another objective. "
-    intervals = [trial.intervals[along] or (trial.values[along],) * 2 for trial in front]
+    ends = [i.ends if (i := t.intervals[along]) else (t.values[along],) * 2 for t in front]
     has_intervals = any(trial.intervals[along] for trial in front)
     if has_intervals:
         note += f"Lines through dots are 95 % intervals of {first.metric} for other samples."
@@ -104,8 +111,8 @@ def _chart(data: SweepData, front: Sequence[OnFront], along: int, other: int) ->
             [trial.values[along] for trial in front],
             "best",
             [_text(trial.row, worth(trial, objectives)) for trial in front],
-            low=[low for low, _ in intervals] if has_intervals else None,
-            high=[high for _, high in intervals] if has_intervals else None,
+            low=[low for low, _ in ends] if has_intervals else None,
+            high=[high for _, high in ends] if has_intervals else None,
             is_diamond=True,
         )
     )
@@ -178,7 +185,7 @@ def _table(data: SweepData, front: Sequence[OnFront]) -> Table:
         cells = [str(trial.row.trial)]
         for value, interval, has in zip(trial.values, trial.intervals, has_interval, strict=True):
             cells.append(format_metric(value))
-            cells += [ends_of(interval) if interval else ""] if has else []
+            cells += [format_ends(interval) if interval else ""] if has else []
         cells += _lead(trial) if has_leads else []
         params = trial.row.params
         cells += [format_value(params[name]) if name in params else "" for name in names]
@@ -194,9 +201,8 @@ def _lead(trial: OnFront) -> list[str]:
     lead = trial.lead
     if lead is None:
         return ["", "", ""]
-    ends = f"{100 * lead.low:+.1f} to {100 * lead.high:+.1f}"
     word = "is more accurate" if lead.is_told_apart else "cannot be told apart"
-    return [f"{100 * lead.difference:+.1f} points", ends, word]
+    return [gain(lead, digits=1), span(lead, " to ", digits=1), word]
 
 
 def _reading(data: SweepData, front: Sequence[OnFront]) -> str:
@@ -233,21 +239,6 @@ def _next_steps(data: SweepData, front: Sequence[OnFront]) -> Code:
     return Code("\n".join(commands), "What to do next")
 
 
-# The conclusions of confirming as sections: verdict on fresh folds, selection bias, readings of the
-# test.
-
-
-def telling_section(telling: Telling) -> Section:
-    """Return a telling as a section."""
-    folds: list[Block] = [Text(telling.lead, "lead")]
-    if telling.rows:
-        folds.append(Table(telling.columns, telling.rows))
-    folds += [Text(line) for line in telling.lines]
-    if telling.note:
-        folds.append(Text(telling.note, "note"))
-    return Section(telling.anchor, telling.title, folds)
-
-
 _RUNNERS_UP = 10
 
 
@@ -281,15 +272,15 @@ def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
     ]
     reference = summary.reference
     if reference is not None and reference.trial != best.trial:
-        gain = difference_to(summary.metric, best, reference)
-        facts.append(Fact(f"against {reference.baseline}", gain, "the best baseline"))
+        ahead = difference_to(summary.metric, best, reference)
+        facts.append(Fact(f"against {reference.baseline}", ahead, "the best baseline"))
     if compared:
         close = sum(not difference.is_told_apart for difference in compared.values())
         detail = f"of the next {len(compared)} cannot be told from the best"
         facts.append(Fact("as good, perhaps", str(close), detail))
     worst = worst_class(data)
     if worst is not None:
-        detail = f"{100 * worst.recall:.1f} % recognised{worst.remark}"
+        detail = f"{percent(worst.recall)} recognised{worst.remark}"
         facts.append(Fact("worst class", worst.name, detail))
     facts.append(Fact("trials", f"{summary.done}", f"in {format_seconds(data.seconds)}"))
     return facts
@@ -310,8 +301,8 @@ def _certainty(data: SweepData, compared: dict[int, Difference]) -> list[Block]:
                 f"#{place[trial]}",
                 str(trial),
                 format_metric(objective),
-                f"{100 * difference.difference:+.1f} points",
-                f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}",
+                gain(difference, digits=1),
+                span(difference, " to ", digits=1),
                 f"{difference.only_first} : {difference.only_second}",
                 "the best is better" if difference.is_told_apart else "cannot be told apart",
             ]

@@ -22,20 +22,20 @@ def trials(count: int):
 
 def test_a_walk_returns_what_optuna_stored_in_declared_order(space):
     for trial in trials(30):
-        params = space.walk(trial)
+        params = space.walk(trial).params
         assert list(params) == list(trial.params)
         assert params == pytest.approx(trial.params)
 
 
 def test_repetitions_follow_the_number_sampled(space):
     for trial in trials(30):
-        params = space.walk(trial)
+        params = space.walk(trial).params
         units = [name for name in params if name.startswith("units_")]
         assert units == [f"units_{i}" for i in range(1, params["hidden_layers"] + 1)]
 
 
 def test_conditions_decide_what_is_sampled(space):
-    walks = [space.walk(trial) for trial in trials(30)]
+    walks = [space.walk(trial).params for trial in trials(30)]
     assert {params["optimizer"] for params in walks} == {"sgd", "adam"}
     for params in walks:
         assert ("momentum" in params) == (params["optimizer"] == "sgd")
@@ -43,7 +43,7 @@ def test_conditions_decide_what_is_sampled(space):
 
 def test_optuna_receives_the_distributions_of_the_file(space):
     distributions = {
-        name: d for t in trials(20) if space.walk(t) for name, d in t.distributions.items()
+        name: d for t in trials(20) if space.walk(t).params for name, d in t.distributions.items()
     }
     assert distributions["learning_rate"] == optuna.distributions.FloatDistribution(
         1e-4, 1e-2, log=True
@@ -57,11 +57,11 @@ def test_optuna_receives_the_distributions_of_the_file(space):
 
 def test_every_walk_of_optuna_is_contained(space):
     for trial in trials(50):
-        space.contains(space.walk(trial))
+        space.contains(space.walk(trial).params)
 
 
 def test_a_configuration_is_fixed_plus_sampled(space):
-    params = space.walk(trials(1)[0])
+    params = space.walk(trials(1)[0]).params
     assert space.configuration(params) == {"epochs": 40, **params}
 
 
@@ -217,7 +217,7 @@ def test_enumeration_yields_size_distinct_points_each_of_them_contained(body):
 @given(bodies(), st.integers(0, 10**6))
 def test_every_walked_point_is_contained_and_every_enlarged_or_reduced_one_is_not(body, seed):
     space = as_space(body)
-    params = space.walk(random_answers(seed))
+    params = space.walk(random_answers(seed)).params
     space.contains(params)
     with pytest.raises(SpaceError, match="stranger"):
         space.contains({**params, "stranger": 1})

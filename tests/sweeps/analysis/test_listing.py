@@ -4,7 +4,8 @@ import json
 import pytest
 from rich.console import Console
 
-from sweeps.analysis.listing import listing_rows, render_listing
+from sweeps.analysis.summary import listing_rows
+from sweeps.render.summaries import render_listing
 from tests.sweeps.render.builders import METRIC, START, record, sweep_info
 
 

@@ -10,15 +10,14 @@ import pytest
 from rich.console import Console
 
 from search_spaces.objectives import Objective
-from sweeps.analysis.listing import listing_rows, render_listing
 from sweeps.analysis.rows import trial_rows
-from sweeps.analysis.summary import summarize
+from sweeps.analysis.summary import listing_rows, summarize
 from sweeps.analysis.table import trial_table
 from sweeps.progress.lines import PlainLines
 from sweeps.progress.live import draw
 from sweeps.progress.tally import Tally
 from sweeps.render.markdown import render_markdown
-from sweeps.render.summaries import render_best, render_text, render_trials
+from sweeps.render.summaries import render_best, render_listing, render_text, render_trials
 from tests.sweeps.render.builders import record, sweep_info
 
 PARAMETERS = Objective("parameters", "minimize")

@@ -73,7 +73,9 @@ class Hurt:
         (folder / "enqueued-0001.trial").write_text("7\n")
         conclusions = Conclusions(folder)
         where = self.info.id, self.info.id, "0001-1"
-        conclusions.keep(ConfirmationRecord(*where, "trial-1", [TELLING], 2, 8))
+        conclusions.keep(
+            ConfirmationRecord(*where, "trial-1", top=2, blocks=8, conclusions=[TELLING])
+        )
         conclusions.keep_tested("abababab-1", TELLING, TELLING)
 
     def path(self, name):

@@ -14,6 +14,7 @@ from sweeps.errors import UsageError
 from sweeps.experiment import TrialSpec
 from sweeps.home import Home
 from sweeps.records import Conclusions, ConfirmationRecord
+from sweeps.render.sections.confirmed import tell
 from tests.sweeps.factories import make_info, make_record
 from tests.sweeps.voting_experiment import LABELS, experiment
 
@@ -56,7 +57,7 @@ def trained(home, name, folds=8, missing=(), change=as_it_is):
             )
             params = {"block": fold, "finalist": label}
             store.write(make_record(trial, spec=spec, params=params, result=result))
-    confirmed = ConfirmationRecord(ids[1], ids[1], "0000-1", "trial-1", [], 2, folds)
+    confirmed = ConfirmationRecord(ids[1], ids[1], "0000-1", "trial-1", top=2, folds=folds)
     Conclusions(home.store(ids[0]).folder).keep(confirmed)
     return home.get(name)
 
@@ -126,8 +127,8 @@ def test_those_vote_on_the_repeats_that_all_of_them_have_whole(home, first, seco
             shares.append(powers / powers.sum(axis=2, keepdims=True))
             images = np.array([result.arrays["block_images"] for result in results])
     right = np.mean(shares, axis=0).argmax(axis=2) == LABELS[images]
-    everyone = next(vote for vote in votes.votes if vote.ensemble.name == "all 4")
-    assert everyone.mean.value == pytest.approx(right.mean())
+    everyone = next(vote for vote in votes.votes if vote.ensemble == "all 4")
+    assert everyone.accuracy.value == pytest.approx(right.mean())
 
 
 def test_with_one_repeat_in_common_nobody_votes(home):
@@ -140,5 +141,5 @@ def test_members_of_unequal_size_cost_the_sum_of_theirs(home):
     found = ensemble(home, [trained(home, "one")])
     single, (soft, hard) = found.votes.single, found.votes.votes
     assert {soft.parameters, hard.parameters} == {300.0}
-    sizes = [row[5] for row in found.tellings[0].rows]
+    sizes = [row[5] for row in tell(found.votes).rows]
     assert sizes == ["1.0x", *[f"{300 / single.parameters:.1f}x"] * 2]

@@ -6,8 +6,9 @@ import pytest
 from digitexp.on_blocks import experiment as cross_validation
 from sweeps.confirm.calibration import calibration
 from sweeps.confirm.finalists import refit_space
-from sweeps.confirm.sections import tell_calibration
 from sweeps.experiment import TrialResult
+from sweeps.records.conclusions import CalibrationConclusion
+from sweeps.render.sections.confirmed import tell
 from tests.chance import at_least
 from tests.digitexp.evaluation.calibration.drawn import drawn, true_changes
 from tests.sweeps.confirm.test_verdict import verdicts
@@ -51,7 +52,7 @@ def measured(right, told, folds=20, first=0):
 )
 def test_a_temperature_that_is_right_lowers_and_a_wrong_one_raises_both(right, told, word):
     found = measured(right, told)
-    assert {measure.word for measure in found.measures.values()} == {word}
+    assert {measure.verdict for measure in found.measures.values()} == {word}
     assert found.temperature == found.lowest == found.highest == pytest.approx(told)
     for measure in found.measures.values():
         assert measure.change.value == pytest.approx(measure.after.value - measure.before.value)
@@ -82,18 +83,18 @@ def test_intervals_of_the_change_cover_what_it_truly_is():
     found = [measured(1.3, 1.3, first=1000 * draw) for draw in range(DRAWS)]
     for name, truth in true_changes(20 * N, 1.3).items():
         changes = [one.measures[name].change for one in found]
-        covered = sum(low <= truth <= high for low, high in (c.interval() for c in changes))
+        covered = sum(low <= truth <= high for low, high in (c.ends for c in changes))
         assert covered >= at_least(0.95, DRAWS), name
         values = [change.value for change in changes]
         assert abs(np.mean(values) - truth) <= 3 * np.std(values) / DRAWS**0.5, name
 
 
 def test_with_fewer_than_eight_folds_nothing_is_called_lower():
-    assert {measure.word for measure in measured(2.0, 2.0, 8).measures.values()} == {"lower"}
+    assert {measure.verdict for measure in measured(2.0, 2.0, 8).measures.values()} == {"lower"}
     four = [result(seed, 2.0, 2.0) for seed in range(4)]
     twice = np.concatenate([images_of(4)[:2]] * 2)  # every image in two folds
     found = calibration(cross_validation.calibration_terms(four), twice)
-    assert {measure.word for measure in found.measures.values()} == {"cannot tell"}
+    assert {measure.verdict for measure in found.measures.values()} == {"cannot tell"}
 
 
 @pytest.mark.parametrize(
@@ -108,8 +109,8 @@ def test_it_is_told_with_figures_and_in_words():
     verdict = decided()
     labels = [standing.finalist.label for standing in verdict.standings]
     found = {label: measured(2.0, 2.0) for label in labels}
-    told = tell_calibration(verdict, found)
     winner = verdict.recommended.finalist.label
+    told = tell(CalibrationConclusion("calibration", winner, found))
     ece = found[winner].measures["ece"]
     assert told.lead.startswith(f"{winner}: its calibration error is lower at the fitted")
     assert f"{100 * ece.before.value:.2f} to {100 * ece.after.value:.2f} points" in told.lead

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.confirm.access_log import evaluations_of
-from sweeps.confirm.sections import VOTE_QUESTIONS
 from sweeps.confirm.test_set import EARLIER_QUESTIONS, QUESTIONS
+from sweeps.confirm.votes import VOTE_QUESTIONS
 from sweeps.runner.ownership import SweepLock
 from tests.sweeps.voting_experiment import LABELS, SPACE, TEST_LABELS
 
@@ -73,7 +73,7 @@ def test_each_vote_is_what_counting_by_hand_gives(home):
     accuracy = {k: (v.argmax(axis=2) == classes).mean() for k, v in logits.items()}
     order = sorted(accuracy, key=accuracy.get, reverse=True)
     assert document["single"]["finalist"] == order[0]
-    assert document["single"]["accuracy"] == pytest.approx(accuracy[order[0]])
+    assert document["single"]["accuracy"]["value"] == pytest.approx(accuracy[order[0]])
     assert document["folds"] == 8
     count = len(order)
     names = [f"top {k}" for k in range(2, count)] + [f"all {count}"]
@@ -85,14 +85,16 @@ def test_each_vote_is_what_counting_by_hand_gives(home):
         soft = np.mean([shares(logits[name]) for name in members], axis=0)
         right = soft.argmax(axis=2) == classes
         if vote["vote"] == "soft":
-            assert vote["accuracy"] == pytest.approx(right.mean())
-        assert vote["ahead_by"] == pytest.approx(vote["accuracy"] - accuracy[order[0]])
-        assert vote["interval"][0] < vote["ahead_by"] < vote["interval"][1]
-    best = max(document["votes"], key=lambda vote: vote["accuracy"])
+            assert vote["accuracy"]["value"] == pytest.approx(right.mean())
+        ahead = vote["ahead_by"]
+        assert ahead["value"] == pytest.approx(vote["accuracy"]["value"] - accuracy[order[0]])
+        assert ahead["low"] < ahead["value"] < ahead["high"]
+    best = max(document["votes"], key=lambda vote: vote["accuracy"]["value"])
     assert best["verdict"] == "better", "their mistakes are unrelated"
     (announced,) = [vote for vote in document["votes"] if vote["announced"]]
     assert (announced["ensemble"], announced["vote"]) == (f"all {count}", "soft")
-    assert f"{100 * announced['accuracy']:.2f} against" in document["told"][0]["lead"]
+    shown = caller(home)("ensemble", "one").stdout
+    assert f"{100 * announced['accuracy']['value']:.2f} against" in " ".join(shown.split())
 
 
 def test_top_asks_about_one_number_with_narrower_intervals(home):
@@ -102,8 +104,9 @@ def test_top_asks_about_one_number_with_narrower_intervals(home):
     soft = document["votes"][0]
     assert soft["announced"]
     among = everything["top 2", "soft"]
-    assert soft["ahead_by"] == among["ahead_by"]
-    assert among["interval"][0] < soft["interval"][0] < soft["interval"][1] < among["interval"][1]
+    own, wide = soft["ahead_by"], among["ahead_by"]
+    assert own["value"] == wide["value"]
+    assert wide["low"] < own["low"] < own["high"] < wide["high"]
 
 
 def test_finalists_of_two_sweeps_vote_together_and_what_both_have_counts_once(home):
@@ -122,9 +125,9 @@ def test_finalists_of_two_sweeps_vote_together_and_what_both_have_counts_once(ho
         for sweep, _, label in (name.partition(":") for name in winners)
     ], axis=0)  # fmt: skip
     right = soft.argmax(axis=2) == LABELS[own[0][1]]
-    assert by_name["winners"]["accuracy"] == pytest.approx(right.mean())
-    assert document["single"]["accuracy"] == max(
-        told(home, name)["single"]["accuracy"] for name in ("one", "two")
+    assert by_name["winners"]["accuracy"]["value"] == pytest.approx(right.mean())
+    assert document["single"]["accuracy"]["value"] == max(
+        told(home, name)["single"]["accuracy"]["value"] for name in ("one", "two")
     )
 
 
@@ -181,44 +184,50 @@ class TestReading:
 
     def test_votes_over_trainings_and_across_sweeps_are_told_from_stored_logits(self, home):
         call = caller(home)
-        assert "test set" not in str(told(home, "one")["told"][1:]), "nothing was read yet"
+        assert not told(home, "one")["test"], "nothing was read yet"
         assert not (home / "test").exists()
         ran = call("confirm", "one", "two", *CONFIRM, "--workers", 0, "--test", "--json")
         assert ran.exit_code == 0, ran.output
-        first, second = (document["test"]["votes"] for document in json.loads(ran.stdout))
+        first, second = (document["test_votes"] for document in json.loads(ran.stdout))
         assert first == second
-        assert "among the questions of evaluation 1" in first["note"]
+        assert (first["was_asked"], first["evaluation"]["number"]) == (True, 1)
+        page = sweeps.load("one", home).report(home.parent / "one.html").read_text()
+        assert "among the questions of evaluation 1" in page
         (_, evaluation) = evaluations_of(sweeps.load("one", home).home, [])[0]
         assert tuple(evaluation.questions) == QUESTIONS
-        rows = {row[0]: row for row in first["rows"]}
-        kinds = ["one", "two", *(f"{n}, {k}" for n in ("one", "two", "winners", "all")
-                                 for k in ("soft", "hard"))]  # fmt: skip
-        assert list(rows) == kinds
+        assert [winner["sweep"] for winner in first["winners"]] == ["one", "two"]
+        rows = {(vote["voters"], vote["vote"]): vote for vote in first["votes"]}
+        names = ("one", "two", "winners", "all")
+        assert list(rows) == [(name, kind) for name in names for kind in ("soft", "hard")]
         with np.load(next((home / "test").glob("*/0001.npz")), allow_pickle=False) as scores:
             places = [k for k, e in enumerate(evaluation.entries) if e.role == "winner"]
             logits = [scores[f"logits_{place}"] for place in places]
             assert np.array_equal(scores["labels"], TEST_LABELS)
         single = [(own.argmax(axis=2) == TEST_LABELS).mean() for own in logits]
         by_hand = {
-            "one, soft": ([logits[0]], single[0], 8),
-            "two, soft": ([logits[1]], single[1], 8),
-            "winners, soft": ([np.stack(pair) for pair in zip(*logits, strict=True)],
+            "one": ([logits[0]], single[0], 8),
+            "two": ([logits[1]], single[1], 8),
+            "winners": ([np.stack(pair) for pair in zip(*logits, strict=True)],
                               max(single), 2),
-            "all, soft": ([np.concatenate(logits)], max(single), 16),
+            "all": ([np.concatenate(logits)], max(single), 16),
         }  # fmt: skip
         for name, (ensembles, rival, members) in by_hand.items():
             right = [shares(e).mean(axis=0).argmax(axis=1) == TEST_LABELS for e in ensembles]
-            share = np.mean(right)
-            assert rows[name][1] == str(members)
-            assert rows[name][2].startswith(f"{100 * share:.2f}±")
-            assert rows[name][3] == f"{100 * (share - rival):+.2f}"
-        assert rows["all, soft"][5] == "better"
-        assert "soft vote of 16 trainings is better" in first["lead"]
+            share, found = np.mean(right), rows[name, "soft"]
+            assert found["members"] == members
+            assert found["accuracy"]["value"] == pytest.approx(share)
+            assert found["ahead_by"]["value"] == pytest.approx(share - rival)
+        assert rows["all", "soft"]["verdict"] == "better"
+        assert "soft vote of 16 trainings is better" in page
 
     def test_ensemble_and_report_show_what_the_reading_said_without_another_one(self, home):
         for names in (["one"], ["one", "two"]):
-            titles = [telling["title"] for telling in told(home, *names)["told"]]
-            assert titles == ["Votes on fresh folds", "Votes on the test set, read once"]
+            document = told(home, *names)
+            assert [document["kind"], *(t["kind"] for t in document["test"])] == [
+                "votes", "test votes"
+            ]  # fmt: skip
+            shown = caller(home)("ensemble", *names).stdout
+            assert shown.index("Votes on fresh folds") < shown.index("the test set, read once")
         assert len(list((home / "test").glob("*/*.json"))) == 1
         page = sweeps.load("two", home).report(home.parent / "two.html").read_text()
         assert page.index("Votes on fresh folds") < page.index("The test set, read once")
@@ -231,13 +240,14 @@ class TestReading:
         assert tuple(before["questions"][3:]) == VOTE_QUESTIONS
         path.write_text(json.dumps(before | {"questions": list(EARLIER_QUESTIONS[0])}))
         scores = path.with_suffix(".npz").stat().st_mtime_ns
-        assert "Asked after the evaluation" in told(home, "one")["told"][1]["note"]
+        assert told(home, "one")["test"][0]["was_asked"] is False
+        assert "Asked after the evaluation" in caller(home)("ensemble", "one").stdout
         call = caller(home)
         ran = call("confirm", "one", "two", *CONFIRM, "--workers", 0, "--test", "--json")
         assert ran.exit_code == 0, ran.output
-        test = json.loads(ran.stdout)[0]["test"]
-        assert test["evaluation"] == 1
-        assert "Asked after the evaluation" in test["votes"]["note"]
+        document = json.loads(ran.stdout)[0]
+        assert document["test"]["evaluation"]["number"] == 1
+        assert document["test_votes"]["was_asked"] is False
         assert json.loads(path.read_text())["questions"] == list(EARLIER_QUESTIONS[0])
         assert path.with_suffix(".npz").stat().st_mtime_ns == scores, "nothing was scored again"
         other = call("confirm", "one", *CONFIRM, "--workers", 0, "--test")
@@ -252,7 +262,7 @@ class TestReading:
         with SweepLock(lock, "two"):  # as `sweeps run` does with more trials
             ran = caller(home)(*words, "--json")
         assert ran.exit_code == 0, ran.output
-        assert json.loads(ran.stdout)["test"]["evaluation"] == 2
+        assert json.loads(ran.stdout)["test"]["evaluation"]["number"] == 2
 
     def test_a_sweep_that_was_sent_elsewhere_takes_its_votes_along(self, home, tmp_path):
         assert caller(home)("share", "one", tmp_path / "one.sweep").exit_code == 0

@@ -5,13 +5,15 @@ import pytest
 
 from benchmarks.finalists import ACCURACY, simulated
 from sweeps.confirm.intervals import (
+    NO_IMAGE,
+    Outcomes,
     corrected_t_difference,
     critical_value,
     crossed_difference,
     crossed_estimate,
     crossed_mean,
+    stacked,
 )
-from sweeps.confirm.outcomes import NO_IMAGE, Outcomes, stacked
 from tests.chance import at_least, at_most
 
 DRAWS = {8: 1000, 20: 600}
@@ -28,7 +30,7 @@ def test_no_difference_is_called_one_in_five_of_a_hundred_at_most(folds, world):
     false = 0
     for _ in range(DRAWS[folds]):
         outcomes = simulated(random, 0, 2, folds, **world)
-        low, _ = crossed_difference(outcomes, outcomes.leader, 1 - outcomes.leader).interval()
+        low = crossed_difference(outcomes, outcomes.leader, 1 - outcomes.leader).interval().low
         false += low > 0
     assert false <= at_most(0.05, DRAWS[folds])
 
@@ -42,7 +44,7 @@ def test_the_interval_of_a_mean_and_of_a_difference_covers_the_truth():
         for place, (estimate, truth) in enumerate(
             [(crossed_difference(outcomes, 0, 1), 0.0), (crossed_mean(outcomes, 0), ACCURACY)]
         ):
-            low, high = estimate.interval()
+            low, high = estimate.interval().ends
             missed[place] += not low <= truth <= high
     assert max(missed) <= at_most(0.05, DRAWS[20])
 
@@ -53,8 +55,8 @@ def test_a_point_is_seen_by_twenty_folds_where_the_corrected_t_hardly_sees_it():
     seen = [0, 0]
     for _ in range(DRAWS[20]):
         outcomes = simulated(random, 1.0, 2, 20)
-        seen[0] += crossed_difference(outcomes, 0, 1).interval()[0] > 0
-        seen[1] += corrected_t_difference(outcomes, 0, 1, 3600).interval()[0] > 0
+        seen[0] += crossed_difference(outcomes, 0, 1).interval().low > 0
+        seen[1] += corrected_t_difference(outcomes, 0, 1, 3600).interval().low > 0
     assert seen[0] >= at_least(0.8, DRAWS[20])
     assert seen[1] <= at_most(0.3, DRAWS[20])
 
@@ -154,7 +156,7 @@ def test_intervals_from_unequal_folds_cover_the_truth(sizes, folds):
         for place, (estimate, truth) in enumerate(
             [(crossed_difference(outcomes, 0, 1), 0.0), (crossed_mean(outcomes, 0), ACCURACY)]
         ):
-            low, high = estimate.interval()
+            low, high = estimate.interval().ends
             missed[place] += not low <= truth <= high
     assert max(missed) <= at_most(0.05, DRAWS[20])
 

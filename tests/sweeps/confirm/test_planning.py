@@ -91,7 +91,7 @@ class TestConfirmed:
             np.mean([r.objective for r in records if r.params["finalist"] == label])
             for label in labels
         ]
-        assert [s["accuracy"] for s in told["standings"]] == pytest.approx(means)
+        assert [s["accuracy"]["value"] for s in told["standings"]] == pytest.approx(means)
         chances = [standing["probability_leader_better"] for standing in told["standings"]]
         assert chances[0] is None
         assert all(0.5 <= chance <= 1 for chance in chances[1:])
@@ -105,7 +105,7 @@ class TestConfirmed:
         assert len({record.spec.seed for record in again}) == 8
         page = sweeps.load("nets", home).report(home.parent / "luck.html").read_text()
         bias = page[
-            page.index('<section id="selection-bias">') : page.index('<section id="history">')
+            page.index('<section id="selection_bias">') : page.index('<section id="history">')
         ]
         parts = ("its seed", "the choice of its epoch", "the images that scored it", "all of it")
         assert all(part in bias for part in parts)
@@ -114,33 +114,34 @@ class TestConfirmed:
         store = home_store(home, "nets-confirmation")
         records = [store.read(record.spec.key) for record in store.read_all()]
         labels = [standing["finalist"] for standing in told["standings"]]
-        assert list(told["calibration"]) == labels
+        assert list(told["calibration"]["finalists"]) == labels
         for label in labels:
-            found = told["calibration"][label]
+            found = told["calibration"]["finalists"][label]
             own = [r.result for r in records if r.params["finalist"] == label]
             heats = [result.info["temperature"] for result in own]
-            assert found["temperature"][1:] == [min(heats), max(heats)]
+            assert [found["lowest"], found["highest"]] == [min(heats), max(heats)]
             plain = np.mean([result.metrics["block_cross_entropy"] for result in own])
-            assert found["nll"]["before"][0] == pytest.approx(plain)
+            assert found["measures"]["nll"]["before"]["value"] == pytest.approx(plain)
             after = []
             for result, heat in zip(own, heats, strict=True):
                 scaled = result.arrays["block_logits"].astype(np.float64) / heat
                 scaled -= scaled.max(axis=1, keepdims=True)
                 chosen = scaled[np.arange(len(scaled)), result.arrays["block_labels"]]
                 after.append(np.mean(np.log(np.exp(scaled).sum(axis=1)) - chosen))
-            assert found["nll"]["after"][0] == pytest.approx(np.mean(after))
+            assert found["measures"]["nll"]["after"]["value"] == pytest.approx(np.mean(after))
             for name in ("ece", "nll"):
-                value, low, high = found[name]["change"]
-                assert low <= value <= high
-                assert (found[name]["verdict"] == "lower") is (high < 0)
+                change = found["measures"][name]["change"]
+                assert change["low"] <= change["value"] <= change["high"]
+                said = found["measures"][name]["verdict"]
+                assert (said == "lower") is (change["high"] < 0)
         page = sweeps.load("nets", home).report(home.parent / "heat.html").read_text()
         assert "Are its probabilities right?" in page
         assert "Are its probabilities right?" in caller(home)(*WORDS).stdout
 
     def test_finalists_vote_on_the_images_of_their_folds(self, home, told):
         document = json.loads(caller(home)("ensemble", "nets", "--json").stdout)
-        best = max(told["standings"], key=lambda standing: standing["accuracy"])
-        assert document["single"]["accuracy"] == pytest.approx(best["accuracy"])
+        best = max(told["standings"], key=lambda standing: standing["accuracy"]["value"])
+        assert document["single"]["accuracy"]["value"] == pytest.approx(best["accuracy"]["value"])
         store = home_store(home, "nets-confirmation")
         classes = load_source(None).labels
         votes = {}
@@ -153,7 +154,7 @@ class TestConfirmed:
         right = [shares.argmax(axis=1) == labels for shares, labels in votes.values()]
         everyone = next(v for v in document["votes"] if v["announced"])
         assert (everyone["ensemble"], everyone["vote"]) == ("all 3", "soft")
-        assert everyone["accuracy"] == pytest.approx(np.mean(right))
+        assert everyone["accuracy"]["value"] == pytest.approx(np.mean(right))
         sizes = [record.result.metrics["parameters"] for record in store.read_all()]
         assert everyone["parameters"] == 3 * sizes[0]
 
@@ -181,13 +182,19 @@ class TestConfirmed:
         assert again.exit_code == 0, again.output
         assert "Confirmed on fresh folds: " in call("best", "nets").stdout
         told = json.loads(call("best", "nets", "--json").stdout)["confirmed"]
-        titles = [telling["title"] for telling in told]
-        assert titles == [
+        assert [one["kind"] for one in told] == [
+            "verdict",
+            "selection_bias",
+            "calibration",
+            "votes",
+        ]
+        titles = (
             "Confirmed on fresh folds",
             "Selection bias of the search's best",
             "Are its probabilities right?",
             "Votes on fresh folds",
-        ]
+        )
+        assert all(f"{title}: " in call("best", "nets").stdout for title in titles)
         assert "COMPLETE" not in again.output, "all of it is there"
         assert "The best of the search" in again.stdout
         examined = call("doctor")
@@ -255,26 +262,31 @@ class TestConfirmed:
         call = caller(home)
         first = call(*WORDS, "--test", "--json")
         assert first.exit_code == 0, first.output
-        tested = json.loads(first.stdout)["test"]
-        assert (tested["evaluation"], tested["rows"][0][0]) == (1, "winner")
-        assert {row[1] for row in tested["rows"]} <= {s["finalist"] for s in told["standings"]}
-        assert tested["lines"][-1].startswith("Evaluation 1 of 1")
+        document = json.loads(first.stdout)
+        tested = document["test"]
+        assert (tested["evaluation"]["number"], tested["evaluation"]["of"]) == (1, 1)
+        assert tested["finalists"][0]["role"] == "winner"
+        named = {one["finalist"] for one in tested["finalists"]}
+        assert named <= {s["finalist"] for s in told["standings"]}
         folder = next((home / "test").iterdir())
         with np.load(folder / "0001.npz", allow_pickle=False) as scores:
             logits, correct, classes = scores["logits_0"], scores["correct_0"], scores["labels"]
         assert logits.shape == (8, 5000, 10)
         assert np.array_equal(logits.argmax(2) == classes, correct)
-        votes = tested["votes"]["rows"]
-        assert [row[0] for row in votes] == ["nets", "nets, soft", "nets, hard"]
-        assert [row[1] for row in votes] == ["1", "8", "8"]
+        (winner,), votes = document["test_votes"]["winners"], document["test_votes"]["votes"]
+        assert (winner["sweep"], winner["trainings"]) == ("nets", 8)
+        assert [(v["voters"], v["vote"], v["members"]) for v in votes] == [
+            ("nets", "soft", 8), ("nets", "hard", 8)
+        ]  # fmt: skip
         powers = np.exp(logits.astype(float))
         means = (powers / powers.sum(axis=2, keepdims=True)).mean(axis=0)
-        assert votes[1][2].startswith(f"{100 * (means.argmax(1) == classes).mean():.2f}±")
-        assert tested["rows"][0][2].startswith(f"{100 * correct.mean():.2f}±")
+        soft = (means.argmax(1) == classes).mean()
+        assert votes[0]["accuracy"]["value"] == pytest.approx(soft)
+        assert tested["finalists"][0]["accuracy"]["value"] == pytest.approx(correct.mean())
 
         (folder / "0001.npz").unlink()  # as if it had been killed in between: the same evaluation
         again = json.loads(call(*WORDS, "--test", "--json").stdout)["test"]
-        assert (again["evaluation"], again["rows"]) == (1, tested["rows"])
+        assert again == tested
         assert len(list(folder.glob("*.json"))) == 1
         page = sweeps.load("nets", home).report(home.parent / "nets.html").read_text()
         assert "The test set, read once" in page
@@ -373,11 +385,11 @@ def test_as_many_random_trials_are_confirmed_beside_the_search(home, tmp_path):
     told = json.loads(result.stdout)
     control = [s for s in told["standings"] if s["finalist"].startswith("control-")]
     assert len(control) == 1
-    gain, low, high = told["gain_over_control"]
+    gain, low, high = (told["gain_over_control"][name] for name in ("value", "low", "high"))
     searched = next(s for s in told["standings"] if s["finalist"].startswith("trial-"))
-    assert gain == pytest.approx(searched["accuracy"] - control[0]["accuracy"])
+    assert gain == pytest.approx(searched["accuracy"]["value"] - control[0]["accuracy"]["value"])
     assert low <= gain <= high
-    assert any("Did searching pay?" in line for line in told["told"][0]["lines"])
+    assert "Did searching pay?" in call(*words[:-1]).stdout
     sampled = home_store(tmp_path / "mlruns", "netz-control").read_all()
     assert len(sampled) == 3
     assert not any(record.origin.startswith("baseline ") for record in sampled)

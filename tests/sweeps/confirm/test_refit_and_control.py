@@ -73,9 +73,10 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
     assert again.exit_code == 0, again.output
     champion = sweeps.load("drawn", home).champion()
     assert champion.sweep.name == "drawn-refit", "it is not forgotten where it is not asked for"
-    lines = json.loads(again.stdout)["told"][0]["lines"]
+    assert json.loads(again.stdout)["refit"] == "drawn-refit"
     said = f"The champion is {recommended}, trained on all but the test set (drawn-refit)."
-    assert said in lines
+    page = sweeps.load("drawn", home).report(home.parent / "drawn.html").read_text()
+    assert said in page
     assert call("doctor").exit_code == 0
 
 
@@ -121,8 +122,9 @@ def test_the_best_of_as_many_random_trials_is_confirmed_beside_the_best_of_the_s
         label: mean(r.objective for r in comparison if r.params["finalist"] == label)
         for label in (found, control)
     }
-    gain, low, high = told["gain_over_control"]
+    gain, low, high = (told["gain_over_control"][name] for name in ("value", "low", "high"))
     assert gain == pytest.approx(means[found] - means[control])
     assert low < gain < high
-    assert any("Did searching pay?" in line for line in told["told"][0]["lines"])
+    page = sweeps.load("drawn", home).report(home.parent / "drawn.html").read_text()
+    assert "Did searching pay?" in page
     assert call("doctor").exit_code == 0

@@ -4,7 +4,7 @@ import pytest
 from benchmarks.finalists import simulated
 from sweeps.confirm.comparison import decide
 from sweeps.confirm.finalists import Finalist
-from sweeps.confirm.outcomes import Outcomes
+from sweeps.confirm.intervals import Outcomes
 from tests.chance import at_least, at_most
 
 DRAWS = 500

@@ -5,8 +5,10 @@ import pytest
 
 from benchmarks.finalists import simulated
 from sweeps.confirm.ensembles import choose_ensembles
-from sweeps.confirm.votes import Bank, Ensemble, Member, compare_votes, word_of
+from sweeps.confirm.intervals import Outcomes, crossed_difference
+from sweeps.confirm.votes import Bank, Ensemble, Member, answers, compare_votes, word_of
 from sweeps.errors import UsageError
+from sweeps.interval import Interval
 from tests.chance import at_most
 
 DRAWS = 150
@@ -44,15 +46,24 @@ def all_of(found):
     return [Ensemble("all", found.members, is_announced=True)]
 
 
+def alone(found):
+    """Return what the soft vote of all is ahead by, with the interval of that difference alone."""
+    logits = np.stack([member.logits for member in found.members])
+    said = answers(logits.reshape(len(logits), -1, CLASSES), "soft")
+    right = said.reshape(found.classes.shape) == found.classes
+    outcomes = Outcomes(np.array([right, found.members[0].correct]), found.images)
+    return crossed_difference(outcomes, 0, 1).interval()
+
+
 @pytest.mark.slow
 def test_an_ensemble_that_is_no_better_is_hardly_called_so_and_its_interval_covers_0():
     random = np.random.default_rng(0)
     called = missed = 0
     for _ in range(DRAWS):
-        votes = compare_votes(found := bank(random, 2, is_sure_alike=False), all_of(found))
+        votes = compare_votes(["mlp"], found := bank(random, 2, is_sure_alike=False), all_of(found))
         soft = votes.votes[0]
-        called += soft.word in {"better", "worse"}
-        low, high = soft.ahead.interval()
+        called += soft.verdict in {"better", "worse"}
+        low, high = alone(found).ends
         missed += not low <= 0 <= high
     assert missed <= at_most(0.05, DRAWS)
     assert called <= missed, "all differences at once: wider"
@@ -62,12 +73,14 @@ def test_an_ensemble_that_is_no_better_is_hardly_called_so_and_its_interval_cove
 def test_a_majority_of_three_with_mistakes_of_their_own_is_seen_and_its_gain_covered():
     random = np.random.default_rng(1)
     found = [bank(random, 3, is_sure_alike=True, own=2.0) for _ in range(60)]
-    comparison = [compare_votes(one, all_of(one)).votes for one in found]
-    truth = np.mean([soft.ahead.value for soft, _ in comparison])
+    comparison = [compare_votes(["mlp"], one, all_of(one)).votes for one in found]
+    truth = np.mean([soft.ahead_by.value for soft, _ in comparison])
     assert truth > 0.01
-    assert all(soft.ahead == hard.ahead for soft, hard in comparison), "equally sure: a majority"
-    assert sum(soft.word == "better" for soft, _ in comparison) >= 0.8 * 60
-    intervals = [soft.ahead.interval() for soft, _ in comparison]
+    assert all(soft.ahead_by == hard.ahead_by for soft, hard in comparison), (
+        "equally sure: a majority"
+    )
+    assert sum(soft.verdict == "better" for soft, _ in comparison) >= 0.8 * 60
+    intervals = [alone(one).ends for one in found]
     missed = sum(not low <= truth <= high for low, high in intervals)
     assert missed <= 60 * 0.05 + 3 * np.sqrt(60 * 0.05 * 0.95)
 
@@ -80,20 +93,22 @@ def test_an_ensemble_of_almost_one_and_the_same_is_equivalent():
     said = np.where(nearly, found.classes, (found.classes + 1) % CLASSES)
     logits = 9.0 * (said[..., None] == np.arange(CLASSES)).astype(np.float32)
     close = Member("close", False, nearly, logits, 10.0, 1.0)
-    votes = compare_votes(found, [Ensemble("two", [first, close], is_announced=True)]).votes
-    assert {vote.word for vote in votes} == {"equivalent"}
-    assert not any(vote.ahead.value == 0 for vote in votes)
+    votes = compare_votes(
+        ["mlp"], found, [Ensemble("two", [first, close], is_announced=True)]
+    ).votes
+    assert {vote.verdict for vote in votes} == {"equivalent"}
+    assert not any(vote.ahead_by.value == 0 for vote in votes)
 
 
 def test_a_vote_is_compared_with_the_single_best_on_the_same_folds_and_costs_the_sum():
     found = bank(np.random.default_rng(3), 3, is_sure_alike=True)
-    votes = compare_votes(found, all_of(found))
+    votes = compare_votes(["mlp"], found, all_of(found))
     right = sum(member.correct.astype(int) for member in found.members) >= 2
-    assert votes.votes[1].mean.value == pytest.approx(right.mean())
+    assert votes.votes[1].accuracy.value == pytest.approx(right.mean())
     gain = right.mean() - found.members[0].correct.mean()
-    assert votes.votes[1].ahead.value == pytest.approx(gain)
-    assert (votes.single.name, votes.folds) == ("trial-0", 8)
-    assert (votes.votes[0].parameters, votes.votes[0].seconds) == (30.0, 3.0)
+    assert votes.votes[1].ahead_by.value == pytest.approx(gain)
+    assert (votes.single.finalist, votes.folds) == ("trial-0", 8)
+    assert (votes.votes[0].parameters, votes.votes[0].train_seconds) == (30.0, 3.0)
 
 
 def test_with_four_folds_no_vote_is_called_better():
@@ -103,9 +118,9 @@ def test_with_four_folds_no_vote_is_called_better():
         for m in found.members
     ]
     few = Bank(pooled, found.images.reshape(4, -1), found.classes.reshape(4, -1))
-    votes = compare_votes(few, all_of(few)).votes
-    assert votes[0].low > 0
-    assert {vote.word for vote in votes} == {"cannot tell yet"}
+    votes = compare_votes(["mlp"], few, all_of(few)).votes
+    assert votes[0].ahead_by.low > 0
+    assert {vote.verdict for vote in votes} == {"cannot tell yet"}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +134,7 @@ def test_with_four_folds_no_vote_is_called_better():
     ],
 )
 def test_what_an_interval_says(low, high, word):
-    assert word_of(low, high) == word
+    assert word_of(Interval((low + high) / 2, low, high)) == word
 
 
 def members(count, winners=1):

@@ -492,7 +492,7 @@ def test_what_a_killed_coordinator_had_running_is_kept_by_the_next_start(space, 
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        ("{?momentun --momentum {momentum}}", "no 'momentun', did you mean 'momentum'?"),
+        ("{?momentun --momentum {momentum}}", "no 'momentun'; did you mean 'momentum'?"),
         ("{?nosuch --flag} {?momentum {momentum}}", "the space has no 'nosuch'"),
         ("{?momentum --momentum {momentun}}", "no 'momentun'"),
     ],
@@ -504,7 +504,7 @@ def test_an_optional_part_for_what_the_space_lacks_is_refused(tmp_path, part, sa
     file.write_text(SPACE.replace("{x}\n", f"{{x}} {part}\n").replace("defaults", momentum))
     with pytest.raises(UsageError) as refused:
         sweeps.plan(file, home=tmp_path / "home")
-    assert said in str(refused.value).replace("; did", ", did")
+    assert said in str(refused.value)
 
 
 def test_optional_parts_are_for_conditional_and_repeated_parameters(tmp_path):

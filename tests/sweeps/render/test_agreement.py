@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import optuna
@@ -9,7 +10,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from sweeps.analysis.data import read_sweep
 from sweeps.cli import app
+from sweeps.render.sections import report_sections
 from sweeps.tracking.store import close_client, open_client
 from sweeps.wording import format_metric, format_value
 from tests.sweeps.render.test_report import run_confusing
@@ -97,3 +100,22 @@ def test_the_page_says_what_the_records_say(swept, rows, tmp_path):
             assert format_metric(row.objective) in texts
     best = swept.best()
     assert f"best_val_accuracy {format_metric(best.value)} (trial {best.number})" in page
+
+
+def test_mlflow_and_the_report_find_the_same_parameters_important(swept):
+    client = open_client(f"sqlite:///{swept.home.path / 'mlflow.db'}")
+    tags = [experiment.tags for experiment in client.search_experiments()]
+    close_client(client)
+    (view,) = [v for own in tags for k, v in own.items() if k.startswith("mlflow.sharedViewState.")]
+    columns = [re.fullmatch("params.`(.*)`", c) for c in json.loads(view)["selectedColumns"]]
+    shown = [column[1] for column in columns if column]
+    data = read_sweep(swept.info, swept.home.store(swept.info.id))
+    sections = {section.anchor: section for section in report_sections(data)}
+    bars = [bars for bars in sections["importances"].charts[0].marks if bars.role != "reference"]
+    drawn = {
+        label.partition(" (of ")[0]: value
+        for one in bars
+        for label, value in zip(one.labels, one.values, strict=True)
+    }
+    assert len(drawn) > 2
+    assert shown[: len(drawn)] == sorted(drawn, key=drawn.get, reverse=True)

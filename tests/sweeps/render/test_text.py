@@ -39,7 +39,7 @@ def test_the_end_of_a_run_shows_best_baseline_failures_and_three_commands():
     assert "best observed, not confirmed: best_val_accuracy 0.9230 (trial 1), +1.30 points" in text
     assert "1 trial failed: error 1; first error: ValueError: [bold]boom[/bold]" in text
     assert "2 runs not in MLflow yet" in text
-    assert "training 30 s (75%), tracking 10 s (25%)" in text
+    assert "training 30 s (75 %), tracking 10 s (25 %)" in text
     assert "study" not in text
     for command in ("sweeps ui mlp", "sweeps trials mlp", "sweeps run mlp --trials 6"):
         assert f"  {command} --home elsewhere " in text
@@ -49,9 +49,10 @@ def test_time_of_workers_and_of_the_rest_are_told_apart():
     split = {"training": 90.0, "idle": 10.0, "warm_up": 4.0, "proposals": 3.0, "study": 1.0}
     text = shown(render_text(summary_of(time_split=split)), width=120)
     assert (
-        "Time of the workers: training 1 min 30 s (90%), idle 10 s (10%), ready after 4.0 s" in text
+        "Time of the workers: training 1 min 30 s (90 %), idle 10 s (10 %), ready after 4.0 s"
+        in text
     )
-    assert "Meanwhile: proposals 3.0 s (75%), study 1.0 s (25%)" in text
+    assert "Meanwhile: proposals 3.0 s (75 %), study 1.0 s (25 %)" in text
 
 
 def test_best_and_baseline_stand_in_one_table_at_80_columns():

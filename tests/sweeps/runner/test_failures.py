@@ -222,7 +222,7 @@ def test_no_configuration_that_failed_or_diverged_is_ever_proposed_again(run_fai
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"retries": {"crahs": 1}}, r"unknown reason, did you mean 'crash'\?; known: crash, oom"),
+        ({"retries": {"crahs": 1}}, r"unknown reason; did you mean 'crash'\?; known: crash, oom"),
         ({"retries": {"crash": -1}}, r"retries crash=-1: give a whole number from 0 on"),
         ({"retries": {"crash": 1.5}}, r"retries crash=1.5: give a whole number"),
         ({"max_failures_in_row": -1}, r"max_failures_in_row=-1: give a whole number from 0"),

@@ -22,7 +22,7 @@ def make_trial_queue(tmp_path, toy_space):
             seed=0,
             sampler=sampler_factory(Choice("random")),
             directions=["maximize"],
-            admissible=lambda params: True,
+            admissible=lambda *_: True,
         )
         study = StudyStore(tmp_path / f"optuna-{ask_ahead}-{in_order}.db", "s", ["maximize"])
         return TrialQueue(study, proposer, [], [SCORE], None, ask_ahead, in_order)

@@ -2,6 +2,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
+from search_spaces.bodies.declared import Declared
 from search_spaces.loading import load_space
 from sweeps.errors import UsageError
 from sweeps.study.proposals import Exhausted, Proposal, Proposer, point_key
@@ -34,7 +35,7 @@ parameters:
 
 @pytest.fixture
 def make_proposer(tmp_path):
-    def make(text, *, sampler="tpe", seed=0, admissible=lambda params: True):
+    def make(text, *, sampler="tpe", seed=0, admissible=lambda *_: True):
         file = tmp_path / "space.yaml"
         file.write_text(text)
         factory = None if sampler == "grid" else sampler_factory(Choice(sampler))
@@ -152,14 +153,33 @@ def test_grid_honours_conditions_and_goes_on_where_it_was(make_proposer):
 
 
 def test_inadmissible_points_are_rejected_before_they_become_trials(make_proposer):
-    proposer = make_proposer(CONDITIONAL, admissible=lambda params: params["x"] > 0.5)
+    proposer = make_proposer(CONDITIONAL, admissible=lambda params, _: params["x"] > 0.5)
     proposals = run(proposer, 20)
     assert all(p.params["x"] > 0.5 for p in proposals)
     assert sum(p.rejected for p in proposals) > 0
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+def test_a_proposal_walks_the_space_once_and_says_what_the_experiment_receives(
+    make_proposer, tmp_path, monkeypatch, sampler
+):
+    seen, walks, walk = [], [], Declared.run
+    proposer = make_proposer(
+        FINITE, sampler=sampler, admissible=lambda _, config: not seen.append(config)
+    )
+    monkeypatch.setattr(Declared, "run", lambda *given: walks.append(given) or walk(*given))
+    proposals = run(proposer, 5)
+    monkeypatch.undo()
+    looked_at = len(proposals) + sum(proposal.rejected for proposal in proposals)
+    enumerated = len(proposals) if sampler == "grid" else 0
+    assert len(walks) == looked_at + enumerated
+    space = load_space(str(tmp_path / "space.yaml"))
+    assert [p.config for p in proposals] == [space.configuration(p.params) for p in proposals]
+    assert all(proposal.config in seen for proposal in proposals)
+
+
 def test_constraints_that_nothing_meets_end_with_a_message(make_proposer):
-    proposer = make_proposer(CONDITIONAL, admissible=lambda params: False)
+    proposer = make_proposer(CONDITIONAL, admissible=lambda *_: False)
     with pytest.raises(UsageError, match="2000 random points in a row"):
         proposer.propose()
 

@@ -8,7 +8,7 @@ from sweeps.study.samplers import Choice, make_pruner, sampler_factory
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
-        (Choice("tppe"), r"unknown sampler 'tppe', did you mean 'tpe'\?.*random, qmc, grid"),
+        (Choice("tppe"), r"unknown sampler 'tppe'; did you mean 'tpe'\?.*random, qmc, grid"),
         (Choice("tpe", {"sed": 1}), r"sampler 'tpe': .*sed"),
         (Choice("optuna.samplers.NoSampler"), r"optuna\.samplers has no 'NoSampler'"),
         (Choice("no_such_package.Sampler"), r"cannot be imported: No module named"),
@@ -24,7 +24,7 @@ def test_a_wrong_sampler_is_refused_by_name_before_anything_is_created(choice, e
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
-        (Choice("medium"), r"unknown pruner 'medium', did you mean 'median'\?"),
+        (Choice("medium"), r"unknown pruner 'medium'; did you mean 'median'\?"),
         (Choice("median", {"n_startup_trials": -1}), r"pruner 'median'"),
         (Choice("optuna.samplers.TPESampler"), r"no subclass of optuna's BasePruner"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from search_spaces.objectives import Objective
 from sweeps.analysis.front import interval_of
-from sweeps.analysis.paired_differences import wilson
+from sweeps.interval import wilson
 from tests.sweeps.factories import make_record
 
 COUNTS = np.array([[[40, 10], [5, 45]]], np.uint16)

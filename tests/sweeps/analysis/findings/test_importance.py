@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sweeps.analysis.importance import FEWEST, importances
+from sweeps.analysis.importance import FEWEST
 from tests.sweeps.analysis.findings.builders import sweep_data
 
 
@@ -25,14 +25,14 @@ def rate_matters(point):
 
 def test_what_matters_stands_out_from_noise_and_the_rest_does_not():
     made = points(80)
-    found = {i.name: i for i in importances(sweep_data(made, map(rate_matters, made)))}
+    found = {i.name: i for i in sweep_data(made, map(rate_matters, made)).importances}
     assert set(found) == {"learning_rate", "kind", "units", "noise (reference)"}
     assert found["learning_rate"].stands_out
     assert not found["kind"].stands_out
     assert not found["units"].stands_out
     rate = found["learning_rate"]
-    assert rate.share > 0.6
-    assert rate.low <= rate.share <= rate.high + 0.1
+    assert rate.value > 0.6
+    assert rate.low <= rate.value <= rate.high + 0.1
     assert found["noise (reference)"].is_reference
 
 
@@ -41,30 +41,30 @@ def test_of_noise_alone_hardly_anything_stands_out():
     claims = 0
     for seed in range(10):
         objectives = np.random.default_rng(seed).normal(size=50)
-        claims += sum(i.stands_out for i in importances(sweep_data(points(50, seed), objectives)))
+        claims += sum(i.stands_out for i in sweep_data(points(50, seed), objectives).importances)
     assert claims <= 3, "of 30 chances"
 
 
 def test_a_minimum_is_found_as_a_maximum_is():
     made = points(60)
-    best = importances(sweep_data(made, [-rate_matters(p) for p in made], direction="minimize"))
+    best = sweep_data(made, [-rate_matters(p) for p in made], direction="minimize").importances
     assert best[0].name == "learning_rate"
 
 
 def test_a_conditional_parameter_is_judged_among_the_trials_that_have_it():
     made = points(80, deep=lambda random: random.random() < 0.5)
     objectives = [float(point.get("units", 0)) for point in made]
-    found = {i.name: i for i in importances(sweep_data(made, objectives))}
+    found = {i.name: i for i in sweep_data(made, objectives).importances}
     assert found["units"].trials == sum("units" in point for point in made)
     assert found["units"].stands_out
 
 
 def test_the_same_sweep_has_the_same_importances():
     made = points(20)
-    one, other = (importances(sweep_data(made, map(rate_matters, made))) for _ in range(2))
+    one, other = (sweep_data(made, map(rate_matters, made)).importances for _ in range(2))
     assert one == other
 
 
 def test_too_few_trials_say_nothing():
     made = points(FEWEST - 1)
-    assert importances(sweep_data(made, map(rate_matters, made))) == []
+    assert sweep_data(made, map(rate_matters, made)).importances == []

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from sweeps.analysis.paired_differences import paired_difference, wilson
+from sweeps.analysis.paired_differences import paired_difference
+from sweeps.interval import wilson
 
 
 def right(*counts):
@@ -14,7 +15,7 @@ def right(*counts):
 def test_a_difference_counts_the_samples_only_one_got_right():
     difference = paired_difference(*right(900, 40, 20, 40))
     assert (difference.n, difference.only_first, difference.only_second) == (1000, 40, 20)
-    assert difference.difference == pytest.approx(0.02)
+    assert difference.value == pytest.approx(0.02)
     # Agresti & Min: (40.5 - 20.5) / 1002, plus and minus 1.96 sqrt(61 - 20^2 / 1002) / 1002
     assert difference.low == pytest.approx(0.00473, abs=1e-4)
     assert difference.high == pytest.approx(0.03519, abs=1e-4)
@@ -49,4 +50,4 @@ def test_its_interval_covers_the_truth_as_often_as_it_says(only_first, only_seco
     [(8, 10, (0.4902, 0.9433)), (0, 20, (0.0, 0.1611)), (20, 20, (0.8389, 1.0)), (0, 0, (0, 1))],
 )
 def test_wilson_is_what_the_tables_say(found, total, expected):
-    assert wilson(found, total) == pytest.approx(expected, abs=1e-4)
+    assert wilson(found, total).ends == pytest.approx(expected, abs=1e-4)

@@ -1,0 +1,63 @@
+"""A value with its interval: the one form in which every room says how sure a number is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+Z: Final = 1.959964
+"""Standard errors from the middle of a normal distribution to the ends of its middle 95 %."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value, and the interval that holds the true one as often as `level` says.
+
+    Attributes:
+        value: As it was found.
+        low: Lower end.
+        high: Upper end.
+        unit: What all three are in: a `share`, or a difference of two, from 0 to 1; or `nats`.
+        level: How often such intervals hold the true value.
+    """
+
+    value: float
+    low: float
+    high: float
+    unit: str = "share"
+    level: float = 0.95
+
+    @classmethod
+    def around(cls, value: float, half: float, unit: str = "share") -> Self:
+        """Return the interval that reaches as far down as up."""
+        return cls(value=value, low=value - half, high=value + half, unit=unit)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Its lower and its upper end."""
+        return self.low, self.high
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether it leaves 0 out: of a difference, whether there is one."""
+        return self.low > 0 or self.high < 0
+
+    def lies_within(self, margin: float) -> bool:
+        """Whether nothing in it is as far from 0 as a margin."""
+        return -margin < self.low and self.high < margin
+
+    def __neg__(self) -> Self:
+        """Return the difference the other way round."""
+        return replace(self, value=-self.value, low=-self.high, high=-self.low)
+
+
+def wilson(right: int, total: int) -> Interval:
+    """Return a share with its 95 % interval (Wilson 1927); of nothing 0, from 0 to 1."""
+    if total == 0:
+        return Interval(0.0, 0.0, 1.0)
+    share = right / total
+    middle = share + Z**2 / (2 * total)
+    half = Z * math.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2))
+    scale = 1 + Z**2 / total
+    return Interval(share, (middle - half) / scale, (middle + half) / scale)

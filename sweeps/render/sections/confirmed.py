@@ -1,0 +1,396 @@
+"""Conclusions in words and tables: verdict, selection bias, calibration, votes, the test set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import singledispatch
+from typing import Final
+
+from sweeps.interval import Interval
+from sweeps.records import Telling
+from sweeps.records.conclusions import (
+    AtEvaluation,
+    Calibration,
+    CalibrationConclusion,
+    Conclusion,
+    ConfirmedStanding,
+    FilesCompared,
+    Judgement,
+    Measure,
+    SelectionBiasConclusion,
+    SingleBest,
+    TestConclusion,
+    TestVotesConclusion,
+    VerdictConclusion,
+    VoteOnBlocks,
+    VoteOnTest,
+    VotesConclusion,
+)
+from sweeps.records.evaluations import CHAMPION
+from sweeps.render.section import Block, Section, Table, Text
+from sweeps.wording import (
+    counted,
+    format_seconds,
+    gain_with_ends,
+    percent,
+    plus_minus,
+    scaled,
+    span,
+)
+
+
+def conclusion_section(conclusion: Conclusion) -> Section:
+    """Return a conclusion as a section."""
+    telling = tell(conclusion)
+    folds: list[Block] = [Text(telling.lead, "lead")]
+    if telling.rows:
+        folds.append(Table(telling.columns, telling.rows))
+    folds += [Text(line) for line in telling.lines]
+    if telling.note:
+        folds.append(Text(telling.note, "note"))
+    return Section(telling.anchor, telling.title, folds)
+
+
+@singledispatch
+def tell(conclusion: Conclusion) -> Telling:
+    """Return a conclusion in words; one that an earlier version stored in words, as it stored it.
+
+    Accuracies are in percent, differences in points.
+    """
+    assert isinstance(conclusion, Telling)
+    return conclusion
+
+
+@tell.register
+def _(verdict: VerdictConclusion) -> Telling:
+    name, leader = verdict.sweep, verdict.standings[0]
+    lines = []
+    if verdict.settled:
+        lead = f"{leader.finalist} is better than every other finalist of {name}."
+    else:
+        open_ones = [one for one in verdict.standings if one.verdict != "worse"]
+        lead = f"The best is one of: {', '.join(one.finalist for one in open_ones)}."
+        lines += [_what_would_settle(one) for one in open_ones[1:]]
+    cheapest = verdict.recommended
+    if cheapest != leader.finalist:
+        lines.append(f"{cheapest} is as good within half a point, and the cheapest: take it.")
+    lines += _control_line(verdict)
+    refit = f", trained on all but the test set ({verdict.refit})" if verdict.refit else ""
+    lines.append(f"The champion is {cheapest}{refit}.")
+    if verdict.folds < verdict.folds_asked:
+        lines.append(
+            f"Only {verdict.folds} of {verdict.folds_asked} folds count: in each other repeat "
+            "of four a training is missing or failed."
+        )
+    if verdict.left_out:
+        lines.append(
+            f"Left out by --leave-out, so that nothing is said of: {', '.join(verdict.left_out)}."
+        )
+    others = ", ".join(verdict.others)
+    if others:
+        lines.append(
+            f"It was confirmed otherwise, too, on the same folds ({others}): of several verdicts "
+            "the one that pleases is no verdict."
+        )
+    lines.append(
+        f"From {verdict.folds} folds, for new images and new seeds at this size of training set; "
+        "other training sets are another question. P, the probability that the leader is the "
+        "better one of that pair (correlated Bayesian t-test), allows for those too, but not for "
+        "the leader having been picked among all."
+    )
+    columns = ["finalist", "fresh, %", "search", "behind", "95 %", "P", "so"]
+    note = (
+        f"From the sweep {verdict.confirmation}, made by `sweeps confirm` when {name} had "
+        f"{verdict.trials} trials."
+    )
+    rows = [_standing_row(standing) for standing in verdict.standings]
+    return Telling("confirmed", "Confirmed on fresh folds", lead, columns, rows, lines, note)
+
+
+def _standing_row(standing: ConfirmedStanding) -> list[str]:
+    searched, behind = standing.searched, standing.leader_ahead_by
+    chance = standing.probability_leader_better
+    return [
+        standing.finalist,
+        plus_minus(standing.accuracy),
+        "" if searched is None else scaled(searched),
+        *(["", ""] if behind is None else [scaled(behind.value), span(behind)]),
+        "" if chance is None else f"{chance:.2f}",
+        standing.verdict,
+    ]
+
+
+def _what_would_settle(standing: ConfirmedStanding) -> str:
+    label = standing.finalist
+    if standing.verdict == "equivalent":
+        return f"{label} is equivalent: within half a point."
+    if standing.folds_needed is None:
+        return f"{label}: no sensible number of folds of these images will settle it."
+    return f"{label}: about {standing.folds_needed} folds might settle it (--folds)."
+
+
+def _control_line(verdict: VerdictConclusion) -> list[str]:
+    """Say whether searching paid: only random trials, as many and confirmed alike, can tell."""
+    gain = verdict.gain_over_control
+    if gain is None:
+        return []
+    (control,) = (s.finalist for s in verdict.standings if s.finalist.startswith("control-"))
+    told = "it paid" if gain.low > 0 else "it did not pay"
+    told = told if gain.is_told_apart else "not to be told apart"
+    return [
+        f"Did searching pay? The search's best minus the best of random trials ({control}): "
+        f"{gain_with_ends(gain)}, {told}; fair only if there were as many of both."
+    ]
+
+
+PARTS: Final = {
+    "seed": "its seed", "epoch": "the choice of its epoch", "images": "the images that scored it",
+    "all": "all of it",
+}  # fmt: skip
+
+
+@tell.register
+def _(bias: SelectionBiasConclusion) -> Telling:
+    lead = (
+        f"The best of the search, {bias.finalist}, scored {scaled(bias.searched)} there and "
+        f"{scaled(bias.fresh)} on fresh folds: {gain_with_ends(-bias.total)}."
+    )
+    line = (
+        "Its seed: its score minus the mean of as many trainings on the search's own split. The "
+        "epoch: how much better the images that chose it look than others, fold by fold (the "
+        "inner part of a fold is smaller than that of the search: at most this much). The images: "
+        "what is left, that the search's validation set suited it, and that a fold trains on fewer "
+        "images."
+    )
+    parts = {**bias.parts, "all": bias.total}
+    rows = [[PARTS[name], _signed(part), span(part)] for name, part in parts.items()]
+    columns = ["due to", "points", "95 % interval"]
+    lines = [line] if bias.parts else [bias.why_no_parts] if bias.why_no_parts else []
+    return Telling(
+        "selection-bias", "Selection bias of the search's best", lead, columns, rows, lines
+    )
+
+
+def _signed(difference: Interval) -> str:
+    return scaled(difference.value, difference.unit, sign="+")
+
+
+SHOWN: Final = {
+    "ece": ("calibration error", "ECE %", "points"),
+    "nll": ("negative log-likelihood", "NLL", "nats"),
+}
+SAYS: Final = {
+    "lower": "is lower at the fitted temperature",
+    "higher": "is higher at the fitted temperature",
+    "cannot tell": "cannot be said to change",
+}
+
+
+@tell.register
+def _(conclusion: CalibrationConclusion) -> Telling:
+    winner = conclusion.recommended
+    chosen = conclusion.finalists[winner]
+    said = "; ".join(_said(name, measure) for name, measure in chosen.measures.items())
+    lines = [
+        f"A network that is served answers softmax(logits / T). T is fitted on the images that "
+        f"stopped its training early (for {winner} {chosen.temperature:.2f}, from "
+        f"{chosen.lowest:.2f} to {chosen.highest:.2f}) and judged on the fold's other images. The "
+        "most likely class, and so the accuracy, stays.",
+        "ECE: how far the share right is from the confidence, in 15 bins of equal width, over the "
+        "answers of all its networks together: where one is too sure and another not enough, that "
+        "cancels, and the NLL counts it. Intervals of the change: 95 %, for other images and other "
+        "seeds, crossed, each for itself.",
+    ]
+    columns = ["finalist", "T", "", "T = 1", "at T", "change", "so"]
+    rows = [row for label, one in conclusion.finalists.items() for row in _heat_rows(label, one)]
+    title = "Are its probabilities right?"
+    return Telling("calibration", title, f"{winner}: {said}.", columns, rows, lines)
+
+
+def _said(name: str, measure: Measure) -> str:
+    called, _, unit = SHOWN[name]
+    before, after = (scaled(one.value, one.unit) for one in (measure.before, measure.after))
+    change = span(measure.change, " to ")
+    return f"its {called} {SAYS[measure.verdict]}, {before} to {after} {unit} ({change})"
+
+
+def _heat_rows(label: str, calibration: Calibration) -> Iterator[list[str]]:
+    for name, measure in calibration.measures.items():
+        yield [
+            label,
+            f"{calibration.temperature:.2f}",
+            SHOWN[name][1],
+            *(scaled(one.value, one.unit) for one in (measure.before, measure.after)),
+            span(measure.change),
+            measure.verdict,
+        ]
+
+
+VERBS: Final[dict[Judgement, str]] = {
+    "better": "is better than",
+    "worse": "is worse than",
+    "equivalent": "is equivalent to",
+    "cannot tell yet": "cannot be told apart yet from",
+}
+
+
+@tell.register
+def _(votes: VotesConclusion) -> Telling:
+    announced = next(vote for vote in votes.votes if vote.announced)
+    single = votes.single
+    rows = [["single best", plus_minus(single.accuracy), "", "", "", "1.0x", "1.0x"]]
+    rows += [_vote_row(vote, single) for vote in votes.votes]
+    lead = (
+        f"The soft vote of {_who(announced)} {VERBS[announced.verdict]} {single.finalist}, the "
+        f"single best of {' and '.join(votes.sweeps)}: {scaled(announced.accuracy.value)} against "
+        f"{percent(single.accuracy.value, 2)}, {gain_with_ends(announced.ahead_by)}."
+    )
+    lines = []
+    if single.finalist not in votes.winners:
+        lines.append(f"Confirming says to take {', '.join(votes.winners)}, not the single best.")
+    lines += [
+        f"Size is the weights that a prediction needs, time that of training, as multiples of what "
+        f"{single.finalist} has: {single.parameters:.0f} weights, "
+        f"{format_seconds(single.train_seconds)} a fold.",
+        f"From {votes.folds} folds, for new images and new seeds at this size of training set; "
+        "all differences at once. Soft: the mean of probabilities, the vote to go by; hard: the "
+        "majority, ties to the larger mean probability.",
+        "No fold evaluates on the search's validation set, which chose the finalists. But who of "
+        "them is the single best, a winner or among the top was seen on these same folds, so "
+        "that their figures are a little too good; that of all finalists owes nothing to it. The "
+        "test set asks without such a choice (sweeps confirm --test).",
+        "On a fold all are trained under one seed and on the same images: networks of one shape "
+        "start from the same weights, and differ less than an ensemble's members could.",
+    ]
+    columns = ("vote", "fresh, %", "ahead", "95 %", "so", "size", "time")
+    note = "Made from the logits that confirming kept; nothing was trained, no test set read."
+    return Telling("ensembles", "Votes on fresh folds", lead, columns, rows, lines, note)
+
+
+def _who(vote: VoteOnBlocks) -> str:
+    if vote.ensemble == "winners":
+        return f"the winners ({', '.join(vote.members)})"
+    return f"the {vote.ensemble}" if vote.ensemble.startswith("top") else vote.ensemble
+
+
+def _vote_row(vote: VoteOnBlocks, single: SingleBest) -> list[str]:
+    return [
+        f"{vote.ensemble}, {vote.vote}",
+        plus_minus(vote.accuracy),
+        _signed(vote.ahead_by),
+        span(vote.ahead_by),
+        vote.verdict,
+        _times(vote.parameters, single.parameters),
+        _times(vote.train_seconds, single.train_seconds),
+    ]
+
+
+def _times(whole: float, one: float) -> str:
+    return f"{whole / one:.1f}x" if one else ""
+
+
+@tell.register
+def _(tested: TestConclusion) -> Telling:
+    winner = tested.finalists[0]
+    share = plus_minus(winner.accuracy)
+    rows = []
+    for one in tested.finalists:
+        gap = one.winner_ahead_by
+        ahead = ["", ""] if gap is None else [_signed(gap), span(gap)]
+        rows.append([one.role, one.finalist, plus_minus(one.accuracy), *ahead])
+    if tested.refit_accuracy is not None:
+        refit = scaled(tested.refit_accuracy)
+        rows.append([CHAMPION, f"{winner.finalist}, refitted", refit, "", ""])
+    lines = []
+    if tested.files:
+        is_refit = tested.refit_accuracy is not None
+        file = f"{winner.finalist}, trained on everything else," if is_refit else winner.finalist
+        lines.append(_files_line(tested.files, file))
+    evaluation = tested.evaluation
+    because = f", because: {evaluation.reason}" if evaluation.reason else ""
+    lines += [
+        f"Means over {tested.trainings} trainings each and {tested.images} images; intervals are "
+        "for new images and new seeds, all differences at once.",
+        f"Evaluation {evaluation.number} of {evaluation.of} of test set {evaluation.digest[:8]} in "
+        f"this home{because}.",
+    ]
+    columns = ["", "finalist", "test, %", "winner ahead by", "95 % interval"]
+    note = f"The list of models was frozen on {evaluation.day}, before anything was scored."
+    if evaluation.number > 1:
+        earlier = counted(evaluation.number - 1, "evaluation")
+        note += f" It was made after {earlier} could have been seen."
+    lead = f"On the test set {winner.finalist}, the winner, recognises {share} %."
+    title = f"The test set, {_ordinal(evaluation)}"
+    return Telling(f"tested-{_name(evaluation)}", title, lead, columns, rows, lines, note)
+
+
+def _files_line(files: FilesCompared, champion: str) -> str:
+    return (
+        f"The champion's file against the baseline's of fold 0: {champion} alone is right on "
+        f"{files.only_champion} images, {files.baseline} alone on {files.only_baseline} (McNemar's "
+        f"exact test, p = {files.p_value:.2g}); these two files, not the configurations."
+    )
+
+
+def _ordinal(evaluation: AtEvaluation) -> str:
+    return (
+        "read once" if evaluation.of == 1 else f"evaluation {evaluation.number} of {evaluation.of}"
+    )
+
+
+def _name(evaluation: AtEvaluation) -> str:
+    return f"{evaluation.digest[:8]}-{evaluation.number}"
+
+
+@tell.register
+def _(voted: TestVotesConclusion) -> Telling:
+    evaluation, winners = voted.evaluation, voted.winners
+    rows = [[one.sweep, "1", plus_minus(one.accuracy), "", "", ""] for one in winners]
+    rows += [_test_vote_row(vote) for vote in voted.votes]
+    widest = next(vote for vote in reversed(voted.votes) if vote.vote == "soft")
+    rival = next(one.finalist for one in winners if one.sweep == widest.of)
+    lead = (
+        f"On the test set the soft vote of {widest.members} trainings {VERBS[widest.verdict]} "
+        f"one of {widest.of} ({rival}): {percent(widest.accuracy.value, 2)}, "
+        f"{gain_with_ends(widest.ahead_by)}."
+    )
+    note = (
+        f"Frozen on {evaluation.day} among the questions of evaluation {evaluation.number}."
+        if voted.was_asked
+        else f"Asked after the evaluation: it was frozen on {evaluation.day} without votes. They "
+        "come from the logits it stored; nothing was scored again."
+    )
+    columns = ["vote", "of", "test, %", "ahead", "95 %", "so"]
+    title, anchor = f"Votes on the test set, {_ordinal(evaluation)}", f"voted-{_name(evaluation)}"
+    return Telling(anchor, title, lead, columns, rows, _test_vote_lines(voted), note)
+
+
+def _test_vote_row(vote: VoteOnTest) -> list[str]:
+    name, mean = f"{vote.voters}, {vote.vote}", plus_minus(vote.accuracy)
+    ahead = [_signed(vote.ahead_by), span(vote.ahead_by)]
+    return [name, str(vote.members), mean, *ahead, vote.verdict]
+
+
+def _test_vote_lines(voted: TestVotesConclusion) -> list[str]:
+    singles = (
+        f"{one.sweep} is {one.finalist}, {counted(one.trainings, 'training')}"
+        for one in voted.winners
+    )
+    lines = [
+        f"A row of 1 is the mean of single trainings ({'; '.join(singles)}). The column 'of' says "
+        "how many models answer as one; a prediction needs each of them."
+    ]
+    if len(voted.winners) > 1:
+        lines.append(
+            "A vote of one sweep is compared with the mean of that sweep's single trainings, the "
+            f"others with {voted.best}, the single winner that did best on this very part. The "
+            "vote of the winners takes one training of each sweep, as often as there are "
+            "trainings: its interval is for new images and new seeds, as those of single winners."
+        )
+    lines.append(
+        "Trainings on different folds saw different images: together they saw more than one "
+        "alone, which is a part of what they gain. A vote of all of them exists once: its interval "
+        "is for new images only, and does not say how others, trained alike, would vote. Soft: the "
+        "mean of probabilities, the vote to go by; hard: the majority. All differences at once."
+    )
+    return lines
