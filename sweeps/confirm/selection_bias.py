@@ -45,7 +45,7 @@ def measure_selection_bias(
     scores = [r.result.metrics[SCORE] for r in again if r.result and SCORE in r.result.metrics]
     if len(scores) < 2:
         return SelectionBiasConclusion(
-            "selection-bias", label, searched, fresh.value, total, {}, why_no_parts
+            "selection_bias", label, searched, fresh.value, total, {}, why_no_parts
         )
     own = _mean(scores)
     seed = dataclasses.replace(own, value=searched - own.value)
@@ -57,7 +57,7 @@ def measure_selection_bias(
     images = Estimate(own.value - stopped.value, own.of_folds, stopped.of_folds, freedom)
     found = {"seed": seed, "epoch": epoch, "images": images}
     parts = {name: part.interval() for name, part in found.items()}
-    return SelectionBiasConclusion("selection-bias", label, searched, fresh.value, total, parts)
+    return SelectionBiasConclusion("selection_bias", label, searched, fresh.value, total, parts)
 
 
 def _inner(comparison: Comparison, label: str) -> tuple[list[float], list[float]]:
