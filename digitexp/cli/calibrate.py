@@ -43,22 +43,23 @@ def calibrate(
     Each validation image is judged at the temperature that four fifths of the others give. Writes
     reliability.png and calibration.json into the folder. The test part is not looked at.
     """
-    from digitexp.plots.language import choose_lettering
+    from digitexp.plots.language import in_language, say
     from digitexp.trained_run import read_run
 
-    lettering = choose_lettering(language, font)
+    drawing = in_language(language, font)
     run = read_run(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"{folder}: no permission to write {PICTURE} and {DATA} there")
     logits, labels = _validation_logits(run, data)
     from digitexp.evaluation.calibration import cross_fit
-    from digitexp.plots.reliability import draw_reliability
+    from digitexp.plots.figures import draw_reliability
 
     found = cross_fit(logits, labels)
-    told = "{images} validation images of {name}"
-    images = lettering.say(told, images=found.images, name=run.about["name"])
-    title = f"{images}  ·  {run.config.describe()}"
-    (folder / PICTURE).write_bytes(draw_reliability(found, title, lettering))
+    with drawing:
+        told = "{images} validation images of {name}"
+        images = say(told, images=found.images, name=run.about["name"])
+        picture = draw_reliability(found, f"{images}  ·  {run.config.describe()}")
+    (folder / PICTURE).write_bytes(picture)
     document = json.dumps(found.to_dict(), indent=1) + "\n"
     (folder / DATA).write_text(document, encoding="utf-8")
     if as_json:

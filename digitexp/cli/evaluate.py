@@ -41,17 +41,19 @@ def evaluate(
     Classification report, accuracy by class, the pairs of classes confused most, and pictures:
     a random sample as `actual | predicted`, and the most confident errors.
     """
-    from digitexp.plots.language import choose_lettering
+    from digitexp.plots.language import in_language
     from digitexp.trained_run import read_run
 
-    lettering = choose_lettering(language, font)
+    drawing = in_language(language, font)
     target = output or folder / EVALUATION
     run = read_run(folder)
     check_output_folder(target, overwrite=overwrite or output is None)
     source, split = run.load_data(data)
     from digitexp.plots.evaluation import evaluation_files
 
-    files = evaluation_files(answer(run.load_model(), source, split), lettering)
+    answers = answer(run.load_model(), source, split)
+    with drawing:
+        files = evaluation_files(answers)
     target.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (target / name).write_bytes(content)

@@ -31,18 +31,17 @@ def robustness(
 
     The attack is one step against the very network: a stronger one would find more mistakes.
     """
-    from digitexp.plots.language import choose_lettering
+    from digitexp.plots.language import in_language
     from digitexp.trained_run import read_run
 
-    lettering = choose_lettering(language, font)
-
+    drawing = in_language(language, font)
     runs = {str(folder): read_run(folder) for folder in folders}
     loaded = {name: run.load_data(data) for name, run in runs.items()}
     if len({split.digest for _, split in loaded.values()}) > 1:
         raise ValueError("these networks were judged on different images; name those of one split.")
     models = {name: run.load_model() for name, run in runs.items()}
     from digitexp.evaluation.robustness import EPSILONS, attacked_accuracies
-    from digitexp.plots.robustness import draw_robustness
+    from digitexp.plots.figures import draw_robustness
 
     source, split = next(iter(loaded.values()))
     images = source.images[split.validation_indices].reshape(len(split.validation_indices), -1)
@@ -50,7 +49,8 @@ def robustness(
     found = {
         name: attacked_accuracies(model, images, labels).tolist() for name, model in models.items()
     }
-    output.write_bytes(draw_robustness(EPSILONS, found, lettering))
+    with drawing:
+        output.write_bytes(draw_robustness(EPSILONS, found))
     if as_json:
         print(json.dumps({"epsilons": EPSILONS, "images": len(labels), "accuracies": found}))
         return

@@ -15,7 +15,7 @@ import typer
 
 from digitexp.cli.lettering import Font, Language
 from digitexp.config import ConfigError, TrialConfig
-from digitexp.plots.language import ENGLISH, SEPARATOR, Lettering
+from digitexp.plots.language import SEPARATOR, say_parts
 from digitexp.training.outcome import TrainingOutcome
 from digitexp.weights_files import check_initial_weights
 
@@ -56,7 +56,6 @@ def write_outcome(
     outcome: TrainingOutcome,
     class_names: Sequence[str],
     about_data: dict[str, Any],
-    lettering: Lettering = ENGLISH,
 ) -> None:
     """Write everything a training left; files of an earlier training are replaced.
 
@@ -72,10 +71,7 @@ def write_outcome(
         outcome.confusion,
         class_names,
         None if best is None else int(best),
-        lettering.say_parts(
-            f"{config.describe()}{SEPARATOR}{outcome.stop_reason.replace('_', ' ')}"
-        ),
-        lettering,
+        say_parts(f"{config.describe()}{SEPARATOR}{outcome.stop_reason.replace('_', ' ')}"),
     )
     files["config.json"] = _json({"parameters": config.to_params(), "data": about_data})
     files["metrics.json"] = _json(
@@ -220,9 +216,9 @@ def train(
     config = TrialConfig.from_params(merged_settings(params, settings or []))
     check_initial_weights(config)
     check_output_folder(output, overwrite=overwrite)
-    from digitexp.plots.language import choose_lettering
+    from digitexp.plots.language import in_language
 
-    lettering = choose_lettering(language, font)
+    drawing = in_language(language, font)
     arrays, about = _load(data, split_seed)
     from digitexp.training.engines import plan_training
     from digitexp.training.train import train as train_config
@@ -231,7 +227,8 @@ def train(
         plan = plan_training(config, len(arrays.train_labels), arrays.image_shape, arrays.n_classes)
         print(f"Engine {plan.engine}: {plan.reason}.", flush=True)
     outcome = train_config(config, arrays, _silent if quiet else _epoch_printer(config.epochs))
-    write_outcome(output, config, outcome, arrays.class_names, about, lettering)
+    with drawing:
+        write_outcome(output, config, outcome, arrays.class_names, about)
     print_outcome(output, outcome, arrays.class_names)
     if outcome.outcome == "diverged":
         raise typer.Exit(1)

@@ -21,8 +21,7 @@ from digitexp.keras_experiment.datasets import (
 )
 from digitexp.keras_experiment.judging import metrics_of
 from digitexp.parameters import PARAMETERS
-from digitexp.plots.residuals import draw_residuals
-from digitexp.plots.training import draw_confusion, draw_curves
+from digitexp.plots.training import draw_confusion, draw_curves, draw_residuals
 from digitexp.tensorflow_setup import without_chatter
 from sweeps.capabilities import Signature
 from sweeps.experiment import (
