@@ -14,11 +14,9 @@ from digitexp.data import load_source, split_source
 from digitexp.evaluation.calibration import temperature_to_serve
 from digitexp.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
-from digitexp.pages.drawing import Illustrating, show_trial
-from digitexp.pages.trial_view import ShownTrial
 from digitexp.parameters import PARAMETERS
 from digitexp.serving import checked_images, probabilities
-from digitexp.trained_run import logits_of
+from digitexp.trained import ShownTrial, TrainedTrial, logits_of
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
 from digitexp.weights_files import check_initial_weights
@@ -35,7 +33,24 @@ from sweeps.experiment import (
     Value,
 )
 
-__all__ = ["DigitExperiment", "experiment"]
+__all__ = ["DigitExperiment", "Illustrating", "experiment", "trained_trial", "trial_config"]
+
+
+class Illustrating:
+    """Draws the pages of `digitexp.pages`; see `Illustrates` in sweeps/capabilities.py."""
+
+    def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
+        """Return a recorded training as the tools show it."""
+        raise NotImplementedError
+
+    def illustrate(
+        self, data: PreparedData, trained: Trained, beside: Trained | None
+    ) -> Mapping[str, bytes]:
+        """Return the interactive tools on a training, each a page."""
+        from digitexp.pages import interactive_pages
+
+        other = None if beside is None else self.show(data, beside)
+        return interactive_pages(self.show(data, trained), other)
 
 
 class DigitExperiment(Illustrating):
@@ -86,13 +101,7 @@ class DigitExperiment(Illustrating):
                 "class_names": list(loaded.class_names),
                 "policies": list(loaded.policies),
             },
-            payload=TrainingData.from_split(
-                loaded.images,
-                loaded.labels,
-                split.train_indices,
-                split.validation_indices,
-                loaded.class_names,
-            ),
+            payload=TrainingData.of_split(loaded, split),
         )
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
@@ -184,7 +193,8 @@ class DigitExperiment(Illustrating):
 
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
         """Return a recorded trial as the interactive tools show it, on the validation part."""
-        return show_trial(data.payload, trained, trial_config(trained.config))
+        about = {**data.info, "name": data.name}
+        return trained_trial(trained, trial_config(trained.config), about).shown_on(data.payload)
 
     def load_model(
         self,
@@ -252,6 +262,31 @@ class DigitExperiment(Illustrating):
 
 def _info(arrays: TrainingData, data: PreparedData) -> dict[str, Any]:
     return {"class_names": list(arrays.class_names), "image_shape": data.info["image_shape"]}
+
+
+def trained_trial(trained: Trained, config: TrialConfig, about: Mapping[str, Any]) -> TrainedTrial:
+    """Return what a sweep recorded of a training.
+
+    Args:
+        trained: The record, with arrays and weights.
+        config: Its configuration.
+        about: See `TrainedTrial`; what of it the record says itself may be missing.
+    """
+    result = trained.result
+    confusion, best = result.arrays["confusion"], result.metrics.get("best_epoch")
+    return TrainedTrial(
+        name=trained.name,
+        config=config,
+        about={"split_seed": 0, **result.info, **about},
+        outcome=result.outcome,
+        stop_reason=result.stop_reason,
+        metrics=result.metrics,
+        history={name: np.array(values, float) for name, values in result.history.items()},
+        confusion=confusion,
+        counts=None if best is None else confusion[int(best) - 1].astype(np.int64),
+        weights=trained.weights,
+        temperature=float(result.info.get("temperature", 1.0)),
+    )
 
 
 def trial_config(config: Mapping[str, Value], seed: int = 0) -> TrialConfig:

@@ -10,12 +10,10 @@ import numpy as np
 
 from digitexp.data import load_source, split_source
 from digitexp.evaluation.calibration import HIGHEST, LOWEST, measured_terms
-from digitexp.experiment import DigitExperiment, trial_config
+from digitexp.experiment import DigitExperiment, Illustrating, trained_trial, trial_config
 from digitexp.metrics import accuracy, cross_entropy
-from digitexp.pages.drawing import Illustrating, show_of_pool
-from digitexp.pages.trial_view import ShownTrial
 from digitexp.pool import Pool
-from digitexp.trained_run import logits_of
+from digitexp.trained import ShownTrial, logits_of
 from sweeps.capabilities import CalibrationTerms, Signature, TestPart, Trained
 from sweeps.experiment import (
     EnginePlan,
@@ -188,10 +186,18 @@ class DigitsOnBlocks(Illustrating):
 
         One on the search's split, or on all images, is shown V0: the latter was trained on it.
         """
-        asked = trained.config
-        config = trial_config(_without_block(asked))
-        block = None if asked.get(SEARCH_SPLIT) else int(asked.get(BLOCK) or 0)
-        return show_of_pool(data.payload, trained, config, block, is_refit=bool(asked.get(REFIT)))
+        pool: Pool = data.payload
+        asked, about = trained.config, {**data.info, "name": data.name}
+        trial = trained_trial(trained, trial_config(_without_block(asked)), about)
+        if asked.get(REFIT):
+            return trial.shown_on(pool.everything(), "V0, trained on as well")
+        if asked.get(SEARCH_SPLIT):
+            return trial.shown_on(pool.arrays(pool.split))
+        number = int(asked.get(BLOCK) or 0)
+        block, part = pool.block(number), f"the images of block {number}"
+        own = block.evaluation_indices
+        images, labels = pool.source.images[own], pool.source.labels[own]
+        return trial.shown_on(pool.arrays(block), part, images, labels, own)
 
     def load_model(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitexp.cli.lettering import Font, Language
+from digitexp.cli.options import Font, Language
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

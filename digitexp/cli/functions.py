@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitexp.cli.lettering import Font, Language
+from digitexp.cli.options import Font, Language
 
 
 def softmax(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from digitexp.cli.lettering import Font, Language
+from digitexp.cli.options import Font, Language
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.plots.language import SEPARATOR, say_parts
 from digitexp.training.outcome import TrainingOutcome
@@ -26,7 +26,7 @@ __all__ = ["check_output_folder", "print_outcome", "write_outcome"]
 
 
 _LEFTOVERS = (
-    "weights.npz", "confusion_matrix.png", "confusion_matrix.json",
+    "weights.npz", "confusion.npz", "confusion_matrix.png", "confusion_matrix.json",
     "calibration.json", "reliability.png",
 )  # fmt: skip
 """What an earlier training, or `digitexp calibrate`, may have left and this one may not write."""
@@ -61,7 +61,7 @@ def write_outcome(
 
     Files: config.json (parameters and data), metrics.json (with outcome and timings),
     history.csv, model_summary.txt, loss_curves.png, and unless training diverged in its first
-    epoch weights.npz, confusion_matrix.png and confusion_matrix.json.
+    epoch weights.npz, confusion.npz (of each epoch), confusion_matrix.png and .json (of the best).
     """
     from digitexp.plots.training import draw_trial
 
@@ -87,14 +87,19 @@ def write_outcome(
     files["history.csv"] = _history_csv(outcome).encode()
     files["model_summary.txt"] = outcome.summary.encode()
     if outcome.weights is not None:
-        stream = io.BytesIO()
-        np.savez(stream, allow_pickle=False, **outcome.weights)
-        files["weights.npz"] = stream.getvalue()
+        files["weights.npz"] = _npz(np.savez, outcome.weights)
+        files["confusion.npz"] = _npz(np.savez_compressed, {"confusion": outcome.confusion})
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in _LEFTOVERS:
         (folder / leftover).unlink(missing_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
+
+
+def _npz(save: Callable[..., None], arrays: Mapping[str, np.ndarray]) -> bytes:
+    stream = io.BytesIO()
+    save(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()
 
 
 def _json(content: dict[str, Any]) -> bytes:
@@ -288,13 +293,7 @@ def _load(source: str, split_seed: int) -> tuple[TrainingData, dict[str, Any]]:
         "class_names": list(loaded.class_names),
         "policies": list(loaded.policies),
     }
-    return TrainingData.from_split(
-        loaded.images,
-        loaded.labels,
-        split.train_indices,
-        split.validation_indices,
-        loaded.class_names,
-    ), about
+    return TrainingData.of_split(loaded, split), about
 
 
 def _silent(_epoch: int, _metrics: Mapping[str, float]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from digitexp.numpy_functions import softmax
 from digitexp.pages.page import pack, render
-from digitexp.pages.trial_view import ShownTrial
+from digitexp.trained import ShownTrial
 
 __all__ = ["choose_images", "softmax_page"]
 

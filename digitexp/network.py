@@ -1,4 +1,4 @@
-"""A recorded trial as the interactive pages show it: its learning curve, its network, its images.
+"""A trained network in NumPy, for what asks it without TensorFlow: pages and the explorer.
 
 The formulas are those of the Keras layers `digitexp.models` builds, as they are when nothing is
 trained: dropout does nothing, batch normalisation uses what it has stored. A test compares the two.
@@ -7,9 +7,8 @@ trained: dropout does nothing, batch normalisation uses what it has stored. A te
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from digitexp.config import TrialConfig
 
-__all__ = ["Network", "ShownTrial"]
+__all__ = ["Network"]
 
 
 Floats = NDArray[np.float32]
@@ -144,61 +143,3 @@ def _pooled(maps: Floats) -> Floats:
     padded = np.pad(maps, margins, constant_values=-np.inf)
     rows = np.maximum(padded[:, ::2], padded[:, 1::2])
     return np.maximum(rows[:, :, ::2], rows[:, :, 1::2])
-
-
-@dataclass(frozen=True, eq=False)
-class ShownTrial:
-    """A trial, and the images its network is shown.
-
-    Attributes:
-        name: What people call it, such as `mlp, trial 12`.
-        config: Its configuration.
-        history: `digitexp.training.outcome.EPOCH_METRICS`, one value per epoch.
-        confusion: (epochs, classes, classes) counts, [true, predicted], of the images that stop a
-            training early.
-        best_epoch: The epoch, from 1, whose weights were kept.
-        weights: Of its network by name; None if it diverged.
-        temperature: What its logits are divided by; fitted on validation images.
-        class_names: In the order of the labels.
-        part: What `images` are, such as `the validation part`.
-        images: (n, h, w), float32 in [0, 1]: images it was not trained on.
-        labels: (n,) their classes.
-        train_images: (n_train, h, w), what it was trained on.
-        train_labels: (n_train,) their classes.
-    """
-
-    name: str
-    config: TrialConfig
-    history: Mapping[str, Sequence[float]] = field(repr=False)
-    confusion: NDArray[np.integer] = field(repr=False)
-    best_epoch: int | None
-    weights: Mapping[str, np.ndarray] | None = field(repr=False)
-    temperature: float
-    class_names: tuple[str, ...]
-    part: str
-    images: NDArray[np.float32] = field(repr=False)
-    labels: NDArray[np.integer] = field(repr=False)
-    train_images: NDArray[np.float32] = field(repr=False)
-    train_labels: NDArray[np.integer] = field(repr=False)
-
-    @property
-    def image_shape(self) -> tuple[int, int]:
-        """Height and width of an image."""
-        height, width = self.images.shape[1:]
-        return int(height), int(width)
-
-    @cached_property
-    def network(self) -> Network:
-        """The trained network.
-
-        Raises:
-            ValueError: It diverged, so that there is none.
-        """
-        if self.weights is None:
-            raise ValueError(f"{self.name} has no weights: it diverged, or they were freed")
-        return Network(self.config, self.image_shape, self.weights)
-
-    @cached_property
-    def logits(self) -> NDArray[np.float32]:
-        """(n, classes), what the network says of `images`."""
-        return self.network.logits(self.images)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from digitexp.cli import app
 from digitexp.metrics import accuracy
-from digitexp.trained_run import logits_of, read_run
+from digitexp.trained import logits_of, read_folder
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 NETS = {
@@ -28,7 +28,7 @@ def trained(tmp_path_factory):
 
 @pytest.mark.parametrize("name", list(NETS))
 def test_the_network_is_the_one_that_was_trained(trained, name):
-    run = read_run(trained / name)
+    run = read_folder(trained / name)
     source, split = run.load_data()
     assert (run.outcome, run.epochs, run.config.epochs) == ("complete", 3, 3)
     assert run.config.architecture == name
@@ -39,7 +39,7 @@ def test_the_network_is_the_one_that_was_trained(trained, name):
 
 
 def test_other_data_are_refused(trained):
-    run = read_run(trained / "mlp")
+    run = read_folder(trained / "mlp")
     with pytest.raises(ValueError, match=r"data: found digits20 .*; the network was trained on"):
         run.load_data("digits20")
     with pytest.raises(ValueError, match="nowhere"):
@@ -69,21 +69,21 @@ def broken(trained, tmp_path, file, content):
 )
 def test_what_is_missing_or_damaged_is_named(trained, tmp_path, file, content, said):
     with pytest.raises(ValueError, match=said):
-        read_run(broken(trained, tmp_path, file, content))
+        read_folder(broken(trained, tmp_path, file, content))
 
 
 def test_no_folder_and_no_weights_are_said(trained, tmp_path):
     with pytest.raises(ValueError, match="there is no folder"):
-        read_run(tmp_path / "none")
-    run = read_run(broken(trained, tmp_path, "weights.npz", None))
-    with pytest.raises(ValueError, match="that training diverged"):
+        read_folder(tmp_path / "none")
+    run = read_folder(broken(trained, tmp_path, "weights.npz", None))
+    with pytest.raises(ValueError, match="it diverged"):
         run.load_model()
 
 
 def test_an_attack_of_size_zero_changes_nothing_and_larger_ones_hurt_more(trained, tmp_path):
     from digitexp.evaluation.robustness import attacked_accuracies
 
-    run = read_run(trained / "mlp")
+    run = read_folder(trained / "mlp")
     source, split = run.load_data()
     images = source.images[split.validation_indices].reshape(len(split.validation_indices), -1)
     labels = source.labels[split.validation_indices]
@@ -102,6 +102,6 @@ def test_the_command_draws_and_prints_the_curves(trained, tmp_path, monkeypatch)
     assert list(told["accuracies"]) == folders
     for name, folder in zip(NETS, folders, strict=True):
         first = told["accuracies"][folder][0]
-        assert first == pytest.approx(read_run(trained / name).metrics["best_val_accuracy"])
+        assert first == pytest.approx(read_folder(trained / name).metrics["best_val_accuracy"])
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert np.all(np.diff(told["epsilons"]) > 0)

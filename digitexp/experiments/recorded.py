@@ -1,4 +1,4 @@
-"""Recorded sweeps of digits, as the explorer shows them: the only door to the framework.
+"""Recorded sweeps of digits, a trial of which is a `TrainedTrial`: the only door to the framework.
 
 Everything is read again on each question, since trials are recorded while a sweep runs; what costs
 time, prepared data and trials with their weights, is kept.
@@ -14,15 +14,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from digitexp.pages.trial_view import ShownTrial
+from digitexp.evaluation.calibration import temperature_to_serve
+from digitexp.trained import ShownTrial, TrainedTrial, read_folder
 
 if TYPE_CHECKING:
+    from digitexp.experiment import DigitExperiment
+    from digitexp.on_blocks import DigitsOnBlocks
     from sweeps import Sweep, Trial
-    from sweeps.experiment import Experiment, PreparedData
+    from sweeps.capabilities import Trained
+    from sweeps.experiment import PreparedData
     from sweeps.experiments.verified_data import PreparedAgain
     from sweeps.records import Record
 
-__all__ = ["CHAMPION", "Recorded", "TrialChoice"]
+__all__ = ["CHAMPION", "Recorded", "RecordedFolder", "TrialChoice"]
 
 CHAMPION: Final = "champion"
 """What a link calls the champion of a sweep, whoever that is by then."""
@@ -50,7 +54,9 @@ class TrialChoice:
 class Recorded:
     """The sweeps of one home; may be asked from several threads."""
 
-    def __init__(self, home: str | Path | None, storage: str | None, source: str | None) -> None:
+    def __init__(
+        self, home: str | Path | None, storage: str | None = None, source: str | None = None
+    ) -> None:
         """Find the home.
 
         Args:
@@ -135,6 +141,36 @@ class Recorded:
                 self._shown.popitem(last=False)
             return self._shown[kept]
 
+    def trained(self, sweep: str, key: str) -> TrainedTrial:
+        """Return a trial of a search, without images.
+
+        Args:
+            sweep: Name of a search.
+            key: Of a `TrialChoice`.
+
+        Raises:
+            ValueError: There is none, it left nothing, or a confirmation trained it, on images
+                that would judge it here.
+        """
+        from digitexp.experiment import trained_trial, trial_config
+        from sweeps.experiments.verified_data import trained_of
+
+        with self._reading, _in_words():
+            trial, name = self._trial(self._sweep(sweep), key)
+            info, record = trial.sweep.info, trial.record
+            if info.experiment != SEARCH:
+                raise ValueError(
+                    f"{name}: its confirmation trained it, also on images that are to judge it "
+                    "here; give the number of a trial of the search"
+                )
+            trained = replace(trained_of(self._home.store(info.id), info, record), name=name)
+            _check_left(trained, record)
+        config = trial_config(record.spec.config, record.spec.seed)
+        facts = {name: record.data[name] for name in ("name", "digest", "split_digest")}
+        about = {**record.data.get("info", {}), **facts}
+        found = trained_trial(trained, config, about)
+        return replace(found, folder=Path(f"{trial.sweep.name}-{key}"))
+
     def _sweep(self, name: str) -> Sweep:
         from sweeps.api import Sweep
 
@@ -174,13 +210,14 @@ class Recorded:
 
         info = trial.sweep.info
         trained = replace(trained_of(self._home.store(info.id), info, record), name=name)
-        if "confusion" not in trained.result.arrays:
-            raise ValueError(f"{name} {record.outcome} ({record.reason}): it left nothing to show")
+        _check_left(trained, record)
         is_search = info.experiment == SEARCH  # else a confirmation's
         experiment = DigitExperiment() if is_search else DigitsOnBlocks()
         return experiment.show(self._prepared(experiment, record), trained)
 
-    def _prepared(self, experiment: Experiment, record: Record) -> PreparedData:
+    def _prepared(
+        self, experiment: DigitExperiment | DigitsOnBlocks, record: Record
+    ) -> PreparedData:
         """Return the data a trial was trained on; ValueError if those at hand are others."""
         from sweeps.experiments.verified_data import PreparedAgain
 
@@ -191,6 +228,39 @@ class Recorded:
         while len(self._data) > KEPT_DATA:
             self._data.popitem(last=False)
         return self._data[key].of(record)
+
+
+class RecordedFolder:
+    """What `digitexp train` wrote, as if it were the only trial of a sweep of its name."""
+
+    def __init__(self, folder: Path, source: str | None = None) -> None:
+        """Read the folder, with the images it was trained on; ValueError if there are none."""
+        self.where, self._trial = str(folder), read_folder(folder).with_images(source)
+        if self._trial.weights is not None:
+            labels = self._trial.labels.astype("int32")
+            temperature = temperature_to_serve(self._trial.logits, labels)
+            self._trial = replace(self._trial, temperature=temperature)
+
+    def sweeps(self) -> list[str]:
+        """Return the folder's name."""
+        return [self.where]
+
+    def trials(self, sweep: str) -> list[TrialChoice]:
+        """Return the only trial."""
+        accuracy = self._trial.metrics.get("best_val_accuracy")
+        worth = self._trial.stop_reason if accuracy is None else f"{accuracy:.4f}"
+        return [TrialChoice("0", f"trained · {worth}", answers=accuracy is not None)]
+
+    def shown(self, sweep: str, key: str) -> ShownTrial:
+        """Return it with its network and images."""
+        return self._trial
+
+
+def _check_left(trained: Trained, record: Record) -> None:
+    """Raise ValueError if a training has nothing to be shown."""
+    if "confusion" not in trained.result.arrays:
+        reason = f"{record.outcome} ({record.reason})"
+        raise ValueError(f"{trained.name} {reason}: it left nothing to show")
 
 
 @contextmanager
