@@ -18,8 +18,8 @@ from digitexp.evaluation.calibration import temperature_to_serve
 from digitexp.trained import ShownTrial, TrainedTrial, read_folder
 
 if TYPE_CHECKING:
-    from digitexp.experiment import DigitExperiment
-    from digitexp.on_blocks import DigitsOnBlocks
+    from digitexp.experiments.digits import DigitExperiment
+    from digitexp.experiments.folds import DigitsOnBlocks
     from sweeps import Sweep, Trial
     from sweeps.capabilities import Trained
     from sweeps.experiment import PreparedData
@@ -152,7 +152,7 @@ class Recorded:
             ValueError: There is none, it left nothing, or a confirmation trained it, on images
                 that would judge it here.
         """
-        from digitexp.experiment import trained_trial, trial_config
+        from digitexp.experiments.digits import trained_trial, trial_config
         from sweeps.experiments.verified_data import trained_of
 
         with self._reading, _in_words():
@@ -204,8 +204,8 @@ class Recorded:
         return champion[1], f"{sweep.name}, champion ({champion[0]})"
 
     def _show(self, trial: Trial, record: Record, name: str) -> ShownTrial:
-        from digitexp.experiment import DigitExperiment
-        from digitexp.on_blocks import DigitsOnBlocks
+        from digitexp.experiments.digits import DigitExperiment
+        from digitexp.experiments.folds import DigitsOnBlocks
         from sweeps.experiments.verified_data import trained_of
 
         info = trial.sweep.info

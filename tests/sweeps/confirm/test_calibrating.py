@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.on_blocks import experiment as on_blocks
+from digitexp.experiments.folds import experiment as on_blocks
 from sweeps.confirm.calibrating import calibration
 from sweeps.confirm.finalists import refit_space
 from sweeps.confirm.sections import tell_calibration

@@ -9,16 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from digitexp.keras_experiment import KerasExperiment
 
 import sweeps
-from digitexp.keras_experiment import KerasExperiment
-from digitexp.keras_experiment.data import read_parts
+from digitexp.experiments.keras_experiment.data import read_parts
 from sweeps.executors.attempt import checked
 from sweeps.experiment import TrialSpec
 from sweeps.experiments.loading import load_experiment
 from sweeps.manage.exporting import export_trial
 from sweeps.runner.replaying import replay
-from tests.digitexp.keras_experiment.own import (
+from tests.digitexp.experiments.keras_experiment.own import (
     build_cnn,
     build_several,
     images,
@@ -66,7 +66,7 @@ def test_outputs_are_judged_and_drawn_one_by_one(form):
 
 
 SPACE = """
-experiment: tests.digitexp.keras_experiment.own:{name}
+experiment: tests.digitexp.experiments.keras_experiment.own:{name}
 objective: {{metric: best_val_digit_accuracy, direction: maximize}}
 parameters:
   units: {{type: int, low: 4, high: 16}}

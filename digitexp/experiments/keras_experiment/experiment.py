@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from digitexp.keras_experiment.data import Parts, Tasks, arrays_of, read_parts
-from digitexp.keras_experiment.datasets import (
+from digitexp.experiments.keras_experiment.data import Parts, Tasks, arrays_of, read_parts
+from digitexp.experiments.keras_experiment.datasets import (
     are_datasets,
     built_with,
     read_datasets,
     reading_digest,
 )
-from digitexp.keras_experiment.judging import metrics_of
+from digitexp.experiments.keras_experiment.judging import metrics_of
 from digitexp.parameters import PARAMETERS
 from digitexp.plots.training import draw_confusion, draw_curves, draw_residuals
 from digitexp.tensorflow_setup import without_chatter
@@ -107,7 +107,7 @@ def draw(
 
     Args:
         history: Per-epoch metrics, `loss` and `val_loss` among them.
-        arrays: From `digitexp.keras_experiment.judging.judge`.
+        arrays: From `digitexp.experiments.keras_experiment.judging.judge`.
         best_epoch: From 1; None if training diverged before one was measured.
         title: What was trained, in one line.
     """
@@ -322,7 +322,7 @@ class KerasExperiment:
         from digitexp.tensorflow_setup import memory_errors
 
         with memory_errors():
-            from digitexp.keras_experiment.models import run_trial
+            from digitexp.experiments.keras_experiment.models import run_trial
 
             return run_trial(
                 lambda: self._build(self._params(spec.config)),
@@ -355,7 +355,7 @@ class KerasExperiment:
         from digitexp.tensorflow_setup import start_tensorflow
 
         start_tensorflow()  # before whatever imports TensorFlow, which would be loud
-        from digitexp.keras_experiment.models import checked, give_weights
+        from digitexp.experiments.keras_experiment.models import checked, give_weights
 
         model = checked(self._build(self._params(config)))
         give_weights(model, weights)
@@ -369,7 +369,7 @@ class KerasExperiment:
         Nothing of a dataset that gives its examples in another order each time, nor of a model
         whose answers are random: they cannot be compared one by one.
         """
-        from digitexp.keras_experiment.models import answers
+        from digitexp.experiments.keras_experiment.models import answers
 
         seed = data.info["split_seed"]
         parts = data.payload or self._built_anew(data, seed)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from digitexp.keras_experiment.experiment import signature_of
-from tests.digitexp.keras_experiment.own import cnn, regression, streamed
+from digitexp.experiments.keras_experiment.experiment import signature_of
+from tests.digitexp.experiments.keras_experiment.own import cnn, regression, streamed
 
 SHAPES = [(cnn, "float32", (8, 8, 1)), (regression, "float32", (10,))]
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from digitexp.data import load_source, split_source
+from digitexp.data.blocks import Block, Indices, make_block
+from digitexp.data.source import Source
+from digitexp.data.splits import Split
 from digitexp.evaluation.calibration import HIGHEST, LOWEST, measured_terms
-from digitexp.experiment import DigitExperiment, Illustrating, trained_trial, trial_config
+from digitexp.experiments.digits import DigitExperiment, Illustrating, trained_trial, trial_config
 from digitexp.metrics import accuracy, cross_entropy
-from digitexp.pool import Pool
 from digitexp.trained import ShownTrial, logits_of
+from digitexp.training.outcome import TrainingData
 from sweeps.capabilities import CalibrationTerms, Signature, TestPart, Trained
 from sweeps.experiment import (
     EnginePlan,
@@ -34,6 +38,33 @@ TEMPERATURE = "temperature"
 _OWN = (BLOCK, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE)
 _OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
 _KEPT = ("best_val_accuracy", "train_accuracy", *_OF_TRAINING)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Everything blocks are made of: the images of a source, and which scored the search."""
+
+    source: Source = field(repr=False)
+    split: Split
+
+    def block(self, number: int) -> Block:
+        """Return a block of it."""
+        return make_block(self.source.labels, self.split, number)
+
+    def arrays(self, part: Block | Split) -> TrainingData:
+        """Return the arrays of a block, or of the search's own split."""
+        stopping = part.inner_indices if isinstance(part, Block) else part.validation_indices
+        return self._arrays(part.train_indices, stopping)
+
+    def everything(self) -> TrainingData:
+        """Return all images to train on; V0, which is among them, is looked at every epoch."""
+        return self._arrays(np.arange(len(self.source.labels)), self.split.validation_indices)
+
+    def _arrays(self, train: Indices, validation: Indices) -> TrainingData:
+        source = self.source
+        return TrainingData.from_split(
+            source.images, source.labels, train, validation, source.class_names
+        )
 
 
 class DigitsOnBlocks(Illustrating):

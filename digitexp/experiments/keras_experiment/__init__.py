@@ -1,6 +1,6 @@
 """Your own Keras model, swept: a function that builds it, and data."""
 
-from digitexp.keras_experiment.experiment import KerasExperiment
+from digitexp.experiments.keras_experiment.experiment import KerasExperiment
 from digitexp.tensorflow_setup import quiet_when_imported
 
 __all__ = ["KerasExperiment"]

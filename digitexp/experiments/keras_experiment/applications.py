@@ -18,7 +18,7 @@ import numpy as np
 
 from digitexp.data import load_source
 from digitexp.data.resizing import resized
-from digitexp.keras_experiment.experiment import KerasExperiment
+from digitexp.experiments.keras_experiment.experiment import KerasExperiment
 from sweeps.experiment import ParameterInfo, Value
 
 __all__ = ["MIN_SIDE", "NETS", "build_application", "check_application", "experiment"]

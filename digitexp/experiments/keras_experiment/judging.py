@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from digitexp.keras_experiment.data import Task, Tasks, by_output, tasks_of
+from digitexp.experiments.keras_experiment.data import Task, Tasks, by_output, tasks_of
 from digitexp.metrics import confusion_counts
 from sweeps.experiment import MetricInfo
 

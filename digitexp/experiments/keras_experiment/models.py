@@ -14,9 +14,16 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from digitexp.keras_experiment.data import Parts, Tasks, arrays_of, joined, mapped, tasks_of
-from digitexp.keras_experiment.datasets import ExamplesDigest
-from digitexp.keras_experiment.judging import judge
+from digitexp.experiments.keras_experiment.data import (
+    Parts,
+    Tasks,
+    arrays_of,
+    joined,
+    mapped,
+    tasks_of,
+)
+from digitexp.experiments.keras_experiment.datasets import ExamplesDigest
+from digitexp.experiments.keras_experiment.judging import judge
 from digitexp.tensorflow_setup import known_warnings_ignored
 from sweeps.experiment import OnEpoch, TrialResult
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from digitexp.on_blocks import experiment
+from digitexp.experiments.folds import experiment
 from sweeps.experiment import TrialResult
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from digitexp.keras_experiment.data import (
+from digitexp.experiments.keras_experiment.data import (
     Parts,
     Tasks,
     arrays_of,

@@ -6,15 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from digitexp.keras_experiment import KerasExperiment
 
 import sweeps
-from digitexp.keras_experiment import KerasExperiment
 from sweeps.errors import UsageError
 from sweeps.executors.attempt import checked
 from sweeps.experiment import ParameterInfo, Stop, TrialSpec
 from sweeps.manage.exporting import export_trial
-from tests.digitexp.keras_experiment import own
-from tests.digitexp.keras_experiment.own import build_cnn, cnn, images, regression, streamed
+from tests.digitexp.experiments.keras_experiment import own
+from tests.digitexp.experiments.keras_experiment.own import (
+    build_cnn,
+    cnn,
+    images,
+    regression,
+    streamed,
+)
 
 SPEC = TrialSpec("s", slot=3, attempt=1, seed=7, config={"epochs": 4})
 
@@ -175,7 +181,7 @@ def test_a_source_is_refused_where_nothing_takes_one():
 
 
 SPACE = """
-experiment: tests.digitexp.keras_experiment.own:{name}
+experiment: tests.digitexp.experiments.keras_experiment.own:{name}
 objective: {{metric: {metric}, direction: {direction}}}
 parameters:
   learning_rate: {{type: float, low: 1e-3, high: 1e-1, log: true}}

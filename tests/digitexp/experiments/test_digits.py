@@ -6,7 +6,7 @@ import pytest
 
 from digitexp.config import TrialConfig
 from digitexp.evaluation.calibration import temperature_to_serve
-from digitexp.experiment import experiment
+from digitexp.experiments.digits import experiment
 from search_spaces.parameters import find_parameter
 from sweeps.experiment import Stop, TrialSpec
 

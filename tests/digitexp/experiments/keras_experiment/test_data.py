@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.keras_experiment.data import read_parts
+from digitexp.experiments.keras_experiment.data import read_parts
 
 X = np.arange(40, dtype=np.float32).reshape(20, 2)
 Y = np.arange(20) % 2

@@ -7,13 +7,13 @@ import sys
 from dataclasses import replace
 
 import pytest
+from digitexp.keras_experiment import KerasExperiment
 
 import sweeps
-from digitexp.keras_experiment import KerasExperiment
 from sweeps.experiment import TrialSpec
 from sweeps.experiments.loading import load_experiment
 from sweeps.runner.replaying import replay
-from tests.digitexp.keras_experiment.own import build_cnn, images, seeded, shuffled
+from tests.digitexp.experiments.keras_experiment.own import build_cnn, images, seeded, shuffled
 
 SPEC = TrialSpec("s", slot=3, attempt=1, seed=7, config={"epochs": 2, "filters": 2})
 
@@ -40,7 +40,7 @@ def test_a_trial_depends_on_nothing_that_was_trained_before_it():
 
 
 SPACE = """
-experiment: tests.digitexp.keras_experiment.own:shuffled
+experiment: tests.digitexp.experiments.keras_experiment.own:shuffled
 objective: {metric: best_val_accuracy, direction: maximize}
 parameters:
   learning_rate: {type: float, low: 1e-3, high: 1e-1, log: true}
