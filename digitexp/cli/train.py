@@ -1,4 +1,4 @@
-"""`digitexp train`: one configuration into a folder."""
+"""`digitexp train`: one configuration into a folder; `parameters`: everything it may set."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -313,3 +314,30 @@ def _epoch_printer(epochs: int) -> Callable[[int, Mapping[str, float]], None]:
         )
 
     return show
+
+
+def parameters(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List every parameter with what it is, what is allowed and its default.
+
+    `digitexp train --set NAME=VALUE` sets one, a space searches or fixes any of them.
+    """
+    from digitexp.parameters import PARAMETERS
+
+    if as_json:
+        told = {name: asdict(parameter) for name, parameter in PARAMETERS.items()}
+        print(json.dumps(told, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("parameter", no_wrap=True)
+    table.add_column("default", no_wrap=True)
+    table.add_column("meaning, and what is allowed")
+    for name, parameter in PARAMETERS.items():
+        default = parameter.default
+        shown = "" if "{i}" in name else "none" if default is None else str(default).lower()
+        table.add_row(name, shown, f"{parameter.meaning}: {parameter.allowed}")
+    Console(highlight=False).print(table)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from digitexp.apps.checklist.rules import Finding, share, worst_class
+from digitexp.apps.checklist.rules import Finding, mistakes_of, share, worst_class
 from digitexp.config import TrialConfig
 from digitexp.parameters import PARAMETERS
 from digitexp.trained import TrainedTrial
@@ -302,8 +302,7 @@ def _on_class(run: TrainedTrial, train_sizes: Sequence[int]) -> Iterator[Remedy]
         yield "Show all images a little turned, shifted and zoomed.", AUGMENTATION
         text = f"Or only those of the worst class, {name}; the table it prints shows each class."
         yield text, {**AUGMENTATION, "augment_worst_classes": 1}
-    mistakes = run.counts[label].copy()
-    mistakes[label] = 0
+    mistakes = mistakes_of(run.counts, label)
     if mistakes.any():
         other = run.class_names[int(mistakes.argmax())]
         text = (

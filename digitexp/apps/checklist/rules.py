@@ -519,8 +519,7 @@ def _worst_class(run: TrainedTrial) -> Finding:
     row = run.counts[label]
     names, images, right = run.class_names, int(row.sum()), int(row[label])
     seen = f"{names[label]}: recall {share(right / images)}, {right} of {images}"
-    mistakes = row.copy()
-    mistakes[label] = 0
+    mistakes = mistakes_of(run.counts, label)
     if mistakes.any():
         other = int(mistakes.argmax())
         seen += f"; {mistakes[other]} taken for {names[other]}"
@@ -550,6 +549,11 @@ def worst_class(counts: np.ndarray) -> tuple[int, float]:
     rest = (right.sum() - right[label]) / max(totals.sum() - totals[label], 1)
     chance = float(binom.cdf(right[label], totals[label], rest)) * int((totals > 0).sum())
     return label, min(chance, 1.0)
+
+
+def mistakes_of(counts: np.ndarray, label: int) -> np.ndarray:
+    """Return (classes,) how often a class was taken for each other one."""
+    return np.where(np.arange(len(counts)) == label, 0, counts[label])
 
 
 def standard_error(part: float, n: int) -> float:

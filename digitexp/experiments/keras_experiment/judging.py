@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from digitexp.experiments.keras_experiment.data import Task, Tasks, by_output, tasks_of
-from digitexp.metrics import confusion_counts
+from digitexp.metrics import accuracy, confusion_counts
 from sweeps.experiment import MetricInfo
 
 __all__ = ["judge", "metrics_of"]
@@ -108,7 +108,7 @@ def _judge(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     if task == "classification":
         scores, labels = _scores(predictions), _labels(targets)
-        right = float(np.mean(scores.argmax(axis=1) == labels))
+        right = accuracy(scores, labels)
         wide = np.zeros((len(scores), max(classes or 0, scores.shape[1])), scores.dtype)
         wide[:, : scores.shape[1]] = scores
         first = max(1, KEPT_NUMBERS // (predictions.size // len(predictions)))
