@@ -13,6 +13,8 @@ from typing import Final, Literal
 
 import numpy as np
 
+from digitexp.numpy_functions import log_softmax
+
 __all__ = ["accuracy", "confusion_counts", "cross_entropy", "recalls"]
 
 
@@ -25,11 +27,8 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
         logits: (n, classes), floats.
         labels: (n,), integers from 0 to classes - 1.
     """
-    wide = logits.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
-        shifted = wide - wide.max(axis=1, keepdims=True)
-        chosen = shifted[np.arange(len(labels)), labels]
-        return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - chosen))
+        return float(np.mean(-log_softmax(logits)[np.arange(len(labels)), labels]))
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:

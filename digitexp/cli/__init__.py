@@ -13,7 +13,6 @@ from digitexp.cli import (
     evaluate,
     explore,
     functions,
-    parameters,
     robustness,
     train,
     transfer,
@@ -34,7 +33,7 @@ app.command()(calibrate.calibrate)
 app.command()(check.check)
 app.command()(robustness.robustness)
 app.command()(transfer.transfer)
-app.command()(parameters.parameters)
+app.command()(train.parameters)
 app.command()(explore.explore)
 app.command()(functions.softmax)
 app.command()(functions.activations)

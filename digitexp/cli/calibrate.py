@@ -1,22 +1,19 @@
-"""`digitexp calibrate`: whether what `digitexp train` left says how sure it is, and is right."""
+"""`digitexp calibrate`: whether a trained network says how sure it is, and is right."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
-from digitexp.cli.lettering import Font, Language
+from digitexp.cli.options import Data, Font, Home, Language, Storage, Words, find_trial
+from digitexp.cli.train import check_output_folder
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from digitexp.evaluation.calibration import CrossFitted, Interval
-    from digitexp.trained_run import TrainedRun
 
 PICTURE, DATA = "reliability.png", "calibration.json"
 SAYS = {
@@ -27,13 +24,10 @@ SAYS = {
 
 
 def calibrate(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="What `digitexp train -o DIR` wrote.")
-    ],
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="SOURCE", help="What it was trained on, if a file or a folder."),
-    ] = None,
+    words: Words,
+    data: Data = None,
+    home: Home = None,
+    storage: Storage = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print calibration.json.")] = False,
     language: Language = "en",
     font: Font = None,
@@ -41,42 +35,33 @@ def calibrate(
     """Fit a temperature on the validation part; show calibration before and after.
 
     Each validation image is judged at the temperature that four fifths of the others give. Writes
-    reliability.png and calibration.json into the folder. The test set is not looked at.
+    reliability.png and calibration.json into DIR, or SWEEP-TRIAL. The test set is not looked at.
     """
-    from digitexp.plots.language import choose_lettering
-    from digitexp.trained_run import read_run
+    from digitexp.plots.language import in_language, say
+    from digitexp.trained import logits_of
 
-    lettering = choose_lettering(language, font)
-    run = read_run(folder)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder}: no permission to write {PICTURE} and {DATA} there")
-    logits, labels = _validation_logits(run, data)
+    drawing = in_language(language, font)
+    trial = find_trial(words, home, storage)
+    folder = trial.folder
+    check_output_folder(folder, overwrite=True)
+    shown = trial.with_images(data)
+    logits = logits_of(trial.load_model(), shown.images)
     from digitexp.evaluation.calibration import cross_fit
-    from digitexp.plots.reliability import draw_reliability
+    from digitexp.plots.figures import draw_reliability
 
-    found = cross_fit(logits, labels)
-    told = "{images} validation images of {name}"
-    images = lettering.say(told, images=found.images, name=run.about["name"])
-    title = f"{images}  ·  {run.config.describe()}"
-    (folder / PICTURE).write_bytes(draw_reliability(found, title, lettering))
+    found = cross_fit(logits, shown.labels.astype(np.int32))
+    with drawing:
+        told = "{images} validation images of {name}"
+        images = say(told, images=found.images, name=trial.about["name"])
+        picture = draw_reliability(found, f"{images}  ·  {trial.config.describe()}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PICTURE).write_bytes(picture)
     document = json.dumps(found.to_dict(), indent=1) + "\n"
     (folder / DATA).write_text(document, encoding="utf-8")
     if as_json:
         print(document, end="")
     else:
         _print(found, folder)
-
-
-def _validation_logits(
-    run: TrainedRun, named: str | None
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Return logits and labels of the validation part it was stopped early on."""
-    from digitexp.trained_run import logits_of
-
-    source, split = run.load_data(named)
-    images = source.images[split.validation_indices]
-    labels = source.labels[split.validation_indices].astype(np.int32)
-    return logits_of(run.load_model(), images), labels
 
 
 def _print(found: CrossFitted, folder: Path) -> None:

@@ -1,34 +1,37 @@
-"""`digitexp check`: the debug checklist, on data or on what `digitexp train` left."""
+"""`digitexp check`: the debug checklist, on data or on a trained trial."""
 
 from __future__ import annotations
 
 import json
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from digitexp.cli.options import Home, Storage, find_trial
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from digitexp.apps.checklist import Finding
     from digitexp.data import Source, Split
-    from digitexp.trained_run import TrainedRun
+    from digitexp.trained import TrainedTrial
 
 WIDTH = 80
 
 
 def check(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(metavar="[DIR]", help="What `digitexp train -o DIR` left; none: data only."),
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DIR | SWEEP TRIAL]", help="As in `digitexp evaluate`; none: data only."
+        ),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="Data, as in `digitexp data`. Default: digits20, or what DIR was trained on.",
+            help="Data, as in `digitexp data`. Default: digits20, or what it was trained on.",
         ),
     ] = None,
     features: Annotated[
@@ -37,6 +40,8 @@ def check(
     classes: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Classes there must be.")
     ] = None,
+    home: Home = None,
+    storage: Storage = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Check data, or a training: data, model, learning curve, with verdicts and advice.
@@ -46,11 +51,11 @@ def check(
     from digitexp.apps.checklist import check_data, exit_code
     from digitexp.data.loading import DEFAULT, find_source
 
-    if folder is None:
+    if not words:
         found = find_source(data or DEFAULT)
         findings = check_data(found, n_features=features, n_classes=classes)
     else:
-        findings = _check_folder(folder, data, features, classes)
+        findings = _check_trial(find_trial(words, home, storage), data, features, classes)
     if as_json:
         content = {"exit_code": exit_code(findings), "findings": [f.as_json() for f in findings]}
         print(json.dumps(content, indent=2, ensure_ascii=False))
@@ -59,15 +64,13 @@ def check(
     raise typer.Exit(exit_code(findings))
 
 
-def _check_folder(
-    folder: Path, data: str | None, features: int | None, classes: int | None
+def _check_trial(
+    run: TrainedTrial, data: str | None, features: int | None, classes: int | None
 ) -> list[Finding]:
     from digitexp.apps.checklist import advise, check_data, check_model, check_training
     from digitexp.data import DataError
     from digitexp.data.loading import find_source
-    from digitexp.trained_run import read_run
 
-    run = read_run(folder)
     try:
         found = find_source(data or run.source)
     except DataError as error:
@@ -77,7 +80,7 @@ def _check_folder(
     else:
         findings = check_data(
             found,
-            n_features=features or prod(run.about["image_shape"]),
+            n_features=features or prod(run.image_shape),
             n_classes=classes or len(run.class_names),
         )
         same, source, split = _same_data(run, data or run.source)
@@ -95,7 +98,7 @@ def _no_data(error: Exception) -> Finding:
     return Finding("data", "source", "warn", found, advice)
 
 
-def _same_data(run: TrainedRun, name: str) -> tuple[list[Finding], Source | None, Split | None]:
+def _same_data(run: TrainedTrial, name: str) -> tuple[list[Finding], Source | None, Split | None]:
     """Return what is to be said of the data's identity, and data and split if they are the same."""
     from digitexp.apps.checklist import check_same_data
     from digitexp.data import DataError, load_source, split_source

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitexp.cli.lettering import Font, Language
+from digitexp.cli.options import Font, Language
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,21 +36,20 @@ def data(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show what a data source holds: sizes, classes, pixels, conversions, splits, digests."""
-    lettering = None
     if preview is not None:
         check_preview_path(preview)
-        from digitexp.plots.language import choose_lettering
+        from digitexp.plots.language import in_language
 
-        lettering = choose_lettering(language, font)
+        drawing = in_language(language, font)
     from digitexp.data import load_source, split_source
 
     loaded = load_source(source)
     facts = describe_source(loaded, split_source(loaded, split_seed), split_seed)
-    if preview is not None and lettering is not None:
-        from digitexp.plots.images import draw_preview
+    if preview is not None:
+        from digitexp.plots.figures import draw_preview
 
-        picture = draw_preview(loaded.images, loaded.labels, lettering=lettering)
-        preview.write_bytes(picture)
+        with drawing:
+            preview.write_bytes(draw_preview(loaded.images, loaded.labels))
         facts["preview"] = str(preview)
     if as_json:
         print(json.dumps(facts, indent=2))

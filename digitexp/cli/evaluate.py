@@ -7,28 +7,27 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from digitexp.cli.lettering import Font, Language
+from digitexp.cli.options import Data, Font, Home, Language, Storage, Words, find_trial
 from digitexp.cli.train import check_output_folder
 
 if TYPE_CHECKING:
-    from digitexp.data import Source, Split
     from digitexp.evaluation.diagnostics import Answers
+    from digitexp.trained import ShownTrial
 
 EVALUATION: Final = "evaluation"
 
 
 def evaluate(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="What `digitexp train --output DIR` wrote.")
-    ],
+    words: Words,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Default: evaluation/ in DIR."),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Default: evaluation/ in DIR or SWEEP-TRIAL."
+        ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="SOURCE", help="Its data, if they are not a known source by name."),
-    ] = None,
+    data: Data = None,
+    home: Home = None,
+    storage: Storage = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
     ] = False,
@@ -41,17 +40,18 @@ def evaluate(
     Classification report, accuracy by class, the pairs of classes confused most, and pictures:
     a random sample as `actual | predicted`, and the most confident errors.
     """
-    from digitexp.plots.language import choose_lettering
-    from digitexp.trained_run import read_run
+    from digitexp.plots.language import in_language
 
-    lettering = choose_lettering(language, font)
-    target = output or folder / EVALUATION
-    run = read_run(folder)
+    drawing = in_language(language, font)
+    trial = find_trial(words, home, storage)
+    target = output or trial.folder / EVALUATION
     check_output_folder(target, overwrite=overwrite or output is None)
-    source, split = run.load_data(data)
+    shown = trial.with_images(data)
     from digitexp.plots.evaluation import evaluation_files
 
-    files = evaluation_files(answer(run.load_model(), source, split), lettering)
+    answers = answer(trial.load_model(), shown)
+    with drawing:
+        files = evaluation_files(answers)
     target.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (target / name).write_bytes(content)
@@ -62,24 +62,23 @@ def evaluate(
         print(f"Written to {target}: {', '.join(files)}")
 
 
-def answer(model: Any, source: Source, split: Split) -> Answers:
-    """Ask a network about its validation part, and how much it gets right of its training part.
+def answer(model: Any, trial: ShownTrial) -> Answers:
+    """Ask a network about the images it is shown, and how much it gets right of its training part.
 
     Args:
         model: (n, pixels) images in [0, 1] -> (n, classes) logits.
-        source: What it was trained on.
-        split: As it was then.
+        trial: Whose network it is.
     """
     from digitexp.evaluation.diagnostics import Answers
     from digitexp.metrics import accuracy
-    from digitexp.trained_run import logits_of
+    from digitexp.trained import logits_of
 
-    train, validation = split.train_indices, split.validation_indices
     return Answers(
-        images=source.images[validation],
-        labels=source.labels[validation],
-        logits=logits_of(model, source.images[validation]),
-        class_names=source.class_names,
-        train_accuracy=accuracy(logits_of(model, source.images[train]), source.labels[train]),
-        image_numbers=validation,
+        images=trial.images,
+        labels=trial.labels,
+        logits=logits_of(model, trial.images),
+        class_names=trial.class_names,
+        part=trial.part,
+        train_accuracy=accuracy(logits_of(model, trial.train_images), trial.train_labels),
+        image_numbers=trial.image_numbers,
     )

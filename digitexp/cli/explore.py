@@ -1,4 +1,4 @@
-"""`digitexp explore`: draw digits for recorded networks, in a browser, until Ctrl-C."""
+"""`digitexp explore`: draw digits for trained networks, in a browser, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,27 +12,30 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from digitexp.cli.options import Data, Home, Storage
+
+if TYPE_CHECKING:
+    from digitexp.experiments.recorded import Recorded, RecordedFolder
+
 
 def explore(
-    sweep: Annotated[
-        str | None, typer.Argument(help="Which is shown first (default: the newest).")
-    ] = None,
-    home: Annotated[
-        Path | None,
-        typer.Option(help="Folder of sweeps (default: $SWEEPS_HOME, else mlruns)."),
-    ] = None,
-    storage: Annotated[
+    shown: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Database that homes of several hosts share."),
+        typer.Argument(
+            metavar="[DIR | SWEEP]",
+            help="What `digitexp train` wrote, or the sweep shown first (default: the newest).",
+        ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="SOURCE", help="The sweeps' data, if not the embedded digits."),
+    trial: Annotated[
+        str | None, typer.Argument(metavar="[TRIAL]", help="Of the sweep (default: champion).")
     ] = None,
+    home: Home = None,
+    storage: Storage = None,
+    data: Data = None,
     port: Annotated[int, typer.Option(help="Port to listen on, on this machine only.")] = 8052,
     browser: Annotated[
         bool | None,
@@ -47,16 +50,9 @@ def explore(
     Also whole folders of pictures, and the interactive tools, on any trial of any sweep of digits.
     """
     from digitexp.apps.explorer.app import listen, serve
-    from digitexp.apps.explorer.recorded import Recorded
 
     _need_dash()
-    recorded = Recorded(home, storage, data)
-    if sweep is not None:
-        recorded.trials(sweep)
-    elif not recorded.sweeps():
-        raise ValueError(
-            f"no sweep of digits with a trial in {recorded.where}; begin with: sweeps run smoke"
-        )
+    recorded = _recorded(shown, trial, home, storage, data)
     listening = listen(port)
     from threadpoolctl import threadpool_limits
 
@@ -65,7 +61,7 @@ def explore(
 
     # Products of one image are small: threads that wait for each other take longer than one.
     threadpool_limits(1, "blas")
-    session = Session(recorded, sweep)
+    session = Session(recorded, str(Path(shown)) if shown else None, trial)
     token = secrets.token_urlsafe(16)
     app = make_app(session, port, token)
     address = f"http://127.0.0.1:{port}/?token={token}"
@@ -80,6 +76,26 @@ def explore(
 
         serve(app, listening, announce)
     print("stopped", flush=True)
+
+
+def _recorded(
+    shown: str | None, trial: str | None, home: Path | None, storage: str | None, data: str | None
+) -> Recorded | RecordedFolder:
+    """Return what is explored; ValueError if that, or the trial, is not there."""
+    from digitexp.experiments.recorded import Recorded, RecordedFolder
+
+    if shown is not None and trial is None and Path(shown, "config.json").is_file():
+        return RecordedFolder(Path(shown), data)
+    recorded = Recorded(home, storage, data)
+    if shown is not None:
+        recorded.trials(shown)
+        if trial is not None:
+            recorded.shown(shown, trial)
+    elif not recorded.sweeps():
+        raise ValueError(
+            f"no sweep of digits with a trial in {recorded.where}; begin with: sweeps run smoke"
+        )
+    return recorded
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitexp.cli.lettering import Font, Language
+from digitexp.cli.options import Font, Language
 
 
 def softmax(
@@ -38,9 +38,9 @@ def activations(
     font: Font = None,
 ) -> None:
     """Draw ReLU and sigmoid, and their slopes."""
-    from digitexp.plots.activations import draw_activations
-    from digitexp.plots.language import choose_lettering
+    from digitexp.plots.figures import draw_activations
+    from digitexp.plots.language import in_language
 
-    picture = draw_activations(choose_lettering(language, font))
-    file.write_bytes(picture)
+    with in_language(language, font):
+        file.write_bytes(draw_activations())
     print(f"wrote {file}")

@@ -8,18 +8,14 @@ from typing import Annotated
 
 import typer
 
-from digitexp.cli.lettering import Font, Language
+from digitexp.cli.options import Data, Font, Home, Language, Storage, Words, find_trials
 
 
 def robustness(
-    folders: Annotated[
-        list[Path],
-        typer.Argument(metavar="DIR...", help="What `digitexp train --output DIR` wrote."),
-    ],
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="SOURCE", help="Their data, if their name alone does not say it."),
-    ] = None,
+    words: Words,
+    data: Data = None,
+    home: Home = None,
+    storage: Storage = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The picture, a PNG.")
     ] = Path("robustness.png"),
@@ -31,26 +27,23 @@ def robustness(
 
     The attack is one step against the very network: a stronger one would find more mistakes.
     """
-    from digitexp.plots.language import choose_lettering
-    from digitexp.trained_run import read_run
+    from digitexp.plots.language import in_language
 
-    lettering = choose_lettering(language, font)
-
-    runs = {str(folder): read_run(folder) for folder in folders}
-    loaded = {name: run.load_data(data) for name, run in runs.items()}
-    if len({split.digest for _, split in loaded.values()}) > 1:
+    drawing = in_language(language, font)
+    trials = find_trials(words, home, storage)
+    if len({(trial.about["digest"], trial.about["split_digest"]) for trial in trials}) > 1:
         raise ValueError("these networks were judged on different images; name those of one split.")
-    models = {name: run.load_model() for name, run in runs.items()}
+    shown = trials[0].with_images(data)
+    models = {trial.name: trial.load_model() for trial in trials}
     from digitexp.evaluation.robustness import EPSILONS, attacked_accuracies
-    from digitexp.plots.robustness import draw_robustness
+    from digitexp.plots.figures import draw_robustness
 
-    source, split = next(iter(loaded.values()))
-    images = source.images[split.validation_indices].reshape(len(split.validation_indices), -1)
-    labels = source.labels[split.validation_indices]
+    images, labels = shown.images.reshape(len(shown.images), -1), shown.labels
     found = {
         name: attacked_accuracies(model, images, labels).tolist() for name, model in models.items()
     }
-    output.write_bytes(draw_robustness(EPSILONS, found, lettering))
+    with drawing:
+        output.write_bytes(draw_robustness(EPSILONS, found))
     if as_json:
         print(json.dumps({"epsilons": EPSILONS, "images": len(labels), "accuracies": found}))
         return

@@ -1,4 +1,4 @@
-"""`digitexp train`: one configuration into a folder."""
+"""`digitexp train`: one configuration into a folder; `parameters`: everything it may set."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
-from digitexp.cli.lettering import Font, Language
+from digitexp.cli.options import Font, Language
 from digitexp.config import ConfigError, TrialConfig
-from digitexp.plots.language import ENGLISH, SEPARATOR, Lettering
+from digitexp.plots.language import SEPARATOR, say_parts
 from digitexp.training.outcome import TrainingOutcome
 from digitexp.weights_files import check_initial_weights
 
@@ -26,7 +27,7 @@ __all__ = ["check_output_folder", "print_outcome", "write_outcome"]
 
 
 _LEFTOVERS = (
-    "weights.npz", "confusion_matrix.png", "confusion_matrix.json",
+    "weights.npz", "confusion.npz", "confusion_matrix.png", "confusion_matrix.json",
     "calibration.json", "reliability.png",
 )  # fmt: skip
 """What an earlier training, or `digitexp calibrate`, may have left and this one may not write."""
@@ -56,13 +57,12 @@ def write_outcome(
     outcome: TrainingOutcome,
     class_names: Sequence[str],
     about_data: dict[str, Any],
-    lettering: Lettering = ENGLISH,
 ) -> None:
     """Write everything a training left; files of an earlier training are replaced.
 
     Files: config.json (parameters and data), metrics.json (with outcome and timings),
     history.csv, model_summary.txt, loss_curves.png, and unless training diverged in its first
-    epoch weights.npz, confusion_matrix.png and confusion_matrix.json.
+    epoch weights.npz, confusion.npz (of each epoch), confusion_matrix.png and .json (of the best).
     """
     from digitexp.plots.training import draw_trial
 
@@ -72,10 +72,7 @@ def write_outcome(
         outcome.confusion,
         class_names,
         None if best is None else int(best),
-        lettering.say_parts(
-            f"{config.describe()}{SEPARATOR}{outcome.stop_reason.replace('_', ' ')}"
-        ),
-        lettering,
+        say_parts(f"{config.describe()}{SEPARATOR}{outcome.stop_reason.replace('_', ' ')}"),
     )
     files["config.json"] = _json({"parameters": config.to_params(), "data": about_data})
     files["metrics.json"] = _json(
@@ -91,14 +88,19 @@ def write_outcome(
     files["history.csv"] = _history_csv(outcome).encode()
     files["model_summary.txt"] = outcome.summary.encode()
     if outcome.weights is not None:
-        stream = io.BytesIO()
-        np.savez(stream, allow_pickle=False, **outcome.weights)
-        files["weights.npz"] = stream.getvalue()
+        files["weights.npz"] = _npz(np.savez, outcome.weights)
+        files["confusion.npz"] = _npz(np.savez_compressed, {"confusion": outcome.confusion})
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in _LEFTOVERS:
         (folder / leftover).unlink(missing_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
+
+
+def _npz(save: Callable[..., None], arrays: Mapping[str, np.ndarray]) -> bytes:
+    stream = io.BytesIO()
+    save(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()
 
 
 def _json(content: dict[str, Any]) -> bytes:
@@ -220,9 +222,9 @@ def train(
     config = TrialConfig.from_params(merged_settings(params, settings or []))
     check_initial_weights(config)
     check_output_folder(output, overwrite=overwrite)
-    from digitexp.plots.language import choose_lettering
+    from digitexp.plots.language import in_language
 
-    lettering = choose_lettering(language, font)
+    drawing = in_language(language, font)
     arrays, about = _load(data, split_seed)
     from digitexp.training.engines import plan_training
     from digitexp.training.train import train as train_config
@@ -231,7 +233,8 @@ def train(
         plan = plan_training(config, len(arrays.train_labels), arrays.image_shape, arrays.n_classes)
         print(f"Engine {plan.engine}: {plan.reason}.", flush=True)
     outcome = train_config(config, arrays, _silent if quiet else _epoch_printer(config.epochs))
-    write_outcome(output, config, outcome, arrays.class_names, about, lettering)
+    with drawing:
+        write_outcome(output, config, outcome, arrays.class_names, about)
     print_outcome(output, outcome, arrays.class_names)
     if outcome.outcome == "diverged":
         raise typer.Exit(1)
@@ -291,13 +294,7 @@ def _load(source: str, split_seed: int) -> tuple[TrainingData, dict[str, Any]]:
         "class_names": list(loaded.class_names),
         "policies": list(loaded.policies),
     }
-    return TrainingData.from_split(
-        loaded.images,
-        loaded.labels,
-        split.train_indices,
-        split.validation_indices,
-        loaded.class_names,
-    ), about
+    return TrainingData.of_split(loaded, split), about
 
 
 def _silent(_epoch: int, _metrics: Mapping[str, float]) -> None:
@@ -317,3 +314,30 @@ def _epoch_printer(epochs: int) -> Callable[[int, Mapping[str, float]], None]:
         )
 
     return show
+
+
+def parameters(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List every parameter with what it is, what is allowed and its default.
+
+    `digitexp train --set NAME=VALUE` sets one, a space searches or fixes any of them.
+    """
+    from digitexp.parameters import PARAMETERS
+
+    if as_json:
+        told = {name: asdict(parameter) for name, parameter in PARAMETERS.items()}
+        print(json.dumps(told, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("parameter", no_wrap=True)
+    table.add_column("default", no_wrap=True)
+    table.add_column("meaning, and what is allowed")
+    for name, parameter in PARAMETERS.items():
+        default = parameter.default
+        shown = "" if "{i}" in name else "none" if default is None else str(default).lower()
+        table.add_row(name, shown, f"{parameter.meaning}: {parameter.allowed}")
+    Console(highlight=False).print(table)

@@ -22,6 +22,7 @@ __all__ = [
     "find_mistakes",
     "report_dict",
     "report_text",
+    "surest_first",
 ]
 
 
@@ -171,14 +172,14 @@ class Mistake:
 
 def find_mistakes(answers: Answers) -> list[Mistake]:
     """Return all mistakes, the most confident first, equal ones in the order of the images."""
-    indices = np.flatnonzero(answers.predicted != answers.labels)
-    if not len(indices):
-        return []
-    found = [
-        _mistake(answers, int(index), probabilities)
-        for index, probabilities in zip(indices, softmax(answers.logits[indices]), strict=True)
-    ]
-    return sorted(found, key=lambda mistake: -mistake.probability)
+    probabilities, is_wrong = softmax(answers.logits), answers.predicted != answers.labels
+    surest = surest_first(answers.logits)
+    return [_mistake(answers, index, probabilities[index]) for index in surest[is_wrong[surest]]]
+
+
+def surest_first(logits: np.ndarray) -> np.ndarray:
+    """Return the indices of logits (n, classes), the most probable answer first; ties in order."""
+    return np.argsort(-softmax(logits).max(axis=1), kind="stable")
 
 
 def _mistake(answers: Answers, index: int, probabilities: np.ndarray) -> Mistake:
@@ -186,7 +187,7 @@ def _mistake(answers: Answers, index: int, probabilities: np.ndarray) -> Mistake
     numbers = answers.image_numbers
     number = None if numbers is None else int(numbers[index])
     return Mistake(
-        index, number, true, said, float(probabilities[said]), float(probabilities[true])
+        int(index), number, true, said, float(probabilities[said]), float(probabilities[true])
     )
 
 

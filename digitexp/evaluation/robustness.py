@@ -32,7 +32,7 @@ def attacked_accuracies(
     """
     import tensorflow as tf
 
-    from digitexp.trained_run import logits_of
+    from digitexp.trained import logits_of
     from digitexp.training.augmentation import attacked
 
     found = []

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from digitexp.pages.decision_regions import decision_regions_page
 from digitexp.pages.softmax import softmax_page
 from digitexp.pages.training import has_curve, training_page
-from digitexp.pages.trial_view import ShownTrial
+from digitexp.trained import ShownTrial
 
 __all__ = ["interactive_pages"]
 

@@ -13,7 +13,7 @@ from digitexp.evaluation.diagnostics import confused_pairs
 from digitexp.metrics import confusion_counts
 from digitexp.numpy_functions import softmax
 from digitexp.pages.page import pack, render
-from digitexp.pages.trial_view import ShownTrial
+from digitexp.trained import ShownTrial
 
 __all__ = ["COMPONENTS", "Projection", "decision_regions_page"]
 

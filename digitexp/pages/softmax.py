@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from digitexp.numpy_functions import softmax
+from digitexp.evaluation.diagnostics import surest_first
 from digitexp.pages.page import pack, render
-from digitexp.pages.trial_view import ShownTrial
+from digitexp.trained import ShownTrial
 
 __all__ = ["choose_images", "softmax_page"]
 
@@ -61,12 +61,9 @@ def choose_images(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, i
         `MISTAKES`. Then right answers, class by class, the surest first and the least sure last,
         `RIGHT_ONES` in all but at least one of each class.
     """
-    said = logits.argmax(axis=1)
-    sure = softmax(logits)[np.arange(len(said)), said]
-    surest_first = np.argsort(-sure, kind="stable")
-    is_right = (said == labels)[surest_first]
-    mistakes = surest_first[~is_right][:MISTAKES]
-    right = surest_first[is_right]
+    surest = surest_first(logits)
+    is_right = (logits.argmax(axis=1) == labels)[surest]
+    mistakes, right = surest[~is_right][:MISTAKES], surest[is_right]
     n_classes = logits.shape[1]
     each = max(1, RIGHT_ONES // n_classes)
     by_class = [_spread(right[labels[right] == label], each) for label in range(n_classes)]

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from digitexp.pages.page import pack, render
-from digitexp.pages.trial_view import ShownTrial
 from digitexp.parameters import Scalar
+from digitexp.trained import ShownTrial
 
 __all__ = ["differences", "has_curve", "training_page"]
 

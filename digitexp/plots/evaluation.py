@@ -19,9 +19,9 @@ from digitexp.evaluation.diagnostics import (
     report_dict,
     report_text,
 )
+from digitexp.plots.figures import draw_pairs
 from digitexp.plots.images import draw_errors, draw_predictions
-from digitexp.plots.language import ENGLISH, Lettering
-from digitexp.plots.pairs import draw_pairs
+from digitexp.plots.language import say
 from digitexp.training.outcome import TrainingData
 
 __all__ = ["evaluate_block", "evaluate_trial", "evaluation_files", "summarize"]
@@ -84,7 +84,7 @@ def _counted(count: int, word: str) -> str:
     return f"{count or 'no'} {word}{'' if count == 1 else 's'}"
 
 
-def evaluation_files(answers: Answers, lettering: Lettering = ENGLISH) -> dict[str, bytes]:
+def evaluation_files(answers: Answers) -> dict[str, bytes]:
     """Return the files of an evaluation by name; the same bytes for the same answers.
 
     `summary.txt` (what a terminal shows), `classification_report.txt` (scikit-learn's),
@@ -93,7 +93,6 @@ def evaluation_files(answers: Answers, lettering: Lettering = ENGLISH) -> dict[s
 
     Args:
         answers: Of one network.
-        lettering: Language and font of the words in pictures.
     """
     mistakes = find_mistakes(answers)
     pairs = confused_pairs(answers.confusion)
@@ -106,23 +105,21 @@ def evaluation_files(answers: Answers, lettering: Lettering = ENGLISH) -> dict[s
         "classification_report.txt": report.encode(),
         "diagnostics.json": document.encode(),
         "predictions.png": draw_predictions(
-            answers.images, answers.labels, answers.predicted, names, answers.part, lettering
+            answers.images, answers.labels, answers.predicted, names, answers.part
         ),
         "errors.png": draw_errors(
             answers.images[worst],
             [(names[mistake.true], names[mistake.said]) for mistake in mistakes],
             [mistake.probability for mistake in mistakes],
-            lettering.say(
+            say(
                 "{count} images of {part}",
                 count=len(answers.labels),
-                part=lettering.say(answers.part),
+                part=say(answers.part),
             ),
-            lettering,
         ),
         "confused_pairs.png": draw_pairs(
             [(names[pair.first], names[pair.second]) for pair in pairs],
             [(pair.there, pair.back) for pair in pairs],
-            lettering,
         ),
     }
 

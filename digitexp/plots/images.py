@@ -1,18 +1,8 @@
-"""Images as pictures: a first look at a data set, a random sample with answers, the worst errors.
-
-pyplot keeps every figure and picks a window system; a Figure with an Agg canvas does neither.
-"""
+"""Images as pictures: one of them, a random sample with answers, the worst errors."""
 
 from __future__ import annotations
 
 import io
-from contextlib import AbstractContextManager
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,102 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitexp.plots import colors
-from digitexp.plots.colors import MUTED, TRAIN
-from digitexp.plots.language import ENGLISH, Lettering
+from digitexp.plots.language import say
 from digitexp.plots.sheet import Sheet, text_width
 
-__all__ = [
-    "MOST_ERRORS",
-    "draw_errors",
-    "draw_predictions",
-    "draw_sample",
-    "new_figure",
-    "png",
-    "styled",
-]
-
-
-def styled() -> AbstractContextManager[None]:
-    """Apply the project's style inside a `with`; draw and render inside it as well."""
-    import matplotlib
-
-    return matplotlib.rc_context(_style())
-
-
-@lru_cache(maxsize=1)
-def _style() -> Any:
-    import matplotlib
-
-    path = Path(__file__).with_name("digitexp.mplstyle")
-    return matplotlib.rc_params_from_file(path, use_default_template=False)
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure with an Agg canvas; sizes in inches at 130 dots per inch."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def png(figure: Figure) -> bytes:
-    """Render a figure; the same picture gives the same bytes with the same matplotlib."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
+__all__ = ["MOST_ERRORS", "SIDE", "choose_images", "draw_errors", "draw_predictions", "draw_sample"]
 
 
 SIDE = 8
 """Images in a row, and rows at most."""
-
-CELL_INCHES = 0.95
-HEADER_INCHES = 0.65
-
-
-def draw_preview(
-    images: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    seed: int = 0,
-    lettering: Lettering = ENGLISH,
-) -> bytes:
-    """Draw 64 images chosen at random, each with its label, or all if there are fewer.
-
-    Args:
-        images: (n, height, width), in [0, 1]; 0 is drawn as paper, 1 as ink.
-        labels: (n,), the number written above each image.
-        seed: Decides which images; the same choice on every machine.
-        lettering: Language and font of the caption.
-
-    Returns:
-        A PNG file, the same bytes for the same images and matplotlib.
-    """
-    chosen = choose_images(len(images), seed)
-    rows = -(-len(chosen) // SIDE)
-    total_height = HEADER_INCHES + rows * CELL_INCHES * 1.2
-    with styled():
-        figure = new_figure(SIDE * CELL_INCHES, total_height)
-        edges = {"left": 0.02, "right": 0.98, "bottom": 0.02}
-        edges["top"] = 1 - HEADER_INCHES / total_height
-        grid = figure.subplots(
-            rows, SIDE, squeeze=False, gridspec_kw={**edges, "wspace": 0.12, "hspace": 0.3}
-        )
-        for axes in grid.flat:
-            axes.axis("off")
-        for axes, index in zip(grid.flat, chosen, strict=False):
-            # a little below 0, so that the paper of an image differs from that around it
-            axes.imshow(images[index], cmap="gray_r", vmin=-0.04, vmax=1, interpolation="nearest")
-            axes.set_title(str(labels[index]), loc="center", fontsize=9, color=TRAIN, pad=2)
-        height, width = images.shape[1:]
-        caption = lettering.say(
-            "{shown} of {total} images, {height}x{width}",
-            shown=len(chosen), total=len(images), height=height, width=width,
-        )  # fmt: skip
-        y, face = 1 - 0.12 / total_height, lettering.face(caption, bold=False)
-        look: dict[str, Any] = {"font": face.path} if face else {}
-        figure.text(0.02, y, caption, va="top", fontsize=10, color=MUTED, **look)
-        return png(figure)
 
 
 def choose_images(total: int, seed: int) -> NDArray[np.int64]:
@@ -178,7 +80,6 @@ def draw_predictions(
     predicted: np.ndarray,
     class_names: Sequence[str],
     part: str = "the validation part",
-    lettering: Lettering = ENGLISH,
 ) -> bytes:
     """Draw 64 images chosen at random, each under `actual | predicted`, as a PNG.
 
@@ -191,7 +92,6 @@ def draw_predictions(
         predicted: (n,), integers from 0.
         class_names: Names in the order of the labels.
         part: What the images are.
-        lettering: Language and font of the words.
     """
     chosen = choose_images(len(images), seed=0)
     pictures = []
@@ -206,18 +106,18 @@ def draw_predictions(
         pictures.append(_Picture(images[index], (line,), wrong))
     errors = sum(picture.stands_out for picture in pictures)
     total = len(images)
-    title = lettering.say(
+    title = say(
         "{shown} of {total} images of {part}, at random: {right} right, {wrong} wrong"
         if len(chosen) < total
         else "All {total} images of {part}: {right} right, {wrong} wrong",
         shown=len(chosen),
         total=total,
-        part=lettering.say(part),
+        part=say(part),
         right=len(chosen) - errors,
         wrong=errors,
     )
-    legend = lettering.say("actual | predicted;  {cross} and a thick frame: wrong", cross=CROSS)
-    return _draw(pictures, title, legend, lettering)
+    legend = say("actual | predicted;  {cross} and a thick frame: wrong", cross=CROSS)
+    return _draw(pictures, title, legend)
 
 
 def draw_errors(
@@ -225,7 +125,6 @@ def draw_errors(
     names: Sequence[tuple[str, str]],
     probabilities: Sequence[float],
     among: str,
-    lettering: Lettering = ENGLISH,
 ) -> bytes:
     """Draw the most confident mistakes, each under `actual | predicted` and how sure, as a PNG.
 
@@ -234,11 +133,10 @@ def draw_errors(
         names: Of each, its class and what it was taken for.
         probabilities: Of what each was taken for.
         among: What was looked at, such as `1000 images of the validation part`.
-        lettering: Language and font of the words.
     """
     shown = list(zip(images, names, probabilities, strict=True))[:MOST_ERRORS]
     if not shown:
-        return _draw([], lettering.say("No error among {among}", among=among), "", lettering)
+        return _draw([], say("No error among {among}", among=among), "")
     pictures = [
         _Picture(
             image,
@@ -253,9 +151,9 @@ def draw_errors(
         title = "{shown} of {errors} errors among {among}"
     else:
         title = "1 error among {among}" if len(shown) == 1 else "{errors} errors among {among}"
-    title = lettering.say(title, shown=len(shown), errors=len(images), among=among)
+    title = say(title, shown=len(shown), errors=len(images), among=among)
     legend = "actual | predicted, and how probable that was said to be; the most confident first"
-    return _draw(pictures, title, lettering.say(legend), lettering)
+    return _draw(pictures, title, say(legend))
 
 
 def _percent(share: float) -> str:
@@ -263,17 +161,17 @@ def _percent(share: float) -> str:
     return f"{share:.1%}" if share < 0.9995 else ">99.9%"
 
 
-def _draw(pictures: Sequence[_Picture], title: str, legend: str, lettering: Lettering) -> bytes:
+def _draw(pictures: Sequence[_Picture], title: str, legend: str) -> bytes:
     """Draw pictures eight in a row; without any, only the title."""
     lines = [line for picture in pictures for line in picture.lines]
     widest = max((text_width(line.text, TEXT_SIZE, bold=line.bold) for line in lines), default=0)
     column = min(max(NARROWEST, widest + GAP), WIDEST)
     text_height = LINE * max((len(picture.lines) for picture in pictures), default=0)
     row = text_height + IMAGE + GAP
-    heading = text_width(title, 9.5, bold=True, lettering=lettering)
+    heading = text_width(title, 9.5, bold=True)
     width = max(SIDE * column, heading) + 2 * MARGIN
     height = HEADER + -(-len(pictures) // SIDE) * row + (MARGIN - GAP)
-    sheet = Sheet(width, height, lettering)
+    sheet = Sheet(width, height)
     sheet.write(MARGIN, 30, title, 9.5, bold=True)
     sheet.write(MARGIN, 57, legend, TEXT_SIZE, colors.MUTED)
     for number, picture in enumerate(pictures):

@@ -1,4 +1,4 @@
-"""In which language, and by which font, a picture speaks.
+"""The language of pictures, and its font: `with in_language("zh"):` holds for all inside.
 
 Words of the field follow the usage of Chinese textbooks (Zhou Zhihua, Machine Learning, 2016).
 Names in braces are filled in by the picture. Words that Chinese texts leave in English (ReLU,
@@ -8,7 +8,9 @@ sigmoid, dropout, L2) are not here.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,13 +19,15 @@ from typing import Any
 
 __all__ = [
     "CHINESE",
-    "ENGLISH",
     "LANGUAGES",
     "SEPARATOR",
     "Face",
-    "Lettering",
-    "choose_lettering",
+    "face_of",
+    "families",
     "find_chinese",
+    "in_language",
+    "say",
+    "say_parts",
 ]
 
 
@@ -224,61 +228,77 @@ def _missing(where: Path | None) -> str:
 FIRST_EAST_ASIAN = "\u2e80"
 """Letters from here on (Unicode's first block of CJK) are not in DejaVu Sans."""
 
-
-@dataclass(frozen=True)
-class Lettering:
-    """A language and its font.
-
-    Attributes:
-        faces: Regular and bold face for lines with East Asian letters; None = there are none, and
-            all is written in DejaVu Sans.
-    """
-
-    faces: tuple[Face, Face] | None = None
-
-    def say(self, text: str, **values: Any) -> str:
-        """Return a text of the catalogue in this language, with its values filled in.
-
-        A text that is not in the catalogue, such as the name of somebody's metric, stays.
-        """
-        words = CHINESE.get(text, text) if self.faces else text
-        return words.format(**values) if values else words
-
-    def say_parts(self, title: str) -> str:
-        """Return a title such as `25-15  ·  batch 32`, each part in this language."""
-        if not self.faces:
-            return title
-        return SEPARATOR.join(self._say_begin(part) for part in title.split(SEPARATOR))
-
-    def face(self, text: str, *, bold: bool) -> Face | None:
-        """Return the face a line is written in; None = DejaVu Sans."""
-        if self.faces is None or not any(letter >= FIRST_EAST_ASIAN for letter in text):
-            return None
-        return self.faces[bold]
-
-    def _say_begin(self, part: str) -> str:
-        """Translate the longest begin of a part that the catalogue has."""
-        known = [text for text in CHINESE if part == text or part.startswith(f"{text} ")]
-        longest = max(known, key=len, default="")
-        return self.say(longest) + part.removeprefix(longest)
+_faces: ContextVar[tuple[Face, Face] | None] = ContextVar("faces", default=None)
+"""Regular and bold face of the Chinese that is drawn now; None = English, in DejaVu Sans."""
 
 
-ENGLISH = Lettering()
-
-
-def choose_lettering(language: str = "en", font: Path | None = None) -> Lettering:
-    """Return the lettering of a language.
+def in_language(language: str = "en", font: Path | None = None) -> AbstractContextManager[None]:
+    """Return a context in which pictures are drawn in a language; outside of any it is English.
 
     Args:
         language: `en` or `zh`.
         font: A font file, or a folder to look into; None = the system's fonts. English needs none.
 
     Raises:
-        ValueError: There is no such language, or no font for it.
+        ValueError: There is no such language, or no font for it; at once, not inside the `with`.
     """
     if language not in LANGUAGES:
         raise ValueError(
             f"--language is {language!r} (DIGITEXP_LANGUAGE sets it, too); it must be one of "
             f"{', '.join(LANGUAGES)}."
         )
-    return ENGLISH if language == "en" else Lettering(find_chinese(font))
+    return _drawing_with(None if language == "en" else find_chinese(font))
+
+
+@contextmanager
+def _drawing_with(faces: tuple[Face, Face] | None) -> Iterator[None]:
+    before = _faces.set(faces)
+    try:
+        yield
+    finally:
+        _faces.reset(before)
+
+
+def say(text: str, **values: Any) -> str:
+    """Return a text of the catalogue in the language of the context, with its values filled in.
+
+    A text that is not in the catalogue, such as the name of somebody's metric, stays.
+    """
+    words = CHINESE.get(text, text) if _faces.get() else text
+    return words.format(**values) if values else words
+
+
+def say_parts(title: str) -> str:
+    """Return a title such as `25-15  ·  batch 32`, each part in the language of the context."""
+    if not _faces.get():
+        return title
+    return SEPARATOR.join(_say_begin(part) for part in title.split(SEPARATOR))
+
+
+def _say_begin(part: str) -> str:
+    """Translate the longest begin of a part that the catalogue has."""
+    known = [text for text in CHINESE if part == text or part.startswith(f"{text} ")]
+    longest = max(known, key=len, default="")
+    return say(longest) + part.removeprefix(longest)
+
+
+def face_of(text: str, *, bold: bool) -> Face | None:
+    """Return the face a line is written in; None = DejaVu Sans."""
+    faces = _faces.get()
+    if faces is None or not any(letter >= FIRST_EAST_ASIAN for letter in text):
+        return None
+    return faces[bold]
+
+
+def families() -> list[str]:
+    """Return the font families of the context for matplotlib, which asks one after the other."""
+    from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
+
+    known = {(entry.fname, entry.index) for entry in font_manager.fontManager.ttflist}
+    names = ["DejaVu Sans"]
+    for face in _faces.get() or ():
+        if (str(face.path), face.index) not in known:
+            font_manager.fontManager.addfont(face.path)
+        names.append(FT2Font(str(face.path), face_index=face.index).family_name)
+    return names

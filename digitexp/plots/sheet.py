@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from digitexp.plots.colors import INK, PAPER, rgb
-from digitexp.plots.language import ENGLISH, Face, Lettering
+from digitexp.plots.language import Face, face_of
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -136,12 +136,14 @@ BEFORE: dict[Align, float] = {"left": 0.0, "center": 0.5, "right": 1.0}
 """Share of a text's width that lies left of where it is put."""
 
 
-@lru_cache(maxsize=4096)
-def text_width(
-    text: str, size: float, *, bold: bool = False, lettering: Lettering = ENGLISH
-) -> int:
+def text_width(text: str, size: float, *, bold: bool = False) -> int:
     """Return the width in pixels of a line of text; `size` in points."""
-    return round(_font(size, bold, lettering.face(text, bold=bold)).getlength(text))
+    return _width(text, size, bold, face_of(text, bold=bold))
+
+
+@lru_cache(maxsize=4096)
+def _width(text: str, size: float, bold: bool, face: Face | None) -> int:
+    return round(_font(size, bold, face).getlength(text))
 
 
 class Sheet:
@@ -150,11 +152,10 @@ class Sheet:
     Widths of strokes and sizes of letters are points, as everywhere in matplotlib.
     """
 
-    def __init__(self, width: int, height: int, lettering: Lettering = ENGLISH) -> None:
+    def __init__(self, width: int, height: int) -> None:
         from matplotlib.backends.backend_agg import RendererAgg
 
         self._height = height
-        self.lettering = lettering
         self._agg = RendererAgg(width, height, DPI)  # type: ignore[no-untyped-call]
         self._pixels = np.asarray(self._agg.buffer_rgba())  # type: ignore[no-untyped-call]
         self.fill((0, width), (0, height), rgb(PAPER))
@@ -209,18 +210,14 @@ class Sheet:
             bold: Use the bold face.
             upward: Turn by 90 degrees, to be read from below; `x` and `y` swap roles.
         """
-        ink, left, above = _letters(text, size, bold, self.lettering.face(text, bold=bold))
-        along = -BEFORE[align] * self.width_of(text, size, bold=bold) + left
+        ink, left, above = _letters(text, size, bold, face_of(text, bold=bold))
+        along = -BEFORE[align] * text_width(text, size, bold=bold) + left
         if upward:
             ink = np.rot90(ink)
             top, start = y - along - len(ink), x - above
         else:
             top, start = y - above, x + along
         self._blend(ink, round(start), round(top), rgb(color))
-
-    def width_of(self, text: str, size: float, *, bold: bool = False) -> int:
-        """Return the width in pixels of a line as `write` writes it; `size` in points."""
-        return text_width(text, size, bold=bold, lettering=self.lettering)
 
     def png(self) -> bytes:
         """Return the picture as a PNG file.

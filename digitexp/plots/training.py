@@ -1,4 +1,4 @@
-"""The pictures of one training: curves, confusion matrix."""
+"""The pictures of one training: curves, confusion matrix, residuals of a regression."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitexp.plots import colors
-from digitexp.plots.language import ENGLISH, Lettering
-from digitexp.plots.sheet import Scale, Sheet, epoch_scale, text_width, value_scale
+from digitexp.plots.language import say
+from digitexp.plots.sheet import Scale, Sheet, draw_axes, epoch_scale, text_width, value_scale
 
-__all__ = ["draw_confusion", "draw_curves", "draw_trial", "rate_drops"]
+__all__ = ["draw_confusion", "draw_curves", "draw_residuals", "draw_trial", "rate_drops"]
 
 
 WIDTH, HEIGHT = 1248, 481
 PANELS = ((77, 617), (691, 1231))
 """Between which pixels the loss is drawn, and the metric beside it."""
 
-TITLE_Y, HEADING_Y, RATE_Y, TOP, BOTTOM, TICK_Y, LEGEND_Y = 20, 55, 80, 89, 421, 434, 458
+TITLE_Y, HEADING_Y, RATE_Y, TOP, BOTTOM, LEGEND_Y = 20, 55, 80, 89, 421, 458
 DOTTED = (0, (1, 1.65))
 MOST_EPOCHS_WITH_MARKERS = 50
 
@@ -41,7 +41,6 @@ def draw_curves(
     title: str = "",
     *,
     beside: str | None = "accuracy",
-    lettering: Lettering = ENGLISH,
 ) -> bytes:
     """Draw the curves of the loss, and of one metric, of one training as a PNG.
 
@@ -51,9 +50,8 @@ def draw_curves(
         best_epoch: Epoch (from 1) whose weights were kept, marked in both; None = none was.
         title: Line above both.
         beside: The metric drawn beside the loss; None leaves its place empty.
-        lettering: Language and font of the words.
     """
-    sheet = Sheet(WIDTH, HEIGHT, lettering)
+    sheet = Sheet(WIDTH, HEIGHT)
     sheet.write(PANELS[0][0], TITLE_Y, title, 9, colors.MUTED)
     names = ["loss", *([beside] if beside else [])]
     for name, (left, right) in zip(names, PANELS, strict=False):
@@ -81,18 +79,8 @@ class _Panel:
 
     def frame(self, name: str) -> None:
         """Draw grid, axes, their numbers and the heading."""
-        left, right = int(self.x.start), int(self.x.end)
-        for value, label in self.x.ticks().items():
-            place = round(float(self.x.pixels(value)))
-            self.sheet.fill((place, place + 1), (TOP, BOTTOM), colors.rgb(colors.GRID))
-            self.sheet.write(place, TICK_Y, label, 8, colors.LABEL, align="center")
-        for value, label in self.y.ticks().items():
-            place = round(float(self.y.pixels(value)))
-            self.sheet.fill((left, right), (place, place + 1), colors.rgb(colors.GRID))
-            self.sheet.write(left - 7, place, label, 8, colors.LABEL, align="right")
-        self.sheet.fill((left, left + 1), (TOP, BOTTOM + 1), colors.rgb(colors.FRAME))
-        self.sheet.fill((left, right), (BOTTOM, BOTTOM + 1), colors.rgb(colors.FRAME))
-        say = self.sheet.lettering.say
+        draw_axes(self.sheet, self.x, self.y)
+        left, right = self.x.start, self.x.end
         heading = say(name).capitalize()
         if self.y.logarithmic:
             heading = say("{name} (logarithmic)", name=heading)
@@ -125,10 +113,9 @@ class _Panel:
         place = float(self.x.pixels(epoch))
         self.sheet.stroke([place] * 2, [BOTTOM, TOP], colors.BEST, 0.9, alpha=0.55)
         _ring(self.sheet, place, float(self.y.pixels(value)))
-        say = self.sheet.lettering.say
         text = say("best epoch {epoch}: {value}", epoch=epoch, value=f"{value:.4g}")
         self.sheet.write(self.x.end, HEADING_Y, text, align="right")
-        _ring(self.sheet, self.x.end - self.sheet.width_of(text, 8) - 12, HEADING_Y)
+        _ring(self.sheet, self.x.end - text_width(text, 8) - 12, HEADING_Y)
 
 
 def _ring(sheet: Sheet, x: float, y: float) -> None:
@@ -141,7 +128,6 @@ def _ring(sheet: Sheet, x: float, y: float) -> None:
 def _write_legend(sheet: Sheet, *, with_drops: bool) -> None:
     """Say what the lines are, between the names of the two x axes."""
     line = {"marker": "o", "markersize": 3}
-    say = sheet.lettering.say
     entries = [
         (say("training"), colors.TRAIN, 1.8, line),
         (say("validation"), colors.VALIDATION, 1.8, line),
@@ -149,13 +135,13 @@ def _write_legend(sheet: Sheet, *, with_drops: bool) -> None:
     if with_drops:
         entries.append((say("learning rate falls"), colors.RATE_DROP, 1.0, {"linestyle": DOTTED}))
     handle, gap = 38, 24
-    total = sum(handle + sheet.width_of(text, 8) + gap for text, *_ in entries) - gap
+    total = sum(handle + text_width(text, 8) + gap for text, *_ in entries) - gap
     x = sum(map(sum, PANELS)) / 4 - total / 2
     for text, color, width, look in entries:
         middle = {"markevery": [1]} if "marker" in look else {}
         sheet.stroke([x, x + 15, x + 30], [LEGEND_Y] * 3, color, width, **look, **middle)
         sheet.write(x + handle, LEGEND_Y, text)
-        x += handle + sheet.width_of(text, 8) + gap
+        x += handle + text_width(text, 8) + gap
 
 
 MOST_CLASSES_WITH_COUNTS = 30
@@ -172,7 +158,6 @@ def draw_confusion(
     counts: np.ndarray,
     class_names: Sequence[str],
     title: str = "",
-    lettering: Lettering = ENGLISH,
 ) -> bytes:
     """Draw a confusion matrix with its counts as a PNG.
 
@@ -183,11 +168,10 @@ def draw_confusion(
         counts: (classes, classes), unsigned, [true, predicted].
         class_names: Names in the order of the labels.
         title: Line above the matrix.
-        lettering: Language and font of the words.
     """
-    matrix = _Matrix.of(class_names, lettering)
+    matrix = _Matrix.of(class_names)
     size = matrix.left + matrix.side + RIGHT_OF
-    sheet = Sheet(size, size, lettering)
+    sheet = Sheet(size, size)
     _fill_cells(sheet, matrix, counts)
     if len(class_names) <= MOST_CLASSES_WITH_COUNTS:
         _write_counts(sheet, matrix, counts)
@@ -207,10 +191,10 @@ class _Matrix:
     left: int
 
     @classmethod
-    def of(cls, class_names: Sequence[str], lettering: Lettering) -> _Matrix:
+    def of(cls, class_names: Sequence[str]) -> _Matrix:
         classes = len(class_names)
         side = min(max(CELL * classes, SMALLEST_SIDE), LARGEST_SIDE)
-        widest = max(text_width(name, 8, lettering=lettering) for name in class_names)
+        widest = max(text_width(name, 8) for name in class_names)
         return cls(classes, side // classes, widest, widest + 60)
 
     @property
@@ -286,7 +270,6 @@ def _write_names(sheet: Sheet, matrix: _Matrix, class_names: Sequence[str]) -> N
             sheet.write(x, bottom + 14, name, 8, colors.LABEL, align="center")
     middle = matrix.classes / 2
     below = bottom + (matrix.widest_name + 22 if upward else 38)
-    say = sheet.lettering.say
     sheet.write(matrix.x(middle), below, say("predicted"), 9, colors.LABEL, align="center")
     beside = matrix.left - matrix.widest_name - 26
     words = say("true")
@@ -295,10 +278,54 @@ def _write_names(sheet: Sheet, matrix: _Matrix, class_names: Sequence[str]) -> N
 
 def _write_recalls(sheet: Sheet, matrix: _Matrix, counts: np.ndarray) -> None:
     x = matrix.x(matrix.classes) + 12
-    sheet.write(x, matrix.y(0) - 19, sheet.lettering.say("recall"), 7.5, colors.MUTED)
+    sheet.write(x, matrix.y(0) - 19, say("recall"), 7.5, colors.MUTED)
     for true, recall in enumerate(_recalls(counts).tolist()):
         words = "-" if np.isnan(recall) else f"{recall:.1%}"
         sheet.write(x, matrix.y(true + 0.5), words, 7.5, colors.MUTED)
+
+
+RESIDUAL_HEIGHT, RESIDUAL_BOTTOM, RESIDUAL_PANELS = 560, 480, ((90, 600), (720, 1231))
+MOST_POINTS = 5000
+"""More would be a blot: of more, so many are drawn, evenly chosen."""
+
+
+def draw_residuals(true: np.ndarray, predicted: np.ndarray, title: str = "") -> bytes:
+    """Draw a regression's validation part as a PNG: predicted by true, and residual by predicted.
+
+    Args:
+        true: (n,) targets.
+        predicted: (n,) what the model said.
+        title: Line above both; the mean absolute error follows.
+    """
+    sheet = Sheet(WIDTH, RESIDUAL_HEIGHT)
+    error = float(np.abs(predicted - true).mean())
+    title = f"{title}: mean absolute error {error:.4g}"
+    sheet.write(RESIDUAL_PANELS[0][0], TITLE_Y, title, 9, colors.MUTED)
+    chosen = np.unique(np.linspace(0, len(true) - 1, MOST_POINTS).astype(int))
+    true, predicted = true[chosen].astype(float), predicted[chosen].astype(float)
+    residuals = predicted - true
+    both, around = [*true, *predicted], [*residuals, *-residuals]
+    ranges = (both, both), (predicted.tolist(), around)
+    points = (
+        ("true", true, "predicted", predicted, 1.0),
+        ("predicted", predicted, "predicted minus true", residuals, 0.0),
+    )
+    for (left, right), (of_x, xs, of_y, ys, slope), (shown_x, shown_y) in zip(
+        RESIDUAL_PANELS, points, ranges, strict=True
+    ):
+        x = value_scale(shown_x, left, right, may_be_logarithmic=False)
+        y = value_scale(shown_y, RESIDUAL_BOTTOM, TOP, may_be_logarithmic=False)
+        draw_axes(sheet, x, y)
+        sheet.write(left, HEADING_Y, f"{of_y.capitalize()}, by {of_x}", 10, bold=True)
+        ends = np.array([x.low, x.high])
+        sheet.stroke(x.pixels(ends), y.pixels(slope * ends), colors.BEST, 1.0, alpha=0.6)
+        sheet.stroke(
+            x.pixels(xs), y.pixels(ys), colors.VALIDATION, 0,
+            marker="o", markersize=3, markeredgewidth=0, alpha=0.6,
+        )  # fmt: skip
+        middle = (left + right) / 2
+        sheet.write(middle, RESIDUAL_HEIGHT - 30, of_x, 9, colors.LABEL, align="center")
+    return sheet.png()
 
 
 def draw_trial(
@@ -307,7 +334,6 @@ def draw_trial(
     class_names: Sequence[str],
     best_epoch: int | None,
     title: str,
-    lettering: Lettering = ENGLISH,
 ) -> dict[str, bytes]:
     """Draw one training: `loss_curves.png`, `confusion_matrix.png`, `confusion_matrix.json`.
 
@@ -318,14 +344,13 @@ def draw_trial(
         best_epoch: Epoch (from 1) whose weights were kept; None when training diverged before
             one was measured, then only the curves are drawn.
         title: What was trained, in one line.
-        lettering: Language and font of the words.
     """
-    files = {"loss_curves.png": draw_curves(history, best_epoch, title, lettering=lettering)}
+    files = {"loss_curves.png": draw_curves(history, best_epoch, title)}
     if best_epoch is None:
         return files
     counts = confusion[best_epoch - 1]
     right, total = int(np.trace(counts)), int(counts.sum())
-    heading = lettering.say(
+    heading = say(
         "Validation after epoch {epoch}: {right} of {total} right ({share})",
         epoch=best_epoch,
         right=right,
@@ -333,6 +358,6 @@ def draw_trial(
         share=f"{right / total:.1%}",
     )
     content = {"labels": list(class_names), "counts": counts.tolist(), "best_epoch": best_epoch}
-    files["confusion_matrix.png"] = draw_confusion(counts, class_names, heading, lettering)
+    files["confusion_matrix.png"] = draw_confusion(counts, class_names, heading)
     files["confusion_matrix.json"] = (json.dumps(content) + "\n").encode()
     return files

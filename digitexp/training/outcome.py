@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from digitexp.data import Source, Split
 
 __all__ = ["EPOCH_METRICS", "Forward", "OnEpoch", "TrainingData", "TrainingOutcome"]
 
@@ -61,6 +64,12 @@ class TrainingData:
             class_names=tuple(class_names),
             image_shape=tuple(int(side) for side in images.shape[1:]),
         )
+
+    @classmethod
+    def of_split(cls, source: Source, split: Split) -> TrainingData:
+        """Return the arrays of a source's own split into training and validation part."""
+        train, validation = split.train_indices, split.validation_indices
+        return cls.from_split(source.images, source.labels, train, validation, source.class_names)
 
     @property
     def n_classes(self) -> int:

@@ -16,7 +16,6 @@ from digitexp.tensorflow_setup import known_warnings_ignored, start_tensorflow
 from digitexp.training.engines import load_engine, plan_training
 from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
 from digitexp.training.starting import start_from
-from digitexp.training.targeting import told_with, without_augmentation, worst_classes
 
 if TYPE_CHECKING:
     from digitexp.training.callbacks import EpochObserver
@@ -48,12 +47,12 @@ def train(
     start_tensorflow()
     if config.augment_worst_classes is None:
         return _train(config, data, on_epoch)
-    before = _train(without_augmentation(config), data)
+    before = _train(_without_augmentation(config), data)
     if before.validation_logits is None:
         return before  # it diverged at once: no class is known to be worst
-    worst = worst_classes(before, data, config.augment_worst_classes)
+    worst = _worst_classes(before, data, config.augment_worst_classes)
     targeted = replace(data, augmented_classes=worst)
-    return told_with(before, _train(config, targeted, on_epoch), targeted)
+    return _told_with(before, _train(config, targeted, on_epoch), targeted)
 
 
 def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) -> TrainingOutcome:
@@ -144,3 +143,53 @@ def _in_chunks(forward: Forward, images: Any, chunk: int = 8192) -> np.ndarray:
     """Return the logits of many images, in chunks so that large data do not fill the memory."""
     starts = range(0, int(images.shape[0]), chunk)
     return np.concatenate([forward(images[i : i + chunk])[0] for i in starts])
+
+
+# Targeted augmentation: a first training says which classes are recognised worst.
+
+
+def _without_augmentation(config: TrialConfig) -> TrialConfig:
+    """Return the configuration of the first training."""
+    return replace(config, rotation=0.0, shift=0.0, zoom=0.0, augment_worst_classes=None)
+
+
+def _worst_classes(outcome: TrainingOutcome, data: TrainingData, count: int) -> tuple[int, ...]:
+    """Return the labels of the classes with the lowest recall on the validation part, worst first.
+
+    Args:
+        outcome: With validation logits.
+        data: What was trained on. A class without validation images comes last.
+        count: How many; a tie goes to the lower label.
+    """
+    images = np.bincount(data.validation_labels, minlength=data.n_classes)
+    recalls = np.where(images > 0, _right(outcome, data) / np.maximum(images, 1), np.inf)
+    return tuple(int(label) for label in np.argsort(recalls, kind="stable")[:count])
+
+
+def _told_with(
+    before: TrainingOutcome, after: TrainingOutcome, data: TrainingData
+) -> TrainingOutcome:
+    """Return the second training's outcome with what both came to, class by class.
+
+    `data` names the classes that were augmented.
+
+    Its time is that of both; `info["targeted"]` counts right answers on the validation part, None
+    where the second training diverged at once.
+    """
+    table = {
+        "classes": [data.class_names[label] for label in data.augmented_classes or ()],
+        "images": np.bincount(data.validation_labels, minlength=data.n_classes).tolist(),
+        "right_before": _right(before, data).tolist(),
+        "right_after": None if after.validation_logits is None else _right(after, data).tolist(),
+    }
+    timings = {name: seconds + before.timings[name] for name, seconds in after.timings.items()}
+    metrics = dict(after.metrics)
+    if "train_seconds" in metrics:
+        metrics["train_seconds"] = timings["train_seconds"]
+    info = {**after.info, "targeted": table}
+    return replace(after, info=info, timings=timings, metrics=metrics)
+
+
+def _right(outcome: TrainingOutcome, data: TrainingData) -> np.ndarray:
+    assert outcome.validation_logits is not None
+    return np.diag(confusion_counts(outcome.validation_logits, data.validation_labels))

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from digitexp.numpy_functions import softmax
 from digitexp.pages.decision_regions import decision_regions_page
-from tests.digitexp.pages.factories import make_trial
+from tests.digitexp.pages.factories import about, make_trial
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -44,7 +44,7 @@ def many_names(tmp_path_factory):
         "output/bias": np.zeros(13, np.float32),
     }
     names = tuple(f"<img src=x onerror=document.title={number}>" for number in range(13))
-    named = replace(trial, class_names=names, weights=weights)
+    named = replace(trial, **about(names), weights=weights)
     made = tmp_path_factory.mktemp("regions") / "many_names.html"
     made.write_text(decision_regions_page(named), encoding="utf-8")
     return made

@@ -8,7 +8,7 @@ import pytest
 from digitexp.numpy_functions import softmax
 from digitexp.pages.softmax import choose_images, softmax_page
 from tests.browser.opened import opened
-from tests.digitexp.pages.factories import make_trial
+from tests.digitexp.pages.factories import about, make_trial
 
 pytestmark = pytest.mark.browser
 
@@ -137,7 +137,7 @@ def test_sliders_stand_beside_their_bars(page):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_without_a_network_own_logits_work_for_any_number_of_classes(browser, tmp_path, n_classes):
     names = ("<b>bold</b>", "</script><i>", "a name that is much too long")[:n_classes]
-    trial = dataclasses.replace(make_trial(n_classes=n_classes), weights=None, class_names=names)
+    trial = dataclasses.replace(make_trial(n_classes=n_classes), weights=None, **about(names))
     with opened(browser, tmp_path / "softmax.html", softmax_page(trial)) as page:
         assert page.get_by_text("has no network to ask").is_visible()
         assert page.locator(".logit").count() == n_classes

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from digitexp.pages.training import training_page
 from tests.browser.opened import opened
-from tests.digitexp.pages.factories import diverged, make_trial
+from tests.digitexp.pages.factories import about, diverged, make_trial
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -186,7 +186,7 @@ def test_a_training_that_diverged_says_when(browser, tmp_path, epoch):
 
 def test_hostile_names_are_shown_letter_by_letter(browser, tmp_path):
     names = ("<b>bold</b>", "</script>", "a name that is much too long")
-    trial = dataclasses.replace(make_trial(n_classes=3), name="<i>x</i>", class_names=names)
+    trial = dataclasses.replace(make_trial(n_classes=3), name="<i>x</i>", **about(names))
     with opened(browser, tmp_path / "hostile.html", training_page(trial)) as page:
         assert page.locator("h1").text_content() == "Training, epoch by epoch: <i>x</i>"
         ticks = page.locator("#recalls-0 .xtick text").all_text_contents()

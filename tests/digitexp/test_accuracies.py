@@ -10,7 +10,7 @@ import statistics
 
 import pytest
 
-from digitexp.on_blocks import experiment
+from digitexp.experiments.folds import experiment
 from sweeps.experiment import TrialSpec
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.nightly]

@@ -107,7 +107,7 @@ def _of_another_net(folder, _name):
     ("spoil", "name", "said"),
     [
         (_without, "config.json", "has no config.json, so `digitexp train"),
-        (_without, "weights.npz", "holds no weights.npz"),
+        (_without, "weights.npz", "has no weights: it diverged"),
         (_torn, "config.json", "config.json cannot be read"),
         (_torn, "weights.npz", "weights.npz cannot be read"),
         (_of_other_data, "", "Name those data by --data"),

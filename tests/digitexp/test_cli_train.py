@@ -14,7 +14,7 @@ from digitexp.parameters import PARAMETERS
 QUICK = ["--data", "sklearn-digits", "--epochs", "3", "--units", "12,8", "--batch-size", "64"]
 FILES = {
     "config.json", "metrics.json", "history.csv", "model_summary.txt", "weights.npz",
-    "loss_curves.png", "confusion_matrix.png", "confusion_matrix.json",
+    "confusion.npz", "loss_curves.png", "confusion_matrix.png", "confusion_matrix.json",
 }  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def test_a_diverged_training_is_a_failure_and_leaves_no_old_weights(monkeypatch,
     assert run(monkeypatch, *options) == 1
     assert "Diverged in epoch 1: the loss is no longer a finite number" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == FILES - {
-        "weights.npz", "confusion_matrix.png", "confusion_matrix.json",
+        "weights.npz", "confusion.npz", "confusion_matrix.png", "confusion_matrix.json",
     }  # fmt: skip
 
 

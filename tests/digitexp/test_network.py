@@ -5,7 +5,7 @@ import pytest
 
 from digitexp.config import TrialConfig
 from digitexp.models import build_model, model_weights, set_weights
-from digitexp.pages.trial_view import Network
+from digitexp.network import Network
 from digitexp.parameters import ACTIVATIONS
 
 pytestmark = pytest.mark.tensorflow

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from digitexp.apps.checklist.rules import Finding, share, worst_class
+from digitexp.apps.checklist.rules import Finding, mistakes_of, share, worst_class
 from digitexp.config import TrialConfig
 from digitexp.parameters import PARAMETERS
-from digitexp.trained_run import TrainedRun
+from digitexp.trained import TrainedTrial
 
 __all__ = ["advise", "training_command"]
 
@@ -28,7 +28,7 @@ COUNTS = {"hidden_layers": "units_", "conv_blocks": "filters_"}
 """What says how many values a series has, and how their names begin."""
 
 
-def training_command(run: TrainedRun, changes: Mapping[str, Any]) -> str:
+def training_command(run: TrainedTrial, changes: Mapping[str, Any]) -> str:
     """Return the `digitexp train` that repeats a run with some parameters changed.
 
     Only what differs from the defaults is written. A changed learning rate below
@@ -146,7 +146,7 @@ Remedy = tuple[str, Changes | None]
 
 
 def advise(
-    run: TrainedRun, findings: Sequence[Finding], train_sizes: Sequence[int]
+    run: TrainedTrial, findings: Sequence[Finding], train_sizes: Sequence[int]
 ) -> list[Finding]:
     """Return advice on what the rules found wrong.
 
@@ -173,7 +173,7 @@ def advise(
 
 
 def _given(
-    trouble: str, finding: Finding, remedies: Iterable[Remedy], run: TrainedRun
+    trouble: str, finding: Finding, remedies: Iterable[Remedy], run: TrainedTrial
 ) -> list[Finding]:
     return [
         Finding(
@@ -188,7 +188,7 @@ def _given(
     ]
 
 
-def _one_after_another(run: TrainedRun) -> Iterator[Remedy]:
+def _one_after_another(run: TrainedTrial) -> Iterator[Remedy]:
     """Yield the remedies for the loss, each with the changes of those before it.
 
     No single one may be enough: bounded gradients do not help with a rate of 10.
@@ -202,7 +202,7 @@ def _one_after_another(run: TrainedRun) -> Iterator[Remedy]:
         yield text, together
 
 
-def _on_rate(run: TrainedRun) -> Iterator[Remedy]:
+def _on_rate(run: TrainedTrial) -> Iterator[Remedy]:
     rate = run.config.learning_rate
     if rate > HIGHEST_RATE or (_exploded(run) and rate > USUAL_RATE):
         text = f"learning_rate is {rate:g}; up to {HIGHEST_RATE:g} is usual. Lower it."
@@ -212,7 +212,7 @@ def _on_rate(run: TrainedRun) -> Iterator[Remedy]:
         yield text, {"learning_rate": USUAL_RATE}
 
 
-def _on_loss(run: TrainedRun) -> Iterator[Remedy]:
+def _on_loss(run: TrainedTrial) -> Iterator[Remedy]:
     config, penalty = run.config, 0.0
     if run.metrics:
         penalty = 1 - run.metrics["best_val_cross_entropy"] / run.metrics["best_val_loss"]
@@ -229,13 +229,13 @@ def _on_loss(run: TrainedRun) -> Iterator[Remedy]:
         yield text, {"clipnorm": 1.0}
 
 
-def _exploded(run: TrainedRun) -> bool:
+def _exploded(run: TrainedTrial) -> bool:
     """Return whether the loss was ever out of all proportion, or not a number."""
     losses = run.history["loss"]
     return run.outcome == "diverged" or bool(losses.max() > OUT_OF_PROPORTION * losses[-1])
 
 
-def _on_initial_weights(run: TrainedRun) -> Iterator[Remedy]:
+def _on_initial_weights(run: TrainedTrial) -> Iterator[Remedy]:
     config = run.config
     if config.activation in RELU_LIKE and not config.kernel_initializer.startswith("he_"):
         yield (
@@ -250,7 +250,7 @@ def _on_initial_weights(run: TrainedRun) -> Iterator[Remedy]:
         yield "Try another learning rate.", {"learning_rate": config.learning_rate / 10}
 
 
-def _on_epochs(run: TrainedRun) -> Iterator[Remedy]:
+def _on_epochs(run: TrainedTrial) -> Iterator[Remedy]:
     if int(run.metrics["best_epoch"]) == run.epochs:
         text = "val_loss was still falling in the last epoch: allow more epochs."
         yield text, {"epochs": min(3 * run.config.epochs, MOST_EPOCHS)}
@@ -259,7 +259,7 @@ def _on_epochs(run: TrainedRun) -> Iterator[Remedy]:
         yield text, {"learning_rate": run.config.learning_rate / 10}
 
 
-def _on_over_fitting(run: TrainedRun, train_images: int) -> Iterator[Remedy]:
+def _on_over_fitting(run: TrainedTrial, train_images: int) -> Iterator[Remedy]:
     config = run.config
     if not config.is_augmented:
         text = "Show each image a little turned, shifted and zoomed, anew in every epoch."
@@ -288,7 +288,7 @@ def _on_over_fitting(run: TrainedRun, train_images: int) -> Iterator[Remedy]:
         yield text, None
 
 
-def _on_class(run: TrainedRun, train_sizes: Sequence[int]) -> Iterator[Remedy]:
+def _on_class(run: TrainedTrial, train_sizes: Sequence[int]) -> Iterator[Remedy]:
     assert run.counts is not None
     label, _ = worst_class(run.counts)
     name = run.class_names[label]
@@ -302,8 +302,7 @@ def _on_class(run: TrainedRun, train_sizes: Sequence[int]) -> Iterator[Remedy]:
         yield "Show all images a little turned, shifted and zoomed.", AUGMENTATION
         text = f"Or only those of the worst class, {name}; the table it prints shows each class."
         yield text, {**AUGMENTATION, "augment_worst_classes": 1}
-    mistakes = run.counts[label].copy()
-    mistakes[label] = 0
+    mistakes = mistakes_of(run.counts, label)
     if mistakes.any():
         other = run.class_names[int(mistakes.argmax())]
         text = (

@@ -30,7 +30,7 @@ from digitexp.data.checking import (
 from digitexp.data.source import DataError, Found, Images, Labels, Source
 from digitexp.data.splits import Split
 from digitexp.metrics import accuracy
-from digitexp.trained_run import TrainedRun, logits_of
+from digitexp.trained import TrainedTrial, logits_of
 
 if TYPE_CHECKING:
     from digitexp.data.source import Source
@@ -292,7 +292,7 @@ ROUNDING = 0.002
 """Share of the validation images whose class another order of additions may turn."""
 
 
-def check_model(run: TrainedRun, source: Source | None, split: Split | None) -> list[Finding]:
+def check_model(run: TrainedTrial, source: Source | None, split: Split | None) -> list[Finding]:
     """Check the model a training left.
 
     Args:
@@ -347,11 +347,11 @@ def _finite(weights: Any) -> Finding:
     return Finding("model", "weights", "fail", f"NaN or infinity in {', '.join(broken)}")
 
 
-def _kernels(run: TrainedRun) -> list[np.ndarray]:
+def _kernels(run: TrainedTrial) -> list[np.ndarray]:
     return [array for array in (run.weights or {}).values() if array.ndim >= 2]
 
 
-def _outputs(run: TrainedRun) -> Finding:
+def _outputs(run: TrainedTrial) -> Finding:
     outputs, classes = _kernels(run)[-1].shape[-1], len(run.class_names)
     seen = f"{outputs} for {classes} classes"
     if outputs == classes:
@@ -359,7 +359,7 @@ def _outputs(run: TrainedRun) -> Finding:
     return Finding("model", "outputs", "fail", seen, "Train with the data named in config.json.")
 
 
-def _inputs(run: TrainedRun) -> Finding:
+def _inputs(run: TrainedTrial) -> Finding:
     first = _kernels(run)[0]
     if first.ndim > 2:  # a convolution takes images of any size
         kernel = "x".join(map(str, first.shape[:2]))
@@ -371,7 +371,7 @@ def _inputs(run: TrainedRun) -> Finding:
     return Finding("model", "inputs", "fail", seen, "Train with the data named in config.json.")
 
 
-def _parameters(run: TrainedRun) -> Finding:
+def _parameters(run: TrainedTrial) -> Finding:
     # Means and variances of batch normalisation are measured, not trained.
     trained = (a for name, a in (run.weights or {}).items() if "/moving_" not in name)
     stored = sum(array.size for array in trained)
@@ -396,7 +396,7 @@ BAR = 3.0
 """Standard errors by which accuracy must exceed that of guessing."""
 
 
-def check_training(run: TrainedRun) -> list[Finding]:
+def check_training(run: TrainedTrial) -> list[Finding]:
     """Check what a training wrote of itself; needs neither its data nor TensorFlow."""
     complete = _history(run)
     if complete.verdict == "fail" and run.outcome != "diverged":
@@ -413,7 +413,7 @@ def _finding(name: str, verdict: Verdict, seen: str, advice: str = "") -> Findin
     return Finding("training", name, verdict, seen, "" if verdict == "ok" else advice)
 
 
-def _history(run: TrainedRun) -> Finding:
+def _history(run: TrainedTrial) -> Finding:
     missing = [name for name in EPOCH_METRICS if name not in run.history]
     if missing or not run.epochs:
         seen = f"no {', '.join(missing)}" if missing else "no epoch"
@@ -429,7 +429,7 @@ def _history(run: TrainedRun) -> Finding:
     return _finding("history", "ok", f"{run.epochs} epochs of {len(EPOCH_METRICS)} metrics")
 
 
-def _ended(run: TrainedRun) -> Finding:
+def _ended(run: TrainedTrial) -> Finding:
     if run.outcome == "diverged":
         seen = f"diverged in epoch {run.epochs}: the loss is no longer a finite number"
         return _finding("how it ended", "fail", seen)
@@ -443,7 +443,7 @@ def _ended(run: TrainedRun) -> Finding:
     return _finding("how it ended", "ok", run.stop_reason.replace("_", " "))
 
 
-def _loss_fell(run: TrainedRun) -> Finding:
+def _loss_fell(run: TrainedTrial) -> Finding:
     losses = run.history["loss"]
     first, last = losses[0], losses[-1]
     seen = f"from {first:.4g} to {last:.4g} in {run.epochs} epochs"
@@ -454,7 +454,7 @@ def _loss_fell(run: TrainedRun) -> Finding:
     return _finding("loss falls", "ok" if fell else "fail", seen)
 
 
-def _rate(run: TrainedRun) -> Finding:
+def _rate(run: TrainedTrial) -> Finding:
     rates = run.history["learning_rate"]
     falls = int((np.diff(rates) < 0).sum())
     on_plateaus = run.config.learning_rate_schedule == "plateau"
@@ -470,7 +470,7 @@ def _rate(run: TrainedRun) -> Finding:
     return _finding("learning rate", "warn" if at_floor else "ok", seen, advice)
 
 
-def _better_than_guessing(run: TrainedRun) -> Finding:
+def _better_than_guessing(run: TrainedTrial) -> Finding:
     """Compare with answering the largest class always, and its shares as probabilities."""
     assert run.counts is not None
     shares = run.counts.sum(axis=1) / run.counts.sum()
@@ -486,7 +486,7 @@ def _better_than_guessing(run: TrainedRun) -> Finding:
     return _finding("learns", "ok" if learned else "fail", seen)
 
 
-def _best_epoch(run: TrainedRun) -> Finding:
+def _best_epoch(run: TrainedTrial) -> Finding:
     best = int(run.metrics["best_epoch"])
     seen = f"{best} of {run.epochs}, val_loss {run.history['val_loss'][best - 1]:.4g}"
     if best == run.epochs and run.stop_reason == "max_epochs":
@@ -496,7 +496,7 @@ def _best_epoch(run: TrainedRun) -> Finding:
     return _finding("best epoch", "ok", seen)
 
 
-def _gap(run: TrainedRun) -> Finding:
+def _gap(run: TrainedTrial) -> Finding:
     """Compare training and validation accuracy of the weights that were kept.
 
     The training accuracy is counted over all images trained on; chance is in the validation
@@ -517,14 +517,13 @@ def _gap(run: TrainedRun) -> Finding:
     return _finding("over-fitting", "warn" if high else "ok", seen)
 
 
-def _worst_class(run: TrainedRun) -> Finding:
+def _worst_class(run: TrainedTrial) -> Finding:
     assert run.counts is not None
     label, surprise = worst_class(run.counts)
     row = run.counts[label]
     names, images, right = run.class_names, int(row.sum()), int(row[label])
     seen = f"{names[label]}: recall {share(right / images)}, {right} of {images}"
-    mistakes = row.copy()
-    mistakes[label] = 0
+    mistakes = mistakes_of(run.counts, label)
     if mistakes.any():
         other = int(mistakes.argmax())
         seen += f"; {mistakes[other]} taken for {names[other]}"
@@ -554,6 +553,11 @@ def worst_class(counts: np.ndarray) -> tuple[int, float]:
     rest = (right.sum() - right[label]) / max(totals.sum() - totals[label], 1)
     chance = float(binom.cdf(right[label], totals[label], rest)) * int((totals > 0).sum())
     return label, min(chance, 1.0)
+
+
+def mistakes_of(counts: np.ndarray, label: int) -> np.ndarray:
+    """Return (classes,) how often a class was taken for each other one."""
+    return np.where(np.arange(len(counts)) == label, 0, counts[label])
 
 
 def standard_error(part: float, n: int) -> float:

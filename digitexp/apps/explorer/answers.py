@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from digitexp.data.framing import Framing
 from digitexp.numpy_functions import softmax
-from digitexp.pages.trial_view import ShownTrial
+from digitexp.trained import ShownTrial
 
 __all__ = ["Answer", "Asked", "Neighbour"]
 

@@ -28,9 +28,9 @@ from digitexp.apps.explorer.batch import (
     unpacked,
 )
 from digitexp.apps.explorer.layout import TABS, TOOLS, page
-from digitexp.apps.explorer.recorded import TrialChoice
 from digitexp.apps.explorer.session import Choice, Session
 from digitexp.apps.explorer.views import answer_view, bars, message, nearest_view, seen_view, table
+from digitexp.experiments.recorded import TrialChoice
 from digitexp.pages.page import plotly_script
 
 __all__ = ["ADDRESS", "PLOTLY_ADDRESS", "add_callbacks", "listen", "make_app", "serve"]

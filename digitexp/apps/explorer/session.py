@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitexp.apps.explorer.answers import Answer, Asked, Neighbour
-from digitexp.apps.explorer.recorded import Recorded, TrialChoice
 from digitexp.data.framing import Framing
+from digitexp.experiments.recorded import Recorded, RecordedFolder, TrialChoice
 
 __all__ = ["Choice", "Choices", "Reply", "Session"]
 
@@ -73,14 +73,20 @@ class Reply:
 class Session:
     """Answers questions about recorded trials; from several threads."""
 
-    def __init__(self, recorded: Recorded, sweep: str | None = None) -> None:
+    def __init__(
+        self,
+        recorded: Recorded | RecordedFolder,
+        sweep: str | None = None,
+        trial: str | None = None,
+    ) -> None:
         """Take the recorded sweeps.
 
         Args:
             recorded: Where they are.
             sweep: Which is shown as long as nobody chose one; None for the newest.
+            trial: Which of its trials; None for the champion.
         """
-        self.recorded, self._first = recorded, sweep
+        self.recorded, self._first = recorded, Choice(sweep, trial, None)
         self._asked: OrderedDict[int, Asked] = OrderedDict()
         self._keeping = threading.Lock()
 
@@ -97,7 +103,9 @@ class Session:
         """Return what there is by now, and what of it is chosen: as wished, if that is there."""
         sweeps = self.recorded.sweeps()
         trouble = ""
-        sweep = wished.sweep or self._first
+        if wished.sweep is None:
+            wished = self._first
+        sweep = wished.sweep
         if sweep not in sweeps:
             if sweep is not None:
                 trouble = f"There is no sweep of digits named {sweep!r} here (any more)."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from digitexp.config import TrialConfig
 from digitexp.metrics import accuracy, confusion_counts, cross_entropy
-from digitexp.pages.trial_view import Network, ShownTrial
+from digitexp.network import Network
+from digitexp.trained import ShownTrial
 
 N_TRAIN = 1200
 
@@ -63,12 +65,15 @@ def make_trial(
     return ShownTrial(
         name=f"mlp at {learning_rate:g}",
         config=config,
-        history=history,
+        **about([str(digit) for digit in range(n_classes)]),
+        outcome="complete",
+        stop_reason="max_epochs",
+        metrics={"best_epoch": best + 1.0},
+        history={name: np.array(values) for name, values in history.items()},
         confusion=np.array(confusion, np.uint32),
-        best_epoch=best + 1,
+        counts=confusion[best],
         weights=weights[best],
         temperature=1.3,
-        class_names=tuple(str(digit) for digit in range(n_classes)),
         part="the validation part",
         images=images[n_train:],
         labels=labels[n_train:],
@@ -104,9 +109,16 @@ def diverged(trial: ShownTrial, epoch: int) -> ShownTrial:
         name=f"{trial.name}, diverged",
         history=history,
         confusion=trial.confusion[:epoch],
-        best_epoch=best,
+        metrics={} if best is None else {"best_epoch": float(best)},
         weights=trial.weights if best else None,
     )
+
+
+def about(
+    class_names: Sequence[str], image_shape: tuple[int, int] = (8, 8)
+) -> dict[str, dict[str, Any]]:
+    """Return the argument that makes a trial one of other classes, or of images of another size."""
+    return {"about": {"class_names": class_names, "image_shape": image_shape}}
 
 
 def without_history(trial: ShownTrial) -> ShownTrial:

@@ -19,7 +19,7 @@ from digitexp.pages.decision_regions import (
     first_of_each_class,
     slice_points,
 )
-from tests.digitexp.pages.factories import make_trial
+from tests.digitexp.pages.factories import about, make_trial
 
 ELSEWHERE = "/static/plotly.min.js"
 
@@ -181,8 +181,9 @@ def test_a_convolutional_network_of_other_images_is_asked_less_and_the_page_says
     weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     images = random.random((30, 9, 7), np.float32)
     trial = replace(
-        make_trial(), config=config, weights=weights, class_names=("a", "b", "c"), images=images,
-        labels=np.arange(30) % 3, train_images=images, train_labels=np.arange(30) % 3,
+        make_trial(), config=config, weights=weights, **about(("a", "b", "c"), (9, 7)),
+        images=images, labels=np.arange(30) % 3, train_images=images,
+        train_labels=np.arange(30) % 3,
     )  # fmt: skip
     page = decision_regions_page(trial, ELSEWHERE)
     data = data_of(page)
@@ -201,7 +202,7 @@ def test_more_than_256_classes_keep_their_numbers(trial):
     weights["output/kernel"] = random.normal(size=(15, 300)).astype(np.float32)
     weights["output/bias"] = np.linspace(0, 9, 300).astype(np.float32)
     names = tuple(str(number) for number in range(300))
-    many = replace(trial, class_names=names, weights=weights)
+    many = replace(trial, **about(names), weights=weights)
     data = data_of(decision_regions_page(many, ELSEWHERE))
     assert unpacked(data["predicted"]).max() > 256
     np.testing.assert_array_equal(unpacked(data["predicted"]), many.logits.argmax(axis=1))
@@ -211,7 +212,7 @@ def test_names_are_text_whatever_they_hold(trial):
     hostile = '</script><script>alert("&1")</script>'
     names = (hostile,) * 9 + ("<img src=x onerror=alert(2)>",)
     page = decision_regions_page(
-        replace(trial, name=hostile, part=hostile, class_names=names), ELSEWHERE
+        replace(trial, name=hostile, part=hostile, **about(names)), ELSEWHERE
     )
     assert "<script>alert" not in page
     assert "<img" not in page
@@ -226,7 +227,7 @@ def test_the_same_trial_gives_the_same_bytes_and_less_than_two_megabytes_without
     kernel = random.normal(size=(400, 25)).astype(np.float32)
     resized = replace(
         trial, images=larger, labels=np.resize(trial.labels, 1000), train_images=larger,
-        weights={**trial.weights, "hidden_1/kernel": kernel},
+        weights={**trial.weights, "hidden_1/kernel": kernel}, **about(trial.class_names, (20, 20)),
     )  # fmt: skip
     page = decision_regions_page(resized, ELSEWHERE)
     assert len(unpacked(data_of(page)["images"])) == 1000

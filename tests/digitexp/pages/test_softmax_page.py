@@ -8,7 +8,7 @@ import pytest
 from digitexp.numpy_functions import softmax
 from digitexp.pages import interactive_pages
 from digitexp.pages.softmax import MISTAKES, RIGHT_ONES, choose_images, softmax_page
-from tests.digitexp.pages.factories import diverged, make_trial, without_history
+from tests.digitexp.pages.factories import about, diverged, make_trial, without_history
 from tests.digitexp.pages.pages import data_of, unpacked
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -83,7 +83,7 @@ def test_the_fitted_temperature_is_marked_if_there_is_a_network():
 
 def test_names_cannot_end_the_script_or_make_tags():
     names = (HOSTILE, "<b>bold</b>", *map(str, range(8)))
-    hostile = dataclasses.replace(make_trial(), name=HOSTILE, class_names=names, part=HOSTILE)
+    hostile = dataclasses.replace(make_trial(), name=HOSTILE, **about(names), part=HOSTILE)
     page = softmax_page(hostile)
     assert HOSTILE not in page
     assert "<b>bold" not in page

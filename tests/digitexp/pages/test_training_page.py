@@ -7,7 +7,7 @@ import pytest
 
 from digitexp.config import TrialConfig
 from digitexp.pages.training import differences, training_page
-from tests.digitexp.pages.factories import diverged, make_trial, without_history
+from tests.digitexp.pages.factories import about, diverged, make_trial, without_history
 from tests.digitexp.pages.pages import data_of, unpacked
 
 
@@ -75,9 +75,7 @@ def test_equal_configurations_differ_in_nothing_and_the_page_says_so():
 def test_names_cannot_end_the_script_or_make_tags():
     hostile = "</script><script>alert(1)</script>"
     trial = make_trial(n_classes=3)
-    page = training_page(
-        dataclasses.replace(trial, name=hostile, class_names=(hostile, "<i>", "2"))
-    )
+    page = training_page(dataclasses.replace(trial, name=hostile, **about((hostile, "<i>", "2"))))
     assert hostile not in page
     assert "<i>" not in page
     assert data_of(page)["classes"] == [hostile, "<i>", "2"]

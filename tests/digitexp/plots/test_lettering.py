@@ -9,10 +9,16 @@ import pytest
 from matplotlib import get_data_path
 
 import digitexp.plots
-from digitexp.plots.activations import draw_activations
-from digitexp.plots.images import draw_preview
-from digitexp.plots.language import CHINESE, ENGLISH, FAMILIES, choose_lettering, find_chinese
-from digitexp.plots.robustness import draw_robustness
+from digitexp.plots.figures import draw_activations, draw_preview, draw_robustness
+from digitexp.plots.language import (
+    CHINESE,
+    FAMILIES,
+    face_of,
+    find_chinese,
+    in_language,
+    say,
+    say_parts,
+)
 from digitexp.plots.sheet import text_width
 from digitexp.plots.training import draw_confusion, draw_curves, draw_trial
 from tests.digitexp.plots.pictures import pixels
@@ -24,20 +30,18 @@ COUNTS = np.diag([7] * 10).astype(np.uint32)
 DIGITS = [str(digit) for digit in range(10)]
 TITLE = "25-15  ·  learning rate 0.001  ·  batch 32  ·  early stopping"
 PICTURES = {
-    "curves": lambda lettering: draw_curves(HISTORY, 4, TITLE, lettering=lettering),
-    "confusion": lambda lettering: draw_confusion(COUNTS, DIGITS, "", lettering),
+    "curves": lambda: draw_curves(HISTORY, 4, TITLE),
+    "confusion": lambda: draw_confusion(COUNTS, DIGITS, ""),
     "activations": draw_activations,
-    "robustness": lambda lettering: draw_robustness((0.0, 0.1), {"a": [0.9, 0.4]}, lettering),
-    "preview": lambda lettering: draw_preview(
-        np.zeros((3, 8, 8), "float32"), np.arange(3), lettering=lettering
-    ),
+    "preview": lambda: draw_preview(np.zeros((3, 8, 8), "float32"), np.arange(3)),
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def chinese():
     need("a Chinese font")
-    return choose_lettering("zh")
+    with in_language("zh"):
+        yield
 
 
 def said_in_the_code():
@@ -62,15 +66,22 @@ def test_a_translation_takes_the_same_values():
 
 
 def test_english_says_what_stands_there():
-    assert ENGLISH.say("epoch") == "epoch"
-    assert ENGLISH.say("best epoch {epoch}: {value}", epoch=3, value=0.5) == "best epoch 3: 0.5"
-    assert ENGLISH.say_parts(TITLE) == TITLE
-    assert choose_lettering("en", Path("nowhere")) is ENGLISH
+    with in_language("en", Path("nowhere")):
+        assert say("epoch") == "epoch"
+        assert say("best epoch {epoch}: {value}", epoch=3, value=0.5) == "best epoch 3: 0.5"
+        assert say_parts(TITLE) == TITLE
+
+
+def test_a_language_holds_inside_its_context_only(chinese):
+    assert say("epoch") == CHINESE["epoch"]
+    with in_language("en"):
+        assert say("epoch") == "epoch"
+    assert say("epoch") == CHINESE["epoch"]
 
 
 def test_an_empty_folder_has_no_font_and_the_message_says_what_to_install(tmp_path):
     with pytest.raises(ValueError, match="needs a font with Chinese letters") as refused:
-        choose_lettering("zh", tmp_path)
+        in_language("zh", tmp_path)
     message = str(refused.value)
     assert str(tmp_path) in message
     assert "apt-get install fonts-noto-cjk (or fonts-wqy-microhei" in message.replace("`", "")
@@ -93,20 +104,22 @@ def test_a_font_that_is_not_there_is_named(tmp_path):
 
 def test_a_language_we_do_not_have_is_refused_with_those_we_have():
     with pytest.raises(ValueError, match="must be one of en, zh"):
-        choose_lettering("fr")
+        in_language("fr")
 
 
 def test_a_title_is_translated_part_by_part(chinese):
-    title = chinese.say_parts(TITLE + "  ·  learning rates  ·  dropout 0.1")
+    title = say_parts(TITLE + "  ·  learning rates  ·  dropout 0.1")
     assert title == (
         "25-15  ·  学习率 0.001  ·  批大小 32  ·  早停  ·  learning rates  ·  dropout 0.1"
     )
 
 
 def test_numbers_stay_in_the_usual_font(chinese):
-    assert chinese.face("0.25 · dropout", bold=False) is None
-    assert chinese.face("损失", bold=False) == chinese.faces[0]
-    assert text_width("0.25", 8, lettering=chinese) == text_width("0.25", 8)
+    assert face_of("0.25 · dropout", bold=False) is None
+    assert face_of("损失", bold=False) == find_chinese()[0]
+    width = text_width("0.25", 8)
+    with in_language("en"):
+        assert text_width("0.25", 8) == width
 
 
 def test_every_letter_is_drawn_as_itself(chinese):
@@ -114,7 +127,7 @@ def test_every_letter_is_drawn_as_itself(chinese):
     from digitexp.plots.sheet import _letters
 
     letters = sorted({c for text in CHINESE.values() for c in text if "\u4e00" <= c <= "\u9fff"})
-    face = chinese.faces[0]
+    face = find_chinese()[0]
     drawn = {_letters(letter, 20, bold=False, face=face)[0].tobytes() for letter in letters}
     assert len(letters) > 50
     assert len(drawn) == len(letters)
@@ -122,22 +135,33 @@ def test_every_letter_is_drawn_as_itself(chinese):
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_in_chinese_has_the_size_of_the_english_one_and_other_words(chinese, name):
-    english, other = (pixels(PICTURES[name](one)) for one in (ENGLISH, chinese))
+    with in_language("en"):
+        english = pixels(PICTURES[name]())
+    other = pixels(PICTURES[name]())
     assert english.shape == other.shape
     assert 0 < (english != other).any(axis=2).mean() < 0.05
-    assert PICTURES[name](chinese) == PICTURES[name](chinese)
+    assert PICTURES[name]() == PICTURES[name]()
+
+
+def test_a_figure_that_is_cut_to_its_words_is_in_chinese_as_well(chinese):
+    other = draw_robustness((0.0, 0.1), {"a": [0.9, 0.4]})
+    with in_language("en"):
+        assert draw_robustness((0.0, 0.1), {"a": [0.9, 0.4]}) != other
 
 
 @pytest.mark.parametrize("name", ["confusion_matrix.png", "loss_curves.png"])
 def test_what_a_training_leaves_is_in_chinese_as_well_and_its_numbers_are_not(chinese, name):
     confusion = np.stack([COUNTS] * len(HISTORY["loss"]))
-    english = draw_trial(HISTORY, confusion, DIGITS, 4, TITLE)
-    other = draw_trial(HISTORY, confusion, DIGITS, 4, TITLE, chinese)
+    with in_language("en"):
+        english = draw_trial(HISTORY, confusion, DIGITS, 4, TITLE)
+    other = draw_trial(HISTORY, confusion, DIGITS, 4, TITLE)
     assert english[name] != other[name]
     assert english["confusion_matrix.json"] == other["confusion_matrix.json"]
 
 
-def test_a_drawing_in_english_after_one_in_chinese_is_what_it_was_before(chinese):
+def test_a_drawing_in_english_after_one_in_chinese_is_what_it_was_before():
+    need("a Chinese font")
     before = draw_curves(HISTORY, 4, TITLE)
-    draw_curves(HISTORY, 4, TITLE, lettering=chinese)
+    with in_language("zh"):
+        draw_curves(HISTORY, 4, TITLE)
     assert draw_curves(HISTORY, 4, TITLE) == before

@@ -94,7 +94,7 @@ def test_a_default_trial_is_estimated_in_plausible_seconds(engine, low, high):
 
 def test_planning_imports_no_tensorflow():
     code = (
-        "import sys, digitexp.training.engines, digitexp.experiment;"
+        "import sys, digitexp.training.engines, digitexp.experiments.digits;"
         "heavy = {'tensorflow', 'keras', 'matplotlib', 'pandas', 'sklearn', 'scipy'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.on_blocks import experiment as cross_validation
+from digitexp.experiments.folds import experiment as cross_validation
 from sweeps.confirm.calibration import calibration
 from sweeps.confirm.finalists import refit_space
 from sweeps.experiment import TrialResult

@@ -13,8 +13,8 @@ from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
 import sweeps
-from digitexp.apps.explorer.recorded import CHAMPION, Recorded
 from digitexp.data import load_source
+from digitexp.experiments.recorded import CHAMPION, Recorded
 from sweeps.analysis.summary import summarize
 from sweeps.cli import app
 from sweeps.cli.confirming import is_to_be_confirmed

@@ -199,7 +199,7 @@ def test_a_script_counts_with_what_it_imports_and_with_files_its_command_names(t
 
 @pytest.mark.tensorflow
 def test_what_is_shipped_here_counts_by_its_number(tmp_path, make_home, monkeypatch):
-    from digitexp.experiment import experiment
+    from digitexp.experiments.digits import experiment
 
     sweep = sweeps.run("smoke", trials=1, home=make_home(), progress="quiet", workers=0)
     (code,) = history(sweep).all()

@@ -155,7 +155,7 @@ def test_one_by_one_or_all_at_once_the_answers_are_the_same(server, images):
 def test_mlflow_in_this_process_and_our_own_loading_answer_as_the_server_does(
     sweep, server, images
 ):
-    from digitexp.experiment import experiment
+    from digitexp.experiments.digits import experiment
 
     client = MlflowClient(f"sqlite:///{sweep.home.path / 'mlflow.db'}")
     name, _, alias = sweep.model_uri.removeprefix("models:/").partition("@")

@@ -6,7 +6,7 @@ import numpy as np
 
 from digitexp.config import TrialConfig
 from digitexp.metrics import recalls
-from digitexp.trained_run import TrainedRun
+from digitexp.trained import TrainedTrial
 
 CLASSES = [str(digit) for digit in range(10)]
 
@@ -54,7 +54,8 @@ def make_run(
         "name": "digits20", "source": source, "digest": "d", "split_digest": "s",
         "split_seed": split_seed, "image_shape": (20, 20), "class_names": CLASSES,
     }  # fmt: skip
-    return TrainedRun(
+    return TrainedTrial(
+        name=str(folder),
         folder=folder,
         config=TrialConfig.from_params(params),
         about=about,
@@ -62,6 +63,7 @@ def make_run(
         stop_reason=stop_reason,
         metrics=own | (metrics or {}),
         history=history,
+        confusion=np.zeros((0, 10, 10), np.uint32),
         counts=counts,
         weights=None,
     )

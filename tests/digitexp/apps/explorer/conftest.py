@@ -6,8 +6,8 @@ import pytest
 
 import sweeps
 from digitexp.apps.explorer.app import make_app
-from digitexp.apps.explorer.recorded import Recorded
 from digitexp.apps.explorer.session import Session
+from digitexp.experiments.recorded import Recorded
 
 PORT = 8052
 TOKEN = "a-token"

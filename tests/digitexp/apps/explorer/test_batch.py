@@ -8,9 +8,9 @@ import pytest
 
 from digitexp.apps.explorer import batch
 from digitexp.apps.explorer.batch import Row, from_folder, read_rows, sorted_rows, to_csv, unpacked
-from digitexp.apps.explorer.recorded import CHAMPION
 from digitexp.apps.explorer.session import Choice
 from digitexp.data.framing import cut_and_centre
+from digitexp.experiments.recorded import CHAMPION
 from tests.digitexp.apps.explorer.build_outside import FILE
 from tests.digitexp.apps.explorer.test_pictures import file_of, stroke
 

@@ -10,9 +10,9 @@ from PIL import Image
 import sweeps
 from digitexp.apps.explorer.answers import Asked
 from digitexp.apps.explorer.pictures import read_ink
-from digitexp.apps.explorer.recorded import CHAMPION, Recorded
 from digitexp.data.framing import Framing, cut_and_centre
 from digitexp.data.loading import read_digits20
+from digitexp.experiments.recorded import CHAMPION, Recorded
 from tests.digitexp.apps.explorer.build_outside import FILE
 from tests.digitexp.apps.explorer.tracing import traced
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import sweeps
-from digitexp.apps.explorer.recorded import CHAMPION, Recorded
 from digitexp.apps.explorer.session import Choice, Session
+from digitexp.experiments.recorded import CHAMPION, Recorded
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -144,7 +144,7 @@ def test_tensorflow_is_not_needed(home):
     import subprocess
 
     code = (
-        "import sys; from digitexp.apps.explorer.recorded import Recorded; "
+        "import sys; from digitexp.experiments.recorded import Recorded; "
         "from digitexp.apps.explorer.session import Choice, Session; "
         "import digitexp.apps.explorer.app; "
         f"session = Session(Recorded({str(home)!r}, None, None)); "

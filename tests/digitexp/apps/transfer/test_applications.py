@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sweeps
-from digitexp.keras_experiment.applications import (
+from digitexp.experiments.keras_experiment.applications import (
     NETS,
     build_application,
     check_application,
@@ -139,7 +139,7 @@ def test_a_trained_net_can_be_served_and_exported(tmp_path):
     data = experiment.prepare("sklearn-digits", 0)
     parts = data.payload
     model = build_application({**DEFAULTS, **config})
-    from digitexp.keras_experiment.models import named_weights
+    from digitexp.experiments.keras_experiment.models import named_weights
 
     experiment.export(config, named_weights(model), data.info, tmp_path)
     import keras

@@ -1,0 +1,84 @@
+"""Options of several commands: the language of pictures, and which trained trials are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from digitexp.trained import TrainedTrial
+
+__all__ = ["Data", "Font", "Home", "Language", "Storage", "Words", "find_trial", "find_trials"]
+
+Language = Annotated[
+    str,
+    typer.Option(envvar="DIGITEXP_LANGUAGE", metavar="en|zh", help="Of the words in pictures."),
+]
+Font = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="DIGITEXP_FONT",
+        metavar="FILE|DIR",
+        help="Font with Chinese letters, or a folder of fonts. Default: the system's.",
+    ),
+]
+Words = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DIR | SWEEP TRIAL",
+        help="What `digitexp train` wrote; or a sweep and the number of a trial, or champion.",
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(metavar="SOURCE", help="Its data, if they are not a known source by name."),
+]
+Home = Annotated[
+    Path | None, typer.Option(help="Folder of sweeps (default: $SWEEPS_HOME, else mlruns).")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Database that homes of several hosts share."),
+]
+
+
+def find_trials(
+    words: Sequence[str], home: Path | None = None, storage: str | None = None
+) -> list[TrainedTrial]:
+    """Return the trials that a command names: folders, and sweeps followed by a trial.
+
+    Raises:
+        ValueError: There is no such folder, sweep or trial, or it cannot be read.
+    """
+    from digitexp.trained import read_folder
+
+    found, rest = [], list(words)
+    while rest:
+        word = rest.pop(0)
+        if rest and _is_trial(rest[0]):
+            from digitexp.experiments.recorded import Recorded
+
+            found.append(Recorded(home, storage).trained(word, rest.pop(0)))
+        else:
+            found.append(read_folder(Path(word)))
+    return found
+
+
+def find_trial(
+    words: Sequence[str], home: Path | None = None, storage: str | None = None
+) -> TrainedTrial:
+    """Return the one trial that a command names; see `find_trials`."""
+    found = find_trials(words, home, storage)
+    if len(found) != 1:
+        raise ValueError(
+            f"received {' '.join(words)}, {len(found)} trials: give one, a folder that `digitexp "
+            "train` filled, or a sweep and the number of its trial."
+        )
+    return found[0]
+
+
+def _is_trial(word: str) -> bool:
+    return (word.isdecimal() or word == "champion") and not Path(word).is_dir()

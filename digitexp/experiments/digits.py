@@ -1,0 +1,301 @@
+"""The one adapter between `digitexp` and the framework: translates names, holds no logic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digitexp.config import ConfigError, TrialConfig
+from digitexp.data import load_source, split_source
+from digitexp.evaluation.calibration import temperature_to_serve
+from digitexp.metrics import HEADLINE_METRICS
+from digitexp.models import count_parameters
+from digitexp.parameters import PARAMETERS
+from digitexp.serving import checked_images, probabilities
+from digitexp.trained import ShownTrial, TrainedTrial, logits_of
+from digitexp.training.engines import plan_training
+from digitexp.training.outcome import TrainingData
+from digitexp.weights_files import check_initial_weights
+from sweeps.capabilities import Signature, Trained
+from sweeps.experiment import (
+    EnginePlan,
+    Experiment,
+    MetricInfo,
+    OnEpoch,
+    ParameterInfo,
+    PreparedData,
+    TrialResult,
+    TrialSpec,
+    Value,
+)
+
+__all__ = ["DigitExperiment", "WithPages", "experiment", "trained_trial", "trial_config"]
+
+
+class WithPages:
+    """Draws the pages of `digitexp.pages`; see `SupportsPages` in sweeps/capabilities.py."""
+
+    def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
+        """Return a recorded training as the tools show it."""
+        raise NotImplementedError
+
+    def pages(
+        self, data: PreparedData, trained: Trained, beside: Trained | None
+    ) -> Mapping[str, bytes]:
+        """Return the interactive tools on a training, each a page."""
+        from digitexp.pages import interactive_pages
+
+        other = None if beside is None else self.show(data, beside)
+        return interactive_pages(self.show(data, trained), other)
+
+
+class DigitExperiment(WithPages):
+    """Handwritten digits (or any small images) and a multilayer perceptron."""
+
+    name = "digits"
+    revision = 1  # to be raised when the same configuration and seed give other numbers
+    parameters: Mapping[str, ParameterInfo] = {
+        name: ParameterInfo(
+            type=parameter.kind,
+            low=parameter.low,
+            high=parameter.high,
+            choices=parameter.choices,
+            default=parameter.default,
+            optional=parameter.optional,
+            description=parameter.meaning,
+        )
+        for name, parameter in PARAMETERS.items()
+        if name != "seed"  # the framework gives each trial its own
+    }
+    metrics: Mapping[str, MetricInfo] = {
+        name: MetricInfo(*described) for name, described in HEADLINE_METRICS.items()
+    }
+    cross_validation = "digitexp.on_blocks:experiment"
+    measures: Mapping[str, str] = {"parameters": "trainable weights of the network"}
+
+    def check(self, config: Mapping[str, Value]) -> None:
+        """Raise ValueError if the configuration is impossible or its initial weights are away."""
+        check_initial_weights(trial_config(config))
+
+    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
+        """Load a source and split it into training and validation part, images flattened.
+
+        Raises:
+            DataError: The source is unknown, unreadable or unsound.
+        """
+        loaded = load_source(source)
+        split = split_source(loaded, split_seed)
+        return PreparedData(
+            name=loaded.name,
+            digest=loaded.digest,
+            split_digest=split.digest,
+            info={
+                "n_train": len(split.train_indices),
+                "n_validation": len(split.validation_indices),
+                "split_seed": split_seed,
+                "image_shape": list(loaded.images.shape[1:]),
+                "class_names": list(loaded.class_names),
+                "policies": list(loaded.policies),
+            },
+            payload=TrainingData.of_split(loaded, split),
+        )
+
+    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
+        """Count the network's weights."""
+        arrays: TrainingData = data.payload
+        count = count_parameters(trial_config(config), arrays.image_shape, arrays.n_classes)
+        return {"parameters": count}
+
+    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Name the engine, the reason and about how many seconds all epochs take."""
+        arrays: TrainingData = data.payload
+        plan = plan_training(
+            trial_config(config), len(arrays.train_labels), arrays.image_shape, arrays.n_classes
+        )
+        return EnginePlan(plan.engine, plan.reason, plan.seconds)
+
+    def warm_up(self) -> None:
+        """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
+        from digitexp.tensorflow_setup import set_up_tensorflow
+
+        set_up_tensorflow()
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        """Train one configuration with the seed of the spec; MemoryError if it needs too much.
+
+        The temperature of its probabilities is fitted on the logits of the validation part.
+        """
+        from digitexp.tensorflow_setup import memory_errors
+        from digitexp.training.train import train
+
+        def ask(epoch: int, values: Mapping[str, float]) -> str | None:
+            stop = on_epoch(epoch, values)
+            return None if stop is None else stop.reason
+
+        arrays: TrainingData = data.payload
+        with memory_errors():
+            outcome = train(trial_config(spec.config, spec.seed), arrays, ask)
+        kept, info = {"confusion": outcome.confusion}, {**_info(arrays, data), **outcome.info}
+        if outcome.validation_logits is not None:
+            logits = kept["validation_logits"] = outcome.validation_logits
+            info["temperature"] = temperature_to_serve(logits, arrays.validation_labels)
+        return TrialResult(
+            outcome=outcome.outcome,
+            stop_reason=outcome.stop_reason,
+            metrics=outcome.metrics,
+            history=outcome.history,
+            arrays=kept,
+            weights=outcome.weights,
+            timings=outcome.timings,
+            summary=outcome.summary,
+            engine=outcome.engine,
+            info=info,
+        )
+
+    def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
+        """Draw loss curves and confusion matrix of the best epoch."""
+        from digitexp.plots.training import draw_trial
+
+        best = result.metrics.get("best_epoch")
+        config = trial_config(spec.config, spec.seed)
+        return draw_trial(
+            result.history,
+            result.arrays["confusion"],
+            result.info["class_names"],
+            None if best is None else int(best),
+            f"trial {spec.trial}  ·  {config.describe()}  ·  "
+            f"{result.stop_reason.replace('_', ' ')}",
+        )
+
+    def validation_labels(self, data: PreparedData) -> np.ndarray:
+        """Return (n_validation,) the class of each validation image, from 0."""
+        arrays: TrainingData = data.payload
+        return arrays.validation_labels
+
+    def picture(self, data: PreparedData, index: int) -> bytes:
+        """Return one validation image as a PNG, ink on paper."""
+        from digitexp.plots.images import draw_sample
+
+        arrays: TrainingData = data.payload
+        return draw_sample(arrays.validation_images[index].reshape(data.info["image_shape"]))
+
+    def examine(
+        self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
+    ) -> Mapping[str, bytes]:
+        """Return what the trial gets wrong of the validation part, see `evaluate_trial`."""
+        from digitexp.plots.evaluation import evaluate_trial
+
+        shape = data.info["image_shape"]
+        return evaluate_trial(data.payload, shape, result.arrays, result.metrics)
+
+    def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
+        """Return a recorded trial as the interactive tools show it, on the validation part."""
+        about = {**data.info, "name": data.name}
+        return trained_trial(trained, trial_config(trained.config), about).shown_on(data.payload)
+
+    def load_model(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+    ) -> Any:
+        """Rebuild the compiled Keras model: (n, features) images in [0, 1] -> (n, classes) logits.
+
+        Args:
+            config: The trial's configuration.
+            weights: As in `TrialResult.weights`.
+            info: `image_shape` and `class_names`, as in `TrialResult.info`, and the `temperature`
+                of `predict`'s answers: 1 where none was fitted. It stays beside the model.
+
+        Raises:
+            ValueError: The weights do not belong to this configuration.
+        """
+        from digitexp.models import build_model, set_weights
+        from digitexp.tensorflow_setup import start_tensorflow
+
+        start_tensorflow()
+        model = build_model(
+            trial_config(config), tuple(info["image_shape"]), len(info["class_names"])
+        )
+        set_weights(model, weights)
+        model.temperature = float(info.get("temperature", 1.0))
+        return model
+
+    def recomputed(
+        self, model: Any, config: Mapping[str, Value], data: PreparedData
+    ) -> Mapping[str, np.ndarray]:
+        """Return the logits of the validation part as a model answers now."""
+        arrays: TrainingData = data.payload
+        return {"validation_logits": logits_of(model, arrays.validation_images)}
+
+    def signature(self, info: Mapping[str, Any]) -> Signature:
+        """Return one grey image as the example of (n, pixels), and that each class gets a share."""
+        example = np.full((1, math.prod(info["image_shape"])), 0.5, np.float32)
+        return Signature(example, (len(info["class_names"]),))
+
+    def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return class probabilities (n, classes), float32, of images (n, pixels).
+
+        They are at the temperature that was fitted on the validation part.
+
+        Raises:
+            ValueError: The inputs are no such images.
+        """
+        images = checked_images(inputs, model.input_shape[-1])
+        return probabilities(np.asarray(model(images, training=False)), model.temperature)
+
+    def export(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+        folder: Path,
+    ) -> str:
+        """Write the model for use elsewhere, see `digitexp.serving`; return how to use it."""
+        from digitexp.serving import write_model
+
+        return write_model(self.load_model(config, weights, info), info, folder)
+
+
+def _info(arrays: TrainingData, data: PreparedData) -> dict[str, Any]:
+    return {"class_names": list(arrays.class_names), "image_shape": data.info["image_shape"]}
+
+
+def trained_trial(trained: Trained, config: TrialConfig, about: Mapping[str, Any]) -> TrainedTrial:
+    """Return what a sweep recorded of a training.
+
+    Args:
+        trained: The record, with arrays and weights.
+        config: Its configuration.
+        about: See `TrainedTrial`; what of it the record says itself may be missing.
+    """
+    result = trained.result
+    confusion, best = result.arrays["confusion"], result.metrics.get("best_epoch")
+    return TrainedTrial(
+        name=trained.name,
+        config=config,
+        about={"split_seed": 0, **result.info, **about},
+        outcome=result.outcome,
+        stop_reason=result.stop_reason,
+        metrics=result.metrics,
+        history={name: np.array(values, float) for name, values in result.history.items()},
+        confusion=confusion,
+        counts=None if best is None else confusion[int(best) - 1].astype(np.int64),
+        weights=trained.weights,
+        temperature=float(result.info.get("temperature", 1.0)),
+    )
+
+
+def trial_config(config: Mapping[str, Value], seed: int = 0) -> TrialConfig:
+    """Return the configuration that a space's values and the seed of a trial make."""
+    if "seed" in config:
+        raise ConfigError("A space may not set seed: the sweep gives each trial its own (--seed).")
+    return TrialConfig.from_params({**config, "seed": seed})
+
+
+experiment: Experiment = DigitExperiment()
+"""What a space names: `experiment: digitexp.experiment:experiment`."""

@@ -1,0 +1,318 @@
+"""The experiment that confirms: configurations of digits, trained and judged on fresh folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digitexp.data import load_source, split_source
+from digitexp.data.blocks import Block, Indices, make_block
+from digitexp.data.source import Source
+from digitexp.data.splits import Split
+from digitexp.evaluation.calibration import HIGHEST, LOWEST, measured_terms
+from digitexp.experiments.digits import DigitExperiment, WithPages, trained_trial, trial_config
+from digitexp.metrics import accuracy, cross_entropy
+from digitexp.trained import ShownTrial, logits_of
+from digitexp.training.outcome import TrainingData
+from sweeps.capabilities import CalibrationTerms, Signature, TestSet, Trained
+from sweeps.experiment import (
+    EnginePlan,
+    Experiment,
+    MetricInfo,
+    OnEpoch,
+    ParameterInfo,
+    PreparedData,
+    TrialResult,
+    TrialSpec,
+    Value,
+)
+
+__all__ = ["DigitsOnBlocks", "experiment"]
+
+BLOCK, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
+TEMPERATURE = "temperature"
+_OWN = (BLOCK, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE)
+_OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
+_KEPT = ("best_val_accuracy", "train_accuracy", *_OF_TRAINING)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Everything blocks are made of: the images of a source, and which scored the search."""
+
+    source: Source = field(repr=False)
+    split: Split
+
+    def block(self, number: int) -> Block:
+        """Return a block of it."""
+        return make_block(self.source.labels, self.split, number)
+
+    def arrays(self, part: Block | Split) -> TrainingData:
+        """Return the arrays of a block, or of the search's own split."""
+        stopping = part.inner_indices if isinstance(part, Block) else part.validation_indices
+        return self._arrays(part.train_indices, stopping)
+
+    def everything(self) -> TrainingData:
+        """Return all images to train on.
+
+        The search's validation set, which is among them, is looked at every epoch.
+        """
+        return self._arrays(np.arange(len(self.source.labels)), self.split.validation_indices)
+
+    def _arrays(self, train: Indices, validation: Indices) -> TrainingData:
+        source = self.source
+        return TrainingData.from_split(
+            source.images, source.labels, train, validation, source.class_names
+        )
+
+
+class DigitsOnBlocks(WithPages):
+    """Digits, with parameters more: the block a trial is trained and judged on, and `again`.
+
+    The seed of a trial follows from its block, so that every finalist meets it under the same;
+    `again` makes it another one. With `search_split` it is trained and scored as in the search, on
+    the search's validation set, and only its seed is new: what that says of luck is no verdict on
+    the configuration. With `refit_epochs` it is trained on everything but the test set, that many
+    epochs: nothing is left to judge it on, and of these epochs the one with the smallest loss on
+    the search's validation set, trained on, is kept.
+    Nor to fit a temperature on: it answers at the `temperature` it is given.
+    `best_val_accuracy` is of the images that stopped it early, on a block the inner part.
+    """
+
+    name = "digits-on-blocks"
+    revision = DigitExperiment.revision
+    parameters: Mapping[str, ParameterInfo] = {
+        **DigitExperiment.parameters,
+        BLOCK: ParameterInfo("int", low=0, high=9999, default=0, description="fresh fold"),
+        AGAIN: ParameterInfo("int", low=0, high=9999, default=0, description="another seed"),
+        REFIT: ParameterInfo(
+            "int",
+            low=1,
+            high=10_000,
+            default=None,
+            optional=True,
+            description="train on all images, this many epochs",
+        ),
+        TEMPERATURE: ParameterInfo(
+            "float",
+            low=LOWEST,
+            high=HIGHEST,
+            default=None,
+            optional=True,
+            description="of the probabilities of a network trained on all images",
+        ),
+        SEARCH_SPLIT: ParameterInfo("bool", default=False, description="train as the search"),
+    }
+    metrics: Mapping[str, MetricInfo] = {
+        "block_accuracy": MetricInfo("maximize", None, "share right of the block's images"),
+        "block_cross_entropy": MetricInfo("minimize", None, "of the block's images, nats"),
+        **{name: DigitExperiment.metrics[name] for name in _KEPT},
+    }
+    measures: Mapping[str, str] = {}
+
+    def __init__(self) -> None:
+        self._digits = DigitExperiment()
+
+    def check(self, config: Mapping[str, Value]) -> None:
+        """Raise ValueError if the configuration is impossible."""
+        self._digits.check(_without_block(config))
+
+    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
+        """Load a source and split off the search's validation set."""
+        loaded = load_source(source)
+        split = split_source(loaded, split_seed)
+        info = {
+            "n_v0": len(split.validation_indices),
+            "n_pool": len(split.train_indices),
+            "split_seed": split_seed,
+            "image_shape": list(loaded.images.shape[1:]),
+            "class_names": list(loaded.class_names),
+            "policies": list(loaded.policies),
+        }
+        return PreparedData(loaded.name, loaded.digest, split.digest, info, Pool(loaded, split))
+
+    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
+        """Nothing that constraints could need."""
+        return {}
+
+    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Name the engine, the reason and about how many seconds all epochs take."""
+        arrays = data.payload.arrays(data.payload.block(0))
+        search = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
+        return self._digits.plan(_without_block(config), search)
+
+    def warm_up(self) -> None:
+        """Import and configure TensorFlow."""
+        self._digits.warm_up()
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        """Train on a block and judge the best epoch on the block's own images."""
+        pool: Pool = data.payload
+        block = pool.block(int(spec.config.get(BLOCK) or 0))
+        config = _without_block(spec.config)
+        seed = (block.seed + int(spec.config.get(AGAIN) or 0)) % 2**32
+        refit = spec.config.get(REFIT)
+        if refit:
+            config |= {"epochs": refit, "early_stopping_patience_epochs": None}
+        own = TrialSpec(spec.sweep, spec.trial, spec.attempt, seed, config)
+        is_search = bool(spec.config.get(SEARCH_SPLIT))
+        arrays = pool.everything() if refit else pool.arrays(pool.split if is_search else block)
+        inner = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
+        result = self._digits.train(own, inner, on_epoch)
+        if result.weights is None:
+            return TrialResult(**{**vars(result), "metrics": {}})
+        if is_search:
+            return result
+        if refit:
+            of_training = {name: result.metrics[name] for name in _OF_TRAINING}
+            info = {**result.info, TEMPERATURE: float(spec.config.get(TEMPERATURE) or 1.0)}
+            return TrialResult(**{**vars(result), "metrics": of_training, "info": info})
+        model = self._digits.load_model(config, result.weights, data.info)
+        logits = self.logits(model, _rows(pool.source.images[block.evaluation_indices]))
+        labels = pool.source.labels[block.evaluation_indices].astype(np.int32)
+        metrics = {
+            "block_accuracy": accuracy(logits, labels),
+            "block_cross_entropy": cross_entropy(logits, labels),
+            **{name: result.metrics[name] for name in _KEPT if name in result.metrics},
+        }
+        judged = {
+            "block_correct": (logits.argmax(axis=1) == labels).astype(np.uint8),
+            "block_images": block.evaluation_indices.astype(np.int32),
+            "block_labels": labels,
+            "block_logits": logits,
+        }
+        kept = {"confusion": result.arrays["confusion"], **judged}
+        info = {**result.info, "n_train": len(arrays.train_labels)}
+        return TrialResult(**{**vars(result), "metrics": metrics, "arrays": kept, "info": info})
+
+    def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
+        """Draw loss curves and confusion matrix of the part that stopped it early."""
+        config = _without_block(spec.config)
+        return self._digits.draw(
+            TrialSpec(spec.sweep, spec.trial, spec.attempt, spec.seed, config), result
+        )
+
+    def examine(
+        self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
+    ) -> Mapping[str, bytes]:
+        """Return what a training gets wrong of its block's own images, which no training saw.
+
+        Of one on the search's split, what it gets wrong of the search's validation set.
+
+        Raises:
+            ValueError: It was trained on everything, or diverged: there are no logits to judge.
+        """
+        from digitexp.plots.evaluation import evaluate_block
+
+        pool, kept = data.payload, result.arrays
+        part, numbers = f"block {config.get(BLOCK) or 0}", kept.get("block_images")
+        logits = kept.get("block_logits")
+        if config.get(SEARCH_SPLIT):
+            part, numbers = "the validation part", pool.split.validation_indices
+            logits = kept.get("validation_logits")
+        return evaluate_block(pool.source, numbers, logits, part, result.metrics)
+
+    def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
+        """Return a training as the interactive tools show it, on its block's own images.
+
+        One on the search's split, or on all images, is shown the search's validation set: the
+        latter was trained on it.
+        """
+        pool: Pool = data.payload
+        asked, about = trained.config, {**data.info, "name": data.name}
+        trial = trained_trial(trained, trial_config(_without_block(asked)), about)
+        if asked.get(REFIT):
+            return trial.shown_on(
+                pool.everything(), "the search's validation set, trained on as well"
+            )
+        if asked.get(SEARCH_SPLIT):
+            return trial.shown_on(pool.arrays(pool.split))
+        number = int(asked.get(BLOCK) or 0)
+        block, part = pool.block(number), f"the images of block {number}"
+        own = block.evaluation_indices
+        images, labels = pool.source.images[own], pool.source.labels[own]
+        return trial.shown_on(pool.arrays(block), part, images, labels, own)
+
+    def load_model(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+    ) -> Any:
+        """Rebuild the model, see `DigitExperiment.load_model`."""
+        return self._digits.load_model(_without_block(config), weights, info)
+
+    def export(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+        folder: Path,
+    ) -> str:
+        """Write the model for use elsewhere, see `DigitExperiment.export`."""
+        return self._digits.export(_without_block(config), weights, info, folder)
+
+    def recomputed(
+        self, model: Any, config: Mapping[str, Value], data: PreparedData
+    ) -> Mapping[str, np.ndarray]:
+        """Return the logits of its block's own images, or of the search's validation set."""
+        pool: Pool = data.payload
+        if config.get(REFIT):
+            return {}
+        if config.get(SEARCH_SPLIT):
+            images = pool.source.images[pool.split.validation_indices]
+            return {"validation_logits": logits_of(model, images)}
+        block = pool.block(int(config.get(BLOCK) or 0))
+        return {"block_logits": logits_of(model, pool.source.images[block.evaluation_indices])}
+
+    def signature(self, info: Mapping[str, Any]) -> Signature:
+        """Return what `predict` takes, see `DigitExperiment.signature`."""
+        return self._digits.signature(info)
+
+    def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return class probabilities, see `DigitExperiment.predict`."""
+        return self._digits.predict(model, inputs)
+
+    def labels(self, data: PreparedData) -> np.ndarray:
+        """Return (images,) the class of each image of the source."""
+        pool: Pool = data.payload
+        return pool.source.labels
+
+    def test_set(self, source: str | None) -> TestSet | None:
+        """Return the test images of a source, a row each; None if it has none."""
+        test = load_source(source).test
+        return None if test is None else TestSet(test.digest, _rows(test.images), test.labels)
+
+    def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
+        """Return what each image adds to calibration error and negative log-likelihood.
+
+        Temperatures were fitted on the images that stopped a training early. The bins of the
+        calibration error hold the answers of all trainings together.
+        """
+        if any("block_labels" not in r.arrays or TEMPERATURE not in r.info for r in results):
+            return None  # trained before temperatures were fitted
+        temperatures = np.array([float(r.info[TEMPERATURE]) for r in results])
+        logits = np.stack([r.arrays["block_logits"] for r in results])
+        labels = np.stack([r.arrays["block_labels"] for r in results])
+        terms = measured_terms(logits, labels, temperatures[:, np.newaxis])
+        return CalibrationTerms(temperatures.tolist(), *terms)
+
+    def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return logits (n, classes), float32, of images (n, pixels)."""
+        return logits_of(model, inputs)
+
+
+def _rows(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float32)
+
+
+def _without_block(config: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: value for name, value in config.items() if name not in _OWN}
+
+
+experiment: Experiment = DigitsOnBlocks()
+"""What a confirmation's space names."""

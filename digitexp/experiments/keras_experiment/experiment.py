@@ -1,0 +1,451 @@
+"""The adapter between a user's Keras model and the framework's contract."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from digitexp.experiments.keras_experiment.data import Parts, Tasks, arrays_of, read_parts
+from digitexp.experiments.keras_experiment.datasets import (
+    are_datasets,
+    built_with,
+    read_datasets,
+    reading_digest,
+)
+from digitexp.experiments.keras_experiment.judging import metrics_of
+from digitexp.parameters import PARAMETERS
+from digitexp.plots.training import draw_confusion, draw_curves, draw_residuals
+from digitexp.tensorflow_setup import without_chatter
+from sweeps.capabilities import Signature
+from sweeps.experiment import (
+    EnginePlan,
+    MetricInfo,
+    OnEpoch,
+    ParameterInfo,
+    PreparedData,
+    TrialResult,
+    TrialSpec,
+    Value,
+)
+
+__all__ = [
+    "TRAINING",
+    "KerasExperiment",
+    "answer",
+    "described",
+    "draw",
+    "example_code",
+    "signature_of",
+    "training_parameters",
+]
+
+
+TRAINING = (
+    "epochs",
+    "batch_size",
+    "early_stopping_patience_epochs",
+    "plateau_patience_epochs",
+    "plateau_factor",
+    "min_learning_rate",
+)
+"""Parameters that every such experiment has; meaning, limits and defaults as in `digits`."""
+
+
+def described(name: str, value: Value | ParameterInfo) -> ParameterInfo:
+    """Return what is known of a parameter from its default alone.
+
+    Raises:
+        ValueError: The default is of a type that no space could write.
+    """
+    if isinstance(value, ParameterInfo):
+        return value
+    if isinstance(value, bool):
+        return ParameterInfo("bool", default=value)
+    if isinstance(value, int):
+        return ParameterInfo("int", default=value)
+    if isinstance(value, float):
+        return ParameterInfo("float", default=value)
+    if isinstance(value, str):
+        return ParameterInfo("categorical", default=value)
+    raise ValueError(
+        f"parameter {name!r}: default {value!r} is no number, text, True or False; give a "
+        "ParameterInfo"
+    )
+
+
+def training_parameters() -> dict[str, ParameterInfo]:
+    """Return the parameters that every such experiment has."""
+    return {
+        name: ParameterInfo(
+            type=PARAMETERS[name].kind,
+            low=PARAMETERS[name].low,
+            high=PARAMETERS[name].high,
+            default=PARAMETERS[name].default,
+            optional=PARAMETERS[name].optional,
+            description=PARAMETERS[name].meaning,
+        )
+        for name in TRAINING
+    }
+
+
+def draw(
+    history: Mapping[str, Sequence[float]],
+    arrays: Mapping[str, np.ndarray],
+    best_epoch: float | None,
+    title: str,
+) -> dict[str, bytes]:
+    """Draw `loss_curves.png`, and `confusion_matrix.png` or `residuals.png` of the best epoch.
+
+    Of an output `a` among several it is `confusion_matrix_a.png` or `residuals_a.png`.
+
+    Args:
+        history: Per-epoch metrics, `loss` and `val_loss` among them.
+        arrays: From `digitexp.experiments.keras_experiment.judging.judge`.
+        best_epoch: From 1; None if training diverged before one was measured.
+        title: What was trained, in one line.
+    """
+    measured = [name for name in history if f"val_{name}" in history and name != "loss"]
+    epoch = None if best_epoch is None else int(best_epoch)
+    beside = next(iter(measured), None)
+    files = {"loss_curves.png": draw_curves(history, epoch, title, beside=beside)}
+    for key, array in arrays.items():
+        what, _, output = key.partition("_")
+        suffix = f"_{output}" if output else ""
+        of = f"{output}: validation" if output else "Validation"
+        if what == "confusion":
+            counts = array[0]
+            names = [str(number) for number in range(len(counts))]
+            right, total = int(np.trace(counts)), int(counts.sum())
+            heading = f"{of} after epoch {epoch}: {right} of {total} right"
+            content = {"labels": names, "counts": counts.tolist(), "best_epoch": epoch}
+            files[f"confusion_matrix{suffix}.png"] = draw_confusion(counts, names, heading)
+            files[f"confusion_matrix{suffix}.json"] = (json.dumps(content) + "\n").encode()
+        elif what == "true":
+            predicted = arrays[f"predicted{suffix}"]
+            heading = f"{of} after epoch {epoch}"
+            files[f"residuals{suffix}.png"] = draw_residuals(array, predicted, heading)
+    return files
+
+
+def signature_of(info: Mapping[str, Any]) -> Signature | None:
+    """Return the signature by the data's facts; None of a sweep that did not note them yet.
+
+    None, too, of several inputs or outputs: a request is one array, and so is an answer. How wide
+    one is, only the model knows.
+    """
+    has_several = isinstance(info.get("classes"), Mapping)
+    if "inputs" not in info or has_several or not _is_single(info["inputs"]):
+        return None
+    shape, dtype = info["inputs"]["shape"], np.dtype(info["inputs"]["dtype"])
+    if dtype.kind not in "fiub":
+        return None
+    return Signature(np.zeros((1, *shape), dtype), (-1,))
+
+
+def _is_single(inputs: Any) -> bool:
+    """Whether these are the facts of a single input."""
+    return isinstance(inputs, Mapping) and isinstance(inputs.get("shape"), list)
+
+
+def answer(model: Any, inputs: np.ndarray) -> np.ndarray:
+    """Return what a Keras model answers to inputs (n, ...), (n, outputs).
+
+    Raises:
+        ValueError: The inputs have another shape than the model's, or are no finite numbers.
+    """
+    expected = model.input_shape
+    fits = [size in (None, found) for size, found in zip(expected, inputs.shape, strict=False)]
+    if len(expected) != inputs.ndim or not all(fits):
+        raise ValueError(f"inputs of shape {inputs.shape}; give {('n', *expected[1:])}")
+    if inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
+        raise ValueError(f"inputs of dtype {inputs.dtype}; give finite numbers")
+    found: np.ndarray = np.asarray(model(inputs, training=False))
+    return found.reshape(len(found), -1)
+
+
+def example_code(model: Any, inputs: Any) -> str:
+    """Return Python that makes one example of what a model takes."""
+    if inputs is None or _is_single(inputs):
+        return f'np.zeros({(1, *model.input_shape[1:])}, "float32")'
+    texts = {
+        name: f'np.zeros({(1, *one["shape"])}, "{one["dtype"]}")'
+        for name, one in arrays_of(inputs).items()
+    }
+    if isinstance(inputs, Mapping):
+        return "{" + ", ".join(f'"{name}": {text}' for name, text in texts.items()) + "}"
+    return f"[{', '.join(texts.values())}]"
+
+
+class KerasExperiment:
+    """An experiment made of a function that builds a model, and data.
+
+    Every trial gets EarlyStopping and ReduceLROnPlateau on `val_loss`, whole epochs in one call,
+    its best weights restored, and is judged by the validation part; pictures are drawn, and
+    `load_model` brings the trained model back. Keras is best imported inside the functions:
+    looking at sweeps need not wait for it.
+
+    A model may have several inputs and outputs: x and y are then dicts of arrays by their names (or
+    lists or tuples, in the model's order), datasets yield such structures, and `task` says what
+    each output is. Each output then has metrics of its own (`best_val_<output>_accuracy`,
+    `best_val_<output>_mae`, ...) and a picture of its own; `best_val_loss` is the loss of all.
+    Tables of confusions in reports, and a server of MLflow, know single outputs (and inputs) only.
+
+    Example:
+        def build(params):
+            import keras
+            layers = [keras.layers.Dense(params["units"], "relu"), keras.layers.Dense(3)]
+            model = keras.Sequential([keras.layers.Input((13,)), *layers])
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            adam = keras.optimizers.Adam(params["learning_rate"])
+            model.compile(adam, loss, metrics=["accuracy"])
+            return model
+
+        experiment = KerasExperiment(build, load, {"units": 16, "learning_rate": 1e-3})
+    """
+
+    measures: Mapping[str, str] = {}
+    revision = 1  # to be raised when the same model, configuration and seed give other numbers
+
+    def __init__(
+        self,
+        build: Callable[[Mapping[str, Value]], Any],
+        data: Any,
+        parameters: Mapping[str, Value | ParameterInfo],
+        *,
+        task: Tasks = "classification",
+        metrics: Mapping[str, Literal["maximize", "minimize"]] | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Describe the experiment; nothing is loaded or built yet.
+
+        Args:
+            build: Takes every parameter by name, returns a compiled `keras.Model`; for
+                classification with one score a class and the metric `accuracy`. Losses, loss
+                weights and metrics of several outputs are dicts or lists, as Keras takes them.
+            data: (x, y), of which a fifth becomes the validation part; ((x, y), (x_val, y_val));
+                a pair of batched `tf.data` datasets; or a function that returns one of these,
+                of the source given by `--data` if it takes an argument. Datasets are best built
+                by a function: it is called for every trial, under the seed of the trial, so that
+                no trial depends on another one, and a shuffle needs no seed. A sweep on datasets
+                that shuffle and are given as objects is tagged `reproducible=false`.
+            parameters: What `build` reads, by name: a default value, which also says the type, or
+                a `ParameterInfo` with limits.
+            task: `classification` (accuracy, confusion matrix) or `regression` (mean absolute
+                error, residuals); of several outputs which one each is, by the names of their
+                layers: `{"kind": "classification", "price": "regression"}`.
+            metrics: More metrics the model is compiled with, and which way is better; `auc`
+                becomes the headline metric `best_val_auc`, and `kind_auc`, of an output `kind`
+                among several, `best_val_kind_auc`.
+            name: Short name; that of the function if None.
+
+        Raises:
+            ValueError: A parameter has the name of one that every experiment has, or a default
+                that no space could write; or `task` is none of those above.
+        """
+        of_task = metrics_of(task)
+        taken = sorted({*TRAINING, "seed"} & parameters.keys())
+        if taken:
+            raise ValueError(f"parameters {', '.join(taken)}: every experiment has them already")
+        self.name: str = name or str(getattr(build, "__name__", "keras"))
+        own = {key: described(key, value) for key, value in parameters.items()}
+        self.parameters: Mapping[str, ParameterInfo] = own | training_parameters()
+        self._more = {f"best_val_{key}": f"val_{key}" for key in metrics or {}}
+        asked = {
+            f"best_val_{key}": MetricInfo(direction, f"val_{key}")
+            for key, direction in (metrics or {}).items()
+        }
+        self.metrics: Mapping[str, MetricInfo] = {**of_task, **asked}
+        self._build, self._data, self._task = build, data, task
+
+    def check(self, config: Mapping[str, Value]) -> None:
+        """Refuse nothing: limits are in `parameters`, the rest is the model's business."""
+
+    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
+        """Load the data, check and split them.
+
+        Raises:
+            ValueError: They are not what a `KerasExperiment` takes.
+        """
+        parts = self._read(source, split_seed)
+        of_datasets = (
+            {"validation_examples": parts.examples, "dataset_seed": parts.dataset_seed}
+            if parts.is_dataset
+            else {}
+        )
+        return PreparedData(
+            name=source or self.name,
+            digest=parts.digest,
+            split_digest=parts.split_digest,
+            info={
+                "n_train": parts.n_train,
+                "n_validation": parts.n_validation,
+                "split_seed": split_seed,
+                "classes": parts.classes,
+                "inputs": parts.inputs,
+                "source": source,
+                **of_datasets,
+            },
+            payload=None if parts.is_dataset else parts,  # every trial builds its own datasets
+            irreproducible=parts.irreproducible,
+        )
+
+    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
+        """Nothing is known before the model is built."""
+        return {}
+
+    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Name the engine; how long a model of somebody else takes is not known before."""
+        reason = "a model of your own is trained by model.fit"
+        if isinstance(data.info["classes"], Mapping):
+            reason += "; each output has a picture of its own, which reports and MLflow's grid lack"
+        return EnginePlan("keras", reason, None)
+
+    def warm_up(self) -> None:
+        """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
+        from digitexp.tensorflow_setup import set_up_tensorflow
+
+        set_up_tensorflow()
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        """Build and train one model; MemoryError if it needs too much.
+
+        Raises:
+            ValueError: `build` returned no compiled model, or one without a metric that is needed.
+        """
+        from digitexp.tensorflow_setup import memory_errors
+
+        with memory_errors():
+            from digitexp.experiments.keras_experiment.models import run_trial
+
+            return run_trial(
+                lambda: self._build(self._params(spec.config)),
+                data.payload or self._built_anew(data, spec.seed),
+                self._params(spec.config),
+                seed=spec.seed,
+                on_epoch=on_epoch,
+                task=self._task,
+                more=self._more,
+                info=data.info,
+            )
+
+    def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
+        """Draw the curves, and the confusion matrix or the residuals, of the best epoch."""
+        shown = " ".join(f"{k}={v}" for k, v in spec.config.items())
+        title = f"trial {spec.trial}  ·  {shown}  ·  {result.stop_reason.replace('_', ' ')}"
+        return draw(result.history, result.arrays, result.metrics.get("best_epoch"), title)
+
+    def load_model(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+    ) -> Any:
+        """Build the model again and give it a trial's weights.
+
+        Raises:
+            ValueError: The weights do not belong to what `build` makes of this configuration.
+        """
+        from digitexp.tensorflow_setup import start_tensorflow
+
+        start_tensorflow()  # before whatever imports TensorFlow, which would be loud
+        from digitexp.experiments.keras_experiment.models import checked, give_weights
+
+        model = checked(self._build(self._params(config)))
+        give_weights(model, weights)
+        return model
+
+    def recomputed(
+        self, model: Any, config: Mapping[str, Value], data: PreparedData
+    ) -> Mapping[str, np.ndarray]:
+        """Return what the model answers to the validation part now, as trials record it.
+
+        Nothing of a dataset that gives its examples in another order each time, nor of a model
+        whose answers are random: they cannot be compared one by one.
+        """
+        from digitexp.experiments.keras_experiment.models import answers
+
+        seed = data.info["split_seed"]
+        parts = data.payload or self._built_anew(data, seed)
+        if parts.is_dataset:
+            again = (parts, self._built_anew(data, seed), self._built_anew(data, seed + 1))
+            if len({reading_digest(one) for one in (parts, *again)}) > 1:
+                return {}
+        return answers(model, parts, self._task)
+
+    def signature(self, info: Mapping[str, Any]) -> Signature | None:
+        """Return the shape and dtype of the data, as what a served model takes."""
+        return signature_of(info)
+
+    def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return what the model answers, (n, outputs); ValueError if it takes no such inputs."""
+        return answer(model, inputs)
+
+    def export(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+        folder: Path,
+    ) -> str:
+        """Write `model.keras`; return how to use it."""
+        from digitexp.tensorflow_setup import known_warnings_ignored
+
+        model = self.load_model(config, weights, info)
+        with known_warnings_ignored():
+            model.save(folder / "model.keras")
+        return f"""\
+import keras, numpy as np
+model = keras.saving.load_model("model.keras", compile=False)
+inputs = {example_code(model, info.get("inputs"))}  # yours, prepared as the training data were
+print(model.predict(inputs, verbose=0))
+"""
+
+    def _params(self, config: Mapping[str, Value]) -> dict[str, Value]:
+        return {key: info.default for key, info in self.parameters.items()} | dict(config)
+
+    def _load(self, source: str | None) -> Any:
+        if not callable(self._data):
+            if source is not None:
+                raise ValueError(f"data {source!r}: this experiment has its own; leave --data out")
+            return self._data
+        with without_chatter():  # it may import TensorFlow, or be the first to use it
+            if inspect.signature(self._data).parameters:
+                return self._data(source)
+            if source is not None:
+                raise ValueError(
+                    f"data {source!r}: the data function takes no source; leave --data out"
+                )
+            return self._data()
+
+    def _read(self, source: str | None, split_seed: int) -> Parts:
+        has_tensorflow = "tensorflow" in sys.modules  # with our settings, it may want a seed
+        with built_with(split_seed, split_seed) if has_tensorflow else nullcontext():
+            data = self._load(source)
+        if are_datasets(data):  # built once more, as for a trial: under a seed, by our settings
+            return read_datasets(lambda: self._load(source), self._task, split_seed)
+        return read_parts(data, self._task, split_seed)
+
+    def _built_anew(self, data: PreparedData, seed: int) -> Parts:
+        """Return the datasets of one trial, whose state no other trial has touched."""
+        info = data.info
+        fixed = info["dataset_seed"]
+        with built_with(seed if fixed is None else fixed, info["split_seed"]):
+            train, validation = self._load(info["source"])
+        return Parts(
+            train=train,
+            validation=validation,
+            n_train=None,
+            n_validation=info["n_validation"],
+            classes=info["classes"],
+            inputs=info["inputs"],
+            digest=data.digest,
+            split_digest=data.split_digest,
+            examples=info["validation_examples"],
+        )

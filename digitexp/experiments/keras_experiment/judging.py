@@ -1,0 +1,141 @@
+"""Headline metrics: which there are, and their values by the predictions of the best epoch.
+
+NumPy only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from digitexp.experiments.keras_experiment.data import Task, Tasks, by_output, tasks_of
+from digitexp.metrics import accuracy, confusion_counts
+from sweeps.experiment import MetricInfo
+
+__all__ = ["judge", "metrics_of"]
+
+_COMMON = {
+    "best_val_loss": MetricInfo("minimize", "val_loss", "the loss the model was compiled with"),
+    "best_epoch": MetricInfo("minimize", None, "epoch with the lowest val_loss, from 1"),
+    "epochs": MetricInfo("minimize", None, "epochs trained"),
+    "train_seconds": MetricInfo("minimize", None, "wall time of the training alone, seconds"),
+    "parameters": MetricInfo("minimize", None, "trainable weights"),
+}
+_METRICS: Mapping[Task, Mapping[str, MetricInfo]] = {
+    "classification": {
+        "best_val_accuracy": MetricInfo("maximize", "val_accuracy", "share of right answers"),
+    },
+    "regression": {
+        "best_val_mae": MetricInfo("minimize", None, "mean absolute error, in the target's unit"),
+        "best_val_rmse": MetricInfo("minimize", None, "root mean squared error, same unit"),
+        "best_val_r2": MetricInfo("maximize", None, "share of the variance explained"),
+    },
+}
+
+KEPT_NUMBERS: Final = 100_000
+"""Of longer predictions of a classification, those of the first examples are kept."""
+
+
+def metrics_of(task: Tasks) -> dict[str, MetricInfo]:
+    """Return the headline metrics of a task; raise ValueError if there is no such task."""
+    found: dict[str, MetricInfo] = {}
+    for name, kind in tasks_of(task).items():
+        if kind not in _METRICS:
+            of = f" of output {name!r}" if name else ""
+            raise ValueError(f"task {kind!r}{of}: write {' or '.join(map(repr, _METRICS))}")
+        if isinstance(task, Mapping) and not re.fullmatch(r"[\w.-]+", name):
+            raise ValueError(f"output {name!r}: its name needs letters, digits, '_', '.', '-' only")
+        prefix = f"val_{name}_" if name else "val_"
+        for metric, info in _METRICS[kind].items():
+            epoch_metric = info.epoch_metric and info.epoch_metric.replace("val_", prefix)
+            found[metric.replace("val_", prefix)] = replace(info, epoch_metric=epoch_metric)
+    if not found:
+        raise ValueError("task {}: name the outputs of the model and what each of them is")
+    return found | _COMMON
+
+
+def judge(
+    predictions: Any, targets: Any, task: Tasks, classes: Any, gives: Sequence[str] = ()
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return metrics and what a picture is drawn from, and what `export` compares.
+
+    Args:
+        predictions: (n, classes) scores, or (n,) or (n, 1) probabilities of class 1; for
+            regression (n,) or (n, outputs). Of several outputs a list or dict of these.
+        targets: (n,) classes or (n, classes) one-hot; for regression as the predictions.
+        task: Which of both; of several outputs by name.
+        classes: Their number; of several outputs by name.
+        gives: Names of several outputs in the model's order, where it knows them.
+
+    Returns:
+        `best_val_accuracy`, `confusion` (1, classes, classes) [true, predicted] and `predicted`,
+        the predictions of the first examples; or `best_val_mae`, `best_val_rmse`, `best_val_r2`
+        and both `predicted` and `true`. Of an output `a` among several `best_val_a_accuracy`,
+        `confusion_a` and so on.
+    """
+    if not isinstance(task, Mapping):
+        (only,) = by_output(targets, task).values()
+        return _judge(_only(predictions), only, task, classes)
+    if not isinstance(predictions, Mapping):
+        names = gives if set(task) <= {*gives} else [*task]
+        predictions = dict(zip(names, predictions, strict=True))
+    metrics: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
+    for name, its_targets in by_output(targets, task).items():
+        kind = tasks_of(task)[name]
+        judged, kept = _judge(predictions[name], its_targets, kind, classes[name])
+        metrics |= {key.replace("best_val_", f"best_val_{name}_"): v for key, v in judged.items()}
+        arrays |= {f"{key}_{name}": array for key, array in kept.items()}
+    return metrics, arrays
+
+
+def _only(predictions: Any) -> np.ndarray:
+    """Return the predictions of a model whose only output may stand in a list or a dict."""
+    if isinstance(predictions, Mapping):
+        (predictions,) = predictions.values()
+    elif isinstance(predictions, list | tuple):
+        (predictions,) = predictions
+    found: np.ndarray = predictions
+    return found
+
+
+def _judge(
+    predictions: np.ndarray, targets: np.ndarray, task: Task, classes: int | None
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    if task == "classification":
+        scores, labels = _scores(predictions), _labels(targets)
+        right = accuracy(scores, labels)
+        wide = np.zeros((len(scores), max(classes or 0, scores.shape[1])), scores.dtype)
+        wide[:, : scores.shape[1]] = scores
+        first = max(1, KEPT_NUMBERS // (predictions.size // len(predictions)))
+        kept = predictions[:first].astype(np.float32)
+        return {"best_val_accuracy": right}, {
+            "confusion": confusion_counts(wide, labels)[None],
+            "predicted": kept,
+        }
+    predicted, true = predictions.astype(float).ravel(), targets.astype(float).ravel()
+    residuals = predicted - true
+    spread = float(np.sum((true - true.mean()) ** 2))
+    metrics = {
+        "best_val_mae": float(np.abs(residuals).mean()),
+        "best_val_rmse": float(np.sqrt(np.mean(residuals**2))),
+        "best_val_r2": 1.0 - float(np.sum(residuals**2)) / spread if spread else float("nan"),
+    }
+    return metrics, {"predicted": predicted.astype(np.float32), "true": true.astype(np.float32)}
+
+
+def _scores(predictions: np.ndarray) -> np.ndarray:
+    if predictions.ndim == 2 and predictions.shape[1] > 1:
+        return predictions
+    of_one = predictions.reshape(len(predictions), 1)
+    return np.concatenate([1 - of_one, of_one], axis=1)
+
+
+def _labels(targets: np.ndarray) -> np.ndarray:
+    is_one_hot = targets.ndim == 2 and targets.shape[1] > 1
+    labels: np.ndarray = targets.argmax(axis=1) if is_one_hot else targets.reshape(len(targets))
+    return labels.astype(np.int64)

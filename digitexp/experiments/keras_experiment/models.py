@@ -1,0 +1,389 @@
+"""A user's Keras model: checked, described, trained by `model.fit`, judged by its best epoch.
+
+Import this after `start_tensorflow()`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from digitexp.experiments.keras_experiment.data import (
+    Parts,
+    Tasks,
+    arrays_of,
+    joined,
+    mapped,
+    tasks_of,
+)
+from digitexp.experiments.keras_experiment.datasets import ExamplesDigest
+from digitexp.experiments.keras_experiment.judging import judge
+from digitexp.tensorflow_setup import known_warnings_ignored
+from sweeps.experiment import OnEpoch, TrialResult
+
+__all__ = [
+    "Trained",
+    "answers",
+    "check_fits",
+    "checked",
+    "give_weights",
+    "named_weights",
+    "predict",
+    "run_trial",
+    "summary_of",
+    "train_model",
+]
+
+
+def checked(model: Any) -> Any:
+    """Return a model that can be trained.
+
+    Raises:
+        ValueError: It is no model, not compiled, or has no weights yet.
+    """
+    if not isinstance(model, keras.Model):
+        kind = type(model).__name__
+        raise ValueError(f"build() returned {kind}, not a keras.Model")  # noqa: TRY004 - see above
+    if getattr(model, "optimizer", None) is None:
+        raise ValueError("build() returned a model that is not compiled; call model.compile")
+    if not model.built:
+        raise ValueError(
+            "build() returned a model without weights yet; begin it with keras.layers.Input(shape)"
+        )
+    return model
+
+
+def check_fits(model: Any, inputs: Any, targets: Any, task: Tasks) -> None:
+    """Refuse a model that takes or gives something else than the data.
+
+    Args:
+        model: Of a subclass of `keras.Model`, it does not say what it takes: then nothing is known.
+        inputs: As a part or a dataset has them, or their description.
+        targets: The same.
+        task: What is learnt, by output.
+
+    Raises:
+        ValueError: Says what does not fit.
+    """
+    takes = [one.name for one in getattr(model, "inputs", None) or ()]
+    if takes:
+        is_by_name = len(takes) > 1 and isinstance(model.input, Mapping)
+        _check_inputs(takes, inputs, by_name=is_by_name)
+    if isinstance(model, keras.Sequential):
+        gives = [model.layers[-1].name]
+    else:
+        gives = [*(getattr(model, "output_names", None) or ())]
+    names = tasks_of(task)
+    if not gives or (len(gives) == 1 and not isinstance(task, Mapping)):
+        return
+    if not isinstance(task, Mapping):
+        example = ", ".join(f"{name!r}: 'classification'" for name in gives)
+        raise ValueError(  # noqa: TRY004 - mistakes of the user are ValueErrors
+            f"the model has the outputs {_listed(gives)}, the data targets of one; give a dict of "
+            f"targets, and say what each is: KerasExperiment(..., task={{{example}}})"
+        )
+    has_names = isinstance(targets, Mapping)
+    if set(names) != set(gives) if has_names else [*names] != gives:
+        order = "" if has_names else ", in this order, as its targets are a list"
+        raise ValueError(
+            f"the model has the outputs {_listed(gives)}, `task` names {_listed([*names])}: give "
+            f"both the same names{order}; an output has the name of its layer"
+        )
+
+
+def _check_inputs(takes: Sequence[str], inputs: Any, *, by_name: bool) -> None:
+    given = arrays_of(inputs)
+    if isinstance(inputs, Mapping):
+        fits = len(takes) == len(given) == 1 or not set(takes) - given.keys()
+    else:
+        fits = len(takes) == len(given) and not by_name
+    if not fits:
+        names = _listed([*given]) if isinstance(inputs, Mapping) else str(len(given) or "none")
+        raise ValueError(
+            f"the model takes the inputs {_listed(takes)}, the data have {names}; give x as a dict "
+            "of arrays by the names of keras.layers.Input(shape, name=...)"
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def named_weights(model: Any) -> dict[str, np.ndarray]:
+    """Return every weight, named so that sorting the names gives Keras's order."""
+    with known_warnings_ignored():
+        arrays = model.get_weights()
+    return {
+        f"{number:04d} {variable.path.replace('/', '.')}": np.asarray(array)
+        for number, (variable, array) in enumerate(zip(model.weights, arrays, strict=True))
+    }
+
+
+def give_weights(model: Any, weights: Mapping[str, np.ndarray]) -> None:
+    """Set every weight of a model to those of another one that was built alike.
+
+    Raises:
+        ValueError: Their shapes differ.
+    """
+    stored = [weights[name] for name in sorted(weights)]
+    shapes = [tuple(variable.shape) for variable in model.weights]
+    if shapes != [array.shape for array in stored]:
+        raise ValueError(
+            f"build() makes a model with weights of shapes {shapes}, the trial's are "
+            f"{[array.shape for array in stored]}: was the function changed?"
+        )
+    model.set_weights(stored)
+
+
+def summary_of(model: Any) -> str:
+    """Return Keras's table of the layers."""
+    lines: list[str] = []
+    model.summary(print_fn=lines.append, line_length=90)
+    return "\n".join(lines)
+
+
+AfterEpoch = Callable[[int, Mapping[str, float]], str | None]
+"""Called with an epoch and what Keras reports of it; answers why training is to end, or None."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of a training; the model has the weights of its best epoch.
+
+    Attributes:
+        history: What `model.fit` reports of each epoch, and `learning_rate`.
+        best_epoch: Epoch (from 1) with the lowest val_loss; None if it diverged before one.
+    """
+
+    outcome: Literal["complete", "stopped", "diverged"]
+    stop_reason: str
+    history: dict[str, list[float]]
+    best_epoch: int | None
+
+
+def train_model(
+    model: Any, parts: Parts, params: Mapping[str, Any], on_epoch: AfterEpoch, metrics: list[str]
+) -> Trained:
+    """Train until the epochs are over, EarlyStopping or `on_epoch` ends it, or it diverges.
+
+    All steps of an epoch run in one call of the compiled function, where their number is known.
+
+    Args:
+        model: Compiled.
+        parts: What it learns and what judges it.
+        params: `epochs`, `batch_size` and the settings of the callbacks.
+        on_epoch: Called with what Keras reports of each epoch; a text it answers ends the training.
+        metrics: Per-epoch metrics that are wanted.
+
+    Raises:
+        ValueError: The model does not report one of them.
+    """
+    reporter = _Reporter(on_epoch, metrics)
+    stopping = _early_stopping(params)
+    if parts.is_dataset:
+        steps, arguments = int(parts.train.cardinality()), {"x": parts.train, "shuffle": False}
+    else:
+        x, y = parts.train
+        steps = math.ceil((parts.n_train or 0) / params["batch_size"])
+        arguments = {"x": x, "y": y, "batch_size": params["batch_size"]}
+    model.steps_per_execution = max(1, steps)  # below 0: a dataset that does not know its length
+    with known_warnings_ignored():
+        model.fit(
+            **arguments,
+            validation_data=parts.validation,
+            epochs=params["epochs"],
+            callbacks=[reporter, stopping, *_rate_reduction(params)],
+            verbose=0,
+        )
+    losses = reporter.history.get("val_loss", [])
+    best = None if not np.isfinite(losses).any() else int(np.nanargmin(losses)) + 1
+    if reporter.diverged:
+        return Trained("diverged", "diverged", reporter.history, best)
+    if reporter.stop_reason is not None:
+        return Trained("stopped", reporter.stop_reason, reporter.history, best)
+    reason = "early_stopping" if stopping.stopped_epoch > 0 else "max_epochs"
+    return Trained("complete", reason, reporter.history, best)
+
+
+def predict(model: Any, parts: Parts) -> tuple[Any, Any]:
+    """Return predictions and targets of the validation part, in the same order; of every output.
+
+    Raises:
+        ValueError: A dataset holds other examples than when the sweep began.
+    """
+    found, examples = [], ExamplesDigest()
+    for x, y in parts.validation_batches():
+        found.append((mapped(np.asarray, model.predict(x, batch_size=1024, verbose=0)), y))
+        if parts.examples is not None:
+            examples.add(x, y)
+    if parts.examples is not None and examples.hexdigest() != parts.examples:
+        raise ValueError(
+            "the data function gave other validation examples than the sweep began with; "
+            "no two trials could be compared; have it build the same set each time"
+        )
+    predictions, targets = (joined(column) for column in zip(*found, strict=True))
+    return predictions, targets
+
+
+def _early_stopping(params: Mapping[str, Any]) -> Any:
+    patience = params["early_stopping_patience_epochs"]
+    return keras.callbacks.EarlyStopping(
+        monitor="val_loss",
+        mode="min",
+        patience=params["epochs"] if patience is None else patience,
+        restore_best_weights=True,
+    )
+
+
+def _rate_reduction(params: Mapping[str, Any]) -> list[Any]:
+    if params["plateau_patience_epochs"] is None:
+        return []
+    return [
+        keras.callbacks.ReduceLROnPlateau(
+            monitor="val_loss",
+            mode="min",
+            factor=params["plateau_factor"],
+            patience=params["plateau_patience_epochs"],
+            min_lr=params["min_learning_rate"],
+        )
+    ]
+
+
+class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
+    """Keeps the history, asks `on_epoch`, and ends a training that diverges; the first callback."""
+
+    def __init__(self, on_epoch: AfterEpoch, metrics: list[str]) -> None:
+        super().__init__()
+        self._on_epoch, self._metrics = on_epoch, metrics
+        self.history: dict[str, list[float]] = {}
+        self.diverged = False
+        self.stop_reason: str | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Take an epoch."""
+        logs = {} if logs is None else logs
+        logs["learning_rate"] = float(str(np.float32(self.model.optimizer.learning_rate.numpy())))
+        missing = [name for name in self._metrics if name not in logs]
+        if missing:
+            raise ValueError(
+                f"the model reports no {', '.join(missing)}, only {', '.join(sorted(logs))}; "
+                "compile it with these metrics"
+            )
+        values = {name: float(value) for name, value in logs.items()}
+        self.diverged = not all(math.isfinite(values[name]) for name in ("loss", "val_loss"))
+        for name, value in values.items():
+            known = value if math.isfinite(value) else math.nan
+            self.history.setdefault(name, []).append(known)
+        if self.diverged:
+            logs["val_loss"] = math.nan  # never an improvement: an earlier epoch is restored
+        else:
+            self.stop_reason = self._on_epoch(epoch, values)
+        if self.diverged or self.stop_reason is not None:
+            self.model.stop_training = True
+
+
+def run_trial(
+    build: Callable[[], Any],
+    parts: Parts,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    on_epoch: OnEpoch,
+    task: Tasks,
+    more: Mapping[str, str],
+    info: Mapping[str, Any],
+) -> TrialResult:
+    """Train one model and say what came of it.
+
+    Args:
+        build: Returns the model, compiled.
+        parts: What it learns and what judges it.
+        params: Of training and callbacks.
+        seed: Decides everything random.
+        on_epoch: The framework's.
+        task: How predictions are judged; of several outputs by name.
+        more: Further headline metrics, each by the per-epoch metric it is taken from.
+        info: Of the data.
+
+    Raises:
+        ValueError: `build` returned no compiled model, or one without a metric that is needed.
+    """
+
+    def ask(epoch: int, values: Mapping[str, float]) -> str | None:
+        stop = on_epoch(epoch, values)
+        return None if stop is None else stop.reason
+
+    started = perf_counter()
+    keras.backend.clear_session()  # drops the graphs and layer names of earlier trainings
+    keras.utils.set_random_seed(seed)
+    model = checked(build())
+    inputs, targets = parts.train.element_spec if parts.is_dataset else parts.train
+    check_fits(model, inputs, targets, task)
+    built = perf_counter()
+    needed = [
+        f"val_{name}_accuracy" if name else "val_accuracy"
+        for name, kind in tasks_of(task).items()
+        if kind == "classification"
+    ]
+    trained = train_model(model, parts, params, ask, [*needed, *more.values()])
+    seconds = {"build_seconds": built - started, "train_seconds": perf_counter() - built}
+    metrics: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
+    weights = None
+    if trained.best_epoch is not None:
+        judged, arrays = _judged(model, parts, task)
+        weights = named_weights(model)
+        metrics = (
+            judged
+            | _headline(trained, trained.best_epoch, more)
+            | {
+                "train_seconds": seconds["train_seconds"],
+                "parameters": float(sum(np.prod(v.shape) for v in model.trainable_variables)),
+            }
+        )
+    return TrialResult(
+        outcome=trained.outcome,
+        stop_reason=trained.stop_reason,
+        metrics=metrics,
+        history=trained.history,
+        arrays=arrays,
+        weights=weights,
+        timings=seconds,
+        summary=summary_of(model),
+        engine="keras",
+        info=dict(info),
+    )
+
+
+def answers(model: Any, parts: Parts, task: Tasks) -> dict[str, np.ndarray]:
+    """Return what a trained model answers to the validation part, by the names of the arrays.
+
+    Nothing if it answers otherwise each time it is asked.
+    """
+    first, again = (_judged(model, parts, task)[1] for _ in range(2))
+    found = {name: array for name, array in first.items() if name.startswith("predicted")}
+    is_steady = all(np.array_equal(array, again[name]) for name, array in found.items())
+    return found if is_steady else {}
+
+
+def _judged(
+    model: Any, parts: Parts, task: Tasks
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    gives = getattr(model, "output_names", None) or ()
+    return judge(*predict(model, parts), task, parts.classes, gives)
+
+
+def _headline(trained: Trained, best_epoch: int, more: Mapping[str, str]) -> dict[str, float]:
+    best = best_epoch - 1
+    return {
+        "best_val_loss": trained.history["val_loss"][best],
+        **{name: trained.history[of][best] for name, of in more.items()},
+        "best_epoch": float(best_epoch),
+        "epochs": float(len(trained.history["loss"])),
+    }

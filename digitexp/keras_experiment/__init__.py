@@ -1,8 +1,0 @@
-"""Your own Keras model, swept: a function that builds it, and data."""
-
-from digitexp.keras_experiment.experiment import KerasExperiment
-from digitexp.tensorflow_setup import quiet_when_imported
-
-__all__ = ["KerasExperiment"]
-
-quiet_when_imported()  # the module that imports this one may import TensorFlow next

@@ -1,0 +1,283 @@
+"""The pictures that a command draws once, as matplotlib figures.
+
+pyplot keeps every figure and picks a window system; a Figure of its own does neither.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitexp.numpy_functions import relu, sigmoid
+from digitexp.plots import colors
+from digitexp.plots.images import SIDE, choose_images
+from digitexp.plots.language import families, say, say_parts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from digitexp.evaluation.calibration import CrossFitted, Reliability
+
+__all__ = [
+    "MOST_PAIRS",
+    "activations_figure",
+    "draw_activations",
+    "draw_pairs",
+    "draw_preview",
+    "draw_reliability",
+    "draw_robustness",
+    "png",
+    "styled",
+    "wilson",
+]
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Apply the project's style and the fonts of the language; draw and render inside it."""
+    import matplotlib
+
+    # Of a Chinese font without a bold face the regular one is taken: no reason to warn.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+    with matplotlib.rc_context(_style()):
+        matplotlib.rcParams["font.family"] = families()
+        yield
+
+
+@lru_cache(maxsize=1)
+def _style() -> Any:
+    import matplotlib
+
+    path = Path(__file__).with_name("digitexp.mplstyle")
+    return matplotlib.rc_params_from_file(path, use_default_template=False)
+
+
+def png(figure: Figure, **how: Any) -> bytes:
+    """Render a figure; the same picture gives the same bytes with the same matplotlib."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None}, **how)
+    return stream.getvalue()
+
+
+CELL_INCHES, HEADER_INCHES = 0.95, 0.65
+
+
+def draw_preview(images: NDArray[np.float32], labels: NDArray[np.int64], seed: int = 0) -> bytes:
+    """Draw 64 images chosen at random, each with its label, or all if there are fewer.
+
+    Args:
+        images: (n, height, width), in [0, 1]; 0 is drawn as paper, 1 as ink.
+        labels: (n,), the number written above each image.
+        seed: Decides which images; the same choice on every machine.
+
+    Returns:
+        A PNG file, the same bytes for the same images and matplotlib.
+    """
+    from matplotlib.figure import Figure
+
+    chosen = choose_images(len(images), seed)
+    rows = -(-len(chosen) // SIDE)
+    height = HEADER_INCHES + rows * CELL_INCHES * 1.2
+    top = 1 - HEADER_INCHES / height
+    with styled():
+        figure = Figure(figsize=(SIDE * CELL_INCHES, height))
+        grid = figure.subplots(rows, SIDE, squeeze=False)
+        figure.subplots_adjust(0.02, 0.02, 0.98, top, wspace=0.12, hspace=0.3)
+        for axes in grid.flat:
+            axes.axis("off")
+        for axes, index in zip(grid.flat, chosen, strict=False):
+            # a little below 0, so that the paper of an image differs from that around it
+            axes.imshow(images[index], cmap="gray_r", vmin=-0.04, vmax=1, interpolation="nearest")
+            axes.set_title(str(labels[index]), loc="center", fontsize=9, color=colors.TRAIN, pad=2)
+        caption = say(
+            "{shown} of {total} images, {height}x{width}",
+            shown=len(chosen), total=len(images), height=images.shape[1], width=images.shape[2],
+        )  # fmt: skip
+        figure.text(0.02, 1 - 0.12 / height, caption, va="top", fontsize=10, color=colors.MUTED)
+        return png(figure)
+
+
+def draw_activations() -> bytes:
+    """Draw ReLU and sigmoid from -10 to 10, and their slopes, as a PNG."""
+    with styled():
+        return png(activations_figure())
+
+
+def activations_figure() -> Figure:
+    """Return both functions in one panel, their slopes in the other."""
+    from matplotlib.figure import Figure
+
+    z = np.linspace(-10, 10, 401)
+    small = sigmoid(z)
+    panels = (
+        (say("value"), relu(z), small),
+        (say("slope: what a gradient is multiplied by"), z > 0, small * (1 - small)),
+    )
+    figure = Figure(figsize=(9.6, 3.7), layout="constrained")
+    for axes, (heading, of_relu, of_sigmoid) in zip(figure.subplots(1, 2), panels, strict=True):
+        axes.plot(z, of_relu, color=colors.TRAIN, label="ReLU")
+        axes.plot(z, of_sigmoid, color=colors.VALIDATION, label="sigmoid")
+        axes.set_title(heading)
+    _legend(figure)
+    return figure
+
+
+def _legend(figure: Figure) -> None:
+    """Say below all panels what the lines of each are."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+
+LINES = (colors.TRAIN, colors.VALIDATION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+"""Of Okabe and Ito's palette."""
+DASHES = ("solid", (0, (5, 2)), (0, (1, 1.65)))
+
+
+def draw_robustness(epsilons: Sequence[float], accuracies: Mapping[str, Sequence[float]]) -> bytes:
+    """Draw accuracy over the size of an attack as a PNG, a line for each network.
+
+    Args:
+        epsilons: Sizes of the attack, in pixel values, ascending from 0.
+        accuracies: Name of a network -> accuracy at each size, from 0 to 1.
+    """
+    from matplotlib.figure import Figure
+
+    with styled():
+        figure = Figure(figsize=(4.8, 3))
+        axes = figure.add_axes((0, 0, 1, 1))
+        lines = {}
+        for number, (name, values) in enumerate(accuracies.items()):
+            color, dashes = LINES[number % len(LINES)], DASHES[number // len(LINES) % len(DASHES)]
+            look: dict[str, Any] = {"color": color, "linestyle": dashes, "clip_on": False}
+            (lines[name],) = axes.plot(epsilons, values, label=name, **look)
+        axes.set(xlim=(0, max(epsilons)), ylim=(0, 1.05))
+        axes.set_title(say("accuracy on attacked images"))
+        axes.set_xlabel(say("size of the attack (FGSM), in pixel values from 0 to 1"))
+        as_they_end = sorted(lines, key=lambda name: -accuracies[name][-1])
+        handles = [lines[name] for name in as_they_end]
+        axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1))
+        return png(figure, bbox_inches="tight", pad_inches=0.2)
+
+
+MOST_PAIRS = 12
+ROW_INCHES, LONGEST_INCHES = 0.26, 3.2
+
+
+def draw_pairs(names: Sequence[tuple[str, str]], counts: Sequence[tuple[int, int]]) -> bytes:
+    """Draw how often classes were taken for each other, a bar a pair, as a PNG.
+
+    Args:
+        names: Of every pair that was confused, the most confused first: a class, and what it was
+            taken for more often than the other way round.
+        counts: How often each pair was confused so, and the other way round.
+    """
+    from matplotlib.figure import Figure
+
+    shown, errors = names[:MOST_PAIRS], sum(map(sum, counts))
+    there, back = np.array(counts[:MOST_PAIRS], int).reshape(-1, 2).T
+    if len(shown):
+        title = say(
+            "Most confused: {shown} of {pairs} pairs, {drawn} of {errors} errors",
+            shown=len(shown), pairs=len(names), drawn=(there + back).sum(), errors=errors,
+        )  # fmt: skip
+        legend = "a pair is counted both ways: the more frequent one first, then the other, paler"
+    else:
+        title, legend = say("No two classes were confused"), ""
+    note = "{first} as {second}: {there},  {second} as {first}: {back}   ({share} of all errors)"
+    notes = [
+        say(note, first=x, second=y, there=m, back=n, share=f"{(m + n) / errors:.1%}")
+        for (x, y), m, n in zip(shown, there, back, strict=True)
+    ]
+    with styled():
+        figure = Figure(figsize=(LONGEST_INCHES, ROW_INCHES * max(len(shown), 1)))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        labels = [f"{first} / {second}" for first, second in shown]
+        rows = np.arange(len(shown))
+        axes.barh(rows, there, 0.6, color=colors.WRONG)
+        paler = axes.barh(rows, back, 0.6, left=there, color=colors.WRONG, alpha=0.5)
+        axes.bar_label(paler, notes, padding=9, fontsize=8, color=colors.LABEL)
+        for row, label in enumerate(labels):
+            axes.annotate(label, (0, row), (-9, 0), textcoords="offset points", ha="right",
+                          va="center", fontweight="bold")  # fmt: skip
+        axes.set(ylim=(max(len(shown), 1) - 0.5, -0.5), xlim=(0, max(there + back, default=1)))
+        axes.annotate(title, (0, 1), (0, 26), "axes fraction", "offset points", fontsize=9.5,
+                      fontweight="bold")  # fmt: skip
+        axes.set_title(say(legend), fontsize=8, fontweight="normal", color=colors.MUTED)
+        return png(figure, bbox_inches="tight", pad_inches=0.2)
+
+
+Z = 1.959964
+"""Of a 95 % interval."""
+
+
+def draw_reliability(found: CrossFitted, title: str = "") -> bytes:
+    """Draw reliability before and after calibration as a PNG: share right by how sure.
+
+    Errors stand above, below how many images each bin holds; bars are 95 % intervals of the
+    share right (Wilson 1927).
+
+    Args:
+        found: Of one network.
+        title: Line above both.
+    """
+    from matplotlib.figure import Figure
+
+    lowest, highest = (f"{one:.2f}" for one in (min(found.temperatures), max(found.temperatures)))
+    spread = lowest if lowest == highest else say("{low} to {high}", low=lowest, high=highest)
+    panels = (
+        (say("As the network says it, T = 1"), found.before, "before"),
+        (say("Fitted on other images, T = {spread}", spread=spread), found.after, "after"),
+    )
+    with styled():
+        figure = Figure(figsize=(9.6, 5.625), layout="constrained")
+        figure.suptitle(say_parts(title), x=0.01, ha="left", fontsize=9, color=colors.MUTED)
+        for axes, (heading, shown, when) in zip(figure.subplots(1, 2), panels, strict=True):
+            ece, nll = (getattr(found.measures[name], when) for name in ("ece", "nll"))
+            shares = say("{low} to {high}", low=f"{ece.low:.2%}", high=f"{ece.high:.2%}")
+            nats = say("{low} to {high}", low=f"{nll.low:.3f}", high=f"{nll.high:.3f}")
+            figures = f"ECE {ece.value:.2%} ({shares})  ·  NLL {nll.value:.3f} nats ({nats})"
+            axes.set_title(heading, pad=22)
+            axes.text(0, 1.025, figures, fontsize=8, color=colors.LABEL)
+            _draw_bins(axes, shown)
+        _legend(figure)
+        return png(figure)
+
+
+def _draw_bins(axes: Axes, shown: Reliability) -> None:
+    """Draw share right by mean confidence, the gap to the diagonal, and the bins' counts."""
+    low, high = wilson(shown.accuracy, shown.counts)
+    at, right = shown.confidence, shown.accuracy
+    axes.plot([0, 1], [0, 1], color=colors.BEST, linewidth=0.9, alpha=0.55,
+              label=say("as often right as sure"))  # fmt: skip
+    axes.vlines(at, at, right, color=colors.WRONG, linewidth=5, alpha=0.45,
+                label=say("its distance from the confidence"))  # fmt: skip
+    axes.vlines(at, low, high, color=colors.TRAIN, linewidth=1.2)
+    axes.plot(at, right, "o", color=colors.TRAIN, markersize=5, clip_on=False,
+              label=say("share right, 95 % interval"))  # fmt: skip
+    axes.plot([], [], " ", label=say("small numbers: images in each bin"))
+    middles = (shown.edges[:-1] + shown.edges[1:]) / 2
+    for middle, count in zip(middles, shown.counts.tolist(), strict=True):
+        axes.annotate(str(count or "·"), (middle, 0), (0, -26), textcoords="offset points",
+                      ha="center", fontsize=6.5, color=colors.MUTED)  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(0, 1), xticks=np.arange(11) / 10, yticks=np.arange(11) / 10)
+    axes.set_xlabel(say("confidence of the answer"), labelpad=21)
+
+
+def wilson(
+    shares: NDArray[np.float64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the 95 % interval of each share of `counts`, by score (Wilson 1927); NaN for none."""
+    n = np.where(counts > 0, counts, np.nan)
+    middle = (shares + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * np.sqrt(shares * (1 - shares) / n + Z**2 / (4 * n**2))
+    return middle - half, middle + half

@@ -1,0 +1,295 @@
+"""A trained trial of digits, its data and its network; reads the folders of `digitexp train`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitexp.config import TrialConfig
+from digitexp.data import DataError, Source, Split, load_source, split_source
+from digitexp.network import Network
+from digitexp.training.outcome import TrainingData
+
+__all__ = ["ShownTrial", "TrainedTrial", "logits_of", "read_folder"]
+
+IMAGES_AT_ONCE: Final = 2048
+"""Forward passes of so many images need little memory, also with convolutions."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainedTrial:
+    """One training of digits, whether `digitexp train` or a sweep made it.
+
+    Attributes:
+        name: What people call it: a folder, or such as `mlp, trial 12`.
+        config: What was asked for.
+        about: The data trained on: name, digests, split_seed, image_shape, class_names.
+        outcome: `complete`, `stopped` or `diverged`.
+        stop_reason: Why it ended.
+        metrics: Headline metrics; empty when it diverged in its first epoch.
+        history: `digitexp.training.outcome.EPOCH_METRICS`, one value per epoch.
+        confusion: (epochs, classes, classes) counts, [true, predicted], of the images that stop a
+            training early; no epoch where that was not kept.
+        counts: The same of the best epoch; None without one.
+        weights: Of the best epoch, by name; None without one, or if they were freed.
+        temperature: Fitted on validation images, what its logits are divided by; 1 if none was.
+        folder: Where what is found out about it is written.
+    """
+
+    name: str
+    config: TrialConfig
+    about: Mapping[str, Any] = field(repr=False)
+    outcome: str
+    stop_reason: str
+    metrics: Mapping[str, float] = field(repr=False)
+    history: Mapping[str, np.ndarray] = field(repr=False)
+    confusion: np.ndarray = field(repr=False)
+    counts: np.ndarray | None = field(repr=False)
+    weights: Mapping[str, np.ndarray] | None = field(repr=False)
+    temperature: float = 1.0
+    folder: Path = Path()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the labels."""
+        return tuple(self.about["class_names"])
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of an image."""
+        height, width = self.about["image_shape"]
+        return int(height), int(width)
+
+    @property
+    def source(self) -> str:
+        """The data source as it was given; its name where that was not kept."""
+        return str(self.about.get("source") or self.about["name"])
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in the history."""
+        return len(next(iter(self.history.values()), ()))
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch, from 1, whose weights were kept."""
+        best = self.metrics.get("best_epoch")
+        return None if best is None else int(best)
+
+    def load_data(self, named: str | None = None) -> tuple[Source, Split]:
+        """Load what it was trained on, and split it as it was.
+
+        Args:
+            named: Where the data are, if not where they were.
+
+        Raises:
+            ValueError: They cannot be loaded, or are not what the network was trained on.
+        """
+        about = self.about
+        try:
+            source = load_source(named or self.source)
+            split = split_source(source, about["split_seed"])
+        except DataError as error:
+            if named:
+                raise
+            message = f"{error} Name the data of this training by --data."
+            raise DataError(message) from None
+        now, then = (source.digest, split.digest), (about["digest"], about["split_digest"])
+        if now != then:
+            raise ValueError(
+                f"data: found {source.name} ({_short(now)}); the network was trained on "
+                f"{about['name']} ({_short(then)}). Name those data by --data; nothing was written."
+            )
+        return source, split
+
+    def with_images(self, named: str | None = None) -> ShownTrial:
+        """Return it with the images that validated it, and those it was trained on.
+
+        Raises:
+            ValueError: See `load_data`.
+        """
+        source, split = self.load_data(named)
+        arrays = TrainingData.of_split(source, split)
+        return self.shown_on(arrays, image_numbers=split.validation_indices)
+
+    def shown_on(
+        self,
+        arrays: TrainingData,
+        part: str = "the validation part",
+        images: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        image_numbers: np.ndarray | None = None,
+    ) -> ShownTrial:
+        """Return it with images.
+
+        Args:
+            arrays: What it was trained on.
+            part: What `images` are.
+            images: (n, ...) pixels it is shown; None for those that stopped it early.
+            labels: (n,) their classes.
+            image_numbers: (n,) their numbers in the source; None if that is not known.
+        """
+        if images is None or labels is None:
+            images, labels = arrays.validation_images, arrays.validation_labels
+        facts = {one.name: getattr(self, one.name) for one in fields(TrainedTrial)}
+        return ShownTrial(
+            **facts,
+            part=part,
+            images=images.reshape(-1, *self.image_shape),
+            labels=labels,
+            image_numbers=image_numbers,
+            train_images=arrays.train_images.reshape(-1, *self.image_shape),
+            train_labels=arrays.train_labels,
+        )
+
+    @cached_property
+    def network(self) -> Network:
+        """The trained network in NumPy.
+
+        Raises:
+            ValueError: It diverged, so that there is none, or its weights were freed.
+        """
+        return Network(self.config, self.image_shape, self._weights())
+
+    def load_model(self) -> Any:
+        """Rebuild the network in Keras: (n, pixels) images in [0, 1] -> (n, classes) logits.
+
+        Raises:
+            ValueError: It has no weights, or they are another network's.
+        """
+        weights = self._weights()
+        from digitexp.models import build_model, set_weights
+        from digitexp.tensorflow_setup import start_tensorflow
+
+        start_tensorflow()
+        model = build_model(self.config, self.image_shape, len(self.class_names))
+        set_weights(model, weights)
+        return model
+
+    def _weights(self) -> Mapping[str, np.ndarray]:
+        if self.weights is None:
+            raise ValueError(
+                f"{self.name} has no weights: it diverged, or they were freed; take another one"
+            )
+        return self.weights
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ShownTrial(TrainedTrial):
+    """A trained trial, and the images its network is shown.
+
+    Attributes:
+        part: What `images` are, such as `the validation part`.
+        images: (n, h, w), float32 in [0, 1]: images it was not trained on.
+        labels: (n,) their classes.
+        image_numbers: (n,) their numbers in the source; None if that is not known.
+        train_images: (n_train, h, w), what it was trained on.
+        train_labels: (n_train,) their classes.
+    """
+
+    part: str
+    images: NDArray[np.float32] = field(repr=False)
+    labels: NDArray[np.integer] = field(repr=False)
+    image_numbers: NDArray[np.integer] | None = field(default=None, repr=False)
+    train_images: NDArray[np.float32] = field(repr=False)
+    train_labels: NDArray[np.integer] = field(repr=False)
+
+    @cached_property
+    def logits(self) -> NDArray[np.float32]:
+        """(n, classes), what the network says of `images`."""
+        return self.network.logits(self.images)
+
+
+def logits_of(model: Any, images: np.ndarray) -> np.ndarray:
+    """Return (n, classes) float32 logits of images (n, ...), a few at once."""
+    flat = images.reshape(len(images), -1).astype(np.float32, copy=False)
+    parts = (flat[i : i + IMAGES_AT_ONCE] for i in range(0, len(flat), IMAGES_AT_ONCE))
+    return np.concatenate([np.asarray(model(part, training=False)) for part in parts])
+
+
+def read_folder(folder: Path) -> TrainedTrial:
+    """Read a folder that `digitexp train --output` filled.
+
+    Raises:
+        ValueError: It is none, or a file in it is missing or cannot be read.
+    """
+    if not folder.is_dir():
+        raise ValueError(
+            f"there is no folder '{folder}'; give one that `digitexp train --output` filled."
+        )
+    config = _read(folder / "config.json", _json)
+    metrics = _read(folder / "metrics.json", _json)
+    try:
+        about = config["data"]
+        known = {name: about[name] for name in ("digest", "split_digest", "split_seed", "name")}
+        classes = len(about["class_names"])
+        every_epoch = _read_if_there(folder / "confusion.npz", _arrays) or {}
+        return TrainedTrial(
+            name=str(folder),
+            folder=folder,
+            config=TrialConfig.from_params(config["parameters"]),
+            about={**about, **known, "image_shape": tuple(about["image_shape"])},
+            outcome=metrics["outcome"],
+            stop_reason=metrics["stop_reason"],
+            metrics=metrics["metrics"],
+            history=_read(folder / "history.csv", _history),
+            confusion=every_epoch.get("confusion", np.zeros((0, classes, classes), np.uint32)),
+            counts=_read_if_there(folder / "confusion_matrix.json", _counts),
+            weights=_read_if_there(folder / "weights.npz", _arrays),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"config.json or metrics.json in {folder} is not as `digitexp train` writes it "
+            f"({type(error).__name__}: {error}); train again with `digitexp train --output DIR`."
+        ) from error
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    if not path.is_file():
+        raise ValueError(
+            f"{path.parent} has no {path.name}, so `digitexp train --output` did not fill it; "
+            "give a folder that it filled."
+        )
+    try:
+        return reader(path)
+    except Exception as error:  # zip, CSV, JSON and NumPy each have errors of their own
+        raise ValueError(f"{path} cannot be read ({error}); train again.") from error
+
+
+def _read_if_there(path: Path, reader: Callable[[Path], Any]) -> Any:
+    return _read(path, reader) if path.is_file() else None
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _history(path: Path) -> dict[str, np.ndarray]:
+    header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+    columns = list(zip(*rows, strict=True)) or [()] * len(header)
+    named = dict(zip(header, columns, strict=True))
+    named.pop("epoch", None)
+    return {name: np.array(values, dtype=float) for name, values in named.items()}
+
+
+def _counts(path: Path) -> np.ndarray:
+    return np.array(_json(path)["counts"], dtype=np.int64)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    # From memory: NumPy leaves a file open that is no whole archive.
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _short(digests: tuple[str, str]) -> str:
+    return "digest {:.12}, split {:.12}".format(*digests)

@@ -1,0 +1,169 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from digitexp.config import TrialConfig
+from digitexp.evaluation.calibration import temperature_to_serve
+from digitexp.experiments.digits import experiment
+from search_spaces.parameters import find_parameter
+from sweeps.experiment import Stop, TrialSpec
+
+CONFIG = {"units_1": 12, "dropout": 0.1, "epochs": 3, "l2": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return experiment.prepare("sklearn-digits", 0)
+
+
+@pytest.fixture(scope="module")
+def spec():
+    return TrialSpec(sweep="s", trial=7, attempt=1, seed=11, config=CONFIG)
+
+
+@pytest.fixture(scope="module")
+def result(spec, data):
+    return experiment.train(spec, data, lambda _epoch, _metrics: None)
+
+
+def test_every_flat_parameter_but_the_seed_is_offered():
+    flat = TrialConfig(dropout=(0.1, 0.2)).to_params()
+    unknown = {name for name in flat if find_parameter(name, experiment.parameters) is None}
+    assert unknown == {"seed"}
+    assert experiment.parameters["clipnorm"].optional
+    assert experiment.parameters["units_{i}"].high == 4096
+
+
+def test_the_defaults_offered_make_a_valid_configuration():
+    offered = {name: info.default for name, info in experiment.parameters.items()}
+    defaults = {name: value for name, value in offered.items() if "{i}" not in name}
+    del defaults["hidden_layers"], defaults["conv_blocks"]  # follow from their series
+    experiment.check(defaults)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [({"batch_size": 0}, "batch_size is 0"), ({"seed": 3}, "the sweep gives each trial its own")],
+)
+def test_an_impossible_configuration_is_refused(config, message):
+    with pytest.raises(ValueError, match=message):
+        experiment.check(config)
+
+
+def test_prepared_data_has_flat_images_facts_and_digests(data):
+    assert data.name == "sklearn-digits"
+    assert data.info["image_shape"] == [8, 8]
+    assert data.info["class_names"] == [str(digit) for digit in range(10)]
+    assert data.payload.train_images.shape == (data.info["n_train"], 64)
+    assert data.payload.train_images.dtype == np.float32
+    assert data.info["n_train"] + data.info["n_validation"] == 1797
+    other = experiment.prepare("sklearn-digits", 1)
+    assert (other.digest, other.split_digest == data.split_digest) == (data.digest, False)
+
+
+def test_parameters_are_counted_and_the_plan_is_made_before_training(data):
+    assert experiment.measure(CONFIG, data) == {"parameters": 64 * 12 + 12 + 12 * 10 + 10}
+    assert set(experiment.measures) == {"parameters"}
+    assert experiment.plan(CONFIG, data).engine == "fused"
+    assert experiment.plan({**CONFIG, "engine": "keras"}, data).engine == "keras"
+
+
+@pytest.mark.tensorflow
+def test_a_result_holds_what_records_and_reports_need(result, data):
+    assert (result.outcome, result.stop_reason, result.engine) == (
+        "complete", "max_epochs", "fused",
+    )  # fmt: skip
+    assert set(result.metrics) == set(experiment.metrics)
+    assert all(math.isfinite(value) for value in result.metrics.values())
+    watched = {info.epoch_metric for info in experiment.metrics.values()} - {None}
+    assert watched <= set(result.history)
+    assert result.arrays["confusion"].shape == (3, 10, 10)
+    logits = result.arrays["validation_logits"]
+    assert (logits.shape, logits.dtype) == ((data.info["n_validation"], 10), np.float32)
+    assert all(name.endswith("_seconds") for name in result.timings)
+    assert "hidden_1" in result.summary
+    assert result.info["temperature"] == temperature_to_serve(
+        logits, data.payload.validation_labels
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_the_seed_of_the_spec_decides(spec, data, result):
+    again = experiment.train(spec, data, lambda _epoch, _metrics: None)
+    assert again.history == result.history
+    assert again.info == result.info, "the temperature to the bit, too"
+    other = TrialSpec("s", 7, 1, seed=12, config=CONFIG)
+    assert experiment.train(other, data, lambda *_: None).history != result.history
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_stop_ends_the_trial_with_its_reason(spec, data):
+    result = experiment.train(spec, data, lambda epoch, _: Stop("pruned") if epoch else None)
+    assert (result.outcome, result.stop_reason) == ("stopped", "pruned")
+    assert len(result.history["loss"]) == 2
+
+
+@pytest.mark.tensorflow
+def test_the_model_comes_back_from_configuration_weights_and_info(result, data):
+    model = experiment.load_model(CONFIG, result.weights, result.info)
+    logits = model(data.payload.validation_images).numpy()
+    np.testing.assert_allclose(logits, result.arrays["validation_logits"], atol=1e-5)
+    assert experiment.load_model(CONFIG, result.weights, data.info).count_params() == 910
+
+
+@pytest.mark.tensorflow
+def test_probabilities_are_at_the_fitted_temperature_and_logits_as_they_are(result, data):
+    images = data.payload.validation_images[:20]
+    model = experiment.load_model(CONFIG, result.weights, {**data.info, "temperature": 2.5})
+    logits = model(images).numpy()
+    powers = np.exp(logits.astype(np.float64) / 2.5)
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(experiment.predict(model, images), expected, atol=1e-6)
+    earlier = experiment.load_model(CONFIG, result.weights, data.info)
+    assert np.array_equal(earlier(images).numpy(), logits)
+    powers = np.exp(logits.astype(np.float64))
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(experiment.predict(earlier, images), expected, atol=1e-6)
+
+
+@pytest.mark.tensorflow
+def test_the_pictures_are_drawn_from_the_result_alone(spec, result):
+    files = experiment.draw(spec, result)
+    assert set(files) == {"loss_curves.png", "confusion_matrix.png", "confusion_matrix.json"}
+
+
+def test_a_trial_that_diverged_at_once_has_only_curves(spec):
+    from sweeps.experiment import TrialResult
+
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    result = TrialResult(
+        outcome="diverged", stop_reason="diverged", metrics={},
+        history={**{name: [math.nan] for name in names}, "learning_rate": [0.1]},
+        arrays={"confusion": np.zeros((1, 2, 2), np.uint32)},
+        info={"class_names": ["0", "1"], "image_shape": [1, 1]},
+    )  # fmt: skip
+    assert list(experiment.draw(spec, result)) == ["loss_curves.png"]
+
+
+@pytest.mark.tensorflow
+def test_what_it_gets_wrong_is_examined_from_the_result_alone(result, data):
+    files = experiment.examine(CONFIG, data, result)
+    found = json.loads(files["diagnostics.json"])
+    assert found["accuracy"] == pytest.approx(result.metrics["best_val_accuracy"])
+    assert found["train_accuracy"] == result.metrics["train_accuracy"]
+    best = int(result.metrics["best_epoch"])
+    assert found["confusion"] == result.arrays["confusion"][best - 1].tolist()
+    for one in found["classes"]:
+        assert one["accuracy"] == pytest.approx(result.metrics[f"recall_{one['name']}"])
+
+
+def test_a_trial_without_logits_cannot_be_examined(data):
+    from sweeps.experiment import TrialResult
+
+    diverged = TrialResult("diverged", "diverged", {}, {})
+    with pytest.raises(ValueError, match="kept no logits"):
+        experiment.examine(CONFIG, data, diverged)

@@ -1,0 +1,56 @@
+"""What a training on a block gets wrong, from what was recorded of it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from digitexp.experiments.folds import experiment
+from sweeps.experiment import TrialResult
+
+
+@pytest.fixture(scope="module")
+def data():
+    return experiment.prepare("digits20", 0)
+
+
+def result(metrics=None, **arrays):
+    return TrialResult("complete", "max_epochs", metrics or {}, {}, arrays=arrays)
+
+
+def logits_of(labels, wrong=0):
+    """Return logits that are right but for the first few, each taken for the next class."""
+    said = labels.copy()
+    said[:wrong] = (said[:wrong] + 1) % 10
+    return np.eye(10, dtype=np.float32)[said]
+
+
+def test_the_images_of_its_block_are_examined(data):
+    pool = data.payload
+    images = pool.block(2).evaluation_indices
+    logits = logits_of(pool.source.labels[images], wrong=3)
+    arrays = {"block_images": images.astype(np.int32), "block_logits": logits}
+    files = experiment.examine({"block": 2}, data, result({"train_accuracy": 0.9}, **arrays))
+    found = json.loads(files["diagnostics.json"])
+    assert (found["part"], found["images"], found["errors"]) == ("block 2", 1000, 3)
+    assert found["train_accuracy"] == 0.9
+    assert {one["image_number"] for one in found["mistakes"]} == set(images[:3].tolist())
+
+
+def test_of_one_on_the_searchs_split_it_is_v0(data):
+    pool = data.payload
+    images = pool.split.validation_indices
+    config = {"block": 5, "search_split": True}
+    logits = logits_of(pool.source.labels[images])
+    files = experiment.examine(config, data, result(validation_logits=logits))
+    assert files["summary.txt"].startswith(b"Validation part: 1000 of 1000 images right")
+
+
+def test_one_that_was_trained_on_everything_is_refused(data):
+    logits = logits_of(data.payload.source.labels[data.payload.split.validation_indices])
+    with pytest.raises(ValueError, match="trained on everything"):
+        experiment.examine({"refit_epochs": 9}, data, result(validation_logits=logits))
+
+
+def test_finalists_keep_their_training_accuracy():
+    assert "train_accuracy" in experiment.metrics
