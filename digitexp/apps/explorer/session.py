@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import contextlib
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -13,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitexp.apps.explorer.answers import Answer, Asked, Neighbour
+from digitexp.apps.explorer.pictures import PictureError, read_ink
 from digitexp.data.framing import Framing
 from digitexp.experiments.recorded import Recorded, RecordedFolder, TrialChoice
 
-__all__ = ["Choice", "Choices", "Reply", "Session"]
+__all__ = ["Choice", "Choices", "Reply", "Session", "framed"]
 
 KEPT: Final = 6
+MOST_POINTS: Final = 50_000
 
 
 @dataclass(frozen=True)
@@ -140,13 +145,11 @@ class Session:
         return asked
 
     def reply(self, chosen: Choice, drawing: Mapping[str, Any] | None) -> Reply:
-        """Return what the chosen trials say of a drawing, see `explorer.views.framed`.
+        """Return what the chosen trials say of a drawing, see `framed`.
 
         Raises:
             ValueError: A trial cannot be asked, or it is no drawing.
         """
-        from digitexp.apps.explorer.views import framed
-
         asked = self.chosen(chosen)
         trial, image = asked.trial, framed(drawing, asked.framing)
         if not image.any():
@@ -164,8 +167,6 @@ class Session:
         image: NDArray[np.float32],
     ) -> tuple[tuple[Answer, str] | None, str]:
         """Return what the trial beside it says, or why it says nothing."""
-        from digitexp.apps.explorer.views import framed
-
         if chosen.beside in {None, chosen.trial}:
             return None, ""
         try:
@@ -176,3 +177,44 @@ class Session:
         except ValueError as error:  # the answer of the other one stands without it
             return None, str(error)
         return (said, other.trial.name), ""
+
+
+def framed(drawing: Mapping[str, Any] | None, framing: Framing) -> NDArray[np.float32]:
+    """Return what was drawn as the training images are framed, (h, w) in [0, 1].
+
+    Args:
+        drawing: `strokes`, lists of [x, y], and `picture`, a `data:` address, or None.
+        framing: Of the training images.
+
+    Raises:
+        ValueError: It is no drawing, or the picture cannot be read.
+    """
+    if not drawing:
+        return framing.strokes([])
+    picture = drawing.get("picture")
+    if picture:
+        return framing.picture(read_ink(_content(picture)))
+    return framing.strokes(_strokes(drawing.get("strokes")))
+
+
+def _content(address: Any) -> bytes:
+    head, comma, body = str(address).partition(",")
+    try:
+        if not (head.startswith("data:") and head.endswith(";base64") and comma):
+            raise PictureError("no picture: no data address")
+        return base64.b64decode(body, validate=True)
+    except binascii.Error:
+        raise PictureError("no picture: its data address is damaged") from None
+
+
+def _strokes(sent: Any) -> list[list[tuple[float, float]]]:
+    try:
+        strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in sent or []]
+    except (TypeError, ValueError):
+        raise ValueError("strokes are lists of points [x, y]") from None
+    points = [number for stroke in strokes for point in stroke for number in point]
+    if len(points) > 2 * MOST_POINTS:
+        raise ValueError(f"{len(points) // 2} points: at most {MOST_POINTS} are drawn")
+    if not all(math.isfinite(number) and abs(number) < 1e6 for number in points):
+        raise ValueError("points of strokes are finite numbers, nearer than 1e6")
+    return [stroke for stroke in strokes if stroke]

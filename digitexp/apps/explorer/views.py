@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,15 +11,13 @@ from numpy.typing import NDArray
 
 from digitexp.apps.explorer.answers import Answer, Neighbour
 from digitexp.apps.explorer.batch import COLUMNS
-from digitexp.apps.explorer.pictures import PictureError, png_address, read_ink
+from digitexp.apps.explorer.pictures import png_address
 from digitexp.apps.explorer.session import Reply
-from digitexp.data.framing import Framing
 
 __all__ = [
     "answer_view",
     "aria",
     "bars",
-    "framed",
     "message",
     "nearest_view",
     "pad",
@@ -174,7 +169,6 @@ def _cells(row: Mapping[str, Any]) -> list[html.Td]:
     ]
 
 
-MOST_POINTS: Final = 50_000
 SIDE: Final = 560
 """Pixels of the canvas; it is shown smaller, so that lines are sharp on any screen."""
 
@@ -211,44 +205,3 @@ def pad() -> html.Div:
         ],
         className="pad",
     )
-
-
-def framed(drawing: Mapping[str, Any] | None, framing: Framing) -> NDArray[np.float32]:
-    """Return what was drawn as the training images are framed, (h, w) in [0, 1].
-
-    Args:
-        drawing: `strokes`, lists of [x, y], and `picture`, a `data:` address, or None.
-        framing: Of the training images.
-
-    Raises:
-        ValueError: It is no drawing, or the picture cannot be read.
-    """
-    if not drawing:
-        return framing.strokes([])
-    picture = drawing.get("picture")
-    if picture:
-        return framing.picture(read_ink(_content(picture)))
-    return framing.strokes(_strokes(drawing.get("strokes")))
-
-
-def _content(address: Any) -> bytes:
-    head, comma, body = str(address).partition(",")
-    try:
-        if not (head.startswith("data:") and head.endswith(";base64") and comma):
-            raise PictureError("no picture: no data address")
-        return base64.b64decode(body, validate=True)
-    except binascii.Error:
-        raise PictureError("no picture: its data address is damaged") from None
-
-
-def _strokes(sent: Any) -> list[list[tuple[float, float]]]:
-    try:
-        strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in sent or []]
-    except (TypeError, ValueError):
-        raise ValueError("strokes are lists of points [x, y]") from None
-    points = [number for stroke in strokes for point in stroke for number in point]
-    if len(points) > 2 * MOST_POINTS:
-        raise ValueError(f"{len(points) // 2} points: at most {MOST_POINTS} are drawn")
-    if not all(math.isfinite(number) and abs(number) < 1e6 for number in points):
-        raise ValueError("points of strokes are finite numbers, nearer than 1e6")
-    return [stroke for stroke in strokes if stroke]

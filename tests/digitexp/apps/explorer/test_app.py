@@ -3,7 +3,7 @@ import io
 import pytest
 
 from digitexp.apps.explorer import app as explorer_app
-from digitexp.apps.explorer.views import framed
+from digitexp.apps.explorer.session import framed
 from tests.digitexp.apps.explorer.conftest import PORT, TOKEN
 from tests.digitexp.apps.explorer.test_pictures import file_of, stroke
 
