@@ -14,9 +14,8 @@ from benchmarks.tables import bank, files
 from benchmarks.tables.digits20 import Digits20, Training
 from benchmarks.tables.searchers import queue
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
-from sweeps.study.pruning import TrialPruner
 from sweeps.study.sampler_view import TrialOutcome
-from sweeps.study.samplers import Choice, make_pruner
+from sweeps.study.samplers import Choice, TrialPruner, make_pruner
 
 EPOCH_METRIC = "val_accuracy"
 

@@ -61,9 +61,8 @@ def examine(
 
     Given the name of a confirmation (NAME-confirmation), it examines the finalists.
     """
-    from sweeps.experiments.examining import Examiner
     from sweeps.experiments.loading import recorded_experiment
-    from sweeps.experiments.verified_data import PreparedAgain
+    from sweeps.experiments.verified_data import Examiner, PreparedAgain
     from sweeps.home import Home
 
     if finalists and trial is not None:

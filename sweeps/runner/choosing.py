@@ -61,7 +61,7 @@ def start_executor(
         config.space.experiment,
         config.space.directory,
         config.data,
-        modules=[] if config.pruner.name == "none" else ["sweeps.study.pruning"],
+        modules=[] if config.pruner.name == "none" else ["sweeps.study.samplers"],
         writes_files=writes_files,
     )
     if fleet is not None:

@@ -32,8 +32,7 @@ from sweeps.runner.failures import FAILURES, Breaker, failure_of
 from sweeps.runner.recording import Recorder, TimeSplit
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
 from sweeps.study.proposals import Exhausted
-from sweeps.study.pruning import TrialPruner
-from sweeps.study.samplers import make_pruner
+from sweeps.study.samplers import TrialPruner, make_pruner
 from sweeps.study.seeds import training_seed
 
 # The specification of an attempt, and its pruner.

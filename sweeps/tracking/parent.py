@@ -19,8 +19,7 @@ from sweeps.analysis.table import trial_table, write_csv
 from sweeps.capabilities import SupportsExamination, SupportsSamples
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UntrustedError
-from sweeps.experiments.examining import Examiner, TooLittleKept
-from sweeps.experiments.verified_data import PreparedAgain
+from sweeps.experiments.verified_data import Examiner, PreparedAgain, TooLittleKept
 from sweeps.home import Home
 from sweeps.progress import Progress
 from sweeps.records import (

@@ -11,9 +11,8 @@ from functools import partial
 from typing import Final, Literal
 
 from sweeps.errors import LeaseLost, StoreError, UsageError
-from sweeps.experiments.examining import Examiner
 from sweeps.experiments.loading import recorded_experiment
-from sweeps.experiments.verified_data import PreparedAgain
+from sweeps.experiments.verified_data import Examiner, PreparedAgain
 from sweeps.home import Home
 from sweeps.records import RecordError, RecordStore, SweepInfo, heard, listed
 from sweeps.runner.ownership import Hold, hold

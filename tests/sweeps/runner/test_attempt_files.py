@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.experiments.examining import Examiner
-from sweeps.experiments.verified_data import PreparedAgain
+from sweeps.experiments.verified_data import Examiner, PreparedAgain
 from sweeps.home import Home
 from sweeps.tracking.outage import IncompleteError
 from sweeps.tracking.parent import AttemptFiles

@@ -5,7 +5,7 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from sweeps.experiment import Stop
-from sweeps.study.pruning import TrialPruner
+from sweeps.study.samplers import TrialPruner
 
 
 def watching(pruner, direction, trial, told):
