@@ -21,9 +21,7 @@ from sweeps.study.sampler_view import TrialOutcome
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
-    from sweeps.config.sweep import SweepConfig
     from sweeps.experiment import EnginePlan
-    from sweeps.study.proposals import Proposal
 
 
 # Previews the next start of an existing sweep: its next proposals; creates nothing.
