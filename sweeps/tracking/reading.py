@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sweeps.records.record import SweepInfo
@@ -11,7 +12,7 @@ from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import ALIAS, DIGEST, doubled, find_model, versions_of
 from sweeps.tracking.content import experiment_name
 from sweeps.tracking.quiet import quiet
-from sweeps.tracking.runs import search
+from sweeps.tracking.runs import half_copied, search
 from sweeps.tracking.store import close_client
 
 
@@ -28,6 +29,7 @@ class StoredRun:
         metrics: The last point of each.
         files: Names of the files at its root.
         datasets: Name and digest of each.
+        half_copied: Files that a killed process left behind; see `runs.half_copied`.
     """
 
     run_id: str
@@ -41,6 +43,7 @@ class StoredRun:
     tags: Mapping[str, str]
     files: frozenset[str]
     datasets: frozenset[tuple[str, str]]
+    half_copied: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -132,4 +135,5 @@ def _stored(client: Any, run: Any) -> StoredRun:
         datasets=frozenset(
             (entry.dataset.name, entry.dataset.digest) for entry in run.inputs.dataset_inputs
         ),
+        half_copied=half_copied(run),
     )

@@ -72,6 +72,24 @@ def test_a_lost_store_is_written_again_field_by_field(
     assert state(make_home()) == before
 
 
+@pytest.mark.parametrize("kind", ["sweep", "trial"])
+def test_what_mlflow_was_killed_while_it_copied_goes_unless_somebody_copies_it_still(
+    finished_toy, call, make_home, kind
+):
+    from mlflow.store.artifact.local_artifact_repo import _TEMP_ARTIFACT_PREFIX
+
+    finished_toy(trials=2)
+    with closing(sqlite3.connect(make_home() / "mlflow.db")) as store:
+        (run_id,) = store.execute("SELECT run_uuid FROM tags WHERE value = ?", (kind,)).fetchone()
+    (folder,) = make_home().glob(f"artifacts/*/{run_id}/artifacts")
+    (folder / "plots").mkdir(exist_ok=True)
+    left, open_still = (folder / "plots" / f"{_TEMP_ARTIFACT_PREFIX}{name}" for name in "ab")
+    left.write_text("half")
+    with open_still.open("w"):
+        assert call("sync", "toy").exit_code == 0
+        assert (left.exists(), open_still.exists()) == (False, True)
+
+
 def test_a_sweep_that_was_killed_is_ended_as_killed(finished_toy, call, make_home):
     sweep = finished_toy(trials=2)
     store = Home(make_home()).store(sweep.info.id)
