@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.confirm.access_log import TrialQueue
+from sweeps.confirm.access_log import AccessLog
 from sweeps.home import Home
 from sweeps.records import Conclusions, Finalized, Hunches, Notes, Telling, put_aside
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
@@ -168,9 +168,7 @@ def test_doctor_names_every_damaged_file_and_puts_it_aside(hurt):
     for path in damaged:
         assert path.with_name(f"{path.name}.torn").exists(), path
     assert hurt.path("asked").read_bytes() == whole["asked"], "as many as there are trials"
-    assert TrialQueue(hurt.home, DIGEST).count() == 2, (
-        "a reading counts whatever became of its list"
-    )
+    assert AccessLog(hurt.home, DIGEST).count() == 2, "a reading counts whatever became of its list"
     assert hurt.call("doctor").exit_code == 0
     assert "queued: x=0.25" in hurt.call("try toy x=0.25 layers=0 kind=b").stdout
     assert hurt.path("hunch-0002.json").exists(), "a number is not given twice"
