@@ -45,7 +45,7 @@ def start_in(tmp_path, migrated_database):
     return start
 
 
-# Fifty starts, and a sweep drawn to its report after every few: ten minutes alone on two cores, half
+# Fifty starts, and every few of them a report is drawn: ten minutes alone on two cores, half
 # an hour beside other work. A limit that only ends what hangs.
 @pytest.mark.faults
 @pytest.mark.timeout(5400)
