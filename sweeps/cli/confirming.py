@@ -17,6 +17,7 @@ from sweeps.cli.options import (
     SameCodeOption,
     SweepNamesArgument,
     TrackingOption,
+    pasteable,
 )
 from sweeps.cli.results import DataOption
 from sweeps.errors import UsageError
@@ -136,7 +137,7 @@ def _confirm_all(
         if show:
             _show(results[-1][1])
         elif results[-1][1].failure:
-            print(f"failed: {results[-1][1].failure}", file=sys.stderr)
+            print(pasteable(f"failed: {results[-1][1].failure}"), file=sys.stderr)
         if exit_code(results[-1][1]) not in WHOLE:
             break
     return results
@@ -207,7 +208,7 @@ def _show(result: ConfirmResult) -> None:
     if result.conclusions or not result.failure:
         show(result.conclusions)
     if result.failure:
-        print(f"failed: {result.failure}", file=sys.stderr)
+        print(pasteable(f"failed: {result.failure}"), file=sys.stderr)
 
 
 def show(conclusions: Sequence[Conclusion]) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from sweeps.cli.options import pasteable
 from sweeps.records import DamagedRecordWarning
 
 # Opens a page in a browser, if somebody sits at a screen.
@@ -59,7 +60,7 @@ def open_streams() -> None:
 
 def complain(line: str) -> None:
     """Print one problem to stderr, and go on."""
-    print(line, file=sys.stderr)
+    print(pasteable(line), file=sys.stderr)
 
 
 @contextmanager

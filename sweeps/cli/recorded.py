@@ -126,7 +126,9 @@ def _confirmation(home: Home, info: SweepInfo) -> SweepInfo:
     need_one_objective(info)
     confirmed = Conclusions(home.store(info.id).folder).confirmed()
     if confirmed is None:
-        raise UsageError(f"sweep {info.name!r} has no finalists; first: sweeps confirm {info.name}")
+        raise UsageError(
+            f"sweep {info.name!r} has no finalists; first: `sweeps confirm {info.name}`"
+        )
     return home.get(confirmed.confirmation)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ from sweeps.records import (
     heard,
     is_finalist,
     leading,
+    listed,
 )
 from sweeps.render.charts.chart import Chart
 from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
@@ -50,6 +52,7 @@ from sweeps.tracking.registration import project_champion, project_pages
 from sweeps.tracking.runs import KnownSweep
 from sweeps.tracking.view import directions, show_view
 from sweeps.workspace.addresses import redacted
+from sweeps.workspace.files import open_file
 from sweeps.workspace.provenance import is_mixed
 
 # Makes the files of a run: those it wrote, those that are drawn, and the evaluation of a finalist.
@@ -119,20 +122,57 @@ FEWEST_TRIALS: Final = 15
 """With fewer complete trials a report says little, and takes longer than the quick sweep itself."""
 
 
-def read_whole(
-    store: RecordStore, info: SweepInfo, again: PreparedAgain, records: Sequence[Record]
-) -> tuple[SweepData, Exception | None]:
+def read_whole(data: SweepData, again: PreparedAgain) -> tuple[SweepData, Exception | None]:
     """Return a sweep with its validation samples; or without them, and the error that prevents it.
 
     The error is None if the sweep is only not trusted yet.
     """
-    data = SweepData.read(info, store, records=records)
     try:
         return dataclasses.replace(data, samples=_samples(data.records, again)), None
     except UntrustedError:
         return data, None
     except Exception as error:  # any error, such as data that are gone: the rest is written first
         return data, error
+
+
+REPORT_OF: Final = "report_of"
+"""Tag with the digest of what the report was made from, and its files; the last that is written."""
+
+
+def digest_sources(store: RecordStore) -> str:
+    """Return a digest of what a report is made from: what is recorded, and the code that draws it.
+
+    Of a record its first line counts, which has the digest of the others.
+    """
+    found = hashlib.sha256(_code_that_draws())
+    for path in listed(store.folder):
+        if path.suffix in {".weights", ".files"} or path.name == "lock" or not path.is_file():
+            continue
+        with open_file(path) as file:
+            content = file.readline() if path.suffix == ".record" else file.read()
+        found.update(f"{path.name} {hashlib.sha256(content).hexdigest()} ".encode())
+    return found.hexdigest()
+
+
+@cache
+def _code_that_draws() -> bytes:
+    import sweeps.analysis
+    import sweeps.render
+
+    folders = [path for package in (sweeps.analysis, sweeps.render) for path in package.__path__]
+    files = (path for folder in folders for path in sorted(Path(folder).rglob("*.py")))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()
+
+
+def has_report(client: Any, run_id: str, sources: str) -> bool:
+    """Whether a parent run has the report made from these sources, and all of its files."""
+    digest, _, names = client.get_run(run_id).data.tags.get(REPORT_OF, "").partition(": ")
+    if digest != sources or not names:
+        return False
+    wanted = set(names.split(", "))
+    folders = {str(PurePosixPath(name).parent) for name in wanted}
+    there = (client.list_artifacts(run_id, None if f == "." else f) for f in sorted(folders))
+    return wanted <= {file.path for files in there for file in files}
 
 
 def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
@@ -226,15 +266,18 @@ def finish(
     info: SweepInfo,
     ending: Ending,
     again: PreparedAgain,
+    records: Sequence[Record] | None = None,
     *,
     is_hurried: bool = False,
 ) -> None:
     """Queue the end of the parent run, then what takes longer: pictures of the best runs, pages.
 
-    Pages take seconds to draw; with `is_hurried` they are left out.
+    Pages take seconds to draw; with `is_hurried` they are left out. With `records`, all that are
+    known, they are not read again.
     """
     store = home.store(info.id)
-    read = cache(store.read_all)  # read once: no record is written any more
+    # Read once: no record is written any more.
+    read = cache(store.read_all if records is None else lambda: list(records))
     projector.finish(lambda runs: end_parent(runs, store, info, ending, again, read()))
 
     def show(client: Any, sweep: KnownSweep) -> None:
@@ -260,7 +303,15 @@ def end_parent(
         IncompleteError: All is written, but the report lacks its samples.
     """
     end = describe_end(info, records, store.asked() or 0, ending)
-    data, lacking = read_whole(store, info, again, records)
+    sources, lacking = digest_sources(store), None
+    is_drawn = projection.arrange(
+        info, lambda client, sweep: has_report(client, sweep.parent_id, sources)
+    )
+    data = SweepData.read(info, store, records=records)
+    report: dict[str, bytes] = {}
+    if not is_drawn:
+        data, lacking = read_whole(data, again)
+        report = report_files(data, ending)
     told = "".join(map(render_conclusion, data.conclusions))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
     confirmed = heard(Conclusions(store.folder).confirmed)
@@ -268,7 +319,6 @@ def end_parent(
     rows = trial_rows(records)
     table = io.StringIO(newline="")
     write_csv(rows, table, objectives=info.objectives, space=info.space)
-    report = report_files(data, ending)
     important = [one.name for one in data.by_objective[0].importances if not one.is_reference]
     files = {
         "trials.csv": table.getvalue().encode(),
@@ -289,6 +339,7 @@ def end_parent(
         projection.arrange(info, describe),
         best=end.best,
         files=files,
+        drawn={REPORT_OF: f"{sources}: {', '.join(report)}"} if report and not lacking else {},
         finished_at=max((r.finished_at for r in records), default=info.created_at),
     )
     # After the parent has its status, and in one job with it: an error begins the parent anew.
@@ -322,14 +373,16 @@ class ParentRun:
         tracking_uri: str,
         progress: Progress,
         held: Hold,
+        earlier: Ending | None = None,
         *,
         is_away: bool = False,
     ) -> None:
-        self._held = held
+        self._held, self._earlier = held, earlier  # how the start before ended
         self._home, self._info = config.home, info
         self._store: RecordStore = config.home.store(info.id)
         self._again = PreparedAgain(lambda: config.experiment, config.data)
         self._files = AttemptFiles(info, self._store, Examiner(self._again, info.experiment))
+        self._known: Sequence[Record] | None = None  # all that is recorded; None if there is more
 
         def warn(problem: str) -> None:
             if not is_away:  # the user has been told
@@ -354,6 +407,7 @@ class ParentRun:
         A run without a record is deleted. Its record was torn and put aside, and its trial runs
         again; or another host began the run, and lost the sweep before it shared the record.
         """
+        self._known = records
         recorded = {record.spec.key for record in records}
         if recorded or self._held.lease is not None:
             self._projector.discard(lambda key: key not in recorded)
@@ -364,6 +418,7 @@ class ParentRun:
 
     def project(self, record: Record) -> None:
         """Project an attempt soon; returns at once."""
+        self._known = None
         self._projector.put(record, self._draw(record.spec.key))
 
     def abandon(self, error: BaseException) -> None:
@@ -405,6 +460,8 @@ class ParentRun:
         )
 
     def _end(self, ending: Ending) -> None:
+        if self._known is not None and self._earlier and self._earlier.ended_alike(ending):
+            ending = self._earlier  # this start trained nothing, and has nothing else to say
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
         self._projector.end_first(ending.status)
@@ -413,7 +470,15 @@ class ParentRun:
         send_notes(self._projector, self._store)
         self._info = dataclasses.replace(self._info, checked=self._store.checked())
         is_hurried = bool(ending.error) or ending.stopped_by in INTERRUPTIONS
-        finish(self._projector, self._home, self._info, ending, self._again, is_hurried=is_hurried)
+        finish(
+            self._projector,
+            self._home,
+            self._info,
+            ending,
+            self._again,
+            self._known,
+            is_hurried=is_hurried,
+        )
 
     def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
         return partial(self._files, key)

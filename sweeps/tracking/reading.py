@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sweeps.records.record import SweepInfo
@@ -11,7 +12,7 @@ from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import ALIAS, DIGEST, doubled, find_model, versions_of
 from sweeps.tracking.content import experiment_name
 from sweeps.tracking.quiet import quiet
-from sweeps.tracking.runs import search
+from sweeps.tracking.runs import half_copied, search
 from sweeps.tracking.store import close_client
 
 
@@ -28,6 +29,7 @@ class StoredRun:
         metrics: Last value of each metric.
         files: Names of the files at its root.
         datasets: Name and digest of each dataset.
+        half_copied: Files that a killed process left behind; see `runs.half_copied`.
     """
 
     run_id: str
@@ -41,6 +43,7 @@ class StoredRun:
     tags: Mapping[str, str]
     files: frozenset[str]
     datasets: frozenset[tuple[str, str]]
+    half_copied: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def read_runs(tracking_uri: str, info: SweepInfo) -> list[StoredRun]:
             if experiment is None:
                 return []
             found = search(client, experiment.experiment_id, {"sweep_id": info.id})
-            return [_stored(client, run) for run in found]
+            return [_stored(tracking_uri, run) for run in found]
         finally:
             close_client(client)
 
@@ -115,9 +118,14 @@ def read_champion(tracking_uri: str, info: SweepInfo) -> StoredChampion | None:
             close_client(client)
 
 
-def _stored(client: Any, run: Any) -> StoredRun:
+def _stored(tracking_uri: str, run: Any) -> StoredRun:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
     is_deleted = run.info.lifecycle_stage == "deleted"
-    files = [] if is_deleted else client.list_artifacts(run.info.run_id)
+    # The client's own `list_artifacts` asks the store for the run again, which takes ten times as
+    # long.
+    place = get_artifact_repository(run.info.artifact_uri, tracking_uri)
+    files = [] if is_deleted else place.list_artifacts()
     return StoredRun(
         run_id=run.info.run_id,
         kind=run.data.tags.get("kind", ""),
@@ -132,4 +140,5 @@ def _stored(client: Any, run: Any) -> StoredRun:
         datasets=frozenset(
             (entry.dataset.name, entry.dataset.digest) for entry in run.inputs.dataset_inputs
         ),
+        half_copied=half_copied(run),
     )

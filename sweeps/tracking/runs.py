@@ -7,11 +7,13 @@ versions, are not used.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from sweeps.errors import UsageError
 from sweeps.records.record import SweepInfo
@@ -27,6 +29,7 @@ from sweeps.tracking.content import (
 )
 from sweeps.tracking.outage import is_outage, one_line
 from sweeps.workspace.failpoints import reached
+from sweeps.workspace.files import is_abandoned
 
 # Deletes a run that no record stands for; MLflow keeps it in its bin.
 
@@ -64,6 +67,8 @@ def is_discarded(run: Any) -> bool:
 # The next lookup keeps the oldest and deletes the rest.
 
 
+HALF_COPIED: Final = ".artifact.uploading."
+"""How the name of a file begins while MLflow copies it."""
 _PAGE: Final = 1000
 _CREATIONS: Final = 3
 
@@ -187,12 +192,34 @@ def _age(run: Any) -> tuple[bool, int, str]:
 
 
 def find_children(client: Any, experiment_id: str, sweep_id: str) -> dict[str, Any]:
-    """Return the child runs of a sweep by `<trial>-<attempt>`, doubled ones reduced to one."""
+    """Return the child runs of a sweep by `<trial>-<attempt>`, doubled ones reduced to one.
+
+    Only for who holds the sweep: half copies that a killed process left in any of its runs go.
+    """
     found: dict[str, list[Any]] = {}
-    for run in search(client, experiment_id, {"sweep_id": sweep_id, "kind": "trial"}):
-        if not is_discarded(run):
+    for run in search(client, experiment_id, {"sweep_id": sweep_id}):
+        for path in half_copied(run):
+            path.unlink(missing_ok=True)
+        if run.data.tags.get("kind") == "trial" and not is_discarded(run):
             found.setdefault(run.data.tags["trial"], []).append(run)
     return {key: run for key, runs in found.items() if (run := keep_one(client, runs))}
+
+
+def half_copied(run: Any) -> list[Path]:
+    """Return the files of a run in a folder of ours that MLflow was killed while it copied.
+
+    MLflow copies under a name of its own, which it hides from whoever lists the files.
+    """
+    address = urlsplit(run.info.artifact_uri)
+    if address.scheme != "file":
+        return []
+    named = (
+        Path(folder, name)
+        for folder, _, names in os.walk(unquote(address.path))
+        for name in names
+        if name.startswith(HALF_COPIED)
+    )
+    return [path for path in named if is_abandoned(path)]
 
 
 def attempt_of_run(tracking_uri: str, run_id: str) -> tuple[str, str]:

@@ -9,16 +9,19 @@ import re
 import shutil
 import stat
 import struct
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, Final
 
 from sweeps.errors import StoreError
 from sweeps.workspace.failpoints import reached
+
+_WRITTEN_SECONDS: Final = 3600.0
 
 
 def write_atomically(path: Path, data: bytes, what: str) -> None:
@@ -64,6 +67,25 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether nobody writes a file any more: no process has it open.
+
+    Where the system does not say who has what open, it counts as written for an hour.
+    """
+    processes = Path("/proc")
+    try:
+        if not (processes / "self" / "fd").is_dir():
+            return time.time() - path.stat().st_mtime > _WRITTEN_SECONDS
+        wanted = path.stat()
+    except OSError:
+        return False  # it has its name by now
+    for descriptor in processes.glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # ended meanwhile, or another user's
+            if os.path.samestat(descriptor.stat(), wanted):
+                return False
+    return True
 
 
 def make_folder(path: Path) -> None:

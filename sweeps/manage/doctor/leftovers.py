@@ -37,6 +37,8 @@ def check(evidence: Evidence) -> Iterator[Problem]:
             yield Problem("records", str(error), Repair.WEIGHTS, str(path))
     for path in leftovers(evidence):
         yield Problem("files", f"{path} belongs to nothing", Repair.CLEAN)
+    for path in (path for run in evidence.runs for path in run.half_copied):
+        yield Problem("files", f"{path} belongs to nothing", Repair.CLEAN, str(path))
     if lock_text(evidence):
         what = "the lock names a process that does not hold it"
         yield Problem("files", what, Repair.CLEAN)

@@ -86,6 +86,9 @@ def _repair(
             weights = Path(problem.key)
             weights.replace(weights.with_name(f"{weights.name}.torn"))
             say(f"{weights} is kept as {weights.name}.torn")
+        elif problem.repair == Repair.CLEAN and problem.key:
+            Path(problem.key).unlink(missing_ok=True)
+            say(f"removed {problem.key}")
     if Repair.STUDY in wanted:
         say(f"{info.name}: writing its study anew from {len(records)} records")
         rebuild_study(home.studies, info, records)

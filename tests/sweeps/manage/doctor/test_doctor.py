@@ -166,6 +166,12 @@ def half_written_file(p):
     return "files", ".0003-1.record.x.tmp belongs to nothing"
 
 
+def half_copied_file_of_a_run(p):
+    (folder,) = p.path.glob(f"artifacts/*/{p.run_of('0001-1')}/artifacts")
+    (folder / ".artifact.uploading.half").write_text("half")
+    return "files", ".artifact.uploading.half belongs to nothing"
+
+
 def half_made_database(p):
     (p.path / ".optuna.db.new").write_text("half")
     return "files", ".optuna.db.new belongs to nothing"
@@ -180,7 +186,7 @@ TROUBLES = [
     value_of_trial_1, state_of_trial_1, failure_of_trial_1, parameters_of_trial_1, last_trials,
     whole_study, damaged_study, damaged_runs, deleted_run, run_without_an_end, value_of_a_run,
     parameter_of_a_run, tag_of_a_run, files_of_a_run, parent_without_an_end, best_of_the_parent,
-    half_written_file, half_made_database, name_in_the_lock,
+    half_written_file, half_copied_file_of_a_run, half_made_database, name_in_the_lock,
 ]  # fmt: skip
 ALIKE = {
     state_of_trial_1, failure_of_trial_1, parameters_of_trial_1, parameter_of_a_run, tag_of_a_run,
