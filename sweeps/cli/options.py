@@ -345,8 +345,8 @@ def storage_option() -> str:
 def pasteable(text: str) -> str:
     """Return a message whose commands, in backticks, have the home and stores of this command.
 
-    Messages name sweeps, but not where they lie. `sweeps run` stays as it is, but for a first sweep:
-    its options are the sweep's own.
+    Messages name sweeps, but not where they lie. `sweeps run` stays as it is, but for a first
+    sweep: its options are the sweep's own.
     """
     return _COMMAND.sub(_completed, text)
 

@@ -199,11 +199,11 @@ def retry(
         found, found.get(name), trials or [], replace(asked, space=name), progress=progress
     )
     if not (as_json or quiet):
-        _tell(retried, asked.home)
+        _tell(retried)
     raise typer.Exit(_exit_code(retried))
 
 
-def _tell(retried: Retried, home: str | Path | None) -> None:
+def _tell(retried: Retried) -> None:
     from sweeps.wording import counted
 
     summary = retried.result.summary
@@ -214,8 +214,7 @@ def _tell(retried: Retried, home: str | Path | None) -> None:
             f"{summary.done} of {summary.asked} trials have an outcome: repeat the `sweeps run` "
             "of this sweep to go on"
         )
-    option = f" --home {shlex.quote(str(home))}" if home else ""
-    print(f"every trial: sweeps trials {shlex.quote(summary.name)}{option}")
+    print(pasteable(f"every trial: `sweeps trials {shlex.quote(summary.name)}`"))
 
 
 def _exit_code(retried: Retried) -> int:
@@ -223,6 +222,6 @@ def _exit_code(retried: Retried) -> int:
     if summary.stopped_by in INTERRUPTED:
         return INTERRUPTED[summary.stopped_by]
     if retried.failure:
-        print(f"failed: {retried.failure}", file=sys.stderr)
+        print(pasteable(f"failed: {retried.failure}"), file=sys.stderr)
         return FAILED
     return exit_code(summary, strict=False, fail_under=None)
