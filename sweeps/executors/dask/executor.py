@@ -51,7 +51,7 @@ class DaskExecutor:
             fleet: Where.
             preload: What workers need; paths in it mean nothing there.
             listener: Told of attempts under way, in a thread of Dask's.
-            note: TrialOutcome, in any thread, what is worth a line.
+            note: Told, in any thread, what is worth a line.
             ask_ahead: How many attempts the coordinator has under way at most.
             trial_timeout_seconds: How long an attempt may take before its process is killed.
 

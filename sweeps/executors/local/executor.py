@@ -50,7 +50,7 @@ class WorkersExecutor:
             workers: How many worker processes.
             preload: What they need.
             listener: Told of attempts under way, in this executor's thread.
-            note: TrialOutcome, in that thread, if workers cannot be forked.
+            note: Told, in that thread, if workers cannot be forked.
             tasks_per_worker: After how many attempts a worker is replaced.
             trial_timeout_seconds: How long an attempt may take before its worker is killed.
             folders: Where each attempt has a folder of its own; None without.
