@@ -113,3 +113,31 @@ def test_every_skip_is_printed_with_its_reason(tmp_path):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "no pony" in ran.stdout
+
+
+TORN = """
+import coverage, pathlib
+
+def test_that_kills_children_while_they_write_what_they_measured():
+    whole = coverage.CoverageData(".coverage", suffix="whole")
+    whole.add_arcs({str(pathlib.Path("child.py").absolute()): [(-1, 1), (1, -1)]})
+    whole.write()
+    content = pathlib.Path(".coverage.whole").read_bytes()
+    for length in (0, 100, len(content) // 2):
+        pathlib.Path(f".coverage.torn-{length}").write_bytes(content[:length])
+"""
+
+
+def test_what_killed_children_have_half_written_is_removed_and_the_rest_counts(
+    pytester, monkeypatch
+):
+    monkeypatch.setenv("PYTHONPATH", str(tools.ROOT))
+    pytester.makepyfile(TORN, child="done = True\n")
+    plugins = ("-p", "tests.tiers", "-p", "no:xdist", "-p", "no:dash", "-p", "no:cacheprovider")
+    ran = pytester.runpytest_subprocess(
+        *plugins, "--cov=.", "--cov-branch", "--cov-report=term-missing"
+    )
+    ran.assert_outcomes(passed=1)
+    ran.stdout.fnmatch_lines(["child.py * 100%*"])
+    assert "Warning" not in ran.stdout.str() + ran.stderr.str()
+    assert [file.name for file in pytester.path.glob(".coverage*")] == [".coverage"]
