@@ -128,6 +128,37 @@ def test_that_kills_children_while_they_write_what_they_measured():
 """
 
 
+PAUSED = """
+import os
+import pytest
+
+IN_CHILDREN = "COVERAGE_PROCESS_CONFIG"
+
+def test_begins():
+    assert os.environ.pop(IN_CHILDREN)
+@pytest.mark.slow
+def test_is_not_measured():
+    assert IN_CHILDREN not in os.environ
+    global end
+    end = os._exit
+def test_is_measured_again():
+    assert IN_CHILDREN not in os.environ
+    assert os._exit is end
+"""
+
+
+def test_children_are_measured_where_they_are_asked_to_be_and_nowhere_else(pytester, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tools.ROOT))
+    pytester.makepyfile(PAUSED)
+    pytester.makeini("[pytest]\nmarkers =\n  slow: s\n")
+    pytester.makefile(".toml", own='[tool.coverage.run]\npatch = ["subprocess", "fork", "_exit"]\n')
+    plugins = ("-p", "tests.tiers", "-p", "no:xdist", "-p", "no:dash", "-p", "no:cacheprovider")
+    ran = pytester.runpytest_subprocess(
+        *plugins, "--tier", "all", "--cov=.", "--cov-config=own.toml"
+    )
+    ran.assert_outcomes(passed=3)
+
+
 def test_what_killed_children_have_half_written_is_removed_and_the_rest_counts(
     pytester, monkeypatch
 ):

@@ -149,6 +149,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         if time.process_time() - began > DEAR_TO_MEASURE and _covered(tracing) == before:
             _barren.add(module)
         return result
+    # Its patches were applied when it began. Each start would do so once more, and have all
+    # children from then on measured, whoever starts them.
+    tracing.set_option("run:patch", [])
     tracing.stop()
     try:
         return (yield)
