@@ -35,6 +35,7 @@ COVERAGE_FACTOR: Final = 2.0
 DEAREST: Final = 25
 MEASURED: Final = (
     "tests/digitexp/apps/explorer/",
+    "tests/digitexp/keras_experiment/",
     "tests/sweeps/cli/test_steering.py",
     *(
         f"tests/sweeps/confirm/test_{name}.py"
