@@ -12,6 +12,10 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_inf
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	"$$p" -c '$(SUITABLE)' >/dev/null 2>&1 && echo "$$p" && break; done)
 
+HAS_PYTHON := { test -n "$$python" || { \
+	echo "Python 3.11, 3.12 or 3.13 with its venv module is needed (Debian: apt-get install" \
+		"python3-venv), or: make PYTHON=/path/to/python" >&2; exit 1; }; }
+
 # One process more than cores: much of what tests do is to wait.
 PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --dist worksteal
 MINUTES_TEST := four to six minutes
@@ -107,9 +111,7 @@ clean: ## remove caches and build products; .venv and mlruns stay
 	find . -path ./$(VENV) -prune -o -path ./mlruns -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 python: # the Python that a new .venv would use
-	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with its venv module is needed" \
-		"(Debian: apt-get install python3-venv), or: make PYTHON=/path/to/python" >&2; exit 1; }
-	@echo "$(PYTHON)"
+	@python="$(PYTHON)" && $(HAS_PYTHON) && echo "$$python"
 
 # Set-up. Stamps make a second `make` instant; editing the dependencies makes them stale.
 
@@ -138,6 +140,6 @@ $(VENV)/.installed-fuzz: $(VENV)/.installed-dev
 # A venv that works is kept, whoever made it; a broken one or one of another Python is replaced.
 $(VENV)/.python:
 	@$(BIN)/python -c 'import pip; $(SUITABLE)' >/dev/null 2>&1 || { \
-		python=$$($(MAKE) -s --no-print-directory python) && \
+		python="$(PYTHON)" && $(HAS_PYTHON) && \
 		echo "Creating $(VENV) with $$($$python -V)" && $$python -m venv --clear $(VENV); }
 	@touch $@

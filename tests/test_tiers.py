@@ -113,3 +113,62 @@ def test_every_skip_is_printed_with_its_reason(tmp_path):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "no pony" in ran.stdout
+
+
+TORN = """
+import coverage, pathlib
+
+def test_that_kills_children_while_they_write_what_they_measured():
+    whole = coverage.CoverageData(".coverage", suffix="whole")
+    whole.add_arcs({str(pathlib.Path("child.py").absolute()): [(-1, 1), (1, -1)]})
+    whole.write()
+    content = pathlib.Path(".coverage.whole").read_bytes()
+    for length in (0, 100, len(content) // 2):
+        pathlib.Path(f".coverage.torn-{length}").write_bytes(content[:length])
+"""
+
+
+PAUSED = """
+import os
+import pytest
+
+IN_CHILDREN = "COVERAGE_PROCESS_CONFIG"
+
+def test_begins():
+    assert os.environ.pop(IN_CHILDREN)
+@pytest.mark.slow
+def test_is_not_measured():
+    assert IN_CHILDREN not in os.environ
+    global end
+    end = os._exit
+def test_is_measured_again():
+    assert IN_CHILDREN not in os.environ
+    assert os._exit is end
+"""
+
+
+def test_children_are_measured_where_they_are_asked_to_be_and_nowhere_else(pytester, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tools.ROOT))
+    pytester.makepyfile(PAUSED)
+    pytester.makeini("[pytest]\nmarkers =\n  slow: s\n")
+    pytester.makefile(".toml", own='[tool.coverage.run]\npatch = ["subprocess", "fork", "_exit"]\n')
+    plugins = ("-p", "tests.tiers", "-p", "no:xdist", "-p", "no:dash", "-p", "no:cacheprovider")
+    ran = pytester.runpytest_subprocess(
+        *plugins, "--tier", "all", "--cov=.", "--cov-config=own.toml"
+    )
+    ran.assert_outcomes(passed=3)
+
+
+def test_what_killed_children_have_half_written_is_removed_and_the_rest_counts(
+    pytester, monkeypatch
+):
+    monkeypatch.setenv("PYTHONPATH", str(tools.ROOT))
+    pytester.makepyfile(TORN, child="done = True\n")
+    plugins = ("-p", "tests.tiers", "-p", "no:xdist", "-p", "no:dash", "-p", "no:cacheprovider")
+    ran = pytester.runpytest_subprocess(
+        *plugins, "--cov=.", "--cov-branch", "--cov-report=term-missing"
+    )
+    ran.assert_outcomes(passed=1)
+    ran.stdout.fnmatch_lines(["child.py * 100%*"])
+    assert "Warning" not in ran.stdout.str() + ran.stderr.str()
+    assert [file.name for file in pytester.path.glob(".coverage*")] == [".coverage"]

@@ -15,9 +15,11 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -33,6 +35,7 @@ COVERAGE_FACTOR: Final = 2.0
 DEAREST: Final = 25
 MEASURED: Final = (
     "tests/digitexp/apps/explorer/",
+    "tests/digitexp/keras_experiment/",
     "tests/sweeps/cli/test_steering.py",
     *(
         f"tests/sweeps/confirm/test_{name}.py"
@@ -43,13 +46,18 @@ MEASURED: Final = (
 )
 """The dear tests that run lines the first tier leaves out: tracing others would only cost time."""
 
+DEAR_TO_MEASURE: Final = 0.5
+"""CPU seconds of a test of which measuring takes about half."""
+
 MEMORY: Final = Path("/dev/shm")
 ROOM: Final = 6 * 2**30
 """Bytes that have to be free there; folders of tests that passed are removed at once."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_shared = SimpleNamespace(seconds=0.0)
-"""CPU seconds of what was made for many tests, so far."""
+_shared = SimpleNamespace(seconds=0.0, told=0.0)
+"""CPU seconds of what was made for many tests, so far; and what of it a test has told."""
+_barren: set[str] = set()
+"""Modules whose further tests are not measured for coverage."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -127,15 +135,58 @@ def made_for_many() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Measure no coverage where it would only cost time."""
+    """Measure no coverage where it would only cost time.
+
+    Once a dear test of a module has added nothing, the rest of the module is not measured.
+    """
     tracing = coverage.Coverage.current()
-    if tracing is None or tier_of(item) == "first" or item.nodeid.startswith(MEASURED):
+    if tracing is None:
         return (yield)
+    module = item.nodeid.partition("::")[0]
+    is_promising = tier_of(item) == "first" or item.nodeid.startswith(MEASURED)
+    if is_promising and module not in _barren:
+        before, began = _covered(tracing), time.process_time()
+        result = yield
+        if time.process_time() - began > DEAR_TO_MEASURE and _covered(tracing) == before:
+            _barren.add(module)
+        return result
+    # Its patches were applied when it began. Each start would do so once more, and have all
+    # children from then on measured, whoever starts them.
+    tracing.set_option("run:patch", [])
     tracing.stop()
     try:
         return (yield)
     finally:
         tracing.start()
+
+
+def _covered(tracing: coverage.Coverage) -> int:
+    """Return how many steps from line to line have been seen in this process so far."""
+    collector: Any = tracing._collector  # what it hands out is first written to a file
+    return sum(len(steps) for steps in collector.data.values())
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # before pytest-cov combines what was measured
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Remove what children that tests have killed had only begun to write."""
+    result = yield
+    tracing = coverage.Coverage.current()
+    if tracing is not None and not hasattr(session.config, "workerinput"):
+        measured = Path(tracing.get_data().base_filename())
+        for file in measured.parent.glob(f"{measured.name}.*"):
+            if not file.name.endswith("-journal") and not _is_whole(file):
+                file.unlink()
+                file.with_name(f"{file.name}-journal").unlink(missing_ok=True)
+    return result
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+            database.execute("SELECT version FROM coverage_schema").fetchone()
+            return database.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    except sqlite3.DatabaseError:
+        return False
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +196,8 @@ def _cpu_account(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     taken = cpu_seconds() - began - (_shared.seconds - shared)
     request.node.user_properties.append(("cpu_seconds", taken))
+    request.node.user_properties.append(("for_many", _shared.seconds - _shared.told))
+    _shared.told = _shared.seconds
     tier = tier_of(request.node)
     request.node.user_properties.append(("tier", tier))
     own = request.node.get_closest_marker("cpu_seconds")
@@ -189,10 +242,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if config.getoption("tier") is None:
         return
     rows = []
+    for_many = 0.0
     for reports in terminalreporter.stats.values():
         for report in reports:
             if getattr(report, "when", None) == "teardown":
                 found = dict(report.user_properties)
+                for_many += found.get("for_many", 0)
                 if "tier" in found:  # it is missing where the set-up has failed
                     rows.append((found["cpu_seconds"], found["tier"], report.nodeid))
     terminalreporter.section("CPU time")
@@ -200,5 +255,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         taken = [seconds for seconds, its_tier, _ in rows if its_tier == tier]
         if taken:
             terminalreporter.line(f"{tier}: {len(taken)} tests, {sum(taken):.0f} s")
+    terminalreporter.line(f"made for many tests: {for_many:.0f} s")
     for seconds, tier, name in sorted(rows, reverse=True)[:DEAREST]:
         terminalreporter.line(f"{seconds:6.1f} s  {tier:7}  {name}")

@@ -8,6 +8,7 @@ commands really start is seen in tests/end_to_end/.
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import shlex
@@ -90,6 +91,8 @@ def serve(address: str) -> None:
         listening.bind(address)
         listening.listen()
         assert len(list(Path("/proc/self/task").iterdir())) == 1  # no lock is held in a copy
+        gc.collect()
+        gc.freeze()  # the copies need not look through all that was imported
         print("ready", flush=True)
         while True:
             connection, _ = listening.accept()

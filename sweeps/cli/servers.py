@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -179,9 +180,14 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], base: str) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), opener.open(f"{base}/health", timeout=5) as answer:
-            if answer.status == 200:
-                return True
+        try:
+            with opener.open(f"{base}/health", timeout=5) as answer:
+                if answer.status == 200:
+                    return True
+        except urllib.error.HTTPError as error:
+            error.close()  # it is the connection as well
+        except OSError:  # it does not listen yet
+            pass
         time.sleep(0.2)
     return False
 

@@ -73,7 +73,8 @@ def test_from_the_plan_to_a_model_of_ones_own(tmp_path):
     with_ui = me.start("ui", "--port", str(port))
     while f"http://127.0.0.1:{port}" not in with_ui.stdout.readline():
         assert with_ui.poll() is None
-    assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60).status == 200
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60) as answer:
+        assert answer.status == 200
     with_ui.send_signal(signal.SIGINT)
     with_ui.communicate(timeout=60)
 

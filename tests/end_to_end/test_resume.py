@@ -1,28 +1,22 @@
 """A sweep stopped by Ctrl-C and resumed equals one that was left alone."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import sweeps
 from tests.sweeps.conftest import table
+from tests.sweeps.launching import Launched
 
 SPACE = Path(__file__).parents[2] / "examples" / "sklearn_digits.yaml"
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("measure_children")]
+pytestmark = pytest.mark.slow
 
 
 def start(home, trials):
     words = ["run", str(SPACE), "--trials", str(trials), "--home", str(home), "--set", "epochs=3"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "sweeps", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return Launched(words)
 
 
 # TPE proposes what follows the tenth trial.
@@ -30,19 +24,15 @@ def start(home, trials):
     ("stopped", "trials"), [(7, 14), pytest.param(13, 40, marks=pytest.mark.nightly)]
 )
 def test_interrupted_and_resumed_equals_undisturbed(make_home, stopped, trials):
-    with start(make_home("disturbed"), trials) as disturbed:
-        for line in disturbed.stderr:
-            if line.startswith(f"[{stopped}/{trials}]"):
-                disturbed.send_signal(signal.SIGINT)
-                break
-        stderr = disturbed.stderr.read()
-        assert disturbed.wait(60) == 130, stderr
+    disturbed = start(make_home("disturbed"), trials)
+    disturbed.until_said(f"\n[{stopped}/{trials}]")
+    disturbed.signal(signal.SIGINT)
+    assert disturbed.wait() == 130, disturbed.stderr()
     done = [r for r in sweeps.load("sklearn_digits", make_home("disturbed")).rows() if r.objective]
     assert stopped <= len(done) < trials
     for home in ("disturbed", "undisturbed"):
-        with start(make_home(home), trials) as process:
-            _, stderr = process.communicate(timeout=120)
-            assert process.returncode == 0, stderr
+        process = start(make_home(home), trials)
+        assert process.wait() == 0, process.stderr()
     tables = [
         table(sweeps.load("sklearn_digits", make_home(home)))
         for home in ("disturbed", "undisturbed")

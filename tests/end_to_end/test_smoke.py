@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from sweeps.tracking.store import open_client
+from tests.sweeps.launching import Launched
 
 pytestmark = pytest.mark.tensorflow
 
@@ -134,10 +135,10 @@ def test_ctrl_c_ends_the_run_at_the_next_epoch_and_the_same_command_finishes_it(
         stdout, stderr = process.communicate(timeout=60)
         assert process.returncode == 130, seen + stderr
         assert "Traceback" not in stdout + stderr
-    again = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
-    assert again.returncode == 0, again.stderr
-    assert re.search("sweep smoke: [12] of 4 trials done", again.stderr)
-    assert "4 of 4 trials: 4 COMPLETE" in again.stderr
+    again = Launched(line[line.index("run") :])
+    assert again.wait() == 0, again.stderr()
+    assert re.search("sweep smoke: [12] of 4 trials done", again.stderr())
+    assert "4 of 4 trials: 4 COMPLETE" in again.stderr()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -73,6 +74,11 @@ class MlflowServer:
 
     def _answers(self) -> bool:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with contextlib.suppress(OSError), opener.open(f"{self.address}/health", timeout=5):
-            return True
+        try:
+            with opener.open(f"{self.address}/health", timeout=5):
+                return True
+        except urllib.error.HTTPError as error:
+            error.close()  # it is the connection as well
+        except OSError:
+            pass
         return False

@@ -7,6 +7,7 @@ in milliseconds instead of the seconds that Optuna and MLflow take to import.
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -27,6 +28,8 @@ WAIT_SECONDS = 120
 
 with quiet():  # imports MLflow
     pass
+gc.collect()
+gc.freeze()  # the copies need not look through all that was imported
 
 
 class Launched:

@@ -159,7 +159,9 @@ class Cluster:
 
         reach: Any = connect  # untyped
         options = security.get_connection_args("client") if security else {}
-        trying = reach(self.address, timeout=CONNECT_SECONDS, **options)
+        # Dask gives each of its tries a fifth of the time, and drops one that succeeds while the
+        # machine stalls for as long, its socket open: so none of them may end before ours.
+        trying = reach(self.address, timeout=10 * CONNECT_SECONDS, **options)
         (await asyncio.wait_for(trying, CONNECT_SECONDS)).abort()
 
     def _security(self, dask: Any) -> Any:

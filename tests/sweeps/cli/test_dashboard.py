@@ -40,9 +40,13 @@ def dashboard(finished_toy, make_home):
 
 def _answers(address):
     try:
-        return urllib.request.urlopen(address, timeout=5).status == 200
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.status == 200
+    except urllib.error.HTTPError as error:
+        error.close()  # it is the connection as well
     except OSError:
-        return False
+        pass
+    return False
 
 
 def asked(address, method="GET", body=None):

@@ -164,7 +164,9 @@ def test_no_descriptor_is_left_open_after_fifty_attempts_and_ten_workers(make_be
 
 
 @pytest.mark.slow
-def test_a_worker_killed_inside_a_send_never_makes_the_others_wait(make_bench):
+def test_a_worker_killed_inside_a_send_never_makes_the_others_wait(make_bench, monkeypatch):
+    # The hundreds that are killed run the same lines as those of the tests above.
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     bench = make_bench(2, tasks_per_worker=1)  # so that a kill that comes late hits nobody
     batch, size = 20, 24 << 20
     bench.result("large", size)

@@ -119,13 +119,17 @@ def test_a_note_from_another_thread_stands_above_the_display(terminal):
 
 
 def test_a_terminal_that_hangs_up_does_not_end_the_sweep(terminal):
+    before, tally = (sys.stdout, sys.stderr), Tally(sweep_info(), 5, DONE)
     display = LiveDisplay(terminal.stream)
-    display.started(Tally(sweep_info(), 5, DONE))
+    display.started(tally)
     terminal.hang_up()
     time.sleep(0.4)  # the drawing thread meets the lost terminal first
     display.note("nobody reads this")
     display.trial_finished(record(1, 0.95))
     display.close()
+    assert tally.done == len(DONE) + 1
+    assert tally.best.trial == 1
+    assert (sys.stdout, sys.stderr) == before
 
 
 def test_events_before_the_start_are_not_an_error(terminal):
@@ -135,6 +139,7 @@ def test_events_before_the_start_are_not_an_error(terminal):
     display.epoch(ended.spec, 0, {})
     display.trial_finished(ended)
     display.close()
+    assert terminal.text() == ""
 
 
 def test_a_process_that_exits_in_the_middle_leaves_the_cursor_visible(terminal):

@@ -35,8 +35,9 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self._sockets.append(client)
                 server = socket.create_connection(("127.0.0.1", self._port))
-                self._sockets += [client, server]
+                self._sockets.append(server)
                 for way in ((client, server, True), (server, client, False)):
                     threading.Thread(target=self._pass, args=way, daemon=True).start()
 

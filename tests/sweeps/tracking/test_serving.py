@@ -75,8 +75,13 @@ class Server:
                 return error.code, error.read().decode()
 
     def _is_up(self):
-        with contextlib.suppress(OSError), self._opener.open(f"{self.address}/ping", timeout=5):
-            return True
+        try:
+            with self._opener.open(f"{self.address}/ping", timeout=5):
+                return True
+        except urllib.error.HTTPError as error:
+            error.close()  # it is the connection as well
+        except OSError:
+            pass
         return False
 
 

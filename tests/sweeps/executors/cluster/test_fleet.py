@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
+from pathlib import Path
 
 import pytest
+from tornado.iostream import IOStream
 
 from sweeps.errors import UsageError
 from sweeps.executors.dask.fleet import (
+    CONNECT_SECONDS,
     check_resources,
     how_often,
     look_at,
@@ -282,6 +286,28 @@ def most_at_once(records):
         return sum(r.started_at <= moment < r.finished_at for r in records)
 
     return max(running_at(r.started_at) for r in records)
+
+
+def test_no_connection_is_left_open_where_the_machine_stalls_while_one_is_made(
+    cluster, monkeypatch
+):
+    stalls = [CONNECT_SECONDS / 5 + 0.2]
+    connected = IOStream._handle_connect
+
+    def stall_once(stream):
+        connected(stream)
+        if stalls:
+            time.sleep(stalls.pop())
+
+    monkeypatch.setattr(IOStream, "_handle_connect", stall_once)
+    before = sockets()
+    asyncio.run(parse_cluster(cluster.uri, trusted=True)._shake_hands(None))
+    assert not stalls
+    assert sockets() == before
+
+
+def sockets():
+    return {file.name for file in Path("/proc/self/fd").iterdir() if file.is_socket()}
 
 
 def test_processors_that_are_alike_are_no_news():
