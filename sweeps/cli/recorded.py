@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -259,6 +259,6 @@ def _document(info: SweepInfo, replayed: Replayed) -> dict[str, Any]:
         "bit_equal": replayed.is_bit_equal,
         "succeeded": replayed.succeeded,
         "surroundings": list(replayed.surroundings),
-        "differences": [str(difference) for difference in replayed.differences],
+        "differences": [asdict(difference) for difference in replayed.differences],
         "restored": replayed.is_restored,
     }

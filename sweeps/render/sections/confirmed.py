@@ -262,7 +262,7 @@ def _(votes: VotesConclusion) -> Telling:
         "On a fold all are trained under one seed and on the same images: networks of one shape "
         "start from the same weights, and differ less than an ensemble's members could.",
     ]
-    columns = ("vote", "fresh, %", "ahead", "95 %", "so", "size", "time")
+    columns = ["vote", "fresh, %", "ahead", "95 %", "so", "size", "time"]
     note = "Made from the logits that confirming kept; nothing was trained, no test set read."
     return Telling("ensembles", "Votes on fresh folds", lead, columns, rows, lines, note)
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
-from sweeps.runner.replaying import replay
+from sweeps.runner.replaying import Difference, replay
 from tests.sweeps import toy_experiment
 from tests.sweeps.confusing_experiment import SPACE
 
@@ -104,6 +104,16 @@ def test_a_run_of_mlflow_leads_to_its_trial(toy, call, make_home):
 def test_what_cannot_be_replayed_is_said(toy, call, words, said):
     result = call("replay", *words)
     assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+
+
+def test_what_differs_is_a_number_in_json(toy, call, monkeypatch):
+    differs = [Difference("score, epoch 1", 0.25, 0.5), Difference("an array")]
+    monkeypatch.setattr("sweeps.runner.replaying.compare", lambda record, result: differs)
+    told = json.loads(call("replay", "toy", 2, "--json").stdout)
+    assert told["differences"] == [
+        {"what": "score, epoch 1", "recorded": 0.25, "now": 0.5},
+        {"what": "an array", "recorded": None, "now": None},
+    ]
 
 
 def test_weights_that_were_dropped_can_be_had_again(toy, call):
