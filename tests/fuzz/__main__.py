@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +26,12 @@ def main() -> None:
     parser.add_argument("target", nargs="?", help="default: all, one after the other")
     parser.add_argument("--seconds", type=int, default=60, help="for each")
     asked = parser.parse_args()
+    if importlib.util.find_spec("atheris") is None:
+        missing = "Atheris is missing: on Python 3.11, pip install -e '.[fuzz]' -c constraints.txt"
+        if asked.target is not None or os.environ.get("REQUIRE_TOOLS") == "1":
+            sys.exit(missing)
+        print(f"nothing was fuzzed. {missing}")
+        return
     if asked.target is not None:
         fuzz(asked.target, asked.seconds)
     from tests.fuzz.targets import TARGETS
@@ -39,10 +47,8 @@ def main() -> None:
 
 def fuzz(name: str, seconds: int) -> None:
     """Fuzz one reader until the time is over or something is found, and exit."""
-    try:
-        import atheris
-    except ImportError:
-        sys.exit("Atheris is missing: on Python 3.11, pip install -e '.[fuzz]' -c constraints.txt")
+    import atheris
+
     with atheris.instrument_imports(include=INSTRUMENTED):
         from tests.fuzz import targets
     if name not in targets.TARGETS:
