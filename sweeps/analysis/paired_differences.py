@@ -1,4 +1,4 @@
-"""Are two trials different? Judged image by image, as far as one training each can tell."""
+"""Are two trials different? Judged sample by sample, as far as one training each can tell."""
 
 from __future__ import annotations
 

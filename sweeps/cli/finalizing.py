@@ -85,7 +85,7 @@ def finalize(
 ) -> None:
     """Train the best again on fresh blocks, and say who is better, as good, or not to be told.
 
-    The best configurations and the best baseline are trained on the same blocks of images that
+    The best configurations and the best baseline are trained on the same blocks of samples that
     scored no trial, as a sweep of its own (NAME-final): it can be interrupted and goes on.
 
     With --test, winner, runner-up and baseline of every sweep named are then scored on the test
