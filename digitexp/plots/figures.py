@@ -68,6 +68,11 @@ def png(figure: Figure, **how: Any) -> bytes:
     return stream.getvalue()
 
 
+def _plain(name: str) -> str:
+    """Return a name of somebody's for a figure, where what stands between dollars is a formula."""
+    return name.replace("$", r"\$")
+
+
 CELL_INCHES, HEADER_INCHES = 0.95, 0.65
 
 
@@ -158,7 +163,7 @@ def draw_robustness(epsilons: Sequence[float], accuracies: Mapping[str, Sequence
         for number, (name, values) in enumerate(accuracies.items()):
             color, dashes = LINES[number % len(LINES)], DASHES[number // len(LINES) % len(DASHES)]
             look: dict[str, Any] = {"color": color, "linestyle": dashes, "clip_on": False}
-            (lines[name],) = axes.plot(epsilons, values, label=name, **look)
+            (lines[name],) = axes.plot(epsilons, values, label=_plain(name), **look)
         axes.set(xlim=(0, max(epsilons)), ylim=(0, 1.05))
         axes.set_title(say("accuracy on attacked images"))
         axes.set_xlabel(say("size of the attack (FGSM), in pixel values from 0 to 1"))
@@ -182,9 +187,10 @@ def draw_pairs(names: Sequence[tuple[str, str]], counts: Sequence[tuple[int, int
     """
     from matplotlib.figure import Figure
 
-    shown, errors = names[:MOST_PAIRS], sum(map(sum, counts))
+    shown = [(_plain(first), _plain(second)) for first, second in names[:MOST_PAIRS]]
+    errors = sum(map(sum, counts))
     there, back = np.array(counts[:MOST_PAIRS], int).reshape(-1, 2).T
-    if len(shown):
+    if shown:
         title = say(
             "Most confused: {shown} of {pairs} pairs, {drawn} of {errors} errors",
             shown=len(shown), pairs=len(names), drawn=(there + back).sum(), errors=errors,
@@ -240,7 +246,7 @@ def draw_reliability(found: CrossFitted, title: str = "") -> bytes:
     )
     with styled():
         figure = Figure(figsize=(9.6, 5.625), layout="constrained")
-        figure.suptitle(say_parts(title), x=0.01, ha="left", fontsize=9, color=colors.MUTED)
+        figure.suptitle(_plain(say_parts(title)), x=0.01, ha="left", fontsize=9, color=colors.MUTED)
         for axes, (heading, shown, when) in zip(figure.subplots(1, 2), panels, strict=True):
             ece, nll = (getattr(found.measures[name], when) for name in ("ece", "nll"))
             shares = say("{low} to {high}", low=f"{ece.low:.2%}", high=f"{ece.high:.2%}")

@@ -87,7 +87,7 @@ def confirm(
 ) -> None:
     """Train the best again on fresh folds, and say which are better, equal, or not told apart yet.
 
-    The best configurations and the best baseline are trained on the same folds of images that
+    The best configurations and the best baseline are trained on the same folds of samples that
     scored no trial. They are a sweep of their own (NAME-confirmation): interrupt it, and the same
     command goes on.
 

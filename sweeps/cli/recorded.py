@@ -57,7 +57,7 @@ def examine(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a trial gets wrong, class by class and image by image, and write it as files.
+    """Show what a trial gets wrong, class by class and sample by sample, and write it as files.
 
     Given the name of a confirmation (NAME-confirmation), it examines the finalists.
     """

@@ -223,8 +223,6 @@ def _charts(
 
 
 MAX_CURVES: Final = 4
-BESIDE: Final = ("best_val_accuracy", "best_epoch")
-"""Metrics that people look for whatever the objective is; shown if the trials have them."""
 COMPARED: Final = 3
 
 
@@ -266,15 +264,17 @@ def view_of(
         image=KEY if plans else "",
         image_step=max((step for plan in plans.values() for step in plan.epochs), default=1),
         worst=any(confusion_of(record) is not None for record in best),
-        beside=[name for name in BESIDE if any(_has_metric(r, name) for r in records)],
+        beside=_looked_for(records),
         partial=frozenset(safe_key(name) for name in names if name not in shared),
     )
     params = [safe_key(name) for name in (*names, *dict.fromkeys(labels))]
     return view_tag(info, params, findings)
 
 
-def _has_metric(record: Record, name: str) -> bool:
-    return record.result is not None and name in record.result.metrics
+def _looked_for(records: Sequence[Record]) -> list[str]:
+    """Return what people look for whatever the objective is: the experiment's first metric."""
+    named = [name for r in records if r.result is not None for name in r.result.metrics]
+    return [*named[:1], *(["best_epoch"] if "best_epoch" in named else [])]
 
 
 def running_note(info: SweepInfo, experiment_id: str) -> str:

@@ -158,3 +158,10 @@ def test_intervals_are_wilsons():
         expected = binomtest(right, n).proportion_ci(method="wilson")
         assert (low[place], high[place]) == pytest.approx((expected.low, expected.high))
     assert np.isnan(low[2])
+
+
+def test_a_name_with_dollars_is_no_formula():
+    names = [("$x^2$", "$")], [(2, 1)]
+    formula = draw_pairs([(r"$x^2$".replace("$", ""), "")], [(2, 1)])
+    assert pixels(draw_pairs(*names)).shape[1] > pixels(formula).shape[1]
+    assert draw_robustness([0.0, 0.1], {r"$\frac$": [0.9, 0.4]})  # as a formula it cannot be drawn

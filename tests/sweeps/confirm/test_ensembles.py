@@ -145,7 +145,7 @@ def test_the_table_fits_eighty_columns(home, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["bare"], "'bare' is not confirmed, so that nothing of it can vote; first: sweeps conf"),
+        (
             ["bare"],
             "'bare' is not confirmed, so that nothing of it can vote; first: sweeps confirm",
         ),
