@@ -29,7 +29,7 @@ parameters:
       tutorial: {hidden_layers: 2, units_1: 25, units_2: 15, batch_size: 32, learning_rate: 0.001}
       wide: {hidden_layers: 1, units_1: 96, batch_size: 32, learning_rate: 0.003}
   again: {type: int, low: 0, high: %d}
-  fold: {type: int, low: 0, high: %d}
+  block: {type: int, low: 0, high: %d}
 fixed: {epochs: 40, early_stopping_patience_epochs: 5, plateau_patience_epochs: 3}
 defaults: {sampler: grid, pruner: none}
 """

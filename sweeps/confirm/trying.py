@@ -82,7 +82,7 @@ class _OneEpoch:
     notes: Mapping[str, Any] = {}
 
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> Stop:
-        return Stop("enqueued")
+        return Stop("tried")
 
 
 def try_folds(
@@ -136,11 +136,11 @@ def try_folds(
 def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Iterator[Attempt]:
     """Yield how trainings on folds 0 to 3 ended, until time is up or one cannot be judged."""
     began = time.monotonic()
-    for config, compare_finalists in itertools.product(
+    for config, stop_policy in itertools.product(
         configs[:_CONFIGURATIONS], (_OneEpoch(), None)
     ):
-        attempt = executor.submit(_spec(0, config), compare_finalists).result()
-        is_whole = compare_finalists is None and not _is_useless(attempt)
+        attempt = executor.submit(_spec(0, config), stop_policy).result()
+        is_whole = stop_policy is None and not _is_useless(attempt)
         if is_whole or not (_is_useless(attempt) or _problem(attempt.result)):
             break
     yield attempt
@@ -148,12 +148,12 @@ def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Ite
         is_time_up = time.monotonic() - began > ENOUGH_SECONDS
         if is_time_up or _is_useless(attempt) or _problem(attempt.result):
             return
-        attempt = executor.submit(_spec(fold, config), compare_finalists).result()
+        attempt = executor.submit(_spec(fold, config), stop_policy).result()
         yield attempt
 
 
 def _spec(fold: int, config: Mapping[str, Value]) -> TrialSpec:
-    return TrialSpec("enqueued", fold, attempt=0, seed=fold, config={**config, BLOCK: fold})
+    return TrialSpec("tried", fold, attempt=0, seed=fold, config={**config, BLOCK: fold})
 
 
 def _is_useless(attempt: Attempt) -> bool:
