@@ -1,1 +1,1 @@
-"""The claims about speed and quality, to be run again by anyone: `python -m benchmarks NAME`."""
+"""Benchmarks that anyone can repeat, of speed and quality: `python -m benchmarks NAME`."""

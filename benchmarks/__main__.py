@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME`: one module per benchmark, each with `add_arguments` and `run`."""
+"""`python -m benchmarks NAME`: one module a benchmark, with `add_arguments`, `run` and `table`."""
 
 from __future__ import annotations
 

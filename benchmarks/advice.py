@@ -1,8 +1,9 @@
-"""What usual advice on training brings here, in time and in accuracy: each piece against a base.
+"""Effect of usual advice on training, in time and in accuracy: each piece against a base.
 
-Base and advised configuration take turns under the same seeds, on the digits' own split, so that a
-slow moment of the machine hits both. Time is that of an epoch; accuracy is the best epoch's on the
-validation part. Targeted augmentation is judged by the class that was recognised worst before.
+The base and the advised configuration take turns under the same seeds, on the digits' own split, so
+that a slow moment of the machine hits both. Time is that of an epoch; accuracy is the best epoch's
+on the validation set. Targeted augmentation is measured by the class that was recognised worst
+before.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class Advice:
     """One piece of advice.
 
     Attributes:
-        name: What is advised.
-        advised: Parameters it changes.
-        base: Parameters of the base that are not the tutorial's.
+        name: The advice in words.
+        advised: Parameters that it changes.
+        base: Parameters in which the base differs from the tutorial.
     """
 
     name: str
@@ -100,7 +101,7 @@ def _measured(advice: Advice, data: TrainingData, options: argparse.Namespace) -
             train(TrialConfig.from_params({**params, "seed": max(seed, 0)}), data)
             for params in (base, {**base, **advice.advised})
         )
-        if seed < 0:  # the first of a process builds graphs that later ones share
+        if seed < 0:  # the first training of a process builds graphs for all
             continue
         ratios.append(_epoch_seconds(second) / _epoch_seconds(first))
         accuracies = [outcome.metrics.get("best_val_accuracy", 0.0) for outcome in (first, second)]
@@ -117,7 +118,7 @@ def _measured(advice: Advice, data: TrainingData, options: argparse.Namespace) -
 
 
 def _worst_class(table: Mapping[str, Any]) -> float:
-    """Return what the recall of the class that was worst before has gained, points."""
+    """Return the gain in recall of the class that was worst before, in points."""
     images, before = np.array(table["images"]), np.array(table["right_before"])
     label = int(np.argmin(before / images))
     return float(100 * (table["right_after"][label] - before[label]) / images[label])
@@ -138,7 +139,7 @@ def _mean_and_half_width(values: list[float]) -> list[float]:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """Return a Markdown table: time of an epoch as a multiple, gain in points."""
+    """Return a Markdown table: time of an epoch as a multiple of the base's, gain in points."""
     head = f"| advice ({result['seeds']} seeds) | an epoch takes | accuracy, points | worst class |"
     return "\n".join([head, "|---|---|---|---|", *map(_line, result["rows"])])
 

@@ -1,7 +1,8 @@
 """Share of proposals in a half of the space where every trial diverges, after 40 trials.
 
-Learning rates above 1e-3 diverge, the best is 5e-4. A sampler that is not told of diverged trials
-(stock Optuna: they are FAIL, which samplers ignore) looks for its optimum in the unknown half.
+Learning rates above 1e-3 diverge; the best is 5e-4. A sampler that does not learn of diverged
+trials (in stock Optuna they are FAIL, which samplers ignore) looks for its optimum in the unknown
+half.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from sweeps.experiment import Experiment, OnEpoch, PreparedData, TrialResult, Tr
 
 SPACE = Path(__file__).with_name("diverging.yaml")
 BOUND = 1e-3
-"""Learning rates above diverge."""
+"""Learning rate above which trials diverge."""
 LEARNT_AFTER = 40
 LIMIT = 0.10
-"""Most that the mean share of ours may be."""
+"""Highest allowed mean share of ours."""
 
 
 class Diverging(Nothing):
-    """Trains nothing; above the bound its last value is NaN."""
+    """An experiment that trains nothing; above the bound its last value is NaN."""
 
     name = "diverging"
 
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Run every contender once a seed."""
+    """Run every contender once for each seed."""
     if options.trials <= LEARNT_AFTER:
         raise RuntimeError(f"--trials {options.trials}: more than {LEARNT_AFTER} are needed")
     with tempfile.TemporaryDirectory(prefix="diverging-") as home:
@@ -105,7 +106,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def diverging_share(rates: list[float]) -> float:
-    """Return which share of the learning rates proposed after the first 40 diverge."""
+    """Return the share of diverging learning rates among those proposed after the first 40."""
     late = rates[LEARNT_AFTER:]
     return sum(rate > BOUND for rate in late) / len(late)
 
@@ -113,7 +114,7 @@ def diverging_share(rates: list[float]) -> float:
 def ours(
     home: str, seed: int, trials: int, *, ask_ahead: int = 8, sampler: str = "tpe"
 ) -> list[float]:
-    """Run one whole sweep, MLflow and records included; return its learning rates in order."""
+    """Run one whole sweep, with MLflow and records; return its learning rates in order."""
     import sweeps
 
     sweep = sweeps.run(
@@ -131,7 +132,7 @@ def ours(
 
 
 def stock(seed: int, trials: int, ahead: int) -> list[float]:
-    """Ask and tell Optuna's default sampler; a NaN makes a trial FAIL, as `optimize` does."""
+    """Run Optuna's default sampler by ask and tell; NaN makes a trial FAIL, as in `optimize`."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

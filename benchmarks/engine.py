@@ -1,12 +1,12 @@
-"""Microseconds a step of our engine takes, between two limits, on one core with one thread.
+"""Microseconds that a step of our engine takes, between two limits, on one core with one thread.
 
 The limits are measured in the same run: the step's matrix multiplications alone in NumPy, and a
 `lax.scan` of the whole step written by hand in JAX. Dropout is on. The three take turns, several
 epochs each, so that a slow moment of the machine hits them all; medians of the epochs count.
 
-Then a whole trial of an architecture that was never seen before, ours with model, callbacks and
-evaluation, JAX's with its compilation, which a sweep pays for every trial. Ours has met the number
-of hidden layers before, as in a sweep all but the first trials have.
+Then each runs a whole trial of a new architecture: ours with model, callbacks and evaluation, JAX
+with its compilation, which a sweep pays for every trial. Our engine has seen the number of hidden
+layers before, as it has in all but the first trials of a sweep.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.timing import at_least_one
 SHAPES = (((25, 15), 32), ((72, 72), 16), ((72, 72), 128), ((128, 128, 128), 16),
           ((128, 128, 128), 64))  # fmt: skip
 LIMITS = {((72, 72), 128): 2.0, ((25, 15), 32): 4.5}
-"""Most that ours may take, as a multiple of the multiplications alone."""
+"""Highest allowed time of our step, as a multiple of the multiplications alone."""
 IMAGES = 4000
 PARTS = {"products": "products", "jax": "jax_scan", "ours": "ours"}
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure every shape by all three."""
+    """Measure every shape by all three methods."""
     if find_spec("jax") is None:
         raise RuntimeError(
             "engine: jax is not installed: pip install -e '.[bench]' -c constraints.txt"

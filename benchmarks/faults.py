@@ -1,9 +1,9 @@
-"""The score of the fault suite: of 30 kinds of trouble, how many cost nothing? And stock Optuna?
+"""The score of the fault suite: how many of 30 kinds of trouble cost nothing, also in stock Optuna.
 
-Runs the cases of `tests/faults/` (as `make faults` does) over several seeds. With `--stock`, the
-recipe that the documentation of Optuna and MLflow advises (`tests/faults/stock_recipe.py`) goes
-through the same harness and oracle, in the cases that apply to it. The cases left out are about
-files, commands and options that the recipe does not have.
+The benchmark runs the cases of `tests/faults/` (as `make faults` does) over several seeds. With
+`--stock`, the recipe that the documentation of Optuna and MLflow advises
+(`tests/faults/stock_recipe.py`) goes through the same harness and oracle, in the cases that apply
+to it. The cases left out are about files, commands and options that the recipe does not have.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return a line a case, passed seeds of all, and a line a recipe with the counts."""
+    """Return a line a case with its passed seeds, and a line a recipe with the counts."""
     scores: dict[str, list[Score]] = result["scores"]
     titles = {s["case"]: s["title"] for own in scores.values() for s in own}
     lines = [
@@ -81,7 +81,7 @@ def _read(file: Path, recipe: str) -> list[Score]:
     """Return the last score of every case and seed.
 
     Raises:
-        RuntimeError: One was begun, or was to be, and has none.
+        RuntimeError: A case that was to run has no score.
     """
     lines = map(json.loads, file.read_text(encoding="utf-8").splitlines())
     scores = {(score["case"], score["seed"]): score for score in lines}

@@ -1,8 +1,8 @@
-"""Milliseconds of CPU a trial costs the framework, early and late in a long sweep, by stage.
+"""Milliseconds of CPU that a trial costs the framework, early and late in a long sweep, by stage.
 
 The trials of `nothing.yaml` train nothing, in the calling process. Each figure is the mean of the
-50 trials up to it. `sampler` is Optuna's own arithmetic (TPE looks at all trials before); all else
-should cost the same at the end as at the start.
+50 trials up to it. `sampler` is Optuna's own arithmetic (TPE looks at all earlier trials); all
+other stages should cost the same at the end as at the start.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.timing import at_least_one
 POINTS = (100, 500, 1000, 2000)
 WINDOW = 50
 LIMIT = 1.3
-"""Most that a trial may cost at the last point, as a multiple of the first, sampler aside."""
+"""Highest allowed cost at the last point, as a multiple of the first, without the sampler."""
 SAMPLERS = ("random", "tpe")
 STAGES = ("sampler", "proposals", "study", "records", "MLflow", "training", "rest")
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Run one sweep a sampler."""
+    """Run one sweep for each sampler."""
     return {
         "trials": options.trials,
         "samplers": {name: measure(name, options.trials) for name in options.samplers},
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(sampler: str, trials: int) -> dict[str, Any]:
-    """Run a sweep and return milliseconds by point and stage, and how much they grew."""
+    """Run a sweep; return milliseconds by point and stage, and their growth."""
     with tempfile.TemporaryDirectory(prefix="growth-") as folder:
         output = Path(folder) / "seconds.json"
         run_tree(
@@ -59,7 +59,7 @@ def measure(sampler: str, trials: int) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return a table a sampler, and whether the limit is kept."""
+    """Return a table for each sampler, and whether the limit is kept."""
     lines = ["ms of CPU per trial, means of the trials up to each point"]
     for sampler, measured in result["samplers"].items():
         points = measured["milliseconds"]
@@ -81,7 +81,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _window(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Return the mean milliseconds of each stage."""
+    """Return the mean milliseconds of each stage over these trials."""
     stages = {
         stage: 1000 * statistics.mean(row.get(stage, 0.0) for row in rows) for stage in STAGES
     }

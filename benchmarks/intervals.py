@@ -1,9 +1,10 @@
-"""How often confirmations are right: simulated finalists whose true accuracies are known.
+"""Error rates of confirmations, on simulated finalists whose true accuracies are known.
 
-For each number of folds: how often two equal finalists are told apart, how often the interval of
-their difference covers 0, and how often a true lead is seen, of one point between two finalists
-and of one and a half among six. Ours (crossed variance of images and seeds) beside the corrected
-resampled t-test, on the same outcomes; `unequal`: folds are luckier for one finalist.
+The benchmark measures, for each number of folds, how often two equal finalists are told apart, how
+often the interval of their difference covers 0, and how often a true lead is seen: one point
+between two finalists, and one and a half among six. Our method (crossed variance of images and
+seeds) and the corrected resampled t-test see the same outcomes. With `unequal`, the fold effects of
+one finalist are larger.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(folds: int, draws: int) -> list[dict[str, Any]]:
-    """Return a row a method: shares of the draws."""
+    """Return a row for each method, with shares of the draws."""
     counts = {
         name: dict.fromkeys(("false", "unequal", "covers", "two", "six"), 0) for name in METHODS
     }
@@ -62,7 +63,7 @@ def measure(folds: int, draws: int) -> list[dict[str, Any]]:
 
 
 def _is_ahead(method: Method, outcomes: Outcomes) -> bool:
-    """Whether the leader is said to be better than every other, as `verdict.decide` says it."""
+    """Whether a method calls the leader better than every other, as `comparison.decide` does."""
     leader = outcomes.leader
     others = (number for number in range(outcomes.finalists) if number != leader)
     return all(method(outcomes, leader, o).interval().low > 0 for o in others)
@@ -73,7 +74,7 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['draws']} draws each, {result['images']} images, {result['folds']} folds",
         "",
-        "| folds | interval | equal, called different | the same, unequal luck | covers 0 "
+        "| folds | interval | equal, called different | the same, unequal folds | covers 0 "
         "| lead of 1 point seen, 2 finalists | lead of 1.5, 6 finalists |",
         "|---|---|---|---|---|---|---|",
     ]

@@ -1,4 +1,4 @@
-"""What a number was measured on; no number without it."""
+"""Describes the machine of a measurement; every result carries the description."""
 
 from __future__ import annotations
 

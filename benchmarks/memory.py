@@ -1,8 +1,8 @@
 """Memory and open files of every process of a long sweep: do they stay bounded?
 
-One sweep of small nets with its default number of workers, looked at from outside when its first
-trial is recorded, after a quarter, after half and shortly before the end. Resident memory counts
-shared pages in every process that has them.
+One sweep trains small nets with its default number of workers. It is observed from outside when its
+first trial is recorded, after a quarter, after half and shortly before the end. Resident memory
+counts shared pages in every process that has them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from benchmarks.timing import at_least_one
 SPACE = Path(__file__).with_name("small.yaml")
 MOMENTS = ("start", "quarter", "half", "end")
 ROLES = ("coordinator", "server", "worker")
-"""By depth in the tree: the server is what workers are forked from."""
+"""Roles by depth in the tree of processes: workers are forked from the server."""
 MEMORY_LIMIT = 1.5
-"""Most that the largest process of a role may have at the end, as a multiple of a quarter."""
+"""Highest allowed memory of a role's largest process at the end, as a multiple of a quarter's."""
 DESCRIPTOR_LIMIT = 8
-"""Most descriptors that it may have more; what is open at a moment varies by a few."""
+"""Highest allowed increase in its descriptors; their number varies by a few at any moment."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Run one sweep and look at its processes four times."""
+    """Run one sweep and observe its processes four times."""
     with tempfile.TemporaryDirectory(prefix="memory-") as folder:
         observer = Observer(Path(folder) / "home" / "records", options.trials)
         used = run_tree(
@@ -56,21 +56,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 class Observer:
-    """Looks at a tree of processes when the sweep has come so far.
+    """Observes a tree of processes at certain moments of a sweep.
 
     Attributes:
-        moments: For each of `MOMENTS` that was seen, the trials recorded and the processes. `end`
-            is the last look before the sweep ended.
+        moments: For each of `MOMENTS` that was seen, the recorded trials and the processes. `end`
+            is the last observation before the sweep ended.
     """
 
     def __init__(self, records: Path, trials: int) -> None:
         self._records = records
         self._due = {"start": 1, "quarter": trials // 4, "half": trials // 2}
-        self._last = range(trials - max(2, trials // 20), trials)  # before workers are sent home
+        self._last = range(trials - max(2, trials // 20), trials)  # before workers are ended
         self.moments: dict[str, dict[str, Any]] = {}
 
     def __call__(self, root: int) -> None:
-        """Look, if a moment has come."""
+        """Observe the processes if a moment has come."""
         done = sum(1 for _ in self._records.glob("*/[0-9]*.record"))
         for moment, due in self._due.items():
             if done >= max(1, due) and moment not in self.moments:
@@ -94,7 +94,7 @@ class Observer:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return one line a process and moment, and whether anything grew."""
+    """Return one line for each process and moment, and whether a role has grown."""
     lines = [
         f"{result['trials']} trials of {result['epochs']} epochs in {result['wall_seconds']:.0f} s",
         "",

@@ -1,4 +1,4 @@
-"""An experiment that trains nothing: what a trial costs then is the framework's."""
+"""An experiment that trains nothing, so that a trial costs only what the framework costs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sweeps.experiment import (
 )
 
 EPOCHS = 30
-"""As many epochs of history as a trial of the digits has, about."""
+"""Epochs of history, about as many as a trial of the digits has."""
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
 
 class Nothing:
-    """Answers at once, with a score that depends on the parameters."""
+    """Returns at once a score that depends on the parameters."""
 
     name = "nothing"
     parameters: Mapping[str, ParameterInfo] = {

@@ -1,7 +1,7 @@
-"""A command and everything it starts, watched through /proc while it runs.
+"""Watches a command and all processes that it starts through /proc while it runs.
 
-The tree is whatever descends from the command or belongs to its session, so that a fork server
-and its workers stay in it after whoever started them has gone.
+The tree consists of all processes that descend from the command or belong to its session, so that a
+fork server and its workers stay in it after the process that started them has ended.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 POLL_SECONDS = 0.2
-"""What a process uses after it was last seen is missed: at most this long."""
+"""Time between two polls. The CPU time of a process after the last poll that saw it is missed."""
 MEMORY_SECONDS = 2.0
-"""Memory is asked more seldom: the kernel walks the page tables to answer."""
+"""Time between two readings of memory, for which the kernel has to walk the page tables."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 
@@ -28,7 +28,7 @@ class Process:
     """One process at one moment.
 
     Attributes:
-        depth: 0 for the command itself, 1 for its children, ...
+        depth: Its depth in the tree: 0 for the command itself, 1 for its children, ...
         cpu_seconds: User and system time so far.
         command: Its command line, words separated by blanks.
     """
@@ -61,13 +61,13 @@ class Process:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a command and its descendants took.
+    """Time and memory that a command and its descendants used.
 
     Attributes:
-        started_at: Seconds since the epoch (UTC).
-        wall_seconds: From start to the end of the command.
+        started_at: Start of the command, seconds since the epoch (UTC).
+        wall_seconds: Time from start to end of the command.
         cpu_seconds: User and system time of all processes.
-        peak_bytes: Most memory of the whole tree; shared pages count once.
+        peak_bytes: Peak memory of the whole tree; shared pages count once.
     """
 
     started_at: float
@@ -85,7 +85,7 @@ def processes(root: int) -> list[Process]:
         members = [s for s in waiting if s[0] == root or s[1] in found or s[2] == root]
         if not members:
             return list(found.values())
-        # Children of members first; a process whose parent has gone counts as the root's child.
+        # Children of members first; a process whose parent has ended counts as the root's child.
         ready = [s for s in members if s[0] == root or s[1] in found] or members
         for pid, parent, _, started, cpu in ready:
             depth = 0 if pid == root else found[parent].depth + 1 if parent in found else 1
@@ -94,7 +94,7 @@ def processes(root: int) -> list[Process]:
 
 
 def plain_environment() -> dict[str, str]:
-    """Return this process's environment, with our packages and without what changes a sweep."""
+    """Return this process's environment with our packages, without variables that alter a sweep."""
     left_out = {"MLFLOW_TRACKING_URI", "GITHUB_STEP_SUMMARY"}
     kept = {name: value for name, value in os.environ.items() if name not in left_out}
     return kept | {"PYTHONPATH": str(Path(__file__).parent.parent)}
@@ -108,17 +108,17 @@ def run_tree(
     timeout_seconds: float,
     on_poll: Callable[[int], None] = lambda pid: None,
 ) -> Usage:
-    """Run a command to its end; nothing of its tree is left afterwards.
+    """Run a command to its end, and end all processes of its tree.
 
     Args:
         command: Program and arguments.
         folder: Working folder.
         environment: The whole environment.
-        timeout_seconds: After that the tree is killed.
+        timeout_seconds: Time after which the tree is killed.
         on_poll: Called with the command's process id at every poll.
 
     Raises:
-        RuntimeError: It failed or took too long; the message has the end of its output.
+        RuntimeError: The command failed or took too long; the message has the end of its output.
     """
     log = folder / "output.log"
     started_at, clock = time.time(), time.monotonic()

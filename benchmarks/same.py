@@ -1,8 +1,8 @@
-"""Real trainings of one configuration under five names: how often is one called better?
+"""False verdicts on real trainings: how often one configuration under five names differs.
 
 A bank is trained first: each of two configurations on 20 fresh folds with 15 seeds each. Then five
-"finalists" are drawn from one configuration's trainings, for each fold five different ones, and
-judged as `sweeps confirm` judges; whatever is called different is a mistake.
+"finalists" are drawn from one configuration's trainings, five different ones for each fold, and
+compared as `sweeps confirm` compares. Every difference that is found is a mistake.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ parameters:
       tutorial: {hidden_layers: 2, units_1: 25, units_2: 15, batch_size: 32, learning_rate: 0.001}
       wide: {hidden_layers: 1, units_1: 96, batch_size: 32, learning_rate: 0.003}
   again: {type: int, low: 0, high: %d}
-  fold: {type: int, low: 0, high: %d}
+  block: {type: int, low: 0, high: %d}
 fixed: {epochs: 40, early_stopping_patience_epochs: 5, plateau_patience_epochs: 3}
 defaults: {sampler: grid, pruner: none}
 """
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def train(home: Path, seeds: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]:
-    """Return for each net (seeds, folds, n) what was right, and (folds, n) the images."""
+    """Return for each net (seeds, folds, n) correctness, and (folds, n) numbers of the images."""
     import sweeps
 
     home.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def train(home: Path, seeds: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[
 
 
 def draw(correct: NDArray[np.bool_], images: NDArray[np.int64], draws: int) -> dict[str, float]:
-    """Return how often one of five was called better than all others, or than any."""
+    """Return how often one of five is called better than all others, or than any."""
     from sweeps.confirm.comparison import decide
     from sweeps.confirm.finalists import Finalist
     from sweeps.confirm.intervals import Outcomes

@@ -1,12 +1,12 @@
-"""Dask clusters: throughput with 1, 2, 4 workers against ideal, and what 200 workers ask for.
+"""Dask clusters: throughput of 1, 2 and 4 workers against the ideal, and the cost of 200 workers.
 
-A few workers are as users have them: a process each, whose child trains. Training trials have the
-cores of this machine, sleeping ones need none. Two hundred are several Dask workers a process and
-sleep in it, since as many children do not fit into the memory; coordinator, records, study and
-MLflow are the real ones, and results as large as those of the digits.
+A few workers run as users have them: one process each, whose child trains. Trials that train use
+the cores of this machine; trials that sleep need none. The 200 workers share processes and sleep in
+them, since as many children do not fit into the memory. Coordinator, records, study and MLflow are
+the real ones, and results are as large as those of the digits.
 
-From the CPU time that a trial costs follows how long trials must be for 1000 workers to be kept
-busy, if coordinator and scheduler had a core each: here they share two with everything else.
+The CPU time that a trial costs gives the length of trials that keeps 1000 workers busy, if
+coordinator and scheduler had a core each; here they share two cores with everything else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.timing import at_least_one
 FEW = (1, 2, 4)
 SAMPLERS = ("random", "tpe")
 MANY = 1000
-"""Workers that the last column speaks of."""
+"""Number of workers of the last column."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure few workers, then many."""
+    """Measure a few workers, then many."""
     if find_spec("distributed") is None:
         raise RuntimeError("scale: Dask is not installed: pip install -e '.[cluster]'")
     loads = [os.getloadavg()[0]]
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def cases(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the sweeps on many workers: each sampler and length, and one without MLflow."""
+    """Return the sweeps on many workers: one a sampler and length, and one without MLflow."""
     found = [
         {"sampler": sampler, "seconds": seconds, "tracking": True}
         for seconds in options.seconds
@@ -80,7 +80,7 @@ def cases(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return Markdown: few workers, many workers, what a trial costs, what follows."""
+    """Return Markdown: few workers, many workers, the cost of a trial, and the consequence."""
     lines = [f"load average, from start to end: {', '.join(str(x) for x in result['loads'])}"]
     if result["few"]:
         lines += ["", *_few(result["few"])]
@@ -121,7 +121,7 @@ def _many(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _stages(rows: list[dict[str, Any]]) -> list[str]:
-    """Return CPU by stage; MLflow's is a run's, since runs lag behind trials."""
+    """Return CPU time by stage; MLflow's is counted a run, since runs lag behind trials."""
     stages = [stage for stage in many.STAGES if stage != "MLflow"]
     heads = [*stages, "coordinator", "an MLflow run", "scheduler", "workers", "loop", "no core"]
     lines = [

@@ -1,14 +1,14 @@
-"""How good what a search finds is: regret on twelve tables, against Optuna's sequential TPE.
+"""Regret of searches on twelve tables, against Optuna's sequential TPE.
 
 Every configuration of the tables is trained already, so a trial costs nothing and thousands of
-searches can be made. A trial shows one of a configuration's four or five trainings, a search has
-chosen the configuration whose trial showed the best, and that is worth the mean of its trainings.
-Its regret is (mean - best mean) / (median of all means - best mean): 0 is the best configuration
-of the table and 1 an average one. The worst takes the place of the median in `of the range`, the
-commoner scale (HPO-B, Pineda Arango et al. 2021, arXiv 2106.06257); where diverged nets lose
+searches can be made. A trial shows one of a configuration's four or five trainings. A search
+chooses the configuration whose trial showed the best value; its true value is the mean of its
+trainings. Its regret is (mean - best mean) / (median of all means - best mean): 0 is the best
+configuration of the table and 1 an average one. On the commoner scale `of the range` (HPO-B, Pineda
+Arango et al. 2021, arXiv 2106.06257) the worst replaces the median; where diverged nets lose
 thousands, as in FCNet, all searches look perfect on it.
 
-Searches with the same seed meet the same luck. Their difference is averaged over the tasks, and
+Searches with the same seed see the same trainings. Their difference is averaged over the tasks, and
 the limits are those of the mean over seeds (Student's t, 95 % between both).
 """
 
@@ -34,7 +34,7 @@ from benchmarks.timing import at_least_one
 from search_spaces.parameters import Value
 
 BOUND = 0.01
-"""Most that the upper limit of ours may be."""
+"""Highest allowed upper limit of ours."""
 AT = (25, 50, 100, 200)
 DEFAULT = "ours 8"
 CACHE = Path("build") / "search"
@@ -67,11 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         f"{', '.join(VARIANTS)}")  # fmt: skip
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER",
                         help="searches are kept there; it goes on if interrupted")  # fmt: skip
-    parser.add_argument("--no-runs", action="store_true", help="judge what the cache holds")
+    parser.add_argument("--no-runs", action="store_true", help="evaluate what the cache holds")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Make the searches that the cache lacks, and judge them."""
+    """Make the searches that the cache lacks, and compare all."""
     if "gp" in options.searchers and not options.no_runs and find_spec("torch") is None:
         raise RuntimeError(
             "search: PyTorch, which gp needs, is not installed: pip install -e '.[bench]' -c "
@@ -105,16 +105,16 @@ def search(table: Table, searcher: str, trials: int, seed: int) -> NDArray[np.in
     """Return the rows that a search tried, in order."""
     tried: list[int] = []
 
-    def judge(params: dict[str, Value]) -> float:
+    def objective(params: dict[str, Value]) -> float:
         tried.append(table.row(params))
         return table.observe(tried[-1], tried.count(tried[-1]) - 1, seed)
 
-    EVERY[searcher](table.space, judge, trials, seed)
+    EVERY[searcher](table.space, objective, trials, seed)
     return np.array(tried, np.int64)
 
 
 def chosen(table: Table, tried: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return the row chosen after each trial: the first that showed the least."""
+    """Return the row chosen after each trial: the first with the least value shown."""
     visits: dict[int, int] = {}
     best, found = np.inf, []
     for row in tried.tolist():
@@ -151,7 +151,7 @@ def leaders(
 def compare(
     name: str, tables: dict[str, Table], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Return a row a scale and number of trials, over the seeds that both came so far with."""
+    """Return a row for each scale and number of trials, over seeds that both have finished."""
     own, reference = (leaders(who, tables, options) for who in (name, REFERENCE))
     compared = []
     for scale, at in product(SCALES, [at for at in AT if at <= options.trials]):

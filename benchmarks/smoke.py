@@ -1,4 +1,4 @@
-"""Time a two-trial `smoke` sweep in a new home against importing TensorFlow, which it must do.
+"""Time of a two-trial `smoke` sweep in a new home, against importing TensorFlow, which it must do.
 
 Both are whole processes, timed in turn.
 """

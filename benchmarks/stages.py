@@ -1,9 +1,9 @@
-"""CPU time of a sweep by stage, trial by trial: the process that `growth` starts.
+"""Measures the CPU time of a sweep by stage and trial, in the process that `growth` starts.
 
 Methods of the framework are wrapped with a clock that reads the CPU time of the calling thread, so
-that waiting costs nothing. A stage inside another (the sampler inside a proposal) is taken out of
-the outer one. MLflow's thread normally lags behind; here the loop waits after each trial until its
-run is written, so that all the CPU time of the process since the last trial belongs to this one.
+that waiting costs nothing. A stage inside another (the sampler inside a proposal) does not count in
+the outer one. MLflow's thread normally lags behind. Here the loop waits after each trial until its
+run is written, so that all CPU time of the process since the last trial belongs to this trial.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class StageClock:
     """Adds up CPU seconds by stage, over all threads.
 
     Attributes:
-        trials: For each finished trial the seconds by stage, and `process`: all of its process.
+        trials: The seconds of each finished trial by stage; `process` is the whole process.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class StageClock:
         self._process = time.process_time()
 
     def watch(self, owner: type, method: str, stage: str) -> None:
-        """Count the time inside a method of a class as a stage's."""
+        """Count the time inside a method of a class for a stage."""
         inner = getattr(owner, method)
 
         @functools.wraps(inner)
@@ -51,7 +51,7 @@ class StageClock:
         setattr(owner, method, timed)
 
     def end_trial(self) -> None:
-        """Keep what was added up since the last trial."""
+        """Keep the seconds since the last trial as those of this trial."""
         now = time.process_time()
         with self._lock:
             self.trials.append({**self._seconds, "process": now - self._process})
@@ -67,7 +67,7 @@ class StageClock:
         self._local.stages.pop()
 
     def _settle(self) -> None:
-        """Give the time since the last change to the innermost stage of this thread."""
+        """Count the time since the last change for the innermost stage of this thread."""
         now = time.thread_time()
         stages = self._local.__dict__.setdefault("stages", [])
         if stages:
@@ -77,7 +77,7 @@ class StageClock:
 
 
 def watch_framework(clock: StageClock) -> None:
-    """Wrap what the stages consist of."""
+    """Wrap the methods that the stages consist of."""
     import optuna
 
     from sweeps.executors import InProcessExecutor
@@ -101,7 +101,7 @@ def watch_framework(clock: StageClock) -> None:
 
 
 def _wait_for_runs(projection: Any, projector: Any, then: Callable[[], None]) -> None:
-    """Make `put` return only once the run is written, then call `then`."""
+    """Make `put` wait until the run is written, and then call `then`."""
     written = threading.Event()
     project, put = projection.project, projector.put
 

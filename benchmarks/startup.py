@@ -1,6 +1,6 @@
-"""Time how long the commands that only tell something take to answer.
+"""Time of the commands that only print something.
 
-They are set beside an empty Python and beside the imports no validation of a space can do without.
+They are compared with an empty Python, and with the imports that validating a space cannot avoid.
 """
 
 from __future__ import annotations

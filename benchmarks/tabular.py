@@ -1,12 +1,12 @@
-"""Which defaults choose best: objective, split and pruner, judged on digits20-tabular.
+"""Comparison of defaults (objective, split and pruner) by what they choose on digits20-tabular.
 
 Each policy runs sweeps of `mlp` whose trainings are looked up in the table, so that thousands cost
-nothing. What decides is how good the configuration is that a sweep chooses: its accuracy on fresh
-folds, where no trial was scored, as `sweeps confirm` measures it. Policies are compared seed by
-seed; limits are those of the mean over seeds (Student's t, 95 % between both), for this table and
-these folds.
+nothing. A policy is measured by the configurations that its sweeps choose: by their accuracy on
+fresh folds, where no trial was scored, as `sweeps confirm` measures it. Policies are compared seed
+by seed; limits are those of the mean over seeds (Student's t, 95 % between both), for this table
+and these folds.
 
-`--build` makes the table or more of it, `--publish` writes what the repository holds.
+`--build` makes the table or extends it; `--publish` writes the file that the repository holds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.timing import at_least_one
 
 AT = (20, 50, 100)
 SAVING = 0.2
-"""Share of the epochs that a pruner must save to be worth having, at equal chosen quality."""
+"""Share of the epochs that a pruner must save at equal quality to be worth having."""
 FOLDER = Path("build") / "tabular"
 
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train what is missing of COUNT configurations, and nothing else",
     )  # fmt: skip
     parser.add_argument("--own", action="store_true",
-                        help="judge by the folder's table, not the published one")  # fmt: skip
+                        help="use the folder's table, not the published one")  # fmt: skip
     parser.add_argument("--publish", action="store_true", help="make it the published one")
     parser.add_argument("--seeds", type=at_least_one, default=30, help="(default 30)")
     parser.add_argument("--trials", type=at_least_one, default=max(AT), help="(default 100)")
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Build, or let every policy choose and judge what it chose."""
+    """Build the table, or let every policy choose and measure its choices on fresh folds."""
     folder = options.folder
     if options.build:
         digits20.unpack(folder)
@@ -77,15 +77,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     bits = {**table.judged, **blocks.read(folder)}
     if options.publish:
         result["digest"] = digits20.publish(digits20.of_folder(folder), digits20.PUBLISHED)
-    worths = judge(sweeps, bits, sorted(chosen), points)
+    worths = fold_accuracies(sweeps, bits, sorted(chosen), points)
     rows = [row for at in points for row in compare(sweeps, worths, points.index(at), at)]
     return {**result, "seeds": options.seeds, "judged": len(chosen), "rows": rows}
 
 
-def judge(
+def fold_accuracies(
     sweeps: dict[str, list[Sweep]], bits: dict[int, Any], judged: list[int], points: list[int]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return of each policy (seeds, points) the accuracy on fresh folds of what it chose."""
+    """Return, by policy, (seeds, points) the accuracy of its choices on fresh folds."""
     right = blocks.unpacked(bits, judged)
     found = {}
     for name, runs in sweeps.items():
@@ -101,7 +101,7 @@ def judge(
 def compare(
     sweeps: dict[str, list[Sweep]], worths: dict[str, Any], point: int, trials: int
 ) -> list[dict[str, Any]]:
-    """Return a row a policy: accuracy, difference to the base, epochs saved."""
+    """Return a row for each policy: accuracy, difference to the base, epochs saved."""
     reference = sum(sum(sweep.epochs[:trials]) for sweep in sweeps[BASE])
     rows = []
     for name, runs in sweeps.items():
@@ -132,7 +132,7 @@ def table(result: dict[str, Any]) -> str:
     lines += [
         f"{result['seeds']} sweeps a policy; {result['judged']} configurations were chosen by any",
         "",
-        "| policy | trials | fresh-block accuracy, % | difference, points | 95 % limits "
+        "| policy | trials | fresh-fold accuracy, % | difference, points | 95 % limits "
         "| epochs saved | configurations met |",
         "|---|---:|---:|---:|---|---:|---:|",
     ]
@@ -147,7 +147,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def decisions(rows: list[dict[str, Any]]) -> list[str]:
-    """Return what the figures say of each policy at the largest number of trials."""
+    """Return a verdict on each policy at the largest number of trials."""
     most = max(row["trials"] for row in rows)
     lines = []
     for row in (row for row in rows if row["trials"] == most and row["policy"] != BASE):

@@ -1,19 +1,19 @@
 """Seconds a trial takes: ours with everything logged against three peers, same digits and space.
 
-Recipes, each a command in a folder of its own (`benchmarks/recipes/`):
+There are four recipes, each a command in a folder of its own (`benchmarks/recipes/`):
 
 - `ours`: `sweeps run`, everything logged, its default number of workers;
 - `usual`: Optuna, `model.fit`, per-epoch MLflow metrics, scikit-learn and matplotlib plots;
 - `expert`: a process per core, one thread each, whole epochs per call, one `log_batch` a trial;
 - `tuner`: Keras Tuner's RandomSearch, nothing logged.
 
-All but `tuner` try the same configurations, trial by trial. They take turns, so that a slow moment
-of the machine hits them all. A trial is finished when it is trained and logged as far as its
+All but `tuner` try the same configurations, trial by trial. The recipes take turns, so that a slow
+moment of the machine hits them all. A trial is finished when it is trained and logged as far as its
 recipe logs. Cold start is the time from the start of the command to its first finished trial.
 CPU time and peak memory are those of all processes of the recipe; shared pages count once.
 
-Steady state leaves out the first quarter of the trials, and at least two a process: seconds per
-trial are the time from the last of those to the last trial, divided by the trials in between.
+Steady state leaves out the first quarter of the trials, and at least two a process. Seconds per
+trial are the time from the last trial left out to the last trial, divided by the trials in between.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from benchmarks.timing import at_least_one
 SPACE = Path(__file__).parent / "recipes" / "digits.yaml"
 RECIPES = ("ours", "usual", "expert", "tuner")
 FLOORS = {"usual": 14, "expert": 5, "tuner": 12}
-"""How many times faster ours must be at least."""
+"""Lowest allowed ratio of a peer's time to ours."""
 SECONDS_PER_TRIAL = 120
-"""A recipe that takes longer than this for each of its trials, start included, is stopped."""
+"""Time a trial, start included, after which a recipe is stopped."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_recipe(name: str, search: Search, folder: Path) -> dict[str, Any]:
-    """Run one recipe in a new folder and say what it took."""
+    """Run one recipe in a new folder; return its time, memory and quality."""
     folder.mkdir()
     used = run_tree(
         _command(name, search),
@@ -105,8 +105,8 @@ def summary(rows: list[dict[str, Any]], processes: int, started_at: float) -> di
     """Return steady state, cold start and quality of one run.
 
     Args:
-        rows: One per trial: `finished` (seconds since the epoch), `epochs`, `accuracy`.
-        processes: How many train side by side.
+        rows: One row a trial: `finished` (seconds since the epoch), `epochs`, `accuracy`.
+        processes: Number of processes that train side by side.
         started_at: When the command was started, seconds since the epoch.
     """
     finished = sorted(row["finished"] for row in rows)
@@ -124,7 +124,7 @@ def summary(rows: list[dict[str, Any]], processes: int, started_at: float) -> di
 
 
 def ratios(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
-    """Return how many times longer a peer's trial takes than ours: over the rounds."""
+    """Return the ratio of a peer's time a trial to ours, over the rounds."""
     own = [run["steady_seconds_per_trial"] for run in runs.get("ours", [])]
     found = {}
     for name, measured in runs.items():

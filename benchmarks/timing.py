@@ -1,4 +1,4 @@
-"""Whole processes, timed from the outside, as the person waiting for them sees it."""
+"""Times whole processes from the outside, as a person waiting for them would."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """The middle of the runs."""
+        """The median time."""
         return statistics.median(self.seconds)
 
     def as_json(self) -> dict[str, object]:
@@ -35,7 +35,7 @@ def time_commands(
     """Time commands in turn, round by round, so that a slow moment of the machine hits them all.
 
     Args:
-        commands: Name -> arguments. Each is run once more beforehand, for the disk cache.
+        commands: Arguments of the commands by name. Each runs once beforehand, for the disk cache.
         runs: Number of timed rounds, at least 1.
         folder: Working folder of the commands.
 

@@ -1,8 +1,8 @@
-"""Train the best trial of a sweep and its baselines on fresh seeds: was it more than luck?
+"""Retraining of a sweep's best trial and its baselines on fresh seeds: was the lead chance?
 
-The best observed value of a sweep is partly the luckiest of many. Here each configuration is
-trained again with seeds that the sweep never used, on the same split, and the means are compared
-with how much the baseline's own values vary.
+The best observed value of a sweep has a selection bias. Here each configuration is trained again
+with seeds that the sweep never used, on the same split. The means are compared with the variation
+of the baseline's own values.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from search_spaces.parameters import Value
 
 FIRST_FRESH_SEED = 2**31
-"""Above every seed of a trial, which has 31 bits."""
+"""First seed used here; it is above every seed of a trial, which has 31 bits."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Train best and baselines once per seed."""
+    """Train the best trial and the baselines once for each seed."""
     from sweeps import load
     from sweeps.config.sweep import SPLIT_SEED
     from sweeps.experiments.loading import load_experiment

@@ -1,4 +1,4 @@
-"""A value with its interval: the one form in which every room says how sure a number is."""
+"""A value with its interval: the one form in which all packages give an uncertain number."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Z: Final = 1.959964
 
 @dataclass(frozen=True)
 class Interval:
-    """A value, and the interval that holds the true one as often as `level` says.
+    """A value, and the interval that holds the true value with probability `level`.
 
     Attributes:
-        value: As it was found.
+        value: The estimate.
         low: Lower end.
         high: Upper end.
-        unit: What all three are in: a `share`, or a difference of two, from 0 to 1; or `nats`.
-        level: How often such intervals hold the true value.
+        unit: Unit of all three: `share` (from 0 to 1, or a difference of two shares) or `nats`.
+        level: Share of such intervals that hold the true value.
     """
 
     value: float
@@ -30,30 +30,30 @@ class Interval:
 
     @classmethod
     def around(cls, value: float, half: float, unit: str = "share") -> Self:
-        """Return the interval that reaches as far down as up."""
+        """Return the symmetric interval from `value - half` to `value + half`."""
         return cls(value=value, low=value - half, high=value + half, unit=unit)
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Its lower and its upper end."""
+        """The lower and the upper end."""
         return self.low, self.high
 
     @property
     def is_told_apart(self) -> bool:
-        """Whether it leaves 0 out: of a difference, whether there is one."""
+        """Whether the interval excludes 0: for a difference, whether there is one."""
         return self.low > 0 or self.high < 0
 
     def lies_within(self, margin: float) -> bool:
-        """Whether nothing in it is as far from 0 as a margin."""
+        """Whether the whole interval lies between `-margin` and `margin`, ends excluded."""
         return -margin < self.low and self.high < margin
 
     def __neg__(self) -> Self:
-        """Return the difference the other way round."""
+        """Return the difference with the other sign."""
         return replace(self, value=-self.value, low=-self.high, high=-self.low)
 
 
 def wilson(right: int, total: int) -> Interval:
-    """Return a share with its 95 % interval (Wilson 1927); of nothing 0, from 0 to 1."""
+    """Return `right / total` with its 95 % interval (Wilson 1927); of total 0: 0, from 0 to 1."""
     if total == 0:
         return Interval(0.0, 0.0, 1.0)
     share = right / total

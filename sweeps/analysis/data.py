@@ -1,4 +1,4 @@
-"""Everything a report or a comparison is made from, read once: records, and samples to look at."""
+"""The data of a report or a comparison, read once: records, and samples to look at."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from sweeps.records.conclusions import Conclusion
 
 @dataclass(frozen=True)
 class LoadedSamples:
-    """The validation samples that trials of a sweep were scored on, as people see them.
+    """The validation samples that trials of a sweep were scored on.
 
     Attributes:
-        source: The experiment.
-        data: What it prepared; the same as the sweep's, by digest.
-        labels: (n,) class of each.
+        source: The experiment, which draws them.
+        data: The data it prepared, which have the sweep's digest.
+        labels: (n,) class of each sample.
     """
 
     source: SupportsSamples
@@ -54,12 +54,12 @@ class SweepData:
     """One sweep, as it is recorded now.
 
     Attributes:
-        info: What is fixed.
-        store: Its records.
-        records: All of them, without arrays.
+        info: The facts that were fixed when it was created.
+        store: The store of its records.
+        records: All records, without arrays.
         asked: Number of trials asked for.
-        ending: How its last start ended; None of one that goes on, or was killed.
-        samples: What it was scored on; None where that cannot be had.
+        ending: The end of its last start; None if it still runs, or was killed.
+        samples: The samples it was scored on; None if they are not available.
     """
 
     info: SweepInfo
@@ -77,7 +77,7 @@ class SweepData:
         samples: LoadedSamples | None = None,
         records: Sequence[Record] | None = None,
     ) -> SweepData:
-        """Read what is recorded, if that was not done; a sweep that runs may have more later."""
+        """Return the data of a sweep; `records` are read from the store unless they are given."""
         known = tuple(store.read_all() if records is None else records)
         return cls(info, store, known, store.asked() or 0, store.ending(), samples)
 
@@ -102,7 +102,7 @@ class SweepData:
 
     @cached_property
     def conclusions(self) -> list[Conclusion]:
-        """What confirming and evaluations of the test set came to."""
+        """The conclusions of confirmations and of test-set evaluations."""
         return Conclusions(self.store.folder).all()
 
     @cached_property
@@ -118,12 +118,12 @@ class SweepData:
 
     @cached_property
     def leaders(self) -> list[TrialRow]:
-        """Those that are worth a closer look, the best first; of several objectives the front."""
+        """The COMPLETE rows, the best first; of several objectives only those on the front."""
         return list(self.summary.front) if self.info.has_front else self.ranking
 
     @cached_property
     def by_objective(self) -> list[SweepData]:
-        """The sweep as if it had one of its objectives only: one view an objective."""
+        """One view of the sweep for each objective, as if it had only that one."""
         if not self.info.has_front:
             return [self]
         return [self._seen_by(objective) for objective in self.info.objectives]
@@ -151,14 +151,14 @@ class SweepData:
 
     @cached_property
     def importances(self) -> list[Importance]:
-        """How much each varied parameter matters for the (first) objective, the greatest first."""
+        """The importance of each varied parameter for the (first) objective, the greatest first."""
         ranking = [self.finals[row.trial] for row in self.ranking]
         return importances(ranking, self.varied, self.info.direction)
 
     def exported(self, trial: int) -> str:
-        """Return what `sweeps export` takes away of a trial, in words; empty if nothing.
+        """Return in words what `sweeps export` can export of a trial; empty if nothing.
 
-        Experiments are not imported here, and not all of them export the models they keep.
+        The words are cautious: the experiment, which may not export its models, is not imported.
         """
         record = self.finals[trial]
         if self.info.experiment.startswith("script:"):
@@ -186,7 +186,7 @@ class SweepData:
 
 def softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (..., classes) probabilities, finite however large the scores are."""
-    # The largest is taken off first: exp overflows above 709, and softmax does not change.
+    # Subtracting the largest score leaves softmax as it is; exp overflows above 709.
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
     shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
     return shares
@@ -197,7 +197,7 @@ def logits(record: Record) -> NDArray[np.float32] | None:
     return record.result.arrays.get("validation_logits") if record.result else None
 
 
-# Reads a sweep for a report, and gets the samples it was scored on from its experiment.
+# Reading a sweep for a report, with the samples it was scored on from its experiment.
 
 
 def read_sweep(
@@ -206,16 +206,16 @@ def read_sweep(
     source: str | None = None,
     complain: Callable[[str], None] = lambda line: None,
 ) -> SweepData:
-    """Return everything a report is made from.
+    """Return the data of a report.
 
     Args:
         info: The sweep.
-        store: Its records.
-        source: Its data, where they are not the experiment's own.
-        complain: Told in a line why its samples cannot be shown.
+        store: The store of its records.
+        source: Source of its data; None for the experiment's own.
+        complain: Receives a line if its samples cannot be shown.
 
     Raises:
-        UsageError: `source` is given, and is not what the sweep was made with.
+        UsageError: `source` is given, but is not the source of the sweep's data.
     """
     return SweepData.read(info, store, _samples(info, store, source, complain))
 
@@ -239,10 +239,10 @@ def _samples(
 def load_samples(
     experiment: Experiment, info: SweepInfo, source: str | None = None
 ) -> LoadedSamples | None:
-    """Return the samples that trials of a sweep were scored on.
+    """Load the samples that trials of a sweep were scored on.
 
     Returns:
-        None if the experiment shows no samples, or these data are not the sweep's.
+        The samples; None if the experiment shows none, or these data are not the sweep's.
 
     Raises:
         ValueError, OSError: The data cannot be loaded.

@@ -1,4 +1,4 @@
-"""What values a parameter could take, and the edges of the space that the best trials touch."""
+"""Finds the edges of the space that the best trials touch, and ranges worth narrowing to."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Edge:
 
     Attributes:
         name: The parameter.
-        end: Which end: `lowest` or `highest`.
-        bound: Its value.
-        touching: How many of the best trials lie within a twentieth of the range from it.
-        of: How many of them have the parameter.
+        end: The end: `lowest` or `highest`.
+        bound: The value at that end.
+        touching: Number of best trials that lie within a twentieth of the range from it.
+        of: Number of best trials that have the parameter.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Edge:
     of: int
 
     def sentence(self) -> str:
-        """Say it, and what to do."""
+        """Return the finding and the advice as a sentence."""
         return (
             f"{self.touching} of the best {self.of} trials have {self.name} at the {self.end} end "
             f"of its range ({format_value(self.bound)}): a wider range may hold better ones."
@@ -75,7 +75,7 @@ def edges(data: SweepData) -> list[Edge]:
 
 
 def _place(value: float, domain: FloatDistribution | IntDistribution) -> float:
-    """Return where in its range a value lies, from 0 to 1."""
+    """Return the position of a value in its range, from 0 to 1."""
     low, high = float(domain.low), float(domain.high)
     if domain.log:
         low, high, value = math.log(low), math.log(high), math.log(value)
@@ -83,7 +83,7 @@ def _place(value: float, domain: FloatDistribution | IntDistribution) -> float:
 
 
 def narrowed(data: SweepData, names: Sequence[str]) -> list[str]:
-    """Return `--set` options that keep parameters to where the best quarter of the trials lies.
+    """Return `--set` options that restrict parameters to the range of the best quarter of trials.
 
     Args:
         data: The sweep.
@@ -108,7 +108,7 @@ def _rounded(value: float) -> str:
 
 
 def domain_of(data: SweepData, name: str) -> Domain:
-    """Return the domain of a parameter, of the newest trial that has it.
+    """Return the domain of a parameter in the newest trial that has it.
 
     Raises:
         KeyError: No trial has it.

@@ -1,4 +1,4 @@
-"""The trials on a Pareto front: what each is worth, how surely, and whether a step along it is."""
+"""The trials on a Pareto front: values, their intervals, and the difference between neighbours."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class OnFront:
 
     Attributes:
         row: Its outcome.
-        values: What it is worth, one an objective.
-        intervals: The 95 % interval of each for other samples of the same kind, where it is a share
-            of samples; None where it is none, or is exact.
-        lead: How much more accurate it is than the next one on the front, sample by sample; None of
-            the last, and where no objective is the accuracy on known samples.
+        values: Its values, one an objective.
+        intervals: The 95 % interval of each value that is a share of samples, for other samples of
+            the same kind; None for the others.
+        lead: Its accuracy minus that of the next trial on the front, sample by sample; None for the
+            last trial, and if no objective is the accuracy on known samples.
     """
 
     row: TrialRow
@@ -39,7 +39,7 @@ class OnFront:
 
 
 def axis_of(objectives: Sequence[Objective]) -> int:
-    """Return the place of the objective along which a front is told: an accuracy, or the first."""
+    """Return the index of the objective that orders a front: the first accuracy, else 0."""
     return next((n for n, one in enumerate(objectives) if _ACCURACY in one.metric), 0)
 
 
@@ -61,7 +61,7 @@ def standings(data: SweepData) -> list[OnFront]:
         )
         found.append(OnFront(row, values, intervals, None))
     leads = _leads(data, records)
-    are_shares = all(trial.intervals[along] for trial in found)  # of the samples, not of others
+    are_shares = all(trial.intervals[along] for trial in found)  # accuracies on these samples
     if _ACCURACY not in objectives[along].metric or not are_shares:
         return found
     return [replace(trial, lead=lead) for trial, lead in zip(found, leads, strict=True)]
@@ -70,13 +70,13 @@ def standings(data: SweepData) -> list[OnFront]:
 def interval_of(record: Record, objective: Objective, value: float) -> Interval | None:
     """Return the 95 % interval of a share of validation samples (Wilson 1927).
 
-    None if the metric is not the accuracy, or a recall, that the confusion counts of the kept
-    weights give: then it is something else, whatever its name.
+    None if the value is not the accuracy or the recall that the confusion counts of the kept
+    weights give: then the metric is something else, whatever its name.
 
     Args:
-        record: Of the trial, with its arrays.
+        record: The trial's record, with its arrays.
         objective: The metric.
-        value: What the trial is worth in it.
+        value: The trial's value of the metric.
     """
     counts = best_confusion(record)
     if counts is None:

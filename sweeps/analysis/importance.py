@@ -1,7 +1,7 @@
-"""Which parameters matter: PED-ANOVA (Watanabe et al. 2023) with a reference for chance.
+"""Importance of parameters by PED-ANOVA (Watanabe et al. 2023), with a reference for chance.
 
-A parameter that is random noise by construction takes part: what does not stand out from it may
-be noise as well. Intervals come from resampling the trials (Efron 1979).
+The reference is a parameter that is random noise by construction. A parameter that does not stand
+out from it may be noise as well. Intervals come from resampling the trials (Efron 1979).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from sweeps.records.record import Record
 
 RELIABLE_FROM: Final = 40
-"""With fewer complete trials importances are called unreliable."""
+"""Complete trials below which importances are called unreliable."""
 
 FEWEST: Final = 10
-"""With fewer there is nothing to see."""
+"""Complete trials below which no importance is computed."""
 
 _NOISE: Final = "noise (reference)"
 _RESAMPLES: Final = 20
@@ -34,17 +34,17 @@ _RESAMPLES: Final = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Importance(Interval):
-    """How much of what makes a trial good one parameter explains.
+    """The importance of one parameter.
 
-    Its value is the share of all parameters' together, with the bootstrap interval; of one that
-    only some trials have, what it would be in a sweep of those alone.
+    Its value is the parameter's share of the importance of all parameters, with the bootstrap
+    interval. If only some trials have the parameter, it is the share in a sweep of those alone.
 
     Attributes:
         name: The parameter, or the reference.
-        trials: Complete trials that have the parameter.
+        trials: Number of complete trials that have the parameter.
         is_reference: Whether it is the noise.
-        stands_out: Whether its interval lies above the middle of the noise, and its share above
-            every noise that was drawn.
+        stands_out: Whether its interval lies above the median share of the noise, and its share
+            above that of every noise that was drawn.
     """
 
     name: str
@@ -64,8 +64,8 @@ def importances(
     Args:
         ranking: Complete trials, the best first.
         varied: Names of the parameters that differ between trials.
-        direction: Of the objective.
-        seed: Decides noise and resampling.
+        direction: Direction of the objective.
+        seed: Seed of the noise and of the resampling.
     """
     trials = _trials(ranking)
     if len(trials) < FEWEST:
@@ -76,8 +76,8 @@ def importances(
         draws = [_shares(names, having, direction, random) for _ in range(_RESAMPLES)]
         whole = _shares(names, having, direction, random, resample=False)
         noise = np.array([draw[_NOISE] for draw in draws])
-        whole[_NOISE] = float(np.median(noise))  # a single noise would be luck itself
-        for name in names if found else (*names, _NOISE):  # one reference is enough to look at
+        whole[_NOISE] = float(np.median(noise))  # one draw alone would be chance
+        for name in names if found else (*names, _NOISE):  # the reference is shown once
             low, high = np.quantile([draw[name] for draw in draws], [0.025, 0.975])
             is_above = whole[name] > noise.max() and low > whole[_NOISE]
             found.append(
@@ -101,7 +101,7 @@ def _trials(ranking: Sequence[Record]) -> list[FrozenTrial]:
     made = []
     for record in ranking:
         if record.params.keys() != record.distributions.keys():
-            continue  # Optuna makes no trial of it
+            continue  # Optuna refuses to make a trial of it
         made.append(
             create_trial(
                 params=dict(record.params),

@@ -1,4 +1,4 @@
-"""What trials get right: whether two differ, sample by sample; the class of the worst recall."""
+"""Compares trials sample by sample, and finds the class with the lowest recall."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sweeps.records.confusion import best_confusion, class_names
 class Difference(Interval):
     """The accuracy of one model minus another's on the same samples.
 
-    Its interval speaks of other samples of the same kind, not of another seed, and knows nothing of
-    how many trials were tried before one was picked.
+    Its interval is for other samples of the same kind, not for other seeds. It does not allow for
+    the number of trials among which one was picked.
 
     Attributes:
-        n: Samples.
-        only_first: Those that only the first got right.
-        only_second: Those that only the second got right.
+        n: Number of samples.
+        only_first: Number of samples that only the first got right.
+        only_second: Number of samples that only the second got right.
     """
 
     n: int
@@ -34,14 +34,14 @@ class Difference(Interval):
 
 
 def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Difference:
-    """Compare which samples two models got right.
+    """Return the difference in accuracy of two models on the same samples.
 
     The interval is Wald's with half a sample added to each of the four cells (Agresti & Min 2005,
     "Simple improved confidence intervals for comparing matched proportions").
 
     Args:
-        first: (n,) whether the first was right.
-        second: (n,) the same of the second.
+        first: (n,) whether the first model was right.
+        second: (n,) whether the second model was right.
     """
     n = len(first)
     only_first = int(np.sum(first & ~second))
@@ -60,7 +60,7 @@ def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Di
 
 
 def rightness(record: Record, labels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-    """Return (n,) which validation samples a trial got right; None without its logits."""
+    """Return (n,) whether a trial got each validation sample right; None without its logits."""
     scores = logits(record)
     if scores is None or len(scores) != len(labels):
         return None
@@ -84,12 +84,12 @@ def leader_against(data: SweepData, trials: Sequence[int]) -> dict[int, Differen
 
 @dataclass(frozen=True)
 class WorstClass:
-    """A class and what it is taken for.
+    """The class with the lowest recall.
 
     Attributes:
         name: The class.
-        recall: Share of it that is recognised, from 0 to 1.
-        taken_for: The class it is most often taken for; empty if it never is.
+        recall: Share of its samples that are recognised, from 0 to 1.
+        taken_for: The class that it is most often mistaken for; empty without mistakes.
     """
 
     name: str
@@ -98,7 +98,7 @@ class WorstClass:
 
     @property
     def remark(self) -> str:
-        """What it is taken for, to be put after the recall."""
+        """The text `, most often taken for ...` to put after the recall; empty without mistakes."""
         return f", most often taken for {self.taken_for}" if self.taken_for else ""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RowState = Literal["COMPLETE", "PRUNED", "FAILED", "WAITING"]
 
 STATES: tuple[RowState, ...] = ("COMPLETE", "PRUNED", "FAILED", "WAITING")
-"""Every state of a trial; the first three are outcomes, after WAITING the trial is run again."""
+"""All states of a trial. The first three are outcomes; a WAITING trial is run again."""
 
 BASELINE_PREFIX = "baseline "
 
@@ -32,16 +32,16 @@ _STATE_OF: Mapping[Outcome, RowState] = {
 
 @dataclass(frozen=True)
 class TrialRow:
-    """What became of one trial.
+    """The result of one trial.
 
     Attributes:
         trial: Number of the trial in its sweep, from 0.
-        state: How the trial ended; WAITING while it has no outcome.
-        reason: Why, in one word: `early_stopping`, `diverged`, `error`, `interrupted`, ...; of a
-            WAITING trial why its last attempt gave it none.
+        state: The state it ended in; WAITING while it has no outcome.
+        reason: Why it ended, in one word: `early_stopping`, `diverged`, `error`, `interrupted`,
+            ...; of a WAITING trial why its last attempt brought no outcome.
         attempts: Number of the last recorded attempt, from 1.
         origin: `baseline <name>`, `sampled`, `random` or `grid`.
-        seed: Decides everything random in the trial.
+        seed: Seed of everything random in the trial.
         params: Sampled parameters in the order of the space; inactive ones are absent.
         metrics: Headline metrics; empty if the trial produced none.
         objective: Value of the (first) objective metric; None unless COMPLETE.
@@ -69,12 +69,12 @@ class TrialRow:
 
     @property
     def baseline(self) -> str | None:
-        """Name of the baseline this trial tried, None if it was not one."""
+        """Name of the baseline that this trial is; None if it is none."""
         is_baseline = self.origin.startswith(BASELINE_PREFIX)
         return self.origin.removeprefix(BASELINE_PREFIX) if is_baseline else None
 
     def values(self, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
-        """Return what it is worth, one value an objective; None if one is lacking."""
+        """Return its values, one an objective; None if one is missing."""
         return values_among(self.objective, self.metrics, objectives)
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,8 +86,7 @@ def trial_rows(records: Sequence[Record]) -> list[TrialRow]:
     """Return one row a trial, ordered by trial.
 
     The last final attempt decides a trial. A trial whose attempts were interrupted, or failed and
-    are
-    to be tried again, has no outcome yet: it is WAITING, and its last attempt is shown.
+    are to be tried again, has no outcome yet: it is WAITING, and its row shows the last attempt.
     """
     attempts: dict[int, list[Record]] = {}
     for record in records:
@@ -156,6 +155,6 @@ def _attempt(record: Record) -> int:
 
 
 def _reason(record: Record) -> str:
-    """Say `diverged` and `interrupted` whatever the record's own word: tables filter by them."""
+    """Return the reason; `diverged` and `interrupted` replace a record's own, for table filters."""
     is_said_by_it = record.outcome in {"diverged", "interrupted"}
     return record.outcome if is_said_by_it else printable(record.reason)

@@ -1,4 +1,4 @@
-"""How sweeps ended: counts, best against baselines, failures, where the time went; one a row."""
+"""Summary of a sweep (counts, best, baselines, failures, time), and the rows of `sweeps list`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from sweeps.records.record import Record, SweepInfo
 
 NOT_CONFIRMED = "best observed, not confirmed"
-"""What the best trial is called until it is confirmed: the best of N scores on one validation set
-is partly the luckiest (Cawley & Talbot 2010)."""
+"""Label of the best trial until it is confirmed: the best of N scores on one validation set has a
+selection bias (Cawley & Talbot 2010)."""
 
 FRONT = "on the Pareto front, observed, not confirmed"
-"""What trials are called that no other one beats in all of several objectives."""
+"""Label of the trials that no other trial beats in all of several objectives."""
 
 
 @dataclass(frozen=True)
@@ -38,28 +38,28 @@ class Summary:
         id: Identifier of the sweep.
         name: Name of the sweep.
         metric: Name of the objective metric; of the first, if there are several.
-        direction: Which way is better.
+        direction: Direction in which the objective is better.
         asked: Number of trials asked for.
         counts: Number of trials by state; every state is present.
         failures: Number of FAILED trials by reason, most frequent first.
         retried: Number of failed attempts that were tried again, by reason.
         first_error: First line of the first failed trial's error, None without one.
-        first_failed: That trial.
+        first_failed: Number of that trial.
         best: Best COMPLETE trial, baselines included; None if there is none, or several objectives.
         baselines: Trials whose origin is a baseline, in trial order.
         seconds: Wall time of this call of `sweeps run`.
-        stopped_by: What ended the sweep before its total (`timeout`, `target`, `interrupt`, ...),
-            None if nothing did; `failures` if too many trials in a row failed.
+        stopped_by: Why the sweep ended before its total (`timeout`, `target`, `interrupt`, ...),
+            None if it did not; `failures` if too many trials in a row failed.
         failure_cause: Why they failed, in one line; None unless they ended the sweep.
         tracking_pending: Runs that MLflow has not received yet, the parent run included.
-        tracking_error: Why, in one line; None if nothing is missing.
+        tracking_error: Why MLflow lacks them, in one line; None if nothing is missing.
         deleted: A line for each file that somebody deleted while the sweep ran.
         time_split: Seconds by what they were spent on: `training` and `idle` (only with workers,
             summed over them), `warm_up` (until the first was ready), and the coordinator's
             `proposals`, `records`, `study`.
-        objectives: All of them.
-        front: COMPLETE trials on the Pareto front, the best by the first objective first; of one
-            objective: the best, and those that equal it.
+        objectives: All objectives.
+        front: COMPLETE trials on the Pareto front, the best by the first objective first; with one
+            objective the best trial, and those that equal it.
     """
 
     id: str
@@ -102,12 +102,12 @@ class Summary:
 
     @property
     def all_failed(self) -> bool:
-        """Whether there are outcomes, and not one that says anything."""
+        """Whether there are outcomes, all of them FAILED."""
         return self.done > 0 and self.counts["FAILED"] == self.done
 
     @property
     def reference(self) -> TrialRow | None:
-        """The best COMPLETE baseline, which the best trial is compared with."""
+        """The best COMPLETE baseline, with which the best trial is compared."""
         return best_row(self.baselines, self.direction)
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,12 +152,12 @@ def summarize(
     """Summarise a sweep from its records.
 
     Args:
-        info: What was fixed when the sweep was created.
+        info: The facts that were fixed when the sweep was created.
         records: Every recorded attempt, in any order.
         asked: Number of trials asked for.
         seconds: Wall time so far.
-        stopped_by: What ended the sweep before its total, None if nothing did.
-        failure_cause: Why so many trials in a row failed that this ended it.
+        stopped_by: Why the sweep ended before its total, None if it did not.
+        failure_cause: Why trials failed, if so many in a row failed that the sweep ended.
         pending: Records that MLflow has not received yet.
         time_split: Seconds by what they were spent on.
     """
@@ -187,7 +187,7 @@ def summarize(
     )
 
 
-# The rows of `sweeps list`: one for each sweep.
+# The rows of `sweeps list`, one a sweep.
 
 
 ListingState = Literal["RUNNING", "FINISHED", "UNFINISHED", "EMPTY", "ARCHIVED"]
@@ -202,17 +202,17 @@ class ListingRow:
         id: Its identifier.
         experiment: Short name of its experiment.
         done: Trials with an outcome.
-        failed: Those among them that FAILED.
+        failed: Trials that FAILED.
         asked: Number of trials asked for, None where it is not known.
         metric: Name of the objective metric.
         best: Best observed objective, None if no trial is COMPLETE, or there are several
             objectives.
-        best_slot: Where it was observed, or None.
+        best_trial: Number of the trial with that objective, or None.
         created_at: Milliseconds since the epoch (UTC).
-        generation: How often it was extended, plus one.
+        generation: Number of extensions, plus one.
         objectives: Names of all objective metrics.
-        front: Trials on the Pareto front of several objectives; None with one.
-        state: RUNNING while a coordinator holds the sweep; else EMPTY without an outcome,
+        front: Number of trials on the Pareto front; None with one objective.
+        state: RUNNING while a coordinator owns the sweep; else EMPTY without an outcome,
             UNFINISHED with fewer outcomes than asked or an interrupted trial, FINISHED otherwise;
             ARCHIVED if it is hidden.
     """
@@ -247,9 +247,9 @@ def listing_rows(
     """Return one row a sweep, the newest first.
 
     Args:
-        sweeps: Each with all its records.
+        sweeps: The sweeps, each with all its records.
         asked: Number of trials asked for by sweep id, where it is known.
-        running: Ids of sweeps that a coordinator holds now.
+        running: Ids of sweeps that a coordinator owns now.
         archived: Ids of sweeps that are hidden.
     """
     newest_first = sorted(sweeps, key=lambda sweep: (-sweep[0].created_at, sweep[0].name))

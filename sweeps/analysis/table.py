@@ -2,10 +2,9 @@
 
 Columns: `trial, state, reason, attempts, origin, seed`, the parameters in the order of the space,
 the headline metrics with the objectives first, `on_front` if there are several objectives,
-`seconds`, `error` (its first line). A cell is None
-(empty in CSV, missing in pandas) where a conditional parameter is inactive or switched off, or a
-trial has no such metric.
-A parameter named like a column before it becomes `param.<name>`, a metric `metric.<name>`.
+`seconds`, `error` (its first line). A cell is None (empty in CSV, missing in pandas) where a
+conditional parameter is inactive or switched off, or a trial has no such metric. A parameter named
+like a column before it becomes `param.<name>`, a metric `metric.<name>`.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Value
 
 
-# Records -> pandas: per-epoch metrics in long form, confusion counts. Columns stay as they are.
+# Records -> pandas: per-epoch metrics in long form, confusion counts. The columns are stable.
 
 
 HISTORY_COLUMNS = ("trial", "epoch", "metric", "value")
@@ -37,7 +36,7 @@ def history_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row for each trial, epoch and per-epoch metric.
 
     Columns: `trial` (Int64), `epoch` (Int64, from 1), `metric` (category), `value` (float64). Only
-    attempts that decided their trial.
+    attempts that decided their trial have rows.
     """
     import pandas as pd
 
@@ -55,11 +54,11 @@ def history_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def confusion_frame(record: Record, epoch: int | None = None) -> pd.DataFrame:
-    """Return how often each class was taken for each, of validation samples.
+    """Return the confusion counts of a trial on the validation samples.
 
     Args:
         record: A trial with its arrays.
-        epoch: From 1; None for the best one.
+        epoch: The epoch, from 1; None for the best one.
 
     Returns:
         int64; rows are the actual classes (index `actual`), columns the predicted ones
@@ -106,21 +105,21 @@ def parameter_names(rows: Iterable[TrialRow], space: Mapping[str, Any] | None = 
     """Return the parameters of all rows in the order of the space.
 
     Args:
-        rows: Each with its active parameters in the order of the space.
-        space: As the sweep's records have it. Without it, and of a space that is a function, which
-            no table calls, the order is merged from the rows: branches of it come as they appear.
+        rows: The rows, each with its active parameters in the order of the space.
+        space: The space as the sweep's records have it. Without it, or if it is a function, which
+            is not called here, the order is merged from the rows: branches come as they appear.
     """
     names = merge_orders(row.params for row in rows)
     declared = (space or {}).get("body", {}).get("parameters", ())
     place = {parameter["name"]: number for number, parameter in enumerate(declared)}
 
-    def backend_of(name: str) -> tuple[int, int]:
+    def order_of(name: str) -> tuple[int, int]:
         repeated, _, layer = name.rpartition("_")  # units_2 is declared as units, once
         if name in place or repeated not in place or not layer.isdigit():
             return place.get(name, len(place)), 0
         return place[repeated], int(layer)
 
-    return sorted(names, key=backend_of)
+    return sorted(names, key=order_of)
 
 
 def metric_names(rows: Iterable[TrialRow], objectives: Sequence[Objective] = ()) -> list[str]:
@@ -157,7 +156,7 @@ def trial_table(
 
     Args:
         rows: From `trial_rows`.
-        objectives: Of the sweep; their columns come first among the metrics.
+        objectives: Objectives of the sweep; their columns come first among the metrics.
         space: See `parameter_names`.
     """
     params, metrics = parameter_names(rows, space), metric_names(rows, objectives)
@@ -182,7 +181,7 @@ def trial_table(
 
 
 def last_columns(objectives: Sequence[Objective]) -> tuple[str, ...]:
-    """Return the columns behind the metrics."""
+    """Return the names of the columns after the metrics."""
     return (ON_FRONT, *LAST_COLUMNS) if len(objectives) > 1 else LAST_COLUMNS
 
 

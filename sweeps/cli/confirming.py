@@ -96,7 +96,7 @@ def confirm(
     """
     from sweeps.confirm.confirm import ConfirmOptions
     from sweeps.confirm.planning import HowToTrain
-    from sweeps.confirm.test_set import ConfirmedSweep, check_one_part, evaluate_test_set
+    from sweeps.confirm.test_set import ConfirmedSweep, check_one_test_set, evaluate_test_set
     from sweeps.home import Home
 
     if again and not test:
@@ -104,7 +104,7 @@ def confirm(
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     if test:
-        check_one_part(infos)
+        check_one_test_set(infos)
     how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto", same_code)
     options = ConfirmOptions(top, folds, control, refit, how, leave_out or None)
     results = _confirm_all(found, infos, options, show=not as_json)

@@ -1,1 +1,1 @@
-"""Is the winner really better? Intervals and verdicts from trainings on fresh folds."""
+"""Confirms the winner of a sweep: intervals and verdicts from trainings on fresh folds."""

@@ -1,9 +1,9 @@
-"""Who has read a test set, and why: a list of models is frozen first, and that is what counts.
+"""The log of test-set evaluations: who was scored on a test set, when, and why.
 
-A test set answers once without having taught anybody anything. So an evaluation counts from the
-moment its list is written, before anything is scored, also if it is killed then; the same list
-again is the same evaluation. Evaluations are counted over all sweeps of a home, by the test set's
-digest.
+A test set is unbiased only until somebody has seen its scores. So an evaluation freezes its list of
+models first, and counts from that write on, before anything is scored, even if it is killed then.
+The same list again is the same evaluation. Evaluations are counted over all sweeps of a home, by
+the digest of the test set.
 """
 
 from __future__ import annotations
@@ -46,22 +46,22 @@ class AccessLog:
         *,
         earlier: Sequence[Sequence[str]] = (),
     ) -> Evaluation:
-        """Write down who is to be scored on what, once.
+        """Write the list of an evaluation: the models to be scored, and the questions.
 
         Args:
-            entries: Who.
-            questions: What is asked.
-            again: Why a test set that was read is read again.
-            earlier: What was asked at other times, whose scores answer `questions` as well: that is
-                the same evaluation, with the questions that were asked then.
+            entries: The models.
+            questions: The questions.
+            again: Reason for evaluating on this test set again; empty if there is none.
+            earlier: Lists of questions of former versions whose scores answer `questions` as well.
+                An evaluation of the same models with one of these lists is the same evaluation.
 
         Returns:
-            The evaluation; an earlier one if that asked the same.
+            The evaluation; an earlier one if its models and questions are the same.
 
         Raises:
-            UsageError: The test set was read before, and no reason is given to do it again.
-            RecordError: An earlier list is damaged: whether it is the same cannot be known.
-            StoreError: It cannot be written.
+            UsageError: The test set was evaluated before, and `again` gives no reason.
+            RecordError: An earlier list is damaged, so it cannot be compared with this one.
+            StoreError: The list cannot be written.
         """
         make_folder(self._files.folder)
         with self._home.exclusive():
@@ -79,25 +79,26 @@ class AccessLog:
         return wanted
 
     def count(self) -> int:
-        """Return how often the test set was read, also before a sweep came into this home.
+        """Return the number of evaluations of the test set.
 
-        An evaluation whose list was damaged and put aside counts, too.
+        Evaluations in the former home of an imported sweep count, and so do those whose damaged
+        list was put aside.
         """
-        return max(self._told() | self._files.numbers(), default=0)
+        return max(self._recorded_numbers() | self._files.numbers(), default=0)
 
-    def _told(self) -> set[int]:
-        """Return the numbers of evaluations that sweeps of the home tell of."""
+    def _recorded_numbers(self) -> set[int]:
+        """Return the numbers of the evaluations whose results lie beside sweeps of the home."""
         name = re.compile(rf"tested-{self._digest[:8]}-([0-9]+)\.json.*")
         folders = (folder for folder in listed(self._home.records) if folder.is_dir())
         found = (name.fullmatch(path.name) for folder in folders for path in listed(folder))
         return {int(match[1]) for match in found if match}
 
     def scores(self, evaluation: Evaluation) -> dict[str, np.ndarray] | None:
-        """Return what was scored, see `Evaluations.scores`; None if that was interrupted."""
+        """Return the scores, see `Evaluations.scores`; None if the scoring was interrupted."""
         return self._files.scores(evaluation)
 
     def keep(self, evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> None:
-        """Keep what was scored: all later questions are answered from it."""
+        """Keep the scores; all later questions are answered from them."""
         self._files.keep(evaluation, scores)
         self._home.publish_evaluations()
 
@@ -105,14 +106,14 @@ class AccessLog:
 def evaluations_of(
     home: Home, sweeps: Sequence[str], report: Report = warn
 ) -> list[tuple[AccessLog, Evaluation]]:
-    """Return the evaluations that asked about all of these sweeps, the first one first.
+    """Return the evaluations that scored all of these sweeps, the first one first.
 
-    No test set is needed to know them, only what was frozen.
+    Only the frozen lists are read, no test set.
 
     Args:
-        home: Where they lie.
-        sweeps: Their ids.
-        report: Told of the evaluations that cannot be read, which are left out.
+        home: The home of the evaluations.
+        sweeps: Ids of the sweeps.
+        report: Receives a line about each evaluation that cannot be read, which is left out.
     """
     folders = [folder for folder in listed(home.path / "test") if folder.is_dir()]
     found = [one for folder in folders for one in Evaluations(folder).readable(report)]

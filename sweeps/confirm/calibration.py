@@ -1,4 +1,4 @@
-"""Whether a fitted temperature helps, on images of fresh folds that did not fit it."""
+"""Measures whether a fitted temperature helps, on images of fresh folds that did not fit it."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from sweeps.interval import Interval
 from sweeps.records.conclusions import Calibration, CalibrationConclusion, Change, Measure
 
 UNITS: Final = {"ece": "share", "nll": "nats"}
-"""What measures are in."""
+"""Units of the measures."""
 
 
 def measure_calibration(
     comparison: Comparison, experiment: Experiment
 ) -> CalibrationConclusion | None:
-    """Return what temperatures do to each finalist.
+    """Return how temperatures change the probabilities of each finalist.
 
-    Every training has a temperature of its own, as one that is served has. A measure is a mean over
-    images and folds, and its error is that of accuracies: what images and folds vary by, crossed.
+    Every training has its own temperature, as a served model has. A measure is a mean over images
+    and folds. Its error is crossed like that of an accuracy: images by folds.
 
     Args:
         comparison: The confirmation.
-        experiment: What trained it.
+        experiment: The experiment that trained on folds.
 
     Returns:
-        None if the experiment has no such ability, or a training did not keep what it needs.
+        The measures; None if the experiment is no `SupportsCalibration`, or a training did not keep
+        what they need.
 
     Raises:
-        UsageError: The experiment failed to say.
+        UsageError: The experiment raised, or its arrays have other shapes than its images.
     """
     if not isinstance(experiment, SupportsCalibration):
         return None
@@ -58,12 +59,12 @@ def measure_calibration(
 
 
 def calibration(terms: CalibrationTerms, images: NDArray[np.int64]) -> Calibration:
-    """Return what temperatures do to one configuration.
+    """Return how temperatures change the probabilities of one configuration.
 
     Args:
-        terms: Of its trainings.
-        images: (trainings, n) which image each is of, or `NO_IMAGE`; every image in two trainings
-            or more.
+        terms: The terms of its trainings.
+        images: (trainings, n) the number of the image each term is of, or `NO_IMAGE`; every image
+            is in two trainings or more.
     """
     measures = {}
     for name, before in terms.before.items():
@@ -71,9 +72,9 @@ def calibration(terms: CalibrationTerms, images: NDArray[np.int64]) -> Calibrati
         found = (crossed_estimate(one, images) for one in (before, after, after - before))
         was, is_now, change = (one.interval(unit=unit) for one in found)
         measures[name] = Measure(was, is_now, change, _word(change, len(images)))
-    heats = terms.temperatures
-    mean = math.exp(float(np.mean(np.log(heats))))
-    return Calibration(mean, min(heats), max(heats), measures)
+    temperatures = terms.temperatures
+    mean = math.exp(float(np.mean(np.log(temperatures))))
+    return Calibration(mean, min(temperatures), max(temperatures), measures)
 
 
 def _word(change: Interval, folds: int) -> Change:

@@ -1,7 +1,7 @@
-"""Whether a sweep can be confirmed, and what trainings that failed leave open.
+"""Checks whether a sweep can be confirmed, and explains what failed trainings leave open.
 
-The `cross_validation` experiment is imported, and asked which parameters and metrics it has and
-what data it prepares. Then it is tried, to see what its trainings keep (trying.py).
+The `cross_validation` experiment is imported. Its parameters, its metrics and the data it prepares
+are checked. Then it is tried, to see what its trainings keep (trying.py).
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ SEE: Final = f"see `{SupportsCrossValidation.__name__}` in sweeps/capabilities.p
 def check_run(
     config: SweepConfig, source: str | None, option: str, note: Callable[[str], None]
 ) -> None:
-    """Refuse a sweep that is to be confirmed when it is whole, and cannot be.
+    """Refuse to start a sweep that is to be confirmed at its end but cannot be.
 
     Args:
         config: The sweep, validated.
-        source: Of its data; None for the experiment's own.
-        option: Who asks for it, such as `--confirm`.
-        note: Told what is worth a line.
+        source: Source of its data; None for the experiment's own.
+        option: The option that asks for the confirmation, such as `--confirm`; named in errors.
+        note: Receives a line when the experiment is tried.
 
     Raises:
-        UsageError: Says what is missing; nothing was begun.
+        UsageError: Something is missing; nothing was begun.
     """
     space = config.space
     if len(space.objectives) > 1:
@@ -100,13 +100,13 @@ def _named(experiment: Experiment, path: str) -> str:
 
 
 def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experiment, PreparedData]:
-    """Refuse data that are not the sweep's: other samples would have scored its trials.
+    """Refuse data that are not the sweep's.
 
     Returns:
-        What trains on folds, and the data.
+        The experiment that trains on folds, and the data.
 
     Raises:
-        UsageError: They are others, or unreadable.
+        UsageError: The data differ from those that scored the sweep's trials, or are unreadable.
     """
     folder = experiment_folder(info, home.records)
     experiment = load_experiment(cross_validation_experiment(home, info), folder)
@@ -125,7 +125,7 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
 def _prepare(
     cross_validation: Experiment, source: str | None, path: str, searched: PreparedData
 ) -> PreparedData:
-    """Refuse an experiment on folds that has not the data and the split of the search."""
+    """Refuse an experiment on folds whose data or split differ from those of the search."""
     try:
         data = cross_validation.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
@@ -142,7 +142,7 @@ def _prepare(
 
 
 def _some_configurations(config: SweepConfig) -> list[Mapping[str, Value]]:
-    """Return baselines, then points of the space, that trials of a search may have."""
+    """Return up to two configurations that trials may have: baselines, then sampled points."""
     space = config.space
     points = [*space.baselines.values(), *(walk.params for walk in space.samples(8)[2:])]
     admissible = (point for point in points if config.admissible(point))
@@ -150,15 +150,15 @@ def _some_configurations(config: SweepConfig) -> list[Mapping[str, Value]]:
 
 
 def check_code(store: RecordStore, info: SweepInfo, *, same_code: bool = False) -> None:
-    """Refuse an experiment that was edited since: who is confirmed would not be who was found.
+    """Refuse an experiment that was edited since the search: it would train other models.
 
     Args:
         store: The records of the sweep.
         info: The sweep.
-        same_code: Whether the user declares that it is what it was; that is noted.
+        same_code: Whether the user declares the edited code equivalent; the declaration is kept.
 
     Raises:
-        UsageError: It was edited; says what differs and the ways out.
+        UsageError: The experiment was edited; the message names the differences and the ways out.
     """
     for record in ranked(store.read_all(), info.direction)[:1]:
         if same_code:
@@ -178,13 +178,13 @@ def check_offers(
 
     Args:
         path: Import path of the experiment that searched.
-        cross_validation: What its `cross_validation` names.
+        cross_validation: The experiment that its `cross_validation` names.
         names: Parameters that trials set.
-        folds: On how many folds it is to train.
-        refit: Whether the winner is to be trained on everything.
+        folds: Number of folds to train on.
+        refit: Whether the winner is to be trained on everything but the test set.
 
     Raises:
-        UsageError: Says everything that is missing.
+        UsageError: Something is missing; the message lists all of it.
     """
     missing = list(_missing(cross_validation, names, folds, refit))
     if missing:
@@ -221,10 +221,10 @@ def _missing(
 
 
 def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:
-    """Call what an experiment on folds offers beyond its trainings.
+    """Call a capability of an experiment on folds, by the name of its method.
 
     Raises:
-        UsageError: It raised; says what, and in which line of the experiment.
+        UsageError: The method raised; the message has the error and its line in the experiment.
     """
     try:
         return getattr(experiment, ability)(*arguments)
@@ -233,7 +233,7 @@ def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:
 
 
 def failed(experiment: Experiment, ability: str, error: Exception) -> UsageError:
-    """Return how it is said that what an experiment answered, or failed to, is of no use."""
+    """Return the error for a capability that raised, or whose answer cannot be used."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     return UsageError(
         f"`{ability}` of experiment {experiment.name!r}: {type(error).__name__}: {error} "
@@ -241,12 +241,12 @@ def failed(experiment: Experiment, ability: str, error: Exception) -> UsageError
     )
 
 
-def tells_selection_bias(cross_validation: Experiment) -> bool:
-    """Whether it can train the search's best again on the search's own split."""
+def can_measure_selection_bias(cross_validation: Experiment) -> bool:
+    """Whether the experiment can train the search's best again on the search's own split."""
     return SEARCH_SPLIT in cross_validation.parameters and SCORE in cross_validation.metrics
 
 
-# Why trainings that failed leave something of a confirmation open for ever, and the ways out.
+# Explanations: which failed trainings leave a part of a confirmation open, and the ways out.
 
 
 def why_no_verdict(
@@ -258,16 +258,18 @@ def why_no_verdict(
     is_whole: bool,
     more: int,
 ) -> str:
-    """Return whose trainings leave a confirmation without a verdict, line by line.
+    """Return an explanation, in lines, of a confirmation without a verdict.
+
+    It names the finalists whose trainings failed, and the ways out.
 
     Args:
         search: Name of the sweep that is confirmed.
-        confirmation: Name of the one that confirms it.
-        records: Of that.
-        finalists: Who takes part.
+        confirmation: Name of the sweep that confirms it.
+        records: The records of the confirmation.
+        finalists: The finalists that take part.
         is_whole: Whether every training has an outcome; else so many in a row failed that the rest
             was not begun.
-        more: How many other configurations of the search could take part (`--top`).
+        more: Number of other configurations of the search that could take part (`--top`).
     """
     lines = [
         f"no verdict, and the same command brings none: it takes {2 * FOLDS_A_REPEAT} folds, in "
@@ -306,7 +308,7 @@ def why_no_verdict(
 
 
 def why_no_control(home: Home, control: SweepInfo) -> str:
-    """Return why none of the random trials can be confirmed."""
+    """Return an explanation of why none of the random trials can be confirmed."""
     records = home.store(control.id).read_all()
     return (
         f"no verdict: of the random trials ({control.name}) {_count(_final(records))}; mend the "
@@ -315,7 +317,7 @@ def why_no_control(home: Home, control: SweepInfo) -> str:
 
 
 def why_no_refit(home: Home, refit: SweepInfo, winner: str) -> str:
-    """Return why the winner is not there as trained on everything."""
+    """Return an explanation of why the refit of the winner is missing."""
     records = home.store(refit.id).read_all()
     return (
         f"the verdict stands, but {winner} is not there as trained on everything: "
@@ -325,7 +327,7 @@ def why_no_refit(home: Home, refit: SweepInfo, winner: str) -> str:
 
 
 def why_no_parts(home: Home, again: Sequence[Record]) -> str:
-    """Return why the selection bias of the search's best is told without its parts."""
+    """Return an explanation of why the selection bias of the search's best has no parts."""
     bias = home.store(again[0].spec.sweep).info()
     name = bias.name if bias else again[0].spec.sweep
     return (
@@ -340,7 +342,7 @@ def _final(records: Sequence[Record]) -> list[Record]:
 
 
 def _count(records: Sequence[Record]) -> str:
-    """Return how many trainings came to nothing, and by what."""
+    """Return `of 20 trainings 2 diverged, 1 failed, the first with: ...`."""
     counts = Counter(str(record.outcome) for record in records)
     parts = [f"{counts[word]} {word}" for word in ("diverged", "pruned") if counts[word]]
     failed = [record for record in records if record.outcome == "failed"]

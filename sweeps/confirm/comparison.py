@@ -1,4 +1,4 @@
-"""From the trainings of a confirmation to its verdict: who is better, who as good, who unclear."""
+"""From the trainings of a confirmation to its verdict: which finalist is better, which as good."""
 
 from __future__ import annotations
 
@@ -26,33 +26,29 @@ from sweeps.interval import Interval
 from sweeps.records import BLOCK, FINALIST, Record, RecordStore
 from sweeps.records.conclusions import ConfirmedStanding, Judgement
 
-# Who is better, who is as good, and who cannot be told apart yet.
-
-
 MARGIN = 0.005
 """A difference that does not matter: half a point."""
 
 MOST_FOLDS = 200
-"""More are not recommended: the pool of images is used 50 times by then."""
+"""Most folds that are recommended: the pool of images has been used 50 times by then."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A finalist as fresh folds judge it.
+    """The result of a finalist on fresh folds.
 
     Attributes:
-        finalist: Who.
+        finalist: The finalist.
         mean: Its accuracy, with error.
-        behind: The leader's accuracy minus its own; None of the leader. Its interval is for all
-            pairs at once, and once the leader is settled, its own.
+        behind: The leader's accuracy minus its own; None for the leader. The interval holds for all
+            pairs at once; once the leader is settled, for this pair alone.
         word: `worse` if the interval is above 0, `equivalent` if it lies inside the margin.
-        more_blocks: How many would settle it in all, if it stays where it is; None if it is
-            settled, or more than `MOST_FOLDS` would be needed.
-        chance: Probability that the leader really is the better one of the two, by a correlated
-            Bayesian t-test, which answers for new training sets too, and for this pair alone: that
-            the leader was picked among several is not allowed for. None of the leader, or where
-            the size of the training sets is not known.
-        cost: What is compared among equivalent ones, such as the number of weights.
+        more_folds: Total number of folds that would settle it if the difference stayed as it is;
+            None if it is settled, or more than `MOST_FOLDS` would be needed.
+        chance: Probability that the leader is the better one of the two, by a correlated Bayesian
+            t-test. It allows for new training sets too, but not for the choice of the leader among
+            several. None for the leader, or where the size of the training sets is not known.
+        cost: Decides among equivalent finalists; the number of weights, see `COST`.
     """
 
     finalist: Finalist
@@ -65,7 +61,7 @@ class Standing:
 
     @property
     def concluded(self) -> ConfirmedStanding:
-        """The same, as it is kept."""
+        """The standing in the form in which it is stored."""
         return ConfirmedStanding(
             finalist=self.finalist.label,
             trial=self.finalist.trial,
@@ -80,13 +76,13 @@ class Standing:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Standings, the best first.
+    """The verdict of a confirmation.
 
     Attributes:
-        standings: All finalists.
-        folds: On how many folds.
-        is_settled: Whether the leader is better than every other.
-        gain_over_control: Of the search's best over the best of random trials; None without one.
+        standings: All finalists, the leader first, then by accuracy.
+        folds: Number of folds.
+        is_settled: Whether the leader is better than every other finalist.
+        gain_over_control: The search's best minus the best of random trials; None without those.
     """
 
     standings: Sequence[Standing]
@@ -101,25 +97,25 @@ class Verdict:
 
     @property
     def may_be_best(self) -> list[Standing]:
-        """The leader and those who cannot be said to be worse: with 95 % the best is among them."""
+        """The leader and all that are not called worse; the best is among them with 95 %."""
         return [standing for standing in self.standings if standing.word != "worse"]
 
     @property
     def recommended(self) -> Standing:
-        """The cheapest of those equivalent to the leader, itself included."""
+        """The finalist to take: the cheapest of the leader and those equivalent to it."""
         good = [s for s in self.standings if s.word in {"leads", "equivalent"}]
         return min(good, key=lambda standing: standing.cost)
 
     @property
     def runner_up(self) -> Standing | None:
-        """The best of the others that the search proposed; None if there is no other."""
+        """The best other finalist that the search proposed; None if there is no other."""
         others = (s for s in self.standings if s is not self.recommended)
         own = (s for s in others if not (s.finalist.is_baseline or s.finalist.is_control))
         return next(own, None)
 
     @property
     def baseline(self) -> Standing | None:
-        """The baseline, unless it is the one to take."""
+        """The baseline; None without one, or if it is the finalist to take."""
         others = (s for s in self.standings if s is not self.recommended)
         return next((s for s in others if s.finalist.is_baseline), None)
 
@@ -133,17 +129,17 @@ def decide(
 ) -> Verdict:
     """Compare the leader with every other finalist.
 
-    The leader is settled if the 95 % interval of its lead over each other one is above 0: whoever
-    is not the best has to beat the best one too, which happens in 5 of 100 cases at most, however
-    many there are (intersection-union test, Berger 1982). Else the intervals hold for all pairs at
-    once (Tukey-Kramer), for leader and last are chosen by what is compared. With fewer than eight
-    folds nobody is called worse.
+    The leader is settled if the 95 % interval of its lead over each other finalist is above 0. A
+    leader that is not the best has to beat the best one too, which happens in at most 5 of 100
+    cases, however many finalists there are (intersection-union test, Berger 1982). Else the
+    intervals hold for all pairs at once (Tukey-Kramer), because the leader was chosen by the same
+    outcomes. With fewer than eight folds no finalist is called worse.
 
     Args:
-        outcomes: In the order of `finalists`.
-        finalists: Who.
-        costs: By label.
-        margin: See `MARGIN`.
+        outcomes: The outcomes, in the order of `finalists`.
+        finalists: The finalists.
+        costs: Cost by label.
+        margin: A difference that does not matter, see `MARGIN`.
         train_size: Images in a fold's training set; 0 if that is not known.
     """
     leader = outcomes.leader
@@ -186,12 +182,15 @@ def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Int
 
 
 def _folds_needed(behind: Estimate, folds: int, compared: int, margin: float) -> int | None:
-    """Return how many folds would make the interval narrow enough, if it stays where it is."""
+    """Return the number of folds that would settle a difference if it stayed as it is.
+
+    None if more than `MOST_FOLDS` would be needed.
+    """
     wanted = max(abs(behind.value), margin - abs(behind.value))
     fixed = behind.of_images - behind.of_noise
     shrinking = (behind.of_folds + behind.of_noise) * folds
     for count in range(folds + 4, MOST_FOLDS + 1, 4):
-        # Degrees of freedom grow with the folds, at least while these are what matters.
+        # Degrees of freedom grow with the folds, at least while folds dominate the error.
         critical = critical_value(compared, behind.freedom * count / folds)
         if critical**2 * (fixed + shrinking / count) < wanted**2:
             return count
@@ -199,10 +198,10 @@ def _folds_needed(behind: Estimate, folds: int, compared: int, margin: float) ->
 
 
 FOLDS_A_REPEAT = 4
-"""Folds that judge every image once between them, see `Confirms`."""
+"""Folds of one repeat, which together evaluate every image once (`SupportsCrossValidation`)."""
 _SEE = "see `SupportsCrossValidation` in sweeps/capabilities.py"
 COST = "parameters"
-"""What makes one of several equivalent finalists the cheapest."""
+"""Metric that decides which of several equivalent finalists is the cheapest."""
 
 
 @dataclass(frozen=True)
@@ -210,8 +209,8 @@ class Trainings:
     """The complete trainings of a confirmation.
 
     Attributes:
-        store: Their records.
-        found: By fold and the finalist's label; without arrays.
+        store: The records of the confirmation.
+        found: The records by fold and the finalist's label; without arrays.
     """
 
     store: RecordStore = field(repr=False)
@@ -219,20 +218,20 @@ class Trainings:
 
     @classmethod
     def read(cls, store: RecordStore, left_out: Collection[str] = ()) -> Trainings:
-        """Read what is recorded, but for some finalists."""
+        """Read the complete trainings, without those of the finalists in `left_out`."""
         complete = (record for record in store.read_all() if record.outcome == "complete")
         found = {(int(str(r.params[BLOCK])), str(r.params[FINALIST])): r for r in complete}
         return cls(store, {key: r for key, r in found.items() if key[1] not in left_out})
 
     def of(self, label: str, folds: Sequence[int]) -> list[Record]:
-        """Return a finalist's trainings on some folds, with their arrays."""
+        """Return a finalist's trainings on these folds, with their arrays."""
         return [self.store.read(self.found[fold, label].spec.key) for fold in folds]
 
     def whole_folds(self, labels: Sequence[str], folds: int) -> list[int]:
-        """Return the folds of those repeats that everyone has whole, two repeats at least.
+        """Return the folds of all repeats in which every finalist has all its trainings.
 
-        A repeat judges every image once, and an image that was judged once says nothing about
-        noise. One with a training that failed is left out.
+        Empty with fewer than two such repeats: a repeat evaluates every image once, and an image
+        that was evaluated once says nothing about noise.
         """
         repeats = [
             range(first, first + FOLDS_A_REPEAT) for first in range(0, folds, FOLDS_A_REPEAT)
@@ -247,12 +246,12 @@ class Trainings:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A confirmation and what it says so far.
+    """The trainings of a confirmation and their verdict so far.
 
     Attributes:
-        trainings: What was trained.
+        trainings: The complete trainings.
         folds: The folds that count.
-        verdict: What they say.
+        verdict: The verdict of these folds.
     """
 
     trainings: Trainings
@@ -266,23 +265,29 @@ def compare_finalists(
     folds: int,
     left_out: Collection[str] = (),
 ) -> Comparison | None:
-    """Return what the folds say that every finalist has been trained on; None before two repeats.
+    """Compare finalists on the folds that all of them were trained on.
 
     Args:
         store: The confirmation's records.
-        finalists: Who takes part.
-        folds: On how many folds.
-        left_out: Labels of others that may have been trained.
+        finalists: The finalists that take part.
+        folds: Number of folds asked for.
+        left_out: Labels of other finalists that may have been trained.
+
+    Returns:
+        The comparison; None before two repeats are whole.
 
     Raises:
-        UsageError: What a training kept cannot be judged; says which, and what is the matter.
+        UsageError: A training kept arrays that cannot be compared; the message names it.
     """
     trainings = Trainings.read(store, left_out)
     labels = [finalist.label for finalist in finalists]
     whole = trainings.whole_folds(labels, folds)
     if not whole:
         return None
-    kept = {label: [_kept(record) for record in trainings.of(label, whole)] for label in labels}
+    kept = {
+        label: [_checked_answers(record) for record in trainings.of(label, whole)]
+        for label in labels
+    }
     images = [own.images for own in kept[labels[0]]]
     for label, own in kept.items():
         _check_same(whole, images, own, f"{labels[0]} and {label}")
@@ -298,18 +303,19 @@ def compare_finalists(
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The images that a training judged, (n,), and whether it was right of each."""
+class FoldAnswers:
+    """The images that a training evaluated, (n,), and whether it recognised each."""
 
     images: NDArray[np.int64]
     correct: NDArray[np.bool_]
 
 
-def what_was_kept(result: TrialResult) -> Kept:
-    """Return what a training on a fold kept.
+def fold_answers(result: TrialResult) -> FoldAnswers:
+    """Return the answers that a training on a fold kept.
 
     Raises:
-        ValueError: That cannot be judged; says, after the name of the training, what it kept.
+        ValueError: They are missing or malformed. The message (`kept no ...`) is meant to follow
+            the name of the training.
     """
     missing = [name for name in ("block_correct", "block_images") if name not in result.arrays]
     if missing:
@@ -322,36 +328,36 @@ def what_was_kept(result: TrialResult) -> Kept:
         raise ValueError("kept 'block_images' that are no whole numbers from 0")
     if not np.isin(correct, (0, 1)).all():
         raise ValueError("kept 'block_correct' that are not 0 or 1")
-    return Kept(images.astype(np.int64), correct != 0)
+    return FoldAnswers(images.astype(np.int64), correct != 0)
 
 
-def _kept(record: Record) -> Kept:
+def _checked_answers(record: Record) -> FoldAnswers:
     assert record.result is not None
     try:
-        return what_was_kept(record.result)
+        return fold_answers(record.result)
     except ValueError as error:
         who = f"the training of {record.params[FINALIST]} on fold {record.params[BLOCK]}"
         raise UsageError(f"{who} (trial {record.spec.trial}) {error} ({_SEE})") from None
 
 
 def _check_same(
-    folds: Sequence[int], images: Sequence[NDArray[np.int64]], kept: Sequence[Kept], who: str
+    folds: Sequence[int], images: Sequence[NDArray[np.int64]], kept: Sequence[FoldAnswers], who: str
 ) -> None:
     """Refuse folds that are not the same for two finalists."""
-    for fold, comparison, other in zip(folds, images, kept, strict=True):
-        if not np.array_equal(comparison, other.images):
-            raise UsageError(f"fold {fold}: {who} were judged on different images ({_SEE})")
+    for fold, expected, other in zip(folds, images, kept, strict=True):
+        if not np.array_equal(expected, other.images):
+            raise UsageError(f"fold {fold}: {who} were evaluated on different images ({_SEE})")
 
 
 def check_repeats(folds: Sequence[int], images: Sequence[NDArray[np.int64]]) -> None:
-    """Refuse folds of which four do not judge every image once.
+    """Refuse folds if the four of a repeat do not evaluate every image once.
 
     Args:
-        folds: A multiple of four.
-        images: Which images each judges.
+        folds: The folds, a multiple of four.
+        images: The images that each fold evaluates.
 
     Raises:
-        UsageError: Says which four, and how many images they judge.
+        UsageError: The message names the four folds, and the number of images they evaluate.
     """
     pool = np.unique(np.concatenate(images))
     for first in range(0, len(folds), FOLDS_A_REPEAT):

@@ -1,4 +1,4 @@
-"""Confirms a sweep: finalists on fresh folds, the selection bias of its best, the verdict kept."""
+"""Confirms a sweep: trains finalists on fresh folds, compares them and keeps the verdict."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Final
 
 from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
+    can_measure_selection_bias,
     check_code,
     check_data,
     check_offers,
     cross_validation_experiment,
-    tells_selection_bias,
     why_no_control,
     why_no_parts,
     why_no_refit,
@@ -60,11 +60,11 @@ FOLDS: Final = 20
 
 @dataclass(frozen=True)
 class ConfirmOptions:
-    """What is asked for; see `sweeps confirm --help`.
+    """Options of a confirmation; see `sweeps confirm --help`.
 
-    `top` and `folds` that are None are as the sweep was confirmed before: what is trained is used
-    again. If it was not, they are `TOP` and `BLOCKS`. `leave_out`, trials that take no part, is
-    likewise as before if neither it nor `top` is given.
+    `top` and `folds` that are None take the values of the sweep's last confirmation, so that its
+    trainings are used again; without one they are `TOP` and `FOLDS`. `leave_out`, the trials that
+    take no part, is taken over likewise if neither it nor `top` is given.
     """
 
     top: int | None = None
@@ -77,16 +77,16 @@ class ConfirmOptions:
 
 @dataclass(frozen=True)
 class ConfirmResult:
-    """What came of it.
+    """The result of a confirmation.
 
     Attributes:
-        confirmation: What was run.
-        comparison: What it says; None before two repeats of folds are whole.
-        conclusions: Everything it came to; empty if it is not whole.
-        stopped_by: What ended it early, None if it is whole.
-        tracking_pending: Runs that MLflow lacks.
-        failure: Why something asked for is not there, and does not come by asking again; with the
-            ways out. None if nothing is missing, or it was interrupted.
+        confirmation: The confirmation; None if it was not reached.
+        comparison: The comparison; None before two repeats of folds are whole.
+        conclusions: All conclusions; empty if the confirmation is not whole.
+        stopped_by: Why it ended early; None if it is whole.
+        tracking_pending: Number of runs that MLflow lacks.
+        failure: Why a result that was asked for is missing although the same command would not
+            bring it, with the ways out; None if nothing is missing, or it was interrupted.
     """
 
     confirmation: Confirmation | None
@@ -99,15 +99,15 @@ class ConfirmResult:
 
 @dataclass(frozen=True)
 class Checked:
-    """What can be confirmed.
+    """A sweep that can be confirmed, as `check` found it.
 
     Attributes:
-        experiment: What trains on folds.
+        experiment: The experiment that trains on folds.
         data: The data.
-        finalists: Who takes part.
-        left_out: Who would, but for `leave_out`.
-        top: How many of the best were chosen from.
-        folds: On how many folds they are trained.
+        finalists: The finalists that take part.
+        left_out: The finalists that `leave_out` excludes.
+        top: Number of best trials that the finalists were chosen from.
+        folds: Number of folds to train on.
     """
 
     experiment: Experiment
@@ -117,21 +117,20 @@ class Checked:
     top: int
     folds: int
 
-    def tells_selection_bias(self) -> bool:
-        """Whether the selection bias of the search's best can be told.
-
-        It takes part, and is trained so.
-        """
-        return tells_selection_bias(self.experiment) and any(f.place == 1 for f in self.finalists)
+    def can_measure_selection_bias(self) -> bool:
+        """Whether the search's best takes part, and can be trained on the search's own split."""
+        return can_measure_selection_bias(self.experiment) and any(
+            f.place == 1 for f in self.finalists
+        )
 
 
 def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     """Refuse a sweep that cannot be confirmed, before anything is begun.
 
     Raises:
-        UsageError: It is running, its experiment was edited since, there is nothing to compare, or
-            nothing to compare it on, images would count unequally, or what trains on folds lacks
-            what it is asked for.
+        UsageError: The sweep is running, its experiment was edited since, it has fewer than two
+            finalists, there are no fresh folds or their number is no multiple of four, or the
+            experiment on folds lacks something that the confirmation needs.
     """
     before = Conclusions(home.store(info.id).folder).confirmed()
     top = options.top or (before and before.top) or TOP
@@ -152,7 +151,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     left_out = [finalist for finalist in best if finalist not in finalists]
     checked = Checked(experiment, data, finalists, left_out, top, folds)
     trained = trained_with(home, info, finalists, folds, left_out)
-    bias = checked.tells_selection_bias()
+    bias = checked.can_measure_selection_bias()
     is_whole = is_trained(home, info, trained, folds, with_selection_bias=bias)
     if options.control or options.refit or not is_whole:
         check_code(store, info, same_code=options.how.same_code)
@@ -168,11 +167,11 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
 
 
 def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResult:
-    """Train the finalists on fresh folds, and keep what that says of them.
+    """Train the finalists on fresh folds, and keep the conclusions.
 
     Raises:
-        UsageError: See `check`; nothing was begun. Or what was trained cannot be judged; it is
-            kept.
+        UsageError: See `check`; nothing was begun. Or the trainings kept arrays that cannot be
+            compared; the trainings stay.
     """
     work = _Work(home, info, options, check(home, info, options))
     try:
@@ -190,7 +189,10 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
 
 
 class _EndedError(Exception):
-    """A step leaves nothing for the next one; `failure` is None if it was interrupted."""
+    """Raised by a step without which no other step can follow.
+
+    `failure` is the explanation; None if the step was interrupted.
+    """
 
     def __init__(self, failure: str | None) -> None:
         super().__init__(failure)
@@ -199,7 +201,7 @@ class _EndedError(Exception):
 
 @dataclass(frozen=True)
 class _Found:
-    """What the trainings of a confirmation say: the verdict, and what else there is to keep."""
+    """The findings from the trainings of a confirmation: the verdict, calibration and votes."""
 
     confirmation: Confirmation
     sweep: SweepInfo
@@ -213,7 +215,7 @@ class _Found:
 
 
 class _Work:
-    """A confirmation on its way, in five steps: choose, train, judge, conclude, refit."""
+    """A confirmation in progress, in five steps: choose, train, compare, conclude, refit."""
 
     def __init__(
         self, home: Home, info: SweepInfo, options: ConfirmOptions, checked: Checked
@@ -225,10 +227,10 @@ class _Work:
         self._confirmation: Confirmation | None = None
         self._confirmed: Ran | None = None
         self._again: list[Record] = []
-        self._judged: Comparison | None = None
+        self._comparison: Comparison | None = None
 
     def choose(self) -> list[Finalist]:
-        """Return who is trained on folds: the finalists, and the best of random trials."""
+        """Return the finalists to train on folds, and the best of random trials if asked for."""
         finalists, home, options = list(self._checked.finalists), self._home, self._options
         if options.control:
             control = run_control(home, self._info, options.control, options.how)
@@ -242,21 +244,21 @@ class _Work:
         return finalists
 
     def train(self, finalists: Sequence[Finalist]) -> None:
-        """Train them on folds, and the search's best on the search's own split."""
+        """Train the finalists on folds, and the search's best on the search's own split."""
         home, checked, how = self._home, self._checked, self._options.how
         confirmation = plan_confirmation(
             home, self._info, finalists, checked.folds, checked.left_out
         )
         self._confirmation = confirmation
-        home.publish(self._info.id)  # its space: another host goes on with the same confirmation
+        home.publish(self._info.id)  # the space, so that another host can continue it
         self._confirmed = confirmed = run_confirmation(confirmation, home, how)
         self._ran.append(confirmed)
-        if confirmed.stopped_by is None and checked.tells_selection_bias():
+        if confirmed.stopped_by is None and checked.can_measure_selection_bias():
             self._ran.append(run_again(confirmation, home, how))
             self._again = home.store(self._ran[-1].info.id).read_all()
 
     def compare_finalists(self, finalists: Sequence[Finalist]) -> _Found:
-        """Return what the trainings say, once all of them are there."""
+        """Return the findings, once all trainings are there."""
         confirmed, confirmation, checked = self._confirmed, self._confirmation, self._checked
         assert confirmed is not None
         assert confirmation is not None
@@ -265,7 +267,7 @@ class _Work:
         left_out = [finalist.label for finalist in checked.left_out]
         try:
             comparison = compare_finalists(store, finalists, checked.folds, left_out)
-            self._judged = comparison
+            self._comparison = comparison
             if comparison is None or confirmed.stopped_by or self._ran[-1].is_interrupted:
                 if any(one.is_interrupted for one in self._ran):
                     raise _EndedError(None)
@@ -284,11 +286,11 @@ class _Work:
         return _Found(confirmation, sweep, comparison, measured, votes)
 
     def conclude(self, found: _Found) -> list[Conclusion]:
-        """Keep what the confirmation came to, and return it."""
+        """Keep the conclusions of the confirmation, and return them."""
         home, comparison, checked = self._home, found.comparison, self._checked
         label = found.winner.label
         refit = find_refit(home, found.confirmation, found.winner)  # also of an earlier command
-        # Else fixed beforehand: the first fold, whichever scored best.
+        # Without a refit, the champion is the training on the first fold, whatever it scored.
         spec = (refit[1] if refit else comparison.trainings.found[comparison.folds[0], label]).spec
         why = why_no_parts(home, self._again) if self._again else ""
         conclusions: list[Conclusion] = [self._verdict(found, refit[0].name if refit else None)]
@@ -312,11 +314,13 @@ class _Work:
         return conclusions
 
     def refit(self, found: _Found) -> list[Conclusion]:
-        """Train the winner on all but the test set, and conclude again with what came of it."""
+        """Train the winner on all but the test set, and conclude again with that model."""
         winner, measured, confirmation = found.winner, found.calibration, found.confirmation
-        warmth = measured.finalists[winner.label].temperature if measured else None
+        temperature = measured.finalists[winner.label].temperature if measured else None
         how, epochs = self._options.how, _epochs(found.comparison)
-        ran = run_refit(confirmation, self._home, how, winner, epochs=epochs, temperature=warmth)
+        ran = run_refit(
+            confirmation, self._home, how, winner, epochs=epochs, temperature=temperature
+        )
         self._ran.append(ran)
         if find_refit(self._home, confirmation, winner) is None:
             if ran.is_interrupted:
@@ -327,10 +331,10 @@ class _Work:
     def result(
         self, conclusions: Sequence[Conclusion] = (), pending: int = 0, failure: str | None = None
     ) -> ConfirmResult:
-        """Return what came of it so far."""
+        """Return the result so far."""
         stopped = next((ran.stopped_by for ran in self._ran if ran.is_interrupted), None)
         missing = sum(ran.tracking_pending for ran in self._ran) + pending
-        found = self._confirmation, self._judged, conclusions
+        found = self._confirmation, self._comparison, conclusions
         return ConfirmResult(*found, stopped, missing, failure=failure)
 
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
@@ -354,7 +358,7 @@ class _Work:
 
 
 def _more(home: Home, info: SweepInfo, checked: Checked) -> int:
-    """Return how many configurations of the search take no part."""
+    """Return the number of configurations of the search that take no part."""
     records = home.store(info.id).read_all()
     everyone = choose_finalists(info, records, len(records))
     return len(everyone) - len(checked.finalists) - len(checked.left_out)
@@ -364,7 +368,7 @@ def _kept(confirmation: SweepInfo) -> str:
     name = shlex.quote(confirmation.name)
     return (
         f"No verdict, but its trainings are kept (sweep {confirmation.name!r}): once the "
-        "experiment is mended, the same command judges them, and trains nothing. Only if what "
+        "experiment is mended, the same command compares them, and trains nothing. Only if what "
         f"they kept is wrong, have them made anew: `sweeps delete {name}`"
     )
 

@@ -1,4 +1,4 @@
-"""Lets the finalists of confirmed sweeps vote: from a home to what `sweeps ensemble` says."""
+"""Lets the finalists of confirmed sweeps vote, for `sweeps ensemble`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from sweeps.records.conclusions import Conclusion, VotesConclusion
 
 @dataclass(frozen=True)
 class Ensembles:
-    """What was asked of some sweeps, and what they say.
+    """The results of the votes of some sweeps' finalists.
 
     Attributes:
-        votes: On fresh folds.
-        tested: What evaluations of the test set said of votes, if there were any.
+        votes: The votes on fresh folds.
+        tested: The votes on the test set, one conclusion an evaluation; empty without any.
     """
 
     votes: VotesConclusion
@@ -36,14 +36,16 @@ class Ensembles:
 def ensemble(
     home: Home, infos: Sequence[SweepInfo], top: int | None = None, source: str | None = None
 ) -> Ensembles:
-    """Compare votes of finalists with the single best. Nothing is trained, written or tested.
+    """Compare votes of finalists with the single best.
+
+    Nothing is trained or written, and no test set is read.
 
     Args:
-        home: Where the sweeps lie.
+        home: The home of the sweeps.
         infos: One confirmed sweep, or several of the same data, which vote together.
-        top: How many of the best finalists vote; None: of one sweep any number from two, of several
-            the winners, and all.
-        source: Names the data where the sweep's experiment does not by itself.
+        top: Number of best finalists that vote. None: of one sweep every number from two on, of
+            several sweeps the winners, and all finalists.
+        source: Source of the data; None for the experiment's own.
 
     Raises:
         UsageError: A sweep is not confirmed, their data differ, their experiment cannot vote, or
@@ -63,10 +65,10 @@ def ensemble(
 
 
 def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] | None:
-    """Return (images,) the class of each image by its number; None without the ability `Votes`.
+    """Return (images,) the class of each image by its number; None without `SupportsVoting`.
 
     Raises:
-        UsageError: The experiment failed to say.
+        UsageError: `labels` of the experiment raised, or did not return whole numbers.
     """
     if not hasattr(experiment, "labels"):
         return None
@@ -81,7 +83,7 @@ def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] 
 def all_voting(
     info: SweepInfo, comparison: Comparison, classes: NDArray[np.int64] | None
 ) -> VotesConclusion | None:
-    """Return what the vote of all finalists came to; None if they cannot vote."""
+    """Return the conclusion about the vote of all finalists; None if they cannot vote."""
     winner = comparison.verdict.recommended.finalist.label
     confirmed = [Confirmed(info.name, comparison.trainings, winner)]
     bank = None if classes is None else gather(confirmed, comparison.folds, classes)
@@ -92,13 +94,13 @@ def all_voting(
 
 
 def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
-    """Return who votes together, and mark the ensemble that the verdict is about.
+    """Return the ensembles that vote, and mark the announced one, which the verdict is about.
 
-    That is the one asked for by `top`; else what is fixed before any vote is counted: of several
-    sweeps the winners, of one sweep all finalists.
+    The announced ensemble is the one that `top` asks for. Without `top` it is fixed before any vote
+    is counted: of several sweeps the winners, of one sweep all finalists.
 
     Raises:
-        UsageError: There are not as many finalists as `top` says.
+        UsageError: There are fewer finalists than `top`, or fewer than two.
     """
     members = bank.members
     count = len(members)
@@ -123,7 +125,7 @@ def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
 def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
     confirmed = Conclusions(home.store(info.id).folder).confirmed()
     if confirmed is None:
-        cross_validation_experiment(home, info)  # refused where nothing can be confirmed
+        cross_validation_experiment(home, info)  # raises if the sweep can never be confirmed
         raise UsageError(
             f"sweep {info.name!r} is not confirmed, so that nothing of it can vote; first: sweeps "
             f"confirm {info.name}"
@@ -161,13 +163,13 @@ def _shared_folds(confirmed: Sequence[Confirmed]) -> list[int]:
 
 
 def _tested(home: Home, sweeps: Sequence[str]) -> list[Conclusion]:
-    """Return what evaluations said that asked about all these sweeps; the test set is not read."""
+    """Return the votes in evaluations that scored all these sweeps, from their stored scores."""
     found: dict[str, Conclusion] = {}
     for access_log, evaluation in evaluations_of(home, sweeps):
         scores = heard(partial(access_log.scores, evaluation))
         votes = conclude_votes(evaluation, scores, access_log.count()) if scores else None
         found |= {evaluation.name: votes} if votes else {}
-    # Of a home a sweep was imported from, too.
+    # An imported sweep brings the conclusions of its former home.
     kept = [Conclusions(home.store(sweep).folder).votes() for sweep in sweeps]
     names = sorted(set.intersection(*map(set, kept)) - found.keys())
     return [*found.values(), *(kept[0][name] for name in names)]

@@ -1,4 +1,4 @@
-"""Who is confirmed: the best distinct configurations of a sweep, and the best baseline."""
+"""Finalists, which are confirmed: the best distinct configurations, and the best baseline."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sweeps.errors import UsageError
 from sweeps.records import BLOCK, FINALIST, Record, SweepInfo, ranked
 
 SEARCH_SPLIT, REFIT, TEMPERATURE = "search_split", "refit_epochs", "temperature"
-"""What a `cross_validation` experiment understands beside the parameters of the searching one."""
+"""Parameters of a `cross_validation` experiment that the searching experiment does not have."""
 METRIC = "block_accuracy"
 SCORE = "best_val_accuracy"
 """Accuracy on the images that chose the epoch.
 
-The search's validation set in a search, the inner part on a fold.
+These are the validation set in a search, and the inner part on a fold.
 """
 CONTROL = "control-"
-"""How labels of finalists begin that are of random trials."""
+"""Prefix of the labels of finalists that come from random trials."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Finalist:
 
     Attributes:
         label: `trial-17`, or `baseline-tutorial`.
-        trial: Its trial in the search.
-        config: Everything its trial set.
+        trial: Number of its trial in the search.
+        config: All parameters that its trial set.
         searched: Its accuracy on the images that scored the search; None where it has none.
-        place: Its place there, from 1; 0 if it is of another search.
+        place: Its rank in the search, from 1; 0 if it comes from another search.
     """
 
     label: str
@@ -44,7 +44,7 @@ class Finalist:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether people proposed it, not the search."""
+        """Whether it is a baseline, which people proposed, not the search."""
         return self.label.startswith("baseline-")
 
     @property
@@ -57,7 +57,7 @@ def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> li
     """Return the best distinct configurations, the best first, then the best baseline.
 
     Raises:
-        UsageError: There are fewer than two to be compared.
+        UsageError: There are fewer than two.
     """
     found: dict[str, Finalist] = {}
     best = ranked(records, info.direction)
@@ -77,10 +77,10 @@ def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> li
 def leave_out(
     info: SweepInfo, finalists: Sequence[Finalist], trials: Sequence[int]
 ) -> list[Finalist]:
-    """Return the finalists without some trials.
+    """Return the finalists without those of some trials.
 
     Raises:
-        UsageError: One of these is no finalist, or fewer than two are left.
+        UsageError: One of the trials is no finalist, or fewer than two finalists are left.
     """
     known = {finalist.trial: finalist.label for finalist in finalists}
     unknown = [trial for trial in trials if trial not in known]
@@ -99,7 +99,7 @@ def leave_out(
 
 
 def choose_best(info: SweepInfo, records: Sequence[Record]) -> Finalist | None:
-    """Return the best of a sweep; None if no trial is complete."""
+    """Return the best trial of a sweep as a finalist; None if no trial is complete."""
     best = ranked(records, info.direction)
     return _finalist(best[0], 1) if best else None
 
@@ -133,9 +133,9 @@ def refit_space(
 
     Args:
         experiment: The `cross_validation` experiment.
-        winner: Who.
-        epochs: For how long.
-        temperature: Of its probabilities; None if its experiment has none.
+        winner: The finalist to train.
+        epochs: Number of epochs.
+        temperature: Temperature of its probabilities; None if its experiment has none.
     """
     heat = {} if temperature is None else {TEMPERATURE: temperature}
     document: dict[str, Any] = {
@@ -155,8 +155,8 @@ def confirming_space(experiment: str, finalists: Sequence[Finalist], folds: int)
 
     Args:
         experiment: The `cross_validation` experiment.
-        finalists: Who is confirmed.
-        folds: On how many folds.
+        finalists: The finalists.
+        folds: Number of folds.
     """
     first = finalists[0].config
     same = [
@@ -172,7 +172,7 @@ def confirming_space(experiment: str, finalists: Sequence[Finalist], folds: int)
         "description": "Finalists, each on the same fresh folds",
         "experiment": experiment,
         "objective": {"metric": METRIC, "direction": "maximize"},
-        # Fold by fold, so that whatever is done can be compared.
+        # Fold by fold, so that finalists can be compared after any interruption.
         "parameters": {
             BLOCK: {"type": "int", "low": 0, "high": folds - 1},
             FINALIST: {"type": "categorical", "choices": bundles},

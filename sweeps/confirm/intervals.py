@@ -1,23 +1,25 @@
-"""How far apart two finalists are, and how sure that is, for new images and new seeds.
+"""Estimates how far apart two finalists are, with an error for new images and new seeds.
 
 An image is easier for one finalist than for the other whichever seed trained them, and a seed is
-luckier than another whichever images it is judged on: the outcomes are crossed, images by folds
-(Owen 2007, "The pigeonhole bootstrap"). The difference of two finalists at image i in fold s is
-taken as mu + image_i + block_s + noise, so that the mean of all has the variance
+better than another whichever images it is evaluated on. So the outcomes are crossed, images by
+folds (Owen 2007, "The pigeonhole bootstrap"). The difference of two finalists at image i in fold s
+is modelled as mu + image_i + fold_s + noise. The mean of all then has the variance
 
     image^2 / N + fold^2 / S + noise^2 / (S n)
 
-for N images, S folds of n images. The first and the third are what the means of single images
-vary by; the second is what the means of folds vary by beyond what their images explain.
+for N images and S folds of n images. The variance between the means of single images estimates the
+first and the third term. The variance between the means of folds, beyond what their images explain,
+estimates the second.
 
-Of folds that judge n_s images, T = sum n_s together, the mean is that of all T outcomes, and their
-luck adds fold^2 sum n_s^2 / T^2: as much as that of S* = T^2 / sum n_s^2 folds of one size. By
-how much the mean of a fold is off is weighted by n_s^2 likewise, so that the noise in it is that
-of folds of n* = sum n_s^2 / T images, and its degrees of freedom are those of
-(sum n_s^2)^2 / sum n_s^4 folds (Satterthwaite 1946). Where all n_s are n, these are S, n and S.
+Folds may evaluate different numbers of images n_s, T = sum n_s together. The mean is then that of
+all T outcomes. The fold effects add fold^2 sum n_s^2 / T^2, as much as those of
+S* = T^2 / sum n_s^2 folds of one size. The squared deviation of a fold's mean is weighted by n_s^2
+likewise: its noise is that of folds of n* = sum n_s^2 / T images, and its degrees of freedom are
+those of (sum n_s^2)^2 / sum n_s^4 folds (Satterthwaite 1946). If all n_s are n, these numbers are
+S, n and S.
 
-Folds may judge different numbers of images. Arrays are as wide as the largest fold; where a
-smaller one has no image, the image's number is `NO_IMAGE`, and the place counts for nothing.
+Arrays are as wide as the largest fold. Where a smaller fold has no image, the image's number is
+`NO_IMAGE`, and the entry does not count.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ NO_IMAGE: Final = -1
 
 
 def stacked(arrays: Sequence[ArrayLike], dtype: DTypeLike, filled: Any = 0) -> NDArray[Any]:
-    """Return arrays of folds as one, (folds, n, ...); what is missing at their ends is filled."""
+    """Return arrays of folds as one, (folds, n, ...); shorter ones end in the value `filled`."""
     folds = [np.asarray(array) for array in arrays]
     widest = max(len(fold) for fold in folds)
     whole = np.full((len(folds), widest, *folds[0].shape[1:]), filled, dtype)
@@ -47,25 +49,24 @@ def stacked(arrays: Sequence[ArrayLike], dtype: DTypeLike, filled: Any = 0) -> N
 
 
 def sizes_of(images: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (folds,) how many images each judges."""
+    """Return (folds,) the number of images that each fold evaluates."""
     sizes: NDArray[np.int64] = (images != NO_IMAGE).sum(axis=1)
     return sizes
 
 
 def effective(weights: NDArray[np.int64]) -> float:
-    """Return how many equal weights say as much as these: (sum w)^2 / sum w^2 (Kish 1965)."""
+    """Return the effective number of weights: (sum w)^2 / sum w^2 (Kish 1965)."""
     whole = [int(weight) for weight in weights]  # exact, however many images there are
     return sum(whole) ** 2 / sum(weight**2 for weight in whole)
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Finalists trained on the same folds, and judged on the same images of each.
+    """Outcomes of finalists trained on the same folds, and evaluated on the same images of each.
 
     Attributes:
-        correct: (finalists, folds, n) whether an image was recognised; not where there is none.
-        images: (folds, n) which image stands at each place, as its number in the pool, or
-            `NO_IMAGE`.
+        correct: (finalists, folds, n) whether an image was recognised; False without an image.
+        images: (folds, n) the number of each image in the pool, or `NO_IMAGE`.
     """
 
     correct: NDArray[np.bool_] = field(repr=False)
@@ -98,28 +99,28 @@ class Outcomes:
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """(folds,) how many images each judges."""
+        """(folds,) number of images that each fold evaluates."""
         return sizes_of(self.images)
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """(finalists,) mean accuracy over images of folds: all of them count alike."""
+        """(finalists,) mean accuracy; all images of all folds count alike."""
         return mean_over_folds(self.accuracies, self.sizes)
 
     @property
     def leader(self) -> int:
-        """The finalist with the best mean; the first of equal ones."""
+        """The number of the finalist with the best mean; the first of equal ones."""
         return int(self.means.argmax())
 
 
 def mean_over_folds(shares: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the means of (..., folds) shares of images, each fold as heavy as it has images."""
+    """Return (...) means of (..., folds) shares, weighted by the folds' numbers of images."""
     means: NDArray[np.float64] = np.average(shares, axis=-1, weights=sizes / sizes.mean())
     return means
 
 
 FEWEST_FOLDS = 8
-"""With fewer, nobody is ever called better: the variance between folds is hardly known."""
+"""With fewer folds no finalist is called better: the variance between folds is hardly known."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,11 @@ class Estimate:
     """A mean accuracy, or the difference of two.
 
     Attributes:
-        value: A share.
-        of_images: What other images would make it vary by, as a variance, noise included.
-        of_noise: The part of that which is noise of single outcomes: more folds reduce it.
-        of_blocks: What other seeds and splits would make it vary by, likewise.
+        value: The mean, a share.
+        of_images: Variance due to the choice of images, noise included.
+        of_folds: Variance due to seeds and splits.
         freedom: Degrees of freedom of the standard error (Satterthwaite 1946).
+        of_noise: The part of `of_images` that is noise of single outcomes; more folds reduce it.
     """
 
     value: float
@@ -146,13 +147,13 @@ class Estimate:
         return math.sqrt(self.of_images + self.of_folds)
 
     def interval(self, compared: int = 2, unit: str = "share") -> Interval:
-        """Return it with its two-sided 95 % interval.
+        """Return the value with its two-sided 95 % interval.
 
         Args:
-            compared: How many are compared, each with each; the interval then holds for all pairs
+            compared: Number of finalists compared, each with each. The interval holds for all pairs
                 at once (Tukey-Kramer), also for a pair that was chosen because it stood out. For
-                two it is Student's t.
-            unit: What the value is in.
+                two finalists it is Student's t.
+            unit: Unit of the value.
         """
         return Interval.around(
             self.value, critical_value(compared, self.freedom) * self.error, unit
@@ -160,7 +161,7 @@ class Estimate:
 
 
 def crossed_difference(outcomes: Outcomes, first: int, second: int) -> Estimate:
-    """Return how much better the first of two finalists is, with its crossed error."""
+    """Return the accuracy of the first finalist minus the second's, with its crossed error."""
     difference = outcomes.correct[first].astype(float) - outcomes.correct[second]
     return crossed_estimate(difference, outcomes.images)
 
@@ -171,12 +172,12 @@ def crossed_mean(outcomes: Outcomes, finalist: int) -> Estimate:
 
 
 def crossed_estimate(values: NDArray[np.float64], images: NDArray[np.int64]) -> Estimate:
-    """Return the mean of values that images and folds have in common.
+    """Return the mean of values that are crossed by images and folds.
 
     Args:
-        values: (folds, n); what stands where there is no image counts for nothing.
-        images: (folds, n) which image each is of, or `NO_IMAGE`; every image in as many folds,
-            two or more.
+        values: (folds, n); entries without an image do not count.
+        images: (folds, n) the number of the image of each value, or `NO_IMAGE`; every image is in
+            the same number of folds, two or more.
 
     Raises:
         ValueError: An image is in fewer than two folds.
@@ -194,13 +195,13 @@ def crossed_estimate(values: NDArray[np.float64], images: NDArray[np.int64]) -> 
         raise ValueError("every image is needed in two folds or more")
     of_images = float(per_image[counts > 0].var(ddof=1)) / pool
 
-    # What is left of a fold once its images' means are taken away is its own luck, and noise.
+    # A fold minus its images' means leaves the fold's effect, and noise.
     rest = values - per_image[images]
     rest[~present] = 0.0
     noise = float((rest**2).sum()) / (pool * (repeats - 1))
     between = float(np.average((rest.sum(axis=1) / sizes) ** 2, weights=squares / size**2))
-    # An image's mean takes a part of the fold's luck with it, and one of the luck of the folds
-    # of other repeats: those share its images in proportion to their sizes.
+    # An image's mean takes away a part of the fold's effect, and a part of the effects of folds
+    # of other repeats, which share its images in proportion to their sizes.
     kept = 1 - 1 / repeats
     scale = kept**2 + kept / (folds / repeats) / repeats - kept / size
     of_folds = max(between - kept * noise / size, 0.0) / scale / folds
@@ -215,16 +216,16 @@ def crossed_estimate(values: NDArray[np.float64], images: NDArray[np.int64]) -> 
 
 
 def images_estimate(values: NDArray[np.float64]) -> Estimate:
-    """Return the mean of values of which there is one an image, with the error of images alone.
+    """Return the mean of one value an image, with the error of images alone.
 
-    For what is trained once, such as one ensemble of many trainings: how another one would do is
-    not in it.
+    It serves a model that exists once, such as one ensemble of many trainings. The error does not
+    say how another such model would do.
 
     Args:
         values: (n,), two or more.
 
     Raises:
-        ValueError: There are fewer.
+        ValueError: There are fewer than two values, or another number of axes.
     """
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"values {values.shape}: needed are (n,), two or more")
@@ -235,9 +236,9 @@ def images_estimate(values: NDArray[np.float64]) -> Estimate:
 def corrected_t_difference(
     outcomes: Outcomes, first: int, second: int, train_size: int
 ) -> Estimate:
-    """Return the same by the corrected resampled t-test (Nadeau & Bengio 2003), to be compared.
+    """Return `crossed_difference` by the corrected resampled t-test (Nadeau & Bengio 2003).
 
-    It answers for new training sets as well, at the price of power: its variance is
+    It allows for new training sets as well, at the price of power. Its variance is
     s^2 (1/S + n_eval/n_train) for the variance s^2 between folds.
     """
     accuracies = outcomes.accuracies
@@ -249,11 +250,11 @@ def corrected_t_difference(
 
 
 def probability_better(outcomes: Outcomes, first: int, second: int, train_size: int) -> float:
-    """Return how probable it is that the first of two finalists is better, given the folds.
+    """Return the probability that the first of two finalists is better, given the folds.
 
-    The correlated Bayesian t-test (Benavoli, Corani, Demsar & Zaffalon 2017): with a flat prior
-    the true difference has a Student t distribution around the mean over folds, as wide as the
-    corrected resampled t-test has it.
+    It is that of the correlated Bayesian t-test (Benavoli, Corani, Demsar & Zaffalon 2017): with a
+    flat prior the true difference has a Student t distribution around the mean over folds, with
+    the error of the corrected resampled t-test.
     """
     from scipy.stats import t
 
@@ -266,7 +267,7 @@ def probability_better(outcomes: Outcomes, first: int, second: int, train_size: 
 def _means_by_image(
     values: NDArray[np.float64], images: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return for each image of the pool its mean over folds, and how many had it; all (n,)."""
+    """Return each image's mean over folds, and its number of folds; both by number in the pool."""
     counts = np.bincount(images)
     sums = np.bincount(images, weights=values)
     means: NDArray[np.float64] = sums / np.maximum(counts, 1)
@@ -274,7 +275,7 @@ def _means_by_image(
 
 
 def critical_value(compared: int, freedom: float) -> float:
-    """Return how many standard errors a difference may be off, in 95 of 100 cases."""
+    """Return the half-width of the 95 % interval of a difference, in standard errors."""
     from scipy.stats import norm, t
 
     if compared > 2:
@@ -290,9 +291,9 @@ def _range_value(compared: int, freedom: float) -> float:
 
 
 def _coarse(freedom: float) -> float:
-    """Round degrees of freedom down, to whole numbers and then to tens and so on.
+    """Round degrees of freedom down to two significant digits.
 
-    The quantile takes a quarter of a second, and hardly changes between them.
+    The quantile takes a quarter of a second to compute, and hardly changes between them.
     """
     if freedom >= 1e5:
         return 1e6

@@ -1,8 +1,8 @@
-"""Prepares and runs the confirmation of a sweep: a sweep of its own, finalists by fresh folds.
+"""Prepares and runs the confirmation of a sweep, which is itself a sweep: finalists by fresh folds.
 
-So everything a sweep has, a confirmation has: workers, records, resumption after any kill, runs in
-MLflow, doctor. Its space is a file in the folder of the sweep it confirms, by which they know each
-other whatever people call them; the same command goes on with it.
+So a confirmation has everything that a sweep has: workers, records, resumption after any kill, runs
+in MLflow, doctor. Its space is a file in the folder of the sweep that it confirms. This folder, not
+a name, connects the two. The same command continues it.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ from sweeps.workspace.names import free_name
 
 SPACE: Final = "space.yaml"
 _CONFIRMATION: Final = "-confirmation"
-"""How the name of a confirmation ends."""
+"""Suffix of the name of a confirmation."""
 BIAS, REFIT, CONTROL_FOLDER = "luck", "refit", "finalists-0"
-"""Folders, in a confirmation's, of the spaces that measure selection bias and train the winner on
-everything; and beside it, of that of the random trials."""
+"""Folders of spaces: that of the selection bias and that of the refit in the confirmation's folder,
+that of the random trials beside it."""
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """A confirmation that is to be run, or goes on.
+    """A confirmation to run, or to continue.
 
     Attributes:
-        name: Of its sweep.
-        folder: With its space.
-        finalists: Who is trained: who takes part, and who was left out when it had begun.
-        folds: On how many folds.
-        experiment: Import path of what trains on folds.
+        name: Name of its sweep.
+        folder: The folder of its space.
+        finalists: The finalists to train: those that take part, and those that were left out after
+            it had begun.
+        folds: Number of folds.
+        experiment: Import path of the experiment that trains on folds.
     """
 
     name: str
@@ -58,10 +59,10 @@ def plan_confirmation(
     folds: int,
     left_out: Sequence[Finalist] = (),
 ) -> Confirmation:
-    """Write the space of a confirmation, or find it.
+    """Find a confirmation of these finalists that was begun, or write the space of a new one.
 
-    One that was begun with the same finalists, or with them and those left out, goes on; with
-    others, another one begins.
+    A confirmation that was begun with the same finalists is continued, and so is one that was begun
+    with these and those left out.
 
     Raises:
         UsageError: The experiment has no fresh folds.
@@ -92,10 +93,10 @@ def trained_with(
     folds: int,
     left_out: Sequence[Finalist],
 ) -> list[Finalist]:
-    """Return whom the confirmation of some finalists trains.
+    """Return the finalists that the confirmation of some finalists trains.
 
-    That is themselves; or, if one was begun with others who are left out now, all of these: what
-    was trained is not trained again in another one.
+    These are the finalists themselves. If a confirmation was begun with those that are left out
+    now, it is continued with all of them, so that nothing is trained twice.
     """
     if left_out:
         everyone = sorted([*finalists, *left_out], key=lambda f: (f.is_control, f.place))
@@ -112,7 +113,7 @@ def is_trained(
     *,
     with_selection_bias: bool,
 ) -> bool:
-    """Whether nothing of a confirmation is left to be trained: it is judged by what is recorded."""
+    """Whether every training of a confirmation has an outcome, so that nothing is left to train."""
     tail = _find(home, info, finalists, folds)
     if tail is None:
         return False
@@ -130,7 +131,7 @@ def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int
 
 
 def _ended(home: Home, info: SweepInfo) -> int:
-    """Return how many trials have an outcome: repeating what asks for them trains none of these."""
+    """Return the number of trials with an outcome, which are not trained again."""
     return len({r.spec.trial for r in home.store(info.id).read_all() if r.ends_trial})
 
 
@@ -145,7 +146,7 @@ def other_confirmations(home: Home, info: SweepInfo, confirmation: Confirmation)
 
 
 def _begun(home: Home) -> dict[Path, SweepInfo]:
-    """Return the sweeps made for confirming, by the folder of their space below the records."""
+    """Return the sweeps of all confirmations, by the folder of their space below the records."""
     return {
         _tail(Path(info.directory)): info
         for info in home.sweeps()
@@ -154,7 +155,7 @@ def _begun(home: Home) -> dict[Path, SweepInfo]:
 
 
 def _tail(folder: Path) -> Path:
-    """Return a folder without what is above the sweep it belongs to: a home may be moved."""
+    """Return a space's folder from its sweep's folder on, since a home may be moved."""
     parts = folder.parts
     at = next(n for n, part in enumerate(parts) if part.startswith("finalists-"))
     return Path(*parts[at - 1 :])
@@ -168,7 +169,10 @@ def _space_in(folder: Path) -> str | None:
 
 
 def _essence(space: str) -> str:
-    """Return what a space trains: neither its description nor where its experiment lies count."""
+    """Return the part of a space that decides what is trained, from its objective on.
+
+    The description and the path of the experiment come before it.
+    """
     return space.partition("\nobjective:")[2]
 
 
@@ -179,7 +183,7 @@ def _named_after(confirmation: Confirmation, what: str) -> str:
 
 @dataclass(frozen=True)
 class HowToTrain:
-    """What is the same for everything that confirming trains; see `RunOptions`."""
+    """The options shared by all sweeps of a confirmation; see `RunOptions`."""
 
     workers: int | None = None
     tracking_uri: str | None = None
@@ -190,12 +194,12 @@ class HowToTrain:
 
 @dataclass(frozen=True)
 class Ran:
-    """A sweep that was run for confirming, or was whole already.
+    """A sweep of a confirmation after its run; it was not run if it was whole already.
 
     Attributes:
         info: The sweep.
-        stopped_by: What ended it early, None if it is whole: every trial has an outcome.
-        tracking_pending: Runs that MLflow lacks.
+        stopped_by: Why it ended early; None if it is whole: every trial has an outcome.
+        tracking_pending: Number of runs that MLflow lacks.
     """
 
     info: SweepInfo
@@ -204,18 +208,18 @@ class Ran:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the same command goes on with it: trials that fail did not end it."""
+        """Whether it ended early, but not by failing trials; the same command continues it."""
         return self.stopped_by not in {None, FAILURES}
 
 
 def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
-    """Train every finalist on every fold; what was trained before is not trained again."""
+    """Train every finalist on every fold, without repeating trainings made before."""
     trials = confirmation.folds * len(confirmation.finalists)
     return _run(confirmation.folder / SPACE, confirmation.name, trials, home, how)
 
 
 def run_again(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
-    """Train the search's best again, on the search's split: as often as there are folds."""
+    """Train the search's best again on the search's split, as often as there are folds."""
     folder = confirmation.folder / BIAS
     name = name_for(home, folder, _named_after(confirmation, "selection-bias"))
     return _run(folder / SPACE, name, confirmation.folds, home, how)
@@ -230,9 +234,9 @@ def run_refit(
     epochs: int,
     temperature: float | None,
 ) -> Ran:
-    """Train the winner on everything but the test set, once, for as many epochs as it needs.
+    """Train the winner once on everything but the test set, for a number of epochs.
 
-    Another winner of the same confirmation has another folder, and another sweep.
+    Every winner of a confirmation has a folder and a sweep of its own.
     """
     text = refit_space(confirmation.experiment, winner, epochs, temperature)
     begun = _begun(home)
@@ -248,7 +252,7 @@ def run_refit(
 def find_refit(
     home: Home, confirmation: Confirmation, winner: Finalist
 ) -> tuple[SweepInfo, Record] | None:
-    """Return the training of the winner on everything but the test set, with its sweep, if any."""
+    """Return the sweep and the record of the winner's refit; None without one."""
     begun = _begun(home)
     for folder in itertools.takewhile(lambda f: _tail(f) in begun, _refits(confirmation)):
         info = begun[_tail(folder)]
@@ -260,13 +264,13 @@ def find_refit(
 
 
 def _refits(confirmation: Confirmation) -> Iterator[Path]:
-    """Yield the folders of the refits of a confirmation's winners, and those still free."""
+    """Yield the folders of the refits of a confirmation's winners, then free ones without end."""
     yield confirmation.folder / REFIT
     yield from (confirmation.folder / f"{REFIT}-{number}" for number in itertools.count(2))
 
 
 def name_for(home: Home, folder: Path, wanted: str) -> str:
-    """Return the name of the sweep whose space is in a folder: its own if begun, or a free one."""
+    """Return the name of the sweep of a space's folder; a free one if it has not begun."""
     begun = _begun(home).get(_tail(folder))
     if begun is not None:
         return begun.name

@@ -1,9 +1,10 @@
-"""The winner's curse: how much of the best score of a search was selection bias, and of which kind.
+"""Measures the selection bias of a search's best score (the winner's curse), and its parts.
 
-The best of many trials was picked by what it is measured on. Its score minus its mean on fresh
-folds is that bias; part of it is its seed (the same configuration, trained on the search's own
-split with other seeds), part the choice of the epoch (which is made by the images that score it),
-and the rest the images themselves, the search's validation set, that happened to suit it.
+The best of many trials was selected by the same score that it reports. Its score minus its mean on
+fresh folds is the selection bias. One part is due to its seed: the same configuration is trained on
+the search's own split with other seeds. One part is due to the choice of the epoch, which is made
+by the images that score it. The rest is due to the images: the search's validation set happened to
+suit it.
 """
 
 from __future__ import annotations
@@ -30,12 +31,15 @@ from sweeps.workspace.files import make_folder, write_atomically
 def measure_selection_bias(
     comparison: Comparison, again: Sequence[Record], why_no_parts: str = ""
 ) -> SelectionBiasConclusion | None:
-    """Return what the search's best owed to selection bias; None where its score was no accuracy.
+    """Return the selection bias of the search's best.
 
     Args:
         comparison: The confirmation.
         again: Trainings of the search's best on the search's split, with other seeds.
-        why_no_parts: Said where these do not give its parts.
+        why_no_parts: Explanation to keep if `again` has fewer than two scores, and so no parts.
+
+    Returns:
+        The conclusion; None if the best takes no part, or its score was no accuracy.
     """
     standing = next((s for s in comparison.verdict.standings if s.finalist.place == 1), None)
     if standing is None or standing.finalist.searched is None:
@@ -51,7 +55,7 @@ def measure_selection_bias(
     seed = dataclasses.replace(own, value=searched - own.value)
     inner, gaps = _inner(comparison, label)
     epoch = _mean(gaps)
-    # What is left, own - fresh - epoch: the fold's own images cancel out of it.
+    # The rest is own - fresh - epoch; the images that a fold evaluates cancel out of it.
     stopped = _mean(inner)
     freedom = min(own.freedom, stopped.freedom)
     images = Estimate(own.value - stopped.value, own.of_folds, stopped.of_folds, freedom)
@@ -61,9 +65,9 @@ def measure_selection_bias(
 
 
 def _inner(comparison: Comparison, label: str) -> tuple[list[float], list[float]]:
-    """Return its accuracies on the images that chose the epoch, and by how much others are worse.
+    """Return two figures a fold: the accuracy on the images that chose the epoch, and its lead.
 
-    Fold by fold; the others are the images that the fold evaluates on.
+    The lead is that accuracy minus the one on the images that the fold evaluates.
     """
     results = [comparison.trainings.found[fold, label].result for fold in comparison.folds]
     metrics = [r.metrics for r in results if r is not None and SCORE in r.metrics]
@@ -78,7 +82,7 @@ def _mean(values: Sequence[float]) -> Estimate:
     return Estimate(float(np.mean(values)), 0.0, variance, len(values) - 1)
 
 
-# Does searching pay? As many random trials of the same space, whose best is confirmed as well.
+# The control: random trials of the same space, whose best is confirmed too. Did searching pay?
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class Control:
 def run_control(home: Home, info: SweepInfo, trials: int, how: HowToTrain) -> Control:
     """Run random trials of a sweep's space, as a sweep of its own without baselines.
 
-    Its proposals and the seeds of its trainings are others than the sweep's.
+    Its seed differs from the sweep's, and so do its proposals and the seeds of its trainings.
     """
     folder = home.store(info.id).folder / CONTROL_FOLDER
     file = folder / "control.json"

@@ -1,4 +1,4 @@
-"""Reads a test set for the winners, runners-up and baselines of some sweeps: one list, once."""
+"""Evaluates winners, runners-up and baselines of sweeps on a test set: one frozen list, once."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ QUESTIONS: Final = (
     *VOTE_QUESTIONS,
 )
 EARLIER_QUESTIONS: Final = (QUESTIONS[:3],)
-"""What evaluations asked that were made before there were votes.
+"""Questions of evaluations made before there were votes.
 
-Their scores answer these as well.
+The scores of such an evaluation answer `QUESTIONS` as well.
 """
 
 
 @dataclass(frozen=True)
 class ConfirmedSweep:
-    """A sweep that was confirmed and is to be tested.
+    """A confirmed sweep that is to be evaluated on the test set.
 
     Attributes:
         info: The sweep.
-        result: What confirming said.
+        result: The result of its confirmation.
     """
 
     info: SweepInfo
@@ -57,13 +57,13 @@ class ConfirmedSweep:
 
 @dataclass(frozen=True)
 class Tested:
-    """An evaluation and what it says.
+    """An evaluation and its conclusions.
 
     Attributes:
-        evaluation: Which.
-        conclusions: By the sweep's id.
-        votes: What votes of its trainings came to; None without logits.
-        tracking_pending: Runs that MLflow lacks.
+        evaluation: The evaluation.
+        conclusions: The conclusions by the sweep's id.
+        votes: The conclusion about votes of its trainings; None without logits.
+        tracking_pending: Number of runs that MLflow lacks.
     """
 
     evaluation: Evaluation
@@ -75,26 +75,27 @@ class Tested:
 def evaluate_test_set(
     home: Home, confirmed: Sequence[ConfirmedSweep], how: HowToTrain, again: str = ""
 ) -> Tested:
-    """Score what was chosen on the test set, and keep what that says beside each sweep.
+    """Score the chosen models on the test set, and keep the conclusions beside each sweep.
 
-    Nothing is chosen anew, and nothing is scored before the list is frozen.
+    No model is chosen by these scores, and nothing is scored before the list is frozen.
 
     Args:
-        home: Where the sweeps lie.
+        home: The home of the sweeps.
         confirmed: Sweeps of the same data, each with a whole confirmation.
         how: Names the data and the store of runs.
-        again: Why it is read again, if it was read.
+        again: Reason for evaluating on the test set again; empty if there is none.
 
     Raises:
-        UsageError: There is no test set, weights are gone, or it was read before.
+        UsageError: There is no test set, weights are gone, or the test set was evaluated before
+            and `again` is empty.
     """
-    check_one_part([one.info for one in confirmed])
-    experiment, part = _test_part(home, confirmed, how.data)
+    check_one_test_set([one.info for one in confirmed])
+    experiment, test_set = _test_set_of(home, confirmed, how.data)
     entries = [entry for one in confirmed for entry in _entries(home, one)]
-    access_log = AccessLog(home, part.digest)
+    access_log = AccessLog(home, test_set.digest)
     evaluation = access_log.freeze(entries, QUESTIONS, again, earlier=EARLIER_QUESTIONS)
     if access_log.scores(evaluation) is None:
-        access_log.keep(evaluation, _score(home, experiment, part, evaluation))
+        access_log.keep(evaluation, _score(home, experiment, test_set, evaluation))
     concluded = _conclude(home, access_log)
     tracking_uri = resolve_tracking_uri(home.path, how.tracking_uri)
     infos = [info for info in home.sweeps() if any(info.id == sweep for sweep, _ in concluded)]
@@ -109,7 +110,7 @@ def _conclude(home: Home, access_log: AccessLog) -> dict[tuple[str, str], TestCo
     """Write the results of every evaluation beside its sweeps, with the number of evaluations.
 
     Returns:
-        What was written, by the sweep's id and the evaluation's name.
+        The results that were written, by the sweep's id and the evaluation's name.
     """
     written = {}
     evaluations = access_log.evaluations()
@@ -130,13 +131,13 @@ def _conclude(home: Home, access_log: AccessLog) -> dict[tuple[str, str], TestCo
 def conclude_evaluations(
     evaluation: Evaluation, sweep: str, scores: Mapping[str, np.ndarray], evaluations: int
 ) -> TestConclusion:
-    """Return what an evaluation came to for one of its sweeps.
+    """Return the conclusion of an evaluation about one of its sweeps.
 
     Args:
-        evaluation: Which.
+        evaluation: The evaluation.
         sweep: Id of the sweep.
-        scores: See `AccessLog.scores`.
-        evaluations: How many there are by now.
+        scores: Its scores, see `AccessLog.scores`.
+        evaluations: Number of evaluations of the test set by now.
     """
     places = [place for place, entry in enumerate(evaluation.entries) if entry.sweep == sweep]
     files = {evaluation.entries[place].role: scores[f"correct_{place}"][0] != 0 for place in places}
@@ -173,7 +174,7 @@ def _compare_files(champion: np.ndarray, baseline: np.ndarray, label: str) -> Fi
     return FilesCompared(label, only_champion, only_baseline, p)
 
 
-def check_one_part(infos: Sequence[SweepInfo]) -> None:
+def check_one_test_set(infos: Sequence[SweepInfo]) -> None:
     """Refuse sweeps that have no test set in common.
 
     Raises:
@@ -185,24 +186,24 @@ def check_one_part(infos: Sequence[SweepInfo]) -> None:
         raise UsageError("--test reads one test set: name sweeps of one experiment and one source")
 
 
-def _test_part(
+def _test_set_of(
     home: Home, confirmed: Sequence[ConfirmedSweep], source: str | None
 ) -> tuple[Any, TestSet]:
     first = confirmed[0]
     confirmation = first.result.confirmation
-    assert confirmation is not None  # of what was confirmed
+    assert confirmation is not None  # the sweep was confirmed
     folder = experiment_folder(first.info, home.records)
     experiment: Any = load_experiment(confirmation.experiment, folder)
     has_one = hasattr(experiment, "test_set") and hasattr(experiment, "logits")
-    part = experiment.test_set(source) if has_one else None
-    if part is None:
+    test_set = experiment.test_set(source) if has_one else None
+    if test_set is None:
         raise UsageError(f"the data of sweep {first.info.name!r} have no test set; nothing to read")
-    return experiment, part
+    return experiment, test_set
 
 
 def _entries(home: Home, one: ConfirmedSweep) -> Iterator[Entry]:
     comparison = one.result.comparison
-    assert comparison is not None  # of what was confirmed
+    assert comparison is not None  # the sweep was confirmed
     verdict = comparison.verdict
     chosen = {
         "winner": verdict.recommended,
@@ -224,7 +225,7 @@ def _entry(
     info: SweepInfo, role: str, label: str, store: RecordStore, records: Sequence[Record]
 ) -> Entry:
     for record in records:
-        _weights(store, record)  # before anything is frozen
+        _weights(store, record)  # raises before the list is frozen
     keys = [record.spec.key for record in records]
     digests = [str(record.weights_sha256) for record in records]
     return Entry(info.id, info.name, role, label, records[0].spec.sweep, keys, digests)
@@ -243,10 +244,10 @@ def _weights(store: RecordStore, record: Record) -> dict[str, np.ndarray]:
 
 
 def _score(
-    home: Home, experiment: Any, part: TestSet, evaluation: Evaluation
+    home: Home, experiment: Any, test_set: TestSet, evaluation: Evaluation
 ) -> dict[str, np.ndarray]:
     experiment.warm_up()
-    scores = {"labels": np.asarray(part.labels, np.int64)}
+    scores = {"labels": np.asarray(test_set.labels, np.int64)}
     for place, entry in enumerate(evaluation.entries):
         store = home.store(entry.confirmation)
         logits = []
@@ -254,8 +255,8 @@ def _score(
             record = store.read(key)
             weights = _weights(store, record)
             model = experiment.load_model(record.spec.config, weights, record.model_info)
-            logits.append(experiment.logits(model, part.inputs))
+            logits.append(experiment.logits(model, test_set.inputs))
         stacked = np.stack(logits)
         scores[f"logits_{place}"] = stacked
-        scores[f"correct_{place}"] = stacked.argmax(axis=2) == part.labels
+        scores[f"correct_{place}"] = stacked.argmax(axis=2) == test_set.labels
     return scores

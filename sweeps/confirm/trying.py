@@ -1,7 +1,8 @@
-"""Tries somebody's own experiment on folds, before anything is trained: can it be judged?
+"""Tries a user's own experiment on folds before a confirmation: do its trainings keep all arrays?
 
-It is trained for one epoch on folds 0 to 3, which judge every image once between them. Nothing is
-recorded. Arrays of wrong names, sizes or types would else be seen after all trainings.
+The experiment is trained for one epoch on folds 0 to 3, which together evaluate every image once.
+Nothing is recorded. Without the trial, arrays of wrong names, sizes or types would be seen only
+after all trainings.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final
 
 from search_spaces.parameters import Value
 from sweeps.capabilities import SupportsFiles
-from sweeps.confirm.comparison import FOLDS_A_REPEAT, check_repeats, what_was_kept
+from sweeps.confirm.comparison import FOLDS_A_REPEAT, check_repeats, fold_answers
 from sweeps.confirm.finalists import METRIC
 from sweeps.confirm.votes import check_logits
 from sweeps.errors import UsageError
@@ -26,7 +27,7 @@ from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, Trial
 from sweeps.records import BLOCK
 
 ENOUGH_SECONDS: Final = 60
-"""After so long no further fold is tried."""
+"""Time after which no further fold is tried."""
 _CONFIGURATIONS: Final = 2
 _SEE: Final = "see `SupportsCrossValidation` in sweeps/capabilities.py"
 
@@ -37,10 +38,10 @@ class CrossValidation:
 
     Attributes:
         path: Its import path.
-        directory: Where it is looked up first, see `load_experiment`.
-        experiment: Itself.
-        data: What it trains on.
-        workers: How many worker processes the confirmation is to have; 0: this process trains.
+        directory: The folder in which it is looked up first, see `load_experiment`.
+        experiment: The experiment.
+        data: The data that it trains on.
+        workers: Number of worker processes of the confirmation; 0: this process trains.
     """
 
     path: str
@@ -50,7 +51,7 @@ class CrossValidation:
     workers: int | None
 
     def executor(self, folder: Path) -> Executor:
-        """Start what trains, one fold after the other, as the confirmation would."""
+        """Return an executor that trains one fold after the other, as the confirmation would."""
         writes_files = isinstance(self.experiment, SupportsFiles)
         folders = folder if writes_files else None
         if self.workers == 0:
@@ -67,7 +68,7 @@ class CrossValidation:
 
 
 class _Nobody:
-    """Listens to no attempt."""
+    """A listener that ignores the progress of attempts."""
 
     def started(self, spec: TrialSpec) -> None:
         """Say nothing."""
@@ -82,7 +83,7 @@ class _OneEpoch:
     notes: Mapping[str, Any] = {}
 
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> Stop:
-        return Stop("enqueued")
+        return Stop("tried")
 
 
 def try_folds(
@@ -90,18 +91,19 @@ def try_folds(
     configs: Sequence[Mapping[str, Value]],
     note: Callable[[str], None],
 ) -> None:
-    """Refuse an experiment whose trainings on folds cannot be judged.
+    """Refuse an experiment whose trainings on folds cannot be compared.
 
-    One that keeps too little when it is stopped after an epoch is trained whole. A training that
-    diverges, or fails by anything but a mistake in its code, refuses nothing: the next need not.
+    An experiment that keeps too little when it is stopped after one epoch is trained whole. A
+    training that diverges, or fails by anything but a mistake in its code, refuses nothing, since
+    the next one may succeed.
 
     Args:
         cross_validation: The experiment.
-        configs: What it may be trained with, the first ones that can be.
-        note: Told what is worth a line.
+        configs: Configurations to train, in the order in which they are tried.
+        note: Receives a line when the trial begins, and one if it is broken off.
 
     Raises:
-        UsageError: Says on which fold, and what its training kept.
+        UsageError: The message names the fold, and what its training kept.
     """
     note(f"trying {cross_validation.path}: one epoch on each of four folds")
     with (
@@ -134,13 +136,11 @@ def try_folds(
 
 
 def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Iterator[Attempt]:
-    """Yield how trainings on folds 0 to 3 ended, until time is up or one cannot be judged."""
+    """Yield the attempts on folds 0 to 3, until time is up or one cannot be compared."""
     began = time.monotonic()
-    for config, compare_finalists in itertools.product(
-        configs[:_CONFIGURATIONS], (_OneEpoch(), None)
-    ):
-        attempt = executor.submit(_spec(0, config), compare_finalists).result()
-        is_whole = compare_finalists is None and not _is_useless(attempt)
+    for config, stop_policy in itertools.product(configs[:_CONFIGURATIONS], (_OneEpoch(), None)):
+        attempt = executor.submit(_spec(0, config), stop_policy).result()
+        is_whole = stop_policy is None and not _is_useless(attempt)
         if is_whole or not (_is_useless(attempt) or _problem(attempt.result)):
             break
     yield attempt
@@ -148,12 +148,12 @@ def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Ite
         is_time_up = time.monotonic() - began > ENOUGH_SECONDS
         if is_time_up or _is_useless(attempt) or _problem(attempt.result):
             return
-        attempt = executor.submit(_spec(fold, config), compare_finalists).result()
+        attempt = executor.submit(_spec(fold, config), stop_policy).result()
         yield attempt
 
 
 def _spec(fold: int, config: Mapping[str, Value]) -> TrialSpec:
-    return TrialSpec("enqueued", fold, attempt=0, seed=fold, config={**config, BLOCK: fold})
+    return TrialSpec("tried", fold, attempt=0, seed=fold, config={**config, BLOCK: fold})
 
 
 def _is_useless(attempt: Attempt) -> bool:
@@ -161,11 +161,11 @@ def _is_useless(attempt: Attempt) -> bool:
 
 
 def _problem(result: TrialResult) -> str:
-    """Return why a training cannot be judged, empty if it can."""
+    """Return why a training cannot be compared; empty if it can."""
     if METRIC not in result.metrics:
         return f"has no metric {METRIC!r}"
     try:
-        what_was_kept(result)
+        fold_answers(result)
     except ValueError as error:
         return str(error)
     return ""

@@ -1,8 +1,8 @@
-"""Does an ensemble pay? Finalists vote on the folds they were trained on, against the single best.
+"""Compares ensembles of finalists with the single best, on the folds they were trained on.
 
-Nothing is trained: a confirmation keeps the logits of every training. An ensemble on a fold are
-its members' trainings on that fold, judged on the fold's images, so that it stands beside single
-finalists: images by folds, crossed (intervals.py).
+Nothing is trained: a confirmation keeps the logits of every training. On a fold, an ensemble
+consists of its members' trainings on that fold, and is evaluated on the fold's images. So it is
+compared like a single finalist, crossed by images and folds (intervals.py).
 """
 
 from __future__ import annotations
@@ -36,33 +36,31 @@ from sweeps.records.conclusions import (
     TestedWinner,
     TestVotesConclusion,
     VoteKind,
-    VoteOnBlocks,
+    VoteOnFolds,
     VoteOnTest,
     VotesConclusion,
 )
 from sweeps.records.evaluations import Evaluation
 
-# Several models answer as one: the mean of their probabilities, or the class most of them name.
-#
-# Soft vote: the mean of what each holds probable; hard vote: the majority (Hansen & Salamon 1990,
-# "Neural network ensembles"; Lakshminarayanan, Pritzel & Blundell 2017, "deep ensembles", average
-# probabilities as here).
+# Votes of several models. The soft vote is the mean of their probabilities, the hard vote the class
+# that most of them name (Hansen & Salamon 1990, "Neural network ensembles"; Lakshminarayanan,
+# Pritzel & Blundell 2017, "deep ensembles", average probabilities as here).
 
 
 def probabilities(
     logits: ArrayLike, temperatures: Sequence[float] | None = None
 ) -> NDArray[np.float64]:
-    """Return what each member holds probable, finite however large its logits are.
+    """Return each member's probabilities, finite however large its logits are.
 
     Args:
         logits: (m, n, classes) of m members for the same n inputs, in the same order.
-        temperatures: (m,) above 0, what each member's logits are divided by; None: by nothing.
+        temperatures: (m,) above 0; each member's logits are divided by its own. None: by 1.
 
     Returns:
         (m, n, classes), each row summing to 1.
 
     Raises:
-        ValueError: There is no member, a shape is another one, or a temperature is not above 0.
+        ValueError: There is no member, a shape is wrong, or a temperature is not above 0.
     """
     given = np.asarray(logits, np.float64)
     if given.ndim != 3 or 0 in given.shape[::2]:
@@ -90,10 +88,9 @@ def soft_vote(
 def hard_vote(logits: ArrayLike, temperatures: Sequence[float] | None = None) -> NDArray[np.int64]:
     """Return (n,) the class that most members name.
 
-    Of classes that equally many name, the one with the largest mean probability over all members
-    is taken, so that two members that disagree are no toss of a coin; of classes equal in that,
-    too, the first. Arguments and errors are those of `probabilities`; temperatures matter to
-    such ties only.
+    A tie goes to the class with the largest mean probability over all members, so that two members
+    that disagree are not decided by chance. If that is equal too, the first class is taken.
+    Arguments and errors are those of `probabilities`; temperatures matter only to ties.
     """
     shares = probabilities(logits, temperatures)
     classes = shares.shape[2]
@@ -104,7 +101,7 @@ def hard_vote(logits: ArrayLike, temperatures: Sequence[float] | None = None) ->
     return winners
 
 
-# Everything that can vote: finalists of sweeps, with the logits of their trainings on folds.
+# The bank of members that can vote: finalists of sweeps, with the logits of their trainings.
 
 
 SECONDS = "train_seconds"
@@ -115,9 +112,9 @@ class Confirmed:
     """A sweep whose finalists may vote.
 
     Attributes:
-        name: Of the sweep.
-        trainings: Of its confirmation.
-        winner: Label of the finalist that confirming says to take.
+        name: Name of the sweep.
+        trainings: The trainings of its confirmation.
+        winner: Label of the finalist that the verdict recommends.
     """
 
     name: str
@@ -126,7 +123,7 @@ class Confirmed:
 
     @property
     def labels(self) -> list[str]:
-        """Its finalists, in the order of their trainings."""
+        """The labels of its finalists, in the order of their trainings."""
         return list(dict.fromkeys(label for _, label in self.trainings.found))
 
 
@@ -135,12 +132,12 @@ class Member:
     """A finalist with its trainings on the folds.
 
     Attributes:
-        name: Its label; of several sweeps, `mlp:trial-17`.
-        is_winner: Whether confirming says to take it.
-        correct: (folds, n) whether an image was recognised; not where there is none.
+        name: Its label; with several sweeps, such as `mlp:trial-17`.
+        is_winner: Whether the verdict recommends it.
+        correct: (folds, n) whether an image was recognised; False without an image.
         logits: (folds, n, classes).
         parameters: Number of weights.
-        seconds: That a training took, mean over folds.
+        seconds: Seconds that a training took, mean over folds.
     """
 
     name: str
@@ -153,12 +150,13 @@ class Member:
 
 @dataclass(frozen=True)
 class Bank:
-    """Everything that can vote.
+    """All members that can vote.
 
     Attributes:
-        members: The best mean over folds first; of those that answer alike to the bit, one.
-        images: (folds, n) which image stands at each place, or `NO_IMAGE`.
-        classes: (folds, n) of which class it is; -1 where there is none.
+        members: The members, the best mean over folds first; one of those with the same logits to
+            the bit.
+        images: (folds, n) the number of each image, or `NO_IMAGE`.
+        classes: (folds, n) its class; -1 without an image.
     """
 
     members: Sequence[Member]
@@ -177,7 +175,7 @@ def gather(
         classes: (images,) the class of each image, by its number.
 
     Raises:
-        UsageError: They were judged on different images, or `classes` are those of others.
+        UsageError: They were evaluated on different images, or `classes` belong to other images.
     """
     found: dict[str, Member] = {}
     images: NDArray[np.int64] | None = None
@@ -221,12 +219,12 @@ def check_logits(who: str, folds: Sequence[int], kept: Sequence[Mapping[str, np.
     """Refuse logits that are not (n, classes) on each fold.
 
     Args:
-        who: Was trained.
-        folds: On which folds.
-        kept: The arrays of each of these trainings.
+        who: Describes the trainings at the beginning of the error.
+        folds: The folds.
+        kept: The arrays of the training on each fold.
 
     Raises:
-        UsageError: Says on which fold, and what was kept.
+        UsageError: The message names the fold, and what was kept.
     """
     classes = kept[0]["block_logits"].shape[1:]
     for fold, arrays in zip(folds, kept, strict=True):
@@ -262,9 +260,9 @@ class Ensemble:
     """Members that vote together.
 
     Attributes:
-        name: Such as `top 3`.
+        name: Its name, such as `top 3`.
         members: Two or more.
-        is_announced: Whether it was asked for, or is what a verdict is about, whatever it scores.
+        is_announced: Whether the verdict is about it, which is fixed before it is scored.
     """
 
     name: str
@@ -273,11 +271,11 @@ class Ensemble:
 
 
 def answers(logits: NDArray[np.float32], kind: VoteKind) -> NDArray[np.int64]:
-    """Return (n,) the class that members name together.
+    """Return (n,) the class that the members vote for.
 
     Args:
         logits: (members, n, classes).
-        kind: How they vote.
+        kind: The kind of vote.
     """
     chosen: NDArray[np.int64] = (
         soft_vote(logits).argmax(axis=1) if kind == "soft" else hard_vote(logits)
@@ -286,7 +284,7 @@ def answers(logits: NDArray[np.float32], kind: VoteKind) -> NDArray[np.int64]:
 
 
 def word_of(lead: Interval, margin: float = MARGIN) -> Judgement:
-    """Return what the 95 % interval of a lead says."""
+    """Return the verdict of the 95 % interval of a lead."""
     if lead.is_told_apart:
         return "better" if lead.low > 0 else "worse"
     return "equivalent" if lead.lies_within(margin) else "cannot tell yet"
@@ -295,15 +293,16 @@ def word_of(lead: Interval, margin: float = MARGIN) -> Judgement:
 def compare_votes(
     sweeps: Sequence[str], bank: Bank, ensembles: Sequence[Ensemble], margin: float = MARGIN
 ) -> VotesConclusion:
-    """Let each ensemble vote, softly and hard, and compare it with the single best.
+    """Compare each ensemble's soft and hard vote with the single best.
 
-    Intervals hold for all pairs of single best and votes at once (Tukey-Kramer): also for the
-    vote that stands out. With fewer than eight folds none is called better, worse or equivalent.
+    Intervals hold for all pairs of the single best and the votes at once (Tukey-Kramer), and so
+    also for the vote that stands out. With fewer than eight folds no vote is called better, worse
+    or equivalent.
 
     Args:
-        sweeps: Names of the sweeps whose finalists these are.
-        bank: Whose first member is the single best.
-        ensembles: Of its members.
+        sweeps: Names of the sweeps that the finalists come from.
+        bank: The members; the first one is the single best.
+        ensembles: Ensembles of these members.
         margin: A difference that does not matter.
     """
     single = bank.members[0]
@@ -315,7 +314,7 @@ def compare_votes(
     for number, (ensemble, kind) in enumerate(asked, 1):
         ahead = crossed_difference(outcomes, number, 0).interval(outcomes.finalists)
         members = ensemble.members
-        vote = VoteOnBlocks(
+        vote = VoteOnFolds(
             ensemble=ensemble.name,
             members=[member.name for member in members],
             announced=ensemble.is_announced and kind == "soft",
@@ -341,11 +340,11 @@ def _correct(bank: Bank, ensemble: Ensemble, kind: VoteKind) -> NDArray[np.bool_
     return right
 
 
-# Votes of the models that an evaluation scored, on the test set; from stored logits.
+# Votes on the test set, of the models that an evaluation scored, from stored logits.
 #
-# The winner of a sweep has a training a fold, and those can vote: all of one sweep, training by
-# training across sweeps, and all of all. Nothing is scored anew, so that an evaluation that was
-# made before there were votes tells of them, too; it is then marked as asked after it.
+# The winner of a sweep has one training a fold, and these can vote: all trainings of one sweep,
+# one training of each sweep, and all trainings of all sweeps. Nothing is scored again. So an
+# evaluation that was made before there were votes has them too, marked as asked afterwards.
 
 
 VOTE_QUESTIONS: Final = (
@@ -368,7 +367,7 @@ class _Winner:
 
     @property
     def of_images(self) -> NDArray[np.float64]:
-        """(n,) in which share of its trainings each image was recognised."""
+        """(n,) the share of its trainings that recognised each image."""
         shares: NDArray[np.float64] = self.correct.mean(axis=0)
         return shares
 
@@ -376,12 +375,12 @@ class _Winner:
 def conclude_votes(
     evaluation: Evaluation, scores: Mapping[str, np.ndarray], evaluations: int
 ) -> TestVotesConclusion | None:
-    """Return what votes came to in an evaluation; None if it scored nothing that can vote.
+    """Return the conclusion about votes in an evaluation; None if its models cannot vote.
 
     Args:
-        evaluation: Which.
-        scores: See `AccessLog.scores`.
-        evaluations: How many there are by now.
+        evaluation: The evaluation.
+        scores: Its scores, see `AccessLog.scores`.
+        evaluations: Number of evaluations of the test set by now.
     """
     winners = _winners(evaluation, scores)
     if not winners or (len(winners) == 1 and len(winners[0].logits) < 2):
@@ -417,9 +416,9 @@ def _winners(evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> list[_
 
 @dataclass(frozen=True)
 class _Compared:
-    """A vote, its accuracy and what it is ahead of `of` by.
+    """A vote, its accuracy `mean`, and its lead `ahead` over the winner `of`.
 
-    `ensembles` is how many were made, of trainings of their own; None of one that exists once.
+    `ensembles` is the number of ensembles, each of its own trainings; None if there is only one.
     """
 
     voters: str
@@ -431,7 +430,7 @@ class _Compared:
     ensembles: int | None = None
 
     def concluded(self, at_once: int) -> VoteOnTest:
-        """Return it as it is kept, its interval for so many compared at once."""
+        """Return the stored form, with an interval for `at_once` models compared at once."""
         ahead = self.ahead.interval(at_once)
         is_enough = self.ensembles is None or self.ensembles >= FEWEST_FOLDS
         word = word_of(ahead) if is_enough else "cannot tell yet"
@@ -440,7 +439,7 @@ class _Compared:
 
 
 def _crossed(values: NDArray[np.float64]) -> Estimate:
-    """Return the mean of (trainings, n); where there is one training, with images' error alone."""
+    """Return the mean of (trainings, n); of one training, with the error of images alone."""
     trainings, n = values.shape
     if trainings < 2:
         return images_estimate(values[0])
@@ -448,7 +447,7 @@ def _crossed(values: NDArray[np.float64]) -> Estimate:
 
 
 def _of_one(winner: _Winner, classes: NDArray[np.int64]) -> list[_Compared]:
-    """Compare the vote of a winner's trainings with the mean of single ones, image by image."""
+    """Compare the vote of a winner's trainings with the mean of its single ones, by image."""
     members = len(winner.logits)
     made = []
     for kind in KINDS:
@@ -461,9 +460,9 @@ def _of_one(winner: _Winner, classes: NDArray[np.int64]) -> list[_Compared]:
 def _across(
     winners: Sequence[_Winner], best: _Winner, classes: NDArray[np.int64]
 ) -> list[_Compared]:
-    """Compare ensembles of one training a sweep with the best winner's training in the same place.
+    """Compare ensembles of one training a sweep with the best winner's training of the same number.
 
-    As many as every sweep has trainings.
+    There are as many ensembles as the sweep with the fewest trainings has.
     """
     places = min(len(winner.logits) for winner in winners)
     made = []

@@ -1,7 +1,7 @@
-"""Keeps the conclusions about a sweep beside its records, in numbers, for all that show them.
+"""Stores the conclusions about a sweep beside its records, as numbers.
 
-They are made from the records of other sweeps (its confirmations), so the same command makes them
-again.
+Conclusions are made from the records of other sweeps (its confirmations), so the same command makes
+them again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SWEEP_ID: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 _CONFIRMATION: Final = re.compile(rf"({SWEEP_ID.pattern})/finalists-[0-9]+(/[a-z]+(-[0-9]+)?)?$")
 
 
-# Conclusions are numbers; `render` puts them in words where they are shown.
+# Conclusions are numbers; `sweeps.render` puts them in words.
 
 Judgement = Literal["leads", "better", "worse", "equivalent", "cannot tell yet"]
 Change = Literal["lower", "higher", "cannot tell"]
@@ -60,17 +60,18 @@ VoteKind = Literal["soft", "hard"]
 
 @dataclass(frozen=True)
 class ConfirmedStanding:
-    """A finalist as fresh folds judge it.
+    """The result of a finalist on fresh folds.
 
     Attributes:
         finalist: Its label.
-        trial: Its trial in the search.
-        accuracy: On fresh folds.
-        searched: On the images that scored the search; None where it has none.
-        leader_ahead_by: The leader's accuracy minus its own; None of the leader.
+        trial: Number of its trial in the search.
+        accuracy: Its accuracy on fresh folds.
+        searched: Its accuracy on the images that scored the search; None where it has none.
+        leader_ahead_by: The leader's accuracy minus its own; None for the leader.
         probability_leader_better: See `Standing.chance` in `sweeps.confirm.comparison`.
-        verdict: What the interval of the difference says.
-        blocks_needed: How many would settle it; None if it is settled, or no sensible number would.
+        verdict: The verdict of the interval of the difference.
+        folds_needed: Number of folds that would settle it; None if it is settled, or no sensible
+            number would.
     """
 
     finalist: Line
@@ -85,21 +86,21 @@ class ConfirmedStanding:
 
 @dataclass(frozen=True)
 class VerdictConclusion:
-    """Which finalist is the best.
+    """The conclusion about which finalist is the best.
 
     Attributes:
         sweep: Name of the sweep that is confirmed.
-        trials: How many it had.
+        trials: Number of its trials.
         confirmation: Name of the sweep that confirms it.
-        folds: How many count.
-        blocks_asked: On how many it was to be confirmed.
-        settled: Whether the leader is better than every other.
+        folds: Number of folds that count.
+        folds_asked: Number of folds asked for.
+        settled: Whether the leader is better than every other finalist.
         recommended: Label of the finalist to take.
-        standings: The leader first, then by accuracy.
-        gain_over_control: The search's best minus the best of random trials; None without.
+        standings: The finalists, the leader first, then by accuracy.
+        gain_over_control: The search's best minus the best of random trials; None without those.
         others: Names of other confirmations of the same sweep.
-        refit: Name of the sweep that trained the winner on all but the test set; None without.
-        left_out: Labels of finalists that were not to take part.
+        refit: Name of the sweep that trained the winner on all but the test set; None without one.
+        left_out: Labels of finalists that the user left out.
     """
 
     kind: Literal["verdict"]
@@ -119,15 +120,16 @@ class VerdictConclusion:
 
 @dataclass(frozen=True)
 class SelectionBiasConclusion:
-    """What the search's best owed to selection bias.
+    """The conclusion about the selection bias of the search's best.
 
     Attributes:
         finalist: Its label.
         searched: Its score in the search.
         fresh: Its accuracy on fresh folds.
-        total: The first minus the second.
-        parts: What that consists of: `seed`, `epoch` and `images`; empty if that is not known.
-        why_no_parts: Why, with the way out; empty if they are known, or were not asked for.
+        total: `searched` minus `fresh`: the selection bias.
+        parts: The parts of the bias: `seed`, `epoch` and `images`; empty if they are not known.
+        why_no_parts: Why they are not known, with the way out; empty if they are known, or were not
+            asked for.
     """
 
     kind: Literal["selection_bias"]
@@ -141,14 +143,14 @@ class SelectionBiasConclusion:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure of how far probabilities are off: mean over folds, with crossed error.
+    """One measure of the error of probabilities: mean over folds, with crossed error.
 
     Attributes:
-        before: As the network says it.
-        after: At its temperature.
+        before: The measure at temperature 1.
+        after: The measure at the fitted temperature.
         change: After minus before, image by image; negative is better.
-        verdict: Whether the interval of the change is on one side of 0; with fewer than eight
-            folds that is not told.
+        verdict: The side of 0 on which the interval of the change lies; `cannot tell` with fewer
+            than eight folds.
     """
 
     before: Interval
@@ -159,13 +161,13 @@ class Measure:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What temperatures do to one finalist.
+    """The effect of temperatures on one finalist.
 
     Attributes:
-        temperature: Geometric mean over its trainings: each fitted its own.
-        lowest: The smallest of them.
-        highest: The largest of them.
-        measures: By name.
+        temperature: Geometric mean over its trainings, each of which fitted its own.
+        lowest: The smallest of these temperatures.
+        highest: The largest of these temperatures.
+        measures: The measures by name.
     """
 
     temperature: float
@@ -176,7 +178,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class CalibrationConclusion:
-    """Whether temperatures help: of each finalist by its label, the leader first."""
+    """The conclusion about temperatures: each finalist by its label, the leader first."""
 
     kind: Literal["calibration"]
     recommended: Line
@@ -185,7 +187,7 @@ class CalibrationConclusion:
 
 @dataclass(frozen=True)
 class SingleBest:
-    """The finalist with the best mean over folds, which votes are compared with."""
+    """The finalist with the best mean over folds, with which votes are compared."""
 
     finalist: Line
     accuracy: Interval
@@ -194,19 +196,20 @@ class SingleBest:
 
 
 @dataclass(frozen=True)
-class VoteOnBlocks:
-    """What an ensemble's vote came to.
+class VoteOnFolds:
+    """The result of an ensemble's vote on fresh folds.
 
     Attributes:
         ensemble: Its name, such as `top 3`.
-        members: Labels of those who vote.
-        announced: Whether it is what the verdict is about, whatever it scores.
-        vote: How they vote.
-        accuracy: Of the vote.
-        ahead_by: That minus the single best's; the interval holds for all differences at once.
-        verdict: What that says.
+        members: Labels of the finalists that vote.
+        announced: Whether the verdict is about this vote, which is fixed before it is scored.
+        vote: The kind of vote.
+        accuracy: The accuracy of the vote.
+        ahead_by: Its accuracy minus the single best's; the interval holds for all differences at
+            once.
+        verdict: The verdict of that interval.
         parameters: Number of weights of all members.
-        train_seconds: That training all members on a fold took.
+        train_seconds: Seconds that training all members on a fold took.
     """
 
     ensemble: Line
@@ -222,34 +225,34 @@ class VoteOnBlocks:
 
 @dataclass(frozen=True)
 class VotesConclusion:
-    """Whether an ensemble pays.
+    """The conclusion about ensembles: whether their votes beat the single best.
 
     Attributes:
         sweeps: Names of the sweeps whose finalists vote.
-        winners: Those among them that confirming says to take.
+        winners: Labels of the finalists that the verdicts recommend.
         single: The single best.
-        votes: Of each ensemble the soft one, then the hard one.
-        folds: On how many folds.
+        votes: The soft vote of each ensemble, followed by its hard vote.
+        folds: Number of folds.
     """
 
     kind: Literal["votes"]
     sweeps: Sequence[Line]
     winners: Sequence[Line]
     single: SingleBest
-    votes: Sequence[VoteOnBlocks]
+    votes: Sequence[VoteOnFolds]
     folds: Count
 
 
 @dataclass(frozen=True)
 class AtEvaluation:
-    """Which evaluation of a test set it was.
+    """The evaluation of a test set that a conclusion comes from.
 
     Attributes:
-        number: From 1.
-        of: How many there are by now.
-        digest: Of the test set.
-        day: When its list was frozen.
-        reason: Why it was read again; empty the first time.
+        number: Its number, from 1.
+        of: Number of evaluations by now.
+        digest: Digest of the test set.
+        day: The day (UTC) on which its list was frozen.
+        reason: Why the test set was evaluated again; empty the first time.
     """
 
     number: Count
@@ -277,7 +280,7 @@ class FilesCompared:
         baseline: Label of the baseline.
         only_champion: Images that only the champion got right.
         only_baseline: Those that only the baseline got right.
-        p_value: Of the test.
+        p_value: The p-value of the test.
     """
 
     baseline: Line
@@ -288,15 +291,15 @@ class FilesCompared:
 
 @dataclass(frozen=True)
 class TestConclusion:
-    """What an evaluation of the test set came to for one sweep.
+    """The conclusion of a test-set evaluation about one sweep.
 
     Attributes:
-        evaluation: Which.
-        trainings: Of each finalist.
-        images: Of the test set.
-        finalists: The winner first.
-        files: The champion's against the baseline's; None without a baseline.
-        refit_accuracy: Of the winner as trained on everything else; None if it was not.
+        evaluation: The evaluation.
+        trainings: Number of trainings of each finalist.
+        images: Number of images of the test set.
+        finalists: The finalists, the winner first.
+        files: The champion's file against the baseline's; None without a baseline.
+        refit_accuracy: Accuracy of the winner's refit on everything else; None without one.
     """
 
     kind: Literal["test"]
@@ -320,16 +323,16 @@ class TestedWinner:
 
 @dataclass(frozen=True)
 class VoteOnTest:
-    """What a vote came to on the test set.
+    """The result of a vote on the test set.
 
     Attributes:
         voters: Name of the sweep whose trainings vote; or `winners` (one of each sweep), `all`.
-        vote: How.
-        members: How many.
-        accuracy: Of the vote.
-        ahead_by: That minus what `of` has; the interval holds for all differences at once.
+        vote: The kind of vote.
+        members: Number of trainings that vote.
+        accuracy: The accuracy of the vote.
+        ahead_by: Its accuracy minus that of `of`; the interval holds for all differences at once.
         of: Name of the sweep whose winner it is compared with.
-        verdict: What that says.
+        verdict: The verdict of that interval.
     """
 
     voters: Line
@@ -343,14 +346,14 @@ class VoteOnTest:
 
 @dataclass(frozen=True)
 class TestVotesConclusion:
-    """What votes came to in an evaluation of the test set.
+    """The conclusion about votes in a test-set evaluation.
 
     Attributes:
-        evaluation: Which.
+        evaluation: The evaluation.
         was_asked: Whether votes were among its questions.
-        winners: One a sweep.
+        winners: The winners, one a sweep.
         best: Name of the sweep whose winner did best.
-        votes: By who votes, the soft one first; last, the widest.
+        votes: The soft vote of each ensemble, followed by its hard vote; the widest ensemble last.
     """
 
     kind: Literal["test votes"]
@@ -372,7 +375,7 @@ class Telling:
         columns: Headings of its table.
         rows: Cells of the table, as they are shown.
         lines: Further sentences.
-        note: The method by which it was found.
+        note: The method.
     """
 
     anchor: Line
@@ -391,7 +394,7 @@ Conclusion = (
 
 
 def document_of(conclusion: Conclusion) -> dict[str, Any]:
-    """Return a conclusion for JSON, numbers only: of one that was stored in words, its title."""
+    """Return a conclusion for JSON; of one that was stored in words, only the title."""
     if isinstance(conclusion, Telling):
         return {"kind": "stored in words", "title": conclusion.title}
     return dataclasses.asdict(conclusion)
@@ -407,7 +410,7 @@ class ConfirmationRecord:
         champion: The attempt whose model is the champion, `<trial>-<attempt>`.
         winner: Label of the finalist to take, such as `trial-17`.
         tellings: Conclusions in words, of files that an earlier version wrote; else empty.
-        top: How many of the best trials were finalists; None in files from before this was kept.
+        top: Number of best trials that were finalists; None in files from before this was kept.
         folds: Number of folds; None likewise.
         left_out: Labels of finalists that the user left out.
         conclusions: The conclusions, in numbers.
@@ -444,7 +447,7 @@ def without_place(directory: str | None) -> str | None:
 
 
 def is_finalist(info: SweepInfo, record: Record) -> bool:
-    """Whether an attempt is a finalist's training on fold 0: the champion is one of these."""
+    """Whether an attempt is a finalist's complete training on fold 0, as the champion may be."""
     if confirmed_by(info.directory) is None or record.outcome != "complete":
         return False
     return FINALIST in record.params and record.params.get(BLOCK) == 0
@@ -514,7 +517,7 @@ class Conclusions:
         return [*own, *(found for _, found in self._found(_TESTED, _VOTED, report=report))]
 
     def votes(self, report: Report = warn) -> dict[str, Conclusion]:
-        """Return what votes came to in evaluations of the test set, by the evaluation's name."""
+        """Return the conclusions about votes on the test set, by the evaluation's name."""
         return {
             path.stem.partition("-")[2]: one for path, one in self._found(_VOTED, report=report)
         }

@@ -121,7 +121,7 @@ class Evaluation:
         return hashlib.sha256(json.dumps([frozen, list(questions)]).encode()).hexdigest()
 
     def at(self, evaluations: int) -> AtEvaluation:
-        """Return which one it is, of so many by now."""
+        """Return its description for a conclusion; `evaluations` is their number by now."""
         return AtEvaluation(self.number, evaluations, self.digest, self.day, self.reason)
 
     @property
@@ -178,7 +178,7 @@ class Evaluations:
             raise unreadable(path, error) from None
         except FormatError as error:
             raise DamagedFileError(path, str(error), _SCORES_REMEDY) from None
-        problem = _what_is_wrong(scores, evaluation)
+        problem = _score_problem(scores, evaluation)
         if problem:
             raise DamagedFileError(path, problem, _SCORES_REMEDY)
         return scores
@@ -224,7 +224,7 @@ def _read_list(path: Path) -> Evaluation | None:
     return read_document(path, parse, _LIST_REMEDY)
 
 
-def _what_is_wrong(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> str | None:
+def _score_problem(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> str | None:
     labels = scores.get("labels")
     if labels is None or labels.ndim != 1:
         return "it has no labels (n,)"

@@ -1,4 +1,4 @@
-"""Trials side by side, of one sweep or several: what differs, and by how much."""
+"""Compares trials of one sweep or several: parameters, metrics, curves and confusion counts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Value
 
 MOST = len(COMPARED)
-"""So many can be told apart by colour."""
+"""Most trials that are compared: so many can be told apart by colour."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Contestant:
     """One trial that is compared.
 
     Attributes:
-        label: What it is called: `mlp:7`.
+        label: Its label, such as `mlp:7`.
         data: Its sweep.
         row: Its outcome.
     """
@@ -55,7 +55,7 @@ class Comparison:
     """Trials side by side; the others are compared with the first.
 
     Attributes:
-        labels: What they are called: `mlp:7`.
+        labels: Their labels, such as `mlp:7`.
         contestants: The trials.
     """
 
@@ -69,15 +69,15 @@ class Comparison:
 
     @property
     def differences(self) -> dict[str, Difference | None]:
-        """The accuracy of each of the others minus the first's on the same samples, by label.
+        """The accuracy of each other trial minus the first's on the same samples, by label.
 
-        None where the samples cannot be had, are others, or the experiment does not classify.
+        None if the samples are not available, if they differ, or without classification.
         """
         found = differences_to_first(self.contestants, self.records)
         return dict(zip(self.labels[1:], found, strict=True))
 
     def parameters(self) -> pd.DataFrame:
-        """Return the parameters that differ: rows parameters, columns labels."""
+        """Return the parameters that differ: one row a parameter, one column a label."""
         configurations = [_configuration(record) for record in self.records]
         cells = _parameter_cells(configurations)
         differing = [name for name, row in cells.items() if len(set(row)) > 1]
@@ -85,7 +85,7 @@ class Comparison:
         return _frame(values, self.labels)
 
     def metrics(self) -> pd.DataFrame:
-        """Return the headline metrics: rows metrics, columns labels."""
+        """Return the headline metrics: one row a metric, one column a label."""
         names = dict.fromkeys(name for c in self.contestants for name in c.row.metrics)
         values = {name: [c.row.metrics.get(name) for c in self.contestants] for name in names}
         return _frame(values, self.labels)
@@ -107,15 +107,16 @@ def compare(
     source: str | None = None,
     complain: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
-    """Read some trials and put them side by side.
+    """Read some trials and compare them.
 
     Args:
-        trials: Sweep, its records and the number of the trial, None for the best observed.
-        source: Their data, where they are not the experiment's own.
-        complain: Told in a line why the samples of a sweep cannot be had.
+        trials: Sweep, its records and the number of the trial; None for the best observed.
+        source: Source of their data; None for the experiment's own.
+        complain: Receives a line if the samples of a sweep are not available.
 
     Raises:
-        UsageError: There is no such trial, none is best, or they are too few or too many.
+        UsageError: A trial does not exist, a sweep has no best trial, or the number of trials is
+            not allowed.
     """
     if not 2 <= len(trials) <= MOST:
         raise UsageError(f"compare: give 2 to {MOST} sweeps or trials, received {len(trials)}")
@@ -211,10 +212,10 @@ def _told_apart(contestants: Sequence[Contestant], records: Sequence[Record]) ->
 def differences_to_first(
     contestants: Sequence[Contestant], records: Sequence[Record]
 ) -> list[Difference | None]:
-    """Return by how much the others are better than the first, on the same validation samples.
+    """Return the accuracy of each other trial minus the first's, on the same validation samples.
 
     Returns:
-        One a trial after the first; None where they cannot be compared like that.
+        One difference a trial after the first; None where the samples are not the same.
     """
     samples = contestants[0].data.samples
     if samples is None:
@@ -256,7 +257,7 @@ def _configuration(record: Record) -> dict[str, Value]:
 
 
 def _parameter_cells(configurations: Sequence[Mapping[str, Value]]) -> dict[str, list[str]]:
-    """Return every parameter as a report writes it, empty where a configuration lacks it."""
+    """Return the texts of every parameter; empty where a configuration lacks it."""
     names = dict.fromkeys(name for one in configurations for name in one)
     return {
         name: [format_value(one[name]) if name in one else "" for one in configurations]

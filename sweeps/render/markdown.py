@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from sweeps.records.conclusions import Conclusion
 
 
-# Answers in Markdown what an analyst asks first, on the parent run's page.
+# The briefing on the parent run's page: answers to an analyst's first questions.
 
 
 def render_briefing(data: SweepData) -> str:
-    """Return whether the first is better than the second, the worst class, how to run it again."""
+    """Return the lead of the first trial over the second, the worst class and the rerun command."""
     lines = []
     seconds = [] if data.info.has_front else [row.trial for row in data.ranking[1:2]]
     for trial, lead in leader_against(data, seconds).items():
@@ -53,7 +53,7 @@ def render_briefing(data: SweepData) -> str:
 
 
 def _steps(data: SweepData) -> Iterator[str]:
-    """Say of each step along a Pareto front whether it is one, as far as one training each can."""
+    """Yield a line about the lead of each trial of a Pareto front over the next one."""
     front = standings(data) if data.info.has_front else []
     for trial, following in pairwise(front):
         if trial.lead is not None:
@@ -101,7 +101,7 @@ def render_markdown(summary: Summary) -> str:
 
 
 def render_conclusion(conclusion: Conclusion) -> str:
-    """Return what confirming, or a evaluation of the test set, came to."""
+    """Return a conclusion of a confirmation or of a test-set evaluation."""
     telling = tell(conclusion)
     lines = [f"### {escape(telling.title)}", "", f"**{escape(telling.lead)}**", ""]
     if telling.rows:
@@ -112,7 +112,7 @@ def render_conclusion(conclusion: Conclusion) -> str:
 
 
 def escape(text: str) -> str:
-    """Escape what GitHub would take for markup, so that an error message stays one table cell."""
+    """Escape GitHub's markup, and join lines, so that an error message stays one table cell."""
     flat = " ".join(text.split())
     return "".join(f"\\{c}" if c in "\\`*_|<>[]#~$" else c for c in flat)
 

@@ -1,4 +1,4 @@
-"""A sweep -> its report: one HTML page, and the charts of it as PNGs."""
+"""A sweep -> its report: one HTML page, and its charts as PNGs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def render_report(data: SweepData, sections: Sequence[Section]) -> str:
 
     Args:
         data: The sweep.
-        sections: From `report_sections`.
+        sections: The sections, from `report_sections`.
     """
     return render_page(f"Sweep {data.info.name}", _subtitle(data), sections)
 

@@ -19,7 +19,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Fact:
-    """One figure, large, with what it is above it and a remark below."""
+    """One figure, large, with its label above and a remark below."""
 
     label: str
     value: str
@@ -28,7 +28,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Facts:
-    """A row of figures."""
+    """Several figures in a row."""
 
     facts: Sequence[Fact]
 
@@ -38,12 +38,12 @@ class Table:
     """A table.
 
     Attributes:
-        columns: Their names.
-        rows: Cells as they are shown; numbers are set to the right.
-        anchors: Names by which links find the rows; empty: none.
+        columns: Names of the columns.
+        rows: Texts of the cells; numbers are aligned to the right.
+        anchors: Anchors of the rows, for links; empty: none.
         is_searchable: Whether a reader may sort and filter it.
         title: Line above it.
-        size: `half` shares the width of the page.
+        size: `wide` takes the width of the page, `half` shares it.
     """
 
     columns: Sequence[str]
@@ -56,7 +56,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines to copy; `file` is the name under which a page offers them as a file, folded away."""
+    """Lines to copy; with `file`, a page folds them and offers them as a file of that name."""
 
     text: str
     title: str = ""
@@ -74,7 +74,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Small pictures beside each other."""
+    """Small pictures side by side."""
 
     pictures: Sequence[Picture]
 
@@ -89,7 +89,7 @@ class Section:
     Attributes:
         anchor: Its address on the page.
         title: Its heading.
-        blocks: What it shows, in order.
+        blocks: Its blocks, in order.
     """
 
     anchor: str

@@ -1,4 +1,4 @@
-"""Summaries and tables of trials for the terminal; loaded only to be shown."""
+"""Summaries and tables of trials for the terminal; imported only by commands that print them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from sweeps.records.conclusions import Conclusion
 
 
-# The commands a finished sweep proposes; each can be pasted as it stands.
+# The commands that a finished sweep proposes; each can be pasted as it is.
 
 
 def next_commands(
@@ -58,18 +58,18 @@ def next_commands(
     ui_option: str = "",
     ui_address: str = "",
 ) -> tuple[str, str, str]:
-    """Return three commands: look at the runs, list the trials, go on.
+    """Return three commands: look at the runs, list the trials, continue.
 
-    Where every trial failed: see the whole error, run them again once it is mended, go on.
+    If every trial failed: see the whole error, run the trials again, continue.
 
     Args:
-        summary: Of the sweep that has just ended.
-        home_option: As it is to be pasted (`--home elsewhere`); empty for the default home.
-        run_command: What started the sweep, quoted, without `--trials` and `--home`: only its
-            caller knows the space and the options that the same sweep needs again. Without it the
-            third command shows the best trial instead.
-        ui_option: More for `sweeps ui`: the store, where it is not the home's own.
-        ui_address: Where the runs are shown already, instead of `sweeps ui`.
+        summary: Summary of the sweep that has just ended.
+        home_option: The option to paste (`--home elsewhere`); empty for the default home.
+        run_command: The command that started the sweep, quoted, without `--trials` and `--home`.
+            Only the caller knows the space and the options that the same sweep needs again.
+            Without it, the third command shows the best trial instead.
+        ui_option: Further option of `sweeps ui`: the store, if it is not the home's own.
+        ui_address: Address that already shows the runs, in place of `sweeps ui`.
     """
     name = shlex.quote(summary.name)
     if run_command:
@@ -100,12 +100,12 @@ STATE_STYLES: Mapping[RowState, str] = {
 class TrialsView:
     """A rich renderable: every trial, the best (or the Pareto front) marked with `*`.
 
-    Parameters that never vary are left out, as are metrics other than the objectives: CSV has them
-    all. A narrow terminal gets fewer columns, then the parameters in one; no cell is cut.
+    Parameters that never vary and metrics other than the objectives are left out; the CSV has all.
+    A narrow terminal gets fewer columns, then all parameters in one column; no cell is cut.
 
     Attributes:
-        rows: From `trial_rows`.
-        objectives: Of the sweep.
+        rows: The rows, from `trial_rows`.
+        objectives: Objectives of the sweep.
         space: See `parameter_names`.
     """
 
@@ -129,14 +129,17 @@ class TrialsView:
 
     @cached_property
     def _marked(self) -> set[int]:
-        """The trials that stand out."""
+        """The numbers of the trials to mark."""
         if len(self.objectives) > 1:
             return {row.trial for row in front_rows(self.rows, self.objectives)}
         best = best_row(self.rows, self.objectives[0].direction)
         return {best.trial} if best else set()
 
     def _table(self, varied: Sequence[str], more: Sequence[str]) -> Table:
-        """A column a parameter, and of epochs, seconds, why it ended and error those in `more`."""
+        """Return a table with a column a parameter, and the columns named in `more`.
+
+        These may be `epochs`, `seconds`, `why` (it ended) and `error`.
+        """
         table = self._table_of(varied)
         for name in more:
             is_text = name in {"why", "error"}
@@ -153,10 +156,10 @@ class TrialsView:
         return table
 
     def _compact_table(self, varied: Sequence[str]) -> Table:
-        """All parameters in one column, over as many lines as they need."""
+        """Return a table with all parameters in one column, on as many lines as they need."""
         table = self._table_of(())
         metrics = {objective.metric for objective in self.objectives}
-        name = "parameters"  # which is also what the number of weights is called
+        name = "parameters"  # a metric may have that name: the number of weights
         table.add_column("configuration" if name in metrics else name, overflow="fold")
         for row in self.rows:
             chosen = {name: row.params[name] for name in varied if name in row.params}
@@ -190,7 +193,7 @@ class TrialsView:
 
 
 def objective_or_reason(row: TrialRow) -> str:
-    """Return the objective, or why there is none."""
+    """Return the objective, or the reason why there is none."""
     return row.reason if row.objective is None else format_metric(row.objective)
 
 
@@ -221,7 +224,7 @@ def render_text(
     Print it with `console.print(..., crop=False)`: a command longer than the terminal stays whole.
 
     Args:
-        summary: Of the sweep.
+        summary: Summary of the sweep.
         home_option: See `next_commands`.
         run_command: See `next_commands`.
         ui_option: See `next_commands`.
@@ -257,13 +260,13 @@ def render_text(
 def render_best(
     summary: Summary, conclusions: Sequence[Conclusion] = (), *, home_option: str = ""
 ) -> RenderableType:
-    """Return what `sweeps best` prints: verdict, parameters and metrics of the best trial.
+    """Return the output of `sweeps best`: verdict, parameters and metrics of the best trial.
 
-    Of several objectives: the trials of the Pareto front, and the baselines.
+    With several objectives: the trials of the Pareto front, and the baselines.
 
     Args:
-        summary: Of the sweep.
-        conclusions: What confirming said of it, if it was.
+        summary: Summary of the sweep.
+        conclusions: Its conclusions; empty if it was not confirmed.
         home_option: See `next_commands`.
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
@@ -281,12 +284,12 @@ def render_best(
 def render_trial(
     row: TrialRow, written: Mapping[str, bytes] | None = None, where: Path | None = None
 ) -> RenderableType:
-    """Return what `sweeps trials NAME TRIAL` prints: all of one trial, its whole error included.
+    """Return the output of `sweeps trials NAME TRIAL`: one trial in full, with its whole error.
 
     Args:
         row: The trial.
-        written: Files that its last attempt wrote, by name.
-        where: The archive that holds them.
+        written: Contents of the files that its last attempt wrote, by name.
+        where: The archive that holds these files.
     """
     facts = {
         "state": f"{row.state}, {row.reason}",
@@ -318,18 +321,18 @@ def render_trials(
     objectives: Sequence[Objective],
     space: Mapping[str, Any] | None = None,
 ) -> RenderableType:
-    """Return what `sweeps trials` prints: one line a trial. See `TrialsView` for the arguments."""
+    """Return the output of `sweeps trials`, one line a trial; `TrialsView` has the arguments."""
     return TrialsView(rows, objectives, space)
 
 
 def _front(summary: Summary) -> list[RenderableType]:
-    """The trials of the front, and the baselines behind it."""
+    """Return a table of the trials on the front, and the baselines behind it."""
     rows = summary.front_and_baselines
     return [TrialsView(rows, summary.objectives)] if rows else []
 
 
 def _comparison_table(summary: Summary) -> Table:
-    """Best and baselines, one line each, with the best's difference to each baseline."""
+    """Return a table of the best and the baselines, with the best's difference to each."""
     best = summary.best
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("", "trial", summary.metric, "best minus\nthis", "epochs", "seconds"):
@@ -349,7 +352,7 @@ def _cells(row: TrialRow, difference: str) -> tuple[str, str, str, str, str]:
 
 
 def _remarks(summary: Summary, home_option: str) -> list[tuple[str, str]]:
-    """What the reader must not miss, each line with its style."""
+    """Return the lines that a reader must not miss, each with its style."""
     remarks = []
     home = f" {home_option}" if home_option else ""
     if summary.failures:
@@ -369,9 +372,9 @@ def _remarks(summary: Summary, home_option: str) -> list[tuple[str, str]]:
 
 
 def _time_lines(split: Mapping[str, float]) -> list[str]:
-    """Say where the time went: that of the workers, if there were any, beside that of the rest.
+    """Return where the time went: that of the workers, if any, apart from that of the rest.
 
-    Shares are of the same kind of time: workers train, and wait, while the rest goes on.
+    Shares are of one kind of time each, since workers train and wait while the rest goes on.
     """
     rest = dict(split)
     idle = rest.pop("idle", None)
@@ -380,7 +383,7 @@ def _time_lines(split: Mapping[str, float]) -> list[str]:
     ready = format_seconds(rest.pop("warm_up", 0.0))
     workers = _shares({"training": rest.pop("training", 0.0), "idle": idle})
     if not workers:
-        return []  # ended before any was ready
+        return []  # it ended before any worker was ready
     return [f"Time of the workers: {workers}, ready after {ready}", f"Meanwhile: {_shares(rest)}"]
 
 
@@ -417,8 +420,8 @@ def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table
     """Return the rows as a table for the terminal; times are local.
 
     Args:
-        rows: From `listing_rows`.
-        is_wide: Whether there is room for ids and metrics; names are never broken for them.
+        rows: The rows, from `listing_rows`.
+        is_wide: Whether there is room for ids and metrics without breaking names.
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     names = ("name", "state", "trials", "failed", "best\nobserved", "created", "id", "metric")

@@ -1,4 +1,4 @@
-"""Sections of a report in a terminal: texts and tables; charts are for the page."""
+"""Sections of a report in a terminal: texts and tables, without charts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_UNBROKEN: Final = 14
 
 
 def render_sections(sections: Sequence[Section]) -> RenderableType:
-    """Return what a terminal can show of some sections; those it cannot are left out."""
+    """Return the texts and tables of sections; a section without any is left out."""
     parts: list[RenderableType] = []
     for section in sections:
         shown = [rendered for block in section.blocks if (rendered := _render(block)) is not None]
@@ -28,7 +28,7 @@ def render_sections(sections: Sequence[Section]) -> RenderableType:
 
 
 def _is_word(block: Table, number: int) -> bool:
-    """Whether a column is never broken: the first, and short words such as intervals."""
+    """Whether a column is never broken: the first, and one of short words such as intervals."""
     words = [row[number] for row in block.rows]
     return number == 0 or all(" " not in w and len(w) <= MOST_UNBROKEN for w in words)
 

@@ -1,4 +1,4 @@
-"""One line each, shared by every output: who is ahead of what, how trials ended, what failed."""
+"""Lines that all outputs share: the verdict, the progress, the failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def verdict_line(summary: Summary) -> str:
-    """Return the best trial against the best baseline, without claiming that it is better."""
+    """Return a line on the best trial against the best baseline, which claims no superiority."""
     if summary.has_front:
         return front_line(summary.front, summary.objectives)
     best, reference = summary.best, summary.reference
@@ -27,7 +27,7 @@ def verdict_line(summary: Summary) -> str:
 
 
 def front_line(front: Sequence[TrialRow], objectives: Sequence[Objective]) -> str:
-    """Return how many trials are on a front, and how far it reaches: nobody has won."""
+    """Return a line on the number of trials on a front, and the ranges of its objectives."""
     if not front:
         return "no trial completed, so there is no Pareto front"
     return f"{front_count(front)}: {front_reach(front, objectives)}"
@@ -60,7 +60,7 @@ def _comparison(summary: Summary, best: TrialRow, reference: TrialRow | None) ->
 
 
 def difference_to(metric: str, row: TrialRow, reference: TrialRow) -> str:
-    """Return the difference of two COMPLETE rows' objectives, empty if one is not COMPLETE."""
+    """Return the difference of two rows' objectives; empty unless both are COMPLETE."""
     if row.objective is None or reference.objective is None:
         return ""
     return format_difference(metric, row.objective, reference.objective)

@@ -1,4 +1,5 @@
-"""Charts, said once (`chart`) and drawn twice: interactive (`interactive`) and as a PNG (`png`).
+"""Charts, described once (`chart`), drawn interactively (`interactive`) and as a PNG (`png`).
 
-A chart holds marks and axes, no colours and no library; `palette` says what a role looks like.
+A chart holds marks and axes, and depends on no library. A mark has a role, whose colour is in the
+palette (`chart.COLORS`).
 """

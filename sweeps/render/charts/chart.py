@@ -1,4 +1,4 @@
-"""A chart as data: marks on two axes, or a picture of its own kind."""
+"""A chart as data: marks on two axes, or parallel coordinates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 # The palette of all charts; readable with every common colour blindness.
 #
-# Okabe and Ito's palette; on dark paper the darker ones would drown, so each role has two colours.
+# It is Okabe and Ito's. Its darker colours hardly show on dark paper, so each role has two colours.
 
 
 Role = Literal[
@@ -44,7 +44,7 @@ COLORS: Final[dict[Role, Colors]] = {
 }
 
 COMPARED: Final[tuple[Role, ...]] = ("first", "second", "third", "fourth", "fifth")
-"""Roles of things that are compared, in their order."""
+"""Roles of the trials that are compared, in their order."""
 
 SEQUENCE: Final = "cividis"
 """Colour scale of a quantity, known to plotly and matplotlib alike; safe for colour blindness."""
@@ -62,13 +62,13 @@ class Axis:
     """One axis.
 
     Attributes:
-        title: What it shows, with the unit.
+        title: The quantity, with its unit.
         log: Whether it is logarithmic.
         range: Lowest and highest value shown; None: all.
-        labels: Names of its places, from first to last, where it has no numbers.
+        labels: Names of its positions, from first to last, if it has no numbers.
         whole: Whether only whole numbers make sense.
-        is_tiny: Whether its numbers read better as 1e-5.
-        is_short: Of a logarithmic one, whether it spans so little that 2 and 5 are named, too.
+        is_tiny: Whether its numbers are written like 1e-5.
+        is_short: Whether a logarithmic axis spans so little that 2 and 5 are named, too.
     """
 
     title: str = ""
@@ -85,17 +85,17 @@ class Points:
     """Dots.
 
     Attributes:
-        name: For the legend.
-        x: Positions; of an axis with labels, the label.
+        name: Name in the legend.
+        x: Positions; labels on an axis with labels.
         y: Positions.
-        role: What they are.
-        text: What pointing at one says; a line a point.
+        role: Role that decides the colour.
+        text: Texts shown under the pointer, one a point.
         low: Lower ends of intervals in y, None without.
-        high: Their upper ends.
-        values: A quantity shown by colour in place of the role's, and what it is.
-        values_title: What that quantity is.
-        is_diamond: Whether they are diamonds, to be told from others.
-        shift: How far right of their place they stand, where the axis has labels; in places.
+        high: Upper ends of these intervals.
+        values: A quantity shown by colour in place of the role's colour.
+        values_title: Name of that quantity.
+        is_diamond: Whether they are diamonds, to differ from other dots.
+        shift: Shift to the right on an axis with labels, in distances of two labels.
     """
 
     name: str
@@ -123,14 +123,14 @@ class Line:
     """A line; None in `y` interrupts it.
 
     Attributes:
-        name: For the legend; an empty one is not listed.
+        name: Name in the legend; an empty one is not listed.
         x: Positions.
         y: Positions.
-        role: What it is.
-        text: What pointing at it says, a text a position; without, and without a name, nothing.
+        role: Role that decides the colour.
+        text: Texts shown under the pointer, one a position; without texts and name, none is shown.
         dashed: Whether it is dashed.
         steps: Whether it keeps its height until the next position.
-        faint: One of many: thin and half transparent.
+        faint: Whether it is one of many, thin and half transparent.
     """
 
     name: str
@@ -148,13 +148,13 @@ class Bars:
     """Horizontal bars, the first on top.
 
     Attributes:
-        name: For the legend; an empty one is not listed.
+        name: Name in the legend; an empty one is not listed.
         labels: Names of the bars.
-        values: Their lengths.
-        role: What they are.
+        values: Lengths of the bars.
+        role: Role that decides the colour.
         low: Lower ends of intervals, None without.
-        high: Their upper ends.
-        text: What pointing at one says.
+        high: Upper ends of these intervals.
+        text: Texts shown under the pointer, one a bar.
     """
 
     name: str
@@ -171,11 +171,11 @@ class Heatmap:
     """A matrix with its numbers.
 
     Attributes:
-        values: Rows from top to bottom.
-        rows: Their names.
+        values: The numbers, rows from top to bottom.
+        rows: Names of the rows.
         columns: Names of the columns.
         diverging: Whether 0 is the middle of the colour scale.
-        text: What pointing at a cell says; as `values`.
+        text: Texts shown under the pointer, shaped like `values`.
         colors: Numbers that decide the colours in place of `values`.
     """
 
@@ -192,8 +192,8 @@ class Dimension:
     """One axis of parallel coordinates: a value a line.
 
     Attributes:
-        title: What it shows.
-        values: Numbers, or names where there are `labels`; None where a line has none.
+        title: The quantity.
+        values: Numbers, or names if there are `labels`; None where a line has no value.
         log: Whether it is logarithmic.
         labels: The names, from bottom to top.
     """
@@ -204,7 +204,7 @@ class Dimension:
     labels: tuple[str, ...] | None = None
 
     def places(self) -> tuple[list[float], list[tuple[float, str]]]:
-        """Return where each line crosses the axis, and its ticks; missing values lie below all."""
+        """Return where each line crosses the axis, and the ticks; missing values lie below all."""
         if self.labels is not None:
             at = {label: float(place) for place, label in enumerate(self.labels)}
             known = [None if value is None else at[str(value)] for value in self.values]
@@ -238,8 +238,8 @@ class Parallel:
     Attributes:
         dimensions: The axes, from left to right.
         values: The quantity, a value a line.
-        title: What it is.
-        text: What pointing at a line says.
+        title: Name of the quantity.
+        text: Texts shown under the pointer, one a line.
     """
 
     dimensions: Sequence[Dimension]
@@ -269,13 +269,13 @@ class Chart:
     """One chart.
 
     Attributes:
-        name: Of its file and its place on the page; letters, digits and `-`.
+        name: Name of its file and its anchor on the page; letters, digits and `-`.
         title: One line above it.
-        marks: What is drawn, the last on top.
+        marks: The marks, the last one on top.
         x: Horizontal axis.
         y: Vertical axis.
         size: `wide` takes the whole width of the page, `half` shares it, `third` more so.
-        note: How to read it, one or two sentences below it.
+        note: One or two sentences below it that say how to read it.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Charts -> figures of plotly.js, as plain JSON: traces and layout.
 
-Written as dictionaries rather than through `plotly.graph_objects`, whose import and checks take
-seconds; a test has plotly check what comes out. Colours are names of roles, which the page replaces
+Figures are written as dictionaries, because `plotly.graph_objects` takes seconds to import and to
+check them; a test lets plotly check the result. Colours are names of roles, which the page replaces
 by those of light or dark paper (`page.js`).
 """
 
@@ -127,7 +127,7 @@ def _line(mark: Line, chart: Chart) -> dict[str, Any]:
         "dash": "dash" if mark.dashed else "solid",
         "shape": "hv" if mark.steps else "linear",
     }
-    # What has neither name nor text is drawn to guide the eye: it does not answer for the dots.
+    # A line with neither name nor text only guides the eye, so it must not hide the dots' texts.
     hover = _hover(mark.text) or ({} if mark.name else {"hoverinfo": "skip"})
     return _named(mark.name) | {
         "type": "scatter", "mode": "lines", "x": list(mark.x), "y": list(mark.y), "line": line,
@@ -172,8 +172,8 @@ def _heatmap(mark: Heatmap, chart: Chart) -> dict[str, Any]:
 def _parallel(mark: Parallel) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return traces and labels of parallel coordinates.
 
-    Lines rather than plotly's own `parcoords`, which needs WebGL, which remote desktops lack. Lines
-    of similar values share a trace: hundreds of traces would be slow.
+    They are drawn as lines, since plotly's own `parcoords` needs WebGL, which remote desktops lack.
+    Lines of similar values share a trace, since hundreds of traces would be slow.
     """
     places, labels = mark.lines()
     steps = min(_PARALLEL_COLORS, len(mark.values))
@@ -220,5 +220,5 @@ def _difference(upper: float | None, lower: float | None) -> float | None:
 
 
 def _count(value: float, *, signed: bool) -> str:
-    """Write a cell: no 0, which would hide the others."""
+    """Return the text of a cell; empty for 0, since zeros would hide the other numbers."""
     return "" if value == 0 else f"{value:+.0f}" if signed else f"{value:.0f}"

@@ -1,4 +1,4 @@
-"""Charts -> PNG bytes: matplotlib on light paper, without pyplot's global state."""
+"""Charts -> PNG bytes, by matplotlib on light paper, without pyplot's global state."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def draw_png(chart: Chart, dpi: int = 110) -> bytes:
         if len(names) > 1:
             axes.legend(loc="best", fontsize=8)
         buffer = io.BytesIO()
-        # No version in the file: the same chart is the same bytes.
+        # Without the version in the file, the same chart gives the same bytes.
         figure.savefig(
             buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None}
         )

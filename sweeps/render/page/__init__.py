@@ -1,4 +1,4 @@
-"""Sections -> one self-contained HTML file: no request leaves it, it works from a disk."""
+"""Sections -> one self-contained HTML file, which makes no request and works from a disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     Args:
         title: Its heading.
         subtitle: One line below it.
-        sections: What it shows, in order.
+        sections: Its sections, in order.
     """
     import jinja2
 
@@ -49,7 +49,7 @@ def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
 
 
 def _plotly() -> str:
-    """Return plotly.js, from the package of its name; the package itself takes long to import."""
+    """Return plotly.js from the files of the package plotly, which would take long to import."""
     import importlib.util
 
     found = importlib.util.find_spec("plotly")
@@ -60,7 +60,7 @@ def _plotly() -> str:
 
 
 def _script_json(value: Any) -> str:
-    """Return JSON that cannot end the script it stands in; NaN, which is none, becomes null."""
+    """Return JSON that cannot end the script element around it; NaN, no JSON, becomes null."""
     return json.dumps(_finite(value), separators=(",", ":")).replace("<", "\\u003c")
 
 
@@ -70,7 +70,7 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     if isinstance(value, float):
-        # Seven digits are more than a screen shows; all of them would double the page.
+        # A screen shows fewer than seven digits; all of them would double the page.
         return float(f"{value:.7g}") if abs(value) < float("inf") else None
     return value
 

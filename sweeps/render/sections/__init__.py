@@ -18,9 +18,9 @@ from sweeps.render.sections.verdict import pareto_section, verdict_section
 
 
 def report_sections(data: SweepData) -> list[Section]:
-    """Return the sections of a sweep's report that have something to say.
+    """Return the sections of a sweep's report that are not empty.
 
-    What was confirmed comes first, then the verdict of the search.
+    The conclusions come first, then the verdict of the search.
     """
     by_objective = [view.importances for view in data.by_objective]
     important = by_objective[0]

@@ -1,4 +1,4 @@
-"""Which class is taken for which, and the samples the best trial gets most wrong."""
+"""Confusion of classes, and the samples that the best trial gets most wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sweeps.render.charts.chart import Axis, Chart, Heatmap, Points, Role
 from sweeps.render.section import Block, Gallery, Picture, Section, Table, Text
 from sweeps.wording import format_metric, percent
 
-# Which class is taken for which: the best trials, and what changed against the baseline.
+# Confusion matrices of the best trials, and the change against the baseline.
 
 
 _BEST = 3
@@ -25,7 +25,7 @@ Counts = NDArray[np.int64]
 
 
 def confusion_section(data: SweepData) -> Section | None:
-    """Return the matrices of the best trials and recalls; None if they do not classify."""
+    """Return the matrices and recalls of the best trials; None if they do not classify."""
     shown = [(row, data.full(row.trial)) for row in data.leaders[:_BEST]]
     found = [(row, record, c) for row, record in shown if (c := best_confusion(record)) is not None]
     if not found or len(found[0][2]) > _MOST_CLASSES:
@@ -73,7 +73,7 @@ def _baseline(data: SweepData, best: Record) -> Counts | None:
 
 
 def confusion_chart(name: str, title: str, counts: Counts, names: Sequence[str]) -> Chart:
-    """Return a matrix with its counts; mistakes get a scale of their own, or none would be seen."""
+    """Return a matrix with its counts; mistakes have a colour scale of their own, to be visible."""
     colors = counts.astype(float)
     diagonal = np.diag(counts).astype(float)
     worst = float((counts - np.diag(np.diag(counts))).max() or 1)
@@ -95,7 +95,7 @@ def _cell(names: Sequence[str], row: int, column: int, counts: Counts) -> str:
 
 
 def difference_chart(name: str, title: str, difference: Counts, names: Sequence[str]) -> Chart:
-    """Return how a matrix differs from another one's."""
+    """Return a chart of the difference of two matrices."""
     texts = [
         [f"{names[r]} as {names[c]}: {difference[r, c]:+d}" for c in range(len(names))]
         for r in range(len(names))
@@ -143,7 +143,7 @@ _COMMITTEE = 10
 
 
 def mistakes_section(data: SweepData) -> Section | None:
-    """Return the gallery; None without logits, or where the samples cannot be had."""
+    """Return the gallery of mistakes; None without logits or samples."""
     if data.samples is None or not data.ranking:
         return None
     best = data.full(data.leaders[0].trial)
@@ -180,7 +180,7 @@ def mistakes_section(data: SweepData) -> Section | None:
 
 
 def _wrong_in(data: SweepData) -> tuple[np.ndarray, int]:
-    """Return how many of the leading trials get each sample wrong, and how many were asked."""
+    """Return (n,) the number of leading trials that get each sample wrong, and their number."""
     assert data.samples is not None
     labels = data.samples.labels
     counts, asked = np.zeros(len(labels), int), 0

@@ -22,7 +22,7 @@ from sweeps.records.conclusions import (
     TestConclusion,
     TestVotesConclusion,
     VerdictConclusion,
-    VoteOnBlocks,
+    VoteOnFolds,
     VoteOnTest,
     VotesConclusion,
 )
@@ -42,20 +42,20 @@ from sweeps.wording import (
 def conclusion_section(conclusion: Conclusion) -> Section:
     """Return a conclusion as a section."""
     telling = tell(conclusion)
-    folds: list[Block] = [Text(telling.lead, "lead")]
+    blocks: list[Block] = [Text(telling.lead, "lead")]
     if telling.rows:
-        folds.append(Table(telling.columns, telling.rows))
-    folds += [Text(line) for line in telling.lines]
+        blocks.append(Table(telling.columns, telling.rows))
+    blocks += [Text(line) for line in telling.lines]
     if telling.note:
-        folds.append(Text(telling.note, "note"))
-    return Section(telling.anchor, telling.title, folds)
+        blocks.append(Text(telling.note, "note"))
+    return Section(telling.anchor, telling.title, blocks)
 
 
 @singledispatch
 def tell(conclusion: Conclusion) -> Telling:
-    """Return a conclusion in words; one that an earlier version stored in words, as it stored it.
+    """Return a conclusion in words: accuracies in percent, differences in points.
 
-    Accuracies are in percent, differences in points.
+    A conclusion that an earlier version stored in words is returned as it is.
     """
     assert isinstance(conclusion, Telling)
     return conclusion
@@ -70,7 +70,7 @@ def _(verdict: VerdictConclusion) -> Telling:
     else:
         open_ones = [one for one in verdict.standings if one.verdict != "worse"]
         lead = f"The best is one of: {', '.join(one.finalist for one in open_ones)}."
-        lines += [_what_would_settle(one) for one in open_ones[1:]]
+        lines += [_folds_to_settle(one) for one in open_ones[1:]]
     cheapest = verdict.recommended
     if cheapest != leader.finalist:
         lines.append(f"{cheapest} is as good within half a point, and the cheapest: take it.")
@@ -120,7 +120,7 @@ def _standing_row(standing: ConfirmedStanding) -> list[str]:
     ]
 
 
-def _what_would_settle(standing: ConfirmedStanding) -> str:
+def _folds_to_settle(standing: ConfirmedStanding) -> str:
     label = standing.finalist
     if standing.verdict == "equivalent":
         return f"{label} is equivalent: within half a point."
@@ -130,7 +130,7 @@ def _what_would_settle(standing: ConfirmedStanding) -> str:
 
 
 def _control_line(verdict: VerdictConclusion) -> list[str]:
-    """Say whether searching paid: only random trials, as many and confirmed alike, can tell."""
+    """Return the line on whether searching paid, compared with random trials confirmed alike."""
     gain = verdict.gain_over_control
     if gain is None:
         return []
@@ -267,13 +267,13 @@ def _(votes: VotesConclusion) -> Telling:
     return Telling("ensembles", "Votes on fresh folds", lead, columns, rows, lines, note)
 
 
-def _who(vote: VoteOnBlocks) -> str:
+def _who(vote: VoteOnFolds) -> str:
     if vote.ensemble == "winners":
         return f"the winners ({', '.join(vote.members)})"
     return f"the {vote.ensemble}" if vote.ensemble.startswith("top") else vote.ensemble
 
 
-def _vote_row(vote: VoteOnBlocks, single: SingleBest) -> list[str]:
+def _vote_row(vote: VoteOnFolds, single: SingleBest) -> list[str]:
     return [
         f"{vote.ensemble}, {vote.vote}",
         plus_minus(vote.accuracy),
@@ -383,7 +383,7 @@ def _test_vote_lines(voted: TestVotesConclusion) -> list[str]:
     if len(voted.winners) > 1:
         lines.append(
             "A vote of one sweep is compared with the mean of that sweep's single trainings, the "
-            f"others with {voted.best}, the single winner that did best on this very part. The "
+            f"others with {voted.best}, the single winner that did best on this test set. The "
             "vote of the winners takes one training of each sweep, as often as there are "
             "trainings: its interval is for new images and new seeds, as those of single winners."
         )

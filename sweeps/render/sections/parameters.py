@@ -1,4 +1,4 @@
-"""Which parameters matter, and where their good values lie."""
+"""Importance of the parameters, and where their good values lie."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FEW = 8
 def importance_section(
     data: SweepData, important: Sequence[Sequence[Importance]]
 ) -> Section | None:
-    """Return the section on importances; None if there are too few trials to say anything.
+    """Return the section on importances; None if there are too few trials.
 
     Args:
         data: The sweep.
@@ -132,7 +132,7 @@ def _slice(data: SweepData, name: str) -> Chart:
 
 
 def _is_numeric(data: SweepData, name: str) -> bool:
-    """Whether a parameter takes numbers, and more than a handful of them."""
+    """Whether a parameter takes numbers, and more than `_FEW` of them."""
     domain = domain_of(data, name)
     if isinstance(domain, CategoricalDistribution):
         return False
@@ -140,7 +140,7 @@ def _is_numeric(data: SweepData, name: str) -> bool:
 
 
 def _choices(data: SweepData, name: str) -> tuple[str, ...]:
-    """Return the values of a parameter as words, in their order."""
+    """Return the values of a parameter as texts, in their order."""
     domain = domain_of(data, name)
     if isinstance(domain, CategoricalDistribution):
         return tuple(format_value(choice) for choice in domain.choices)

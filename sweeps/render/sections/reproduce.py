@@ -1,4 +1,4 @@
-"""Says how to get the same trials again."""
+"""The section that says how to get the same trials again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sweeps.workspace.provenance import is_mixed
 
 
 def reproduce_section(data: SweepData) -> Section:
-    """Return commands, versions, digests and the space."""
+    """Return the section with commands, versions, digests and the space."""
     info = data.info
     prints = info.fingerprint
     lines = [f"git checkout {info.code['commit']}"] if info.code.get("commit") else []
@@ -68,10 +68,10 @@ def _checked(data: SweepData) -> str:
 
 
 def _edits(data: SweepData) -> list[Block]:
-    """Return which trials were trained by which code, and what differs; empty if all by one."""
+    """Return the codes that trained trials, and their differences; empty if there is only one."""
     history = CodeHistory(data.store.folder)
     trained: dict[str, list[int]] = {}
-    first_of: dict[str, str] = {}  # the same code, as it is called first
+    first_of: dict[str, str] = {}  # digest -> the first digest of equal code
     for record in data.records:
         digest: str | None = record.environment.get("code")
         if record.ends_trial and digest is not None:
@@ -90,7 +90,7 @@ def _edits(data: SweepData) -> list[Block]:
 
 
 def rerun_command(data: SweepData) -> str:
-    """Return the command that runs the same trials, or goes on with them, from `space.json`."""
+    """Return the command that runs or continues the same trials from `space.json`."""
     info, prints = data.info, data.info.fingerprint
     sampler, pruner = _option(prints.get("sampler")), _option(prints.get("pruner"))
     return (
@@ -105,7 +105,7 @@ def _option(choice: Any) -> str:
 
 
 def _environment(data: SweepData) -> dict[str, Any]:
-    """Return versions and machine of the first recorded attempt."""
+    """Return package versions and machine of the first recorded attempt."""
     if not data.records:
         return {}
     environment = data.records[0].environment

@@ -1,4 +1,4 @@
-"""Trials of a sweep: the objective over time, learning curves, every trial, trouble and time."""
+"""Trials of a sweep: history of the objective, learning curves, all trials, failures and time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sweeps.render.section import Block, Section, Table, Text
 from sweeps.render.verdict import retry_line
 from sweeps.wording import first_line, format_metric, format_params, format_seconds, format_value
 
-# How the objective developed over the sweep.
+# The history of the objective over the sweep.
 
 
 def history_section(data: SweepData) -> Section | None:
@@ -27,7 +27,7 @@ def history_section(data: SweepData) -> Section | None:
 
 
 def _chart(data: SweepData, front: set[int]) -> Chart:
-    """Return the chart of one objective; of several the front in place of the best so far."""
+    """Return the chart of one objective; a front, if any, replaces the best so far."""
     complete = [row for row in data.rows if row.objective is not None]
     ends = [float(row.objective) for row in complete if row.objective is not None]
     floor = min(ends) - 0.06 * ((max(ends) - min(ends)) or abs(max(ends)) or 1)
@@ -78,7 +78,7 @@ def _points(name: str, rows: list[TrialRow], role: str, floor: float | None = No
 
 
 def trial_text(row: TrialRow) -> str:
-    """Return what pointing at a trial says."""
+    """Return the text shown when the pointer is on a trial."""
     value = row.reason if row.objective is None else format_metric(row.objective)
     params = format_params(row.params, separator="<br>")
     baseline = f" ({row.origin})" if row.baseline else ""
@@ -97,7 +97,7 @@ _GROUPS: Final[tuple[tuple[str, str, Role], ...]] = (
 
 
 def curves_section(data: SweepData) -> Section | None:
-    """Return the fans of the objective's epoch metric and of the validation loss."""
+    """Return all learning curves of the objective's epoch metric and of the validation loss."""
     names = {name for r in data.finals.values() if r.result for name in r.result.history}
     wanted = [name for name in (data.info.epoch_metric, "val_loss") if name in names]
     if not wanted:
@@ -137,7 +137,7 @@ def _fan(data: SweepData, metric: str) -> Chart:
 
 
 def _lines(name: str, records: Iterable[Record], metric: str, role: Role) -> Line:
-    """Return all curves as one interrupted line: hundreds of traces would be slow."""
+    """Return all curves as one interrupted line, since hundreds of traces would be slow."""
     x: list[Number] = []
     y: list[Number] = []
     texts: list[str] = []
@@ -195,7 +195,7 @@ def _curve_values(record: Record, metric: str) -> list[Number]:
     return [value if value == value and abs(value) != float("inf") else None for value in history]  # noqa: PLR0124
 
 
-# Which trials failed and why, and where the time went.
+# Failed trials with their reasons, and where the time went.
 
 
 _TIMES = {
@@ -209,7 +209,7 @@ _TIMES = {
 
 
 def trouble_section(data: SweepData) -> Section:
-    """Return failures by reason, each failed trial with its cause, and the split of the time."""
+    """Return the section with failures by reason, all failed trials, and the split of the time."""
     summary = data.summary
     blocks: list[Block] = []
     if summary.failures:

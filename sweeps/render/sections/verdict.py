@@ -1,4 +1,4 @@
-"""Who is ahead, by how much, how sure that is, and what to try next; or the Pareto front."""
+"""The verdict of a search: the leader, its lead, its certainty, next steps; or the Pareto front."""
 
 from __future__ import annotations
 
@@ -30,42 +30,42 @@ from sweeps.wording import (
     span,
 )
 
-# Several objectives: the Pareto front in place of a verdict. Nobody has won.
+# Several objectives: the Pareto front in place of a verdict, since no trial is best.
 
 
 _WIDE: Final = 20.0
-"""So many times the smallest value is the greatest one, where an axis is better logarithmic."""
+"""Ratio of the greatest to the smallest value above which an axis is logarithmic."""
 _SHORT: Final = 1000.0
-"""The same, up to where numbers between the powers of ten have room on such an axis."""
+"""Ratio below which numbers between the powers of ten have room on such an axis."""
 _MOST_PARAMETERS: Final = 8
 
 
 def pareto_section(data: SweepData) -> Section:
     """Return the first section of a sweep with several objectives."""
     summary = data.summary
-    folds: list[Block] = [Text(verdict_line(summary), "lead"), Text(progress_line(summary))]
+    blocks: list[Block] = [Text(verdict_line(summary), "lead"), Text(progress_line(summary))]
     front = standings(data)
     if not front:
-        folds.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
-        return Section("verdict", "Pareto front", folds)
-    folds.append(Facts(_front_facts(data, front)))
+        blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
+        return Section("verdict", "Pareto front", blocks)
+    blocks.append(Facts(_front_facts(data, front)))
     along = axis_of(summary.objectives)
     others = [place for place in range(len(summary.objectives)) if place != along]
-    folds += [_chart(data, front, along, other) for other in others]
-    folds += [_table(data, front), Text(_reading(data, front), "note")]
+    blocks += [_chart(data, front, along, other) for other in others]
+    blocks += [_table(data, front), Text(_front_note(data, front), "note")]
     clocked = [one.metric for one in summary.objectives if one.is_measured_by_clock]
     if clocked:
         text = (
             f"{' and '.join(clocked)}: measured once a trial by a clock. It differs from run to "
             "run, with what else the machine does; so the same seed may give other trials."
         )
-        folds.append(Text(text, "warning"))
-    folds.append(_next_steps(data, front))
-    return Section("verdict", "Pareto front", folds)
+        blocks.append(Text(text, "warning"))
+    blocks.append(_next_steps(data, front))
+    return Section("verdict", "Pareto front", blocks)
 
 
 def _front_facts(data: SweepData, front: Sequence[OnFront]) -> list[Fact]:
-    """Return both ends of the front, one an objective, each with its price."""
+    """Return the best trial of the front in each objective, with its other values."""
     facts = []
     objectives = data.info.objectives
     for place, objective in enumerate(objectives):
@@ -84,7 +84,7 @@ def _front_facts(data: SweepData, front: Sequence[OnFront]) -> list[Fact]:
 
 
 def _chart(data: SweepData, front: Sequence[OnFront], along: int, other: int) -> Chart:
-    """Return all complete trials by two of the objectives, the front marked."""
+    """Return a chart of all complete trials by two of the objectives, with the front marked."""
     objectives = data.info.objectives
     first, second = objectives[along], objectives[other]
     trials = {trial.row.trial for trial in front}
@@ -150,7 +150,7 @@ def _text(row: TrialRow, value: str) -> str:
 
 
 def _stairs(front: Sequence[OnFront], along: int, second: Objective) -> Line:
-    """Return the border of what was reached: from trial to trial over the worse of both."""
+    """Return the border of the values reached: between two trials it takes the worse of both."""
     ends = sorted((trial.values[1 - along], trial.values[along]) for trial in front)
     x: list[Number] = [ends[0][0]]
     y: list[Number] = [ends[0][1]]
@@ -205,7 +205,7 @@ def _lead(trial: OnFront) -> list[str]:
     return [gain(lead, digits=1), span(lead, " to ", digits=1), word]
 
 
-def _reading(data: SweepData, front: Sequence[OnFront]) -> str:
+def _front_note(data: SweepData, front: Sequence[OnFront]) -> str:
     objectives = data.info.objectives
     exact = [
         one.metric
@@ -243,24 +243,24 @@ _RUNNERS_UP = 10
 
 
 def verdict_section(data: SweepData, important: Sequence[Importance]) -> Section:
-    """Return the first section."""
+    """Return the first section of a sweep with one objective."""
     summary, best = data.summary, data.summary.best
-    folds: list[Block] = [Text(verdict_line(summary), "lead"), Text(progress_line(summary))]
+    blocks: list[Block] = [Text(verdict_line(summary), "lead"), Text(progress_line(summary))]
     if best is None:
-        folds.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
-        return Section("verdict", "Verdict", folds)
+        blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
+        return Section("verdict", "Verdict", blocks)
     compared = leader_against(data, [row.trial for row in data.ranking[1 : 1 + _RUNNERS_UP]])
-    folds.append(Facts(_facts(data, compared)))
-    folds.append(
+    blocks.append(Facts(_facts(data, compared)))
+    blocks.append(
         Table(
             ["parameter of the best", "value"],
             [[name, format_value(value)] for name, value in best.params.items()],
             size="half",
         )
     )
-    folds += _certainty(data, compared)
-    folds += _next(data, important)
-    return Section("verdict", "Verdict", folds)
+    blocks += _certainty(data, compared)
+    blocks += _next(data, important)
+    return Section("verdict", "Verdict", blocks)
 
 
 def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
@@ -288,7 +288,7 @@ def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
 
 def _certainty(data: SweepData, compared: dict[int, Difference]) -> list[Block]:
     if not compared:
-        text = "Each trial was trained once: how much of its lead is luck is not known."
+        text = "Each trial was trained once: how much of its lead is chance is not known."
         return [Text(text, "note")]
     place = {row.trial: number for number, row in enumerate(data.ranking, 1)}
     metric, rows = data.summary.metric, {row.trial: row for row in data.rows}
@@ -319,8 +319,8 @@ def _certainty(data: SweepData, compared: dict[int, Difference]) -> list[Block]:
 
 
 def _next(data: SweepData, important: Sequence[Importance]) -> list[Block]:
-    """Propose how to go on: beyond edges that the best touch, and into where they lie."""
-    folds: list[Block] = [Text(edge.sentence(), "warning") for edge in edges(data)]
+    """Propose next steps: wider ranges where the best touch an edge, narrower ones elsewhere."""
+    blocks: list[Block] = [Text(edge.sentence(), "warning") for edge in edges(data)]
     name = shlex.quote(data.info.name)
     commands = []
     narrower = narrowed(data, [one.name for one in important if one.stands_out])
@@ -334,7 +334,7 @@ def _next(data: SweepData, important: Sequence[Importance]) -> list[Block]:
     if exported := data.exported(data.ranking[0].trial):
         commands.append(f"sweeps export {name} model   # the best: {exported}")
     commands.append(f"sweeps ui {name}   # its runs in MLflow")
-    return [*folds, Code("\n".join(commands), "What to do next")]
+    return [*blocks, Code("\n".join(commands), "What to do next")]
 
 
 def _space_argument(data: SweepData) -> str:
