@@ -2,7 +2,7 @@
 
 The benchmark measures, for each number of folds, how often two equal finalists are told apart, how
 often the interval of their difference covers 0, and how often a true lead is seen: one point
-between two finalists, and one and a half among six. Our method (crossed variance of images and
+between two finalists, and one and a half among six. Our method (crossed variance of samples and
 seeds) and the corrected resampled t-test see the same outcomes. With `unequal`, the fold effects of
 one finalist are larger.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.finalists import FOLDS_A_REPEAT, IMAGES, simulated
+from benchmarks.finalists import FOLDS_A_REPEAT, SAMPLES, simulated
 from benchmarks.timing import at_least_one
 from sweeps.confirm.intervals import Estimate, Outcomes, corrected_t_difference, crossed_difference
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Simulate every number of folds."""
     rows = [row for folds in FOLDS for row in measure(folds, options.draws)]
-    return {"draws": options.draws, "images": IMAGES, "folds": FOLDS_A_REPEAT, "rows": rows}
+    return {"draws": options.draws, "samples": SAMPLES, "folds": FOLDS_A_REPEAT, "rows": rows}
 
 
 def measure(folds: int, draws: int) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ def _is_ahead(method: Method, outcomes: Outcomes) -> bool:
 def table(result: dict[str, Any]) -> str:
     """Return Markdown."""
     lines = [
-        f"{result['draws']} draws each, {result['images']} images, {result['folds']} folds",
+        f"{result['draws']} draws each, {result['samples']} samples, {result['folds']} folds",
         "",
         "| folds | interval | equal, called different | the same, unequal folds | covers 0 "
         "| lead of 1 point seen, 2 finalists | lead of 1.5, 6 finalists |",

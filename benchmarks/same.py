@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def train(home: Path, seeds: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]:
-    """Return for each net (seeds, folds, n) correctness, and (folds, n) numbers of the images."""
+    """Return for each net (seeds, folds, n) correctness, and (folds, n) numbers of the samples."""
     import sweeps
 
     home.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def train(home: Path, seeds: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[
     }
 
 
-def draw(correct: NDArray[np.bool_], images: NDArray[np.int64], draws: int) -> dict[str, float]:
+def draw(correct: NDArray[np.bool_], samples: NDArray[np.int64], draws: int) -> dict[str, float]:
     """Return how often one of five is called better than all others, or than any."""
     from sweeps.confirm.comparison import decide
     from sweeps.confirm.finalists import Finalist
@@ -87,7 +87,7 @@ def draw(correct: NDArray[np.bool_], images: NDArray[np.int64], draws: int) -> d
     than_all = than_any = 0
     for _ in range(draws):
         chosen = np.array([random.permutation(seeds)[:FINALISTS] for _ in range(folds)]).T
-        outcomes = Outcomes(correct[chosen, np.arange(folds)], images)
+        outcomes = Outcomes(correct[chosen, np.arange(folds)], samples)
         verdict = decide(outcomes, names, {})
         than_all += verdict.is_settled
         than_any += any(standing.word == "worse" for standing in verdict.standings)

@@ -58,8 +58,8 @@ class SupportsCrossValidation(Protocol):
     search. It prepares the same data, with the same digests.
 
     Its results have the metric `block_accuracy` (maximize) and the arrays `block_correct` (n,), 0
-    or 1, and `block_images` (n,), the numbers of these images, from 0. Folds 0 to 3 score every
-    image once, folds 4 to 7 again, and so on; folds may differ in size.
+    or 1, and `block_images` (n,), the numbers of these samples, from 0. Folds 0 to 3 score every
+    sample once, folds 4 to 7 again, and so on; folds may differ in size.
 
     If it also takes `search_split` (bool: train and score as the search does, with another seed)
     and has the metric `best_val_accuracy`, the selection bias of the search's best trial is
@@ -78,7 +78,7 @@ class SupportsVoting(Protocol):
     """
 
     def labels(self, data: PreparedData) -> np.ndarray:
-        """Return (images,) the class of each image; the index is its number in `block_images`."""
+        """Return (samples,) the class of each sample; the index is its number in `block_images`."""
         ...
 
 
@@ -113,11 +113,11 @@ class SupportsTestSet(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class CalibrationTerms:
-    """The calibration error of one configuration's trainings, image by image.
+    """The calibration error of one configuration's trainings, sample by sample.
 
     Attributes:
         temperatures: (trainings,) the number that the logits of each training are divided by; it
-            was fitted on none of these images.
+            was fitted on none of these samples.
         before: (trainings, n) by the name of a measure, before the division: the mean over all is
             the measure. `ece`: expected calibration error; `nll`: negative log-likelihood, nats. n
             is the size of the largest fold; values beyond the end of a smaller one are ignored.
@@ -133,15 +133,15 @@ class CalibrationTerms:
 class SupportsCalibration(Protocol):
     """Capability of a `cross_validation` experiment: it measures whether calibration helps.
 
-    It then takes a parameter `temperature` as well, for a network that is trained on all images
-    (`confirm --refit`), because no image is left to fit the temperature on.
+    It then takes a parameter `temperature` as well, for a network that is trained on all samples
+    (`confirm --refit`), because no sample is left to fit the temperature on.
     """
 
     def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
-        """Return the terms of each image of each fold; None if a training lacks the arrays for it.
+        """Return the terms of each sample of each fold; None if a training lacks the arrays for it.
 
         Args:
-            results: One configuration on several folds; images in the order of `block_images`.
+            results: One configuration on several folds; samples in the order of `block_images`.
         """
         ...
 

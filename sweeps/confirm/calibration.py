@@ -1,4 +1,4 @@
-"""Measures whether a fitted temperature helps, on images of fresh folds that did not fit it."""
+"""Measures whether a fitted temperature helps, on samples of fresh folds that did not fit it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sweeps.capabilities import CalibrationTerms, SupportsCalibration
 from sweeps.confirm.checks import ask, failed
 from sweeps.confirm.comparison import Comparison
-from sweeps.confirm.intervals import FEWEST_FOLDS, NO_IMAGE, crossed_estimate, stacked
+from sweeps.confirm.intervals import FEWEST_FOLDS, NO_SAMPLE, crossed_estimate, stacked
 from sweeps.experiment import Experiment
 from sweeps.interval import Interval
 from sweeps.records.conclusions import Calibration, CalibrationConclusion, Change, Measure
@@ -25,8 +25,8 @@ def measure_calibration(
 ) -> CalibrationConclusion | None:
     """Return how temperatures change the probabilities of each finalist.
 
-    Every training has its own temperature, as a served model has. A measure is a mean over images
-    and folds. Its error is crossed like that of an accuracy: images by folds.
+    Every training has its own temperature, as a served model has. A measure is a mean over samples
+    and folds. Its error is crossed like that of an accuracy: samples by folds.
 
     Args:
         comparison: The confirmation.
@@ -37,7 +37,7 @@ def measure_calibration(
         what they need.
 
     Raises:
-        UsageError: The experiment raised, or its arrays have other shapes than its images.
+        UsageError: The experiment raised, or its arrays have other shapes than its samples.
     """
     if not isinstance(experiment, SupportsCalibration):
         return None
@@ -49,29 +49,29 @@ def measure_calibration(
         terms = ask(experiment, "calibration_terms", results)
         if terms is None:
             return None
-        images = [result.arrays["block_images"] for result in results]
+        samples = [result.arrays["block_images"] for result in results]
         try:
-            found[label] = calibration(terms, stacked(images, np.int64, NO_IMAGE))
-        except Exception as error:  # such as shapes that are not those of its images
+            found[label] = calibration(terms, stacked(samples, np.int64, NO_SAMPLE))
+        except Exception as error:  # such as shapes that are not those of its samples
             raise failed(experiment, "calibration_terms", error) from error
     winner = comparison.verdict.recommended.finalist.label
     return CalibrationConclusion("calibration", winner, found)
 
 
-def calibration(terms: CalibrationTerms, images: NDArray[np.int64]) -> Calibration:
+def calibration(terms: CalibrationTerms, samples: NDArray[np.int64]) -> Calibration:
     """Return how temperatures change the probabilities of one configuration.
 
     Args:
         terms: The terms of its trainings.
-        images: (trainings, n) the number of the image each term is of, or `NO_IMAGE`; every image
-            is in two trainings or more.
+        samples: (trainings, n) the number of the sample each term is of, or `NO_SAMPLE`; every
+            sample is in two trainings or more.
     """
     measures = {}
     for name, before in terms.before.items():
         after, unit = terms.after[name], UNITS.get(name, "share")
-        found = (crossed_estimate(one, images) for one in (before, after, after - before))
+        found = (crossed_estimate(one, samples) for one in (before, after, after - before))
         was, is_now, change = (one.interval(unit=unit) for one in found)
-        measures[name] = Measure(was, is_now, change, _word(change, len(images)))
+        measures[name] = Measure(was, is_now, change, _word(change, len(samples)))
     temperatures = terms.temperatures
     mean = math.exp(float(np.mean(np.log(temperatures))))
     return Calibration(mean, min(temperatures), max(temperatures), measures)

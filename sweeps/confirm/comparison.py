@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sweeps.confirm.finalists import Finalist
 from sweeps.confirm.intervals import (
     FEWEST_FOLDS,
-    NO_IMAGE,
+    NO_SAMPLE,
     Estimate,
     Outcomes,
     critical_value,
@@ -30,7 +30,7 @@ MARGIN = 0.005
 """A difference that does not matter: half a point."""
 
 MOST_FOLDS = 200
-"""Most folds that are recommended: the pool of images has been used 50 times by then."""
+"""Most folds that are recommended: the pool of samples has been used 50 times by then."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def decide(
         finalists: The finalists.
         costs: Cost by label.
         margin: A difference that does not matter, see `MARGIN`.
-        train_size: Images in a fold's training set; 0 if that is not known.
+        train_size: Samples in a fold's training set; 0 if that is not known.
     """
     leader = outcomes.leader
     behind = {
@@ -187,7 +187,7 @@ def _folds_needed(behind: Estimate, folds: int, compared: int, margin: float) ->
     None if more than `MOST_FOLDS` would be needed.
     """
     wanted = max(abs(behind.value), margin - abs(behind.value))
-    fixed = behind.of_images - behind.of_noise
+    fixed = behind.of_samples - behind.of_noise
     shrinking = (behind.of_folds + behind.of_noise) * folds
     for count in range(folds + 4, MOST_FOLDS + 1, 4):
         # Degrees of freedom grow with the folds, at least while folds dominate the error.
@@ -198,7 +198,7 @@ def _folds_needed(behind: Estimate, folds: int, compared: int, margin: float) ->
 
 
 FOLDS_A_REPEAT = 4
-"""Folds of one repeat, which together evaluate every image once (`SupportsCrossValidation`)."""
+"""Folds of one repeat, which together evaluate every sample once (`SupportsCrossValidation`)."""
 _SEE = "see `SupportsCrossValidation` in sweeps/capabilities.py"
 COST = "parameters"
 """Metric that decides which of several equivalent finalists is the cheapest."""
@@ -230,7 +230,7 @@ class Trainings:
     def whole_folds(self, labels: Sequence[str], folds: int) -> list[int]:
         """Return the folds of all repeats in which every finalist has all its trainings.
 
-        Empty with fewer than two such repeats: a repeat evaluates every image once, and an image
+        Empty with fewer than two such repeats: a repeat evaluates every sample once, and a sample
         that was evaluated once says nothing about noise.
         """
         repeats = [
@@ -288,13 +288,13 @@ def compare_finalists(
         label: [_checked_answers(record) for record in trainings.of(label, whole)]
         for label in labels
     }
-    images = [own.images for own in kept[labels[0]]]
+    samples = [own.samples for own in kept[labels[0]]]
     for label, own in kept.items():
-        _check_same(whole, images, own, f"{labels[0]} and {label}")
-    check_repeats(whole, images)
+        _check_same(whole, samples, own, f"{labels[0]} and {label}")
+    check_repeats(whole, samples)
     outcomes = Outcomes(
         np.array([stacked([own.correct for own in kept[label]], bool) for label in labels]),
-        stacked(images, np.int64, NO_IMAGE),
+        stacked(samples, np.int64, NO_SAMPLE),
     )
     costs = {label: _cost(trainings.of(label, whole)) for label in labels}
     first = trainings.of(labels[0], whole[:1])[0].result
@@ -304,9 +304,9 @@ def compare_finalists(
 
 @dataclass(frozen=True)
 class FoldAnswers:
-    """The images that a training evaluated, (n,), and whether it recognised each."""
+    """The samples that a training evaluated, (n,), and whether it recognised each."""
 
-    images: NDArray[np.int64]
+    samples: NDArray[np.int64]
     correct: NDArray[np.bool_]
 
 
@@ -320,15 +320,15 @@ def fold_answers(result: TrialResult) -> FoldAnswers:
     missing = [name for name in ("block_correct", "block_images") if name not in result.arrays]
     if missing:
         raise ValueError(f"kept no {' and no '.join(map(repr, missing))}")
-    correct, images = result.arrays["block_correct"], result.arrays["block_images"]
-    if correct.ndim != 1 or correct.shape != images.shape or not len(images):
-        shapes = f"'block_correct' {correct.shape} and 'block_images' {images.shape}"
-        raise ValueError(f"kept {shapes}, not one of both for each image")
-    if images.dtype.kind not in "iu" or images.min() < 0:
+    correct, samples = result.arrays["block_correct"], result.arrays["block_images"]
+    if correct.ndim != 1 or correct.shape != samples.shape or not len(samples):
+        shapes = f"'block_correct' {correct.shape} and 'block_images' {samples.shape}"
+        raise ValueError(f"kept {shapes}, not one of both for each sample")
+    if samples.dtype.kind not in "iu" or samples.min() < 0:
         raise ValueError("kept 'block_images' that are no whole numbers from 0")
     if not np.isin(correct, (0, 1)).all():
         raise ValueError("kept 'block_correct' that are not 0 or 1")
-    return FoldAnswers(images.astype(np.int64), correct != 0)
+    return FoldAnswers(samples.astype(np.int64), correct != 0)
 
 
 def _checked_answers(record: Record) -> FoldAnswers:
@@ -341,31 +341,34 @@ def _checked_answers(record: Record) -> FoldAnswers:
 
 
 def _check_same(
-    folds: Sequence[int], images: Sequence[NDArray[np.int64]], kept: Sequence[FoldAnswers], who: str
+    folds: Sequence[int],
+    samples: Sequence[NDArray[np.int64]],
+    kept: Sequence[FoldAnswers],
+    who: str,
 ) -> None:
     """Refuse folds that are not the same for two finalists."""
-    for fold, expected, other in zip(folds, images, kept, strict=True):
-        if not np.array_equal(expected, other.images):
-            raise UsageError(f"fold {fold}: {who} were evaluated on different images ({_SEE})")
+    for fold, expected, other in zip(folds, samples, kept, strict=True):
+        if not np.array_equal(expected, other.samples):
+            raise UsageError(f"fold {fold}: {who} were evaluated on different samples ({_SEE})")
 
 
-def check_repeats(folds: Sequence[int], images: Sequence[NDArray[np.int64]]) -> None:
-    """Refuse folds if the four of a repeat do not evaluate every image once.
+def check_repeats(folds: Sequence[int], samples: Sequence[NDArray[np.int64]]) -> None:
+    """Refuse folds if the four of a repeat do not evaluate every sample once.
 
     Args:
         folds: The folds, a multiple of four.
-        images: The images that each fold evaluates.
+        samples: The samples that each fold evaluates.
 
     Raises:
-        UsageError: The message names the four folds, and the number of images they evaluate.
+        UsageError: The message names the four folds, and the number of samples they evaluate.
     """
-    pool = np.unique(np.concatenate(images))
+    pool = np.unique(np.concatenate(samples))
     for first in range(0, len(folds), FOLDS_A_REPEAT):
-        found = np.sort(np.concatenate(images[first : first + FOLDS_A_REPEAT]))
+        found = np.sort(np.concatenate(samples[first : first + FOLDS_A_REPEAT]))
         if not np.array_equal(found, pool):
             four = ", ".join(str(fold) for fold in folds[first : first + FOLDS_A_REPEAT])
             raise UsageError(
-                f"folds {four} judge {len(np.unique(found))} of {len(pool)} images, "
+                f"folds {four} judge {len(np.unique(found))} of {len(pool)} samples, "
                 f"{len(found)} times in all: each is to be judged once by four folds ({_SEE})"
             )
 

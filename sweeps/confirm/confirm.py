@@ -136,7 +136,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     top = options.top or (before and before.top) or TOP
     folds = options.folds or (before and before.folds) or FOLDS
     if folds % FOLDS_A_REPEAT:
-        raise UsageError(f"--folds {folds}: give a multiple of four, so that all images count")
+        raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
     need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")

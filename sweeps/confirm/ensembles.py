@@ -65,7 +65,7 @@ def ensemble(
 
 
 def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] | None:
-    """Return (images,) the class of each image by its number; None without `SupportsVoting`.
+    """Return (samples,) the class of each sample by its number; None without `SupportsVoting`.
 
     Raises:
         UsageError: `labels` of the experiment raised, or did not return whole numbers.

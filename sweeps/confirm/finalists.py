@@ -16,7 +16,7 @@ SEARCH_SPLIT, REFIT, TEMPERATURE = "search_split", "refit_epochs", "temperature"
 """Parameters of a `cross_validation` experiment that the searching experiment does not have."""
 METRIC = "block_accuracy"
 SCORE = "best_val_accuracy"
-"""Accuracy on the images that chose the epoch.
+"""Accuracy on the samples that chose the epoch.
 
 These are the validation set in a search, and the inner part on a fold.
 """
@@ -32,7 +32,7 @@ class Finalist:
         label: `trial-17`, or `baseline-tutorial`.
         trial: Number of its trial in the search.
         config: All parameters that its trial set.
-        searched: Its accuracy on the images that scored the search; None where it has none.
+        searched: Its accuracy on the samples that scored the search; None where it has none.
         place: Its rank in the search, from 1; 0 if it comes from another search.
     """
 

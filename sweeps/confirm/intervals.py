@@ -1,25 +1,25 @@
-"""Estimates how far apart two finalists are, with an error for new images and new seeds.
+"""Estimates how far apart two finalists are, with an error for new samples and new seeds.
 
-An image is easier for one finalist than for the other whichever seed trained them, and a seed is
-better than another whichever images it is evaluated on. So the outcomes are crossed, images by
-folds (Owen 2007, "The pigeonhole bootstrap"). The difference of two finalists at image i in fold s
+A sample is easier for one finalist than for the other whichever seed trained them, and a seed is
+better than another whichever samples it is evaluated on. So the outcomes are crossed, samples by
+folds (Owen 2007, "The pigeonhole bootstrap"). The difference of two finalists at sample i in fold s
 is modelled as mu + image_i + fold_s + noise. The mean of all then has the variance
 
-    image^2 / N + fold^2 / S + noise^2 / (S n)
+    sample^2 / N + fold^2 / S + noise^2 / (S n)
 
-for N images and S folds of n images. The variance between the means of single images estimates the
-first and the third term. The variance between the means of folds, beyond what their images explain,
-estimates the second.
+for N samples and S folds of n samples. The variance between the means of single samples estimates
+the first and the third term. The variance between the means of folds, beyond what their samples
+explain, estimates the second.
 
-Folds may evaluate different numbers of images n_s, T = sum n_s together. The mean is then that of
+Folds may evaluate different numbers of samples n_s, T = sum n_s together. The mean is then that of
 all T outcomes. The fold effects add fold^2 sum n_s^2 / T^2, as much as those of
 S* = T^2 / sum n_s^2 folds of one size. The squared deviation of a fold's mean is weighted by n_s^2
-likewise: its noise is that of folds of n* = sum n_s^2 / T images, and its degrees of freedom are
+likewise: its noise is that of folds of n* = sum n_s^2 / T samples, and its degrees of freedom are
 those of (sum n_s^2)^2 / sum n_s^4 folds (Satterthwaite 1946). If all n_s are n, these numbers are
 S, n and S.
 
-Arrays are as wide as the largest fold. Where a smaller fold has no image, the image's number is
-`NO_IMAGE`, and the entry does not count.
+Arrays are as wide as the largest fold. Where a smaller fold has no sample, the sample's number is
+`NO_SAMPLE`, and the entry does not count.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sweeps.interval import Interval
 
-NO_IMAGE: Final = -1
+NO_SAMPLE: Final = -1
 
 
 def stacked(arrays: Sequence[ArrayLike], dtype: DTypeLike, filled: Any = 0) -> NDArray[Any]:
@@ -48,38 +48,38 @@ def stacked(arrays: Sequence[ArrayLike], dtype: DTypeLike, filled: Any = 0) -> N
     return whole
 
 
-def sizes_of(images: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (folds,) the number of images that each fold evaluates."""
-    sizes: NDArray[np.int64] = (images != NO_IMAGE).sum(axis=1)
+def sizes_of(samples: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (folds,) the number of samples that each fold evaluates."""
+    sizes: NDArray[np.int64] = (samples != NO_SAMPLE).sum(axis=1)
     return sizes
 
 
 def effective(weights: NDArray[np.int64]) -> float:
     """Return the effective number of weights: (sum w)^2 / sum w^2 (Kish 1965)."""
-    whole = [int(weight) for weight in weights]  # exact, however many images there are
+    whole = [int(weight) for weight in weights]  # exact, however many samples there are
     return sum(whole) ** 2 / sum(weight**2 for weight in whole)
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Outcomes of finalists trained on the same folds, and evaluated on the same images of each.
+    """Outcomes of finalists trained on the same folds, and evaluated on the same samples of each.
 
     Attributes:
-        correct: (finalists, folds, n) whether an image was recognised; False without an image.
-        images: (folds, n) the number of each image in the pool, or `NO_IMAGE`.
+        correct: (finalists, folds, n) whether a sample was recognised; False without a sample.
+        samples: (folds, n) the number of each sample in the pool, or `NO_SAMPLE`.
     """
 
     correct: NDArray[np.bool_] = field(repr=False)
-    images: NDArray[np.int64] = field(repr=False)
+    samples: NDArray[np.int64] = field(repr=False)
 
     def __post_init__(self) -> None:
-        if self.correct.ndim != 3 or self.correct.shape[1:] != self.images.shape:
+        if self.correct.ndim != 3 or self.correct.shape[1:] != self.samples.shape:
             raise ValueError(
-                f"correct {self.correct.shape}, images {self.images.shape}: needed are "
+                f"correct {self.correct.shape}, samples {self.samples.shape}: needed are "
                 "(finalists, folds, n) and (folds, n)"
             )
-        if self.correct[:, self.images == NO_IMAGE].any():
-            raise ValueError("no image, and recognised")
+        if self.correct[:, self.samples == NO_SAMPLE].any():
+            raise ValueError("no sample, and recognised")
 
     @property
     def finalists(self) -> int:
@@ -93,18 +93,18 @@ class Outcomes:
 
     @property
     def accuracies(self) -> NDArray[np.float64]:
-        """(finalists, folds) share of each fold's images that were recognised."""
+        """(finalists, folds) share of each fold's samples that were recognised."""
         shares: NDArray[np.float64] = self.correct.sum(axis=2) / self.sizes
         return shares
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """(folds,) number of images that each fold evaluates."""
-        return sizes_of(self.images)
+        """(folds,) number of samples that each fold evaluates."""
+        return sizes_of(self.samples)
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """(finalists,) mean accuracy; all images of all folds count alike."""
+        """(finalists,) mean accuracy; all samples of all folds count alike."""
         return mean_over_folds(self.accuracies, self.sizes)
 
     @property
@@ -114,7 +114,7 @@ class Outcomes:
 
 
 def mean_over_folds(shares: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (...) means of (..., folds) shares, weighted by the folds' numbers of images."""
+    """Return (...) means of (..., folds) shares, weighted by the folds' numbers of samples."""
     means: NDArray[np.float64] = np.average(shares, axis=-1, weights=sizes / sizes.mean())
     return means
 
@@ -129,14 +129,14 @@ class Estimate:
 
     Attributes:
         value: The mean, a share.
-        of_images: Variance due to the choice of images, noise included.
+        of_samples: Variance due to the choice of samples, noise included.
         of_folds: Variance due to seeds and splits.
         freedom: Degrees of freedom of the standard error (Satterthwaite 1946).
-        of_noise: The part of `of_images` that is noise of single outcomes; more folds reduce it.
+        of_noise: The part of `of_samples` that is noise of single outcomes; more folds reduce it.
     """
 
     value: float
-    of_images: float
+    of_samples: float
     of_folds: float
     freedom: float
     of_noise: float = 0.0
@@ -144,7 +144,7 @@ class Estimate:
     @property
     def error(self) -> float:
         """Its standard error."""
-        return math.sqrt(self.of_images + self.of_folds)
+        return math.sqrt(self.of_samples + self.of_folds)
 
     def interval(self, compared: int = 2, unit: str = "share") -> Interval:
         """Return the value with its two-sided 95 % interval.
@@ -163,60 +163,60 @@ class Estimate:
 def crossed_difference(outcomes: Outcomes, first: int, second: int) -> Estimate:
     """Return the accuracy of the first finalist minus the second's, with its crossed error."""
     difference = outcomes.correct[first].astype(float) - outcomes.correct[second]
-    return crossed_estimate(difference, outcomes.images)
+    return crossed_estimate(difference, outcomes.samples)
 
 
 def crossed_mean(outcomes: Outcomes, finalist: int) -> Estimate:
     """Return the accuracy of a finalist, with its crossed error."""
-    return crossed_estimate(outcomes.correct[finalist].astype(float), outcomes.images)
+    return crossed_estimate(outcomes.correct[finalist].astype(float), outcomes.samples)
 
 
-def crossed_estimate(values: NDArray[np.float64], images: NDArray[np.int64]) -> Estimate:
-    """Return the mean of values that are crossed by images and folds.
+def crossed_estimate(values: NDArray[np.float64], samples: NDArray[np.int64]) -> Estimate:
+    """Return the mean of values that are crossed by samples and folds.
 
     Args:
-        values: (folds, n); entries without an image do not count.
-        images: (folds, n) the number of the image of each value, or `NO_IMAGE`; every image is in
-            the same number of folds, two or more.
+        values: (folds, n); entries without a sample do not count.
+        samples: (folds, n) the number of the sample of each value, or `NO_SAMPLE`; every sample is
+            in the same number of folds, two or more.
 
     Raises:
-        ValueError: An image is in fewer than two folds.
+        ValueError: A sample is in fewer than two folds.
     """
-    present = images != NO_IMAGE
+    present = samples != NO_SAMPLE
     values = np.array(values)
     values[~present] = 0.0
-    sizes = sizes_of(images)
+    sizes = sizes_of(samples)
     total, squares = int(sizes.sum()), sizes**2
     folds, size = effective(sizes), int(squares.sum()) / total  # S* and n*
-    per_image, counts = _means_by_image(values[present], images[present])
+    per_sample, counts = _means_by_sample(values[present], samples[present])
     pool = int((counts > 0).sum())
     repeats = total / pool
     if counts[counts > 0].min() < 2:
-        raise ValueError("every image is needed in two folds or more")
-    of_images = float(per_image[counts > 0].var(ddof=1)) / pool
+        raise ValueError("every sample is needed in two folds or more")
+    of_samples = float(per_sample[counts > 0].var(ddof=1)) / pool
 
-    # A fold minus its images' means leaves the fold's effect, and noise.
-    rest = values - per_image[images]
+    # A fold minus its samples' means leaves the fold's effect, and noise.
+    rest = values - per_sample[samples]
     rest[~present] = 0.0
     noise = float((rest**2).sum()) / (pool * (repeats - 1))
     between = float(np.average((rest.sum(axis=1) / sizes) ** 2, weights=squares / size**2))
-    # An image's mean takes away a part of the fold's effect, and a part of the effects of folds
-    # of other repeats, which share its images in proportion to their sizes.
+    # A sample's mean takes away a part of the fold's effect, and a part of the effects of folds
+    # of other repeats, which share its samples in proportion to their sizes.
     kept = 1 - 1 / repeats
     scale = kept**2 + kept / (folds / repeats) / repeats - kept / size
     of_folds = max(between - kept * noise / size, 0.0) / scale / folds
 
     independent = effective(squares)
     uncertain = (between / scale / folds) ** 2 / max(independent - independent / repeats, 1)
-    uncertain += of_images**2 / (pool - 1)
-    variance = of_images + of_folds
+    uncertain += of_samples**2 / (pool - 1)
+    variance = of_samples + of_folds
     freedom = variance**2 / uncertain if uncertain else float("inf")
-    of_noise = min(noise / total, of_images)
-    return Estimate(float(values.sum()) / total, of_images, of_folds, freedom, of_noise)
+    of_noise = min(noise / total, of_samples)
+    return Estimate(float(values.sum()) / total, of_samples, of_folds, freedom, of_noise)
 
 
 def images_estimate(values: NDArray[np.float64]) -> Estimate:
-    """Return the mean of one value an image, with the error of images alone.
+    """Return the mean of one value a sample, with the error of samples alone.
 
     It serves a model that exists once, such as one ensemble of many trainings. The error does not
     say how another such model would do.
@@ -264,12 +264,12 @@ def probability_better(outcomes: Outcomes, first: int, second: int, train_size: 
     return float(t.cdf(estimate.value / estimate.error, estimate.freedom))
 
 
-def _means_by_image(
-    values: NDArray[np.float64], images: NDArray[np.int64]
+def _means_by_sample(
+    values: NDArray[np.float64], samples: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return each image's mean over folds, and its number of folds; both by number in the pool."""
-    counts = np.bincount(images)
-    sums = np.bincount(images, weights=values)
+    """Return each sample's mean over folds, and its number of folds; both by number in the pool."""
+    counts = np.bincount(samples)
+    sums = np.bincount(samples, weights=values)
     means: NDArray[np.float64] = sums / np.maximum(counts, 1)
     return means, counts
 

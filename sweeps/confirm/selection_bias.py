@@ -3,8 +3,8 @@
 The best of many trials was selected by the same score that it reports. Its score minus its mean on
 fresh folds is the selection bias. One part is due to its seed: the same configuration is trained on
 the search's own split with other seeds. One part is due to the choice of the epoch, which is made
-by the images that score it. The rest is due to the images: the search's validation set happened to
-suit it.
+by the samples that score it. The rest is due to the samples: the search's validation set happened
+to suit it.
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ def measure_selection_bias(
     seed = dataclasses.replace(own, value=searched - own.value)
     inner, gaps = _inner(comparison, label)
     epoch = _mean(gaps)
-    # The rest is own - fresh - epoch; the images that a fold evaluates cancel out of it.
+    # The rest is own - fresh - epoch; the samples that a fold evaluates cancel out of it.
     stopped = _mean(inner)
     freedom = min(own.freedom, stopped.freedom)
-    images = Estimate(own.value - stopped.value, own.of_folds, stopped.of_folds, freedom)
-    found = {"seed": seed, "epoch": epoch, "images": images}
+    samples = Estimate(own.value - stopped.value, own.of_folds, stopped.of_folds, freedom)
+    found = {"seed": seed, "epoch": epoch, "samples": samples}
     parts = {name: part.interval() for name, part in found.items()}
     return SelectionBiasConclusion("selection_bias", label, searched, fresh.value, total, parts)
 
 
 def _inner(comparison: Comparison, label: str) -> tuple[list[float], list[float]]:
-    """Return two figures a fold: the accuracy on the images that chose the epoch, and its lead.
+    """Return two figures a fold: the accuracy on the samples that chose the epoch, and its lead.
 
-    The lead is that accuracy minus the one on the images that the fold evaluates.
+    The lead is that accuracy minus the one on the samples that the fold evaluates.
     """
     results = [comparison.trainings.found[fold, label].result for fold in comparison.folds]
     metrics = [r.metrics for r in results if r is not None and SCORE in r.metrics]

@@ -157,7 +157,7 @@ def conclude_evaluations(
         kind="test",
         evaluation=evaluation.at(evaluations),
         trainings=trainings,
-        images=n,
+        samples=n,
         finalists=finalists,
         files=_compare_files(champion, files["baseline"], baseline) if baseline else None,
         refit_accuracy=float(champion.mean()) if CHAMPION in files else None,

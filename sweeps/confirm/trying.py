@@ -1,6 +1,6 @@
 """Tries a user's own experiment on folds before a confirmation: do its trainings keep all arrays?
 
-The experiment is trained for one epoch on folds 0 to 3, which together evaluate every image once.
+The experiment is trained for one epoch on folds 0 to 3, which together evaluate every sample once.
 Nothing is recorded. Without the trial, arrays of wrong names, sizes or types would be seen only
 after all trainings.
 """

@@ -1,8 +1,8 @@
 """Compares ensembles of finalists with the single best, on the folds they were trained on.
 
 Nothing is trained: a confirmation keeps the logits of every training. On a fold, an ensemble
-consists of its members' trainings on that fold, and is evaluated on the fold's images. So it is
-compared like a single finalist, crossed by images and folds (intervals.py).
+consists of its members' trainings on that fold, and is evaluated on the fold's samples. So it is
+compared like a single finalist, crossed by samples and folds (intervals.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sweeps.analysis.data import softmax
 from sweeps.confirm.comparison import COST, MARGIN, Trainings
 from sweeps.confirm.intervals import (
     FEWEST_FOLDS,
-    NO_IMAGE,
+    NO_SAMPLE,
     Estimate,
     Outcomes,
     crossed_difference,
@@ -134,7 +134,7 @@ class Member:
     Attributes:
         name: Its label; with several sweeps, such as `mlp:trial-17`.
         is_winner: Whether the verdict recommends it.
-        correct: (folds, n) whether an image was recognised; False without an image.
+        correct: (folds, n) whether a sample was recognised; False without a sample.
         logits: (folds, n, classes).
         parameters: Number of weights.
         seconds: Seconds that a training took, mean over folds.
@@ -155,12 +155,12 @@ class Bank:
     Attributes:
         members: The members, the best mean over folds first; one of those with the same logits to
             the bit.
-        images: (folds, n) the number of each image, or `NO_IMAGE`.
-        classes: (folds, n) its class; -1 without an image.
+        samples: (folds, n) the number of each sample, or `NO_SAMPLE`.
+        classes: (folds, n) its class; -1 without a sample.
     """
 
     members: Sequence[Member]
-    images: NDArray[np.int64] = field(repr=False)
+    samples: NDArray[np.int64] = field(repr=False)
     classes: NDArray[np.int64] = field(repr=False)
 
 
@@ -172,13 +172,13 @@ def gather(
     Args:
         confirmed: Sweeps of the same data.
         folds: Folds that all their finalists were trained on.
-        classes: (images,) the class of each image, by its number.
+        classes: (samples,) the class of each sample, by its number.
 
     Raises:
-        UsageError: They were evaluated on different images, or `classes` belong to other images.
+        UsageError: They were evaluated on different samples, or `classes` belong to other samples.
     """
     found: dict[str, Member] = {}
-    images: NDArray[np.int64] | None = None
+    samples: NDArray[np.int64] | None = None
     for one in confirmed:
         for label in one.labels:
             records = one.trainings.of(label, folds)
@@ -186,8 +186,8 @@ def gather(
             if not all("block_logits" in result.arrays for result in results):
                 return None
             arrays = [result.arrays for result in results]
-            own = stacked([kept["block_images"] for kept in arrays], np.int64, NO_IMAGE)
-            images = own if images is None else images
+            own = stacked([kept["block_images"] for kept in arrays], np.int64, NO_SAMPLE)
+            samples = own if samples is None else samples
             member = Member(
                 f"{one.name}:{label}" if len(confirmed) > 1 else label,
                 label == one.winner,
@@ -196,14 +196,14 @@ def gather(
                 float(np.mean([result.metrics.get(COST, 0.0) for result in results])),
                 float(np.mean([result.metrics.get(SECONDS, 0.0) for result in results])),
             )
-            _check(member, own, images, classes)
+            _check(member, own, samples, classes)
             # Sweeps may share a baseline: the same network twice is no second opinion.
             key = hashlib.sha256(member.logits.tobytes()).hexdigest()
             if key not in found or (member.is_winner and not found[key].is_winner):
                 found[key] = member
-    assert images is not None  # a sweep that was confirmed has finalists
+    assert samples is not None  # a sweep that was confirmed has finalists
     members = sorted(found.values(), key=lambda member: -float(member.correct.mean()))
-    return Bank(members, images, np.where(images == NO_IMAGE, -1, classes[images]))
+    return Bank(members, samples, np.where(samples == NO_SAMPLE, -1, classes[samples]))
 
 
 def _logits(
@@ -228,22 +228,22 @@ def check_logits(who: str, folds: Sequence[int], kept: Sequence[Mapping[str, np.
     """
     classes = kept[0]["block_logits"].shape[1:]
     for fold, arrays in zip(folds, kept, strict=True):
-        own, images = arrays["block_logits"], len(arrays["block_images"])
-        if own.shape != (images, *classes) or own.ndim != 2:
+        own, samples = arrays["block_logits"], len(arrays["block_images"])
+        if own.shape != (samples, *classes) or own.ndim != 2:
             raise UsageError(
-                f"{who} on fold {fold} kept 'block_logits' {own.shape} for {images} images: "
+                f"{who} on fold {fold} kept 'block_logits' {own.shape} for {samples} samples: "
                 "needed are (n, classes), as many classes on each fold"
             )
 
 
 def _check(
-    member: Member, own: NDArray[np.int64], images: NDArray[np.int64], classes: NDArray[np.int64]
+    member: Member, own: NDArray[np.int64], samples: NDArray[np.int64], classes: NDArray[np.int64]
 ) -> None:
-    if not np.array_equal(own, images):
+    if not np.array_equal(own, samples):
         raise UsageError(
-            f"{member.name} was judged on other images: only finalists of one pool vote"
+            f"{member.name} was judged on other samples: only finalists of one pool vote"
         )
-    is_known, present = own.max() < len(classes), own != NO_IMAGE
+    is_known, present = own.max() < len(classes), own != NO_SAMPLE
     right = is_known and (member.logits.argmax(2) == classes[own]) & present
     if not (is_known and np.array_equal(right, member.correct)):
         raise UsageError(
@@ -308,7 +308,7 @@ def compare_votes(
     single = bank.members[0]
     asked = [(ensemble, kind) for ensemble in ensembles for kind in KINDS]
     right = [_correct(bank, ensemble, kind) for ensemble, kind in asked]
-    outcomes = Outcomes(np.array([single.correct, *right]), bank.images)
+    outcomes = Outcomes(np.array([single.correct, *right]), bank.samples)
     is_enough = outcomes.folds >= FEWEST_FOLDS
     votes = []
     for number, (ensemble, kind) in enumerate(asked, 1):
@@ -333,7 +333,7 @@ def compare_votes(
 
 
 def _correct(bank: Bank, ensemble: Ensemble, kind: VoteKind) -> NDArray[np.bool_]:
-    """Return (folds, n) whether a vote recognised an image."""
+    """Return (folds, n) whether a vote recognised a sample."""
     stacked = np.stack([member.logits for member in ensemble.members])
     flat = stacked.reshape(len(stacked), -1, stacked.shape[3])
     right: NDArray[np.bool_] = answers(flat, kind).reshape(bank.classes.shape) == bank.classes
@@ -366,8 +366,8 @@ class _Winner:
     logits: NDArray[np.float32] = field(repr=False)
 
     @property
-    def of_images(self) -> NDArray[np.float64]:
-        """(n,) the share of its trainings that recognised each image."""
+    def of_samples(self) -> NDArray[np.float64]:
+        """(n,) the share of its trainings that recognised each sample."""
         shares: NDArray[np.float64] = self.correct.mean(axis=0)
         return shares
 
@@ -439,7 +439,7 @@ class _Compared:
 
 
 def _crossed(values: NDArray[np.float64]) -> Estimate:
-    """Return the mean of (trainings, n); of one training, with the error of images alone."""
+    """Return the mean of (trainings, n); of one training, with the error of samples alone."""
     trainings, n = values.shape
     if trainings < 2:
         return images_estimate(values[0])
@@ -447,12 +447,12 @@ def _crossed(values: NDArray[np.float64]) -> Estimate:
 
 
 def _of_one(winner: _Winner, classes: NDArray[np.int64]) -> list[_Compared]:
-    """Compare the vote of a winner's trainings with the mean of its single ones, by image."""
+    """Compare the vote of a winner's trainings with the mean of its single ones, by sample."""
     members = len(winner.logits)
     made = []
     for kind in KINDS:
         right = (answers(winner.logits, kind) == classes).astype(float)
-        ahead = images_estimate(right - winner.of_images)
+        ahead = images_estimate(right - winner.of_samples)
         made.append(_Compared(winner.name, members, kind, images_estimate(right), ahead, winner))
     return made
 
@@ -484,7 +484,7 @@ def _of_all(
     made = []
     for kind in KINDS:
         right = (answers(everything, kind) == classes).astype(float)
-        ahead = images_estimate(right - best.of_images)
+        ahead = images_estimate(right - best.of_samples)
         mean = images_estimate(right)
         made.append(_Compared("all", len(everything), kind, mean, ahead, best))
     return made

@@ -66,7 +66,7 @@ class ConfirmedStanding:
         finalist: Its label.
         trial: Number of its trial in the search.
         accuracy: Its accuracy on fresh folds.
-        searched: Its accuracy on the images that scored the search; None where it has none.
+        searched: Its accuracy on the samples that scored the search; None where it has none.
         leader_ahead_by: The leader's accuracy minus its own; None for the leader.
         probability_leader_better: See `Standing.chance` in `sweeps.confirm.comparison`.
         verdict: The verdict of the interval of the difference.
@@ -127,7 +127,7 @@ class SelectionBiasConclusion:
         searched: Its score in the search.
         fresh: Its accuracy on fresh folds.
         total: `searched` minus `fresh`: the selection bias.
-        parts: The parts of the bias: `seed`, `epoch` and `images`; empty if they are not known.
+        parts: The parts of the bias: `seed`, `epoch` and `samples`; empty if they are not known.
         why_no_parts: Why they are not known, with the way out; empty if they are known, or were not
             asked for.
     """
@@ -148,7 +148,7 @@ class Measure:
     Attributes:
         before: The measure at temperature 1.
         after: The measure at the fitted temperature.
-        change: After minus before, image by image; negative is better.
+        change: After minus before, sample by sample; negative is better.
         verdict: The side of 0 on which the interval of the change lies; `cannot tell` with fewer
             than eight folds.
     """
@@ -278,7 +278,7 @@ class FilesCompared:
 
     Attributes:
         baseline: Label of the baseline.
-        only_champion: Images that only the champion got right.
+        only_champion: Samples that only the champion got right.
         only_baseline: Those that only the baseline got right.
         p_value: The p-value of the test.
     """
@@ -296,7 +296,7 @@ class TestConclusion:
     Attributes:
         evaluation: The evaluation.
         trainings: Number of trainings of each finalist.
-        images: Number of images of the test set.
+        samples: Number of samples of the test set.
         finalists: The finalists, the winner first.
         files: The champion's file against the baseline's; None without a baseline.
         refit_accuracy: Accuracy of the winner's refit on everything else; None without one.
@@ -305,7 +305,7 @@ class TestConclusion:
     kind: Literal["test"]
     evaluation: AtEvaluation
     trainings: Count
-    images: Count
+    samples: Count
     finalists: Sequence[TestedFinalist]
     files: FilesCompared | None
     refit_accuracy: float | None

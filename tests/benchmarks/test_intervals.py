@@ -16,5 +16,5 @@ def test_it_tells_equal_finalists_from_better_ones():
     for lead in ("two", "six"):
         assert ours[lead] * DRAWS >= at_least(0.8, DRAWS)
         assert corrected[lead] * DRAWS <= at_most(0.5, DRAWS)
-    result = {"draws": DRAWS, "images": 4000, "folds": 4, "rows": list(rows.values())}
+    result = {"draws": DRAWS, "samples": 4000, "folds": 4, "rows": list(rows.values())}
     assert intervals.table(result).count("| 20 |") == 2

@@ -93,7 +93,7 @@ def _(verdict: VerdictConclusion) -> Telling:
             "the one that pleases is no verdict."
         )
     lines.append(
-        f"From {verdict.folds} folds, for new images and new seeds at this size of training set; "
+        f"From {verdict.folds} folds, for new samples and new seeds at this size of training set; "
         "other training sets are another question. P, the probability that the leader is the "
         "better one of that pair (correlated Bayesian t-test), allows for those too, but not for "
         "the leader having been picked among all."
@@ -125,7 +125,7 @@ def _folds_to_settle(standing: ConfirmedStanding) -> str:
     if standing.verdict == "equivalent":
         return f"{label} is equivalent: within half a point."
     if standing.folds_needed is None:
-        return f"{label}: no sensible number of folds of these images will settle it."
+        return f"{label}: no sensible number of folds of these samples will settle it."
     return f"{label}: about {standing.folds_needed} folds might settle it (--folds)."
 
 
@@ -144,7 +144,7 @@ def _control_line(verdict: VerdictConclusion) -> list[str]:
 
 
 PARTS: Final = {
-    "seed": "its seed", "epoch": "the choice of its epoch", "images": "the images that scored it",
+    "seed": "its seed", "epoch": "the choice of its epoch", "samples": "the samples that scored it",
     "all": "all of it",
 }  # fmt: skip
 
@@ -157,10 +157,10 @@ def _(bias: SelectionBiasConclusion) -> Telling:
     )
     line = (
         "Its seed: its score minus the mean of as many trainings on the search's own split. The "
-        "epoch: how much better the images that chose it look than others, fold by fold (the "
-        "inner part of a fold is smaller than that of the search: at most this much). The images: "
+        "epoch: how much better the samples that chose it look than others, fold by fold (the "
+        "inner part of a fold is smaller than that of the search: at most this much). The samples: "
         "what is left, that the search's validation set suited it, and that a fold trains on fewer "
-        "images."
+        "samples."
     )
     parts = {**bias.parts, "all": bias.total}
     rows = [[PARTS[name], _signed(part), span(part)] for name, part in parts.items()]
@@ -192,13 +192,13 @@ def _(conclusion: CalibrationConclusion) -> Telling:
     chosen = conclusion.finalists[winner]
     said = "; ".join(_said(name, measure) for name, measure in chosen.measures.items())
     lines = [
-        f"A network that is served answers softmax(logits / T). T is fitted on the images that "
+        f"A network that is served answers softmax(logits / T). T is fitted on the samples that "
         f"stopped its training early (for {winner} {chosen.temperature:.2f}, from "
-        f"{chosen.lowest:.2f} to {chosen.highest:.2f}) and judged on the fold's other images. The "
+        f"{chosen.lowest:.2f} to {chosen.highest:.2f}) and judged on the fold's other samples. The "
         "most likely class, and so the accuracy, stays.",
         "ECE: how far the share right is from the confidence, in 15 bins of equal width, over the "
         "answers of all its networks together: where one is too sure and another not enough, that "
-        "cancels, and the NLL counts it. Intervals of the change: 95 %, for other images and other "
+        "cancels, and the NLL counts it. Intervals of the change: 95 %, for other samples and other "
         "seeds, crossed, each for itself.",
     ]
     columns = ["finalist", "T", "", "T = 1", "at T", "change", "so"]
@@ -252,14 +252,14 @@ def _(votes: VotesConclusion) -> Telling:
         f"Size is the weights that a prediction needs, time that of training, as multiples of what "
         f"{single.finalist} has: {single.parameters:.0f} weights, "
         f"{format_seconds(single.train_seconds)} a fold.",
-        f"From {votes.folds} folds, for new images and new seeds at this size of training set; "
+        f"From {votes.folds} folds, for new samples and new seeds at this size of training set; "
         "all differences at once. Soft: the mean of probabilities, the vote to go by; hard: the "
         "majority, ties to the larger mean probability.",
         "No fold evaluates on the search's validation set, which chose the finalists. But who of "
         "them is the single best, a winner or among the top was seen on these same folds, so "
         "that their figures are a little too good; that of all finalists owes nothing to it. The "
         "test set asks without such a choice (sweeps confirm --test).",
-        "On a fold all are trained under one seed and on the same images: networks of one shape "
+        "On a fold all are trained under one seed and on the same samples: networks of one shape "
         "start from the same weights, and differ less than an ensemble's members could.",
     ]
     columns = ["vote", "fresh, %", "ahead", "95 %", "so", "size", "time"]
@@ -309,8 +309,8 @@ def _(tested: TestConclusion) -> Telling:
     evaluation = tested.evaluation
     because = f", because: {evaluation.reason}" if evaluation.reason else ""
     lines += [
-        f"Means over {tested.trainings} trainings each and {tested.images} images; intervals are "
-        "for new images and new seeds, all differences at once.",
+        f"Means over {tested.trainings} trainings each and {tested.samples} samples; intervals are "
+        "for new samples and new seeds, all differences at once.",
         f"Evaluation {evaluation.number} of {evaluation.of} of test set {evaluation.digest[:8]} in "
         f"this home{because}.",
     ]
@@ -327,7 +327,7 @@ def _(tested: TestConclusion) -> Telling:
 def _files_line(files: FilesCompared, champion: str) -> str:
     return (
         f"The champion's file against the baseline's of fold 0: {champion} alone is right on "
-        f"{files.only_champion} images, {files.baseline} alone on {files.only_baseline} (McNemar's "
+        f"{files.only_champion} samples, {files.baseline} alone on {files.only_baseline} (McNemar's "
         f"exact test, p = {files.p_value:.2g}); these two files, not the configurations."
     )
 
@@ -385,12 +385,12 @@ def _test_vote_lines(voted: TestVotesConclusion) -> list[str]:
             "A vote of one sweep is compared with the mean of that sweep's single trainings, the "
             f"others with {voted.best}, the single winner that did best on this test set. The "
             "vote of the winners takes one training of each sweep, as often as there are "
-            "trainings: its interval is for new images and new seeds, as those of single winners."
+            "trainings: its interval is for new samples and new seeds, as those of single winners."
         )
     lines.append(
-        "Trainings on different folds saw different images: together they saw more than one "
+        "Trainings on different folds saw different samples: together they saw more than one "
         "alone, which is a part of what they gain. A vote of all of them exists once: its interval "
-        "is for new images only, and does not say how others, trained alike, would vote. Soft: the "
+        "is for new samples only, and does not say how others, trained alike, would vote. Soft: the "
         "mean of probabilities, the vote to go by; hard: the majority. All differences at once."
     )
     return lines

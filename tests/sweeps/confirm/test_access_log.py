@@ -173,7 +173,7 @@ def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(ac
     assert low < 0 < high
     champion, baseline = scores["correct_0"][0], scores["correct_2"][0]
     alone = (champion & ~baseline).sum(), (baseline & ~champion).sum()
-    assert f"alone is right on {alone[0]} images, trial-2 alone on {alone[1]}" in told.lines[0]
+    assert f"alone is right on {alone[0]} samples, trial-2 alone on {alone[1]}" in told.lines[0]
     p = float(told.lines[0].partition("p = ")[2].partition(")")[0])
     assert p < 1e-6
     assert told.title == "The test set, read once"
@@ -239,7 +239,7 @@ def soft_vote(*logits):
     return sum(power / power.sum(axis=1, keepdims=True) for power in powers).argmax(axis=1)
 
 
-def test_the_vote_of_one_sweep_has_an_interval_of_images_alone(access_log):
+def test_the_vote_of_one_sweep_has_an_interval_of_samples_alone(access_log):
     evaluation, scores = voting(access_log)
     told = tell(conclude_votes(evaluation, scores, evaluations=2))
     right = soft_vote(*scores["logits_0"]) == scores["labels"]
@@ -249,7 +249,7 @@ def test_the_vote_of_one_sweep_has_an_interval_of_images_alone(access_log):
     half = 3.32 / np.sqrt(2) * gain.std(ddof=1) / np.sqrt(len(gain))
     assert (high - low) / 2 == pytest.approx(100 * half, abs=0.05)
     assert told.title == "Votes on the test set, evaluation 1 of 2"
-    assert any("new images only" in line for line in told.lines)
+    assert any("new samples only" in line for line in told.lines)
 
 
 def test_without_logits_or_with_one_training_there_is_nothing_to_vote(access_log):

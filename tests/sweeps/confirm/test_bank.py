@@ -83,7 +83,7 @@ def of_a_smaller_pool(arrays):
 @pytest.mark.parametrize("change", [of_another_pool, of_a_smaller_pool])
 def test_finalists_of_different_pools_do_not_vote_together(home, change):
     both = [trained(home, "one"), trained(home, "two", change=change)]
-    said = "two:trial-1 was judged on other images: only finalists of one pool vote"
+    said = "two:trial-1 was judged on other samples: only finalists of one pool vote"
     with pytest.raises(UsageError, match=said):
         gather([confirmed(home, info) for info in both], range(8), LABELS)
     with pytest.raises(UsageError, match=said):
@@ -91,7 +91,7 @@ def test_finalists_of_different_pools_do_not_vote_together(home, change):
 
 
 @pytest.mark.parametrize("classes", [np.roll(LABELS, 1), LABELS[:-1]], ids=["others", "fewer"])
-def test_classes_that_are_not_those_of_the_images_are_refused(home, classes):
+def test_classes_that_are_not_those_of_the_samples_are_refused(home, classes):
     one = confirmed(home, trained(home, "one"))
     with pytest.raises(UsageError, match="trial-1 was judged by other classes than `labels`"):
         gather([one], range(8), classes)
@@ -125,8 +125,8 @@ def test_those_vote_on_the_repeats_that_all_of_them_have_whole(home, first, seco
             results = [record.result for record in one.trainings.of(label, list(counts))]
             powers = np.exp([result.arrays["block_logits"].astype(float) for result in results])
             shares.append(powers / powers.sum(axis=2, keepdims=True))
-            images = np.array([result.arrays["block_images"] for result in results])
-    right = np.mean(shares, axis=0).argmax(axis=2) == LABELS[images]
+            samples = np.array([result.arrays["block_images"] for result in results])
+    right = np.mean(shares, axis=0).argmax(axis=2) == LABELS[samples]
     everyone = next(vote for vote in votes.votes if vote.ensemble == "all 4")
     assert everyone.accuracy.value == pytest.approx(right.mean())
 

@@ -1,4 +1,4 @@
-"""Whether calibration helps, by the crossed error of images and folds; and how it is told."""
+"""Whether calibration helps, by the crossed error of samples and folds; and how it is told."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def result(seed, temperature, told=None, kept=("block_logits", "block_labels")):
     return TrialResult("complete", "max_epochs", {}, {}, arrays=arrays, info=info)
 
 
-def images_of(folds, seed=0):
+def samples_of(folds, seed=0):
     rng = np.random.default_rng(seed)
     repeats = [
         rng.permutation(FOLDS_A_REPEAT * N).reshape(FOLDS_A_REPEAT, N)
@@ -43,7 +43,7 @@ def decided():
 
 def measured(right, told, folds=20, first=0):
     results = [result(first + seed, right, told) for seed in range(folds)]
-    return calibration(cross_validation.calibration_terms(results), images_of(folds))
+    return calibration(cross_validation.calibration_terms(results), samples_of(folds))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_values_are_those_of_all_answers_together():
         gaps = [abs((sure - right)[place == b].sum()) for b in range(1, 16)]
         assert given["ece"].mean() == pytest.approx(sum(gaps) / len(labels))
         assert given["ece"].shape == given["nll"].shape == (8, N)
-    assert calibration(terms, images_of(8)).temperature == pytest.approx(
+    assert calibration(terms, samples_of(8)).temperature == pytest.approx(
         np.prod(terms.temperatures) ** (1 / 8)
     )
 
@@ -92,7 +92,7 @@ def test_intervals_of_the_change_cover_what_it_truly_is():
 def test_with_fewer_than_eight_folds_nothing_is_called_lower():
     assert {measure.verdict for measure in measured(2.0, 2.0, 8).measures.values()} == {"lower"}
     four = [result(seed, 2.0, 2.0) for seed in range(4)]
-    twice = np.concatenate([images_of(4)[:2]] * 2)  # every image in two folds
+    twice = np.concatenate([samples_of(4)[:2]] * 2)  # every sample in two folds
     found = calibration(cross_validation.calibration_terms(four), twice)
     assert {measure.verdict for measure in found.measures.values()} == {"cannot tell"}
 

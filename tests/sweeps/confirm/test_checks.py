@@ -153,16 +153,16 @@ WRONG = {
         "arrays['block_right'] = arrays.pop('block_correct')", "kept no 'block_correct'"),
     "another length": (
         "arrays['block_correct'] = arrays['block_correct'][1:]",
-        "kept 'block_correct' (59,) and 'block_images' (60,), not one of both for each image"),
-    "no numbers of images": (
+        "kept 'block_correct' (59,) and 'block_images' (60,), not one of both for each sample"),
+    "no numbers of samples": (
         "arrays['block_images'] = arrays['block_images'] + 0.5", "no whole numbers from 0"),
     "a share": ("arrays['block_correct'] = arrays['block_correct'] * 0.5", "are not 0 or 1"),
     "no metric": ("del metrics['block_accuracy']", "has no metric 'block_accuracy'"),
     "counted anew in each fold": (
-        "arrays['block_images'] = np.arange(60)", "judge 60 of 60 images, 240 times in all"),
+        "arrays['block_images'] = np.arange(60)", "judge 60 of 60 samples, 240 times in all"),
     "logits of others": (
         "arrays['block_logits'] = arrays['block_logits'][1:]",
-        "kept 'block_logits' (59, 4) for 60 images"),
+        "kept 'block_logits' (59, 4) for 60 samples"),
     "a mistake": ("arrays.no_such_thing", "AttributeError: 'dict' object has no attribute"),
 }  # fmt: skip
 
@@ -224,7 +224,7 @@ def test_trainings_that_fail_otherwise_than_by_a_mistake_keep_nobody_from_search
 
 
 UNEQUAL = """def train(self, spec, data, on_epoch):
-        # One image is never judged: folds of 60, 60, 60 and 59.
+        # One sample is never judged: folds of 60, 60, 60 and 59.
         result = super().train(spec, data, on_epoch)
         kept = result.arrays.get("block_images", np.arange(0)) < 239
         return replace(result, arrays={n: a[kept] for n, a in result.arrays.items()})

@@ -49,16 +49,16 @@ def told(home, *words):
 
 
 def trainings(home, name):
-    """Return by finalist (8, n, classes) logits, and once (8, n) images, fold by fold."""
+    """Return by finalist (8, n, classes) logits, and once (8, n) samples, fold by fold."""
     sweep = sweeps.load(f"{name}-confirmation", home)
     store = sweep.home.store(sweep.info.id)
     records = [store.read(record.spec.key) for record in store.read_all()]
     labels = {str(record.params["finalist"]): [] for record in records}
-    images = {}
+    samples = {}
     for record in sorted(records, key=lambda record: record.params["block"]):
         labels[str(record.params["finalist"])].append(record.result.arrays["block_logits"])
-        images[record.params["block"]] = record.result.arrays["block_images"]
-    return {k: np.array(v) for k, v in labels.items()}, np.array(list(images.values()))
+        samples[record.params["block"]] = record.result.arrays["block_images"]
+    return {k: np.array(v) for k, v in labels.items()}, np.array(list(samples.values()))
 
 
 def shares(logits):
@@ -68,8 +68,8 @@ def shares(logits):
 
 def test_each_vote_is_what_counting_by_hand_gives(home):
     document = told(home, "one")
-    logits, images = trainings(home, "one")
-    classes = LABELS[images]
+    logits, samples = trainings(home, "one")
+    classes = LABELS[samples]
     accuracy = {k: (v.argmax(axis=2) == classes).mean() for k, v in logits.items()}
     order = sorted(accuracy, key=accuracy.get, reverse=True)
     assert document["single"]["finalist"] == order[0]

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.finalists import ACCURACY, simulated
 from sweeps.confirm.intervals import (
-    NO_IMAGE,
+    NO_SAMPLE,
     Outcomes,
     corrected_t_difference,
     critical_value,
@@ -61,19 +61,19 @@ def test_a_point_is_seen_by_twenty_folds_where_the_corrected_t_hardly_sees_it():
     assert seen[1] <= at_most(0.3, DRAWS[20])
 
 
-def test_what_only_images_vary_by_more_folds_do_not_reduce():
-    images = np.array([np.arange(100)] * 8).reshape(8, 100)
+def test_what_only_samples_vary_by_more_folds_do_not_reduce():
+    samples = np.array([np.arange(100)] * 8).reshape(8, 100)
     values = np.tile(np.arange(100) % 2, (8, 1)).astype(float)
-    estimate = crossed_estimate(values, images)
+    estimate = crossed_estimate(values, samples)
     assert (estimate.value, estimate.of_folds) == (0.5, 0.0)
-    assert estimate.of_images == pytest.approx(np.var([0.0, 1.0] * 50, ddof=1) / 100)
+    assert estimate.of_samples == pytest.approx(np.var([0.0, 1.0] * 50, ddof=1) / 100)
 
 
 def test_what_only_folds_vary_by_is_theirs():
-    images = np.array([np.arange(100)] * 8)
+    samples = np.array([np.arange(100)] * 8)
     values = np.repeat(np.arange(8) % 2, 100).reshape(8, 100).astype(float)
-    estimate = crossed_estimate(values, images)
-    assert estimate.of_images == pytest.approx(0.0, abs=1e-12)
+    estimate = crossed_estimate(values, samples)
+    assert estimate.of_samples == pytest.approx(0.0, abs=1e-12)
     assert estimate.of_folds == pytest.approx(0.25 / 8, rel=0.35)
 
 
@@ -81,51 +81,51 @@ UNEQUAL = (170, 100, 90, 40)
 
 
 def drawn(random, sizes, repeats, bias, noise, width=0):
-    """Return values that consist of the luck of their fold and noise, and the images they are of.
+    """Return values that consist of the luck of their fold and noise, and the samples they are of.
 
     Args:
         random: A generator.
-        sizes: Images of each fold of a repeat.
+        sizes: Samples of each fold of a repeat.
         repeats: How many.
         luck: Standard deviation of the former.
         noise: Of the latter.
         width: Of the arrays, at least.
     """
     shape = repeats * len(sizes), max(width, *sizes)
-    values, images = np.full(shape, 99.0), np.full(shape, NO_IMAGE)
+    values, samples = np.full(shape, 99.0), np.full(shape, NO_SAMPLE)
     for repeat in range(repeats):
         order = random.permutation(sum(sizes))
         for fold, own in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
             place = repeat * len(sizes) + fold, slice(len(own))
-            images[place] = own
+            samples[place] = own
             values[place] = random.normal(0, bias) + random.normal(0, noise, len(own))
-    return values, images
+    return values, samples
 
 
 @pytest.mark.parametrize("n", [7, 100, 181])
 def test_folds_of_one_size_give_what_the_formula_for_them_gives_to_the_bit(n):
     random = np.random.default_rng(n)
-    values, images = drawn(random, [n] * 4, 3, 1.0, 2.0)
-    per_image = np.bincount(images.ravel(), values.ravel()) / 3
-    rest = values - per_image[images]
+    values, samples = drawn(random, [n] * 4, 3, 1.0, 2.0)
+    per_sample = np.bincount(samples.ravel(), values.ravel()) / 3
+    rest = values - per_sample[samples]
     noise = float((rest**2).sum()) / (4 * n * 2)
     between, kept = float((rest.mean(axis=1) ** 2).mean()), 1 - 1 / 3.0
     scale = kept**2 + kept / (12 / 3.0) / 3.0 - kept / n
-    estimate = crossed_estimate(values, images)
+    estimate = crossed_estimate(values, samples)
     assert estimate.value == float(values.mean())
-    assert estimate.of_images == float(per_image.var(ddof=1)) / (4 * n)
+    assert estimate.of_samples == float(per_sample.var(ddof=1)) / (4 * n)
     assert estimate.of_folds == max(between - kept * noise / n, 0.0) / scale / 12
-    uncertain = (between / scale / 12) ** 2 / (12 - 12 / 3.0) + estimate.of_images**2 / (4 * n - 1)
-    assert estimate.freedom == (estimate.of_images + estimate.of_folds) ** 2 / uncertain
+    uncertain = (between / scale / 12) ** 2 / (12 - 12 / 3.0) + estimate.of_samples**2 / (4 * n - 1)
+    assert estimate.freedom == (estimate.of_samples + estimate.of_folds) ** 2 / uncertain
 
 
-def test_what_stands_where_there_is_no_image_counts_for_nothing():
+def test_what_stands_where_there_is_no_sample_counts_for_nothing():
     estimates = []
     for width in (0, 200):
-        values, images = drawn(np.random.default_rng(3), UNEQUAL, 2, 1.0, 1.0, width)
-        estimates.append(crossed_estimate(values, images))
-    assert estimates[1].value == pytest.approx(values[images >= 0].mean())
-    for name in ("value", "of_images", "of_folds", "of_noise", "freedom"):
+        values, samples = drawn(np.random.default_rng(3), UNEQUAL, 2, 1.0, 1.0, width)
+        estimates.append(crossed_estimate(values, samples))
+    assert estimates[1].value == pytest.approx(values[samples >= 0].mean())
+    for name in ("value", "of_samples", "of_folds", "of_noise", "freedom"):
         first, second = (getattr(estimate, name) for estimate in estimates)
         assert first == pytest.approx(second)
 
@@ -161,14 +161,14 @@ def test_intervals_from_unequal_folds_cover_the_truth(sizes, folds):
     assert max(missed) <= at_most(0.05, DRAWS[20])
 
 
-def test_outcomes_of_unequal_folds_count_by_their_images():
-    images = stacked([[0, 1, 2], [3], [3, 1], [0, 2]], np.int64, NO_IMAGE)
-    correct = images == 0
-    outcomes = Outcomes(np.array([correct, ~correct & (images != NO_IMAGE)]), images)
+def test_outcomes_of_unequal_folds_count_by_their_samples():
+    samples = stacked([[0, 1, 2], [3], [3, 1], [0, 2]], np.int64, NO_SAMPLE)
+    correct = samples == 0
+    outcomes = Outcomes(np.array([correct, ~correct & (samples != NO_SAMPLE)]), samples)
     assert outcomes.sizes.tolist() == [3, 1, 2, 2]
     assert outcomes.means == pytest.approx([2 / 8, 6 / 8])
-    with pytest.raises(ValueError, match="no image, and recognised"):
-        Outcomes(np.array([~correct]), images)
+    with pytest.raises(ValueError, match="no sample, and recognised"):
+        Outcomes(np.array([~correct]), samples)
 
 
 def test_shapes_that_do_not_fit_are_refused():

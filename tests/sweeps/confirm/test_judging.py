@@ -42,13 +42,13 @@ def test_a_repeat_with_a_missing_training_is_left_out(missing, counts):
 FINALISTS = [Finalist(label, place, {}, 0.9, place + 1) for place, label in enumerate(LABELS)]
 
 
-def stored(folder, sizes, right=lambda place, images: np.ones(len(images), np.uint8), **changed):
-    """Return a store with a training of each finalist on folds that judge so many images.
+def stored(folder, sizes, right=lambda place, samples: np.ones(len(samples), np.uint8), **changed):
+    """Return a store with a training of each finalist on folds that judge so many samples.
 
     Args:
         folder: Where.
-        sizes: Of each fold; each repeat of four judges the same images in another order.
-        right: Which images the finalist at a place gets right.
+        sizes: Of each fold; each repeat of four judges the same samples in another order.
+        right: Which samples the finalist at a place gets right.
         changed: By the name of an array, what the training of the second finalist on fold 5 kept
             in its place; None for nothing.
     """
@@ -58,8 +58,8 @@ def stored(folder, sizes, right=lambda place, images: np.ones(len(images), np.ui
         for place, label in enumerate(LABELS):
             order = np.random.default_rng(fold // 4).permutation(sum(sizes[:4]))
             first = sum(sizes[fold - fold % 4 : fold])
-            images = order[first : first + size]
-            arrays = {"block_images": images, "block_correct": right(place, images)}
+            samples = order[first : first + size]
+            arrays = {"block_images": samples, "block_correct": right(place, samples)}
             if place == 1 and fold == 5:
                 arrays = {n: a for n, a in (arrays | changed).items() if a is not None}
             result = make_result(np.random.default_rng(fold), "complete", 1)
@@ -71,7 +71,7 @@ def stored(folder, sizes, right=lambda place, images: np.ones(len(images), np.ui
 
 @pytest.mark.parametrize("sizes", [[6] * 8, [7, 6, 6, 5] * 2, [9, 1, 2, 3, 2, 3, 9, 1]])
 def test_images_count_alike_whatever_the_size_of_their_fold(tmp_path, sizes):
-    store = stored(tmp_path / "all", sizes, lambda place, images: images % (place + 2) != 0)
+    store = stored(tmp_path / "all", sizes, lambda place, samples: samples % (place + 2) != 0)
     comparison = compare_finalists(store, FINALISTS, 8)
     pool = np.arange(sum(sizes[:4]))
     means = {s.finalist.label: s.mean.value for s in comparison.verdict.standings}
@@ -105,7 +105,7 @@ def test_what_a_training_kept_and_cannot_be_judged_is_said(tmp_path, changed, sa
         compare_finalists(stored(tmp_path / "one", [6] * 8, **changed), FINALISTS, 8)
 
 
-def test_a_repeat_that_does_not_judge_every_image_once_is_refused(tmp_path):
-    said = "folds 4, 5, 6, 7 judge 20 of 24 images, 20 times in all"
+def test_a_repeat_that_does_not_judge_every_sample_once_is_refused(tmp_path):
+    said = "folds 4, 5, 6, 7 judge 20 of 24 samples, 20 times in all"
     with pytest.raises(UsageError, match=said):
         compare_finalists(stored(tmp_path / "fewer", [6] * 4 + [5] * 4), FINALISTS, 8)

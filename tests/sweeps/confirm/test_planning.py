@@ -84,7 +84,7 @@ class TestConfirmed:
             assert record.result.metrics["block_accuracy"] == pytest.approx(share)
             assert record.objective == record.result.metrics["block_accuracy"]
             assert store.weights(record), "all are kept: the test set scores every training"
-        assert all(len(images) == 1 for images in comparison.values()), (
+        assert all(len(samples) == 1 for samples in comparison.values()), (
             "the same for every finalist"
         )
         means = [
@@ -107,10 +107,10 @@ class TestConfirmed:
         bias = page[
             page.index('<section id="selection_bias">') : page.index('<section id="history">')
         ]
-        parts = ("its seed", "the choice of its epoch", "the images that scored it", "all of it")
+        parts = ("its seed", "the choice of its epoch", "the samples that scored it", "all of it")
         assert all(part in bias for part in parts)
 
-    def test_whether_calibration_helps_is_judged_on_images_that_did_not_fit_it(self, home, told):
+    def test_whether_calibration_helps_is_judged_on_samples_that_did_not_fit_it(self, home, told):
         store = home_store(home, "nets-confirmation")
         records = [store.read(record.spec.key) for record in store.read_all()]
         labels = [standing["finalist"] for standing in told["standings"]]
@@ -138,7 +138,7 @@ class TestConfirmed:
         assert "Are its probabilities right?" in page
         assert "Are its probabilities right?" in caller(home)(*WORDS).stdout
 
-    def test_finalists_vote_on_the_images_of_their_folds(self, home, told):
+    def test_finalists_vote_on_the_samples_of_their_folds(self, home, told):
         document = json.loads(caller(home)("ensemble", "nets", "--json").stdout)
         best = max(told["standings"], key=lambda standing: standing["accuracy"]["value"])
         assert document["single"]["accuracy"]["value"] == pytest.approx(best["accuracy"]["value"])
@@ -146,10 +146,10 @@ class TestConfirmed:
         classes = load_source(None).labels
         votes = {}
         for record in map(store.read, (record.spec.key for record in store.read_all())):
-            images = record.result.arrays["block_images"]
+            samples = record.result.arrays["block_images"]
             logits = record.result.arrays["block_logits"].astype(float)
             shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-            fold = votes.setdefault(record.params["block"], [0, classes[images]])
+            fold = votes.setdefault(record.params["block"], [0, classes[samples]])
             fold[0] = fold[0] + shares
         right = [shares.argmax(axis=1) == labels for shares, labels in votes.values()]
         everyone = next(v for v in document["votes"] if v["announced"])
@@ -158,9 +158,9 @@ class TestConfirmed:
         sizes = [record.result.metrics["parameters"] for record in store.read_all()]
         assert everyone["parameters"] == 3 * sizes[0]
 
-    def test_the_explorer_shows_the_champion_on_images_it_was_judged_on(self, home):
+    def test_the_explorer_shows_the_champion_on_samples_it_was_judged_on(self, home):
         shown = Recorded(home, None, None).shown("nets", CHAMPION)
-        assert shown.part == "the images of fold 0"
+        assert shown.part == "the samples of fold 0"
         champion = sweeps.load("nets", home).champion().record
         assert champion.params["block"] == 0
         right = shown.logits.argmax(axis=1) == shown.labels

@@ -59,7 +59,7 @@ def test_of_two_equals_one_wins_five_of_a_hundred_times(not_how_many_more):
 def test_with_four_folds_nobody_is_called_worse(points):
     random = np.random.default_rng(3)
     outcomes = simulated(random, points, 2, 8)
-    few = Outcomes(outcomes.correct.reshape(2, 4, -1), outcomes.images.reshape(4, -1))
+    few = Outcomes(outcomes.correct.reshape(2, 4, -1), outcomes.samples.reshape(4, -1))
     verdict = decide(few, finalists(2), {})
     assert {standing.word for standing in verdict.standings} == {"leads", "cannot tell yet"}
 

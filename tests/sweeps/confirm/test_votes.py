@@ -30,7 +30,7 @@ def bank(random, count, folds=8, *, is_sure_alike, **world):
     outcomes = simulated(random, 0, count, folds, **world)
     shape = outcomes.correct.shape
     sure = np.ones(shape) if is_sure_alike else random.exponential(1, shape)
-    classes = random.integers(0, CLASSES, outcomes.images.max() + 1)[outcomes.images]
+    classes = random.integers(0, CLASSES, outcomes.samples.max() + 1)[outcomes.samples]
     said = np.where(outcomes.correct, classes, (classes + 1) % CLASSES)
     logits = 3 * sure[..., None] * (said[..., None] == np.arange(CLASSES))
     # The third class is as little probable as the mistaken one and cannot win by what is left.
@@ -39,7 +39,7 @@ def bank(random, count, folds=8, *, is_sure_alike, **world):
         Member(f"trial-{k}", k == 0, outcomes.correct[k], logits[k].astype(np.float32), 10.0, 1.0)
         for k in range(count)
     ]
-    return Bank(members, outcomes.images, classes)
+    return Bank(members, outcomes.samples, classes)
 
 
 def all_of(found):
@@ -51,7 +51,7 @@ def alone(found):
     logits = np.stack([member.logits for member in found.members])
     said = answers(logits.reshape(len(logits), -1, CLASSES), "soft")
     right = said.reshape(found.classes.shape) == found.classes
-    outcomes = Outcomes(np.array([right, found.members[0].correct]), found.images)
+    outcomes = Outcomes(np.array([right, found.members[0].correct]), found.samples)
     return crossed_difference(outcomes, 0, 1).interval()
 
 
@@ -88,7 +88,9 @@ def test_a_majority_of_three_with_mistakes_of_their_own_is_seen_and_its_gain_cov
 def test_an_ensemble_of_almost_one_and_the_same_is_equivalent():
     random = np.random.default_rng(2)
     found = bank(random, 2, 20, is_sure_alike=False, own=0.05, fold=0.01)
-    nearly = np.where(random.random(found.images.shape) < 0.98, *(m.correct for m in found.members))
+    nearly = np.where(
+        random.random(found.samples.shape) < 0.98, *(m.correct for m in found.members)
+    )
     first = found.members[0]
     said = np.where(nearly, found.classes, (found.classes + 1) % CLASSES)
     logits = 9.0 * (said[..., None] == np.arange(CLASSES)).astype(np.float32)
@@ -117,7 +119,7 @@ def test_with_four_folds_no_vote_is_called_better():
         Member(m.name, False, m.correct.reshape(4, -1), m.logits.reshape(4, -1, CLASSES), 1.0, 1.0)
         for m in found.members
     ]
-    few = Bank(pooled, found.images.reshape(4, -1), found.classes.reshape(4, -1))
+    few = Bank(pooled, found.samples.reshape(4, -1), found.classes.reshape(4, -1))
     votes = compare_votes(["mlp"], few, all_of(few)).votes
     assert votes[0].ahead_by.low > 0
     assert {vote.verdict for vote in votes} == {"cannot tell yet"}

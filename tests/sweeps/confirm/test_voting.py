@@ -1,4 +1,4 @@
-"""Votes against their definition, written out image by image."""
+"""Votes against their definition, written out sample by sample."""
 
 import math
 from collections import Counter
@@ -15,7 +15,7 @@ def softmax(logits, temperature=1.0):
 
 
 def voted_by_hand(logits):
-    """Return for one image (members, classes) who is voted for, hard."""
+    """Return for one sample (members, classes) who is voted for, hard."""
     named = Counter(int(np.argmax(member)) for member in logits)
     most = max(named.values())
     tied = [name for name, count in named.items() if count == most]
