@@ -198,8 +198,8 @@ def _(conclusion: CalibrationConclusion) -> Telling:
         "most likely class, and so the accuracy, stays.",
         "ECE: how far the share right is from the confidence, in 15 bins of equal width, over the "
         "answers of all its networks together: where one is too sure and another not enough, that "
-        "cancels, and the NLL counts it. Intervals of the change: 95 %, for other samples and other "
-        "seeds, crossed, each for itself.",
+        "cancels, and the NLL counts it. Intervals of the change: 95 %, for other samples and "
+        "other seeds, crossed, each for itself.",
     ]
     columns = ["finalist", "T", "", "T = 1", "at T", "change", "so"]
     rows = [row for label, one in conclusion.finalists.items() for row in _heat_rows(label, one)]
@@ -327,8 +327,8 @@ def _(tested: TestConclusion) -> Telling:
 def _files_line(files: FilesCompared, champion: str) -> str:
     return (
         f"The champion's file against the baseline's of fold 0: {champion} alone is right on "
-        f"{files.only_champion} samples, {files.baseline} alone on {files.only_baseline} (McNemar's "
-        f"exact test, p = {files.p_value:.2g}); these two files, not the configurations."
+        f"{files.only_champion} samples, {files.baseline} alone on {files.only_baseline} "
+        f"(McNemar's exact test, p = {files.p_value:.2g}); these two files, not the configurations."
     )
 
 
@@ -390,7 +390,7 @@ def _test_vote_lines(voted: TestVotesConclusion) -> list[str]:
     lines.append(
         "Trainings on different folds saw different samples: together they saw more than one "
         "alone, which is a part of what they gain. A vote of all of them exists once: its interval "
-        "is for new samples only, and does not say how others, trained alike, would vote. Soft: the "
-        "mean of probabilities, the vote to go by; hard: the majority. All differences at once."
+        "is for new samples only, and does not say how others, trained alike, would vote. Soft: "
+        "the mean of probabilities, the vote to go by; hard: the majority. All differences at once."
     )
     return lines
