@@ -120,10 +120,10 @@ def stored(home):
 
 def test_conclusions_that_were_stored_in_words_are_shown_as_they_were_said(home, expected):
     told = [tell(conclusion) for conclusion in stored(home).all()]
-    said = expected["confirmed"]["told"] + [expected["confirmed"]["test"]]
+    said = expected["finalized"]["told"] + [expected["finalized"]["test"]]
     assert [one.lead for one in told[:-1]] == [one["lead"] for one in said]
     assert [list(one.lines) for one in told[:-1]] == [one["lines"] for one in said]
-    votes = expected["confirmed"]["test"]["votes"]
+    votes = expected["finalized"]["test"]["votes"]
     assert [told[-1].lead, told[-1].rows] == [votes["lead"], votes["rows"]]
     shown = " ".join(command(home, "best", "digits").split())
     assert all(one.lead in shown for one in told)
@@ -135,14 +135,25 @@ def test_said_again_they_are_numbers_that_are_told_with_the_same_figures(home):
         said = [tell(conclusion) for conclusion in stored(home).all()]
         return [(one.title, one.lead, one.columns, one.rows) for one in said]
 
-    before = told()
+    before = in_words_of_today(told())
     command(home, "confirm", "digits", "--test", "--workers", 0, "--json")
     after = stored(home)
     assert not [one for one in after.all() if isinstance(one, Telling)]
-    assert told() == before
+    assert json.loads(json.dumps(told())) == before
     folder = home / "records" / sweeps.load("digits", home).info.id
     for file in folder.glob("*ed*.json"):
         assert not list(written_numbers(json.loads(file.read_text()))), file
+
+
+def in_words_of_today(said):
+    """Return what an earlier version said, with the words that are in use now."""
+    text = json.dumps(said)
+    for former, now in (
+        ("blocks", "folds"), ("test part", "test set"), ("images", "samples"),
+        ("The luck of", "Selection bias of"),
+    ):  # fmt: skip
+        text = text.replace(former, now)
+    return json.loads(text)
 
 
 WITH_JSON = {
