@@ -28,9 +28,9 @@ class Parameter:
     """One hyperparameter.
 
     Attributes:
-        kind: What its values are; an `int` is accepted where a `float` is expected.
+        kind: Type of its values; an `int` is accepted where a `float` is expected.
         meaning: One line, with the unit.
-        default: Value where nothing is given.
+        default: Value if none is given.
         low: Smallest allowed number, inclusive.
         high: Largest allowed number, inclusive.
         choices: Allowed texts; None = any text.
@@ -49,7 +49,7 @@ class Parameter:
         """Return `value` as a plain bool, int, float, str or None.
 
         Raises:
-            ConfigError: It is of another kind or outside the limits.
+            ConfigError: The value is of another kind or outside the limits.
         """
         if value is None and self.optional:
             return None
@@ -79,7 +79,7 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What is allowed, in words: `a number from 0 to 10`."""
+        """The allowed values in words, such as `a number from 0 to 10`."""
         if self.kind == "bool":
             words = "true or false"
         elif self.kind == "categorical":
@@ -292,10 +292,10 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         ),
     }
 )
-"""By name, in the order people read them; `units_{i}` stands for units_1, units_2, ..."""
+"""The parameters by name, in reading order; `units_{i}` stands for units_1, units_2, ..."""
 
 DEFAULT_UNITS = (25, 15)
 """The tutorial's hidden layers."""
 
 DEFAULT_FILTERS = (32, 64)
-"""Of the convolutional blocks, as in Keras's example "Simple MNIST convnet"."""
+"""Filters of the convolutional blocks, as in Keras's example "Simple MNIST convnet"."""
