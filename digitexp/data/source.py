@@ -41,7 +41,7 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A source as found.
+    """A source as its reader found it.
 
     Attributes:
         name: Short name of the source.
