@@ -1,4 +1,4 @@
-"""`digitexp calibrate`: whether a trained network says how sure it is, and is right."""
+"""`digitexp calibrate`: fits a temperature and compares calibration before and after."""
 
 from __future__ import annotations
 
