@@ -196,7 +196,7 @@ def read_idx_folder(folder: Path) -> Found:
 
 
 def read_idx(path: Path) -> Array:
-    """Read one IDX file of unsigned bytes, gzipped or not (told by its first bytes).
+    """Read one IDX file of unsigned bytes, gzipped or not (its first bytes show it).
 
     Raises:
         DataError: If it is no IDX file of unsigned bytes, is damaged, or is too large.

@@ -176,8 +176,8 @@ class Sheet:
         Args:
             xs: Any number of places, in pixels.
             ys: As many.
-            color: Of the line and its markers.
-            width: Of the line, in points.
+            color: Color of the line and its markers.
+            width: Width of the line, in points.
             **look: Arguments of `matplotlib.lines.Line2D`, such as `marker` or `alpha`.
         """
         from matplotlib.lines import Line2D
@@ -204,8 +204,8 @@ class Sheet:
             x: Where the text begins, has its middle, or ends, as `align` says.
             y: The middle of its capitals and digits.
             text: Any line.
-            size: In points.
-            color: Of the letters.
+            size: Size of the letters, in points.
+            color: Color of the letters.
             align: Along the direction of the text.
             bold: Use the bold face.
             upward: Turn by 90 degrees, to be read from below; `x` and `y` swap roles.
@@ -270,7 +270,7 @@ def _font(size: float, bold: bool, face: Face | None) -> FreeTypeFont:
 def _letters(
     text: str, size: float, bold: bool, face: Face | None
 ) -> tuple[NDArray[np.uint8], int, float]:
-    """Return the ink of a text (0 to 255), and its offset right of the start and above the middle."""
+    """Return a text's ink, 0 to 255, and how far right of its start and above its middle it is."""
     font = _font(size, bold, face)
     mask, (left, top) = font.getmask2(text, mode="L", anchor="ls")
     width, height = mask.size
