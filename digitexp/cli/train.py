@@ -37,7 +37,7 @@ def check_output_folder(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that cannot be filled, before anything slow is done; creates nothing.
 
     Raises:
-        ValueError: It is a file, or not empty and `overwrite` is not set.
+        ValueError: `folder` is a file, or it is not empty and `overwrite` is not set.
         PermissionError: Nothing may be written there.
     """
     if folder.exists() and not folder.is_dir():
