@@ -173,20 +173,23 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             high=10.0,
         ),
         "activation": Parameter(
-            "categorical", "of the hidden layers", default="relu", choices=ACTIVATIONS
+            "categorical", "activation of the hidden layers", default="relu", choices=ACTIVATIONS
         ),
         "kernel_initializer": Parameter(
-            "categorical", "of all kernels", default="glorot_uniform", choices=INITIALIZERS
+            "categorical",
+            "initializer of all kernels",
+            default="glorot_uniform",
+            choices=INITIALIZERS,
         ),
         "initial_weights": Parameter(
             "categorical",
             "weights to start from: a .weights.h5, weights.npz or .keras file, or a folder with"
-            " one; the output layer starts anew all the same",
+            " one; the output layer always starts anew",
             optional=True,
         ),
         "frozen_layers": Parameter(
             "int",
-            "so many of the first layers keep their initial weights; a convolution and its batch"
+            "number of first layers that keep their initial weights; a convolution and its batch"
             " normalisation count as one",
             default=0,
             low=0,
@@ -215,7 +218,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "zoom": Parameter("float", "largest random zoom in or out, share", 0.0, low=0.0, high=0.5),
         "augment_worst_classes": Parameter(
             "int",
-            "augment only so many classes: those a first training recognises worst; none = all",
+            "number of classes to augment: those a first training recognises worst; none = all",
             low=1,
             high=1000,
             optional=True,
@@ -256,7 +259,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             choices=("val_loss", "loss"),
         ),
         "plateau_factor": Parameter(
-            "float", "the learning rate is multiplied by it", default=0.5, low=0.01, high=0.99
+            "float", "factor of the learning rate at a plateau", default=0.5, low=0.01, high=0.99
         ),
         "plateau_patience_epochs": Parameter(
             "int",
@@ -267,11 +270,11 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             optional=True,
         ),
         "min_learning_rate": Parameter(
-            "float", "the rate never falls below it", default=1e-6, low=0.0, high=1.0
+            "float", "plateaus lower the rate no further", default=1e-6, low=0.0, high=1.0
         ),
         "precision": Parameter(
             "categorical",
-            "of the arithmetic; mixed_* computes in 16 bits and keeps weights in 32",
+            "precision of the arithmetic; mixed_* computes in 16 bits and keeps weights in 32",
             default="float32",
             choices=PRECISIONS,
         ),
@@ -283,7 +286,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         ),
         "engine": Parameter(
             "categorical",
-            "what trains: fused (a graph per epoch), keras (model.fit), auto (whatever is faster)",
+            "fused (a graph per epoch), keras (model.fit) or auto (whichever is faster)",
             default="auto",
             choices=ENGINES,
         ),
