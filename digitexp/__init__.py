@@ -31,7 +31,7 @@ class _PublicNames(MetaPathFinder, Loader):
         return ModuleSpec(name, self) if meant and importlib.util.find_spec(meant) else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Replace the empty module that the import system made by the one that is meant."""
+        """Replace the empty module that the import system made by the real one."""
         sys.modules[module.__name__] = importlib.import_module(_meant(module.__name__))
 
 

@@ -50,7 +50,7 @@ class Network:
         return self._dense(hidden.astype(np.float32, copy=False), "output")
 
     def hidden(self, images: np.ndarray) -> Floats:
-        """Return the last hidden layer's outputs (n, units); the features if there is no such."""
+        """Return the last hidden layer's outputs (n, units); without such a layer, the features."""
         flat = images.astype(np.float32, copy=False).reshape(-1, math.prod(self.image_shape))
         parts = [self._hidden(flat[i : i + AT_ONCE]) for i in range(0, len(flat), AT_ONCE)]
         return np.concatenate(parts) if parts else self._hidden(flat)

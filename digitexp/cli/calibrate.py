@@ -19,7 +19,7 @@ PICTURE, DATA = "reliability.png", "calibration.json"
 SAYS = {
     "lower": "lower when calibrated",
     "higher": "higher when calibrated",
-    "cannot tell": "not to be told from no change",
+    "cannot tell": "no clear change",
 }
 
 

@@ -1,4 +1,4 @@
-"""Converts and checks what a reader found; `make_source` is the only way to a `Source`."""
+"""Converts and checks the arrays of a reader; `make_source` is the only way to a `Source`."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Picture:
-    """One image with what stands above it; `stands_out` gives it a thick frame."""
+    """One image and the lines above it; `stands_out` gives it a thick frame."""
 
     image: np.ndarray
     lines: tuple[_Line, ...]

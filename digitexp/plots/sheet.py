@@ -198,7 +198,7 @@ class Sheet:
         bold: bool = False,
         upward: bool = False,
     ) -> None:
-        """Write one line; what does not fit on the sheet is cut off.
+        """Write one line; it is cut off at the edges of the sheet.
 
         Args:
             x: Where the text begins, has its middle, or ends, as `align` says.

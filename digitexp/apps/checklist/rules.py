@@ -233,7 +233,7 @@ def _constant_pixels(images: Images) -> Finding:
     if constant <= MOST_CONSTANT * flat.shape[1]:
         return Finding("data", "constant pixels", "ok", seen)
     return Finding("data", "constant pixels", "warn", seen,
-                   "Crop the empty margin: these inputs tell nothing.")  # fmt: skip
+                   "Crop the empty margin: these inputs carry nothing.")  # fmt: skip
 
 
 def _blank_images(images: Images) -> Finding:
@@ -242,7 +242,7 @@ def _blank_images(images: Images) -> Finding:
     if not len(blank):
         return Finding("data", "blank images", "ok", "none")
     return Finding("data", "blank images", "warn", f"{len(blank)}, the first is {blank[0]}",
-                   "An image without ink cannot be told from any other: remove it.")  # fmt: skip
+                   "An image without ink shows no class: remove it.")  # fmt: skip
 
 
 def _duplicates(images: Images, labels: Labels) -> Finding:
@@ -255,12 +255,12 @@ def _duplicates(images: Images, labels: Labels) -> Finding:
     if contradicting:
         return Finding(
             "data", "duplicates", "fail",
-            f"{contradicting} images stand there with different labels",
+            f"{contradicting} images occur with different labels",
             "One of the labels is wrong: look at them, and keep the right one.",
         )  # fmt: skip
     if surplus:
         return Finding(
-            "data", "duplicates", "warn", f"{surplus} images stand there more than once",
+            "data", "duplicates", "warn", f"{surplus} images occur more than once",
             "Keep one of each; a copy that validates what was trained on makes the score too good.",
         )  # fmt: skip
     return Finding("data", "duplicates", "ok", "none")

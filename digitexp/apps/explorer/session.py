@@ -105,7 +105,7 @@ class Session:
             asked.neighbours(blank)
 
     def choices(self, wished: Choice) -> Choices:
-        """Return the choices there are by now; what is wished for is chosen if it is there."""
+        """Return the choices there are by now; the wished one is chosen if it is there."""
         sweeps = self.recorded.sweeps()
         trouble = ""
         if wished.sweep is None:

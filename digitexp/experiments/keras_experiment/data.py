@@ -139,7 +139,7 @@ class Parts:
 
 
 def read_parts(data: Any, task: Tasks, split_seed: int) -> Parts:
-    """Check what was given, and split it if it is one part.
+    """Check the data, and split them if they are a single part.
 
     Args:
         data: Arrays in one of the `FORMS`, but no function; for datasets see `read_datasets`.
