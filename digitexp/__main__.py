@@ -1,4 +1,7 @@
-"""The command `digitexp`, also as `python -m digitexp`; Ctrl-C is quiet already while it starts."""
+"""The command `digitexp`, also as `python -m digitexp`.
+
+Ctrl-C ends it without a traceback even while it starts.
+"""
 
 import sys
 

@@ -22,11 +22,11 @@ __all__ = ["CNN_ONLY", "ConfigError", "TrialConfig", "only_keras", "refuse_contr
 
 
 CNN_ONLY: Final = ("filters", "kernel_size", "convs_per_block", "batch_norm", "conv_dropout")
-"""Fields of a TrialConfig that say something of convolutional nets only."""
+"""Fields of a TrialConfig that only convolutional nets use."""
 
 
 def refuse_contradictions(config: TrialConfig) -> None:
-    """Raise ConfigError if two settings contradict each other, or one could never matter."""
+    """Raise ConfigError if two settings contradict each other, or one could have no effect."""
     if isinstance(config.dropout, tuple) and len(config.dropout) != len(config.units):
         raise ConfigError(
             f"dropout has {len(config.dropout)} values for {len(config.units)} hidden layers; "
@@ -43,7 +43,7 @@ def refuse_contradictions(config: TrialConfig) -> None:
 
 
 def only_keras(config: TrialConfig) -> str | None:
-    """Return why only Keras's own loop can train this, None if the fused engine can as well."""
+    """Return why only Keras's own loop can train a configuration; None if the fused engine can."""
     reasons = (
         (
             config.architecture == "cnn",
@@ -107,7 +107,7 @@ def _refuse_plateau(config: TrialConfig) -> None:
 
 _NUMBERED = re.compile(r"(units|dropout|filters)_([1-9][0-9]*)")
 _COUNTS = {"units": "hidden_layers", "filters": "conv_blocks"}
-"""What says how many values a series has."""
+"""Series -> the parameter that counts its values."""
 _SERIES = ("units", "dropout", "filters")
 
 
@@ -115,18 +115,19 @@ _SERIES = ("units", "dropout", "filters")
 class TrialConfig:
     """One configuration of the network and its training; the default is the tutorial's net.
 
-    Limits, units and meanings of all fields stand in `digitexp.parameters.PARAMETERS`.
+    `digitexp.parameters.PARAMETERS` holds the limits, units and meanings of all fields.
 
     Attributes:
         architecture: `mlp`, or `cnn`: convolutional blocks before the hidden layers.
-        filters: Of each convolutional block; `conv_blocks`, `filters_1`, ... in flat form.
+        filters: Filters of each convolutional block; `conv_blocks`, `filters_1`, ... in flat form.
         units: Neurons of each hidden layer; `hidden_layers`, `units_1`, ... in flat form.
         dropout: One rate for all hidden layers, or one per layer (`dropout_1`, ...).
-        initial_weights: Where training starts; None = at random. Relative to the current folder.
-        frozen_layers: So many of the first layers do not train.
+        initial_weights: File or folder of the weights to start from, relative to the current
+            folder; None = random weights.
+        frozen_layers: Number of first layers that do not train.
         clipnorm: Largest norm of each gradient tensor; None = no clipping.
         early_stopping_patience_epochs: None = train all epochs; the best weights are restored
-            all the same.
+            in either case.
         plateau_patience_epochs: None = the learning rate stays.
 
     Raises:
@@ -191,7 +192,7 @@ class TrialConfig:
 
     @property
     def layers_before_output(self) -> int:
-        """Number of convolutions and hidden layers: those that can start from weights."""
+        """Number of convolutions and hidden layers, which can start from given weights."""
         is_cnn = self.architecture == "cnn"
         return len(self.units) + (len(self.filters) * self.convs_per_block if is_cnn else 0)
 
@@ -208,7 +209,7 @@ class TrialConfig:
         return any((self.rotation, self.shift, self.zoom))
 
     def describe(self) -> str:
-        """Say the essentials in one line, for titles and logs."""
+        """Return the essentials in one line, for titles and logs."""
         rates = self.dropout if isinstance(self.dropout, tuple) else (self.dropout,)
         blocks = "-".join(map(str, self.filters))
         parts = [
@@ -225,11 +226,11 @@ class TrialConfig:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> TrialConfig:
-        """Build a configuration from flat names; what is not given has its default.
+        """Build a configuration from flat names; a parameter that is missing has its default.
 
         Args:
             params: Values by flat name: `learning_rate`, `units_1`, `dropout` or `dropout_1`, ...
-                `hidden_layers` may be left out (the units tell it) but must agree with them.
+                `hidden_layers` may be left out; if given, it must agree with the units.
 
         Raises:
             ConfigError: A name is unknown or missing, or a value is refused.
@@ -258,7 +259,7 @@ class TrialConfig:
         return cls(**plain)
 
     def to_params(self) -> dict[str, Scalar]:
-        """Return the flat form, every parameter that matters; `from_params` takes it back."""
+        """Return every parameter that has an effect by flat name; `from_params` reads it again."""
         params: dict[str, Scalar] = {}
         for field in fields(self):
             value = getattr(self, field.name)

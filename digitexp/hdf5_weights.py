@@ -1,7 +1,7 @@
-"""Reads Keras's HDF5 files of weights in a process of its own, which can be ended.
+"""Reads Keras's HDF5 files of weights in a child process, which can be killed.
 
 Given a damaged file, HDF5 may loop for ever in C, where no signal reaches Python, or take all
-memory (seen with 1.14.6 and 2.0.0). So a child reads it, under limits, and answers with an npz.
+memory (seen with 1.14.6 and 2.0.0). So a child reads the file under limits and returns an npz.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from digitexp.data.files import check_size
 SECONDS: Final = 60.0
 """A file that takes longer to read is refused."""
 BYTES: Final = 4 * 2**30
-"""Memory that reading one may take."""
+"""Memory that reading a file may take."""
 _INSIDE_KERAS: Final = "model.weights.h5"
 _CHILD: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -34,11 +34,12 @@ def read_hdf5(file: Path, seconds: float = SECONDS) -> bytes:
     """Return the weights of a `.weights.h5` or `.keras` file as an npz, named `layer/variable`.
 
     Args:
-        file: The file.
-        seconds: How long it may take.
+        file: A `.weights.h5` or `.keras` file.
+        seconds: Time limit of the reading.
 
     Raises:
-        ValueError: It is damaged, or leads out of itself; the message is for after the file's name.
+        ValueError: The file is damaged or refers to another file. The message is to follow the
+            file's name.
     """
     command = [sys.executable, "-I", "-c", _CHILD, json.dumps(sys.path), str(file)]
     try:
@@ -52,7 +53,7 @@ def read_hdf5(file: Path, seconds: float = SECONDS) -> bytes:
 
 
 def main() -> None:
-    """Be the child: write the npz to stdout, or why there is none to stderr."""
+    """Run in the child: write the npz to stdout, or the reason why there is none to stderr."""
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     try:
         arrays = _read(Path(sys.argv[2]))
@@ -72,7 +73,7 @@ def _read(file: Path) -> dict[str, np.ndarray]:
 
 
 def _read_layers(opened: Any) -> dict[str, np.ndarray]:
-    """Read Keras 3's layout: a group `vars` a layer, its name an attribute, its arrays numbered."""
+    """Read Keras 3's layout: each layer has a group `vars` with its name and numbered arrays."""
     import h5py
 
     found: dict[str, np.ndarray] = {}

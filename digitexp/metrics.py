@@ -1,8 +1,8 @@
 """Logits and labels -> the numbers a trial is judged by. NumPy only.
 
-A headline metric is one value a trial, of the restored best weights. Each stands here with the
-direction that is better, the per-epoch metric a pruner watches in its place, and its
-meaning and unit.
+A headline metric is one value per trial, computed with the restored best weights. Each has the
+direction that is better, the per-epoch metric a pruner watches in its place, and its meaning and
+unit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["accuracy", "confusion_counts", "cross_entropy", "recalls"]
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean cross-entropy in nats, without any penalty; NaN or inf if it overflows.
 
-    Computed in float64 with the largest logit subtracted first, so large logits do no harm.
+    It is computed in float64 with the largest logit subtracted first, so large logits do no harm.
 
     Args:
         logits: (n, classes), floats.
@@ -37,7 +37,7 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def confusion_counts(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return how often each class was taken for each: (classes, classes), uint32, [true, said]."""
+    """Return the confusion matrix: counts (classes, classes), uint32, [true, predicted]."""
     classes = logits.shape[1]
     cells = labels.astype(np.int64) * classes + logits.argmax(axis=1)
     counts = np.bincount(cells, minlength=classes * classes)
@@ -48,7 +48,7 @@ def recalls(confusion: np.ndarray, class_names: Sequence[str]) -> dict[str, floa
     """Return `recall_<class>` for each class that occurs: right answers / images of the class.
 
     A class without images has no recall and is left out, since metrics are finite numbers. Names
-    keep letters, digits, `_`, `.` and `-`, so that they may name a column or an MLflow metric.
+    keep only letters, digits, `_`, `.` and `-`, so that they can name a column or an MLflow metric.
     """
     names = [re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII) for name in class_names]
     if len(set(names)) < len(names):

@@ -25,7 +25,7 @@ def count_parameters(config: TrialConfig, image_shape: tuple[int, ...], n_classe
     Args:
         config: The configuration; only its layers matter.
         image_shape: Height and width, such as (20, 20).
-        n_classes: Outputs.
+        n_classes: Number of outputs.
     """
     convolutions, features = 0, math.prod(image_shape)
     if config.architecture == "cnn":
@@ -44,7 +44,7 @@ def build_model(config: TrialConfig, image_shape: tuple[int, ...], n_classes: in
     """Build the compiled network: (batch, pixels) float32 -> (batch, n_classes) logits.
 
     A Dropout layer stands only where its rate is above zero and a penalty only where `l2` is, so
-    that the tutorial's nets come out exactly as written there. Weights are drawn from Keras's
+    that the tutorial's nets have exactly the tutorial's layers. Weights are drawn from Keras's
     global seed: set it first.
 
     Args:
@@ -159,7 +159,7 @@ def _convolutional(config: TrialConfig, image_shape: tuple[int, ...]) -> Iterato
                 # Means over about 10 steps, not 100: small data have few steps an epoch.
                 yield keras.layers.BatchNormalization(momentum=0.9, name=f"norm_{name}")
                 yield keras.layers.Activation(config.activation, name=f"activation_{name}")
-        # Sides are halved and rounded up: four folds fit on the smallest image.
+        # Sides are halved and rounded up: four blocks fit on the smallest image.
         yield keras.layers.MaxPooling2D(2, padding="same", name=f"pool_{block}")
         if config.conv_dropout:
             yield keras.layers.Dropout(config.conv_dropout, name=f"conv_dropout_{block}")

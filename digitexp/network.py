@@ -1,7 +1,7 @@
-"""A trained network in NumPy, for what asks it without TensorFlow: pages and the explorer.
+"""A trained network in NumPy, for pages and the explorer, which run without TensorFlow.
 
-The formulas are those of the Keras layers `digitexp.models` builds, as they are when nothing is
-trained: dropout does nothing, batch normalisation uses what it has stored. A test compares the two.
+The formulas are those of the Keras layers that `digitexp.models` builds, at inference: dropout does
+nothing, batch normalisation uses its stored means and variances. A test compares the two networks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 AT_ONCE = 256
 """Images that go through the convolutions together: more would leave the cache."""
 _EPSILON = 1e-3
-"""Keras's `BatchNormalization`, its default."""
+"""Default epsilon of Keras's `BatchNormalization`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Network:
     Attributes:
         config: Its configuration; only its layers matter.
         image_shape: Height and width.
-        weights: By name, as `digitexp.models.model_weights` makes them.
+        weights: By name, as `digitexp.models.model_weights` returns them.
     """
 
     config: TrialConfig
@@ -46,11 +46,11 @@ class Network:
         return self.head(self.hidden(images))
 
     def head(self, hidden: np.ndarray) -> Floats:
-        """Return (n, classes) logits of what the last hidden layer puts out, (n, units)."""
+        """Return (n, classes) logits of the last hidden layer's outputs (n, units)."""
         return self._dense(hidden.astype(np.float32, copy=False), "output")
 
     def hidden(self, images: np.ndarray) -> Floats:
-        """Return (n, units), what the last hidden layer puts out: the pixels' features without."""
+        """Return the last hidden layer's outputs (n, units); without such a layer, the features."""
         flat = images.astype(np.float32, copy=False).reshape(-1, math.prod(self.image_shape))
         parts = [self._hidden(flat[i : i + AT_ONCE]) for i in range(0, len(flat), AT_ONCE)]
         return np.concatenate(parts) if parts else self._hidden(flat)
@@ -62,7 +62,7 @@ class Network:
         return outputs
 
     def _features(self, flat: Floats) -> Floats:
-        """Return what the convolutional blocks put out, flattened."""
+        """Return the flattened outputs of the convolutional blocks."""
         maps = flat.reshape(-1, *self.image_shape, 1)
         for block in range(1, len(self.config.filters) + 1):
             for turn in range(1, self.config.convs_per_block + 1):
@@ -133,11 +133,11 @@ _ACTIVATIONS: Mapping[str, Callable[[Floats], Any]] = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
 }
-"""Keras's, with its defaults: https://keras.io/api/layers/activations/."""
+"""Keras's activations with their defaults: https://keras.io/api/layers/activations/."""
 
 
 def _pooled(maps: Floats) -> Floats:
-    """Return the largest of each 2x2; an odd side is padded below and right by nothing."""
+    """Return the maximum of each 2x2 cell; an odd side is padded by -inf below or right."""
     (_, height, width, _) = maps.shape
     margins = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
     padded = np.pad(maps, margins, constant_values=-np.inf)

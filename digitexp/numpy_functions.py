@@ -1,6 +1,6 @@
-"""The functions a classifier is made of, in NumPy: what goes in may be a list, float64 comes out.
+"""The functions of a classifier in NumPy: each takes arrays or lists and returns float64.
 
-Each is compared with TensorFlow's in its test. Training uses the fused engine's own formulas.
+A test compares each with TensorFlow's. Training uses the fused engine's own formulas.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
 
     Args:
         logits: (n,) of one example, or (m, n) of m; finite.
-        temperature: Logits are divided by it: below 1 the largest probability grows, above 1 all
-            get more alike (Hinton et al. 2015). Which class is the most likely stays.
+        temperature: Divisor of the logits: below 1 the largest probability grows, above 1 all
+            become more alike (Hinton et al. 2015). The most likely class stays the same.
 
     Raises:
         ValueError: The temperature is not above 0, or there is no logit.
@@ -113,10 +113,10 @@ def one_hot_cross_entropy(logits: ArrayLike, targets: ArrayLike) -> Floats:
 
 
 def cross_entropy_from_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> Floats:
-    """Return -log of the probability of each label: what a softmax in the last layer leads to.
+    """Return -log of the probability of each label, the loss after a softmax in the last layer.
 
-    It is infinite where the probability was too small for a float, and no gradient comes from
-    there; from logits (`sparse_cross_entropy`) it is not. Hence a linear last layer.
+    The loss is infinite where a probability is too small for a float, and gives no gradient there.
+    Computed from logits (`sparse_cross_entropy`) it is finite; hence the last layer is linear.
 
     Args:
         probabilities: (m, n), any float type; computed in that type.

@@ -28,9 +28,9 @@ class Parameter:
     """One hyperparameter.
 
     Attributes:
-        kind: What its values are; an `int` is accepted where a `float` is expected.
+        kind: Type of its values; an `int` is accepted where a `float` is expected.
         meaning: One line, with the unit.
-        default: Value where nothing is given.
+        default: Value if none is given.
         low: Smallest allowed number, inclusive.
         high: Largest allowed number, inclusive.
         choices: Allowed texts; None = any text.
@@ -49,7 +49,7 @@ class Parameter:
         """Return `value` as a plain bool, int, float, str or None.
 
         Raises:
-            ConfigError: It is of another kind or outside the limits.
+            ConfigError: The value is of another kind or outside the limits.
         """
         if value is None and self.optional:
             return None
@@ -79,7 +79,7 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What is allowed, in words: `a number from 0 to 10`."""
+        """The allowed values in words, such as `a number from 0 to 10`."""
         if self.kind == "bool":
             words = "true or false"
         elif self.kind == "categorical":
@@ -173,20 +173,23 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             high=10.0,
         ),
         "activation": Parameter(
-            "categorical", "of the hidden layers", default="relu", choices=ACTIVATIONS
+            "categorical", "activation of the hidden layers", default="relu", choices=ACTIVATIONS
         ),
         "kernel_initializer": Parameter(
-            "categorical", "of all kernels", default="glorot_uniform", choices=INITIALIZERS
+            "categorical",
+            "initializer of all kernels",
+            default="glorot_uniform",
+            choices=INITIALIZERS,
         ),
         "initial_weights": Parameter(
             "categorical",
             "weights to start from: a .weights.h5, weights.npz or .keras file, or a folder with"
-            " one; the output layer starts anew all the same",
+            " one; the output layer always starts anew",
             optional=True,
         ),
         "frozen_layers": Parameter(
             "int",
-            "so many of the first layers keep their initial weights; a convolution and its batch"
+            "number of first layers that keep their initial weights; a convolution and its batch"
             " normalisation count as one",
             default=0,
             low=0,
@@ -215,7 +218,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "zoom": Parameter("float", "largest random zoom in or out, share", 0.0, low=0.0, high=0.5),
         "augment_worst_classes": Parameter(
             "int",
-            "augment only so many classes: those a first training recognises worst; none = all",
+            "number of classes to augment: those a first training recognises worst; none = all",
             low=1,
             high=1000,
             optional=True,
@@ -256,7 +259,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             choices=("val_loss", "loss"),
         ),
         "plateau_factor": Parameter(
-            "float", "the learning rate is multiplied by it", default=0.5, low=0.01, high=0.99
+            "float", "factor of the learning rate at a plateau", default=0.5, low=0.01, high=0.99
         ),
         "plateau_patience_epochs": Parameter(
             "int",
@@ -267,11 +270,11 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             optional=True,
         ),
         "min_learning_rate": Parameter(
-            "float", "the rate never falls below it", default=1e-6, low=0.0, high=1.0
+            "float", "plateaus lower the rate no further", default=1e-6, low=0.0, high=1.0
         ),
         "precision": Parameter(
             "categorical",
-            "of the arithmetic; mixed_* computes in 16 bits and keeps weights in 32",
+            "precision of the arithmetic; mixed_* computes in 16 bits and keeps weights in 32",
             default="float32",
             choices=PRECISIONS,
         ),
@@ -283,7 +286,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         ),
         "engine": Parameter(
             "categorical",
-            "what trains: fused (a graph per epoch), keras (model.fit), auto (whatever is faster)",
+            "fused (a graph per epoch), keras (model.fit) or auto (whichever is faster)",
             default="auto",
             choices=ENGINES,
         ),
@@ -292,10 +295,10 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         ),
     }
 )
-"""By name, in the order people read them; `units_{i}` stands for units_1, units_2, ..."""
+"""The parameters by name, in reading order; `units_{i}` stands for units_1, units_2, ..."""
 
 DEFAULT_UNITS = (25, 15)
 """The tutorial's hidden layers."""
 
 DEFAULT_FILTERS = (32, 64)
-"""Of the convolutional blocks, as in Keras's example "Simple MNIST convnet"."""
+"""Filters of the convolutional blocks, as in Keras's example "Simple MNIST convnet"."""

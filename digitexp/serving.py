@@ -1,4 +1,4 @@
-"""A trained net taken away or served: its files, what it is asked and what it answers."""
+"""A trained net for use elsewhere: its files, the check of its inputs, its probabilities."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["checked_images", "probabilities", "write_model"]
 
 
 def write_model(model: Any, info: Mapping[str, Any], folder: Path) -> str:
-    """Write `model.keras` and `preprocessing.json`; return how to use them, as Python.
+    """Write `model.keras` and `preprocessing.json`; return Python code that uses them.
 
     Args:
         model: As `DigitExperiment.load_model` returns it, with its `temperature`.
-        info: `image_shape`, `class_names` and `policies` of what it was trained on.
+        info: `image_shape`, `class_names` and `policies` of the training data.
         folder: Must exist.
     """
     with known_warnings_ignored():
@@ -47,17 +47,17 @@ print(keras.ops.convert_to_numpy(keras.ops.softmax(logits / temperature)).tolist
 
 
 def checked_images(images: np.ndarray, n_features: int) -> np.ndarray:
-    """Return images as the network takes them, or say why it cannot.
+    """Return images as the network takes them, or refuse them.
 
     Args:
         images: (n, n_features), grey values from 0 to 1, row by row.
         n_features: Pixels of an image, such as 400 for 20x20.
 
     Returns:
-        The same as float32.
+        The images as float32.
 
     Raises:
-        ValueError: They have another shape, are no numbers, or lie outside [0, 1].
+        ValueError: The images have another shape, are no numbers, or lie outside [0, 1].
     """
     if images.ndim != 2 or images.shape[1] != n_features:
         raise ValueError(
@@ -82,7 +82,8 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return the softmax of logits (n, classes), as float32; each row adds up to 1.
 
     Args:
-        logits: Any size: computed in float64 with the largest subtracted first.
+        logits: Numbers of any size: the softmax is computed in float64 with the largest logit
+            subtracted first.
         temperature: Logits are divided by it, see `digitexp.evaluation.calibration`.
     """
     return softmax(logits, temperature).astype(np.float32)

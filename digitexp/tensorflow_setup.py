@@ -1,6 +1,6 @@
 """TensorFlow as every training here needs it: quiet, one thread, deterministic.
 
-TensorFlow reads its settings once, when it starts, so this runs before anything else imports it.
+TensorFlow reads its settings once, when it starts, so they are made before its first import.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def set_up_tensorflow() -> None:
     One thread: handing these small operations to a second one takes longer than computing them.
     If TensorFlow already runs in this process, its number of threads stays as it is.
 
-    Runs nothing yet: a process without TensorFlow's threads can be forked, and the import shared.
+    No operation runs yet: a process without TensorFlow's threads can be forked, and its children
+    share the import.
     """
     _set_environment()
     with without_chatter():
@@ -52,7 +53,7 @@ def set_up_tensorflow() -> None:
             tf.config.threading.set_intra_op_parallelism_threads(1)
             tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.experimental.enable_op_determinism()
-        tf.get_logger().setLevel("ERROR")  # it warns of a new graph per trial, which is meant
+        tf.get_logger().setLevel("ERROR")  # it warns of a new graph per trial, which is wanted
     # Each training ends with a garbage collection. TensorFlow's own objects stay anyway; frozen,
     # they are no longer searched: 0.02 s instead of 0.18, and forked workers go on sharing them.
     gc.collect()
@@ -67,9 +68,9 @@ def _set_environment() -> None:
 
 
 def quiet_when_imported() -> None:
-    """Have TensorFlow find our settings, and its log lines held back, whoever imports it first.
+    """Make the first import of TensorFlow find our settings and hold back its log lines.
 
-    For modules of users, which may import it before anything here does.
+    This is for modules of users, which may import TensorFlow before this package does.
     """
     if "tensorflow" not in sys.modules:
         _set_environment()
@@ -78,12 +79,12 @@ def quiet_when_imported() -> None:
 
 
 class _QuietFinder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as it would be found anyway, and has it imported quietly; once."""
+    """Finds TensorFlow as the other finders do, and makes its import quiet; serves once."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return how TensorFlow is imported, None of everything else."""
+        """Return TensorFlow's spec with a quiet loader; None for every other module."""
         if name != "tensorflow":
             return None
         sys.meta_path.remove(self)
@@ -113,9 +114,10 @@ def start_tensorflow() -> None:
 
 
 def _share_gpus(tf: Any) -> None:
-    """Take of a GPU what a training needs, not all: several processes may train on one.
+    """Take only the GPU memory that a training needs: several processes may share a GPU.
 
-    Not in `set_up_tensorflow`: to look for GPUs starts CUDA, which no forked process could use.
+    `set_up_tensorflow` cannot do this: to look for GPUs starts CUDA, which no forked process could
+    use.
     """
     for gpu in tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # raised when TensorFlow already uses it
@@ -124,7 +126,7 @@ def _share_gpus(tf: Any) -> None:
 
 @contextlib.contextmanager
 def known_warnings_ignored() -> Iterator[None]:
-    """Ignore what Keras 3.15 with TensorFlow 2.21 on NumPy 2 warns of in every training.
+    """Ignore the warning that Keras 3.15 with TensorFlow 2.21 on NumPy 2 gives in every training.
 
     `Model.get_weights` lets NumPy copy TensorFlow's variables, whose `__array__` does not know the
     `copy` argument yet; the copies are right.
@@ -136,7 +138,7 @@ def known_warnings_ignored() -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_errors() -> Iterator[None]:
-    """Raise MemoryError where TensorFlow has none left; its own word for it is known to nobody."""
+    """Raise MemoryError in place of TensorFlow's own error, which only TensorFlow's users know."""
     start_tensorflow()
     import tensorflow as tf
 
@@ -148,9 +150,10 @@ def memory_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_chatter() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2, then pass on what is not TensorFlow's.
+    """Hold back the output to file descriptor 2, then pass on the lines that are not TensorFlow's.
 
-    Its C++ libraries log a few lines before they read TF_CPP_MIN_LOG_LEVEL, past `sys.stderr`.
+    TensorFlow's C++ libraries log a few lines before they read TF_CPP_MIN_LOG_LEVEL, past
+    `sys.stderr`.
     Nothing is swallowed when the body fails.
     """
     with contextlib.suppress(OSError, ValueError):

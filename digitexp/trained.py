@@ -30,19 +30,19 @@ class TrainedTrial:
     """One training of digits, whether `digitexp train` or a sweep made it.
 
     Attributes:
-        name: What people call it: a folder, or such as `mlp, trial 12`.
-        config: What was asked for.
-        about: The data trained on: name, digests, split_seed, image_shape, class_names.
+        name: Name for people: a folder, or a text such as `mlp, trial 12`.
+        config: The configuration that was trained.
+        about: The training data: name, digests, split_seed, image_shape, class_names.
         outcome: `complete`, `stopped` or `diverged`.
-        stop_reason: Why it ended.
-        metrics: Headline metrics; empty when it diverged in its first epoch.
+        stop_reason: Why the training ended.
+        metrics: Headline metrics; empty when the training diverged in its first epoch.
         history: `digitexp.training.outcome.EPOCH_METRICS`, one value per epoch.
-        confusion: (epochs, classes, classes) counts, [true, predicted], of the images that stop a
-            training early; no epoch where that was not kept.
-        counts: The same of the best epoch; None without one.
-        weights: Of the best epoch, by name; None without one, or if they were freed.
-        temperature: Fitted on validation images, what its logits are divided by; 1 if none was.
-        folder: Where what is found out about it is written.
+        confusion: (epochs, classes, classes) counts, [true, predicted], of the images that early
+            stopping watches; no epoch if the counts were not kept.
+        counts: (classes, classes) counts of the best epoch; None without one.
+        weights: Weights of the best epoch by name; None without one, or if they were freed.
+        temperature: Divisor of the logits, fitted on validation images; 1 if none was fitted.
+        folder: Folder into which evaluations of the trial are written.
     """
 
     name: str
@@ -71,7 +71,7 @@ class TrainedTrial:
 
     @property
     def source(self) -> str:
-        """The data source as it was given; its name where that was not kept."""
+        """The data source as the training was given it; its name if that was not kept."""
         return str(self.about.get("source") or self.about["name"])
 
     @property
@@ -86,13 +86,13 @@ class TrainedTrial:
         return None if best is None else int(best)
 
     def load_data(self, named: str | None = None) -> tuple[Source, Split]:
-        """Load what it was trained on, and split it as it was.
+        """Load the data of the training and split them as the training did.
 
         Args:
-            named: Where the data are, if not where they were.
+            named: Source of the data; None = the source that the training was given.
 
         Raises:
-            ValueError: They cannot be loaded, or are not what the network was trained on.
+            ValueError: The data cannot be loaded, or their digests have changed.
         """
         about = self.about
         try:
@@ -112,7 +112,7 @@ class TrainedTrial:
         return source, split
 
     def with_images(self, named: str | None = None) -> ShownTrial:
-        """Return it with the images that validated it, and those it was trained on.
+        """Return the trial with its validation and its training images.
 
         Raises:
             ValueError: See `load_data`.
@@ -129,14 +129,14 @@ class TrainedTrial:
         labels: np.ndarray | None = None,
         image_numbers: np.ndarray | None = None,
     ) -> ShownTrial:
-        """Return it with images.
+        """Return the trial with images to show.
 
         Args:
-            arrays: What it was trained on.
-            part: What `images` are.
-            images: (n, ...) pixels it is shown; None for those that stopped it early.
-            labels: (n,) their classes.
-            image_numbers: (n,) their numbers in the source; None if that is not known.
+            arrays: Arrays of the training.
+            part: Name of the part that `images` belong to.
+            images: (n, ...) pixels; None = the validation images of `arrays`.
+            labels: (n,) classes of the images.
+            image_numbers: (n,) numbers of the images in the source; None if they are not known.
         """
         if images is None or labels is None:
             images, labels = arrays.validation_images, arrays.validation_labels
@@ -156,7 +156,7 @@ class TrainedTrial:
         """The trained network in NumPy.
 
         Raises:
-            ValueError: It diverged, so that there is none, or its weights were freed.
+            ValueError: The trial has no weights: it diverged, or they were freed.
         """
         return Network(self.config, self.image_shape, self._weights())
 
@@ -164,7 +164,7 @@ class TrainedTrial:
         """Rebuild the network in Keras: (n, pixels) images in [0, 1] -> (n, classes) logits.
 
         Raises:
-            ValueError: It has no weights, or they are another network's.
+            ValueError: The trial has no weights, or they belong to another network.
         """
         weights = self._weights()
         from digitexp.models import build_model, set_weights
@@ -185,15 +185,15 @@ class TrainedTrial:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ShownTrial(TrainedTrial):
-    """A trained trial, and the images its network is shown.
+    """A trained trial, and the images that its network is shown.
 
     Attributes:
-        part: What `images` are, such as `the validation part`.
-        images: (n, h, w), float32 in [0, 1]: images it was not trained on.
-        labels: (n,) their classes.
-        image_numbers: (n,) their numbers in the source; None if that is not known.
-        train_images: (n_train, h, w), what it was trained on.
-        train_labels: (n_train,) their classes.
+        part: Name of the part that `images` belong to, such as `the validation part`.
+        images: (n, h, w), float32 in [0, 1]: images that the trial was not trained on.
+        labels: (n,) classes of the images.
+        image_numbers: (n,) numbers of the images in the source; None if they are not known.
+        train_images: (n_train, h, w) images of the training.
+        train_labels: (n_train,) classes of the training images.
     """
 
     part: str
@@ -205,7 +205,7 @@ class ShownTrial(TrainedTrial):
 
     @cached_property
     def logits(self) -> NDArray[np.float32]:
-        """(n, classes), what the network says of `images`."""
+        """Logits (n, classes) of `images`."""
         return self.network.logits(self.images)
 
 
@@ -220,7 +220,7 @@ def read_folder(folder: Path) -> TrainedTrial:
     """Read a folder that `digitexp train --output` filled.
 
     Raises:
-        ValueError: It is none, or a file in it is missing or cannot be read.
+        ValueError: There is no such folder, or a file in it is missing or cannot be read.
     """
     if not folder.is_dir():
         raise ValueError(
@@ -286,7 +286,7 @@ def _counts(path: Path) -> np.ndarray:
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    # From memory: NumPy leaves a file open that is no whole archive.
+    # Read from memory: NumPy leaves the file of a damaged archive open.
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 

@@ -1,7 +1,7 @@
-"""Weights in a file: which file is meant, and what it holds, by layer. Nothing is ever unpickled.
+"""Finds a file of weights and reads its arrays by layer. Nothing is ever unpickled.
 
-Read are `weights.npz` as `digitexp train` writes it, and what Keras 3 writes: `.weights.h5`
-(`model.save_weights`) and `.keras` (`model.save`), of which only the weights are looked at.
+The formats are `weights.npz` of `digitexp train`, and Keras 3's `.weights.h5`
+(`model.save_weights`) and `.keras` (`model.save`), of which only the weights are read.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ __all__ = [
 ]
 
 Layers = Mapping[str, Mapping[str, np.ndarray]]
-"""Arrays by layer, then by name (`kernel`) or, where a file has no names, number (`0`)."""
+"""Arrays by layer, then by name (`kernel`), or by number (`0`) where a file has no names."""
 
 FILES_IN_FOLDERS: Final = ("weights.npz", "model.weights.h5", "model.keras")
-"""What a folder may hold, as `digitexp train`, Keras and `sweeps export` name it."""
+"""Names of the file in a folder, as `digitexp train`, Keras and `sweeps export` give them."""
 
 _FORMS: Final = (
     "a .weights.h5 or .keras file of Keras 3, a weights.npz of `digitexp train`, or a folder with "
@@ -42,19 +42,19 @@ _FORMS: Final = (
 
 
 def check_initial_weights(config: TrialConfig) -> None:
-    """Raise ValueError unless the file a configuration starts from is there, if it names one."""
+    """Raise ValueError if a configuration names initial weights that are not there."""
     if config.initial_weights is not None:
         find_weights(config.initial_weights)
 
 
 def find_weights(path: str | Path) -> Path:
-    """Return the file that is meant; it is not opened.
+    """Return the file that a path stands for, without opening it.
 
     Args:
         path: The file, or a folder that holds exactly one of `FILES_IN_FOLDERS`.
 
     Raises:
-        ValueError: There is no such file, or another one than we read.
+        ValueError: There is no such file, or its format is not one that is read.
     """
     place = Path(path).expanduser()
     if place.is_dir():
@@ -71,7 +71,7 @@ def find_weights(path: str | Path) -> Path:
 
 
 def holds_weights(path: str | Path) -> bool:
-    """Return whether a path is one of weights, and not one of images (`.npz` may be either)."""
+    """Return whether a path holds weights, and not images (a `.npz` may hold either)."""
     place = Path(path).expanduser()
     if place.is_dir():
         return any((place / name).is_file() for name in FILES_IN_FOLDERS)
@@ -82,13 +82,13 @@ def holds_weights(path: str | Path) -> bool:
 
 
 def read_weights(file: Path) -> Layers:
-    """Return all weights of a file by layer; layers without any are left out.
+    """Return all weights of a file by layer; layers without weights are left out.
 
     Args:
         file: As `find_weights` returns it.
 
     Raises:
-        ValueError: It is damaged, holds pickled objects, or is of another format.
+        ValueError: The file is damaged, holds pickled objects, or has another format.
     """
     if file.suffix == ".npz":
         return _by_layer(read_npz_arrays(file), file)

@@ -1,4 +1,4 @@
-"""Programs to play with: the explorer, the checklist, what a transferred start is worth.
+"""Programs to play with: the explorer, the checklist, the comparison of transferred starts.
 
-Nothing imports them but the command.
+Only the command imports them.
 """

@@ -34,7 +34,7 @@ Indices = NDArray[np.int64]
 
 
 def draw_images(labels: Labels, among: Indices, per_class: int, seed: int) -> Indices:
-    """Draw images of each class at random, without putting back.
+    """Draw images of each class at random, without replacement.
 
     As for splits, each image draws one 64-bit number from PCG64 (whose stream NumPy keeps, NEP 19),
     and the smallest of a class are taken: fewer images of the same seed are a part of more.
@@ -42,7 +42,7 @@ def draw_images(labels: Labels, among: Indices, per_class: int, seed: int) -> In
     Args:
         labels: (n,) of all images.
         among: Indices that may be drawn, such as a training part.
-        per_class: So many of each class; all of a class that has fewer.
+        per_class: Images of each class; all images of a class that has fewer.
         seed: Any whole number from 0.
 
     Returns:
@@ -61,7 +61,7 @@ Verdict = Literal["gain", "none", "harm"]
 
 @dataclass(frozen=True)
 class Gain:
-    """By how much accuracy rose, as a share (0.01 = one point).
+    """The rise of accuracy, as a share (0.01 = one point).
 
     Attributes:
         mean: Mean difference over the pairs.
@@ -92,7 +92,7 @@ def paired_gain(alone: Sequence[float], started: Sequence[float]) -> Gain:
         started: Accuracies of the same seeds from the start.
 
     Raises:
-        ValueError: They are no pairs, or fewer than two.
+        ValueError: The accuracies are no pairs, or fewer than two.
     """
     if len(alone) != len(started) or len(alone) < 2:
         raise ValueError(
@@ -116,7 +116,7 @@ _NET: Final = {
     "units_1": 32,
     "learning_rate": 0.003,
 }
-"""A small convolutional net, where nothing else is asked for."""
+"""The default: a small convolutional net."""
 
 _BUDGET: Final = {"epochs": 100, "early_stopping_patience_epochs": 8}
 """Few images make short epochs: training must not end because there were too few steps."""
@@ -128,7 +128,7 @@ _OPTIONS: Final = MappingProxyType(
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number of images, one number of frozen layers.
+    """The accuracies for one number of images and one number of frozen layers.
 
     Attributes:
         images_per_class: Training images of each class.
@@ -144,18 +144,18 @@ class Comparison:
 
     @property
     def gain(self) -> Gain:
-        """What the start is worth."""
+        """The gain of the start over training from nothing."""
         return paired_gain(self.alone, self.started)
 
 
 def transfer_config(given: Mapping[str, Any]) -> TrialConfig:
-    """Return the net and its training; what is not given is a small convolutional net.
+    """Return the net and its training; the default is a small convolutional net.
 
     Args:
         given: Parameters by flat name.
 
     Raises:
-        ConfigError: One is wrong, or is decided by an option of the comparison.
+        ConfigError: A parameter is wrong, or an option of the comparison decides it.
     """
     for name, option in _OPTIONS.items():
         if name in given:
@@ -175,10 +175,10 @@ def pretraining_data(
     """Return the source's own training and validation part, in the target's size.
 
     Args:
-        source: What is learnt first; its test set is not looked at.
+        source: The source to learn first; its test set is not looked at.
         shape: Height and width of the target's images.
-        images: So many to train on, the same number of each class, and a quarter of it to
-            validate; None = all.
+        images: Number of images to train on, as many of each class; a quarter of that number
+            validates; None = all.
         split_seed: Decides the split, and which images are drawn.
     """
     split = split_source(source, split_seed)
@@ -234,13 +234,13 @@ def compare(
 
     Args:
         config: Net and training.
-        target: What is to be learnt.
-        weights: Where the other half starts.
+        target: The source to learn.
+        weights: File of weights from which the other half starts.
         images_per_class: Training images of each class, one comparison each.
         frozen: Numbers of frozen layers, one comparison each.
         seeds: Number of pairs, each with images and seed of its own.
         split_seed: Decides the target's validation part.
-        say: Told of every training.
+        say: Called with a line on every training.
 
     Raises:
         ValueError: A class has too few images, the weights do not fit, or a training diverged.

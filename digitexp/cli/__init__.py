@@ -46,7 +46,7 @@ USER_ERRORS = (
     NotADirectoryError,
     PermissionError,
 )
-"""What a wrong option, file or folder raises; anything else is ours and shows its traceback."""
+"""Errors of a wrong option, file or folder; any other is a defect and shows its traceback."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`digitexp calibrate`: whether a trained network says how sure it is, and is right."""
+"""`digitexp calibrate`: fits a temperature and compares calibration before and after."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PICTURE, DATA = "reliability.png", "calibration.json"
 SAYS = {
     "lower": "lower when calibrated",
     "higher": "higher when calibrated",
-    "cannot tell": "not to be told from no change",
+    "cannot tell": "no clear change",
 }
 
 

@@ -94,19 +94,19 @@ def _no_data(error: Exception) -> Finding:
     from digitexp.apps.checklist import Finding
 
     advice = "Name what it was trained on with --data SOURCE to have data and accuracy checked."
-    found = str(error).partition("; expected")[0]  # what is expected, --data says as well
+    found = str(error).partition("; expected")[0]  # the advice says what is expected
     return Finding("data", "source", "warn", found, advice)
 
 
 def _same_data(run: TrainedTrial, name: str) -> tuple[list[Finding], Source | None, Split | None]:
-    """Return what is to be said of the data's identity, and data and split if they are the same."""
+    """Return findings on the data's identity, and data and split if they are the same."""
     from digitexp.apps.checklist import check_same_data
     from digitexp.data import DataError, load_source, split_source
 
     try:
         source = load_source(name)
         split = split_source(source, run.about["split_seed"])
-    except DataError as error:  # the rules on data have said why, or the split does
+    except DataError as error:  # findings on the data say why, or this one on the split
         from digitexp.apps.checklist import Finding
 
         return [Finding("data", "split", "fail", str(error), "Mend the data.")], None, None
@@ -149,7 +149,7 @@ def _print(findings: list[Finding]) -> None:
 
 
 def _print_advice(console: Console, findings: list[Finding]) -> None:
-    """Print what to do: of the rules first, then of the troubles with their commands."""
+    """Print the advice: of the rules first, then on each trouble, with its commands."""
     trouble = ""
     for one in findings:
         if not one.advice:

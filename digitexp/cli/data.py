@@ -1,4 +1,4 @@
-"""`digitexp data`: what a source holds, in numbers and as a picture."""
+"""`digitexp data`: shows a source in numbers and as a picture."""
 
 from __future__ import annotations
 

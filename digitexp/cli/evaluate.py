@@ -1,4 +1,4 @@
-"""`digitexp evaluate`: what a trained network gets wrong, on the images that validated it."""
+"""`digitexp evaluate`: shows the mistakes of a trained network on its validation images."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def evaluate(
 ) -> None:
     """Show what a trained network gets wrong; the test set is not looked at.
 
-    Classification report, accuracy by class, the pairs of classes confused most, and pictures:
-    a random sample as `actual | predicted`, and the most confident errors.
+    Writes a classification report, accuracy by class, the pairs of classes confused most, and
+    pictures: a random sample as `actual | predicted`, and the most confident errors.
     """
     from digitexp.plots.language import in_language
 
@@ -63,11 +63,11 @@ def evaluate(
 
 
 def answer(model: Any, trial: ShownTrial) -> Answers:
-    """Ask a network about the images it is shown, and how much it gets right of its training part.
+    """Return a network's answers to a trial's images, and its accuracy on the training part.
 
     Args:
         model: (n, pixels) images in [0, 1] -> (n, classes) logits.
-        trial: Whose network it is.
+        trial: The trial of the network.
     """
     from digitexp.evaluation.diagnostics import Answers
     from digitexp.metrics import accuracy

@@ -27,11 +27,11 @@ def explore(
         str | None,
         typer.Argument(
             metavar="[DIR | SWEEP]",
-            help="What `digitexp train` wrote, or the sweep shown first (default: the newest).",
+            help="Folder of `digitexp train`, or the sweep shown first (default: the newest).",
         ),
     ] = None,
     trial: Annotated[
-        str | None, typer.Argument(metavar="[TRIAL]", help="Of the sweep (default: champion).")
+        str | None, typer.Argument(metavar="[TRIAL]", help="Trial of it (default: champion).")
     ] = None,
     home: Home = None,
     storage: Storage = None,
@@ -47,7 +47,7 @@ def explore(
 ) -> None:
     """Draw digits, and see what recorded networks say of them and why; needs no TensorFlow.
 
-    Also whole folders of pictures, and the interactive tools, on any trial of any sweep of digits.
+    The page also reads folders of pictures, and has the interactive tools for any trial of digits.
     """
     from digitexp.apps.explorer.app import listen, serve
 
@@ -81,7 +81,7 @@ def explore(
 def _recorded(
     shown: str | None, trial: str | None, home: Path | None, storage: str | None, data: str | None
 ) -> Recorded | RecordedFolder:
-    """Return what is explored; ValueError if that, or the trial, is not there."""
+    """Return the sweeps or the folder to explore; ValueError if these or the trial are missing."""
     from digitexp.experiments.recorded import Recorded, RecordedFolder
 
     if shown is not None and trial is None and Path(shown, "config.json").is_file():
@@ -100,9 +100,9 @@ def _recorded(
 
 @contextlib.contextmanager
 def opened(address: str, open_page: Callable[[str], object] = webbrowser.open) -> Iterator[None]:
-    """Have a browser go to an address, by a file that is there as long as the context.
+    """Open an address in a browser, through a file that exists as long as the context.
 
-    Anybody on this machine may read with which words a browser is started, but not that file.
+    Anybody on this machine may read the command line of a browser, but not that file.
     """
     page = f'<meta http-equiv="refresh" content="0;url={html.escape(address)}">'
     with tempfile.NamedTemporaryFile("w", prefix="explorer-", suffix=".html") as file:

@@ -1,4 +1,4 @@
-"""Options of several commands: the language of pictures, and which trained trials are meant."""
+"""Options of several commands: language of pictures, homes, data, and the trained trials meant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Data", "Font", "Home", "Language", "Storage", "Words", "find_trial",
 
 Language = Annotated[
     str,
-    typer.Option(envvar="DIGITEXP_LANGUAGE", metavar="en|zh", help="Of the words in pictures."),
+    typer.Option(envvar="DIGITEXP_LANGUAGE", metavar="en|zh", help="Language of pictures."),
 ]
 Font = Annotated[
     Path | None,
@@ -29,12 +29,12 @@ Words = Annotated[
     list[str],
     typer.Argument(
         metavar="DIR | SWEEP TRIAL",
-        help="What `digitexp train` wrote; or a sweep and the number of a trial, or champion.",
+        help="Folder of `digitexp train`; or a sweep and the number of a trial, or champion.",
     ),
 ]
 Data = Annotated[
     str | None,
-    typer.Option(metavar="SOURCE", help="Its data, if they are not a known source by name."),
+    typer.Option(metavar="SOURCE", help="Data of the training, if they have no known name."),
 ]
 Home = Annotated[
     Path | None, typer.Option(help="Folder of sweeps (default: $SWEEPS_HOME, else mlruns).")

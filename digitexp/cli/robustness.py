@@ -1,4 +1,4 @@
-"""`digitexp robustness`: how accuracy falls when images are attacked."""
+"""`digitexp robustness`: draws the accuracy of networks on attacked images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`digitexp train`: one configuration into a folder; `parameters`: everything it may set."""
+"""`digitexp train` trains one configuration into a folder; `parameters` lists what can be set."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _LEFTOVERS = (
     "weights.npz", "confusion.npz", "confusion_matrix.png", "confusion_matrix.json",
     "calibration.json", "reliability.png",
 )  # fmt: skip
-"""What an earlier training, or `digitexp calibrate`, may have left and this one may not write."""
+"""Files of an earlier training or `digitexp calibrate` that this training may not write anew."""
 
 
 def check_output_folder(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that cannot be filled, before anything slow is done; creates nothing.
 
     Raises:
-        ValueError: It is a file, or not empty and `overwrite` is not set.
+        ValueError: `folder` is a file, or it is not empty and `overwrite` is not set.
         PermissionError: Nothing may be written there.
     """
     if folder.exists() and not folder.is_dir():
@@ -60,9 +60,9 @@ def write_outcome(
 ) -> None:
     """Write everything a training left; files of an earlier training are replaced.
 
-    Files: config.json (parameters and data), metrics.json (with outcome and timings),
-    history.csv, model_summary.txt, loss_curves.png, and unless training diverged in its first
-    epoch weights.npz, confusion.npz (of each epoch), confusion_matrix.png and .json (of the best).
+    The files are config.json (parameters and data), metrics.json (with outcome and timings),
+    history.csv, model_summary.txt, loss_curves.png and, unless training diverged in its first
+    epoch, weights.npz, confusion.npz (of each epoch), confusion_matrix.png and .json (of the best).
     """
     from digitexp.plots.training import draw_trial
 
@@ -137,7 +137,7 @@ def print_outcome(folder: Path, outcome: TrainingOutcome, class_names: Sequence[
 
 
 def _print_targeted(told: Mapping[str, Any], class_names: Sequence[str]) -> None:
-    """Print how each class was recognised without augmentation, and with that of the worst."""
+    """Print each class's recall without augmentation, and with that of the worst classes."""
     if told["right_after"] is None:
         return
     print(f"\nTargeted augmentation of {', '.join(told['classes'])}; recall on validation images:")
@@ -319,7 +319,7 @@ def _epoch_printer(epochs: int) -> Callable[[int, Mapping[str, float]], None]:
 def parameters(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List every parameter with what it is, what is allowed and its default.
+    """List every parameter with its meaning, its allowed values and its default.
 
     `digitexp train --set NAME=VALUE` sets one, a space searches or fixes any of them.
     """

@@ -1,4 +1,4 @@
-"""`digitexp transfer`: what a start from other data is worth, by number of images."""
+"""`digitexp transfer`: measures the gain of a start from other data, by number of images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def transfer(
             "weights.npz or .keras file, or a folder with one.",
         ),
     ],
-    data: Annotated[str, typer.Option(metavar="SOURCE", help="What is to be learnt.")] = "digits20",
+    data: Annotated[str, typer.Option(metavar="SOURCE", help="Data to be learnt.")] = "digits20",
     images_per_class: Annotated[
         str, typer.Option(metavar="N,N,...", help="Training images of each class.")
     ] = "20,50,400",
@@ -118,7 +118,7 @@ def whole_numbers(option: str, text: str, *, low: int) -> list[int]:
     """Read `20,50,400`.
 
     Raises:
-        ValueError: It is something else, or a number is too small or given twice.
+        ValueError: The text is something else, or a number is too small or given twice.
     """
     parts = [part.strip() for part in text.split(",")]
     numbers = [int(part) for part in parts if part.isdecimal()]

@@ -1,11 +1,10 @@
-"""Fresh blocks: where a finished search is judged on images that no trial of it was scored on.
+"""Fresh folds, here called blocks: they evaluate on images that scored no trial of the search.
 
-The search's validation set is what chose the finalists. A block never evaluates
-on one of them: the other images are split into four stratified folds, anew for each repeat, and
-each fold is evaluated on once, by networks that were trained on the rest and the search's
-validation set and stopped early on a part of their own (Cawley & Talbot 2010; repeated
-cross-validation: Bouckaert & Frank 2004). Folds are of one size, so
-that images count alike: up to three images, always the same, are only trained on.
+The search's validation set chose the finalists, so no block evaluates on it. The other images are
+split into four stratified folds, anew for each repeat. Each fold is evaluated on once, by networks
+that were trained on the rest and on the search's validation set, and stopped early on a part of
+their own (Cawley & Talbot 2010; repeated cross-validation: Bouckaert & Frank 2004). Folds are of
+one size, so that images count alike: up to three images, always the same, are only trained on.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ class Block:
     """One block: three sets of images, each sorted, without overlap.
 
     Attributes:
-        train_indices: Trained on; the search's validation set is among them.
-        inner_indices: Stopped early on.
-        evaluation_indices: Judged on; none of the search's validation set.
-        seed: Of the trainings, the same for every finalist.
+        train_indices: Images to train on; the search's validation set is among them.
+        inner_indices: Images that early stopping watches.
+        evaluation_indices: Images to evaluate on; none of the search's validation set.
+        seed: Seed of the trainings, the same for every finalist.
     """
 
     train_indices: Indices = field(repr=False)
@@ -44,13 +43,14 @@ class Block:
 
 
 def make_block(labels: Labels, split: Split, number: int) -> Block:
-    """Return a block; the same one on every machine and version, as `split_source` does it.
+    """Return a block, the same on every machine and version, as `split_source` does.
 
     Args:
-        labels: (n,) of all images of the source.
-        split: Of the search.
-        number: From 0; blocks 0 to 3 evaluate each image outside the search's validation set once,
-            but for what four does not divide; 4 to 7 again, and so on.
+        labels: (n,) labels of all images of the source.
+        split: Split of the search.
+        number: Number of the block, from 0. Blocks 0 to 3 evaluate on each image outside the
+            search's validation set once, but for the up to three left over; blocks 4 to 7 do so
+            again, and so on.
 
     Raises:
         DataError: A class has too few images outside the search's validation set, or the number is
@@ -62,7 +62,7 @@ def make_block(labels: Labels, split: Split, number: int) -> Block:
     pool = split.train_indices
     key = int(split.digest[:8], 16)  # another validation set, other blocks
     divided = _divisible(labels[pool])
-    folds = np.full(len(pool), -1)  # of what is left over: never evaluated on
+    folds = np.full(len(pool), -1)  # images left over keep it: never evaluated on
     folds[divided] = _stratified_folds(labels[pool[divided]], np.random.SeedSequence([key, repeat]))
     evaluated = pool[folds == fold]
     rest = pool[folds != fold]
@@ -74,7 +74,7 @@ def make_block(labels: Labels, split: Split, number: int) -> Block:
 
 
 def _divisible(labels: Labels) -> Indices:
-    """Return the places of all images, less up to three of the largest classes: a multiple of 4."""
+    """Return the places of all images but up to three of the largest classes: a multiple of 4."""
     places: Indices = np.arange(len(labels))
     for _ in range(len(labels) % FOLDS):
         largest = np.bincount(labels[places]).argmax()

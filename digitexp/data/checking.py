@@ -1,4 +1,4 @@
-"""Arrays as found -> a `Source`, or a refusal that says what is wrong; the only way there."""
+"""Converts and checks the arrays of a reader; `make_source` is the only way to a `Source`."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def convert_labels(
     Args:
         labels: Integers, shape (n,) or (n, 1).
         where: Source and array, for messages.
-        images: Number of images there are, n.
+        images: Number of images, n.
         ng_course: Whether labels 1 .. 10 are those of the course, where 10 stands for the digit 0
             because MATLAB counts from 1.
 

@@ -1,17 +1,17 @@
-"""The files that data come in: `.npy`, `.npz`, IDX, and the two forms of Andrew Ng's course.
+"""Readers of data files: `.npy`, `.npz`, IDX, and the two forms of Andrew Ng's course.
 
 NumPy's files are read without pickle. A few kilobytes of a compressed or made-up file can declare
-terabytes; so the declared size is looked at before anything is read.
+terabytes; so the declared size is checked before anything is read.
 
 IDX is the format of MNIST and Fashion-MNIST, gzipped or not: two zero bytes, one byte for the type
 (8 = uint8), one for the number of dimensions, each dimension as a big-endian 32-bit number, then
 the values row by row.
 
 The course has 5000 digits as `X.npy` with `y.npy`, or as `ex4data1.mat`. Its images are rows of
-400 pixels, unrolled column by column as MATLAB does. A flat row says nothing
-of its order, so the rule is: rows of a `.mat` file, and rows of exactly 400 floats in a pair
-`X.npy`, `y.npy`, are read column by column; all others row by row. Whoever has 400 floats row by
-row saves them as (n, 20, 20), which is never transposed.
+400 pixels, unrolled column by column as MATLAB does. A flat row does not show its order, so the
+rule is: rows of a `.mat` file, and rows of exactly 400 floats in a pair `X.npy`, `y.npy`, are read
+column by column; all others row by row. Save 400 floats that are row by row as (n, 20, 20), which
+is never transposed.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _NO_ARCHIVE = (
     zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError, OSError,
     RuntimeError, ValueError,
 )  # fmt: skip
-"""What zipfile raises for bytes that are no archive."""
+"""Errors that zipfile raises for bytes that are no archive."""
 
 _NO_HEADER = (
     ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError,
 )  # fmt: skip
-"""What NumPy raises for bytes that are no header: it parses them as a literal of Python."""
+"""Errors that NumPy raises for bytes that are no header: it parses them as a Python literal."""
 
 LAYOUTS = (
     ("X", "y"),
@@ -116,7 +116,7 @@ def check_size(declared: int, where: str) -> None:
 
 
 def _is_complete(arrays: dict[str, Array], layout: tuple[str, ...]) -> bool:
-    """Whether the arrays are those of the layout, with or without its test set."""
+    """Return whether the arrays are those of the layout, with or without its test set."""
     return set(arrays) in (set(layout), set(layout[:2]))
 
 
@@ -169,7 +169,7 @@ class _Readable(Protocol):
 
 
 def is_idx_folder(folder: Path) -> bool:
-    """Whether any file of a folder has the name of an IDX file."""
+    """Return whether any file of a folder has the name of an IDX file."""
     return any(_locate(folder, name) for names in FILES.values() for name in names)
 
 
@@ -196,7 +196,7 @@ def read_idx_folder(folder: Path) -> Found:
 
 
 def read_idx(path: Path) -> Array:
-    """Read one IDX file of unsigned bytes, gzipped or not (told by its first bytes).
+    """Read one IDX file of unsigned bytes, gzipped or not (its first bytes show it).
 
     Raises:
         DataError: If it is no IDX file of unsigned bytes, is damaged, or is too large.
@@ -252,7 +252,7 @@ COURSE_PIXELS = 400
 
 
 def is_pair_folder(folder: Path) -> bool:
-    """Whether a folder has an `X.npy` or a `y.npy`."""
+    """Return whether a folder has an `X.npy` or a `y.npy`."""
     return any((folder / name).is_file() for name in ("X.npy", "y.npy"))
 
 

@@ -1,6 +1,6 @@
-"""Anyone's digit -> an image that fills its frame as the training images fill theirs.
+"""Brings drawings and pictures of a digit into a frame as the training images fill theirs.
 
-`cut_and_centre` made the embedded digits; drawings and pictures go the same way.
+`cut_and_centre` made the embedded digits, and serves drawings and pictures as well.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from digitexp.data.source import Array
 __all__ = ["Framing", "cut_and_centre"]
 
 INK = 0.05
-"""Pixels above this share of the darkest are ink: paper that was photographed is never quite 0."""
+"""Pixels above this share of the darkest are ink: photographed paper is never quite 0."""
 FINE = 16
-"""Strokes are drawn so many times finer, then averaged: soft edges as a scanner makes them."""
+"""Strokes are drawn so many times finer, then averaged, for soft edges as a scanner makes them."""
 PEN = 0.12
 """Width of a stroke, in sides of the digit: about what MNIST's writers used."""
 
 Strokes = Sequence[Sequence[tuple[float, float]]]
-"""What a pen did: points (x, y) from one touch to the next lift; any unit, y downwards."""
+"""The strokes of a pen, each the points (x, y) from touch to lift; any unit, y downwards."""
 
 
 def cut_and_centre(image: Array, shape: tuple[int, int], ink: float = 0.0) -> Array:
@@ -32,11 +32,11 @@ def cut_and_centre(image: Array, shape: tuple[int, int], ink: float = 0.0) -> Ar
 
     Args:
         image: 0 is paper; any dtype.
-        shape: Height and width of what is returned; of a larger box the middle is kept.
+        shape: Height and width of the result; of a larger box the middle is kept.
         ink: Pixels above it are ink.
 
     Returns:
-        `shape`, of the same dtype; all paper if there is no ink.
+        An image of that shape and the same dtype; all paper if there is no ink.
     """
     framed = np.zeros(shape, image.dtype)
     box = cut(image, ink)
@@ -59,13 +59,13 @@ def cut(image: Array, ink: float = 0.0) -> Array:
 
 @dataclass(frozen=True)
 class Framing:
-    """How the training images fill their frame, found out from themselves.
+    """The way in which the training images fill their frame, measured on them.
 
     Attributes:
         shape: Height and width of an image.
-        side: Longer side of the box of the ink, in pixels; the median.
-        by_mass: Whether it is their ink's centre of mass that lies in the middle, as in MNIST's own
-            28x28 images, or the box of it, as in digits20.
+        side: Median of the longer side of the ink's box, in pixels.
+        by_mass: Whether the ink's centre of mass lies in the middle, as in MNIST's own 28x28
+            images; if not, the ink's box does, as in digits20.
     """
 
     shape: tuple[int, int]
@@ -74,7 +74,7 @@ class Framing:
 
     @classmethod
     def of(cls, images: NDArray[np.float32]) -> Framing:
-        """Look at training images (n, h, w) in [0, 1]; the first 500 say enough."""
+        """Measure training images (n, h, w) in [0, 1]; the first 500 are enough."""
         looked_at = [image for image in images[:500] if image.any()]
         height, width = images.shape[1:]
         sides = [max(cut(image).shape) for image in looked_at]
@@ -87,7 +87,7 @@ class Framing:
     def strokes(self, strokes: Strokes) -> NDArray[np.float32]:
         """Draw strokes at the size of the training digits with their pen; float32 in [0, 1].
 
-        However large they were drawn, all come out alike. No stroke: all paper.
+        Strokes of any size come out equally large. Without a stroke the image is all paper.
         """
         points = np.array([point for stroke in strokes for point in stroke], float)
         if not len(points):
@@ -108,9 +108,9 @@ class Framing:
     def picture(self, ink: NDArray[np.floating]) -> NDArray[np.float32]:
         """Bring a picture of one digit (h, w), 0 paper and 1 ink, into the frame.
 
-        One of the frame's own size stays as it is, as when the training images were read. One no
-        larger than MNIST's images beside these is taken pixel for pixel; any other is scaled until
-        its ink is as large as theirs.
+        A picture of the frame's own size stays as it is. One whose ink fits the frame, and which is
+        no more than 1.4 times as large (as MNIST's images are beside digits20), is taken pixel for
+        pixel. Any other is scaled until its ink is as large as that of the training images.
         """
         pixels = ink.astype(np.float32)
         if pixels.shape == self.shape:
@@ -123,7 +123,7 @@ class Framing:
         return self._placed(box if fits else self._scaled(box))
 
     def _scaled(self, box: Array) -> Array:
-        """Scale the box of some ink until its longer side is that of the training images'."""
+        """Scale a box of ink until its longer side is as long as in the training images."""
         if not box.size:
             return box
         factor = self.side / max(box.shape)
@@ -153,7 +153,7 @@ def _off_centre(image: Array) -> NDArray[np.floating]:
 
 
 def _averaged(fine: Array, side: int) -> Array:
-    """Average a drawing over squares of `FINE` pixels, what is over lying evenly on both sides."""
+    """Average a drawing over squares of `FINE` pixels; both sides share what is over or lacking."""
     for axis in (0, 1):
         over = max(fine.shape[axis] - side * FINE, 0)  # a pen's edge may be rounded up
         fine = np.take(fine, range(over // 2, fine.shape[axis] - (over - over // 2)), axis)
@@ -165,7 +165,7 @@ def _averaged(fine: Array, side: int) -> Array:
 
 
 def _both_off(image: Array, boxed: Array) -> tuple[float, float]:
-    """Return how far the mass lies from the middle, and from where it lies with the box there."""
+    """Return how far the mass lies from the middle, and from its place with the box centred."""
     mass = _off_centre(image)
     return float(np.abs(mass).max()), float(np.abs(_off_centre(boxed) - mass).max())
 

@@ -1,8 +1,8 @@
-"""A name or a path -> a `Source`: chooses the reader; what it finds is checked in one place.
+"""Loads a `Source` by name or path: it chooses the reader, and `make_source` checks the result.
 
 The embedded `digits20` are 5000 training and validation images and 5000 test images of MNIST, 500
-per class, cropped to 20x20; `build_digits20` makes them. The archive is not hashed, because deflate
-differs between zlib builds; the arrays in it are.
+per class, cropped to 20x20; `build_digits20` makes them. The arrays are hashed, not the archive,
+because deflate differs between zlib builds.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _read_folder(folder: Path) -> Found:
 
 
 def _unknown(name: str, path: Path) -> DataError:
-    """Say that there is no such name or path, with the nearest one there is."""
+    """Return the error for an unknown name or path, with the nearest known one."""
     is_path = path.parent != Path() or path.suffix.lower() in _FILES
     beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     candidates = beside if is_path else [*_NAMED, *beside]

@@ -1,4 +1,4 @@
-"""Images of one size in another one: of a source that is to serve another source's nets."""
+"""Resizes the images of one source for nets that were trained on another source."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["resized"]
 def resized(images: Images, shape: tuple[int, int]) -> Images:
     """Return images in another height and width, by Pillow's bilinear resampling.
 
-    It averages over as many pixels as a new one covers where images become smaller. Proportions are
-    not kept: each side is brought to its own new length.
+    Where images become smaller, a new pixel averages over all pixels that it covers. Proportions
+    are not kept: each side is brought to its own new length.
 
     Args:
         images: float32 (n, height, width), in [0, 1].

@@ -19,9 +19,9 @@ class DataError(ValueError):
 
         Args:
             where: Name or path of the source, with the array or file meant.
-            found: What is there.
-            expected: What would have been accepted.
-            fix: What the user can do; may be empty when `expected` says it all.
+            found: Description of the data that are there.
+            expected: Description of data that would have been accepted.
+            fix: Advice to the user; may be empty when `expected` says it all.
         """
         message = f"{where}: found {found}; expected {expected}."
         return cls(f"{message} {fix}".rstrip())
@@ -41,7 +41,7 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A source as found.
+    """A source as its reader found it.
 
     Attributes:
         name: Short name of the source.
@@ -50,7 +50,7 @@ class Found:
         test: The test set, or None.
         ng_course: Whether this is the form of Andrew Ng's course: rows unrolled column by column,
             pixels a little outside [0, 1] and the label 10 for the digit 0 are then accepted.
-        class_names: What people call the classes; None = their numbers.
+        class_names: Names of the classes; None = their numbers.
         policies: Conversions the reader itself applied.
     """
 
@@ -92,7 +92,7 @@ class Source:
         name: Short name: that of a known source, or the name of the file or folder.
         images: Training and validation images, float32 (n, height, width), in [0, 1], read-only.
         labels: Their classes, int64 (n,), each of 0 .. k-1 present, read-only.
-        class_names: What people call the k classes, in order.
+        class_names: Names of the k classes, in order.
         policies: Every conversion applied on the way, one sentence each.
         digest: SHA-256 (hex) of `images` and `labels`; equal arrays have equal digests, whatever
             file they came from.

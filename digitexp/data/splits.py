@@ -1,4 +1,4 @@
-"""Which images train and which validate: stratified, and the same on every machine and version."""
+"""Divides images into training and validation, stratified, alike on every machine and version."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def split_source(source: Source, seed: int = 0, validation_fraction: float = 0.2
 
     The algorithm is our own, because random splits of libraries change between versions: every
     image draws one 64-bit number from PCG64 (whose stream NumPy keeps, NEP 19); within each class
-    the images with the smallest numbers validate. How many: round(n * fraction), shared between the
-    classes by largest remainder, at least one and not all of a class.
+    the images with the smallest numbers validate. Their number is round(n * fraction), shared
+    between the classes by largest remainder, at least one and not all of a class.
 
     Args:
         source: Data to split; its test set is not looked at.

@@ -1,4 +1,4 @@
-"""Whether probabilities can be taken at their word, and the temperature that makes them so.
+"""Measures the calibration of probabilities, and fits the temperature that improves it.
 
 Temperature scaling (Guo, Pleiss, Sun & Weinberger 2017, "On calibration of modern neural
 networks"): probabilities are softmax(logits / T) for the T that minimises the negative
@@ -9,9 +9,9 @@ bins by their confidence; in each, the mean confidence should be the share that 
 expected calibration error (ECE) is the mean distance of the two, over images (Naeini, Cooper &
 Hauskrecht 2015).
 
-The validation part is all there is to fit a temperature on, and judging it there flatters it. So
-each image is judged at the temperature that the other folds gave (cross-fitting); the temperature
-that is told, and would be served, is that of all.
+A temperature can only be fitted on the validation part, and judging it there would flatter it. So
+each image is judged at the temperature that the other folds gave (cross-fitting). The temperature
+that is reported and served is fitted on all images.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ __all__ = [
 
 
 LOWEST, HIGHEST = 0.05, 20.0
-"""Where a temperature is looked for; one that lies at an end is no minimum, but a limit."""
+"""Range of the search for a temperature; one at an end is a limit, not a minimum."""
 
 HALVINGS: Final = 36
-"""Of the interval of log T: it is then narrower than 1e-10."""
+"""Halvings of the interval of log T, which is then narrower than 1e-10."""
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
@@ -69,8 +69,9 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
         labels: (n,), integers from 0 to classes - 1.
 
     Returns:
-        Between `LOWEST` and `HIGHEST`. Where every image is right the likelihood grows for ever as
-        T falls: then `LOWEST`. Where the logits know nothing of the labels: `HIGHEST`.
+        A number from `LOWEST` to `HIGHEST`. It is `LOWEST` where every image is right, since the
+        likelihood then grows for ever as T falls, and `HIGHEST` where the logits are unrelated to
+        the labels.
 
     Raises:
         ValueError: There is no image, a logit is no finite number, or a label is no class.
@@ -115,16 +116,16 @@ def cross_fitted_temperatures(
 ) -> NDArray[np.float64]:
     """Return for each image the temperature that the other folds' images give.
 
-    So the images that a temperature is judged on did not fit it. Folds are stratified: of each
-    class, every fold has as many images, give or take one; which, a fixed draw decides.
+    So no temperature is judged on images that it was fitted on. Folds are stratified: of each
+    class, every fold has as many images, give or take one. A fixed draw divides them.
 
     Args:
         logits: See `fit_temperature`.
         labels: See `fit_temperature`.
-        folds: How many, 2 or more; no more than images.
+        folds: Number of folds, from 2 to the number of images.
 
     Returns:
-        (n,), by `temperature_to_serve`.
+        (n,) temperatures, by `temperature_to_serve`.
 
     Raises:
         ValueError: See `fit_temperature`; or there are fewer than 2 folds, or more than images.
@@ -166,7 +167,7 @@ def _all_right(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> bool:
 
 
 BINS = 15
-"""As many as Guo et al. 2017 have."""
+"""The number of bins that Guo et al. 2017 have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,10 +175,10 @@ class Reliability:
     """The content of a reliability diagram: images by the confidence of their answer.
 
     Attributes:
-        edges: (bins + 1,) of the bins, from 0 to 1; a bin holds its upper edge.
-        counts: (bins,) images in each.
-        confidence: (bins,) their mean confidence; NaN in an empty bin.
-        accuracy: (bins,) the share of them that is right; NaN in an empty bin.
+        edges: (bins + 1,) edges of the bins, from 0 to 1; a bin holds its upper edge.
+        counts: (bins,) number of images in each bin.
+        confidence: (bins,) mean confidence of these images; NaN in an empty bin.
+        accuracy: (bins,) share of these images that is right; NaN in an empty bin.
     """
 
     edges: NDArray[np.float64] = field(repr=False)
@@ -194,8 +195,8 @@ def reliability(
     Args:
         logits: (n, classes), finite.
         labels: (n,), integers from 0 to classes - 1.
-        temperature: Logits are divided by it, see `softmax`.
-        bins: How many, 1 or more.
+        temperature: Divisor of the logits, see `softmax`.
+        bins: Number of bins, 1 or more.
 
     Raises:
         ValueError: There is no image, a logit is no finite number, a label is no class, or there
@@ -221,7 +222,7 @@ def expected_calibration_error(
 ) -> float:
     """Return the expected calibration error, from 0 to 1.
 
-    It is above 0 for finitely many images however well calibrated the network is: see
+    For finitely many images the error is above 0 however well calibrated the network is: see
     `error_if_calibrated`.
 
     Args:
@@ -247,11 +248,11 @@ def calibration_terms(
     *,
     equal_mass: bool = False,
 ) -> NDArray[np.float64]:
-    """Return (n,) what each image adds: the mean of it is the expected calibration error.
+    """Return (n,) the term of each image; the mean of the terms is the calibration error.
 
-    It is confidence minus (1 if right, else 0), with the sign that this has in the image's bin on
-    average. As long as no bin changes sides, it is all that one image changes in the error, so
-    that errors of it follow as of any mean.
+    A term is confidence minus (1 if right, else 0), with the sign that this has in the image's bin
+    on average. As long as no bin changes its sign, an image changes the error by its own term only,
+    so that standard errors follow as those of any mean.
 
     Args:
         logits: See `reliability`.
@@ -275,8 +276,8 @@ def error_if_calibrated(
 ) -> float:
     """Return the expected calibration error of a perfect network with these confidences.
 
-    What finitely many images leave by chance: in each bin the mean of |N(0, s)|, s^2 the sum of
-    p (1 - p) over its images.
+    Finitely many images leave this error by chance: in each bin the mean of |N(0, s)|, with s^2 the
+    sum of p (1 - p) over its images.
 
     Args:
         logits: See `reliability`.
@@ -351,20 +352,21 @@ class Comparison:
 def compare(
     logits: ArrayLike, labels: ArrayLike, temperatures: ArrayLike, bins: int = BINS
 ) -> dict[str, Comparison]:
-    """Return what temperatures do to the calibration error and the negative log-likelihood.
+    """Compare calibration error and negative log-likelihood before and after temperatures.
 
-    Both are means over images of `measured_terms`, so that each interval is the mean's, by the
-    normal distribution; that of the change is of the differences image by image. They answer for
-    as many other images of the same kind, not for another training. Of the calibration error they
-    are somewhat too wide where a bin's gap is within its noise. A bootstrap would not do: resampled
-    images are noisier than images, and the error of a good network is mostly noise (in simulations,
-    its intervals of the change covered in 72 to 78 of 100 cases, these in 96 or more).
+    Both are means of `measured_terms` over images. So each interval is that of a mean, by the
+    normal distribution; the interval of the change is that of the differences image by image. The
+    intervals hold for as many other images of the same kind, not for another training. Those of the
+    calibration error are somewhat too wide where a bin's gap is within its noise. A bootstrap would
+    not do: resampled images are noisier than images, and the error of a good network is mostly
+    noise (in simulations, a bootstrap's intervals of the change covered in 72 to 78 of 100 cases,
+    these in 96 or more).
 
     Args:
         logits: (n, classes), finite, two images or more.
         labels: (n,), integers from 0 to classes - 1; of images that did not fit their temperature.
         temperatures: (n,), above 0, or one for all.
-        bins: Of the calibration error, of equal width.
+        bins: Number of bins of the calibration error, of equal width.
 
     Returns:
         `ece` and `nll`, the latter in nats.
@@ -385,12 +387,12 @@ def compare(
 def measured_terms(
     logits: ArrayLike, labels: ArrayLike, temperatures: ArrayLike, bins: int = BINS
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-    """Return what each image adds to `ece` and `nll`, before and after; shaped as the labels.
+    """Return the terms of each image in `ece` and `nll`, before and after; shaped as the labels.
 
     Args:
         logits: See `compare`; or (networks, n, classes): bins then hold the answers of all.
         labels: See `compare`; or (networks, n).
-        temperatures: Above 0; as the labels, or what is broadcast to that.
+        temperatures: Above 0; shaped as the labels, or broadcast to their shape.
         bins: See `compare`.
 
     Raises:
@@ -427,13 +429,13 @@ class CrossFitted:
     """The effect of a temperature on one network, judged on images that did not fit it.
 
     Attributes:
-        images: How many.
-        accuracy: The share that is right, at any temperature.
-        temperature: Fitted on all images.
-        temperatures: Of the folds, the smallest first.
+        images: Number of images.
+        accuracy: Share of right answers, the same at any temperature.
+        temperature: Temperature fitted on all images.
+        temperatures: Temperatures of the folds, the smallest first.
         measures: `ece` and `nll` (nats), see `compare`.
-        equal_mass: The calibration error before and after with bins of as many images each.
-        if_calibrated: What a perfect network with these confidences would have, before and after.
+        equal_mass: Calibration error before and after, with bins of as many images each.
+        if_calibrated: The error of a perfect network with these confidences, before and after.
         before: Data of the reliability diagram.
         after: The same, cross-fitted.
     """
@@ -449,7 +451,7 @@ class CrossFitted:
     after: Reliability
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it, JSON-compatible; a value with its interval is [value, low, high]."""
+        """Return all of it, JSON-compatible; a value with an interval is [value, low, high]."""
         measures = {
             name: {
                 "before": _listed(one.before),

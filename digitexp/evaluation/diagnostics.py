@@ -35,7 +35,7 @@ class Answers:
         labels: (n,), integers from 0 to classes - 1.
         logits: (n, classes), finite.
         class_names: Name of each class, in the order of its label.
-        part: What these images are, such as `the validation part`.
+        part: Name of these images, such as `the validation part`.
         train_accuracy: Share right of the training part, from 0 to 1; None if it is not known.
         image_numbers: (n,), the number of each image in its source, from 0; None if not known.
 
@@ -81,12 +81,12 @@ class Answers:
 
 @dataclass(frozen=True)
 class ClassAccuracy:
-    """How many images of a class were recognised; the accuracy of a class is its recall.
+    """The recognised images of a class; the accuracy of a class is its recall.
 
     Attributes:
-        name: Of the class.
-        right: Images of it that were recognised.
-        images: Images of it.
+        name: Name of the class.
+        right: Number of its images that were recognised.
+        images: Number of its images.
     """
 
     name: str
@@ -117,7 +117,7 @@ def report_text(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence
     Args:
         labels: (n,), integers from 0.
         predicted: (n,), integers from 0.
-        class_names: Every class has its row, also one without images; what is 0 / 0 there is 0.
+        class_names: Every class has a row, also one without images; 0 / 0 counts as 0 there.
     """
     return str(_report(labels, predicted, class_names, digits=4))
 
@@ -125,7 +125,7 @@ def report_text(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence
 def report_dict(
     labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]
 ) -> Mapping[str, Any]:
-    """Return the same as a dictionary: by class, `accuracy`, `macro avg` and `weighted avg`.
+    """Return `report_text` as a dictionary: by class, `accuracy`, `macro avg`, `weighted avg`.
 
     Where class names would collide, classes are called by their numbers.
     """
@@ -154,12 +154,13 @@ class Mistake:
     """One image that was taken for something else.
 
     Attributes:
-        index: Of the image among those evaluated, from 0.
-        image_number: Of the image in its source, from 0; None if that is not known.
-        true: Its class.
-        said: What it was taken for.
-        probability: Of what was said, in (0, 1]: the softmax of the logits, not calibrated.
-        probability_of_true: Of its class, by the same.
+        index: Index of the image among those evaluated, from 0.
+        image_number: Number of the image in its source, from 0; None if that is not known.
+        true: Class of the image.
+        said: Class that the network predicted.
+        probability: Probability of the predicted class, in (0, 1]: the softmax of the logits, not
+            calibrated.
+        probability_of_true: Probability of the true class, by the same softmax.
     """
 
     index: int
@@ -197,10 +198,10 @@ class ConfusedPair:
 
     Attributes:
         first: The class that was mistaken more often.
-        second: What it was taken for.
+        second: The class it was taken for.
         there: Images of `first` taken for `second`.
         back: Images of `second` taken for `first`; no more than `there`.
-        share: Part of all errors that is of this pair, in (0, 1].
+        share: Share of all errors that this pair has, in (0, 1].
     """
 
     first: int

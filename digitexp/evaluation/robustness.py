@@ -1,4 +1,4 @@
-"""How accuracy falls when images are attacked: the curve over the size of the attack."""
+"""Measures the accuracy on attacked images, over the size of the attack."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ def attacked_accuracies(
 ) -> np.ndarray:
     """Return the accuracy (len(epsilons),) on images attacked by the network's own gradients.
 
-    The fast gradient sign method (Goodfellow, Shlens & Szegedy 2015): one step, against this very
-    network. Stronger attacks exist, so that this is an upper bound of robustness.
+    The attack is the fast gradient sign method (Goodfellow, Shlens & Szegedy 2015): one step,
+    against this very network. Stronger attacks exist, so the accuracy is an upper bound of
+    robustness.
 
     Args:
-        model: A compiled Keras model that answers logits; TensorFlow must be set up.
+        model: A compiled Keras model that returns logits; TensorFlow must be set up.
         images: (n, pixels), float32 in [0, 1].
         labels: (n,), integers from 0.
         epsilons: How far each pixel may move.

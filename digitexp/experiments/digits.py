@@ -1,4 +1,4 @@
-"""The one adapter between `digitexp` and the framework: translates names, holds no logic."""
+"""The adapter of digits to the contract of `sweeps`: it translates names and holds no logic."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class WithPages:
     """Draws the pages of `digitexp.pages`; see `SupportsPages` in sweeps/capabilities.py."""
 
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
-        """Return a recorded training as the tools show it."""
+        """Return a recorded training as the pages show it."""
         raise NotImplementedError
 
     def pages(
         self, data: PreparedData, trained: Trained, beside: Trained | None
     ) -> Mapping[str, bytes]:
-        """Return the interactive tools on a training, each a page."""
+        """Return the interactive pages on a training by name."""
         from digitexp.pages import interactive_pages
 
         other = None if beside is None else self.show(data, beside)
@@ -78,7 +78,7 @@ class DigitExperiment(WithPages):
     measures: Mapping[str, str] = {"parameters": "trainable weights of the network"}
 
     def check(self, config: Mapping[str, Value]) -> None:
-        """Raise ValueError if the configuration is impossible or its initial weights are away."""
+        """Raise ValueError if a configuration is impossible or its initial weights are missing."""
         check_initial_weights(trial_config(config))
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
@@ -125,9 +125,12 @@ class DigitExperiment(WithPages):
         set_up_tensorflow()
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
-        """Train one configuration with the seed of the spec; MemoryError if it needs too much.
+        """Train one configuration with the seed of the spec.
 
         The temperature of its probabilities is fitted on the logits of the validation part.
+
+        Raises:
+            MemoryError: The training needs more memory than there is.
         """
         from digitexp.tensorflow_setup import memory_errors
         from digitexp.training.train import train
@@ -186,14 +189,14 @@ class DigitExperiment(WithPages):
     def examine(
         self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
     ) -> Mapping[str, bytes]:
-        """Return what the trial gets wrong of the validation part, see `evaluate_trial`."""
+        """Return the evaluation of the trial on the validation part, see `evaluate_trial`."""
         from digitexp.plots.evaluation import evaluate_trial
 
         shape = data.info["image_shape"]
         return evaluate_trial(data.payload, shape, result.arrays, result.metrics)
 
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
-        """Return a recorded trial as the interactive tools show it, on the validation part."""
+        """Return a recorded trial as the interactive pages show it, on the validation part."""
         about = {**data.info, "name": data.name}
         return trained_trial(trained, trial_config(trained.config), about).shown_on(data.payload)
 
@@ -209,7 +212,7 @@ class DigitExperiment(WithPages):
             config: The trial's configuration.
             weights: As in `TrialResult.weights`.
             info: `image_shape` and `class_names`, as in `TrialResult.info`, and the `temperature`
-                of `predict`'s answers: 1 where none was fitted. It stays beside the model.
+                of `predict`'s answers: 1 where none was fitted. The model gets it as an attribute.
 
         Raises:
             ValueError: The weights do not belong to this configuration.
@@ -228,19 +231,19 @@ class DigitExperiment(WithPages):
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
-        """Return the logits of the validation part as a model answers now."""
+        """Return the logits of the validation part, computed by the model now."""
         arrays: TrainingData = data.payload
         return {"validation_logits": logits_of(model, arrays.validation_images)}
 
     def signature(self, info: Mapping[str, Any]) -> Signature:
-        """Return one grey image as the example of (n, pixels), and that each class gets a share."""
+        """Return the signature of `predict`: a grey image (1, pixels), a number for each class."""
         example = np.full((1, math.prod(info["image_shape"])), 0.5, np.float32)
         return Signature(example, (len(info["class_names"]),))
 
     def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
         """Return class probabilities (n, classes), float32, of images (n, pixels).
 
-        They are at the temperature that was fitted on the validation part.
+        The probabilities are at the temperature that was fitted on the validation part.
 
         Raises:
             ValueError: The inputs are no such images.
@@ -255,7 +258,7 @@ class DigitExperiment(WithPages):
         info: Mapping[str, Any],
         folder: Path,
     ) -> str:
-        """Write the model for use elsewhere, see `digitexp.serving`; return how to use it."""
+        """Write the model for use elsewhere, see `digitexp.serving`; return code that uses it."""
         from digitexp.serving import write_model
 
         return write_model(self.load_model(config, weights, info), info, folder)
@@ -266,12 +269,12 @@ def _info(arrays: TrainingData, data: PreparedData) -> dict[str, Any]:
 
 
 def trained_trial(trained: Trained, config: TrialConfig, about: Mapping[str, Any]) -> TrainedTrial:
-    """Return what a sweep recorded of a training.
+    """Return a training that a sweep recorded as a `TrainedTrial`.
 
     Args:
         trained: The record, with arrays and weights.
         config: Its configuration.
-        about: See `TrainedTrial`; what of it the record says itself may be missing.
+        about: See `TrainedTrial`; facts that the record has itself may be missing.
     """
     result = trained.result
     confusion, best = result.arrays["confusion"], result.metrics.get("best_epoch")
@@ -291,11 +294,11 @@ def trained_trial(trained: Trained, config: TrialConfig, about: Mapping[str, Any
 
 
 def trial_config(config: Mapping[str, Value], seed: int = 0) -> TrialConfig:
-    """Return the configuration that a space's values and the seed of a trial make."""
+    """Return the configuration of a space's values and the seed of a trial."""
     if "seed" in config:
         raise ConfigError("A space may not set seed: the sweep gives each trial its own (--seed).")
     return TrialConfig.from_params({**config, "seed": seed})
 
 
 experiment: Experiment = DigitExperiment()
-"""What a space names: `experiment: digitexp.experiment:experiment`."""
+"""The object that a space names: `experiment: digitexp.experiment:experiment`."""

@@ -1,4 +1,4 @@
-"""The experiment that confirms: configurations of digits, trained and judged on fresh folds."""
+"""The experiment of a confirmation: it trains and judges configurations on fresh folds."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _KEPT = ("best_val_accuracy", "train_accuracy", *_OF_TRAINING)
 
 @dataclass(frozen=True)
 class Pool:
-    """Everything blocks are made of: the images of a source, and which scored the search."""
+    """The images of a source and the search's split of them, from which blocks are made."""
 
     source: Source = field(repr=False)
     split: Split
 
     def block(self, number: int) -> Block:
-        """Return a block of it."""
+        """Return the block of a number."""
         return make_block(self.source.labels, self.split, number)
 
     def arrays(self, part: Block | Split) -> TrainingData:
@@ -59,7 +59,7 @@ class Pool:
     def everything(self) -> TrainingData:
         """Return all images to train on.
 
-        The search's validation set, which is among them, is looked at every epoch.
+        The search's validation set, which is among them, also validates each epoch.
         """
         return self._arrays(np.arange(len(self.source.labels)), self.split.validation_indices)
 
@@ -71,16 +71,17 @@ class Pool:
 
 
 class DigitsOnBlocks(WithPages):
-    """Digits, with parameters more: the block a trial is trained and judged on, and `again`.
+    """Digits on fresh folds: the parameter `block` names the fold; four more change the training.
 
-    The seed of a trial follows from its block, so that every finalist meets it under the same;
-    `again` makes it another one. With `search_split` it is trained and scored as in the search, on
-    the search's validation set, and only its seed is new: what that says of luck is no verdict on
-    the configuration. With `refit_epochs` it is trained on everything but the test set, that many
-    epochs: nothing is left to judge it on, and of these epochs the one with the smallest loss on
-    the search's validation set, trained on, is kept.
-    Nor to fit a temperature on: it answers at the `temperature` it is given.
-    `best_val_accuracy` is of the images that stopped it early, on a block the inner part.
+    The seed of a trial follows from its block, so that every finalist meets a block under the same
+    seed; `again` gives another one. With `search_split` a trial is trained and scored as in the
+    search, on the search's validation set, and only its seed is new: its score measures the
+    selection bias, and is no verdict on the configuration. With `refit_epochs` a trial is trained
+    that many epochs on everything but the test set. The epoch with the smallest loss on the
+    search's validation set, which it was trained on, is kept. No image is left to judge it on, or
+    to fit a temperature on: it answers at the `temperature` that it is given.
+
+    `best_val_accuracy` is of the images that early stopping watches; on a block, the inner part.
     """
 
     name = "digits-on-blocks"
@@ -136,7 +137,7 @@ class DigitsOnBlocks(WithPages):
         return PreparedData(loaded.name, loaded.digest, split.digest, info, Pool(loaded, split))
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
-        """Nothing that constraints could need."""
+        """Return no numbers: constraints need none here."""
         return {}
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
@@ -199,12 +200,12 @@ class DigitsOnBlocks(WithPages):
     def examine(
         self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
     ) -> Mapping[str, bytes]:
-        """Return what a training gets wrong of its block's own images, which no training saw.
+        """Return the evaluation of a training on its block's own images, which it did not see.
 
-        Of one on the search's split, what it gets wrong of the search's validation set.
+        A training on the search's split is evaluated on the search's validation set.
 
         Raises:
-            ValueError: It was trained on everything, or diverged: there are no logits to judge.
+            ValueError: The training has no logits to judge: it was on all images, or diverged.
         """
         from digitexp.plots.evaluation import evaluate_block
 
@@ -217,10 +218,10 @@ class DigitsOnBlocks(WithPages):
         return evaluate_block(pool.source, numbers, logits, part, result.metrics)
 
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
-        """Return a training as the interactive tools show it, on its block's own images.
+        """Return a training as the interactive pages show it, on its block's own images.
 
-        One on the search's split, or on all images, is shown the search's validation set: the
-        latter was trained on it.
+        A training on the search's split, or on all images, is shown on the search's validation
+        set; the latter was trained on it as well.
         """
         pool: Pool = data.payload
         asked, about = trained.config, {**data.info, "name": data.name}
@@ -270,7 +271,7 @@ class DigitsOnBlocks(WithPages):
         return {"block_logits": logits_of(model, pool.source.images[block.evaluation_indices])}
 
     def signature(self, info: Mapping[str, Any]) -> Signature:
-        """Return what `predict` takes, see `DigitExperiment.signature`."""
+        """Return the signature of `predict`, see `DigitExperiment.signature`."""
         return self._digits.signature(info)
 
     def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
@@ -288,10 +289,11 @@ class DigitsOnBlocks(WithPages):
         return None if test is None else TestSet(test.digest, _rows(test.images), test.labels)
 
     def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
-        """Return what each image adds to calibration error and negative log-likelihood.
+        """Return the terms of each image in calibration error and negative log-likelihood.
 
-        Temperatures were fitted on the images that stopped a training early. The bins of the
-        calibration error hold the answers of all trainings together.
+        Temperatures were fitted on the images that early stopping watched. The bins of the
+        calibration error hold the answers of all trainings together. None is returned for
+        trainings without a fitted temperature.
         """
         if any("block_labels" not in r.arrays or TEMPERATURE not in r.info for r in results):
             return None  # trained before temperatures were fitted
@@ -315,4 +317,4 @@ def _without_block(config: Mapping[str, Value]) -> dict[str, Value]:
 
 
 experiment: Experiment = DigitsOnBlocks()
-"""What a confirmation's space names."""
+"""The object that the space of a confirmation names."""

@@ -1,7 +1,7 @@
-"""Recorded sweeps of digits, a trial of which is a `TrainedTrial`: the only door to the framework.
+"""Reads trials of recorded sweeps of digits as `TrainedTrial`; only here do the tools meet sweeps.
 
-Everything is read again on each question, since trials are recorded while a sweep runs; what costs
-time, prepared data and trials with their weights, is kept.
+Records are read again at each call, since trials are recorded while a sweep runs. Prepared data and
+trials with their weights take long to read and are kept.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["CHAMPION", "Recorded", "RecordedFolder", "TrialChoice"]
 
 CHAMPION: Final = "champion"
-"""What a link calls the champion of a sweep, whoever that is by then."""
+"""Key of the champion of a sweep in a link, whichever trial that is when the link is opened."""
 SEARCH: Final = "digitexp.experiment:experiment"
 KEPT_DATA: Final = 2
-"""Of a search and of its confirmation: the same images, split in two ways."""
+"""The data of a search and of its confirmation: the same images, split in two ways."""
 KEPT_TRIALS: Final = 6
 
 
@@ -42,8 +42,8 @@ class TrialChoice:
 
     Attributes:
         key: Its number, or `CHAMPION`.
-        label: What people read, such as `trial 12 · 0.1874`.
-        answers: Whether its weights are kept, so that it can be asked.
+        label: Text for people, such as `trial 12 · 0.1874`.
+        answers: Whether its weights are kept, so that its network can be asked.
     """
 
     key: str
@@ -52,7 +52,7 @@ class TrialChoice:
 
 
 class Recorded:
-    """The sweeps of one home; may be asked from several threads."""
+    """The sweeps of one home; several threads may call its methods."""
 
     def __init__(
         self, home: str | Path | None, storage: str | None = None, source: str | None = None
@@ -62,7 +62,7 @@ class Recorded:
         Args:
             home: As `--home`; None for the usual place.
             storage: As `--storage`.
-            source: The data, where sweeps were run on some by a path; None for the embedded ones.
+            source: The data, if sweeps ran on data given by a path; None for the embedded ones.
 
         Raises:
             ValueError: There is no such folder.
@@ -76,7 +76,7 @@ class Recorded:
         self._reading = threading.RLock()
         self._data: OrderedDict[tuple[str, int], PreparedAgain] = OrderedDict()
         self._shown: OrderedDict[tuple[str, str, str], ShownTrial] = OrderedDict()
-        self._found: dict[tuple[str, str], tuple[str, str, str]] = {}  # what links mean by now
+        self._found: dict[tuple[str, str], tuple[str, str, str]] = {}  # what links stand for by now
 
     @property
     def where(self) -> str:
@@ -126,7 +126,7 @@ class Recorded:
             key: Of a `TrialChoice`.
 
         Raises:
-            ValueError: There is none, or it was trained on other data; says which.
+            ValueError: There is no such trial, or it was trained on other data.
         """
         with self._reading, _in_words():
             kept = self._found.get((sweep, key))
@@ -149,8 +149,8 @@ class Recorded:
             key: Of a `TrialChoice`.
 
         Raises:
-            ValueError: There is none, it left nothing, or a confirmation trained it, on images
-                that would judge it here.
+            ValueError: There is no such trial, it left nothing to show, or a confirmation trained
+                it, also on images that would judge it here.
         """
         from digitexp.experiments.digits import trained_trial, trial_config
         from sweeps.experiments.verified_data import trained_of
@@ -184,7 +184,7 @@ class Recorded:
         return Sweep(self._home, info)
 
     def _champion(self, sweep: Sweep) -> tuple[str, Trial] | None:
-        """Return what the champion is called, and its training; None as long as there is none."""
+        """Return the champion's name and its trial; None as long as there is no champion."""
         if sweep.info.has_front:
             return None
         try:
@@ -231,7 +231,7 @@ class Recorded:
 
 
 class RecordedFolder:
-    """What `digitexp train` wrote, as if it were the only trial of a sweep of its name."""
+    """A folder of `digitexp train`, shown as a sweep of its name with this one trial."""
 
     def __init__(self, folder: Path, source: str | None = None) -> None:
         """Read the folder, with the images it was trained on; ValueError if there are none."""
@@ -252,7 +252,7 @@ class RecordedFolder:
         return [TrialChoice("0", f"trained · {worth}", answers=accuracy is not None)]
 
     def shown(self, sweep: str, key: str) -> ShownTrial:
-        """Return it with its network and images."""
+        """Return the trial with its network and images."""
         return self._trial
 
 
@@ -265,7 +265,7 @@ def _check_left(trained: Trained, record: Record) -> None:
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    """Have what cannot be read, or does not answer, said in one message."""
+    """Raise errors of reading, and of servers that do not answer, as a ValueError in words."""
     from sweeps.records import RecordError
 
     try:
@@ -275,4 +275,4 @@ def _in_words() -> Iterator[None]:
 
 
 def _silently(_line: str) -> None:
-    """Leave out what is damaged: `sweeps doctor` is who tells of it."""
+    """Ignore the message about a damaged sweep, which is left out; `sweeps doctor` reports it."""

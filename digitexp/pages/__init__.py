@@ -16,9 +16,9 @@ def interactive_pages(trial: ShownTrial, beside: ShownTrial | None = None) -> Ma
     """Return the pages by name: `softmax.html`, `training.html`, `decision_regions.html`.
 
     Args:
-        trial: What they show. Without a history there is no `training.html`, without weights no
+        trial: The trial to show. Without a history there is no `training.html`, without weights no
             `decision_regions.html`.
-        beside: Whose training is shown beside it; left out if it has no history.
+        beside: Another trial, whose training is shown beside it; left out if it has no history.
     """
     pages = {"softmax.html": softmax_page(trial)}
     if has_curve(trial):

@@ -1,11 +1,11 @@
 "use strict";
-/* What the tools share: arrays, digits as pictures, colours of the paper, charts. */
+/* Functions of all tools: arrays, digits as pictures, colours of the paper, charts. */
 
 const ARRAYS = {
   uint8: Uint8Array, uint16: Uint16Array, int16: Int16Array, int32: Int32Array, float32: Float32Array,
 };
 
-/** Turns what `pack` made into a typed array, which knows its `shape`. */
+/** Turns an array of `pack` into a typed array, which knows its `shape`. */
 function unpack(packed) {
   const bytes = Uint8Array.from(atob(packed.bytes), (c) => c.charCodeAt(0));
   const array = new ARRAYS[packed.dtype](bytes.buffer);
@@ -63,7 +63,7 @@ const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;"
 /** Returns a name that fits beside an axis. */
 const short = (name) => (name.length > 12 ? `${name.slice(0, 11)}…` : name);
 
-/** Returns a share, 0 to 1, in percent; what is not quite 0 or 1 is not said to be. */
+/** Returns a share, 0 to 1, in percent; it is never rounded to 0 or 100 %. */
 function percent(share) {
   if (share > 0 && share < 0.0005) return "< 0.1 %";
   if (share < 1 && share > 0.9995) return "> 99.9 %";

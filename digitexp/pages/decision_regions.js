@@ -23,7 +23,7 @@ const space = () => SPACES[value("space")];
 const axis = () => Number(byId("axis").value);
 const isWrong = (i) => LABELS[i] !== PREDICTED[i];
 const inPercent = (share, digits = 0) => `${(100 * share).toFixed(digits)}\u00a0%`;
-/** What plotly.js would read as markup is text. */
+/** Returns text that plotly.js does not read as markup. */
 const asText = (name) => name.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 let chosen = null;
 
@@ -39,7 +39,7 @@ function colorOf(k) {
   return `#${channel(0)}${channel(8)}${channel(4)}`;
 }
 
-/** Returns the mix of two #rrggbb: so much of the first. */
+/** Returns the mix of two #rrggbb, with a share of the first. */
 function mixed(first, second, share) {
   const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
   const [a, b] = [channels(first), channels(second)];
@@ -54,7 +54,7 @@ function visible() {
   return all.filter((i) => isOfPair(i) && (!byId("wrong").checked || isWrong(i)));
 }
 
-/** Returns x, y and z of images, and what else is to be known of the dots. */
+/** Returns x, y and z of images, and the other facts of their dots. */
 function dots(images) {
   const byClass = value("colour") === "class";
   const { points } = space();
@@ -97,7 +97,7 @@ const middle = (along, at, count) => {
   return low[along] + (at + 0.5) * ((high[along] - low[along]) / count);
 };
 
-/** Returns what changes of the mesh as it moves: four corners a cell, and two coloured triangles. */
+/** Returns the parts of the mesh that change as it moves: four corners a cell, two coloured triangles. */
 function planeAt() {
   const { low, high, classes, probabilities } = space();
   const across = axis(), position = Number(byId("position").value);
@@ -206,7 +206,7 @@ function writeLegend() {
   byId("legend").replaceChildren(...dotsOf, ...about, ...(seen ? classes : []));
 }
 
-/** Fills the panel: terms and what is said of them; a class has its colour before it. */
+/** Fills the panel: terms with their texts; a class has its colour before it. */
 function say(entries) {
   byId("said").replaceChildren(...entries.flatMap(([term, text, k]) => {
     const [name, what] = [document.createElement("dt"), document.createElement("dd")];

@@ -1,4 +1,4 @@
-"""A recorded trial -> a page: its images in three dimensions, and what the network says there."""
+"""The page of a trial's images in three dimensions, with the network's answers in that space."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Projection:
 
     @classmethod
     def fit(cls, vectors: NDArray[np.floating]) -> Projection:
-        """Find them by the eigenvectors of the covariance of vectors (n, d), in float64.
+        """Find the directions by the eigenvectors of the covariance of vectors (n, d), in float64.
 
         Raises:
             ValueError: There is no vector, or d is below 3.
@@ -64,7 +64,7 @@ class Projection:
         return cls(mean, components, shares)
 
     def project(self, vectors: NDArray[np.floating]) -> Floats:
-        """Return (n, 3), where vectors (n, d) lie."""
+        """Return the points (n, 3) of vectors (n, d)."""
         return np.asarray((vectors - self.mean) @ self.components.T)
 
     def restore(self, points: NDArray[np.floating]) -> Floats:
@@ -76,12 +76,12 @@ MOST_SHOWN = 1000
 """Images on the page: more dots hide each other, and make the page large."""
 MOST_PAIRS = 12
 MARGIN = 0.04
-"""Beyond the outermost image, in parts of the way from one side to the other."""
+"""Space beyond the outermost image, as a share of the way from one side to the other."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much the network is asked.
+    """The number of vectors that are fitted on and asked about.
 
     Attributes:
         most_fitted: Training images that the components are fitted on: three need no more.
@@ -106,7 +106,7 @@ def decision_regions_page(trial: ShownTrial, plotly: str | None = None) -> str:
     """Return the page: one HTML file that needs nothing else.
 
     Args:
-        trial: What it shows; of more than 1000 images the first ones of each class.
+        trial: The trial to show; of more than 1000 images the first ones of each class.
         plotly: Address of plotly.js on the server that serves the page; None: it is inside.
 
     Raises:
@@ -122,7 +122,7 @@ def decision_regions_page(trial: ShownTrial, plotly: str | None = None) -> str:
 
 
 def _data(trial: ShownTrial) -> dict[str, Any]:
-    """Return what the page is told."""
+    """Return the data of the page."""
     network, logits = trial.network, trial.logits
     if not len(logits):
         raise ValueError(f"{trial.name} has no images to show")
@@ -164,7 +164,7 @@ def _data(trial: ShownTrial) -> dict[str, Any]:
 
 
 def first_of_each_class(labels: NDArray[np.integer], most: int) -> NDArray[np.intp]:
-    """Return where the first ones of each class are, as many of each as `most` in all allow.
+    """Return the indices of the first images of each class, as many as `most` in all allows.
 
     Args:
         labels: (n,) classes.
@@ -190,7 +190,7 @@ def _evenly(count: int, most: int) -> NDArray[np.intp]:
 def _hidden_space(
     trial: ShownTrial, train_images: NDArray[np.float32], chosen: NDArray[np.intp]
 ) -> dict[str, Any] | None:
-    """Return the space of the last hidden layer; None if it has none, or fewer than 3 units."""
+    """Return the space of the last hidden layer; None if there is none, or it has below 3 units."""
     if not trial.config.units or trial.config.units[-1] < COMPONENTS:
         return None
     network = trial.network
@@ -209,11 +209,11 @@ def _space(
     """Return one of the two spaces as the page reads it.
 
     Args:
-        projection: Of its training vectors.
-        vectors: (n, d) of the images shown.
-        ask: What the network says of such vectors.
-        trial: Whose network that is.
-        predicted: (n,) what it says of the images themselves.
+        projection: Projection of the training vectors.
+        vectors: (n, d) vectors of the images shown.
+        ask: Returns the network's logits of such vectors.
+        trial: The trial of the network.
+        predicted: (n,) classes that the network predicts for the images themselves.
     """
     points = projection.project(vectors)
     low, high = points.min(axis=0), points.max(axis=0)

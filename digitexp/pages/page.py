@@ -1,4 +1,4 @@
-"""A tool's data -> one HTML page that needs nothing else: styles, scripts and plotly.js inside."""
+"""Renders a tool as one HTML page that needs nothing else: styles, scripts, plotly.js inside."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = 
     """Return the page of a tool.
 
     Args:
-        tool: Names its files beside this one: `<tool>.html`, what the page holds, a template that
-            sees `data` (Jinja2; text is escaped), `<tool>.js`, which finds the same as the
-            global `DATA`, with `common.js` before it, and, if there is one, `<tool>.css`.
+        tool: Name of the tool's files beside this one. `<tool>.html` is a Jinja2 template of the
+            page's content, which sees `data` and escapes text. `<tool>.js` finds the same data as
+            the global `DATA`, after `common.js`. `<tool>.css` need not be there.
         title: Heading of the page.
         data: JSON-compatible; arrays by `pack`. NaN and infinity become null.
         plotly: Address of plotly.js on the server that serves the page; None: it is inside.
@@ -62,7 +62,7 @@ def pack(array: np.ndarray) -> dict[str, Any]:
     return {"dtype": dtype, "shape": list(array.shape), "bytes": base64.b64encode(raw).decode()}
 
 
-# Like the page of a report (sweeps/report/page), which no package of ours but sweeps may import.
+# sweeps/render/page does the same for reports; pages of a trial may not import it.
 def plotly_script() -> str:
     """Return plotly.js, from the package of its name, which itself takes long to import."""
     found = importlib.util.find_spec("plotly")

@@ -22,7 +22,7 @@ def softmax_page(trial: ShownTrial, plotly: str | None = None) -> str:
     Without a network (it diverged) or images the page has logits of one's own only, and says so.
 
     Args:
-        trial: Whose images' logits can be chosen, and whose fitted temperature is marked.
+        trial: The trial whose images can be chosen, and whose fitted temperature is marked.
         plotly: See `digitexp.pages.page.render`.
     """
     data = {
@@ -50,7 +50,7 @@ def _images(trial: ShownTrial) -> dict[str, Any] | None:
 
 
 def choose_images(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, int]:
-    """Choose the images one learns from: mistakes that were made surely, and answers of all kinds.
+    """Choose instructive images: the surest mistakes, and right answers from sure to unsure.
 
     Args:
         logits: (n, classes).
@@ -71,7 +71,7 @@ def choose_images(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, i
 
 
 def _spread(indices: np.ndarray, count: int) -> np.ndarray:
-    """Return at most `count` of them, evenly spread from the first to the last."""
+    """Return at most `count` of the indices, evenly spread from the first to the last."""
     if len(indices) <= count:
         return indices
     places = np.linspace(0, len(indices) - 1, count).round().astype(int)

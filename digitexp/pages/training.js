@@ -7,14 +7,14 @@ const TRIALS = DATA.trials.map((trial) => ({ ...trial, counts: unpack(trial.conf
 const TICKS = { tickvals: CLASSES.map((_, k) => k), ticktext: CLASSES.map((name) => plain(short(name))) };
 const LETTERS = Math.max(...CLASSES.map((name) => short(name).length));
 const isCrowded = K * LETTERS > 60; // names under the bars would run into each other
-/* Margins are said beforehand: plotly.js would measure all labels at every epoch. */
+/* Margins are fixed: otherwise plotly.js would measure all labels at every epoch. */
 const FIXED = { fixedrange: true, automargin: false };
 const CLASS_AXIS = { ...FIXED, ...TICKS, showgrid: false, zeroline: false };
 const BELOW = { ...CLASS_AXIS, tickangle: isCrowded ? -90 : 0 };
 const MARGIN = { left: 36 + 7.5 * LETTERS, below: isCrowded ? 22 + 7 * LETTERS : 34 };
 const state = { epoch: DATA.epochs, timer: null };
 
-/** Returns the counts after an epoch, from 1, as K rows of what the images of a class were taken for. */
+/** Returns the counts after an epoch, from 1, as K rows: the classes that images of a class were taken for. */
 function confusionAt(trial, epoch) {
   const from = (epoch - 1) * K * K;
   return CLASSES.map((_, k) => Array.from(trial.counts.subarray(from + k * K, from + (k + 1) * K)));
@@ -211,7 +211,7 @@ function play() {
 
 const toggle = () => (state.timer ? pause() : play());
 
-/** Fills the rows of the table that compare what came of two configurations. */
+/** Fills the rows of the table that compare the results of two configurations. */
 function drawOutcomes() {
   if (!byId("outcomes")) return;
   const cuts = (trial) => cutsOf(trial).join(", ") || "none";

@@ -14,11 +14,11 @@ from digitexp.trained import ShownTrial
 __all__ = ["differences", "has_curve", "training_page"]
 
 _FIRST: Final = ("learning_rate", "learning_rate_schedule", "batch_size")
-"""What decides how a training converges stands first among the differences."""
+"""Parameters that decide how a training converges; they stand first among the differences."""
 
 
 def has_curve(trial: ShownTrial) -> bool:
-    """Say whether there is an epoch to be shown."""
+    """Return whether there is an epoch to show."""
     return bool(len(trial.confusion) and len(trial.history.get("loss", ())))
 
 
@@ -28,8 +28,8 @@ def training_page(
     """Return the page, self-contained HTML.
 
     Args:
-        trial: Whose learning curve is shown.
-        beside: Another one on the same data, shown at the same epoch.
+        trial: The trial whose learning curve is shown.
+        beside: Another trial on the same data, shown at the same epoch.
         plotly: See `digitexp.pages.page.render`.
 
     Raises:
@@ -63,10 +63,10 @@ def _curve(trial: ShownTrial) -> dict[str, Any]:
 
 
 def differences(trial: ShownTrial, beside: ShownTrial) -> list[dict[str, Any]]:
-    """Return what the configurations of two trials differ in, the learning rate first.
+    """Return the parameters in which two trials differ, the learning rate first.
 
     Returns:
-        Of each parameter, by its flat name, `name` and `values`: as text, None where it has none.
+        For each parameter its flat `name`, and two `values` as text, None where a trial has none.
         The seed comes last.
     """
     one, other = trial.config.to_params(), beside.config.to_params()
@@ -75,7 +75,7 @@ def differences(trial: ShownTrial, beside: ShownTrial) -> list[dict[str, Any]]:
     found = []
     for name in (*_FIRST, *middle, "seed"):
         values = [_text(params, name, ".4g") for params in (one, other)]
-        if values[0] == values[1]:  # floats may differ further behind
+        if values[0] == values[1]:  # floats may differ in later digits
             values = [_text(params, name, ".17g") for params in (one, other)]
         if values[0] != values[1]:
             found.append({"name": name, "values": values})

@@ -1,4 +1,4 @@
-"""An evaluation as files, of a recorded trial or of answers: tables, text and pictures."""
+"""The files of an evaluation, of a recorded trial or of answers: tables, text and pictures."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def evaluation_files(answers: Answers) -> dict[str, bytes]:
     `errors.png` (the most confident mistakes), `confused_pairs.png`.
 
     Args:
-        answers: Of one network.
+        answers: Answers of one network.
     """
     mistakes = find_mistakes(answers)
     pairs = confused_pairs(answers.confusion)
@@ -166,10 +166,10 @@ def evaluate_trial(
     """Return the files of `evaluation_files` for the validation part of a trial.
 
     Args:
-        data: What the trial was trained on.
+        data: Data of the trial.
         image_shape: Height and width of an image.
-        kept: The trial's arrays; `validation_logits` (n_validation, classes) is looked for.
-        metrics: The trial's; `train_accuracy` is shown if it is there.
+        kept: Arrays of the trial; `validation_logits` (n_validation, classes) is looked for.
+        metrics: Metrics of the trial; `train_accuracy` is shown if it is there.
 
     Raises:
         ValueError: No such logits are kept.
@@ -191,13 +191,13 @@ def evaluate_block(
     part: str,
     metrics: Mapping[str, float],
 ) -> dict[str, bytes]:
-    """Return the same for any images of a source that a training was judged on.
+    """Return the files of `evaluation_files` for images of a source that judged a training.
 
     Args:
-        source: Where the images are from.
-        numbers: (n,), which images of it; None if that was not kept.
-        logits: (n, classes), what was said of them; None if that was not kept.
-        part: What they are.
+        source: Source of the images.
+        numbers: (n,) numbers of the images in the source; None if they were not kept.
+        logits: (n, classes) logits of the images; None if they were not kept.
+        part: Name of the images, such as `block 3`.
         metrics: See `evaluate_trial`.
 
     Raises:

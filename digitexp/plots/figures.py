@@ -46,7 +46,7 @@ def styled() -> Iterator[None]:
     """Apply the project's style and the fonts of the language; draw and render inside it."""
     import matplotlib
 
-    # Of a Chinese font without a bold face the regular one is taken: no reason to warn.
+    # A Chinese font without a bold face serves with its regular one: no reason to warn.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     with matplotlib.rc_context(_style()):
         matplotlib.rcParams["font.family"] = families()
@@ -137,13 +137,13 @@ def activations_figure() -> Figure:
 
 
 def _legend(figure: Figure) -> None:
-    """Say below all panels what the lines of each are."""
+    """Write the legend of all panels below them."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
 
 
 LINES = (colors.TRAIN, colors.VALIDATION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-"""Of Okabe and Ito's palette."""
+"""Colours of Okabe and Ito's palette."""
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1.65)))
 
 
@@ -181,9 +181,9 @@ def draw_pairs(names: Sequence[tuple[str, str]], counts: Sequence[tuple[int, int
     """Draw how often classes were taken for each other, a bar a pair, as a PNG.
 
     Args:
-        names: Of every pair that was confused, the most confused first: a class, and what it was
-            taken for more often than the other way round.
-        counts: How often each pair was confused so, and the other way round.
+        names: Every confused pair, the most confused first: a class, and the class it was taken
+            for more often than the other way round.
+        counts: Errors of each pair in this direction, and in the other one.
     """
     from matplotlib.figure import Figure
 
@@ -223,17 +223,17 @@ def draw_pairs(names: Sequence[tuple[str, str]], counts: Sequence[tuple[int, int
 
 
 Z = 1.959964
-"""Of a 95 % interval."""
+"""Standard errors on either side of a 95 % interval."""
 
 
 def draw_reliability(found: CrossFitted, title: str = "") -> bytes:
-    """Draw reliability before and after calibration as a PNG: share right by how sure.
+    """Draw reliability before and after calibration as a PNG: share right by confidence.
 
-    Errors stand above, below how many images each bin holds; bars are 95 % intervals of the
+    The errors stand above, the number of images in each bin below. Bars are 95 % intervals of the
     share right (Wilson 1927).
 
     Args:
-        found: Of one network.
+        found: Cross-fitted calibration of one network.
         title: Line above both.
     """
     from matplotlib.figure import Figure

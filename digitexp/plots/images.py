@@ -1,4 +1,4 @@
-"""Images as pictures: one of them, a random sample with answers, the worst errors."""
+"""Draws images: a single one, a random sample with answers, the worst errors."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ IMAGE, GAP, MARGIN, HEADER = 84, 14, 26, 84
 """Pixels of the longer side of an image, between two of them, around and above them."""
 
 NARROWEST, WIDEST = IMAGE + 2 * GAP, 220
-"""Pixels of a column: as the longest text needs."""
+"""Least and most pixels of a column, whose width follows the longest text."""
 
 TEXT_SIZE, LINE = 8.0, 21
 CROSS = "\N{BALLOT X}"
@@ -67,7 +67,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Picture:
-    """One image with what stands above it; `stands_out` gives it a thick frame."""
+    """One image and the lines above it; `stands_out` gives it a thick frame."""
 
     image: np.ndarray
     lines: tuple[_Line, ...]
@@ -83,15 +83,15 @@ def draw_predictions(
 ) -> bytes:
     """Draw 64 images chosen at random, each under `actual | predicted`, as a PNG.
 
-    The same ones for every classifier of the same images, so that two can be compared. Wrong
-    answers have a cross, bold letters and a thick frame, and only then a colour of their own.
+    The choice is the same for every classifier of the same images, so that two can be compared.
+    Wrong answers have a cross, bold letters and a thick frame besides a colour of their own.
 
     Args:
         images: (n, height, width), from 0 (paper) to 1 (ink).
         labels: (n,), integers from 0.
         predicted: (n,), integers from 0.
         class_names: Names in the order of the labels.
-        part: What the images are.
+        part: Name of the images.
     """
     chosen = choose_images(len(images), seed=0)
     pictures = []
@@ -126,13 +126,13 @@ def draw_errors(
     probabilities: Sequence[float],
     among: str,
 ) -> bytes:
-    """Draw the most confident mistakes, each under `actual | predicted` and how sure, as a PNG.
+    """Draw the most confident mistakes as a PNG, with `actual | predicted` and the probability.
 
     Args:
-        images: (errors, height, width), all of them, the most confident mistake first.
-        names: Of each, its class and what it was taken for.
-        probabilities: Of what each was taken for.
-        among: What was looked at, such as `1000 images of the validation part`.
+        images: (errors, height, width), all mistakes, the most confident first.
+        names: Class of each image, and the class it was taken for.
+        probabilities: Probability of the class that each image was taken for.
+        among: The images that were looked at, such as `1000 images of the validation part`.
     """
     shown = list(zip(images, names, probabilities, strict=True))[:MOST_ERRORS]
     if not shown:
@@ -157,7 +157,7 @@ def draw_errors(
 
 
 def _percent(share: float) -> str:
-    """Return a share that is not 1 as something below 100%."""
+    """Return a share in per cent; it is never rounded up to 100%."""
     return f"{share:.1%}" if share < 0.9995 else ">99.9%"
 
 
@@ -201,7 +201,7 @@ def _paste(sheet: Sheet, picture: _Picture, middle: float, top: int) -> None:
 def _enlarged(image: np.ndarray) -> np.ndarray:
     """Return an image as shades of grey, ink on paper, with whole pixels as near to 84 as can be.
 
-    One that is larger is thinned out.
+    A larger image is thinned out.
     """
     longest = max(image.shape)
     thinned = image[:: -(-longest // IMAGE), :: -(-longest // IMAGE)]

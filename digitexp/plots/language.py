@@ -240,7 +240,8 @@ def in_language(language: str = "en", font: Path | None = None) -> AbstractConte
         font: A font file, or a folder to look into; None = the system's fonts. English needs none.
 
     Raises:
-        ValueError: There is no such language, or no font for it; at once, not inside the `with`.
+        ValueError: There is no such language, or no font for it. It is raised by the call itself,
+            before the `with`.
     """
     if language not in LANGUAGES:
         raise ValueError(
@@ -276,7 +277,7 @@ def say_parts(title: str) -> str:
 
 
 def _say_begin(part: str) -> str:
-    """Translate the longest begin of a part that the catalogue has."""
+    """Translate the longest beginning of a part that the catalogue has."""
     known = [text for text in CHINESE if part == text or part.startswith(f"{text} ")]
     longest = max(known, key=len, default="")
     return say(longest) + part.removeprefix(longest)

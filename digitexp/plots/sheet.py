@@ -2,9 +2,9 @@
 
 Every trial of a sweep gets two pictures, drawn beside its training. A figure with axes spends
 nearly all its time on tick and text objects (200 ms for the two); the same Agg strokes and
-letters put straight on a sheet take a tenth. No sheet knows of another, and what is cached
-(fonts, letters already drawn) never changes: threads may draw at once, and the same calls give
-the same bytes with the same versions of matplotlib and Pillow.
+letters put straight on a sheet take a tenth. Sheets share only caches (fonts, letters already
+drawn), whose entries never change. So threads may draw at once, and the same calls give the same
+bytes with the same versions of matplotlib and Pillow.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ would need more digits than there is room for."""
 
 @dataclass(frozen=True)
 class Scale:
-    """One axis: what it shows, and between which pixels."""
+    """One axis: the range of its values, and the pixels between which they lie."""
 
     low: float
     high: float
@@ -55,7 +55,7 @@ class Scale:
     """Only whole numbers are ticks."""
 
     def pixels(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Return where values lie, NaN for what is not finite."""
+        """Return the pixels of values; NaN for a value that is not finite."""
         numbers = np.asarray(values, dtype=float)
         numbers = np.where(np.isfinite(numbers), numbers, np.nan)
         low, high = self.low, self.high
@@ -64,7 +64,7 @@ class Scale:
         return np.asarray(self.start + (numbers - low) / (high - low) * (self.end - self.start))
 
     def ticks(self) -> dict[float, str]:
-        """Return round values inside the range, with what to write beside them."""
+        """Return round values inside the range, with their labels."""
         values = self._decades() if self.logarithmic else self._steps()
         values = values[(values >= self.low) & (values <= self.high)]
         if self.logarithmic or not 1e-3 <= np.abs(values).max(initial=0) < 1e5:
@@ -176,9 +176,9 @@ class Sheet:
         Args:
             xs: Any number of places, in pixels.
             ys: As many.
-            color: Of the line and its markers.
-            width: Of the line, in points.
-            **look: What `matplotlib.lines.Line2D` takes, such as `marker` or `alpha`.
+            color: Color of the line and its markers.
+            width: Width of the line, in points.
+            **look: Arguments of `matplotlib.lines.Line2D`, such as `marker` or `alpha`.
         """
         from matplotlib.lines import Line2D
 
@@ -198,14 +198,14 @@ class Sheet:
         bold: bool = False,
         upward: bool = False,
     ) -> None:
-        """Write one line; what does not fit on the sheet is cut off.
+        """Write one line; it is cut off at the edges of the sheet.
 
         Args:
             x: Where the text begins, has its middle, or ends, as `align` says.
             y: The middle of its capitals and digits.
             text: Any line.
-            size: In points.
-            color: Of the letters.
+            size: Size of the letters, in points.
+            color: Color of the letters.
             align: Along the direction of the text.
             bold: Use the bold face.
             upward: Turn by 90 degrees, to be read from below; `x` and `y` swap roles.
@@ -270,7 +270,7 @@ def _font(size: float, bold: bool, face: Face | None) -> FreeTypeFont:
 def _letters(
     text: str, size: float, bold: bool, face: Face | None
 ) -> tuple[NDArray[np.uint8], int, float]:
-    """Return how much ink is where (0 to 255), and how far that lies right of and above a text."""
+    """Return a text's ink, 0 to 255, and how far right of its start and above its middle it is."""
     font = _font(size, bold, face)
     mask, (left, top) = font.getmask2(text, mode="L", anchor="ls")
     width, height = mask.size
@@ -279,7 +279,7 @@ def _letters(
 
 
 BELOW, BESIDE = 13, 7
-"""Pixels from an axis to what is written at it."""
+"""Pixels from an axis to its labels."""
 
 
 def draw_axes(sheet: Sheet, x: Scale, y: Scale) -> None:

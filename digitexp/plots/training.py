@@ -19,7 +19,7 @@ __all__ = ["draw_confusion", "draw_curves", "draw_residuals", "draw_trial", "rat
 
 WIDTH, HEIGHT = 1248, 481
 PANELS = ((77, 617), (691, 1231))
-"""Between which pixels the loss is drawn, and the metric beside it."""
+"""Left and right pixels of the loss, and of the metric beside it."""
 
 TITLE_Y, HEADING_Y, RATE_Y, TOP, BOTTOM, LEGEND_Y = 20, 55, 80, 89, 421, 458
 DOTTED = (0, (1, 1.65))
@@ -126,7 +126,7 @@ def _ring(sheet: Sheet, x: float, y: float) -> None:
 
 
 def _write_legend(sheet: Sheet, *, with_drops: bool) -> None:
-    """Say what the lines are, between the names of the two x axes."""
+    """Write the legend of the lines, between the names of the two x axes."""
     line = {"marker": "o", "markersize": 3}
     entries = [
         (say("training"), colors.TRAIN, 1.8, line),
@@ -183,7 +183,7 @@ def draw_confusion(
 
 @dataclass(frozen=True)
 class _Matrix:
-    """Where things are, in pixels."""
+    """The layout of a confusion matrix, in pixels."""
 
     classes: int
     cell: int
@@ -211,7 +211,7 @@ class _Matrix:
 
 
 def _fill_cells(sheet: Sheet, matrix: _Matrix, counts: np.ndarray) -> None:
-    """Colour the cells; what stays between them is the grid, and around them the frame."""
+    """Colour the cells; the space between them is the grid, and around them the frame."""
     (left, right), (top, bottom) = [
         (edge(0), edge(matrix.classes)) for edge in (matrix.x, matrix.y)
     ]
@@ -286,7 +286,7 @@ def _write_recalls(sheet: Sheet, matrix: _Matrix, counts: np.ndarray) -> None:
 
 RESIDUAL_HEIGHT, RESIDUAL_BOTTOM, RESIDUAL_PANELS = 560, 480, ((90, 600), (720, 1231))
 MOST_POINTS = 5000
-"""More would be a blot: of more, so many are drawn, evenly chosen."""
+"""Most points that are drawn, evenly chosen: more would be a blot."""
 
 
 def draw_residuals(true: np.ndarray, predicted: np.ndarray, title: str = "") -> bytes:
@@ -294,7 +294,7 @@ def draw_residuals(true: np.ndarray, predicted: np.ndarray, title: str = "") -> 
 
     Args:
         true: (n,) targets.
-        predicted: (n,) what the model said.
+        predicted: (n,) predictions of the model.
         title: Line above both; the mean absolute error follows.
     """
     sheet = Sheet(WIDTH, RESIDUAL_HEIGHT)
@@ -343,7 +343,7 @@ def draw_trial(
         class_names: Names in the order of the labels.
         best_epoch: Epoch (from 1) whose weights were kept; None when training diverged before
             one was measured, then only the curves are drawn.
-        title: What was trained, in one line.
+        title: The configuration that was trained, in one line.
     """
     files = {"loss_curves.png": draw_curves(history, best_epoch, title)}
     if best_epoch is None:

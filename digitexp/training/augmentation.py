@@ -21,12 +21,12 @@ Change = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def batch_changes(config: TrialConfig) -> bool:
-    """Return whether batches are trained on other than as the data have them."""
+    """Return whether training changes the batches of the data."""
     return config.is_augmented or config.adversarial_epsilon > 0
 
 
 def changed_batches(model: Any, config: TrialConfig, data: TrainingData) -> Change:
-    """Return what changes a batch: augmentation first, then the attack on what came of it.
+    """Return the function that changes a batch: it augments first, then attacks the result.
 
     With an attack the batch is twice as long, half of it attacked, so that its mean loss is that
     of Goodfellow, Shlens & Szegedy (2015, "Explaining and harnessing adversarial examples",
@@ -34,7 +34,7 @@ def changed_batches(model: Any, config: TrialConfig, data: TrainingData) -> Chan
 
     Args:
         model: The compiled model; it is attacked as it is at that step.
-        config: Says how much.
+        config: Gives the strength of augmentation and attack.
         data: Gives the shape of the images, and the classes that are augmented if not all are.
     """
     augment = augmentation(config, data.image_shape) if config.is_augmented else None
@@ -58,7 +58,7 @@ def changed_batches(model: Any, config: TrialConfig, data: TrainingData) -> Chan
 def augmentation(config: TrialConfig, image_shape: tuple[int, ...]) -> Any:
     """Return Keras's preprocessing layers as one: (batch, pixels) -> the same, in [0, 1].
 
-    What comes in from outside an image is background (0).
+    Pixels that come in from outside an image are background (0).
     """
     outside = {"fill_mode": "constant", "fill_value": 0.0}
     layers: list[Any] = [keras.layers.Reshape((*image_shape, 1))]
@@ -77,7 +77,7 @@ def attacked(model: Any, images: Any, labels: Any, epsilon: Any) -> Any:
     The fast gradient sign method (Goodfellow et al. 2015), without dropout.
 
     Args:
-        model: A compiled model that answers logits.
+        model: A compiled model that returns logits.
         images: (batch, pixels), in [0, 1].
         labels: (batch,), integers.
         epsilon: Size of the step, in pixel values.

@@ -31,7 +31,7 @@ def early_stopping(config: TrialConfig) -> Any:
 
 
 def learning_rate_callbacks(config: TrialConfig) -> list[Any]:
-    """Return what moves the learning rate between epochs, fresh; empty if it stays."""
+    """Return fresh callbacks that change the learning rate between epochs; none if it stays."""
     if config.learning_rate_schedule != "plateau":
         return [keras.callbacks.LearningRateScheduler(lambda epoch: scheduled_rate(config, epoch))]
     if config.plateau_patience_epochs is None:
@@ -70,7 +70,7 @@ class EpochObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is
         history: `EPOCH_METRICS`, one value per epoch so far.
         confusion: Confusion counts after each epoch.
         diverged: Whether a loss was NaN or infinite.
-        stop_reason: What `on_epoch` answered, None if it never asked to stop.
+        stop_reason: The text that `on_epoch` returned, None if it never asked to stop.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class EpochObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is
         self.stop_reason: str | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Measure the epoch, store it, and stop the training if it diverged or is told to."""
+        """Measure the epoch, store it, and stop the training if it diverged or `on_epoch` asks."""
         logs = {} if logs is None else logs
         logits, penalty = self._forward(self._images)
         logs["val_loss"] = cross_entropy(logits, self._labels) + penalty

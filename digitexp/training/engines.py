@@ -1,6 +1,6 @@
-"""Which engine trains a configuration, why that one, and about how long it takes.
+"""Chooses the engine of a configuration, says why, and estimates how long it takes.
 
-Both are answered without importing TensorFlow; a start of TensorFlow is not counted.
+Neither needs TensorFlow; the time that TensorFlow takes to start is not counted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def estimate_seconds(
 
     Args:
         engine: `fused` or `keras`.
-        config: What is to be trained.
+        config: The configuration to train.
         n_train: Number of training images.
         image_shape: Height and width of the images.
         n_classes: Outputs of the network.
@@ -104,7 +104,7 @@ def _cnn_seconds(
 
 
 class Engine(Protocol):
-    """What an engine's module offers."""
+    """The functions of an engine's module."""
 
     def fit(
         self,
@@ -119,18 +119,18 @@ class Engine(Protocol):
         ...
 
     def forward(self, model: Any, config: TrialConfig) -> Forward:
-        """Return a function that answers the logits and the penalty of the present weights."""
+        """Return a function: images -> logits and penalty, with the present weights."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How a configuration is trained.
+    """The engine of a configuration, and its estimate.
 
     Attributes:
         engine: Name of the engine.
-        reason: Why that one, in a few words.
-        seconds: About how long all epochs take on one core; early stopping makes it less.
+        reason: Why this engine, in a few words.
+        seconds: Estimate for all epochs on one core; early stopping makes it less.
     """
 
     engine: str
@@ -144,7 +144,7 @@ def plan_training(
     """Choose the engine and estimate the time.
 
     Args:
-        config: What is to be trained; its `engine` may leave the choice to us.
+        config: The configuration to train; its `engine` may be `auto`.
         n_train: Number of training images.
         image_shape: Height and width of the images.
         n_classes: Outputs of the network.

@@ -19,7 +19,7 @@ Forward = Callable[[Any], tuple[np.ndarray, float]]
 """(n, features) images as a tensor -> ((n, classes) logits, L2 penalty) of the present weights."""
 
 OnEpoch = Callable[[int, Mapping[str, float]], str | None]
-"""Called with (epoch from 0, the epoch's metrics); answers None (go on) or a reason to stop."""
+"""Called with (epoch from 0, the epoch's metrics); returns None (go on) or a reason to stop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class TrainingData:
         validation_labels: (n_validation,), int32 from 0.
         class_names: Name of each class, in the order of its label.
         image_shape: Height and width of an image, whose rows of pixels follow one another.
-        augmented_classes: Labels of the classes that augmentation is for; None = all.
+        augmented_classes: Labels of the classes that are augmented; None = all.
     """
 
     train_images: np.ndarray = field(repr=False)
@@ -79,11 +79,11 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What training one configuration produced.
+    """The result of training one configuration.
 
     Attributes:
         outcome: `complete`, `stopped` (`on_epoch` said so) or `diverged` (NaN or infinity).
-        stop_reason: `early_stopping`, `max_epochs`, `diverged`, or what `on_epoch` answered.
+        stop_reason: `early_stopping`, `max_epochs`, `diverged`, or the text of `on_epoch`.
         metrics: Headline metrics of the restored best weights; all finite; empty when training
             diverged in its first epoch. `best_epoch` counts from 1.
         history: `EPOCH_METRICS`, one value per epoch; NaN only in the last epoch of a diverged
@@ -95,8 +95,8 @@ class TrainingOutcome:
         weights: The restored best weights by name; None when training diverged in its first epoch.
         timings: Seconds by stage; names end in `_seconds`.
         summary: Keras's table of the model's layers.
-        engine: What trained it.
-        info: JSON-compatible facts that no metric says.
+        engine: Name of the engine.
+        info: JSON-compatible facts that are in no metric.
     """
 
     outcome: Literal["complete", "stopped", "diverged"]

@@ -1,4 +1,4 @@
-"""Where a training starts: at random, or from weights of an earlier one, layer by layer."""
+"""Gives a model the weights of an earlier training to start from, layer by layer."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from digitexp.weights_files import Layers, file_digest, find_weights, read_weigh
 __all__ = ["OUTPUT", "start_from"]
 
 OUTPUT = "output"
-"""The layer that always starts anew: what it says of the classes of other data says nothing here,
-and the same number of classes does not make them the same."""
+"""The layer that always starts anew: its weights belong to the classes of other data, and the same
+number of classes does not make them the same classes."""
 
 
 def start_from(model: Any, path: str | None) -> dict[str, Any]:
     """Give a built model the weights of a file, all but those of its output layer.
 
-    Layers are matched by name, so that both nets must have the same ones; each array must have the
-    same shape.
+    Layers are matched by name. Both nets must have the same layers, with arrays of the same shapes.
 
     Args:
         model: As `build_model` returns it; its layers may be frozen.
         path: `initial_weights` of a configuration; None = the model stays as it was drawn.
 
     Returns:
-        What was done, JSON-compatible: `initial_weights` with path, SHA-256 of the file and the
-        layers taken over; empty if nothing was.
+        JSON-compatible facts: `initial_weights` with path, SHA-256 of the file and the layers taken
+        over; empty without a path.
 
     Raises:
-        ValueError: The file cannot be read, or is that of another net: one message about the first
+        ValueError: The file cannot be read, or belongs to another net; the message names the first
             layer that differs.
     """
     if path is None:
@@ -63,7 +62,7 @@ def _in_order(arrays: Mapping[str, np.ndarray], variables: Mapping[str, Any]) ->
 
 
 def _mismatch(stored: Layers, layers: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Return what keeps the stored weights from fitting, None if nothing does."""
+    """Return why the stored weights do not fit; None if they do."""
     there, here = ", ".join(stored) or "none", ", ".join(layers) or "none"
     whole = f"Layers there: {there}; here: {here}."
     for name, variables in layers.items():

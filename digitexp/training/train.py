@@ -41,8 +41,8 @@ def train(
         config: The configuration.
         data: Training and validation part.
         on_epoch: Called after each epoch, except the one that diverged; a text it returns ends
-            the training and becomes the stop reason. It hears nothing of the training that only
-            finds the worst classes, which therefore cannot be ended by it.
+            the training and becomes the stop reason. A first training that only finds the worst
+            classes does not call it, and so cannot be ended by it.
     """
     start_tensorflow()
     if config.augment_worst_classes is None:
@@ -145,7 +145,7 @@ def _in_chunks(forward: Forward, images: Any, chunk: int = 8192) -> np.ndarray:
     return np.concatenate([forward(images[i : i + chunk])[0] for i in starts])
 
 
-# Targeted augmentation: a first training says which classes are recognised worst.
+# Targeted augmentation: a first training finds the classes that are recognised worst.
 
 
 def _without_augmentation(config: TrialConfig) -> TrialConfig:
@@ -157,9 +157,9 @@ def _worst_classes(outcome: TrainingOutcome, data: TrainingData, count: int) -> 
     """Return the labels of the classes with the lowest recall on the validation part, worst first.
 
     Args:
-        outcome: With validation logits.
-        data: What was trained on. A class without validation images comes last.
-        count: How many; a tie goes to the lower label.
+        outcome: Outcome of the first training, with validation logits.
+        data: Its data. A class without validation images comes last.
+        count: Number of classes; a tie goes to the lower label.
     """
     images = np.bincount(data.validation_labels, minlength=data.n_classes)
     recalls = np.where(images > 0, _right(outcome, data) / np.maximum(images, 1), np.inf)
@@ -169,12 +169,10 @@ def _worst_classes(outcome: TrainingOutcome, data: TrainingData, count: int) -> 
 def _told_with(
     before: TrainingOutcome, after: TrainingOutcome, data: TrainingData
 ) -> TrainingOutcome:
-    """Return the second training's outcome with what both came to, class by class.
+    """Return the second training's outcome with the time of both and their results by class.
 
-    `data` names the classes that were augmented.
-
-    Its time is that of both; `info["targeted"]` counts right answers on the validation part, None
-    where the second training diverged at once.
+    `info["targeted"]` counts right answers on the validation part; those of the second training are
+    None if it diverged at once. `data` names the classes that were augmented.
     """
     table = {
         "classes": [data.class_names[label] for label in data.augmented_classes or ()],

@@ -1,7 +1,7 @@
 """Advice on the common troubles of a training, drawn from the figures of the run at hand.
 
-Each trouble has remedies in the order of what is worth trying first. A remedy is given only where
-the run shows what it is for, and comes with a command that repeats the training with one change.
+Each trouble has remedies, the one most worth trying first. A remedy is given only where the run
+shows a need for it. It comes with a command that repeats the training with one change.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ __all__ = ["advise", "training_command"]
 
 
 OPTIONS = ("learning_rate", "batch_size", "dropout", "l2", "epochs", "seed")
-"""What `digitexp train` has an option for; the rest goes through --set."""
+"""Parameters with an option of `digitexp train`; the others go through --set."""
 
 COUNTS = {"hidden_layers": "units_", "conv_blocks": "filters_"}
-"""What says how many values a series has, and how their names begin."""
+"""Parameter that counts the values of a series -> beginning of their names."""
 
 
 def training_command(run: TrainedTrial, changes: Mapping[str, Any]) -> str:
     """Return the `digitexp train` that repeats a run with some parameters changed.
 
-    Only what differs from the defaults is written. A changed learning rate below
-    `min_learning_rate` takes that along, and `dropout` replaces that of single layers.
+    Only parameters that differ from the defaults are written. A changed learning rate below
+    `min_learning_rate` lowers that, too, and `dropout` replaces the rates of single layers.
 
     Raises:
         ConfigError: The changes make no valid configuration.
@@ -142,19 +142,19 @@ with all images augmented, 91.7 % with those of the worst class only; recall of 
 
 Changes = Mapping[str, Any]
 Remedy = tuple[str, Changes | None]
-"""What to do and why, and the parameters that do it; None where no parameter does."""
+"""Advice with its reason, and the parameters that follow it; None where no parameter does."""
 
 
 def advise(
     run: TrainedTrial, findings: Sequence[Finding], train_sizes: Sequence[int]
 ) -> list[Finding]:
-    """Return advice on what the rules found wrong.
+    """Return advice on the troubles that the rules found.
 
-    A net that learned nothing has one trouble only: what else is wrong with it follows from that.
+    A net that learned nothing has one trouble only, from which all others follow.
 
     Args:
         run: The training.
-        findings: What `check_training` found.
+        findings: Findings of `check_training`.
         train_sizes: Images of each class trained on; empty where the data is not at hand.
     """
     found = {finding.name: finding for finding in findings}

@@ -1,12 +1,12 @@
 """The rules of the debug checklist, on data, model and training.
 
-What loading refuses with its first mistake, these rules list in whole; what may be loaded is
-decided where it is loaded (`digitexp.data`), and nowhere else.
+Loading refuses data at the first mistake; these rules list all of them. Only `digitexp.data`
+decides which data may be loaded.
 
-The rules on shapes need the stored weights only; the last two on a model rebuild it, without
-training it.
+The rules on the shapes of a model need its stored weights only; the last two rebuild the model,
+without training it.
 
-What to do about a loss that does not fall, over-fitting and a poor class is in `advice.py`.
+`advice.py` says what to do about a loss that does not fall, over-fitting and a poor class.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class Finding:
     """The outcome of one rule.
 
     Attributes:
-        part: What was looked at.
-        name: Of the rule, a few words.
+        part: The part that was checked.
+        name: Name of the rule, a few words.
         verdict: `ok`; `warn`: worth a look, results may be worse than they could be; `fail`:
             results mean nothing, or nothing was learned.
-        seen: What was found, in figures.
-        advice: What to do; empty when there is nothing to do.
+        seen: The figures that were found.
+        advice: Advice; empty when there is nothing to do.
         command: A command to try, complete; empty when none would help.
     """
 
@@ -146,12 +146,12 @@ def check_data(
 
 
 def check_same_data(source: Source, split: Split, about: Mapping[str, Any]) -> list[Finding]:
-    """Compare a source and its split with what was trained on.
+    """Compare a source and its split with the data of a training.
 
     Args:
         source: The data at hand.
         split: Its split by the seed of the training.
-        about: `digest` and `split_digest` of the data trained on.
+        about: `digest` and `split_digest` of the training's data.
     """
     advice = "Name the data it was trained on with --data."
     findings = []
@@ -221,7 +221,7 @@ def _class_size(labels: Labels) -> Finding:
         verdict, advice = "fail", "One image must train and one validate: add some."
     elif sizes[least] < FEWEST_IMAGES:
         verdict = "warn"
-        advice = f"With fewer than {FEWEST_IMAGES} images its recall is mostly luck: add some."
+        advice = f"With fewer than {FEWEST_IMAGES} images its recall is mostly chance: add some."
     seen = f"the smallest, {least}, has {sizes[least]}, about {sizes[least] / 5:.0f} to validate"
     return Finding("data", "smallest class", verdict, seen, advice)
 
@@ -233,7 +233,7 @@ def _constant_pixels(images: Images) -> Finding:
     if constant <= MOST_CONSTANT * flat.shape[1]:
         return Finding("data", "constant pixels", "ok", seen)
     return Finding("data", "constant pixels", "warn", seen,
-                   "Crop the empty margin: these inputs tell nothing.")  # fmt: skip
+                   "Crop the empty margin: these inputs carry nothing.")  # fmt: skip
 
 
 def _blank_images(images: Images) -> Finding:
@@ -242,7 +242,7 @@ def _blank_images(images: Images) -> Finding:
     if not len(blank):
         return Finding("data", "blank images", "ok", "none")
     return Finding("data", "blank images", "warn", f"{len(blank)}, the first is {blank[0]}",
-                   "An image without ink cannot be told from any other: remove it.")  # fmt: skip
+                   "An image without ink shows no class: remove it.")  # fmt: skip
 
 
 def _duplicates(images: Images, labels: Labels) -> Finding:
@@ -255,12 +255,12 @@ def _duplicates(images: Images, labels: Labels) -> Finding:
     if contradicting:
         return Finding(
             "data", "duplicates", "fail",
-            f"{contradicting} images stand there with different labels",
+            f"{contradicting} images occur with different labels",
             "One of the labels is wrong: look at them, and keep the right one.",
         )  # fmt: skip
     if surplus:
         return Finding(
-            "data", "duplicates", "warn", f"{surplus} images stand there more than once",
+            "data", "duplicates", "warn", f"{surplus} images occur more than once",
             "Keep one of each; a copy that validates what was trained on makes the score too good.",
         )  # fmt: skip
     return Finding("data", "duplicates", "ok", "none")
@@ -297,8 +297,8 @@ def check_model(run: TrainedTrial, source: Source | None, split: Split | None) -
 
     Args:
         run: The training.
-        source: The data it was trained on; None = not at hand, then accuracy is not recomputed.
-        split: Which of it validates.
+        source: Its data; None = not at hand, then accuracy is not recomputed.
+        split: The training's split of the source.
     """
     if run.weights is None:
         return [Finding("model", "weights", "fail", "none were kept: no epoch had a finite loss")]
@@ -332,7 +332,7 @@ def check_last_layer(layer: Any, n_classes: int) -> Finding:
 
 
 def check_accuracy(computed: float, stored: float) -> Finding:
-    """Compare the accuracy of the rebuilt model with what the training wrote down."""
+    """Compare the accuracy of the rebuilt model with the one that the training recorded."""
     seen = f"{share(computed)} of the validation images right, {share(stored)} written down"
     if abs(computed - stored) <= ROUNDING:
         return Finding("model", "rebuilt", "ok", seen)
@@ -383,21 +383,21 @@ def _parameters(run: TrainedTrial) -> Finding:
 
 
 TWO_SIDED_95 = 1.96
-"""Standard errors to either side that hold 95 % of what chance does (normal distribution)."""
+"""Standard errors on either side that hold 95 % of chance deviations (normal distribution)."""
 
 SMALLEST_GAP = 0.02
 """The tutorial's net on digits20 has a validation accuracy of 90.8 to 92.7 % by its seed alone (six
 seeds); a gap of less than that range is not worth a remedy."""
 
 SURPRISE = 0.05
-"""How probable a class as poor as the worst may be by chance, before it is called poor."""
+"""A class is called poor if one as poor as it has less than this probability by chance."""
 
 BAR = 3.0
 """Standard errors by which accuracy must exceed that of guessing."""
 
 
 def check_training(run: TrainedTrial) -> list[Finding]:
-    """Check what a training wrote of itself; needs neither its data nor TensorFlow."""
+    """Check the record of a training; neither its data nor TensorFlow is needed."""
     complete = _history(run)
     if complete.verdict == "fail" and run.outcome != "diverged":
         return [complete]  # nothing else can be read from it
@@ -464,14 +464,14 @@ def _rate(run: TrainedTrial) -> Finding:
         seen = f"fell {times}, from {rates[0]:.3g} to {rates[-1]:.3g}"
     elif on_plateaus and run.config.plateau_patience_epochs is not None:
         seen += "; no plateau was long enough"
-    best = int(run.metrics.get("best_epoch", 1)) - 1  # what the rate does after it is no matter
+    best = int(run.metrics.get("best_epoch", 1)) - 1  # the rate after it does not matter
     at_floor = on_plateaus and falls > 0 and rates[best] <= 1.001 * run.config.min_learning_rate
     advice = "It can fall no further: lower min_learning_rate if the loss still fell with it."
     return _finding("learning rate", "warn" if at_floor else "ok", seen, advice)
 
 
 def _better_than_guessing(run: TrainedTrial) -> Finding:
-    """Compare with answering the largest class always, and its shares as probabilities."""
+    """Compare with guessing: always the largest class, the classes' shares as probabilities."""
     assert run.counts is not None
     shares = run.counts.sum(axis=1) / run.counts.sum()
     largest, present = float(shares.max()), shares[shares > 0]
@@ -538,8 +538,8 @@ def _worst_class(run: TrainedTrial) -> Finding:
 def worst_class(counts: np.ndarray) -> tuple[int, float]:
     """Return the class with the lowest recall, and how probable one so low is by chance.
 
-    By chance: were its recall that of all other classes together, so few of its images or fewer
-    would be right with this (binomial) probability, times the number of classes, because the
+    If its recall were that of all other classes together, so few of its images or fewer would be
+    right with a binomial probability. That is multiplied by the number of classes, because the
     worst of many was picked (Bonferroni's bound, as in Dunn, 1961).
 
     Args:

@@ -1,6 +1,6 @@
 """`digitexp explore`: recorded trials to draw digits for, in a browser on this machine.
 
-`recorded` reads what sweeps left, `answers`, `pictures` and `batch` ask the networks, `layout`,
-`pad` and `views` are the page, `callbacks` joins them, `app` makes the application that `server`
-serves. Dash is imported by `app` only when it is wanted.
+`digitexp.experiments.recorded` reads the trials. `answers`, `pictures` and `batch` ask the
+networks, `session` answers the page's questions, `layout` and `views` are the page. `app` joins
+them, and makes and serves the application. Only this package imports Dash.
 """

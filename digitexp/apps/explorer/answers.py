@@ -16,18 +16,18 @@ from digitexp.trained import ShownTrial
 __all__ = ["Answer", "Asked", "Neighbour"]
 
 SURE: Final = 0.7
-"""Below it an answer is called unsure: on 1000 images it was not trained on, the champion of
-`mlp_wide` gave 44 such answers, half of them wrong; of all others one in forty was."""
+"""An answer below this probability is called unsure. On 1000 images it was not trained on, the
+champion of `mlp_wide` gave 44 such answers, half of them wrong; of all others one in forty was."""
 NEIGHBOURS: Final = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a network says of an image.
+    """A network's answer to an image.
 
     Attributes:
         probabilities: (classes,), softmax at the fitted temperature; they add to 1.
-        class_names: In the same order.
+        class_names: Names of the classes, in the same order.
     """
 
     probabilities: NDArray[np.float64] = field(repr=False)
@@ -50,17 +50,17 @@ class Answer:
 
     @property
     def probability(self) -> float:
-        """Of the most likely class."""
+        """Probability of the most likely class."""
         return float(self.probabilities[self.order[0]])
 
     @property
     def second_probability(self) -> float:
-        """Of the second most likely class."""
+        """Probability of the second most likely class."""
         return float(self.probabilities[self.order[1]])
 
     @property
     def is_sure(self) -> bool:
-        """Whether its class is likely enough to be taken for it."""
+        """Whether the most likely class is likely enough to be the answer."""
         return self.probability >= SURE
 
 
@@ -74,14 +74,14 @@ class Neighbour:
 
 
 class Asked:
-    """A trial that is asked about images; what that needs more than once is kept."""
+    """A trial that is asked about images; it keeps what several questions need."""
 
     def __init__(self, trial: ShownTrial) -> None:
         self.trial = trial
 
     @cached_property
     def framing(self) -> Framing:
-        """How its images fill their frame."""
+        """The way the training images fill their frame."""
         return Framing.of(self.trial.train_images)
 
     @cached_property
@@ -90,10 +90,10 @@ class Asked:
         return rows, np.einsum("ij,ij->i", rows, rows)
 
     def answers(self, images: NDArray[np.float32]) -> list[Answer]:
-        """Return what its network says of images (n, h, w) in [0, 1].
+        """Return the network's answers to images (n, h, w) in [0, 1].
 
         Raises:
-            ValueError: It has no weights.
+            ValueError: The trial has no weights.
         """
         trial = self.trial
         probabilities = softmax(trial.network.logits(images), trial.temperature)

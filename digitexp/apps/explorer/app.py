@@ -37,7 +37,7 @@ __all__ = ["ADDRESS", "PLOTLY_ADDRESS", "add_callbacks", "listen", "make_app", "
 
 
 def add_callbacks(app: Dash, session: Session) -> None:
-    """Join the elements of `layout.page` to what answers them."""
+    """Join the elements of `layout.page` to the functions that answer them."""
     _add_choices(app, session)
     _add_answers(app, session)
     _add_batch(app, session)
@@ -81,7 +81,7 @@ def _add_choices(app: Dash, session: Session) -> None:
 
 
 def linked(search: str | None) -> Choice:
-    """Return what the query of a link chooses."""
+    """Return the choice in the query of a link."""
     query = parse_qs((search or "").removeprefix("?"))
     sweep, trial, beside = (query.get(name, [None])[0] for name in ("sweep", "trial", "beside"))
     return Choice(sweep, trial, beside)
@@ -199,7 +199,7 @@ def _add_table(app: Dash) -> None:
 
 
 def _add_shell(app: Dash) -> None:
-    """Join what happens in the browser alone: see assets/."""
+    """Register the callbacks that run in the browser alone: see assets/."""
     shell = "explorer"
     join: Callable[..., None] = app.clientside_callback
     join(
@@ -229,17 +229,17 @@ POLICY: Final = (
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'; worker-src 'self' blob:; "
     "frame-ancestors 'self'; form-action 'none'; base-uri 'none'"
 )
-"""What a page may load: nothing that does not come from this server."""
+"""Content policy of every page: it loads nothing that does not come from this server."""
 
 
 def make_app(session: Session, port: int, token: str) -> flask.Flask:
     """Return the application.
 
     Args:
-        session: Who answers.
-        port: Where it will be served, on 127.0.0.1: requests to any other name are refused.
-        token: Asked of everybody, since other users of this machine reach the port as well; given
-            once in an address (`?token=`), it stays in the browser as a cookie.
+        session: Answers the page's questions.
+        port: Port of 127.0.0.1 on which it will be served; requests to other names are refused.
+        token: Secret that every request needs, since other users of this machine reach the port as
+            well. Given once in an address (`?token=`), it stays in the browser as a cookie.
     """
     server = flask.Flask("digitexp.apps.explorer", static_folder=None)
     server.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
@@ -262,7 +262,7 @@ def make_app(session: Session, port: int, token: str) -> flask.Flask:
 
 
 def _guard(server: flask.Flask, port: int) -> None:
-    """Answer only pages of our own: a foreign one could reach us by a name that it rebinds."""
+    """Answer only our own pages: a foreign page could reach us by a name that it rebinds."""
     hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
 
     @server.before_request
@@ -283,7 +283,7 @@ def _guard(server: flask.Flask, port: int) -> None:
 
 
 def _ask_for(token: str, server: flask.Flask, port: int) -> None:
-    """Answer only who has the token, or the cookie that its address leaves."""
+    """Answer only requests with the token, or with the cookie that its address leaves."""
     cookie = f"digitexp-explorer-{port}"  # browsers tell no ports of a host apart
 
     def is_right(given: str | None) -> bool:
@@ -294,7 +294,7 @@ def _ask_for(token: str, server: flask.Flask, port: int) -> None:
         request = flask.request
         if is_right(request.args.get("token")):
             rest = urlencode([(k, v) for k, v in request.args.items(multi=True) if k != "token"])
-            # So that it is in no link that is kept, and in no list of pages that were visited.
+            # The redirect keeps the token out of bookmarks and of the list of visited pages.
             answer = flask.Response(status=302, headers={"Location": f"/?{rest}".rstrip("?")})
             answer.set_cookie(cookie, token, httponly=True, samesite="Strict")
             return answer
@@ -348,7 +348,7 @@ def _tool_page(session: Session, name: str, chosen: Choice) -> str:
     """Return the page of a tool on the chosen trial.
 
     Raises:
-        ValueError: There is none, or it does not show that one.
+        ValueError: There is no such trial, or the tool cannot show it.
     """
     from digitexp.pages.decision_regions import decision_regions_page
     from digitexp.pages.softmax import softmax_page
@@ -389,7 +389,7 @@ def listen(port: int) -> socket.socket:
     """Return a socket that listens on this machine only.
 
     Raises:
-        ValueError: The port is taken, or none; names one that is free.
+        ValueError: The port is taken or no port number; the message names a free one.
     """
     if not 0 < port < 65536:
         raise ValueError(f"--port {port}: give a number from 1 to 65535")
@@ -411,12 +411,12 @@ def _is_free(port: int) -> bool:
 
 
 def serve(app: Any, listening: socket.socket, announce: Callable[[], None]) -> None:
-    """Serve a WSGI application until Ctrl-C or SIGTERM, which return.
+    """Serve a WSGI application until Ctrl-C or SIGTERM, and return then.
 
     Args:
-        app: The application.
-        listening: From `listen`; closed in the end.
-        announce: Called once requests are answered.
+        app: The WSGI application.
+        listening: Socket of `listen`; it is closed in the end.
+        announce: Called as soon as requests are answered.
     """
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -440,7 +440,7 @@ def serve(app: Any, listening: socket.socket, announce: Callable[[], None]) -> N
 
 @contextlib.contextmanager
 def _until_told() -> Iterator[None]:
-    """Have SIGTERM and a closed terminal end it as Ctrl-C does."""
+    """Make SIGTERM and a closed terminal end the server as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

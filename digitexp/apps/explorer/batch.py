@@ -1,4 +1,4 @@
-"""Many pictures at once: files, zips and folders -> one row a file, and a table as CSV."""
+"""Answers for many pictures at once: files, zips and folders -> one row a file, a table as CSV."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ __all__ = [
 ]
 
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""Of one file, and of one request."""
+"""Limit of one file, and of one request."""
 MOST_FILES: Final = 2000
-"""Of a zip or a folder."""
+"""Limit of a zip or a folder."""
 MOST_UNPACKED: Final = 256 * 1024 * 1024
-"""Of a zip, all files together."""
+"""Limit of a zip, all files together."""
 
 Named = tuple[str, bytes | str]
-"""A file's name, and its content, or in words why there is none."""
+"""A file's name, with its content or the reason why there is none."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one file; empty and None where it is no picture.
+    """The result of one file; fields are empty or None where the file is no picture.
 
     Attributes:
         file: Its name.
         picture: `data:` address of the image the network saw.
         answer: The most likely class.
-        probability: Of it.
+        probability: Probability of that class.
         second: The second most likely class.
-        second_probability: Of it.
-        note: What is to be said of it, such as `unsure`, or why there is no answer.
-        trial: Whose answer it is.
+        second_probability: Probability of the second class.
+        note: A remark, such as `unsure`, or why there is no answer.
+        trial: Name of the trial that answered.
     """
 
     file: str
@@ -74,14 +74,14 @@ COLUMNS: Final[Mapping[str, str]] = {
     "note": "note",
     "trial": "trial",
 }
-"""Of the table: attribute of a row -> heading."""
+"""Columns of the table: attribute of a row -> heading."""
 
 
 def read_rows(asked: Asked, files: Iterable[Named]) -> list[Row]:
-    """Ask a network about files.
+    """Return a network's answers to files, a row each.
 
     Raises:
-        ValueError: It has no weights.
+        ValueError: The trial has no weights.
     """
     return [_row(asked, name, content) for name, content in files]
 
@@ -134,7 +134,7 @@ def _of_zip(name: str, content: bytes) -> Iterator[Named]:
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | str:
-    """Return a file of a zip; never more of it than it may have, whatever the zip says."""
+    """Return a file of a zip, or why not; no more is read than the limit, whatever the zip says."""
     try:
         with archive.open(member) as stream:
             content = stream.read(MOST_BYTES + 1)
@@ -180,7 +180,7 @@ def _too_large(size: int) -> str:
 def sorted_rows(
     rows: Iterable[Mapping[str, Any]], column: str, *, falling: bool
 ) -> list[Mapping[str, Any]]:
-    """Return rows by a column of theirs; those without a value in it last."""
+    """Return rows sorted by a column; rows without a value in it come last."""
     found = list(rows)
     filled = [row for row in found if row[column] not in {None, ""}]
     empty = [row for row in found if row[column] in {None, ""}]

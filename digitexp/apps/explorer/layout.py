@@ -1,4 +1,4 @@
-"""The page: a head with the choices, five tabs, and what each holds."""
+"""The page: a head with the choices, five tabs, and the panel of each tab."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "training": "Training",
     "decision_regions": "Decision regions",
 }
-"""The interactive tools, each the name of its page -> the heading of its tab."""
+"""The interactive tools: name of the page -> heading of the tab."""
 TABS: Final[Mapping[str, str]] = {"draw": "Draw", "batch": "Batch", **TOOLS}
 
 
@@ -24,7 +24,7 @@ def page(where: str) -> html.Div:
     """Return the whole page; choices are filled in once its address is known.
 
     Args:
-        where: The home that is looked at.
+        where: The home whose trials are shown.
     """
     panels: dict[str, Any] = {
         "draw": _draw(),

@@ -1,4 +1,4 @@
-"""A picture file -> how much ink is where; what is no picture, or too large, is said in words."""
+"""Reads the ink of a picture file, and refuses in words a file that is no picture or too large."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class PictureError(ValueError):
 
 
 def read_ink(content: bytes) -> NDArray[np.float32]:
-    """Return (h, w), 0 paper and 1 full ink, of a PNG or JPEG file.
+    """Return the ink (h, w) of a PNG or JPEG file: 0 is paper and 1 full ink.
 
-    Whatever lies along the border is paper, whether dark or light. In a photograph (anything
-    larger than `SMALL`) paper is not even and ink not black: what differs from the paper no more
-    than the border itself does is paper too, and the strongest ink becomes 1.
+    The border is paper, whether dark or light. In a photograph (any picture larger than `SMALL`)
+    paper is not even and ink not black: pixels that differ from the paper no more than the border
+    itself does are paper too, and the strongest ink becomes 1.
 
     Raises:
-        PictureError: It is no such file, is damaged, or has too many pixels.
+        PictureError: The file is no PNG or JPEG, is damaged, or has too many pixels.
     """
     grey = _grey(content)
     border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
@@ -53,7 +53,7 @@ def read_ink(content: bytes) -> NDArray[np.float32]:
 
 
 def _grey(content: bytes) -> NDArray[np.uint8]:
-    """Return (h, w) grey values of a file, turned upright, what is transparent as paper."""
+    """Return (h, w) grey values of a file, turned upright; transparent parts are paper."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pixels: the limit here is our own
         try:

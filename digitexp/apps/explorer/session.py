@@ -1,4 +1,4 @@
-"""Where the page's questions are answered: a choice of trials, and what was drawn -> answers."""
+"""Answers the page's questions: which trials there are, and what they say of a drawing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_POINTS: Final = 50_000
 
 @dataclass(frozen=True)
 class Choice:
-    """What is chosen in the head of the page: names; None where nothing is."""
+    """The names that are chosen in the head of the page; None where nothing is chosen."""
 
     sweep: str | None
     trial: str | None
@@ -37,13 +37,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Choices:
-    """What can be chosen, what is, and what could not be.
+    """The sweeps and trials that can be chosen, and the present choice.
 
     Attributes:
-        sweeps: Their names.
-        trials: Of the chosen sweep.
-        chosen: One of them.
-        trouble: Why it is not what was wished; empty if it is.
+        sweeps: Names of the sweeps.
+        trials: Trials of the chosen sweep.
+        chosen: The present choice.
+        trouble: Why the choice is not the one wished for; empty if it is.
     """
 
     sweeps: Sequence[str]
@@ -54,16 +54,16 @@ class Choices:
 
 @dataclass(frozen=True, eq=False)
 class Reply:
-    """What is said of a drawing; `first` and what follows are None if it is blank.
+    """The answers to a drawing; `first` and `beside` are None if the drawing is blank.
 
     Attributes:
         image: (h, w), as the network sees it.
         class_names: In the order of the labels.
-        name: Of the trial.
+        name: Name of the trial.
         first: Its answer.
         beside: The answer and the name of the trial beside it; None without one.
         neighbours: The nearest training images.
-        trouble: Why the trial beside it says nothing; empty if it does, or there is none.
+        trouble: Why the trial beside it has no answer; empty if it has, or there is none.
     """
 
     image: NDArray[np.float32] = field(repr=False)
@@ -76,7 +76,7 @@ class Reply:
 
 
 class Session:
-    """Answers questions about recorded trials; from several threads."""
+    """Answers questions about recorded trials; several threads may call it."""
 
     def __init__(
         self,
@@ -87,16 +87,16 @@ class Session:
         """Take the recorded sweeps.
 
         Args:
-            recorded: Where they are.
-            sweep: Which is shown as long as nobody chose one; None for the newest.
-            trial: Which of its trials; None for the champion.
+            recorded: Reader of the sweeps, or of a folder.
+            sweep: Sweep that is shown as long as nobody chose one; None for the newest.
+            trial: Trial of that sweep; None for the champion.
         """
         self.recorded, self._first = recorded, Choice(sweep, trial, None)
         self._asked: OrderedDict[int, Asked] = OrderedDict()
         self._keeping = threading.Lock()
 
     def warm_up(self) -> None:
-        """Have the champion, its data and its framing at hand; what is amiss, the page will say."""
+        """Load the champion, its data and its framing; errors are left for the page to show."""
         with contextlib.suppress(ValueError):
             choices = self.choices(Choice(None, None, None))
             asked = self.chosen(choices.chosen)
@@ -105,7 +105,7 @@ class Session:
             asked.neighbours(blank)
 
     def choices(self, wished: Choice) -> Choices:
-        """Return what there is by now, and what of it is chosen: as wished, if that is there."""
+        """Return the choices there are by now; the wished one is chosen if it is there."""
         sweeps = self.recorded.sweeps()
         trouble = ""
         if wished.sweep is None:
@@ -132,7 +132,7 @@ class Session:
         """Return the chosen trial, ready to be asked.
 
         Raises:
-            ValueError: None is chosen, there is none of that name, or it cannot be shown.
+            ValueError: No trial is chosen, there is none of that name, or it cannot be shown.
         """
         if chosen.sweep is None or chosen.trial is None:
             raise ValueError(f"no trial of {self.recorded.where} is chosen")
@@ -145,10 +145,10 @@ class Session:
         return asked
 
     def reply(self, chosen: Choice, drawing: Mapping[str, Any] | None) -> Reply:
-        """Return what the chosen trials say of a drawing, see `framed`.
+        """Return the chosen trials' answers to a drawing, see `framed`.
 
         Raises:
-            ValueError: A trial cannot be asked, or it is no drawing.
+            ValueError: A trial cannot be asked, or `drawing` is no drawing.
         """
         asked = self.chosen(chosen)
         trial, image = asked.trial, framed(drawing, asked.framing)
@@ -166,7 +166,7 @@ class Session:
         framing: Framing,
         image: NDArray[np.float32],
     ) -> tuple[tuple[Answer, str] | None, str]:
-        """Return what the trial beside it says, or why it says nothing."""
+        """Return the answer of the trial beside the chosen one, or why there is none."""
         if chosen.beside in {None, chosen.trial}:
             return None, ""
         try:
@@ -180,14 +180,14 @@ class Session:
 
 
 def framed(drawing: Mapping[str, Any] | None, framing: Framing) -> NDArray[np.float32]:
-    """Return what was drawn as the training images are framed, (h, w) in [0, 1].
+    """Return a drawing, framed as the training images are: (h, w) in [0, 1].
 
     Args:
         drawing: `strokes`, lists of [x, y], and `picture`, a `data:` address, or None.
-        framing: Of the training images.
+        framing: Framing of the training images.
 
     Raises:
-        ValueError: It is no drawing, or the picture cannot be read.
+        ValueError: `drawing` has another form, or its picture cannot be read.
     """
     if not drawing:
         return framing.strokes([])

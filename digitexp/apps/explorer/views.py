@@ -28,12 +28,12 @@ __all__ = [
 
 
 def aria(**attributes: str) -> dict[str, Any]:
-    """Return attributes for readers of the screen, such as `aria(label="the pad")`."""
+    """Return attributes for screen readers, such as `aria(label="the pad")`."""
     return {f"aria-{name}": text for name, text in attributes.items()}
 
 
 def percent(probability: float) -> str:
-    """Return a probability as people read it; what is not quite 0 or 1 is not said to be."""
+    """Return a probability as people read it; it is never rounded to 0 or 100 per cent."""
     if 0.9995 <= probability < 1:
         return "> 99.9\u00a0%"
     if 0 < probability < 0.0005:
@@ -42,12 +42,12 @@ def percent(probability: float) -> str:
 
 
 def message(text: str) -> html.Div:
-    """Return what could not be done, in words."""
+    """Return a message about something that could not be done."""
     return html.Div(text, className="message", role="alert")
 
 
 def answer_view(reply: Reply) -> list[Any]:
-    """Return the answer in large type, with how sure it is, and that of the trial beside it."""
+    """Return the answer in large type with its probability, and that of the trial beside it."""
     answer = reply.first
     assert answer is not None
     likely = f"{answer.first} ({percent(answer.probability)})"
@@ -87,7 +87,7 @@ def seen_view(image: NDArray[np.float32]) -> list[Any]:
 
 
 def bars(answer: Answer | None, beside: Answer | None, class_names: Sequence[str]) -> html.Div:
-    """Return one row a class: a bar of each answer's probability, and it as a number."""
+    """Return one row a class: a bar and a number for each answer's probability."""
     rows = []
     for number, name in enumerate(class_names):
         shown = [(one, kind) for one, kind in ((answer, "first"), (beside, "second")) if one]

@@ -1,4 +1,4 @@
-"""Your own Keras model, swept: a function that builds it, and data."""
+"""The experiment for a Keras model of your own: a function that builds it, and data."""
 
 from digitexp.experiments.keras_experiment.experiment import KerasExperiment
 from digitexp.tensorflow_setup import quiet_when_imported

@@ -46,7 +46,7 @@ def check_application(params: Mapping[str, Any]) -> None:
     """Refuse weights that are no file here, before anything is built.
 
     Args:
-        params: As `build_application` takes them; what is missing has its default.
+        params: As `build_application` takes them; a missing one has its default.
 
     Raises:
         ValueError: The weights are a name Keras would download, no file, or of another format; a

@@ -1,4 +1,4 @@
-"""Data as a user gives them -> a training and a validation part, checked.
+"""Checks data as a user gives them, and returns a training and a validation part.
 
 Inputs and targets are arrays, or several of them: a list, a tuple or a dict, as Keras takes them.
 """
@@ -41,7 +41,7 @@ def arrays_of(value: Any) -> dict[str, Any]:
 
 
 def mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """Return inputs or targets, each of them changed."""
+    """Return inputs or targets, each of them changed by a function."""
     if isinstance(value, Mapping):
         return {key: function(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -83,7 +83,7 @@ def digest_of(*arrays: np.ndarray) -> str:
 
 Task = Literal["classification", "regression"]
 Tasks = Task | Mapping[str, Task]
-"""Of the only output, or of each by its name."""
+"""The task of the only output, or of each output by its name."""
 
 FORMS = (
     "give (x, y), of which a fifth becomes the validation part, or ((x, y), (x_val, y_val)), or a "
@@ -107,9 +107,9 @@ class Parts:
         digest: SHA-256 (hex) of the arrays; of a dataset, of its validation part.
         split_digest: SHA-256 (hex) of which example lies where.
         examples: Digest of the validation examples whatever their order; None of arrays.
-        dataset_seed: Under which seed datasets are built; None: under that of each trial, for
-            none of them decides which examples validate.
-        irreproducible: Why the same seed may train another trial on them; None as a rule.
+        dataset_seed: Seed under which datasets are built; None: the seed of each trial, since no
+            seed decides which examples validate.
+        irreproducible: Why the same seed may give another result on them; None as a rule.
     """
 
     train: Any
@@ -139,15 +139,15 @@ class Parts:
 
 
 def read_parts(data: Any, task: Tasks, split_seed: int) -> Parts:
-    """Check what was given, and split it if it is one part.
+    """Check the data, and split them if they are a single part.
 
     Args:
-        data: Arrays, see `FORMS`; no function any more. Of datasets see `read_datasets`.
-        task: What is learnt; decides which targets are right.
+        data: Arrays in one of the `FORMS`, but no function; for datasets see `read_datasets`.
+        task: Task of each output; decides which targets are allowed.
         split_seed: Decides the split.
 
     Raises:
-        ValueError: It is none of these forms, or sizes, types or targets are wrong.
+        ValueError: The data have none of these forms, or sizes, types or targets are wrong.
     """
     if not (isinstance(data, tuple | list) and len(data) == 2):
         raise ValueError(f"data: received {type(data).__name__}; {FORMS}")
@@ -169,16 +169,16 @@ def read_parts(data: Any, task: Tasks, split_seed: int) -> Parts:
 
 
 def described(x: Any) -> Any:
-    """Return what records note of the inputs."""
+    """Return the shape and dtype of the inputs, as records note them."""
     found = mapped(lambda one: {"shape": list(one.shape[1:]), "dtype": str(one.dtype)}, x)
     return list(found) if isinstance(found, tuple) else found
 
 
 def check_arrays(x: Any, y: Any, task: Tasks) -> tuple[Any, Any]:
-    """Return inputs and targets as they are learnt: those of regressions in float32.
+    """Return inputs and targets as they are learnt: targets of regressions in float32.
 
     Raises:
-        ValueError: Says what is wrong with them.
+        ValueError: Types, sizes or values are wrong.
     """
     arrays = (*arrays_of(x).values(), *arrays_of(y).values())
     if any(one.dtype.hasobject for one in arrays):
@@ -213,7 +213,7 @@ def by_output(y: Any, task: Tasks) -> dict[str, Any]:
     """Return targets by the name of their output; the only ones under ''.
 
     Raises:
-        ValueError: They are not those of the outputs that `task` names.
+        ValueError: The targets are not those of the outputs that `task` names.
     """
     found = arrays_of(y)
     if not isinstance(task, Mapping):
@@ -255,9 +255,9 @@ def _classes(y: np.ndarray, task: Task) -> int | None:
 
 
 def _are_parts(first: Any, second: Any, task: Tasks) -> bool:
-    """Whether data are a training and a validation part, and not inputs and targets.
+    """Return whether data are a training and a validation part, and not inputs and targets.
 
-    Two lists or tuples may be both. Targets of several outputs are several arrays themselves.
+    Two lists or tuples may be either. Targets of several outputs are several arrays themselves.
     """
     if not all(isinstance(one, tuple | list) and len(one) > 0 for one in (first, second)):
         return isinstance(first, tuple | list) and isinstance(second, tuple | list)
@@ -271,7 +271,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _may_be_several(value: Any) -> bool:
-    """Whether these are several arrays: a dict, or a list of what has rows itself."""
+    """Return whether a value is several arrays: a dict, or a list of arrays that have rows."""
     if isinstance(value, Mapping):
         return True
     is_list = isinstance(value, list | tuple) and len(value) > 0
@@ -282,7 +282,7 @@ def _check_part(part: Any, task: Tasks) -> tuple[Any, Any]:
     """Return one part as arrays.
 
     Raises:
-        ValueError: Says what is wrong with it.
+        ValueError: See `check_arrays`, or the part is no pair.
     """
     if len(part) != 2:
         raise ValueError(f"data: a part has {len(part)} members; {FORMS}")
@@ -291,9 +291,9 @@ def _check_part(part: Any, task: Tasks) -> tuple[Any, Any]:
 
 
 def _as_arrays(x: Any, y: Any, task: Tasks) -> tuple[Any, Any]:
-    """Tell a list of arrays, one an input or output, from an array written as a list of its rows.
+    """Return both sides as arrays; a list holds several arrays, or the rows of a single one.
 
-    It is the latter if there are as many as the other side has rows.
+    It holds rows if it is as long as the other side has rows.
     """
     several = _may_be_several(x), _may_be_several(y)
     may_be_rows = (
@@ -352,7 +352,7 @@ def _sizes(value: Any) -> str:
 
 
 def _split(part: tuple[Any, Any], task: Tasks, split_seed: int) -> tuple[Any, Any, np.ndarray]:
-    """Split one part at random; with the shares of the (first) classes kept."""
+    """Split one part at random; the shares of the classes (of the first such output) are kept."""
     from sklearn.model_selection import train_test_split
 
     x, y = part

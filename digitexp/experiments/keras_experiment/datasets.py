@@ -1,7 +1,7 @@
-"""Batched `tf.data` sets: looked at before the first trial, and built anew for each.
+"""Batched `tf.data` sets: checked before the first trial, and built anew for each trial.
 
-A set that shuffles has a state, which goes on from one reading to the next. If trials shared one,
-each would depend on what its process had trained before.
+A set that shuffles has a state, which goes on from one reading to the next. If trials shared a set,
+each would depend on the trials that its process had trained before.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from digitexp.tensorflow_setup import start_tensorflow
 
 __all__ = ["ExamplesDigest", "are_datasets", "built_with", "read_datasets", "reading_digest"]
 
-_ENDLESS = -1  # what `cardinality` says of a set that never ends
+_ENDLESS = -1  # the `cardinality` of a set that never ends
 
 
 class ExamplesDigest:
@@ -41,14 +41,14 @@ class ExamplesDigest:
         self._sum = 0
 
     def add(self, x: Any, y: Any) -> None:
-        """Take a batch."""
+        """Add the examples of a batch."""
         arrays = [np.asarray(one) for side in (x, y) for one in arrays_of(side).values()]
         for one in zip(*arrays, strict=True):
             content = b"".join(np.ascontiguousarray(array).tobytes() for array in one)
             self._sum += int.from_bytes(sha256(content).digest())
 
     def hexdigest(self) -> str:
-        """Return it, of all examples so far."""
+        """Return the digest of all examples so far."""
         return f"{self._sum % 2**256:064x}"
 
 
@@ -59,7 +59,7 @@ def reading_digest(parts: Parts) -> str:
 
 
 def are_datasets(data: Any) -> bool:
-    """Whether these are a training and a validation dataset."""
+    """Return whether data are a training and a validation dataset."""
     return isinstance(data, tuple | list) and len(data) == 2 and all(map(_is_dataset, data))
 
 
@@ -69,12 +69,12 @@ def _is_dataset(data: Any) -> bool:
 
 @contextlib.contextmanager
 def built_with(seed: int, split_seed: int) -> Iterator[None]:
-    """Have datasets that are built within follow from seeds.
+    """Make datasets that are built inside the context follow from seeds.
 
     Args:
-        seed: Of TensorFlow: whatever is shuffled follows from it, with a seed of its own or none.
-        split_seed: Of Python and NumPy, whose state is as before afterwards: a split that they
-            decide is the same for all trials.
+        seed: Seed of TensorFlow: every shuffle follows from it, with a seed of its own or none.
+        split_seed: Seed of Python and NumPy: a split that they decide is the same for all trials.
+            Their states are restored afterwards.
     """
     start_tensorflow()
     import tensorflow as tf
@@ -91,17 +91,17 @@ def built_with(seed: int, split_seed: int) -> Iterator[None]:
 
 
 def read_datasets(build: Callable[[], Any], task: Tasks, split_seed: int) -> Parts:
-    """Look at datasets: can trials be trained on them, and compared by them?
+    """Check that trials can be trained on datasets, and compared by them.
 
-    The validation set is read once as a rule; of the training set one batch.
+    As a rule the validation set is read once, and one batch of the training set.
 
     Args:
         build: Returns (training, validation); new ones each time, if they can be made anew.
-        task: What is learnt; decides which targets are right.
-        split_seed: What Python's and NumPy's random numbers follow from.
+        task: Task of each output; decides which targets are allowed.
+        split_seed: Seed of Python's and NumPy's random numbers.
 
     Raises:
-        ValueError: They cannot; says why, and what to do.
+        ValueError: Trials cannot; the message says why, and what to do.
     """
 
     def pair(seed: int) -> tuple[Any, Any]:
@@ -142,7 +142,7 @@ def read_datasets(build: Callable[[], Any], task: Tasks, split_seed: int) -> Par
 
 
 def _check(dataset: Any, which: str) -> None:
-    """Refuse what `model.fit` would not take, or not end with."""
+    """Refuse a dataset that `model.fit` would not take, or would never end with."""
     if int(dataset.cardinality()) == _ENDLESS:
         raise ValueError(
             f"data: the {which} dataset never ends; leave .repeat() out, every epoch begins it anew"
@@ -159,12 +159,12 @@ def _check(dataset: Any, which: str) -> None:
 
 
 def _holds_the_same(dataset: Any, first: Any, examples: str) -> bool:
-    """Whether a validation set holds known examples; read whole only if it begins otherwise."""
+    """Return whether a set holds known examples; it is read whole only if it begins otherwise."""
     return _same(first, _first(dataset)) or _examples(dataset) == examples
 
 
 def _why_irreproducible(first: Any, train: Any) -> str | None:
-    """Compare the first batch with that of a training set built again by the same seed."""
+    """Return why a training set differs when it is built again by its seed; None if it does not."""
     if _same(first, _first(train)):
         return None
     return (

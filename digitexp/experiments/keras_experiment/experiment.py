@@ -59,7 +59,7 @@ TRAINING = (
 
 
 def described(name: str, value: Value | ParameterInfo) -> ParameterInfo:
-    """Return what is known of a parameter from its default alone.
+    """Return the `ParameterInfo` of a parameter, made from its default if only that is given.
 
     Raises:
         ValueError: The default is of a type that no space could write.
@@ -109,7 +109,7 @@ def draw(
         history: Per-epoch metrics, `loss` and `val_loss` among them.
         arrays: From `digitexp.experiments.keras_experiment.judging.judge`.
         best_epoch: From 1; None if training diverged before one was measured.
-        title: What was trained, in one line.
+        title: The configuration that was trained, in one line.
     """
     measured = [name for name in history if f"val_{name}" in history and name != "loss"]
     epoch = None if best_epoch is None else int(best_epoch)
@@ -135,10 +135,10 @@ def draw(
 
 
 def signature_of(info: Mapping[str, Any]) -> Signature | None:
-    """Return the signature by the data's facts; None of a sweep that did not note them yet.
+    """Return the signature by the facts of the data; None if a sweep did not note them yet.
 
-    None, too, of several inputs or outputs: a request is one array, and so is an answer. How wide
-    one is, only the model knows.
+    There is none for several inputs or outputs either: a request is one array, and so is an answer.
+    The width of an answer is left open (-1), since only the model knows it.
     """
     has_several = isinstance(info.get("classes"), Mapping)
     if "inputs" not in info or has_several or not _is_single(info["inputs"]):
@@ -150,12 +150,12 @@ def signature_of(info: Mapping[str, Any]) -> Signature | None:
 
 
 def _is_single(inputs: Any) -> bool:
-    """Whether these are the facts of a single input."""
+    """Return whether facts are those of a single input."""
     return isinstance(inputs, Mapping) and isinstance(inputs.get("shape"), list)
 
 
 def answer(model: Any, inputs: np.ndarray) -> np.ndarray:
-    """Return what a Keras model answers to inputs (n, ...), (n, outputs).
+    """Return the outputs (n, outputs) of a Keras model for inputs (n, ...).
 
     Raises:
         ValueError: The inputs have another shape than the model's, or are no finite numbers.
@@ -171,7 +171,7 @@ def answer(model: Any, inputs: np.ndarray) -> np.ndarray:
 
 
 def example_code(model: Any, inputs: Any) -> str:
-    """Return Python that makes one example of what a model takes."""
+    """Return Python code that makes one example of a model's inputs."""
     if inputs is None or _is_single(inputs):
         return f'np.zeros({(1, *model.input_shape[1:])}, "float32")'
     texts = {
@@ -186,16 +186,16 @@ def example_code(model: Any, inputs: Any) -> str:
 class KerasExperiment:
     """An experiment made of a function that builds a model, and data.
 
-    Every trial gets EarlyStopping and ReduceLROnPlateau on `val_loss`, whole epochs in one call,
-    its best weights restored, and is judged by the validation part; pictures are drawn, and
-    `load_model` brings the trained model back. Keras is best imported inside the functions:
-    looking at sweeps need not wait for it.
+    Every trial is trained with EarlyStopping and ReduceLROnPlateau on `val_loss`, a whole epoch in
+    one call. Its best weights are restored and judged on the validation part. Pictures are drawn,
+    and `load_model` builds the trained model again. Import Keras inside the functions: commands
+    that only look at sweeps need not wait for it then.
 
     A model may have several inputs and outputs: x and y are then dicts of arrays by their names (or
     lists or tuples, in the model's order), datasets yield such structures, and `task` says what
     each output is. Each output then has metrics of its own (`best_val_<output>_accuracy`,
     `best_val_<output>_mae`, ...) and a picture of its own; `best_val_loss` is the loss of all.
-    Tables of confusions in reports, and a server of MLflow, know single outputs (and inputs) only.
+    Tables of confusions in reports, and MLflow's server, take single inputs and outputs only.
 
     Example:
         def build(params):
@@ -230,10 +230,10 @@ class KerasExperiment:
                 classification with one score a class and the metric `accuracy`. Losses, loss
                 weights and metrics of several outputs are dicts or lists, as Keras takes them.
             data: (x, y), of which a fifth becomes the validation part; ((x, y), (x_val, y_val));
-                a pair of batched `tf.data` datasets; or a function that returns one of these,
-                of the source given by `--data` if it takes an argument. Datasets are best built
-                by a function: it is called for every trial, under the seed of the trial, so that
-                no trial depends on another one, and a shuffle needs no seed. A sweep on datasets
+                a pair of batched `tf.data` datasets; or a function that returns one of these. A
+                function with an argument gets the source given by `--data`. Build datasets in a
+                function: it is called for every trial, under the seed of the trial, so that no
+                trial depends on another one, and a shuffle needs no seed. A sweep on datasets
                 that shuffle and are given as objects is tagged `reproducible=false`.
             parameters: What `build` reads, by name: a default value, which also says the type, or
                 a `ParameterInfo` with limits.
@@ -243,7 +243,7 @@ class KerasExperiment:
             metrics: More metrics the model is compiled with, and which way is better; `auc`
                 becomes the headline metric `best_val_auc`, and `kind_auc`, of an output `kind`
                 among several, `best_val_kind_auc`.
-            name: Short name; that of the function if None.
+            name: Short name; None = the name of `build`.
 
         Raises:
             ValueError: A parameter has the name of one that every experiment has, or a default
@@ -265,13 +265,13 @@ class KerasExperiment:
         self._build, self._data, self._task = build, data, task
 
     def check(self, config: Mapping[str, Value]) -> None:
-        """Refuse nothing: limits are in `parameters`, the rest is the model's business."""
+        """Refuse nothing: limits are in `parameters`, and `build` may refuse the rest."""
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
         """Load the data, check and split them.
 
         Raises:
-            ValueError: They are not what a `KerasExperiment` takes.
+            ValueError: The data have none of the forms that a `KerasExperiment` takes.
         """
         parts = self._read(source, split_seed)
         of_datasets = (
@@ -297,11 +297,11 @@ class KerasExperiment:
         )
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
-        """Nothing is known before the model is built."""
+        """Return no numbers: none are known before the model is built."""
         return {}
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
-        """Name the engine; how long a model of somebody else takes is not known before."""
+        """Name the engine; the time that a user's model takes is not known in advance."""
         reason = "a model of your own is trained by model.fit"
         if isinstance(data.info["classes"], Mapping):
             reason += "; each output has a picture of its own, which reports and MLflow's grid lack"
@@ -314,9 +314,10 @@ class KerasExperiment:
         set_up_tensorflow()
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
-        """Build and train one model; MemoryError if it needs too much.
+        """Build and train one model.
 
         Raises:
+            MemoryError: The training needs more memory than there is.
             ValueError: `build` returned no compiled model, or one without a metric that is needed.
         """
         from digitexp.tensorflow_setup import memory_errors
@@ -354,7 +355,7 @@ class KerasExperiment:
         """
         from digitexp.tensorflow_setup import start_tensorflow
 
-        start_tensorflow()  # before whatever imports TensorFlow, which would be loud
+        start_tensorflow()  # before any other import of TensorFlow, which would log its start
         from digitexp.experiments.keras_experiment.models import checked, give_weights
 
         model = checked(self._build(self._params(config)))
@@ -364,10 +365,10 @@ class KerasExperiment:
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
-        """Return what the model answers to the validation part now, as trials record it.
+        """Return the model's present predictions of the validation part, as trials record them.
 
-        Nothing of a dataset that gives its examples in another order each time, nor of a model
-        whose answers are random: they cannot be compared one by one.
+        There are none for a dataset that gives its examples in another order each time, or for a
+        model whose answers are random: such predictions cannot be compared one by one.
         """
         from digitexp.experiments.keras_experiment.models import answers
 
@@ -380,11 +381,11 @@ class KerasExperiment:
         return answers(model, parts, self._task)
 
     def signature(self, info: Mapping[str, Any]) -> Signature | None:
-        """Return the shape and dtype of the data, as what a served model takes."""
+        """Return the shape and dtype of the inputs that a served model takes."""
         return signature_of(info)
 
     def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
-        """Return what the model answers, (n, outputs); ValueError if it takes no such inputs."""
+        """Return the model's outputs (n, outputs); raise ValueError if it takes no such inputs."""
         return answer(model, inputs)
 
     def export(
@@ -394,7 +395,7 @@ class KerasExperiment:
         info: Mapping[str, Any],
         folder: Path,
     ) -> str:
-        """Write `model.keras`; return how to use it."""
+        """Write `model.keras`; return Python code that uses it."""
         from digitexp.tensorflow_setup import known_warnings_ignored
 
         model = self.load_model(config, weights, info)
@@ -425,7 +426,7 @@ print(model.predict(inputs, verbose=0))
             return self._data()
 
     def _read(self, source: str | None, split_seed: int) -> Parts:
-        has_tensorflow = "tensorflow" in sys.modules  # with our settings, it may want a seed
+        has_tensorflow = "tensorflow" in sys.modules  # with our settings; data may need a seed
         with built_with(split_seed, split_seed) if has_tensorflow else nullcontext():
             data = self._load(source)
         if are_datasets(data):  # built once more, as for a trial: under a seed, by our settings

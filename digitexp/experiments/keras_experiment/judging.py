@@ -1,4 +1,4 @@
-"""Headline metrics: which there are, and their values by the predictions of the best epoch.
+"""The headline metrics of a task, and their values from the predictions of the best epoch.
 
 NumPy only.
 """
@@ -37,7 +37,7 @@ _METRICS: Mapping[Task, Mapping[str, MetricInfo]] = {
 }
 
 KEPT_NUMBERS: Final = 100_000
-"""Of longer predictions of a classification, those of the first examples are kept."""
+"""Numbers kept of a classification's predictions: of more, those of the first examples."""
 
 
 def metrics_of(task: Tasks) -> dict[str, MetricInfo]:
@@ -61,14 +61,14 @@ def metrics_of(task: Tasks) -> dict[str, MetricInfo]:
 def judge(
     predictions: Any, targets: Any, task: Tasks, classes: Any, gives: Sequence[str] = ()
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return metrics and what a picture is drawn from, and what `export` compares.
+    """Return the metrics, and the arrays that pictures are drawn from and `export` compares.
 
     Args:
         predictions: (n, classes) scores, or (n,) or (n, 1) probabilities of class 1; for
             regression (n,) or (n, outputs). Of several outputs a list or dict of these.
         targets: (n,) classes or (n, classes) one-hot; for regression as the predictions.
-        task: Which of both; of several outputs by name.
-        classes: Their number; of several outputs by name.
+        task: Task of the output; of several outputs by name.
+        classes: Number of classes; of several outputs by name.
         gives: Names of several outputs in the model's order, where it knows them.
 
     Returns:

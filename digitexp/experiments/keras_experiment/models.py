@@ -45,7 +45,7 @@ def checked(model: Any) -> Any:
     """Return a model that can be trained.
 
     Raises:
-        ValueError: It is no model, not compiled, or has no weights yet.
+        ValueError: `model` is no Keras model, is not compiled, or has no weights yet.
     """
     if not isinstance(model, keras.Model):
         kind = type(model).__name__
@@ -60,16 +60,16 @@ def checked(model: Any) -> Any:
 
 
 def check_fits(model: Any, inputs: Any, targets: Any, task: Tasks) -> None:
-    """Refuse a model that takes or gives something else than the data.
+    """Refuse a model whose inputs or outputs are not those of the data.
 
     Args:
-        model: Of a subclass of `keras.Model`, it does not say what it takes: then nothing is known.
-        inputs: As a part or a dataset has them, or their description.
-        targets: The same.
-        task: What is learnt, by output.
+        model: A Keras model. One of a subclass may not say what it takes; then that is not checked.
+        inputs: Inputs as a part or a dataset has them, or their description.
+        targets: Targets in the same form.
+        task: Task of each output.
 
     Raises:
-        ValueError: Says what does not fit.
+        ValueError: Inputs or outputs do not fit; the message names both.
     """
     takes = [one.name for one in getattr(model, "inputs", None) or ()]
     if takes:
@@ -149,16 +149,16 @@ def summary_of(model: Any) -> str:
 
 
 AfterEpoch = Callable[[int, Mapping[str, float]], str | None]
-"""Called with an epoch and what Keras reports of it; answers why training is to end, or None."""
+"""Called with an epoch and Keras's metrics of it; returns why training is to end, or None."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What became of a training; the model has the weights of its best epoch.
+    """The result of a training; the model has the weights of its best epoch.
 
     Attributes:
-        history: What `model.fit` reports of each epoch, and `learning_rate`.
-        best_epoch: Epoch (from 1) with the lowest val_loss; None if it diverged before one.
+        history: Metrics that `model.fit` reports of each epoch, and `learning_rate`.
+        best_epoch: Epoch (from 1) with the lowest val_loss; None if no epoch had a finite one.
     """
 
     outcome: Literal["complete", "stopped", "diverged"]
@@ -175,14 +175,14 @@ def train_model(
     All steps of an epoch run in one call of the compiled function, where their number is known.
 
     Args:
-        model: Compiled.
-        parts: What it learns and what judges it.
+        model: A compiled model.
+        parts: Training and validation part.
         params: `epochs`, `batch_size` and the settings of the callbacks.
-        on_epoch: Called with what Keras reports of each epoch; a text it answers ends the training.
-        metrics: Per-epoch metrics that are wanted.
+        on_epoch: Called with Keras's metrics of each epoch; a text it returns ends the training.
+        metrics: Per-epoch metrics that the model must report.
 
     Raises:
-        ValueError: The model does not report one of them.
+        ValueError: The model does not report one of these metrics.
     """
     reporter = _Reporter(on_epoch, metrics)
     stopping = _early_stopping(params)
@@ -266,7 +266,7 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is unt
         self.stop_reason: str | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Take an epoch."""
+        """Store the metrics of an epoch, and end the training if it diverged or is to stop."""
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(str(np.float32(self.model.optimizer.learning_rate.numpy())))
         missing = [name for name in self._metrics if name not in logs]
@@ -299,17 +299,17 @@ def run_trial(
     more: Mapping[str, str],
     info: Mapping[str, Any],
 ) -> TrialResult:
-    """Train one model and say what came of it.
+    """Train one model and return the result of the trial.
 
     Args:
         build: Returns the model, compiled.
-        parts: What it learns and what judges it.
-        params: Of training and callbacks.
+        parts: Training and validation part.
+        params: Parameters of training and callbacks.
         seed: Decides everything random.
-        on_epoch: The framework's.
-        task: How predictions are judged; of several outputs by name.
-        more: Further headline metrics, each by the per-epoch metric it is taken from.
-        info: Of the data.
+        on_epoch: The framework's callback.
+        task: Decides how predictions are judged; of several outputs by name.
+        more: Further headline metrics, each with the per-epoch metric it is taken from.
+        info: Facts of the data.
 
     Raises:
         ValueError: `build` returned no compiled model, or one without a metric that is needed.
@@ -362,9 +362,9 @@ def run_trial(
 
 
 def answers(model: Any, parts: Parts, task: Tasks) -> dict[str, np.ndarray]:
-    """Return what a trained model answers to the validation part, by the names of the arrays.
+    """Return a trained model's predictions of the validation part, by the names of the arrays.
 
-    Nothing if it answers otherwise each time it is asked.
+    There are none if the model predicts otherwise each time.
     """
     first, again = (_judged(model, parts, task)[1] for _ in range(2))
     found = {name: array for name, array in first.items() if name.startswith("predicted")}

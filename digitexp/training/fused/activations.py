@@ -19,7 +19,7 @@ _SLOPE: Final = 0.2
 """Keras's negative slope of leaky_relu."""
 
 _ROOT_HALF: Final = float(np.float32(math.sqrt(0.5)))
-"""As `tf.nn.gelu` has it: rounded to float32, also for float64."""
+"""The root of 1/2 as `tf.nn.gelu` has it: rounded to float32, also for float64."""
 
 
 class Differentiable(NamedTuple):
@@ -64,4 +64,4 @@ DIFFERENTIABLE: dict[str, Differentiable] = {
     "tanh": Differentiable(tf.tanh, lambda g, _, h: raw.TanhGrad(y=h, dy=g)),
     "sigmoid": Differentiable(tf.sigmoid, lambda g, _, h: raw.SigmoidGrad(y=h, dy=g)),
 }
-"""By the names of `digitexp.parameters.ACTIVATIONS`."""
+"""Activations by the names of `digitexp.parameters.ACTIVATIONS`."""

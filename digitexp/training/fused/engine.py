@@ -111,7 +111,7 @@ def fit(
 
 
 def forward(model: Any, config: TrialConfig) -> Forward:
-    """Return a function that answers the logits and the penalty of the model's present weights."""
+    """Return a function: images -> logits and penalty, with the model's present weights."""
     kind = _kind(model, config)
     graph, handles = forward_graph(kind), _handles(model.trainable_variables)
     l2 = tf.constant(config.l2, kind.dtype)
@@ -124,7 +124,7 @@ def forward(model: Any, config: TrialConfig) -> Forward:
 
 
 class _Trainer:
-    """What stays the same, and what moves on, from one epoch to the next."""
+    """Trains one epoch after another, and holds the data, settings and random state for it."""
 
     def __init__(
         self, model: Any, config: TrialConfig, data: TrainingData, *, shuffle: bool

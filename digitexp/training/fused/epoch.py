@@ -27,7 +27,7 @@ class Variables(NamedTuple):
 
 
 class Images(NamedTuple):
-    """What is trained on, and in which order.
+    """The training data of an epoch, and the order of the images.
 
     Attributes:
         images: (n, features), of the weights' type.
@@ -67,8 +67,8 @@ _EXECUTOR = "SINGLE_THREADED_EXECUTOR"
 def epoch_graph(kind: NetKind) -> Any:
     """Return the graph that trains an epoch in place: (Variables, Images, Settings) -> sums.
 
-    It answers (loss, right answers), each summed over the images as Keras does it: judged by the
-    weights before the image's step, dropout and penalty included.
+    The sums are (loss, right answers) over the images. As in Keras, an image counts with the
+    weights before its step, dropout and penalty included.
     """
 
     def train_epoch(variables: Variables, data: Images, settings: Settings) -> tuple[Any, Any]:

@@ -81,7 +81,7 @@ raw = tf.raw_ops
 
 
 class Forward(NamedTuple):
-    """What the backward pass needs of the forward pass.
+    """The values of the forward pass that the backward pass needs.
 
     Attributes:
         inputs: x_j, the input of each layer.

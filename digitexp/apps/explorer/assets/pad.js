@@ -1,8 +1,8 @@
 // The drawing pad: pointer events -> strokes, sent while they are drawn.
 //
-// What is drawn goes into the store `drawing`; the server's answer comes with the number of the
-// drawing it answers (`answered`), and the next one is sent when it is there: a slow machine gets
-// fewer questions, never a queue of them.
+// A drawing goes into the store `drawing`. The server's answer has the number of the drawing that it
+// answers (`answered`). The next drawing is sent when the answer is there: a slow machine gets fewer
+// questions, never a queue of them.
 "use strict";
 
 window.explorerPad = (() => {
@@ -101,7 +101,7 @@ window.explorerPad = (() => {
     input.click();
   }
 
-  // A pasted or dropped picture; whatever else was dropped is left to whom it belongs.
+  // Takes a pasted or dropped picture; other dropped things are left alone.
   function take(transfer, event) {
     const files = [...(transfer ? transfer.files : [])];
     if (!files.length) return;
@@ -150,7 +150,7 @@ window.explorerPad = (() => {
     }
   }
 
-  // Send what is there now, or once the last question is answered and a moment has passed.
+  // Sends the drawing now, or once the last question is answered and a moment has passed.
   function ask() {
     if (timer !== null) return;
     const now = performance.now();

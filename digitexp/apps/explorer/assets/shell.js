@@ -1,4 +1,4 @@
-// Tabs, the link that keeps what is chosen, and the frames of the tools.
+// Tabs, the link that keeps the choice, and the frames of the tools.
 "use strict";
 
 window.dash_clientside = window.dash_clientside || {};
