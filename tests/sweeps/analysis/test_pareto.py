@@ -146,7 +146,7 @@ def test_the_progress_tells_the_front_so_far():
 def test_plain_lines_say_both_values():
     stream = io.StringIO()
     lines = PlainLines(stream)
-    lines.started(INFO, 5, RECORDS[:2])
+    lines.started(Tally(INFO, 5, RECORDS[:2]))
     lines.trial_finished(RECORDS[2])
     first, second = stream.getvalue().splitlines()
     assert first.endswith("maximize best_val_accuracy, minimize parameters")
