@@ -165,8 +165,9 @@ def run_sweep(
             if config.retry is not None:
                 config, records = _marked(config, info, records)
             total = _hunches(config, info).total(config.limits.trials)
+            earlier = store.ending()
             _ask(config, store, total)
-            parent = ParentRun(config, info, tracking_uri, progress, held, is_away=is_away)
+            parent = ParentRun(config, info, tracking_uri, progress, held, earlier, is_away=is_away)
             watch = Watch(progress, request, listener)
             coordinator = _assemble(
                 config, info, records, watch, parent.project, fleet, held, surroundings

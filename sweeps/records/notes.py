@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -42,6 +42,10 @@ class Ending:
     def to_json(self) -> bytes:
         """Return it as a JSON document."""
         return json_bytes(asdict(self))
+
+    def ended_alike(self, other: Ending) -> bool:
+        """Whether another start ended the same way, whatever time it took."""
+        return replace(self, seconds=other.seconds, time_split=other.time_split) == other
 
 
 # Where an imported sweep came from, and whether what it names may be run.

@@ -266,7 +266,7 @@ def best_tags(best: Record | None) -> dict[str, str]:
 def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent:
     """Return the child run of one attempt; epochs are steps and count from 1."""
     info = info.at(record.spec.slot)  # an extension changes nothing about earlier runs
-    status, state = _ENDING[record.outcome]
+    status, retried = run_status(record)
     varied = varied_params(info, record)
     texts = {**label_params(record), **{k: _text(v) for k, v in varied.items()}}
     params, cut = fit(texts, MAX_PARAM_CHARACTERS)
@@ -277,7 +277,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         "slot": str(record.spec.slot),
         "attempt": str(record.spec.attempt),
         "generation": str(info.generation) if info.generation > 1 else "",
-        "state": state,
+        "state": _ENDING[record.outcome][1],
         "reason": record.reason,
         "why": why(record),
         **confusion_tags(record),
@@ -288,7 +288,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         "versions": _json(record.environment.get("packages", {})),
         "error": (record.error or "")[:_ERROR_CHARACTERS],
         "diverged_epoch": _diverged_epoch(record),
-        "retried": "true" if record.outcome == "failed" and not record.ends_slot else "",
+        **retried,
         "mlflow.parentRunId": parent_run_id,
     }
     return RunContent(
@@ -300,6 +300,12 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         params=params,
         metrics=tuple(_points(record)),
     )
+
+
+def run_status(record: Record) -> tuple[Status, dict[str, str]]:
+    """Return the status that the run of an attempt ends with, and a tag if it was tried again."""
+    is_retried = record.outcome == "failed" and not record.ends_slot
+    return _ENDING[record.outcome][0], {"retried": "true"} if is_retried else {}
 
 
 def run_name(record: Record) -> str:

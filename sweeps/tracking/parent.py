@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ from sweeps.records import (
     heard,
     is_finalist,
     leading,
+    listed,
 )
 from sweeps.render.charts.chart import Chart
 from sweeps.render.markdown import render_briefing, render_markdown, render_telling
@@ -51,6 +53,7 @@ from sweeps.tracking.registration import project_champion, project_pages
 from sweeps.tracking.runs import KnownSweep
 from sweeps.tracking.view import directions, show_view
 from sweeps.workspace.addresses import redacted
+from sweeps.workspace.files import open_file
 from sweeps.workspace.provenance import is_mixed
 
 # The files of a run: what it wrote and what is drawn; of a finalist, what it gets wrong, too.
@@ -119,17 +122,54 @@ FEWEST_TRIALS: Final = 15
 """With fewer complete trials a report says little, and would take longer than a quick look does."""
 
 
-def read_whole(
-    store: RecordStore, info: SweepInfo, again: PreparedAgain, records: Sequence[Record]
-) -> tuple[SweepData, Exception | None]:
+def read_whole(data: SweepData, again: PreparedAgain) -> tuple[SweepData, Exception | None]:
     """Return a sweep with the samples it was scored on, or without and why they cannot be had."""
-    data = SweepData.read(info, store, records=records)
     try:
         return dataclasses.replace(data, samples=_samples(data.records, again)), None
     except UntrustedError:
         return data, None
     except Exception as error:  # whatever it is (data that are gone): the rest is written first
         return data, error
+
+
+REPORT_OF: Final = "report_of"
+"""Tag with the digest of what the report was made from, and its files; the last that is written."""
+
+
+def digest_sources(store: RecordStore) -> str:
+    """Return a digest of what a report is made from: what is recorded, and the code that draws it.
+
+    Of a record its first line counts, which has the digest of the others.
+    """
+    found = hashlib.sha256(_code_that_draws())
+    for path in listed(store.folder):
+        if path.suffix in {".weights", ".files"} or path.name == "lock" or not path.is_file():
+            continue
+        with open_file(path) as file:
+            content = file.readline() if path.suffix == ".record" else file.read()
+        found.update(f"{path.name} {hashlib.sha256(content).hexdigest()} ".encode())
+    return found.hexdigest()
+
+
+@cache
+def _code_that_draws() -> bytes:
+    import sweeps.analysis
+    import sweeps.render
+
+    folders = [path for package in (sweeps.analysis, sweeps.render) for path in package.__path__]
+    files = (path for folder in folders for path in sorted(Path(folder).rglob("*.py")))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()
+
+
+def has_report(client: Any, run_id: str, sources: str) -> bool:
+    """Whether a parent run has the report made from these sources, and all of its files."""
+    digest, _, names = client.get_run(run_id).data.tags.get(REPORT_OF, "").partition(": ")
+    if digest != sources or not names:
+        return False
+    wanted = set(names.split(", "))
+    folders = {str(PurePosixPath(name).parent) for name in wanted}
+    there = (client.list_artifacts(run_id, None if f == "." else f) for f in sorted(folders))
+    return wanted <= {file.path for files in there for file in files}
 
 
 def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
@@ -223,15 +263,18 @@ def finish(
     info: SweepInfo,
     ending: Ending,
     again: PreparedAgain,
+    records: Sequence[Record] | None = None,
     *,
     is_hurried: bool = False,
 ) -> None:
     """Have the parent run ended, then what takes longer: pictures of the best runs, pages.
 
-    Pages take seconds to draw: somebody in a hurry does not wait for them.
+    Pages take seconds to draw: somebody in a hurry does not wait for them. Records that are all
+    known already are not read again.
     """
     store = home.store(info.id)
-    read = cache(store.read_all)  # once for all: no record is written any more
+    # Once for all: no record is written any more.
+    read = cache(store.read_all if records is None else lambda: list(records))
     projector.finish(lambda runs: end_parent(runs, store, info, ending, again, read()))
 
     def show(client: Any, sweep: KnownSweep) -> None:
@@ -257,7 +300,15 @@ def end_parent(
         IncompleteError: All is written, but the report lacks the samples it could show.
     """
     end = describe_end(info, records, store.asked() or 0, ending)
-    data, lacking = read_whole(store, info, again, records)
+    sources, lacking = digest_sources(store), None
+    is_drawn = projection.arrange(
+        info, lambda client, sweep: has_report(client, sweep.parent_id, sources)
+    )
+    data = SweepData.read(info, store, records=records)
+    report: dict[str, bytes] = {}
+    if not is_drawn:
+        data, lacking = read_whole(data, again)
+        report = report_files(data, ending)
     told = "".join(map(render_telling, data.tellings))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
     finalized = heard(Conclusions(store.folder).finalized)
@@ -265,7 +316,6 @@ def end_parent(
     rows = slot_rows(records)
     table = io.StringIO(newline="")
     write_csv(rows, table, objectives=info.objectives, space=info.space)
-    report = report_files(data, ending)
     files = {
         "trials.csv": table.getvalue().encode(),
         TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives, space=info.space)),
@@ -285,6 +335,7 @@ def end_parent(
         projection.arrange(info, describe),
         best=end.best,
         files=files,
+        drawn={REPORT_OF: f"{sources}: {', '.join(report)}"} if report and not lacking else {},
         finished_at=max((r.finished_at for r in records), default=info.created_at),
     )
     # After the parent has its status, and in one job with it: an error begins the parent anew.
@@ -318,14 +369,16 @@ class ParentRun:
         tracking_uri: str,
         progress: Progress,
         held: Hold,
+        earlier: Ending | None = None,
         *,
         is_away: bool = False,
     ) -> None:
-        self._held = held
+        self._held, self._earlier = held, earlier  # how the start before ended
         self._home, self._info = config.home, info
         self._store: RecordStore = config.home.store(info.id)
         self._again = PreparedAgain(lambda: config.experiment, config.data)
         self._files = AttemptFiles(info, self._store, Examiner(self._again, info.experiment))
+        self._known: Sequence[Record] | None = None  # all that is recorded; None if there is more
 
         def warn(problem: str) -> None:
             if not is_away:  # the user has been told
@@ -350,6 +403,7 @@ class ParentRun:
         A run whose record was torn, and put aside, is deleted: its trial runs again. So is one
         that another host began, and lost the sweep before others had its record.
         """
+        self._known = records
         recorded = {record.spec.key for record in records}
         if recorded or self._held.lease is not None:
             self._projector.discard(lambda key: key not in recorded)
@@ -360,6 +414,7 @@ class ParentRun:
 
     def project(self, record: Record) -> None:
         """Project an attempt soon; returns at once."""
+        self._known = None
         self._projector.put(record, self._draw(record.spec.key))
 
     def abandon(self, error: BaseException) -> None:
@@ -401,6 +456,8 @@ class ParentRun:
         )
 
     def _end(self, ending: Ending) -> None:
+        if self._known is not None and self._earlier and self._earlier.ended_alike(ending):
+            ending = self._earlier  # this start trained nothing, and has nothing else to say
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
         self._projector.end_first(ending.status)
@@ -409,7 +466,15 @@ class ParentRun:
         send_notes(self._projector, self._store)
         self._info = dataclasses.replace(self._info, checked=self._store.checked())
         is_hurried = bool(ending.error) or ending.stopped_by in INTERRUPTIONS
-        finish(self._projector, self._home, self._info, ending, self._again, is_hurried=is_hurried)
+        finish(
+            self._projector,
+            self._home,
+            self._info,
+            ending,
+            self._again,
+            self._known,
+            is_hurried=is_hurried,
+        )
 
     def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
         return partial(self._files, key)

@@ -24,6 +24,7 @@ from sweeps.tracking.content import (
     fit,
     headline_points,
     log_dataset,
+    run_status,
     sweep_files,
     sweep_tags,
     trial_files,
@@ -148,8 +149,7 @@ class Projection:
         """Whether the attempt's run is there with its terminal status."""
         with quiet(), self._forgetting(info):
             sweep = self._sweep(info)
-            content = trial_run(info, record, sweep.parent_id)
-            wanted = standing(content.status, content.tags)
+            wanted = standing(*run_status(record))
             return sweep.children.get(record.spec.key, ("", ""))[1] == wanted
 
     def annotate(self, info: SweepInfo, key: str, text: str) -> None:
@@ -206,6 +206,7 @@ class Projection:
         *,
         best: Record | None = None,
         files: Mapping[str, bytes] | None = None,
+        drawn: Mapping[str, str] | None = None,
         finished_at: int | None = None,
     ) -> None:
         """Give the parent run its terminal status and what there is to say at the end.
@@ -218,6 +219,7 @@ class Projection:
             summary_markdown: Shown on the parent's page.
             best: The best attempt; its headline metrics become those of the parent.
             files: More files for the parent, such as `trials.csv`.
+            drawn: Tags that say of these files that they are there.
             finished_at: Milliseconds since the epoch (UTC); now if None.
         """
         with quiet(), self._forgetting(info):
@@ -229,6 +231,8 @@ class Projection:
             log_values(self._client(), parent_id, tags=fitted, metrics=points)
             reached("end.valued")
             self._log_files(parent_id, files or {})
+            for name, value in (drawn or {}).items():
+                self._client().set_tag(parent_id, name, value)
             reached("end.filed")
             end_time = max(finished_at or now_ms(), info.created_at)  # if the clock was set back
             self._client().set_terminated(parent_id, status, end_time)

@@ -166,7 +166,7 @@ def send(
         read = partial(store.read, key)
         projector.put(record, partial(drawing, key), only_if_missing=missing, read=read)
     send_notes(projector, store)
-    finish(projector, home, info, ending, prepared)
+    finish(projector, home, info, ending, prepared, records)
     report = projector.close(math.inf)
     keys = [key for key in written if key not in report.pending]
     return SyncReport(info.name, len(records), keys, report.pending, report.error)

@@ -6,7 +6,10 @@ import json
 import shutil
 import socket
 import sqlite3
+import sys
+from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -70,6 +73,74 @@ def test_a_lost_store_is_written_again_field_by_field(
     result = call("sync", "toy")
     assert result.stdout.endswith(f"all {count} runs are there\n")
     assert state(make_home()) == before
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """Count what a call asks a database for, and how often it opens each record."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    counted = {"statements": 0, "opened": Counter()}
+
+    def ask(*_):
+        counted["statements"] += 1
+
+    def look(name, arguments):
+        if name == "open" and str(arguments[0]).endswith(".record"):
+            counted["opened"][Path(arguments[0]).name] += 1
+
+    sys.addaudithook(lambda *heard: look(*heard) if counted["listens"] else None)
+    counted["listens"] = True
+    event.listen(Engine, "before_cursor_execute", ask)
+    yield counted
+    event.remove(Engine, "before_cursor_execute", ask)
+    counted["listens"] = False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["sync", "doctor"])
+def test_what_is_asked_of_mlflow_does_not_grow_with_the_trials(
+    finished_toy, call, make_home, count, command
+):
+    asked = []
+    for trials in (2, 2, 12):  # the first time it looks at what there is
+        finished_toy(trials=trials)
+        counted = {"statements": 0, "opened": Counter()}
+        count.update(counted)
+        assert call(command, "toy").exit_code == 0
+        asked.append(count["statements"])
+        shutil.rmtree(make_home())
+    assert asked[1] == asked[2]
+    # Its contents, and to be compared; the ten best are looked at once more.
+    assert min(count["opened"].values()) <= 2
+
+
+@pytest.mark.slow
+def test_a_report_is_made_again_only_if_what_it_is_made_of_has_changed(
+    finished_toy, run_toy, call, make_home
+):
+    def made():
+        (page,) = make_home().glob("artifacts/*/*/artifacts/report.html")
+        return page.stat().st_ino
+
+    finished_toy(trials=15)
+    whole, first = state(make_home()), made()
+    assert call("sync", "toy").exit_code == 0
+    run_toy(trials=15)
+    assert (made(), state(make_home())) == (first, whole)
+
+    lost = sorted(make_home().glob("artifacts/*/*/artifacts/plots/*.png"))[0]
+    lost.unlink()
+    assert call("sync", "toy").exit_code == 0
+    assert (made() != first, state(make_home())) == (True, whole)
+
+    first = made()
+    run_toy(trials=16)
+    assert made() != first
+    first = made()
+    assert call("note", "toy", "a remark").exit_code == 0
+    assert made() != first
 
 
 @pytest.mark.parametrize("kind", ["sweep", "trial"])
