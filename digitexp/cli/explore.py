@@ -6,6 +6,7 @@ import contextlib
 import html
 import os
 import secrets
+import shlex
 import sys
 import tempfile
 import threading
@@ -54,8 +55,9 @@ def explore(
     if sweep is not None:
         recorded.trials(sweep)
     elif not recorded.sweeps():
+        command = shlex.join(["sweeps", "run", "smoke", *(["--home", str(home)] if home else [])])
         raise ValueError(
-            f"no sweep of digits with a trial in {recorded.where}; begin with: sweeps run smoke"
+            f"no sweep of digits with a trial in {recorded.where}; begin with: `{command}`"
         )
     listening = listen(port)
     from threadpoolctl import threadpool_limits

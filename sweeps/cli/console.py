@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from sweeps.cli.options import pasteable
 from sweeps.records import DamagedRecordWarning
 
 # Opening a page in the reader's browser, where there is a reader with a screen.
@@ -59,7 +60,7 @@ def open_streams() -> None:
 
 def complain(line: str) -> None:
     """Say one thing that is wrong, and go on."""
-    print(line, file=sys.stderr)
+    print(pasteable(line), file=sys.stderr)
 
 
 @contextmanager

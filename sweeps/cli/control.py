@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from sweeps.cli.exit_codes import FAILED
-from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
+from sweeps.cli.options import HomeOption, JsonOption, SweepArgument, pasteable
 from sweeps.errors import UsageError
 from sweeps.workspace.control_files import PAUSE, STOP, STOP_NOW, Steering, cancelling
 
@@ -166,7 +166,7 @@ def pause(name: SweepArgument, home: HomeOption = None) -> None:
     found, info = _running(name, home)
     Steering(found.store(info.id).folder).ask(PAUSE)
     found.publish(info.id)
-    print(f"sweep {info.name!r} begins no trial until `sweeps resume {info.name}`")
+    print(pasteable(f"sweep {info.name!r} begins no trial until `sweeps resume {info.name}`"))
 
 
 def resume(name: SweepArgument, home: HomeOption = None) -> None:

@@ -48,7 +48,9 @@ def dashboard(
         )
     make_app = _dashboard_app()
     if not found.optuna_db.exists():
-        raise UsageError(f"nothing to show: no sweep in {found.path}; begin with: sweeps run smoke")
+        raise UsageError(
+            f"nothing to show: no sweep in {found.path}; begin with: `sweeps run smoke`"
+        )
     check_port(host, port)
     with signals_exit(), tempfile.TemporaryDirectory(prefix="sweeps-dashboard-") as folder:
         copy = Path(folder) / "optuna.db"

@@ -58,7 +58,7 @@ def _report(diagnoses: list[Diagnosis]) -> str:
         where = f"sweep {diagnosis.name!r}" if diagnosis.name else "the home"
         lines += [f"{where} {note}" if "is running" in note else f"{where}: {note}"
                   for note in diagnosis.notes]  # fmt: skip
-        lines += [f"{where}, {problem.part}: {problem.what}" for problem in diagnosis.problems]
+        lines += [f"{where}, {one.part}: {pasteable(one.what)}" for one in diagnosis.problems]
     count = sum(len(diagnosis.problems) for diagnosis in diagnoses)
     if not count:
         sweeps = len(diagnoses) - 1

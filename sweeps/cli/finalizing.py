@@ -16,6 +16,7 @@ from sweeps.cli.options import (
     SameCodeOption,
     SweepNamesArgument,
     TrackingOption,
+    pasteable,
 )
 from sweeps.cli.results import DataOption
 from sweeps.errors import UsageError
@@ -134,7 +135,7 @@ def _finalize_all(
         if show:
             _show(results[-1][1])
         elif results[-1][1].failure:
-            print(f"failed: {results[-1][1].failure}", file=sys.stderr)
+            print(pasteable(f"failed: {results[-1][1].failure}"), file=sys.stderr)
         if exit_code(results[-1][1]) not in WHOLE:
             break
     return results
@@ -205,7 +206,7 @@ def _show(result: FinalizeResult) -> None:
     if result.tellings or not result.failure:
         tell(result.tellings)
     if result.failure:
-        print(f"failed: {result.failure}", file=sys.stderr)
+        print(pasteable(f"failed: {result.failure}"), file=sys.stderr)
 
 
 def tell(tellings: Sequence[Telling]) -> None:

@@ -22,12 +22,15 @@ from sweeps.workspace.clock import seconds_of
 
 _given: ContextVar[Mapping[str, str | None] | None] = ContextVar("_given", default=None)
 """Home, stores and storage that the command was given by options, not by its environment."""
-_COMMAND: Final = re.compile(r"`(sweeps (?!run\b)([a-z-]+)[^`]*)`")
+_COMMAND: Final = re.compile(r"`(sweeps (?!run\b(?! smoke\b))([a-z-]+)[^`]*)`")
 _IN_ENVIRONMENT: Final = (
     ("home", "SWEEPS_HOME"), ("tracking_uri", "MLFLOW_TRACKING_URI"), ("storage", "SWEEPS_STORAGE"),
 )  # fmt: skip
-_SENDING: Final = frozenset({"sync", "doctor"})
-"""Commands whose hints name the store that a sweep is sent to."""
+SENDING: Final = frozenset(
+    {"run", "finalize", "retry", "replay", "sync", "doctor", "ui"}
+    | {"note", "rename", "archive", "delete", "import"}
+)
+"""Commands that take the store that a sweep is sent to, so that their hints name it."""
 
 
 def _complete_space(incomplete: str) -> list[str]:
@@ -204,20 +207,24 @@ def storage_option() -> str:
 def pasteable(text: str) -> str:
     """Return a text whose commands, in backticks, find what this command was given.
 
-    Messages know sweeps, not where they lie. `sweeps run` stays as it is: its options are the
-    sweep's own.
+    Messages know sweeps, not where they lie. `sweeps run` stays as it is, but for a first sweep:
+    its options are the sweep's own.
     """
     return _COMMAND.sub(_completed, text)
 
 
 def _completed(found: re.Match[str]) -> str:
-    given = _given.get() or {}
-    home, store = given.get("home"), given.get("tracking_uri")
-    words = ["--home", home] if home else []
-    if store and found[2] in _SENDING:
-        words += ["--tracking-uri", redacted(store)]
-    options = [option for option in (shlex.join(words), storage_option()) if option]
-    return f"`{' '.join([found[1], *options])}`"
+    store = (_given.get() or {}).get("tracking_uri")
+    is_named = store and found[2] in SENDING and "--to " not in found[1]
+    named = shlex.join(["--tracking-uri", redacted(store)]) if store and is_named else ""
+    return f"`{' '.join(words for words in (found[1], place_options(), named) if words)}`"
+
+
+def place_options() -> str:
+    """Return `--home` and `--storage` as they are to be pasted, as far as they were given."""
+    home = (_given.get() or {}).get("home")
+    words = shlex.join(["--home", home]) if home else ""
+    return " ".join(option for option in (words, storage_option()) if option)
 
 
 def parse_options(texts: list[str], option: str) -> dict[str, Any]:

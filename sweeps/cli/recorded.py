@@ -127,7 +127,7 @@ def _confirmation(home: Home, info: SweepInfo) -> SweepInfo:
     finalized = Conclusions(home.store(info.id).folder).finalized()
     if finalized is None:
         raise UsageError(
-            f"sweep {info.name!r} has no finalists; first: sweeps finalize {info.name}"
+            f"sweep {info.name!r} has no finalists; first: `sweeps finalize {info.name}`"
         )
     return home.get(finalized.confirmation)
 

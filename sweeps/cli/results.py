@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 
 from sweeps.cli.console import complain
-from sweeps.cli.options import HomeOption, JsonOption, SweepArgument
+from sweeps.cli.options import HomeOption, JsonOption, SweepArgument, pasteable, place_options
 from sweeps.errors import UsageError
 from sweeps.workspace.names import trial_of
 
@@ -138,7 +138,7 @@ def list_sweeps(
         console = _console()
         console.print(render_listing(rows, is_wide=console.width >= WIDE_CHARACTERS))
     else:
-        print(f"no sweeps in {found.path} yet; begin with: sweeps run smoke")
+        print(pasteable(f"no sweeps in {found.path} yet; begin with: `sweeps run smoke`"))
 
 
 def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -158,7 +158,7 @@ def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = Fal
         told = [{"title": told.title, "lead": told.lead} for told in tellings]
         print(json.dumps({**summary.to_dict(), "finalized": told}, indent=1))
     else:
-        _console().print(render_best(summary, tellings), crop=False)
+        _console().print(render_best(summary, tellings, home_option=place_options()), crop=False)
 
 
 def trials(

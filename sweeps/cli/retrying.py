@@ -21,6 +21,7 @@ from sweeps.cli.options import (
     TrialTimeoutOption,
     WorkersOption,
     parse_retries,
+    pasteable,
 )
 from sweeps.cli.results import DataOption
 from sweeps.config.options import RunOptions
@@ -80,11 +81,11 @@ def retry(
     progress: Mode = "json" if as_json else "quiet" if quiet else "auto"
     retried = run_again(found, found.get(name), trials or [], asked, progress=progress)
     if not (as_json or quiet):
-        _tell(retried, home)
+        _tell(retried)
     raise typer.Exit(_exit_code(retried))
 
 
-def _tell(retried: Retried, home: str | None) -> None:
+def _tell(retried: Retried) -> None:
     from sweeps.wording import counted
 
     summary = retried.result.summary
@@ -95,8 +96,7 @@ def _tell(retried: Retried, home: str | None) -> None:
             f"{summary.done} of {summary.asked} trials have an outcome: repeat the `sweeps run` "
             "of this sweep to go on"
         )
-    option = f" --home {shlex.quote(str(home))}" if home else ""
-    print(f"every trial: sweeps trials {shlex.quote(summary.name)}{option}")
+    print(pasteable(f"every trial: `sweeps trials {shlex.quote(summary.name)}`"))
 
 
 def _exit_code(retried: Retried) -> int:
@@ -104,6 +104,6 @@ def _exit_code(retried: Retried) -> int:
     if summary.stopped_by in INTERRUPTED:
         return INTERRUPTED[summary.stopped_by]
     if retried.failure:
-        print(f"failed: {retried.failure}", file=sys.stderr)
+        print(pasteable(f"failed: {retried.failure}"), file=sys.stderr)
         return FAILED
     return exit_code(summary, strict=False, fail_under=None)

@@ -19,7 +19,7 @@ from typing import IO, Annotated, Final
 import typer
 
 from sweeps.cli.console import BrowserOption, open_page, wants_browser
-from sweeps.cli.options import HomeOption, NewestSweepArgument
+from sweeps.cli.options import HomeOption, NewestSweepArgument, pasteable
 from sweeps.errors import UsageError
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.locating import locate, server_address
@@ -261,7 +261,8 @@ def _run(
 
     def announce() -> None:
         say(f"MLflow server: {base}")
-        say(f"sweeps run SPACE --tracking-uri {base}; what exists: sweeps sync --to {base}")
+        sync = pasteable(f"`sweeps sync --to {base}`")
+        say(f"`sweeps run SPACE --tracking-uri {base}`; what exists: {sync}")
 
     return serve(options, host, port, uri, announce)
 

@@ -276,8 +276,8 @@ def why_no_verdict(
     if retried:
         numbers = " ".join(map(str, sorted(retried)))
         lines.append(
-            f"  mend the cause, then: sweeps retry {shlex.quote(confirmation)} {numbers}, and the "
-            "same command"
+            f"  mend the cause, then: `sweeps retry {shlex.quote(confirmation)} {numbers}`, and "
+            "the same command"
         )
     searched = [finalist for finalist in without if not finalist.is_control]
     left = len(finalists) - len(searched)
@@ -286,8 +286,8 @@ def why_no_verdict(
         top = f" --top {len(finalists) + added}" if added else ""
         numbers = " ".join(f"--leave-out {finalist.slot}" for finalist in searched)
         lines.append(
-            f"  leave {'it' if len(searched) == 1 else 'them'} out: sweeps finalize "
-            f"{shlex.quote(search)}{top} {numbers}"
+            f"  leave {'it' if len(searched) == 1 else 'them'} out: `sweeps finalize "
+            f"{shlex.quote(search)}{top} {numbers}`"
         )
     if len(searched) < len(without):
         lines.append("  leave the random trials out: no --control")
@@ -299,7 +299,7 @@ def why_no_control(home: Home, control: SweepInfo) -> str:
     records = home.store(control.id).read_all()
     return (
         f"no verdict: of the random trials ({control.name}) {_count(_final(records))}; mend the "
-        f"cause, then: sweeps retry {shlex.quote(control.name)}; or leave --control out"
+        f"cause, then: `sweeps retry {shlex.quote(control.name)}`; or leave --control out"
     )
 
 
@@ -308,8 +308,8 @@ def why_no_refit(home: Home, refit: SweepInfo, winner: str) -> str:
     records = home.store(refit.id).read_all()
     return (
         f"the verdict stands, but {winner} is not there as trained on everything: "
-        f"{_count(_final(records))}; mend the cause, then: sweeps retry {shlex.quote(refit.name)}, "
-        "and the same command; or leave --refit out"
+        f"{_count(_final(records))}; mend the cause, then: `sweeps retry {shlex.quote(refit.name)}`"
+        ", and the same command; or leave --refit out"
     )
 
 
@@ -319,7 +319,7 @@ def why_no_parts(home: Home, again: Sequence[Record]) -> str:
     name = luck.name if luck else again[0].spec.sweep
     return (
         f"Its parts are not known: on the search's own split {_count(_final(again))} ({name}). "
-        f"Mend the cause, then: sweeps retry {shlex.quote(name)}, and the same command."
+        f"Mend the cause, then: `sweeps retry {shlex.quote(name)}`, and the same command."
     )
 
 

@@ -280,7 +280,7 @@ def _kept(confirmation: SweepInfo) -> str:
     return (
         f"No verdict, but its trainings are kept (sweep {confirmation.name!r}): once the "
         "experiment is mended, the same command judges them, and trains nothing. Only if what "
-        f"they kept is wrong, have them made anew: sweeps delete {name}"
+        f"they kept is wrong, have them made anew: `sweeps delete {name}`"
     )
 
 

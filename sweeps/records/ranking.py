@@ -125,5 +125,5 @@ def need_one_objective(info: SweepInfo) -> None:
         metrics = ", ".join(one.metric for one in info.objectives)
         raise UsageError(
             f"sweep {info.name!r} has several objectives ({metrics}), so no trial of it is best; "
-            f"take one of its Pareto front: sweeps best {info.name}, or Sweep.pareto_front()"
+            f"take one of its Pareto front: `sweeps best {info.name}`, or Sweep.pareto_front()"
         )

@@ -235,7 +235,7 @@ def render_text(
         parts.append(_comparison_table(summary))
     if summary.best:
         parts += [Text("Parameters of the best trial:"), _pairs(_param_texts(summary.best))]
-    parts += [Text(line, style=style) for line, style in _remarks(summary)]
+    parts += [Text(line, style=style) for line, style in _remarks(summary, home_option)]
     commands = next_commands(
         summary,
         home_option=home_option,
@@ -251,7 +251,9 @@ def render_text(
     return Group(*parts, Text(), _commands(dict(zip(commands, hints, strict=True))))
 
 
-def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> RenderableType:
+def render_best(
+    summary: Summary, tellings: Sequence[Telling] = (), *, home_option: str = ""
+) -> RenderableType:
     """Return what `sweeps best` prints: verdict, parameters and metrics of the best trial.
 
     Of several objectives: the trials of the Pareto front, and the baselines.
@@ -259,6 +261,7 @@ def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> Renderabl
     Args:
         summary: Of the sweep.
         tellings: What finalising said of it, if it was.
+        home_option: See `next_commands`.
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
     parts += [Text(f"{told.title}: {told.lead}") for told in tellings]
@@ -268,7 +271,7 @@ def render_best(summary: Summary, tellings: Sequence[Telling] = ()) -> Renderabl
         metrics = {name: format_metric(value) for name, value in summary.best.metrics.items()}
         parts += [Text("Parameters:"), _pairs(_param_texts(summary.best))]
         parts += [Text("Metrics:"), _pairs(metrics)]
-    parts += [Text(line, style=style) for line, style in _remarks(summary)]
+    parts += [Text(line, style=style) for line, style in _remarks(summary, home_option)]
     return Group(*parts)
 
 
@@ -342,16 +345,17 @@ def _cells(row: SlotRow, difference: str) -> tuple[str, str, str, str, str]:
     return str(row.slot), value, difference, str(row.epochs or ""), f"{row.seconds:.1f}"
 
 
-def _remarks(summary: Summary) -> list[tuple[str, str]]:
+def _remarks(summary: Summary, home_option: str) -> list[tuple[str, str]]:
     """What the reader must not miss, each line with its style."""
     remarks = []
+    home = f" {home_option}" if home_option else ""
     if summary.failures:
         remarks.append((failure_line(summary.failures, summary.first_error), "bold red"))
         if summary.first_failed is not None and not summary.all_failed:
             name = shlex.quote(summary.name)
-            whole = f"sweeps trials {name} {summary.first_failed}"
+            whole = f"sweeps trials {name} {summary.first_failed}{home}"
             remarks.append((f"the whole error: {whole}", "dim"))
-            remarks.append((f"once its cause is mended: sweeps retry {name}", "dim"))
+            remarks.append((f"once its cause is mended: sweeps retry {name}{home}", "dim"))
     if summary.retried:
         remarks.append((retry_line(summary.retried), "yellow"))
     if summary.tracking_pending:

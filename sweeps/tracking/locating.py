@@ -50,8 +50,8 @@ def locate(tracking_uri: str, info: SweepInfo | None) -> tuple[str | None, str |
         )
     if row is None:
         raise UsageError(
-            f"nothing to show: there are no runs in {database} yet; begin with: sweeps run smoke, "
-            "or name another folder with --home"
+            f"nothing to show: there are no runs in {database} yet; begin with: `sweeps run smoke`"
+            ", or name another folder with --home"
         )
     return str(row[0]), None if row[1] is None else str(row[1])
 

@@ -20,7 +20,7 @@ def check(evidence: Evidence) -> Iterator[Problem]:
     again = PreparedAgain(load)
     best = find_champion(evidence.store, info, evidence.records, again, damaged.append)
     yield from _compared(evidence, best)
-    remedy = f"the champion is of no use until it is trained again: sweeps finalize {info.name}"
+    remedy = f"the champion is of no use until it is trained again: `sweeps finalize {info.name}`"
     for what in damaged:
         yield Problem("records", f"{what}; {remedy}", Repair.AS_SAID)
 

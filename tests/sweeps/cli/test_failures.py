@@ -1,10 +1,11 @@
 """What a user types, and reads, about failing trials."""
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from sweeps.cli import app
-from sweeps.cli.options import parse_retries
+from sweeps.cli.options import SENDING, parse_retries
 from sweeps.cli.run import command_line
 from sweeps.config.options import RunOptions
 from sweeps.config.policies import DEFAULT_RETRIES
@@ -55,3 +56,26 @@ def test_the_command_that_goes_on_shows_no_password():
     assert command_line(asked) == (
         "sweeps run toy --tracking-uri 'http://bob:***@host:5000?token=***'"
     )
+
+
+def test_hints_name_a_store_to_the_commands_that_take_one():
+    commands = typer.main.get_command(app).commands
+    taking = {
+        name
+        for name, command in commands.items()
+        if any("--tracking-uri" in parameter.opts for parameter in command.params)
+    }
+    assert taking == SENDING
+
+
+@pytest.mark.parametrize("command", ["list", "dashboard", "ui"])
+def test_the_hint_to_begin_names_the_home_that_was_given(tmp_path, command):
+    result = CliRunner().invoke(app, [command, "--home", str(tmp_path)])
+    assert f"`sweeps run smoke --home {tmp_path}`" in result.output
+
+
+def test_a_mistake_that_names_a_command_names_the_home_too(finished_toy, make_home):
+    finished_toy(trials=2)
+    words = ["toy", "--home", str(make_home())]
+    told = CliRunner().invoke(app, ["examine", "--finalists", *words])
+    assert f"`sweeps finalize toy --home {make_home()}`" in told.stderr, told.output

@@ -142,7 +142,7 @@ def test_one_that_cannot_be_made_is_refused_or_empty(commands, tmp_path, sealed)
     home = folder / "new" / "home"
     expected = {
         "run": (2, f"error: home {home}: nothing can be written into {folder}\n"),
-        "list": (0, f"no sweeps in {home} yet; begin with: sweeps run smoke\n"),
+        "list": (0, f"no sweeps in {home} yet; begin with: `sweeps run smoke --home {home}`\n"),
         "report": (2, f"error: no sweep 'toy' in {home}; there are no sweeps yet\n"),
     }
     assert {name: launch(words, home) for name, words in commands.items()} == expected

@@ -43,6 +43,8 @@ def test_the_end_of_a_run_shows_best_baseline_failures_and_three_commands():
     assert "study" not in text
     for command in ("sweeps ui mlp", "sweeps trials mlp", "sweeps run mlp --trials 6"):
         assert f"  {command} --home elsewhere " in text
+    for command in ("sweeps trials mlp 2", "sweeps retry mlp"):
+        assert f": {command} --home elsewhere" in text
 
 
 def test_time_of_workers_and_of_the_rest_are_told_apart():

@@ -45,7 +45,8 @@ def test_without_a_home_it_says_how_to_name_one(refused, tmp_path):
 
 
 def test_an_empty_home_has_nothing_to_explore(refused, tmp_path):
-    assert "begin with: sweeps run smoke" in refused("--home", str(tmp_path))
+    hint = f"begin with: `sweeps run smoke --home {tmp_path}`"
+    assert hint in refused("--home", str(tmp_path))
 
 
 @pytest.mark.tensorflow
