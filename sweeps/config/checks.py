@@ -127,6 +127,20 @@ def check_bounds(options: RunOptions, space: Space) -> None:
         )
 
 
+def check_split_seed(data: PreparedData) -> None:
+    """Refuse data whose recorded seed would not do to split them again, nor could be read.
+
+    Raises:
+        UsageError: It is no whole number.
+    """
+    seed = data.info.get("split_seed", 0)
+    if type(seed) is not int or not 0 <= seed < 2**31:
+        raise UsageError(
+            f"data {data.name!r}: info['split_seed'] is {seed!r}; give the `split_seed` that "
+            "`prepare` was called with, or leave it out"
+        )
+
+
 def check_below_seconds(
     options: RunOptions, space: Space, experiment: Experiment, data: PreparedData, workers: int
 ) -> float:

@@ -18,6 +18,7 @@ from sweeps.config.checks import (
     check_command,
     check_options,
     check_pruner,
+    check_split_seed,
     seconds_above_zero,
 )
 from sweeps.config.options import Limits, RunOptions
@@ -137,6 +138,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     check_pruner(pruner, experiment, space)
     check_bounds(options, space)
     data = asking(experiment.prepare, options.source, SPLIT_SEED)
+    check_split_seed(data)
     ask_ahead = options.ask_ahead or space.defaults.ask_ahead
     code = code_of(space.experiment, experiment)
     workers = how_many_workers(options.workers, space.experiment, options.executor)

@@ -35,8 +35,8 @@ _ENVIRONMENT: Final = Members(
 )  # fmt: skip
 _DATA: Final = Members(
     {
-        "name": str, "digest": str, "split_digest": str, "info": _Facts,
-        "irreproducible": str | None,
+        "name": str, "digest": str, "split_digest": str,
+        "info": Annotated[_Facts, Members({"split_seed": Count})], "irreproducible": str | None,
     }
 )  # fmt: skip
 

@@ -158,6 +158,7 @@ BAD_RECORDS = {
     "packages that are a text": nested(environment__packages="x"),
     "code that is a number": nested(environment__code=7),
     "facts of data that are none": nested(data__info=None),
+    "a seed of the split that is none": nested(data__info__split_seed="x"),
     "a name with an escape sequence": nested(params={"\x1b[31m": 1}),
 }
 

@@ -3,6 +3,7 @@ import fcntl
 import os
 import sqlite3
 import sys
+import textwrap
 import threading
 from contextlib import closing
 
@@ -353,3 +354,25 @@ def test_a_start_does_not_list_the_folder_of_records_once_a_trial(run_toy, monke
             run_toy(home, trials=trials, workers=0)
         listings[trials] = sum("/records/" in path for path in seen)
     assert 0 <= listings[20] - listings[12] < 20 - 12
+
+
+def test_data_that_could_not_be_split_again_are_refused(run_toy, make_home, tmp_path):
+    (tmp_path / "oddly_split.py").write_text(
+        textwrap.dedent("""
+        import dataclasses
+
+        from tests.sweeps.toy_experiment import ToyExperiment
+
+        class OddlySplit(ToyExperiment):
+            def prepare(self, source, split_seed):
+                data = super().prepare(source, split_seed)
+                return dataclasses.replace(data, info={**data.info, "split_seed": "x"})
+
+        experiment = OddlySplit()
+        """)
+    )
+    space = tmp_path / "toy.yaml"
+    space.write_text(space.read_text().replace("tests.sweeps.toy_experiment:", "oddly_split:"))
+    with pytest.raises(UsageError, match=r"info\['split_seed'\] is 'x'; give the"):
+        run_toy(trials=1)
+    assert not list(make_home().glob("records/*"))
