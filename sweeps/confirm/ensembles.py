@@ -127,8 +127,8 @@ def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
     if finalized is None:
         blocks_experiment(home, info)  # refused where nothing can be finalised
         raise UsageError(
-            f"sweep {info.name!r} is not finalised, so that nothing of it can vote; first: sweeps "
-            f"finalize {info.name}"
+            f"sweep {info.name!r} is not finalised, so that nothing of it can vote; first: "
+            f"`sweeps finalize {info.name}`"
         )
     trainings = Trainings.read(home.store(finalized.confirmation), finalized.left_out)
     return Confirmed(info.name, trainings, finalized.winner)

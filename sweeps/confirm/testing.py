@@ -182,8 +182,8 @@ def _weights(store: RecordStore, record: Record) -> dict[str, np.ndarray]:
         info = store.info()
         name = info.name if info else record.spec.sweep
         raise UsageError(
-            f"weights of trial {record.spec.slot} of {name} are gone; make them again: sweeps "
-            f"replay {name} {record.spec.slot} --restore"
+            f"weights of trial {record.spec.slot} of {name} are gone; make them again: "
+            f"`sweeps replay {name} {record.spec.slot} --restore`"
         ) from None
 
 

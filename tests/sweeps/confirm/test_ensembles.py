@@ -142,7 +142,7 @@ def test_the_table_fits_eighty_columns(home, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["bare"], "'bare' is not finalised, so that nothing of it can vote; first: sweeps final"),
+        (["bare"], "'bare' is not finalised, so that nothing of it can vote; first: `sweeps final"),
         (["nothing"], "no sweep 'nothing'"),
         (["one", "--top", 9], "--top 9: 4 different finalists can vote, give 2 to 4"),
         (["one", "--data", "others"], "was made on other data"),
