@@ -127,8 +127,8 @@ def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
     if confirmed is None:
         cross_validation_experiment(home, info)  # raises if the sweep can never be confirmed
         raise UsageError(
-            f"sweep {info.name!r} is not confirmed, so that nothing of it can vote; first: sweeps "
-            f"confirm {info.name}"
+            f"sweep {info.name!r} is not confirmed, so that nothing of it can vote; first: "
+            f"`sweeps confirm {info.name}`"
         )
     trainings = Trainings.read(home.store(confirmed.confirmation), confirmed.left_out)
     return Confirmed(info.name, trainings, confirmed.winner)

@@ -238,8 +238,8 @@ def _weights(store: RecordStore, record: Record) -> dict[str, np.ndarray]:
         info = store.info()
         name = info.name if info else record.spec.sweep
         raise UsageError(
-            f"weights of trial {record.spec.trial} of {name} are gone; make them again: sweeps "
-            f"replay {name} {record.spec.trial} --restore"
+            f"weights of trial {record.spec.trial} of {name} are gone; make them again: "
+            f"`sweeps replay {name} {record.spec.trial} --restore`"
         ) from None
 
 

@@ -88,7 +88,7 @@ def test_one_training_of_a_confirmation_may_be_named(confirmation, call):
     [
         (["nets", 9], "has no trial 9 with an outcome"),
         (["nets", 1, "--finalists"], "--finalists or trial 1: give one of them"),
-        (["nets", "--finalists"], "first: sweeps confirm nets"),
+        (["nets", "--finalists"], "first: `sweeps confirm nets"),
         (["nets", "--data", "other"], "was trained on other data (toy, digest abababababab)"),
         (["nets", "--data", "nothing"], "its data: data 'nothing'"),
         (["net"], "did you mean 'nets'"),

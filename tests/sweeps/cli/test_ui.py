@@ -44,7 +44,7 @@ def store(home: Path) -> str:
 
 
 def test_without_a_store_it_says_how_to_begin_and_creates_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no runs in .*mlflow.db yet; begin with: sweeps run"):
+    with pytest.raises(UsageError, match=r"no runs in .*mlflow.db yet; begin with: `sweeps run"):
         run_ui(tmp_path / "home", store(tmp_path / "home"), "127.0.0.1", 5000, open_browser=False)
     assert list(tmp_path.iterdir()) == []
 
