@@ -25,7 +25,7 @@ from sweeps.records import (
     Record,
     RecordError,
     SweepInfo,
-    Telling,
+    WordedConclusion,
     confirmed_training,
     need_one_objective,
 )
@@ -271,7 +271,7 @@ class Sweep:
         control: int = 0,
         leave_out: Sequence[int] | None = None,
         progress: Mode = "auto",
-    ) -> list[Telling]:
+    ) -> list[WordedConclusion]:
         """Train the best trials again on fresh folds, as `sweeps confirm` does.
 
         Args:
@@ -291,14 +291,14 @@ class Sweep:
         """
         from sweeps.confirm.confirm import ConfirmOptions, confirm
         from sweeps.confirm.planning import HowToTrain
-        from sweeps.render.sections.confirmed import tell
+        from sweeps.render.sections.confirmed import put_in_words
 
         how = HowToTrain(progress=progress)
         options = ConfirmOptions(top, folds, control, how=how, leave_out=leave_out)
         result = confirm(self.home, self.info, options)
         if result.failure:
             raise TrialsError(result.failure)
-        return [tell(conclusion) for conclusion in result.conclusions]
+        return [put_in_words(conclusion) for conclusion in result.conclusions]
 
     @python_words()
     def retry(self, *trials: int, progress: Mode = "auto", **options: Any) -> Sweep:

@@ -24,7 +24,7 @@ from sweeps.records.conclusions import (
     FINALIST,
     Conclusions,
     ConfirmationRecord,
-    Telling,
+    WordedConclusion,
     confirmed_by,
     is_finalist,
 )
@@ -87,8 +87,8 @@ __all__ = [
     "SourceFile",
     "SweepInfo",
     "SweepStatus",
-    "Telling",
     "UnfinishedTrial",
+    "WordedConclusion",
     "attempts_put_aside",
     "confirmed_by",
     "confirmed_training",

@@ -365,7 +365,7 @@ class TestVotesConclusion:
 
 
 @dataclass(frozen=True)
-class Telling:
+class WordedConclusion:
     """A conclusion in the words of an earlier version, which kept no numbers.
 
     Attributes:
@@ -388,14 +388,14 @@ class Telling:
 
 
 Conclusion = (
-    Telling | VerdictConclusion | SelectionBiasConclusion | CalibrationConclusion | VotesConclusion
+    WordedConclusion | VerdictConclusion | SelectionBiasConclusion | CalibrationConclusion | VotesConclusion
     | TestConclusion | TestVotesConclusion
 )  # fmt: skip
 
 
 def document_of(conclusion: Conclusion) -> dict[str, Any]:
     """Return a conclusion for JSON; of one that was stored in words, only the title."""
-    if isinstance(conclusion, Telling):
+    if isinstance(conclusion, WordedConclusion):
         return {"kind": "stored in words", "title": conclusion.title}
     return dataclasses.asdict(conclusion)
 
@@ -420,7 +420,7 @@ class ConfirmationRecord:
     trained_in: str
     champion: AttemptKey
     winner: Line
-    tellings: Sequence[Telling] = ()
+    tellings: Sequence[WordedConclusion] = ()
     top: Count | None = None
     folds: Count | None = None
     left_out: Sequence[Line] = ()

@@ -10,7 +10,7 @@ from sweeps.analysis.data import SweepData
 from sweeps.analysis.front import standings
 from sweeps.analysis.paired_differences import leader_against, worst_class
 from sweeps.analysis.table import parameter_names
-from sweeps.render.sections.confirmed import tell
+from sweeps.render.sections.confirmed import put_in_words
 from sweeps.render.sections.reproduce import rerun_command
 from sweeps.render.verdict import difference_to, progress_line, retry_line, verdict_line
 from sweeps.wording import (
@@ -102,11 +102,11 @@ def render_markdown(summary: Summary) -> str:
 
 def render_conclusion(conclusion: Conclusion) -> str:
     """Return a conclusion of a confirmation or of a test-set evaluation."""
-    telling = tell(conclusion)
-    lines = [f"### {escape(telling.title)}", "", f"**{escape(telling.lead)}**", ""]
-    if telling.rows:
-        lines += _table(list(telling.columns), [list(row) for row in telling.rows])
-    for text in filter(None, (*telling.lines, telling.note)):
+    worded = put_in_words(conclusion)
+    lines = [f"### {escape(worded.title)}", "", f"**{escape(worded.lead)}**", ""]
+    if worded.rows:
+        lines += _table(list(worded.columns), [list(row) for row in worded.rows])
+    for text in filter(None, (*worded.lines, worded.note)):
         lines += [escape(text), ""]
     return "\n".join(lines) + "\n"
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
 from sweeps.analysis.summary import FRONT, NOT_CONFIRMED, ListingRow, Summary
 from sweeps.analysis.table import parameter_names
-from sweeps.render.sections.confirmed import tell
+from sweeps.render.sections.confirmed import put_in_words
 from sweeps.render.verdict import (
     difference_to,
     failure_line,
@@ -270,7 +270,7 @@ def render_best(
         home_option: See `next_commands`.
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
-    parts += [Text(f"{told.title}: {told.lead}") for told in map(tell, conclusions)]
+    parts += [Text(f"{told.title}: {told.lead}") for told in map(put_in_words, conclusions)]
     if summary.has_front:
         parts += _front(summary)
     if summary.best:

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
-from sweeps.records import Conclusions, Telling
-from sweeps.render.sections.confirmed import tell
+from sweeps.records import Conclusions, WordedConclusion
+from sweeps.render.sections.confirmed import put_in_words
 from tests.golden.make import CONTINUED, RUN_DIGITS, RUN_TRADE, RUN_WIDER
 from tests.homes import copy_home
 
@@ -119,7 +119,7 @@ def stored(home):
 
 
 def test_conclusions_that_were_stored_in_words_are_shown_as_they_were_said(home, expected):
-    told = [tell(conclusion) for conclusion in stored(home).all()]
+    told = [put_in_words(conclusion) for conclusion in stored(home).all()]
     said = expected["finalized"]["told"] + [expected["finalized"]["test"]]
     assert [one.lead for one in told[:-1]] == [one["lead"] for one in said]
     assert [list(one.lines) for one in told[:-1]] == [one["lines"] for one in said]
@@ -132,13 +132,13 @@ def test_conclusions_that_were_stored_in_words_are_shown_as_they_were_said(home,
 @pytest.mark.slow
 def test_said_again_they_are_numbers_that_are_told_with_the_same_figures(home):
     def told():
-        said = [tell(conclusion) for conclusion in stored(home).all()]
+        said = [put_in_words(conclusion) for conclusion in stored(home).all()]
         return [(one.title, one.lead, one.columns, one.rows) for one in said]
 
     before = in_words_of_today(told())
     command(home, "confirm", "digits", "--test", "--workers", 0, "--json")
     after = stored(home)
-    assert not [one for one in after.all() if isinstance(one, Telling)]
+    assert not [one for one in after.all() if isinstance(one, WordedConclusion)]
     assert json.loads(json.dumps(told())) == before
     folder = home / "records" / sweeps.load("digits", home).info.id
     for file in folder.glob("*ed*.json"):

@@ -7,7 +7,7 @@ from functools import singledispatch
 from typing import Final
 
 from sweeps.interval import Interval
-from sweeps.records import Telling
+from sweeps.records import WordedConclusion
 from sweeps.records.conclusions import (
     AtEvaluation,
     Calibration,
@@ -41,28 +41,28 @@ from sweeps.wording import (
 
 def conclusion_section(conclusion: Conclusion) -> Section:
     """Return a conclusion as a section."""
-    telling = tell(conclusion)
-    blocks: list[Block] = [Text(telling.lead, "lead")]
-    if telling.rows:
-        blocks.append(Table(telling.columns, telling.rows))
-    blocks += [Text(line) for line in telling.lines]
-    if telling.note:
-        blocks.append(Text(telling.note, "note"))
-    return Section(telling.anchor, telling.title, blocks)
+    worded = put_in_words(conclusion)
+    blocks: list[Block] = [Text(worded.lead, "lead")]
+    if worded.rows:
+        blocks.append(Table(worded.columns, worded.rows))
+    blocks += [Text(line) for line in worded.lines]
+    if worded.note:
+        blocks.append(Text(worded.note, "note"))
+    return Section(worded.anchor, worded.title, blocks)
 
 
 @singledispatch
-def tell(conclusion: Conclusion) -> Telling:
+def put_in_words(conclusion: Conclusion) -> WordedConclusion:
     """Return a conclusion in words: accuracies in percent, differences in points.
 
     A conclusion that an earlier version stored in words is returned as it is.
     """
-    assert isinstance(conclusion, Telling)
+    assert isinstance(conclusion, WordedConclusion)
     return conclusion
 
 
-@tell.register
-def _(verdict: VerdictConclusion) -> Telling:
+@put_in_words.register
+def _(verdict: VerdictConclusion) -> WordedConclusion:
     name, leader = verdict.sweep, verdict.standings[0]
     lines = []
     if verdict.settled:
@@ -104,7 +104,9 @@ def _(verdict: VerdictConclusion) -> Telling:
         f"{verdict.trials} trials."
     )
     rows = [_standing_row(standing) for standing in verdict.standings]
-    return Telling("confirmed", "Confirmed on fresh folds", lead, columns, rows, lines, note)
+    return WordedConclusion(
+        "confirmed", "Confirmed on fresh folds", lead, columns, rows, lines, note
+    )
 
 
 def _standing_row(standing: ConfirmedStanding) -> list[str]:
@@ -149,8 +151,8 @@ PARTS: Final = {
 }  # fmt: skip
 
 
-@tell.register
-def _(bias: SelectionBiasConclusion) -> Telling:
+@put_in_words.register
+def _(bias: SelectionBiasConclusion) -> WordedConclusion:
     lead = (
         f"The best of the search, {bias.finalist}, scored {scaled(bias.searched)} there and "
         f"{scaled(bias.fresh)} on fresh folds: {gain_with_ends(-bias.total)}."
@@ -166,7 +168,7 @@ def _(bias: SelectionBiasConclusion) -> Telling:
     rows = [[PARTS[name], _signed(part), span(part)] for name, part in parts.items()]
     columns = ["due to", "points", "95 % interval"]
     lines = [line] if bias.parts else [bias.why_no_parts] if bias.why_no_parts else []
-    return Telling(
+    return WordedConclusion(
         "selection-bias", "Selection bias of the search's best", lead, columns, rows, lines
     )
 
@@ -186,8 +188,8 @@ SAYS: Final = {
 }
 
 
-@tell.register
-def _(conclusion: CalibrationConclusion) -> Telling:
+@put_in_words.register
+def _(conclusion: CalibrationConclusion) -> WordedConclusion:
     winner = conclusion.recommended
     chosen = conclusion.finalists[winner]
     said = "; ".join(_said(name, measure) for name, measure in chosen.measures.items())
@@ -204,7 +206,7 @@ def _(conclusion: CalibrationConclusion) -> Telling:
     columns = ["finalist", "T", "", "T = 1", "at T", "change", "so"]
     rows = [row for label, one in conclusion.finalists.items() for row in _heat_rows(label, one)]
     title = "Are its probabilities right?"
-    return Telling("calibration", title, f"{winner}: {said}.", columns, rows, lines)
+    return WordedConclusion("calibration", title, f"{winner}: {said}.", columns, rows, lines)
 
 
 def _said(name: str, measure: Measure) -> str:
@@ -234,8 +236,8 @@ VERBS: Final[dict[Judgement, str]] = {
 }
 
 
-@tell.register
-def _(votes: VotesConclusion) -> Telling:
+@put_in_words.register
+def _(votes: VotesConclusion) -> WordedConclusion:
     announced = next(vote for vote in votes.votes if vote.announced)
     single = votes.single
     rows = [["single best", plus_minus(single.accuracy), "", "", "", "1.0x", "1.0x"]]
@@ -264,7 +266,7 @@ def _(votes: VotesConclusion) -> Telling:
     ]
     columns = ["vote", "fresh, %", "ahead", "95 %", "so", "size", "time"]
     note = "Made from the logits that confirming kept; nothing was trained, no test set read."
-    return Telling("ensembles", "Votes on fresh folds", lead, columns, rows, lines, note)
+    return WordedConclusion("ensembles", "Votes on fresh folds", lead, columns, rows, lines, note)
 
 
 def _who(vote: VoteOnFolds) -> str:
@@ -289,8 +291,8 @@ def _times(whole: float, one: float) -> str:
     return f"{whole / one:.1f}x" if one else ""
 
 
-@tell.register
-def _(tested: TestConclusion) -> Telling:
+@put_in_words.register
+def _(tested: TestConclusion) -> WordedConclusion:
     winner = tested.finalists[0]
     share = plus_minus(winner.accuracy)
     rows = []
@@ -321,7 +323,7 @@ def _(tested: TestConclusion) -> Telling:
         note += f" It was made after {earlier} could have been seen."
     lead = f"On the test set {winner.finalist}, the winner, recognises {share} %."
     title = f"The test set, {_ordinal(evaluation)}"
-    return Telling(f"tested-{_name(evaluation)}", title, lead, columns, rows, lines, note)
+    return WordedConclusion(f"tested-{_name(evaluation)}", title, lead, columns, rows, lines, note)
 
 
 def _files_line(files: FilesCompared, champion: str) -> str:
@@ -342,8 +344,8 @@ def _name(evaluation: AtEvaluation) -> str:
     return f"{evaluation.digest[:8]}-{evaluation.number}"
 
 
-@tell.register
-def _(voted: TestVotesConclusion) -> Telling:
+@put_in_words.register
+def _(voted: TestVotesConclusion) -> WordedConclusion:
     evaluation, winners = voted.evaluation, voted.winners
     rows = [[one.sweep, "1", plus_minus(one.accuracy), "", "", ""] for one in winners]
     rows += [_test_vote_row(vote) for vote in voted.votes]
@@ -362,7 +364,7 @@ def _(voted: TestVotesConclusion) -> Telling:
     )
     columns = ["vote", "of", "test, %", "ahead", "95 %", "so"]
     title, anchor = f"Votes on the test set, {_ordinal(evaluation)}", f"voted-{_name(evaluation)}"
-    return Telling(anchor, title, lead, columns, rows, _test_vote_lines(voted), note)
+    return WordedConclusion(anchor, title, lead, columns, rows, _test_vote_lines(voted), note)
 
 
 def _test_vote_row(vote: VoteOnTest) -> list[str]:

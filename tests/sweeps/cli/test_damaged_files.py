@@ -16,13 +16,15 @@ from sweeps.records import (
     ConfirmationRecord,
     EnqueuedPoints,
     Notes,
-    Telling,
+    WordedConclusion,
     put_aside,
 )
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 
 DIGEST = "ab" * 32
-TELLING = Telling("confirmed", "Confirmed on fresh folds", "It is trial 1.", ["a"], [["b"]])
+TELLING = WordedConclusion(
+    "confirmed", "Confirmed on fresh folds", "It is trial 1.", ["a"], [["b"]]
+)
 READING = {
     "number": 1,
     "digest": DIGEST,

@@ -11,7 +11,7 @@ from sweeps.confirm.votes import conclude_votes
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import RecordError, put_aside
-from sweeps.render.sections.confirmed import tell
+from sweeps.render.sections.confirmed import put_in_words
 
 DIGEST = "ab" * 32
 
@@ -162,7 +162,7 @@ def scored(access_log, shares, trainings=6, n=400):
 
 def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(access_log):
     evaluation, scores = scored(access_log, [0.95, 0.95, 0.80])
-    told = tell(conclude_evaluations(evaluation, entry().sweep, scores, evaluations=1))
+    told = put_in_words(conclude_evaluations(evaluation, entry().sweep, scores, evaluations=1))
     shares = [scores[f"correct_{k}"].mean() for k in range(3)]
     assert [row[2].split("±")[0] for row in told.rows] == [f"{100 * s:.2f}" for s in shares]
     gaps = [100 * (shares[0] - share) for share in shares[1:]]
@@ -182,7 +182,7 @@ def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(ac
 
 def test_how_often_it_was_read_stands_with_every_evaluations(access_log):
     evaluation, scores = scored(access_log, [0.95, 0.9, 0.8])
-    told = tell(conclude_evaluations(evaluation, entry().sweep, scores, evaluations=3))
+    told = put_in_words(conclude_evaluations(evaluation, entry().sweep, scores, evaluations=3))
     assert told.title == "The test set, evaluation 1 of 3"
     assert "Evaluation 1 of 3" in told.lines[-1]
 
@@ -202,7 +202,7 @@ def voting(access_log, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
 def test_of_several_sweeps_those_with_fewer_trainings_say_how_many_ensembles_there_are(access_log):
     evaluation, scores = voting(access_log, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
     scores |= {name: scores[name][:3] for name in ("logits_1", "correct_1")}
-    told = tell(conclude_votes(evaluation, scores, evaluations=1))
+    told = put_in_words(conclude_votes(evaluation, scores, evaluations=1))
     rows = {row[0]: row for row in told.rows}
     right = [
         soft_vote(scores["logits_0"][k], scores["logits_1"][k]) == scores["labels"]
@@ -220,7 +220,7 @@ def test_a_sweep_with_one_training_votes_with_others_only(access_log):
     named = [dataclasses.replace(e, name=n) for e, n in zip(evaluation.entries, "ab", strict=True)]
     evaluation = dataclasses.replace(evaluation, entries=named)
     scores |= {name: scores[name][:1] for name in ("logits_1", "correct_1")}
-    told = tell(conclude_votes(evaluation, scores, evaluations=1))
+    told = put_in_words(conclude_votes(evaluation, scores, evaluations=1))
     rows = {row[0]: row for row in told.rows}
     names = [f"{name}, {kind}" for name in ("a", "winners", "all") for kind in ("soft", "hard")]
     assert list(rows) == ["a", "b", *names]
@@ -241,7 +241,7 @@ def soft_vote(*logits):
 
 def test_the_vote_of_one_sweep_has_an_interval_of_samples_alone(access_log):
     evaluation, scores = voting(access_log)
-    told = tell(conclude_votes(evaluation, scores, evaluations=2))
+    told = put_in_words(conclude_votes(evaluation, scores, evaluations=2))
     right = soft_vote(*scores["logits_0"]) == scores["labels"]
     gain = right - scores["correct_0"].mean(axis=0)
     low, high = map(float, told.rows[1][4].split(".."))

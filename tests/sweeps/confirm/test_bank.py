@@ -14,7 +14,7 @@ from sweeps.errors import UsageError
 from sweeps.experiment import TrialSpec
 from sweeps.home import Home
 from sweeps.records import Conclusions, ConfirmationRecord
-from sweeps.render.sections.confirmed import tell
+from sweeps.render.sections.confirmed import put_in_words
 from tests.sweeps.factories import make_info, make_record
 from tests.sweeps.voting_experiment import LABELS, experiment
 
@@ -141,5 +141,5 @@ def test_members_of_unequal_size_cost_the_sum_of_theirs(home):
     found = ensemble(home, [trained(home, "one")])
     single, (soft, hard) = found.votes.single, found.votes.votes
     assert {soft.parameters, hard.parameters} == {300.0}
-    sizes = [row[5] for row in tell(found.votes).rows]
+    sizes = [row[5] for row in put_in_words(found.votes).rows]
     assert sizes == ["1.0x", *[f"{300 / single.parameters:.1f}x"] * 2]

@@ -8,7 +8,7 @@ from sweeps.confirm.calibration import calibration
 from sweeps.confirm.finalists import refit_space
 from sweeps.experiment import TrialResult
 from sweeps.records.conclusions import CalibrationConclusion
-from sweeps.render.sections.confirmed import tell
+from sweeps.render.sections.confirmed import put_in_words
 from tests.chance import at_least
 from tests.digitexp.evaluation.calibration.drawn import drawn, true_changes
 from tests.sweeps.confirm.test_verdict import verdicts
@@ -110,7 +110,7 @@ def test_it_is_told_with_figures_and_in_words():
     labels = [standing.finalist.label for standing in verdict.standings]
     found = {label: measured(2.0, 2.0) for label in labels}
     winner = verdict.recommended.finalist.label
-    told = tell(CalibrationConclusion("calibration", winner, found))
+    told = put_in_words(CalibrationConclusion("calibration", winner, found))
     ece = found[winner].measures["ece"]
     assert told.lead.startswith(f"{winner}: its calibration error is lower at the fitted")
     assert f"{100 * ece.before.value:.2f} to {100 * ece.after.value:.2f} points" in told.lead
