@@ -388,7 +388,8 @@ class WordedConclusion:
 
 
 Conclusion = (
-    WordedConclusion | VerdictConclusion | SelectionBiasConclusion | CalibrationConclusion | VotesConclusion
+    WordedConclusion | VerdictConclusion | SelectionBiasConclusion | CalibrationConclusion
+    | VotesConclusion
     | TestConclusion | TestVotesConclusion
 )  # fmt: skip
 
