@@ -74,7 +74,7 @@ class DigitExperiment(WithPages):
     metrics: Mapping[str, MetricInfo] = {
         name: MetricInfo(*described) for name, described in HEADLINE_METRICS.items()
     }
-    cross_validation = "digitexp.on_blocks:experiment"
+    cross_validation = "digitexp.on_blocks:experiment"  # the public name of folds.py
     measures: Mapping[str, str] = {"parameters": "trainable weights of the network"}
 
     def check(self, config: Mapping[str, Value]) -> None:

@@ -19,7 +19,7 @@ from search_spaces.parameters import Value, find_parameter
 from sweeps.capabilities import SupportsCrossValidation
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
 from sweeps.confirm.comparison import FOLDS_A_REPEAT
-from sweeps.confirm.finalists import METRIC, REFIT, SCORE, SEARCH_SPLIT, Finalist
+from sweeps.confirm.finalists import METRIC, REFIT_EPOCHS, SCORE, SEARCH_SPLIT, Finalist
 from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
@@ -216,8 +216,8 @@ def _missing(
             yield f"lacks the metric {metric!r} ({direction})"
         elif info.direction != direction:
             yield f"would {info.direction} the metric {metric!r} (needed is {direction})"
-    if refit and REFIT not in known:
-        yield f"lacks the parameter {REFIT!r}, which --refit sets"
+    if refit and REFIT_EPOCHS not in known:
+        yield f"lacks the parameter {REFIT_EPOCHS!r}, which --refit sets"
 
 
 def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:

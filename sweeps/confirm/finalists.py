@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import yaml
 
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
-from sweeps.records import BLOCK, FINALIST, Record, SweepInfo, ranked
+from sweeps.records import Record, SweepInfo, ranked
 
-SEARCH_SPLIT, REFIT, TEMPERATURE = "search_split", "refit_epochs", "temperature"
+SEARCH_SPLIT, REFIT_EPOCHS, TEMPERATURE = "search_split", "refit_epochs", "temperature"
 """Parameters of a `cross_validation` experiment that the searching experiment does not have."""
 METRIC = "block_accuracy"
 SCORE = "best_val_accuracy"
@@ -110,75 +107,3 @@ def _finalist(record: Record, place: int) -> Finalist:
     label = f"baseline-{name}" if kind == "baseline" and name else f"trial-{trial}"
     searched = record.result.metrics.get(SCORE) if record.result else None
     return Finalist(label, trial, dict(record.spec.config), searched, place)
-
-
-def selection_bias_space(experiment: str, finalist: Finalist, seeds: int) -> str:
-    """Return a space, as YAML, that trains one finalist on the search's split with new seeds."""
-    document: dict[str, Any] = {
-        "description": "The best of a search on the split of that search, with other seeds",
-        "experiment": experiment,
-        "objective": {"metric": "best_val_accuracy", "direction": "maximize"},
-        "parameters": {BLOCK: {"type": "int", "low": 0, "high": seeds - 1}},
-        "fixed": {**finalist.config, SEARCH_SPLIT: True},
-        "defaults": {"trials": seeds, "sampler": "grid", "pruner": "none"},
-    }
-    text: str = yaml.safe_dump(document, sort_keys=False)
-    return text
-
-
-def refit_space(
-    experiment: str, winner: Finalist, epochs: int, temperature: float | None = None
-) -> str:
-    """Return a space, as YAML, that trains the winner once more, on all but the test set.
-
-    Args:
-        experiment: The `cross_validation` experiment.
-        winner: The finalist to train.
-        epochs: Number of epochs.
-        temperature: Temperature of its probabilities; None if its experiment has none.
-    """
-    heat = {} if temperature is None else {TEMPERATURE: temperature}
-    document: dict[str, Any] = {
-        "description": "The winner on everything but the test set",
-        "experiment": experiment,
-        "objective": {"metric": "epochs", "direction": "minimize"},
-        "parameters": {BLOCK: {"type": "int", "low": 0, "high": 0}},
-        "fixed": {**winner.config, REFIT: epochs, **heat},
-        "defaults": {"trials": 1, "sampler": "grid", "pruner": "none"},
-    }
-    text: str = yaml.safe_dump(document, sort_keys=False)
-    return text
-
-
-def confirming_space(experiment: str, finalists: Sequence[Finalist], folds: int) -> str:
-    """Return a space, as YAML, that trains each finalist on each fold: a sweep like any other.
-
-    Args:
-        experiment: The `cross_validation` experiment.
-        finalists: The finalists.
-        folds: Number of folds.
-    """
-    first = finalists[0].config
-    same = [
-        name
-        for name in first
-        if all(name in f.config and f.config[name] == first[name] for f in finalists)
-    ]
-    bundles = {
-        f.label: {name: value for name, value in f.config.items() if name not in same}
-        for f in finalists
-    }
-    document: dict[str, Any] = {
-        "description": "Finalists, each on the same fresh folds",
-        "experiment": experiment,
-        "objective": {"metric": METRIC, "direction": "maximize"},
-        # Fold by fold, so that finalists can be compared after any interruption.
-        "parameters": {
-            BLOCK: {"type": "int", "low": 0, "high": folds - 1},
-            FINALIST: {"type": "categorical", "choices": bundles},
-        },
-        "fixed": {name: first[name] for name in same},
-        "defaults": {"trials": folds * len(finalists), "sampler": "grid", "pruner": "none"},
-    }
-    text: str = yaml.safe_dump(document, sort_keys=False)
-    return text

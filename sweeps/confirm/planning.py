@@ -11,15 +11,17 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 from sweeps.config.options import RunOptions
 from sweeps.confirm.checks import cross_validation_experiment
-from sweeps.confirm.finalists import Finalist, confirming_space, refit_space, selection_bias_space
+from sweeps.confirm.finalists import METRIC, REFIT_EPOCHS, SEARCH_SPLIT, TEMPERATURE, Finalist
 from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.progress import Mode
-from sweeps.records import Record, SweepInfo, confirmed_by
+from sweeps.records import BLOCK, FINALIST, Record, SweepInfo, confirmed_by
 from sweeps.runner.failures import FAILURES
 from sweeps.workspace.files import make_folder, write_atomically
 from sweeps.workspace.names import free_name
@@ -289,3 +291,78 @@ def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ra
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)
     return Ran(result.info, result.summary.stopped_by, result.summary.tracking_pending)
+
+
+# The spaces of a confirmation, as YAML.
+
+
+def selection_bias_space(experiment: str, finalist: Finalist, seeds: int) -> str:
+    """Return a space, as YAML, that trains one finalist on the search's split with new seeds."""
+    document: dict[str, Any] = {
+        "description": "The best of a search on the split of that search, with other seeds",
+        "experiment": experiment,
+        "objective": {"metric": "best_val_accuracy", "direction": "maximize"},
+        "parameters": {BLOCK: {"type": "int", "low": 0, "high": seeds - 1}},
+        "fixed": {**finalist.config, SEARCH_SPLIT: True},
+        "defaults": {"trials": seeds, "sampler": "grid", "pruner": "none"},
+    }
+    text: str = yaml.safe_dump(document, sort_keys=False)
+    return text
+
+
+def refit_space(
+    experiment: str, winner: Finalist, epochs: int, temperature: float | None = None
+) -> str:
+    """Return a space, as YAML, that trains the winner once more, on all but the test set.
+
+    Args:
+        experiment: The `cross_validation` experiment.
+        winner: The finalist to train.
+        epochs: Number of epochs.
+        temperature: Temperature of its probabilities; None if its experiment has none.
+    """
+    heat = {} if temperature is None else {TEMPERATURE: temperature}
+    document: dict[str, Any] = {
+        "description": "The winner on everything but the test set",
+        "experiment": experiment,
+        "objective": {"metric": "epochs", "direction": "minimize"},
+        "parameters": {BLOCK: {"type": "int", "low": 0, "high": 0}},
+        "fixed": {**winner.config, REFIT_EPOCHS: epochs, **heat},
+        "defaults": {"trials": 1, "sampler": "grid", "pruner": "none"},
+    }
+    text: str = yaml.safe_dump(document, sort_keys=False)
+    return text
+
+
+def confirming_space(experiment: str, finalists: Sequence[Finalist], folds: int) -> str:
+    """Return a space, as YAML, that trains each finalist on each fold: a sweep like any other.
+
+    Args:
+        experiment: The `cross_validation` experiment.
+        finalists: The finalists.
+        folds: Number of folds.
+    """
+    first = finalists[0].config
+    same = [
+        name
+        for name in first
+        if all(name in f.config and f.config[name] == first[name] for f in finalists)
+    ]
+    bundles = {
+        f.label: {name: value for name, value in f.config.items() if name not in same}
+        for f in finalists
+    }
+    document: dict[str, Any] = {
+        "description": "Finalists, each on the same fresh folds",
+        "experiment": experiment,
+        "objective": {"metric": METRIC, "direction": "maximize"},
+        # Fold by fold, so that finalists can be compared after any interruption.
+        "parameters": {
+            BLOCK: {"type": "int", "low": 0, "high": folds - 1},
+            FINALIST: {"type": "categorical", "choices": bundles},
+        },
+        "fixed": {name: first[name] for name in same},
+        "defaults": {"trials": folds * len(finalists), "sampler": "grid", "pruner": "none"},
+    }
+    text: str = yaml.safe_dump(document, sort_keys=False)
+    return text

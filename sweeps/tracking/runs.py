@@ -7,6 +7,7 @@ versions, are not used.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,12 +19,14 @@ from urllib.parse import unquote, urlsplit
 from sweeps.errors import UsageError
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.content import (
+    CONTEXT,
     MAX_METRICS_PER_BATCH,
     MAX_PARAMS_PER_BATCH,
     MAX_TAGS_PER_BATCH,
     Point,
     SweepNote,
     chunks,
+    dataset_key,
     sweep_tags,
     write_files,
 )
@@ -336,3 +339,30 @@ def log_files(
         for name in files:  # a request per file, so that the client checks before each
             within = str(PurePosixPath(name).parent)
             client.log_artifact(run_id, f"{folder}/{name}", None if within == "." else within)
+
+
+_PROFILE_CHARACTERS: Final = 10_000
+
+
+def log_dataset(client: Any, run_id: str, data: Mapping[str, Any]) -> None:
+    """Log the data that a run was trained on; logging them again changes nothing.
+
+    Args:
+        client: The `MlflowClient`.
+        run_id: The run.
+        data: Name, digests and facts, as records keep them.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    name, digest = dataset_key(data)
+    source = {key: data.get(key) for key in ("name", "digest", "split_digest")}
+    profile = json.dumps(data.get("info") or {}, default=str)
+    dataset = Dataset(
+        name=name,
+        digest=digest,
+        source_type="local",
+        source=json.dumps(source, default=str),
+        profile=profile if len(profile) <= _PROFILE_CHARACTERS else None,
+    )
+    tags = [InputTag("mlflow.data.context", CONTEXT)]
+    client.log_inputs(run_id, [DatasetInput(dataset, tags)])

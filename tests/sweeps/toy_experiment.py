@@ -1,7 +1,8 @@
 """A complete experiment that trains nothing: its objective is known in closed form.
 
 The framework cannot tell it from a real one, and a sweep of it takes milliseconds. Configurations
-can also take their time, raise, diverge, or send a signal to their own process.
+can also take their time, raise, diverge, or send a signal to their own process. It has no
+capability, on purpose; `examined_`, `serving_` and `voting_experiment.py` beside it have some.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ import pytest
 
 from digitexp.experiments.folds import experiment as cross_validation
 from sweeps.confirm.calibration import calibration
-from sweeps.confirm.finalists import refit_space
+from sweeps.confirm.planning import refit_space
 from sweeps.experiment import TrialResult
 from sweeps.records.conclusions import CalibrationConclusion
 from sweeps.render.sections.confirmed import put_in_words

@@ -18,7 +18,8 @@ from digitexp.experiments.recorded import CHAMPION, Recorded
 from sweeps.analysis.summary import summarize
 from sweeps.cli import app
 from sweeps.cli.confirming import is_to_be_confirmed
-from sweeps.confirm.finalists import choose_finalists, confirming_space
+from sweeps.confirm.finalists import choose_finalists
+from sweeps.confirm.planning import confirming_space
 from sweeps.launch import RunResult
 from tests.sweeps.factories import make_info, make_record
 

@@ -16,13 +16,12 @@ from sweeps.tracking.content import (
     TRIALS_TABLE,
     SweepNote,
     dataset_key,
-    log_dataset,
     table_json,
 )
 from sweeps.tracking.outage import IncompleteError
 from sweeps.tracking.pictures import LOGGED_IMAGES, PICTURES, plan_pictures, show_pictures
 from sweeps.tracking.projection import Projection
-from sweeps.tracking.runs import search
+from sweeps.tracking.runs import log_dataset, search
 from sweeps.tracking.store import open_client
 from sweeps.workspace import failpoints
 from tests.sweeps.factories import DATA, SWEEP_ID, make_info, make_record
