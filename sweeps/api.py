@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from search_spaces.bodies.importing import being_imported
 from sweeps.analysis.rows import STATES, TrialRow, best_row, front_rows, trial_rows
@@ -301,6 +301,10 @@ class Sweep:
         return [put_in_words(conclusion) for conclusion in result.conclusions]
 
     @python_words()
+    def finalize(self, **_: Any) -> NoReturn:
+        """Refuse the former name of `confirm`."""
+        raise UsageError("Sweep.finalize is called Sweep.confirm now, and its blocks are folds")
+
     def retry(self, *trials: int, progress: Mode = "auto", **options: Any) -> Sweep:
         """Run failed trials again, after their cause was repaired, as `sweeps retry` does.
 

@@ -143,7 +143,9 @@ Component = Annotated[
 ]
 
 
-_FORMER: Final = {"finalize": "confirm", "blocks": "folds"}
+_FORMER: Final[Mapping[Path, str]] = {
+    ("defaults", "finalize"): "confirm", ("defaults", "confirm", "blocks"): "folds",
+}  # fmt: skip
 """Former names of keys -> their present names."""
 
 
@@ -289,7 +291,7 @@ def _text(detail: ErrorDetails, path: Path, tags: list[str], model: type[BaseMod
     received, context = detail["input"], detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
-            if (former := _FORMER.get(str(path[-1]))) is not None:
+            if (former := _FORMER.get(path)) is not None:
                 return f"is called {former!r} now"
             keys = _allowed_keys(path, tags, model)
             text = f"unknown key {path[-1]!r}; allowed: {listing(keys)}"

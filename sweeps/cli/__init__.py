@@ -43,7 +43,7 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; refuse a former name, of a command or option, with the present one."""
-        options = [arg for arg in args[1:] if arg.startswith("--")]
+        options = [arg.partition("=")[0] for arg in args[1:] if arg.startswith("--")]
         for word in (*args[:1], *options):
             if word in _FORMER:
                 shown = word if word.startswith("--") else f"sweeps {word}"

@@ -32,6 +32,7 @@ def attempt(home):
         (["run", "toy", "--finalize"], "'--finalize' is called '--confirm' now"),
         (["run", "toy", "--no-finalize"], "'--no-finalize' is called '--no-confirm' now"),
         (["confirm", "toy", "--blocks", "8"], "'--blocks' is called '--folds' now"),
+        (["confirm", "toy", "--blocks=8"], "'--blocks' is called '--folds' now"),
     ],
     ids=lambda words: words[-1] if isinstance(words, list) else "",
 )
@@ -80,7 +81,9 @@ def test_an_experiment_with_a_former_member_is_refused(tmp_path, former, today):
 
 def test_an_import_of_a_former_capability_says_its_name_of_today():
     with pytest.raises(ImportError, match="TestPart is called TestSet now"):
-        from sweeps.capabilities import TestPart  # noqa: F401
+        from sweeps.capabilities import TestPart
+    with pytest.raises(ImportError, match="TestPart is called TestSet now"):
+        from sweeps.abilities import TestPart  # noqa: F401
     with pytest.raises(ImportError, match="cannot import name 'Nonsense'"):
         from sweeps.capabilities import Nonsense  # noqa: F401
 
@@ -101,6 +104,11 @@ def test_points_that_were_left_under_a_former_name_keep_their_numbers_and_trials
         "enqueued-0003.json", "enqueued-0003.trial", "hunch-0001.json", "hunch-0001.slot",
         "hunch-0002.json", "hunch-0002.slot",
     ]  # fmt: skip
+
+
+def test_a_former_method_of_a_sweep_is_refused_with_todays(run_toy):
+    with pytest.raises(UsageError, match=r"Sweep\.finalize is called Sweep\.confirm now"):
+        run_toy(trials=1, workers=0).finalize(blocks=8)
 
 
 def test_a_sweep_whose_files_have_former_members_opens(make_home, run_toy):
