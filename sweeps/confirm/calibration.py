@@ -14,7 +14,13 @@ from sweeps.confirm.comparison import Comparison
 from sweeps.confirm.intervals import FEWEST_FOLDS, NO_SAMPLE, crossed_estimate, stacked
 from sweeps.experiment import Experiment
 from sweeps.interval import Interval
-from sweeps.records.conclusions import Calibration, CalibrationConclusion, Change, Measure
+from sweeps.records.conclusions import (
+    Calibration,
+    CalibrationConclusion,
+    Change,
+    Measure,
+    MeasureName,
+)
 
 UNITS: Final = {"ece": "share", "nll": "nats"}
 """Units of the measures."""
@@ -66,9 +72,14 @@ def calibration(terms: CalibrationTerms, samples: NDArray[np.int64]) -> Calibrat
         samples: (trainings, n) the number of the sample each term is of, or `NO_SAMPLE`; every
             sample is in two trainings or more.
     """
-    measures = {}
-    for name, before in terms.before.items():
-        after, unit = terms.after[name], UNITS.get(name, "share")
+    measures: dict[MeasureName, Measure] = {}
+    names: tuple[MeasureName, ...] = ("ece", "nll")
+    if unknown := terms.before.keys() - set(names):
+        raise ValueError(f"measures {', '.join(sorted(unknown))}: allowed are ece and nll")
+    for name in names:
+        if name not in terms.before:
+            continue
+        before, after, unit = terms.before[name], terms.after[name], UNITS.get(name, "share")
         found = (crossed_estimate(one, samples) for one in (before, after, after - before))
         was, is_now, change = (one.interval(unit=unit) for one in found)
         measures[name] = Measure(was, is_now, change, _word(change, len(samples)))

@@ -24,7 +24,7 @@ from sweeps.confirm.planning import CONTROL_FOLDER, HowToTrain, Ran, name_for
 from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.records import Record, SweepInfo
-from sweeps.records.conclusions import SelectionBiasConclusion
+from sweeps.records.conclusions import Part, SelectionBiasConclusion
 from sweeps.workspace.files import make_folder, write_atomically
 
 
@@ -59,7 +59,7 @@ def measure_selection_bias(
     stopped = _mean(inner)
     freedom = min(own.freedom, stopped.freedom)
     samples = Estimate(own.value - stopped.value, own.of_folds, stopped.of_folds, freedom)
-    found = {"seed": seed, "epoch": epoch, "samples": samples}
+    found: dict[Part, Estimate] = {"seed": seed, "epoch": epoch, "samples": samples}
     parts = {name: part.interval() for name, part in found.items()}
     return SelectionBiasConclusion("selection_bias", label, searched, fresh.value, total, parts)
 

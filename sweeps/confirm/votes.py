@@ -31,10 +31,10 @@ from sweeps.confirm.intervals import (
 from sweeps.errors import UsageError
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
-    Judgement,
     SingleBest,
     TestedWinner,
     TestVotesConclusion,
+    VoteJudgement,
     VoteKind,
     VoteOnFolds,
     VoteOnTest,
@@ -283,7 +283,7 @@ def answers(logits: NDArray[np.float32], kind: VoteKind) -> NDArray[np.int64]:
     return chosen
 
 
-def word_of(lead: Interval, margin: float = MARGIN) -> Judgement:
+def word_of(lead: Interval, margin: float = MARGIN) -> VoteJudgement:
     """Return the verdict of the 95 % interval of a lead."""
     if lead.is_told_apart:
         return "better" if lead.low > 0 else "worse"
@@ -433,7 +433,7 @@ class _Compared:
         """Return the stored form, with an interval for `at_once` models compared at once."""
         ahead = self.ahead.interval(at_once)
         is_enough = self.ensembles is None or self.ensembles >= FEWEST_FOLDS
-        word = word_of(ahead) if is_enough else "cannot tell yet"
+        word: VoteJudgement = word_of(ahead) if is_enough else "cannot tell yet"
         accuracy = self.mean.interval()
         return VoteOnTest(self.voters, self.kind, self.members, accuracy, ahead, self.of.name, word)
 

@@ -54,8 +54,17 @@ _CONFIRMATION: Final = re.compile(rf"({SWEEP_ID.pattern})/finalists-[0-9]+(/[a-z
 # Conclusions are numbers; `sweeps.render` puts them in words.
 
 Judgement = Literal["leads", "better", "worse", "equivalent", "cannot tell yet"]
+VoteJudgement = Literal["better", "worse", "equivalent", "cannot tell yet"]
+Part = Literal["seed", "epoch", "samples"]
+MeasureName = Literal["ece", "nll"]
 Change = Literal["lower", "higher", "cannot tell"]
 VoteKind = Literal["soft", "hard"]
+
+
+def _need(holds: object, what: str) -> None:
+    """Refuse a conclusion whose parts do not fit together; it may have come with an archive."""
+    if not holds:
+        raise ValueError(f"a conclusion {what}")
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,12 @@ class VerdictConclusion:
     refit: Line | None
     left_out: Sequence[Line]
 
+    def __post_init__(self) -> None:
+        labels = [standing.finalist for standing in self.standings]
+        _need(self.recommended in labels, "recommends none of its finalists")
+        controls = sum(label.startswith("control-") for label in labels)
+        _need(self.gain_over_control is None or controls == 1, "compares with no random trial")
+
 
 @dataclass(frozen=True)
 class SelectionBiasConclusion:
@@ -137,7 +152,7 @@ class SelectionBiasConclusion:
     searched: float
     fresh: float
     total: Interval
-    parts: Mapping[str, Interval]
+    parts: Mapping[Part, Interval]
     why_no_parts: str = ""
 
 
@@ -173,7 +188,7 @@ class Calibration:
     temperature: float
     lowest: float
     highest: float
-    measures: Mapping[str, Measure]
+    measures: Mapping[MeasureName, Measure]
 
 
 @dataclass(frozen=True)
@@ -183,6 +198,9 @@ class CalibrationConclusion:
     kind: Literal["calibration"]
     recommended: Line
     finalists: Mapping[str, Calibration]
+
+    def __post_init__(self) -> None:
+        _need(self.recommended in self.finalists, "recommends none of its finalists")
 
 
 @dataclass(frozen=True)
@@ -218,7 +236,7 @@ class VoteOnFolds:
     vote: VoteKind
     accuracy: Interval
     ahead_by: Interval
-    verdict: Judgement
+    verdict: VoteJudgement
     parameters: float
     train_seconds: float
 
@@ -241,6 +259,9 @@ class VotesConclusion:
     single: SingleBest
     votes: Sequence[VoteOnFolds]
     folds: Count
+
+    def __post_init__(self) -> None:
+        _need(any(vote.announced for vote in self.votes), "is about no vote")
 
 
 @dataclass(frozen=True)
@@ -310,6 +331,9 @@ class TestConclusion:
     files: FilesCompared | None
     refit_accuracy: float | None
 
+    def __post_init__(self) -> None:
+        _need(self.finalists, "is about no finalist")
+
 
 @dataclass(frozen=True)
 class TestedWinner:
@@ -341,7 +365,7 @@ class VoteOnTest:
     accuracy: Interval
     ahead_by: Interval
     of: Line
-    verdict: Judgement
+    verdict: VoteJudgement
 
 
 @dataclass(frozen=True)
@@ -362,6 +386,11 @@ class TestVotesConclusion:
     winners: Sequence[TestedWinner]
     best: Line
     votes: Sequence[VoteOnTest]
+
+    def __post_init__(self) -> None:
+        sweeps = {winner.sweep for winner in self.winners}
+        _need(any(vote.vote == "soft" for vote in self.votes), "is about no soft vote")
+        _need(all(vote.of in sweeps for vote in self.votes), "compares with no winner")
 
 
 @dataclass(frozen=True)

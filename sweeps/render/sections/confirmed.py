@@ -15,13 +15,13 @@ from sweeps.records.conclusions import (
     Conclusion,
     ConfirmedStanding,
     FilesCompared,
-    Judgement,
     Measure,
     SelectionBiasConclusion,
     SingleBest,
     TestConclusion,
     TestVotesConclusion,
     VerdictConclusion,
+    VoteJudgement,
     VoteOnFolds,
     VoteOnTest,
     VotesConclusion,
@@ -164,8 +164,8 @@ def _(bias: SelectionBiasConclusion) -> WordedConclusion:
         "what is left, that the search's validation set suited it, and that a fold trains on fewer "
         "samples."
     )
-    parts = {**bias.parts, "all": bias.total}
-    rows = [[PARTS[name], _signed(part), span(part)] for name, part in parts.items()]
+    rows = [[PARTS[name], _signed(part), span(part)] for name, part in bias.parts.items()]
+    rows.append([PARTS["all"], _signed(bias.total), span(bias.total)])
     columns = ["due to", "points", "95 % interval"]
     lines = [line] if bias.parts else [bias.why_no_parts] if bias.why_no_parts else []
     return WordedConclusion(
@@ -228,7 +228,7 @@ def _heat_rows(label: str, calibration: Calibration) -> Iterator[list[str]]:
         ]
 
 
-VERBS: Final[dict[Judgement, str]] = {
+VERBS: Final[dict[VoteJudgement, str]] = {
     "better": "is better than",
     "worse": "is worse than",
     "equivalent": "is equivalent to",
