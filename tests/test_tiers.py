@@ -172,3 +172,7 @@ def test_what_killed_children_have_half_written_is_removed_and_the_rest_counts(
     ran.stdout.fnmatch_lines(["child.py * 100%*"])
     assert "Warning" not in ran.stdout.str() + ran.stderr.str()
     assert [file.name for file in pytester.path.glob(".coverage*")] == [".coverage"]
+
+
+def test_what_is_measured_in_the_second_tier_is_there():
+    assert [path for path in tiers.MEASURED if not (tools.ROOT / path).exists()] == []

@@ -35,11 +35,11 @@ COVERAGE_FACTOR: Final = 2.0
 DEAREST: Final = 25
 MEASURED: Final = (
     "tests/digitexp/apps/explorer/",
-    "tests/digitexp/keras_experiment/",
-    "tests/sweeps/cli/test_steering.py",
+    "tests/digitexp/experiments/keras_experiment/",
+    "tests/sweeps/cli/test_control.py",
     *(
         f"tests/sweeps/confirm/test_{name}.py"
-        for name in ("confirmable", "confirming", "ensembles", "failing", "confirm", "votes")
+        for name in ("checks", "planning", "ensembles", "failing", "confirm", "votes")
     ),
     "tests/sweeps/confirm/test_refit_and_control.py",
     "tests/sweeps/render/",
