@@ -6,6 +6,7 @@ import contextlib
 import html
 import os
 import secrets
+import shlex
 import sys
 import tempfile
 import threading
@@ -92,8 +93,9 @@ def _recorded(
         if trial is not None:
             recorded.shown(shown, trial)
     elif not recorded.sweeps():
+        command = shlex.join(["sweeps", "run", "smoke", *(["--home", str(home)] if home else [])])
         raise ValueError(
-            f"no sweep of digits with a trial in {recorded.where}; begin with: sweeps run smoke"
+            f"no sweep of digits with a trial in {recorded.where}; begin with: `{command}`"
         )
     return recorded
 

@@ -210,7 +210,7 @@ class DigitsOnBlocks(WithPages):
         from digitexp.plots.evaluation import evaluate_block
 
         pool, kept = data.payload, result.arrays
-        part, numbers = f"block {config.get(BLOCK) or 0}", kept.get("block_images")
+        part, numbers = f"fold {config.get(BLOCK) or 0}", kept.get("block_images")
         logits = kept.get("block_logits")
         if config.get(SEARCH_SPLIT):
             part, numbers = "the validation part", pool.split.validation_indices
@@ -233,7 +233,7 @@ class DigitsOnBlocks(WithPages):
         if asked.get(SEARCH_SPLIT):
             return trial.shown_on(pool.arrays(pool.split))
         number = int(asked.get(BLOCK) or 0)
-        block, part = pool.block(number), f"the images of block {number}"
+        block, part = pool.block(number), f"the images of fold {number}"
         own = block.evaluation_indices
         images, labels = pool.source.images[own], pool.source.labels[own]
         return trial.shown_on(pool.arrays(block), part, images, labels, own)

@@ -32,7 +32,7 @@ def test_the_images_of_its_block_are_examined(data):
     arrays = {"block_images": images.astype(np.int32), "block_logits": logits}
     files = experiment.examine({"block": 2}, data, result({"train_accuracy": 0.9}, **arrays))
     found = json.loads(files["diagnostics.json"])
-    assert (found["part"], found["images"], found["errors"]) == ("block 2", 1000, 3)
+    assert (found["part"], found["images"], found["errors"]) == ("fold 2", 1000, 3)
     assert found["train_accuracy"] == 0.9
     assert {one["image_number"] for one in found["mistakes"]} == set(images[:3].tolist())
 

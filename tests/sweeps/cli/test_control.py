@@ -210,7 +210,7 @@ def test_a_request_that_is_killed_was_made_or_not(steered, command, step):
     steered.start(seconds=0.6)
     steered.until(lambda: steered.recorded() >= 1)
     words = [command, "toy", "--home", str(steered.home)]
-    asking = Launched(words, {"SWEEPS_FAILPOINT": f"steering.{step}"})
+    asking = Launched(words, {"SWEEPS_FAILPOINT": f"control.{step}"})
     assert asking.wait() == -signal.SIGKILL
     if step == "begun":
         assert steered.running.wait() == 0
@@ -250,7 +250,7 @@ def test_a_cancel_that_is_killed_has_ended_that_trial_or_none(steered, step):
     steered.start(seconds=3.0, epochs=30, trials=3)
     steered.until(steered.is_running)
     words = ["cancel", "toy", "0", "--home", str(steered.home)]
-    ended = {"SWEEPS_FAILPOINT": f"steering.{step}"}
+    ended = {"SWEEPS_FAILPOINT": f"control.{step}"}
     steered.until(lambda: Launched(words, ended).wait() == -signal.SIGKILL)  # 2: not begun yet
     assert steered.running.wait() == 0, steered.running.stderr()
     rows = {row.trial: row for row in sweeps.load("toy", steered.home).rows()}

@@ -76,7 +76,7 @@ class Hurt:
         conclusions = Conclusions(folder)
         where = self.info.id, self.info.id, "0001-1"
         conclusions.keep(
-            ConfirmationRecord(*where, "trial-1", top=2, blocks=8, conclusions=[TELLING])
+            ConfirmationRecord(*where, "trial-1", top=2, folds=8, conclusions=[TELLING])
         )
         conclusions.keep_tested("abababab-1", TELLING, TELLING)
 

@@ -268,7 +268,7 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
         correct = record.result.arrays["block_correct"]
         own_mean.setdefault(record.params["finalist"], []).extend(correct)
     best = max(own_mean, key=lambda label: np.mean(own_mean[label]))
-    assert votes["single"]["accuracy"] == pytest.approx(np.mean(own_mean[best]))
+    assert votes["single"]["accuracy"]["value"] == pytest.approx(np.mean(own_mean[best]))
 
 
 @pytest.mark.slow

@@ -147,7 +147,7 @@ def test_the_table_fits_eighty_columns(home, monkeypatch):
     [
         (
             ["bare"],
-            "'bare' is not confirmed, so that nothing of it can vote; first: `sweeps confirm bare`",
+            "'bare' is not confirmed, so that nothing of it can vote; first: `sweeps confirm bare",
         ),
         (["nothing"], "no sweep 'nothing'"),
         (["one", "--top", 9], "--top 9: 4 different finalists can vote, give 2 to 4"),

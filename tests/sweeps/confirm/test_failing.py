@@ -30,7 +30,7 @@ class OnBlocks(Base):
         """Fails, or diverges, as a file says: with which skill, and how it is trained."""
         skill, when, how = BAD.read_text().split()
         config = spec.config
-        kind = "search" if config.get("block") is None else "block"
+        kind = "search" if config.get("block") is None else "fold"
         kind = "luck" if config.get("search_split") else kind
         kind = "refit" if config.get("refit_epochs") else kind
         result = super().train(spec, data, on_epoch)

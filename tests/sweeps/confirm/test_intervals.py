@@ -22,7 +22,7 @@ DRAWS = {8: 1000, 20: 600}
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "world", [{}, {"unequal": True}, {"block": 0.25}, {"own": 0.3, "block": 0.05}]
+    "world", [{}, {"unequal": True}, {"fold": 0.25}, {"own": 0.3, "fold": 0.05}]
 )
 @pytest.mark.parametrize("folds", [8, pytest.param(20, marks=pytest.mark.nightly)])
 def test_no_difference_is_called_one_in_five_of_a_hundred_at_most(folds, world):

@@ -97,7 +97,7 @@ def test_images_count_alike_whatever_the_size_of_their_fold(tmp_path, sizes):
             {"block_images": np.arange(-1, 5)},
             "'block_images' that are no whole numbers from 0",
         ),
-        ({"block_images": np.arange(6)}, "fold 5: trial-1 and baseline-slow were judged on"),
+        ({"block_images": np.arange(6)}, "fold 5: trial-1 and baseline-slow were evaluated on"),
     ],
 )
 def test_what_a_training_kept_and_cannot_be_judged_is_said(tmp_path, changed, said):

@@ -106,7 +106,7 @@ class TestConfirmed:
         assert len({record.spec.seed for record in again}) == 8
         page = sweeps.load("nets", home).report(home.parent / "luck.html").read_text()
         bias = page[
-            page.index('<section id="selection_bias">') : page.index('<section id="history">')
+            page.index('<section id="selection-bias">') : page.index('<section id="history">')
         ]
         parts = ("its seed", "the choice of its epoch", "the samples that scored it", "all of it")
         assert all(part in bias for part in parts)
@@ -161,7 +161,7 @@ class TestConfirmed:
 
     def test_the_explorer_shows_the_champion_on_samples_it_was_judged_on(self, home):
         shown = Recorded(home, None, None).shown("nets", CHAMPION)
-        assert shown.part == "the samples of fold 0"
+        assert shown.part == "the images of fold 0"
         champion = sweeps.load("nets", home).champion().record
         assert champion.params["block"] == 0
         right = shown.logits.argmax(axis=1) == shown.labels

@@ -58,7 +58,7 @@ def test_the_ends_of_the_front_are_figures_with_their_price(swept, sections):
     front = swept.pareto_front()
     assert facts.facts[0].value == format_metric(front[0].values["best_val_accuracy"])
     assert facts.facts[1].value == format_metric(front[-1].values["parameters"])
-    assert f"trial {front[-1].trial}: best_val_accuracy" in facts.facts[1].detail
+    assert f"trial {front[-1].number}: best_val_accuracy" in facts.facts[1].detail
 
 
 def test_the_chart_shows_all_trials_and_marks_the_front_with_intervals(swept, data, sections):
@@ -89,7 +89,7 @@ def test_no_trial_lies_beyond_the_line_through_the_front(data, sections):
 def test_the_table_has_an_interval_for_the_share_and_none_for_the_count(swept, sections):
     (table,) = (b for b in sections["verdict"].blocks if isinstance(b, Table))
     assert table.columns[:4] == ["trial", "best_val_accuracy", "95 % interval", "parameters"]
-    assert [row[0] for row in table.rows] == [str(t.trial) for t in swept.pareto_front()]
+    assert [row[0] for row in table.rows] == [str(t.number) for t in swept.pareto_front()]
     for row in table.rows:
         low, high = map(float, row[2].split(" to "))
         assert low < float(row[1]) < high
@@ -119,7 +119,7 @@ def test_other_sections_speak_of_the_front(swept, sections):
     assert f"Trial {first} minus baseline tutorial" in titles
     (trials,) = (b for b in sections["trials"].blocks if isinstance(b, Table))
     marked = {row[0] for row in trials.rows if row[1] == "on the front"}
-    assert marked == {str(t.trial) for t in swept.pareto_front()}
+    assert marked == {str(t.number) for t in swept.pareto_front()}
 
 
 def test_the_page_is_on_the_parent_run_too(swept, tmp_path):

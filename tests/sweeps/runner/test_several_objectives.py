@@ -158,7 +158,7 @@ def test_the_frame_has_a_column_for_each_and_who_is_on_the_front(traded):
     frame = traded.trials()
     assert list(frame.columns[frame.columns.get_loc("score") :][:2]) == ["score", "cost"]
     assert str(frame["on_front"].dtype) == "boolean"
-    assert set(frame[frame.on_front].trial) == {t.trial for t in traded.pareto_front()}
+    assert set(frame[frame.on_front].trial) == {t.number for t in traded.pareto_front()}
 
 
 def test_stop_after_counts_trials_that_do_not_change_the_front():
