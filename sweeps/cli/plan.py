@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.cli.options import JsonOption, asks
 from sweeps.config.options import RunOptions
-from sweeps.runner.planning import PlannedTrial, SweepPlan, make_plan, what_a_pruner_sees
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from sweeps.config.sweep import SweepConfig
+    from sweeps.runner.planning import PlannedTrial, SweepPlan
 
 
 @asks(
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def plan(asked: RunOptions, as_json: JsonOption = False) -> None:
     """Validate a space and show what would run; creates nothing."""
     from sweeps.config.sweep import resolve
+    from sweeps.runner.planning import make_plan
 
     planned = make_plan(resolve(asked))
     if as_json:
@@ -39,6 +40,8 @@ def schema() -> None:
 
 
 def _to_dict(plan: SweepPlan) -> dict[str, Any]:
+    from sweeps.runner.planning import what_a_pruner_sees
+
     config = plan.config
     return {
         "name": config.name,
@@ -71,6 +74,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
 
 def _print(plan: SweepPlan) -> None:
     from sweeps.cli.console import Terminal
+    from sweeps.runner.planning import what_a_pruner_sees
     from sweeps.wording import counted, format_seconds, printable
 
     config, planned = plan.config, plan.trials
