@@ -300,11 +300,11 @@ class Sweep:
             raise TrialsError(result.failure)
         return [put_in_words(conclusion) for conclusion in result.conclusions]
 
-    @python_words()
     def finalize(self, **_: Any) -> NoReturn:
         """Refuse the former name of `confirm`."""
         raise UsageError("Sweep.finalize is called Sweep.confirm now, and its blocks are folds")
 
+    @python_words()
     def retry(self, *trials: int, progress: Mode = "auto", **options: Any) -> Sweep:
         """Run failed trials again, after their cause was repaired, as `sweeps retry` does.
 
