@@ -16,7 +16,6 @@ import os
 import resource
 import shutil
 import sqlite3
-import time
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
@@ -46,9 +45,6 @@ MEASURED: Final = (
 )
 """The dear tests that run lines the first tier leaves out: tracing others would only cost time."""
 
-DEAR_TO_MEASURE: Final = 0.5
-"""CPU seconds of a test of which measuring takes about half."""
-
 MEMORY: Final = Path("/dev/shm")
 ROOM: Final = 6 * 2**30
 """Bytes that have to be free there; folders of tests that passed are removed at once."""
@@ -56,8 +52,6 @@ ROOM: Final = 6 * 2**30
 _TICKS = os.sysconf("SC_CLK_TCK")
 _shared = SimpleNamespace(seconds=0.0, told=0.0)
 """CPU seconds of what was made for many tests, so far; and what of it a test has told."""
-_barren: set[str] = set()
-"""Modules whose further tests are not measured for coverage."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -135,21 +129,10 @@ def made_for_many() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Measure no coverage where it would only cost time.
-
-    Once a dear test of a module has added nothing, the rest of the module is not measured.
-    """
+    """Measure no coverage where it would only cost time."""
     tracing = coverage.Coverage.current()
-    if tracing is None:
+    if tracing is None or tier_of(item) == "first" or item.nodeid.startswith(MEASURED):
         return (yield)
-    module = item.nodeid.partition("::")[0]
-    is_promising = tier_of(item) == "first" or item.nodeid.startswith(MEASURED)
-    if is_promising and module not in _barren:
-        before, began = _covered(tracing), time.process_time()
-        result = yield
-        if time.process_time() - began > DEAR_TO_MEASURE and _covered(tracing) == before:
-            _barren.add(module)
-        return result
     # Its patches were applied when it began. Each start would do so once more, and have all
     # children from then on measured, whoever starts them.
     tracing.set_option("run:patch", [])
@@ -158,12 +141,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     finally:
         tracing.start()
-
-
-def _covered(tracing: coverage.Coverage) -> int:
-    """Return how many steps from line to line have been seen in this process so far."""
-    collector: Any = tracing._collector  # what it hands out is first written to a file
-    return sum(len(steps) for steps in collector.data.values())
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # before pytest-cov combines what was measured
