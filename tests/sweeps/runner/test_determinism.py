@@ -9,10 +9,10 @@ import random
 import signal
 
 import pytest
-from digitexp.keras_experiment import KerasExperiment
 from typer.testing import CliRunner
 
 import sweeps
+from digitexp.keras_experiment import KerasExperiment
 from sweeps.cli import app
 from sweeps.cli.run import command_line
 from sweeps.config.options import RunOptions

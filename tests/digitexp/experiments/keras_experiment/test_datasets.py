@@ -7,9 +7,9 @@ import sys
 from dataclasses import replace
 
 import pytest
-from digitexp.keras_experiment import KerasExperiment
 
 import sweeps
+from digitexp.keras_experiment import KerasExperiment
 from sweeps.experiment import TrialSpec
 from sweeps.experiments.loading import load_experiment
 from sweeps.runner.replaying import replay

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from digitexp.keras_experiment import KerasExperiment
 
 import sweeps
+from digitexp.keras_experiment import KerasExperiment
 from sweeps.errors import UsageError
 from sweeps.executors.attempt import checked
 from sweeps.experiment import ParameterInfo, Stop, TrialSpec

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from digitexp.keras_experiment import KerasExperiment
 
 import sweeps
 from digitexp.experiments.keras_experiment.data import read_parts
+from digitexp.keras_experiment import KerasExperiment
 from sweeps.executors.attempt import checked
 from sweeps.experiment import TrialSpec
 from sweeps.experiments.loading import load_experiment
