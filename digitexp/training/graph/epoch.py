@@ -1,0 +1,301 @@
+"""The graphs of an epoch and of an evaluation, for one structure of models.
+
+Import this after `set_up_tensorflow()`. Nothing of the model that is traced stays in a graph but
+the code of its layers: weights, states and metrics are variables whose handles are handed in, its
+numbers are inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import tensorflow as tf
+from tensorflow.python.eager import context  # the only door to the executor of one thread
+
+from digitexp.training.graph import keras_internals as internals
+from digitexp.training.graph import updates
+from digitexp.training.graph.structure import Numbers, Structure, numbers_of
+
+__all__ = ["Data", "Graphs", "Handles", "trace"]
+
+raw = tf.raw_ops
+
+
+class Handles(NamedTuple):
+    """Resource handles of a model's variables, in Keras's order.
+
+    Attributes:
+        weights: Trainable weights.
+        slots: What the optimizer keeps for each weight, a list for each kind.
+        states: Other variables of layers: moving means, states of random generators, frozen weights.
+        metrics: Of the compiled metrics, that of the loss included.
+    """
+
+    weights: list[Any]
+    slots: list[list[Any]]
+    states: list[Any]
+    metrics: list[Any]
+
+
+class Data(NamedTuple):
+    """Data in memory, as tensors with samples along the first axis.
+
+    Attributes:
+        x: Inputs as the model takes them.
+        y: Targets as the loss takes them.
+        sample_weight: (n,), or a structure as that of y; () if all samples count alike.
+    """
+
+    x: Any
+    y: Any
+    sample_weight: Any
+
+    @property
+    def weight(self) -> Any:
+        """The sample weights as Keras takes them: None if there are none."""
+        return None if isinstance(self.sample_weight, tuple) else self.sample_weight
+
+
+class Graphs(NamedTuple):
+    """The traced functions.
+
+    Attributes:
+        train: (Handles, Data, order, batch size, steps before, learning rate, numbers): an epoch.
+        evaluate: (Handles, Data, batch size, numbers): all samples in turn.
+    """
+
+    train: Callable[..., None]
+    evaluate: Callable[..., None]
+
+
+def trace(model: Any, structure: Structure, data: Data) -> Graphs:
+    """Trace a model that is built and compiled; the graphs serve all models of its structure.
+
+    Args:
+        model: The first of its structure.
+        structure: Its structure.
+        data: Tells shapes and types; any number of samples can be given to the graphs.
+    """
+    body = _Body(model, structure)
+    handles = body.signature()
+    flexible = tf.nest.map_structure(_any_count, data)
+    integer, number = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float64)
+    numbers = [number] * len(body.numbers.values)
+    order = tf.TensorSpec([None], tf.int32)
+    step = tf.TensorSpec([], tf.int64)
+    return Graphs(
+        _traced(body.train_epoch, [handles, flexible, order, integer, step, number, numbers]),
+        _traced(body.evaluate, [handles, flexible, integer, numbers]),
+    )
+
+
+def _any_count(tensor: Any) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
+
+
+class _Body:
+    """What is traced."""
+
+    def __init__(self, model: Any, structure: Structure) -> None:
+        self._model, self._structure = model, structure
+        self.numbers: Numbers = numbers_of(model)
+        self._weights = list(model.trainable_variables)
+        self._states = list(model.non_trainable_variables)
+        self._metrics = list(model.metrics_variables)
+        self._decayed = internals.decayed(model.optimizer, self._weights)
+        self._schedule = internals.rate_of(model.optimizer)
+
+    def signature(self) -> Handles:
+        """Return the specifications of the handles."""
+        handle = tf.TensorSpec([], tf.resource)
+        return Handles(
+            weights=[handle] * len(self._weights),
+            slots=[[handle] * len(self._weights)] * updates.n_slots(self._model.optimizer),
+            states=[handle] * len(self._states),
+            metrics=[handle] * len(self._metrics),
+        )
+
+    def train_epoch(
+        self,
+        handles: Handles,
+        data: Data,
+        order: Any,
+        batch_size: Any,
+        steps_before: Any,
+        rate: Any,
+        numbers: Sequence[Any],
+    ) -> Any:
+        """Make all steps of an epoch, in the order given; metrics are updated in each."""
+        rows = tf.size(order)
+
+        def train_step(i: Any) -> Any:
+            start = i * batch_size
+            chosen = order[start : tf.minimum(start + batch_size, rows)]
+            batch = tf.nest.map_structure(lambda one: tf.gather(one, chosen), data)
+            step = steps_before + tf.cast(i, tf.int64)
+            own_rate = rate if self._schedule is None else self._schedule(step)
+            with tf.control_dependencies(self._step(handles, batch, own_rate, step + 1, numbers)):
+                return [i + 1]
+
+        with self._with(numbers):
+            count = (rows + batch_size - 1) // batch_size
+            return tf.while_loop(lambda i: i < count, train_step, [0], parallel_iterations=1)
+
+    def evaluate(
+        self, handles: Handles, data: Data, batch_size: Any, numbers: Sequence[Any]
+    ) -> Any:
+        """Pass over all samples in turn and update the metrics."""
+        rows = tf.shape(tf.nest.flatten(data.x)[0])[0]
+
+        def test_step(i: Any) -> Any:
+            start = i * batch_size
+            end = tf.minimum(start + batch_size, rows)
+            batch = tf.nest.map_structure(lambda one: one[start:end], data)
+            weights = self._read(handles.weights, self._weights, self._structure.shapes)
+            states = self._read(handles.states, self._states)
+            metrics = self._read(handles.metrics, self._metrics)
+            with self._scope(weights, states, metrics) as scope:
+                outputs = self._pass(batch, training=False)
+                loss = self._loss(batch, outputs, training=False)
+                self._update_metrics(batch, outputs, loss)
+                found = [internals.value_in(scope, one) for one in self._metrics]
+            done = self._assign(handles.metrics, found)
+            with tf.control_dependencies(done):
+                return [i + 1]
+
+        with self._with(numbers):
+            count = (rows + batch_size - 1) // batch_size
+            return tf.while_loop(lambda i: i < count, test_step, [0], parallel_iterations=1)
+
+    def _step(
+        self, handles: Handles, batch: Data, rate: Any, step: Any, numbers: Sequence[Any]
+    ) -> list[Any]:
+        weights = self._read(handles.weights, self._weights, self._structure.shapes)
+        states = self._read(handles.states, self._states)
+        metrics = self._read(handles.metrics, self._metrics)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            with self._scope(weights, states, metrics) as scope:
+                outputs = self._pass(batch, training=True)
+                loss = self._loss(batch, outputs, training=True)
+                with tape.stop_recording():
+                    self._update_metrics(batch, outputs, loss)
+                new_states = [internals.value_in(scope, one) for one in self._states]
+                new_metrics = [internals.value_in(scope, one) for one in self._metrics]
+        found = tape.gradient(loss, weights)
+        used = [j for j, gradient in enumerate(found) if gradient is not None]
+        gradients = [tf.convert_to_tensor(found[j]) for j in used]
+        optimizer = self._model.optimizer
+        by_name = {
+            name: value
+            for (one, name), value in zip(self.numbers.owners, numbers, strict=True)
+            if one is optimizer
+        }
+        gradients = updates.clipped(gradients, by_name)
+        # Updates are in place: whatever reads the weights comes before them, or they would be
+        # copied.
+        with tf.control_dependencies([*gradients, loss, *new_states, *new_metrics]):
+            decays = [
+                self._decay(handles.weights[j], weights[j], rate, by_name["weight_decay"])
+                for j in used
+                if self._decayed[j]
+            ]
+            with tf.control_dependencies(decays):
+                done = updates.update(
+                    optimizer,
+                    [handles.weights[j] for j in used],
+                    [[kind[j] for j in used] for kind in handles.slots],
+                    gradients,
+                    by_name,
+                    rate,
+                    step,
+                )
+            kept = self._assign(handles.states, new_states)
+            return [*done, *kept, *self._assign(handles.metrics, new_metrics)]
+
+    @staticmethod
+    def _decay(handle: Any, weight: Any, rate: Any, decay: Any) -> Any:
+        factor = internals.as_cast(decay, weight.dtype) * tf.cast(rate, weight.dtype)
+        lost = weight * factor
+        return raw.AssignSubVariableOp(resource=handle, value=lost)
+
+    def _pass(self, batch: Data, *, training: bool) -> Any:
+        outputs = self._model(batch.x, training=training)
+        known = getattr(self._model, "outputs", None)
+        if known:  # the loss tells by their widths what the targets are
+            for found, one in zip(tf.nest.flatten(outputs), known, strict=True):
+                found.set_shape(one.shape)
+        return outputs
+
+    def _loss(self, batch: Data, outputs: Any, *, training: bool) -> Any:
+        return internals.loss_of(
+            self._model, batch.x, batch.y, outputs, batch.weight, training
+        )
+
+    def _update_metrics(self, batch: Data, outputs: Any, loss: Any) -> None:
+        size = tf.shape(tf.nest.flatten(batch.x)[0])[0]
+        internals.tracker_of(self._model).update_state(loss, sample_weight=size)
+        internals.update_metrics(self._model, batch.y, outputs, batch.weight)
+
+    def _scope(self, weights: list[Any], states: list[Any], metrics: list[Any]) -> Any:
+        pairs = [
+            *zip(self._weights, weights, strict=True),
+            *zip(self._states, states, strict=True),
+            *zip(self._metrics, metrics, strict=True),
+        ]
+        return internals.scope_of(pairs)
+
+    @staticmethod
+    def _read(
+        handles: Sequence[Any],
+        variables: Sequence[Any],
+        shapes: Sequence[tuple[int | None, ...]] | None = None,
+    ) -> list[Any]:
+        found = []
+        for j, (handle, variable) in enumerate(zip(handles, variables, strict=True)):
+            value = raw.ReadVariableOp(resource=handle, dtype=variable.dtype)
+            value.set_shape(variable.shape if shapes is None else shapes[j])
+            found.append(value)
+        return found
+
+    @staticmethod
+    def _assign(handles: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        return [
+            raw.AssignVariableOp(resource=handle, value=value)
+            for handle, value in zip(handles, values, strict=True)
+        ]
+
+    @contextmanager
+    def _with(self, numbers: Sequence[Any]) -> Iterator[None]:
+        """Have layers, penalties and optimizer use tensors in the place of their numbers."""
+        places: list[tuple[Any, str, Any]] = []
+        for (one, name), value in zip(self.numbers.owners, numbers, strict=True):
+            if name == "rate":
+                places.append((one, "call", internals.dropout_call(one, value)))
+            elif one is not self._model.optimizer:
+                places.append((one, name, internals.as_cast(value, self._weights[0].dtype)))
+        with internals.replaced(places):
+            yield
+
+
+_EXECUTOR: Final = "SINGLE_THREADED_EXECUTOR"
+
+
+def _traced(function: Callable[..., Any], signature: list[Any]) -> Callable[..., Any]:
+    """Trace once, for the executor of one thread; `digitexp.training.fused.epoch` says why."""
+    graph = tf.function(function, autograph=False, input_signature=signature)
+    with context.function_executor_type(_EXECUTOR):
+        found = graph.get_concrete_function()
+    if found.captured_inputs:
+        raise ValueError(
+            f"a layer has {len(found.captured_inputs)} tensors or variables that Keras does not "
+            "know of"
+        )
+
+    def call(*arguments: Any) -> Any:
+        with context.function_executor_type(_EXECUTOR):
+            return found(*arguments)
+
+    return call

@@ -1,0 +1,160 @@
+"""What the graph engine needs of Keras beyond its public names; all of it is here.
+
+Import this after `set_up_tensorflow()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, Final
+
+import keras
+import tensorflow as tf
+from keras import StatelessScope
+
+__all__ = [
+    "as_cast",
+    "built",
+    "decayed",
+    "dropout_call",
+    "loss_of",
+    "missing",
+    "rate_of",
+    "replaced",
+    "scope_of",
+    "slots_of",
+    "tracker_of",
+    "update_metrics",
+    "value_in",
+]
+
+KNOWN: Final = ("3.15",)
+"""Releases whose private names below were looked at; with another one the engine is `model.fit`."""
+
+
+@cache
+def missing() -> str | None:
+    """Return why this Keras cannot be used by the graph engine; None if it can."""
+    release = ".".join(keras.__version__.split(".")[:2])
+    if release not in KNOWN:
+        return f"Keras {keras.__version__} is not known to this engine (known: {', '.join(KNOWN)})"
+    optimizer = keras.optimizers.Adam()
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    needed = {
+        "optimizer._use_weight_decay": hasattr(optimizer, "_use_weight_decay"),
+        "optimizer._learning_rate": hasattr(optimizer, "_learning_rate"),
+        "model._symbolic_build": hasattr(model, "_symbolic_build"),
+        "model._compute_loss": hasattr(model, "_compute_loss"),
+        "model._loss_tracker": hasattr(type(model), "_loss_tracker")
+        or hasattr(model, "_loss_tracker"),
+        "scope.state_mapping": hasattr(StatelessScope(), "state_mapping"),
+    }
+    absent = [name for name, is_there in needed.items() if not is_there]
+    return f"this Keras has no {', '.join(absent)}" if absent else None
+
+
+class _Scope(StatelessScope):  # type: ignore[misc]  # Keras is untyped
+    """A stateless scope whose values may have dimensions that are not known yet."""
+
+    def __init__(self, values: Sequence[tuple[Any, Any]]) -> None:
+        super().__init__(collect_losses=True, initialize_variables=False)
+        self.state_mapping = {id(variable): value for variable, value in values}
+
+
+def scope_of(values: Sequence[tuple[Any, Any]]) -> Any:
+    """Return a scope in which variables have the given values and take none for good."""
+    return _Scope(values)
+
+
+def value_in(scope: Any, variable: Any) -> Any:
+    """Return the value that a variable has at the end of a scope."""
+    return scope.get_current_value(variable)
+
+
+def built(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
+    """Build loss, metrics and optimizer as `model.fit` does from its first batch."""
+    data = (x, y) if sample_weight is None else (x, y, sample_weight)
+    model._symbolic_build(data_batch=data)
+
+
+def slots_of(optimizer: Any) -> list[list[Any]]:
+    """Return the variables that an optimizer keeps for each weight, a list for each kind."""
+    kind = type(optimizer)
+    if kind in {keras.optimizers.Adam, keras.optimizers.AdamW}:
+        return [list(optimizer._momentums), list(optimizer._velocities)]
+    if kind is keras.optimizers.SGD:
+        return [list(optimizer.momentums)] if optimizer.momentum else []
+    found = [list(optimizer._velocities)]
+    return [*found, list(optimizer._momentums)] if optimizer.momentum > 0 else found
+
+
+def rate_of(optimizer: Any) -> Any:
+    """Return an optimizer's schedule; None if its learning rate is a number."""
+    rate = optimizer._learning_rate
+    return rate if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else None
+
+
+def decayed(optimizer: Any, variables: Sequence[Any]) -> list[bool]:
+    """Return for each variable whether its weights decay."""
+    if optimizer.weight_decay is None:
+        return [False] * len(variables)
+    return [bool(optimizer._use_weight_decay(variable.value)) for variable in variables]
+
+
+def loss_of(model: Any, x: Any, y: Any, outputs: Any, sample_weight: Any, training: bool) -> Any:
+    """Return the loss of a batch: compiled, added by layers, and the penalties."""
+    return model._compute_loss(
+        x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=training
+    )
+
+
+def tracker_of(model: Any) -> Any:
+    """Return the metric that holds the mean loss."""
+    return model._loss_tracker
+
+
+def update_metrics(model: Any, y: Any, outputs: Any, sample_weight: Any) -> None:
+    """Update the compiled metrics."""
+    if model._compile_metrics is not None:
+        model._compile_metrics.update_state(y, outputs, sample_weight)
+
+
+@contextmanager
+def replaced(values: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Give objects other attributes while something is traced: (object, attribute, value)."""
+    before = [(one, name, one.__dict__.get(name, _ABSENT)) for one, name, _ in values]
+    try:
+        for one, name, value in values:
+            object.__setattr__(one, name, value)
+        yield
+    finally:
+        for one, name, value in before:
+            if value is _ABSENT:
+                object.__delattr__(one, name)
+            else:
+                object.__setattr__(one, name, value)
+
+
+_ABSENT: Final = object()
+
+
+def as_cast(number: Any, dtype: Any) -> Any:
+    """Return a number as `keras.ops.cast` gives it to float64 weights: rounded to float32."""
+    return tf.cast(tf.cast(number, tf.float32), dtype)
+
+
+def dropout_call(layer: Any, rate: Any) -> Any:
+    """Return the `call` of a Dropout layer whose rate is a tensor above 0."""
+
+    def call(inputs: Any, training: bool = False) -> Any:
+        if not training:
+            return inputs
+        seed = layer.seed_generator.next()
+        seed = tf.cast(tf.math.floormod(seed, tf.int32.max - 1), tf.int32)  # as Keras folds it
+        return tf.nn.experimental.stateless_dropout(
+            inputs, rate=tf.cast(rate, inputs.dtype), seed=seed, noise_shape=None
+        )
+
+    return call

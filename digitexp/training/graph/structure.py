@@ -1,0 +1,341 @@
+"""What can be traced safely, and which models share a trace.
+
+Import this after `set_up_tensorflow()`.
+
+Two models have the same structure if one trace serves both: layers, connections, loss, metrics and
+optimizer are alike but for numbers that the trace takes as inputs (`Numbers`) and for the widths of
+Dense layers. A layer whose code has sizes in it (convolutions, normalisation, ...) makes the shapes
+of all weights before it part of the structure. A model with code of the user's in it has a
+structure of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import keras
+import numpy as np
+
+from digitexp.training.graph import keras_internals as internals
+
+__all__ = ["Numbers", "Structure", "numbers_of", "structure_of", "why_not"]
+
+_OPTIMIZERS: Final = (
+    keras.optimizers.Adam,
+    keras.optimizers.AdamW,
+    keras.optimizers.SGD,
+    keras.optimizers.RMSprop,
+)
+_ELASTIC: Final = frozenset(
+    {
+        keras.layers.Activation,
+        keras.layers.Add,
+        keras.layers.Concatenate,
+        keras.layers.Dense,
+        keras.layers.Dropout,
+        keras.layers.ELU,
+        keras.layers.Identity,
+        keras.layers.InputLayer,
+        keras.layers.LeakyReLU,
+        keras.layers.Multiply,
+        keras.layers.ReLU,
+        keras.layers.Softmax,
+    }
+)
+"""Layers whose code works for any width of what goes in."""
+
+_OVERRIDABLE: Final = (
+    "train_step",
+    "test_step",
+    "compute_loss",
+    "compute_metrics",
+    "make_train_function",
+    "make_test_function",
+    "fit",
+    "evaluate",
+    "reset_metrics",
+    "get_metrics_result",
+    "metrics",
+)
+_LEFT_OUT: Final = frozenset({"seed", "units", "build_config", "compile_config", "shape"})
+"""Members of a layer's configuration that make no other trace, where the layer is elastic."""
+
+
+def why_not(model: Any) -> str | None:
+    """Return why a compiled model must be trained by `model.fit`; None if it need not."""
+    return (
+        internals.missing()
+        or _why_not_this_class(model)
+        or _why_not_by(model.optimizer)
+        or _why_not_these_weights(model)
+        or _why_not_these_metrics(model)
+    )
+
+
+def _why_not_this_class(model: Any) -> str | None:
+    for name in _OVERRIDABLE:
+        if getattr(type(model), name, None) is not getattr(_base_of(model), name, None):
+            return f"the model has its own {name}"
+        if name in vars(model):
+            return f"the model was given its own {name}"
+    if model.run_eagerly:
+        return "the model is compiled with run_eagerly"
+    if model.jit_compile is True:
+        return "the model is compiled with jit_compile"
+    if getattr(model, "_distribute_strategy", None) is not None:
+        return "the model is distributed"
+    return None
+
+
+def _base_of(model: Any) -> type:
+    """Return the class of Keras whose training the model must have."""
+    return keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
+
+
+def _why_not_by(optimizer: Any) -> str | None:
+    kind = type(optimizer)
+    if kind not in _OPTIMIZERS:
+        known = ", ".join(one.__name__ for one in _OPTIMIZERS)
+        return f"the optimizer is {kind.__name__}; this engine has {known}"
+    refused = {
+        "amsgrad": getattr(optimizer, "amsgrad", False),
+        "centered": getattr(optimizer, "centered", False),
+        "use_ema": optimizer.use_ema,
+        "gradient_accumulation_steps": optimizer.gradient_accumulation_steps,
+        "loss_scale_factor": optimizer.loss_scale_factor,
+    }
+    asked = [name for name, is_asked in refused.items() if is_asked]
+    if asked:
+        return f"the optimizer has {', '.join(asked)}"
+    if callable(optimizer._learning_rate) and internals.rate_of(optimizer) is None:
+        return "the learning rate is a function"
+    return None
+
+
+def _why_not_these_weights(model: Any) -> str | None:
+    for variable in model.trainable_variables:
+        if variable.constraint is not None:
+            return f"the weight {variable.path} has a constraint"
+        if getattr(variable, "overwrite_with_gradient", False):
+            return f"the weight {variable.path} is overwritten by its gradient"
+    if not model.trainable_variables:
+        return "the model has no trainable weights"
+    kinds = {str(variable.dtype) for variable in model.trainable_variables}
+    if kinds - {"float32", "float64"}:
+        return f"the weights are {', '.join(sorted(kinds))}"
+    return None
+
+
+def _why_not_these_metrics(model: Any) -> str | None:
+    for metric in _metrics(model):
+        if not type(metric).__module__.startswith("keras."):
+            return f"the metric {metric.name} is a class of your own, which may keep more state"
+    return None
+
+
+def _metrics(model: Any) -> Iterator[Any]:
+    for metric in model.metrics:
+        inner = getattr(metric, "metrics", None)  # Keras's container of the compiled ones
+        yield from inner if inner else [metric]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of a model that its trace takes as inputs.
+
+    Attributes:
+        owners: (object, attribute) that each number stands for while something is traced.
+        values: The numbers.
+    """
+
+    owners: tuple[tuple[Any, str], ...]
+    values: tuple[float, ...]
+
+
+def numbers_of(model: Any) -> Numbers:
+    """Return dropout rates, factors of penalties and the optimizer's settings."""
+    owners = [
+        *((layer, "rate") for layer in _layers(model) if _drops(layer)),
+        *((one, name) for one in _penalties(model) for name in _factors(one)),
+        *((model.optimizer, name) for name in _settings(model.optimizer)),
+    ]
+    return Numbers(tuple(owners), tuple(float(getattr(one, name)) for one, name in owners))
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    yield from model._flatten_layers(include_self=False)
+
+
+def _drops(layer: Any) -> bool:
+    return type(layer) is keras.layers.Dropout and 0 < layer.rate < 1 and not layer.noise_shape
+
+
+def _penalties(model: Any) -> Iterator[Any]:
+    """Return each L1 or L2 penalty once; the others keep their numbers in the trace."""
+    seen = set()
+    for variable in model.trainable_variables:
+        one = variable.regularizer
+        if _factors(one) and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+
+
+def _factors(penalty: Any) -> tuple[str, ...]:
+    kinds = {keras.regularizers.L1: ("l1",), keras.regularizers.L2: ("l2",)}
+    return kinds.get(type(penalty), ())
+
+
+def _settings(optimizer: Any) -> Iterator[str]:
+    names = {
+        keras.optimizers.Adam: ("beta_1", "beta_2", "epsilon"),
+        keras.optimizers.AdamW: ("beta_1", "beta_2", "epsilon"),
+        keras.optimizers.SGD: ("momentum",),
+        keras.optimizers.RMSprop: ("rho", "momentum", "epsilon"),
+    }
+    yield from names[type(optimizer)]
+    for name in ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue"):
+        if getattr(optimizer, name):
+            yield name
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a trace is made for.
+
+    Attributes:
+        key: Equal for models that share a trace.
+        is_shared: Whether other models may use the trace of this one.
+        shapes: Of each trainable weight; a dimension that may differ is None.
+    """
+
+    key: str
+    is_shared: bool
+    shapes: tuple[tuple[int | None, ...], ...]
+
+
+def structure_of(model: Any, specs: Any) -> Structure:
+    """Return the structure of a model that `why_not` has nothing against.
+
+    Args:
+        model: A compiled model; loss, metrics and optimizer are built.
+        specs: Anything that says what its data are like, as JSON.
+    """
+    elastic = _elastic_layers(model)
+    dynamic = {id(variable) for layer in elastic for variable in layer.variables}
+    shapes = tuple(
+        tuple(None if id(one) in dynamic else size for size in one.shape)
+        for one in model.trainable_variables
+    )
+    optimizer = model.optimizer
+    found = {
+        "model": _described(model, elastic),
+        "weights": [
+            [one.dtype, list(shape), _penalty(one.regularizer)]
+            for one, shape in zip(model.trainable_variables, shapes, strict=True)
+        ],
+        "outputs": [list(one.shape) for one in _outputs(model)],
+        "fixed": [[one.dtype, list(one.shape)] for one in model.non_trainable_variables],
+        "compiled": [
+            _plain(model.get_compile_config()["loss"]),
+            _plain(model.get_compile_config()["loss_weights"]),
+            [_plain(keras.saving.serialize_keras_object(one)) for one in _metrics(model)],
+            [list(one.shape) for one in model.metrics_variables],
+        ],
+        "optimizer": [
+            type(optimizer).__name__,
+            [*_settings(optimizer)],
+            bool(getattr(optimizer, "momentum", 0)),
+            getattr(optimizer, "nesterov", False),
+            _plain(optimizer.get_config()["learning_rate"])
+            if internals.rate_of(optimizer)
+            else None,
+            internals.decayed(optimizer, model.trainable_variables),
+        ],
+        "data": specs,
+    }
+    key = json.dumps(found, sort_keys=True, default=repr)
+    is_shared = type(model) in _MODELS and not _has_own_code(found)
+    return Structure(key, is_shared, shapes)
+
+
+_MODELS: Final = (keras.Sequential, type(keras.Model(i := keras.Input((1,)), i)))
+"""Sequential, and the class of models that are made of their inputs and outputs."""
+
+
+def _outputs(model: Any) -> list[Any]:
+    return list(getattr(model, "outputs", None) or ())
+
+
+def _elastic_layers(model: Any) -> list[Any]:
+    """Return the Dense layers whose widths a trace may leave open.
+
+    They are those that only elastic layers come after; the layers of a model are in the order in
+    which they are called.
+    """
+    if type(model) not in _MODELS:
+        return []
+    found: list[Any] = []
+    for layer in model.layers:
+        if type(layer) not in _ELASTIC:
+            found = []
+        elif type(layer) is keras.layers.Dense:
+            found.append(layer)
+    return found
+
+
+def _described(model: Any, elastic: list[Any]) -> Any:
+    """Return the configuration of layers and connections, without what makes no other trace."""
+    if type(model) not in _MODELS:
+        return [type(model).__module__, type(model).__qualname__]
+    open_names = {layer.name for layer in elastic}
+    found = _plain(model.get_config())
+    for layer in found["layers"]:
+        config = layer.get("config", layer)
+        dropped = isinstance(config.get("rate"), float) and layer["class_name"] == "Dropout"
+        if dropped and 0 < config["rate"] < 1:
+            config["rate"] = "a number"
+        if config.get("name") not in open_names:
+            config["sizes"] = config.get("units")
+    return _without(found)
+
+
+def _without(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            name: _without(one)
+            for name, one in value.items()
+            if name not in _LEFT_OUT and not name.endswith(("_initializer", "_regularizer"))
+        }
+    return [_without(one) for one in value] if isinstance(value, list) else value
+
+
+def _penalty(one: Any) -> Any:
+    if one is None or _factors(one):
+        return type(one).__name__
+    return _plain(keras.saving.serialize_keras_object(one))
+
+
+def _plain(value: Any) -> Any:
+    """Return a configuration as JSON has it."""
+    return json.loads(json.dumps(value, default=_number))
+
+
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else repr(value)
+
+
+def _has_own_code(value: Any) -> bool:
+    """Return whether a configuration names classes or functions that are not Keras's."""
+    if isinstance(value, Mapping):
+        module = value.get("module")
+        if "class_name" in value and isinstance(module, str) and not module.startswith("keras"):
+            return True
+        if value.get("class_name") in {"Lambda", "TorchModuleWrapper", "JaxLayer", "TFSMLayer"}:
+            return True
+        return any(map(_has_own_code, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_own_code, value))
+    return isinstance(value, str) and "<function" in value
