@@ -136,6 +136,7 @@ class TrialResult:
         timings: Durations by name; each name ends in `_seconds`.
         summary: Text that describes the trained model.
         engine: Name of the engine that trained it.
+        engine_reason: Why this engine, in a few words.
         info: JSON-compatible facts that `draw` needs, such as class names, or `load_model`, such as
             the temperature of the model's probabilities.
     """
@@ -149,6 +150,7 @@ class TrialResult:
     timings: Mapping[str, float] = field(default_factory=dict)
     summary: str = ""
     engine: str = ""
+    engine_reason: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
 
 

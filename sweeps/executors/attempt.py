@@ -64,6 +64,7 @@ def checked(result: Any) -> TrialResult:
         info=_info(result.info),
         summary=text(result.summary),
         engine=text(result.engine),
+        engine_reason=text(result.engine_reason),
     )
     if is_too_much(json_bytes([kept.metrics, kept.history, kept.info]), MOST_PARSED // 4 * 3):
         raise ValueError(

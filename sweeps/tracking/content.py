@@ -259,6 +259,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         "seed": str(record.spec.seed),
         "origin": record.origin,
         "engine": record.result.engine if record.result else "",
+        "engine_reason": record.result.engine_reason if record.result else "",
         "constants": _json({k: v for k, v in record.spec.config.items() if k not in varied}),
         "versions": _json(record.environment.get("packages", {})),
         "error": (record.error or "")[:_ERROR_CHARACTERS],

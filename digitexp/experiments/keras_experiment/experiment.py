@@ -82,6 +82,12 @@ def described(name: str, value: Value | ParameterInfo) -> ParameterInfo:
 
 def training_parameters() -> dict[str, ParameterInfo]:
     """Return the parameters that every such experiment has."""
+    engine = ParameterInfo(
+        "categorical",
+        choices=("auto", "graph", "keras"),
+        default="auto",
+        description="graph (an epoch is one call), keras (model.fit) or auto (graph where it can)",
+    )
     return {
         name: ParameterInfo(
             type=PARAMETERS[name].kind,
@@ -92,7 +98,7 @@ def training_parameters() -> dict[str, ParameterInfo]:
             description=PARAMETERS[name].meaning,
         )
         for name in TRAINING
-    }
+    } | {"engine": engine}
 
 
 def draw(
@@ -211,7 +217,7 @@ class KerasExperiment:
     """
 
     measures: Mapping[str, str] = {}
-    revision = 1  # to be raised when the same model, configuration and seed give other numbers
+    revision = 2  # to be raised when the same model, configuration and seed give other numbers
 
     def __init__(
         self,
@@ -222,6 +228,7 @@ class KerasExperiment:
         task: Tasks = "classification",
         metrics: Mapping[str, Literal["maximize", "minimize"]] | None = None,
         name: str | None = None,
+        callbacks: Callable[[Mapping[str, Value]], Sequence[Any]] | None = None,
     ) -> None:
         """Describe the experiment; nothing is loaded or built yet.
 
@@ -244,13 +251,16 @@ class KerasExperiment:
                 becomes the headline metric `best_val_auc`, and `kind_auc`, of an output `kind`
                 among several, `best_val_kind_auc`.
             name: Short name; None = the name of `build`.
+            callbacks: Takes every parameter by name, returns more Keras callbacks, called after
+                EarlyStopping and ReduceLROnPlateau in every engine. One that looks at batches has
+                the model trained by `model.fit`, a call each step.
 
         Raises:
             ValueError: A parameter has the name of one that every experiment has, or a default
                 that no space could write; or `task` is none of those above.
         """
         of_task = metrics_of(task)
-        taken = sorted({*TRAINING, "seed"} & parameters.keys())
+        taken = sorted({*training_parameters(), "seed"} & parameters.keys())
         if taken:
             raise ValueError(f"parameters {', '.join(taken)}: every experiment has them already")
         self.name: str = name or str(getattr(build, "__name__", "keras"))
@@ -263,6 +273,7 @@ class KerasExperiment:
         }
         self.metrics: Mapping[str, MetricInfo] = {**of_task, **asked}
         self._build, self._data, self._task = build, data, task
+        self._callbacks = callbacks
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Refuse nothing: limits are in `parameters`, and `build` may refuse the rest."""
@@ -302,10 +313,17 @@ class KerasExperiment:
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine; the time that a user's model takes is not known in advance."""
-        reason = "a model of your own is trained by model.fit"
+        engine = str(self._params(config)["engine"])
+        if data.payload is None:
+            engine, reason = "keras", "its data are tf.data datasets"
+        elif engine == "keras":
+            reason = "asked for"
+        else:
+            engine = "graph"
+            reason = "an epoch is one call; model.fit where a model needs it, said with the trial"
         if isinstance(data.info["classes"], Mapping):
             reason += "; each output has a picture of its own, which reports and MLflow's grid lack"
-        return EnginePlan("keras", reason, None)
+        return EnginePlan(engine, reason, None)
 
     def warm_up(self) -> None:
         """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
@@ -334,6 +352,7 @@ class KerasExperiment:
                 task=self._task,
                 more=self._more,
                 info=data.info,
+                callbacks=self._callbacks,
             )
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:

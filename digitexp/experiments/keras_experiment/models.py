@@ -1,4 +1,4 @@
-"""A user's Keras model: checked, described, trained by `model.fit`, judged by its best epoch.
+"""A user's Keras model: checked, described, trained, judged by its best epoch.
 
 Import this after `start_tensorflow()`.
 """
@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import keras
 import numpy as np
@@ -159,56 +159,135 @@ class Trained:
     Attributes:
         history: Metrics that `model.fit` reports of each epoch, and `learning_rate`.
         best_epoch: Epoch (from 1) with the lowest val_loss; None if no epoch had a finite one.
+        engine: `graph` or `keras`.
+        reason: Why this engine.
     """
 
     outcome: Literal["complete", "stopped", "diverged"]
     stop_reason: str
     history: dict[str, list[float]]
     best_epoch: int | None
+    engine: str
+    reason: str
 
 
 def train_model(
-    model: Any, parts: Parts, params: Mapping[str, Any], on_epoch: AfterEpoch, metrics: list[str]
+    model: Any,
+    parts: Parts,
+    params: Mapping[str, Any],
+    on_epoch: AfterEpoch,
+    metrics: list[str],
+    *,
+    seed: int,
+    callbacks: Sequence[Any] = (),
 ) -> Trained:
     """Train until the epochs are over, EarlyStopping or `on_epoch` ends it, or it diverges.
-
-    All steps of an epoch run in one call of the compiled function, where their number is known.
 
     Args:
         model: A compiled model.
         parts: Training and validation part.
-        params: `epochs`, `batch_size` and the settings of the callbacks.
+        params: `engine`, `epochs`, `batch_size` and the settings of the callbacks.
         on_epoch: Called with Keras's metrics of each epoch; a text it returns ends the training.
         metrics: Per-epoch metrics that the model must report.
+        seed: Decides the order of the samples where the engine is `graph`.
+        callbacks: More Keras callbacks, called after those of the parameters.
 
     Raises:
-        ValueError: The model does not report one of these metrics.
+        ValueError: The model does not report one of these metrics, or cannot be trained by the
+            engine that was asked for.
     """
     reporter = _Reporter(on_epoch, metrics)
     stopping = _early_stopping(params)
+    watchers = [reporter, stopping, *_rate_reduction(params), *callbacks]
+    with known_warnings_ignored():
+        engine, reason = _fit(model, parts, params, watchers, seed, callbacks)
+    losses = reporter.history.get("val_loss", [])
+    best = None if not np.isfinite(losses).any() else int(np.nanargmin(losses)) + 1
+    if reporter.diverged:
+        return Trained("diverged", "diverged", reporter.history, best, engine, reason)
+    if reporter.stop_reason is not None:
+        return Trained("stopped", reporter.stop_reason, reporter.history, best, engine, reason)
+    ended = "early_stopping" if stopping.stopped_epoch > 0 else "max_epochs"
+    return Trained("complete", ended, reporter.history, best, engine, reason)
+
+
+def _fit(
+    model: Any,
+    parts: Parts,
+    params: Mapping[str, Any],
+    watchers: Sequence[Any],
+    seed: int,
+    callbacks: Sequence[Any],
+) -> tuple[str, str]:
+    """Train by the engine that is asked for, or the fastest that can; return it and why."""
+    by_batch = [type(one).__name__ for one in callbacks if _looks_at_batches(one)]
+    if params["engine"] == "keras":
+        reason: str | None = "asked for"
+    elif by_batch:
+        reason = f"the callback {by_batch[0]} looks at batches"
+    elif parts.is_dataset:
+        reason = "its data are tf.data datasets"
+    else:
+        reason = _fit_by_graph(model, parts, params, watchers, seed)
+    if reason is None:
+        return "graph", "an epoch is one call, a structure is traced once"
+    if params["engine"] == "graph":
+        raise ValueError(f"engine graph cannot train this model: {reason}. Set engine to auto")
     if parts.is_dataset:
         steps, arguments = int(parts.train.cardinality()), {"x": parts.train, "shuffle": False}
     else:
         x, y = parts.train
         steps = math.ceil((parts.n_train or 0) / params["batch_size"])
         arguments = {"x": x, "y": y, "batch_size": params["batch_size"]}
-    model.steps_per_execution = max(1, steps)  # below 0: a dataset that does not know its length
-    with known_warnings_ignored():
-        model.fit(
-            **arguments,
-            validation_data=parts.validation,
+    # All steps of an epoch in one call of the compiled function, where their number is known:
+    # below 0 is a dataset that does not know its length.
+    model.steps_per_execution = 1 if by_batch else max(1, steps)
+    model.fit(
+        **arguments,
+        validation_data=parts.validation,
+        epochs=params["epochs"],
+        callbacks=list(watchers),
+        verbose=0,
+    )
+    return "keras", reason
+
+
+def _fit_by_graph(
+    model: Any, parts: Parts, params: Mapping[str, Any], watchers: Sequence[Any], seed: int
+) -> str | None:
+    """Train by the graph engine; return why not if it cannot."""
+    from digitexp.training.graph import engine
+
+    generator = np.random.default_rng((seed, _SHUFFLING))
+    try:
+        engine.fit(
+            model,
+            parts.train,
+            parts.validation,
+            batch_size=params["batch_size"],
             epochs=params["epochs"],
-            callbacks=[reporter, stopping, *_rate_reduction(params)],
-            verbose=0,
+            callbacks=watchers,
+            order=lambda _: generator.permutation(parts.n_train),
         )
-    losses = reporter.history.get("val_loss", [])
-    best = None if not np.isfinite(losses).any() else int(np.nanargmin(losses)) + 1
-    if reporter.diverged:
-        return Trained("diverged", "diverged", reporter.history, best)
-    if reporter.stop_reason is not None:
-        return Trained("stopped", reporter.stop_reason, reporter.history, best)
-    reason = "early_stopping" if stopping.stopped_epoch > 0 else "max_epochs"
-    return Trained("complete", reason, reporter.history, best)
+    except engine.Untraceable as error:
+        return str(error)
+    return None
+
+
+_SHUFFLING: Final = 0
+_OF_BATCHES: Final = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+
+
+def _looks_at_batches(callback: Any) -> bool:
+    plain = keras.callbacks.Callback
+    return any(getattr(type(callback), name) is not getattr(plain, name) for name in _OF_BATCHES)
 
 
 def predict(model: Any, parts: Parts) -> tuple[Any, Any]:
@@ -298,6 +377,7 @@ def run_trial(
     task: Tasks,
     more: Mapping[str, str],
     info: Mapping[str, Any],
+    callbacks: Callable[[Mapping[str, Any]], Sequence[Any]] | None = None,
 ) -> TrialResult:
     """Train one model and return the result of the trial.
 
@@ -310,6 +390,7 @@ def run_trial(
         task: Decides how predictions are judged; of several outputs by name.
         more: Further headline metrics, each with the per-epoch metric it is taken from.
         info: Facts of the data.
+        callbacks: Returns the user's callbacks.
 
     Raises:
         ValueError: `build` returned no compiled model, or one without a metric that is needed.
@@ -331,7 +412,15 @@ def run_trial(
         for name, kind in tasks_of(task).items()
         if kind == "classification"
     ]
-    trained = train_model(model, parts, params, ask, [*needed, *more.values()])
+    trained = train_model(
+        model,
+        parts,
+        params,
+        ask,
+        [*needed, *more.values()],
+        seed=seed,
+        callbacks=() if callbacks is None else callbacks(params),
+    )
     seconds = {"build_seconds": built - started, "train_seconds": perf_counter() - built}
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
@@ -356,7 +445,8 @@ def run_trial(
         weights=weights,
         timings=seconds,
         summary=summary_of(model),
-        engine="keras",
+        engine=trained.engine,
+        engine_reason=trained.reason,
         info=dict(info),
     )
 
