@@ -16,7 +16,7 @@ from tensorflow.python.eager import context  # the only door to the executor of 
 
 from digitexp.training.graph import keras_internals as internals
 from digitexp.training.graph import updates
-from digitexp.training.graph.structure import Numbers, Structure, numbers_of
+from digitexp.training.graph.structure import Numbers, Structure, adds_up, numbers_of
 
 __all__ = ["Data", "Graphs", "Handles", "trace"]
 
@@ -95,6 +95,15 @@ def _any_count(tensor: Any) -> tf.TensorSpec:
     return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
 
 
+class _Passed(NamedTuple):
+    """What a step has done with a batch."""
+
+    outputs: Any
+    loss: Any
+    batch: Data
+    updates: list[Any]
+
+
 class _Body:
     """What is traced."""
 
@@ -106,6 +115,8 @@ class _Body:
         self._metrics = list(model.metrics_variables)
         self._decayed = internals.decayed(model.optimizer, self._weights)
         self._schedule = internals.rate_of(model.optimizer)
+        self._adds_up = bool(getattr(model, "outputs", None)) and adds_up(model)
+        self._shape_of_outputs: Any = None  # their structure, known when a step was traced
 
     def signature(self) -> Handles:
         """Return the specifications of the handles."""
@@ -127,51 +138,111 @@ class _Body:
         rate: Any,
         numbers: Sequence[Any],
     ) -> Any:
-        """Make all steps of an epoch, in the order given; metrics are updated in each."""
-        rows = tf.size(order)
+        """Make all steps of an epoch, in the order given, and update the metrics."""
+        x = data.x
+        ordered = tf.nest.map_structure(
+            lambda one: tf.gather(one, order), data._replace(x=())
+        )  # small, and sliced in the steps; the inputs are gathered there
 
-        def train_step(i: Any) -> Any:
-            start = i * batch_size
-            chosen = order[start : tf.minimum(start + batch_size, rows)]
-            batch = tf.nest.map_structure(lambda one: tf.gather(one, chosen), data)
+        def train_step(i: Any, rows: Any) -> _Passed:
             step = steps_before + tf.cast(i, tf.int64)
-            own_rate = rate if self._schedule is None else self._schedule(step)
-            with tf.control_dependencies(self._step(handles, batch, own_rate, step + 1, numbers)):
-                return [i + 1]
+            chosen = order[rows]
+            batch = tf.nest.map_structure(lambda one: one[rows], ordered)
+            batch = batch._replace(x=tf.nest.map_structure(lambda one: tf.gather(one, chosen), x))
+            scheduled = rate if self._schedule is None else self._schedule(step)
+            own_rate = tf.cast(scheduled, dtype)
+            return self._train_step(handles, batch, settings, own_rate, tf.cast(step + 1, dtype))
 
+        dtype = self._weights[0].dtype
+        rate = tf.cast(rate, dtype)
+        by_name = zip(self.numbers.owners, numbers, strict=True)
+        settings = updates.Settings(
+            {name: value for (one, name), value in by_name if one is self._model.optimizer}, dtype
+        )
         with self._with(numbers):
-            count = (rows + batch_size - 1) // batch_size
-            return tf.while_loop(lambda i: i < count, train_step, [0], parallel_iterations=1)
+            return self._over(handles, ordered, tf.size(order), batch_size, train_step)
 
     def evaluate(
         self, handles: Handles, data: Data, batch_size: Any, numbers: Sequence[Any]
     ) -> Any:
         """Pass over all samples in turn and update the metrics."""
-        rows = tf.shape(tf.nest.flatten(data.x)[0])[0]
 
-        def test_step(i: Any) -> Any:
-            start = i * batch_size
-            end = tf.minimum(start + batch_size, rows)
-            batch = tf.nest.map_structure(lambda one: one[start:end], data)
+        def test_step(_: Any, rows: Any) -> _Passed:
+            batch = tf.nest.map_structure(lambda one: one[rows], data)
             weights = self._read(handles.weights, self._weights, self._structure.shapes)
             states = self._read(handles.states, self._states)
             metrics = self._read(handles.metrics, self._metrics)
-            with self._scope(weights, states, metrics) as scope:
+            with self._scope(weights, states, metrics):
                 outputs = self._pass(batch, training=False)
                 loss = self._loss(batch, outputs, training=False)
-                self._update_metrics(batch, outputs, loss)
-                found = [internals.value_in(scope, one) for one in self._metrics]
-            done = self._assign(handles.metrics, found)
-            with tf.control_dependencies(done):
-                return [i + 1]
+            return _Passed(outputs, loss, batch, [])
 
         with self._with(numbers):
-            count = (rows + batch_size - 1) // batch_size
-            return tf.while_loop(lambda i: i < count, test_step, [0], parallel_iterations=1)
+            rows = tf.shape(tf.nest.flatten(data.x)[0])[0]
+            return self._over(handles, data, rows, batch_size, test_step)
 
-    def _step(
-        self, handles: Handles, batch: Data, rate: Any, step: Any, numbers: Sequence[Any]
-    ) -> list[Any]:
+    def _over(
+        self,
+        handles: Handles,
+        data: Data,
+        rows: Any,
+        batch_size: Any,
+        step: Callable[[Any, slice], _Passed],
+    ) -> Any:
+        """Make a step with each batch, and update the metrics: once at the end where they add up."""
+        dtype = self._weights[0].dtype
+
+        def body(i: Any, losses: Any, kept: Any) -> Any:
+            start = i * batch_size
+            end = tf.minimum(start + batch_size, rows)
+            passed = step(i, slice(start, end))
+            losses += tf.cast(passed.loss, dtype) * tf.cast(end - start, dtype)
+            done = list(passed.updates)
+            if self._adds_up:
+                self._shape_of_outputs = tf.nest.map_structure(lambda _: 0, passed.outputs)
+                found = tf.nest.flatten(passed.outputs)
+                kept = [one.write(i, output) for one, output in zip(kept, found, strict=True)]
+            else:
+                done += self._update(handles, lambda: self._judge(passed.batch, passed.outputs))
+            with tf.control_dependencies(done):
+                return i + 1, losses, kept
+
+        count = (rows + batch_size - 1) // batch_size
+        outputs = self._model.outputs if self._adds_up else []
+        arrays = [
+            tf.TensorArray(one.dtype, count, infer_shape=False, element_shape=tuple(one.shape))
+            for one in outputs
+        ]
+        _, losses, arrays = tf.while_loop(
+            lambda i, *_: i < count,
+            body,
+            (0, tf.zeros([], dtype), arrays),
+            parallel_iterations=1,
+        )
+
+        def at_the_end() -> None:
+            mean = losses / tf.cast(rows, dtype)
+            internals.tracker_of(self._model).update_state(mean, sample_weight=rows)
+            if self._adds_up:
+                found = [array.concat() for array in arrays]
+                self._judge(data, tf.nest.pack_sequence_as(self._shape_of_outputs, found))
+
+        with tf.control_dependencies(self._update(handles, at_the_end)):
+            return tf.identity(losses)
+
+    def _update(self, handles: Handles, change: Callable[[], None]) -> list[Any]:
+        """Change metrics and store their values; return the operations."""
+        with self._scope([], [], self._read(handles.metrics, self._metrics)) as scope:
+            change()
+            found = [internals.value_in(scope, one) for one in self._metrics]
+        return self._assign(handles.metrics, found)
+
+    def _judge(self, batch: Data, outputs: Any) -> None:
+        internals.update_metrics(self._model, batch.y, outputs, batch.weight)
+
+    def _train_step(
+        self, handles: Handles, batch: Data, settings: updates.Settings, rate: Any, step: Any
+    ) -> _Passed:
         weights = self._read(handles.weights, self._weights, self._structure.shapes)
         states = self._read(handles.states, self._states)
         metrics = self._read(handles.metrics, self._metrics)
@@ -180,46 +251,35 @@ class _Body:
             with self._scope(weights, states, metrics) as scope:
                 outputs = self._pass(batch, training=True)
                 loss = self._loss(batch, outputs, training=True)
-                with tape.stop_recording():
-                    self._update_metrics(batch, outputs, loss)
                 new_states = [internals.value_in(scope, one) for one in self._states]
-                new_metrics = [internals.value_in(scope, one) for one in self._metrics]
         found = tape.gradient(loss, weights)
         used = [j for j, gradient in enumerate(found) if gradient is not None]
         gradients = [tf.convert_to_tensor(found[j]) for j in used]
-        optimizer = self._model.optimizer
-        by_name = {
-            name: value
-            for (one, name), value in zip(self.numbers.owners, numbers, strict=True)
-            if one is optimizer
-        }
-        gradients = updates.clipped(gradients, by_name)
+        gradients = updates.clipped(gradients, settings)
         # Updates are in place: whatever reads the weights comes before them, or they would be
         # copied.
-        with tf.control_dependencies([*gradients, loss, *new_states, *new_metrics]):
+        with tf.control_dependencies([*gradients, loss, *new_states]):
             decays = [
-                self._decay(handles.weights[j], weights[j], rate, by_name["weight_decay"])
+                self._decay(handles.weights[j], weights[j], rate * settings.as_cast("weight_decay"))
                 for j in used
                 if self._decayed[j]
             ]
             with tf.control_dependencies(decays):
                 done = updates.update(
-                    optimizer,
+                    self._model.optimizer,
                     [handles.weights[j] for j in used],
                     [[kind[j] for j in used] for kind in handles.slots],
                     gradients,
-                    by_name,
+                    settings,
                     rate,
                     step,
                 )
-            kept = self._assign(handles.states, new_states)
-            return [*done, *kept, *self._assign(handles.metrics, new_metrics)]
+            done = [*done, *self._assign(handles.states, new_states)]
+        return _Passed(outputs, loss, batch, done)
 
     @staticmethod
-    def _decay(handle: Any, weight: Any, rate: Any, decay: Any) -> Any:
-        factor = internals.as_cast(decay, weight.dtype) * tf.cast(rate, weight.dtype)
-        lost = weight * factor
-        return raw.AssignSubVariableOp(resource=handle, value=lost)
+    def _decay(handle: Any, weight: Any, share: Any) -> Any:
+        return raw.AssignSubVariableOp(resource=handle, value=weight * share)
 
     def _pass(self, batch: Data, *, training: bool) -> Any:
         outputs = self._model(batch.x, training=training)
@@ -230,22 +290,11 @@ class _Body:
         return outputs
 
     def _loss(self, batch: Data, outputs: Any, *, training: bool) -> Any:
-        return internals.loss_of(
-            self._model, batch.x, batch.y, outputs, batch.weight, training
-        )
-
-    def _update_metrics(self, batch: Data, outputs: Any, loss: Any) -> None:
-        size = tf.shape(tf.nest.flatten(batch.x)[0])[0]
-        internals.tracker_of(self._model).update_state(loss, sample_weight=size)
-        internals.update_metrics(self._model, batch.y, outputs, batch.weight)
+        return internals.loss_of(self._model, batch.x, batch.y, outputs, batch.weight, training)
 
     def _scope(self, weights: list[Any], states: list[Any], metrics: list[Any]) -> Any:
-        pairs = [
-            *zip(self._weights, weights, strict=True),
-            *zip(self._states, states, strict=True),
-            *zip(self._metrics, metrics, strict=True),
-        ]
-        return internals.scope_of(pairs)
+        found = ((self._weights, weights), (self._states, states), (self._metrics, metrics))
+        return internals.scope_of([pair for kind, values in found for pair in zip(kind, values)])
 
     @staticmethod
     def _read(
@@ -286,7 +335,7 @@ _EXECUTOR: Final = "SINGLE_THREADED_EXECUTOR"
 def _traced(function: Callable[..., Any], signature: list[Any]) -> Callable[..., Any]:
     """Trace once, for the executor of one thread; `digitexp.training.fused.epoch` says why."""
     graph = tf.function(function, autograph=False, input_signature=signature)
-    with context.function_executor_type(_EXECUTOR):
+    with context.function_executor_type(_EXECUTOR), internals.fast_kernels():
         found = graph.get_concrete_function()
     if found.captured_inputs:
         raise ValueError(

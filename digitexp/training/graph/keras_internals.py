@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, Final
 
 import keras
 import tensorflow as tf
 from keras import StatelessScope
+from tensorflow.python.ops import nn_ops
 
 __all__ = [
     "as_cast",
     "built",
     "decayed",
     "dropout_call",
+    "fast_kernels",
     "loss_of",
     "missing",
     "rate_of",
@@ -138,6 +141,15 @@ def replaced(values: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
 
 
 _ABSENT: Final = object()
+
+
+def fast_kernels() -> Any:
+    """Let what is traced use kernels that are random on GPUs only.
+
+    Where TensorFlow is told to be deterministic, its Python code replaces `bias_add` and sparse
+    cross-entropy by dozens of operations. On one thread of a CPU the kernels are deterministic.
+    """
+    return replaced([(nn_ops, "config", SimpleNamespace(is_op_determinism_enabled=bool))])
 
 
 def as_cast(number: Any, dtype: Any) -> Any:

@@ -21,7 +21,7 @@ import numpy as np
 
 from digitexp.training.graph import keras_internals as internals
 
-__all__ = ["Numbers", "Structure", "numbers_of", "structure_of", "why_not"]
+__all__ = ["Numbers", "Structure", "adds_up", "numbers_of", "structure_of", "why_not"]
 
 _OPTIMIZERS: Final = (
     keras.optimizers.Adam,
@@ -124,7 +124,7 @@ def _why_not_these_weights(model: Any) -> str | None:
     if not model.trainable_variables:
         return "the model has no trainable weights"
     kinds = {str(variable.dtype) for variable in model.trainable_variables}
-    if kinds - {"float32", "float64"}:
+    if kinds not in ({"float32"}, {"float64"}):
         return f"the weights are {', '.join(sorted(kinds))}"
     return None
 
@@ -134,6 +134,19 @@ def _why_not_these_metrics(model: Any) -> str | None:
         if not type(metric).__module__.startswith("keras."):
             return f"the metric {metric.name} is a class of your own, which may keep more state"
     return None
+
+
+def adds_up(model: Any) -> bool:
+    """Return whether metrics of a whole epoch are what its batches add up to, one by one.
+
+    That holds for Keras's own, which sum something over samples; the mean of a function of the
+    user's may be one of a batch.
+    """
+    return not any(
+        isinstance(one, keras.metrics.MeanMetricWrapper)
+        and not one._fn.__module__.startswith("keras.")
+        for one in _metrics(model)
+    )
 
 
 def _metrics(model: Any) -> Iterator[Any]:

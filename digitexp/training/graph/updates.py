@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from digitexp.training.graph import keras_internals as internals
 
-__all__ = ["clipped", "n_slots", "update"]
+__all__ = ["Settings", "clipped", "n_slots", "update"]
 
 raw = tf.raw_ops
 
@@ -33,17 +33,32 @@ def n_slots(optimizer: Any) -> int:
     return 2
 
 
-def clipped(gradients: Sequence[Any], numbers: Mapping[str, Any]) -> list[Any]:
+class Settings:
+    """The numbers of an optimizer in the type of the weights; made once an epoch."""
+
+    def __init__(self, numbers: Mapping[str, Any], dtype: Any) -> None:
+        self._exact = {name: tf.cast(value, dtype) for name, value in numbers.items()}
+        self._rounded = {name: internals.as_cast(value, dtype) for name, value in numbers.items()}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._exact
+
+    def __getitem__(self, name: str) -> Any:
+        return self._exact[name]
+
+    def as_cast(self, name: str) -> Any:
+        """Return a number as Keras has it where it casts it first."""
+        return self._rounded[name]
+
+
+def clipped(gradients: Sequence[Any], settings: Settings) -> list[Any]:
     """Return gradients clipped as Keras does: by each one's norm, all together, or by value."""
-    dtype = gradients[0].dtype
-    if "clipnorm" in numbers:
-        largest = tf.cast(numbers["clipnorm"], dtype)
-        return [tf.clip_by_norm(gradient, largest) for gradient in gradients]
-    if "global_clipnorm" in numbers:
-        largest = tf.cast(numbers["global_clipnorm"], dtype)
-        return list(tf.clip_by_global_norm(gradients, largest)[0])
-    if "clipvalue" in numbers:
-        largest = tf.cast(numbers["clipvalue"], dtype)
+    if "clipnorm" in settings:
+        return [tf.clip_by_norm(gradient, settings["clipnorm"]) for gradient in gradients]
+    if "global_clipnorm" in settings:
+        return list(tf.clip_by_global_norm(gradients, settings["global_clipnorm"])[0])
+    if "clipvalue" in settings:
+        largest = settings["clipvalue"]
         return [tf.clip_by_value(gradient, -largest, largest) for gradient in gradients]
     return list(gradients)
 
@@ -53,7 +68,7 @@ def update(
     handles: Sequence[Any],
     slots: Sequence[Sequence[Any]],
     gradients: Sequence[Any],
-    numbers: Mapping[str, Any],
+    settings: Settings,
     rate: Any,
     step: Any,
 ) -> list[Any]:
@@ -64,80 +79,75 @@ def update(
         handles: Of the weights.
         slots: Handles of what the optimizer keeps for each weight, a list for each kind.
         gradients: Of the weights, dense and clipped.
-        numbers: The optimizer's settings, scalar tensors by their names.
+        settings: The optimizer's numbers.
         rate: Learning rate of this step.
-        step: Number of this step from 1, as the weights' type.
+        step: Number of this step from 1; like the rate of the weights' type.
 
     Returns:
         The update operations.
     """
-    kernel = _KERNELS[type(optimizer)]
+    kernel = _KERNELS[type(optimizer)](optimizer, settings, rate, step)
     kept = list(zip(*slots, strict=True)) if slots else [()] * len(handles)
-    return [
-        kernel(optimizer, handle, own, gradient, _Numbers(numbers, rate, step, gradient.dtype))
-        for handle, own, gradient in zip(handles, kept, gradients, strict=True)
-    ]
+    return [kernel(*one) for one in zip(handles, kept, gradients, strict=True)]
 
 
-class _Numbers:
-    """Settings in the type of one weight."""
-
-    def __init__(self, numbers: Mapping[str, Any], rate: Any, step: Any, dtype: Any) -> None:
-        self._numbers, self._dtype = numbers, dtype
-        self.rate, self.step = tf.cast(rate, dtype), tf.cast(step, dtype)
-
-    def __getitem__(self, name: str) -> Any:
-        return tf.cast(self._numbers[name], self._dtype)
-
-    def as_cast(self, name: str) -> Any:
-        """Return a setting that Keras casts before it uses it."""
-        return internals.as_cast(self._numbers[name], self._dtype)
+_Kernel = Callable[[Any, Any, Any], Any]
+"""(handle, handles of what is kept for it, gradient) -> update operation."""
 
 
-def _adam(_: Any, handle: Any, own: Any, gradient: Any, numbers: _Numbers) -> Any:
-    first, second = own
-    return raw.ResourceApplyAdam(
-        var=handle,
-        m=first,
-        v=second,
-        beta1_power=tf.pow(numbers.as_cast("beta_1"), numbers.step),
-        beta2_power=tf.pow(numbers.as_cast("beta_2"), numbers.step),
-        lr=numbers.rate,
-        beta1=numbers["beta_1"],
-        beta2=numbers["beta_2"],
-        epsilon=numbers["epsilon"],
-        grad=gradient,
-    )
+def _adam(_: Any, settings: Settings, rate: Any, step: Any) -> _Kernel:
+    powers = [tf.pow(settings.as_cast(name), step) for name in ("beta_1", "beta_2")]
+
+    def apply(handle: Any, kept: Any, gradient: Any) -> Any:
+        return raw.ResourceApplyAdam(
+            var=handle,
+            m=kept[0],
+            v=kept[1],
+            beta1_power=powers[0],
+            beta2_power=powers[1],
+            lr=rate,
+            beta1=settings["beta_1"],
+            beta2=settings["beta_2"],
+            epsilon=settings["epsilon"],
+            grad=gradient,
+        )
+
+    return apply
 
 
-def _sgd(optimizer: Any, handle: Any, own: Any, gradient: Any, numbers: _Numbers) -> Any:
-    if not own:
-        return raw.ResourceApplyGradientDescent(var=handle, alpha=numbers.rate, delta=gradient)
-    return raw.ResourceApplyKerasMomentum(
-        var=handle,
-        accum=own[0],
-        lr=numbers.rate,
-        grad=gradient,
-        momentum=numbers.as_cast("momentum"),
-        use_nesterov=optimizer.nesterov,
-    )
+def _sgd(optimizer: Any, settings: Settings, rate: Any, _: Any) -> _Kernel:
+    def apply(handle: Any, kept: Any, gradient: Any) -> Any:
+        if not kept:
+            return raw.ResourceApplyGradientDescent(var=handle, alpha=rate, delta=gradient)
+        return raw.ResourceApplyKerasMomentum(
+            var=handle,
+            accum=kept[0],
+            lr=rate,
+            grad=gradient,
+            momentum=settings.as_cast("momentum"),
+            use_nesterov=optimizer.nesterov,
+        )
+
+    return apply
 
 
-def _rmsprop(_: Any, handle: Any, own: Any, gradient: Any, numbers: _Numbers) -> Any:
-    squares, momentums = own
-    return raw.ResourceApplyRMSProp(
-        var=handle,
-        ms=squares,
-        mom=momentums,
-        lr=numbers.rate,
-        rho=numbers["rho"],
-        momentum=numbers["momentum"],
-        epsilon=numbers["epsilon"],
-        grad=gradient,
-    )
+def _rmsprop(_: Any, settings: Settings, rate: Any, __: Any) -> _Kernel:
+    def apply(handle: Any, kept: Any, gradient: Any) -> Any:
+        return raw.ResourceApplyRMSProp(
+            var=handle,
+            ms=kept[0],
+            mom=kept[1],
+            lr=rate,
+            rho=settings["rho"],
+            momentum=settings["momentum"],
+            epsilon=settings["epsilon"],
+            grad=gradient,
+        )
+
+    return apply
 
 
-_KERNELS: Final[dict[type, Callable[..., Any]]] = {
+_KERNELS: Final[dict[type, Callable[..., _Kernel]]] = {
     keras.optimizers.Adam: _adam,
     keras.optimizers.AdamW: _adam,
     keras.optimizers.SGD: _sgd,
