@@ -172,10 +172,11 @@ class _Body:
             weights = self._read(handles.weights, self._weights, self._structure.shapes)
             states = self._read(handles.states, self._states)
             metrics = self._read(handles.metrics, self._metrics)
-            with self._scope(weights, states, metrics):
+            with self._scope(weights, states, metrics) as scope:
                 outputs = self._pass(batch, training=False)
                 loss = self._loss(batch, outputs, training=False)
-            return _Passed(outputs, loss, batch, [])
+                done = self._losses_of_outputs(scope, handles, metrics)
+            return _Passed(outputs, loss, batch, done)
 
         with self._with(numbers):
             rows = tf.shape(tf.nest.flatten(data.x)[0])[0]
@@ -252,13 +253,13 @@ class _Body:
                 outputs = self._pass(batch, training=True)
                 loss = self._loss(batch, outputs, training=True)
                 new_states = [internals.value_in(scope, one) for one in self._states]
+                judged = self._losses_of_outputs(scope, handles, metrics)
         found = tape.gradient(loss, weights)
         used = [j for j, gradient in enumerate(found) if gradient is not None]
-        gradients = [tf.convert_to_tensor(found[j]) for j in used]
-        gradients = updates.clipped(gradients, settings)
+        gradients = updates.clipped([found[j] for j in used], settings)
         # Updates are in place: whatever reads the weights comes before them, or they would be
         # copied.
-        with tf.control_dependencies([*gradients, loss, *new_states]):
+        with tf.control_dependencies([*tf.nest.flatten(gradients, True), loss, *new_states]):
             decays = [
                 self._decay(handles.weights[j], weights[j], rate * settings.as_cast("weight_decay"))
                 for j in used
@@ -274,8 +275,17 @@ class _Body:
                     rate,
                     step,
                 )
-            done = [*done, *self._assign(handles.states, new_states)]
+            done = [*done, *judged, *self._assign(handles.states, new_states)]
         return _Passed(outputs, loss, batch, done)
+
+    def _losses_of_outputs(self, scope: Any, handles: Handles, before: list[Any]) -> list[Any]:
+        """Store what the loss has counted: that of each output, where there are several."""
+        after = [internals.value_in(scope, one) for one in self._metrics]
+        return [
+            raw.AssignVariableOp(resource=handle, value=new)
+            for handle, old, new in zip(handles.metrics, before, after, strict=True)
+            if new is not old
+        ]
 
     @staticmethod
     def _decay(handle: Any, weight: Any, share: Any) -> Any:

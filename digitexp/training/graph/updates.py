@@ -9,6 +9,9 @@ number of the step, from 1:
     RMSprop      v = rho v + (1 - rho) g^2, u = mu u + a g / sqrt(v + epsilon), w -= u
 
 Weights that decay lose a d w first (Loshchilov & Hutter 2019).
+
+The gradient of an embedding comes in rows, one for each use of a category. As in Keras, g is their
+sum but g^2 the sum of their squares; no fused kernel computes that.
 """
 
 from __future__ import annotations
@@ -78,7 +81,7 @@ def update(
         optimizer: Says which kernel; its numbers are not read.
         handles: Of the weights.
         slots: Handles of what the optimizer keeps for each weight, a list for each kind.
-        gradients: Of the weights, dense and clipped.
+        gradients: Of the weights, clipped; `tf.IndexedSlices` of embeddings.
         settings: The optimizer's numbers.
         rate: Learning rate of this step.
         step: Number of this step from 1; like the rate of the weights' type.
@@ -99,6 +102,8 @@ def _adam(_: Any, settings: Settings, rate: Any, step: Any) -> _Kernel:
     powers = [tf.pow(settings.as_cast(name), step) for name in ("beta_1", "beta_2")]
 
     def apply(handle: Any, kept: Any, gradient: Any) -> Any:
+        if isinstance(gradient, tf.IndexedSlices):
+            return apply_rows(handle, kept, gradient)
         return raw.ResourceApplyAdam(
             var=handle,
             m=kept[0],
@@ -112,18 +117,40 @@ def _adam(_: Any, settings: Settings, rate: Any, step: Any) -> _Kernel:
             grad=gradient,
         )
 
+    def apply_rows(handle: Any, kept: Any, rows: Any) -> Any:
+        first = _moved(kept[0], tf.convert_to_tensor(rows), settings["beta_1"])
+        second = _moved(kept[1], _squares(rows), settings["beta_2"])
+        alpha = rate * tf.sqrt(1 - powers[1]) / (1 - powers[0])
+        change = first * alpha / (tf.sqrt(second) + settings["epsilon"])
+        return raw.AssignSubVariableOp(resource=handle, value=change)
+
     return apply
+
+
+def _moved(handle: Any, value: Any, share: Any) -> Any:
+    """Move a running mean towards a value; return the new mean."""
+    before = raw.ReadVariableOp(resource=handle, dtype=value.dtype)
+    after = before + (value - before) * (1 - share)
+    with tf.control_dependencies([raw.AssignVariableOp(resource=handle, value=after)]):
+        return tf.identity(after)
+
+
+def _squares(rows: Any) -> Any:
+    squares = tf.IndexedSlices(tf.square(rows.values), rows.indices, rows.dense_shape)
+    return tf.convert_to_tensor(squares)
 
 
 def _sgd(optimizer: Any, settings: Settings, rate: Any, _: Any) -> _Kernel:
     def apply(handle: Any, kept: Any, gradient: Any) -> Any:
         if not kept:
-            return raw.ResourceApplyGradientDescent(var=handle, alpha=rate, delta=gradient)
+            return raw.ResourceApplyGradientDescent(
+                var=handle, alpha=rate, delta=tf.convert_to_tensor(gradient)
+            )
         return raw.ResourceApplyKerasMomentum(
             var=handle,
             accum=kept[0],
             lr=rate,
-            grad=gradient,
+            grad=tf.convert_to_tensor(gradient),
             momentum=settings.as_cast("momentum"),
             use_nesterov=optimizer.nesterov,
         )
@@ -133,6 +160,8 @@ def _sgd(optimizer: Any, settings: Settings, rate: Any, _: Any) -> _Kernel:
 
 def _rmsprop(_: Any, settings: Settings, rate: Any, __: Any) -> _Kernel:
     def apply(handle: Any, kept: Any, gradient: Any) -> Any:
+        if isinstance(gradient, tf.IndexedSlices):
+            return apply_rows(handle, kept, gradient)
         return raw.ResourceApplyRMSProp(
             var=handle,
             ms=kept[0],
@@ -143,6 +172,14 @@ def _rmsprop(_: Any, settings: Settings, rate: Any, __: Any) -> _Kernel:
             epsilon=settings["epsilon"],
             grad=gradient,
         )
+
+    def apply_rows(handle: Any, kept: Any, rows: Any) -> Any:
+        squares = _moved(kept[0], _squares(rows), settings["rho"])
+        increment = rate * tf.convert_to_tensor(rows) / tf.sqrt(squares + settings["epsilon"])
+        before = raw.ReadVariableOp(resource=kept[1], dtype=increment.dtype)
+        change = settings["momentum"] * before + increment
+        with tf.control_dependencies([raw.AssignVariableOp(resource=kept[1], value=change)]):
+            return raw.AssignSubVariableOp(resource=handle, value=change)
 
     return apply
 
