@@ -298,7 +298,7 @@ def predict(model: Any, parts: Parts) -> tuple[Any, Any]:
     """
     found, examples = [], ExamplesDigest()
     for x, y in parts.validation_batches():
-        found.append((mapped(np.asarray, model.predict(x, batch_size=1024, verbose=0)), y))
+        found.append((_outputs(model, x), y))
         if parts.examples is not None:
             examples.add(x, y)
     if parts.examples is not None and examples.hexdigest() != parts.examples:
@@ -308,6 +308,16 @@ def predict(model: Any, parts: Parts) -> tuple[Any, Any]:
         )
     predictions, targets = (joined(column) for column in zip(*found, strict=True))
     return predictions, targets
+
+
+def _outputs(model: Any, x: Any) -> Any:
+    """Return the model's outputs as arrays, by one trace for all models of its structure."""
+    from digitexp.training.graph import engine
+
+    try:
+        return engine.predict(model, x)
+    except engine.Untraceable:
+        return mapped(np.asarray, model.predict(x, batch_size=engine.CHUNK, verbose=0))
 
 
 def _early_stopping(params: Mapping[str, Any]) -> Any:

@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from digitexp.training.graph import keras_internals as internals
 from digitexp.training.graph import updates
-from digitexp.training.graph.epoch import Data, Graphs, Handles, trace
-from digitexp.training.graph.structure import numbers_of, structure_of, why_not
+from digitexp.training.graph.epoch import Data, Graphs, Handles, trace, trace_forward
+from digitexp.training.graph.structure import Structure, numbers_of, structure_of, why_not
 
-__all__ = ["Untraceable", "fit", "why_not"]
+__all__ = ["Untraceable", "fit", "predict", "why_not"]
 
 
 class Untraceable(ValueError):  # noqa: N818 - it says what a model is
@@ -27,8 +27,11 @@ class Untraceable(ValueError):  # noqa: N818 - it says what a model is
 
 KEPT: Final = 32
 """Structures whose graphs are kept, the last used ones."""
+CHUNK: Final = 1024
+"""Samples at once in a forward pass."""
 
-_graphs: OrderedDict[str, Graphs] = OrderedDict()
+_graphs: OrderedDict[str, Any] = OrderedDict()
+"""Traces of training and of forward passes, by the key of their structure."""
 
 
 def fit(
@@ -58,8 +61,6 @@ def fit(
     Raises:
         Untraceable: The model needs `model.fit`; it is as it was.
     """
-    if (reason := why_not(model)) is not None:
-        raise Untraceable(reason)
     trainer = _Trainer(model, _data(train), None if validation is None else _data(validation))
     watchers = keras.callbacks.CallbackList(
         list(callbacks),
@@ -97,21 +98,51 @@ def _tensor(array: Any) -> Any:
     return tf.constant(found.astype(keras.config.floatx()) if found.dtype.kind == "f" else found)
 
 
+def predict(model: Any, x: Any) -> Any:
+    """Return the outputs of a compiled model, as arrays, with its present weights.
+
+    Raises:
+        Untraceable: The model needs its own `predict`.
+    """
+    _check(model)
+    inputs = tf.nest.map_structure(_tensor, x)
+    structure = structure_of(model, ["forward", _specs(inputs)])
+    forward = _kept(structure, lambda: trace_forward(model, structure, inputs))
+    handles = _handles_of(model, [])._replace(metrics=[])
+    count = int(tf.nest.flatten(inputs)[0].shape[0])
+    parts = []
+    for start in range(0, count, CHUNK):
+        chunk = tf.nest.map_structure(lambda one: one[start : start + CHUNK], inputs)
+        parts.append(tf.nest.map_structure(lambda one: one.numpy(), forward(handles, chunk)))
+    return tf.nest.map_structure(lambda *found: np.concatenate(found), *parts)
+
+
+def _check(model: Any) -> None:
+    if (reason := why_not(model)) is not None:
+        raise Untraceable(reason)
+
+
+def _handles_of(model: Any, slots: list[list[Any]]) -> Handles:
+    return Handles(
+        _handles(model.trainable_variables),
+        [_handles(kind) for kind in slots],
+        _handles(model.non_trainable_variables),
+        _handles(model.metrics_variables),
+    )
+
+
 class _Trainer:
     """Trains one epoch after another, and holds the data for it."""
 
     def __init__(self, model: Any, train: Data, validation: Data | None) -> None:
         self._model, self._train, self._validation = model, train, validation
         self.n_train = int(tf.nest.flatten(train.x)[0].shape[0])
+        _check(model)
         internals.built(model, *_first(train))
+        _check(model)
         model.optimizer.build(model.trainable_variables)
         self._graphs = _graphs_of(model, train)
-        self._handles = Handles(
-            _handles(model.trainable_variables),
-            [_handles(kind) for kind in self._slots()],
-            _handles(model.non_trainable_variables),
-            _handles(model.metrics_variables),
-        )
+        self._handles = _handles_of(model, self._slots())
 
     def _slots(self) -> list[list[Any]]:
         """Return what the optimizer keeps; a kernel that needs more than Keras keeps gets zeros."""
@@ -161,14 +192,23 @@ def _first(data: Data) -> tuple[Any, Any, Any]:
 
 
 def _graphs_of(model: Any, train: Data) -> Graphs:
-    specs = tf.nest.map_structure(lambda one: [str(one.dtype), list(one.shape[1:])], train)
-    structure = structure_of(model, repr(specs))
+    structure = structure_of(model, ["train", _specs(train)])
+    found: Graphs = _kept(structure, lambda: trace(model, structure, train))
+    return found
+
+
+def _specs(tensors: Any) -> Any:
+    return repr(tf.nest.map_structure(lambda one: [str(one.dtype), list(one.shape[1:])], tensors))
+
+
+def _kept(structure: Structure, make: Callable[[], Any]) -> Any:
+    """Return the trace of a structure; make it if none is kept."""
     if structure.is_shared and structure.key in _graphs:
         _graphs.move_to_end(structure.key)
         return _graphs[structure.key]
     try:
-        found = trace(model, structure, train)
-    except Exception as error:
+        found = make()
+    except Exception as error:  # whatever a layer raises that cannot do without its variables
         raise Untraceable(f"it could not be traced: {type(error).__name__}: {error}") from error
     if structure.is_shared:
         _graphs[structure.key] = found

@@ -18,7 +18,7 @@ from digitexp.training.graph import keras_internals as internals
 from digitexp.training.graph import updates
 from digitexp.training.graph.structure import Numbers, Structure, adds_up, numbers_of
 
-__all__ = ["Data", "Graphs", "Handles", "trace"]
+__all__ = ["Data", "Graphs", "Handles", "trace", "trace_forward"]
 
 raw = tf.raw_ops
 
@@ -89,6 +89,13 @@ def trace(model: Any, structure: Structure, data: Data) -> Graphs:
         _traced(body.train_epoch, [handles, flexible, order, integer, step, number, numbers]),
         _traced(body.evaluate, [handles, flexible, integer, numbers]),
     )
+
+
+def trace_forward(model: Any, structure: Structure, x: Any) -> Callable[..., Any]:
+    """Trace (Handles, x) -> outputs, as they are outside of training; see `trace`."""
+    body = _Body(model, structure)
+    handles = body.signature()._replace(slots=[], metrics=[])
+    return _traced(body.forward, [handles, tf.nest.map_structure(_any_count, x)])
 
 
 def _any_count(tensor: Any) -> tf.TensorSpec:
@@ -181,6 +188,13 @@ class _Body:
         with self._with(numbers):
             rows = tf.shape(tf.nest.flatten(data.x)[0])[0]
             return self._over(handles, data, rows, batch_size, test_step)
+
+    def forward(self, handles: Handles, x: Any) -> Any:
+        """Return the outputs for inputs."""
+        weights = self._read(handles.weights, self._weights, self._structure.shapes)
+        states = self._read(handles.states, self._states)
+        with self._scope(weights, states, []):
+            return self._pass(Data(x, (), ()), training=False)
 
     def _over(
         self,

@@ -65,7 +65,10 @@ _LEFT_OUT: Final = frozenset({"seed", "units", "build_config", "compile_config",
 
 
 def why_not(model: Any) -> str | None:
-    """Return why a compiled model must be trained by `model.fit`; None if it need not."""
+    """Return why a compiled model must be trained by `model.fit`; None if it need not.
+
+    Metrics are looked at if they are built, which they are with the first batch.
+    """
     return (
         internals.missing()
         or _why_not_this_class(model)
@@ -150,9 +153,9 @@ def adds_up(model: Any) -> bool:
 
 
 def _metrics(model: Any) -> Iterator[Any]:
+    """Return the metrics one by one; Keras has the compiled ones in a container."""
     for metric in model.metrics:
-        inner = getattr(metric, "metrics", None)  # Keras's container of the compiled ones
-        yield from inner if inner else [metric]
+        yield from metric.metrics if hasattr(metric, "metrics") else [metric]
 
 
 @dataclass(frozen=True)

@@ -62,3 +62,217 @@ def check_equal(case):
 @given(case=cases())
 def test_it_computes_what_model_fit_computes(case):
     check_equal(case)
+
+
+def plain(units=8, dropout=0.2, l2=0.01, rate=0.01, **compiled):
+    import keras
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(5)
+    layers = [
+        keras.layers.Input((6,)),
+        keras.layers.Dense(units, "relu", kernel_regularizer=keras.regularizers.L2(l2)),
+        keras.layers.Dropout(dropout),
+        keras.layers.Dense(3),
+    ]
+    model = keras.Sequential(layers)
+    model.compile(**{
+        "optimizer": keras.optimizers.Adam(rate),
+        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "metrics": ["accuracy"],
+    } | compiled)  # fmt: skip
+    return model
+
+
+def samples(n=64):
+    generator = np.random.default_rng(1)
+    return generator.normal(size=(n, 6)).astype("float32"), generator.integers(0, 3, n)
+
+
+def fit(model, **options):
+    from digitexp.training.graph import engine
+
+    engine.fit(
+        model, samples(), samples(20),
+        **{"batch_size": 16, "epochs": 2, "callbacks": []} | options,
+    )  # fmt: skip
+    return model
+
+
+@pytest.fixture
+def traces(monkeypatch):
+    """The traces that are made, none to begin with."""
+    from collections import OrderedDict
+
+    from digitexp.training.graph import engine
+
+    found = OrderedDict()
+    monkeypatch.setattr(engine, "_graphs", found)
+    return found
+
+
+def test_widths_and_numbers_share_a_trace(traces):
+    from digitexp.tensorflow_setup import known_warnings_ignored
+
+    with of_float64(), known_warnings_ignored():
+        for settings in ({}, {"units": 13}, {"dropout": 0.5, "l2": 0.1}, {"rate": 0.1}):
+            model, other = fit(plain(**settings)), plain(**settings)
+            other.fit(
+                *samples(), validation_data=samples(20), batch_size=16, epochs=2, shuffle=False,
+                verbose=0,
+            )  # fmt: skip
+            for one, again in zip(model.get_weights(), other.get_weights(), strict=True):
+                np.testing.assert_allclose(one, again, rtol=1e-8, atol=1e-10)
+    assert len(traces) == 1
+
+
+def test_what_makes_another_graph_has_a_trace_of_its_own(traces):
+    import keras
+
+    fit(plain())
+    for number, settings in enumerate([
+        {"dropout": 0.0},
+        {"optimizer": keras.optimizers.Adam(0.01, clipnorm=1.0)},
+        {"optimizer": keras.optimizers.SGD(0.01)},
+        {"metrics": []},
+    ]):  # fmt: skip
+        fit(plain(**settings))
+        assert len(traces) == number + 2, settings
+
+
+def test_sizes_that_a_layer_has_in_its_code_are_part_of_the_structure(traces):
+    import keras
+
+    for units in (8, 13):
+        keras.backend.clear_session()
+        layers = [keras.layers.Dense(units), keras.layers.BatchNormalization()]
+        model = keras.Sequential([keras.layers.Input((6,)), *layers, keras.layers.Dense(3)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss)
+        fit(model)
+    assert len(traces) == 2
+
+
+def test_code_of_the_users_is_traced_for_each_model(traces):
+    def own(y, outputs):
+        from keras import ops
+
+        return ops.sum(ops.square(outputs), axis=-1)
+
+    fit(plain(loss=own))
+    assert not traces
+
+
+def test_traces_are_kept_for_the_structures_used_last(traces, monkeypatch):
+    from digitexp.training.graph import engine
+
+    monkeypatch.setattr(engine, "KEPT", 1)
+    fit(plain())
+    fit(plain(metrics=[]))
+    assert len(traces) == 1
+
+
+def test_the_same_order_and_seed_give_the_same_bits():
+    def trained(seed):
+        generator = np.random.default_rng(seed)
+        return fit(plain(), order=lambda _: generator.permutation(64)).get_weights()
+
+    first, again, other = trained(1), trained(1), trained(2)
+    for one, two in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_predictions_are_those_of_the_model():
+    from digitexp.training.graph import engine
+
+    model, (x, _) = fit(plain()), samples(1100)
+    np.testing.assert_allclose(engine.predict(model, x), model(x), rtol=1e-5, atol=1e-6)
+
+
+def reasons():
+    import keras
+
+    class OwnMetric(keras.metrics.MeanSquaredError):
+        pass
+
+    optimizers = keras.optimizers
+    return {
+        "optimizer is Lion": {"optimizer": optimizers.Lion()},
+        "has amsgrad": {"optimizer": optimizers.Adam(amsgrad=True)},
+        "has use_ema": {"optimizer": optimizers.SGD(use_ema=True)},
+        "has gradient_accumulation_steps": {
+            "optimizer": optimizers.Adam(gradient_accumulation_steps=2)
+        },
+        "run_eagerly": {"run_eagerly": True},
+        "metric mine is a class of your own": {"metrics": [OwnMetric("mine")]},
+        "learning rate is a function": {"optimizer": optimizers.Adam(lambda: 0.01)},
+    }
+
+
+@pytest.mark.parametrize("reason", [
+    "optimizer is Lion", "has amsgrad", "has use_ema", "has gradient_accumulation_steps",
+    "run_eagerly", "metric mine is a class of your own", "learning rate is a function",
+])  # fmt: skip
+def test_what_cannot_be_traced_safely_is_refused_with_its_reason(reason):
+    from digitexp.training.graph import engine
+
+    model = plain(**reasons()[reason])
+    with pytest.raises(engine.Untraceable, match=reason):
+        fit(model)
+
+
+def test_models_and_weights_with_code_or_limits_of_their_own_are_refused():
+    import keras
+
+    from digitexp.training.graph.structure import why_not
+
+    class OwnStep(keras.Sequential):
+        def train_step(self, data):
+            return super().train_step(data)
+
+    layers = [keras.layers.Input((6,)), keras.layers.Dense(3)]
+    own = OwnStep(layers)
+    own.compile("adam", "mse")
+    assert why_not(own) == "the model has its own train_step"
+    limited = keras.Sequential([layers[0], keras.layers.Dense(3, kernel_constraint="non_neg")])
+    limited.compile("adam", "mse")
+    assert "has a constraint" in why_not(limited)
+
+
+def test_a_release_of_keras_that_nobody_has_looked_at_is_refused(monkeypatch):
+    import keras
+
+    from digitexp.training.graph import keras_internals
+
+    monkeypatch.setattr(keras, "__version__", "3.99.0")
+    keras_internals.missing.cache_clear()
+    try:
+        assert "3.99.0 is not known" in keras_internals.missing()
+    finally:
+        monkeypatch.undo()
+        keras_internals.missing.cache_clear()
+    assert keras_internals.missing() is None
+
+
+def test_a_layer_with_state_that_keras_does_not_know_of_is_refused_and_unchanged():
+    import keras
+    import tensorflow as tf
+
+    from digitexp.training.graph import engine
+
+    class Hidden(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.__dict__["counter"] = tf.Variable(2.0)
+
+        def call(self, inputs):
+            return inputs * self.counter
+
+    model = keras.Sequential([keras.layers.Input((6,)), Hidden(), keras.layers.Dense(3)])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = model.get_weights()
+    with pytest.raises(engine.Untraceable, match="does not know of"):
+        fit(model)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
