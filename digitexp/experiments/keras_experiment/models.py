@@ -258,7 +258,8 @@ def _fit_by_graph(
     """Train by the graph engine; return why not if it cannot."""
     from digitexp.training.graph import engine
 
-    generator = np.random.default_rng((seed, _SHUFFLING))
+    generator, count = np.random.default_rng((seed, _SHUFFLING)), parts.n_train
+    assert count is not None  # only a dataset does not say
     try:
         engine.fit(
             model,
@@ -267,7 +268,7 @@ def _fit_by_graph(
             batch_size=params["batch_size"],
             epochs=params["epochs"],
             callbacks=watchers,
-            order=lambda _: generator.permutation(parts.n_train),
+            order=lambda _: generator.permutation(count),
         )
     except engine.Untraceable as error:
         return str(error)
@@ -377,7 +378,7 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is unt
             self.model.stop_training = True
 
 
-def run_trial(
+def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the trial
     build: Callable[[], Any],
     parts: Parts,
     params: Mapping[str, Any],

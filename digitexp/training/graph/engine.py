@@ -5,6 +5,7 @@ Import this after `set_up_tensorflow()`.
 
 from __future__ import annotations
 
+import operator
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -87,11 +88,12 @@ def fit(
 
 def _data(arrays: tuple[Any, ...]) -> Data:
     x, y, *weight = arrays
-    return tf.nest.map_structure(_tensor, Data(x, y, weight[0] if weight else ()))
+    found: Data = tf.nest.map_structure(_tensor, Data(x, y, weight[0] if weight else ()))
+    return found
 
 
 def _tensor(array: Any) -> Any:
-    """Return an array as `model.fit` gives it to the model: numbers with a point as Keras's type."""
+    """Return an array as `model.fit` gives it to a model: broken numbers in Keras's type."""
     found = np.asarray(array)
     if found.dtype.kind not in "fiub":
         raise Untraceable(f"data of type {found.dtype} are no numbers")
@@ -111,8 +113,8 @@ def predict(model: Any, x: Any) -> Any:
     handles = _handles_of(model, [])._replace(metrics=[])
     count = int(tf.nest.flatten(inputs)[0].shape[0])
     parts = []
-    for start in range(0, count, CHUNK):
-        chunk = tf.nest.map_structure(lambda one: one[start : start + CHUNK], inputs)
+    for rows in (slice(start, start + CHUNK) for start in range(0, count, CHUNK)):
+        chunk = tf.nest.map_structure(operator.itemgetter(rows), inputs)
         parts.append(tf.nest.map_structure(lambda one: one.numpy(), forward(handles, chunk)))
     return tf.nest.map_structure(lambda *found: np.concatenate(found), *parts)
 

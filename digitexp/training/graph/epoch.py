@@ -29,7 +29,7 @@ class Handles(NamedTuple):
     Attributes:
         weights: Trainable weights.
         slots: What the optimizer keeps for each weight, a list for each kind.
-        states: Other variables of layers: moving means, states of random generators, frozen weights.
+        states: Other variables of layers: moving means, random generators, frozen weights.
         metrics: Of the compiled metrics, that of the loss included.
     """
 
@@ -174,7 +174,7 @@ class _Body:
     ) -> Any:
         """Pass over all samples in turn and update the metrics."""
 
-        def test_step(_: Any, rows: Any) -> _Passed:
+        def look(_i: Any, rows: Any) -> _Passed:
             batch = tf.nest.map_structure(lambda one: one[rows], data)
             weights = self._read(handles.weights, self._weights, self._structure.shapes)
             states = self._read(handles.states, self._states)
@@ -187,7 +187,7 @@ class _Body:
 
         with self._with(numbers):
             rows = tf.shape(tf.nest.flatten(data.x)[0])[0]
-            return self._over(handles, data, rows, batch_size, test_step)
+            return self._over(handles, data, rows, batch_size, look)
 
     def forward(self, handles: Handles, x: Any) -> Any:
         """Return the outputs for inputs."""
@@ -204,7 +204,7 @@ class _Body:
         batch_size: Any,
         step: Callable[[Any, slice], _Passed],
     ) -> Any:
-        """Make a step with each batch, and update the metrics: once at the end where they add up."""
+        """Make a step with each batch, and update metrics: once at the end where they add up."""
         dtype = self._weights[0].dtype
 
         def body(i: Any, losses: Any, kept: Any) -> Any:
@@ -318,7 +318,10 @@ class _Body:
 
     def _scope(self, weights: list[Any], states: list[Any], metrics: list[Any]) -> Any:
         found = ((self._weights, weights), (self._states, states), (self._metrics, metrics))
-        return internals.scope_of([pair for kind, values in found for pair in zip(kind, values)])
+        return internals.scope_of(
+            # without values for a kind its variables are not to be read
+            [pair for kind, values in found for pair in zip(kind, values, strict=bool(values))]
+        )
 
     @staticmethod
     def _read(

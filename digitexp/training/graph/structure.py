@@ -95,7 +95,8 @@ def _why_not_this_class(model: Any) -> str | None:
 
 def _base_of(model: Any) -> type:
     """Return the class of Keras whose training the model must have."""
-    return keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
+    base: type = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
+    return base
 
 
 def _why_not_by(optimizer: Any) -> str | None:

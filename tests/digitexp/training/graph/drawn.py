@@ -159,10 +159,10 @@ def _sequence(keras, case):
     features = layers.Embedding(11, case.pick(0, 3, 6))(inputs)
     features = case.pick(
         1,
-        lambda x: layers.Flatten()(x),
+        layers.Flatten(),
         lambda x: layers.GlobalMaxPooling1D()(layers.Conv1D(4, 2)(x)),
-        lambda x: layers.GRU(4)(x),
-        lambda x: layers.LSTM(3)(x),
+        layers.GRU(4),
+        layers.LSTM(3),
         lambda x: layers.Flatten()(layers.MultiHeadAttention(2, 3)(x, x)),
     )(features)
     return inputs, layers.Dense(case.pick(2, 4, 8), "relu")(features)

@@ -1,0 +1,156 @@
+"""Seconds a trial of one's own Keras model takes: graph engine, whole epochs, `model.fit`, fused.
+
+Four models (`benchmarks/own_models.py`), each with the same configurations in every way:
+
+- `graph`: `sweeps run`, the engine that `auto` takes;
+- `epochs`: `sweeps run` with `engine: keras`, all steps of an epoch in one call;
+- `fit`: plain `model.fit` in a loop, nothing logged;
+- `fused`: the experiment `digits` on the same dense nets.
+
+One worker with one thread each. A trial's time is that of its attempt, from its start to its end,
+traces and judging included, start of TensorFlow not; of `fit`, building, training and predicting.
+The ways take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from benchmarks.own_models import EXPERIMENTS, MODELS
+from benchmarks.timing import at_least_one
+
+WAYS = ("graph", "epochs", "fit", "fused")
+FLOORS = {"dense": 2.3, "table": 2.3, "mixed": 1.8, "image": 1.0}
+"""Lowest allowed ratio of `epochs` to `graph`."""
+TO_FIT, TO_FUSED = 0.97, 1.3
+"""Lowest allowed ratio of `fit` to `graph`; highest of `graph` to `fused`."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--trials", type=at_least_one, default=20, help="of each (default 20)")
+    parser.add_argument("--epochs", type=at_least_one, default=20, help="at most (default 20)")
+    parser.add_argument("--only", nargs="+", choices=tuple(MODELS), default=tuple(MODELS),
+                        metavar="MODEL", help=f"of {', '.join(MODELS)} (default all)")  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Train every configuration in every way."""
+    found: dict[str, dict[str, list[float]]] = {}
+    load = os.getloadavg()[0]
+    for model in options.only:
+        configurations = _configurations(options.trials)
+        ways = [way for way in WAYS if way != "fused" or model == "dense"]
+        found[model] = {way: _timed(way, model, configurations, options.epochs) for way in ways}
+    return {
+        "trials": options.trials,
+        "epochs": options.epochs,
+        "load": [round(load, 2), round(os.getloadavg()[0], 2)],
+        "seconds": found,
+    }
+
+
+def _configurations(count: int) -> list[dict[str, Any]]:
+    generator = np.random.default_rng(1)
+    return [
+        {
+            "units_1": int(generator.integers(16, 129)),
+            "units_2": int(generator.integers(16, 129)),
+            "learning_rate": float(10 ** generator.uniform(-3.5, -2)),
+            "dropout": float(generator.uniform(0.05, 0.5)),
+            "l2": float(10 ** generator.uniform(-6, -3)),
+            "batch_size": int(generator.choice([16, 32, 64, 128])),
+        }
+        for _ in range(count)
+    ]
+
+
+def _timed(way: str, model: str, configurations: list[dict[str, Any]], epochs: int) -> list[float]:
+    if way == "fit":
+        asked = {"model": model, "configurations": configurations, "epochs": epochs}
+        printed = _command([sys.executable, "-m", "benchmarks.recipes.own_fit"], json.dumps(asked))
+        seconds: list[float] = json.loads(printed.splitlines()[-1])
+        return seconds
+    with tempfile.TemporaryDirectory() as folder:
+        return _swept(way, model, configurations, epochs, Path(folder))
+
+
+def _swept(
+    way: str, model: str, configurations: list[dict[str, Any]], epochs: int, folder: Path
+) -> list[float]:
+    from sweeps import load
+
+    of_fused = way == "fused"
+    name = "best_val_loss" if model == "table" else "best_val_accuracy"
+    goal = "minimize" if model == "table" else "maximize"
+    choices = {key: sorted({c[key] for c in configurations}) for key in configurations[0]}
+    fixed = {"epochs": epochs, "early_stopping_patience_epochs": 5, "plateau_patience_epochs": 3}
+    if of_fused:
+        fixed["hidden_layers"] = 2
+    space = {
+        "description": f"{model} by {way}",
+        "experiment": "digits" if of_fused else f"benchmarks.own_models:{EXPERIMENTS[model]}",
+        "objective": {"metric": name, "direction": goal},
+        "parameters": {
+            key: {"type": "categorical", "choices": values} for key, values in choices.items()
+        },
+        "fixed": fixed | ({"engine": "keras"} if way == "epochs" else {}),
+        "baselines": {f"c{number}": each for number, each in enumerate(configurations)},
+        "defaults": {"trials": len(configurations), "pruner": "none"},
+    }
+    (folder / "space.yaml").write_text(yaml.safe_dump(space), "utf-8")
+    home = str(folder / "home")
+    _command([sys.executable, "-m", "sweeps", "run", str(folder / "space.yaml"), "--name", "own",
+              "--home", home, "--workers", "1", "--no-confirm", "--quiet"])  # fmt: skip
+    sweep = load("own", home)
+    records = sorted(sweep.home.store(sweep.info.id).read_all(), key=lambda one: one.spec.trial)
+    engines = {record.result.engine for record in records if record.result}
+    wanted = {"graph": "graph", "epochs": "keras", "fused": "fused"}[way]
+    if engines != {wanted}:
+        raise RuntimeError(f"own: {model} by {way} was trained by {', '.join(sorted(engines))}")
+    return [(record.finished_at - record.started_at) / 1000 for record in records]
+
+
+def _command(words: list[str], stdin: str = "") -> str:
+    done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"own: {' '.join(words)} failed:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return seconds and ratios of each model, and whether they keep their floors."""
+    lines = [
+        f"{result['trials']} trials of at most {result['epochs']} epochs, load "
+        f"{result['load'][0]} to {result['load'][1]}",
+        "",
+        "| model | graph s | epochs s | fit s | fused s | epochs / graph | fit / graph "
+        "| graph / fused | floors |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    for model, seconds in result["seconds"].items():
+        total = {way: sum(values) for way, values in seconds.items()}
+        median = {way: f"{statistics.median(values):.2f}" for way, values in seconds.items()}
+        to_epochs, to_fit = total["epochs"] / total["graph"], total["fit"] / total["graph"]
+        to_fused = total["graph"] / total["fused"] if "fused" in total else None
+        is_kept = (
+            to_epochs >= FLOORS[model]
+            and to_fit >= TO_FIT
+            and (to_fused is None or to_fused <= TO_FUSED)
+        )
+        shown = [median.get(way, "") for way in WAYS]
+        ratios = [f"{to_epochs:.1f}", f"{to_fit:.1f}", f"{to_fused:.2f}" if to_fused else ""]
+        cells = [model, *shown, *ratios, "kept" if is_kept else "MISSED"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "Seconds are medians, ratios those of the sums."])
