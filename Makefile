@@ -61,9 +61,9 @@ nightly: $(VENV)/.installed-bench ## test-all and all that takes longer: hours
 	$(MAKE) data-check
 	$(MAKE) wheel-test
 
-equality: $(VENV)/.installed-dev ## compare the fused engine with Keras on 200 examples (make test: a few)
+equality: $(VENV)/.installed-dev ## compare the engines fused and graph with Keras on 200 examples each
 	EQUALITY_EXAMPLES=200 $(BIN)/python -m pytest -m 'not faults' --timeout 3000 -s \
-		tests/digitexp/training/fused
+		tests/digitexp/training/fused tests/digitexp/training/graph
 
 fuzz: $(VENV)/.installed-fuzz ## attack the readers of foreign bytes, a minute each; SECONDS=600 TARGET=npz
 	$(BIN)/python -m tests.fuzz $(TARGET) --seconds $(SECONDS)
