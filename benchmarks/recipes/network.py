@@ -35,6 +35,6 @@ def make_callbacks() -> list[Any]:
     import keras
 
     return [
-        keras.callbacks.EarlyStopping("val_loss", database_retry=5, restore_best_weights=True),
-        keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, database_retry=3, min_lr=1e-6),
+        keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True),
+        keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=3, min_lr=1e-6),
     ]

@@ -80,8 +80,10 @@ def test_the_network_of_the_peers_is_that_of_digitexp():
     from digitexp.tensorflow_setup import set_up_tensorflow
 
     set_up_tensorflow()
-    from benchmarks.recipes.network import build_network
+    from benchmarks.recipes.network import build_network, make_callbacks
 
+    stopping, plateau = make_callbacks()
+    assert (stopping.patience, plateau.patience, plateau.factor) == (5, 3, 0.5)  # as digits.yaml
     params = {"units": [16, 32], "dropout": 0.25, "l2": 1e-3, "learning_rate": 2e-3}
     config = TrialConfig(units=(16, 32), dropout=0.25, l2=1e-3, learning_rate=2e-3)
     ours, theirs = build_model(config, (20, 20), 10), build_network(params)
