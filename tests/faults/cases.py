@@ -23,8 +23,8 @@ class Case:
     Attributes:
         number: Its row in the facts.
         run: Does it, resumes, and lets the oracle judge.
-        stock: Whether the stock recipe can be put through the same. Not 18: it has no time limit for
-            a trial, and a trial that crashes its process ends its sweep.
+        stock: Whether the stock recipe can be put through the same. Not 18: it has no time limit
+            for a trial, and a trial that crashes its process ends its sweep.
         missing: Why it cannot pass yet; empty if it must.
     """
 

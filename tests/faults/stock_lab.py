@@ -1,8 +1,8 @@
 """The stock recipe in the same laboratory: same kills, same oracle, read by the same SQL.
 
 Its retried trials are new trials of the study; a chain of them counts as one trial, which ended as
-its last one did. It is judged by what the documentation of Optuna and MLflow promises (`BEYOND` says
-what that is not), so that nothing is asked of it that it does not set out to do.
+its last one did. It is judged by what the documentation of Optuna and MLflow promises (`BEYOND`
+says what that is not), so that nothing is asked of it that it does not set out to do.
 """
 
 from __future__ import annotations
