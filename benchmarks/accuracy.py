@@ -140,7 +140,7 @@ def table(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def page_table(result: Mapping[str, Any], part: str) -> str:
+def page_table(result: Mapping[str, Any], part: str = "") -> str:
     """Return `table`, or with `nets` the definition of each."""
     if part != "nets":
         return table(result)

@@ -4,7 +4,7 @@ Result files lie in `docs/evidence/results/`; `python -m benchmarks NAME --evide
 A page refers to them in comments, which a reader does not see:
 
 - `6.3<!--speed.json/random/ratios/expert/steady-->`: the figure is that value, rounded. `x100`
-  behind the path multiplies it first, as for per cent.
+  behind the path multiplies it first, as for per cent. A date is written as the file has it.
 - `<!--table speed.json random-->` to `<!--end-->`: the table that the benchmark prints, or the
   table of that name in the file.
 - `<!--measured speed.json; about PATH PATH; 14 days-->` to `<!--end-->`: command, date, commit and
@@ -34,7 +34,8 @@ STRICT = ("README.md", "README.zh-CN.md", "docs/networks.md", "docs/explorer.md"
           "docs/evidence/*.md")  # fmt: skip
 NUMBER = r"(?<![\w.,/-])[+-]?\d[\d,]*(?:\.\d+)?"
 UNIT = r"(?:%|times|points|ms|s|min|h|kB|MB|GB)"
-MARKED = re.compile(rf"({NUMBER})<!--(?:([\w.-]+\.json)/(\S+?)(?: x(\d+))?|set)-->")
+DATE = r"\d{4}-\d\d-\d\d"
+MARKED = re.compile(rf"({DATE}|{NUMBER})<!--(?:([\w.-]+\.json)/(\S+?)(?: x(\d+))?|set)-->")
 FIGURE = re.compile(rf"{NUMBER}(?= {UNIT}(?!\w))|(?<![\w.,/-])[+-]?\d+\.\d+(?![\w.])")
 BLOCK = re.compile(
     r"(<!--(table|measured) (\S+?\.json)(;? ?[^>]*?)-->\n).*?(<!--end-->)", re.DOTALL
@@ -84,6 +85,10 @@ def wrong_figures(text: str) -> Iterator[str]:
         try:
             for key in path.split("/"):
                 value = value[int(key)] if isinstance(value, list) else value[key]
+            if re.fullmatch(DATE, shown):
+                if shown != value:
+                    yield f"{shown}: {file} has {value} at {path}"
+                continue
             exact = float(value) * int(factor or 1)  # type: ignore[arg-type]
         except (KeyError, IndexError, ValueError, TypeError):
             yield f"{shown}: {file} has no number at {path}"

@@ -189,7 +189,8 @@ def table(result: dict[str, Any]) -> str:
 
 def page_table(result: dict[str, Any], sampler: str) -> str:
     """Return a line a recipe: time a trial, ratios, first trial, CPU, memory, epochs, best."""
-    found = result["samplers"][sampler]
+    if (found := result["samplers"].get(sampler)) is None:
+        return f"`{sampler}` was left out of this measurement."
     lines = [
         f"| {sampler} | s a trial, steady | with the start | ours is faster by, steady "
         "| with the start | first trial after, s | CPU s a trial | peak MB | epochs | best |",

@@ -32,6 +32,8 @@ def results(tmp_path, monkeypatch):
         ("+1.24<!--speed.json/ratios/0-->", None),
         ("7.3<!--speed.json/ratios/1 x100--> %", None),
         ("95<!--set--> %", None),
+        ("2026-01-05<!--speed.json/date-->", None),
+        ("2026-01-06<!--speed.json/date-->", "2026-01-06: speed.json has 2026-01-05 at date"),
         ("1.3<!--speed.json/ratios/0--> times", "1.3: speed.json has 1.24 at ratios/0"),
         ("-1.2<!--speed.json/ratios/0-->", "-1.2: speed.json has 1.24 at ratios/0"),
         ("1.2<!--speed.json/ratios/2-->", "1.2: speed.json has no number at ratios/2"),

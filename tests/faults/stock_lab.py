@@ -111,7 +111,10 @@ class StockLab(Lab):
             for position, number in enumerate(chain, 1):
                 trial = trials[number]
                 if trial.state in FINISHED:
-                    found.attempts.append(_attempt(trial, n, position, position == len(chain)))
+                    last = trials[chain[-1]]
+                    if trial.params.items() <= last.params.items():  # killed while it was suggested
+                        trial = replace(trial, params=last.params)
+                    found.attempts.append(_attempt(trial, n, position, trial.number == last.number))
         counted = read_journal(self.journal)
         for number, times in counted.items():
             found.trainings += Counter({trial_of.get(number, number): times})
