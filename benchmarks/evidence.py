@@ -78,23 +78,14 @@ def strict_pages() -> list[Path]:
 
 def wrong_figures(text: str) -> Iterator[str]:
     """Yield each figure of a page that is not what its comment says it is."""
-    for shown, file, path, factor in MARKED.findall(text):
-        if not file:
-            continue
-        value, decimals = load(file), len(shown.partition(".")[2])
+    for found in MARKED.finditer(text):
         try:
-            for key in path.split("/"):
-                value = value[int(key)] if isinstance(value, list) else value[key]
-            if re.fullmatch(DATE, shown):
-                if shown != value:
-                    yield f"{shown}: {file} has {value} at {path}"
-                continue
-            exact = float(value) * int(factor or 1)  # type: ignore[arg-type]
+            expected = _figure(found)
         except (KeyError, IndexError, ValueError, TypeError):
-            yield f"{shown}: {file} has no number at {path}"
-            continue
-        if abs(exact - float(shown.replace(",", ""))) > 0.5 * 10**-decimals + 1e-9:
-            yield f"{shown}: {file} has {exact:.6g} at {path}"
+            yield f"{found[1]}: {found[2]} has no number at {found[3]}"
+        else:
+            if found[1] != expected:
+                yield f"{found[1]}: {found[2]} has {expected} at {found[3]}"
 
 
 def unmarked_figures(text: str) -> list[str]:
@@ -104,7 +95,12 @@ def unmarked_figures(text: str) -> list[str]:
 
 
 def updated(text: str) -> str:
-    """Return a page with its blocks written anew from the files."""
+    """Return a page with its figures and blocks written anew from the files.
+
+    Raises:
+        KeyError, IndexError, ValueError, TypeError: A file has no number where a page looks for it.
+    """
+    text = MARKED.sub(lambda found: _figure(found) + found[0].removeprefix(found[1]), text)
     return BLOCK.sub(lambda found: f"{found[1]}{_block(*found.groups()[1:4])}\n{found[5]}", text)
 
 
@@ -163,6 +159,20 @@ def publish(result: dict[str, Any]) -> Path:
     return path
 
 
+def _figure(found: re.Match[str]) -> str:
+    """Return a marked figure as its file has it, with as many decimals as it is shown with."""
+    shown, file, path, factor = found.groups()
+    if file is None:
+        return shown
+    value: Any = load(file)
+    for key in path.split("/"):
+        value = value[int(key)] if isinstance(value, list) else value[key]
+    if re.fullmatch(DATE, shown):
+        return str(value)
+    sign, comma = "+" if shown[0] in "+-" else "", "," if "," in shown else ""
+    return f"{float(value) * int(factor or 1):{sign}{comma}.{len(shown.partition('.')[2])}f}"
+
+
 def _about(file: str, words: str) -> tuple[tuple[str, ...], int]:
     if not (found := ABOUT.fullmatch(words)):
         raise RuntimeError(f"{file}: '; about PATH PATH; N days' is missing behind its name")
@@ -208,18 +218,17 @@ def _git(*words: str) -> str:
 
 
 def main() -> int:
-    """Write the blocks of all pages anew, and name the figures that are wrong."""
-    wrong = []
+    """Write figures and blocks of all pages anew; name what was changed, and what has no file."""
     for page in pages():
-        text = page.read_text(encoding="utf-8")
+        text, name = page.read_text(encoding="utf-8"), page.relative_to(ROOT)
+        print("".join(f"{name}: {words}\n" for words in wrong_figures(text)), end="")
         if (new := updated(text)) != text:
             page.write_text(new, encoding="utf-8")
-            print(f"written: {page.relative_to(ROOT)}")
-        wrong += [f"{page.relative_to(ROOT)}: {words}" for words in wrong_figures(new)]
-        if page in strict_pages():
-            wrong += [f"{page.relative_to(ROOT)}: {f} names no file" for f in unmarked_figures(new)]
-    print("\n".join(wrong) or "every figure is that of its file")
-    return 1 if wrong else 0
+            print(f"{name}: written anew; read the sentences around its figures")
+    missing = [f"{page.relative_to(ROOT)}: {figure} names no file" for page in strict_pages()
+               for figure in unmarked_figures(page.read_text(encoding="utf-8"))]  # fmt: skip
+    print("\n".join(missing), end="\n" if missing else "")
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ def results(tmp_path, monkeypatch):
         ("95<!--set--> %", None),
         ("2026-01-05<!--speed.json/date-->", None),
         ("2026-01-06<!--speed.json/date-->", "2026-01-06: speed.json has 2026-01-05 at date"),
-        ("1.3<!--speed.json/ratios/0--> times", "1.3: speed.json has 1.24 at ratios/0"),
-        ("-1.2<!--speed.json/ratios/0-->", "-1.2: speed.json has 1.24 at ratios/0"),
+        ("1.3<!--speed.json/ratios/0--> times", "1.3: speed.json has 1.2 at ratios/0"),
+        ("-1.2<!--speed.json/ratios/0-->", "-1.2: speed.json has +1.2 at ratios/0"),
         ("1.2<!--speed.json/ratios/2-->", "1.2: speed.json has no number at ratios/2"),
         ("1.2<!--speed.json/tables-->", "1.2: speed.json has no number at tables"),
     ],
@@ -58,9 +58,9 @@ def test_a_figure_without_a_file_is_found(text, found):
 
 
 @pytest.mark.usefixtures("results")
-def test_a_block_is_written_anew_from_its_file():
-    page = "x\n<!--table speed.json t-->\n| old |\n<!--end-->\ny"
-    new = "x\n<!--table speed.json t-->\n| a | b |\n| --- | --- |\n| 1 | 2.5 |\n<!--end-->\ny"
+def test_figures_and_blocks_are_written_anew_from_their_file():
+    page = "9.9<!--speed.json/ratios/0-->\n<!--table speed.json t-->\n| old |\n<!--end-->\ny"
+    new = "1.2<!--speed.json/ratios/0-->\n<!--table speed.json t-->\n| a | b |\n| --- | --- |\n| 1 | 2.5 |\n<!--end-->\ny"
     assert evidence.updated(page) == new
     assert evidence.updated(new) == new
 
