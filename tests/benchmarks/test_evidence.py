@@ -61,7 +61,7 @@ def test_a_figure_without_a_file_is_found(text, found):
 def test_figures_and_blocks_are_written_anew_from_their_file():
     page = "9.9<!--speed.json/ratios/0-->\n<!--table speed.json t-->\n| old |\n<!--end-->\ny"
     table = "| a | b |\n| --- | --- |\n| 1 | 2.5 |"
-    new = f"1.2<!--speed.json/ratios/0-->\n<!--table speed.json t-->\n{table}\n<!--end-->\ny"
+    new = f"1.2<!--speed.json/ratios/0-->\n<!--table speed.json t-->\n\n{table}\n\n<!--end-->\ny"
     assert evidence.updated(page) == new
     assert evidence.updated(new) == new
 
