@@ -101,7 +101,9 @@ def updated(text: str) -> str:
         KeyError, IndexError, ValueError, TypeError: A file has no number where a page looks for it.
     """
     text = MARKED.sub(lambda found: _figure(found) + found[0].removeprefix(found[1]), text)
-    return BLOCK.sub(lambda found: f"{found[1]}\n{_block(*found.groups()[1:4])}\n\n{found[5]}", text)
+    return BLOCK.sub(
+        lambda found: f"{found[1]}\n{_block(*found.groups()[1:4])}\n\n{found[5]}", text
+    )
 
 
 def measurements() -> list[Measurement]:
