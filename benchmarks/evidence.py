@@ -22,6 +22,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +42,7 @@ BLOCK = re.compile(
     r"(<!--(table|measured) (\S+?\.json)(;? ?[^>]*?)-->\n).*?(<!--end-->)", re.DOTALL
 )
 ABOUT = re.compile(r"; about ([^;]+); (\d+) days")
+NO_NUMBER = (KeyError, IndexError, ValueError, TypeError)
 CODE = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
 
 
@@ -81,7 +83,7 @@ def wrong_figures(text: str) -> Iterator[str]:
     for found in MARKED.finditer(text):
         try:
             expected = _figure(found)
-        except (KeyError, IndexError, ValueError, TypeError):
+        except NO_NUMBER:
             yield f"{found[1]}: {found[2]} has no number at {found[3]}"
         else:
             if found[1] != expected:
@@ -97,10 +99,15 @@ def unmarked_figures(text: str) -> list[str]:
 def updated(text: str) -> str:
     """Return a page with its figures and blocks written anew from the files.
 
-    Raises:
-        KeyError, IndexError, ValueError, TypeError: A file has no number where a page looks for it.
+    A figure whose file has no number there stays as it is; `wrong_figures` names it.
     """
-    text = MARKED.sub(lambda found: _figure(found) + found[0].removeprefix(found[1]), text)
+
+    def figure(found: re.Match[str]) -> str:
+        with suppress(*NO_NUMBER):
+            return _figure(found) + found[0].removeprefix(found[1])
+        return found[0]
+
+    text = MARKED.sub(figure, text)
     return BLOCK.sub(
         lambda found: f"{found[1]}\n{_block(*found.groups()[1:4])}\n\n{found[5]}", text
     )

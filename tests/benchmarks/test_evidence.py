@@ -42,6 +42,7 @@ def results(tmp_path, monkeypatch):
 )
 def test_a_marked_figure_is_compared_with_its_file(text, wrong):
     assert list(evidence.wrong_figures(text)) == ([wrong] if wrong else [])
+    assert (evidence.updated(text) == text) == (wrong is None or "no number" in wrong)
 
 
 @pytest.mark.parametrize(
