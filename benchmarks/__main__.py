@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 from benchmarks import (
+    accuracy,
     advice,
     diverging,
     engine,
+    evidence,
+    explorer,
     faults,
     growth,
     intervals,
@@ -48,24 +52,33 @@ BENCHMARKS: dict[str, ModuleType] = {
         tabular,
         scale,
         advice,
+        accuracy,
+        explorer,
     )
 }
 RESULTS = Path(__file__).parent / "results"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one benchmark, print its table or JSON, and save it when asked to."""
+    """Run one benchmark, print its table or JSON, and save or publish it when asked to."""
     options = _parser().parse_args(arguments)
     benchmark = BENCHMARKS[options.benchmark]
     try:
+        stamp = evidence.stamp() if options.evidence else {}
+        before = os.getloadavg()[0]
         measured = benchmark.run(options)
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
-    result = {"benchmark": options.benchmark, "machine": describe(), **measured}
+    load = f"{before:.1f} to {os.getloadavg()[0]:.1f}"
+    about = {"benchmark": options.benchmark, **stamp, "machine": describe(), "load": load}
+    result = {**about, **measured}
     print(json.dumps(result, indent=1) if options.json else _page(result, benchmark.table(result)))
     if options.save:
         print(f"saved {_save(result)}", file=sys.stderr)
+    if options.evidence:
+        small = getattr(benchmark, "summarized", dict)(measured)
+        print(f"published {evidence.publish({**about, **small})}", file=sys.stderr)
     return 0
 
 
@@ -77,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=title, description=title)
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
         command.add_argument("--save", action="store_true", help=f"also write {RESULTS.name}/")
+        command.add_argument("--evidence", action="store_true",
+                             help="also publish it in docs/evidence/results/")  # fmt: skip
         benchmark.add_arguments(command)
     return parser
 

@@ -1,19 +1,23 @@
-"""Seconds a trial takes: ours with everything logged against three peers, same digits and space.
+"""Seconds a trial takes: ours with everything logged against its peers, same digits and space.
 
-There are four recipes, each a command in a folder of its own (`benchmarks/recipes/`):
+Each recipe is a command in a folder of its own (`benchmarks/recipes/`):
 
 - `ours`: `sweeps run`, everything logged, its default number of workers;
+- `expert`: the fastest plain Keras known here, a process per core, one `log_batch` a trial;
 - `usual`: Optuna, `model.fit`, per-epoch MLflow metrics, scikit-learn and matplotlib plots;
-- `expert`: a process per core, one thread each, whole epochs per call, one `log_batch` a trial;
-- `tuner`: Keras Tuner's RandomSearch, nothing logged.
+- `tuner`: Keras Tuner, nothing logged;
+- `usual-2`, `tuner-2`: the same in two processes, by the means of their documentation.
 
-All but `tuner` try the same configurations, trial by trial. The recipes take turns, so that a slow
-moment of the machine hits them all. A trial is finished when it is trained and logged as far as its
-recipe logs. Cold start is the time from the start of the command to its first finished trial.
-CPU time and peak memory are those of all processes of the recipe; shared pages count once.
+With `random`, all but the tuners try the same configurations, trial by trial. With `tpe` each
+recipe's own sampler chooses (Keras Tuner's Gaussian process), so the nets differ as well. The
+recipes take turns, so that a slow moment of the machine hits them all. A trial is finished when it
+is trained and logged as far as its recipe logs. CPU time and peak memory are those of all processes
+of the recipe; shared pages count once.
 
-Steady state leaves out the first quarter of the trials, and at least two a process. Seconds per
-trial are the time from the last trial left out to the last trial, divided by the trials in between.
+Two times are told. `whole` is the time from the start of the command to the last finished trial,
+divided by the trials: it has the start, and all that comes before the first trial. `steady` leaves
+out the first quarter of the trials, and at least two a process: the time from the last trial left
+out to the last trial, divided by the trials in between.
 """
 
 from __future__ import annotations
@@ -26,18 +30,28 @@ import sys
 import tempfile
 from dataclasses import asdict
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from benchmarks.process_tree import plain_environment, run_tree
 from benchmarks.recipes import ours
-from benchmarks.recipes.command import DIGITS, TRIALS, Search
+from benchmarks.recipes.command import DIGITS, SAMPLERS, TRIALS, Search
 from benchmarks.timing import at_least_one
 
 SPACE = Path(__file__).parent / "recipes" / "digits.yaml"
-RECIPES = ("ours", "usual", "expert", "tuner")
-FLOORS = {"usual": 14, "expert": 5, "tuner": 12}
-"""Lowest allowed ratio of a peer's time to ours."""
+CORES = len(os.sched_getaffinity(0))
+RECIPES = {"ours": CORES, "expert": CORES, "usual": 1, "usual-2": 2, "tuner": 1, "tuner-2": 2}
+"""How many processes of a recipe train side by side."""
+NAMES = {
+    "ours": "`sweeps run`: everything logged",
+    "expert": "an expert's script: resident data, an epoch a call, a process per core",
+    "usual": "Optuna, `model.fit`, MLflow each epoch, two plots",
+    "usual-2": "the same in two processes",
+    "tuner": "Keras Tuner, nothing logged",
+    "tuner-2": "the same, a chief and two tuners",
+}
+KINDS = ("steady", "whole")
 SECONDS_PER_TRIAL = 120
 """Time a trial, start included, after which a recipe is stopped."""
 
@@ -45,39 +59,63 @@ SECONDS_PER_TRIAL = 120
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
     parser.add_argument(
-        "--trials", type=at_least_one, default=40, help="trials of ours (default 40)"
+        "--trials", type=at_least_one, default=80, help="trials of ours (default 80)"
     )
     parser.add_argument(
         "--peer-trials",
         type=at_least_one,
-        help="trials of each peer (default: as ours); fewer are the first of the same",
+        help="trials of each peer (default: as ours); fewer have no `whole` ratio",
     )
     parser.add_argument(
         "--repeats", type=at_least_one, default=3, help="rounds of all recipes (default 3)"
     )
     parser.add_argument("--epochs", type=at_least_one, default=40, help="most epochs (default 40)")
-    parser.add_argument("--only", nargs="+", choices=RECIPES, default=RECIPES, metavar="NAME",
-                        help=f"of {', '.join(RECIPES)} (default all)")  # fmt: skip
+    parser.add_argument("--only", nargs="+", choices=RECIPES, default=tuple(RECIPES),
+                        metavar="NAME", help=f"of {', '.join(RECIPES)} (default all)")  # fmt: skip
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS,
+                        help="random, tpe (default both)")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Run every recipe, round by round."""
-    if "tuner" in options.only and find_spec("keras_tuner") is None:
+    """Run every recipe with every sampler, round by round."""
+    if {"tuner", "tuner-2"} & set(options.only) and find_spec("keras_tuner") is None:
         raise RuntimeError(
             "throughput: keras-tuner is not installed: pip install -e '.[bench]' -c "
-            "constraints.txt, or leave it out with --only ours usual expert"
+            "constraints.txt, or leave it out with --only ours expert usual"
         )
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in options.only}
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {
+        sampler: {name: [] for name in options.only} for sampler in options.samplers
+    }
     with tempfile.TemporaryDirectory(prefix="throughput-") as folder:
         data = save_digits(Path(folder))
         for repeat in range(options.repeats):
-            for name in options.only:
-                trials = options.trials if name == "ours" else options.peer_trials or options.trials
-                search = Search(trials, options.epochs, repeat, data)
-                runs[name].append(run_recipe(name, search, Path(folder) / f"{name}-{repeat}"))
-                print(f"round {repeat + 1}, {name}: {_line(runs[name][-1])}", file=sys.stderr)
+            for sampler, runs in found.items():
+                for name in options.only:
+                    peer = options.peer_trials or options.trials
+                    trials = options.trials if name == "ours" else peer
+                    asked = Search(trials, options.epochs, repeat, data, sampler, RECIPES[name])
+                    place = Path(folder) / f"{sampler}-{name}-{repeat}"
+                    runs[name].append(run_recipe(name, asked, place))
+                    told = _line(runs[name][-1])
+                    print(f"round {repeat + 1}, {sampler}, {name}: {told}", file=sys.stderr)
     settings = {"trials": options.trials, "repeats": options.repeats, "epochs": options.epochs}
-    return {**settings, "runs": runs, "ratios": ratios(runs)}
+    samplers = {name: {"runs": runs, "ratios": ratios(runs)} for name, runs in found.items()}
+    return {**settings, "samplers": samplers}
+
+
+def summarized(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what is published: every run without its single trials."""
+    samplers = {
+        sampler: {
+            **found,
+            "runs": {
+                name: [{key: run[key] for key in run if key != "rows"} for run in runs]
+                for name, runs in found["runs"].items()
+            },
+        }
+        for sampler, found in result["samplers"].items()
+    }
+    return {**result, "samplers": samplers}
 
 
 def run_recipe(name: str, search: Search, folder: Path) -> dict[str, Any]:
@@ -97,8 +135,7 @@ def run_recipe(name: str, search: Search, folder: Path) -> dict[str, Any]:
             timeout_seconds=120,
         )
     rows = [json.loads(line) for line in (folder / TRIALS).read_text().splitlines()]
-    processes = len(os.sched_getaffinity(0)) if name in {"ours", "expert"} else 1
-    return {**asdict(used), **summary(rows, processes, used.started_at), "rows": rows}
+    return {**asdict(used), **summary(rows, search.processes, used.started_at), "rows": rows}
 
 
 def summary(rows: list[dict[str, Any]], processes: int, started_at: float) -> dict[str, Any]:
@@ -115,7 +152,8 @@ def summary(rows: list[dict[str, Any]], processes: int, started_at: float) -> di
     seconds = (finished[-1] - finished[left_out - 1]) / steady if steady > 0 else None
     return {
         "trials": len(rows),
-        "steady_seconds_per_trial": seconds,
+        "whole": (finished[-1] - started_at) / len(rows),
+        "steady": seconds,
         "steady_trials": max(steady, 0),
         "cold_start_seconds": finished[0] - started_at,
         "epochs_per_trial": statistics.mean(row["epochs"] for row in rows),
@@ -123,56 +161,52 @@ def summary(rows: list[dict[str, Any]], processes: int, started_at: float) -> di
     }
 
 
-def ratios(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
-    """Return the ratio of a peer's time a trial to ours, over the rounds."""
-    own = [run["steady_seconds_per_trial"] for run in runs.get("ours", [])]
-    found = {}
-    for name, measured in runs.items():
-        theirs = [run["steady_seconds_per_trial"] for run in measured]
-        if name == "ours" or not own or None in own or None in theirs:
-            continue
-        values = [peer / our for peer, our in zip(theirs, own, strict=True)]
-        found[name] = {
-            "min": min(values),
-            "median": statistics.median(values),
-            "max": max(values),
-        }
+def ratios(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the ratio of a peer's time a trial to ours over the rounds, steady and whole."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, kind in product(runs, KINDS):
+        pairs = list(zip(runs[name], runs.get("ours", []), strict=False))
+        known = all(peer[kind] and our[kind] for peer, our in pairs)
+        same = kind == "steady" or all(peer["trials"] == our["trials"] for peer, our in pairs)
+        if name != "ours" and pairs and known and same:
+            values = [peer[kind] / our[kind] for peer, our in pairs]
+            found.setdefault(name, {})[kind] = {
+                "min": min(values),
+                "median": statistics.median(values),
+                "max": max(values),
+            }
     return found
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return the medians of each recipe, and the ratios with their floors."""
+    """Return the table of each sampler."""
+    heading = (
+        f"{result['repeats']} rounds, {result['trials']} trials of up to {result['epochs']} epochs "
+        "(peers may run fewer); medians, and the smallest ratio of theirs to ours"
+    )
+    return "\n\n".join([heading, *(page_table(result, sampler) for sampler in result["samplers"])])
+
+
+def page_table(result: dict[str, Any], sampler: str) -> str:
+    """Return a line a recipe: time a trial, ratios, first trial, CPU, memory, epochs, best."""
+    if (found := result["samplers"].get(sampler)) is None:
+        return f"`{sampler}` was left out of this measurement."
     lines = [
-        f"{result['repeats']} rounds, {result['trials']} trials of up to {result['epochs']} epochs"
-        " (peers may run fewer), medians of the rounds",
-        "",
-        "| recipe | trials | s/trial | cold s | wall s | CPU s/trial | peak MB | epochs | best   |",
-        "|--------|-------:|--------:|-------:|-------:|------------:|--------:|-------:|-------:|",
+        f"| {sampler} | s a trial, steady | with the start | ours is faster by, steady "
+        "| with the start | first trial after, s | CPU s a trial | peak MB | epochs | best |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, runs in result["runs"].items():
-        lines.append(f"| {name:6} | {_cells(runs)} |")
-    lines += ["", "theirs / ours, steady state: min, median, max over the rounds (floor)"]
-    for name, ratio in result["ratios"].items():
-        verdict = "kept" if ratio["min"] >= FLOORS[name] else "missed"
-        lines.append(
-            f"{name:6} {ratio['min']:6.1f} {ratio['median']:6.1f} {ratio['max']:6.1f}"
-            f"  ({FLOORS[name]}: {verdict})"
-        )
-    return "\n".join([*lines, "", readme_line(result)])
-
-
-def readme_line(result: dict[str, Any]) -> str:
-    """Return the sentence for the README; it leads with the smallest ratio measured."""
-    if not result["ratios"]:
-        return "no ratio: it takes ours, a peer, and more trials than the start leaves out"
-    names = {
-        "usual": "Optuna with `model.fit` and MLflow",
-        "expert": "the same by an expert, a process per core",
-        "tuner": "Keras Tuner, which logs nothing",
-    }
-    lowest = sorted((ratio["min"], name) for name, ratio in result["ratios"].items())
-    parts = [f"{ratio:.1f} times faster than {names[name]}" for ratio, name in lowest]
-    return "In the worst of the rounds, a trial is " + "; ".join(parts) + "."
+    for name, runs in found["runs"].items():
+        own = found["ratios"].get(name, {})
+        least = [f"{own[kind]['min']:.1f} times" if kind in own else "" for kind in KINDS]
+        cells = [NAMES[name], *(_median(runs, kind, ".2f") for kind in KINDS), *least]
+        cells += [_median(runs, "cold_start_seconds", ".1f")]
+        cells += [f"{statistics.median(r['cpu_seconds'] / r['trials'] for r in runs):.2f}"]
+        cells += [f"{statistics.median(r['peak_bytes'] for r in runs) / 1e6:.0f}"]
+        cells += [_median(runs, "epochs_per_trial", ".1f")]
+        cells += [_median(runs, "best_val_accuracy", ".4f")]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def save_digits(folder: Path) -> Path:
@@ -191,31 +225,24 @@ def save_digits(folder: Path) -> Path:
 
 def _command(name: str, search: Search) -> list[str]:
     if name != "ours":
-        return [sys.executable, "-m", f"benchmarks.recipes.{name}", *search.arguments()]
-    sampler = ["--sampler", "benchmarks.recipes.search.NumberedRandom"]
+        module = f"benchmarks.recipes.{name.partition('-')[0]}"
+        return [sys.executable, "-m", module, *search.arguments()]
+    words = ["--sampler", search.sampler]
+    if search.sampler == "random":
+        words = ["--sampler", "benchmarks.recipes.search.NumberedRandom"]
+        words += ["--sampler-option", f"search_seed={search.seed}"]
     return [
         *(sys.executable, "-m", "sweeps", "run", str(SPACE), "--name", ours.SWEEP),
         *("--home", ours.HOME, "--trials", str(search.trials), "--seed", str(search.seed)),
-        *("--set", f"epochs={search.epochs}", "--quiet", "--strict"),
-        *(*sampler, "--sampler-option", f"search_seed={search.seed}"),
+        *("--set", f"epochs={search.epochs}", "--quiet", "--strict", *words),
     ]
 
 
 def _line(run: dict[str, Any]) -> str:
-    seconds = run["steady_seconds_per_trial"]
-    steady = "no steady state" if seconds is None else f"{seconds:.2f} s/trial"
-    return f"{steady}, {run['wall_seconds']:.0f} s in all, best {run['best_val_accuracy']:.4f}"
+    steady = "no steady state" if run["steady"] is None else f"{run['steady']:.2f} s/trial"
+    return f"{steady}, {run['whole']:.2f} with the start, best {run['best_val_accuracy']:.4f}"
 
 
-def _cells(runs: list[dict[str, Any]]) -> str:
-    def median(key: str) -> float:
-        return statistics.median(float(run[key]) for run in runs)
-
-    steady = [run["steady_seconds_per_trial"] for run in runs]
-    seconds = "-" if None in steady else f"{statistics.median(steady):.2f}"
-    cpu = statistics.median(run["cpu_seconds"] / run["trials"] for run in runs)
-    return (
-        f"{median('trials'):6.0f} | {seconds:>7} | {median('cold_start_seconds'):6.1f} "
-        f"| {median('wall_seconds'):6.1f} | {cpu:11.2f} | {median('peak_bytes') / 1e6:7.0f} "
-        f"| {median('epochs_per_trial'):6.1f} | {median('best_val_accuracy'):.4f}"
-    )
+def _median(runs: list[dict[str, Any]], key: str, form: str) -> str:
+    values = [run[key] for run in runs]
+    return "" if None in values else f"{statistics.median(values):{form}}"

@@ -29,16 +29,19 @@ PIN = re.compile(
 
 
 def local_links(text: str) -> list[str]:
-    """Targets of Markdown links outside code that are files, without their anchors."""
+    """Targets of links and pictures outside code that are files, without their anchors."""
     prose = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
     targets = re.findall(r"\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)", prose)
     targets += re.findall(r"^\[[^\]]+\]:\s+(\S+)", prose, flags=re.MULTILINE)
+    targets += re.findall(r"<(?:img|source)\b[^>]*?\bsrc(?:set)?=\"([^\"]+)\"", prose)
     return [t.partition("#")[0] for t in targets if not re.match(r"[a-z]+:|#", t)]
 
 
 def test_links_are_found_in_prose_and_not_in_code():
     text = "[a](docs/a.md#top) ![b](b.png 'x') [c](https://x.y) `[d](d.md)`\n[e](#f)\n[g]: h.md\n"
-    assert local_links(text.replace("'", '"')) == ["docs/a.md", "b.png", "h.md"]
+    text += "<source media='(x)' srcset='i.png'>\n<img src='j.png' alt='k.png'>"
+    expected = ["docs/a.md", "b.png", "h.md", "i.png", "j.png"]
+    assert local_links(text.replace("'", '"')) == expected
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

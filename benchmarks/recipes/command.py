@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,12 +30,16 @@ class Search:
         epochs: Most epochs of a trial.
         seed: Decides which configurations.
         data: The .npz file with the digits.
+        sampler: `random`, the same configurations in every recipe with Optuna, or `tpe`.
+        processes: How many processes train side by side.
     """
 
     trials: int
     epochs: int
     seed: int
     data: Path
+    sampler: str = "random"
+    processes: int = 1
 
     def digits(self) -> tuple[np.ndarray, ...]:
         """Return training images and labels, validation images and labels."""
@@ -41,19 +48,20 @@ class Search:
 
     def arguments(self) -> list[str]:
         """Return the options that `parse` reads back."""
-        pairs = {"--trials": self.trials, "--epochs": self.epochs, "--seed": self.seed}
-        return [str(word) for pair in pairs.items() for word in pair] + ["--data", str(self.data)]
+        return [str(word) for name, value in vars(self).items() for word in (f"--{name}", value)]
 
 
+SAMPLERS = ("random", "tpe")
 DIGITS = ("train_images", "train_labels", "validation_images", "validation_labels")
 
 
 def parse() -> Search:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser()
-    for name in ("--trials", "--epochs", "--seed"):
+    for name in ("--trials", "--epochs", "--seed", "--processes"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sampler", choices=SAMPLERS, required=True)
     return Search(**vars(parser.parse_args()))
 
 
@@ -72,3 +80,31 @@ def note_trial(epochs: int, accuracy: float, finished: float | None = None) -> N
         os.write(descriptor, line.encode())  # one call: processes append side by side
     finally:
         os.close(descriptor)
+
+
+def side_by_side(work: Callable[..., None], search: Search, *shared: Any) -> Callable[[], None]:
+    """Start a process for each number below `processes`; return what waits for them all.
+
+    Args:
+        work: Called in each process with the search, its number and `shared`.
+        search: What is asked for.
+        *shared: More arguments, which must go to another process.
+
+    Raises:
+        SystemExit: One of them failed; raised by what is returned.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers = [
+        context.Process(target=work, args=(search, number, *shared), daemon=True)
+        for number in range(search.processes)
+    ]
+    for worker in workers:
+        worker.start()
+
+    def wait() -> None:
+        for worker in workers:
+            worker.join()
+        if any(worker.exitcode for worker in workers):
+            raise SystemExit(1)
+
+    return wait

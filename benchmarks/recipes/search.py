@@ -7,6 +7,8 @@ from typing import Any
 
 import optuna
 
+from benchmarks.recipes.command import Search
+
 
 def suggest(trial: Any) -> dict[str, Any]:
     """Draw one configuration of the space.
@@ -24,6 +26,15 @@ def suggest(trial: Any) -> dict[str, Any]:
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),
         "l2": trial.suggest_float("l2", 1e-6, 1e-2, log=True),
     }
+
+
+def sampler_of(search: Search, number: int = 0) -> optuna.samplers.BaseSampler:
+    """Return the sampler of a process; TPE is told of the trials that others are at."""
+    if search.sampler == "random":
+        return NumberedRandom(search.seed)
+    return optuna.samplers.TPESampler(
+        seed=search.seed * 1000 + number, constant_liar=search.processes > 1
+    )
 
 
 class NumberedRandom(optuna.samplers.BaseSampler):

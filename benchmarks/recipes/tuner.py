@@ -1,8 +1,14 @@
-"""Keras Tuner's RandomSearch; nothing is logged beside what it keeps itself."""
+"""Keras Tuner's RandomSearch or BayesianOptimization; nothing is logged but what it keeps itself.
+
+More than one process: a chief that proposes, and tuners that train, as its guide to distributed
+tuning says.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import socket
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -10,14 +16,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import keras_tuner
 
-from benchmarks.recipes.command import note_trial, parse
+from benchmarks.recipes.command import Search, note_trial, parse, side_by_side
 from benchmarks.recipes.network import build_network, make_callbacks
 
 
 class Digits(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras Tuner is untyped
     """The space of `digits.yaml` in Keras Tuner's words."""
 
-    epochs_trained = 0
+    epochs_trained, best = 0, 0.0
 
     def build(self, hp: Any) -> Any:
         """Return the network of one configuration."""
@@ -38,24 +44,57 @@ class Digits(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras Tuner is un
         batch_size = hp.Choice("batch_size", [16, 32, 64, 128])
         history = model.fit(*args, batch_size=batch_size, **kwargs)
         self.epochs_trained = len(history.history["loss"])
+        self.best = max(history.history["val_accuracy"])
         return history
 
 
-class NotedSearch(keras_tuner.RandomSearch):  # type: ignore[misc]  # Keras Tuner is untyped
-    """Random search that notes when a trial has ended."""
+class Noted:
+    """Notes when a trial has ended."""
+
+    hypermodel: Any
 
     def on_trial_end(self, trial: Any) -> None:
         """Note the trial after Keras Tuner has stored it."""
-        super().on_trial_end(trial)
-        note_trial(self.hypermodel.epochs_trained, trial.score)
+        super().on_trial_end(trial)  # type: ignore[misc]
+        note_trial(self.hypermodel.epochs_trained, self.hypermodel.best)
+
+
+class RandomSearch(Noted, keras_tuner.RandomSearch):  # type: ignore[misc]  # Keras Tuner is untyped
+    """Random search."""
+
+
+class BayesianOptimization(Noted, keras_tuner.BayesianOptimization):  # type: ignore[misc]
+    """Its search that learns from earlier trials, by a Gaussian process; it has no TPE."""
+
+
+SEARCHES: dict[str, Any] = {"random": RandomSearch, "tpe": BayesianOptimization}
+CHIEF = "chief"
 
 
 def main() -> None:
     """Run the search in the working folder."""
     search = parse()
+    if search.processes == 1:
+        work(search)
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    os.environ |= {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
+    chief = multiprocessing.get_context("spawn").Process(
+        target=work, args=(search, CHIEF), daemon=True
+    )
+    chief.start()
+    side_by_side(work, search)()
+    chief.kill()  # it would look every 20 s whether the tuners have gone
+
+
+def work(search: Search, number: int | str | None = None) -> None:
+    """Try configurations until the search has as many as asked for; or propose them, as chief."""
+    if number is not None:
+        os.environ["KERASTUNER_TUNER_ID"] = str(number) if number == CHIEF else f"tuner{number}"
     images, labels, validation_images, validation_labels = search.digits()
     keras.utils.set_random_seed(search.seed)
-    tuner = NotedSearch(
+    tuner = SEARCHES[search.sampler](
         Digits(),
         objective="val_accuracy",
         max_trials=search.trials,
@@ -63,7 +102,7 @@ def main() -> None:
         directory="tuner",
         project_name="digits",
     )
-    tuner.search(
+    tuner.search(  # the chief proposes in there
         images,
         labels,
         epochs=search.epochs,

@@ -1,4 +1,8 @@
-"""The usual recipe: Optuna, `model.fit`, per-epoch MLflow metrics and two plots; one process."""
+"""The usual recipe: Optuna, `model.fit`, per-epoch MLflow metrics and two plots.
+
+More than one process: as Optuna's documentation says, the same program on one study in a database,
+each ending when the study has as many trials as asked for.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,16 @@ import optuna
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
+from optuna.study import MaxTrialsCallback
+from optuna.trial import TrialState
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from benchmarks.recipes.command import note_trial, parse
+from benchmarks.recipes.command import Search, note_trial, parse, side_by_side
 from benchmarks.recipes.network import build_network, make_callbacks
-from benchmarks.recipes.search import NumberedRandom, suggest
+from benchmarks.recipes.search import sampler_of, suggest
+
+STUDY = "sqlite:///optuna.db"
+RUNS = "sqlite:///mlflow.db"
 
 
 class LogEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
@@ -48,8 +57,19 @@ def log_plots(history: dict[str, list[float]], labels: np.ndarray, answers: np.n
 def main() -> None:
     """Run the search in the working folder."""
     search = parse()
+    mlflow.set_tracking_uri(RUNS)
+    mlflow.set_experiment("digits")
+    optuna.create_study(storage=STUDY, study_name="digits", direction="maximize")
+    if search.processes == 1:
+        work(search)
+    else:
+        side_by_side(work, search)()
+
+
+def work(search: Search, number: int = 0) -> None:
+    """Try configurations until the study has as many as asked for."""
     images, labels, validation_images, validation_labels = search.digits()
-    mlflow.set_tracking_uri("sqlite:///mlflow.db")
+    mlflow.set_tracking_uri(RUNS)
     mlflow.set_experiment("digits")
 
     def objective(trial: optuna.Trial) -> float:
@@ -74,13 +94,12 @@ def main() -> None:
         note_trial(len(history["loss"]), best)
         return best
 
-    keras.utils.set_random_seed(search.seed)
-    study = optuna.create_study(
-        storage="sqlite:///optuna.db",
-        direction="maximize",
-        sampler=NumberedRandom(search.seed),
+    keras.utils.set_random_seed(search.seed * 1000 + number)
+    study = optuna.load_study(
+        storage=STUDY, study_name="digits", sampler=sampler_of(search, number)
     )
-    study.optimize(objective, n_trials=search.trials)
+    enough = MaxTrialsCallback(search.trials, states=(TrialState.COMPLETE, TrialState.RUNNING))
+    study.optimize(objective, callbacks=[enough])
 
 
 if __name__ == "__main__":

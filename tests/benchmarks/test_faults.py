@@ -26,7 +26,8 @@ def score(case, seed, passed, **counts):
     counts = {"lost": 0, "running": 0, "repeated": 0, "killed": 0, **counts}
     wrong = [] if passed else ["I2: trial 3 is RUNNING", "I4: 5 trials have an outcome"]
     return {"case": case, "title": "kill", "seed": seed, "passed": passed, "reason": "",
-            "violations": wrong, **counts}  # fmt: skip
+            "violations": wrong, "unpromised": ["I7: x", "I8: y"], "seconds": 1.0,
+            **counts}  # fmt: skip
 
 
 def test_a_case_passes_if_every_seed_does():
@@ -41,6 +42,24 @@ def test_a_case_passes_if_every_seed_does():
     assert "|    1 | kill" in text
     assert "| 2 of 2 | 1 of 2 |" in text
     assert "| 1 of 1 | -      |" in text
+
+
+def test_what_is_published_says_case_by_case_which_promises_were_broken():
+    measured = {"seeds": 1, "scores": {
+        "ours": [score(1, 1, True, killed=2), score(2, 1, True)],
+        "stock": [score(1, 1, False, lost=1)],
+    }}  # fmt: skip
+    small = faults.summarized(measured)
+    assert small["totals"]["stock"] == {
+        "cases": 1, "passed": 0, "lost": 1, "running": 0, "repeated": 0, "killed": 0
+    }  # fmt: skip
+    assert small["scores"]["stock"][0]["violations"] == ["I2", "I4"]
+    for result in (measured, small):
+        rows = faults.page_table(result).splitlines()
+        assert rows[2:] == [
+            "| 1 | kill | 1 of 1 | 0 of 1 | I2, I4 | I7, I8 |",
+            "| 2 | kill | 1 of 1 | - |  |  |",
+        ]
 
 
 @pytest.fixture

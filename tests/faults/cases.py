@@ -23,7 +23,8 @@ class Case:
     Attributes:
         number: Its row in the facts.
         run: Does it, resumes, and lets the oracle judge.
-        stock: Whether the stock recipe can be put through the same.
+        stock: Whether the stock recipe can be put through the same. Not 18: it has no time limit
+            for a trial, and a trial that crashes its process ends its sweep.
         missing: Why it cannot pass yet; empty if it must.
     """
 
@@ -55,7 +56,7 @@ CASES = [
     Case(15, "databases are damaged", stores.damage_the_databases),
     Case(16, "torn records at every byte", stores.tear_the_last_records),
     Case(17, "trials diverge", trials.diverge, stock=True),
-    Case(18, "trials raise, crash and hang", trials.misbehave, stock=True),
+    Case(18, "trials raise, crash and hang", trials.misbehave),
     Case(19, "files are damaged", trials.damage_files),
     Case(20, "bad data", inputs.bad_data),
     Case(21, "bad configurations, changed ground", inputs.bad_configurations),

@@ -19,7 +19,7 @@ def terminate(lab: Lab, trials: int = 12) -> None:
     process = _begun(lab, trials)
     took = _stopped(lab, process, [signal.SIGTERM], 143)
     lab.score.note = f"{took:.1f} s"
-    assert took < 15, f"SIGTERM took {took:.1f} s"
+    lab.expect(took < 15, f"I8: SIGTERM took {took:.1f} s")
     _resumed(lab, trials)
 
 
@@ -41,7 +41,7 @@ def hang_up(lab: Lab, trials: int = 12) -> None:
         timeout=120,
         check=False,
     )
-    assert piped.returncode == 0, piped.stderr
+    lab.expect(piped.returncode == 0, f"I8: exit code {piped.returncode} {piped.stderr!r}")
     process = _begun(lab, trials, preexec_fn=_hears_hang_ups)
     _stopped(lab, process, [signal.SIGHUP], 129)
     _resumed(lab, trials)
@@ -74,15 +74,16 @@ def _stopped(
     for number in signals:
         process.send_signal(number)
         time.sleep(0.5 if len(signals) > 1 else 0)
-    assert lab.wait_for(process) == code, lab.stderr()
+    ended = lab.wait_for(process)
     took = time.monotonic() - start
-    assert "Traceback" not in lab.stderr(), lab.stderr()
+    lab.expect(ended == code, f"I8: exit code {ended}, must be {code}\n{lab.stderr()}")
+    lab.expect("Traceback" not in lab.stderr(), f"I8: {lab.stderr()}")
     lab.until(lambda: not processes_of(lab.marker))
     lab.killed += lab.workers  # those that were stopped are trained again
     lab.note_recorded()
     if closed:
         statuses = [run.status for run in lab.runs()]
-        assert "RUNNING" not in statuses, f"I2: after the end, runs are {statuses}"
+        lab.expect("RUNNING" not in statuses, f"I2: MLflow run: after the end {statuses}")
     return took
 
 

@@ -21,6 +21,7 @@ class Score:
     Attributes:
         ended: Whether it was run to an end; each is saved without one before the first is run.
         violations: What the oracle found, or the error that ended the case before.
+        unpromised: What the oracle found beside, where no promise was made.
         lost: Finished trials that were lost or changed.
         running: Trials and MLflow runs left RUNNING.
         repeated: Trainings begun again.
@@ -36,6 +37,7 @@ class Score:
     passed: bool = False
     reason: str = ""
     violations: list[str] = field(default_factory=list)
+    unpromised: list[str] = field(default_factory=list)
     lost: int = 0
     running: int = 0
     repeated: int = 0

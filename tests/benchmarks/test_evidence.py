@@ -1,0 +1,121 @@
+"""Figures of README and docs against result files; how old these may be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from benchmarks import evidence
+from tests.tools import need
+
+RESULT = {
+    "benchmark": "speed", "command": "c", "date": "2026-01-05", "machine": {}, "load": "1 to 2",
+    "ratios": [1.24, 0.0731], "tables": {"t": [["a", "b"], [1, 2.5]]},
+}  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A folder of results with one file, `speed.json`."""
+    monkeypatch.setattr(evidence, "RESULTS", tmp_path)
+    (tmp_path / "speed.json").write_text(json.dumps(RESULT))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("1.2<!--speed.json/ratios/0--> times", None),
+        ("+1.24<!--speed.json/ratios/0-->", None),
+        ("7.3<!--speed.json/ratios/1 x100--> %", None),
+        ("95<!--set--> %", None),
+        ("2026-01-05<!--speed.json/date-->", None),
+        ("2026-01-06<!--speed.json/date-->", "2026-01-06: speed.json has 2026-01-05 at date"),
+        ("1.3<!--speed.json/ratios/0--> times", "1.3: speed.json has 1.2 at ratios/0"),
+        ("-1.2<!--speed.json/ratios/0-->", "-1.2: speed.json has +1.2 at ratios/0"),
+        ("1.2<!--speed.json/ratios/2-->", "1.2: speed.json has no number at ratios/2"),
+        ("1.2<!--speed.json/tables-->", "1.2: speed.json has no number at tables"),
+    ],
+)
+def test_a_marked_figure_is_compared_with_its_file(text, wrong):
+    assert list(evidence.wrong_figures(text)) == ([wrong] if wrong else [])
+    assert (evidence.updated(text) == text) == (wrong is None or "no number" in wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("faster by 6.3 times", ["6.3"]),
+        ("| 94 % | +0.51 | 1,200 ms |", ["94", "+0.51", "1,200"]),
+        ("20 trials on 2 cores, Python 3.11.7, on 2026-11-28, `0.5 %`, 7<!--set--> %", []),
+        ("```\n3.5 s\n```\n[a](b-1.5.md) <!--table speed.json t-->\n| 1 | 2.5 |\n<!--end-->", []),
+    ],
+)
+def test_a_figure_without_a_file_is_found(text, found):
+    assert evidence.unmarked_figures(text) == found
+
+
+@pytest.mark.usefixtures("results")
+def test_figures_and_blocks_are_written_anew_from_their_file():
+    page = "9.9<!--speed.json/ratios/0-->\n<!--table speed.json t-->\n| old |\n<!--end-->\ny"
+    table = "| a | b |\n| --- | --- |\n| 1 | 2.5 |"
+    new = f"1.2<!--speed.json/ratios/0-->\n<!--table speed.json t-->\n\n{table}\n\n<!--end-->\ny"
+    assert evidence.updated(page) == new
+    assert evidence.updated(new) == new
+
+
+@pytest.mark.parametrize("page", evidence.pages(), ids=lambda p: str(p.relative_to(evidence.ROOT)))
+def test_every_figure_is_that_of_its_file(page):
+    text = page.read_text(encoding="utf-8")
+    assert list(evidence.wrong_figures(text)) == []
+    assert evidence.updated(text) == text, "run: python -m benchmarks.evidence"
+    if page in evidence.strict_pages():
+        assert evidence.unmarked_figures(text) == []
+
+
+def test_every_page_of_evidence_has_a_file_and_every_file_a_page():
+    named = {one.file for one in evidence.measurements()}
+    assert named == {path.name for path in evidence.RESULTS.glob("*.json")}
+    claims = {path for path in evidence.EVIDENCE.glob("*.md") if path.name != "README.md"}
+    assert {one.page for one in evidence.measurements()} == claims
+    for one in evidence.measurements():
+        assert [path for path in one.about if not (evidence.ROOT / path).exists()] == []
+        assert set(evidence.load(one.file)) >= {"command", "date", "commit", "machine", "load"}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("one", evidence.measurements(), ids=lambda one: one.file)
+def test_no_measurement_is_older_than_its_code_by_more_than_its_page_allows(one):
+    need("a git checkout")
+    assert evidence.too_old(one) is None
+
+
+def test_a_measurement_whose_code_has_changed_since_is_too_old(results, tmp_path, monkeypatch):
+    def git(*words, day="01"):
+        moment = f"2026-01-{day}T12:00:00+00:00"
+        done = subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True,
+            capture_output=True, text=True,
+            env={"GIT_AUTHOR_DATE": moment, "GIT_COMMITTER_DATE": moment, "PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    def change(path, day):
+        (tmp_path / path).write_text(day)
+        git("add", path)
+        git("commit", "-qm", f"change {path}", day=day)
+
+    need("a git checkout")
+    git("init", "-q")
+    change("code.py", "05")
+    (results / "speed.json").write_text(json.dumps(RESULT | {"commit": git("rev-parse", "HEAD")}))
+    monkeypatch.setattr(evidence, "ROOT", tmp_path)
+    one = evidence.Measurement(tmp_path / "speed.md", "speed.json", ("code.py",), 3)
+    change("other.py", "20")
+    change("code.py", "08")
+    assert evidence.too_old(one) is None
+    change("code.py", "12")
+    assert "change code.py) is 7 days younger, 3 are allowed" in evidence.too_old(one)
