@@ -36,8 +36,8 @@ def figure(chart: Chart) -> dict[str, Any]:
         return _parallel_figure(parallel[0], HEIGHTS[chart.size])
     traces = [_trace(mark, chart) for mark in chart.marks]
     height = HEIGHTS[chart.size]
-    if chart.bars:
-        height = 120 + _ROW_PIXELS * max(len(bars.labels) for bars in chart.bars)
+    if chart.rows:
+        height = 120 + _ROW_PIXELS * chart.rows
     layout: dict[str, Any] = {
         "height": height,
         "margin": {"l": 64, "r": 16, "t": 16, "b": 52},
@@ -49,6 +49,8 @@ def figure(chart: Chart) -> dict[str, Any]:
     }
     if chart.bars:
         layout["yaxis"] |= {"autorange": "reversed", "automargin": True}
+    elif chart.rows:
+        layout["yaxis"] |= {"range": [chart.rows - 0.5, -0.5], "showgrid": False}
     if any(isinstance(mark, Heatmap) for mark in chart.marks):
         layout["height"] = 430 if chart.size == "half" else height
         layout["yaxis"] |= {"autorange": "reversed", "type": "category", "scaleanchor": "x"}
@@ -110,12 +112,13 @@ def _points(mark: Points, chart: Chart) -> dict[str, Any]:
     if mark.values is not None:
         bar = {"title": {"text": mark.values_title, "side": "right"}, "thickness": 10}
         marker |= {"color": list(mark.values), "colorscale": SEQUENCE.title(), "colorbar": bar}
+    across, up = ("y", "x") if mark.is_sideways else ("x", "y")
     trace = _named(mark.name) | {
-        "type": "scatter", "mode": "markers", "x": mark.places(chart.x),
-        "y": list(mark.y), "marker": marker, **_hover(mark.text),
+        "type": "scatter", "mode": "markers", across: mark.places(getattr(chart, across)),
+        up: list(mark.y), "marker": marker, **_hover(mark.text),
     }  # fmt: skip
     if mark.low is not None and mark.high is not None:
-        trace["error_y"] = _interval(mark.y, mark.low, mark.high)
+        trace[f"error_{up}"] = _interval(mark.y, mark.low, mark.high)
     return trace
 
 
