@@ -27,6 +27,8 @@ from sweeps.render.charts.chart import (
 HEIGHTS: Final = {"wide": 380, "half": 340, "third": 260}
 _ROW_PIXELS: Final = 30
 _PARALLEL_COLORS: Final = 16
+# plotly's own for it, dtick "D2", loses the range when the window changes twice.
+_ONE_TWO_FIVE: Final = [float(f"{step}e{power}") for power in range(-9, 10) for step in (1, 2, 5)]
 
 
 def figure(chart: Chart) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
     elif axis.log:
         made |= {
             "type": "log",
-            "dtick": "D2" if axis.is_short else 1,
+            **({"tickvals": _ONE_TWO_FIVE} if axis.is_short else {"dtick": 1}),
             "tickformat": "~e" if axis.is_tiny else "~g",
         }
     elif axis.whole:

@@ -3,6 +3,7 @@
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 let paper = dark.matches ? "dark" : "light";
+const isNarrow = window.matchMedia("screen and (max-width: 900px)"); // as in page.css
 document.documentElement.dataset.paper = paper; // before anything is seen
 /** Pixels that a chart has on paper, where it has no window to fill; null on a screen. */
 let printed = null;
@@ -43,14 +44,21 @@ function layoutOf(figure) {
   const layout = painted(figure.layout, "");
   return {
     ...layout,
-    ...(printed && { width: printed, autosize: false }),
+    ...(printed && { width: printed, height: Math.min(layout.height, printed * 1.1), autosize: false }),
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color: css("--ink") },
     hoverlabel: { bgcolor: css("--paper"), bordercolor: css("--rule"), font: { color: css("--ink") }, align: "left" },
     xaxis: { ...axis, ...layout.xaxis },
     yaxis: { ...axis, ...layout.yaxis },
+    ...(isNarrow.matches && layout.yaxis.ticktext && broken(layout, axis)),
   };
+}
+
+/** Returns names of rows with their numbers below them, where there is no room beside. */
+function broken(layout, axis) {
+  const ticktext = layout.yaxis.ticktext.map((text) => text.replace("  ", "<br>"));
+  return { height: layout.height + 14 * ticktext.length, yaxis: { ...axis, ...layout.yaxis, ticktext } };
 }
 
 function draw() {
@@ -119,6 +127,7 @@ document.getElementById("paper").addEventListener("click", () => {
   paper = paper === "dark" ? "light" : "dark";
   draw();
 });
+isNarrow.addEventListener("change", draw);
 dark.addEventListener("change", (event) => { paper = event.matches ? "dark" : "light"; draw(); });
 window.addEventListener("hashchange", unfold);
 
@@ -138,5 +147,5 @@ window.addEventListener("afterprint", () => {
 });
 
 // On a phone the contents come first, so they begin folded.
-if (window.matchMedia("(max-width: 900px)").matches) document.querySelector("nav details").open = false;
+if (isNarrow.matches) document.querySelector("nav details").open = false;
 draw().then(() => { if (location.hash) unfold(); });

@@ -32,29 +32,23 @@ def confusion_section(data: SweepData) -> Section | None:
     counts = None if record is None else best_confusion(record)
     if chosen is None or record is None or counts is None or len(counts) > _MOST_CLASSES:
         return None
-    names = class_names(record, len(counts))
-    who = name_of_chosen(data)
-    charts = [
-        confusion_chart(f"confusion-{chosen.trial}", _title(data, who, chosen), counts, names)
-    ]
-    compared, tables = [(who, counts)], [_counts_table(who, counts, names)]
-    reference = data.summary.reference
-    base = _baseline(data, record)
+    names, who = class_names(record, len(counts)), name_of_chosen(data)
+    shown = [(who, chosen, counts)]
+    reference, base = data.summary.reference, _baseline(data, record)
     if base is not None and reference is not None:
-        label = f"baseline {reference.baseline}"
-        compared.append((label, base))
-        tables.append(_counts_table(label, base, names))
-        title = _title(data, label, reference)
-        charts.append(confusion_chart(f"confusion-{reference.trial}", title, base, names))
-        title = f"{_capitalised(who)} minus {label}"
-        charts.append(difference_chart("confusion-difference", title, counts - base, names))
-    recalls = recall_chart(compared, names, ("best", "baseline"))
-    blocks: list[Block] = [
-        *charts,
-        replace(recalls, size="half"),
-        Folded("In figures", [_pairs(counts, names, who), *tables]),
+        shown.append((f"baseline {reference.baseline}", reference, base))
+    most = max(most_mistakes(one) for _, _, one in shown)  # beside each other: to one scale
+    charts = [
+        confusion_chart(f"confusion-{row.trial}", _title(data, name, row), one, names, most)
+        for name, row, one in shown
     ]
-    return Section("confusion", "Confusion matrices", blocks)
+    if base is not None:
+        title = f"{_capitalised(who)} minus {shown[1][0]}"
+        charts.append(difference_chart("confusion-difference", title, counts - base, names))
+    compared = [(name, one) for name, _, one in shown]
+    charts.append(replace(recall_chart(compared, names, ("best", "baseline")), size="half"))
+    tables = [_pairs(counts, names, who), *(_counts_table(*one, names) for one in compared)]
+    return Section("confusion", "Confusion matrices", [*charts, Folded("In figures", tables)])
 
 
 def _title(data: SweepData, who: str, row: TrialRow) -> str:
@@ -79,11 +73,21 @@ def _baseline(data: SweepData, best: Record) -> Counts | None:
     return best_confusion(data.full(reference.trial))
 
 
-def confusion_chart(name: str, title: str, counts: Counts, names: Sequence[str]) -> Chart:
-    """Return a matrix with its counts; mistakes have a colour scale of their own, to be visible."""
+def confusion_chart(
+    name: str, title: str, counts: Counts, names: Sequence[str], most: int | None = None
+) -> Chart:
+    """Return a matrix with its counts; mistakes have a colour scale of their own, to be visible.
+
+    Args:
+        name: Name of the chart.
+        title: Title of the chart.
+        counts: (classes, classes), actual by predicted.
+        names: Names of the classes.
+        most: The number of mistakes that is darkest; None: the most of this matrix.
+    """
     colors = counts.astype(float)
     diagonal = np.diag(counts).astype(float)
-    worst = float((counts - np.diag(np.diag(counts))).max() or 1)
+    worst = float(most or most_mistakes(counts) or 1)
     largest = float(diagonal.max() or 1)
     np.fill_diagonal(colors, diagonal / largest * worst)
     texts = [
@@ -92,6 +96,11 @@ def confusion_chart(name: str, title: str, counts: Counts, names: Sequence[str])
     ]
     heat = Heatmap(counts.tolist(), names, names, text=texts, colors=colors.tolist())
     return Chart(name, title, [heat], Axis("predicted"), Axis("actual"))
+
+
+def most_mistakes(counts: Counts) -> int:
+    """Return how often one class was taken for another one at most."""
+    return int((counts - np.diag(np.diag(counts))).max())
 
 
 def _cell(names: Sequence[str], row: int, column: int, counts: Counts) -> str:
@@ -171,7 +180,8 @@ def mistakes_section(data: SweepData) -> Section | None:
         Picture(
             data.samples.picture(int(i)),
             f"{names[labels[i]]} as {names[predicted[i]]}",
-            f"{percent(chances[i, predicted[i]], 0)} sure, {agreed[0][i]} of {agreed[1]} err",
+            _unbroken(f"{percent(chances[i, predicted[i]], 0)} sure,")
+            + f" {_unbroken(f'{agreed[0][i]} of {agreed[1]} err')}",
             f"validation sample {i}: {names[labels[i]]} taken for {names[predicted[i]]}, "
             f"{percent(chances[i, predicted[i]], 0)} sure; wrong in {agreed[0][i]} of {agreed[1]} "
             f"{kind}",
@@ -185,6 +195,10 @@ def mistakes_section(data: SweepData) -> Section | None:
     )
     blocks: list[Block] = [Text(text), Gallery(pictures)]
     return Section("mistakes", "Worst mistakes", blocks)
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _wrong_in(data: SweepData) -> tuple[np.ndarray, int]:

@@ -10,7 +10,17 @@ from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.rows import TrialRow
 from sweeps.records import Record
-from sweeps.render.charts.chart import COMPARED, Axis, Bars, Chart, Line, Mark, Number, Points, Role
+from sweeps.render.charts.chart import (
+    COMPARED,
+    Axis,
+    Bars,
+    Chart,
+    Line,
+    Mark,
+    Number,
+    Points,
+    Role,
+)
 from sweeps.render.section import Block, Folded, Section, Table, Text
 from sweeps.render.verdict import retry_line
 from sweeps.wording import first_line, format_metric, format_params, format_seconds, format_value
@@ -28,14 +38,14 @@ def history_section(data: SweepData) -> Section | None:
 
 
 def name_of_chosen(data: SweepData) -> str:
-    """Return `winner, trial 17`, or what else the trial is that the pictures show."""
+    """Return `trial 17 (winner)`, or what else the trial is that the pictures show."""
     assert data.chosen is not None
-    word = "leader"
+    word = "leads"
     if data.info.has_front:
         word = "on the front"
     elif data.verdict is not None:
         word = "winner" if data.verdict.settled else "to take"
-    return f"{word}, trial {data.chosen.trial}"
+    return f"trial {data.chosen.trial} ({word})"
 
 
 def _chart(data: SweepData, front: set[int]) -> Chart:
@@ -194,7 +204,7 @@ def _rates(data: SweepData) -> Chart:
         values = _curve_values(data.finals[row.trial], _RATE)
         epochs = list(range(1, len(values) + 1))
         marks.append(Line(f"trial {row.trial}", epochs, values, role, steps=True))
-    axes = Axis("epoch", whole=True), Axis(_RATE, log=True, is_tiny=True)
+    axes = Axis("epoch", whole=True), Axis(_RATE, log=True, is_tiny=True, is_short=True)
     which = "trials on the front" if data.info.has_front else "the best five"
     return Chart("learning-rates", f"Learning rate of {which}", marks, *axes, size="wide")
 
@@ -294,7 +304,7 @@ def _all_trials(data: SweepData) -> Folded:
     ]
     anchors = [f"trial-{row.trial}" for row in data.rows]
     table = Table(columns, cells, anchors, is_searchable=True)
-    return Folded("All trials, to sort and to filter", [table], "trials")
+    return Folded("All trials", [table], "trials")
 
 
 def _values(row: TrialRow, objectives: Sequence[Objective]) -> list[str]:

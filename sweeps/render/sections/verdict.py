@@ -431,7 +431,14 @@ def _next(data: SweepData) -> Code:
             more = f"sweeps confirm {name} --folds {min(folds)}"
             commands.append(f"{more}   # may tell one more of them apart")
     commands.append(f"sweeps ui {name}   # its runs in MLflow")
-    return Code("\n".join(commands), "What to do next")
+    return Code(_aligned(commands), "What to do next")
+
+
+def _aligned(commands: Sequence[str]) -> str:
+    """Return lines whose comments begin one below the other."""
+    parts = [command.partition("   #") for command in commands]
+    width = max(len(command) for command, _, _ in parts)
+    return "\n".join(f"{command:{width}}{mark}{said}" for command, mark, said in parts)
 
 
 def narrower_search(data: SweepData, important: Sequence[Importance]) -> list[Code]:
