@@ -58,6 +58,9 @@ def environment(wheel, tmp_path_factory):
 def test_the_wheel_holds_what_a_sweep_needs_beside_its_code(contents):
     needed = {
         "digitexp/data/digits20/digits20.npz",
+        "digitexp/pages/plotly.min.js",
+        "digitexp/pages/plotly-3d.min.js",
+        "sweeps/render/page/plotly.min.js",
         "digitexp/apps/explorer/assets/explorer.css",
         "digitexp/apps/explorer/assets/pad.js",
         "digitexp/data/digits20/ATTRIBUTION.md",
@@ -69,7 +72,7 @@ def test_the_wheel_holds_what_a_sweep_needs_beside_its_code(contents):
     }
     assert needed - set(contents) == set()
     licences = {Path(name).name for name in contents if ".dist-info/licenses/" in name}
-    assert licences == {"LICENSE", "LICENSE-CC-BY-SA-3.0.txt"}
+    assert licences == {"LICENSE", "LICENSE-CC-BY-SA-3.0.txt", "LICENSE-plotly.txt"}
 
 
 def test_every_file_of_the_packages_is_in_the_wheel(contents):

@@ -107,7 +107,7 @@ def decision_regions_page(trial: ShownTrial, plotly: str | None = None) -> str:
 
     Args:
         trial: The trial to show; of more than 1000 images the first ones of each class.
-        plotly: Address of plotly.js on the server that serves the page; None: it is inside.
+        plotly: See `digitexp.pages.page.render`.
 
     Raises:
         ValueError: The trial has no weights or no images, or they have fewer than 3 pixels.

@@ -1,9 +1,11 @@
-"""Renders a tool as one HTML page that needs nothing else: styles, scripts, plotly.js inside."""
+"""Renders a tool as one HTML page that needs nothing else: styles, scripts, plotly.js inside.
+
+plotly.js comes with the traces that a page draws and no others (`.ci/build-plotly.mjs`).
+"""
 
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +14,11 @@ from typing import Any, Final
 import jinja2
 import numpy as np
 
-__all__ = ["PLOTLY", "pack", "render"]
+__all__ = ["BUNDLES", "bundle_of", "pack", "plotly_script", "render"]
 
 _HERE: Final = Path(__file__).parent
-PLOTLY: Final = "plotly.min.js"
+BUNDLES: Final = ("plotly.min.js", "plotly-3d.min.js")
+"""plotly.js with what is drawn on two axes; with what is drawn on three."""
 PACKED: Final = ("uint8", "uint16", "int16", "int32", "float32")
 
 
@@ -28,8 +31,10 @@ def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = 
             the global `DATA`, after `common.js`. `<tool>.css` need not be there.
         title: Heading of the page.
         data: JSON-compatible; arrays by `pack`. NaN and infinity become null.
-        plotly: Address of plotly.js on the server that serves the page; None: it is inside.
+        plotly: Address of a folder with `BUNDLES` on the server that serves the page; None:
+            plotly.js is inside.
     """
+    bundle = bundle_of(tool)
     loader = jinja2.FileSystemLoader(_HERE)
     undefined = jinja2.StrictUndefined
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=undefined)
@@ -40,8 +45,8 @@ def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = 
         json=_script_json(data),
         style="".join(_read(n) for n in ("page.css", f"{tool}.css") if (_HERE / n).exists()),
         scripts=[_read("common.js"), _read(f"{tool}.js")],
-        plotly=plotly_script() if plotly is None else None,
-        plotly_address=plotly,
+        plotly=plotly_script(bundle) if plotly is None else None,
+        plotly_address=plotly and f"{plotly}/{bundle}",
     )
 
 
@@ -62,14 +67,15 @@ def pack(array: np.ndarray) -> dict[str, Any]:
     return {"dtype": dtype, "shape": list(array.shape), "bytes": base64.b64encode(raw).decode()}
 
 
+def bundle_of(tool: str) -> str:
+    """Return the bundle that a tool's charts need."""
+    return BUNDLES[tool == "decision_regions"]
+
+
 # sweeps/render/page does the same for reports; pages of a trial may not import it.
-def plotly_script() -> str:
-    """Return plotly.js, from the package of its name, which itself takes long to import."""
-    found = importlib.util.find_spec("plotly")
-    assert found is not None
-    assert found.origin is not None
-    script = Path(found.origin).parent / "package_data" / PLOTLY
-    return script.read_text(encoding="utf-8").replace("</script", "<\\/script")
+def plotly_script(bundle: str) -> str:
+    """Return plotly.js, one of `BUNDLES`, as a script element takes it."""
+    return _read(bundle).replace("</script", "<\\/script")
 
 
 def _script_json(value: Any) -> str:

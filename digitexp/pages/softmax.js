@@ -56,13 +56,13 @@ function makeGallery() {
     const isWrong = said !== label;
     const button = document.createElement("button");
     button.title = describe(image);
-    button.setAttribute("aria-label", button.title);
     button.dataset.image = image;
     const canvas = Object.assign(document.createElement("canvas"), { className: "digit" });
     drawDigit(canvas, ...ink(image));
     const caption = document.createElement("span");
     caption.textContent = isWrong ? `${short(CLASSES[label])}→${short(CLASSES[said])}` : short(CLASSES[label]);
     caption.className = isWrong ? "wrong" : "";
+    button.setAttribute("aria-label", `${caption.textContent}: ${button.title}`); // begins with what is seen
     button.append(canvas, caption);
     button.addEventListener("click", () => choose(image));
     byId(image < IMAGES.mistakes ? "mistakes" : "right").append(button);

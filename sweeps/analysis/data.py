@@ -27,7 +27,7 @@ from sweeps.records import (
     is_same_data,
     leading,
 )
-from sweeps.records.conclusions import Conclusion
+from sweeps.records.conclusions import Conclusion, VerdictConclusion
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,23 @@ class SweepData:
     def conclusions(self) -> list[Conclusion]:
         """The conclusions of confirmations and of test-set evaluations."""
         return Conclusions(self.store.folder).all()
+
+    @cached_property
+    def verdict(self) -> VerdictConclusion | None:
+        """The verdict of its confirmation; None until there is one, and where it is in words."""
+        found = (one for one in self.conclusions if isinstance(one, VerdictConclusion))
+        return next(found, None)
+
+    @cached_property
+    def chosen(self) -> TrialRow | None:
+        """The trial to look at: the confirmed winner's, else the leader of the search."""
+        if self.verdict is not None and not self.info.has_front:
+            label = self.verdict.recommended
+            trial = next(s.trial for s in self.verdict.standings if s.finalist == label)
+            confirmed = [row for row in self.ranking if row.trial == trial]
+            if confirmed:
+                return confirmed[0]
+        return self.leaders[0] if self.leaders else None
 
     @cached_property
     def finals(self) -> Mapping[int, Record]:

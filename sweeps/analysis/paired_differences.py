@@ -103,10 +103,10 @@ class WorstClass:
 
 
 def worst_class(data: SweepData) -> WorstClass | None:
-    """Return the class of the lowest recall in the best trial; None if it does not classify."""
-    if not data.ranking:
+    """Return the class of the lowest recall in the chosen trial; None if it does not classify."""
+    if data.chosen is None:
         return None
-    best = data.full(data.ranking[0].trial)
+    best = data.full(data.chosen.trial)
     counts = best_confusion(best)
     if counts is None:
         return None

@@ -65,10 +65,11 @@ class Code:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with a caption."""
+    """A PNG with a caption, a remark below it, and what is said in place of the picture."""
 
     png: bytes
     caption: str
+    remark: str = ""
     detail: str = ""
 
 
@@ -79,7 +80,22 @@ class Gallery:
     pictures: Sequence[Picture]
 
 
-Block = Text | Facts | Table | Code | Gallery | Chart
+@dataclass(frozen=True)
+class Folded:
+    """What lies below a picture and is unfolded by whoever wants it; paper shows all of it.
+
+    Attributes:
+        title: Its one visible line.
+        blocks: What is folded.
+        anchor: Its address on the page, with which the contents list it, too; empty: none.
+    """
+
+    title: str
+    blocks: Sequence[Text | Table | Code]
+    anchor: str = ""
+
+
+Block = Text | Facts | Table | Code | Gallery | Folded | Chart
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,11 @@ class Section:
     anchor: str
     title: str
     blocks: Sequence[Block]
+
+    @property
+    def listed(self) -> list[Folded]:
+        """What is folded in it and has an address."""
+        return [block for block in self.blocks if isinstance(block, Folded) and block.anchor]
 
     @property
     def charts(self) -> list[Chart]:

@@ -11,8 +11,13 @@ from playwright.sync_api import Browser, Page
 
 
 @contextmanager
-def opened(browser: Browser, file: Path, html: str, **context: Any) -> Iterator[Page]:
-    """Open a page offline; in the end it has complained of nothing and asked for nothing else."""
+def opened(
+    browser: Browser, file: Path, html: str, *, drawn: bool = False, **context: Any
+) -> Iterator[Page]:
+    """Open a page offline; in the end it has complained of nothing and asked for nothing else.
+
+    With `drawn` it is waited for until the page says that its charts are.
+    """
     file.write_text(html, encoding="utf-8")
     made = browser.new_context(offline=True, **context)
     page = made.new_page()
@@ -22,6 +27,8 @@ def opened(browser: Browser, file: Path, html: str, **context: Any) -> Iterator[
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(file.as_uri())
+    if drawn:
+        page.wait_for_function("document.documentElement.dataset.drawn === 'true'")
     yield page
     made.close()
     assert complaints == []

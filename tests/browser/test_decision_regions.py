@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 
 from digitexp.numpy_functions import softmax
 from digitexp.pages.decision_regions import decision_regions_page
+from tests.browser.axe import complaints_of_axe
 from tests.digitexp.pages.factories import about, make_trial
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -249,3 +250,7 @@ def test_names_are_text_to_the_plot_as_well_and_more_than_ten_classes_differ(ope
     expect(opened).to_have_title(f"Decision regions: {make_trial().name}")
     expect(opened.locator("#said")).to_contain_text("<img src=x")
     assert opened.evaluate("new Set(DATA.class_names.map((_, k) => colorOf(k))).size") == 13
+
+
+def test_axe_finds_nothing_serious(opened):
+    assert complaints_of_axe(opened) == []

@@ -7,6 +7,7 @@ import pytest
 
 from digitexp.numpy_functions import softmax
 from digitexp.pages.softmax import choose_images, softmax_page
+from tests.browser.axe import complaints_of_axe
 from tests.browser.opened import opened
 from tests.digitexp.pages.factories import about, make_trial
 
@@ -148,3 +149,10 @@ def test_without_a_network_own_logits_work_for_any_number_of_classes(browser, tm
             shown(page)[0], softmax(page.evaluate("state.logits")), atol=1e-6
         )
         assert page.locator("#most-likely").text_content() == names[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    assert complaints_of_axe(page) == []

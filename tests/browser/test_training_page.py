@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from digitexp.pages.training import training_page
+from tests.browser.axe import complaints_of_axe
 from tests.browser.opened import opened
 from tests.digitexp.pages.factories import about, diverged, make_trial
 
@@ -201,3 +202,9 @@ def test_a_class_without_images_has_no_bar(browser, tmp_path):
     with opened(browser, tmp_path / "training.html", html) as page:
         (bars,) = page.evaluate(SHOWN, "recalls-0")
         assert [k for k, share in enumerate(bars["y"]) if share is None] == [4]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    assert complaints_of_axe(page) == []

@@ -31,7 +31,7 @@ from digitexp.apps.explorer.layout import TABS, TOOLS, page
 from digitexp.apps.explorer.session import Choice, Session
 from digitexp.apps.explorer.views import answer_view, bars, message, nearest_view, seen_view, table
 from digitexp.experiments.recorded import TrialChoice
-from digitexp.pages.page import plotly_script
+from digitexp.pages.page import BUNDLES, plotly_script
 
 __all__ = ["ADDRESS", "PLOTLY_ADDRESS", "add_callbacks", "listen", "make_app", "serve"]
 
@@ -222,7 +222,7 @@ def _add_shell(app: Dash) -> None:
     join(ClientsideFunction(shell, "start"), Output("started", "data"), Input("started", "id"))
 
 
-PLOTLY_ADDRESS: Final = "/plotly.min.js"
+PLOTLY_ADDRESS: Final = "/plotly"
 POLICY: Final = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
     # Dash and the tools have scripts in their pages; WebGL charts compile theirs.
@@ -305,9 +305,9 @@ def _ask_for(token: str, server: flask.Flask, port: int) -> None:
 
 
 def _add_routes(server: flask.Flask, session: Session) -> None:
-    @server.get(PLOTLY_ADDRESS)
-    def plotly() -> flask.Response:
-        response = flask.Response(_plotly(), mimetype="text/javascript")
+    @server.get(f"{PLOTLY_ADDRESS}/<any({', '.join(map(repr, BUNDLES))}):bundle>")
+    def plotly(bundle: str) -> flask.Response:
+        response = flask.Response(_plotly(bundle), mimetype="text/javascript")
         response.headers["Cache-Control"] = "private, max-age=86400"
         return response
 
@@ -366,8 +366,8 @@ def _tool_page(session: Session, name: str, chosen: Choice) -> str:
 
 
 @cache
-def _plotly() -> bytes:
-    return plotly_script().encode()
+def _plotly(bundle: str) -> bytes:
+    return plotly_script(bundle).encode()
 
 
 def _apology(text: str) -> str:

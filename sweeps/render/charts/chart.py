@@ -96,6 +96,8 @@ class Points:
         values_title: Name of that quantity.
         is_diamond: Whether they are diamonds, to differ from other dots.
         shift: Shift to the right on an axis with labels, in distances of two labels.
+        is_sideways: Whether they lie beside the labels of the vertical axis: `x` is upright then,
+            and `y`, with its intervals, goes to the right.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Points:
     values_title: str = ""
     is_diamond: bool = False
     shift: float = 0.0
+    is_sideways: bool = False
 
     def places(self, axis: Axis) -> list[Number]:
         """Return the positions as numbers; a label's is its number on the axis, from 0."""
@@ -290,3 +293,71 @@ class Chart:
     def bars(self) -> list[Bars]:
         """Its bars, if it has any."""
         return [mark for mark in self.marks if isinstance(mark, Bars)]
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, which are named from top to bottom; 0 without names."""
+        bars = [len(bars.labels) for bars in self.bars]
+        beside = any(isinstance(mark, Points) and mark.is_sideways for mark in self.marks)
+        return max(bars, default=len(self.y.labels or ()) if beside else 0)
+
+    @property
+    def alternative(self) -> str:
+        """The chart in words, for those who do not see it."""
+        axes = [axis.title for axis in (self.x, self.y) if axis.title]
+        against = f" {' against '.join(reversed(axes))}." if axes else ""
+        return (
+            f"{self.title}.{against} {' '.join(filter(None, map(_in_words, self.marks)))}".strip()
+        )
+
+
+_MOST_IN_WORDS: Final = 12
+
+
+def _in_words(mark: Mark) -> str:
+    match mark:
+        case Heatmap():
+            texts = [text for row in mark.text for text in row if text]
+            return f"{len(mark.rows)} rows, {len(mark.columns)} columns." if texts else ""
+        case Parallel():
+            titles = ", ".join(dimension.title for dimension in mark.dimensions)
+            return f"{len(mark.values)} lines across {titles}."
+        case Bars():
+            return _listed(mark.name, mark.labels, mark.values, mark.low, mark.high)
+        case Points():
+            return _listed(mark.name or "dots", mark.x, mark.y, mark.low, mark.high)
+        case Line(name=""):
+            return ""
+        case Line():
+            known = [y for y in mark.y if y is not None]
+            ends = f"from {_short(known[0])} to {_short(known[-1])}" if known else "empty"
+            return f"{mark.name}: a line {_reach(known) if mark.faint else ends}."
+
+
+def _listed(
+    name: str,
+    places: Sequence[Number | str],
+    values: Sequence[Number],
+    low: Sequence[Number] | None,
+    high: Sequence[Number] | None,
+) -> str:
+    known = [value for value in values if value is not None]
+    if len(places) > _MOST_IN_WORDS or not known:
+        return f"{name}: {len(places)} {_reach(known)}."
+    none: Sequence[Number] = [None] * len(places)
+    rows = zip(places, values, low or none, high or none, strict=True)
+    return f"{name}: {'; '.join(_row(*row) for row in rows)}."
+
+
+def _row(place: Number | str, value: Number, low: Number, high: Number) -> str:
+    where = place if isinstance(place, str) else _short(place)
+    interval = "" if low is None else f" ({_short(low)} to {_short(high)})"
+    return f"{where} {_short(value)}{interval}"
+
+
+def _reach(known: Sequence[float | int]) -> str:
+    return f"between {_short(min(known))} and {_short(max(known))}" if known else "without a value"
+
+
+def _short(value: Number) -> str:
+    return "none" if value is None else f"{value:.4g}"

@@ -27,6 +27,8 @@ from sweeps.render.charts.chart import (
 HEIGHTS: Final = {"wide": 380, "half": 340, "third": 260}
 _ROW_PIXELS: Final = 30
 _PARALLEL_COLORS: Final = 16
+# plotly's own for it, dtick "D2", loses the range when the window changes twice.
+_ONE_TWO_FIVE: Final = [float(f"{step}e{power}") for power in range(-9, 10) for step in (1, 2, 5)]
 
 
 def figure(chart: Chart) -> dict[str, Any]:
@@ -36,8 +38,8 @@ def figure(chart: Chart) -> dict[str, Any]:
         return _parallel_figure(parallel[0], HEIGHTS[chart.size])
     traces = [_trace(mark, chart) for mark in chart.marks]
     height = HEIGHTS[chart.size]
-    if chart.bars:
-        height = 120 + _ROW_PIXELS * max(len(bars.labels) for bars in chart.bars)
+    if chart.rows:
+        height = 120 + _ROW_PIXELS * chart.rows
     layout: dict[str, Any] = {
         "height": height,
         "margin": {"l": 64, "r": 16, "t": 16, "b": 52},
@@ -49,6 +51,8 @@ def figure(chart: Chart) -> dict[str, Any]:
     }
     if chart.bars:
         layout["yaxis"] |= {"autorange": "reversed", "automargin": True}
+    elif chart.rows:
+        layout["yaxis"] |= {"range": [chart.rows - 0.5, -0.5], "showgrid": False}
     if any(isinstance(mark, Heatmap) for mark in chart.marks):
         layout["height"] = 430 if chart.size == "half" else height
         layout["yaxis"] |= {"autorange": "reversed", "type": "category", "scaleanchor": "x"}
@@ -87,7 +91,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
     elif axis.log:
         made |= {
             "type": "log",
-            "dtick": "D2" if axis.is_short else 1,
+            **({"tickvals": _ONE_TWO_FIVE} if axis.is_short else {"dtick": 1}),
             "tickformat": "~e" if axis.is_tiny else "~g",
         }
     elif axis.whole:
@@ -110,12 +114,13 @@ def _points(mark: Points, chart: Chart) -> dict[str, Any]:
     if mark.values is not None:
         bar = {"title": {"text": mark.values_title, "side": "right"}, "thickness": 10}
         marker |= {"color": list(mark.values), "colorscale": SEQUENCE.title(), "colorbar": bar}
+    across, up = ("y", "x") if mark.is_sideways else ("x", "y")
     trace = _named(mark.name) | {
-        "type": "scatter", "mode": "markers", "x": mark.places(chart.x),
-        "y": list(mark.y), "marker": marker, **_hover(mark.text),
+        "type": "scatter", "mode": "markers", across: mark.places(getattr(chart, across)),
+        up: list(mark.y), "marker": marker, **_hover(mark.text),
     }  # fmt: skip
     if mark.low is not None and mark.high is not None:
-        trace["error_y"] = _interval(mark.y, mark.low, mark.high)
+        trace[f"error_{up}"] = _interval(mark.y, mark.low, mark.high)
     return trace
 
 

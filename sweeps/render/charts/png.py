@@ -41,8 +41,8 @@ def draw_png(chart: Chart, dpi: int = 110) -> bytes:
     from matplotlib.figure import Figure
 
     width, height = SIZES[chart.size]
-    if chart.bars:
-        height = max(2.4, 1.4 + 0.32 * max(len(bars.labels) for bars in chart.bars))
+    if chart.rows:
+        height = max(2.4, 1.4 + 0.32 * chart.rows)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), facecolor="white")
         FigureCanvasAgg(figure)
@@ -52,7 +52,7 @@ def draw_png(chart: Chart, dpi: int = 110) -> bytes:
         _set_axis(axes, "y", chart.y)
         for mark in chart.marks:
             _draw(mark, axes, chart)
-        if chart.bars:
+        if chart.rows:
             axes.invert_yaxis()
         names = axes.get_legend_handles_labels()[1]
         if len(names) > 1:
@@ -87,13 +87,15 @@ def _draw(mark: Any, axes: Any, chart: Chart) -> None:
 
 @_draw.register
 def _points(mark: Points, axes: Any, chart: Chart) -> None:
-    places = mark.places(chart.x)
+    places = mark.places(chart.y if mark.is_sideways else chart.x)
     if mark.low is not None and mark.high is not None:
-        axes.vlines(places, mark.low, mark.high, colors="#505050", linewidth=1)
+        draw = axes.hlines if mark.is_sideways else axes.vlines
+        draw(places, mark.low, mark.high, colors="#505050", linewidth=1)
     if mark.values is None:
         color = COLORS[mark.role].light
         shape = "D" if mark.is_diamond else "o"
-        axes.scatter(places, mark.y, s=22, color=color, marker=shape, label=mark.name or None)
+        at = (mark.y, places) if mark.is_sideways else (places, mark.y)
+        axes.scatter(*at, s=22, color=color, marker=shape, label=mark.name or None)
         return
     drawn = axes.scatter(places, mark.y, s=22, c=list(mark.values), cmap=SEQUENCE)
     axes.figure.colorbar(drawn, ax=axes, label=mark.values_title, pad=0.01)

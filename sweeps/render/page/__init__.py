@@ -49,13 +49,8 @@ def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
 
 
 def _plotly() -> str:
-    """Return plotly.js from the files of the package plotly, which would take long to import."""
-    import importlib.util
-
-    found = importlib.util.find_spec("plotly")
-    assert found is not None
-    assert found.origin is not None
-    script = Path(found.origin).parent / "package_data" / "plotly.min.js"
+    """Return plotly.js with the traces of `charts/interactive.py` (`.ci/build-plotly.mjs`)."""
+    script = _HERE / "plotly.min.js"
     return script.read_text(encoding="utf-8").replace("</script", "<\\/script")
 
 

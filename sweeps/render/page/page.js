@@ -3,6 +3,11 @@
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 let paper = dark.matches ? "dark" : "light";
+const isNarrow = window.matchMedia("screen and (max-width: 900px)"); // as in page.css
+document.documentElement.dataset.paper = paper; // before anything is seen
+/** Pixels that a chart has on paper, where it has no window to fill; null on a screen. */
+let printed = null;
+const ON_PAPER = { wide: 670, half: 320, third: 205 };
 
 function painted(value, key) {
   if (key === "bgcolor" && value === "paper") return css("--paper");
@@ -39,21 +44,30 @@ function layoutOf(figure) {
   const layout = painted(figure.layout, "");
   return {
     ...layout,
+    ...(printed && { width: printed, height: Math.min(layout.height, printed * 1.1), autosize: false }),
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color: css("--ink") },
     hoverlabel: { bgcolor: css("--paper"), bordercolor: css("--rule"), font: { color: css("--ink") }, align: "left" },
     xaxis: { ...axis, ...layout.xaxis },
     yaxis: { ...axis, ...layout.yaxis },
+    ...(isNarrow.matches && layout.yaxis.ticktext && broken(layout, axis)),
   };
+}
+
+/** Returns names of rows with their numbers below them, where there is no room beside. */
+function broken(layout, axis) {
+  const ticktext = layout.yaxis.ticktext.map((text) => text.replace("  ", "<br>"));
+  return { height: layout.height + 14 * ticktext.length, yaxis: { ...axis, ...layout.yaxis, ticktext } };
 }
 
 function draw() {
   document.documentElement.dataset.paper = paper;
-  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+  const config = { displaylogo: false, responsive: true, displayModeBar: false };
   return Promise.all(
     [...document.querySelectorAll("[data-chart]")].map((place) => {
       const figure = FIGURES[place.dataset.chart];
+      if (printed !== null) printed = ON_PAPER[place.parentElement.classList[1]];
       return Plotly.react(place, painted(figure.data, "data"), layoutOf(figure), config);
     })
   ).then(() => { document.documentElement.dataset.drawn = "true"; });
@@ -72,16 +86,20 @@ function compare(a, b) {
 
 function makeSearchable(block) {
   const body = block.querySelector("tbody");
-  block.querySelectorAll("th").forEach((head, column) => {
-    head.addEventListener("click", () => {
-      const order = head.dataset.order === "up" ? "down" : "up";
-      block.querySelectorAll("th").forEach((other) => delete other.dataset.order);
-      head.dataset.order = order;
+  const heads = [...block.querySelectorAll("th")];
+  heads.forEach((head, column) => {
+    const button = Object.assign(document.createElement("button"), { type: "button" });
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const order = head.ariaSort === "ascending" ? "descending" : "ascending";
+      heads.forEach((other) => { other.ariaSort = null; });
+      head.ariaSort = order;
       const cell = (row) => row.cells[column].textContent;
       const rows = [...body.rows].sort((a, b) => {
         const [x, y] = [cell(a), cell(b)];
         if (x === "" || y === "") return compare(x, y); // empty cells stay below
-        return order === "up" ? compare(x, y) : compare(y, x);
+        return order === "ascending" ? compare(x, y) : compare(y, x);
       });
       body.append(...rows);
     });
@@ -95,10 +113,39 @@ function makeSearchable(block) {
   });
 }
 
+/** Unfolds what holds the target of a link. */
+function unfold() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let place = target; place; place = place.parentElement) {
+    if (place.tagName === "DETAILS") place.open = true;
+  }
+  target?.scrollIntoView();
+}
+
 document.querySelectorAll(".searchable").forEach(makeSearchable);
 document.getElementById("paper").addEventListener("click", () => {
   paper = paper === "dark" ? "light" : "dark";
   draw();
 });
+isNarrow.addEventListener("change", draw);
 dark.addEventListener("change", (event) => { paper = event.matches ? "dark" : "light"; draw(); });
-draw();
+window.addEventListener("hashchange", unfold);
+
+// Paper is light, and nothing on it is folded.
+let before = null;
+window.addEventListener("beforeprint", () => {
+  const folded = [...document.querySelectorAll("main details:not([open])")];
+  before = { paper, folded };
+  folded.forEach((one) => { one.open = true; });
+  [paper, printed] = ["light", 0];
+  draw();
+});
+window.addEventListener("afterprint", () => {
+  before.folded.forEach((one) => { one.open = false; });
+  [paper, printed] = [before.paper, null];
+  draw();
+});
+
+// On a phone the contents come first, so they begin folded.
+if (isNarrow.matches) document.querySelector("nav details").open = false;
+draw().then(() => { if (location.hash) unfold(); });

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 from sweeps.analysis.data import SweepData
+from sweeps.records.conclusions import VerdictConclusion
 from sweeps.render.section import Section
 from sweeps.render.sections.classes import confusion_section, mistakes_section
-from sweeps.render.sections.confirmed import conclusion_section
+from sweeps.render.sections.confirmed import page_section
 from sweeps.render.sections.parameters import importance_section, parameters_section
 from sweeps.render.sections.reproduce import reproduce_section
-from sweeps.render.sections.trials import (
-    curves_section,
-    history_section,
-    trials_section,
-    trouble_section,
-)
+from sweeps.render.sections.trials import curves_section, history_section, trouble_section
 from sweeps.render.sections.verdict import pareto_section, verdict_section
 
 
 def report_sections(data: SweepData) -> list[Section]:
     """Return the sections of a sweep's report that are not empty.
 
-    The conclusions come first, then the verdict of the search.
+    The answer comes first, then pictures, then what else was concluded.
     """
     by_objective = [view.importances for view in data.by_objective]
     important = by_objective[0]
+    further = [one for one in data.conclusions if not isinstance(one, VerdictConclusion)]
     made = [
-        *map(conclusion_section, data.conclusions),
-        pareto_section(data) if data.info.has_front else verdict_section(data, important),
+        pareto_section(data) if data.info.has_front else verdict_section(data),
         history_section(data),
-        importance_section(data, by_objective),
-        parameters_section(data, important),
         curves_section(data),
         confusion_section(data),
         mistakes_section(data),
-        trials_section(data),
+        importance_section(data, by_objective),
+        parameters_section(data, important),
+        *map(page_section, further),
         trouble_section(data),
         reproduce_section(data),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,56 +14,56 @@ from sweeps.interval import wilson
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names, worst_confusions
 from sweeps.render.charts.chart import Axis, Chart, Heatmap, Points, Role
-from sweeps.render.section import Block, Gallery, Picture, Section, Table, Text
+from sweeps.render.section import Block, Folded, Gallery, Picture, Section, Table, Text
+from sweeps.render.sections.trials import name_of_chosen
 from sweeps.wording import format_metric, percent
 
 # Confusion matrices of the best trials, and the change against the baseline.
 
 
-_BEST = 3
 _MOST_CLASSES = 30
 Counts = NDArray[np.int64]
 
 
 def confusion_section(data: SweepData) -> Section | None:
-    """Return the matrices and recalls of the best trials; None if they do not classify."""
-    shown = [(row, data.full(row.trial)) for row in data.leaders[:_BEST]]
-    found = [(row, record, c) for row, record in shown if (c := best_confusion(record)) is not None]
-    if not found or len(found[0][2]) > _MOST_CLASSES:
+    """Return matrix and recalls of the chosen trial beside the baseline's; None without classes."""
+    chosen = data.chosen
+    record = None if chosen is None else data.full(chosen.trial)
+    counts = None if record is None else best_confusion(record)
+    if chosen is None or record is None or counts is None or len(counts) > _MOST_CLASSES:
         return None
-    names = class_names(found[0][1], len(found[0][2]))
-    charts = [
-        confusion_chart(
-            f"confusion-{row.trial}",
-            _title(data, place, row),
-            counts,
-            names,
-        )
-        for place, (row, _, counts) in enumerate(found, 1)
-    ]
-    first = f"trial {found[0][0].trial}"
-    compared = [(first if data.info.has_front else f"best, {first}", found[0][2])]
-    reference = data.summary.reference
-    base = _baseline(data, found[0][1])
+    names, who = class_names(record, len(counts)), name_of_chosen(data)
+    shown = [(who, chosen, counts)]
+    reference, base = data.summary.reference, _baseline(data, record)
     if base is not None and reference is not None:
-        compared.append((f"baseline {reference.baseline}", base))
-        whose = first.capitalize() if data.info.has_front else "Best"
-        title = f"{whose} minus baseline {reference.baseline}"
-        charts.append(difference_chart("confusion-difference", title, found[0][2] - base, names))
-    blocks: list[Block] = [
-        *charts,
-        recall_chart(compared, names, ("best", "baseline")),
-        _pairs(found[0][2], names, first if data.info.has_front else "the best trial"),
+        shown.append((f"baseline {reference.baseline}", reference, base))
+    most = max(most_mistakes(one) for _, _, one in shown)  # beside each other: to one scale
+    charts = [
+        confusion_chart(f"confusion-{row.trial}", _title(data, name, row), one, names, most)
+        for name, row, one in shown
     ]
-    return Section("confusion", "Confusion matrices", blocks)
+    if base is not None:
+        title = f"{_capitalised(who)} minus {shown[1][0]}"
+        charts.append(difference_chart("confusion-difference", title, counts - base, names))
+    compared = [(name, one) for name, _, one in shown]
+    charts.append(replace(recall_chart(compared, names, ("best", "baseline")), size="half"))
+    tables = [_pairs(counts, names, who), *(_counts_table(*one, names) for one in compared)]
+    return Section("confusion", "Confusion matrices", [*charts, Folded("In figures", tables)])
 
 
-def _title(data: SweepData, place: int, row: TrialRow) -> str:
-    if not data.info.has_front:
-        return f"#{place}, trial {row.trial}: {format_metric(row.objective or 0.0)}"
+def _title(data: SweepData, who: str, row: TrialRow) -> str:
     values = zip(data.info.objectives, row.values(data.info.objectives) or (), strict=True)
     worth = ", ".join(f"{one.metric} {format_metric(value)}" for one, value in values)
-    return f"On the front, trial {row.trial}: {worth}"
+    return f"{_capitalised(who)}: {worth}"
+
+
+def _capitalised(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _counts_table(who: str, counts: Counts, names: Sequence[str]) -> Table:
+    rows = [[names[true], *map(str, row)] for true, row in enumerate(counts.tolist())]
+    return Table(["actual, taken for", *names], rows, title=f"{_capitalised(who)}: counts")
 
 
 def _baseline(data: SweepData, best: Record) -> Counts | None:
@@ -72,11 +73,21 @@ def _baseline(data: SweepData, best: Record) -> Counts | None:
     return best_confusion(data.full(reference.trial))
 
 
-def confusion_chart(name: str, title: str, counts: Counts, names: Sequence[str]) -> Chart:
-    """Return a matrix with its counts; mistakes have a colour scale of their own, to be visible."""
+def confusion_chart(
+    name: str, title: str, counts: Counts, names: Sequence[str], most: int | None = None
+) -> Chart:
+    """Return a matrix with its counts; mistakes have a colour scale of their own, to be visible.
+
+    Args:
+        name: Name of the chart.
+        title: Title of the chart.
+        counts: (classes, classes), actual by predicted.
+        names: Names of the classes.
+        most: The number of mistakes that is darkest; None: the most of this matrix.
+    """
     colors = counts.astype(float)
     diagonal = np.diag(counts).astype(float)
-    worst = float((counts - np.diag(np.diag(counts))).max() or 1)
+    worst = float(most or most_mistakes(counts) or 1)
     largest = float(diagonal.max() or 1)
     np.fill_diagonal(colors, diagonal / largest * worst)
     texts = [
@@ -85,6 +96,11 @@ def confusion_chart(name: str, title: str, counts: Counts, names: Sequence[str])
     ]
     heat = Heatmap(counts.tolist(), names, names, text=texts, colors=colors.tolist())
     return Chart(name, title, [heat], Axis("predicted"), Axis("actual"))
+
+
+def most_mistakes(counts: Counts) -> int:
+    """Return how often one class was taken for another one at most."""
+    return int((counts - np.diag(np.diag(counts))).max())
 
 
 def _cell(names: Sequence[str], row: int, column: int, counts: Counts) -> str:
@@ -135,7 +151,7 @@ def _pairs(counts: Counts, names: Sequence[str], whose: str) -> Table:
         for number, true, taken in worst_confusions(counts)[:8]
     ]
     columns = ["actual", "taken for", "times", "of its class"]
-    return Table(columns, rows, title=f"Most confused pairs of {whose}", size="half")
+    return Table(columns, rows, title=f"Most confused pairs of {whose}")
 
 
 _MOST = 40
@@ -146,10 +162,9 @@ def mistakes_section(data: SweepData) -> Section | None:
     """Return the gallery of mistakes; None without logits or samples."""
     if data.samples is None or not data.ranking:
         return None
-    best = data.full(data.leaders[0].trial)
-    has_front = data.info.has_front
-    whose = f"trial {best.spec.trial}" if has_front else f"the best trial, trial {best.spec.trial}"
-    kind = "trials on the front" if has_front else "best trials"
+    assert data.chosen is not None
+    best, whose = data.full(data.chosen.trial), name_of_chosen(data)
+    kind = "trials on the front" if data.info.has_front else "best trials of the search"
     scores, labels = logits(best), data.samples.labels
     if scores is None or len(scores) != len(labels):
         return None
@@ -158,25 +173,32 @@ def mistakes_section(data: SweepData) -> Section | None:
     predicted = scores.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     if not len(wrong):
-        return Section("mistakes", "Mistakes", [Text(f"{whose.capitalize()} makes none.")])
+        return Section("mistakes", "Mistakes", [Text(f"{_capitalised(whose)}, makes none.")])
     agreed = _wrong_in(data)
     worst = sorted(wrong, key=lambda i: (chances[i, labels[i]], i))[:_MOST]
     pictures = [
         Picture(
             data.samples.picture(int(i)),
             f"{names[labels[i]]} as {names[predicted[i]]}",
-            f"validation sample {i}: {percent(chances[i, predicted[i]], 0)} sure; wrong in "
-            f"{agreed[0][i]} of {agreed[1]} {kind}",
+            _unbroken(f"{percent(chances[i, predicted[i]], 0)} sure,")
+            + f" {_unbroken(f'{agreed[0][i]} of {agreed[1]} err')}",
+            f"validation sample {i}: {names[labels[i]]} taken for {names[predicted[i]]}, "
+            f"{percent(chances[i, predicted[i]], 0)} sure; wrong in {agreed[0][i]} of {agreed[1]} "
+            f"{kind}",
         )
         for i in worst
     ]
     text = (
         f"{len(wrong)} of {len(labels)} validation samples are wrong in {whose}; shown: the "
-        f"{len(pictures)} it gave the true class the least chance. Point at one for how sure it "
-        f"was, and how many of {agreed[1]} {kind} err there."
+        f"{len(pictures)} it gave the true class the least chance, how sure it was, and how many "
+        f"of {agreed[1]} {kind} err there, too."
     )
     blocks: list[Block] = [Text(text), Gallery(pictures)]
     return Section("mistakes", "Worst mistakes", blocks)
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _wrong_in(data: SweepData) -> tuple[np.ndarray, int]:

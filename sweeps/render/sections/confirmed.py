@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import singledispatch
 from typing import Final
 
@@ -27,7 +28,8 @@ from sweeps.records.conclusions import (
     VotesConclusion,
 )
 from sweeps.records.evaluations import CHAMPION
-from sweeps.render.section import Block, Section, Table, Text
+from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Points, Role
+from sweeps.render.section import Block, Code, Folded, Section, Table, Text
 from sweeps.wording import (
     counted,
     format_seconds,
@@ -49,6 +51,70 @@ def conclusion_section(conclusion: Conclusion) -> Section:
     if worded.note:
         blocks.append(Text(worded.note, "note"))
     return Section(worded.anchor, worded.title, blocks)
+
+
+def page_section(conclusion: Conclusion) -> Section:
+    """Return a conclusion as a section of a page: its sentence, the rest folded below."""
+    section = conclusion_section(conclusion)
+    lead, *rest = section.blocks
+    assert isinstance(lead, Text)
+    folded = [block for block in rest if isinstance(block, Text | Table | Code)]
+    return replace(
+        section, blocks=[replace(lead, kind="plain"), Folded("In figures, and how", folded)]
+    )
+
+
+BASELINE: Final = "baseline-"
+"""What the label of a finalist begins with that is a baseline."""
+
+
+def forest_chart(verdict: VerdictConclusion) -> Chart:
+    """Return the finalists with their accuracies on fresh folds, and the baseline's as a line."""
+    named = {
+        one.finalist: f"{one.finalist}  {plus_minus(one.accuracy)}" for one in verdict.standings
+    }
+    axis = Axis(labels=tuple(named.values()))
+
+    def dots(name: str, role: Role, chosen: Sequence[ConfirmedStanding]) -> Points:
+        return Points(
+            name,
+            [named[one.finalist] for one in chosen],
+            [100 * one.accuracy.value for one in chosen],
+            role,
+            [_standing_text(one) for one in chosen],
+            low=[100 * one.accuracy.low for one in chosen],
+            high=[100 * one.accuracy.high for one in chosen],
+            is_diamond=role != "trial",
+            is_sideways=True,
+        )
+
+    winner = [one for one in verdict.standings if one.finalist == verdict.recommended]
+    others = [one for one in verdict.standings if one not in winner]
+    baselines = [one for one in others if one.finalist.startswith(BASELINE)]
+    rest = [one for one in others if one not in baselines]
+    ends = [-0.5, len(verdict.standings) - 0.5]
+    marks: list[Mark] = [
+        Line("", [100 * one.accuracy.value] * 2, ends, "baseline", dashed=True) for one in baselines
+    ]
+    groups: list[tuple[str, Role, Sequence[ConfirmedStanding]]] = [
+        ("winner" if verdict.settled else "to take", "best", winner),
+        ("other finalists", "trial", rest),
+        ("baseline", "baseline", baselines),
+    ]
+    marks += [dots(name, role, chosen) for name, role, chosen in groups if chosen]
+    note = (
+        "Means and 95 % intervals, for new samples and new seeds. All were trained on the same "
+        "folds, so that two whose intervals overlap may still differ: the table says which do."
+    )
+    title = f"The finalists on {verdict.folds} fresh folds"
+    return Chart("finalists", title, marks, Axis("accuracy, %"), axis, "wide", note)
+
+
+def _standing_text(one: ConfirmedStanding) -> str:
+    searched = "" if one.searched is None else f"<br>in the search {scaled(one.searched)} %"
+    gap = one.leader_ahead_by
+    behind = "" if gap is None else f"<br>the leader minus it {gain_with_ends(gap)}: {one.verdict}"
+    return f"<b>{one.finalist}</b>: {plus_minus(one.accuracy)} %{searched}{behind}"
 
 
 @singledispatch

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from optuna.distributions import CategoricalDistribution
 
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.edges import domain_of
+from sweeps.analysis.edges import domain_of, edges
 from sweeps.analysis.importance import RELIABLE_FROM, Importance
 from sweeps.analysis.rows import TrialRow
 from sweeps.render.charts.chart import Axis, Bars, Chart, Dimension, Parallel, Points
 from sweeps.render.section import Block, Section, Text
 from sweeps.render.sections.trials import trial_text
+from sweeps.render.sections.verdict import narrower_search
 from sweeps.wording import format_value
 
 _MOST_SLICES = 12
@@ -82,14 +83,17 @@ def _bars(name: str, role: str, chosen: Sequence[Importance], count: int) -> Bar
 
 
 def parameters_section(data: SweepData, important: Sequence[Importance]) -> Section | None:
-    """Return parallel coordinates over all varied parameters, and a slice through each."""
+    """Return parallel coordinates over all varied parameters, a slice through each, next steps."""
     if len(data.ranking) < 2 or not data.varied:
         return None
     known = [one.name for one in important if not one.is_reference]
     names = [*known, *(name for name in data.varied if name not in known)]
-    charts = [_parallel(data, data.varied[:_MOST_DIMENSIONS])]
-    charts += [_slice(data, name) for name in names[:_MOST_SLICES]]
-    return Section("parameters", "Where the good values lie", charts)
+    blocks: list[Block] = [_parallel(data, data.varied[:_MOST_DIMENSIONS])]
+    if not data.info.has_front:
+        blocks += [Text(edge.sentence(), "warning") for edge in edges(data)]
+        blocks += narrower_search(data, important)
+    blocks += [_slice(data, name) for name in names[:_MOST_SLICES]]
+    return Section("parameters", "Where the good values lie", blocks)
 
 
 def _parallel(data: SweepData, names: Sequence[str]) -> Chart:

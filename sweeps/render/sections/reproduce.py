@@ -10,7 +10,7 @@ from typing import Any
 
 from sweeps.analysis.data import SweepData
 from sweeps.records import CodeHistory
-from sweeps.render.section import Block, Code, Section, Table, Text
+from sweeps.render.section import Block, Code, Folded, Section, Table, Text
 from sweeps.wording import spans
 from sweeps.workspace.provenance import is_mixed
 
@@ -35,7 +35,7 @@ def reproduce_section(data: SweepData) -> Section:
     blocks: list[Block] = [
         Text(_promise(data)),
         Code("\n".join(lines), "Commands"),
-        Table(["what", "which"], facts),
+        Folded("Versions and digests", [Table(["what", "which"], facts)]),
         *_edits(data),
         Code(space, "The space, as the command above takes it", "space.json"),
     ]

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.rows import TrialRow
 from sweeps.records import Record
-from sweeps.render.charts.chart import COMPARED, Axis, Bars, Chart, Line, Mark, Number, Points, Role
-from sweeps.render.section import Block, Section, Table, Text
+from sweeps.render.charts.chart import (
+    COMPARED,
+    Axis,
+    Bars,
+    Chart,
+    Line,
+    Mark,
+    Number,
+    Points,
+    Role,
+)
+from sweeps.render.section import Block, Folded, Section, Table, Text
 from sweeps.render.verdict import retry_line
 from sweeps.wording import first_line, format_metric, format_params, format_seconds, format_value
 
@@ -23,7 +34,18 @@ def history_section(data: SweepData) -> Section | None:
         return None
     front = {row.trial for row in data.summary.front} if data.info.has_front else set()
     charts = [_chart(view, front) for view in data.by_objective]
-    return Section("history", "Optimisation history", charts)
+    return Section("history", "History of the search", [*charts, _all_trials(data)])
+
+
+def name_of_chosen(data: SweepData) -> str:
+    """Return `trial 17 (winner)`, or what else the trial is that the pictures show."""
+    assert data.chosen is not None
+    word = "leads"
+    if data.info.has_front:
+        word = "on the front"
+    elif data.verdict is not None:
+        word = "winner" if data.verdict.settled else "to take"
+    return f"trial {data.chosen.trial} ({word})"
 
 
 def _chart(data: SweepData, front: set[int]) -> Chart:
@@ -38,14 +60,18 @@ def _chart(data: SweepData, front: set[int]) -> Chart:
             marks.append(
                 Line(f"baseline {row.baseline}", x, [row.objective] * 2, "baseline", dashed=True)
             )
-    others = [row for row in complete if row.baseline is None and row.trial not in front]
+    chosen = [] if front or data.chosen is None else [data.chosen]
+    apart = front | {row.trial for row in chosen}
+    others = [row for row in complete if row.baseline is None and row.trial not in apart]
     marks.append(_points("complete", others, "trial"))
-    baselines = [row for row in complete if row.baseline and row.trial not in front]
+    baselines = [row for row in complete if row.baseline and row.trial not in apart]
     marks.append(_points("baseline trials", baselines, "baseline"))
     for state, role in (("PRUNED", "pruned"), ("FAILED", "failed")):
         rows = [row for row in data.rows if row.state == state]
         marks.append(_points(state.lower(), rows, role, floor))
     marks.append(_points("on the front", [r for r in complete if r.trial in front], "best"))
+    if chosen:
+        marks.append(replace(_points(name_of_chosen(data), chosen, "best"), is_diamond=True))
     shown = [mark for mark in marks if not isinstance(mark, Points) or mark.x]
     name = data.summary.metric
     note = "A dot a trial; those without a value, pruned or failed, lie at the bottom."
@@ -120,13 +146,12 @@ def _fan(data: SweepData, metric: str) -> Chart:
             stops.append(_ends(curves, metric, role))
     marks += stops
     reference = data.summary.reference
-    best = data.leaders[0] if data.leaders else None
-    word = "on the front" if data.info.has_front else "best"
+    best = data.chosen
     for row, role in ((reference, "baseline"), (best, "best")):
         if row is not None:
             label = f"baseline {row.baseline}"
             if role == "best":
-                label = f"{word}, trial {row.trial}"
+                label = name_of_chosen(data)
             marks += _one(data.finals[row.trial], metric, label, role)
     note = (
         "A line a trial, a dot where it stopped. On the thick ones a diamond marks an epoch that "
@@ -179,7 +204,7 @@ def _rates(data: SweepData) -> Chart:
         values = _curve_values(data.finals[row.trial], _RATE)
         epochs = list(range(1, len(values) + 1))
         marks.append(Line(f"trial {row.trial}", epochs, values, role, steps=True))
-    axes = Axis("epoch", whole=True), Axis(_RATE, log=True, is_tiny=True)
+    axes = Axis("epoch", whole=True), Axis(_RATE, log=True, is_tiny=True, is_short=True)
     which = "trials on the front" if data.info.has_front else "the best five"
     return Chart("learning-rates", f"Learning rate of {which}", marks, *axes, size="wide")
 
@@ -226,7 +251,8 @@ def trouble_section(data: SweepData) -> Section:
             for r in data.rows
             if r.state == "FAILED"
         ]
-        blocks.append(Table(["trial", "reason", "message", "parameters"], rows))
+        table = Table(["trial", "reason", "message", "parameters"], rows)
+        blocks.append(Folded("The failed trials, one by one", [table]))
     else:
         blocks.append(Text("No trial failed."))
     if summary.retried:
@@ -245,10 +271,8 @@ def trouble_section(data: SweepData) -> Section:
     return Section("trouble", "Failures and time", blocks)
 
 
-def trials_section(data: SweepData) -> Section | None:
+def _all_trials(data: SweepData) -> Folded:
     """Return the table of all trials."""
-    if not data.rows:
-        return None
     metrics = [objective.metric for objective in data.info.objectives]
     place = {row.trial: str(number) for number, row in enumerate(data.ranking, 1)}
     if data.info.has_front:
@@ -279,7 +303,8 @@ def trials_section(data: SweepData) -> Section | None:
         "origin",
     ]
     anchors = [f"trial-{row.trial}" for row in data.rows]
-    return Section("trials", "All trials", [Table(columns, cells, anchors, is_searchable=True)])
+    table = Table(columns, cells, anchors, is_searchable=True)
+    return Folded("All trials", [table], "trials")
 
 
 def _values(row: TrialRow, objectives: Sequence[Objective]) -> list[str]:

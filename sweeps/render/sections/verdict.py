@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
 from search_spaces.loading import catalogue
 from search_spaces.objectives import Objective, in_words
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.edges import edges, narrowed
+from sweeps.analysis.edges import narrowed
 from sweeps.analysis.front import OnFront, axis_of, standings, worth
 from sweeps.analysis.importance import Importance
 from sweeps.analysis.paired_differences import Difference, leader_against, worst_class
 from sweeps.analysis.rows import TrialRow
-from sweeps.analysis.summary import NOT_CONFIRMED
+from sweeps.analysis.summary import Summary
+from sweeps.interval import Interval
+from sweeps.records.conclusions import (
+    Conclusion,
+    TestConclusion,
+    VerdictConclusion,
+    confirmed_by,
+)
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
-from sweeps.render.section import Block, Code, Fact, Facts, Section, Table, Text
+from sweeps.render.section import Block, Code, Fact, Facts, Folded, Section, Table, Text
+from sweeps.render.sections.confirmed import BASELINE, forest_chart, put_in_words
 from sweeps.render.verdict import difference_to, failure_line, progress_line, verdict_line
 from sweeps.wording import (
+    counted,
     format_ends,
     format_metric,
     format_params,
     format_seconds,
     format_value,
     gain,
+    gain_with_ends,
     percent,
+    scaled,
     span,
 )
 
@@ -48,11 +60,13 @@ def pareto_section(data: SweepData) -> Section:
     if not front:
         blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
         return Section("verdict", "Pareto front", blocks)
-    blocks.append(Facts(_front_facts(data, front)))
+    blocks += [Facts(_front_facts(data, front)), _next_steps(data, front)]
     along = axis_of(summary.objectives)
     others = [place for place in range(len(summary.objectives)) if place != along]
     blocks += [_chart(data, front, along, other) for other in others]
-    blocks += [_table(data, front), Text(_front_note(data, front), "note")]
+    table = _table(data, front)
+    folded = Folded(table.title, [replace(table, title=""), Text(_front_note(data, front), "note")])
+    blocks.append(folded)
     clocked = [one.metric for one in summary.objectives if one.is_measured_by_clock]
     if clocked:
         text = (
@@ -60,7 +74,6 @@ def pareto_section(data: SweepData) -> Section:
             "run, with what else the machine does; so the same seed may give other trials."
         )
         blocks.append(Text(text, "warning"))
-    blocks.append(_next_steps(data, front))
     return Section("verdict", "Pareto front", blocks)
 
 
@@ -201,7 +214,7 @@ def _lead(trial: OnFront) -> list[str]:
     lead = trial.lead
     if lead is None:
         return ["", "", ""]
-    word = "is more accurate" if lead.is_told_apart else "cannot be told apart"
+    word = "leads on the validation set" if lead.is_told_apart else "cannot be told apart"
     return [gain(lead, digits=1), span(lead, " to ", digits=1), word]
 
 
@@ -242,42 +255,83 @@ def _next_steps(data: SweepData, front: Sequence[OnFront]) -> Code:
 _RUNNERS_UP = 10
 
 
-def verdict_section(data: SweepData, important: Sequence[Importance]) -> Section:
-    """Return the first section of a sweep with one objective."""
-    summary, best = data.summary, data.summary.best
-    blocks: list[Block] = [Text(verdict_line(summary), "lead"), Text(progress_line(summary))]
-    if best is None:
-        blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
-        return Section("verdict", "Verdict", blocks)
-    compared = leader_against(data, [row.trial for row in data.ranking[1 : 1 + _RUNNERS_UP]])
-    blocks.append(Facts(_facts(data, compared)))
-    blocks.append(
-        Table(
-            ["parameter of the best", "value"],
-            [[name, format_value(value)] for name, value in best.params.items()],
-            size="half",
+def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
+    """Return who won and by how much, in sentences, the most important one first."""
+    for conclusion in conclusions:
+        if isinstance(conclusion, VerdictConclusion):
+            tested = [one for one in conclusions if isinstance(one, TestConclusion)]
+            return [*_confirmed(conclusion, summary), *(put_in_words(one).lead for one in tested)]
+    if conclusions:
+        return [put_in_words(conclusions[0]).lead]
+    best, reference, metric = summary.best, summary.reference, summary.metric
+    if best is None or best.objective is None:
+        return [verdict_line(summary)]
+    said = "there is no baseline to compare with"
+    if reference is not None and reference.trial == best.trial:
+        said = f"it is the baseline {best.baseline}, and no other trial scored better"
+    elif reference is not None:
+        ahead = difference_to(metric, best, reference)
+        said = f"{ahead} against the baseline {reference.baseline}"
+    return [
+        f"{metric} {format_metric(best.objective)} (trial {best.trial}) leads on the validation "
+        f"set: {said}.",
+        f"Not confirmed: the best of {counted(summary.counts['COMPLETE'], 'trial')} is partly the "
+        "luckiest.",
+    ]
+
+
+def _confirmed(verdict: VerdictConclusion, summary: Summary) -> Iterator[str]:
+    leader, *others = verdict.standings
+    score = f"{scaled(leader.accuracy.value)} % on fresh folds"
+    if verdict.settled:
+        yield f"{leader.finalist} is better than every other finalist: {score}."
+    elif verdict.recommended == leader.finalist:
+        yield f"{leader.finalist} leads the finalists: {score}. Take it."
+    else:
+        yield (
+            f"Take {verdict.recommended}: it is as good within half a point as {leader.finalist}, "
+            f"which leads with {score}, and cheaper."
         )
-    )
-    blocks += _certainty(data, compared)
-    blocks += _next(data, important)
-    return Section("verdict", "Verdict", blocks)
+    for one in others:
+        if one.leader_ahead_by is not None and one.finalist.startswith(BASELINE):
+            word = "is better than" if one.verdict == "worse" else "is not told apart from"
+            ahead = gain_with_ends(one.leader_ahead_by)
+            yield f"{leader.finalist} {word} {one.finalist}: {ahead}."
+    open_ones = [one.finalist for one in others if one.verdict != "worse"]
+    if open_ones:
+        yield f"As good, perhaps: {', '.join(open_ones)}."
+    if summary.done > verdict.trials:
+        later = counted(summary.done - verdict.trials, "trial")
+        yield f"Confirmed when there were {verdict.trials} trials: {later} came later."
+
+
+def verdict_section(data: SweepData) -> Section:
+    """Return the first section of a sweep with one objective: who won, by how much, what next."""
+    summary, chosen, verdict = data.summary, data.chosen, data.verdict
+    lead, *more = answer(summary, data.conclusions)
+    blocks: list[Block] = [Text(lead, "lead")]
+    if more:
+        blocks.append(Text(" ".join(more)))
+    if chosen is None:
+        blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
+        return Section("verdict", "The answer", [*blocks, Text(progress_line(summary))])
+    compared = leader_against(data, [row.trial for row in data.ranking[1 : 1 + _RUNNERS_UP]])
+    blocks += [Facts(_facts(data, compared)), _next(data)]
+    if verdict is not None:
+        words = put_in_words(verdict)
+        lines = [*map(Text, words.lines), Text(words.note, "note")]
+        table = Table(words.columns, words.rows)
+        blocks += [forest_chart(verdict), Folded("The finalists in figures", [table, *lines])]
+    pairs = [[name, format_value(value)] for name, value in chosen.params.items()]
+    parameters = Table(["parameter", "value"], pairs)
+    blocks.append(Folded(f"The parameters of trial {chosen.trial}", [parameters]))
+    blocks += [*_certainty(data, compared), Text(f"{progress_line(summary)}.", "note")]
+    return Section("verdict", "The answer", blocks)
 
 
 def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
-    summary, best = data.summary, data.summary.best
-    assert best is not None
-    assert best.objective is not None
-    facts = [
-        Fact(summary.metric, format_metric(best.objective), f"trial {best.trial}, {NOT_CONFIRMED}")
-    ]
-    reference = summary.reference
-    if reference is not None and reference.trial != best.trial:
-        ahead = difference_to(summary.metric, best, reference)
-        facts.append(Fact(f"against {reference.baseline}", ahead, "the best baseline"))
-    if compared:
-        close = sum(not difference.is_told_apart for difference in compared.values())
-        detail = f"of the next {len(compared)} cannot be told from the best"
-        facts.append(Fact("as good, perhaps", str(close), detail))
+    summary, verdict = data.summary, data.verdict
+    facts = _search_facts(data, compared) if verdict is None else _fold_facts(verdict)
     worst = worst_class(data)
     if worst is not None:
         detail = f"{percent(worst.recall)} recognised{worst.remark}"
@@ -286,10 +340,46 @@ def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
     return facts
 
 
+def _fold_facts(verdict: VerdictConclusion) -> list[Fact]:
+    (taken,) = (one for one in verdict.standings if one.finalist == verdict.recommended)
+    leader, score = verdict.standings[0], taken.accuracy
+    detail = f"{taken.finalist}, {format_percent_ends(score)}"
+    facts = [Fact("accuracy on fresh folds", percent(score.value, 2), detail)]
+    for one in verdict.standings:
+        ahead = one.leader_ahead_by
+        if ahead is not None and one.finalist.startswith(BASELINE):
+            whose = "" if leader is taken else f"{leader.finalist}, "
+            detail = f"{whose}95 % interval {span(ahead, ' to ')}"
+            facts.append(Fact(f"against {one.finalist}", gain(ahead), detail))
+    return facts
+
+
+def format_percent_ends(interval: Interval) -> str:
+    """Write the ends of a share in percent: `93.92 to 95.22`."""
+    return " to ".join(scaled(end) for end in interval.ends)
+
+
+def _search_facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
+    summary, best = data.summary, data.summary.best
+    assert best is not None
+    assert best.objective is not None
+    detail = f"trial {best.trial}, leads on the validation set"
+    facts = [Fact(summary.metric, format_metric(best.objective), detail)]
+    reference = summary.reference
+    if reference is not None and reference.trial != best.trial:
+        ahead = difference_to(summary.metric, best, reference)
+        facts.append(Fact(f"against {reference.baseline}", ahead, "the best baseline"))
+    if compared:
+        close = sum(not difference.is_told_apart for difference in compared.values())
+        detail = f"of the next {len(compared)} cannot be told from it"
+        facts.append(Fact("as good, perhaps", str(close), detail))
+    return facts
+
+
 def _certainty(data: SweepData, compared: dict[int, Difference]) -> list[Block]:
     if not compared:
         text = "Each trial was trained once: how much of its lead is chance is not known."
-        return [Text(text, "note")]
+        return [] if data.verdict else [Text(text, "note")]
     place = {row.trial: number for number, row in enumerate(data.ranking, 1)}
     metric, rows = data.summary.metric, {row.trial: row for row in data.rows}
     cells = []
@@ -304,37 +394,65 @@ def _certainty(data: SweepData, compared: dict[int, Difference]) -> list[Block]:
                 gain(difference, digits=1),
                 span(difference, " to ", digits=1),
                 f"{difference.only_first} : {difference.only_second}",
-                "the best is better" if difference.is_told_apart else "cannot be told apart",
+                _apart(difference),
             ]
         )
     n = next(iter(compared.values())).n
     columns = ["place", "trial", metric, "#1 leads by", "95 % interval", "right alone", "so"]
-    title = f"Are #1 and the others different? The same {n} validation samples, one by one"
+    title = f"In the search: are #1, trial {data.ranking[0].trial}, and the next different?"
     note = (
-        "Intervals of accuracy for other samples of the same kind (Agresti & Min 2005), one "
-        "training each. The best of many trials is partly the luckiest, which they do not allow "
-        "for: only a confirmation on fresh data can."
+        f"The same {n} validation samples, one by one. Intervals of accuracy for other samples of "
+        "the same kind (Agresti & Min 2005), one training each. The best of many trials is partly "
+        "the luckiest, which they do not allow for: only a confirmation on fresh data can."
     )
-    return [Table(columns, cells, title=title), Text(note, "note")]
+    return [Folded(title, [Table(columns, cells), Text(note, "note")])]
 
 
-def _next(data: SweepData, important: Sequence[Importance]) -> list[Block]:
-    """Propose next steps: wider ranges where the best touch an edge, narrower ones elsewhere."""
-    blocks: list[Block] = [Text(edge.sentence(), "warning") for edge in edges(data)]
-    name = shlex.quote(data.info.name)
+def _apart(difference: Difference) -> str:
+    if not difference.is_told_apart:
+        return "cannot be told apart"
+    return "#1 leads" if difference.value > 0 else "#1 is behind"
+
+
+def _next(data: SweepData) -> Code:
+    """Propose to confirm, or to go on confirming; else to take the model away."""
+    name, verdict = shlex.quote(data.info.name), data.verdict
     commands = []
-    narrower = narrowed(data, [one.name for one in important if one.stands_out])
-    if narrower:
-        space = _space_argument(data)
-        options = " ".join(f"--set {shlex.quote(option)}" for option in narrower)
-        commands.append(f"sweeps run {space} --name {name}-narrow {options}   # where the best lie")
-        commands.append(
-            f"sweeps enqueue {name}-narrow --from {name} --top 5   # which are tried first"
-        )
-    if exported := data.exported(data.ranking[0].trial):
-        commands.append(f"sweeps export {name} model   # the best: {exported}")
+    assert data.chosen is not None
+    is_script = data.info.experiment.startswith("script:")
+    is_confirmation = confirmed_by(data.info.directory) is not None
+    if not (data.conclusions or is_script or is_confirmation):
+        commands.append(f"sweeps confirm {name}   # is it better? asks fresh samples")
+    if exported := data.exported(data.chosen.trial):
+        commands.append(f"sweeps export {name} model   # the model to take: {exported}")
+    if verdict is not None:
+        folds = [one.folds_needed for one in verdict.standings if one.folds_needed]
+        if folds:
+            more = f"sweeps confirm {name} --folds {min(folds)}"
+            commands.append(f"{more}   # may tell one more of them apart")
     commands.append(f"sweeps ui {name}   # its runs in MLflow")
-    return [*blocks, Code("\n".join(commands), "What to do next")]
+    return Code(_aligned(commands), "What to do next")
+
+
+def _aligned(commands: Sequence[str]) -> str:
+    """Return lines whose comments begin one below the other."""
+    parts = [command.partition("   #") for command in commands]
+    width = max(len(command) for command, _, _ in parts)
+    return "\n".join(f"{command:{width}}{mark}{said}" for command, mark, said in parts)
+
+
+def narrower_search(data: SweepData, important: Sequence[Importance]) -> list[Code]:
+    """Return the commands of a sweep where the best lie; empty if they lie everywhere."""
+    narrower = narrowed(data, [one.name for one in important if one.stands_out])
+    if not narrower:
+        return []
+    name = shlex.quote(data.info.name)
+    options = " ".join(f"--set {shlex.quote(option)}" for option in narrower)
+    commands = (
+        f"sweeps run {_space_argument(data)} --name {name}-narrow {options}",
+        f"sweeps enqueue {name}-narrow --from {name} --top 5   # which are tried first",
+    )
+    return [Code("\n".join(commands), "To search on where the best lie")]
 
 
 def _space_argument(data: SweepData) -> str:

@@ -21,7 +21,7 @@ from digitexp.pages.decision_regions import (
 )
 from tests.digitexp.pages.factories import about, make_trial
 
-ELSEWHERE = "/static/plotly.min.js"
+ELSEWHERE = "/static"
 
 
 def data_of(page):

@@ -116,6 +116,6 @@ def test_a_training_that_diverged_at_once_has_both_pages():
 
 
 def test_plotly_may_come_from_the_server_instead():
-    page = softmax_page(make_trial(), plotly="plotly.min.js")
-    assert '<script src="plotly.min.js"></script>' in page
+    page = softmax_page(make_trial(), plotly="/plotly")
+    assert '<script src="/plotly/plotly.min.js"></script>' in page
     assert len(page) < 200_000

@@ -75,7 +75,8 @@ def test_equal_configurations_differ_in_nothing_and_the_page_says_so():
 def test_names_cannot_end_the_script_or_make_tags():
     hostile = "</script><script>alert(1)</script>"
     trial = make_trial(n_classes=3)
-    page = training_page(dataclasses.replace(trial, name=hostile, **about((hostile, "<i>", "2"))))
+    named = dataclasses.replace(trial, name=hostile, **about((hostile, "<i>", "2")))
+    page = training_page(named, plotly="/plotly")
     assert hostile not in page
     assert "<i>" not in page
     assert data_of(page)["classes"] == [hostile, "<i>", "2"]

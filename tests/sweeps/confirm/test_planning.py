@@ -105,9 +105,7 @@ class TestConfirmed:
         assert {r.data["split_digest"] for r in again} == {search[0].data["split_digest"]}
         assert len({record.spec.seed for record in again}) == 8
         page = sweeps.load("nets", home).report(home.parent / "luck.html").read_text()
-        bias = page[
-            page.index('<section id="selection-bias">') : page.index('<section id="history">')
-        ]
+        bias = page[page.index('<section id="selection-bias"') : page.index('id="calibration"')]
         parts = ("its seed", "the choice of its epoch", "the samples that scored it", "all of it")
         assert all(part in bias for part in parts)
 

@@ -14,7 +14,7 @@ from sweeps.cli import app
 from sweeps.render.charts.chart import Line, Points
 from sweeps.render.charts.png import draw_png
 from sweeps.render.reporting import render_report
-from sweeps.render.section import Facts, Table, Text
+from sweeps.render.section import Facts, Folded, Text
 from sweeps.render.sections import report_sections
 from sweeps.wording import format_metric
 from tests.sweeps.trading_experiment import SMALL
@@ -87,17 +87,17 @@ def test_no_trial_lies_beyond_the_line_through_the_front(data, sections):
 
 
 def test_the_table_has_an_interval_for_the_share_and_none_for_the_count(swept, sections):
-    (table,) = (b for b in sections["verdict"].blocks if isinstance(b, Table))
+    (folded,) = (b for b in sections["verdict"].blocks if isinstance(b, Folded))
+    table, note = folded.blocks
     assert table.columns[:4] == ["trial", "best_val_accuracy", "95 % interval", "parameters"]
     assert [row[0] for row in table.rows] == [str(t.number) for t in swept.pareto_front()]
     for row in table.rows:
         low, high = map(float, row[2].split(" to "))
         assert low < float(row[1]) < high
     leads = [row[table.columns.index("so")] for row in table.rows]
-    assert set(leads[:-1]) <= {"is more accurate", "cannot be told apart"}
+    assert set(leads[:-1]) <= {"leads on the validation set", "cannot be told apart"}
     assert leads[-1] == ""
-    notes = [b.text for b in sections["verdict"].blocks if isinstance(b, Text)]
-    assert any("parameters: as observed, without an interval" in note for note in notes)
+    assert "parameters: as observed, without an interval" in note.text
 
 
 def test_history_and_importances_are_told_for_each_objective(sections):
@@ -115,16 +115,17 @@ def test_history_and_importances_are_told_for_each_objective(sections):
 def test_other_sections_speak_of_the_front(swept, sections):
     first = swept.pareto_front()[0].number
     titles = [chart.title for chart in sections["confusion"].charts]
-    assert titles[0].startswith(f"On the front, trial {first}: best_val_accuracy")
-    assert f"Trial {first} minus baseline tutorial" in titles
-    (trials,) = (b for b in sections["trials"].blocks if isinstance(b, Table))
+    assert titles[0].startswith(f"Trial {first} (on the front): best_val_accuracy")
+    assert f"Trial {first} (on the front) minus baseline tutorial" in titles
+    (folded,) = sections["history"].listed
+    (trials,) = folded.blocks
     marked = {row[0] for row in trials.rows if row[1] == "on the front"}
     assert marked == {str(t.number) for t in swept.pareto_front()}
 
 
 def test_the_page_is_on_the_parent_run_too(swept, tmp_path):
     file = swept.report(tmp_path / "small.html")
-    anchors = re.findall(r'<section id="(\w+)">', file.read_text(encoding="utf-8"))
+    anchors = re.findall(r'<section id="(\w+)"', file.read_text(encoding="utf-8"))
     assert anchors[:2] == ["verdict", "history"]
     reports = list((swept.home.path / "artifacts").rglob("report.html"))
     assert len(reports) == 1
@@ -164,7 +165,8 @@ def test_an_accuracy_is_told_apart_also_where_it_is_the_second_objective(data):
     (front,) = (m for m in chart.marks if isinstance(m, Points) and m.name == "on the front")
     assert (chart.x.title, chart.y.title) == (weights.metric, accuracy.metric)
     assert all(low < y < high for low, y, high in zip(front.low, front.y, front.high, strict=True))
-    (table,) = (b for b in sections["verdict"].blocks if isinstance(b, Table))
+    (folded,) = (b for b in sections["verdict"].blocks if isinstance(b, Folded))
+    table = folded.blocks[0]
     leads = [row[table.columns.index("ahead of the next by")] for row in table.rows]
     assert all(lead.startswith("+") for lead in leads[:-1])
     (line,) = (mark for mark in chart.marks if isinstance(mark, Line))

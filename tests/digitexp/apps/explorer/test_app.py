@@ -4,6 +4,7 @@ import pytest
 
 from digitexp.apps.explorer import app as explorer_app
 from digitexp.apps.explorer.session import framed
+from digitexp.pages.page import BUNDLES, bundle_of
 from tests.digitexp.apps.explorer.conftest import PORT, TOKEN
 from tests.digitexp.apps.explorer.test_pictures import file_of, stroke
 
@@ -11,7 +12,9 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 OWN = {"Host": f"127.0.0.1:{PORT}"}
 
 
-@pytest.mark.parametrize("path", ["/", "/_dash-layout", "/plotly.min.js", "/tools/softmax.html"])
+@pytest.mark.parametrize(
+    "path", ["/", "/_dash-layout", "/plotly/plotly.min.js", "/tools/softmax.html"]
+)
 @pytest.mark.parametrize(
     "headers",
     [
@@ -70,7 +73,9 @@ def test_a_folder_is_listed_for_whoever_has_the_token_only(app, client):
     assert "the address that `digitexp explore` printed" in answer.text
 
 
-@pytest.mark.parametrize("path", ["/", "/_dash-layout", "/plotly.min.js", "/tools/softmax.html"])
+@pytest.mark.parametrize(
+    "path", ["/", "/_dash-layout", "/plotly/plotly.min.js", "/tools/softmax.html"]
+)
 @pytest.mark.parametrize("token", ["", "another", TOKEN[:-1], f"{TOKEN}a", "a-token\xe9"])
 def test_without_the_token_nothing_is_answered(app, path, token):
     stranger = app.test_client()
@@ -97,8 +102,9 @@ def test_developers_tools_are_off(client):
     assert client.get("/_mcp", headers=OWN).mimetype == "text/html"  # the page, like any path
 
 
-def test_plotly_is_served_and_may_be_kept(client):
-    answer = client.get("/plotly.min.js", headers=OWN)
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_plotly_is_served_and_may_be_kept(client, bundle):
+    answer = client.get(f"/plotly/{bundle}", headers=OWN)
     assert answer.mimetype == "text/javascript"
     assert len(answer.data) > 10**6
     assert "max-age" in answer.headers["Cache-Control"]
@@ -138,8 +144,8 @@ def test_a_tool_is_made_for_the_chosen_trial_with_our_plotly(client):
         assert answer.headers["Cache-Control"] == "no-store"
         assert "smoke, trial 1" in answer.text
         assert ("smoke, trial 0" in answer.text) == (name == "training")
-        assert 'src="/plotly.min.js"' in answer.text
-        assert len(answer.data) < 3 * 10**6  # plotly.js is not inside
+        assert f'src="/plotly/{bundle_of(name)}"' in answer.text
+        assert len(answer.data) < 10**6  # plotly.js is not inside
     assert client.get(f"/tools/secrets.html{query}", headers=OWN).status_code == 404
     gone = client.get("/tools/softmax.html?sweep=%3Cb%3E&trial=1", headers=OWN)
     assert gone.status_code == 409

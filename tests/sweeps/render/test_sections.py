@@ -1,0 +1,182 @@
+"""The answer of a report, with a confirmation and without, and the pictures that go with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from sweeps.analysis.data import SweepData
+from sweeps.analysis.summary import summarize
+from sweeps.interval import Interval
+from sweeps.records import conclusions as kept
+from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
+from sweeps.render.charts.chart import Axis, Bars, Chart, Heatmap, Line, Parallel, Points
+from sweeps.render.reporting import render_report
+from sweeps.render.section import Code, Folded
+from sweeps.render.sections import report_sections
+from sweeps.render.sections.confirmed import forest_chart
+from sweeps.render.sections.verdict import answer, verdict_section
+from tests.sweeps.render.builders import record, sweep_info
+from tests.sweeps.render.charts.test_drawing import CHARTS
+
+BASELINE = record(0, 0.91, origin="baseline tutorial")
+TRIALS = (BASELINE, record(1, 0.93), record(2, 0.94))
+
+
+def standing(finalist, accuracy, behind=None, verdict="worse", folds_needed=None):
+    ahead = None if behind is None else Interval.around(behind, 0.004)
+    return ConfirmedStanding(
+        finalist, int(number) if (number := finalist.partition("-")[2]).isdigit() else 0,
+        Interval.around(accuracy, 0.006), accuracy, ahead, None if behind is None else 0.9,
+        "leads" if behind is None else verdict, folds_needed,
+    )  # fmt: skip
+
+
+def verdict_of(*standings, settled=True, recommended=None, trials=3):
+    return VerdictConclusion(
+        "verdict", "mlp", trials, "mlp-confirmation", 20, 20, settled,
+        recommended or standings[0].finalist, standings, None, [], None, [],
+    )  # fmt: skip
+
+
+SETTLED = verdict_of(
+    standing("trial-1", 0.945), standing("trial-2", 0.938, 0.007),
+    standing("baseline-tutorial", 0.93, 0.015),
+)  # fmt: skip
+OPEN = verdict_of(
+    standing("trial-2", 0.945), standing("trial-1", 0.944, 0.001, "equivalent"),
+    standing("baseline-tutorial", 0.943, 0.002, "cannot tell yet", 64),
+    settled=False, recommended="trial-1",
+)  # fmt: skip
+
+
+def summary_of(*records):
+    return summarize(sweep_info(), records, asked=len(records), seconds=1.0, stopped_by=None)
+
+
+def test_until_it_is_confirmed_the_best_leads_on_the_validation_set():
+    lead, further = answer(summary_of(*TRIALS), [])
+    assert lead == (
+        "best_val_accuracy 0.9400 (trial 2) leads on the validation set: +3.00 points against the "
+        "baseline tutorial."
+    )
+    assert further == "Not confirmed: the best of 3 trials is partly the luckiest."
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        ((record(0, 0.9),), "there is no baseline to compare with."),
+        ((BASELINE, record(1, 0.9)), "it is the baseline tutorial, and no other trial scored"),
+    ],
+)
+def test_a_leader_without_a_rival_says_so(records, said):
+    assert said in answer(summary_of(*records), [])[0]
+
+
+def test_a_confirmed_winner_is_better_and_by_how_much():
+    assert answer(summary_of(*TRIALS), [SETTLED]) == [
+        "trial-1 is better than every other finalist: 94.50 % on fresh folds.",
+        "trial-1 is better than baseline-tutorial: +1.50 points (+1.10 to +1.90).",
+    ]
+
+
+def test_what_is_not_settled_is_not_called_better():
+    lead, *more = answer(summary_of(*TRIALS), [OPEN])
+    assert lead.startswith("Take trial-1: it is as good within half a point as trial-2")
+    assert more == [
+        "trial-2 is not told apart from baseline-tutorial: +0.20 points (-0.20 to +0.60).",
+        "As good, perhaps: trial-1, baseline-tutorial.",
+    ]
+
+
+def test_the_test_set_and_what_came_later_belong_to_the_answer():
+    at = kept.AtEvaluation(1, 1, "ab" * 32, "2026-11-28", "")
+    found = [kept.TestedFinalist("winner", "trial-1", Interval.around(0.94, 0.01), None)]
+    tested = kept.TestConclusion("test", at, 8, 1000, found, None, None)
+    earlier = dataclasses.replace(SETTLED, trials=2)
+    *_, later, on_test = answer(summary_of(*TRIALS), [earlier, tested])
+    assert later == "Confirmed when there were 2 trials: 1 trial came later."
+    assert on_test == "On the test set trial-1, the winner, recognises 94.00±1.00 %."
+
+
+def test_an_earlier_version_has_its_own_words():
+    told = kept.WordedConclusion("confirmed", "Confirmed", "trial-17 is better.", (), ())
+    assert answer(summary_of(*TRIALS), [told]) == ["trial-17 is better."]
+
+
+@pytest.fixture
+def data(finished_toy):
+    """A finished sweep, as if it had been confirmed: trial 1 won, whoever led."""
+    sweep = finished_toy(trials=3)
+    data = SweepData.read(sweep.info, sweep.home.store(sweep.info.id))
+    bias = kept.SelectionBiasConclusion(
+        "selection_bias", "trial-2", 0.95, 0.94, Interval.around(0.01, 0.02), {}
+    )
+    data.__dict__["conclusions"] = [SETTLED, bias]  # as the cached property would
+    return data
+
+
+def test_all_pictures_of_a_confirmed_sweep_show_the_winner(data):
+    assert data.chosen.trial == 1
+    assert data.chosen is not data.leaders[0]
+    sections = {section.anchor: section for section in report_sections(data)}
+    assert [*sections][:3] == ["verdict", "history", "curves"]
+    for anchor in ("history", "curves"):
+        names = [mark.name for chart in sections[anchor].charts for mark in chart.marks]
+        assert "trial 1 (winner)" in names
+    parameters = [b.title for b in sections["verdict"].blocks if isinstance(b, Folded)]
+    assert "The parameters of trial 1" in parameters
+
+
+def test_a_confirmed_sweep_is_nowhere_called_not_confirmed(data):
+    page = render_report(data, report_sections(data))
+    own = page[: page.index("<script>")]
+    assert "is better than every other finalist" in own
+    assert not re.search("not confirmed|best observed|leads on the validation set", own, re.I)
+    assert "sweeps confirm toy" not in own
+
+
+def test_what_may_settle_it_is_among_the_next_steps(data):
+    data.__dict__["conclusions"] = [OPEN]
+    (code,) = (b for b in verdict_section(data).blocks if isinstance(b, Code))
+    assert "sweeps confirm toy --folds 64" in code.text
+
+
+def test_the_forest_plot_has_all_finalists_in_their_order_and_marks_the_baseline():
+    chart = forest_chart(OPEN)
+    assert [label.split()[0] for label in chart.y.labels] == [
+        "trial-2", "trial-1", "baseline-tutorial",
+    ]  # fmt: skip
+    (line,) = (mark for mark in chart.marks if isinstance(mark, Line))
+    assert list(line.x) == pytest.approx([94.3, 94.3])
+    dots = {mark.name: mark for mark in chart.marks if isinstance(mark, Points)}
+    assert list(dots) == ["to take", "other finalists", "baseline"]
+    assert dots["to take"].y == pytest.approx([94.4])
+    assert dots["to take"].low == pytest.approx([93.8])
+    assert "trial-1  94.40±0.60 94.4 (93.8 to 95)" in chart.alternative
+
+
+@pytest.mark.parametrize("kind", CHARTS)
+def test_each_chart_is_said_in_words_too(kind):
+    chart = CHARTS[kind]
+    said = chart.alternative
+    assert said.startswith(f"{chart.title}.")
+    for mark in chart.marks:
+        if isinstance(mark, Parallel):
+            assert all(dimension.title in said for dimension in mark.dimensions)
+        elif not isinstance(mark, Heatmap):
+            assert mark.name in said
+
+
+def test_a_chart_of_few_values_is_said_value_by_value():
+    bars = Bars("share", ["rate", "units"], [0.7, None], "best", [0.6, 0.1], [0.8, 0.2])
+    chart = Chart("a", "Importance", [bars], Axis("share"), Axis())
+    assert (
+        chart.alternative
+        == "Importance. share. share: rate 0.7 (0.6 to 0.8); units none (0.1 to 0.2)."
+    )
+    many = Points("complete", [*range(40)], [*range(40)], "trial")
+    assert "complete: 40 between 0 and 39." in Chart("b", "B", [many]).alternative
