@@ -194,7 +194,7 @@ def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode, more: str)
 
     says = info.space.get("defaults", {}).get("confirm") or {}
     if progress in {"auto", "verbose"}:
-        print("The best are now confirmed on fresh folds (--no-confirm leaves that out).\n")
+        print("The best are now confirmed on fresh folds (--no-confirm leaves that out).")
         sys.stdout.flush()
     how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
     home = Home.resolve(asked.home)
@@ -247,7 +247,7 @@ def _print(
         print()
     name = shlex.quote(info.name)
     wanted = {
-        f"sweeps confirm {name} --test": "the number for a paper; each reading is counted",
+        f"sweeps confirm {name} --test": "the number for a paper; each is counted",
         more: "go on with the search",
         f"sweeps confirm {name} --details": "every table and 95 % interval",
         f"sweeps report {name}": "pictures, curves and mistakes, as one page",

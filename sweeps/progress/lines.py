@@ -100,14 +100,14 @@ class PlainLines:
             tally = self._tally
             if tally is None:
                 return
-            best = tally.best
+            before = _leading(tally)
             row = tally.finish(record)
             if self._verbose:
                 facts = (trial_line(row, tally.info), _best_text(tally), tally.time_left())
                 self._out.line(f"[{tally.done}/{tally.total}] {', '.join(filter(None, facts))}")
             elif row.error or row.state == "FAILED":
                 self._out.line(f"[{tally.done}/{tally.total}] {_failed_line(row)}")
-            elif tally.best is not None and tally.best is not best and tally.best is row:
+            elif row in _leading(tally) and row not in before:
                 for line in _best_lines(tally, row):
                     self._out.line(line)
             elif self._is_due(tally):
@@ -137,22 +137,22 @@ class PlainLines:
 
 def trial_line(row: TrialRow, info: SweepInfo) -> str:
     """Return all that one line can say of an attempt."""
-    values = row.values(info.objectives)
-    result = (
-        ", ".join(
-            f"{o.metric} {format_metric(v)}" for o, v in zip(info.objectives, values, strict=True)
-        )
-        if values is not None
-        else ""
-    )
+    values = _values(row, info)
     parts = [
-        f"trial {row.trial} {row.state} {result}" if values is not None else _failed_line(row),
+        f"trial {row.trial} {row.state} {values}" if values else _failed_line(row),
         f"{row.epochs} epochs" if row.epochs else "",
         format_seconds(row.seconds),
         row.origin if row.baseline else "",
         format_params(params_of(row), separator=" "),
     ]
     return ", ".join(filter(None, parts))
+
+
+def _values(row: TrialRow, info: SweepInfo) -> str:
+    """Return the values of a trial with their names; empty without."""
+    values = row.values(info.objectives) or ()
+    pairs = zip(info.objectives, values, strict=False)
+    return ", ".join(f"{one.metric} {format_metric(value)}" for one, value in pairs)
 
 
 def _failed_line(row: TrialRow) -> str:
@@ -166,9 +166,14 @@ def _failed_line(row: TrialRow) -> str:
     return f"{who} {state} {why}"
 
 
+def _leading(tally: Tally) -> list[TrialRow]:
+    """Return the best trial so far, or those on the Pareto front."""
+    return tally.front or tally.leaders[:1]
+
+
 def _best_lines(tally: Tally, row: TrialRow) -> list[str]:
-    """Return the lines about a new best trial: its value, its parameters."""
-    values = f"{tally.info.metric} {format_metric(row.objective or 0.0)}"
+    """Return the lines about a new best trial, or one on the front: its values, its parameters."""
+    values = _values(row, tally.info)
     who = f"baseline {row.baseline}" if row.baseline else f"trial {row.trial}"
     begin = f"[{tally.done}/{tally.total}] "
     left = f", {left}" if (left := tally.time_left()) else ""
@@ -178,7 +183,8 @@ def _best_lines(tally: Tally, row: TrialRow) -> list[str]:
         params, WIDTH, initial_indent=indent, subsequent_indent=indent,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
-    return [f"{begin}best so far: {values} ({who}){left}", *wrapped]
+    what = "on the front so far" if tally.info.has_front else "best so far"
+    return [f"{begin}{what}: {values} ({who}){left}", *wrapped]
 
 
 def _how_far(tally: Tally) -> str:

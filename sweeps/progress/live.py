@@ -83,7 +83,9 @@ def _best(tally: Tally, rows: Sequence[TrialRow]) -> Table:
         justify: Literal["left", "right"] = "left" if name == first else "right"
         # In a narrow terminal parameters are shortened, numbers are not.
         table.add_column(broken(name), justify=justify, no_wrap=True)
-    table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1, min_width=6)
+    is_taken = any(one.metric == "parameters" for one in objectives)  # the number of weights
+    name = "configuration" if is_taken else "parameters"
+    table.add_column(name)
     for place, row in enumerate(rows):
         is_best = place == 0 and not tally.info.has_front
         table.add_row(

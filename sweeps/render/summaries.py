@@ -231,7 +231,8 @@ def render_text(
     if summary.has_front:
         parts += _front(summary, SHOWN_FRONT)
     if summary.best and is_last:
-        parts.append(Padding(Text(format_params(summary.best.params)), (0, 0, 0, 2)))
+        indented = Text(format_params(summary.best.params))
+        parts.append(Padding(indented, (0, 0, 0, 2), expand=False))
     parts += [Text(line, style=style) for line, style in _remarks(summary, home_option)]
     if verbose:
         parts += [Text(line, style="dim") for line in time_lines(summary.time_split)]
