@@ -326,10 +326,10 @@ SHOWN_FRONT: Final = 5
 
 
 def _front(summary: Summary, most: int | None = None) -> list[RenderableType]:
-    """Return a table of the trials on the front, or the first of them, and the other baselines."""
+    """Return a table of the trials on the front, and the other baselines; or of the first ones."""
     rows, hidden = summary.front_and_baselines, len(summary.front[most:]) if most else 0
-    if hidden:
-        rows = [*summary.front[:most], *rows[len(summary.front) :]]
+    if hidden:  # without baselines: whether they lie behind it would depend on what is hidden
+        rows = list(summary.front[:most])
     shown: list[RenderableType] = [TrialsView(rows, summary.objectives)] if rows else []
     if hidden:
         shown.append(Text(f"and {counted(hidden, 'trial')} more on the front", style="dim"))

@@ -73,6 +73,15 @@ def test_the_end_of_a_run_shows_the_front_and_the_baselines_behind_it(render):
     assert "best observed" not in text
 
 
+def test_the_end_of_a_run_shows_five_of_a_long_front():
+    front = [trial(n, 0.9 - n / 100, 9000 - n) for n in range(1, 9)]
+    records = [trial(0, 0.5, 9999, origin="baseline tutorial"), *front]
+    text = shown(render_text(summary(records)))
+    assert [row[0] for row in cells(text) if "COMPLETE" in row] == ["*1", "*2", "*3", "*4", "*5"]
+    assert "and 3 trials more on the front" in text
+    assert "*8" in shown(render_best(summary(records)))
+
+
 def test_a_single_trial_and_none_are_told_as_well():
     assert "1 trial on the Pareto front" in shown(render_best(summary(RECORDS[:1])))
     assert "no trial completed, so there is no Pareto front" in shown(
