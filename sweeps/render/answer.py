@@ -63,7 +63,7 @@ def answer(
     lines += told.parameters(params or {})
     lines.append(told.figure(_newest(conclusions, TestConclusion)))
     lines += told.search(bias)
-    lines.append(told.order())
+    lines += [told.order(), *told.control()]
     lines += _voting(votes)
     lines.append(told.champion(calibration, is_served=is_served))
     return [*lines, told.source()]
@@ -220,7 +220,12 @@ class _Told:
     def order(self) -> str:
         """Return whether the leader is the best of the finalists, and who else may be."""
         verdict, leader = self._verdict, self._leader
-        question = f"Best of the {_counted(len(verdict.standings))}?"
+        notes = []
+        if verdict.folds < verdict.folds_asked:
+            notes.append(f"on {verdict.folds} of {verdict.folds_asked} folds")
+        if verdict.left_out:
+            notes.append(f"without {_listed(verdict.left_out)}")
+        question = f"{', '.join([f'Best of the {_counted(len(verdict.standings))}', *notes])}?"
         if verdict.settled:
             return f"{question} Yes: {self._name(leader)} is better than every other one."
         others = verdict.standings[1:]
@@ -235,6 +240,14 @@ class _Told:
             if names:
                 parts.append(f"{_listed(names)} {one if len(names) == 1 else several}")
         return f"{question} Not settled: {'; '.join(parts)}."
+
+    def control(self) -> list[str]:
+        """Return whether searching paid, where random trials were confirmed too."""
+        gained = self._verdict.gain_over_control
+        if gained is None:
+            return []
+        by = f"{gain(gained, _digits(gained))} over the best of random trials ({_ends(gained)})"
+        return [f"Did searching pay? {by}."]
 
     def champion(self, calibration: CalibrationConclusion | None, *, is_served: bool) -> str:
         """Return where the champion is, and whether its probabilities were put right."""
@@ -257,11 +270,8 @@ class _Told:
 
     def source(self) -> str:
         """Return what all this comes from."""
-        verdict = self._verdict
-        missing = "" if verdict.folds == verdict.folds_asked else f" of {verdict.folds_asked}"
-        left = f", without {_listed(verdict.left_out)}" if verdict.left_out else ""
         return (
-            f"From {verdict.folds}{missing} folds x {len(verdict.standings)} finalists{left}; "
+            f"From {self._verdict.folds} folds x {len(self._verdict.standings)} finalists; "
             "95 % intervals, for new samples and seeds."
         )
 

@@ -32,6 +32,8 @@ def test_a_run_ends_with_the_best_against_the_baseline_and_three_commands(call):
     assert "6 of 6 trials: 6 COMPLETE" in result.output
     assert "best observed, not confirmed: score" in result.output
     assert "baseline first" in result.output
+    assert len(result.stdout.splitlines()) <= 7
+    assert "Time of the workers" not in result.output
     for command in ("sweeps ui", "sweeps trials toy", "sweeps run"):
         assert f"  {command}" in result.stdout
 

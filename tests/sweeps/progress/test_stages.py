@@ -14,7 +14,10 @@ INFO = sweep_info(directory=Path("records/20261127-1a2b3c4d/finalists-1"))
 
 @pytest.fixture
 def said(capsys):
-    return lambda: capsys.readouterr().err.splitlines()
+    def lines():
+        return capsys.readouterr().err.splitlines()
+
+    return lines
 
 
 def play(display, records, asked, stopped_by=None):

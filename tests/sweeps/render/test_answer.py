@@ -224,9 +224,9 @@ def test_missing_folds_left_out_finalists_and_a_refit_are_said():
     lines = first(
         LEADER, BEHIND, folds=16, left_out=["trial-3"], refit="mlp-refit",
     )  # fmt: skip
-    assert lines[-1] == (
-        "From 16 of 20 folds x 2 finalists, without trial-3; 95 % intervals, for new samples and "
-        "seeds."
+    assert lines[3] == (
+        "Best of the two, on 16 of 20 folds, without trial-3? Not settled: trial-16 leads; the "
+        "baseline is worse."
     )
     assert lines[-2] == "Champion: trial-16, trained on all but the test set (mlp-refit)."
 
@@ -238,6 +238,13 @@ def test_many_finalists_are_counted_and_a_control_has_no_parameters():
     order = next(line for line in lines if line.startswith("Best of the 10?"))
     assert order.endswith("trial-0, trial-1, trial-2 and 6 more are worse.")
     assert not any("learning_rate" in line for line in lines)
+
+
+def test_whether_searching_paid_is_said_where_random_trials_were_confirmed():
+    control = standing("control-1", 1, 94.0, (0.6, 0.1, 1.1))
+    gained = Interval(0.006, 0.001, 0.011)
+    lines = first(LEADER, control, BEHIND, gain_over_control=gained)
+    assert "Did searching pay? +0.6 points over the best of random trials (+0.1 to +1.1)." in lines
 
 
 def test_without_a_verdict_there_is_no_answer():
