@@ -200,6 +200,7 @@ def retry(
         typer.Argument(metavar="[TRIAL]...", help="Their numbers (default: all that failed)."),
     ] = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     as_json: EventsOption = False,
 ) -> None:
     """Run failed trials again, once their cause is mended; exit 1 if one fails again.
@@ -212,7 +213,7 @@ def retry(
     from sweeps.manage.retrying import retry as run_again
 
     found = Home.resolve(asked.home)
-    progress = mode_of(quiet=quiet, as_json=as_json)
+    progress = mode_of(quiet=quiet, as_json=as_json, verbose=verbose)
     retried = run_again(
         found, found.get(name), trials or [], replace(asked, space=name), progress=progress
     )
