@@ -173,7 +173,9 @@ def _leading(tally: Tally) -> list[TrialRow]:
 
 def _best_lines(tally: Tally, row: TrialRow) -> list[str]:
     """Return the lines about a new best trial, or one on the front: its values, its parameters."""
-    values = _values(row, tally.info)
+    values = f": {_values(row, tally.info)}"  # the first line of the sweep names a single metric
+    if not tally.info.has_front:
+        values = f" {format_metric(row.objective or 0.0)}"
     who = f"baseline {row.baseline}" if row.baseline else f"trial {row.trial}"
     begin = f"[{tally.done}/{tally.total}] "
     left = f", {left}" if (left := tally.time_left()) else ""
@@ -184,7 +186,7 @@ def _best_lines(tally: Tally, row: TrialRow) -> list[str]:
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
     what = "on the front so far" if tally.info.has_front else "best so far"
-    return [f"{begin}{what}: {values} ({who}){left}", *wrapped]
+    return [f"{begin}{what}{values} ({who}){left}", *wrapped]
 
 
 def _how_far(tally: Tally) -> str:

@@ -17,7 +17,7 @@ OURS = re.compile(
     r"""sweep\ smoke:\ \d\ of\ \d\ trials\ done.*
     |   warming\ up.*
     |   full\ output:\ .*/sweep\.log
-    |   \[\d/\d\]\ best\ so\ far:\ best_val_accuracy\ .*
+    |   \[\d/\d\]\ best\ so\ far\ 0\..*
     |   \ {6}\w+=.*
     |   \d\ of\ \d\ trials:\ .*""",
     re.VERBOSE,

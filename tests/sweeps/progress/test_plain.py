@@ -49,7 +49,7 @@ def test_a_sweep_is_a_few_lines_between_a_first_and_a_last():
     assert lines_of_a_sweep() == [
         "importing",
         "sweep mlp: 1 of 5 trials done; maximize best_val_accuracy",
-        "[2/5] best so far: best_val_accuracy 0.9230 (trial 1), a few seconds left",
+        "[2/5] best so far 0.9230 (trial 1), a few seconds left",
         "      learning_rate=1.00e-03 units_1=25",
         "[3/5] trial 2 FAILED error: ValueError: boom",
         "[4/5] trial 3 FAILED diverged",
@@ -75,8 +75,7 @@ def test_a_baseline_is_named_and_no_best_is_claimed_without_a_complete_trial():
     (failed,) = lines.end(record(0, outcome="failed", origin="baseline tutorial"))
     assert "best" not in failed
     assert (
-        "best_val_accuracy 0.5000 (baseline wide)"
-        in lines.end(record(1, 0.5, origin="baseline wide"))[0]
+        "best so far 0.5000 (baseline wide)" in lines.end(record(1, 0.5, origin="baseline wide"))[0]
     )
 
 
