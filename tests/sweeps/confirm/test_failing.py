@@ -93,7 +93,7 @@ def test_a_finalist_that_fails_every_time_is_named_and_can_be_left_out(confirm, 
     assert document["left_out"] == [f"trial-{trial}"]
     again = call(*WORDS)
     assert again.exit_code == 0, "as before"
-    assert f"Best of the two, without trial-{trial}?" in " ".join(again.stdout.split())
+    assert f"Best of the three, without trial-{trial}?" in " ".join(again.stdout.split())
     details = call(*WORDS, "--details")
     assert f"so that nothing is said of: trial-{trial}" in " ".join(details.stdout.split())
     votes = call("ensemble", "one", "--json")
@@ -152,7 +152,7 @@ def test_a_luck_or_a_refit_that_fails_does_not_take_the_verdict_along(confirm, t
     bad.write_text("none none none")
     assert call("retry", "one-refit", "--workers", 0).exit_code == 0
     assert call("retry", "one-selection-bias", "--workers", 0).exit_code == 0
-    whole = call(*WORDS, "--top", 2, "--refit")
+    whole = call(*WORDS, "--top", 2, "--refit", "--details")
     assert whole.exit_code == 0, whole.output
     assert "its seed" in whole.stdout
     assert [info.name for info in Home(tmp_path / "home").sweeps()] == [

@@ -275,6 +275,8 @@ class TestConfirmed:
         tested = document["test"]
         assert (tested["evaluation"]["number"], tested["evaluation"]["of"]) == (1, 1)
         assert tested["finalists"][0]["role"] == "winner"
+        quote = next(one for one in document["answer"] if one.startswith("Quote "))
+        assert quote.endswith("on the test set (evaluation 1 of 1).")
         named = {one["finalist"] for one in tested["finalists"]}
         assert named <= {s["finalist"] for s in told["standings"]}
         folder = next((home / "test").iterdir())
