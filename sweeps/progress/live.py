@@ -103,10 +103,9 @@ def _current(tally: Tally) -> list[RenderableType]:
     """Return the lines about running trials, with a turning sign that shows that we are alive."""
     turn = TURNS[int(4 * time.monotonic()) % len(TURNS)]
     trials = list(tally.running.values())
-    if not trials and tally.done >= tally.total:
-        return []
-    if not trials:
-        return [_line(f"{turn} waiting for the next trial", "dim")]
+    if not trials:  # MLflow and the report follow the last one
+        is_over = tally.done >= tally.total
+        return [_line(f"{turn} {'finishing' if is_over else 'waiting for the next trial'}", "dim")]
     lines: list[RenderableType] = [
         _line(f"{turn} {_trial_text(tally, trial)}", "cyan") for trial in trials[:SHOWN_RUNNING]
     ]

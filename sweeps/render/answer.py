@@ -283,6 +283,7 @@ def _voting(votes: VotesConclusion | None) -> list[str]:
     vote = next(one for one in votes.votes if one.announced)
     name, _, number = vote.ensemble.partition(" ")
     who = f"{name} {_counted(int(number))}" if number.isdecimal() else vote.ensemble
+    who = "both" if who == "all two" else who
     ahead, single = vote.ahead_by, votes.single
     by = f"{_percent(vote.accuracy)} ({_ends(ahead)} over {single.finalist})"
     size = vote.parameters / single.parameters if single.parameters else 0.0

@@ -81,6 +81,8 @@ def test_many_trials_at_once_are_shortened():
 def test_a_sign_of_life_is_shown_while_nothing_runs():
     assert "waiting for the next trial" in shown(tally_of())
     assert "waiting" not in shown(tally_of(*DONE, total=1))
+    assert "finishing" in shown(tally_of(*DONE, total=1))
+    assert "finishing" not in shown(tally_of(*DONE, total=1), ended=True)
 
 
 def test_an_ended_sweep_shows_nothing_still_to_come():

@@ -202,6 +202,13 @@ def test_voting_pays_only_if_it_is_better(word, told):
     assert any(line.startswith(told) for line in answer([WHOLE[0], votes]))
 
 
+def test_two_that_vote_are_both():
+    votes = dataclasses.replace(
+        VOTES, votes=[dataclasses.replace(VOTES.votes[0], ensemble="all 2")]
+    )
+    assert any(line.startswith("Both voting: 95.1 %") for line in answer([WHOLE[0], votes]))
+
+
 def test_a_settled_verdict_says_so():
     assert "Best of the two? Yes: trial-16 is better than every other one." in first(
         LEADER, BEHIND, settled=True
