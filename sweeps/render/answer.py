@@ -19,6 +19,7 @@ from sweeps.records.conclusions import (
     VerdictConclusion,
     VotesConclusion,
 )
+from sweeps.render.verdict import with_hints
 from sweeps.wording import format_value, gain, percent, scaled, span
 
 if TYPE_CHECKING:
@@ -74,9 +75,8 @@ def with_commands(sentences: Sequence[str], commands: Mapping[str, str]) -> list
 
     The last sentence, which says what it comes from, is below them, if there is room for it.
     """
-    longest = max(map(len, commands), default=0)
     lines = in_lines(sentences[:-1])
-    lines += [f"  {command:{longest}}   {hint}" for command, hint in commands.items()]
+    lines += [command + hint for command, hint in with_hints(commands, WIDTH)]
     source = in_lines(sentences[-1:])
     return [*lines, *source] if len(lines) + len(source) <= MOST_LINES else lines
 

@@ -19,7 +19,7 @@ from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
 from sweeps.analysis.summary import FRONT, NOT_CONFIRMED, ListingRow, Summary
 from sweeps.analysis.table import parameter_names
 from sweeps.render.sections.confirmed import put_in_words
-from sweeps.render.verdict import failure_line, retry_line, time_lines, verdict_line
+from sweeps.render.verdict import failure_line, retry_line, time_lines, verdict_line, with_hints
 from sweeps.wording import (
     broken,
     counted,
@@ -367,10 +367,8 @@ def _pairs(pairs: Mapping[str, str]) -> RenderableType:
 
 
 def _commands(commands: Mapping[str, str]) -> Text:
-    width = max(map(len, commands))
     lines = (
-        Text.assemble("  ", (command, "bold"), " " * (width - len(command) + 3), (hint, "dim"))
-        for command, hint in commands.items()
+        Text.assemble((command, "bold"), (hint, "dim")) for command, hint in with_hints(commands)
     )
     return Text("\n", no_wrap=True, overflow="ignore").join(lines)
 

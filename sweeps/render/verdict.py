@@ -66,6 +66,20 @@ def difference_to(metric: str, row: TrialRow, reference: TrialRow) -> str:
     return format_difference(metric, row.objective, reference.objective)
 
 
+def with_hints(commands: Mapping[str, str], width: int = 80) -> list[tuple[str, str]]:
+    """Return commands to copy, indented, each with its hint, in one column if there is room.
+
+    Where a line would be wider, its hint follows after three blanks, or is left out.
+    """
+    longest = max(map(len, commands), default=0)
+    widest = max((len(hint) for hint in commands.values()), default=0)
+    pad = longest if longest + widest + 5 <= width else 0
+    return [
+        (f"  {command:{pad}}", f"   {hint}" if len(command) + len(hint) + 5 <= width else "")
+        for command, hint in commands.items()
+    ]
+
+
 def progress_line(summary: Summary) -> str:
     """Return `20 of 20 trials: 18 COMPLETE, 2 FAILED`, and what ended the sweep early."""
     words = {state: state for state in STATES} | {"WAITING": "to run again"}
