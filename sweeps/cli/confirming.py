@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 FEWEST_TRIALS: Final = 15
 """With fewer complete trials a sweep is not confirmed by itself, even if its space asks for it."""
+_COMMANDS: Final = 3
+"""So many commands follow an answer."""
 
 
 def confirm(
@@ -235,6 +237,8 @@ def _print(
     details: bool = False,
 ) -> None:
     """Print the answer of a confirmation, after all its tables if they are asked for."""
+    from sweeps.records import Conclusions
+    from sweeps.records.conclusions import TestConclusion
     from sweeps.render.answer import with_commands
 
     sentences = _answer(home, info, result)
@@ -246,17 +250,24 @@ def _print(
         show([*result.conclusions, *([tested.conclusions[info.id]] if tested else [])])
         print()
     name = shlex.quote(info.name)
-    wanted = {
-        f"sweeps confirm {name} --test": "the number for a paper; each is counted",
-        more: "go on with the search",
-        f"sweeps confirm {name} --details": "every table and 95 % interval",
-        f"sweeps report {name}": "pictures, curves and mistakes, as one page",
-    }
-    left_out = {"", *([] if result.has_test_set and tested is None else [next(iter(wanted))])}
-    left_out |= {f"sweeps confirm {name} --details"} if details else set()
-    chosen = {pasteable(f"`{c}`").strip("`"): h for c, h in wanted.items() if c not in left_out}
-    for line in with_commands(sentences, dict(list(chosen.items())[:3])):
+    confirming = f"sweeps confirm {name}"
+    known = Conclusions(home.store(info.id).folder).all()
+    is_tested = any(isinstance(conclusion, TestConclusion) for conclusion in known)
+    commands = {}
+    if result.has_test_set and not is_tested:
+        commands[_here(f"{confirming} --test")] = "the number for a paper; each is counted"
+    if more:
+        commands[more] = "go on with the search"
+    if not details:
+        commands[_here(f"{confirming} --details")] = "every table and 95 % interval"
+    commands[_here(f"sweeps report {name}")] = "pictures, curves and mistakes, as one page"
+    for line in with_commands(sentences, dict(list(commands.items())[:_COMMANDS])):
         print(line)
+
+
+def _here(command: str) -> str:
+    """Return a command with the home and stores of this one."""
+    return pasteable(f"`{command}`")[1:-1]
 
 
 def _answer(home: Home, info: SweepInfo, result: ConfirmResult) -> list[str]:
@@ -278,11 +289,8 @@ def show(conclusions: Sequence[Conclusion]) -> None:
     from sweeps.render.sections.confirmed import conclusion_section
     from sweeps.render.terminal import render_sections
 
-    if conclusions:
-        sections = [conclusion_section(conclusion) for conclusion in conclusions]
-        Terminal().print(render_sections(sections), crop=False)
-    else:
-        print("no verdict yet: the same command goes on")
+    sections = [conclusion_section(conclusion) for conclusion in conclusions]
+    Terminal().print(render_sections(sections), crop=False)
 
 
 def _document(
