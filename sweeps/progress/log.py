@@ -7,6 +7,7 @@ and archived with the sweep, and neither shared nor needed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 LOG, EARLIER_LOG = "sweep.log", "sweep.log.1"
 """The log of a sweep, and the part of it that was full before."""
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 MOST_BYTES: Final = 4 * 2**20
 """Size at which a log is put aside, in place of the one that was put aside before."""
 
@@ -142,7 +144,9 @@ class Logged:
         try:
             if self._path.exists() and self._path.stat().st_size > MOST_BYTES:
                 self._path.replace(self._path.with_name(EARLIER_LOG))
-            self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace")
+            # A pipe or a link that somebody put there is not written to.
+            descriptor = os.open(self._path, _FLAGS, 0o666)
+            self._file = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
         except OSError:
             self._file = None
 

@@ -1,5 +1,7 @@
 import io
+import os
 import re
+import resource
 
 import pytest
 
@@ -85,12 +87,31 @@ def test_a_log_that_cannot_be_written_is_given_up(tmp_path):
 
 
 def test_a_full_disk_does_not_end_the_sweep(tmp_path):
-    (tmp_path / "sweep.log").symlink_to("/dev/full")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     shown = io.StringIO()
     logged = Logged(Quiet(shown))
     logged.keep_in(tmp_path)
-    play(logged)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
+    try:
+        play(logged)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "2 trials failed" in shown.getvalue()
+    assert (tmp_path / "sweep.log").stat().st_size == 200
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_is_no_file_is_not_written_to(tmp_path, kind):
+    other = tmp_path / "other"
+    other.touch()
+    if kind == "link":
+        (tmp_path / "sweep.log").symlink_to(other)
+    else:
+        os.mkfifo(tmp_path / "sweep.log")
+    logged = Logged(Quiet(io.StringIO()))
+    logged.keep_in(tmp_path)
+    play(logged)
+    assert other.read_bytes() == b""
 
 
 def test_a_display_without_a_sweep_keeps_no_log(tmp_path):
