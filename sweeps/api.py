@@ -279,7 +279,7 @@ class Sweep:
             folds: Number of folds, a multiple of four, at least 8; None: likewise, at first 20.
             control: Number of random trials whose best one is confirmed as well.
             leave_out: Numbers of trials that take no part; None: as before, unless `top` is given.
-            progress: `auto`, `plain`, `json` or `quiet`.
+            progress: `auto`, `plain`, `verbose`, `json` or `quiet`.
 
         Returns:
             The conclusions; empty if it was interrupted, and then the same call goes on.
@@ -310,7 +310,7 @@ class Sweep:
 
         Args:
             *trials: Numbers of the trials; without any, all failed ones.
-            progress: `auto`, `plain`, `json` or `quiet`.
+            progress: `auto`, `plain`, `verbose`, `json` or `quiet`.
             **options: Fields of `RunOptions` that a retry takes: `workers`, `executor`,
                 `trust_cluster`, `resources`, `data`, `retries`, `trial_timeout`,
                 `max_failures_in_row`, `same_code`, `tracking_uri`.
@@ -413,7 +413,7 @@ def run(
         seed: Seed of the sweep; it decides every trial.
         overrides: `name=value` texts, such as `["learning_rate=1e-3", "units_1=16..64"]`.
         home: Folder of records and databases; `mlruns` if None.
-        progress: `auto`, `plain`, `json` or `quiet`.
+        progress: `auto`, `plain`, `verbose`, `json` or `quiet`.
         **options: The other fields of `RunOptions`, such as `timeout="1h30m"`.
 
     Raises:

@@ -19,8 +19,17 @@ from sweeps.errors import LeaseLost
 from sweeps.executors.dask.fleet import Fleet, look_at
 from sweeps.home import Home
 from sweeps.progress import Mode, Progress, make_progress
+from sweeps.progress.log import Logged
 from sweeps.progress.tally import Tally
-from sweeps.records import EnqueuedPoints, Record, RecordStore, SweepInfo, recover, trials_to_retry
+from sweeps.records import (
+    EnqueuedPoints,
+    Record,
+    RecordStore,
+    SweepInfo,
+    confirmed_by,
+    recover,
+    trials_to_retry,
+)
 from sweeps.runner.choosing import find_cluster, start_executor
 from sweeps.runner.control import ControlListener, StopRequest
 from sweeps.runner.guarding import Guard
@@ -57,7 +66,7 @@ class RunResult:
 def run_options(
     asked: RunOptions,
     *,
-    progress: Mode,
+    progress: Mode | Progress,
     has_failed: Callable[[Summary], bool] = lambda summary: False,
 ) -> RunResult:
     """Validate options and run the sweep; the command and `sweeps.run` share this function.
@@ -72,7 +81,7 @@ def run_config(
     config: SweepConfig,
     asked: RunOptions,
     *,
-    progress: Mode,
+    progress: Mode | Progress,
     has_failed: Callable[[Summary], bool] = lambda summary: False,
 ) -> RunResult:
     """Run a validated sweep, after checks of the cluster, the home, the databases and MLflow.
@@ -90,7 +99,7 @@ def run_config(
     away = check_store(tracking_uri)
     if away is None:  # finishes a `sweeps delete` that was killed
         finish_deletions(config.home, tracking_uri)
-    shown = make_progress(progress)
+    shown = Logged(make_progress(progress))
     try:
         for baseline in config.dropped_baselines:
             shown.note(f"baseline {baseline!r} lies outside what --set allows: left out")
@@ -157,6 +166,7 @@ def run_sweep(
             ControlListener(ControlRequests(store.folder), request, progress) as listener,
             Guard(held.lock, store, opened, progress.note, request.ask) as guard,
         ):
+            _keep_log(config.home, opened, progress)
             records = recover(store, progress.note)
             info = newest_generation(config, opened, code)
             surroundings = _environment(config)
@@ -164,7 +174,8 @@ def run_sweep(
                 progress.note(line)
             if config.retry is not None:
                 config, records = _marked(config, info, records)
-            total = _enqueued(config, info).total(config.limits.trials)
+            begun = max((record.spec.trial + 1 for record in records), default=0)
+            total = _enqueued(config, info).total(config.limits.trials, begun)
             earlier = store.ending()
             _ask(config, store, total)
             parent = ParentRun(config, info, tracking_uri, progress, held, earlier, is_away=is_away)
@@ -207,6 +218,16 @@ def run_sweep(
             )
     progress.finished(summary)
     return RunResult(dataclasses.replace(info, checked=store.checked()), summary)
+
+
+def _keep_log(home: Home, info: SweepInfo, progress: Progress) -> None:
+    """Log what is shown beside the records; of a confirmation, in the log of its sweep."""
+    if isinstance(progress, Logged):
+        confirmed = confirmed_by(info.directory)
+        path = progress.keep_in(home.store(confirmed or info.id).folder)
+        if confirmed is None:
+            near = path.is_relative_to(Path.cwd())
+            progress.note(f"full output: {path.relative_to(Path.cwd()) if near else path}")
 
 
 def _assemble(

@@ -51,6 +51,25 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+_ROUGH: Final = (
+    (12, "a few seconds"), (45, "about half a minute"), (90, "about a minute"),
+)  # fmt: skip
+"""By the seconds below which they hold."""
+
+
+def format_roughly(seconds: float) -> str:
+    """Write an estimate that says no more than it knows: `about half a minute`, `about 2 hours`."""
+    for end, words in _ROUGH:
+        if seconds < end:
+            return words
+    minutes, hours = seconds / 60, seconds / 3600
+    if minutes < 55:
+        return f"about {round(minutes) if minutes < 10 else 5 * round(minutes / 5)} minutes"
+    if hours < 1.5:
+        return "about an hour"
+    return f"about {round(hours)} hours" if hours < 36 else f"about {round(hours / 24)} days"
+
+
 def spans(numbers: Iterable[int]) -> str:
     """Write trial numbers: `trial 3`, `trials 0 to 4, 7`."""
     groups: list[list[int]] = []

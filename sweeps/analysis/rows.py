@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeps.records.ranking import front_of, values_among
@@ -130,13 +131,20 @@ def best_row(
     Baselines take part. Equal objectives go to the lower trial, so that the answer does not depend
     on the order in which trials finished.
     """
+    return next(iter(best_rows(rows, direction, 1)), None)
+
+
+def best_rows(
+    rows: Iterable[TrialRow], direction: Literal["maximize", "minimize"], most: int
+) -> list[TrialRow]:
+    """Return the COMPLETE rows with the best objectives, at most so many; see `best_row`."""
     sign = 1.0 if direction == "maximize" else -1.0
     ranked = [
         (-sign * row.objective, row.trial, row)
         for row in rows
         if row.state == "COMPLETE" and row.objective is not None
     ]
-    return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
+    return [entry[2] for entry in nsmallest(most, ranked, key=lambda entry: entry[:2])]
 
 
 def front_rows(rows: Iterable[TrialRow], objectives: Sequence[Objective]) -> list[TrialRow]:

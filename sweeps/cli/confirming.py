@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,6 +18,8 @@ from sweeps.cli.options import (
     SameCodeOption,
     SweepNamesArgument,
     TrackingOption,
+    VerboseOption,
+    mode_of,
     pasteable,
 )
 from sweeps.cli.results import DataOption
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
 FEWEST_TRIALS: Final = 15
 """With fewer complete trials a sweep is not confirmed by itself, even if its space asks for it."""
+_COMMANDS: Final = 3
+"""So many commands follow an answer."""
 
 
 def confirm(
@@ -81,6 +86,10 @@ def confirm(
     workers: Annotated[int | None, typer.Option(help="Worker processes.", min=0)] = None,
     data: DataOption = None,
     same_code: SameCodeOption = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="Print every table behind the answer, too.")
+    ] = False,
+    verbose: VerboseOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
@@ -105,9 +114,10 @@ def confirm(
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     if test:
         check_one_test_set(infos)
-    how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto", same_code)
+    progress = mode_of(quiet=as_json, as_json=False, verbose=verbose)
+    how = HowToTrain(workers, tracking_uri, data, progress, same_code)
     options = ConfirmOptions(top, folds, control, refit, how, leave_out or None)
-    results = _confirm_all(found, infos, options, show=not as_json)
+    results = _confirm_all(found, infos, options)
     code = worst_of(results)
     tested = None
     if test and code in WHOLE:
@@ -115,15 +125,18 @@ def confirm(
         if tested.tracking_pending:
             code = TRACKING_INCOMPLETE
     if as_json:
-        documents = [_document(info, result, tested) for info, result in results]
+        documents = [_document(found, info, result, tested) for info, result in results]
         print(json.dumps(documents if len(infos) > 1 else documents[0], indent=1))
-    elif tested:
-        show([*tested.conclusions.values(), *([tested.votes] if tested.votes else [])])
+    else:
+        for info, result in results:
+            _print(found, info, result, tested, details=details)
+        if details and tested and tested.votes:
+            show([tested.votes])
     raise typer.Exit(code)
 
 
 def _confirm_all(
-    home: Home, infos: Sequence[SweepInfo], options: ConfirmOptions, *, show: bool
+    home: Home, infos: Sequence[SweepInfo], options: ConfirmOptions
 ) -> list[tuple[SweepInfo, ConfirmResult]]:
     """Confirm one sweep after the other, until one is interrupted or fails."""
     from sweeps.confirm.confirm import check
@@ -134,9 +147,7 @@ def _confirm_all(
     results = []
     for info in infos:
         results.append((info, run_it(home, info, options)))
-        if show:
-            _show(results[-1][1])
-        elif results[-1][1].failure:
+        if results[-1][1].failure:
             print(pasteable(f"failed: {results[-1][1].failure}"), file=sys.stderr)
         if exit_code(results[-1][1]) not in WHOLE:
             break
@@ -169,22 +180,35 @@ def check_confirming(
         check_run(config, asked.source, option, make_progress(progress).note)
 
 
-def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
-    """Confirm a sweep whose trials have all ended, as its space says; return the exit code."""
+def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode, more: str) -> int:
+    """Confirm a sweep whose trials have all ended, as its space says; return the exit code.
+
+    Args:
+        info: The sweep.
+        asked: The options of its run.
+        progress: How the confirmation is shown.
+        more: The command that runs more trials, for the answer.
+    """
     from sweeps.confirm.confirm import ConfirmOptions
     from sweeps.confirm.confirm import confirm as run_it
     from sweeps.confirm.planning import HowToTrain
     from sweeps.home import Home
 
     says = info.space.get("defaults", {}).get("confirm") or {}
-    if progress == "auto":
-        print("\nThe best are now confirmed on fresh folds (--no-confirm leaves that out).")
+    if progress in {"auto", "verbose"}:
+        print("The best are now confirmed on fresh folds (--no-confirm leaves that out).")
+        sys.stdout.flush()
     how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
-    result = run_it(Home.resolve(asked.home), info, ConfirmOptions(**says, how=how))
+    home = Home.resolve(asked.home)
+    result = run_it(home, info, ConfirmOptions(**says, how=how))
     if progress == "json":
-        print(json.dumps({"event": "confirmed", **_document(info, result, None)}))
-    elif progress != "quiet":
-        _show(result)
+        document = _document(home, info, result, None)
+        print(json.dumps({"event": "confirmed", **document}))
+    if result.failure:
+        print(pasteable(f"failed: {result.failure}"), file=sys.stderr)
+    if progress in {"auto", "verbose"}:
+        print()
+        _print(home, info, result, None, more=more)
     return exit_code(result)
 
 
@@ -203,12 +227,60 @@ def exit_code(result: ConfirmResult) -> int:
     return TRACKING_INCOMPLETE if result.tracking_pending else OK
 
 
-def _show(result: ConfirmResult) -> None:
-    """Print the conclusions of a confirmation, and why there are no more."""
-    if result.conclusions or not result.failure:
-        show(result.conclusions)
-    if result.failure:
-        print(pasteable(f"failed: {result.failure}"), file=sys.stderr)
+def _print(
+    home: Home,
+    info: SweepInfo,
+    result: ConfirmResult,
+    tested: Tested | None,
+    *,
+    more: str = "",
+    details: bool = False,
+) -> None:
+    """Print the answer of a confirmation, after all its tables if they are asked for."""
+    from sweeps.records import Conclusions
+    from sweeps.records.conclusions import TestConclusion
+    from sweeps.render.answer import with_commands
+
+    sentences = _answer(home, info, result)
+    if not sentences:
+        if not result.failure:
+            print("no verdict yet: the same command goes on")
+        return
+    if details:
+        show([*result.conclusions, *([tested.conclusions[info.id]] if tested else [])])
+        print()
+    name = shlex.quote(info.name)
+    confirming = f"sweeps confirm {name}"
+    known = Conclusions(home.store(info.id).folder).all()
+    is_tested = any(isinstance(conclusion, TestConclusion) for conclusion in known)
+    commands = {}
+    if result.has_test_set and not is_tested:
+        commands[_here(f"{confirming} --test")] = "the number for a paper; each is counted"
+    if more:
+        commands[more] = "go on with the search"
+    if not details:
+        commands[_here(f"{confirming} --details")] = "every table and 95 % interval"
+    commands[_here(f"sweeps report {name}")] = "pictures, curves and mistakes, as one page"
+    for line in with_commands(sentences, dict(list(commands.items())[:_COMMANDS])):
+        print(line)
+
+
+def _here(command: str) -> str:
+    """Return a command with the home and stores of this one."""
+    return pasteable(f"`{command}`")[1:-1]
+
+
+def _answer(home: Home, info: SweepInfo, result: ConfirmResult) -> list[str]:
+    """Return the answer in sentences; empty without a verdict."""
+    from sweeps.analysis.rows import trial_rows
+    from sweeps.records import Conclusions
+    from sweeps.render.answer import answer
+
+    if not result.conclusions:
+        return []
+    store = home.store(info.id)
+    params = {row.trial: row.params for row in trial_rows(store.read_all())}
+    return answer(Conclusions(store.folder).all(), params, is_served=result.is_served)
 
 
 def show(conclusions: Sequence[Conclusion]) -> None:
@@ -217,14 +289,13 @@ def show(conclusions: Sequence[Conclusion]) -> None:
     from sweeps.render.sections.confirmed import conclusion_section
     from sweeps.render.terminal import render_sections
 
-    if conclusions:
-        sections = [conclusion_section(conclusion) for conclusion in conclusions]
-        Terminal().print(render_sections(sections), crop=False)
-    else:
-        print("no verdict yet: the same command goes on")
+    sections = [conclusion_section(conclusion) for conclusion in conclusions]
+    Terminal().print(render_sections(sections), crop=False)
 
 
-def _document(info: SweepInfo, result: ConfirmResult, tested: Tested | None) -> dict[str, Any]:
+def _document(
+    home: Home, info: SweepInfo, result: ConfirmResult, tested: Tested | None
+) -> dict[str, Any]:
     """Return everything in numbers; without a verdict, how the finalists stand so far."""
     from sweeps.records.conclusions import document_of
 
@@ -247,6 +318,7 @@ def _document(info: SweepInfo, result: ConfirmResult, tested: Tested | None) -> 
         "test": document_of(tested.conclusions[info.id]) if tested else None,
         "test_votes": document_of(votes) if votes else None,
         "failure": result.failure,
+        "answer": _answer(home, info, result),
     }
 
 

@@ -94,6 +94,9 @@ SameCodeOption = Annotated[
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print a line a trial, and where the time went.")
+]
 EventsOption = Annotated[bool, typer.Option("--json", help="One JSON object per event.")]
 SweepNamesArgument = Annotated[
     list[str],
@@ -365,9 +368,9 @@ def place_options() -> str:
     return " ".join(option for option in (words, storage_option()) if option)
 
 
-def mode_of(*, quiet: bool, as_json: bool) -> Mode:
+def mode_of(*, quiet: bool, as_json: bool, verbose: bool = False) -> Mode:
     """Return how a command shows what goes on."""
-    return "json" if as_json else "quiet" if quiet else "auto"
+    return "json" if as_json else "quiet" if quiet else "verbose" if verbose else "auto"
 
 
 def parse_options(texts: list[str], option: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sweeps.cli.options import (
     EventsOption,
     QuietOption,
     SweepArgument,
+    VerboseOption,
     asks,
     mode_of,
     pasteable,
@@ -30,6 +31,7 @@ from sweeps.workspace.addresses import redacted
 if TYPE_CHECKING:
     from sweeps.launch import RunResult
     from sweeps.manage.retrying import Retried
+    from sweeps.progress import Mode
     from sweeps.records.record import SweepInfo
 
 
@@ -60,6 +62,7 @@ def run(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a trial failed.")] = False,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     json: EventsOption = False,
 ) -> None:
     """Launch a sweep, or finish the one of that name.
@@ -70,7 +73,8 @@ def run(
     from sweeps.config.sweep import resolve
     from sweeps.launch import run_config
 
-    fail_under, progress = asked.fail_under, mode_of(quiet=quiet, as_json=json)
+    fail_under = asked.fail_under
+    progress = mode_of(quiet=quiet, as_json=json, verbose=verbose)
     config = resolve(asked)
     check_confirming(config, asked, confirm, progress)
     result = run_config(
@@ -80,14 +84,22 @@ def run(
         has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
     )
     summary = result.summary
-    _conclude(asked, result, failure(summary, strict, fail_under), show=not (json or quiet))
     code = exit_code(summary, strict=strict, fail_under=fail_under)
-    if is_to_be_confirmed(result, confirm) and code in WHOLE:
-        code = confirm_after(result.info, asked, progress) or code
+    is_last = not (code in WHOLE and is_to_be_confirmed(result, confirm))
+    reason = failure(summary, strict, fail_under)
+    _conclude(asked, result, reason, progress, is_last=is_last)
+    if not is_last:
+        more = f"{command_line(asked)} --trials {2 * summary.done}"
+        code = (
+            confirm_after(result.info, asked, progress, f"{more} {_home_option(asked)}".strip())
+            or code
+        )
     raise typer.Exit(code)
 
 
-def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show: bool) -> None:
+def _conclude(
+    asked: RunOptions, result: RunResult, reason: str | None, progress: Mode, *, is_last: bool
+) -> None:
     from sweeps.cli.console import Terminal
     from sweeps.render.markdown import render_markdown
     from sweeps.render.summaries import render_text
@@ -101,17 +113,17 @@ def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show:
                 file.write(render_markdown(summary))
         except OSError as error:
             print(f"no step summary: {error}", file=sys.stderr)
-    if show:
-        home = f"--home {shlex.quote(str(asked.home))}" if asked.home else ""
-        home = " ".join(option for option in (home, storage_option()) if option)
+    if progress in {"auto", "verbose"}:
         store = redacted(asked.tracking_uri or "")
         tracking = shlex.join(["--tracking-uri", store]) if store else ""
         text = render_text(
             summary,
-            home_option=home,
+            home_option=_home_option(asked),
             run_command=command_line(asked),
             ui_option=tracking,
             ui_address="" if summary.tracking_pending else _ui_address(asked, result.info),
+            is_last=is_last,
+            verbose=progress == "verbose",
         )
         Terminal().print(text, crop=False)
     if reason:
@@ -125,6 +137,12 @@ def _conclude(asked: RunOptions, result: RunResult, reason: str | None, *, show:
         )
     for line in summary.deleted:
         print(pasteable(line), file=sys.stderr)
+
+
+def _home_option(asked: RunOptions) -> str:
+    """Return the options that name the home and the storage, as far as they were given."""
+    home = f"--home {shlex.quote(str(asked.home))}" if asked.home else ""
+    return " ".join(option for option in (home, storage_option()) if option)
 
 
 def _ui_address(asked: RunOptions, info: SweepInfo) -> str:
@@ -182,6 +200,7 @@ def retry(
         typer.Argument(metavar="[TRIAL]...", help="Their numbers (default: all that failed)."),
     ] = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     as_json: EventsOption = False,
 ) -> None:
     """Run failed trials again, once their cause is mended; exit 1 if one fails again.
@@ -194,7 +213,7 @@ def retry(
     from sweeps.manage.retrying import retry as run_again
 
     found = Home.resolve(asked.home)
-    progress = mode_of(quiet=quiet, as_json=as_json)
+    progress = mode_of(quiet=quiet, as_json=as_json, verbose=verbose)
     retried = run_again(
         found, found.get(name), trials or [], replace(asked, space=name), progress=progress
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
@@ -44,6 +44,7 @@ from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
 from sweeps.progress import make_progress
+from sweeps.progress.stages import as_one
 from sweeps.records import Conclusions, ConfirmationRecord, Record, SweepInfo, need_one_objective
 from sweeps.records.conclusions import (
     CalibrationConclusion,
@@ -87,6 +88,8 @@ class ConfirmResult:
         tracking_pending: Number of runs that MLflow lacks.
         failure: Why a result that was asked for is missing although the same command would not
             bring it, with the ways out; None if nothing is missing, or it was interrupted.
+        is_served: Whether the experiment serves models, so that MLflow has the champion.
+        has_test_set: Whether there is a test set to evaluate.
     """
 
     confirmation: Confirmation | None
@@ -95,6 +98,8 @@ class ConfirmResult:
     stopped_by: str | None
     tracking_pending: int
     failure: str | None = None
+    is_served: bool = False
+    has_test_set: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,19 +178,30 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
         UsageError: See `check`; nothing was begun. Or the trainings kept arrays that cannot be
             compared; the trainings stay.
     """
-    work = _Work(home, info, options, check(home, info, options))
-    try:
-        finalists = work.choose()
-        work.train(finalists)
-        found = work.compare_finalists(finalists)
-        conclusions = work.conclude(found)
-        if options.refit and find_refit(home, found.confirmation, found.winner) is None:
-            conclusions = work.refit(found)
-    except _EndedError as ended:
-        return work.result(failure=ended.failure)
+    checked = check(home, info, options)
+    with as_one(options.how.progress, _trainings(home, info, options, checked)) as shown:
+        how = replace(options.how, progress=shown)
+        work = _Work(home, info, replace(options, how=how), checked)
+        try:
+            finalists = work.choose()
+            work.train(finalists)
+            found = work.compare_finalists(finalists)
+            conclusions = work.conclude(found)
+            if options.refit and find_refit(home, found.confirmation, found.winner) is None:
+                conclusions = work.refit(found)
+        except _EndedError as ended:
+            return work.result(failure=ended.failure)
     tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
     pending = show_conclusions(home, info, tracking_uri, options.how.data)
     return work.result(conclusions, pending, work.failure)
+
+
+def _trainings(home: Home, info: SweepInfo, options: ConfirmOptions, checked: Checked) -> int:
+    """Return the number of trainings of a confirmation, those that were made before included."""
+    trained = trained_with(home, info, checked.finalists, checked.folds, checked.left_out)
+    again = checked.can_measure_selection_bias()
+    a_fold = len(trained) + bool(options.control) + again
+    return checked.folds * a_fold + options.control + options.refit
 
 
 class _EndedError(Exception):
@@ -334,8 +350,19 @@ class _Work:
         """Return the result so far."""
         stopped = next((ran.stopped_by for ran in self._ran if ran.is_interrupted), None)
         missing = sum(ran.tracking_pending for ran in self._ran) + pending
-        found = self._confirmation, self._comparison, conclusions
-        return ConfirmResult(*found, stopped, missing, failure=failure)
+        experiment: Any = self._checked.experiment
+        has_one = conclusions and hasattr(experiment, "test_set") and hasattr(experiment, "logits")
+        source = self._options.how.data
+        return ConfirmResult(
+            self._confirmation,
+            self._comparison,
+            conclusions,
+            stopped,
+            missing,
+            failure=failure,
+            is_served=hasattr(experiment, "signature") and hasattr(experiment, "predict"),
+            has_test_set=bool(has_one) and experiment.test_set(source) is not None,
+        )
 
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
         verdict, confirmation = found.comparison.verdict, found.confirmation

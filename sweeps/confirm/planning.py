@@ -20,7 +20,8 @@ from sweeps.confirm.checks import cross_validation_experiment
 from sweeps.confirm.finalists import METRIC, REFIT_EPOCHS, SEARCH_SPLIT, TEMPERATURE, Finalist
 from sweeps.home import Home
 from sweeps.launch import run_options
-from sweeps.progress import Mode
+from sweeps.progress import Mode, Progress
+from sweeps.progress.stages import Stages
 from sweeps.records import BLOCK, FINALIST, Record, SweepInfo, confirmed_by
 from sweeps.runner.failures import FAILURES
 from sweeps.workspace.files import make_folder, write_atomically
@@ -190,7 +191,7 @@ class HowToTrain:
     workers: int | None = None
     tracking_uri: str | None = None
     data: str | None = None
-    progress: Mode = "auto"
+    progress: Mode | Progress = "auto"
     same_code: bool = False
 
 
@@ -283,6 +284,8 @@ def name_for(home: Home, folder: Path, wanted: str) -> str:
 def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ran:
     whole = _begun(home).get(_tail(space.parent))
     if whole is not None and _ended(home, whole) >= trials:
+        if isinstance(how.progress, Stages):
+            how.progress.skip(trials)
         return Ran(whole)
     asked = RunOptions(
         str(space), name=name, trials=trials, home=home.path, storage=home.storage,

@@ -13,20 +13,23 @@ from sweeps.progress.protocol import Progress
 
 __all__ = ["Mode", "Progress", "make_progress"]
 
-Mode = Literal["auto", "plain", "json", "quiet"]
+Mode = Literal["auto", "plain", "verbose", "json", "quiet"]
 
 
-def make_progress(mode: Mode) -> Progress:
+def make_progress(mode: Mode | Progress) -> Progress:
     """Return the display of a sweep's progress.
 
     Args:
         mode: `auto` (a bar in a notebook, a live display if stderr is a terminal, else as `plain`),
-            `plain` (one line per trial on stderr), `json` (one object per event on stdout) or
-            `quiet` (failures only, on stderr).
+            `plain` (lines on stderr: new bests, failures, now and then how far the sweep is),
+            `verbose` (one line per trial on stderr), `json` (one object per event on stdout) or
+            `quiet` (failures only, on stderr). A display is returned as it is.
 
     Raises:
         ValueError: Another mode was given.
     """
+    if not isinstance(mode, str):
+        return mode
     if mode not in get_args(Mode):
         raise ValueError(f"progress mode {mode!r} is none of {', '.join(get_args(Mode))}")
     if mode == "json":
@@ -47,7 +50,7 @@ def make_progress(mode: Mode) -> Progress:
         return LiveDisplay(sys.stderr)
     from sweeps.progress.lines import PlainLines
 
-    return PlainLines(sys.stderr)
+    return PlainLines(sys.stderr, verbose=mode == "verbose")
 
 
 def _in_notebook() -> bool:

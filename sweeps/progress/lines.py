@@ -6,15 +6,17 @@ import contextlib
 import json
 import math
 import sys
+import textwrap
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from search_spaces.objectives import in_words
-from sweeps.analysis.summary import NOT_CONFIRMED, Summary
 from sweeps.progress.stream import LossyStream
-from sweeps.progress.tally import Tally
+from sweeps.progress.tally import Tally, params_of
+from sweeps.records.conclusions import BLOCK, FINALIST
 from sweeps.render.verdict import failure_line, progress_line, retry_line
 from sweeps.wording import (
     counted,
@@ -28,28 +30,56 @@ from sweeps.workspace.clock import now_ms
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.analysis.rows import TrialRow
+    from sweeps.analysis.summary import Summary
     from sweeps.experiment import TrialSpec
-    from sweeps.records.record import Record
+    from sweeps.records.record import Record, SweepInfo
 
 
-# One line per trial, for logs, CI and terminals that cannot redraw.
+# Lines for logs, CI and terminals that cannot redraw.
+
+
+PAUSE_SECONDS: Final = 10.0
+"""The least time between two lines that only say how far the sweep is."""
+TENTH: Final = 10
+"""A sweep has at most so many of these lines, if none takes longer than `BEAT_SECONDS`."""
+BEAT_SECONDS: Final = 300.0
+"""After this time without a line the next trial gets one: some CI ends a job that is silent."""
+WIDTH: Final = 80
 
 
 class PlainLines:
-    """Plain lines on a stream, each flushed at once. See `Progress`."""
+    """Plain lines on a stream, each flushed at once. See `Progress`.
 
-    def __init__(self, stream: TextIO) -> None:
+    A line says that there is a new best trial, that an attempt failed, or, now and then, how far
+    the sweep is.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        verbose: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the stream; if `verbose`, every trial gets a line."""
         self._out = LossyStream(stream)
+        self._verbose = verbose
+        self._clock = clock
         self._lock = threading.Lock()  # trials begin in a thread of the executor
         self._tally: Tally | None = None
+        self._said_at = (0.0, 0)  # when, and how many trials were done
 
     def started(self, tally: Tally) -> None:
         """Write the name of the sweep, its objectives, and how many trials are done already."""
+        if self._tally is None:
+            self._out.line(
+                f"confirming: {tally.counted} done"
+                if tally.is_confirmation
+                else f"sweep {tally.info.name}: {tally.counted} done; "
+                f"{in_words(tally.info.objectives)}"
+            )
+            self._said_at = self._clock(), tally.done
         self._tally = tally
-        self._out.line(
-            f"sweep {tally.info.name}: {tally.done} of {tally.total} trials done; "
-            f"{in_words(tally.info.objectives)}"
-        )
 
     def note(self, text: str) -> None:
         """Write the line."""
@@ -65,11 +95,33 @@ class PlainLines:
         """Write nothing: a line per epoch would hide those of the trials."""
 
     def trial_finished(self, record: Record) -> None:
-        """Write the trial's line."""
+        """Write a line, if there is something to say."""
         with self._lock:
-            if self._tally:
-                row = self._tally.finish(record)
-                self._out.line(_trial_line(self._tally, row))
+            tally = self._tally
+            if tally is None:
+                return
+            before = _leading(tally)
+            row = tally.finish(record)
+            if self._verbose:
+                facts = (trial_line(row, tally.info), _best_text(tally), tally.time_left())
+                self._out.line(f"[{tally.done}/{tally.total}] {', '.join(filter(None, facts))}")
+            elif row.error or row.state == "FAILED":
+                self._out.line(f"[{tally.done}/{tally.total}] {_failed_line(row)}")
+            elif row in _leading(tally) and row not in before:
+                for line in _best_lines(tally, row):
+                    self._out.line(line)
+            elif self._is_due(tally):
+                self._out.line(_how_far(tally))
+            else:
+                return
+            self._said_at = self._clock(), tally.done
+
+    def _is_due(self, tally: Tally) -> bool:
+        """Whether it is time to say how far the sweep is."""
+        if tally.done >= tally.total:
+            return tally.is_confirmation  # the end of a search is said in a line of its own
+        since, more = self._clock() - self._said_at[0], tally.done - self._said_at[1]
+        return since >= (PAUSE_SECONDS if TENTH * more >= tally.total else BEAT_SECONDS)
 
     def finished(self, summary: Summary) -> None:
         """Write how the trials ended, and which failures and retries there were."""
@@ -83,30 +135,65 @@ class PlainLines:
         """Do nothing: every line is out already."""
 
 
-def _trial_line(tally: Tally, row: TrialRow) -> str:
-    objectives = tally.info.objectives
-    values = row.values(objectives)
-    result = (
-        ", ".join(f"{o.metric} {format_metric(v)}" for o, v in zip(objectives, values, strict=True))
-        if values is not None
-        else f"{row.reason}: {first_line(row.error)}"
-        if row.error
-        else row.reason
-    )
-    is_retried = row.state == "WAITING" and row.error is not None
-    state = "to be tried again after" if is_retried else row.state
+def trial_line(row: TrialRow, info: SweepInfo) -> str:
+    """Return all that one line can say of an attempt."""
+    values = _values(row, info)
     parts = [
-        f"[{tally.done}/{tally.total}] trial {row.trial} {state} {result}",
+        f"trial {row.trial} {row.state} {values}" if values else _failed_line(row),
         f"{row.epochs} epochs" if row.epochs else "",
         format_seconds(row.seconds),
         row.origin if row.baseline else "",
-        format_params(row.params, separator=" "),
-        _best_text(tally),
+        format_params(params_of(row), separator=" "),
     ]
-    left = tally.seconds_left()
-    if left:
-        parts.append(f"about {format_seconds(left)} left")
     return ", ".join(filter(None, parts))
+
+
+def _values(row: TrialRow, info: SweepInfo) -> str:
+    """Return the values of a trial with their names; empty without."""
+    values = row.values(info.objectives) or ()
+    pairs = zip(info.objectives, values, strict=False)
+    return ", ".join(f"{one.metric} {format_metric(value)}" for one, value in pairs)
+
+
+def _failed_line(row: TrialRow) -> str:
+    """Return how an attempt ended that has no result."""
+    is_retried = row.state == "WAITING" and row.error is not None
+    state = "to be tried again after" if is_retried else row.state
+    why = f"{row.reason}: {first_line(row.error)}" if row.error else row.reason
+    who = f"trial {row.trial}"
+    if FINALIST in row.params:
+        who = f"training of {row.params[FINALIST]} on fold {row.params.get(BLOCK)}"
+    return f"{who} {state} {why}"
+
+
+def _leading(tally: Tally) -> list[TrialRow]:
+    """Return the best trial so far, or those on the Pareto front."""
+    return tally.front or tally.leaders[:1]
+
+
+def _best_lines(tally: Tally, row: TrialRow) -> list[str]:
+    """Return the lines about a new best trial, or one on the front: its values, its parameters."""
+    values = f": {_values(row, tally.info)}"  # the first line of the sweep names a single metric
+    if not tally.info.has_front:
+        values = f" {format_metric(row.objective or 0.0)}"
+    who = f"baseline {row.baseline}" if row.baseline else f"trial {row.trial}"
+    begin = f"[{tally.done}/{tally.total}] "
+    left = f", {left}" if (left := tally.time_left()) else ""
+    indent = " " * len(begin)
+    params = format_params(params_of(row), separator=" ")
+    wrapped = textwrap.wrap(
+        params, WIDTH, initial_indent=indent, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    what = "on the front so far" if tally.info.has_front else "best so far"
+    return [f"{begin}{what}{values} ({who}){left}", *wrapped]
+
+
+def _how_far(tally: Tally) -> str:
+    begin = "confirming: " if tally.is_confirmation else ""
+    return ", ".join(
+        filter(None, [f"{begin}{tally.counted}", _best_text(tally), tally.time_left()])
+    )
 
 
 def _best_text(tally: Tally) -> str:
@@ -115,7 +202,7 @@ def _best_text(tally: Tally) -> str:
     best = tally.best
     if best is None or best.objective is None:
         return ""
-    return f"{NOT_CONFIRMED}: {format_metric(best.objective)} (trial {best.trial})"
+    return f"best so far {format_metric(best.objective)} (trial {best.trial})"
 
 
 class JsonLines:

@@ -9,7 +9,7 @@ import atexit
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 from rich.console import Console, Group, RenderableType
@@ -19,16 +19,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.analysis.rows import best_row
-from sweeps.analysis.summary import NOT_CONFIRMED
 from sweeps.progress.stream import LossyStream
-from sweeps.progress.tally import Tally
-from sweeps.render.summaries import STATE_STYLES
-from sweeps.render.verdict import difference_to, failure_line, front_count, front_reach
+from sweeps.progress.tally import SHOWN_BEST, Tally
+from sweeps.render.verdict import failure_line, progress_line
 from sweeps.wording import broken, format_metric, format_params, format_seconds
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
+    from sweeps.analysis.rows import TrialRow
     from sweeps.analysis.summary import Summary
     from sweeps.experiment import TrialSpec
     from sweeps.progress.tally import RunningTrial
@@ -43,90 +41,60 @@ SHOWN_RUNNING = 4
 TURNS = "|/-\\"
 
 
-def draw(tally: Tally, *, ended: bool) -> RenderableType:
-    """Return the display.
+def draw(tally: Tally, *, ended: bool, summary: Summary | None = None) -> RenderableType:
+    """Return the display: a bar, the best trials, what runs, failures.
 
     Args:
         tally: The state of the sweep.
         ended: Whether the sweep has ended; if so, running trials and estimates are left out.
+        summary: How it ended.
     """
     parts: list[RenderableType] = [_headline(tally, ended=ended)]
-    if not ended:
-        parts += _best(tally)
-    if tally.recent:
-        parts.append(_recent(tally))
-    if not ended:
+    if rows := tally.front[:SHOWN_BEST] or tally.leaders:
+        parts.append(_best(tally, rows))
+    if not (ended or tally.is_confirmation):
         parts += _current(tally)
-        if failures := tally.failures:
-            parts.append(_line(failure_line(failures, tally.first_error), "bold red"))
+    if not ended and (failures := tally.failures):
+        parts.append(_line(failure_line(failures, tally.first_error), "bold red"))
+    if summary is not None:
+        parts.append(_line(f"{progress_line(summary)} ({format_seconds(summary.seconds)})", ""))
     return Group(*parts)
 
 
 def _headline(tally: Tally, *, ended: bool) -> RenderableType:
-    """Return the line with name, bar, done and total trials, rate and time left."""
-    facts = [f"{tally.done}/{tally.total}"]
-    rate, left = tally.trials_per_minute(), tally.seconds_left()
-    if rate is not None:
-        facts.append(f"{rate:.1f} trials/min")
-    if left and not ended:
-        facts.append(f"about {format_seconds(left)} left")
+    """Return the line with name, bar, done and total trials, and time left."""
+    facts = [tally.counted, "" if ended else tally.time_left()]
+    name = "confirming" if tally.is_confirmation else tally.info.name
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True, max_width=24)
     grid.add_column(max_width=BAR_WIDTH)  # the only column that shrinks in a narrow terminal
     grid.add_column(no_wrap=True)
     bar = ProgressBar(total=max(tally.total, 1), completed=tally.done)
-    grid.add_row(Text(tally.info.name, style="bold"), bar, Text("  ".join(facts)))
+    grid.add_row(Text(name, style="bold"), bar, Text(", ".join(filter(None, facts))))
     return grid
 
 
-def _best(tally: Tally) -> list[RenderableType]:
-    """Return the lines about the best trial: value, origin, parameters; or about the front."""
-    if tally.info.has_front:
-        if not tally.front:
-            return []
-        reach = front_reach(tally.front, tally.info.objectives)
-        return [_line(front_count(tally.front), "bold green"), _line(f"  {reach}", "green")]
-    best = tally.best
-    if best is None or best.objective is None:
-        return []
-    source = f"  trial {best.trial}"
-    reference = best_row(tally.baselines, tally.info.direction)
-    if best.baseline is not None:
-        source += f", the baseline {best.baseline}"
-    elif reference is not None:
-        difference = difference_to(tally.info.metric, best, reference)
-        source += f", {difference} against the baseline {reference.baseline}"
-    value = f"{tally.info.metric} {format_metric(best.objective)}"
-    return [
-        _line(f"{NOT_CONFIRMED}: {value}", "bold green"),
-        _line(source, "green"),
-        _line(f"  {format_params(best.params)}", "dim"),
-    ]
-
-
-def _recent(tally: Tally) -> Table:
-    """Return the table of the trials that ended last, the latest at the bottom."""
+def _best(tally: Tally, rows: Sequence[TrialRow]) -> Table:
+    """Return the table of the best trials, or of the first ones on the front."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     objectives = tally.info.objectives
-    metrics = [objective.metric for objective in objectives]
-    for name in ("trial", "state", *metrics, "epochs", "seconds", ""):
-        numeric = name not in {"state", ""}
-        justify: Literal["left", "right"] = "right" if numeric else "left"
-        # In a narrow terminal remarks shrink, numbers do not.
-        table.add_column(broken(name), justify=justify, no_wrap=bool(name))
-    for row in tally.recent:
-        remark = row.origin if row.baseline else row.reason
+    first = "on the front" if tally.info.has_front else "best so far"
+    for name in (first, *(objective.metric for objective in objectives), "epochs", "seconds"):
+        justify: Literal["left", "right"] = "left" if name == first else "right"
+        # In a narrow terminal parameters are shortened, numbers are not.
+        table.add_column(broken(name), justify=justify, no_wrap=True)
+    is_taken = any(one.metric == "parameters" for one in objectives)  # the number of weights
+    name = "configuration" if is_taken else "parameters"
+    table.add_column(name)
+    for place, row in enumerate(rows):
+        is_best = place == 0 and not tally.info.has_front
         table.add_row(
-            str(row.trial),
-            Text(row.state, style=STATE_STYLES[row.state]),
-            *(
-                map(format_metric, values)
-                if (values := row.values(objectives))
-                else [""] * len(metrics)
-            ),
+            Text(f"baseline {row.baseline}" if row.baseline else f"trial {row.trial}"),
+            *map(format_metric, row.values(objectives) or ()),
             str(row.epochs or ""),
             f"{row.seconds:.1f}",
-            _line(remark, "dim"),
+            _line(format_params(row.params, separator=" "), "dim"),
+            style="bold green" if is_best else "",
         )
     return table
 
@@ -135,10 +103,9 @@ def _current(tally: Tally) -> list[RenderableType]:
     """Return the lines about running trials, with a turning sign that shows that we are alive."""
     turn = TURNS[int(4 * time.monotonic()) % len(TURNS)]
     trials = list(tally.running.values())
-    if not trials and tally.done >= tally.total:
-        return []
-    if not trials:
-        return [_line(f"{turn} waiting for the next trial", "dim")]
+    if not trials:  # MLflow and the report follow the last one
+        is_over = tally.done >= tally.total
+        return [_line(f"{turn} {'finishing' if is_over else 'waiting for the next trial'}", "dim")]
     lines: list[RenderableType] = [
         _line(f"{turn} {_trial_text(tally, trial)}", "cyan") for trial in trials[:SHOWN_RUNNING]
     ]
@@ -168,7 +135,7 @@ REFRESH_PER_SECOND = 5
 
 
 class LiveDisplay:
-    """A bar, the best so far, the last trials and the current one. See `Progress`.
+    """A bar, the best trials so far and the current ones. See `Progress`.
 
     Its lock guards the tally and is never held while rich is called, so the drawing thread and the
     coordinator cannot wait for each other.
@@ -180,11 +147,15 @@ class LiveDisplay:
         self._tally: Tally | None = None
         self._live: Live | None = None
         self._ended = False
+        self._summary: Summary | None = None
 
     def started(self, tally: Tally) -> None:
-        """Start the drawing thread."""
-        self._tally = tally
-        if tally.done:
+        """Start the drawing thread; a sweep that follows another one is drawn in its place."""
+        with self._lock:
+            self._tally = tally
+        if self._live is not None:
+            return
+        if tally.done and not tally.is_confirmation:
             self.note(f"{tally.info.name}: {tally.done} of {tally.total} trials done, going on")
         self._live = Live(
             console=self._console,
@@ -213,14 +184,15 @@ class LiveDisplay:
                 self._tally.epoch(spec, epoch, metrics)
 
     def trial_finished(self, record: Record) -> None:
-        """Move the trial to the table."""
+        """Move the bar."""
         with self._lock:
             if self._tally:
                 self._tally.finish(record)
 
     def finished(self, summary: Summary) -> None:
         """Draw the last state, without running trials and estimates."""
-        del summary  # the caller prints it below
+        with self._lock:
+            self._summary = summary
         self.close()
 
     def close(self) -> None:
@@ -237,7 +209,8 @@ class LiveDisplay:
 
     def _draw(self) -> RenderableType:
         with self._lock:
-            drawn = draw(self._tally, ended=self._ended) if self._tally else Text()
+            tally, summary = self._tally, self._summary
+            drawn = draw(tally, ended=self._ended, summary=summary) if tally else Text()
         # Leave room for the "^C" that a terminal echoes: if it wrapped, the next redraw would be a
         # line off.
         return Constrain(drawn, max(self._console.width - 3, 1))

@@ -84,10 +84,8 @@ class NotebookDisplay:
 
 
 def _bar(tally: Tally) -> str:
-    facts = [f"{tally.info.name}: {tally.done} of {tally.total} trials"]
-    left = tally.seconds_left()
-    if left:
-        facts.append(f"about {format_seconds(left)} left")
+    name = "confirming" if tally.is_confirmation else tally.info.name
+    facts = [f"{name}: {tally.counted}", *filter(None, [tally.time_left()])]
     if tally.info.has_front and tally.front:
         facts.append(front_line(tally.front, tally.info.objectives))
     if tally.best is not None and tally.best.objective is not None:

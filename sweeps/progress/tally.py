@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sweeps.analysis.rows import TrialRow, best_row, front_rows, trial_row, trial_rows
-from sweeps.records.conclusions import confirmed_by
-from sweeps.wording import first_line
+from sweeps.analysis.rows import TrialRow, best_rows, front_rows, trial_row, trial_rows
+from sweeps.records.conclusions import BLOCK, confirmed_by
+from sweeps.wording import counted, first_line, format_roughly
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.experiment import TrialSpec
     from sweeps.records.record import Record, SweepInfo
 
-RECENT = 5
+SHOWN_BEST: Final = 5
+"""Trials of which a display shows that they lead."""
+_WEIGHT: Final = 4
+"""How many measured pauses between two ends the length of a typical trial counts for."""
 
 
 @dataclass
@@ -40,18 +43,65 @@ class RunningTrial:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
+class Pace:
+    """Estimates how much time passes from the end of one trial to that of the next.
+
+    It is measured from the first end in this start on, whatever runs at once: dividing by the
+    number of trials that run at the moment would double it each time one has ended and the next
+    has not begun. While few have ended, a typical trial by the most that ran at once counts too.
+    """
+
+    def __init__(self) -> None:
+        self._usual: list[float] = []  # of failed trials, which are short, only without others
+        self._failed: list[float] = []
+        self._at_once = 1
+        self._ends = 0
+        self._first_end = self._last_end = 0.0
+
+    def knows(self, row: TrialRow) -> None:
+        """Take the length of a trial that has an outcome."""
+        if row.state != "WAITING":
+            (self._failed if row.state == "FAILED" else self._usual).append(row.seconds)
+
+    def runs(self, at_once: int) -> None:
+        """Take the number of trials that run now."""
+        self._at_once = max(self._at_once, at_once)
+
+    def ended(self, row: TrialRow, now: float) -> None:
+        """Take a trial that has an outcome now."""
+        if not self._ends:
+            self._first_end = self._last_end = now
+        if row.state != "FAILED" or not self._usual:
+            self._ends += 1
+            self._last_end = now
+
+    @property
+    def typical_seconds(self) -> float:
+        """The median length of a trial; 0 before one is known."""
+        return median(self._usual or self._failed or [0.0])
+
+    def seconds_for(self, trials: int, now: float) -> float | None:
+        """Return the time until so many more trials have ended; None before one has, here."""
+        if not self._ends:
+            return None
+        expected = self.typical_seconds / self._at_once
+        passed = self._last_end - self._first_end
+        one = (_WEIGHT * expected + passed) / (_WEIGHT + self._ends - 1)
+        return max(one * trials - min(now - self._last_end, one), 0.0)
+
+
 class Tally:
-    """Counts, best trial so far, last trials, rate and time left of one sweep.
+    """Counts, best trials so far, and time left of one sweep, or of the parts of a confirmation.
 
     Attributes:
         info: The sweep.
-        total: Number of trials asked for.
-        best: Best COMPLETE trial so far, baselines included. None with several objectives, and in a
-            confirmation, whose answer is no single training.
+        is_confirmation: Whether its trials are the trainings of a confirmation, the answer of which
+            is no single one.
+        leaders: The best COMPLETE trials so far, the best first, baselines included. Empty with
+            several objectives, and in a confirmation.
         front: COMPLETE trials on the Pareto front so far, the best by the first objective first;
             empty with one objective.
         baselines: Trials that tried a baseline.
-        recent: The last attempts to end, oldest first.
         running: Attempts in progress, by their spec's key.
         failures: FAILED trials by reason.
         first_error: First line of the first error seen.
@@ -67,24 +117,69 @@ class Tally:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.info = info
-        self.total = total
+        self.is_confirmation = confirmed_by(info.directory) is not None
+        self._total = total
         self._longest_seconds = longest_seconds
         self._began = clock()
-        self._has_best = not (info.has_front or confirmed_by(info.directory))
         self.running: dict[str, RunningTrial] = {}
         self._clock = clock
         self._rows = {row.trial: row for row in trial_rows(done)}
-        by_end = sorted(self._rows.values(), key=lambda row: row.finished_at)
-        self.recent: deque[TrialRow] = deque(by_end, maxlen=RECENT)
-        self.front = front_rows(by_end, info.objectives) if info.has_front else []
-        self.best = best_row(by_end, info.direction) if self._has_best else None
-        self._first_start: float | None = None
-        self._ended_here = 0
+        self._earlier: Tally | None = None
+        self._is_part = False
+        self._skipped = 0
+        self._pace = Pace()
+        for row in self._rows.values():
+            self._pace.knows(row)
+        self.front = front_rows(self._rows.values(), info.objectives) if info.has_front else []
+        self._has_best = not (info.has_front or self.is_confirmation)
+        rows = self._rows.values() if self._has_best else ()
+        self.leaders = best_rows(rows, info.direction, SHOWN_BEST)
+
+    def follow(self, earlier: Tally | None, total: int, skipped: int = 0) -> None:
+        """Count on from another sweep, whose trials are of the same kind and took as long.
+
+        Args:
+            earlier: Its tally; None for the first of several.
+            total: The trials of all of them.
+            skipped: Those of sweeps between the two that were whole before.
+        """
+        self._earlier, self._total, self._is_part = earlier, total, True
+        self._skipped = skipped
+        if earlier is not None:
+            for row in self._rows.values():
+                earlier._pace.knows(row)
+            self._pace = earlier._pace
+
+    @property
+    def total(self) -> int:
+        """Number of trials asked for, in all starts; more if points were enqueued meanwhile."""
+        if self._is_part:
+            return self._total
+        return max(self._total, 1 + max(self._rows, default=-1), *self._begun())
+
+    def _begun(self) -> list[int]:
+        return [1 + trial.spec.trial for trial in list(self.running.values())] or [0]
 
     @property
     def done(self) -> int:
         """Number of trials with an outcome."""
-        return sum(row.state != "WAITING" for row in self._rows.values())
+        own = sum(row.state != "WAITING" for row in self._rows.values())
+        return own + self._skipped + (self._earlier.done if self._earlier else 0)
+
+    @property
+    def counted(self) -> str:
+        """The number of trials that are done, such as `3 of 20 trials`."""
+        return f"{self.done} of {counted(self.total, self.noun)}"
+
+    @property
+    def noun(self) -> str:
+        """The name of what is counted."""
+        return "training" if self.is_confirmation else "trial"
+
+    @property
+    def best(self) -> TrialRow | None:
+        """The best COMPLETE trial so far; None if there are no leaders."""
+        return self.leaders[0] if self.leaders else None
 
     @property
     def baselines(self) -> list[TrialRow]:
@@ -94,20 +189,22 @@ class Tally:
     @property
     def failures(self) -> dict[str, int]:
         """Number of FAILED trials by reason, most frequent first."""
-        failed = (row.reason for row in self._rows.values() if row.state == "FAILED")
-        return dict(Counter(failed).most_common())
+        failed = Counter(row.reason for row in self._rows.values() if row.state == "FAILED")
+        failed.update(self._earlier.failures if self._earlier else {})
+        return dict(failed.most_common())
 
     @property
     def first_error(self) -> str | None:
         """First line of the error of the failed trial with the lowest number."""
+        if self._earlier and (earlier := self._earlier.first_error):
+            return earlier
         failed = (self._rows[s] for s in sorted(self._rows) if self._rows[s].state == "FAILED")
         return next((first_line(row.error) for row in failed if row.error), None)
 
     def begin(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
         """Note an attempt that begins now."""
-        now = self._clock()
-        self._first_start = self._first_start or now
-        self.running[spec.key] = RunningTrial(spec, params, now)
+        self.running[spec.key] = RunningTrial(spec, params, self._clock())
+        self._pace.runs(len(self.running))
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
         """Note the epoch (from 0) that an attempt has finished."""
@@ -120,40 +217,37 @@ class Tally:
         self.running.pop(record.spec.key, None)
         row = trial_row([record])
         self._rows[row.trial] = row
-        self.recent.append(row)
         if self.info.has_front:
             self.front = front_rows([row, *self.front], self.info.objectives)
         elif self._has_best:
-            self.best = best_row([row, *([self.best] if self.best else [])], self.info.direction)
-        self._ended_here += row.state != "WAITING"
+            others = (one for one in self.leaders if one.trial != row.trial)
+            self.leaders = best_rows([row, *others], self.info.direction, SHOWN_BEST)
+        if row.state != "WAITING":
+            self._pace.knows(row)
+            self._pace.ended(row, self._clock())
         return row
 
     def elapsed(self, trial: RunningTrial) -> float:
         """Return the seconds since an attempt began."""
         return self._clock() - trial.started_at
 
-    def trials_per_minute(self) -> float | None:
-        """Return the rate since the first trial of this start began; None before one has ended."""
-        if self._first_start is None or not self._ended_here:
-            return None
-        return 60 * self._ended_here / max(self._clock() - self._first_start, 1e-3)
-
     def seconds_left(self) -> float | None:
-        """Estimate the time left from the median trial and the number of trials at once.
+        """Estimate the time left; None before a trial has ended in this start.
 
-        None before a trial is recorded. Failed trials, which are short, count only if there are no
-        others. After `longest_seconds` no trial begins; those under way then still end.
+        After `longest_seconds` no trial begins; those under way then still end.
         """
-        ended = [row for row in self._rows.values() if row.state != "WAITING"]
-        usual = [row.seconds for row in ended if row.state != "FAILED"]
-        seconds = usual or [row.seconds for row in ended]
-        if not seconds:
-            return None
-        typical = median(seconds)
-        under_way = sum(min(self.elapsed(t), typical) for t in self.running.values())
-        work = max(self.total - len(ended), 0) * typical - under_way
-        left = max(work, 0.0) / max(len(self.running), 1)
-        if self._longest_seconds is None:
+        left = self._pace.seconds_for(max(self.total - self.done, 0), self._clock())
+        if left is None or self._longest_seconds is None:
             return left
         until_late = max(self._began + self._longest_seconds - self._clock(), 0.0)
-        return min(left, until_late + typical)
+        return min(left, until_late + self._pace.typical_seconds)
+
+    def time_left(self) -> str:
+        """Return `about a minute left`; empty before a trial has ended, and at the end."""
+        left = self.seconds_left()
+        return f"{format_roughly(left)} left" if left and self.done < self.total else ""
+
+
+def params_of(row: TrialRow) -> dict[str, Value]:
+    """Return the parameters of a trial under the names that people read."""
+    return {"fold" if name == BLOCK else name: value for name, value in row.params.items()}

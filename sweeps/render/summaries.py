@@ -19,13 +19,7 @@ from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
 from sweeps.analysis.summary import FRONT, NOT_CONFIRMED, ListingRow, Summary
 from sweeps.analysis.table import parameter_names
 from sweeps.render.sections.confirmed import put_in_words
-from sweeps.render.verdict import (
-    difference_to,
-    failure_line,
-    progress_line,
-    retry_line,
-    verdict_line,
-)
+from sweeps.render.verdict import failure_line, retry_line, time_lines, verdict_line, with_hints
 from sweeps.wording import (
     broken,
     counted,
@@ -34,7 +28,6 @@ from sweeps.wording import (
     format_params,
     format_seconds,
     format_value,
-    percent,
     printable,
 )
 
@@ -218,8 +211,10 @@ def render_text(
     run_command: str = "",
     ui_option: str = "",
     ui_address: str = "",
+    is_last: bool = True,
+    verbose: bool = False,
 ) -> RenderableType:
-    """Return the end of a run: best against baselines, failures, three commands to copy.
+    """Return the end of a run: best against the baseline, failures, three commands to copy.
 
     Print it with `console.print(..., crop=False)`: a command longer than the terminal stays whole.
 
@@ -229,19 +224,20 @@ def render_text(
         run_command: See `next_commands`.
         ui_option: See `next_commands`.
         ui_address: See `next_commands`.
+        is_last: Whether it is the answer; if not, because a confirmation follows, it is shorter.
+        verbose: Whether it says where the time went.
     """
-    time = f" ({format_seconds(summary.seconds)})" if summary.seconds else ""
-    parts: list[RenderableType] = [
-        Text.assemble((summary.name, "bold"), f"  {progress_line(summary)}{time}"),
-        Text(verdict_line(summary)),
-    ]
+    parts: list[RenderableType] = [Text(verdict_line(summary))]
     if summary.has_front:
-        parts += _front(summary)
-    elif summary.baselines:
-        parts.append(_comparison_table(summary))
-    if summary.best:
-        parts += [Text("Parameters of the best trial:"), _pairs(_param_texts(summary.best))]
+        parts += _front(summary, SHOWN_FRONT)
+    if summary.best and is_last:
+        indented = Text(format_params(summary.best.params))
+        parts.append(Padding(indented, (0, 0, 0, 2), expand=False))
     parts += [Text(line, style=style) for line, style in _remarks(summary, home_option)]
+    if verbose:
+        parts += [Text(line, style="dim") for line in time_lines(summary.time_split)]
+    if not is_last:
+        return Group(*parts)
     commands = next_commands(
         summary,
         home_option=home_option,
@@ -254,7 +250,7 @@ def render_text(
     hints = ("compare the runs in MLflow", "every trial", last)
     if summary.all_failed and summary.first_failed is not None:
         hints = ("the whole error", "once its cause is mended", last)
-    return Group(*parts, Text(), _commands(dict(zip(commands, hints, strict=True))))
+    return Group(*parts, _commands(dict(zip(commands, hints, strict=True))))
 
 
 def render_best(
@@ -325,30 +321,19 @@ def render_trials(
     return TrialsView(rows, objectives, space)
 
 
-def _front(summary: Summary) -> list[RenderableType]:
-    """Return a table of the trials on the front, and the baselines behind it."""
-    rows = summary.front_and_baselines
-    return [TrialsView(rows, summary.objectives)] if rows else []
+SHOWN_FRONT: Final = 5
+"""Trials of a front that the end of a run shows."""
 
 
-def _comparison_table(summary: Summary) -> Table:
-    """Return a table of the best and the baselines, with the best's difference to each."""
-    best = summary.best
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("", "trial", summary.metric, "best minus\nthis", "epochs", "seconds"):
-        table.add_column(broken(name), justify="right" if name else "left", no_wrap=not name)
-    if best and best.baseline is None:
-        table.add_row("best observed", *_cells(best, ""), style="bold")
-    for row in summary.baselines:
-        difference = difference_to(summary.metric, best, row) if best else ""
-        mark = " (best observed)" if best and best.trial == row.trial else ""
-        table.add_row(Text(f"{row.origin}{mark}"), *_cells(row, "" if mark else difference))
-    return table
-
-
-def _cells(row: TrialRow, difference: str) -> tuple[str, str, str, str, str]:
-    value = row.state if row.objective is None else format_metric(row.objective)
-    return str(row.trial), value, difference, str(row.epochs or ""), f"{row.seconds:.1f}"
+def _front(summary: Summary, most: int | None = None) -> list[RenderableType]:
+    """Return a table of the trials on the front, and the other baselines; or of the first ones."""
+    rows, hidden = summary.front_and_baselines, len(summary.front[most:]) if most else 0
+    if hidden:  # without baselines: whether they lie behind it would depend on what is hidden
+        rows = list(summary.front[:most])
+    shown: list[RenderableType] = [TrialsView(rows, summary.objectives)] if rows else []
+    if hidden:
+        shown.append(Text(f"and {counted(hidden, 'trial')} more on the front", style="dim"))
+    return shown
 
 
 def _remarks(summary: Summary, home_option: str) -> list[tuple[str, str]]:
@@ -367,33 +352,7 @@ def _remarks(summary: Summary, home_option: str) -> list[tuple[str, str]]:
     if summary.tracking_pending:
         text = f"{counted(summary.tracking_pending, 'run')} not in MLflow yet"
         remarks.append((text, "yellow"))
-    remarks += [(line, "dim") for line in _time_lines(summary.time_split)]
     return remarks
-
-
-def _time_lines(split: Mapping[str, float]) -> list[str]:
-    """Return where the time went: that of the workers, if any, apart from that of the rest.
-
-    Shares are of one kind of time each, since workers train and wait while the rest goes on.
-    """
-    rest = dict(split)
-    idle = rest.pop("idle", None)
-    if idle is None:
-        return [f"Time: {_shares(rest)}"] if any(rest.values()) else []
-    ready = format_seconds(rest.pop("warm_up", 0.0))
-    workers = _shares({"training": rest.pop("training", 0.0), "idle": idle})
-    if not workers:
-        return []  # it ended before any worker was ready
-    return [f"Time of the workers: {workers}, ready after {ready}", f"Meanwhile: {_shares(rest)}"]
-
-
-def _shares(seconds: Mapping[str, float]) -> str:
-    total = sum(seconds.values())
-    return ", ".join(
-        f"{name} {format_seconds(spent)} ({percent(spent / total, 0)})"
-        for name, spent in sorted(seconds.items(), key=lambda item: -item[1])
-        if spent > 0 and spent >= 0.01 * total
-    )
 
 
 def _param_texts(row: TrialRow) -> dict[str, str]:
@@ -408,10 +367,8 @@ def _pairs(pairs: Mapping[str, str]) -> RenderableType:
 
 
 def _commands(commands: Mapping[str, str]) -> Text:
-    width = max(map(len, commands))
     lines = (
-        Text.assemble("  ", (command, "bold"), " " * (width - len(command) + 3), (hint, "dim"))
-        for command, hint in commands.items()
+        Text.assemble((command, "bold"), (hint, "dim")) for command, hint in with_hints(commands)
     )
     return Text("\n", no_wrap=True, overflow="ignore").join(lines)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.analysis.rows import STATES
 from sweeps.analysis.summary import FRONT, NOT_CONFIRMED
-from sweeps.wording import counted, format_difference, format_metric
+from sweeps.wording import counted, format_difference, format_metric, format_seconds, percent
 
 if TYPE_CHECKING:
     from search_spaces.objectives import Objective
@@ -66,6 +66,20 @@ def difference_to(metric: str, row: TrialRow, reference: TrialRow) -> str:
     return format_difference(metric, row.objective, reference.objective)
 
 
+def with_hints(commands: Mapping[str, str], width: int = 80) -> list[tuple[str, str]]:
+    """Return commands to copy, indented, each with its hint, in one column if there is room.
+
+    Where a line would be wider, its hint follows after three blanks, or is left out.
+    """
+    longest = max(map(len, commands), default=0)
+    widest = max((len(hint) for hint in commands.values()), default=0)
+    pad = longest if longest + widest + 5 <= width else 0
+    return [
+        (f"  {command:{pad}}", f"   {hint}" if len(command) + len(hint) + 5 <= width else "")
+        for command, hint in commands.items()
+    ]
+
+
 def progress_line(summary: Summary) -> str:
     """Return `20 of 20 trials: 18 COMPLETE, 2 FAILED`, and what ended the sweep early."""
     words = {state: state for state in STATES} | {"WAITING": "to run again"}
@@ -95,3 +109,28 @@ def retry_line(retried: Mapping[str, int]) -> str:
 
 def _objective(row: TrialRow) -> str:
     return "" if row.objective is None else format_metric(row.objective)
+
+
+def time_lines(split: Mapping[str, float]) -> list[str]:
+    """Return where the time went: that of the workers, if any, apart from that of the rest.
+
+    Shares are of one kind of time each, since workers train and wait while the rest goes on.
+    """
+    rest = dict(split)
+    idle = rest.pop("idle", None)
+    if idle is None:
+        return [f"Time: {_shares(rest)}"] if any(rest.values()) else []
+    ready = format_seconds(rest.pop("warm_up", 0.0))
+    workers = _shares({"training": rest.pop("training", 0.0), "idle": idle})
+    if not workers:
+        return []  # it ended before any worker was ready
+    return [f"Time of the workers: {workers}, ready after {ready}", f"Meanwhile: {_shares(rest)}"]
+
+
+def _shares(seconds: Mapping[str, float]) -> str:
+    total = sum(seconds.values())
+    return ", ".join(
+        f"{name} {format_seconds(spent)} ({percent(spent / total, 0)})"
+        for name, spent in sorted(seconds.items(), key=lambda item: -item[1])
+        if spent > 0 and spent >= 0.01 * total
+    )

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 def start(home, trials):
     words = ["run", str(SPACE), "--trials", str(trials), "--home", str(home), "--set", "epochs=3"]
-    return Launched(words)
+    return Launched([*words, "--verbose"])
 
 
 # TPE proposes what follows the tenth trial.

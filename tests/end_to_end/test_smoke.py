@@ -16,7 +16,9 @@ pytestmark = pytest.mark.tensorflow
 OURS = re.compile(
     r"""sweep\ smoke:\ \d\ of\ \d\ trials\ done.*
     |   warming\ up.*
-    |   \[\d/\d\]\ trial\ \d\ COMPLETE\ best_val_accuracy\ .*
+    |   full\ output:\ .*/sweep\.log
+    |   \[\d/\d\]\ best\ so\ far\ 0\..*
+    |   \ {6}\w+=.*
     |   \d\ of\ \d\ trials:\ .*""",
     re.VERBOSE,
 )

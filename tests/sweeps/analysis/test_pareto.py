@@ -73,6 +73,15 @@ def test_the_end_of_a_run_shows_the_front_and_the_baselines_behind_it(render):
     assert "best observed" not in text
 
 
+def test_the_end_of_a_run_shows_five_of_a_long_front():
+    front = [trial(n, 0.9 - n / 100, 9000 - n) for n in range(1, 9)]
+    records = [trial(0, 0.5, 9999, origin="baseline tutorial"), *front]
+    text = shown(render_text(summary(records)))
+    assert [row[0] for row in cells(text) if "COMPLETE" in row] == ["*1", "*2", "*3", "*4", "*5"]
+    assert "and 3 trials more on the front" in text
+    assert "*8" in shown(render_best(summary(records)))
+
+
 def test_a_single_trial_and_none_are_told_as_well():
     assert "1 trial on the Pareto front" in shown(render_best(summary(RECORDS[:1])))
     assert "no trial completed, so there is no Pareto front" in shown(
@@ -140,8 +149,10 @@ def test_the_progress_tells_the_front_so_far():
     assert [row.trial for row in tally.front] == [1, 2]
     assert tally.best is None
     text = shown(draw(tally, ended=False), width=80)
-    assert ":".join(text.splitlines()[1:3]).replace("  ", " ") == LINE
-    assert ["3", "COMPLETE", "0.8000", "9000", "3", "4.0", "early_stopping"] in cells(text)
+    assert ["trial", "1", "0.9300", "13002", "3", "4.0", "units=20"] in cells(text)
+    assert ["trial", "2", "0.8700", "4210", "3", "4.0", "units=30"] in cells(text)
+    assert "trial 3" not in text
+    assert "best" not in text.replace("best_val_", "")
 
 
 def test_plain_lines_say_both_values():
@@ -149,7 +160,10 @@ def test_plain_lines_say_both_values():
     lines = PlainLines(stream)
     lines.started(Tally(INFO, 5, RECORDS[:2]))
     lines.trial_finished(RECORDS[2])
-    first, second = stream.getvalue().splitlines()
+    first, second, third = stream.getvalue().splitlines()
     assert first.endswith("maximize best_val_accuracy, minimize parameters")
-    assert "COMPLETE best_val_accuracy 0.8700, parameters 4210" in second
-    assert "2 trials on the front so far" in second
+    values = "best_val_accuracy 0.8700, parameters 4210"
+    assert second.startswith(f"[3/5] on the front so far: {values} (trial 2), ")
+    assert third.strip() == "units=30"
+    lines.trial_finished(RECORDS[3])
+    assert stream.getvalue().count("\n") == 3, "it is behind the front"

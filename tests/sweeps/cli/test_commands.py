@@ -32,8 +32,36 @@ def test_a_run_ends_with_the_best_against_the_baseline_and_three_commands(call):
     assert "6 of 6 trials: 6 COMPLETE" in result.output
     assert "best observed, not confirmed: score" in result.output
     assert "baseline first" in result.output
+    assert len(result.stdout.splitlines()) <= 7
+    assert "Time of the workers" not in result.output
     for command in ("sweeps ui", "sweeps trials toy", "sweeps run"):
         assert f"  {command}" in result.stdout
+
+
+def test_a_point_enqueued_after_the_end_counts_from_the_first_line_on(call):
+    assert call("run", "TOY", "--trials", 3).exit_code == 0
+    assert call("enqueue", "toy", "x=0.25", "layers=0", "kind=b").exit_code == 0
+    result = call("run", "TOY", "--trials", 3, "--verbose")
+    assert result.exit_code == 0, result.output
+    assert "sweep toy: 3 of 4 trials done" in result.stderr
+    assert "[4/4] trial 3 " in result.stderr
+    assert "4 of 4 trials: 4 COMPLETE" in result.stderr
+
+
+def test_a_run_names_its_log_which_has_every_trial_and_goes_with_the_sweep(call):
+    result = call("run", "TOY", "--trials", 3)
+    (line,) = [one for one in result.stderr.splitlines() if one.startswith("full output: ")]
+    log = Path(line.removeprefix("full output: "))
+    assert log.read_text().count(" COMPLETE score ") == 3
+    before = log.read_text()
+    assert call("run", "TOY", "--trials", 4, "--quiet").output == ""
+    assert log.read_text().startswith(before)
+    assert log.read_text().count(" COMPLETE score ") == 4
+    assert call("doctor").exit_code == 0
+    assert call("gc").exit_code == 0
+    assert log.exists()
+    assert call("delete", "toy", "--yes").exit_code == 0
+    assert not log.parent.exists()
 
 
 def test_json_lines_tell_the_whole_run(call):

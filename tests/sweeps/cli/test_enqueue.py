@@ -106,7 +106,7 @@ def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path
     # The first trial takes no time, the others wait for an enqueued point: some are left when it
     # comes.
     words = ["run", str(space), "--trials", "12", "--workers", "2", "--set", "mode=quick_first"]
-    running = Launched([*words, "--set", "longest_seconds=2", "--home", str(make_home())])
+    running = Launched([*words, "--set", "longest_seconds=2", "--home", str(make_home()), "-v"])
     running.until_said("trial 0")
     result = attempt("toy", *POINT)
     assert (result.exit_code, result.stdout) == (0, "queued: x=0.25 layers=0 kind=b\n")

@@ -69,7 +69,7 @@ def test_a_run_ends_with_the_front_and_the_same_command_goes_on(call):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_with_the_same_trials(call, make_home, tmp_path):
-    words = ["run", str(call.file), "--trials", "14", "--set", "longest_seconds=0.3"]
+    words = ["run", str(call.file), "--trials", "14", "--set", "longest_seconds=0.3", "--verbose"]
     launched = Launched([*words, "--workers", "2", "--home", str(call.home)])
     launched.until_said("[5/14]")
     launched.kill()

@@ -130,7 +130,7 @@ def test_what_confirm_asks_of_folds_is_looked_for_before_a_training(own, tmp_pat
     assert "lacks the metric 'epochs' (minimize)" in refused.stderr
     assert not list((tmp_path / "home" / "records").glob("*/finalists-*"))
     # It cannot train on the search's own split: the luck of the best is told without its parts.
-    told = run("confirm", "one", "--top", 2, "--folds", 8, *home)
+    told = run("confirm", "one", "--top", 2, "--folds", 8, "--details", *home)
     assert told.exit_code == 0, told.output
     assert "The best of the search" in told.stdout
     assert "its seed" not in told.stdout
@@ -242,7 +242,7 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
     text = "import numpy as np\nfrom dataclasses import replace\n" + module.read_text()
     module.write_text(text)
     assert run("run", space, "--trials", 4, "--name", "one", *home).exit_code == 0
-    words = ("confirm", "one", "--top", 2, "--folds", 8, *home)
+    words = ("confirm", "one", "--top", 2, "--folds", 8, "--details", *home)
     failed = run(*words)
     assert failed.exit_code == 2, failed.output
     assert "`calibration_terms`" in failed.stderr

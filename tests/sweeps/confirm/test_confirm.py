@@ -69,7 +69,9 @@ def test_a_sweep_that_is_taken_up_while_it_is_confirmed_keeps_its_verdict(words,
     assert Launched(words("one")).wait() == 0
     home = Home(make_home())
     folder = home.store(home.get("one").id).folder
-    confirming = Launched(["confirm", "one", *CONFIRM, "--home", str(make_home())], hears_all=True)
+    confirming = Launched(
+        ["confirm", "one", *CONFIRM, "--details", "--home", str(make_home())], hears_all=True
+    )
     until((folder / "finalists-1" / "space.yaml").exists, confirming)
     with SweepLock(folder / "lock", "one"):  # as `sweeps run` does with more trials
         code = confirming.wait()

@@ -36,7 +36,7 @@ def home(tmp_path_factory):
             ran = call("run", folder / "space.yaml", *words)
             assert ran.exit_code == 0, ran.output
             if name != "bare":
-                ran = call("confirm", name, *CONFIRM, "--workers", 0)
+                ran = call("confirm", name, *CONFIRM, "--workers", 0, "--details")
                 assert ran.exit_code == 0, ran.output
                 assert "Votes on fresh folds" in ran.stdout
         yield folder / "mlruns"

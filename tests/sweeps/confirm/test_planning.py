@@ -177,7 +177,7 @@ class TestConfirmed:
     @pytest.mark.slow
     def test_doctor_finds_nothing_and_doing_it_again_trains_nothing(self, home):
         call = caller(home)
-        again = call("confirm", "nets")  # the best two on eight folds, as before
+        again = call("confirm", "nets", "--details")  # the best two on eight folds, as before
         assert again.exit_code == 0, again.output
         assert "Confirmed on fresh folds: " in call("best", "nets").stdout
         told = json.loads(call("best", "nets", "--json").stdout)["confirmed"]
@@ -196,6 +196,14 @@ class TestConfirmed:
         assert all(f"{title}: " in call("best", "nets").stdout for title in titles)
         assert "COMPLETE" not in again.output, "all of it is there"
         assert "The best of the search" in again.stdout
+        *_, report = again.stdout.splitlines()
+        assert report.startswith("  sweeps report nets "), "it ends with the answer's commands"
+        told = json.loads(call("confirm", "nets", "--json").stdout)["answer"]
+        short = call("confirm", "nets").stdout
+        assert " ".join(short.split()).startswith(" ".join(" ".join(told[:2]).split()))
+        assert len(short.splitlines()) <= 12
+        assert short.splitlines()[0] in again.stdout.splitlines()
+        assert "Are its probabilities right?" not in short
         examined = call("doctor")
         assert examined.exit_code == 0, examined.output
         names = {row["name"] for row in json.loads(call("list", "--json").stdout)}
@@ -265,6 +273,8 @@ class TestConfirmed:
         tested = document["test"]
         assert (tested["evaluation"]["number"], tested["evaluation"]["of"]) == (1, 1)
         assert tested["finalists"][0]["role"] == "winner"
+        quote = next(one for one in document["answer"] if one.startswith("Quote "))
+        assert quote.endswith("on the test set (evaluation 1 of 1).")
         named = {one["finalist"] for one in tested["finalists"]}
         assert named <= {s["finalist"] for s in told["standings"]}
         folder = next((home / "test").iterdir())

@@ -68,7 +68,8 @@ def test_a_sweep_is_shown_and_the_terminal_given_back(terminal):
     text = terminal.text()
     assert "importing" in plain(text)
     assert "mlp: 1 of 5 trials done, going on" in plain(text)
-    assert "5/5" in plain(text)
+    assert "5 of 5 trials" in plain(text)
+    assert "2 COMPLETE, 1 PRUNED, 2 FAILED (9.0 s)" in plain(text)
     assert text.rindex(SHOW_CURSOR) > text.rindex(HIDE_CURSOR)
     assert (sys.stdout, sys.stderr) == before
 
@@ -101,7 +102,7 @@ def test_it_redraws_at_most_eight_times_a_second_however_many_epochs_come(termin
         display.epoch(spec, epoch, {"val_accuracy": 0.8})
         epoch += 1
         time.sleep(0.002)
-    drawn = plain(terminal.text()).count("1/5")
+    drawn = plain(terminal.text()).count("1 of 5 trials")
     seconds = time.monotonic() - start
     display.close()
     assert epoch > 50
@@ -160,5 +161,5 @@ def test_a_process_that_exits_in_the_middle_leaves_the_cursor_visible(terminal):
     )
     text = terminal.text()
     assert done.returncode == 7
-    assert "0/5" in plain(text)
+    assert "0 of 5 trials" in plain(text)
     assert text.rindex(SHOW_CURSOR) > text.rindex(HIDE_CURSOR)

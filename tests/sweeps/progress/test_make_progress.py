@@ -14,7 +14,8 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("mode", "kind"), [("plain", PlainLines), ("json", JsonLines), ("quiet", Quiet)]
+    ("mode", "kind"),
+    [("plain", PlainLines), ("verbose", PlainLines), ("json", JsonLines), ("quiet", Quiet)],
 )
 def test_a_mode_names_its_display_even_on_a_terminal(mode, kind, monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
@@ -36,5 +37,10 @@ def test_only_a_terminal_that_can_redraw_gets_the_live_display(stream, term, kin
 
 
 def test_another_mode_is_refused_with_the_allowed_ones():
-    with pytest.raises(ValueError, match="'loud' is none of auto, plain, json, quiet"):
+    with pytest.raises(ValueError, match="'loud' is none of auto, plain, verbose, json, quiet"):
         make_progress("loud")
+
+
+def test_a_display_is_returned_as_it_is():
+    display = Quiet(io.StringIO())
+    assert make_progress(display) is display

@@ -1,3 +1,6 @@
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 
 from sweeps.progress.tally import Tally
@@ -43,17 +46,28 @@ def test_the_best_changes_only_for_a_better_trial(clock):
 def test_an_interrupted_attempt_is_not_done_until_it_is_run_again(clock):
     tally = Tally(sweep_info(), 3, [], clock=clock)
     run_trial(tally, clock, record(0, outcome="interrupted"), 1)
-    assert (tally.done, tally.trials_per_minute()) == (0, None)
+    assert (tally.done, tally.seconds_left()) == (0, None)
     run_trial(tally, clock, record(0, 0.9, attempt=2), 1)
-    assert (tally.done, tally.recent[-1].attempts) == (1, 2)
+    assert (tally.done, tally.best.attempts) == (1, 2)
 
 
-def test_the_last_five_trials_are_kept_oldest_first(clock):
-    done = [record(trial, 0.5) for trial in (6, 5, 4, 3)]
+def test_the_five_best_trials_lead_the_best_first_and_a_retried_one_once(clock):
+    done = [record(trial, 0.5 + trial / 100) for trial in (6, 5, 4, 3)]
     tally = Tally(sweep_info(), 9, done, clock=clock)
-    for trial in (7, 8):
-        run_trial(tally, clock, record(trial, 0.5), 1)
-    assert [row.trial for row in tally.recent] == [4, 5, 6, 7, 8]
+    for ended in (record(7, 0.1), record(8, 0.9), record(1, outcome="failed"), record(8, 0.2)):
+        run_trial(tally, clock, ended, 1)
+    assert [row.trial for row in tally.leaders] == [6, 5, 4, 3, 8]
+    run_trial(tally, clock, record(2, 0.95), 1)
+    assert [row.trial for row in tally.leaders] == [2, 6, 5, 4, 3]
+
+
+def test_an_enqueued_trial_raises_the_total_once_it_begins(clock):
+    tally = Tally(sweep_info(), 3, [record(trial, 0.5) for trial in range(3)], clock=clock)
+    assert tally.counted == "3 of 3 trials"
+    tally.begin(record(3).spec, {})
+    assert tally.counted == "3 of 4 trials"
+    tally.finish(record(3, 0.5))
+    assert tally.counted == "4 of 4 trials"
 
 
 def test_failures_are_counted_by_reason_with_the_first_error(clock):
@@ -64,51 +78,106 @@ def test_failures_are_counted_by_reason_with_the_first_error(clock):
     assert tally.first_error == "first"
 
 
-def test_the_rate_counts_only_trials_of_this_call(clock):
-    tally = Tally(sweep_info(), 9, [record(0, 0.9)], clock=clock)
-    assert tally.trials_per_minute() is None
-    run_trial(tally, clock, record(1, 0.9), 6)
-    run_trial(tally, clock, record(2, 0.9), 6)
-    assert tally.trials_per_minute() == pytest.approx(10)
+def test_nothing_is_said_of_the_time_before_a_trial_has_ended_here(clock):
+    tally = Tally(sweep_info(), 5, [record(0, 0.9)], clock=clock)
+    tally.begin(record(1).spec, {})
+    clock.now += 60
+    assert tally.seconds_left() is None
+    assert tally.time_left() == ""
 
 
-def test_time_left_comes_from_the_median_and_runs_down(clock):
-    done = [record(0, 0.9, seconds=4), record(1, 0.9, seconds=6), record(2, 0.9, seconds=100)]
-    tally = Tally(sweep_info(), 5, done, clock=clock)
-    assert tally.seconds_left() == pytest.approx(12)
-    tally.begin(record(3).spec, {})
-    clock.now += 2
-    assert tally.seconds_left() == pytest.approx(10)
-    clock.now += 50  # slower than the median: nothing more is taken off
-    assert tally.seconds_left() == pytest.approx(6)
+def test_time_left_comes_from_the_pace_of_this_start_and_runs_down(clock):
+    tally = Tally(sweep_info(), 100, [record(0, 0.9, seconds=500)], clock=clock)
+    for trial in range(1, 90):
+        run_trial(tally, clock, record(trial, 0.9, seconds=6), 6)
+    assert tally.seconds_left() == pytest.approx(60, rel=0.01)
+    clock.now += 5
+    assert tally.seconds_left() == pytest.approx(55, rel=0.01)
+    clock.now += 50  # slower than usual: nothing more is taken off
+    assert tally.seconds_left() == pytest.approx(54, rel=0.01)
 
 
-def test_time_left_is_shared_by_trials_that_run_at_once(clock):
-    tally = Tally(sweep_info(), 5, [record(0, 0.9, seconds=10)], clock=clock)
-    for trial in (1, 2):
-        tally.begin(record(trial).spec, {})
-    assert tally.seconds_left() == pytest.approx(20)
+def two_workers(tally, clock, number, *, seconds=10.0, retried=()):
+    """Let trials end every other half of the time; return what was said of the time left."""
+    said = []
+    specs = [record(trial).spec for trial in range(number)]
+    for spec in specs[:2]:
+        tally.begin(spec, {})
+    for trial in range(number):
+        clock.now += seconds / 2
+        if trial in retried:
+            tally.finish(record(trial, outcome="interrupted", seconds=seconds))
+            said.append(tally.seconds_left())
+            tally.begin(record(trial, attempt=2).spec, {})
+            clock.now += seconds / 2
+        tally.finish(record(trial, 0.9, seconds=seconds))
+        said.append(tally.seconds_left())  # the next one has not begun: one runs, or none
+        if trial + 2 < number:
+            tally.begin(specs[trial + 2], {})
+        said.append(tally.seconds_left())
+    return said
+
+
+def test_time_left_does_not_double_whenever_a_trial_has_ended_and_the_next_not_begun(clock):
+    said = two_workers(Tally(sweep_info(), 20, [], clock=clock), clock, 20)
+    for before, after in pairwise(said):
+        assert after <= before + 1e-6
+    assert said[0] == pytest.approx(95)
+    assert said[-2:] == [0, 0]
+
+
+def test_a_trial_that_is_tried_again_makes_no_jump(clock):
+    said = two_workers(Tally(sweep_info(), 20, [], clock=clock), clock, 20, retried={7, 8})
+    known = [one for one in said if one is not None]
+    for before, after in pairwise(known):
+        assert after <= before + 6
 
 
 def test_time_left_ends_when_the_time_that_was_given_is_up_and_the_last_trials_are_done(clock):
-    done = [record(0, 0.9, seconds=10)]
-    tally = Tally(sweep_info(), 1000, done, longest_seconds=60, clock=clock)
-    assert tally.seconds_left() == pytest.approx(60 + 10)
-    clock.now += 45
+    tally = Tally(sweep_info(), 1000, [], longest_seconds=60, clock=clock)
+    run_trial(tally, clock, record(0, 0.9, seconds=10), 10)
+    assert tally.seconds_left() == pytest.approx(50 + 10)
+    clock.now += 35
     assert tally.seconds_left() == pytest.approx(15 + 10)
-    assert Tally(sweep_info(), 3, done, longest_seconds=60, clock=clock).seconds_left() == 20
+    short = Tally(sweep_info(), 3, [], longest_seconds=60, clock=clock)
+    run_trial(short, clock, record(0, 0.9, seconds=10), 10)
+    assert short.seconds_left() == pytest.approx(20)
 
 
 def test_quick_failures_do_not_shorten_the_estimate(clock):
-    failed = [record(trial, outcome="failed", seconds=0.1) for trial in range(3)]
-    assert Tally(sweep_info(), 5, failed, clock=clock).seconds_left() == pytest.approx(0.2)
-    tally = Tally(sweep_info(), 5, [*failed, record(3, 0.9, seconds=10)], clock=clock)
-    assert tally.seconds_left() == pytest.approx(10)
+    tally = Tally(sweep_info(), 5, [], clock=clock)
+    for trial in range(3):
+        run_trial(tally, clock, record(trial, outcome="failed", seconds=0.1), 0.1)
+    assert tally.seconds_left() == pytest.approx(0.2)
+    run_trial(tally, clock, record(3, 0.9, seconds=10), 10)
+    assert 6 < tally.seconds_left() <= 10
 
 
-def test_nothing_is_left_when_all_is_done_or_known_before_a_trial_is(clock):
-    assert Tally(sweep_info(), 1, [record(0, 0.9)], clock=clock).seconds_left() == 0
-    assert Tally(sweep_info(), 1, [], clock=clock).seconds_left() is None
+def test_nothing_is_left_when_all_is_done(clock):
+    tally = Tally(sweep_info(), 1, [], clock=clock)
+    run_trial(tally, clock, record(0, 0.9), 1)
+    assert (tally.seconds_left(), tally.time_left()) == (0, "")
+
+
+def confirmation(total, done=(), **clock):
+    info = sweep_info(directory=Path("records/20261127-1a2b3c4d/finalists-1"))
+    return Tally(info, total, done, **clock)
+
+
+def test_sweeps_of_a_confirmation_are_counted_as_one_whole_ones_included(clock):
+    first = confirmation(4, [record(0, 0.9)], clock=clock)
+    first.follow(None, 10)
+    assert first.counted == "1 of 10 trainings"
+    for trial in (1, 2, 3):
+        run_trial(first, clock, record(trial, 0.9, seconds=10), 10)
+    first_left = first.seconds_left()
+    second = confirmation(4, clock=clock)
+    second.follow(first, 10, skipped=2)
+    assert second.counted == "6 of 10 trainings"
+    assert second.seconds_left() == pytest.approx(first_left - 2 * 10)
+    run_trial(second, clock, record(0, outcome="failed", error="boom"), 10)
+    assert (second.done, second.failures, second.first_error) == (7, {"error": 1}, "boom")
+    assert second.best is None
 
 
 def test_epochs_are_counted_from_one_and_strangers_ignored(clock):

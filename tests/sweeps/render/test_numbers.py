@@ -8,6 +8,7 @@ from sweeps.wording import (
     format_difference,
     format_metric,
     format_params,
+    format_roughly,
     format_seconds,
     format_value,
     spans,
@@ -124,3 +125,26 @@ def test_the_first_line_of_an_error_is_short_and_printable(text, line):
 )
 def test_long_names_break_after_underscores(name, lines):
     assert broken(name) == lines
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.1, "a few seconds"),
+        (11, "a few seconds"),
+        (13, "about half a minute"),
+        (44, "about half a minute"),
+        (46, "about a minute"),
+        (100, "about 2 minutes"),
+        (570, "about 10 minutes"),
+        (1300, "about 20 minutes"),
+        (3299, "about 55 minutes"),
+        (3301, "about an hour"),
+        (5000, "about an hour"),
+        (5500, "about 2 hours"),
+        (100_000, "about 28 hours"),
+        (200_000, "about 2 days"),
+    ],
+)
+def test_an_estimate_says_no_more_than_it_knows(seconds, text):
+    assert format_roughly(seconds) == text

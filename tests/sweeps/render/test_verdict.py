@@ -1,7 +1,7 @@
 import pytest
 
 from sweeps.analysis.summary import summarize
-from sweeps.render.verdict import failure_line, progress_line, retry_line, verdict_line
+from sweeps.render.verdict import failure_line, progress_line, retry_line, verdict_line, with_hints
 from tests.sweeps.render.builders import record, sweep_info
 
 
@@ -90,3 +90,9 @@ def test_failures_are_said_by_reason(failures, error, line):
 )
 def test_retries_are_said_by_reason(retried, line):
     assert retry_line(retried) == line
+
+
+def test_a_hint_stands_in_a_column_beside_it_or_nowhere_but_never_makes_a_line_wide():
+    assert with_hints({"a": "one", "bbb": "two"}) == [("  a  ", "   one"), ("  bbb", "   two")]
+    wide = with_hints({"a": "one two", "b" * 60: "three", "c" * 77: "four"})
+    assert wide == [("  a", "   one two"), (f"  {'b' * 60}", "   three"), (f"  {'c' * 77}", "")]

@@ -108,7 +108,7 @@ def test_a_signal_shortens_the_wait_for_a_store_that_never_answers(toy_space, tm
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, never answers
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         words = ["run", str(toy_space), "--home", str(tmp_path / "home"), "--trials", "2"]
-        running = Launched([*words, "--workers", "0", "--tracking-uri", address])
+        running = Launched([*words, "--workers", "0", "--tracking-uri", address, "--verbose"])
         running.until_said("[2/2]")
         time.sleep(0.5)
         began = time.monotonic()

@@ -102,7 +102,7 @@ def test_who_wakes_while_another_host_runs_the_sweep_asks_mlflow_for_nothing_mor
     wait_until(lambda: len([*make_home("a").glob("records/*/*.record")]) >= 3)
     late.signal(signal.SIGSTOP)
     other = launch("b", mlflow_server.address, "1.5", trials=24)
-    other.until_said("] trial ")
+    other.until_said("best so far")
     time.sleep(1)  # what was under way when it was stopped has arrived by then
     before = list(proxy.replies)
     late.signal(signal.SIGCONT)

@@ -56,6 +56,15 @@ def test_what_is_written_changed_or_deleted_on_one_host_is_so_on_the_other(hosts
     assert "0000-1.weights" not in b.files()
 
 
+def test_a_log_stays_on_its_host(hosts):
+    a, b = hosts
+    a.write(sweep_log=b"a", lock=b"")
+    b.write(sweep_log=b"b", lock=b"")
+    for host in (a, b, a):
+        host.sync()
+    assert (a.files()["sweep.log"], b.files()["sweep.log"]) == (b"a", b"b")
+
+
 def test_both_hosts_may_change_different_files(hosts):
     a, b = hosts
     a.write(asked=b"7")
@@ -128,6 +137,7 @@ def test_what_lies_beside_a_record_that_is_put_aside_is_put_aside_too(hosts):
 
 def test_a_sweep_deleted_on_one_host_is_gone_on_the_other(hosts, storage):
     a, b = hosts
+    b.write(sweep_log=b"its own")
     lease = Lease.take(a.shared.server, "20261126-00000000", "toy", "a")
     for name in a.files():
         a.remove(name)

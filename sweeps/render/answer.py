@@ -1,0 +1,334 @@
+"""The answer of a confirmation in a few sentences: which configuration to take, and why.
+
+It is made of the conclusions, which are numbers, for the terminal, `--json` and a report alike.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from sweeps.interval import Interval
+from sweeps.records.conclusions import (
+    CalibrationConclusion,
+    Conclusion,
+    ConfirmedStanding,
+    SelectionBiasConclusion,
+    TestConclusion,
+    VerdictConclusion,
+    VotesConclusion,
+)
+from sweeps.render.verdict import with_hints
+from sweeps.wording import format_value, gain, percent, scaled, span
+
+if TYPE_CHECKING:
+    from search_spaces.parameters import Value
+
+WIDTH: Final = 80
+MOST_LINES: Final = 12
+"""So many lines an answer has with its commands, unless its sentences alone take more."""
+_PARAMETER_LINES: Final = 2
+_MOST_NAMES: Final = 4
+_COUNTS: Final = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_BASELINE, _CONTROL = "baseline-", "control-"
+
+C = TypeVar("C")
+
+
+def answer(
+    conclusions: Sequence[Conclusion],
+    params: Mapping[int, Mapping[str, Value]] | None = None,
+    *,
+    is_served: bool = False,
+) -> list[str]:
+    """Return the answer, a sentence or two each; empty if there is no verdict.
+
+    They come in the order in which one asks: what to take and by how much it beats the baseline,
+    its parameters, the figure to quote, the figure of the search, whether it is the best of all
+    finalists, whether voting pays, where the champion is, what all that comes from.
+
+    Args:
+        conclusions: The conclusions about a sweep.
+        params: Parameters of the trials of the sweep, by trial; those of the choice are named.
+        is_served: Whether the experiment has its champion served, so that MLflow has it.
+    """
+    verdict = _newest(conclusions, VerdictConclusion)
+    if verdict is None:
+        return []
+    told = _Told(verdict)
+    bias = _newest(conclusions, SelectionBiasConclusion)
+    votes = _newest(conclusions, VotesConclusion)
+    calibration = _newest(conclusions, CalibrationConclusion)
+    lines = told.choice()
+    lines += told.parameters(params or {})
+    lines.append(told.figure(_newest(conclusions, TestConclusion)))
+    lines += told.search(bias)
+    lines += [told.order(), *told.control()]
+    lines += _voting(votes)
+    lines.append(told.champion(calibration, is_served=is_served))
+    return [*lines, told.source()]
+
+
+def with_commands(sentences: Sequence[str], commands: Mapping[str, str]) -> list[str]:
+    """Return an answer as lines of a terminal: sentences, then commands, each with a hint.
+
+    The last sentence, which says what it comes from, is below them, if there is room for it.
+    """
+    lines = in_lines(sentences[:-1])
+    lines += [command + hint for command, hint in with_hints(commands, WIDTH)]
+    source = in_lines(sentences[-1:])
+    return [*lines, *source] if len(lines) + len(source) <= MOST_LINES else lines
+
+
+def in_lines(sentences: Sequence[str], width: int = WIDTH) -> list[str]:
+    """Return sentences as lines of a terminal; what does not fit goes on, indented, below."""
+    return [
+        line
+        for sentence in sentences
+        for line in textwrap.wrap(
+            sentence, width, subsequent_indent="  ", break_long_words=False,
+            break_on_hyphens=False, drop_whitespace=True,
+        )
+    ]  # fmt: skip
+
+
+def _newest(conclusions: Sequence[Conclusion], kind: type[C]) -> C | None:
+    return next((one for one in reversed(conclusions) if isinstance(one, kind)), None)
+
+
+class _Told:
+    """A verdict in sentences."""
+
+    def __init__(self, verdict: VerdictConclusion) -> None:
+        self._verdict = verdict
+        self._leader = verdict.standings[0]
+        self._baselines = [one for one in verdict.standings if _is_baseline(one)]
+        recommended = verdict.recommended
+        self._take = next(one for one in verdict.standings if one.finalist == recommended)
+        # What to take: not a champion that is not proven better than what there was before.
+        is_kept = not (_is_baseline(self._leader) or self._beats_baseline)
+        self._kept = self._baselines[0] if is_kept else self._take
+
+    @property
+    def _beats_baseline(self) -> bool:
+        """Whether the leader is better than every baseline."""
+        return all(one.verdict == "worse" for one in self._baselines)
+
+    @property
+    def _nearest(self) -> ConfirmedStanding:
+        """The baseline that the leader beats by the least."""
+        leads = {one.finalist: one.leader_ahead_by for one in self._baselines}
+        lows = {name: lead.low if lead else 0.0 for name, lead in leads.items()}
+        return min(self._baselines, key=lambda one: lows[one.finalist])
+
+    def _name(self, standing: ConfirmedStanding, own: str = "the") -> str:
+        """Return the name of a finalist; of an only baseline, `the baseline`."""
+        is_only = _is_baseline(standing) and len(self._baselines) == 1
+        return f"{own} baseline" if is_only else standing.finalist
+
+    def choice(self) -> list[str]:
+        """Return which finalist to take, and by how much the leader beats the baseline."""
+        leader, take = self._leader, self._take
+        if not self._baselines:
+            mean = f"{_percent(leader.accuracy)} on fresh folds"
+            if take is leader:
+                return [f"Take {take.finalist}: {mean}; there is no baseline to beat."]
+            return [
+                f"Take {take.finalist}: as good as the leader, {leader.finalist} ({mean}), and "
+                "smaller; there is no baseline to beat."
+            ]
+        if _is_baseline(leader):
+            return self._keep_the_leader()
+        near = self._nearest
+        lead = near.leader_ahead_by
+        assert lead is not None
+        over = self._name(near, "your")
+        if not self._beats_baseline:
+            by = f"{leader.finalist}: {gain(lead, _digits(lead))}, {_ends(lead)}"
+            yet = "" if near.verdict == "equivalent" else " yet"
+            return [
+                f"No winner{yet}: nothing beats {over} beyond luck ({by}). Keep "
+                f"{self._name(self._kept)}."
+            ]
+        by = f"{gain(lead, _digits(lead))} over {over} on fresh folds ({_ends(lead)})"
+        if take is leader:
+            return [f"Take {take.finalist}: {by}."]
+        return [
+            f"Take {take.finalist}: as good as the leader, {leader.finalist} ({by}), and smaller."
+        ]
+
+    def _keep_the_leader(self) -> list[str]:
+        """Return that nothing beats the baseline, where a baseline leads."""
+        leader, take = self._leader, self._take
+        found = next((one for one in self._verdict.standings if not _is_baseline(one)), None)
+        name = self._name(leader, "your")
+        behind = found.leader_ahead_by if found else None
+        if found is None or behind is None:
+            return [f"Keep {name}: no other configuration was confirmed."]
+        by = f"{gain(-behind, _digits(behind))}, {_ends(-behind)}"
+        if take is leader or _is_baseline(take):
+            return [f"Keep {name}: nothing beats it (best found: {found.finalist}, {by})."]
+        return [f"Nothing beats {name}, but {take.finalist} is as good, and smaller: take it."]
+
+    def parameters(self, params: Mapping[int, Mapping[str, Value]]) -> list[str]:
+        """Return the parameters of the choice."""
+        if self._kept.finalist.startswith(_CONTROL):
+            return []  # its trial is one of another sweep
+        chosen = params.get(self._kept.trial, {})
+        if not chosen:
+            return []
+        parts = [f"{name}={format_value(value)}" for name, value in chosen.items()]
+        for shown in range(len(parts), 0, -1):
+            more = f", and {len(parts) - shown} more" if shown < len(parts) else ""
+            line = f"  {', '.join(parts[:shown])}{more}"
+            if len(in_lines([line])) <= _PARAMETER_LINES:
+                break
+        return [line]
+
+    def figure(self, tested: TestConclusion | None) -> str:
+        """Return the figure to quote: that of the test set if it was read, else of fresh folds."""
+        kept = self._kept
+        if tested is not None:
+            own = next((one for one in tested.finalists if one.finalist == kept.finalist), None)
+            if own is not None:
+                at = tested.evaluation
+                return (
+                    f"Quote {_with_ends(own.accuracy)}, on the test set (evaluation {at.number} "
+                    f"of {at.of})."
+                )
+        quote = f"Quote {_with_ends(kept.accuracy)}"
+        if kept is self._leader:
+            count = len(self._verdict.standings)
+            return f"{quote}; slightly high, as the best of {count} on these folds."
+        return f"{quote} for {self._name(kept)}, on fresh folds."
+
+    def search(self, bias: SelectionBiasConclusion | None) -> list[str]:
+        """Return the figure that the search claimed, and how much of it was luck."""
+        if bias is None:
+            return []
+        score = f"Not {_percent(bias.searched)}, {bias.finalist}'s score in the search:"
+        total = bias.total
+        digits = _digits(total)
+        if total.low > 0:
+            ends = " to ".join(scaled(end, digits=digits) for end in total.ends)
+            return [f"{score} {scaled(total.value, digits=digits)} points ({ends}) were luck."]
+        if total.high < 0:
+            return [f"{score} on fresh folds it has {gain(-total, digits)}."]
+        return [f"{score} {gain(total, digits)} ({_ends(total)}) may be luck."]
+
+    def order(self) -> str:
+        """Return whether the leader is the best of the finalists, and who else may be."""
+        verdict, leader = self._verdict, self._leader
+        notes = []
+        if verdict.folds < verdict.folds_asked:
+            notes.append(f"on {verdict.folds} of {verdict.folds_asked} folds")
+        if verdict.left_out:
+            notes.append(f"without {_listed(verdict.left_out)}")
+        question = f"{', '.join([f'Best of the {_counted(len(verdict.standings))}', *notes])}?"
+        if verdict.settled:
+            return f"{question} Yes: {self._name(leader)} is better than every other one."
+        others = verdict.standings[1:]
+        groups = [
+            ("may be as good", "may be as good", "cannot tell yet"),
+            ("is as good", "are as good", "equivalent"),
+            ("is worse", "are worse", "worse"),
+        ]
+        parts = [f"{self._name(leader)} leads"]
+        for one, several, word in groups:
+            names = [self._name(standing) for standing in others if standing.verdict == word]
+            if names:
+                parts.append(f"{_listed(names)} {one if len(names) == 1 else several}")
+        return f"{question} Not settled: {'; '.join(parts)}."
+
+    def control(self) -> list[str]:
+        """Return whether searching paid, where random trials were confirmed too."""
+        gained = self._verdict.gain_over_control
+        if gained is None:
+            return []
+        by = f"{gain(gained, _digits(gained))} over the best of random trials ({_ends(gained)})"
+        return [f"Did searching pay? {by}."]
+
+    def champion(self, calibration: CalibrationConclusion | None, *, is_served: bool) -> str:
+        """Return where the champion is, and whether its probabilities were put right."""
+        verdict, take = self._verdict, self._take
+        where = "Champion in MLflow" if is_served else "Champion"
+        said = f"{where}: {self._name(take)}"
+        if take is not self._kept:
+            said += ", though it is not proven better"
+        if verdict.refit:
+            said += f", trained on all but the test set ({verdict.refit})"
+        own = calibration.finalists.get(take.finalist) if calibration else None
+        if own is None:
+            return f"{said}."
+        error = own.measures.get("ece")
+        said += f", calibrated by T = {own.temperature:.2f}"
+        if error is None:
+            return f"{said}."
+        before, after = (scaled(one.value, digits=1) for one in (error.before, error.after))
+        return f"{said} (its error: {before} to {after} %)."
+
+    def source(self) -> str:
+        """Return what all this comes from."""
+        return (
+            f"From {self._verdict.folds} folds x {len(self._verdict.standings)} finalists; "
+            "95 % intervals, for new samples and seeds."
+        )
+
+
+def _voting(votes: VotesConclusion | None) -> list[str]:
+    """Return whether the announced vote beats the single best."""
+    if votes is None:
+        return []
+    vote = next(one for one in votes.votes if one.announced)
+    name, _, number = vote.ensemble.partition(" ")
+    who = f"{name} {_counted(int(number))}" if number.isdecimal() else vote.ensemble
+    who = "both" if who == "all two" else who
+    ahead, single = vote.ahead_by, votes.single
+    by = f"{_percent(vote.accuracy)} ({_ends(ahead)} over {single.finalist})"
+    size = vote.parameters / single.parameters if single.parameters else 0.0
+    times = f" at {size:.1f} times the size" if size else ""
+    if vote.verdict == "better":
+        return [f"{who[:1].upper()}{who[1:]} voting: {by},{times}."]
+    says = "may pay" if vote.verdict == "cannot tell yet" else "does not pay"
+    return [f"Voting {says}: {who} {by}{times}."]
+
+
+def _is_baseline(standing: ConfirmedStanding) -> bool:
+    return standing.finalist.startswith(_BASELINE)
+
+
+def _counted(number: int) -> str:
+    return _COUNTS[number] if number < len(_COUNTS) else str(number)
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > _MOST_NAMES:
+        names = [*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} more"]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _digits(difference: Interval) -> int:
+    """Return the decimals of points that a difference needs: two if it is a small one."""
+    return 1 if max(abs(end) for end in difference.ends) >= 0.005 else 2
+
+
+def _ends(difference: Interval) -> str:
+    return span(difference, " to ", digits=_digits(difference))
+
+
+def _percent(accuracy: Interval | float) -> str:
+    value = accuracy.value if isinstance(accuracy, Interval) else accuracy
+    return percent(value, _decimals(value))
+
+
+def _with_ends(accuracy: Interval) -> str:
+    """Write an accuracy with its interval: `94.6 % (93.9 to 95.2)`."""
+    digits = _decimals(accuracy.value)
+    ends = " to ".join(scaled(end, digits=digits) for end in accuracy.ends)
+    return f"{percent(accuracy.value, digits)} ({ends})"
+
+
+def _decimals(accuracy: float) -> int:
+    """Return the decimals of a percentage: two where nearly all, or nearly nothing, is right."""
+    return 1 if 0.02 <= accuracy <= 0.98 else 2

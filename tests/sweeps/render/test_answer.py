@@ -1,0 +1,262 @@
+"""The answer: every case in which a reader is told something else."""
+
+import dataclasses
+import re
+
+import pytest
+
+from sweeps.interval import Interval
+from sweeps.records.conclusions import (
+    AtEvaluation,
+    Calibration,
+    CalibrationConclusion,
+    ConfirmedStanding,
+    Measure,
+    SelectionBiasConclusion,
+    SingleBest,
+    VerdictConclusion,
+    VoteOnFolds,
+    VotesConclusion,
+)
+from sweeps.records.conclusions import (
+    TestConclusion as OnTestSet,
+)
+from sweeps.records.conclusions import (
+    TestedFinalist as FinalistOnTestSet,
+)
+from sweeps.render.answer import MOST_LINES, answer, in_lines, with_commands
+
+PARAMS = {
+    16: {"learning_rate": 2.01e-3, "batch_size": 16, "units_1": 125},
+    17: {"learning_rate": 1e-3, "batch_size": 32, "units_1": 99},
+    1: {"learning_rate": 1e-3, "batch_size": 128, "units_1": 25},
+}
+
+
+def standing(finalist, trial, accuracy, ahead=None, verdict="worse"):
+    """A finalist; `ahead` is how far the leader is, with the ends of the interval, in points."""
+    mean = Interval.around(accuracy / 100, 0.0065)
+    lead = None if ahead is None else Interval(*(points / 100 for points in ahead))
+    return ConfirmedStanding(finalist, trial, mean, None, lead, None, verdict, None)
+
+
+LEADER = standing("trial-16", 16, 94.57, verdict="leads")
+OPEN = standing("trial-17", 17, 94.38, (0.19, -0.8, 1.2), "cannot tell yet")
+EQUAL = standing("trial-17", 17, 94.38, (0.09, -0.2, 0.3), "equivalent")
+WORSE = standing("trial-12", 12, 93.7, (0.9, 0.2, 1.7))
+BEHIND = standing("baseline-tutorial", 1, 93.2, (1.4, 0.9, 1.9))
+CLOSE = standing("baseline-tutorial", 1, 94.3, (0.3, -0.2, 0.8), "cannot tell yet")
+
+
+def verdict(*standings, **changes):
+    values = {
+        "kind": "verdict", "sweep": "mlp", "trials": 20, "confirmation": "mlp-confirmation",
+        "folds": 20, "folds_asked": 20, "settled": False, "recommended": "trial-16",
+        "standings": standings, "gain_over_control": None, "others": [], "refit": None,
+        "left_out": [],
+    }  # fmt: skip
+    return VerdictConclusion(**(values | changes))
+
+
+def first(*standings, **changes):
+    return answer([verdict(*standings, **changes)], PARAMS)
+
+
+BIAS = SelectionBiasConclusion(
+    "selection_bias", "trial-17", 0.952, 0.944, Interval(0.0083, 0.001, 0.016), {}
+)
+VOTES = VotesConclusion(
+    "votes", ["mlp"], ["trial-16"],
+    SingleBest("trial-16", Interval.around(0.9457, 0.0065), 1000.0, 1.0),
+    [
+        VoteOnFolds(
+            "all 6", ["trial-16"], True, "soft", Interval.around(0.951, 0.006),
+            Interval(0.0055, 0.002, 0.009), "better", 4200.0, 4.0,
+        )
+    ],
+    20,
+)  # fmt: skip
+
+
+def share(value, unit="share"):
+    return Interval.around(value, 0.001, unit)
+
+
+CALIBRATION = CalibrationConclusion(
+    "calibration", "trial-16",
+    {"trial-16": Calibration(1.3, 1.2, 1.4, {
+        "ece": Measure(share(0.016), share(0.006), share(-0.01), "lower"),
+        "nll": Measure(share(0.2, "nats"), share(0.18, "nats"), share(-0.02, "nats"), "lower"),
+    })},
+)  # fmt: skip
+WHOLE = [verdict(LEADER, OPEN, WORSE, BEHIND), BIAS, CALIBRATION, VOTES]
+
+
+def test_a_winner_is_told_in_the_order_in_which_one_asks():
+    assert answer(WHOLE, PARAMS, is_served=True) == [
+        "Take trial-16: +1.4 points over your baseline on fresh folds (+0.9 to +1.9).",
+        "  learning_rate=2.01e-03, batch_size=16, units_1=125",
+        "Quote 94.6 % (93.9 to 95.2); slightly high, as the best of 4 on these folds.",
+        "Not 95.2 %, trial-17's score in the search: 0.8 points (0.1 to 1.6) were luck.",
+        "Best of the four? Not settled: trial-16 leads; trial-17 may be as good; trial-12 and the "
+        "baseline are worse.",
+        "All six voting: 95.1 % (+0.2 to +0.9 over trial-16), at 4.2 times the size.",
+        "Champion in MLflow: trial-16, calibrated by T = 1.30 (its error: 1.6 to 0.6 %).",
+        "From 20 folds x 4 finalists; 95 % intervals, for new samples and seeds.",
+    ]
+
+
+def test_it_is_twelve_lines_of_80_columns_with_its_three_commands():
+    commands = {f"sweeps {word} mlp": "a hint" for word in ("confirm", "run", "report")}
+    lines = with_commands(answer(WHOLE, PARAMS, is_served=True), commands)
+    assert len(lines) == MOST_LINES == 12
+    assert max(map(len, lines)) <= 80
+    assert lines[-4] == "  sweeps confirm mlp   a hint"
+    assert lines[-1].startswith("From 20 folds")
+    many = {16: {f"parameter_{n}": 0.5 for n in range(30)}}
+    longer = with_commands(answer(WHOLE, many, is_served=True), commands)
+    assert len(longer) <= 12
+    assert any(re.search(r", and \d\d more$", line) for line in longer), longer
+
+
+@pytest.mark.parametrize(
+    ("standings", "changes", "told"),
+    [
+        (
+            (LEADER, OPEN, CLOSE), {},
+            "No winner yet: nothing beats your baseline beyond luck (trial-16: +0.3 points, -0.2 "
+            "to +0.8). Keep the baseline.",
+        ),
+        (
+            (LEADER, dataclasses.replace(CLOSE, verdict="equivalent")), {},
+            "No winner: nothing beats your baseline beyond luck (trial-16: +0.3 points, -0.2 to "
+            "+0.8). Keep the baseline.",
+        ),
+        (
+            (dataclasses.replace(CLOSE, leader_ahead_by=None, verdict="leads"), WORSE),
+            {"recommended": "baseline-tutorial"},
+            "Keep your baseline: nothing beats it (best found: trial-12, -0.9 points, -1.7 to "
+            "-0.2).",
+        ),
+        (
+            (dataclasses.replace(CLOSE, leader_ahead_by=None, verdict="leads"), EQUAL),
+            {"recommended": "trial-17"},
+            "Nothing beats your baseline, but trial-17 is as good, and smaller: take it.",
+        ),
+        (
+            (LEADER, EQUAL, BEHIND), {"recommended": "trial-17"},
+            "Take trial-17: as good as the leader, trial-16 (+1.4 points over your baseline on "
+            "fresh folds (+0.9 to +1.9)), and smaller.",
+        ),
+        (
+            (LEADER, WORSE), {},
+            "Take trial-16: 94.6 % on fresh folds; there is no baseline to beat.",
+        ),
+        (
+            (LEADER, EQUAL), {"recommended": "trial-17"},
+            "Take trial-17: as good as the leader, trial-16 (94.6 % on fresh folds), and smaller; "
+            "there is no baseline to beat.",
+        ),
+        (
+            (LEADER, BEHIND, standing("baseline-wide", 2, 93.0, (1.6, 0.4, 2.8))), {},
+            "Take trial-16: +1.6 points over baseline-wide on fresh folds (+0.4 to +2.8).",
+        ),
+    ],
+)  # fmt: skip
+def test_the_first_sentence_says_what_to_take(standings, changes, told):
+    assert first(*standings, **changes)[0] == told
+
+
+def test_a_baseline_that_is_kept_gives_the_parameters_and_the_figure():
+    lines = first(LEADER, OPEN, CLOSE)
+    assert lines[1] == "  learning_rate=1.00e-03, batch_size=128, units_1=25"
+    assert lines[2] == "Quote 94.3 % (93.7 to 94.9) for the baseline, on fresh folds."
+    assert lines[-2] == "Champion: trial-16, though it is not proven better."
+
+
+@pytest.mark.parametrize(
+    ("total", "told"),
+    [
+        ((0.008, 0.001, 0.016), "0.8 points (0.1 to 1.6) were luck."),
+        ((0.003, -0.002, 0.008), "+0.3 points (-0.2 to +0.8) may be luck."),
+        ((-0.008, -0.016, -0.001), "on fresh folds it has +0.8 points."),
+        ((0.002, 0.0004, 0.0036), "0.20 points (0.04 to 0.36) were luck."),
+    ],
+)
+def test_the_luck_of_the_search_is_said_as_far_as_it_is_known(total, told):
+    bias = dataclasses.replace(BIAS, total=Interval(*total))
+    (line,) = [one for one in answer([WHOLE[0], bias]) if one.startswith("Not ")]
+    assert line == f"Not 95.2 %, trial-17's score in the search: {told}"
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("cannot tell yet", "Voting may pay: all six 95.1 % (+0.2 to +0.9 over trial-16) at 4.2"),
+        ("equivalent", "Voting does not pay: all six 95.1 %"),
+        ("worse", "Voting does not pay: all six 95.1 %"),
+    ],
+)
+def test_voting_pays_only_if_it_is_better(word, told):
+    votes = dataclasses.replace(VOTES, votes=[dataclasses.replace(VOTES.votes[0], verdict=word)])
+    assert any(line.startswith(told) for line in answer([WHOLE[0], votes]))
+
+
+def test_two_that_vote_are_both():
+    votes = dataclasses.replace(
+        VOTES, votes=[dataclasses.replace(VOTES.votes[0], ensemble="all 2")]
+    )
+    assert any(line.startswith("Both voting: 95.1 %") for line in answer([WHOLE[0], votes]))
+
+
+def test_a_settled_verdict_says_so():
+    assert "Best of the two? Yes: trial-16 is better than every other one." in first(
+        LEADER, BEHIND, settled=True
+    )
+
+
+def test_the_figure_of_the_test_set_is_the_one_to_quote():
+    at = AtEvaluation(1, 1, "1234abcd" * 8, "2026-11-28", "")
+    winner = FinalistOnTestSet("winner", "trial-16", Interval.around(0.941, 0.01), None)
+    tested = OnTestSet("test", at, 20, 1000, [winner], None, None)
+    assert "Quote 94.1 % (93.1 to 95.1), on the test set (evaluation 1 of 1)." in answer(
+        [*WHOLE, tested]
+    )
+    other = dataclasses.replace(winner, finalist="trial-3")
+    stale = dataclasses.replace(tested, finalists=[other])
+    assert any("best of 4 on these folds" in line for line in answer([*WHOLE, stale]))
+
+
+def test_missing_folds_left_out_finalists_and_a_refit_are_said():
+    lines = first(
+        LEADER, BEHIND, folds=16, left_out=["trial-3"], refit="mlp-refit",
+    )  # fmt: skip
+    assert lines[3] == (
+        "Best of the two, on 16 of 20 folds, without trial-3? Not settled: trial-16 leads; the "
+        "baseline is worse."
+    )
+    assert lines[-2] == "Champion: trial-16, trained on all but the test set (mlp-refit)."
+
+
+def test_many_finalists_are_counted_and_a_control_has_no_parameters():
+    others = [standing(f"trial-{n}", n, 93, (1, 0.1, 2)) for n in range(9)]
+    control = standing("control-1", 1, 94.6, verdict="leads")
+    lines = first(control, *others, recommended="control-1")
+    order = next(line for line in lines if line.startswith("Best of the 10?"))
+    assert order.endswith("trial-0, trial-1, trial-2 and 6 more are worse.")
+    assert not any("learning_rate" in line for line in lines)
+
+
+def test_whether_searching_paid_is_said_where_random_trials_were_confirmed():
+    control = standing("control-1", 1, 94.0, (0.6, 0.1, 1.1))
+    gained = Interval(0.006, 0.001, 0.011)
+    lines = first(LEADER, control, BEHIND, gain_over_control=gained)
+    assert "Did searching pay? +0.6 points over the best of random trials (+0.1 to +1.1)." in lines
+
+
+def test_without_a_verdict_there_is_no_answer():
+    assert answer([BIAS, VOTES]) == []
+
+
+def test_a_sentence_goes_on_indented():
+    assert in_lines(["one two three", "four"], width=9) == ["one two", "  three", "four"]
