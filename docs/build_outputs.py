@@ -77,7 +77,7 @@ evaluate      digitexp evaluate net
 calibrate     digitexp calibrate net
 check         digitexp check net
 robustness    digitexp robustness net
-transfer      digitexp transfer --from digits20 --data sklearn-digits --source-images 200 --images-per-class 5 --seeds 2 --set epochs=2
+transfer      digitexp transfer --from digits20 --data sklearn-digits --images-per-class 5 --seeds 2
 parameters    digitexp parameters
 softmax       digitexp softmax 2 1 0.1 --temperature 0.5
 activations   digitexp activations

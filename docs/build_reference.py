@@ -27,8 +27,10 @@ COMMON: Final = {
     "--home": "the folder of records, study and MLflow's store: `mlruns` in the present folder, "
     "or what `SWEEPS_HOME` says",
     "--storage": "a PostgreSQL database by which homes of several hosts share their sweeps, "
-    "or what `SWEEPS_STORAGE` says; see [how-to](../how-to.md#-go-on-with-a-sweep-on-another-machine)",
-    "--tracking-uri": "the store or server of MLflow: in the home, or what `MLFLOW_TRACKING_URI` says",
+    "or what `SWEEPS_STORAGE` says; see "
+    "[how-to](../how-to.md#-go-on-with-a-sweep-on-another-machine)",
+    "--tracking-uri": "the store or server of MLflow: in the home, or what `MLFLOW_TRACKING_URI` "
+    "says",
     "--help": "what the command takes",
 }
 MADE: Final = "Made by `python docs/build_reference.py`; not written by hand."
@@ -36,8 +38,8 @@ UNGROUPED: Final = "Commands"
 
 INDEX = """# Reference
 
-Each command has a page: what it takes, and what it prints. The outputs are real: a script ran the commands, one
-after another, on a sweep of the handwritten digits.
+Each command has a page: what it takes, and what it prints. The outputs are real: a script ran the
+commands, one after another, on a sweep of the handwritten digits.
 
 [Functions and classes](python.md) are the same from Python.
 
@@ -56,17 +58,17 @@ python
 | code | meaning |
 |---|---|
 | 0 | done |
-| 1 | a trial failed (`--strict`), the best objective is worse than `--fail-under`, too many trials in a row failed, or what was to be checked is not so |
+| 1 | a trial failed (`--strict`), the best is worse than `--fail-under`, or a check failed |
 | 2 | what was asked cannot be done; one message, nothing created |
-| 3 | all trials are done, but MLflow did not take every run, or somebody deleted files meanwhile |
-| 130, 143, 129 | interrupted by Ctrl-C, SIGTERM or a closed terminal; the same command goes on |
+| 3 | all trials are done, but MLflow did not take every run, or files were deleted meanwhile |
+| 130, 143, 129 | Ctrl-C, SIGTERM or a closed terminal; the same command goes on |
 
 {lists}"""
 
 PYTHON = """# Functions and classes
 
-[From Python](../python.md) explains by examples. This page has every argument. A function raises `UsageError`, a
-`ValueError`, for what cannot be done, before anything is created.
+[From Python](../python.md) explains by examples. This page has every argument. A function raises
+`UsageError`, a `ValueError`, for what cannot be done, before anything is created.
 
 ## Sweeps
 
@@ -124,12 +126,12 @@ def _python() -> str:
             if inspect.isclass(getattr(module, name)):
                 yield f".. autoclass:: {module.__name__}.{name}"
 
-    functions = (
-        f".. auto{'class' if inspect.isclass(getattr(sweeps, name)) else 'function'}:: sweeps.{name}"
-        for name in sweeps.__all__
-    )
+    def directive(name: str) -> str:
+        kind = "class" if inspect.isclass(getattr(sweeps, name)) else "function"
+        return f".. auto{kind}:: sweeps.{name}"
+
     return PYTHON.format(
-        functions="\n".join(functions),
+        functions="\n".join(map(directive, sweeps.__all__)),
         contract="\n".join(classes(experiment)),
         capabilities="\n".join(classes(capabilities)),
     )

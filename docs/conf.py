@@ -138,7 +138,9 @@ class FollowColours(SphinxTransform):
                 picture.parent.insert(picture.parent.index(picture) + 1, dark)
 
 
-def show_examples(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+def show_examples(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
     """Show the code below `Example:` of a docstring as code."""
     del app, what, name, thing, options
     lines[:] = "\n".join(lines).replace("Example:\n", "Example::\n\n").split("\n")
