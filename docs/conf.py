@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 
 project = "digit-sweeps"
-copyright = "the authors of digit-sweeps"  # noqa: A001 - its name in Sphinx
+copyright = "2026, the digit-sweeps authors"  # noqa: A001 - its name in Sphinx
 html_title = "digit-sweeps"
 
 extensions = [
