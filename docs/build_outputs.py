@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +44,6 @@ examine       sweeps examine smoke 3
 replay        sweeps replay smoke 0
 export        sweeps export smoke model
 enqueue       sweeps enqueue smoke --like best learning_rate=0.002
-retry         sweeps retry smoke
 note          sweeps note smoke 3 "a second look at this one"
 note          sweeps note smoke
 confirm       sweeps confirm smoke --top 2 --folds 8
@@ -51,17 +51,21 @@ ensemble      sweeps ensemble smoke --top 2
 sync          sweeps sync smoke
 doctor        sweeps doctor
 gc            sweeps gc --keep-top 3 --dry-run
-share         sweeps share smoke smoke.sweep
-import        sweeps import smoke.sweep --home elsewhere
-trust         sweeps trust smoke --home elsewhere
 init          sweeps init mine
+-             sweeps run mine/space.yaml --name mine --trials 1 --quiet
+share         sweeps share mine mine.sweep
+import        sweeps import mine.sweep --home elsewhere
+trust         sweeps trust mine mine --home elsewhere --yes
+-             sweeps run fit.yaml --trials 2 --quiet
+-             sed -i s/half/0.5/ fit.py
+retry         sweeps retry fit --same-code
 schema        sweeps schema
 status        sweeps status
-&             sweeps run smoke --name long --trials 2000 --set epochs=1 --quiet
+&             sweeps run smoke --name long {long} --quiet
 status        sweeps status
 pause         sweeps pause long
 resume        sweeps resume long
-watch         sweeps watch long  # for three seconds
+watch         sweeps watch long  # until Ctrl-C
 cancel        sweeps cancel long 0
 stop          sweeps stop long
 rename        sweeps rename long longer
@@ -77,13 +81,24 @@ evaluate      digitexp evaluate net
 calibrate     digitexp calibrate net
 check         digitexp check net
 robustness    digitexp robustness net
-transfer      digitexp transfer --from digits20 --data sklearn-digits --images-per-class 5 --seeds 2
+transfer      digitexp transfer --from digits20 --data sklearn-digits {little}
 parameters    digitexp parameters
 softmax       digitexp softmax 2 1 0.1 --temperature 0.5
 activations   digitexp activations
 explore       digitexp explore smoke --no-browser  # until Ctrl-C
-"""
-"""The page of a command, and what is typed; `&` runs beside what follows."""
+""".replace("{long}", "--set epochs=10000 --set early_stopping_patience_epochs=none").replace(
+    "{little}", "--source-images 200 --images-per-class 5 --seeds 2 --set epochs=2"
+)
+"""The page of a command, and what is typed. `-` is not shown; `&` runs beside what follows."""
+
+FILES: Final = {
+    "fit.py": "import json\nprint(json.dumps({'result': {'loss': half}}))\n",
+    "fit.yaml": "command: python3 fit.py {lr}\nobjective: {metric: loss, direction: minimize}\n"
+    "parameters:\n  lr: {type: float, low: 0.001, high: 0.5}\n",
+}
+"""A script with a mistake, which is mended on the way."""
+ADDRESS: Final = re.compile(r"\b(https?|tcp)://\S")
+"""Printed by servers when they answer."""
 
 
 def build(target: Path) -> None:
@@ -91,6 +106,8 @@ def build(target: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "digits"
         folder.mkdir()
+        for file, text in FILES.items():
+            (folder / file).write_text(text, encoding="utf-8")
         shown: dict[str, list[str]] = {}
         beside: list[subprocess.Popen[str]] = []
         for line in SESSION.strip().splitlines():
@@ -99,10 +116,11 @@ def build(target: Path) -> None:
             print(f"$ {command}", file=sys.stderr)
             if page == "&":
                 beside.append(_started(command, folder))
-                _wait_for_trials(folder)
+                _wait_for(lambda: "long" in _printed("sweeps status", folder))
                 continue
-            seconds = {"for three seconds": 3.0, "until Ctrl-C": 20.0}.get(remark)
-            text = _plainly(_printed(command, folder, seconds), folder)
+            text = _plainly(_printed(command, folder, remark == "until Ctrl-C"), folder)
+            if page == "-":
+                continue
             name = f"{command.split()[0]}-{page}"
             shown.setdefault(name, []).append(f"$ {command}\n{_shortened(text)}".rstrip())
         for process in beside:
@@ -119,44 +137,41 @@ def _started(command: str, folder: Path) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     program, _, rest = command.partition(" ")
+    ours = program in {"sweeps", "digitexp"}
     return subprocess.Popen(
-        f"exec {sys.executable} -m {program} {rest}",
+        f"exec {sys.executable} -m {program} {rest}" if ours else f"exec {command}",
         shell=True, executable="/bin/bash", cwd=folder, text=True, stdin=subprocess.DEVNULL,
         env=kept | {"COLUMNS": "100", "TERM": "dumb", "PYTHONPATH": os.pathsep.join(paths)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
-def _printed(command: str, folder: Path, seconds: float | None) -> str:
-    """Return what a command printed; one that would run on is interrupted, as by Ctrl-C.
+def _printed(command: str, folder: Path, until_interrupted: bool = False) -> str:
+    """Return what a command printed.
 
-    A server is interrupted two seconds after its first line, at the latest after `seconds`.
+    One that would run on is interrupted, as by Ctrl-C, three seconds after it has printed an
+    address; one that prints none (`sweeps watch`) after 30 seconds.
     """
     process = _started(command, folder)
     assert process.stdout is not None
-    if seconds is None:
+    if not until_interrupted:
         return process.communicate(timeout=SECONDS)[0]
     lines: list[str] = []
     reading = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")))  # type: ignore[union-attr]
     reading.start()
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
-        if lines and seconds > 3:
-            end = min(end, time.monotonic() + 2)
-            time.sleep(2)
-        time.sleep(0.1)
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
+    most = 30 if "watch" in command else SECONDS
+    _wait_for(lambda: ADDRESS.search("".join(lines)) or process.poll() is not None, most)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
     process.wait(SECONDS)
     reading.join()
     return "".join(lines)
 
 
-def _wait_for_trials(folder: Path) -> None:
-    """Wait until the sweep that runs beside has recorded some trials."""
-    end = time.monotonic() + SECONDS
-    before = len(list(folder.rglob("*.record")))
-    while len(list(folder.rglob("*.record"))) < before + 3 and time.monotonic() < end:
+def _wait_for(condition: Callable[[], object], seconds: float = SECONDS) -> None:
+    """Wait until a condition holds, but no longer than this."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
         time.sleep(0.2)
 
 
