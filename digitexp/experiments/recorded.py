@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from digitexp.evaluation.calibration import temperature_to_serve
 from digitexp.trained import ShownTrial, TrainedTrial, read_folder
+from sweeps.wording import install_command
 
 if TYPE_CHECKING:
     from digitexp.experiments.digits import DigitExperiment
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sweeps.experiments.verified_data import PreparedAgain
     from sweeps.records import Record
 
-__all__ = ["CHAMPION", "Recorded", "RecordedFolder", "TrialChoice"]
+__all__ = ["CHAMPION", "Recorded", "RecordedFolder", "TrialChoice", "install_command"]
 
 CHAMPION: Final = "champion"
 """Key of the champion of a sweep in a link, whichever trial that is when the link is opened."""

@@ -18,6 +18,7 @@ from sweeps.cli.console import BrowserOption, open_page, wants_browser
 from sweeps.cli.options import HomeOption
 from sweeps.cli.servers import LOOPBACK, check_port, name_in_url, say, signals_exit
 from sweeps.errors import UsageError
+from sweeps.wording import install_command
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -72,7 +73,7 @@ def _dashboard_app() -> Callable[[Path], Any]:
         from optuna_dashboard import wsgi
     except ImportError:
         raise UsageError(
-            "Optuna Dashboard is not installed: pip install -e '.[dashboard]'"
+            f"Optuna Dashboard is not installed: {install_command('dashboard')}"
         ) from None
     return lambda copy: wsgi(f"sqlite:///{copy}")
 

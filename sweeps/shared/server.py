@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search_spaces.errors import did_you_mean
 from sweeps.errors import StoreError, UsageError
+from sweeps.wording import install_command
 from sweeps.workspace.addresses import HARMLESS
 from sweeps.workspace.databases import DatabaseRetry, Trouble
 
@@ -246,7 +247,7 @@ def open_server(asked: str) -> StorageServer:
         import psycopg  # noqa: F401
     except ImportError:
         raise UsageError(
-            f"--storage {shown(url)} needs the package psycopg: pip install -e '.[postgresql]'"
+            f"--storage {shown(url)} needs the package psycopg: {install_command('postgresql')}"
         ) from None
     server = StorageServer(url)
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "evidence" not in page.parts)
 
 
 @pytest.fixture
@@ -98,3 +98,9 @@ def test_the_reference_is_what_the_code_says():
     command = [sys.executable, str(DOCS / "build_reference.py"), "--check"]
     ran = subprocess.run(command, check=False, env=os.environ | {"COLUMNS": "100"})
     assert ran.returncode == 0, "run: python docs/build_reference.py"
+
+
+def test_every_command_of_the_reference_shows_what_it_prints():
+    commands = {page.stem for page in DOCS.glob("reference/*-*.md")}
+    assert len(commands) > 40
+    assert commands == {path.stem for path in DOCS.glob("reference/outputs/*.txt")}

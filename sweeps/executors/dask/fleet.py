@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from sweeps.errors import UsageError
 from sweeps.executors.dask.starting import ALLOWED_FAILURES
+from sweeps.wording import install_command
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.provenance import cpu_features
 
@@ -132,8 +133,8 @@ class Cluster:
             import distributed
         except ImportError:
             raise UsageError(
-                f"--executor {self.asked} needs the package distributed: pip install "
-                "-e '.[cluster]'"
+                f"--executor {self.asked} needs the package distributed: "
+                f"{install_command('cluster')}"
             ) from None
         dask: Any = distributed  # untyped
         security = self._security(dask)

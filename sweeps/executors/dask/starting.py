@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweeps.errors import UsageError
+from sweeps.wording import install_command
 
 ALLOWED_FAILURES: Final = 2
 """How many deaths of its Dask worker an attempt survives, by default.
@@ -69,7 +70,7 @@ def local_cluster(plan: LocalPlan) -> Iterator[str]:
         import distributed
     except ImportError:
         raise UsageError(
-            "sweeps cluster needs the package distributed: pip install -e '.[cluster]'"
+            f"sweeps cluster needs the package distributed: {install_command('cluster')}"
         ) from None
     dask: Any = distributed  # untyped
     with tempfile.TemporaryDirectory(prefix="sweeps-cluster-") as folder:

@@ -37,7 +37,8 @@ def refused(monkeypatch, capsys, tmp_path):
 
 def test_without_dash_it_says_what_to_install(refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "dash", None)
-    assert "pip install -e '.[explorer]'" in refused()
+    assert "not installed: " in (said := refused())
+    assert re.search(r"-m pip install -e '\S+\[explorer\]' -c \S+constraints.txt\n", said)
 
 
 def test_without_a_home_it_says_how_to_name_one(refused, tmp_path):

@@ -1,0 +1,87 @@
+"""Messages that advise a command name one that works as it stands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from importlib.metadata import Distribution, PackageNotFoundError
+from pathlib import Path
+
+import pytest
+
+from sweeps import wording
+from sweeps.wording import install_command
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """Return a function that says what pip noted of the install; none of it is in a clone."""
+
+    class Noted(Distribution):
+        def __init__(self, note):
+            self.note = note
+
+        def read_text(self, filename):
+            return self.note if filename == "direct_url.json" else None
+
+        def locate_file(self, path):
+            raise NotImplementedError
+
+    def command(note):
+        text = None if note is None else json.dumps(note)
+        monkeypatch.setattr(wording, "distribution", lambda _: Noted(text))
+        return install_command("explorer", tmp_path)
+
+    return command
+
+
+def test_in_a_clone_the_extra_is_installed_with_its_pins(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    pip = f"{sys.executable} -m pip install"
+    if Path(sys.executable).is_relative_to(ROOT):
+        pip = pip.replace(f"{ROOT}/", "")
+    assert install_command("explorer") == f"{pip} -e '.[explorer]' -c constraints.txt"
+
+
+def test_elsewhere_the_clone_is_named(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    said = install_command("explorer")
+    assert said.endswith(f" -m pip install -e '{ROOT}[explorer]' -c {ROOT}/constraints.txt")
+
+
+@pytest.mark.parametrize(
+    ("note", "named"),
+    [
+        (None, "digit-sweeps[explorer]"),
+        (
+            {"url": "file:///tmp/digit_sweeps-0.1.0-py3-none-any.whl", "archive_info": {}},
+            "digit-sweeps[explorer] @ file:///tmp/digit_sweeps-0.1.0-py3-none-any.whl",
+        ),
+        (
+            {"url": "https://git.example/s", "vcs_info": {"vcs": "git", "commit_id": "1a2b"}},
+            "digit-sweeps[explorer] @ git+https://git.example/s@1a2b",
+        ),
+    ],
+    ids=["of an index", "of a file", "of a repository"],
+)
+def test_without_a_clone_it_is_named_as_it_was_installed(installed, note, named):
+    assert installed(note) == f"{sys.executable} -m pip install '{named}'"
+
+
+def test_where_pip_knows_of_no_install_the_name_is_all(monkeypatch, tmp_path):
+    def unknown(_):
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(wording, "distribution", unknown)
+    assert install_command("docs", tmp_path).endswith("pip install 'digit-sweeps[docs]'")
+
+
+def test_a_shell_reads_the_command_as_it_is_meant(monkeypatch, tmp_path):
+    project = tmp_path / "it's $HOME"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    words = shlex.split(install_command("docs", project))
+    assert words[-4:] == ["-e", f"{project}[docs]", "-c", f"{project}/constraints.txt"]
