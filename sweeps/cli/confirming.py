@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from sweeps.cli.console import answered
 from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE, WHOLE
 from sweeps.cli.options import (
+    CsvOption,
     HomeOption,
     JsonOption,
     SameCodeOption,
@@ -21,6 +23,7 @@ from sweeps.cli.options import (
 )
 from sweeps.cli.results import DataOption
 from sweeps.errors import UsageError
+from sweeps.wording import plain_numbers
 
 if TYPE_CHECKING:
     from sweeps.config.options import RunOptions
@@ -83,13 +86,14 @@ def confirm(
     same_code: SameCodeOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the best again on fresh folds, and say which are better, equal, or not told apart yet.
+    """Train the best again on fresh folds: is the champion better?
 
-    The best configurations and the best baseline are trained on the same folds of samples that
-    scored no trial. They are a sweep of their own (NAME-confirmation): interrupt it, and the same
-    command goes on.
+    It says which are better, equal, or not told apart yet. The best configurations and the best
+    baseline are trained on the same folds of samples that scored no trial. They are a sweep of
+    their own (NAME-confirmation): interrupt it, and the same command goes on.
 
     With --test, winner, runner-up and baseline of every sweep named are then scored on the test
     set. Each evaluation is counted, so name all sweeps in one command.
@@ -105,19 +109,20 @@ def confirm(
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     if test:
         check_one_test_set(infos)
-    how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto", same_code)
+    is_for_people = not as_json and csv is None
+    how = HowToTrain(workers, tracking_uri, data, "auto" if is_for_people else "quiet", same_code)
     options = ConfirmOptions(top, folds, control, refit, how, leave_out or None)
-    results = _confirm_all(found, infos, options, show=not as_json)
+    results = _confirm_all(found, infos, options, show=is_for_people)
     code = worst_of(results)
     tested = None
     if test and code in WHOLE:
         tested = evaluate_test_set(found, [ConfirmedSweep(*pair) for pair in results], how, again)
         if tested.tracking_pending:
             code = TRACKING_INCOMPLETE
-    if as_json:
-        documents = [_document(info, result, tested) for info, result in results]
-        print(json.dumps(documents if len(infos) > 1 else documents[0], indent=1))
-    elif tested:
+    documents = [_document(info, result, tested) for info, result in results]
+    whole = documents if len(infos) > 1 else documents[0]
+    table = [{"sweep": one["sweep"], **row} for one in documents for row in one["standings"]]
+    if not answered(whole, table, as_json=as_json, csv=csv) and tested:
         show([*tested.conclusions.values(), *([tested.votes] if tested.votes else [])])
     raise typer.Exit(code)
 
@@ -182,7 +187,8 @@ def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode) -> int:
     how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
     result = run_it(Home.resolve(asked.home), info, ConfirmOptions(**says, how=how))
     if progress == "json":
-        print(json.dumps({"event": "confirmed", **_document(info, result, None)}))
+        document = {"event": "confirmed", **_document(info, result, None)}
+        print(json.dumps(plain_numbers(document), allow_nan=False))
     elif progress != "quiet":
         _show(result)
     return exit_code(result)
@@ -263,13 +269,14 @@ def ensemble(
     ] = None,
     data: DataOption = None,
     home: HomeOption = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the finalists of confirmed sweeps vote, softly and hard, against the single best.
+    """Let the finalists of confirmed sweeps vote together.
 
-    On each fresh fold those vote that were trained on it; nothing is trained, and no test set
-    is read: what an evaluation said of votes before is shown. Several sweeps of the same data vote
-    together.
+    Does their vote, soft or hard, beat the single best? On each fresh fold those vote that were
+    trained on it; nothing is trained, and no test set is read: what an evaluation said of votes
+    before is shown. Several sweeps of the same data vote together.
     """
     from sweeps.confirm.ensembles import ensemble as vote
     from sweeps.home import Home
@@ -278,8 +285,7 @@ def ensemble(
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     result = vote(found, infos, top, data)
-    if as_json:
-        tested = [document_of(conclusion) for conclusion in result.tested]
-        print(json.dumps({**document_of(result.votes), "test": tested}, indent=1))
-    else:
+    tested = [document_of(conclusion) for conclusion in result.tested]
+    votes = document_of(result.votes)
+    if not answered({**votes, "test": tested}, votes["votes"], as_json=as_json, csv=csv):
         show([result.votes, *result.tested])

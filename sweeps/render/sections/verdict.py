@@ -15,7 +15,6 @@ from sweeps.analysis.front import OnFront, axis_of, standings, worth
 from sweeps.analysis.importance import Importance
 from sweeps.analysis.paired_differences import Difference, leader_against, worst_class
 from sweeps.analysis.rows import TrialRow
-from sweeps.analysis.summary import NOT_CONFIRMED
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
 from sweeps.render.section import Block, Code, Fact, Facts, Section, Table, Text
 from sweeps.render.verdict import difference_to, failure_line, progress_line, verdict_line
@@ -268,7 +267,7 @@ def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
     assert best is not None
     assert best.objective is not None
     facts = [
-        Fact(summary.metric, format_metric(best.objective), f"trial {best.trial}, {NOT_CONFIRMED}")
+        Fact(summary.metric, format_metric(best.objective), f"trial {best.trial}, {summary.status}")
     ]
     reference = summary.reference
     if reference is not None and reference.trial != best.trial:
