@@ -20,7 +20,6 @@ from sweeps.tracking.content import (
     SweepNote,
     as_typed,
     best_tags,
-    experiment_name,
     fit,
     headline_points,
     run_status,
@@ -271,9 +270,8 @@ class Projection:
     def _sweep(self, info: SweepInfo) -> KnownSweep:
         if info.id not in self._sweeps:
             is_database = not self.tracking_uri.startswith("http")
-            name = experiment_name(info)
-            folder = self.artifact_root / name if is_database else None
-            experiment_id = find_or_create_experiment(self._client(), name, folder)
+            root = self.artifact_root if is_database else None
+            experiment_id = find_or_create_experiment(self._client(), info, root)
             parent_id = find_or_create_parent(self._client(), info, experiment_id)
             self._parents[info.id] = parent_id
             children = find_children(self._client(), experiment_id, info.id)
