@@ -6,11 +6,11 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
-from sweeps.cli.console import answered
+from sweeps.cli.console import answered, complain
 from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE, WHOLE
 from sweeps.cli.options import (
     CsvOption,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sweeps.config.options import RunOptions
     from sweeps.config.sweep import SweepConfig
     from sweeps.confirm.confirm import ConfirmOptions, ConfirmResult
+    from sweeps.confirm.planning import HowToTrain
     from sweeps.confirm.test_set import Tested
     from sweeps.home import Home
     from sweeps.launch import RunResult
@@ -60,12 +61,17 @@ def confirm(
         ),
     ] = None,
     control: Annotated[
-        int,
-        typer.Option(metavar="N", help="Also run N random trials, and confirm their best.", min=0),
-    ] = 0,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Also run N random trials, and confirm their best (default: as before, at first "
+            "0).",
+            min=0,
+        ),
+    ] = None,
     refit: Annotated[
         bool,
-        typer.Option("--refit", help="Register the winner trained on all but the test set."),
+        typer.Option("--refit", help="Register the champion trained on all but the test set."),
     ] = False,
     test: Annotated[
         bool, typer.Option("--test", help="Then score the test set, once for all these sweeps.")
@@ -81,6 +87,19 @@ def confirm(
             "(default: as before, unless --top is given).",
         ),
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Take its champion also in place of one from more folds or finalists.",
+        ),
+    ] = False,
+    restore: Annotated[
+        bool,
+        typer.Option(
+            "--restore", help="Bring back the champion that was replaced; trains nothing."
+        ),
+    ] = False,
     workers: Annotated[int | None, typer.Option(help="Worker processes.", min=0)] = None,
     data: DataOption = None,
     same_code: SameCodeOption = False,
@@ -95,7 +114,7 @@ def confirm(
     baseline are trained on the same folds of samples that scored no trial. They are a sweep of
     their own (NAME-confirmation): interrupt it, and the same command goes on.
 
-    With --test, winner, runner-up and baseline of every sweep named are then scored on the test
+    With --test, champion, runner-up and baseline of every sweep named are then scored on the test
     set. Each evaluation is counted, so name all sweeps in one command.
     """
     from sweeps.confirm.confirm import ConfirmOptions
@@ -107,15 +126,24 @@ def confirm(
         raise UsageError("--again is the reason for one more test-set evaluation: give --test too")
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
+    if restore:
+        others = {"--top": top, "--folds": folds, "--control": control, "--leave-out": leave_out,
+                  "--refit": refit, "--test": test, "--replace": replace}  # fmt: skip
+        if given := [option for option, value in others.items() if value]:
+            raise UsageError(f"--restore trains nothing: leave {', '.join(given)} out")
+        _restore(found, infos, HowToTrain(tracking_uri=tracking_uri, data=data))
     if test:
         check_one_test_set(infos)
     is_for_people = not as_json and csv is None
     how = HowToTrain(workers, tracking_uri, data, "auto" if is_for_people else "quiet", same_code)
-    options = ConfirmOptions(top, folds, control, refit, how, leave_out or None)
+    options = ConfirmOptions(top, folds, control, refit, how, leave_out or None, replace)
     results = _confirm_all(found, infos, options, show=is_for_people)
     code = worst_of(results)
     tested = None
-    if test and code in WHOLE:
+    if test and code in WHOLE and not all(result.is_in_force for _, result in results):
+        complain("--test: the test set was not scored, since it would not be the champion's score")
+        code = FAILED
+    elif test and code in WHOLE:
         tested = evaluate_test_set(found, [ConfirmedSweep(*pair) for pair in results], how, again)
         if tested.tracking_pending:
             code = TRACKING_INCOMPLETE
@@ -125,6 +153,17 @@ def confirm(
     if not answered(whole, table, as_json=as_json, csv=csv) and tested:
         show([*tested.conclusions.values(), *([tested.votes] if tested.votes else [])])
     raise typer.Exit(code)
+
+
+def _restore(home: Home, infos: Sequence[SweepInfo], how: HowToTrain) -> NoReturn:
+    from sweeps.confirm.confirm import restore
+
+    pending = 0
+    for info in infos:
+        said, missing = restore(home, info, how)
+        print(said)
+        pending += missing
+    raise typer.Exit(TRACKING_INCOMPLETE if pending else OK)
 
 
 def _confirm_all(
@@ -213,6 +252,8 @@ def _show(result: ConfirmResult) -> None:
     """Print the conclusions of a confirmation, and why there are no more."""
     if result.conclusions or not result.failure:
         show(result.conclusions)
+    if result.said:
+        print(f"\n{pasteable(result.said)}")
     if result.failure:
         print(pasteable(f"failed: {result.failure}"), file=sys.stderr)
 
@@ -252,6 +293,8 @@ def _document(info: SweepInfo, result: ConfirmResult, tested: Tested | None) -> 
         **{kind: found.get(kind) for kind in ("selection_bias", "calibration", "votes")},
         "test": document_of(tested.conclusions[info.id]) if tested else None,
         "test_votes": document_of(votes) if votes else None,
+        "in_force": result.is_in_force,
+        "said": result.said or None,
         "failure": result.failure,
     }
 

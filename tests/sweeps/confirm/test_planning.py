@@ -221,7 +221,7 @@ class TestConfirmed:
         assert "confirmed on fresh folds" in model.description
         everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
         (parent,) = client.search_runs(everywhere, "tags.kind = 'sweep' and tags.sweep = 'nets'")
-        assert parent.data.tags["winner"] == told["recommended"]
+        assert parent.data.tags["champion"] == told["recommended"]
         assert "Confirmed on fresh folds" in parent.data.tags["mlflow.note.content"]
         with warnings.catch_warnings():  # of MLflow's own, while it is imported
             warnings.simplefilter("ignore")
@@ -380,7 +380,7 @@ def test_as_many_random_trials_are_confirmed_beside_the_search(home, tmp_path):
     shutil.copytree(home, tmp_path / "mlruns")  # a home may be moved; the others go on with theirs
     call = caller(tmp_path / "mlruns")
     assert call("rename", "nets", "netz").exit_code == 0
-    words = ("confirm", "netz", "--top", 1, "--folds", 8, "--control", 3, "--json")
+    words = ("confirm", "netz", "--top", 1, "--folds", 8, "--control", 3, "--replace", "--json")
     result = call(*words)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
