@@ -111,7 +111,11 @@ def parameter_names(rows: Iterable[TrialRow], space: Mapping[str, Any] | None = 
         space: The space as the sweep's records have it. Without it, or if it is a function, which
             is not called here, the order is merged from the rows: branches come as they appear.
     """
-    names = merge_orders(row.params for row in rows)
+    return in_order_of_space(merge_orders(row.params for row in rows), space)
+
+
+def in_order_of_space(names: Iterable[str], space: Mapping[str, Any] | None) -> list[str]:
+    """Return names of parameters in the order of the space; others follow in their own order."""
     declared = (space or {}).get("body", {}).get("parameters", ())
     place = {parameter["name"]: number for number, parameter in enumerate(declared)}
 

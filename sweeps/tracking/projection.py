@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sweeps.analysis.table import in_order_of_space
 from sweeps.records.notes import SweepStatus
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.champion import Champion, log_pages, register_champion
@@ -311,5 +312,5 @@ class Projection:
         log_files(self._client(), run_id, files, self._scratch)
 
     def _show_view(self, sweep: KnownSweep, info: SweepInfo) -> None:
-        tag = view_tag(info, sorted(sweep.columns))
+        tag = view_tag(info, in_order_of_space(sorted(sweep.columns), info.space))
         self._client().set_experiment_tag(sweep.experiment_id, *tag)
