@@ -352,7 +352,7 @@ class Sweep:
         return [Trial(self, row) for row in front_rows(self.rows(), self.info.objectives)]
 
     def champion(self) -> Trial:
-        """Return the training of the confirmed winner; before a confirmation, the best observed.
+        """Return the training of the confirmed champion; before a confirmation, the best observed.
 
         Raises:
             UsageError: No trial is complete yet, or the sweep has several objectives.
@@ -512,7 +512,7 @@ def export(
     Args:
         name: The sweep, or its name.
         folder: A folder that is empty or does not exist; it appears complete or not at all.
-        trial: Trial number; None for the confirmed winner, or the best observed.
+        trial: Trial number; None for the confirmed champion, or the best observed.
         data: Source of its data; None for the experiment's own.
         home: Home of the sweep.
 

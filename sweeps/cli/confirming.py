@@ -1,4 +1,4 @@
-"""`sweeps confirm`: trains the best again on fresh folds, and says whether the winner is better."""
+"""`sweeps confirm`: trains the best again on fresh folds, and says whether the champion is better."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def _document(info: SweepInfo, result: ConfirmResult, tested: Tested | None) -> 
     so_far = {
         "folds": verdict.folds if verdict else 0,
         "settled": verdict.is_settled if verdict else None,
-        "recommended": verdict.recommended.finalist.label if verdict else None,
+        "champion": verdict.recommended.finalist.label if verdict else None,
         "gain_over_control": None,
         "standings": [asdict(one.concluded) for one in verdict.standings] if verdict else [],
     }

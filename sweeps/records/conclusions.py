@@ -426,10 +426,39 @@ Conclusion = (
 
 
 def document_of(conclusion: Conclusion) -> dict[str, Any]:
-    """Return a conclusion for JSON; of one that was stored in words, only the title."""
+    """Return a conclusion for JSON; of one that was stored in words, only the title.
+
+    The finalist to take is the champion, whatever its name is in what is stored.
+    """
     if isinstance(conclusion, WordedConclusion):
         return {"kind": "stored in words", "title": conclusion.title}
-    return dataclasses.asdict(conclusion)
+    document: dict[str, Any] = _in_words_of_today(dataclasses.asdict(conclusion))
+    return document
+
+
+_STORED_AS: Final = {
+    "recommended": "champion", "winners": "champions", "winner_ahead_by": "champion_ahead_by",
+}  # fmt: skip
+"""Names of members that are stored -> those that are shown."""
+_NAMED: Final = {"winner": "champion", "winners": "champions"}
+"""Roles, and names of ensembles, likewise."""
+
+
+def shown_as(name: str) -> str:
+    """Return a role or the name of an ensemble as it is shown: the finalist to take is champion."""
+    return _NAMED.get(name, name)
+
+
+def _in_words_of_today(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        named = {"role", "ensemble", "voters"}
+        return {
+            _STORED_AS.get(key, key): shown_as(one) if key in named else _in_words_of_today(one)
+            for key, one in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_in_words_of_today(one) for one in value]
+    return value
 
 
 @dataclass(frozen=True)

@@ -319,8 +319,8 @@ def test_a_confirmation_is_known_again_and_trains_nothing(home, expected):
     before = {info.name: len(rows_of(home, info.name)) for info in Home.resolve(home).sweeps()}
     words = ("confirm", "digits", "--top", "2", "--folds", "8", "--workers", "1", "--json")
     told = json.loads(command(home, *words))
-    for name in ("confirmation", "recommended", "settled"):
-        assert told[name] == expected["finalized"][name]
+    for name, stored_as in (("confirmation",) * 2, ("settled",) * 2, ("champion", "recommended")):
+        assert told[name] == expected["finalized"][stored_as]
     assert {i.name: len(rows_of(home, i.name)) for i in Home.resolve(home).sweeps()} == before
     folder = Home.resolve(home).store(sweeps.load("digits", home).info.id).folder
     assert (folder / "confirmation.json").exists()
