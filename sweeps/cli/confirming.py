@@ -1,4 +1,4 @@
-"""`sweeps confirm`: trains the best again on fresh folds, and says whether the champion is better."""
+"""`sweeps confirm`: trains the best again on fresh folds, and says which is really better."""
 
 from __future__ import annotations
 

@@ -209,8 +209,9 @@ def as_typed(note: str) -> str:
     return html.escape(note, quote=False).replace("![", "!\\[")
 
 
-EXPERIMENT_KEY: Final = "sweeps.key"
-"""Tag by which an MLflow experiment is found, whatever its name is."""
+EXPERIMENT_KEY: Final = "mlflow.sweepsKey"
+"""Tag by which an MLflow experiment is found, whatever its name is; the UI shows none that begins
+like this."""
 _EXPERIMENT_CHARACTERS: Final = 200
 
 
@@ -238,12 +239,14 @@ def experiment_names(info: SweepInfo) -> Iterator[str]:
 
 def experiment_tags(info: SweepInfo) -> dict[str, str]:
     """Return the tags of an MLflow experiment: which sweeps share it, and their data."""
-    parts = (info.experiment_name, _space_name(info), _digest(info.data))
+    space, data, digest = _space_name(info), str(info.data.get("name", "")), _digest(info.data)
+    parts = (info.experiment_name, space, digest)
     tags = {
         EXPERIMENT_KEY: hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16],
-        "data": str(info.data.get("name", "")),
-        "data_digest": _digest(info.data),
-        "space": _space_name(info),
+        "data": data,
+        "data_digest": digest,
+        "space": space,
+        NOTE: f"Sweeps: {space}, on {printable(data) or 'data'} (SHA-256 {digest[:8]})",
     }
     return {name: value for name, value in tags.items() if value}
 

@@ -387,7 +387,7 @@ def _test_vote_lines(voted: TestVotesConclusion) -> list[str]:
             "A vote of one sweep is compared with the mean of that sweep's single trainings, the "
             f"others with {voted.best}, the single champion that did best on this test set. The "
             "vote of the champions takes one training of each sweep, as often as there are "
-            "trainings: its interval is for new samples and new seeds, as those of single champions."
+            "trainings: its interval is for new samples and new seeds, as those of single ones."
         )
     lines.append(
         "Trainings on different folds saw different samples: together they saw more than one "
