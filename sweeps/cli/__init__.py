@@ -23,7 +23,7 @@ from sweeps.cli.doctor import doctor
 from sweeps.cli.enqueuing import enqueue
 from sweeps.cli.init import init
 from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share, trust
-from sweeps.cli.options import pasteable, with_storage
+from sweeps.cli.options import HomeOption, pasteable, with_storage
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.recorded import examine, export, replay
 from sweeps.cli.results import best, compare, list_sweeps, report, show_home, trials
@@ -150,10 +150,14 @@ def _common(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
+    home: HomeOption = None,
 ) -> None:
     """Hyperparameter sweeps: search, look, confirm, take away."""
-    if context.invoked_subcommand is None:
-        show_home()
+    command = context.invoked_subcommand
+    if command is None:
+        with_storage(show_home)(home=home)
+    elif home != os.environ.get("SWEEPS_HOME"):
+        raise UsageError(f"--home comes after the command: sweeps {command} ... --home {home}")
 
 
 def main() -> None:

@@ -158,20 +158,22 @@ def list_sweeps(
         print(pasteable(_how_to_begin(found)))
 
 
-def show_home() -> None:
+def show_home(home: HomeOption = None) -> None:
     """Show what is in the home, and what to do next: `sweeps` without a command."""
     from sweeps.home import Home
     from sweeps.render.summaries import render_commands
 
-    found = Home.resolve(None)
+    found = Home.resolve(home)
     rows = _listed(found)
     if not rows:
-        print(_how_to_begin(found))
+        print(pasteable(_how_to_begin(found)))
         return
     own = [row for row in rows if row.companion_of is None]
     print(f"{found.path}, the newest of {len(own)} sweeps first:\n" if len(own) > 1 else found.path)
     _print_listing(rows)
-    _console().print("\nNext:", render_commands(_next_commands(own)), sep="\n", crop=False)
+    place = f" {place_options()}".rstrip()
+    commands = {f"{command}{place}": hint for command, hint in _next_commands(own).items()}
+    _console().print("\nNext:", render_commands(commands), sep="\n", crop=False)
     print("\nAll commands: sweeps --help")
 
 
