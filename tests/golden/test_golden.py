@@ -152,7 +152,7 @@ def in_words_of_today(said):
     text = json.dumps(said)
     for former, now in (
         ("blocks", "folds"), ("test part", "test set"), ("images", "samples"),
-        ("The luck of", "Selection bias of"),
+        ("The luck of", "Selection bias of"), ("winner", "champion"),
     ):  # fmt: skip
         text = text.replace(former, now)
     return json.loads(text)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
+from sweeps.confirm.confirm import lacks
 from sweeps.home import Home
+from sweeps.interval import Interval
+from sweeps.records import ConfirmationRecord
+from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
 from tests.sweeps.voting_experiment import SPACE
 
 WORDS = ("confirm", "one", "--workers", 0)
@@ -73,6 +78,43 @@ def test_more_trials_bring_other_finalists_which_may_replace_the_champion(call, 
     assert call("run", tmp_path / "one.yaml", "--trials", 8, "--workers", 0)[0] == 0
     told = json.loads(call(*WORDS, "--control", 0, "--json")[1])
     assert told["in_force"]
+
+
+def concluded(folds=20, finalists=("trial-1", "trial-2"), trials=40):
+    standings = [
+        ConfirmedStanding(label, 1, Interval(0.9, 0.8, 1.0), None, None, None, "leads", None)
+        for label in finalists
+    ]
+    verdict = VerdictConclusion(
+        "verdict", "one", trials, "one-confirmation", folds, folds, True, finalists[0], standings,
+        None, (), None, (),
+    )  # fmt: skip
+    return ConfirmationRecord("a", "a", "0000-1", finalists[0], conclusions=[verdict])
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ({}, ""),
+        ({"folds": 40}, ""),
+        ({"folds": 8}, "has 8 folds in place of 20"),
+        ({"finalists": ("trial-1",)}, "is without trial-2"),
+        (
+            {"folds": 8, "finalists": ("trial-2",)},
+            "has 8 folds in place of 20 and is without trial-1",
+        ),
+        ({"folds": 8, "finalists": ("trial-9",), "trials": 41}, ""),
+    ],
+    ids=["alike", "more folds", "fewer folds", "fewer finalists", "both", "more trials"],
+)
+def test_what_a_confirmation_lacks_beside_the_one_in_force(new, said):
+    assert lacks(concluded(**new), concluded()) == said
+
+
+def test_random_trials_are_compared_as_one_and_words_not_at_all():
+    first, second = (concluded(finalists=("trial-1", f"control-{n}")) for n in (3, 4))
+    assert lacks(first, second) == ""
+    assert lacks(concluded(), replace(concluded(), conclusions=[])) == ""
 
 
 def test_there_is_nothing_to_go_back_to(finished_toy, make_home):
